@@ -1,0 +1,95 @@
+"""The whole exception tree. A message says what, where, why, and what to do.
+
+    LitetunerError                 exit 4
+    ├── UsageError                 exit 2    what the user gave cannot be used
+    │   ├── ConfigError                      a key, a flag or a budget
+    │   ├── ModelError                       the model file or function
+    │   ├── DataError                        the data, its labels, the preprocessing
+    │   └── RunError                         the run folder
+    ├── HostError                  exit 3    this machine or a target does not play along
+    └── CandidateError                       one candidate's fate; the search goes on
+        ├── Refused                          the rules say no           -> INVALID
+        ├── BuildFailed                      fails again if repeated    -> FAILED
+        └── Lost                             the machine's fault        -> LOST, asked again
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LitetunerError(Exception):
+    """Base of all errors that litetuner raises on purpose."""
+
+    exit_code = 4
+
+
+class UsageError(LitetunerError):
+    """What the user gave cannot be used as it is."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration key, flag or budget is wrong."""
+
+
+class ModelError(UsageError):
+    """The model cannot be read, or cannot be used."""
+
+
+class DataError(UsageError):
+    """The data cannot be read, or do not fit the model."""
+
+
+class RunError(UsageError):
+    """The run folder cannot be used."""
+
+
+class HostError(LitetunerError):
+    """The environment or a measurement target is not usable."""
+
+    exit_code = 3
+
+
+class CandidateError(LitetunerError):
+    """One candidate cannot be had; the search goes on without it."""
+
+
+class Refused(CandidateError):
+    """The rules refuse the candidate."""
+
+
+class BuildFailed(CandidateError):
+    """Building, loading or checking the candidate fails, and would fail again."""
+
+
+class Lost(CandidateError):
+    """The machine lost the work (a killed process, a target that went away)."""
+
+
+def _tree(base: type[LitetunerError]) -> dict[str, type[LitetunerError]]:
+    found = {base.__name__: base}
+    for child in base.__subclasses__():
+        found |= _tree(child)
+    return found
+
+
+def to_json(error: BaseException) -> dict[str, str]:
+    """How an error crosses a process boundary."""
+    return {"type": type(error).__name__, "message": str(error)}
+
+
+def from_json(record: dict[str, str]) -> LitetunerError:
+    """The error that ``to_json`` described; one of a foreign type becomes a ``BuildFailed`` that names it."""
+    kind = _tree(LitetunerError).get(record["type"])
+    if kind is None:
+        return BuildFailed(f"{record['type']}: {record['message']}")
+    return kind(record["message"])
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A ``; did you mean ...?`` for an error message, or an empty string."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {found[0]!r}?" if found else ""

@@ -1,0 +1,92 @@
+"""A step: one compression technique with its knobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from litetuner.spaces.errors import Refused, nearest
+
+
+class Stage(enum.IntEnum):
+    """Where in the pipeline a step stands; a candidate's steps are in this order."""
+
+    RESHAPE = 0  # changes the structure of the Keras model (structured pruning)
+    TRAIN = 1  # trains (prune, cluster, quantization-aware, fine-tune); any number, ordered by the rules
+    CONVERT = 2  # Keras -> .tflite; exactly one
+    REWRITE = 3  # .tflite -> .tflite
+
+
+def knob(default: Any, choices: Sequence[Any] | None = None, help: str = "") -> Any:
+    """A field of a step: its default, the values that the search may choose from (``None``: not searched), its meaning."""
+    return dataclasses.field(default=default, metadata={"choices": None if choices is None else tuple(choices), "help": help})
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One technique. Subclasses set ``name`` and ``stage``, declare knobs as fields, and say what ``apply`` does.
+
+    ``apply(subject, context)`` takes what its stage works on (a tf_keras model for RESHAPE and TRAIN, a model for
+    CONVERT, ``bytes`` of a ``.tflite`` for REWRITE) and returns a new one; the subject stays bit-equal.
+    """
+
+    name: ClassVar[str]
+    stage: ClassVar[Stage]
+    needs_training_data: ClassVar[bool] = False
+    needs_calibration: ClassVar[bool] = False
+
+    def label(self) -> str:
+        """The step's part of a candidate's label, short and free of spaces."""
+        return self.name
+
+    def details(self) -> list[str]:
+        """What the label leaves out, in words (layers that are skipped, precisions that differ)."""
+        return []
+
+    def knobs(self) -> dict[str, Any]:
+        """The knob values by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with the step's name and all knobs."""
+        return {"step": self.name} | {name: _plain(value) for name, value in self.knobs().items()}
+
+    @classmethod
+    def choices(cls, knob_name: str) -> tuple[Any, ...]:
+        """The values that the search may give to a knob."""
+        for field in dataclasses.fields(cls):
+            if field.name == knob_name and field.metadata.get("choices"):
+                return tuple(field.metadata["choices"])
+        raise KeyError(f"{cls.name} has no searched knob {knob_name!r}")
+
+    def apply(self, subject: Any, context: Any) -> Any:
+        """Do the step. See the class's docstring."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it does: define apply()")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    return value
+
+
+def step_from_json(record: Mapping[str, Any], known: Mapping[str, type[Step]]) -> Step:
+    """The step that ``Step.to_json`` described; unknown names and knobs are refused with the nearest one named."""
+    values = dict(record)
+    name = values.pop("step", None)
+    if name not in known:
+        raise Refused(f"there is no step {name!r}{nearest(str(name), known)}")
+    kind = known[name]
+    fields = {field.name for field in dataclasses.fields(kind)}
+    for key in values:
+        if key not in fields:
+            raise Refused(f"step {name!r} has no knob {key!r}{nearest(key, fields)}")
+    return kind(**{key: _frozen(value) for key, value in values.items()})
