@@ -1,0 +1,47 @@
+"""A job: one stage of work as JSON, and its result."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from litetuner.spaces.candidate import digest
+
+Kind = Literal["inspect", "train", "convert", "score", "time"]
+KINDS: tuple[Kind, ...] = ("inspect", "train", "convert", "score", "time")
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a job may use: wall seconds and resident bytes of its process."""
+
+    seconds: float
+    memory_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """``inputs`` is all that determines the result (JSON; blobs by sha256); ``limits`` only bound it.
+
+    Jobs of equal ``key`` have equal results, so a result is cached by it.
+    """
+
+    kind: Kind
+    inputs: dict[str, Any]
+    limits: Limits
+
+    @property
+    def key(self) -> str:
+        return digest([self.kind, self.inputs])
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a job gave: JSON ``outputs`` (blobs by sha256), and the wall seconds with process start and imports."""
+
+    outputs: dict[str, Any]
+    seconds: float
+    cached: bool = False

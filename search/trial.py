@@ -1,0 +1,84 @@
+"""A trial: one candidate's life, from being asked for to its measurements."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Any
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.spaces.candidate import Candidate
+
+FORMAT_VERSION = 1
+
+
+class State(enum.StrEnum):
+    """What became of a trial."""
+
+    COMPLETE = "COMPLETE"  # scored, within the budgets
+    INFEASIBLE = "INFEASIBLE"  # scored, a budget broken
+    PRUNED = "PRUNED"  # stopped by a gate, which is named
+    INVALID = "INVALID"  # refused by the rules
+    FAILED = "FAILED"  # fails again if repeated
+    LOST = "LOST"  # the machine's fault; asked again
+
+    @property
+    def scored(self) -> bool:
+        return self in (State.COMPLETE, State.INFEASIBLE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What is written to ``trials/0007/trial.json`` before Optuna is told.
+
+    ``measurements`` holds, where they were measured: ``metric``, ``drop`` (points or relative, in the metric's worse
+    direction), ``file_bytes``, ``deflated_bytes``, ``latency_us:<target>``, ``latency_ratio:<target>`` (baseline / this)
+    and after the finals ``test_metric`` and ``test_drop``. ``constraints`` are ``(value - limit) / limit`` by budget name.
+    ``constraints`` above 0 are broken. ``origin`` is one of baseline, recipe, variant, sampler.
+    """
+
+    number: int
+    candidate: Candidate
+    state: State
+    origin: str
+    seed: int
+    measurements: dict[str, Measurement] = dataclasses.field(default_factory=dict)
+    constraints: dict[str, float] = dataclasses.field(default_factory=dict)
+    gate: str | None = None
+    reason: str | None = None  # why PRUNED, INVALID, FAILED or LOST, in words
+    duplicate_of: int | None = None
+    artifact: str | None = None  # path below the run folder
+    sha256: str | None = None
+    operators: dict[str, int] = dataclasses.field(default_factory=dict)
+    invariants: tuple[dict[str, Any], ...] = ()  # per layer: layer, property, asked, found
+    notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # per kind of job: train, convert, score, time
+    seconds_since_start: float = 0.0
+
+    def value(self, name: str) -> float | None:
+        """A measurement's value, ``None`` where it was not measured."""
+        found = self.measurements.get(name)
+        return None if found is None else found.value
+
+    def to_json(self) -> dict[str, Any]:
+        record = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return record | {
+            "format_version": FORMAT_VERSION,
+            "label": self.candidate.label,
+            "key": self.candidate.key,
+            "details": self.candidate.details,
+            "candidate": self.candidate.to_json(),
+            "state": str(self.state),
+            "measurements": {name: value.to_json() for name, value in self.measurements.items()},
+        }
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> Trial:
+        names = {field.name for field in dataclasses.fields(Trial)}
+        values = {name: value for name, value in record.items() if name in names}
+        values["candidate"] = Candidate.from_json(record["candidate"])
+        values["state"] = State(record["state"])
+        values["measurements"] = {name: Measurement.from_json(value) for name, value in record["measurements"].items()}
+        values["invariants"] = tuple(record.get("invariants", ()))
+        values["notes"] = tuple(record.get("notes", ()))
+        return Trial(**values)

@@ -1,0 +1,62 @@
+"""A candidate: an ordered tuple of steps, which is one way to compress the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from litetuner.spaces.step import Stage, Step, step_from_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """Steps in the order in which they are done. Hashable; JSON both ways; equal candidates have equal keys."""
+
+    steps: tuple[Step, ...]
+
+    def of_stage(self, *stages: Stage) -> tuple[Step, ...]:
+        """The steps of some stages, in order."""
+        return tuple(step for step in self.steps if step.stage in stages)
+
+    @property
+    def prefix(self) -> Candidate:
+        """What is trained: the RESHAPE and TRAIN steps. Candidates of one prefix share its checkpoint."""
+        return Candidate(self.of_stage(Stage.RESHAPE, Stage.TRAIN))
+
+    @property
+    def deployment(self) -> tuple[Step, ...]:
+        """What is done to the trained model: the CONVERT and REWRITE steps."""
+        return self.of_stage(Stage.CONVERT, Stage.REWRITE)
+
+    @property
+    def label(self) -> str:
+        """Short name such as ``prune0.7+cluster32+pcqat+int8``; lossless slimming, which all get, is left out."""
+        return "+".join(text for step in self.steps if (text := step.label())) or "untouched"
+
+    @property
+    def details(self) -> list[str]:
+        """What the label leaves out: skipped layers, differing precisions."""
+        return [line for step in self.steps for line in step.details()]
+
+    @functools.cached_property
+    def key(self) -> str:
+        """16 hex digits that equal candidates share and others do not."""
+        return digest([step.to_json() for step in self.steps])
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [step.to_json() for step in self.steps]
+
+    @staticmethod
+    def from_json(record: Sequence[dict[str, Any]]) -> Candidate:
+        from litetuner.spaces.steps import STEPS
+
+        return Candidate(tuple(step_from_json(item, STEPS) for item in record))
+
+
+def digest(value: Any) -> str:
+    """16 hex digits of a JSON value: the key of candidates, jobs and cached results."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

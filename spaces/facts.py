@@ -1,0 +1,86 @@
+"""What is known of the user's model and data before any compute is spent."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+TECHNIQUES = ("prune", "cluster", "qat", "int4")
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerFacts:
+    """One layer of the user's model, in the order in which it runs.
+
+    ``refusals`` gives, for each technique that the layer cannot take (``prune``, ``cluster``, ``qat``, ``int4``), the reason
+    in words; a technique that is not in it is allowed. ``kernel_shape`` is the largest weight's shape, () without weights.
+    """
+
+    name: str
+    type: str
+    parameters: int
+    kernel_shape: tuple[int, ...]
+    output_shape: tuple[int | None, ...]
+    refusals: dict[str, str]
+
+    def can(self, technique: str) -> bool:
+        return technique not in self.refusals
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFacts:
+    """The model as the search sees it. ``bridge_refusal`` says why it cannot be trained (post-training techniques still run)."""
+
+    name: str
+    sha256: str
+    source: str  # "keras3", "tf_keras"
+    input_shape: tuple[int | None, ...]  # with the batch axis
+    input_dtype: str
+    output_shape: tuple[int | None, ...]
+    parameters: int
+    layers: tuple[LayerFacts, ...]
+    output_activation: str  # "softmax", "sigmoid", "linear", ...
+    bridge_refusal: str | None = None
+    bridge_difference: float | None = None  # largest difference of outputs on real data, Keras 3 against tf_keras
+
+    def layers_for(self, technique: str) -> tuple[LayerFacts, ...]:
+        """The layers with weights that can take a technique."""
+        return tuple(layer for layer in self.layers if layer.kernel_shape and layer.can(technique))
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> ModelFacts:
+        values = dict(record)
+        layers = [dict(layer) for layer in values.pop("layers")]
+        for layer in layers:
+            layer["kernel_shape"] = tuple(layer["kernel_shape"])
+            layer["output_shape"] = tuple(layer["output_shape"])
+        for name in ("input_shape", "output_shape"):
+            values[name] = tuple(values[name])
+        return ModelFacts(layers=tuple(LayerFacts(**layer) for layer in layers), **values)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """The data as the search sees it: sizes of the splits and where their arrays lie (``<folder>/x_train.npy`` and so on)."""
+
+    sha256: str
+    folder: str
+    counts: dict[str, int]  # samples in "train", "search", "test"
+    x_shape: tuple[int, ...]  # of one sample, after preprocessing
+    x_dtype: str
+    classes: int | None  # number of classes, None for regression
+    class_names: tuple[str, ...] | None
+    notes: tuple[str, ...] = ()  # what the user should know: splits that were cut, files that were skipped
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> DataFacts:
+        values = dict(record) | {"x_shape": tuple(record["x_shape"]), "notes": tuple(record.get("notes", ()))}
+        if values.get("class_names") is not None:
+            values["class_names"] = tuple(values["class_names"])
+        return DataFacts(**values)
