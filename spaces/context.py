@@ -1,0 +1,25 @@
+"""What a step is given besides its subject."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """Data and settings of one build.
+
+    ``x_train`` (n, *sample) and ``y_train`` (n, ...) may be memory-mapped, and are empty where there is no training data.
+    ``calibration`` (m, *sample) are real inputs cut from the train split by seed, checked for NaN and infinity.
+    ``loss`` is a tf_keras loss object or name. ``untrained`` builds a probe: masks and centroids are set, nothing is fitted.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    calibration: np.ndarray
+    loss: object
+    batch_size: int
+    seed: int
+    untrained: bool = False

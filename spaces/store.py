@@ -1,0 +1,79 @@
+"""Blobs by sha256, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from litetuner.spaces.errors import RunError
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a whole file: temporary file, fsync, rename, fsync of the folder. Raises ``RunError`` when the disk refuses."""
+    data = content.encode() if isinstance(content, str) else content
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}. Free some space or choose another folder with --out.") from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, keys in the order given, readable."""
+    write_atomic(path, json.dumps(value, indent=1) + "\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """Blobs in one folder; a blob's name is its sha256 and a suffix (``.tflite``, ``.npz``, ``.npy``).
+
+    What is read is verified, so a torn or altered file is never used.
+    """
+
+    folder: Path
+
+    def put(self, content: bytes, suffix: str) -> str:
+        """Keep a blob and return its name, ``<sha256><suffix>``."""
+        name = hashlib.sha256(content).hexdigest() + suffix
+        path = self.folder / name
+        if not path.exists() or path.stat().st_size != len(content):
+            write_atomic(path, content)
+        return name
+
+    def get(self, name: str) -> bytes:
+        """The blob. Raises ``RunError`` when it is missing or its content is not what its name says."""
+        path = self.path(name)
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != name.partition(".")[0]:
+            raise RunError(f"{path} was altered: its content does not match its name. Remove it; the search makes it again.")
+        return content
+
+    def path(self, name: str) -> Path:
+        """Where a blob lies. Raises ``RunError`` when it is missing."""
+        path = self.folder / name
+        if not path.is_file():
+            raise RunError(f"{path} is missing. Repeat the search command; it makes it again.")
+        return path
+
+    def has(self, name: str) -> bool:
+        return (self.folder / name).is_file()
