@@ -1,0 +1,187 @@
+"""The configuration: every key is a flag of ``litetuner search``, a key of the TOML, and an argument of ``tune``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from litetuner.search.budgets import Budget, parse_budgets
+from litetuner.search.units import parse_duration
+from litetuner.spaces.errors import ConfigError, nearest
+
+
+class Config(pydantic.BaseModel):
+    """What a search is to do. Field names with ``-`` for ``_`` are the flags and TOML keys; descriptions are the help."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    model: str = pydantic.Field(
+        description="The trained model: FILE.keras, FILE.h5, or module:function that returns it."
+    )
+    data: str = pydantic.Field(
+        description="The data: FILE.npz, a folder of class folders of images, or module:function."
+    )
+    out: str | None = pydantic.Field(None, description="Run folder. [default: runs/<model>-<hash>]")
+    metric: str = pydantic.Field("accuracy", description="Metric by name, or module:function(y_true, y_pred).")
+    preprocess: str | None = pydantic.Field(
+        None, description="Preprocessing that the model expects: module:function(x)."
+    )
+    loss: str | None = pydantic.Field(None, description="Training loss, a tf_keras name. [default: the metric's]")
+    target: tuple[str, ...] = pydantic.Field(
+        ("host",), description="Where latency is measured; the first one is optimised."
+    )
+    objective: tuple[str, ...] = pydantic.Field(
+        (), description="A further measurement to minimise, such as file_bytes."
+    )
+    size: Literal["deflated", "file"] = pydantic.Field(
+        "deflated", description="Which size is optimised: download or flash."
+    )
+    max_size: str | None = pydantic.Field(None, description="Budget: bytes of the file, such as 300kB.")
+    max_deflated: str | None = pydantic.Field(None, description="Budget: deflated bytes of the file, such as 60kB.")
+    max_latency: tuple[str, ...] = pydantic.Field((), description="Budget: latency, such as 2ms or host=2ms.")
+    max_drop: str | None = pydantic.Field(
+        None, description="Budget: loss of the metric against the original, such as 1%."
+    )
+    min_metric: float | None = pydantic.Field(None, description="Budget: the metric must be at least this good.")
+    time_budget: str | None = pydantic.Field(
+        None, description="Stop after this much time in all, such as 30m. [default: 30m]"
+    )
+    trials: int | None = pydantic.Field(None, ge=1, description="Stop after this many trials in all.")
+    sampler: str = pydantic.Field("tpe", description="Which sampler proposes candidates: tpe, nsga2 or random.")
+    steps: tuple[str, ...] = pydantic.Field(
+        (), description="Only these steps are tried, such as prune,int8. [default: all]"
+    )
+    io: Literal["any", "float32", "int8", "uint8"] = pydantic.Field(
+        "any", description="Input and output types of full int8 files; any: all three are tried."
+    )
+    seed: int = pydantic.Field(0, ge=0, description="Root of all random numbers.")
+    batch_size: int = pydantic.Field(64, ge=1, description="Batch size of all training.")
+    max_epochs: float | None = pydantic.Field(
+        None, gt=0, description="Longest training of one step. [default: by time]"
+    )
+    calibration: int = pydantic.Field(200, ge=1, description="Training samples that quantization is calibrated on.")
+    threads: int = pydantic.Field(1, ge=1, description="Threads of the runtime while latency is measured.")
+    keep_names: bool = pydantic.Field(False, description="Keep tensor names in the files (for debugging).")
+    trust_model: bool = pydantic.Field(False, description="You vouch for the model file: code inside it may run.")
+    executor: str = pydantic.Field("local", description="Where jobs run: local, or fake (a simulation without models).")
+    max_job_memory: str = pydantic.Field("12GB", description="A job that uses more memory is stopped.")
+    json_: bool = pydantic.Field(False, alias="json", description="Print the summary as JSON on standard output.")
+    debug: bool = pydantic.Field(False, description="Show tracebacks, and log more.")
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        return parse_budgets(
+            max_size=self.max_size,
+            max_deflated=self.max_deflated,
+            max_latency=self.max_latency,
+            max_drop=self.max_drop,
+            min_metric=self.min_metric,
+            targets=self.target,
+        )
+
+    @property
+    def seconds(self) -> float | None:
+        """The time budget in seconds; half an hour where neither time nor trials are limited."""
+        if self.time_budget is None:
+            return 1800.0 if self.trials is None else None
+        return parse_duration(self.time_budget, "time-budget")
+
+    @property
+    def size_measurement(self) -> str:
+        return f"{self.size}_bytes"
+
+    @property
+    def latency_measurement(self) -> str:
+        return f"latency_us:{self.target[0]}"
+
+
+# What a run may change when it is resumed; all else is its identity.
+CHANGEABLE = frozenset(
+    "out max_size max_deflated max_latency max_drop min_metric size objective time_budget trials sampler target "
+    "executor max_job_memory json_ debug".split()
+)
+
+
+def keys() -> dict[str, str]:
+    """Field name by key (``max-drop`` -> ``max_drop``)."""
+    return {(field.alias or name).replace("_", "-"): name for name, field in Config.model_fields.items()}
+
+
+def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> Config:
+    """A checked configuration of values by key or field name. Raises ``ConfigError`` with the nearest key for a misspelt one."""
+    known = keys()
+    given: dict[str, Any] = {}
+    for key, value in values.items():
+        spelt = key.replace("_", "-").rstrip("-")
+        if spelt not in known:
+            raise ConfigError(f"{where}: there is no key {key!r}{nearest(spelt, known)}")
+        name = known[spelt]
+        if value is None:
+            continue
+        repeated = str(Config.model_fields[name].annotation).startswith("tuple")
+        given[Config.model_fields[name].alias or name] = _many(value) if repeated else _plain(value)
+    try:
+        config = Config(**given)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"{where}: " + "; ".join(_explain(item) for item in error.errors())) from error
+    if not config.target:
+        raise ConfigError(f"{where}: target: name at least one, such as host.")
+    if config.io == "any" and config.seconds is not None and config.seconds <= 0:
+        raise ConfigError(f"{where}: time-budget: must be more than nothing.")
+    _ = config.budgets  # a wrong unit is an error now, not in the middle of a search
+    return config
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The keys of a TOML file, at its top level or in a ``[litetuner]`` or ``[search]`` table. Raises ``ConfigError``."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"config: {path} does not exist.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"config: {path} is no TOML file: {error}") from error
+    for table in ("litetuner", "search"):
+        if isinstance(values.get(table), dict):
+            values = values | values.pop(table)
+    return values
+
+
+def to_toml(config: Config) -> str:
+    """The resolved configuration as TOML; reading it gives the same configuration."""
+    lines = []
+    for key, name in keys().items():
+        value = getattr(config, name)
+        if value is not None:
+            lines.append(f"{key} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c for c in text) + '"'
+
+
+def _many(value: Any) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str) else list(value)
+    return tuple(part.strip() for item in items for part in str(item).split(",") if part.strip())
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _explain(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
+    if item["type"] == "missing":
+        return f"{key} is missing; give --{key} or set it in the TOML"
+    return f"{key}: {item['msg'].lower()} (got {item['input']!r})"
