@@ -101,8 +101,8 @@ class Config(pydantic.BaseModel):
 
 # What a run may change when it is resumed; all else is its identity.
 CHANGEABLE = frozenset(
-    "out max_size max_deflated max_latency max_drop min_metric size objective time_budget trials sampler target "
-    "executor max_job_memory json_ debug".split()
+    {"out", "max_size", "max_deflated", "max_latency", "max_drop", "min_metric", "size", "objective", "time_budget"}
+    | {"trials", "sampler", "target", "executor", "max_job_memory", "json_", "debug"}
 )
 
 
