@@ -47,6 +47,9 @@ class Trial:
     gate: str | None = None
     reason: str | None = None  # why PRUNED, INVALID, FAILED or LOST, in words
     duplicate_of: int | None = None
+    params: dict[str, dict[str, Any]] = dataclasses.field(
+        default_factory=dict
+    )  # by choice: value, distribution (Optuna's JSON)
     artifact: str | None = None  # path below the run folder
     sha256: str | None = None
     operators: dict[str, int] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,213 @@
+"""The seam to Optuna: ask under a lock, tell once, reload. Our records are the truth; a study can be made again from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import filelock
+
+from litetuner.search.budgets import Budget
+from litetuner.search.front import Objective
+from litetuner.search.run_folder import RunFolder
+from litetuner.search.samplers import SAMPLERS
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate, digest
+from litetuner.spaces.errors import ConfigError, nearest
+
+UNKNOWN_VIOLATION = 1.0  # told where a trial was stopped before any budget could be compared
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A trial that runs: its number in the study, the candidate, and the choices that led to it."""
+
+    number: int
+    candidate: Candidate
+    origin: str
+    params: dict[str, dict[str, Any]]
+
+
+class Recorder:
+    """A ``Choose`` that asks another one and keeps every choice as Optuna parameter and distribution."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.values: dict[str, Any] = {}
+        self.distributions: dict[str, Any] = {}
+
+    def one_of(self, name: str, options: Sequence[str]) -> str:
+        from optuna.distributions import CategoricalDistribution
+
+        chosen: str = self.inner.one_of(name, options)
+        self.values[name], self.distributions[name] = chosen, CategoricalDistribution(tuple(options))
+        return chosen
+
+    def level(self, name: str, options: Sequence[Any]) -> Any:
+        from optuna.distributions import IntDistribution
+
+        chosen = self.inner.level(name, options)
+        self.values[name] = list(options).index(chosen)
+        self.distributions[name] = IntDistribution(0, len(options) - 1)
+        return chosen
+
+
+@dataclasses.dataclass(frozen=True)
+class Suggested:
+    """A ``Choose`` that lets an Optuna trial decide; ordered options are integers, so that order means something."""
+
+    trial: Any
+
+    def one_of(self, name: str, options: Sequence[str]) -> str:
+        chosen: str = self.trial.suggest_categorical(name, tuple(options))
+        return chosen
+
+    def level(self, name: str, options: Sequence[Any]) -> Any:
+        return options[self.trial.suggest_int(name, 0, len(options) - 1)]
+
+
+class Study:
+    """One Optuna study for one set of objectives and budgets. Other sets open other studies in the same database."""
+
+    def __init__(
+        self, folder: RunFolder, objectives: Sequence[Objective], budgets: Sequence[Budget], sampler: str, seed: int
+    ) -> None:
+        if sampler not in SAMPLERS:
+            raise ConfigError(f"sampler: there is no {sampler!r}{nearest(sampler, SAMPLERS)} ({', '.join(SAMPLERS)})")
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._optuna = optuna
+        self._sampler = SAMPLERS[sampler]()
+        self._seed = seed
+        self._objectives = tuple(objectives)
+        self._lock = filelock.FileLock(folder.path / ".ask.lock")
+        terms = [[o.measurement, o.direction] for o in objectives] + [[b.name, b.limit, b.sense] for b in budgets]
+        self.name = f"litetuner-{digest(terms)}"
+        storage = optuna.storages.RDBStorage(folder.study_url, engine_kwargs={"connect_args": {"timeout": 60}})
+        self._study = optuna.create_study(
+            study_name=self.name,
+            storage=storage,
+            directions=[objective.direction for objective in objectives],
+            load_if_exists=True,
+        )
+
+    def running(self) -> list[int]:
+        """Numbers of trials that were asked for and never told."""
+        state = self._optuna.trial.TrialState.RUNNING
+        return [trial.number for trial in self._study.get_trials(deepcopy=False, states=(state,))]
+
+    def numbers(self) -> set[int]:
+        return {trial.number for trial in self._study.get_trials(deepcopy=False)}
+
+    def candidate(self, number: int) -> Asked | None:
+        """What a trial in the study was about, ``None`` when the search died before it was written down."""
+        trial = self._study.get_trials(deepcopy=False)[number]
+        if "candidate" not in trial.user_attrs:
+            return None
+        candidate = Candidate.from_json(json.loads(trial.user_attrs["candidate"]))
+        return Asked(number, candidate, trial.user_attrs["origin"], json.loads(trial.user_attrs["params"]))
+
+    def ask(self, suggest: Callable[[Any], Candidate], told: int, attempt: int = 0) -> Asked:
+        """Let the sampler propose. ``told`` trials count for the seed; ``attempt`` separates asks with nothing told between."""
+        seed = derive(self._seed, told, attempt)
+        with self._lock:
+            self._study.sampler = self._sampler.make(seed)
+            trial = self._study.ask()
+        recorder = Recorder(Suggested(trial))
+        candidate = suggest(recorder)
+        return self._written(trial.number, candidate, "sampler", recorder)
+
+    def enqueue(
+        self, suggest: Callable[[Any], Candidate], script: Any, origin: str, candidate: Candidate | None = None
+    ) -> Asked:
+        """Start a trial whose choices are given by ``script``; ``candidate`` replaces what the choices lead to."""
+        recorder = Recorder(script)
+        suggested = suggest(recorder)
+        frozen = self._optuna.trial.create_trial(
+            state=self._optuna.trial.TrialState.RUNNING, params=recorder.values, distributions=recorder.distributions
+        )
+        frozen.datetime_start = datetime.datetime.now()
+        with self._lock:
+            before = self.numbers()
+            self._study.add_trial(frozen)
+            (number,) = self.numbers() - before
+        return self._written(number, candidate or suggested, origin, recorder)
+
+    def _written(self, number: int, candidate: Candidate, origin: str, recorder: Recorder) -> Asked:
+        to_json = self._optuna.distributions.distribution_to_json
+        params = {
+            name: {"value": value, "distribution": to_json(recorder.distributions[name])}
+            for name, value in recorder.values.items()
+        }
+        self._set(
+            number, {"origin": origin, "params": json.dumps(params), "candidate": json.dumps(candidate.to_json())}
+        )
+        return Asked(number, candidate, origin, params)
+
+    def tell(self, trial: Trial) -> None:
+        """Tell what became of a running trial: the table of states in docs/decisions.md."""
+        handle = self._optuna.trial.Trial(self._study, self._id(trial.number))
+        for name, value in self._constraints(trial).items():
+            handle.set_constraint(name, value)
+        summary = {name: measurement.value for name, measurement in trial.measurements.items()}
+        self._set(trial.number, {"state": str(trial.state), "seed": trial.seed, "summary": json.dumps(summary)})
+        states = self._optuna.trial.TrialState
+        if trial.state.scored:
+            self._study.tell(trial.number, self._values(trial))
+        else:
+            self._study.tell(trial.number, state=states.FAIL if trial.state is State.LOST else states.PRUNED)
+
+    def refill(self, trials: Sequence[Trial]) -> None:
+        """Fill a study that new objectives or budgets opened with all that is known, numbers unchanged."""
+        known = self.numbers()
+        states = self._optuna.trial.TrialState
+        from_json = self._optuna.distributions.json_to_distribution
+        for trial in sorted(trials, key=lambda item: item.number):
+            if trial.number in known:
+                continue
+            scored = trial.state.scored
+            state = states.COMPLETE if scored else states.FAIL if trial.state is State.LOST else states.PRUNED
+            frozen = self._optuna.trial.create_trial(
+                state=state,
+                values=self._values(trial) if scored else None,
+                params={name: entry["value"] for name, entry in trial.params.items()},
+                distributions={name: from_json(entry["distribution"]) for name, entry in trial.params.items()},
+                constraints=self._constraints(trial),
+                user_attrs={"state": str(trial.state), "origin": trial.origin, "seed": trial.seed}
+                | {"candidate": json.dumps(trial.candidate.to_json()), "params": json.dumps(trial.params)},
+            )
+            self._study.add_trial(frozen)
+
+    def _values(self, trial: Trial) -> list[float]:
+        return [self._finite(trial, objective) for objective in self._objectives]
+
+    def _finite(self, trial: Trial, objective: Objective) -> float:
+        value = trial.value(objective.measurement)
+        if value is None:
+            raise ValueError(f"trial {trial.number} was scored without {objective.measurement}")
+        return value
+
+    def _constraints(self, trial: Trial) -> Mapping[str, float]:
+        if trial.state is State.LOST:
+            return {}
+        if trial.state.scored or any(value > 0 for value in trial.constraints.values()):
+            return trial.constraints
+        return trial.constraints | {"refused": UNKNOWN_VIOLATION}
+
+    def _set(self, number: int, attributes: Mapping[str, Any]) -> None:
+        storage, trial_id = self._study._storage, self._id(number)
+        for name, value in attributes.items():
+            storage.set_trial_user_attr(trial_id, name, value)
+
+    def _id(self, number: int) -> int:
+        trial_id: int = self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        return trial_id
+
+
+def derive(*parts: int | str) -> int:
+    """A 32-bit seed from a root seed and what it is for."""
+    return int(digest(list(parts))[:8], 16)

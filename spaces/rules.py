@@ -1,0 +1,168 @@
+"""The rules: which candidates are legal, as a table with reasons in words. Checked before any work is done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.facts import ModelFacts
+from litetuner.spaces.step import Stage
+
+TRAIN_ORDER = ("finetune", "prune", "cluster", "qat")
+INTEGER_ONLY = ("int8",)  # what a quantization-aware trained model can become: its ranges are 8-bit
+TECHNIQUE = {"prune": "prune", "cluster": "cluster", "qat": "qat"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """What the rules need to know besides the candidate."""
+
+    model: ModelFacts
+    has_training_data: bool
+    steps: frozenset[str] | None = None  # the user's --steps, None: all
+    unsupported_operators: frozenset[str] = frozenset()  # what a target cannot run; data, not code
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One row: ``broken`` says in words how a candidate breaks it, or nothing."""
+
+    name: str
+    why: str
+    broken: Callable[[Candidate, Surroundings], Iterable[str]]
+
+
+def _names(candidate: Candidate) -> list[str]:
+    return [step.name for step in candidate.steps]
+
+
+def _stages(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    stages = [step.stage for step in candidate.steps]
+    if stages != sorted(stages):
+        yield "its steps are not in the order reshape, train, convert, rewrite"
+    converts = stages.count(Stage.CONVERT)
+    if converts != 1:
+        yield f"it has {converts} conversions, and needs exactly one"
+
+
+def _once(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    names = _names(candidate)
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{name} stands in it {names.count(name)} times"
+
+
+def _training_order(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    names = [step.name for step in candidate.of_stage(Stage.TRAIN)]
+    if names != sorted(names, key=TRAIN_ORDER.index):
+        yield f"{' -> '.join(names)} is out of order"
+    if "finetune" in names and len(names) > 1:
+        yield "finetune before another training step only costs time, since each trains by itself"
+
+
+def _preserving(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    names = _names(candidate)
+    for step in candidate.steps:
+        knobs = step.knobs()
+        for knob, needed in (("preserve_sparsity", "prune"), ("preserve_clusters", "cluster")):
+            if knob not in knobs:
+                continue
+            before = needed in names[: names.index(step.name)]
+            if before and not knobs[knob]:
+                yield f"{step.name} would undo what {needed} did; set {knob}"
+            if knobs[knob] and not before:
+                yield f"{step.name} cannot keep what {needed} never made; unset {knob}"
+
+
+def _after_qat(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    names = _names(candidate)
+    if "qat" in names:
+        for step in candidate.of_stage(Stage.CONVERT):
+            if step.name not in INTEGER_ONLY:
+                yield f"qat -> {step.name}: the 8-bit ranges that were trained would be dropped"
+        for name in ("aeq", "sparse"):
+            if name in names:
+                yield f"qat -> {name}: {name} starts from a float file"
+
+
+def _rewrites(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    names = _names(candidate)
+    convert = next((step.name for step in candidate.of_stage(Stage.CONVERT)), None)
+    for name in ("aeq", "sparse"):
+        if name in names and convert != "float32":
+            yield f"{convert} -> {name}: {name} starts from a float32 file"
+    if "sparse" in names and "prune" not in names:
+        yield "sparse without prune: there are no zeros to leave out"
+    if "sparse" in names and "aeq" in names:
+        yield "aeq and sparse: sparse encoding of quantized files is not reliable"
+    if "slim" in names and names[-1] != "slim":
+        yield "slim must come last: it removes the names that other rewrites need"
+
+
+def _training(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    for step in candidate.of_stage(Stage.RESHAPE, Stage.TRAIN):
+        if around.model.bridge_refusal is not None:
+            yield f"{step.name} needs a model that tf_keras can train: {around.model.bridge_refusal}"
+        elif step.needs_training_data and not around.has_training_data:
+            yield f"{step.name} needs training data, and there is none"
+
+
+def _calibration(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    if not around.has_training_data:
+        for step in candidate.steps:
+            if step.needs_calibration:
+                yield f"{step.name} needs calibration samples from training data, and there is none"
+
+
+def _layers(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    by_name = {layer.name: layer for layer in around.model.layers}
+    for step in candidate.steps:
+        knobs = step.knobs()
+        for name in knobs.get("skip", ()):
+            if name not in by_name:
+                yield f"{step.name} is to skip the layer {name!r}, which the model does not have"
+        if step.name in TECHNIQUE:
+            able = {layer.name for layer in around.model.layers_for(TECHNIQUE[step.name])}
+            if not able - set(knobs.get("skip", ())):
+                yield f"{step.name} has no layer left that it could change"
+        for name, precision in knobs.get("layers", ()) if step.name == "aeq" else ():
+            if name not in by_name:
+                yield f"aeq names the layer {name!r}, which the model does not have"
+            elif precision == "int4" and not by_name[name].can("int4"):
+                yield f"aeq: {name} cannot take int4: {by_name[name].refusals['int4']}"
+
+
+def _allowed(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    if around.steps is not None:
+        for step in candidate.steps:
+            if step.name not in around.steps | {"slim"} and not (
+                step.name == "float32" and len(candidate.deployment) > 1
+            ):
+                yield f"{step.name} is not among --steps {','.join(sorted(around.steps))}"
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("stages", "a model is reshaped, trained, converted and rewritten, in this order", _stages),
+    Rule("once", "a technique that is done twice costs twice and says less than one with other knobs", _once),
+    Rule(
+        "training order",
+        "pruning decides what is clustered, and quantization-aware training must come last",
+        _training_order,
+    ),
+    Rule(
+        "preserving",
+        "a later step must keep the zeros and clusters of an earlier one (tfmot's collaborative schemes)",
+        _preserving,
+    ),
+    Rule("after qat", "quantization-aware training fixes 8-bit ranges", _after_qat),
+    Rule("rewrites", "ai-edge-quantizer and sparse encoding work on float files; slimming removes names", _rewrites),
+    Rule("training", "tfmot trains tf_keras models on training data only", _training),
+    Rule("calibration", "activation ranges come from training samples, never from search or test", _calibration),
+    Rule("layers", "each layer type takes what the libraries' registries say", _layers),
+    Rule("allowed", "the user chose which steps may be tried", _allowed),
+)
+
+
+def broken_rules(candidate: Candidate, around: Surroundings) -> list[str]:
+    """Why a candidate is refused, in words; an empty list for a legal one."""
+    return [f"{how} ({rule.why})" for rule in RULES for how in rule.broken(candidate, around)]

@@ -1,0 +1,180 @@
+"""The space: what can be chosen, as a small tree of conditional choices that ends in a candidate."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.step import Step
+from litetuner.spaces.steps import STEPS
+
+NO = "no"
+FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
+
+
+class Choose(Protocol):
+    """Who decides: a sampler, a script, a random generator."""
+
+    def one_of(self, name: str, options: Sequence[str]) -> str:
+        """One of unordered options."""
+
+    def level(self, name: str, options: Sequence[Any]) -> Any:
+        """One of ordered options."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scripted:
+    """Chooses by a script, and the first option where the script is silent. Used for baselines and recipes."""
+
+    script: Mapping[str, Any]
+
+    def one_of(self, name: str, options: Sequence[str]) -> str:
+        wanted = self.script.get(name, options[0])
+        return wanted if wanted in options else options[0]
+
+    def level(self, name: str, options: Sequence[Any]) -> Any:
+        wanted = self.script.get(name, options[0])
+        return min(options, key=lambda option: abs(option - wanted))
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """All candidates for one model. ``ranking`` lists weighted layers, the most sensitive to low precision first."""
+
+    around: Surroundings
+    ranking: tuple[str, ...]
+    epochs: tuple[float, ...] = (1.0,)
+    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    io: tuple[str, ...] = ("float32", "int8", "uint8")
+    keep_names: bool = False
+    train: bool = True
+
+    def suggest(self, choose: Choose) -> Candidate:
+        """One candidate, by the choices of ``choose``. Only combinations that the rules allow are offered."""
+        trained = self._train(choose) if self._trainable() else ()
+        return Candidate((*trained, *self._deploy(choose, trained), *self.slimming()))
+
+    def slimming(self) -> tuple[Step, ...]:
+        """The rewrite that every candidate but the baseline ends with."""
+        return (STEPS["slim"](keep_names=self.keep_names),)  # type: ignore[call-arg]
+
+    def _may(self, name: str) -> bool:
+        return name in STEPS and (self.around.steps is None or name in self.around.steps)
+
+    def _trainable(self) -> bool:
+        able = self.around.has_training_data and self.around.model.bridge_refusal is None
+        return self.train and able and any(self._may(name) for name in ("finetune", "prune", "cluster", "qat"))
+
+    def _able(self, technique: str) -> list[str]:
+        """Layers that can take a technique, the most sensitive first."""
+        able = {layer.name for layer in self.around.model.layers_for(technique)}
+        ranked = [name for name in self.ranking if name in able]
+        return ranked + sorted(able - set(ranked))
+
+    def _skip(self, choose: Choose, technique: str) -> tuple[str, ...]:
+        """The most sensitive layers that a technique leaves alone: none, one, two, or a quarter of them."""
+        able = self._able(technique)
+        options = sorted({0, *(count for count in (1, 2, len(able) // 4) if 0 < count < len(able))})
+        count = choose.level(f"{technique}.skip", options) if len(options) > 1 else 0
+        return tuple(sorted(able[:count]))
+
+    def _train(self, choose: Choose) -> tuple[Step, ...]:
+        if choose.one_of("train", (NO, "yes")) == NO:
+            return ()
+        epochs = choose.level("epochs", self.epochs)
+        rate = choose.level("learning_rate", self.learning_rates)
+        fitting = {"epochs": epochs, "learning_rate": rate}
+        steps: list[Step] = []
+        prune = self._offer(choose, "prune", "schedule")
+        if prune != NO:
+            sparsity = choose.level("prune.sparsity", STEPS["prune"].choices("sparsity"))
+            skip = self._skip(choose, "prune")
+            steps.append(_make("prune", sparsity=sparsity, schedule=prune, skip=skip, **fitting))
+        cluster = self._offer(choose, "cluster", "init")
+        if cluster != NO:
+            count = choose.level("cluster.count", STEPS["cluster"].choices("count"))
+            skip = self._skip(choose, "cluster")
+            keep = prune != NO
+            steps.append(_make("cluster", count=count, init=cluster, skip=skip, preserve_sparsity=keep, **fitting))
+        if self._may("qat") and self._may("int8") and self._able("qat"):
+            qat = choose.one_of("qat", (NO, "all", "selective"))
+            if qat != NO:
+                left_out = self._skip(choose, "qat") if qat == "selective" else ()
+                refused = {layer.name for layer in self.around.model.layers if not layer.can("qat")}
+                keeps = {"preserve_sparsity": prune != NO, "preserve_clusters": cluster != NO}
+                steps.append(_make("qat", skip=tuple(sorted(refused | set(left_out))), **keeps, **fitting))
+        if not steps and self._may("finetune"):
+            steps.append(_make("finetune", **fitting))
+        return tuple(steps)
+
+    def _offer(self, choose: Choose, name: str, knob: str) -> str:
+        if not (self._may(name) and self._able(name)):
+            return NO
+        return choose.one_of(name, (NO, *STEPS[name].choices(knob)))
+
+    def _deploy(self, choose: Choose, trained: tuple[Step, ...]) -> tuple[Step, ...]:
+        names = {step.name for step in trained}
+        if "qat" in names:
+            return (_make("int8", io=self._io(choose)),)
+        options = self.deployments("prune" in names)
+        chosen = choose.one_of("deploy", options) if len(options) > 1 else options[0]
+        if chosen == "int8":
+            return (_make("int8", io=self._io(choose)),)
+        if chosen == "sparse":
+            return (_make("float32"), _make("sparse"))
+        if chosen == "mixed":
+            return (_make("float32"), _make("aeq", recipe="static_wi8_ai8", layers=self._mixed(choose)))
+        if chosen == "layers":
+            return (_make("float32"), _make("aeq", recipe="static_wi8_ai8", layers=self._free(choose)))
+        if chosen.startswith("aeq_"):
+            return (_make("float32"), _make("aeq", recipe=chosen.removeprefix("aeq_"), layers=()))
+        return (_make(chosen),)
+
+    def deployments(self, pruned: bool) -> tuple[str, ...]:
+        """The deployments that a trained model which is not quantization-aware may take, by their name in the space."""
+        calibrated = self.around.has_training_data
+        found = ["float32"] if self._may("float32") or self.around.steps is None else []
+        for name in ("float16", "dynamic", "int8", "int16x8"):
+            if self._may(name) and (calibrated or not STEPS[name].needs_calibration):
+                found.append(name)
+        if self._may("aeq"):
+            recipes = STEPS["aeq"].choices("recipe")
+            found += [f"aeq_{recipe}" for recipe in recipes if calibrated or not recipe.startswith("static")]
+            if calibrated and "static_wi8_ai8" in recipes and self.ranking:
+                found.append("mixed")
+                if 1 < len(self.ranking) <= FREE_LAYERS:
+                    found.append("layers")
+        if pruned and self._may("sparse"):
+            found.append("sparse")
+        return tuple(found) or ("float32",)
+
+    def _io(self, choose: Choose) -> str:
+        return choose.one_of("io", self.io) if len(self.io) > 1 else self.io[0]
+
+    def _mixed(self, choose: Choose) -> tuple[tuple[str, str], ...]:
+        """The k most sensitive layers keep float, the m least sensitive that can go to int4; the others are int8."""
+        keep = choose.level("mixed.float32", [k for k in (0, 1, 2, 3) if k < len(self.ranking)])
+        floats = set(self.ranking[:keep])
+        able = [name for name in self._able("int4") if name not in floats][::-1]
+        options = sorted({round(share * len(able)) for share in (0, 0.25, 0.5, 0.75, 1)})
+        share = choose.level("mixed.int4", (0.0, 0.25, 0.5, 0.75, 1.0)) if len(options) > 1 else 0.0
+        small = set(able[: round(share * len(able))])
+        return self._overrides({name: "float32" for name in floats} | {name: "int4" for name in small})
+
+    def _free(self, choose: Choose) -> tuple[tuple[str, str], ...]:
+        precisions: dict[str, str] = {}
+        int4 = set(self._able("int4"))
+        for name in self.ranking:
+            options = ("int8", "int4", "float32") if name in int4 else ("int8", "float32")
+            precisions[name] = choose.one_of(f"layer.{name}", options)
+        return self._overrides(precisions)
+
+    def _overrides(self, precisions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        return tuple(sorted((name, precision) for name, precision in precisions.items() if precision != "int8"))
+
+
+def _make(name: str, **knobs: Any) -> Step:
+    return STEPS[name](**knobs)
