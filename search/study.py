@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -101,6 +100,7 @@ class Study:
         return [trial.number for trial in self._study.get_trials(deepcopy=False, states=(state,))]
 
     def numbers(self) -> set[int]:
+        """Numbers of all trials in the study."""
         return {trial.number for trial in self._study.get_trials(deepcopy=False)}
 
     def candidate(self, number: int) -> Asked | None:
@@ -111,15 +111,16 @@ class Study:
         candidate = Candidate.from_json(json.loads(trial.user_attrs["candidate"]))
         return Asked(number, candidate, trial.user_attrs["origin"], json.loads(trial.user_attrs["params"]))
 
-    def ask(self, suggest: Callable[[Any], Candidate], told: int, attempt: int = 0) -> Asked:
-        """Let the sampler propose. ``told`` trials count for the seed; ``attempt`` separates asks with nothing told between."""
-        seed = derive(self._seed, told, attempt)
+    def ask(self, suggest: Callable[[Any], Candidate], told: int) -> Asked:
+        """Let the sampler propose. The seed is of (root seed, trials told), so a resumed search goes on as if undisturbed."""
         with self._lock:
-            self._study.sampler = self._sampler.make(seed)
+            self._study.sampler = self._sampler.make(derive(self._seed, told))
             trial = self._study.ask()
         recorder = Recorder(Suggested(trial))
         candidate = suggest(recorder)
-        return self._written(trial.number, candidate, "sampler", recorder)
+        attributes = self._attributes(candidate, "sampler", recorder)
+        self._set(trial.number, attributes)
+        return Asked(trial.number, candidate, "sampler", json.loads(attributes["params"]))
 
     def enqueue(
         self, suggest: Callable[[Any], Candidate], script: Any, origin: str, candidate: Candidate | None = None
@@ -127,26 +128,26 @@ class Study:
         """Start a trial whose choices are given by ``script``; ``candidate`` replaces what the choices lead to."""
         recorder = Recorder(script)
         suggested = suggest(recorder)
+        attributes = self._attributes(candidate or suggested, origin, recorder)
         frozen = self._optuna.trial.create_trial(
-            state=self._optuna.trial.TrialState.RUNNING, params=recorder.values, distributions=recorder.distributions
+            state=self._optuna.trial.TrialState.RUNNING,
+            params=recorder.values,
+            distributions=recorder.distributions,
+            user_attrs=attributes,
         )
-        frozen.datetime_start = datetime.datetime.now()
         with self._lock:
             before = self.numbers()
             self._study.add_trial(frozen)
             (number,) = self.numbers() - before
-        return self._written(number, candidate or suggested, origin, recorder)
+        return Asked(number, candidate or suggested, origin, json.loads(attributes["params"]))
 
-    def _written(self, number: int, candidate: Candidate, origin: str, recorder: Recorder) -> Asked:
+    def _attributes(self, candidate: Candidate, origin: str, recorder: Recorder) -> dict[str, str]:
         to_json = self._optuna.distributions.distribution_to_json
         params = {
             name: {"value": value, "distribution": to_json(recorder.distributions[name])}
             for name, value in recorder.values.items()
         }
-        self._set(
-            number, {"origin": origin, "params": json.dumps(params), "candidate": json.dumps(candidate.to_json())}
-        )
-        return Asked(number, candidate, origin, params)
+        return {"origin": origin, "params": json.dumps(params), "candidate": json.dumps(candidate.to_json())}
 
     def tell(self, trial: Trial) -> None:
         """Tell what became of a running trial: the table of states in docs/decisions.md."""

@@ -1,0 +1,6 @@
+"""Every executor, one file each; a new file registers itself."""
+
+from litetuner.search.executor import Executor
+from litetuner.spaces.registry import classes
+
+EXECUTORS: dict[str, type[Executor]] = classes(__name__, list(__path__), Executor)

@@ -1,0 +1,90 @@
+"""A worker process: reads jobs as JSON lines from standard input, answers with JSON lines on its own channel.
+
+It dies with its parent, also while it is suspended. ``build`` workers hold TensorFlow, ``score`` workers only LiteRT.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from litetuner.search.run_folder import RunFolder
+from litetuner.spaces.errors import LitetunerError, to_json
+
+PR_SET_PDEATHSIG = 1
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask Linux to kill this process when its parent ends; elsewhere the end of standard input does it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        sys.exit(1)
+
+
+def build_handlers(folder: RunFolder) -> dict[str, Handler]:
+    """What a ``build`` worker can do. TensorFlow is imported here, so that a job's time does not hold it."""
+    from litetuner.spaces import tf
+    from litetuner.spaces.builder import Builder
+
+    tf.load()
+    builder = Builder(folder.blobs, folder.artifacts)
+    return {"inspect": builder.inspect, "train": builder.train, "convert": builder.convert, "finish": builder.finish}
+
+
+def score_handlers(folder: RunFolder) -> dict[str, Handler]:
+    """What a ``score`` worker can do."""
+    from litetuner.objectives.scorer import Scorer
+
+    return {"score": Scorer(folder.blobs).score}
+
+
+ROLES: dict[str, Callable[[RunFolder], dict[str, Handler]]] = {"build": build_handlers, "score": score_handlers}
+
+
+def main(arguments: list[str]) -> None:
+    """``worker ROLE RUN_FOLDER PARENT_PID``: serve until standard input ends."""
+    role, path, parent = arguments
+    die_with_parent(int(parent))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints goes to the log, never into an answer
+    started = time.perf_counter()
+    handlers = ROLES[role](RunFolder(Path(path)))
+    _answer(answers, {"ready": True, "seconds": time.perf_counter() - started})
+    for line in sys.stdin:
+        job = json.loads(line)
+        _answer(answers, _do(handlers[job["handler"]], job["inputs"]))
+
+
+def _do(handler: Handler, inputs: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"outputs": handler(inputs)}
+    except LitetunerError as error:
+        return {"error": to_json(error)}
+    except MemoryError as error:
+        return {"error": {"type": "BuildFailed", "message": f"it ran out of memory ({error})"}}
+    except Exception as error:  # a candidate's failure must not end the worker: it is named, and logged in full
+        traceback.print_exc()
+        first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        return {"error": {"type": "BuildFailed", "message": f"{type(error).__name__}: {first[:300]} (at {place})"}}
+
+
+def _answer(channel: Any, record: dict[str, Any]) -> None:
+    channel.write(json.dumps(record) + "\n")
+    channel.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

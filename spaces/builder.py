@@ -1,0 +1,209 @@
+"""The builder: jobs that need the model. Real tfmot, real converter, real quantizer; it lives in a worker process."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import BuildFailed, ModelError
+from litetuner.spaces.facts import DataFacts, ModelFacts
+from litetuner.spaces.step import Stage, Step
+from litetuner.spaces.store import Store
+
+BRIDGE_SAMPLES = 32
+TIMED_STEPS = 12  # training steps that tell how long an epoch takes
+
+
+@dataclasses.dataclass
+class Builder:
+    """Does inspect, train and convert jobs. ``inputs`` and outputs are JSON; blobs go through the stores by sha256.
+
+    ``blobs`` keeps checkpoints and raw conversions, ``artifacts`` the finished files. The last models are kept in memory.
+    """
+
+    blobs: Store
+    artifacts: Store
+
+    def inspect(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Load model and data, bridge the model to tf_keras, classify its layers, and time a few training steps."""
+        from litetuner.spaces.bridge import bridge
+        from litetuner.spaces.checkpoint import write_model
+        from litetuner.spaces.data import open_split, prepare_data
+        from litetuner.spaces.layers import model_facts
+        from litetuner.spaces.model import load_model
+
+        loaded = load_model(inputs["model"], trust=inputs["trust"])
+        first = model_facts(loaded, None, None, None)
+        data = prepare_data(
+            inputs["data"],
+            Path(inputs["data_folder"]),
+            seed=inputs["seed"],
+            preprocess=inputs["preprocess"],
+            input_shape=first.input_shape,
+            input_dtype=first.input_dtype,
+            output_shape=first.output_shape,
+            task=inputs["task"],
+        )
+        split = "train" if data.counts["train"] else "search"
+        sample = np.asarray(open_split(data.folder, split)[0][:BRIDGE_SAMPLES])
+        base, refusal, difference, trainable = None, None, None, None
+        try:
+            trainable, difference = bridge(loaded.model, sample)
+            base = self.blobs.put(write_model(trainable), ".npz")
+        except ModelError as error:
+            refusal = str(error)
+        facts = model_facts(loaded, trainable, refusal, difference)
+        loss = {"metric_loss": inputs["metric_loss"], "user_loss": inputs["loss"], "activation": facts.output_activation}
+        settings = loss | {"output_shape": list(facts.output_shape)}
+        seconds = None
+        if trainable is not None and data.counts["train"]:
+            seconds = self._seconds_per_epoch(trainable, data, inputs | {"loss": settings})
+        return {
+            "model": facts.to_json(),
+            "data": data.to_json(),
+            "base": base,
+            "loss": settings,
+            "seconds_per_epoch": seconds,
+        }
+
+    def _seconds_per_epoch(self, model: Any, data: DataFacts, inputs: dict[str, Any]) -> float:
+        from litetuner.spaces.bridge import clone
+        from litetuner.spaces.training import fit
+
+        context = self._context(data.to_json(), inputs)
+        steps = max(1, data.counts["train"] // context.batch_size)
+        timed = min(TIMED_STEPS, steps)
+        copy = clone(model)
+        seconds = []
+        for share in (timed / 4, timed):  # the first traces the graph
+            started = time.perf_counter()
+            fit(copy, context, epochs=share / steps, learning_rate=0.0)
+            seconds.append(time.perf_counter() - started)
+        return max(seconds[-1], 1e-3) / timed * steps
+
+    def train(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Do the last step of a prefix on its parent's checkpoint; gives the ``checkpoint`` blob."""
+        from litetuner.spaces.checkpoint import write_model, write_weights
+
+        prefix = Candidate.from_json(inputs["prefix"])
+        step = prefix.steps[-1]
+        context = self._context(inputs["data"], inputs)
+        parent = self._restore(inputs["base"], inputs["parents"], prefix.steps[:-1], context)
+        started = time.perf_counter()
+        trained = step.apply(parent, context)
+        seconds = time.perf_counter() - started
+        write = write_weights if hasattr(step, "wrap") else write_model
+        return {"checkpoint": self.blobs.put(write(trained), ".npz"), "fit_seconds": seconds}
+
+    def convert(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Convert a checkpoint (or, ``untrained``, a one-shot probe of a prefix) to a raw ``file`` blob."""
+        candidate = Candidate.from_json(inputs["steps"])
+        (step,) = candidate.of_stage(Stage.CONVERT)
+        context = self._context(inputs["data"], inputs)
+        if inputs["base"] is None:
+            from litetuner.spaces.model import load_model
+
+            model = load_model(inputs["model"], trust=inputs["trust"]).model
+        elif context.untrained:
+            model = self._restore(inputs["base"], [], (), context)
+            for training in candidate.prefix.steps:
+                model = training.apply(model, context)
+        else:
+            model = self._restore(inputs["base"], inputs["checkpoints"], candidate.prefix.steps, context)
+        return {"file": self.blobs.put(step.apply(model, context), ".tflite")}
+
+    def finish(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Rewrite a raw file, prove what the label promises in the finished flatbuffer, and keep it as the artifact."""
+        from litetuner.spaces.artifact import read_artifact
+        from litetuner.spaces.flatbuffer import weights_at, weights_by_layer
+        from litetuner.spaces.invariants import check_promises
+
+        candidate = Candidate.from_json(inputs["steps"])
+        facts = ModelFacts.from_json(inputs["facts"])
+        context = self._context(inputs["data"], inputs)
+        file = self.blobs.get(inputs["file"])
+        layers = [layer.name for layer in facts.layers if layer.kernel_shape]
+        notes: list[str] = []
+        mapped = weights_by_layer(file, layers)
+        for step in candidate.of_stage(Stage.REWRITE):
+            before = len(file)
+            file = step.apply(file, context)
+            if step.name == "slim":
+                notes.append(f"slimming removed {before - len(file):,} bytes, outputs bit-identical on real data")
+            else:
+                mapped = weights_by_layer(file, layers)
+        artifact = read_artifact(file)
+        findings = []
+        if not inputs["untrained"]:
+            weights = weights_at(file, {layer: weight.tensor_index for layer, weight in mapped.items()})
+            findings = [dataclasses.asdict(item) for item in check_promises(self._promises(candidate, facts), weights)]
+            broken = [item for item in findings if not item["ok"]]
+            if broken:
+                raise BuildFailed("the finished file breaks its label: " + "; ".join(_say(item) for item in broken[:3]))
+        name = self.artifacts.put(file, ".tflite")
+        return {"artifact": name, "invariants": findings, "notes": notes} | dataclasses.asdict(artifact)
+
+    def _promises(self, candidate: Candidate, facts: ModelFacts) -> list[Any]:
+        from litetuner.spaces.invariants import Promise
+
+        found = []
+        for step in candidate.steps:
+            technique = step.name if step.name in ("prune", "cluster", "qat") else None
+            layers = [layer.name for layer in (facts.layers_for(technique) if technique else facts.layers) if layer.kernel_shape]
+            found += [Promise(*promise) for promise in getattr(step, "promises", lambda _: [])(layers)]
+        return found
+
+    def _restore(self, base: str, checkpoints: list[str], steps: tuple[Step, ...], context: Context) -> Any:
+        """The trained model of a prefix from its checkpoints (one a step): QAT is wrapped again, then given its weights."""
+        from litetuner.spaces.bridge import clone
+        from litetuner.spaces.checkpoint import read_model, set_weights
+
+        if not steps:
+            return clone(self._model(base))
+        step = steps[-1]
+        if not hasattr(step, "wrap"):
+            return read_model(self.blobs.get(checkpoints[-1]))
+        parent = self._restore(base, checkpoints[:-1], steps[:-1], context)
+        model = step.wrap(parent, context)
+        set_weights(model, self.blobs.get(checkpoints[-1]))
+        return model
+
+    def _model(self, blob: str) -> Any:
+        return _cached_model(self.blobs, blob)
+
+    def _context(self, data: dict[str, Any], inputs: dict[str, Any]) -> Context:
+        from litetuner.spaces.data import calibration_samples, open_split
+        from litetuner.spaces.training import resolve_loss
+
+        facts = DataFacts.from_json(data)
+        x, y = open_split(facts.folder, "train")
+        loss = inputs["loss"]
+        shape = tuple(loss["output_shape"])
+        samples = calibration_samples(facts.folder, inputs["calibration"], inputs["seed"]) if facts.counts["train"] else x[:0]
+        return Context(
+            x_train=x,
+            y_train=y,
+            calibration=samples,
+            loss=resolve_loss(loss["metric_loss"], loss["activation"], shape, loss["user_loss"]),
+            batch_size=inputs["batch_size"],
+            seed=inputs["seed"],
+            untrained=inputs.get("untrained", False),
+        )
+
+
+@functools.lru_cache(maxsize=1)
+def _cached_model(blobs: Store, blob: str) -> Any:
+    from litetuner.spaces.checkpoint import read_model
+
+    return read_model(blobs.get(blob))
+
+
+def _say(finding: dict[str, Any]) -> str:
+    return f"{finding['layer']}: {finding['property']} asked {finding['asked']}, found {finding['found']}"
