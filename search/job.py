@@ -29,10 +29,14 @@ class Job:
     kind: Kind
     inputs: dict[str, Any]
     limits: Limits
+    handler: str = ""  # which of a worker's handlers does it; the kind's own where it is empty
+    hints: dict[str, Any] = dataclasses.field(
+        default_factory=dict
+    )  # where inputs lie on this machine; not part of the key
 
     @property
     def key(self) -> str:
-        return digest([self.kind, self.inputs])
+        return digest([self.kind, self.handler, self.inputs])
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -43,5 +47,5 @@ class Result:
     """What a job gave: JSON ``outputs`` (blobs by sha256), and the wall seconds with process start and imports."""
 
     outputs: dict[str, Any]
-    seconds: float
+    seconds: float = 0.0
     cached: bool = False
