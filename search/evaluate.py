@@ -32,7 +32,7 @@ TRAIN_PATIENCE = 8.0  # times the estimate, then a training is taken for hung
 SECONDS: dict[Kind, float] = {"train": 900.0, "convert": 900.0, "score": 1800.0, "time": 120.0, "inspect": 1800.0}
 
 
-class Gate(Exception):
+class Gate(Exception):  # noqa: N818 - a gate is an outcome, not an error
     """A candidate is stopped before it is scored: by which gate, why, and how far from the budgets."""
 
     def __init__(self, name: str, reason: str, constraints: dict[str, float]) -> None:
@@ -55,7 +55,7 @@ class Evaluator:
 
     def evaluate(self, asked: Asked) -> Trial:
         """One candidate's trial, whatever becomes of it. Only usage errors and interrupts come out as exceptions."""
-        work = _Work(self, asked.candidate)
+        work = Work(self, asked.candidate)
         seed = self.seed(asked.candidate)
         trial = Trial(asked.number, asked.candidate, State.LOST, asked.origin, seed, params=asked.params)
         try:
@@ -133,7 +133,7 @@ class Evaluator:
         limits = Limits(seconds or SECONDS[kind], int(parse(self.config.max_job_memory, BYTES, "max-job-memory")))
         return Job(kind, shared | inputs, limits, handler, where | (hints or {}))
 
-    def build(self, candidate: Candidate, checkpoints: list[str], untrained: bool, work: _Work) -> dict[str, Any]:
+    def build(self, candidate: Candidate, checkpoints: list[str], untrained: bool, work: Work) -> dict[str, Any]:
         """Convert and finish: the artifact of a candidate, or of its one-shot probe."""
         plain = Candidate(tuple(s for s in candidate.steps if s.name != "qat")) if untrained else candidate
         raw = Candidate((*plain.prefix.steps, *plain.of_stage(Stage.CONVERT)))
@@ -143,7 +143,7 @@ class Evaluator:
         return work.run(self.job("convert", finish, handler="finish"))
 
     def time(
-        self, artifact: dict[str, Any], target: str, work: _Work, occasion: str = "search"
+        self, artifact: dict[str, Any], target: str, work: Work, occasion: str = "search"
     ) -> dict[str, Measurement]:
         """Latency and ratio of a structure on a target: one measurement for all files that share it."""
         file = self.folder.artifacts.path(artifact["artifact"])
@@ -163,7 +163,7 @@ class Evaluator:
         return {f"latency_us:{target}": latency, f"latency_ratio:{target}": ratio}
 
     def score(
-        self, artifact: str, split: str, work: _Work, candidate: Candidate, limit: int = 0, keep: bool = False
+        self, artifact: str, split: str, work: Work, candidate: Candidate, limit: int = 0, keep: bool = False
     ) -> dict[str, Any]:
         """Score a finished file on a split (its first ``limit`` samples, 0 for all)."""
         (convert,) = candidate.of_stage(Stage.CONVERT)
@@ -205,7 +205,7 @@ class Evaluator:
         return array
 
 
-class _Work:
+class Work:
     """One candidate on its way; ``known`` grows, so that what was measured survives a failure."""
 
     def __init__(self, evaluator: Evaluator, candidate: Candidate) -> None:

@@ -36,13 +36,15 @@ class Recorder:
     def __init__(self, inner: Any) -> None:
         self.inner = inner
         self.values: dict[str, Any] = {}
+        self.chosen: dict[str, Any] = {}
         self.distributions: dict[str, Any] = {}
 
     def one_of(self, name: str, options: Sequence[str]) -> str:
         from optuna.distributions import CategoricalDistribution
 
         chosen: str = self.inner.one_of(name, options)
-        self.values[name], self.distributions[name] = chosen, CategoricalDistribution(tuple(options))
+        self.values[name] = self.chosen[name] = chosen
+        self.distributions[name] = CategoricalDistribution(tuple(options))
         return chosen
 
     def level(self, name: str, options: Sequence[Any]) -> Any:
@@ -50,6 +52,7 @@ class Recorder:
 
         chosen = self.inner.level(name, options)
         self.values[name] = list(options).index(chosen)
+        self.chosen[name] = chosen
         self.distributions[name] = IntDistribution(0, len(options) - 1)
         return chosen
 
@@ -144,7 +147,11 @@ class Study:
     def _attributes(self, candidate: Candidate, origin: str, recorder: Recorder) -> dict[str, str]:
         to_json = self._optuna.distributions.distribution_to_json
         params = {
-            name: {"value": value, "distribution": to_json(recorder.distributions[name])}
+            name: {
+                "chosen": recorder.chosen[name],
+                "value": value,
+                "distribution": to_json(recorder.distributions[name]),
+            }
             for name, value in recorder.values.items()
         }
         return {"origin": origin, "params": json.dumps(params), "candidate": json.dumps(candidate.to_json())}

@@ -49,7 +49,7 @@ class Trial:
     duplicate_of: int | None = None
     params: dict[str, dict[str, Any]] = dataclasses.field(
         default_factory=dict
-    )  # by choice: value, distribution (Optuna's JSON)
+    )  # by choice: chosen; Optuna's value, distribution
     artifact: str | None = None  # path below the run folder
     sha256: str | None = None
     operators: dict[str, int] = dataclasses.field(default_factory=dict)

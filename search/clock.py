@@ -1,0 +1,49 @@
+"""The clock of a run: wall time over all resumes, and where it went."""
+
+from __future__ import annotations
+
+import time
+
+from litetuner.search.run_folder import RunFolder
+from litetuner.search.trial import Trial
+
+KINDS = ("train", "convert", "score", "time")
+
+
+class Clock:
+    """Counts from what earlier sessions of the run had used. ``other`` is all that no job of the four kinds took."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        record = folder.read("clock") or {}
+        self._folder = folder
+        self._before: dict[str, float] = record.get("seconds", {})
+        self._own = dict.fromkeys(KINDS, 0.0)
+        self._started = time.monotonic()
+
+    @property
+    def wall(self) -> float:
+        return self._before.get("wall", 0.0) + time.monotonic() - self._started
+
+    def count(self, seconds: dict[str, float]) -> None:
+        """Add what jobs took, by kind."""
+        for kind in KINDS:
+            self._own[kind] += seconds.get(kind, 0.0)
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by kind, ``other`` and ``wall``, of the whole run."""
+        found = {kind: self._before.get(kind, 0.0) + self._own[kind] for kind in KINDS}
+        wall = self.wall
+        return found | {"other": max(0.0, wall - sum(found.values())), "wall": wall}
+
+    def save(self) -> None:
+        self._folder.write("clock", {"seconds": {name: round(value, 3) for name, value in self.seconds().items()}})
+
+
+def left(limit: float | None, clock: Clock) -> float:
+    """Seconds left of a time budget; endless without one."""
+    return float("inf") if limit is None else limit - clock.wall
+
+
+def counted(trials: list[Trial]) -> int:
+    """How many trials count towards ``--trials``: those that were not lost and not answered from an earlier one."""
+    return sum(1 for trial in trials if trial.duplicate_of is None and str(trial.state) != "LOST")

@@ -1,0 +1,114 @@
+"""The plan: what is tried before and between the sampler's proposals. It follows from what was told, so a resume needs no queue."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.step import Stage
+
+# Baselines, cheapest first. Trial 0 is the untouched float model, converted as it is.
+BASELINES: tuple[dict[str, Any], ...] = (
+    {"deploy": "float32"},
+    {"deploy": "float16"},
+    {"deploy": "dynamic"},
+    {"deploy": "int8"},
+    {"deploy": "int16x8"},
+)
+
+_PRUNE = {"train": "yes", "prune": "polynomial"}
+_CLUSTER = {"train": "yes", "cluster": "kmeans++"}
+
+# Known recipes, those that share a training next to each other (sources: docs/decisions.md).
+RECIPES: tuple[dict[str, Any], ...] = (
+    {"deploy": "mixed", "mixed.int4": 0.5},
+    _PRUNE | {"prune.sparsity": 0.5, "deploy": "int8"},
+    _PRUNE | {"prune.sparsity": 0.5, "qat": "all"},
+    {"train": "yes", "qat": "all"},
+    _CLUSTER | {"cluster.count": 16, "deploy": "int8"},
+    _PRUNE | {"prune.sparsity": 0.7, "deploy": "int8"},
+    _PRUNE | _CLUSTER | {"prune.sparsity": 0.5, "cluster.count": 16, "deploy": "int8"},
+    _PRUNE | _CLUSTER | {"prune.sparsity": 0.5, "cluster.count": 16, "qat": "all"},
+    {"train": "yes", "deploy": "int8"},
+    _CLUSTER | {"cluster.count": 16, "qat": "all"},
+)
+
+# Deployments that every trained prefix is also tried with: they cost seconds.
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {"deploy": "int8", "io": "int8"},
+    {"deploy": "mixed", "mixed.int4": 0.25},
+    {"deploy": "mixed", "mixed.int4": 0.75},
+    {"deploy": "sparse"},
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    """A candidate that is not left to the sampler, with the choices that lead to it."""
+
+    script: Scripted
+    candidate: Candidate
+    origin: str
+
+
+def next_proposal(space: Space, told: Sequence[Trial]) -> Proposal | None:
+    """The first planned candidate that has not been told yet, or ``None`` when the sampler's turn has come."""
+    known = {trial.candidate.key for trial in told if trial.state is not State.LOST}
+    for proposal in _planned(space, told):
+        if proposal.candidate.key not in known:
+            return proposal
+    return None
+
+
+def _planned(space: Space, told: Sequence[Trial]) -> Iterator[Proposal]:
+    middle = {"epochs": space.epochs[len(space.epochs) // 2], "learning_rate": space.learning_rates[1]}
+    for index, choices in enumerate(BASELINES):
+        script = Scripted(choices)
+        candidate = space.suggest(script)
+        if index == 0:
+            candidate = Candidate(candidate.of_stage(Stage.CONVERT))  # trial 0 is not even slimmed
+        if index == 0 or _kept(script, space):
+            yield Proposal(script, candidate, "baseline")
+    yield from variants(space, told)
+    for choices in RECIPES:
+        script = Scripted(middle | choices)
+        if _kept(script, space):
+            yield Proposal(script, space.suggest(script), "recipe")
+
+
+def variants(space: Space, told: Sequence[Trial]) -> Iterator[Proposal]:
+    """The other deployments of the trained prefixes that were scored."""
+    for trial in told:
+        if not (trial.state.scored and trial.candidate.prefix.steps and trial.origin in ("recipe", "sampler")):
+            continue
+        choices = {name: entry["chosen"] for name, entry in trial.params.items()}
+        for change in VARIANTS:
+            script = Scripted(choices | change)
+            candidate = space.suggest(script)
+            if candidate.prefix == trial.candidate.prefix and _kept(Scripted(change), space, choices):
+                yield Proposal(script, candidate, "variant")
+
+
+def _kept(script: Scripted, space: Space, more: Mapping[str, Any] | None = None) -> bool:
+    """Did the space offer every choice that the script wants? A space without QAT has no QAT recipe."""
+    seen = _Seen(Scripted({**(more or {}), **script.script}))
+    space.suggest(seen)
+    return all(seen.chosen.get(name) == wanted for name, wanted in script.script.items() if isinstance(wanted, str))
+
+
+@dataclasses.dataclass
+class _Seen:
+    inner: Scripted
+    chosen: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def one_of(self, name: str, options: Sequence[str]) -> str:
+        self.chosen[name] = self.inner.one_of(name, options)
+        return str(self.chosen[name])
+
+    def level(self, name: str, options: Sequence[Any]) -> Any:
+        self.chosen[name] = self.inner.level(name, options)
+        return self.chosen[name]
