@@ -1,0 +1,486 @@
+"""Time a ``.tflite`` file: a script that stands alone, so that the same file runs here and on a board far away.
+
+It needs Python, numpy and ai-edge-litert, and imports nothing of litetuner::
+
+    python runner.py FILE.tflite --baseline BASE.tflite
+
+It prints one JSON document on standard output (all else goes to standard error) and exits with 0; or
+``{"schema_version": 1, "error": {"stage", "file", "message"}}`` and exits with 1.
+
+How it measures, and why:
+
+- One core is pinned, the least busy of the fastest; the process asks for a high priority and says whether it got it.
+- Each invoke is timed alone. A block holds at least ``block_ms`` and ``BLOCK_INVOKES`` invokes, and its value is its
+  minimum: what the machine does beside us only ever adds time. Long invokes that lost the core on their way are left out of
+  the minimum, and the block goes on until it has enough others.
+- **Every block has an interpreter of its own.** Where the allocator happens to put weights and tensors moves a latency by 1 to
+  2 %, and no repetition on one interpreter shows that; over fresh ones it becomes visible in the interval and is averaged.
+- The value is the median of the block minima, its interval the distribution-free one from order statistics, which needs six
+  blocks for 95 %; blocks are added until it is within the tolerance or the time is spent.
+- Blocks of the baseline stand between the candidate's. The ratio (baseline / candidate) comes from neighbouring blocks, in
+  which a drift of the machine cancels, or from the two values, whichever has the narrower interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import dataclasses
+import gc
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+try:
+    import resource
+except ImportError:  # Windows: lost time slices go uncounted there
+    resource = None  # type: ignore[assignment]
+
+SCHEMA_VERSION = 1
+BLOCK_INVOKES = 15  # measured: with fewer, the minimum of a 7 ms model still moves by a percent
+WARM_INVOKES = 10
+SPREAD_LIMIT = 0.04  # quartile distance of the block minima, relative to their median
+DRIFT_LIMIT = 0.03  # last third of the blocks against the first
+OTHERS_LIMIT = 0.10  # share of the pinned core's time that others took
+LONG_INVOKE_NS = 1_000_000  # from here on each invoke is checked for lost time slices
+FLAGS = "avx avx2 fma f16c avx_vnni avx512f avx512bw avx512_vnni avx512_bf16 amx_int8 asimd asimdhp asimddp i8mm bf16 sve sve2"
+
+
+class RunnerError(Exception):
+    """The file cannot be timed. ``stage`` is one of usage, read, load, allocate, input, invoke."""
+
+    def __init__(self, stage: str, file: str, message: str) -> None:
+        super().__init__(message)
+        self.stage, self.file = stage, file
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def median(values: Sequence[float]) -> float:
+    return float(np.median(values))
+
+
+def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[tuple[float, float], float] | None:
+    """The narrowest order-statistics interval of the median that reaches ``level``, and its real coverage.
+
+    With fewer than six values none does, and the whole range is given with what it reaches; ``None`` for a single value.
+    """
+    ordered, n = sorted(values), len(values)
+    if n < 2:
+        return None
+    tail, skip = 0.5**n, 0
+    while skip + 1 < n // 2 and 1 - 2 * (wider := tail + math.comb(n, skip + 1) * 0.5**n) >= level:
+        tail, skip = wider, skip + 1
+    return (ordered[skip], ordered[n - 1 - skip]), 1 - 2 * tail
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half the interval's width relative to the median; infinite where there is none."""
+    found = median_interval(values)
+    return math.inf if found is None else (found[0][1] - found[0][0]) / 2 / median(values)
+
+
+def ratio_of(base: Sequence[float], this: Sequence[float]) -> dict[str, Any]:
+    """Baseline / candidate from neighbouring blocks or from the two medians, whichever interval is narrower."""
+    pairs = [b / t for b, t in zip(base, this, strict=True)]
+    value, found, method = median(pairs), median_interval(pairs), "pairs"
+    interval = None if found is None else list(found[0])
+    if interval and (reach := math.hypot(half_width(base), half_width(this))) < half_width(pairs):
+        value, method = median(base) / median(this), "values"
+        interval = [value * (1 - reach), value * (1 + reach)]
+    return {"value": value, "interval": interval, "method": method, "pairs": len(pairs)}
+
+
+# ---------------------------------------------------------------- the machine
+
+
+def read_text(path: str) -> str | None:
+    """A small file of the kernel, ``None`` where this machine has none or keeps it to itself."""
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None
+
+
+def core_times() -> dict[int, tuple[float, float]]:
+    """Seconds (busy, stolen by the hypervisor) of each core since boot; empty where there is no /proc/stat."""
+    tick = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+    found = {}
+    for line in (read_text("/proc/stat") or "").splitlines():
+        name, *numbers = line.split()
+        if name.startswith("cpu") and name[3:].isdigit():
+            user, nice, system, _idle, _wait, irq, soft, steal = (int(n) / tick for n in numbers[:8])
+            found[int(name[3:])] = (user + nice + system + irq + soft + steal, steal)
+    return found
+
+
+def choose_cores(asked: str, threads: int) -> tuple[int, ...] | None:
+    """Pin the process to the least busy of the fastest cores, as many as threads. ``None``: not pinned."""
+    if asked == "none" or not hasattr(os, "sched_setaffinity"):
+        return None
+    allowed = sorted(os.sched_getaffinity(0))
+    if asked != "auto":
+        chosen = tuple(int(part) for part in asked.split(","))
+        if not set(chosen) <= set(allowed):
+            raise RunnerError("usage", "", f"core {asked} is not among the allowed cores {allowed}")
+    else:
+        speed = {c: int(read_text(f"/sys/devices/system/cpu/cpu{c}/cpu_capacity") or 0) for c in allowed}
+        fastest = [core for core in allowed if speed[core] == max(speed.values())]
+        before = core_times()
+        time.sleep(0.1)
+        after = core_times()
+        busy = {c: after[c][0] - before[c][0] if c in before and c in after else 0.0 for c in fastest}
+        # Of equally idle cores the last one: the first ones often serve the interrupts.
+        chosen = tuple(sorted(sorted(fastest, key=lambda c: (busy[c], -c))[: max(threads, 1)]))
+    os.sched_setaffinity(0, chosen)
+    return chosen
+
+
+def raise_priority() -> str:
+    """Ask for the highest niceness and say what became of it: a user's process may not, and is timed as it is."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+        # A session has a scheduling group of its own, inside of which alone the niceness of a process counts.
+        if os.getsid(0) == os.getpid() and os.path.exists("/proc/self/autogroup"):
+            Path("/proc/self/autogroup").write_text("-20")
+    except (OSError, AttributeError) as error:
+        return f"not raised: {error}"
+    return "niceness -20"
+
+
+def die_with(parent: int) -> None:
+    """End when the parent ends, also while stopped (Linux). Exits at once if it is gone already."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)  # 1: PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        sys.exit(f"runner: the process {parent} that asked for this timing is gone")
+
+
+def cpu_info(field: str) -> str | None:
+    for line in (read_text("/proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == field:
+            return value.strip()
+    return None
+
+
+def frequency_mhz(cores: Sequence[int] | None) -> float | None:
+    """What the kernel says of the first pinned core."""
+    khz = read_text(f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq/scaling_cur_freq")
+    mhz = cpu_info("cpu MHz")
+    return int(khz) / 1000 if khz else float(mhz) if mhz else None
+
+
+def describe_machine(cores: Sequence[int] | None) -> dict[str, Any]:
+    """What a reader must know to judge a latency: processor, settings, versions."""
+    flags = (cpu_info("flags") or cpu_info("Features") or "").split()
+    return {
+        "cpu": cpu_info("model name")
+        or read_text("/proc/device-tree/model")
+        or platform.processor()
+        or platform.machine(),
+        "cpu_flags": [flag for flag in FLAGS.split() if flag in flags],
+        "cores": os.cpu_count(),
+        "pinned_cores": None if cores is None else list(cores),
+        "governor": read_text(f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq/scaling_governor"),
+        "frequency_mhz": frequency_mhz(cores),
+        "runtime": "ai-edge-litert",
+        "runtime_version": importlib.metadata.version("ai-edge-litert"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "os": platform.system(),
+        "machine": platform.machine(),
+    }
+
+
+def load_average() -> list[float] | None:
+    return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
+
+
+def lost_slices() -> int:
+    """How often the scheduler took the core away from this process; 0 where the system does not count it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0
+
+
+# ---------------------------------------------------------------- the file
+
+
+def random_input(details: dict[str, Any], rng: np.random.Generator, file: str) -> np.ndarray:
+    """A valid input tensor: floats in [0, 1), quantized integers over their range, other integers 0 (they may be indices)."""
+    shape, dtype = tuple(int(n) for n in details["shape"]), np.dtype(details["dtype"])
+    if dtype.kind == "f":
+        return rng.random(shape).astype(dtype)
+    if dtype.kind == "b":
+        return rng.integers(0, 2, shape).astype(dtype)
+    if dtype.kind in "iu":
+        if dtype.itemsize <= 2 and details["quantization"][0]:
+            limits = np.iinfo(dtype)
+            return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
+        return np.zeros(shape, dtype)
+    raise RunnerError(
+        "input", file, f"input {details['name']!r} has the type {dtype}, for which no random value can be made"
+    )
+
+
+@dataclasses.dataclass
+class Subject:
+    """One file under the clock, with all that was seen of it. Times are nanoseconds."""
+
+    path: str
+    threads: int
+    xnnpack: bool
+    seed: int
+    minima: list[int] = dataclasses.field(default_factory=list)
+    invokes: list[int] = dataclasses.field(default_factory=list)
+    loads: list[int] = dataclasses.field(default_factory=list)
+    firsts: list[int] = dataclasses.field(default_factory=list)
+    disturbed: int = 0  # blocks without a single invoke that kept the core
+    typical: int = 0  # of one invoke
+    interpreter: Any = None
+
+    def __post_init__(self) -> None:
+        try:
+            self.content = Path(self.path).read_bytes()
+        except OSError as error:
+            raise RunnerError("read", self.path, f"cannot read {self.path}: {error.strerror}") from error
+        self.sha256 = hashlib.sha256(self.content).hexdigest()
+
+    def renew(self) -> None:
+        """A fresh interpreter with its inputs set, invoked three times."""
+        from ai_edge_litert import interpreter as litert
+
+        kind = litert.OpResolverType
+        resolver = kind.AUTO if self.xnnpack else kind.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        stage, start = "load", time.perf_counter_ns()
+        try:
+            fresh = litert.Interpreter(
+                model_content=self.content, num_threads=self.threads, experimental_op_resolver_type=resolver
+            )
+            stage = "allocate"
+            fresh.allocate_tensors()
+            self.loads.append(time.perf_counter_ns() - start)
+            stage, rng = "input", np.random.default_rng(self.seed)
+            for details in fresh.get_input_details():
+                fresh.set_tensor(details["index"], random_input(details, rng, self.path))
+            stage, start = "invoke", time.perf_counter_ns()
+            fresh.invoke()
+            self.firsts.append(time.perf_counter_ns() - start)
+            for _ in range(2):
+                start = time.perf_counter_ns()
+                fresh.invoke()
+                self.typical = time.perf_counter_ns() - start
+        except (ValueError, RuntimeError) as error:
+            raise RunnerError(stage, self.path, f"{self.path}: {stage} fails: {error}") from error
+        self.interpreter = fresh
+
+    def warm(self, seconds: float, limit: float) -> None:
+        """Invoke for ``seconds`` and ``WARM_INVOKES`` times, but never longer than ``limit`` seconds."""
+        start, count = time.perf_counter(), 0
+        while (gone := time.perf_counter() - start) < limit and (gone < seconds or count < WARM_INVOKES):
+            self.interpreter.invoke()
+            count += 1
+
+    def block(self, seconds: float, limit: float) -> None:
+        """Time one block: at least ``seconds`` and ``BLOCK_INVOKES`` undisturbed invokes, but not above ``limit`` seconds."""
+        # A new interpreter is not worth it where loading takes longer than the block.
+        if self.loads[-1] + self.firsts[-1] < max(seconds * 1e9, BLOCK_INVOKES * self.typical):
+            self.renew()
+        invoke, clock = self.interpreter.invoke, time.perf_counter_ns
+        watch = self.typical >= LONG_INVOKE_NS
+        all_ns: list[int] = []
+        clean_ns: list[int] = []
+        begin = clock()
+        enough, at_most = begin + int(seconds * 1e9), begin + int(limit * 1e9)
+        lost = lost_slices() if watch else 0
+        while True:
+            start = clock()
+            invoke()
+            end = clock()
+            all_ns.append(end - start)
+            before, lost = lost, lost_slices() if watch else 0
+            if lost == before:
+                clean_ns.append(end - start)
+            if (end >= enough and len(clean_ns) >= BLOCK_INVOKES) or end >= at_most:
+                break
+        self.disturbed += not clean_ns
+        self.minima.append(min(clean_ns or all_ns))
+        self.invokes.extend(all_ns)
+
+    @property
+    def blocks_us(self) -> list[float]:
+        return [ns / 1000 for ns in self.minima]
+
+    def summary(self) -> dict[str, Any]:
+        """The file's part of the document. Load and first invoke are medians over the interpreters of this process."""
+        blocks, found = self.blocks_us, median_interval(self.blocks_us)
+        p50, p90, p99 = np.percentile(np.asarray(self.invokes), [50, 90, 99]) / 1000
+        latency = {
+            "value": median(blocks),
+            "interval": None if found is None else list(found[0]),
+            "coverage": None if found is None else round(found[1], 4),
+            "blocks": blocks,
+            "p50": float(p50),
+            "p90": float(p90),
+            "p99": float(p99),
+            "invokes": len(self.invokes),
+            "load_us": median(self.loads) / 1000,
+            "first_invoke_us": median(self.firsts) / 1000,
+            "interpreters": len(self.loads),
+            "disturbed_blocks": self.disturbed,
+        }
+        return {"file": self.path, "sha256": self.sha256, "bytes": len(self.content), "latency_us": latency}
+
+
+# ---------------------------------------------------------------- the run
+
+
+def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> float:
+    """Blocks of all subjects in turn until the intervals are within the tolerance or the time is spent; returns seconds."""
+    share = options.max_seconds * 0.8 / (options.blocks * len(subjects))
+    start = time.perf_counter()
+    for subject in subjects:
+        subject.renew()
+        subject.warm(options.warmup_seconds, max(options.max_seconds * 0.1, options.warmup_seconds))
+    gc.collect()
+    gc.disable()
+    try:
+        while True:
+            for subject in subjects:
+                subject.block(options.block_ms / 1000, max(share, options.block_ms / 1000))
+            gone, count = time.perf_counter() - start, len(subjects[0].minima)
+            if count >= options.blocks and reach_of(subjects) <= options.tolerance:
+                return gone
+            if gone * (1 + 1 / count) > options.max_seconds:
+                return gone
+    finally:
+        gc.enable()
+
+
+def reach_of(subjects: Sequence[Subject]) -> float:
+    """The wider of the relative half widths of the candidate's value and of the ratio."""
+    reach = half_width(subjects[0].blocks_us)
+    if len(subjects) == 2 and math.isfinite(reach):
+        found = ratio_of(subjects[1].blocks_us, subjects[0].blocks_us)
+        reach = max(reach, (found["interval"][1] - found["interval"][0]) / 2 / found["value"])
+    return reach
+
+
+def find_instability(
+    subjects: Sequence[Subject], options: argparse.Namespace, others: float, stolen: float
+) -> list[str]:
+    """Why the numbers should not be trusted, in words; empty for a steady run."""
+    blocks = subjects[0].blocks_us
+    reach, third = reach_of(subjects), max(len(blocks) // 3, 1)
+    spread = float(np.subtract(*np.percentile(blocks, [75, 25]))) / median(blocks)
+    drift = median(blocks[-third:]) / median(blocks[:third]) - 1
+    disturbed = sum(subject.disturbed for subject in subjects)
+    few = len(blocks) < options.blocks
+    checks = [
+        (few, f"blocks: only {len(blocks)} of {options.blocks} within {options.max_seconds:g} s"),
+        (reach > options.tolerance, f"interval: half width {reach:.1%}, wanted {options.tolerance:.1%}"),
+        (spread > SPREAD_LIMIT, f"spread: the middle half of the blocks spans {spread:.1%}"),
+        (
+            abs(drift) > DRIFT_LIMIT,
+            f"drift: {drift:+.1%} from the first blocks to the last (throttling, or a busier machine)",
+        ),
+        (disturbed > 0, f"preempted: {disturbed} blocks had no invoke that kept the core"),
+        (others > OTHERS_LIMIT, f"busy: others took {others:.0%} of the core"),
+        (stolen > OTHERS_LIMIT / 2, f"stolen: the hypervisor took {stolen:.0%} of the core"),
+    ]
+    return [reason for true, reason in checks if true]
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """The document of a run."""
+    load_before = load_average()
+    cores = choose_cores(options.core, options.threads)
+    priority = "not asked for" if options.no_priority else raise_priority()
+    paths = [options.file, options.baseline] if options.baseline else [options.file]
+    subjects = [Subject(path, options.threads, not options.no_xnnpack, options.seed) for path in paths]
+    machine = describe_machine(cores)
+    times, own, lost = core_times(), time.process_time(), lost_slices()
+    seconds = run_blocks(subjects, options)
+    own, lost = time.process_time() - own, lost_slices() - lost
+    after = core_times()
+    watched = [core for core in cores or () if core in times and core in after]
+    busy, stolen = (sum(after[c][i] - times[c][i] for c in watched) / seconds for i in (0, 1))
+    others = max(busy - stolen - own / seconds, 0.0) if watched else 0.0
+    reasons = find_instability(subjects, options, others, stolen)
+    this, *rest = [subject.summary() for subject in subjects]
+    base = rest[0] if rest else None
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **this,
+        "baseline": base,
+        "ratio": base and ratio_of(base["latency_us"]["blocks"], this["latency_us"]["blocks"]),
+        "stable": not reasons,
+        "instability": reasons,
+        "seconds": round(seconds, 3),
+        "environment": machine
+        | {
+            "frequency_mhz_after": frequency_mhz(cores),
+            "delegate": "none" if options.no_xnnpack else "xnnpack",
+            "threads": options.threads,
+            "priority": priority,
+            "lost_time_slices": lost if resource else None,
+            "others_on_core": round(others, 3),
+            "stolen_by_hypervisor": round(stolen, 3),
+            "load_average_before": load_before,
+            "load_average_after": load_average(),
+        },
+    }
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="runner.py", description="Time a .tflite file and print JSON.")
+    parser.add_argument("file")
+    parser.add_argument("--baseline", help="timed in turn with FILE; the ratio is baseline / FILE")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--core", default="auto", help="auto, none, or core numbers such as 2 or 2,3")
+    parser.add_argument("--no-xnnpack", action="store_true")
+    parser.add_argument("--no-priority", action="store_true", help="do not ask for a high priority")
+    parser.add_argument("--warmup-seconds", type=float, default=0.2)
+    parser.add_argument("--block-ms", type=float, default=50.0)
+    parser.add_argument(
+        "--blocks", type=int, default=6, help="at least so many; five give an interval of 93.75 %%, six of 96.9 %%"
+    )
+    parser.add_argument("--max-seconds", type=float, default=10.0)
+    parser.add_argument("--tolerance", type=float, default=0.01, help="wanted half width of the intervals, relative")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parent", type=int, help="end when this process, which must be the parent, ends")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    if options.parent is not None:
+        die_with(options.parent)
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints must not stand in the document
+    try:
+        document = measure(options)
+    except RunnerError as error:
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "error": {"stage": error.stage, "file": error.file, "message": str(error)},
+        }
+    output.write(json.dumps(document) + "\n")
+    output.close()
+    return 1 if "error" in document else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
