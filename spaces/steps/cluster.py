@@ -1,0 +1,160 @@
+"""Weight clustering: each kernel holds only ``count`` different values (Han et al. 2016, arXiv:1510.00149; tfmot)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.bridge import clone
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import BuildFailed, Refused, nearest
+from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.training import fit, seeded
+
+_INITS = {
+    "linear": "LINEAR",
+    "random": "RANDOM",
+    "density": "DENSITY_BASED",
+    "kmeans++": "KMEANS_PLUS_PLUS",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster(Step):
+    """Leaves ``count`` different values in each kernel that tfmot can cluster, but for the layers in ``skip``.
+
+    The values are trained. ``preserve_sparsity`` holds the zeros of an earlier pruning as one of the values. A kernel that has
+    no more than ``count`` different values to begin with is left as it is. A probe gets its centroids in one shot. The result
+    is a plain model again, whose values were counted. The deflated file shrinks; latency does not change.
+    """
+
+    name = "cluster"
+    stage = Stage.TRAIN
+    needs_training_data = True
+
+    count: int = knob(32, (8, 16, 32, 64, 128, 256), "different values in each kernel")
+    init: str = knob("kmeans++", tuple(_INITS), "where the values start")
+    skip: tuple[str, ...] = knob((), None, "layers left unclustered")
+    preserve_sparsity: bool = knob(False, None, "zeros stay zero")
+    epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
+    learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
+
+    def __post_init__(self) -> None:
+        if self.count < 3:  # one value is zero, and both signs need one
+            raise Refused(f"cluster: count is {self.count}, and must be 3 or more")
+        if self.init not in _INITS:
+            raise Refused(f"cluster: there is no init {self.init!r}{nearest(self.init, _INITS)}")
+
+    def label(self) -> str:
+        return f"cluster{self.count}" + (f"[-{len(self.skip)}]" if self.skip else "")
+
+    def details(self) -> list[str]:
+        return [f"cluster: {name} stays unclustered" for name in self.skip]
+
+    def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
+        """What must hold in the final file: (layer, "clusters", count) for each clusterable one of ``layer_names`` not skipped."""
+        return [(name, "clusters", self.count) for name in layer_names if name not in self.skip]
+
+    def apply(self, subject: Any, context: Context) -> Any:
+        """A clustered copy of a tf_keras model.
+
+        Raises ``Refused`` when no layer is left to cluster, ``BuildFailed`` when a kernel has more values than asked for, or
+        lost zeros that were to be kept.
+        """
+        load_inits = _inits()
+        with seeded(context.seed):
+            model = clone(subject)
+            chosen = _clusterable(model, self.skip)
+            few = [name for name in chosen if _values(model, name) <= self.count]
+            wrapped = self._wrap(model, set(chosen) - set(few), load_inits[self.init])
+            if not context.untrained:
+                held = self._hold(wrapped, few)
+                fit(wrapped, context, epochs=self.epochs, learning_rate=self.learning_rate)
+                for layer in held:
+                    layer.trainable = True
+            clustered = _strip(wrapped)
+            self._check(subject, clustered, chosen)
+            return clustered
+
+    def _wrap(self, model: Any, names: set[str], init: Any) -> Any:
+        import tf_keras
+        from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
+
+        def wrap(layer: Any) -> Any:
+            if layer.name not in names:
+                return layer
+            return cluster_weights(layer, self.count, init, preserve_sparsity=self.preserve_sparsity)
+
+        return tf_keras.models.clone_model(model, clone_function=wrap)
+
+    def _hold(self, wrapped: Any, few: Sequence[str]) -> list[Any]:
+        """Freeze the kernels whose few values are worth keeping: training would spread them, and move their zeros."""
+        held = []
+        for layer in wrapped.layers:
+            if layer.name not in few and not (layer.name in self.skip and self.preserve_sparsity):
+                continue
+            crowded = any(kernel.size > self.count for kernel in layer.get_weights() if kernel.ndim > 1)
+            sparse = self.preserve_sparsity and any((kernel == 0).any() for kernel in layer.get_weights() if kernel.ndim > 1)
+            if layer.trainable and (sparse or (crowded and layer.name in few)):
+                layer.trainable = False
+                held.append(layer)
+        return held
+
+    def _check(self, before: Any, after: Any, chosen: Sequence[str]) -> None:
+        for name in chosen:
+            values = _values(after, name)
+            if values > self.count:
+                raise BuildFailed(f"cluster: a kernel of {name} has {values} different values, and {self.count} were asked for")
+        if self.preserve_sparsity:
+            for name in chosen:
+                for old, new in zip(_kernels(before, name), _kernels(after, name), strict=True):
+                    lost = int(np.count_nonzero((old == 0) & (new != 0)))
+                    if lost:
+                        raise BuildFailed(f"cluster: {lost} of the {np.count_nonzero(old == 0)} zeros in {name} did not stay zero")
+
+
+def _inits() -> dict[str, Any]:
+    from litetuner.spaces.tf import load
+
+    load()
+    import tensorflow_model_optimization as tfmot
+
+    return {name: getattr(tfmot.clustering.keras.CentroidInitialization, value) for name, value in _INITS.items()}
+
+
+def _strip(wrapped: Any) -> Any:
+    import tensorflow_model_optimization as tfmot
+
+    return clone(tfmot.clustering.keras.strip_clustering(wrapped))
+
+
+def _clusterable(model: Any, skip: Sequence[str]) -> list[str]:
+    """Names of the layers that tfmot can cluster and that are not to be skipped."""
+    from tensorflow_model_optimization.python.core.clustering.keras import clustering_registry
+
+    names = [layer.name for layer in model.layers]
+    for name in skip:
+        if name not in names:
+            raise Refused(f"cluster: there is no layer {name!r} to skip{nearest(name, names)}")
+    registry = clustering_registry.ClusteringRegistry
+    able = [layer.name for layer in model.layers if layer.weights and registry.supports(layer) and _kernels(model, layer.name)]
+    chosen = [name for name in able if name not in skip]
+    if not chosen:
+        raise Refused(f"cluster: no layer is left to cluster ({len(able)} can be clustered, {len(skip)} are skipped)")
+    return chosen
+
+
+def _kernels(model: Any, name: str) -> list[np.ndarray]:
+    """The values that tfmot clusters in a layer which its registry supports; none for a depthwise convolution."""
+    from tensorflow_model_optimization.python.core.clustering.keras import clustering_registry
+
+    # make_clusterable adds a method to the layer, so the question is asked of the layer's own copy or a fresh clone.
+    layer = clustering_registry.ClusteringRegistry.make_clusterable(model.get_layer(name))
+    return [weight.numpy() for _, weight in layer.get_clusterable_weights()]
+
+
+def _values(model: Any, name: str) -> int:
+    return max(len(np.unique(kernel)) for kernel in _kernels(model, name))

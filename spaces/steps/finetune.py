@@ -1,0 +1,36 @@
+"""Fine-tuning: plain training, mostly after a step that cost accuracy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from litetuner.spaces.bridge import clone
+from litetuner.spaces.context import Context
+from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.training import fit, seeded
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetune(Step):
+    """Trains all weights; nothing is held, so it belongs before pruning and clustering. A probe is the model unchanged."""
+
+    name = "finetune"
+    stage = Stage.TRAIN
+    needs_training_data = True
+
+    epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
+    learning_rate: float = knob(1e-3, (1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
+
+    def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
+        """What must hold in the final file, as (layer, property, value): nothing."""
+        return []
+
+    def apply(self, subject: Any, context: Context) -> Any:
+        """A trained copy of a tf_keras model."""
+        with seeded(context.seed):
+            model = clone(subject)
+            if not context.untrained:
+                fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate)
+            return model
