@@ -36,7 +36,7 @@ def find_metric(spec: str) -> Metric:
         return _user_metric(spec, load_function(spec, "--metric"))
     names = ", ".join(sorted(METRICS))
     raise ConfigError(
-        f"there is no metric {spec!r}{nearest(spec, METRICS)} Known: {names}; or your own as module:function."
+        f"there is no metric {spec!r}{nearest(spec, METRICS) or '.'} Known: {names}; or your own as module:function."
     )
 
 

@@ -1,0 +1,73 @@
+"""Plain arrays on disk, one file each, written whole and hashed on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from litetuner.spaces.errors import DataError, RunError
+
+SPLITS = ("train", "search", "test")
+
+
+def open_split(folder: Path | str, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Samples (n, *sample) and labels (n, ...) of a prepared split, memory-mapped and read-only.
+
+    Class labels are int64 (n,), regression labels float32 (n,) or (n, k). Raises ``DataError`` when they are not there.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"there is no split {split!r}, only {', '.join(SPLITS)}")
+    arrays = []
+    for name in (f"x_{split}", f"y_{split}"):
+        path = Path(folder) / f"{name}.npy"
+        try:
+            arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(
+                f"{path} cannot be read: {error}. Repeat the search command; it prepares the data again."
+            ) from error
+    return arrays[0], arrays[1]
+
+
+class ArrayWriter:
+    """Writes ``<folder>/<name>.npy`` batch by batch and keeps one sha256 over names, types, shapes and contents."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._hash = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def write(self, name: str, shape: tuple[int, ...], dtype: np.dtype, batches: Iterable[np.ndarray]) -> None:
+        """Write an array from batches of its rows; readers see all of it or the file before. Raises ``RunError``."""
+        path = self.folder / f"{name}.npy"
+        self._hash.update(f"{name} {dtype.str} {shape}".encode())
+        temporary: str | None = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{name}.")
+            with os.fdopen(handle, "wb") as file:
+                header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for batch in batches:
+                    content = np.ascontiguousarray(batch, dtype).data
+                    file.write(content)
+                    self._hash.update(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            temporary = None
+        except OSError as error:
+            raise RunError(
+                f"cannot write {path}: {error.strerror}. Free some space or choose another folder with --out."
+            ) from error
+        finally:
+            if temporary is not None and os.path.exists(temporary):
+                os.unlink(temporary)

@@ -1,0 +1,99 @@
+"""Labels as the search stores them, checked against the model's output."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from litetuner.spaces.errors import DataError
+
+
+def classes_of(output_shape: tuple[int | None, ...]) -> int:
+    """The number of classes that a model's output (batch, classes) tells apart: 2 for a single output."""
+    last = output_shape[-1]
+    if len(output_shape) != 2 or last is None:
+        raise DataError(
+            f"the model's output has shape {output_shape}; classification needs (batch, classes). "
+            "Choose a regression metric (mae, rmse, r2), or your own with the attribute task = 'regression'."
+        )
+    return 2 if last == 1 else last
+
+
+def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int | None, ...]) -> np.ndarray:
+    """Labels of one split, ``name`` such as ``y_train``: int64 class numbers (n,), or float32 (n,) or (n, k) for regression.
+
+    Raises ``DataError`` for text, objects, NaN, labels that the model's output cannot give, and shapes that do not fit.
+    """
+    if y.dtype.kind in "US":
+        raise DataError(
+            f"{name} holds text such as {str(y.ravel()[0])!r}. Give class numbers in the order of the model's outputs, "
+            "for example classes.index(label)."
+        )
+    if y.dtype.kind not in "biuf":
+        raise DataError(f"{name} has type {y.dtype}; labels must be numbers")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        bad = ~np.isfinite(y.reshape(len(y), -1)).all(axis=1)
+        raise DataError(f"{name} holds NaN or infinity in {bad.sum()} labels, first in {name}[{int(bad.argmax())}]")
+    if task == "regression":
+        return _numbers(name, y, output_shape)
+    return _class_numbers(name, y, classes_of(output_shape))
+
+
+def _numbers(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> np.ndarray:
+    expected = output_shape[1:]
+    sample = y.shape[1:] or (1,)
+    single = math.prod(size or 1 for size in expected) == 1 and math.prod(sample) == 1
+    fits = len(sample) == len(expected) and all(b in (None, a) for a, b in zip(sample, expected, strict=True))
+    if not single and not fits:
+        raise DataError(f"{name} has {sample} numbers a sample, the model gives {expected}")
+    values = y.astype(np.float32)
+    return values.reshape(len(y)) if single else values
+
+
+def _class_numbers(name: str, y: np.ndarray, classes: int) -> np.ndarray:
+    if y.ndim == 2 and y.shape[1] > 1:
+        return _from_one_hot(name, y, classes)
+    if y.ndim != 1 and y.shape[1:] != (1,):
+        raise DataError(
+            f"{name} has shape {y.shape}; class labels are numbers (n,) or (n, 1), or one-hot rows (n, {classes})"
+        )
+    values = y.reshape(len(y))
+    numbers = values.astype(np.int64)
+    if values.dtype.kind == "f" and (numbers != values).any():
+        first = int((numbers != values).argmax())
+        raise DataError(
+            f"{name}[{first}] is {values[first]}, which is no class number. If the model predicts numbers, choose a regression "
+            "metric such as --metric mae."
+        )
+    outside = (numbers < 0) | (numbers >= classes)
+    if outside.any():
+        first = int(outside.argmax())
+        hint = " They seem to be counted from 1: subtract 1." if numbers.min() == 1 and numbers.max() == classes else ""
+        raise DataError(
+            f"{name} holds labels from {numbers.min()} to {numbers.max()}, the model has {classes} classes (0 to {classes - 1}); "
+            f"{outside.sum()} are outside, first {name}[{first}] = {numbers[first]}.{hint}"
+        )
+    return numbers
+
+
+def _from_one_hot(name: str, y: np.ndarray, classes: int) -> np.ndarray:
+    if y.shape[1] != classes:
+        raise DataError(f"{name} has {y.shape[1]} columns, the model has {classes} classes")
+    wrong = ~(((y == 0) | (y == 1)).all(axis=1) & (y.sum(axis=1) == 1))
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise DataError(
+            f"{name} has a column for each class, but {wrong.sum()} rows are not one-hot, first {name}[{first}]. "
+            "Soft and multiple labels cannot be used: give class numbers."
+        )
+    return y.argmax(axis=1).astype(np.int64)
+
+
+def absent_classes(split: str, labels: np.ndarray, classes: int) -> list[str]:
+    """A note when some classes have no sample in a split."""
+    absent = np.setdiff1d(np.arange(classes), labels)
+    if len(labels) == 0 or len(absent) == 0:
+        return []
+    named = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
+    return [f"the {split} split has no sample of {len(absent)} of the {classes} classes ({named})"]
