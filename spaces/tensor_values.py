@@ -1,0 +1,91 @@
+"""Stored bytes of a tensor as a numpy array: sub-byte integers unpacked, sparse encodings made dense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import BuildFailed
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "float32": np.float32,
+    "float16": np.float16,
+    "float64": np.float64,
+    "int8": np.int8,
+    "uint8": np.uint8,
+    "int16": np.int16,
+    "uint16": np.uint16,
+    "int32": np.int32,
+    "uint32": np.uint32,
+    "int64": np.int64,
+    "uint64": np.uint64,
+    "bool": np.bool_,
+}
+_SUB_BYTE = {"int4": (4, True), "int2": (2, True), "uint4": (4, False)}  # bits, signed
+
+
+def dense_values(tensor: Any, dtype: str, data: np.ndarray) -> np.ndarray:
+    """The values of a constant tensor in its shape; int4 comes as int8, one value each.
+
+    ``tensor`` is the schema's ``TensorT``, ``data`` its buffer's bytes. Raises ``BuildFailed`` for types without numbers
+    and for a buffer that does not fit the shape.
+    """
+    shape = tuple(int(size) for size in ([] if tensor.shape is None else tensor.shape))
+    stored = np.asarray(data, np.uint8)
+    if dtype in _SUB_BYTE:
+        values = _unpack(stored, *_SUB_BYTE[dtype])
+    elif dtype in _DTYPES and stored.size % np.dtype(_DTYPES[dtype]).itemsize == 0:
+        values = stored.view(np.dtype(_DTYPES[dtype]).newbyteorder("<"))
+    else:
+        raise BuildFailed(f"a constant of type {dtype} with {stored.size} bytes has no numbers that could be read")
+    if tensor.sparsity is not None:
+        return _densify(tensor.sparsity, shape, values)
+    size = int(np.prod(shape, dtype=np.int64))
+    if values.size < size or (values.size != size and dtype not in _SUB_BYTE):
+        raise BuildFailed(f"a constant of shape {list(shape)} needs {size} values and the file holds {values.size}")
+    return values[:size].reshape(shape)
+
+
+def _unpack(stored: np.ndarray, bits: int, signed: bool) -> np.ndarray:
+    """Several values a byte, the lowest bits first."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    values = ((stored[:, None] >> shifts) & ((1 << bits) - 1)).reshape(-1).astype(np.int8)
+    return np.where(values >= 1 << (bits - 1), values - (1 << bits), values).astype(np.int8) if signed else values
+
+
+def _densify(sparsity: Any, shape: tuple[int, ...], values: np.ndarray) -> np.ndarray:
+    """The dense form of TensorFlow Lite's sparse encoding (schema.fbs, ``SparsityParameters``).
+
+    The encoding is a tree of levels in traversal order, each dense or compressed (CSR); a level beyond the tensor's rank
+    walks inside a block of the dimension that ``blockMap`` names.
+    """
+    order = [int(level) for level in sparsity.traversalOrder]
+    block_map = [int(axis) for axis in ([] if sparsity.blockMap is None else sparsity.blockMap)]
+    at: dict[int, np.ndarray] = {}  # coordinate of every node by level
+    node = np.zeros(1, np.int64)
+    sizes: dict[int, int] = {}
+    for level, metadata in zip(order, sparsity.dimMetadata, strict=True):
+        if metadata.format == 0:
+            sizes[level] = int(metadata.denseSize)
+            counts = np.full(node.size, sizes[level])
+            coordinate = np.tile(np.arange(sizes[level]), node.size)
+            node = np.repeat(node, counts) * sizes[level] + coordinate
+        else:
+            segments = np.asarray(metadata.arraySegments.values, np.int64)
+            indices = np.asarray(metadata.arrayIndices.values, np.int64)
+            starts, counts = segments[node], segments[node + 1] - segments[node]
+            within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+            node = np.repeat(starts, counts) + within
+            coordinate = indices[node]
+        at = {known: np.repeat(earlier, counts) for known, earlier in at.items()} | {level: coordinate}
+    place = [at[axis] for axis in range(len(shape))]
+    for block, axis in enumerate(block_map):
+        level = len(shape) + block
+        place[axis] = place[axis] * sizes[level] + at[level]
+    if values.size < node.size:
+        raise BuildFailed(f"a sparse constant needs {node.size} values and the file holds {values.size}")
+    inside = np.all([place[axis] < size for axis, size in enumerate(shape)], axis=0)  # blocks may stick out: padding
+    dense = np.zeros(shape, values.dtype)
+    dense[tuple(coordinate[inside] for coordinate in place)] = values[node[inside]]
+    return dense
