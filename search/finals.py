@@ -7,7 +7,6 @@ from litetuner.search.clock import Clock
 from litetuner.search.evaluate import Evaluator, Work
 from litetuner.search.record import read_run
 from litetuner.search.trial import Trial
-from litetuner.spaces.artifact import read_artifact
 from litetuner.spaces.errors import BuildFailed, Lost
 
 ROUNDS = 3  # new times may bring other trials to the front, which are then measured too
@@ -38,10 +37,10 @@ def _measure(evaluator: Evaluator, trial: Trial, clock: Clock) -> dict[str, Meas
     assert trial.artifact is not None  # scored trials have one
     name = trial.artifact.removeprefix("artifacts/")
     try:
-        # Reading the file checks its sha256; its structure is what its latency belongs to.
-        structure = read_artifact(evaluator.folder.artifacts.get(name)).structure
+        evaluator.folder.artifacts.get(name)  # its sha256 is checked, so that no altered file is measured
+        artifact = {"artifact": name, "structure": trial.structure}
         for target in evaluator.config.target:
-            measured |= evaluator.time({"artifact": name, "structure": structure}, target, work, occasion="finals")
+            measured |= evaluator.time(artifact, target, work, occasion="finals")
         if evaluator.inspection.data.counts.get("test"):
             scored = evaluator.score(name, "test", work, trial.candidate)
             measured["test_metric"] = Measurement.from_json(scored["metric"])

@@ -1,4 +1,4 @@
-"""The plan: what is tried before and between the sampler's proposals. It follows from what was told, so a resume needs no queue."""
+"""The plan: what is tried before and between the sampler's proposals. It follows from what was told: a resume needs no queue."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"deploy": "int8", "io": "int8"},
     {"deploy": "mixed", "mixed.int4": 0.25},
     {"deploy": "mixed", "mixed.int4": 0.75},
-    {"deploy": "sparse"},
+    {"deploy": "float32", "sparse": "yes"},
 )
 
 

@@ -88,7 +88,14 @@ def objectives(config: Config, metric: Metric) -> tuple[Objective, ...]:
 
 
 def judged(trial: Trial, budgets: tuple[Budget, ...]) -> Trial:
-    """A scored trial with the state and constraints that these budgets give it."""
+    """A trial with the state and constraints that these budgets give it. What they no longer stop is ``LOST``: asked again."""
+    if trial.state is State.PRUNED and trial.gate in ("probe", "latency"):
+        measured = {name.removeprefix("probe."): value for name, value in trial.measurements.items()}
+        broken = violations(budgets, measured)
+        if any(value > 0 for value in broken.values()):
+            return dataclasses.replace(trial, constraints=broken)
+        reason = f"the budgets of today would not stop it at the gate {trial.gate}"
+        return dataclasses.replace(trial, state=State.LOST, constraints={}, reason=reason)
     if not trial.state.scored:
         return trial
     broken = violations(budgets, trial.measurements)

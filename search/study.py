@@ -114,10 +114,11 @@ class Study:
         candidate = Candidate.from_json(json.loads(trial.user_attrs["candidate"]))
         return Asked(number, candidate, trial.user_attrs["origin"], json.loads(trial.user_attrs["params"]))
 
-    def ask(self, suggest: Callable[[Any], Candidate], told: int) -> Asked:
+    def ask(self, suggest: Callable[[Any], Candidate], told: int, *, at_random: bool = False) -> Asked:
         """Let the sampler propose. The seed is of (root seed, trials told), so a resumed search goes on as if undisturbed."""
+        sampler = SAMPLERS["random"]() if at_random else self._sampler
         with self._lock:
-            self._study.sampler = self._sampler.make(derive(self._seed, told))
+            self._study.sampler = sampler.make(derive(self._seed, told))
             trial = self._study.ask()
         recorder = Recorder(Suggested(trial))
         candidate = suggest(recorder)

@@ -34,7 +34,7 @@ class Trial:
     ``measurements`` holds, where they were measured: ``metric``, ``drop`` (points or relative, in the metric's worse
     direction), ``file_bytes``, ``deflated_bytes``, ``latency_us:<target>``, ``latency_ratio:<target>`` (baseline / this)
     and after the finals ``test_metric`` and ``test_drop``. ``constraints`` are ``(value - limit) / limit`` by budget name.
-    ``constraints`` above 0 are broken. ``origin`` is one of baseline, recipe, variant, sampler.
+    Where a probe stopped it, ``probe.<name>`` hold what the probe measured. ``constraints`` above 0 are broken. ``origin`` is one of baseline, recipe, variant, sampler.
     """
 
     number: int
@@ -52,6 +52,7 @@ class Trial:
     )  # by choice: chosen; Optuna's value, distribution
     artifact: str | None = None  # path below the run folder
     sha256: str | None = None
+    structure: str | None = None  # what the latency belongs to: operators, shapes and types, without values
     operators: dict[str, int] = dataclasses.field(default_factory=dict)
     invariants: tuple[dict[str, Any], ...] = ()  # per layer: layer, property, asked, found
     notes: tuple[str, ...] = ()

@@ -60,7 +60,11 @@ class Builder:
         except ModelError as error:
             refusal = str(error)
         facts = model_facts(loaded, trainable, refusal, difference)
-        loss = {"metric_loss": inputs["metric_loss"], "user_loss": inputs["loss"], "activation": facts.output_activation}
+        loss = {
+            "metric_loss": inputs["metric_loss"],
+            "user_loss": inputs["loss"],
+            "activation": facts.output_activation,
+        }
         settings = loss | {"output_shape": list(facts.output_shape)}
         seconds = None
         if trainable is not None and data.counts["train"]:
@@ -156,7 +160,11 @@ class Builder:
         found = []
         for step in candidate.steps:
             technique = step.name if step.name in ("prune", "cluster", "qat") else None
-            layers = [layer.name for layer in (facts.layers_for(technique) if technique else facts.layers) if layer.kernel_shape]
+            layers = [
+                layer.name
+                for layer in (facts.layers_for(technique) if technique else facts.layers)
+                if layer.kernel_shape
+            ]
             found += [Promise(*promise) for promise in getattr(step, "promises", lambda _: [])(layers)]
         return found
 
@@ -186,7 +194,9 @@ class Builder:
         x, y = open_split(facts.folder, "train")
         loss = inputs["loss"]
         shape = tuple(loss["output_shape"])
-        samples = calibration_samples(facts.folder, inputs["calibration"], inputs["seed"]) if facts.counts["train"] else x[:0]
+        samples = (
+            calibration_samples(facts.folder, inputs["calibration"], inputs["seed"]) if facts.counts["train"] else x[:0]
+        )
         return Context(
             x_train=x,
             y_train=y,

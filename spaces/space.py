@@ -119,12 +119,13 @@ class Space:
         names = {step.name for step in trained}
         if "qat" in names:
             return (_make("int8", io=self._io(choose)),)
-        options = self.deployments("prune" in names)
+        options = self.deployments()
         chosen = choose.one_of("deploy", options) if len(options) > 1 else options[0]
         if chosen == "int8":
             return (_make("int8", io=self._io(choose)),)
-        if chosen == "sparse":
-            return (_make("float32"), _make("sparse"))
+        if chosen == "float32" and "prune" in names and self._may("sparse"):
+            sparse = choose.one_of("sparse", (NO, "yes")) != NO
+            return (_make("float32"), _make("sparse")) if sparse else (_make("float32"),)
         if chosen == "mixed":
             return (_make("float32"), _make("aeq", recipe="static_wi8_ai8", layers=self._mixed(choose)))
         if chosen == "layers":
@@ -133,8 +134,8 @@ class Space:
             return (_make("float32"), _make("aeq", recipe=chosen.removeprefix("aeq_"), layers=()))
         return (_make(chosen),)
 
-    def deployments(self, pruned: bool) -> tuple[str, ...]:
-        """The deployments that a trained model which is not quantization-aware may take, by their name in the space."""
+    def deployments(self) -> tuple[str, ...]:
+        """The deployments of a model that is not quantization-aware, by name; always the same ones in a run, as Optuna wants."""
         calibrated = self.around.has_training_data
         found = ["float32"] if self._may("float32") or self.around.steps is None else []
         for name in ("float16", "dynamic", "int8", "int16x8"):
@@ -147,8 +148,6 @@ class Space:
                 found.append("mixed")
                 if 1 < len(self.ranking) <= FREE_LAYERS:
                     found.append("layers")
-        if pruned and self._may("sparse"):
-            found.append("sparse")
         return tuple(found) or ("float32",)
 
     def _io(self, choose: Choose) -> str:

@@ -1,0 +1,65 @@
+"""Jobs by formula: the whole loop runs hundreds of trials in seconds, for tests and for studying samplers."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.targets import TARGETS
+from litetuner.search.config import Config
+from litetuner.search.executor import Executor
+from litetuner.search.job import Job, Result
+from litetuner.search.run_folder import RunFolder
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.fake_builder import FakeBuilder, quality
+
+
+class Fake(Executor):
+    """The fake builder and the fake target behind the protocol of executors."""
+
+    name = "fake"
+
+    def __init__(self, folder: RunFolder, config: Config) -> None:
+        super().__init__(folder, config)
+        builder = FakeBuilder(folder.blobs, folder.artifacts)
+        self._handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "inspect": builder.inspect,
+            "train": builder.train,
+            "convert": builder.convert,
+            "finish": builder.finish,
+            "score": self._score,
+            "time": self._time,
+        }
+
+    def run(self, job: Job) -> Result:
+        return Result(self._handlers[job.handler or job.kind](job.inputs | job.hints))
+
+    def _score(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        candidate = Candidate.from_json(json.loads(Path(inputs["file"]).read_text()))
+        count = inputs["limit"] or inputs["data"]["counts"][inputs["split"]]
+        right = np.zeros(count, dtype=np.float32)
+        right[: round(quality(candidate) * count)] = 1.0
+        value = float(right.mean())
+        environment = {"simulated": True, "split": inputs["split"], "samples": count}
+        measured = Measurement(value, inputs["metric"], environment, (value - 0.01, value + 0.01))
+        blob = self._keep(right)
+        return {"metric": measured.to_json(), "each": blob, "predictions": blob}
+
+    def _time(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        timing = TARGETS["fake"]().time(Path(inputs["file"]), Path(inputs["baseline"]), inputs["threads"])
+        return {
+            "latency_us": timing.latency_us.to_json(),
+            "baseline_us": timing.baseline_us.to_json(),
+            "ratio": timing.ratio,
+        }
+
+    def _keep(self, values: np.ndarray) -> str:
+        buffer = io.BytesIO()
+        np.save(buffer, values, allow_pickle=False)
+        return self.folder.blobs.put(buffer.getvalue(), ".npy")

@@ -1,0 +1,31 @@
+"""Who watches a search: every method may be left as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litetuner.search.trial import Trial
+
+if TYPE_CHECKING:
+    from litetuner.search.config import Config
+    from litetuner.search.inspection import Inspection
+    from litetuner.search.run_folder import RunFolder
+
+
+class Listener:
+    """Told of what happens, in this order. The loop does not wait for an answer."""
+
+    def opened(self, folder: RunFolder, config: Config) -> None:
+        """The run folder is open, and locked."""
+
+    def doing(self, what: str) -> None:
+        """What is being done now, in words."""
+
+    def inspected(self, inspection: Inspection) -> None:
+        """Model and data were read and checked; no compute has been spent on candidates."""
+
+    def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
+        """A trial has ended; ``trials`` are all so far."""
+
+    def stopping(self, reason: str) -> None:
+        """The loop ends, and why."""

@@ -1,0 +1,151 @@
+"""The loop, in one sitting: ask, check, build, measure, write down, tell."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from litetuner.search.clock import Clock, counted, left
+from litetuner.search.evaluate import Evaluator
+from litetuner.search.listener import Listener
+from litetuner.search.plan import next_proposal
+from litetuner.search.run_folder import RunFolder
+from litetuner.search.study import Asked, Study
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.errors import ModelError
+from litetuner.spaces.space import Space
+
+REPEATS_BEFORE_RANDOM = 5  # duplicates in a row, then proposals are random for once
+REPEATS_BEFORE_END = 60  # duplicates in a row, then the space counts as exhausted
+LOST_BEFORE_END = 5  # in a row: this machine does not let us work
+FINALS_SHARE = 0.08  # of the time budget is kept for the finals
+
+
+@dataclasses.dataclass
+class Loop:
+    """One session of a search. ``trials`` are all records of the run, by number; ``stop`` is asked between trials."""
+
+    folder: RunFolder
+    study: Study
+    evaluator: Evaluator
+    space: Space
+    clock: Clock
+    listener: Listener
+    stop: Callable[[], str | None]
+    trials: list[Trial]
+
+    def run(self) -> str:
+        """Search until something ends it, and say in words what it was."""
+        while True:
+            reason = self.stop() or self._spent()
+            if reason:
+                self.listener.stopping(reason)
+                return reason
+            asked = self._ask()
+            self.listener.doing(asked.candidate.label)
+            trial = self._answered(asked) or self.evaluator.evaluate(asked)
+            self._tell(trial)
+            if trial.number == 0 or self.evaluator.baseline is None:
+                self._set_baseline(trial)
+
+    def _ask(self) -> Asked:
+        """The plan's next candidate, or the sampler's."""
+        space = self._affordable()
+        planned = next_proposal(space, self.trials)
+        if planned is not None:
+            return self.study.enqueue(space.suggest, planned.script, planned.origin, planned.candidate)
+        told = sum(1 for trial in self.trials if trial.state is not State.LOST)
+        repeats = self._tail(lambda trial: trial.duplicate_of is not None)
+        return self.study.ask(space.suggest, told, at_random=repeats >= REPEATS_BEFORE_RANDOM)
+
+    def _affordable(self) -> Space:
+        """Near the end of the time budget nothing is trained any more that could not be finished."""
+        seconds = self._left()
+        shortest = (self.evaluator.inspection.seconds_per_epoch or 0.0) * self.space.epochs[0] + 5.0
+        if seconds < shortest:
+            return dataclasses.replace(self.space, train=False)
+        epoch = max(self.evaluator.inspection.seconds_per_epoch or 0.0, 1e-9)
+        affordable = tuple(level for level in self.space.epochs if level * epoch < seconds) or self.space.epochs[:1]
+        return dataclasses.replace(self.space, epochs=affordable)
+
+    def _answered(self, asked: Asked) -> Trial | None:
+        """The stored answer for a candidate that was seen before."""
+        for known in self.trials:
+            if known.candidate == asked.candidate and known.state is not State.LOST and known.duplicate_of is None:
+                return dataclasses.replace(
+                    known,
+                    number=asked.number,
+                    origin=asked.origin,
+                    params=asked.params,
+                    duplicate_of=known.number,
+                    seconds={},
+                )
+        return None
+
+    def _tell(self, trial: Trial) -> None:
+        """Write the record, synced, before Optuna is told; then nothing can be lost."""
+        self.clock.count(trial.seconds)
+        trial = dataclasses.replace(trial, seconds_since_start=round(self.clock.wall, 3))
+        self.folder.write_trial(trial)
+        self.study.tell(trial)
+        self.trials.append(trial)
+        self.clock.save()
+        self.folder.note("told", trial=trial.number, label=trial.candidate.label, state=str(trial.state))
+        self.listener.told(trial, self.trials, self._left())
+
+    def _set_baseline(self, trial: Trial) -> None:
+        if trial.state.scored:
+            self.evaluator.baseline = trial
+        elif trial.state is not State.LOST:
+            raise ModelError(f"the untouched model cannot be converted and scored: {trial.reason}")
+
+    def _spent(self) -> str | None:
+        """What ends the search now, if anything."""
+        config = self.evaluator.config
+        if config.trials is not None and counted(self.trials) >= config.trials:
+            return f"all {config.trials} trials are done"
+        if self._left() <= 0 and self.evaluator.baseline is not None:
+            return f"the time budget of {config.time_budget or '30m'} is spent"
+        if self._tail(lambda trial: trial.duplicate_of is not None) >= REPEATS_BEFORE_END:
+            return "nothing new is proposed any more: the space that is left is exhausted"
+        if self._tail(lambda trial: trial.state is State.LOST) >= LOST_BEFORE_END:
+            return f"the last {LOST_BEFORE_END} trials were lost ({self.trials[-1].reason})"
+        return None
+
+    def _left(self) -> float:
+        """Seconds left for trials: the time budget without what the finals need."""
+        limit = self.evaluator.config.seconds
+        return left(None if limit is None else limit * (1 - FINALS_SHARE), self.clock)
+
+    def _tail(self, match: Callable[[Trial], bool]) -> int:
+        """How many of the last trials in a row match."""
+        count = 0
+        for trial in reversed(self.trials):
+            if not match(trial):
+                break
+            count += 1
+        return count
+
+
+def recover(folder: RunFolder, study: Study, trials: list[Trial]) -> list[Trial]:
+    """Bring study and records together after any end: a running trial with a record is told, one without is lost."""
+    records = {trial.number: trial for trial in trials}
+    study.refill(trials)
+    for number in study.running():
+        trial = records.get(number)
+        if trial is None:
+            asked = study.candidate(number)
+            trial = Trial(
+                number=number,
+                candidate=asked.candidate if asked else Candidate(()),
+                state=State.LOST,
+                origin=asked.origin if asked else "sampler",
+                seed=0,
+                reason="the search ended while it ran; it is asked again",
+                params=asked.params if asked else {},
+            )
+            folder.write_trial(trial)
+            records[number] = trial
+        study.tell(trial)
+    return [records[number] for number in sorted(records)]

@@ -1,0 +1,179 @@
+"""A search from start to end: folder, inspection, study, loop, finals."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from litetuner.objectives.environment import environment
+from litetuner.objectives.metric_choice import find_metric
+from litetuner.objectives.targets import TARGETS
+from litetuner.search.cache import JobCache
+from litetuner.search.clock import Clock
+from litetuner.search.config import Config
+from litetuner.search.evaluate import Evaluator
+from litetuner.search.executors import EXECUTORS
+from litetuner.search.finals import run_finals
+from litetuner.search.inspection import Inspection, default_folder, identity, inspect
+from litetuner.search.listener import Listener
+from litetuner.search.loop import Loop, recover
+from litetuner.search.record import RunRecord, judged, objectives, read_run
+from litetuner.search.run_folder import RunFolder
+from litetuner.search.sensitivity import rank_layers
+from litetuner.search.study import Study
+from litetuner.search.trial import Trial
+from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.space import Space
+from litetuner.spaces.steps import STEPS
+
+
+class Interrupt:
+    """Ctrl-C: once, finish what runs and report; twice, stop now."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.asked = False
+        self._listener = listener
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        self._listener.doing("finishing what runs, then the report (Ctrl-C again stops now)")
+
+    def reason(self) -> str | None:
+        """Why the loop should stop, if it should."""
+        return "interrupted" if self.asked else None
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handle signals while a search runs; only a process's main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a search ended: the run as its folder tells it, why the loop stopped, whether by Ctrl-C."""
+
+    record: RunRecord
+    reason: str
+    interrupted: bool
+
+
+def run_search(config: Config, listener: Listener | None = None) -> Outcome:
+    """Search, or go on with a search: the same configuration finds its run folder again.
+
+    Raises ``UsageError`` for bad input before any compute is spent, ``HostError`` when this machine does not play along,
+    and ``KeyboardInterrupt`` on a second Ctrl-C; everything that was told by then is kept.
+    """
+    listener = listener or Listener()
+    metric = find_metric(config.metric)
+    _check(config)
+    contents = identity(config)
+    folder = RunFolder(Path(config.out) if config.out else default_folder(config, contents))
+    folder.create()
+    with folder.lock():
+        folder.adopt(config, contents)
+        listener.opened(folder, config)
+        clock = Clock(folder)
+        folder.write("environment", environment())
+        executor = EXECUTORS[config.executor](folder, config)
+        interrupt = Interrupt(listener)
+        try:
+            with interrupt.installed():
+                cache = JobCache(folder, executor)
+                listener.doing("inspecting the model and the data")
+                inspection = inspect(folder, config, metric, cache)
+                listener.inspected(inspection)
+                around = _surroundings(config, inspection)
+                evaluator = Evaluator(folder, config, metric, inspection, around, cache)
+                study = Study(folder, objectives(config, metric), config.budgets, config.sampler, config.seed)
+                trials = recover(folder, study, _rejudged(folder, config))
+                evaluator.baseline = next((trial for trial in trials if trial.number == 0 and trial.state.scored), None)
+                loop = Loop(
+                    folder, study, evaluator, _space(config, inspection, ()), clock, listener, interrupt.reason, trials
+                )
+                reason = _search(loop, inspection)
+                listener.doing("finals: timing the front again, scoring it on the test split")
+                run_finals(evaluator, clock)
+        finally:
+            executor.close()
+            clock.save()
+        return Outcome(read_run(folder.path), reason, interrupt.asked)
+
+
+def _search(loop: Loop, inspection: Inspection) -> str:
+    """Baselines first, so that whoever stops early has something; then sensitivity, then everything."""
+    config = loop.evaluator.config
+    if loop.evaluator.baseline is None:
+        first = dataclasses.replace(loop, stop=lambda: loop.stop() or ("baseline" if loop.evaluator.baseline else None))
+        first.listener = _Muted(loop.listener)
+        reason = first.run()
+        if loop.evaluator.baseline is None:
+            loop.listener.stopping(reason)
+            return reason
+    loop.listener.doing("sensitivity: which layers mind low precision")
+    loop.space = _space(config, inspection, rank_layers(loop.evaluator, loop.clock))
+    return loop.run()
+
+
+class _Muted(Listener):
+    """Passes trials on, and keeps the end of the first stretch to itself."""
+
+    def __init__(self, inner: Listener) -> None:
+        self._inner = inner
+
+    def doing(self, what: str) -> None:
+        self._inner.doing(what)
+
+    def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
+        self._inner.told(trial, trials, seconds_left)
+
+
+def _check(config: Config) -> None:
+    """Names that a search needs: targets, executor, steps."""
+    for key, given, known in (
+        ("target", config.target, TARGETS),
+        ("executor", (config.executor,), EXECUTORS),
+        ("steps", config.steps, STEPS),
+    ):
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"{key}: there is no {name!r}{nearest(name, known)} ({', '.join(sorted(known))})")
+
+
+def _surroundings(config: Config, inspection: Inspection) -> Surroundings:
+    steps = frozenset(config.steps) if config.steps else None
+    return Surroundings(inspection.model, bool(inspection.data.counts["train"]), steps)
+
+
+def _space(config: Config, inspection: Inspection, ranking: tuple[str, ...]) -> Space:
+    io = ("float32", "int8", "uint8") if config.io == "any" else (config.io,)
+    if not ranking:
+        ranking = tuple(layer.name for layer in inspection.model.layers if layer.kernel_shape)
+    around = _surroundings(config, inspection)
+    return Space(around, ranking, epochs=inspection.epochs, io=io, keep_names=config.keep_names)
+
+
+def _rejudged(folder: RunFolder, config: Config) -> list[Trial]:
+    """All records under today's budgets; what a gate stopped that today's budgets would let through is asked again."""
+    found = []
+    for trial in folder.trials():
+        today = judged(trial, config.budgets)
+        if today != trial:
+            folder.write_trial(today)
+        found.append(today)
+    return found
