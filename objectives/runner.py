@@ -1,22 +1,16 @@
 """Time a ``.tflite`` file: a script that stands alone, so that the same file runs here and on a board far away.
 
-It needs Python, numpy and ai-edge-litert, and imports nothing of litetuner::
-
-    python runner.py FILE.tflite --baseline BASE.tflite
-
-It prints one JSON document on standard output (all else goes to standard error) and exits with 0; or
-``{"schema_version": 1, "error": {"stage", "file", "message"}}`` and exits with 1.
-
-How it measures, and why:
+It needs Python, numpy and ai-edge-litert, and imports nothing of litetuner: ``python -P runner.py FILE [--baseline BASE]``
+prints one JSON document and exits with 0, or ``{"schema_version": 1, "error": {"stage", "file", "message"}}`` and 1.
 
 - One core is pinned, the least busy of the fastest; the process asks for a high priority and says whether it got it.
 - Each invoke is timed alone. A block holds at least ``block_ms`` and ``BLOCK_INVOKES`` invokes, and its value is its
-  minimum: what the machine does beside us only ever adds time. Long invokes that lost the core on their way are left out of
-  the minimum, and the block goes on until it has enough others.
-- **Every block has an interpreter of its own.** Where the allocator happens to put weights and tensors moves a latency by 1 to
-  2 %, and no repetition on one interpreter shows that; over fresh ones it becomes visible in the interval and is averaged.
-- The value is the median of the block minima, its interval the distribution-free one from order statistics, which needs six
-  blocks for 95 %; blocks are added until it is within the tolerance or the time is spent.
+  minimum: what a machine does beside us only ever adds time. Long invokes that lost the core on their way are left out,
+  and the block goes on until it has enough others.
+- **Every block has an interpreter of its own.** Where weights and tensors happen to lie in memory moves a latency by 1 to
+  2 %, which no repetition on one interpreter shows; over fresh ones the interval shows it and the median averages it.
+- The value is the median of the block minima, its interval the distribution-free one from order statistics (six blocks for
+  95 %); blocks are added until it is within the tolerance or the time is spent.
 - Blocks of the baseline stand between the candidate's. The ratio (baseline / candidate) comes from neighbouring blocks, in
   which a drift of the machine cancels, or from the two values, whichever has the narrower interval.
 """
@@ -25,10 +19,10 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import dataclasses
 import gc
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import math
 import os
@@ -58,14 +52,11 @@ FLAGS = "avx avx2 fma f16c avx_vnni avx512f avx512bw avx512_vnni avx512_bf16 amx
 
 
 class RunnerError(Exception):
-    """The file cannot be timed. ``stage`` is one of usage, read, load, allocate, input, invoke."""
+    """The file cannot be timed. ``stage`` is one of usage, runtime, read, load, allocate, input, invoke."""
 
     def __init__(self, stage: str, file: str, message: str) -> None:
         super().__init__(message)
         self.stage, self.file = stage, file
-
-
-# ---------------------------------------------------------------- statistics
 
 
 def median(values: Sequence[float]) -> float:
@@ -103,9 +94,6 @@ def ratio_of(base: Sequence[float], this: Sequence[float]) -> dict[str, Any]:
     return {"value": value, "interval": interval, "method": method, "pairs": len(pairs)}
 
 
-# ---------------------------------------------------------------- the machine
-
-
 def read_text(path: str) -> str | None:
     """A small file of the kernel, ``None`` where this machine has none or keeps it to itself."""
     try:
@@ -132,9 +120,9 @@ def choose_cores(asked: str, threads: int) -> tuple[int, ...] | None:
         return None
     allowed = sorted(os.sched_getaffinity(0))
     if asked != "auto":
-        chosen = tuple(int(part) for part in asked.split(","))
-        if not set(chosen) <= set(allowed):
-            raise RunnerError("usage", "", f"core {asked} is not among the allowed cores {allowed}")
+        chosen = tuple(int(part) for part in asked.split(",") if part.isdecimal())
+        if not chosen or not set(chosen) <= set(allowed):
+            raise RunnerError("usage", "", f"core {asked!r} is not among the allowed cores {allowed}")
     else:
         speed = {c: int(read_text(f"/sys/devices/system/cpu/cpu{c}/cpu_capacity") or 0) for c in allowed}
         fastest = [core for core in allowed if speed[core] == max(speed.values())]
@@ -176,34 +164,24 @@ def cpu_info(field: str) -> str | None:
     return None
 
 
-def frequency_mhz(cores: Sequence[int] | None) -> float | None:
+def frequency_mhz(cores: tuple[int, ...] | None) -> float | None:
     """What the kernel says of the first pinned core."""
     khz = read_text(f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq/scaling_cur_freq")
     mhz = cpu_info("cpu MHz")
     return int(khz) / 1000 if khz else float(mhz) if mhz else None
 
 
-def describe_machine(cores: Sequence[int] | None) -> dict[str, Any]:
+def describe_machine(cores: tuple[int, ...] | None) -> dict[str, Any]:
     """What a reader must know to judge a latency: processor, settings, versions."""
     flags = (cpu_info("flags") or cpu_info("Features") or "").split()
-    return {
-        "cpu": cpu_info("model name")
-        or read_text("/proc/device-tree/model")
-        or platform.processor()
-        or platform.machine(),
-        "cpu_flags": [flag for flag in FLAGS.split() if flag in flags],
-        "cores": os.cpu_count(),
-        "pinned_cores": None if cores is None else list(cores),
-        "governor": read_text(f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq/scaling_governor"),
-        "frequency_mhz": frequency_mhz(cores),
-        "runtime": "ai-edge-litert",
-        "runtime_version": importlib.metadata.version("ai-edge-litert"),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "os": platform.system(),
-        "machine": platform.machine(),
-    }
+    name = cpu_info("model name") or read_text("/proc/device-tree/model") or platform.processor() or platform.machine()
+    governor = read_text(f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq/scaling_governor")
+    found: dict[str, Any] = {"cpu": name, "cpu_flags": [flag for flag in FLAGS.split() if flag in flags]}
+    found |= {"cores": os.cpu_count(), "pinned_cores": list(cores) if cores else None}
+    found |= {"governor": governor, "frequency_mhz": frequency_mhz(cores)}
+    found |= {"runtime": "ai-edge-litert", "runtime_version": importlib.metadata.version("ai-edge-litert")}
+    found |= {"python": platform.python_version(), "numpy": np.__version__, "platform": platform.platform()}
+    return found | {"os": platform.system(), "machine": platform.machine()}
 
 
 def load_average() -> list[float] | None:
@@ -213,9 +191,6 @@ def load_average() -> list[float] | None:
 def lost_slices() -> int:
     """How often the scheduler took the core away from this process; 0 where the system does not count it."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0
-
-
-# ---------------------------------------------------------------- the file
 
 
 def random_input(details: dict[str, Any], rng: np.random.Generator, file: str) -> np.ndarray:
@@ -230,32 +205,27 @@ def random_input(details: dict[str, Any], rng: np.random.Generator, file: str) -
             limits = np.iinfo(dtype)
             return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
         return np.zeros(shape, dtype)
-    raise RunnerError(
-        "input", file, f"input {details['name']!r} has the type {dtype}, for which no random value can be made"
-    )
+    raise RunnerError("input", file, f"no random value can be made for input {details['name']!r} of type {dtype}")
 
 
-@dataclasses.dataclass
 class Subject:
     """One file under the clock, with all that was seen of it. Times are nanoseconds."""
 
-    path: str
-    threads: int
-    xnnpack: bool
-    seed: int
-    minima: list[int] = dataclasses.field(default_factory=list)
-    invokes: list[int] = dataclasses.field(default_factory=list)
-    loads: list[int] = dataclasses.field(default_factory=list)
-    firsts: list[int] = dataclasses.field(default_factory=list)
-    disturbed: int = 0  # blocks without a single invoke that kept the core
-    typical: int = 0  # of one invoke
-    interpreter: Any = None
-
-    def __post_init__(self) -> None:
+    def __init__(self, path: str, options: argparse.Namespace) -> None:
+        self.path, self.options = path, options
+        self.minima: list[int] = []
+        self.invokes: list[int] = []
+        self.loads: list[int] = []
+        self.firsts: list[int] = []
+        self.disturbed = 0  # blocks without a single invoke that kept the core
+        self.typical = 0  # time of one invoke
+        self.interpreter: Any = None
         try:
-            self.content = Path(self.path).read_bytes()
+            self.content = Path(path).read_bytes()
         except OSError as error:
-            raise RunnerError("read", self.path, f"cannot read {self.path}: {error.strerror}") from error
+            raise RunnerError("read", path, f"cannot read {path}: {error.strerror}") from error
+        if not self.content:
+            raise RunnerError("read", path, f"{path} is empty")
         self.sha256 = hashlib.sha256(self.content).hexdigest()
 
     def renew(self) -> None:
@@ -263,16 +233,15 @@ class Subject:
         from ai_edge_litert import interpreter as litert
 
         kind = litert.OpResolverType
-        resolver = kind.AUTO if self.xnnpack else kind.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        resolver = kind.BUILTIN_WITHOUT_DEFAULT_DELEGATES if self.options.no_xnnpack else kind.AUTO
+        settings = {"num_threads": self.options.threads, "experimental_op_resolver_type": resolver}
         stage, start = "load", time.perf_counter_ns()
         try:
-            fresh = litert.Interpreter(
-                model_content=self.content, num_threads=self.threads, experimental_op_resolver_type=resolver
-            )
+            fresh = litert.Interpreter(model_content=self.content, **settings)
             stage = "allocate"
             fresh.allocate_tensors()
             self.loads.append(time.perf_counter_ns() - start)
-            stage, rng = "input", np.random.default_rng(self.seed)
+            stage, rng = "input", np.random.default_rng(self.options.seed)
             for details in fresh.get_input_details():
                 fresh.set_tensor(details["index"], random_input(details, rng, self.path))
             stage, start = "invoke", time.perf_counter_ns()
@@ -327,24 +296,12 @@ class Subject:
         """The file's part of the document. Load and first invoke are medians over the interpreters of this process."""
         blocks, found = self.blocks_us, median_interval(self.blocks_us)
         p50, p90, p99 = np.percentile(np.asarray(self.invokes), [50, 90, 99]) / 1000
-        latency = {
-            "value": median(blocks),
-            "interval": None if found is None else list(found[0]),
-            "coverage": None if found is None else round(found[1], 4),
-            "blocks": blocks,
-            "p50": float(p50),
-            "p90": float(p90),
-            "p99": float(p99),
-            "invokes": len(self.invokes),
-            "load_us": median(self.loads) / 1000,
-            "first_invoke_us": median(self.firsts) / 1000,
-            "interpreters": len(self.loads),
-            "disturbed_blocks": self.disturbed,
-        }
+        interval, coverage = (None, None) if found is None else (list(found[0]), round(found[1], 4))
+        latency = {"value": median(blocks), "interval": interval, "coverage": coverage, "blocks": blocks}
+        latency |= {"p50": float(p50), "p90": float(p90), "p99": float(p99), "invokes": len(self.invokes)}
+        latency |= {"load_us": median(self.loads) / 1000, "first_invoke_us": median(self.firsts) / 1000}
+        latency |= {"interpreters": len(self.loads), "disturbed_blocks": self.disturbed}
         return {"file": self.path, "sha256": self.sha256, "bytes": len(self.content), "latency_us": latency}
-
-
-# ---------------------------------------------------------------- the run
 
 
 def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> float:
@@ -361,9 +318,8 @@ def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> floa
             for subject in subjects:
                 subject.block(options.block_ms / 1000, max(share, options.block_ms / 1000))
             gone, count = time.perf_counter() - start, len(subjects[0].minima)
-            if count >= options.blocks and reach_of(subjects) <= options.tolerance:
-                return gone
-            if gone * (1 + 1 / count) > options.max_seconds:
+            done = count >= options.blocks and reach_of(subjects) <= options.tolerance
+            if done or gone * (1 + 1 / count) > options.max_seconds:
                 return gone
     finally:
         gc.enable()
@@ -372,17 +328,15 @@ def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> floa
 def reach_of(subjects: Sequence[Subject]) -> float:
     """The wider of the relative half widths of the candidate's value and of the ratio."""
     reach = half_width(subjects[0].blocks_us)
-    if len(subjects) == 2 and math.isfinite(reach):
-        found = ratio_of(subjects[1].blocks_us, subjects[0].blocks_us)
-        reach = max(reach, (found["interval"][1] - found["interval"][0]) / 2 / found["value"])
-    return reach
+    if len(subjects) == 1 or math.isinf(reach):
+        return reach
+    found = ratio_of(subjects[1].blocks_us, subjects[0].blocks_us)
+    return max(reach, (found["interval"][1] - found["interval"][0]) / 2 / found["value"])
 
 
-def find_instability(
-    subjects: Sequence[Subject], options: argparse.Namespace, others: float, stolen: float
-) -> list[str]:
+def find_instability(subjects: Sequence[Subject], others: float, stolen: float) -> list[str]:
     """Why the numbers should not be trusted, in words; empty for a steady run."""
-    blocks = subjects[0].blocks_us
+    blocks, options = subjects[0].blocks_us, subjects[0].options
     reach, third = reach_of(subjects), max(len(blocks) // 3, 1)
     spread = float(np.subtract(*np.percentile(blocks, [75, 25]))) / median(blocks)
     drift = median(blocks[-third:]) / median(blocks[:third]) - 1
@@ -390,12 +344,9 @@ def find_instability(
     few = len(blocks) < options.blocks
     checks = [
         (few, f"blocks: only {len(blocks)} of {options.blocks} within {options.max_seconds:g} s"),
-        (reach > options.tolerance, f"interval: half width {reach:.1%}, wanted {options.tolerance:.1%}"),
+        (reach > options.tolerance, f"interval: half width {reach:.2%}, wanted {options.tolerance:.2%}"),
         (spread > SPREAD_LIMIT, f"spread: the middle half of the blocks spans {spread:.1%}"),
-        (
-            abs(drift) > DRIFT_LIMIT,
-            f"drift: {drift:+.1%} from the first blocks to the last (throttling, or a busier machine)",
-        ),
+        (abs(drift) > DRIFT_LIMIT, f"drift: {drift:+.1%} from first to last blocks (throttling, or a busier machine)"),
         (disturbed > 0, f"preempted: {disturbed} blocks had no invoke that kept the core"),
         (others > OTHERS_LIMIT, f"busy: others took {others:.0%} of the core"),
         (stolen > OTHERS_LIMIT / 2, f"stolen: the hypervisor took {stolen:.0%} of the core"),
@@ -405,11 +356,15 @@ def find_instability(
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The document of a run."""
+    if min(options.threads, options.blocks, options.block_ms, options.max_seconds, options.tolerance) <= 0:
+        raise RunnerError("usage", "", "threads, blocks, block-ms, max-seconds and tolerance must be above 0")
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        raise RunnerError("runtime", "", f"{sys.executable} has no ai-edge-litert: pip install ai-edge-litert")
     load_before = load_average()
     cores = choose_cores(options.core, options.threads)
     priority = "not asked for" if options.no_priority else raise_priority()
     paths = [options.file, options.baseline] if options.baseline else [options.file]
-    subjects = [Subject(path, options.threads, not options.no_xnnpack, options.seed) for path in paths]
+    subjects = [Subject(path, options) for path in paths]
     machine = describe_machine(cores)
     times, own, lost = core_times(), time.process_time(), lost_slices()
     seconds = run_blocks(subjects, options)
@@ -418,49 +373,33 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     watched = [core for core in cores or () if core in times and core in after]
     busy, stolen = (sum(after[c][i] - times[c][i] for c in watched) / seconds for i in (0, 1))
     others = max(busy - stolen - own / seconds, 0.0) if watched else 0.0
-    reasons = find_instability(subjects, options, others, stolen)
+    reasons = find_instability(subjects, others, stolen)
     this, *rest = [subject.summary() for subject in subjects]
     base = rest[0] if rest else None
-    return {
-        "schema_version": SCHEMA_VERSION,
-        **this,
-        "baseline": base,
-        "ratio": base and ratio_of(base["latency_us"]["blocks"], this["latency_us"]["blocks"]),
-        "stable": not reasons,
-        "instability": reasons,
-        "seconds": round(seconds, 3),
-        "environment": machine
-        | {
-            "frequency_mhz_after": frequency_mhz(cores),
-            "delegate": "none" if options.no_xnnpack else "xnnpack",
-            "threads": options.threads,
-            "priority": priority,
-            "lost_time_slices": lost if resource else None,
-            "others_on_core": round(others, 3),
-            "stolen_by_hypervisor": round(stolen, 3),
-            "load_average_before": load_before,
-            "load_average_after": load_average(),
-        },
-    }
+    machine |= {"frequency_mhz_after": frequency_mhz(cores), "threads": options.threads, "priority": priority}
+    machine |= {"delegate": "none" if options.no_xnnpack else "xnnpack", "lost_time_slices": lost if resource else None}
+    machine |= {"others_on_core": round(others, 3), "stolen_by_hypervisor": round(stolen, 3)}
+    machine |= {"load_average_before": load_before, "load_average_after": load_average()}
+    ratio = base and ratio_of(base["latency_us"]["blocks"], this["latency_us"]["blocks"])
+    found = {"schema_version": SCHEMA_VERSION, **this, "baseline": base, "ratio": ratio, "seconds": round(seconds, 3)}
+    return found | {"stable": not reasons, "instability": reasons, "environment": machine}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="runner.py", description="Time a .tflite file and print JSON.")
     parser.add_argument("file")
     parser.add_argument("--baseline", help="timed in turn with FILE; the ratio is baseline / FILE")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--core", default="auto", help="auto, none, or core numbers such as 2 or 2,3")
     parser.add_argument("--no-xnnpack", action="store_true")
     parser.add_argument("--no-priority", action="store_true", help="do not ask for a high priority")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--blocks", type=int, default=6, help="at least so many")
+    parser.add_argument("--seed", type=int, default=0, help="of the random inputs")
+    parser.add_argument("--parent", type=int, help="end when this process, which must be the parent, ends")
     parser.add_argument("--warmup-seconds", type=float, default=0.2)
     parser.add_argument("--block-ms", type=float, default=50.0)
-    parser.add_argument(
-        "--blocks", type=int, default=6, help="at least so many; five give an interval of 93.75 %%, six of 96.9 %%"
-    )
     parser.add_argument("--max-seconds", type=float, default=10.0)
     parser.add_argument("--tolerance", type=float, default=0.01, help="wanted half width of the intervals, relative")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--parent", type=int, help="end when this process, which must be the parent, ends")
     return parser.parse_args(arguments)
 
 
@@ -473,10 +412,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         document = measure(options)
     except RunnerError as error:
-        document = {
-            "schema_version": SCHEMA_VERSION,
-            "error": {"stage": error.stage, "file": error.file, "message": str(error)},
-        }
+        record = {"stage": error.stage, "file": error.file, "message": str(error)}
+        document = {"schema_version": SCHEMA_VERSION, "error": record}
     output.write(json.dumps(document) + "\n")
     output.close()
     return 1 if "error" in document else 0

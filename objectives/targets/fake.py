@@ -1,0 +1,37 @@
+"""A target without a clock: latency computed from the file's bytes, for tests and simulated searches."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import ClassVar
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.target import Target, Timing
+from litetuner.spaces.errors import BuildFailed, Lost
+
+
+@dataclasses.dataclass(frozen=True)
+class Fake(Target):
+    """Latency grows with the file's size, and files of one size differ by up to a tenth. The same bytes give the same number."""
+
+    name: ClassVar[str] = "fake"
+
+    def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
+        """See ``Target.time``; starts no process and takes no time."""
+        this, base = _pretend(file, threads), _pretend(baseline, threads)
+        return Timing(this, base, base.value / this.value)
+
+
+def _pretend(file: Path, threads: int) -> Measurement:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise Lost(f"cannot read {file}: {error.strerror}") from error
+    if not content:
+        raise BuildFailed(f"{file} is empty")
+    fraction = int.from_bytes(hashlib.sha256(content).digest()[:2], "big") / 65535
+    value = (10 + len(content) / 1000) * (1 + fraction / 10) / threads
+    environment = {"target": "fake", "threads": threads, "note": "computed from the file's size and hash, not measured"}
+    return Measurement(value, "us", environment, interval=(value, value), samples=(value,))
