@@ -18,7 +18,9 @@ CHUNK_SAMPLES = 256  # converted to the file's input type at a time, so that the
 QUANTIZED = ("int8", "uint8", "int16")
 
 
-def predict(file: Path | bytes, x: np.ndarray, threads: int = 1, limit_seconds: float | None = None) -> np.ndarray:
+def predict(
+    file: Path | str | bytes, x: np.ndarray, threads: int = 1, limit_seconds: float | None = None
+) -> np.ndarray:
     """Run ``x`` (n, *sample) through a ``.tflite``, sample by sample, and return float32 outputs (n, *output).
 
     One interpreter of one thread for each of ``threads`` (a call releases the GIL; batches are no faster than batch 1 on
@@ -48,10 +50,10 @@ def predict(file: Path | bytes, x: np.ndarray, threads: int = 1, limit_seconds: 
     return outputs
 
 
-def read_file(file: Path) -> bytes:
+def read_file(file: Path | str) -> bytes:
     """The bytes of a ``.tflite``. Raises ``BuildFailed`` when it cannot be read."""
     try:
-        return file.read_bytes()
+        return Path(file).read_bytes()
     except OSError as error:
         raise BuildFailed(f"cannot read {file}: {error.strerror}") from error
 

@@ -30,7 +30,7 @@ class Score:
 
 
 def score(
-    file: Path,
+    file: Path | str,
     x: np.ndarray,
     y: np.ndarray,
     metric: Metric,
@@ -62,7 +62,7 @@ def score(
     return Score(Measurement(value, metric.name, _environment(len(x), threads), interval), each, predictions)
 
 
-def check_io(file: Path | bytes, expected_io: tuple[str, str]) -> None:
+def check_io(file: Path | str | bytes, expected_io: tuple[str, str]) -> None:
     """Raise ``BuildFailed`` unless input and output have the types asked for, such as ``("float32", "float32")``."""
     interpreter = load_interpreter(file if isinstance(file, bytes) else read_file(file))
     sides = (("input", interpreter.get_input_details()), ("output", interpreter.get_output_details()))

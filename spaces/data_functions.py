@@ -40,7 +40,7 @@ def read_function(spec: str, input_shape: tuple[int | None, ...]) -> RawData:
     if _is_dataset(value):
         return RawData({"train": _from_dataset(source, value, input_shape)})
     if isinstance(value, (tuple, list)) and len(value) in (2, 3):
-        if all(isinstance(item, (tuple, list)) and len(item) == 2 for item in value):
+        if all(isinstance(item, tuple) and len(item) == 2 for item in value):
             names = ("train", "test") if len(value) == 2 else ("train", "search", "test")
             return RawData({name: _pair(source, name, item) for name, item in zip(names, value, strict=True)})
         if len(value) == 2:

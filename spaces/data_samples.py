@@ -80,7 +80,7 @@ class SamplePreparer:
         if bad_rows:
             raise DataError(
                 f"{self._where(cut.given)} holds {bad_values} values that are NaN or infinite, in {len(bad_rows)} samples, "
-                f"first in x_{cut.given}[{bad_rows[0]}]. Remove those samples or mend them with --preprocess."
+                f"first in x_{cut.given}[{min(bad_rows)}]. Remove those samples or mend them with --preprocess."
             )
 
     def findings(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import zipfile
 import zlib
 from pathlib import Path
@@ -95,7 +96,8 @@ def check_keys(source: str, found: list[str]) -> list[str]:
         axis, _, split = key.partition("_")
         synonym = f"{axis}_{SYNONYMS[split]}" if axis in ("x", "y") and split in SYNONYMS else None
         hint = f"; did you mean {synonym!r}?" if synonym else nearest(key, KEYS)
-        if hint or not used:
+        misspelt = key[:2].lower() in ("x_", "y_") or difflib.get_close_matches(key, KEYS, n=1, cutoff=0.7)
+        if misspelt or not used:
             listed = ", ".join(map(str, found))
             raise DataError(
                 f"{source} has the key {key!r}{hint or '.'} Known keys: {', '.join(KEYS)}. It has: {listed}."

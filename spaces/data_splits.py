@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from litetuner.spaces.data_arrays import SPLITS
 from litetuner.spaces.errors import DataError
 
 SHARE = 0.1  # of train, for each split that is missing
@@ -14,7 +15,7 @@ LEAST_SAMPLES = 100  # ... but at least this many, or a quarter of train where i
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """The samples of one split: rows (ascending) of a split that the user gave, in the user's own numbering."""
+    """The samples of one split: rows of a split that the user gave, in the user's own numbering."""
 
     given: str
     rows: np.ndarray
@@ -24,7 +25,8 @@ def cut_missing(labels: dict[str, np.ndarray], seed: int, stratify: bool) -> tup
     """The three splits as cuts of those that the user gave (by their labels), and notes on what was cut.
 
     Missing ones are drawn from train by ``seed``, with ``stratify`` the same share of every class. Without train samples
-    train is empty, and a missing test split is half of search. Raises ``DataError`` when there are too few samples.
+    train is empty, and a missing test split is half of search. Every split is shuffled by ``seed``: its first samples are
+    then a fair part of it, also where the user's are sorted by class. Raises ``DataError`` when there are too few samples.
     """
     cuts = {split: Cut(split, np.arange(len(values))) for split, values in labels.items()}
     notes: list[str] = []
@@ -39,13 +41,13 @@ def cut_missing(labels: dict[str, np.ndarray], seed: int, stratify: bool) -> tup
         if "test" not in cuts:
             _move(cuts, labels, "search", "test", len(cuts["search"].rows) // 2, rng, stratify, notes)
         cuts["train"] = Cut("search", np.arange(0))
-        return cuts, notes
-    whole = len(cuts["train"].rows)
-    count = max(round(SHARE * whole), min(LEAST_SAMPLES, whole // 4), 1)
-    for split in ("search", "test"):
-        if split not in cuts:
-            _move(cuts, labels, "train", split, count, rng, stratify, notes)
-    return cuts, notes
+    else:
+        whole = len(cuts["train"].rows)
+        count = max(round(SHARE * whole), min(LEAST_SAMPLES, whole // 4), 1)
+        for split in ("search", "test"):
+            if split not in cuts:
+                _move(cuts, labels, "train", split, count, rng, stratify, notes)
+    return {split: Cut(cuts[split].given, rng.permutation(cuts[split].rows)) for split in SPLITS}, notes
 
 
 def _move(

@@ -1,0 +1,490 @@
+"""Data: every source, every split, every refusal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from litetuner.spaces.data import calibration_samples, open_split, prepare_data
+from litetuner.spaces.errors import ConfigError, DataError
+from litetuner.spaces.facts import DataFacts
+
+SHAPE = (None, 4, 4, 1)
+
+
+def images(n: int, seed: int = 0, shape: tuple[int, ...] = (4, 4, 1)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, *shape), dtype=np.uint8)
+
+
+def labels(n: int, classes: int = 3) -> np.ndarray:
+    return np.arange(n) % classes
+
+
+def prepare(source: Any, folder: Path, **changed: Any) -> DataFacts:
+    settings: dict[str, Any] = {
+        "seed": 0,
+        "preprocess": None,
+        "input_shape": SHAPE,
+        "input_dtype": "float32",
+        "output_shape": (None, 3),
+        "task": "classification",
+    }
+    return prepare_data(str(source), folder / "data", **settings | changed)
+
+
+def npz(folder: Path, **arrays: Any) -> Path:
+    path = folder / "d.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Writes a module of the user into the working folder and returns its name."""
+    monkeypatch.chdir(tmp_path)
+    names: list[str] = []
+
+    def write(source: str) -> str:
+        name = f"user_data_{len(names)}_{os.getpid()}"
+        names.append(name)
+        (tmp_path / f"{name}.py").write_text("import numpy as np\n" + textwrap.dedent(source))
+        return name
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def refused(source: Any, folder: Path, *parts: str, **changed: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        prepare(source, folder, **changed)
+    for part in parts:
+        assert part in str(caught.value)
+    assert not list((folder / "data").glob(".*")), "temporary files stay behind"
+
+
+# --- splits ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_splits_given_are_kept_with_their_samples(tmp_path: Path) -> None:
+    arrays = {f"x_{s}": images(n, n) for s, n in (("train", 30), ("search", 9), ("test", 12))}
+    source = npz(tmp_path, **arrays, y_train=labels(30), y_search=labels(9), y_test=labels(12))
+    facts = prepare(source, tmp_path)
+    assert facts.counts == {"train": 30, "search": 9, "test": 12}
+    assert (facts.x_shape, facts.x_dtype, facts.classes, facts.notes) == ((4, 4, 1), "uint8", 3, ())
+    for split in ("train", "search", "test"):
+        x, y = open_split(facts.folder, split)
+        given = {sample.tobytes(): label for sample, label in zip(arrays[f"x_{split}"], labels(len(x)), strict=True)}
+        assert {sample.tobytes(): int(label) for sample, label in zip(x, y, strict=True)} == given
+        assert isinstance(x, np.memmap) and not x.flags.writeable and y.dtype == np.int64
+    assert DataFacts.from_json(facts.to_json()) == facts
+
+
+def test_missing_splits_are_cut_stratified_disjoint_and_by_seed(tmp_path: Path) -> None:
+    y = np.repeat([0, 1, 2], [700, 200, 100])
+    source = npz(tmp_path, x_train=np.arange(16000, dtype=np.float32).reshape(1000, 4, 4, 1), y_train=y)
+    facts = prepare(source, tmp_path)
+    assert facts.counts == {"train": 800, "search": 100, "test": 100}
+    first = {split: set(open_split(facts.folder, split)[0][:, 0, 0, 0]) for split in facts.counts}
+    assert len(set.union(*first.values())) == 1000
+    for split in ("search", "test"):
+        assert np.bincount(open_split(facts.folder, split)[1]).tolist() == [70, 20, 10]
+    assert sum("set apart" in note for note in facts.notes) == 2
+    assert prepare(source, tmp_path).sha256 == facts.sha256
+    assert prepare(source, tmp_path, seed=1).sha256 != facts.sha256
+
+
+def test_sorted_data_are_shuffled_within_a_split(tmp_path: Path) -> None:
+    facts = prepare(npz(tmp_path, x_train=images(900), y_train=np.repeat([0, 1, 2], 300)), tmp_path)
+    for split in facts.counts:
+        assert len(set(open_split(facts.folder, split)[1][:30])) == 3
+
+
+def test_without_train_samples_train_is_empty_and_calibration_refuses(tmp_path: Path) -> None:
+    facts = prepare(npz(tmp_path, x_search=images(40), y_search=labels(40)), tmp_path)
+    assert facts.counts == {"train": 0, "search": 20, "test": 20}
+    x, y = open_split(facts.folder, "train")
+    assert x.shape == (0, 4, 4, 1) and y.shape == (0,)
+    assert any("no train samples" in note for note in facts.notes)
+    with pytest.raises(DataError, match="x_train"):
+        calibration_samples(facts.folder, 10, 0)
+
+
+def test_few_samples_give_small_splits_and_too_few_are_refused(tmp_path: Path) -> None:
+    assert prepare(npz(tmp_path, x_train=images(40), y_train=labels(40)), tmp_path).counts["search"] == 10
+    refused(npz(tmp_path, x_train=images(2), y_train=labels(2)), tmp_path, "too few samples")
+    refused(npz(tmp_path, x_test=images(20), y_test=labels(20)), tmp_path, "neither train nor search", "x_search")
+
+
+def test_shared_samples_and_unequal_ranges_are_noted(tmp_path: Path) -> None:
+    x = images(60)
+    notes = prepare(npz(tmp_path, x_train=x, y_train=labels(60), x_test=x[:6], y_test=labels(6)), tmp_path).notes
+    assert any("of test are also in train" in note for note in notes)
+    scaled = {
+        "x_train": images(60),
+        "y_train": labels(60),
+        "x_test": images(9, 1) / np.float32(255),
+        "y_test": labels(9),
+    }
+    facts = prepare(npz(tmp_path, **scaled), tmp_path)
+    assert any("scaled" in note for note in facts.notes) and facts.x_dtype == "float32"
+
+
+# --- types, shapes, labels ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "model", "stored"),
+    [
+        ("uint8", "float32", "uint8"),
+        ("float16", "float32", "float16"),
+        ("float64", "float32", "float32"),
+        ("int64", "float32", "float32"),
+        ("bool", "float32", "uint8"),
+        ("int64", "int32", "int32"),
+        ("uint8", "int32", "uint8"),
+        (">f4", "float32", "float32"),
+    ],
+)
+def test_types_are_kept_where_the_model_takes_them(tmp_path: Path, given: str, model: str, stored: str) -> None:
+    x = (images(60) % 2).astype(given)
+    facts = prepare(npz(tmp_path, x_train=x, y_train=labels(60)), tmp_path, input_dtype=model)
+    found = open_split(facts.folder, "train")[0]
+    assert facts.x_dtype == stored and found.dtype.isnative and set(np.unique(found)) == {0, 1}
+
+
+def test_integer_models_refuse_floats_and_what_does_not_fit(tmp_path: Path) -> None:
+    refused(npz(tmp_path, x_train=images(60) / 2, y_train=labels(60)), tmp_path, "takes int32", input_dtype="int32")
+    large = images(60).astype(np.int64) + 2**40
+    refused(npz(tmp_path, x_train=large, y_train=labels(60)), tmp_path, "beyond int32", input_dtype="int32")
+
+
+def test_a_missing_channel_axis_is_added_and_noted(tmp_path: Path) -> None:
+    facts = prepare(npz(tmp_path, x_train=images(60, shape=(4, 4)), y_train=labels(60)), tmp_path)
+    assert facts.x_shape == (4, 4, 1) and any("channel axis" in note for note in facts.notes)
+
+
+@pytest.mark.parametrize(
+    ("shape", "model", "hint"),
+    [
+        ((3, 4, 4), (None, 4, 4, 3), "moveaxis"),
+        ((4, 4), (None, 4, 4, 3), "repeat"),
+        ((4, 4, 1), (None, 4, 4, 3), "repeat"),
+        ((4, 4, 1), (None, 4, 4), "x[..., 0]"),
+        ((16,), (None, 4, 4, 1), "reshape(len(x), 4, 4, 1)"),
+        ((5, 5, 1), (None, 4, 4, 1), "Resize"),
+        ((4, 1), (None, 4, 4, 1), "x[None]"),
+        ((7,), (None, 4, 4, 1), "--preprocess"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_with_a_way_out(
+    tmp_path: Path, shape: tuple[int, ...], model: tuple[int | None, ...], hint: str
+) -> None:
+    source = npz(tmp_path, x_train=images(60, shape=shape), y_train=labels(60))
+    refused(source, tmp_path, str(shape), str(model[1:]), hint, input_shape=model)
+
+
+def test_free_sizes_are_taken_but_must_agree_between_splits(tmp_path: Path) -> None:
+    free = (None, None, None, 1)
+    source = npz(tmp_path, x_train=images(60, shape=(6, 5, 1)), y_train=labels(60))
+    assert prepare(source, tmp_path, input_shape=free).x_shape == (6, 5, 1)
+    other = npz(tmp_path, x_train=images(60), y_train=labels(60), x_test=images(6, shape=(5, 5, 1)), y_test=labels(6))
+    refused(other, tmp_path, "different shapes", input_shape=free)
+
+
+@pytest.mark.parametrize("form", ["numbers", "column", "one-hot", "floats", "bytes"])
+def test_class_labels_in_any_form_become_numbers(tmp_path: Path, form: str) -> None:
+    y = labels(60)
+    given = {
+        "numbers": y,
+        "column": y[:, None],
+        "one-hot": np.eye(3)[y],
+        "floats": y.astype(float),
+        "bytes": y.astype("u1"),
+    }
+    facts = prepare(npz(tmp_path, x_train=images(60), y_train=given[form]), tmp_path)
+    found = open_split(facts.folder, "train")[1]
+    assert found.dtype == np.int64 and found.ndim == 1 and sorted(set(found)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("y", "parts"),
+    [
+        (labels(60) + 1, ("from 1 to 3", "subtract 1", "y_train[2] = 3")),
+        (labels(60) - 1, ("from -1 to 1",)),
+        (np.array(["cat", "dog"] * 30), ("'cat'", "class numbers")),
+        (labels(60) + 0.5, ("y_train[0] is 0.5", "--metric mae")),
+        (np.full((60, 3), 1 / 3), ("not one-hot",)),
+        (np.eye(4)[labels(60)], ("4 columns", "3 classes")),
+        (np.zeros((60, 2, 2)), ("(60, 2, 2)",)),
+        (np.where(np.arange(60) == 7, np.nan, 0.0), ("NaN", "y_train[7]")),
+    ],
+)
+def test_class_labels_that_cannot_be_are_refused(tmp_path: Path, y: np.ndarray, parts: tuple[str, ...]) -> None:
+    refused(npz(tmp_path, x_train=images(60), y_train=y), tmp_path, *parts)
+
+
+def test_binary_and_regression_labels(tmp_path: Path) -> None:
+    facts = prepare(npz(tmp_path, x_train=images(60), y_train=labels(60, 2)), tmp_path, output_shape=(None, 1))
+    assert facts.classes == 2
+    for y, output, shape in (
+        (np.linspace(0, 1, 60), (None, 1), ()),
+        (np.zeros((60, 1)), (None, 1), ()),
+        (np.zeros((60, 2)), (None, 2), (2,)),
+    ):
+        source = npz(tmp_path, x_train=images(60), y_train=y)
+        facts = prepare(source, tmp_path, output_shape=output, task="regression")
+        found = open_split(facts.folder, "train")[1]
+        assert facts.classes is None and found.dtype == np.float32 and found.shape[1:] == shape
+    refused(source, tmp_path, "the model gives (3,)", task="regression")
+    refused(source, tmp_path, "classification needs", output_shape=(None, 4, 4, 1))
+
+
+def test_absent_classes_are_noted(tmp_path: Path) -> None:
+    given = {"x_train": images(60), "y_train": labels(60), "x_search": images(4, 1), "y_search": np.array([0, 0, 1, 1])}
+    assert any(
+        "search split has no sample of 1 of the 3" in note for note in prepare(npz(tmp_path, **given), tmp_path).notes
+    )
+
+
+def test_nan_and_infinity_are_counted_and_located(tmp_path: Path) -> None:
+    x = images(60).astype(np.float32)
+    x[17, 0, 0] = np.nan
+    x[20, 0, 0] = np.inf
+    given = {"x_train": images(60), "y_train": labels(60), "x_search": x, "y_search": labels(60)}
+    refused(npz(tmp_path, **given), tmp_path, "2 values", "2 samples", "x_search[17]")
+    refused(npz(tmp_path, x_train=images(60) + 1e300, y_train=labels(60)), tmp_path, "infinite")  # beyond float32
+
+
+def test_an_interrupted_preparation_keeps_the_files_before(tmp_path: Path) -> None:
+    facts = prepare(npz(tmp_path, x_train=images(60), y_train=labels(60)), tmp_path)
+    before = Path(facts.folder, "x_train.npy").read_bytes()
+    refused(npz(tmp_path, x_train=np.full((60, 4, 4, 1), np.nan), y_train=labels(60)), tmp_path, "NaN")
+    assert Path(facts.folder, "x_train.npy").read_bytes() == before
+
+
+# --- npz ------------------------------------------------------------------------------------------------------------
+
+
+def test_npz_refusals(tmp_path: Path) -> None:
+    good = npz(tmp_path, x_train=images(60), y_train=labels(60))
+    refused(tmp_path / "dd.npz", tmp_path, "no such file", "'d.npz'")
+    (tmp_path / "text.npz").write_text("hello")
+    refused(tmp_path / "text.npz", tmp_path, "is not an .npz")
+    (tmp_path / "torn.npz").write_bytes(good.read_bytes()[:-500])
+    refused(tmp_path / "torn.npz", tmp_path, "torn.npz")
+    refused(npz(tmp_path, x_trian=images(9), y_train=labels(9)), tmp_path, "'x_trian'; did you mean 'x_train'?")
+    refused(npz(tmp_path, x_train=images(9), y_train=labels(9), x_val=images(9)), tmp_path, "did you mean 'x_search'?")
+    refused(npz(tmp_path, pictures=images(9)), tmp_path, "'pictures'", "Known keys: x_train")
+    refused(npz(tmp_path, x_train=images(9)), tmp_path, "no y_train")
+    refused(npz(tmp_path, x_train=images(9), y_train=labels(8)), tmp_path, "9 samples", "8 labels")
+    refused(npz(tmp_path, x_train=images(0), y_train=labels(0)), tmp_path, "train split is empty")
+    refused(npz(tmp_path, x_train=images(9), y_train=np.array(3)), tmp_path, "single value")
+
+
+def test_pickled_objects_are_refused_and_never_run(tmp_path: Path) -> None:
+    class Mine:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (os.mkdir, (str(tmp_path / "ran"),))
+
+    refused(npz(tmp_path, x_train=np.array([Mine()], dtype=object), y_train=labels(1)), tmp_path, "x_train", "refused")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_other_keys_are_noted(tmp_path: Path) -> None:
+    facts = prepare(npz(tmp_path, x_train=images(60), y_train=labels(60), speakers=labels(60)), tmp_path)
+    assert any("speakers" in note for note in facts.notes)
+
+
+# --- preprocessing and functions ------------------------------------------------------------------------------------
+
+
+def test_preprocessing_is_done_in_batches_for_every_split(tmp_path: Path, module: Any) -> None:
+    name = module("def scale(x):\n    print('noise')\n    assert len(x) <= 256\n    return x[..., None] / 255.0\n")
+    source = npz(tmp_path, x_train=images(700, shape=(4, 4)), y_train=labels(700))
+    facts = prepare(source, tmp_path, preprocess=f"{name}:scale")
+    assert facts.x_dtype == "float32" and facts.x_shape == (4, 4, 1)
+    for split in facts.counts:
+        assert 0.9 < open_split(facts.folder, split)[0].max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("body", "part"),
+    [
+        ("return None", "nothing"),
+        ("return x.mean()", "shape ()"),
+        ("return x[:-1]", "one row for each sample"),
+        ("return x / x.mean()", "batch is another"),
+        ("return x + np.random.default_rng().normal(size=x.shape)", "random"),
+        ("raise RuntimeError('oh')", "RuntimeError: oh"),
+        ("return x.reshape(len(x), -1)", "samples of shape (16,)"),
+        ("return np.log(x * 0.0 - 1)", "after --preprocess"),
+    ],
+)
+def test_preprocessing_that_cannot_be_used_is_refused(tmp_path: Path, module: Any, body: str, part: str) -> None:
+    name = module(f"def f(x):\n    with np.errstate(all='ignore'):\n        {body}\n")
+    source = npz(tmp_path, x_train=images(60), y_train=labels(60))
+    refused(source, tmp_path, part, preprocess=f"{name}:f")
+
+
+def test_a_missing_function_is_a_config_error(tmp_path: Path, module: Any) -> None:
+    name = module("def scale(x): return x\n")
+    with pytest.raises(ConfigError, match="did you mean 'scale'"):
+        prepare(npz(tmp_path, x_train=images(60), y_train=labels(60)), tmp_path, preprocess=f"{name}:scal")
+
+
+ARRAYS = "x = np.arange(960, dtype='uint8').reshape(60, 4, 4, 1)\ny = np.arange(60) % 3\n"
+DATASET = f"import tensorflow as tf\n{ARRAYS}d = tf.data.Dataset.from_tensor_slices((x, y))\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "counts"),
+    [
+        (ARRAYS + "get = lambda: dict(x_train=x, y_train=y, x_search=x, y_search=y)", (45, 60, 15)),
+        (ARRAYS + "get = lambda: ((x, y), (x, y))", (45, 15, 60)),
+        (ARRAYS + "get = lambda: ((x, y), (x, y), (x, y))", (60, 60, 60)),
+        (ARRAYS + "get = lambda: (x.tolist(), y.tolist())", (30, 15, 15)),
+        (ARRAYS + "get = lambda: {'train': (x, y), 'validation': (x, y), 'test': (x, y)}", (60, 60, 60)),
+        (DATASET + "get = lambda: d", (30, 15, 15)),
+        (DATASET + "get = lambda: d.batch(7)", (30, 15, 15)),
+        (DATASET + "get = lambda: d.map(lambda x, y: (x[..., 0], y)).batch(7)", (30, 15, 15)),
+        (DATASET + "get = lambda: d.map(lambda x, y: (x, tf.one_hot(y, 3)))", (30, 15, 15)),
+        (DATASET + "get = lambda: {'train': d, 'val': d.batch(60), 'test': d.batch(8)}", (60, 60, 60)),
+    ],
+)
+def test_functions_return_arrays_or_datasets(tmp_path: Path, module: Any, source: str, counts: tuple[int, ...]) -> None:
+    facts = prepare(f"{module(source)}:get", tmp_path)
+    assert tuple(facts.counts.values()) == counts
+    assert facts.x_shape == (4, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        ("get = lambda: 3", "returned int"),
+        ("get = lambda: {}", "empty dict"),
+        ("get = lambda: {'trian': 1}", "did you mean 'train'"),
+        ("get = lambda: {'train': 1}", "train split"),
+        ("get = lambda: 1 / 0", "ZeroDivisionError"),
+        ("get = lambda: ([[1], [1, 2]], [0, 1])", "one shape"),
+        (ARRAYS + "get = lambda: {'val': (x, y), 'search': (x, y)}", "twice"),
+        (DATASET + "get = lambda: d.repeat()", "for ever"),
+        (DATASET + "get = lambda: d.map(lambda x, y: x)", "pairs (x, y)"),
+        (DATASET + "get = lambda: d.take(0)", "empty"),
+    ],
+)
+def test_functions_that_return_something_else_are_refused(tmp_path: Path, module: Any, source: str, part: str) -> None:
+    refused(f"{module(source)}:get", tmp_path, part)
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+def save(path: Path, value: int, size: tuple[int, int] = (4, 4), mode: str = "L") -> None:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value if mode == "L" else (value, 0, 0)).save(path)
+
+
+def image_folder(root: Path, splits: tuple[str, ...] = ("",), classes: tuple[str, ...] = ("ant", "bee", "cow")) -> Path:
+    for split in splits:
+        for number, name in enumerate(classes):
+            for index, suffix in enumerate(("png", "bmp", "gif", "webp", "jpg", "jpeg") * 2):
+                save(root / split / name / f"{index}.{suffix}", 80 * number)
+    return root
+
+
+def test_class_folders_become_numbered_images(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "images")
+    save(root / "ant" / "wide.PNG", 0, (9, 5))
+    (root / "ant" / ".hidden").write_text("x")
+    (root / "bee" / "notes.txt").write_text("x")
+    facts = prepare(root, tmp_path)
+    assert facts.class_names == ("ant", "bee", "cow") and facts.x_dtype == "uint8"
+    assert sum(facts.counts.values()) == 37
+    assert any("resized" in note for note in facts.notes) and any("notes.txt" in note for note in facts.notes)
+    x, y = open_split(facts.folder, "train")
+    assert np.abs(x.astype(int) - 80 * y[:, None, None, None]).max() <= 3  # WebP and JPEG are lossy
+
+
+def test_split_folders_colours_and_sizes(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "images", ("train", "val", "test"))
+    save(root / "train" / "ant" / "red.png", 200, mode="RGB")
+    facts = prepare(root, tmp_path, input_shape=(None, 2, 3, 3))
+    assert tuple(facts.counts.values()) == (37, 36, 36) and facts.x_shape == (2, 3, 3)
+    assert (open_split(facts.folder, "train")[0] == [200, 0, 0]).all(axis=-1).any()
+    assert prepare(root, tmp_path, input_shape=(None, 2, 3)).x_shape == (2, 3)
+
+
+def test_image_folder_refusals(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "images")
+    refused(root, tmp_path, "3 classes", "the model has 10", output_shape=(None, 10))
+    refused(root, tmp_path, "any size", input_shape=(None, None, None, 1))
+    refused(root, tmp_path, "height, width, channels", input_shape=(None, 16))
+    refused(root, tmp_path, "regression", output_shape=(None, 1), task="regression")
+    broken = root / "bee" / "broken.png"
+    broken.write_bytes((root / "bee" / "0.png").read_bytes()[:40])
+    refused(root, tmp_path, str(broken), "does not decode")
+    broken.unlink()
+    outside = tmp_path / "outside.png"
+    save(outside, 1)
+    (root / "ant" / "link.png").symlink_to(outside)
+    refused(root, tmp_path, "link.png", "leads out")
+    (root / "ant" / "link.png").unlink()
+    (root / "ant" / "link.png").symlink_to(root / "ant" / "0.png")
+    assert sum(prepare(root, tmp_path).counts.values()) == 37
+    (root / "dog").mkdir()
+    refused(root, tmp_path, "dog", "no images")
+    save(root / "dog" / "more" / "0.png", 1)
+    refused(root, tmp_path, "inside a class folder")
+
+
+def test_split_folders_must_agree(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "images", ("train", "test"))
+    save(root / "test" / "dog" / "0.png", 1)
+    refused(root, tmp_path, "differ", "dog")
+    image_folder(tmp_path / "two", ("val", "validation"))
+    refused(tmp_path / "two", tmp_path, "twice")
+    image_folder(tmp_path / "mixed", ("train", ""))
+    refused(tmp_path / "mixed", tmp_path, "side by side", "ant")
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", tmp_path, "holds no folders")
+
+
+def test_images_of_16_bits_are_refused(tmp_path: Path) -> None:
+    from PIL import Image
+
+    root = image_folder(tmp_path / "images")
+    Image.fromarray(np.full((4, 4), 40000, np.uint16)).save(root / "ant" / "deep.png")
+    refused(root, tmp_path, "deep.png", "8 bits")
+
+
+# --- calibration ----------------------------------------------------------------------------------------------------
+
+
+def test_calibration_comes_from_train_alone_balanced_and_by_seed(tmp_path: Path) -> None:
+    x = np.arange(9600, dtype=np.float32).reshape(600, 4, 4, 1)
+    y = np.repeat([0, 1, 2], [580, 10, 10])
+    facts = prepare(npz(tmp_path, x_train=x, y_train=y), tmp_path)
+    train = {float(sample[0, 0, 0]) for sample in open_split(facts.folder, "train")[0]}
+    found = calibration_samples(facts.folder, 12, 0)
+    assert found.shape == (12, 4, 4, 1) and {float(sample[0, 0, 0]) for sample in found} <= train
+    assert np.bincount(y[(found[:, 0, 0, 0] / 16).astype(int)]).tolist() == [4, 4, 4]
+    assert (calibration_samples(facts.folder, 12, 0) == found).all()
+    assert not np.array_equal(calibration_samples(facts.folder, 12, 1), found)
+    assert len(calibration_samples(facts.folder, 10_000, 0)) == facts.counts["train"]
+
+
+def test_opening_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"x_train\.npy"):
+        open_split(tmp_path, "train")
+    with pytest.raises(ValueError, match="no split"):
+        open_split(tmp_path, "validation")
