@@ -1,0 +1,55 @@
+"""Templates, and JSON that is safe inside a page."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from litetuner.reports import words
+from litetuner.reports.plain_json import finite
+from litetuner.search.units import format_seconds
+
+# What could end a script element, start a comment in it, or end a line of JavaScript, is written as an escape.
+ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def draw(template: str, **values: Any) -> Markup:
+    """A template of ``reports/templates`` as HTML; every value is escaped."""
+    return Markup(_environment().get_template(template).render(**values))
+
+
+def safe_json(value: Any) -> Markup:
+    """JSON that may stand in a ``<script type="application/json">``. NaN and infinity become null."""
+    text = json.dumps(finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup("".join(ESCAPES.get(c, c) for c in text) if any(c in text for c in ESCAPES) else text)
+
+
+def figure_text(text: str) -> str:
+    """Text for a plotly figure, whose own small HTML (bold, links) is switched off in it."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "clean": words.clean,
+        "number": words.number,
+        "points": words.points,
+        "size": words.size,
+        "latency": words.latency,
+        "times": words.times,
+        "seconds": format_seconds,
+    }
+    return environment

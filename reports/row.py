@@ -1,0 +1,85 @@
+"""A row: one trial's numbers, the same in ``summary.json``, ``trials.csv``, the report and the model card."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from litetuner.search.trial import Trial
+
+Interval = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What is told of a trial. ``None`` means not measured; nothing is computed to fill a gap.
+
+    ``drop`` is in points (bounded metrics) or relative to the baseline, counted in the metric's worse direction.
+    The latency fields hold one entry for each target; ``latency_ratio`` is baseline / this. Intervals are of 95 %.
+    """
+
+    trial: int
+    label: str
+    state: str
+    metric: float | None
+    metric_interval: Interval | None
+    drop: float | None
+    test_metric: float | None
+    test_drop: float | None
+    test_drop_interval: Interval | None
+    file_bytes: int | None
+    deflated_bytes: int | None
+    latency_us: dict[str, float | None]
+    latency_interval_us: dict[str, Interval | None]
+    latency_ratio: dict[str, float | None]
+    artifact: str | None
+    sha256: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def size(self, measurement: str) -> int | None:
+        """The size that the search minimises: ``deflated_bytes`` or ``file_bytes``."""
+        return self.deflated_bytes if measurement == "deflated_bytes" else self.file_bytes
+
+
+def make_row(trial: Trial, targets: Sequence[str]) -> Row:
+    """The row of a trial."""
+    return Row(
+        trial=trial.number,
+        label=trial.candidate.label,
+        state=str(trial.state),
+        metric=_value(trial, "metric"),
+        metric_interval=_interval(trial, "metric"),
+        drop=_value(trial, "drop"),
+        test_metric=_value(trial, "test_metric"),
+        test_drop=_value(trial, "test_drop"),
+        test_drop_interval=_interval(trial, "test_drop"),
+        file_bytes=_bytes(trial, "file_bytes"),
+        deflated_bytes=_bytes(trial, "deflated_bytes"),
+        latency_us={target: _value(trial, f"latency_us:{target}") for target in targets},
+        latency_interval_us={target: _interval(trial, f"latency_us:{target}") for target in targets},
+        latency_ratio={target: _value(trial, f"latency_ratio:{target}") for target in targets},
+        artifact=trial.artifact,
+        sha256=trial.sha256,
+    )
+
+
+def _value(trial: Trial, name: str) -> float | None:
+    """The value; what is no number (NaN, infinity) counts as not measured, since JSON cannot hold it."""
+    value = trial.value(name)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _bytes(trial: Trial, name: str) -> int | None:
+    value = _value(trial, name)
+    return None if value is None else round(value)
+
+
+def _interval(trial: Trial, name: str) -> Interval | None:
+    found = trial.measurements.get(name)
+    if found is None or found.interval is None or not all(math.isfinite(bound) for bound in found.interval):
+        return None
+    return (float(found.interval[0]), float(found.interval[1]))

@@ -1,0 +1,28 @@
+"""How the numbers were measured, and on what."""
+
+from __future__ import annotations
+
+from litetuner.reports.conditions import flatten
+from litetuner.reports.draw import draw
+from litetuner.reports.section import Content, Section
+from litetuner.reports.view import View
+from litetuner.reports.words import budget_text
+
+
+class ConditionsSection(Section):
+    name = "conditions"
+    order = 60
+    title = "How the numbers were made"
+
+    def render(self, view: View) -> Content:
+        return Content(
+            draw(
+                "conditions.html",
+                view=view,
+                data=view.record.data,
+                model=view.record.model,
+                environment=list(flatten(view.record.environment)),
+                budgets=[budget_text(budget) for budget in view.budgets],
+                settings=list(flatten(view.record.config.model_dump(mode="json"))),
+            )
+        )

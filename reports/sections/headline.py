@@ -1,0 +1,18 @@
+"""What you had, what you get; or why there is nothing to get."""
+
+from __future__ import annotations
+
+from litetuner.reports.draw import draw
+from litetuner.reports.section import Content, Section
+from litetuner.reports.view import View
+
+
+class HeadlineSection(Section):
+    name = "headline"
+    order = 0
+    title = "Result"
+
+    def render(self, view: View) -> Content:
+        if view.blocked is not None:
+            return Content(draw("blocked.html", view=view, blocked=view.blocked))
+        return Content(draw("headline.html", view=view, headline=view.headline, best=view.best))

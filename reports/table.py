@@ -1,0 +1,78 @@
+"""The table: ``trials.csv``, every trial with the columns of the summary's rows, flat."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from litetuner.reports.row import Row
+from litetuner.reports.view import View
+from litetuner.search.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEADING = ("trial", "label", "state", "origin", "duplicate_of", "gate", "reason", "seconds_since_start")
+
+
+def table(view: View) -> pd.DataFrame:
+    """One line a trial.
+
+    ``latency_us`` and the like become a column for each target (``latency_us_host``), an interval two columns
+    (``metric_interval_low``, ``_high``), a knob one (``prune.sparsity``; at a step's second occurrence ``prune2.``).
+    """
+    import pandas as pd
+
+    lines = [_line(view.row(trial), trial) for trial in view.record.trials]
+    own = list(dict.fromkeys(name for line in lines for name in line if "." not in name))
+    knobs = sorted({name for line in lines for name in line if "." in name})
+    columns = [*LEADING, *(name for name in own if name not in LEADING), *knobs]
+    # dtype object: a whole number beside a missing one would become a float
+    return pd.DataFrame(lines, columns=columns, dtype=object)
+
+
+def write_csv(view: View) -> str:
+    """The table as CSV; what was not measured is empty."""
+    return str(table(view).to_csv(index=False, lineterminator="\n"))
+
+
+def _line(row: Row, trial: Trial) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "origin": trial.origin,
+        "duplicate_of": trial.duplicate_of,
+        "gate": trial.gate,
+        "reason": trial.reason,
+        "seconds_since_start": trial.seconds_since_start,
+    }
+    for name, value in row.to_json().items():
+        values |= _flat(name, value)
+    return values | knobs_of(trial)
+
+
+def _flat(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        flat: dict[str, Any] = {}
+        for target, item in value.items():
+            safe = str(target).replace(".", "_")  # a dot marks a knob
+            flat |= _flat_interval(f"{name}_{safe}", item) if "interval" in name else {f"{name}_{safe}": item}
+        return flat
+    return _flat_interval(name, value) if "interval" in name else {name: value}
+
+
+def _flat_interval(name: str, value: Any) -> dict[str, Any]:
+    low, high = value if value is not None else (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def knobs_of(trial: Trial) -> dict[str, Any]:
+    """The knobs of a trial's candidate by column; lists as JSON."""
+    found: dict[str, Any] = {}
+    seen: dict[str, int] = {}
+    for step in trial.candidate.to_json():
+        name = step["step"]
+        seen[name] = seen.get(name, 0) + 1
+        stem = name if seen[name] == 1 else f"{name}{seen[name]}"
+        values = {key: value for key, value in step.items() if key != "step"}
+        for key, value in values.items():
+            found[f"{stem}.{key}"] = json.dumps(value) if isinstance(value, list | dict) else value
+    return found
