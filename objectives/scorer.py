@@ -44,5 +44,5 @@ class Scorer:
 
     def _keep(self, values: Any) -> str:
         buffer = io.BytesIO()
-        np.save(buffer, np.asarray(values, dtype=np.float32), allow_pickle=False)
+        np.save(buffer, np.asarray(values), allow_pickle=False)
         return self.blobs.put(buffer.getvalue(), ".npy")

@@ -28,7 +28,9 @@ class JobCache:
         if known is not None:
             return known
         result = self._executor.run(job)
-        write_json(self._path(job), {"kind": job.kind, "seconds": result.seconds, "outputs": result.outputs})
+        write_json(
+            self._path(job), {"kind": job.kind, "seconds": result.seconds, "outputs": result.outputs}, durable=False
+        )
         return result
 
     def known(self, job: Job) -> Result | None:
@@ -36,7 +38,10 @@ class JobCache:
         path = self._path(job)
         if not path.exists():
             return None
-        outputs = json.loads(path.read_text(encoding="utf-8"))["outputs"]
+        text = path.read_text(encoding="utf-8")
+        if not text:  # a power cut; the job is done again
+            return None
+        outputs = json.loads(text)["outputs"]
         if not all(self._folder.blobs.has(name) or self._folder.artifacts.has(name) for name in _blobs(outputs)):
             return None
         return Result(outputs, 0.0, cached=True)

@@ -27,7 +27,7 @@ class RunFolder:
     @property
     def artifacts(self) -> Store:
         """The finished ``.tflite`` files by sha256."""
-        return Store(self.path / "artifacts")
+        return Store(self.path / "artifacts", durable=True)
 
     @property
     def blobs(self) -> Store:

@@ -109,10 +109,10 @@ class Study:
     def candidate(self, number: int) -> Asked | None:
         """What a trial in the study was about, ``None`` when the search died before it was written down."""
         trial = self._study.get_trials(deepcopy=False)[number]
-        if "candidate" not in trial.user_attrs:
+        if "proposal" not in trial.user_attrs:
             return None
-        candidate = Candidate.from_json(json.loads(trial.user_attrs["candidate"]))
-        return Asked(number, candidate, trial.user_attrs["origin"], json.loads(trial.user_attrs["params"]))
+        proposal = json.loads(trial.user_attrs["proposal"])
+        return Asked(number, Candidate.from_json(proposal["candidate"]), proposal["origin"], proposal["params"])
 
     def ask(self, suggest: Callable[[Any], Candidate], told: int, *, at_random: bool = False) -> Asked:
         """Let the sampler propose. The seed is of (root seed, trials told), so a resumed search goes on as if undisturbed."""
@@ -122,9 +122,9 @@ class Study:
             trial = self._study.ask()
         recorder = Recorder(Suggested(trial))
         candidate = suggest(recorder)
-        attributes = self._attributes(candidate, "sampler", recorder)
-        self._set(trial.number, attributes)
-        return Asked(trial.number, candidate, "sampler", json.loads(attributes["params"]))
+        proposal = self._proposal(candidate, "sampler", recorder)
+        self._set(trial.number, "proposal", proposal)
+        return Asked(trial.number, candidate, "sampler", proposal["params"])
 
     def enqueue(
         self, suggest: Callable[[Any], Candidate], script: Any, origin: str, candidate: Candidate | None = None
@@ -132,20 +132,20 @@ class Study:
         """Start a trial whose choices are given by ``script``; ``candidate`` replaces what the choices lead to."""
         recorder = Recorder(script)
         suggested = suggest(recorder)
-        attributes = self._attributes(candidate or suggested, origin, recorder)
+        proposal = self._proposal(candidate or suggested, origin, recorder)
         frozen = self._optuna.trial.create_trial(
             state=self._optuna.trial.TrialState.RUNNING,
             params=recorder.values,
             distributions=recorder.distributions,
-            user_attrs=attributes,
+            user_attrs={"proposal": json.dumps(proposal)},
         )
         with self._lock:
             before = self.numbers()
             self._study.add_trial(frozen)
             (number,) = self.numbers() - before
-        return Asked(number, candidate or suggested, origin, json.loads(attributes["params"]))
+        return Asked(number, candidate or suggested, origin, proposal["params"])
 
-    def _attributes(self, candidate: Candidate, origin: str, recorder: Recorder) -> dict[str, str]:
+    def _proposal(self, candidate: Candidate, origin: str, recorder: Recorder) -> dict[str, Any]:
         to_json = self._optuna.distributions.distribution_to_json
         params = {
             name: {
@@ -155,7 +155,7 @@ class Study:
             }
             for name, value in recorder.values.items()
         }
-        return {"origin": origin, "params": json.dumps(params), "candidate": json.dumps(candidate.to_json())}
+        return {"origin": origin, "params": params, "candidate": candidate.to_json()}
 
     def tell(self, trial: Trial) -> None:
         """Tell what became of a running trial: the table of states in docs/decisions.md."""
@@ -163,7 +163,7 @@ class Study:
         for name, value in self._constraints(trial).items():
             handle.set_constraint(name, value)
         summary = {name: measurement.value for name, measurement in trial.measurements.items()}
-        self._set(trial.number, {"state": str(trial.state), "seed": trial.seed, "summary": json.dumps(summary)})
+        self._set(trial.number, "outcome", {"state": str(trial.state), "seed": trial.seed, "summary": summary})
         states = self._optuna.trial.TrialState
         if trial.state.scored:
             self._study.tell(trial.number, self._values(trial))
@@ -186,8 +186,12 @@ class Study:
                 params={name: entry["value"] for name, entry in trial.params.items()},
                 distributions={name: from_json(entry["distribution"]) for name, entry in trial.params.items()},
                 constraints=self._constraints(trial),
-                user_attrs={"state": str(trial.state), "origin": trial.origin, "seed": trial.seed}
-                | {"candidate": json.dumps(trial.candidate.to_json()), "params": json.dumps(trial.params)},
+                user_attrs={
+                    "proposal": json.dumps(
+                        {"origin": trial.origin, "params": trial.params, "candidate": trial.candidate.to_json()}
+                    ),
+                    "outcome": json.dumps({"state": str(trial.state), "seed": trial.seed}),
+                },
             )
             self._study.add_trial(frozen)
 
@@ -207,10 +211,8 @@ class Study:
             return trial.constraints
         return trial.constraints | {"refused": UNKNOWN_VIOLATION}
 
-    def _set(self, number: int, attributes: Mapping[str, Any]) -> None:
-        storage, trial_id = self._study._storage, self._id(number)
-        for name, value in attributes.items():
-            storage.set_trial_user_attr(trial_id, name, value)
+    def _set(self, number: int, name: str, value: dict[str, Any]) -> None:
+        self._study._storage.set_trial_user_attr(self._id(number), name, json.dumps(value))
 
     def _id(self, number: int) -> int:
         trial_id: int = self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)

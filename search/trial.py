@@ -34,7 +34,8 @@ class Trial:
     ``measurements`` holds, where they were measured: ``metric``, ``drop`` (points or relative, in the metric's worse
     direction), ``file_bytes``, ``deflated_bytes``, ``latency_us:<target>``, ``latency_ratio:<target>`` (baseline / this)
     and after the finals ``test_metric`` and ``test_drop``. ``constraints`` are ``(value - limit) / limit`` by budget name.
-    Where a probe stopped it, ``probe.<name>`` hold what the probe measured. ``constraints`` above 0 are broken. ``origin`` is one of baseline, recipe, variant, sampler.
+    Those above 0 are broken. Where a probe stopped the trial, ``probe.<name>`` hold what the probe measured. ``origin`` is
+    one of baseline, recipe, variant, sampler.
     """
 
     number: int

@@ -13,8 +13,11 @@ from typing import Any
 from litetuner.spaces.errors import RunError
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a whole file: temporary file, fsync, rename, fsync of the folder. Raises ``RunError`` when the disk refuses."""
+def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> None:
+    """Write a whole file: temporary file, fsync, rename, fsync of the folder. Raises ``RunError`` when the disk refuses.
+
+    Without ``durable`` a power cut may leave the file empty (a killed process may not): enough for what can be made again.
+    """
     data = content.encode() if isinstance(content, str) else content
     temporary: str | None = None
     try:
@@ -23,24 +26,29 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
         temporary = None
+        if not durable:
+            return
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}. Free some space or choose another folder with --out.") from error
+        raise RunError(
+            f"cannot write {path}: {error.strerror}. Free some space or choose another folder with --out."
+        ) from error
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Write JSON atomically, keys in the order given, readable."""
-    write_atomic(path, json.dumps(value, indent=1) + "\n")
+    write_atomic(path, json.dumps(value, indent=1) + "\n", durable=durable)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +59,14 @@ class Store:
     """
 
     folder: Path
+    durable: bool = False
 
     def put(self, content: bytes, suffix: str) -> str:
         """Keep a blob and return its name, ``<sha256><suffix>``."""
         name = hashlib.sha256(content).hexdigest() + suffix
         path = self.folder / name
         if not path.exists() or path.stat().st_size != len(content):
-            write_atomic(path, content)
+            write_atomic(path, content, durable=self.durable)
         return name
 
     def get(self, name: str) -> bytes:
@@ -65,7 +74,9 @@ class Store:
         path = self.path(name)
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != name.partition(".")[0]:
-            raise RunError(f"{path} was altered: its content does not match its name. Remove it; the search makes it again.")
+            raise RunError(
+                f"{path} was altered: its content does not match its name. Remove it; the search makes it again."
+            )
         return content
 
     def path(self, name: str) -> Path:

@@ -43,7 +43,7 @@ class Fake(Executor):
     def _score(self, inputs: dict[str, Any]) -> dict[str, Any]:
         candidate = Candidate.from_json(json.loads(Path(inputs["file"]).read_text()))
         count = inputs["limit"] or inputs["data"]["counts"][inputs["split"]]
-        right = np.zeros(count, dtype=np.float32)
+        right = np.zeros(count, dtype=np.float64)
         right[: round(quality(candidate) * count)] = 1.0
         value = float(right.mean())
         environment = {"simulated": True, "split": inputs["split"], "samples": count}

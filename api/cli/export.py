@@ -1,0 +1,27 @@
+"""``litetuner export``: take a file out of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("export")(export)
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")],
+    out: Annotated[str, typer.Option("--out", help="The folder to write to.", metavar="DIR")],
+    trial: Annotated[int | None, typer.Option("--trial", help="A trial by its number.", metavar="N")] = None,
+    pick: Annotated[
+        str | None,
+        typer.Option("--pick", help="best (default), accurate, balanced, smallest or fastest.", metavar="NAME"),
+    ] = None,
+) -> None:
+    """Write a trial's .tflite, trial.json and model card, and print where the .tflite is."""
+    from litetuner.run import Run
+
+    typer.echo(Run(run).export(out, trial=trial, pick=pick))

@@ -1,0 +1,88 @@
+"""The Python face: ``tune`` searches, a ``Run`` is what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from litetuner.search.listener import Listener
+    from litetuner.search.record import RunRecord
+
+
+class Run:
+    """A run folder. It may be read while a search is at work in it, and on another machine.
+
+    Raises ``RunError`` where the folder holds no run.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.record()
+
+    def record(self) -> RunRecord:
+        """All that is known of the run now: trials, configuration, facts of model and data."""
+        from litetuner.search.record import read_run
+
+        return read_run(self.path)
+
+    def summary(self) -> dict[str, Any]:
+        """The contents of ``summary.json``, computed now."""
+        from litetuner.reports.summary import summary
+
+        return summary(self.record())
+
+    @property
+    def front(self) -> list[dict[str, Any]]:
+        """The feasible non-dominated trials, a row each (as in ``summary.json``), the best metric first."""
+        rows: list[dict[str, Any]] = self.summary()["front"]
+        return rows
+
+    def best(self) -> dict[str, Any] | None:
+        """The row of the best trial within the budgets, ``None`` where nothing is feasible."""
+        row: dict[str, Any] | None = self.summary()["best"]
+        return row
+
+    def report(self) -> Path:
+        """Write ``report.html``, ``trials.csv`` and ``summary.json`` into the run folder; gives the report's path."""
+        from litetuner.reports.html import write_report
+
+        return write_report(self.record())
+
+    def export(self, out: Path | str, *, trial: int | None = None, pick: str | None = None) -> Path:
+        """Write a trial's ``.tflite``, its ``trial.json`` and a model card into ``out``; gives the path of the ``.tflite``.
+
+        ``pick`` is one of best (the default), accurate, balanced, smallest, fastest. Raises ``RunError`` where there is
+        nothing to export.
+        """
+        from litetuner.reports.export import export
+
+        return export(self.record(), trial=trial, pick=pick, out=Path(out))
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+
+def tune(model: Any, data: Any, *, listener: Listener | None = None, **keys: Any) -> Run:
+    """Search compressions of ``model`` on ``data``; the same call again goes on with the same run.
+
+    ``model`` is a file (``.keras``, ``.h5``), ``"module:function"``, or a Keras model. ``data`` is an ``.npz`` file, a folder
+    of class folders of images, ``"module:function"``, or a dictionary of arrays (``x_train``, ``y_train``, and optionally
+    ``x_search``, ``y_search``, ``x_test``, ``y_test``). ``keys`` are those of the configuration, such as ``max_drop="1%"``,
+    ``max_latency="2ms"``, ``time_budget="30m"``, ``trials=50``, ``metric="accuracy"``, ``out="runs/mine"``.
+
+    Raises ``UsageError`` for bad input before any compute is spent. A search in which nothing is feasible is no error:
+    then ``Run.best()`` is ``None`` and the report says which budget blocks.
+
+        run = litetuner.tune("model.keras", "data.npz", max_drop="1%", time_budget="30m")
+    """
+    from litetuner.inputs import as_data_source, as_model_source
+    from litetuner.search.config import make_config
+    from litetuner.search.run import run_search
+
+    values: Mapping[str, Any] = {"model": as_model_source(model), "data": as_data_source(data)} | keys
+    outcome = run_search(make_config(values, where="tune"), listener)
+    run = Run(outcome.record.folder.path)
+    run.report()
+    return run
