@@ -1,0 +1,129 @@
+"""Intervals: they cover as often as they say, they repeat, and they are fast."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from litetuner.objectives.metric_choice import find_metric
+from litetuner.objectives.statistics import (
+    bootstrap_interval,
+    bootstrap_metric_interval,
+    median_interval,
+    overlap,
+    paired_difference,
+    paired_metric_difference,
+)
+
+
+def coverage(truth: float, intervals: list[tuple[float, float]]) -> float:
+    return float(np.mean([low <= truth <= high for low, high in intervals]))
+
+
+def test_intervals_of_right_and_wrong_cover() -> None:
+    rng = np.random.default_rng(0)
+    found = [bootstrap_interval((rng.random(500) < 0.9).astype(float), 0) for _ in range(300)]
+    assert 0.91 <= coverage(0.9, found) <= 0.99
+    low, high = bootstrap_interval(np.ones(20), 0)
+    assert low < 0.9 and high == 1.0  # all right is not certainty
+
+
+@pytest.mark.parametrize("distinct", [True, False])
+def test_intervals_of_errors_cover(distinct: bool) -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.exponential(size=(200, 300)) if distinct else rng.integers(0, 3, (200, 300)).astype(float)
+    found = [bootstrap_interval(row, seed) for seed, row in enumerate(samples)]
+    assert 0.90 <= coverage(1.0, found) <= 0.99
+
+
+def test_paired_differences_of_right_and_wrong_cover_and_are_narrower() -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(300):
+        u = rng.random(400)
+        a, b = u < 0.90, (u < 0.85) | (u > 0.98)  # .90 against .87, wrong together mostly
+        value, interval = paired_difference(a.astype(float), b.astype(float), 0)
+        assert value == pytest.approx(a.mean() - b.mean()) and interval[0] <= value <= interval[1]
+        found.append(interval)
+    assert 0.91 <= coverage(0.03, found) <= 0.99
+    single = bootstrap_interval(a.astype(float), 0)
+    assert found[-1][1] - found[-1][0] < single[1] - single[0]
+
+
+def test_files_that_never_disagree_are_not_certainly_equal() -> None:
+    each = (np.arange(100) % 10 > 0).astype(float)
+    value, (low, high) = paired_difference(each, each, 0)
+    assert value == 0 and low < 0 < high and high < 0.03
+
+
+def test_paired_differences_of_errors() -> None:
+    rng = np.random.default_rng(0)
+    b = rng.exponential(size=1000)
+    value, (low, high) = paired_difference(b + 0.1 + 0.01 * rng.normal(size=1000), b, 0)
+    assert low < 0.1 < high and high - low < 0.002 and low <= value <= high
+    with pytest.raises(ValueError, match="same samples"):
+        paired_difference(b, b[:-1], 0)
+
+
+def test_metrics_that_are_no_means() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 400)
+    good = np.eye(3)[np.where(rng.random(400) < 0.9, y, (y + 1) % 3)]
+    bad = np.eye(3)[np.where(rng.random(400) < 0.7, y, (y + 1) % 3)]
+    metric = find_metric("macro-f1")
+    low, high = bootstrap_metric_interval(metric, y, good, 0, rounds=50)
+    assert low <= metric.score(y, good) <= high and 0.02 < high - low < 0.12
+    value, (low, high) = paired_metric_difference(metric, y, good, bad, 0, rounds=50)
+    assert 0 < low < value < high
+    assert paired_metric_difference(metric, y, good, good, 0, rounds=20) == (0.0, (0.0, 0.0))
+
+
+def test_a_draw_of_one_class_is_drawn_again() -> None:
+    y = np.array([0, 0, 0, 0, 0, 0, 0, 1])
+    scores = np.linspace(0, 1, 8)[:, None]
+    low, high = bootstrap_metric_interval(find_metric("roc-auc"), y, scores, 0, rounds=50)
+    assert 0 <= low <= high <= 1
+
+
+def test_medians_cover_without_any_random_number() -> None:
+    rng = np.random.default_rng(0)
+    for n in (6, 10, 25):
+        found = [median_interval(rng.exponential(size=n)) for _ in range(400)]
+        assert 0.93 <= coverage(np.log(2), found) <= 1.0
+    assert median_interval(np.array([3.0, 1.0, 2.0])) == (1.0, 3.0)
+    assert median_interval(np.array([5.0])) == (5.0, 5.0)
+    assert median_interval(np.arange(10.0)) == (1.0, 8.0)  # the classical ranks 2 and 9 of 10
+
+
+def test_all_repeat_by_seed() -> None:
+    values = np.random.default_rng(0).normal(size=200)
+    assert bootstrap_interval(values, 1) == bootstrap_interval(values, 1) != bootstrap_interval(values, 2)
+    y, scores = np.arange(100) % 2, np.random.default_rng(0).random((100, 1))
+    metric = find_metric("roc-auc")
+    first, second, other = (bootstrap_metric_interval(metric, y, scores, seed, rounds=30) for seed in (1, 1, 2))
+    assert first == second != other
+
+
+def test_overlap() -> None:
+    assert overlap((0, 1), (1, 2)) and overlap((0, 3), (1, 2)) and not overlap((0, 1), (1.1, 2))
+
+
+@pytest.mark.parametrize("values", [np.zeros(0), np.zeros((2, 2))])
+def test_values_of_another_shape_are_refused(values: np.ndarray) -> None:
+    for interval in (lambda: bootstrap_interval(values, 0), lambda: median_interval(values)):
+        with pytest.raises(ValueError, match="shape"):
+            interval()
+
+
+def test_five_thousand_samples_take_a_moment() -> None:
+    right = (np.random.default_rng(0).random(5000) < 0.9).astype(float)
+    bootstrap_interval(right, 0)  # imports scipy
+    started = time.process_time()
+    bootstrap_interval(right, 0)
+    paired_difference(right, right[::-1], 0)
+    assert time.process_time() - started < 0.05
+    started = time.process_time()
+    bootstrap_interval(np.random.default_rng(0).normal(size=5000), 0)
+    assert time.process_time() - started < 0.5  # about .04 s on an idle core
