@@ -90,6 +90,7 @@ class Study:
         terms = [[o.measurement, o.direction] for o in objectives] + [[b.name, b.limit, b.sense] for b in budgets]
         self.name = f"litetuner-{digest(terms)}"
         storage = optuna.storages.RDBStorage(folder.study_url, engine_kwargs={"connect_args": {"timeout": 60}})
+        _write_ahead(storage.engine)
         self._study = optuna.create_study(
             study_name=self.name,
             storage=storage,
@@ -217,6 +218,23 @@ class Study:
     def _id(self, number: int) -> int:
         trial_id: int = self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
         return trial_id
+
+
+def _write_ahead(engine: Any) -> None:
+    """Write-ahead log: a commit costs no wait for the disk, a killed process loses nothing, a power cut at most the last trials.
+
+    Those stand in the records, which are synced, and are told again.
+    """
+    import sqlalchemy
+
+    def prepare(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    sqlalchemy.event.listen(engine, "connect", prepare)
+    engine.dispose()  # connections that were opened before know nothing of it
 
 
 def derive(*parts: int | str) -> int:
