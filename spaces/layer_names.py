@@ -157,7 +157,7 @@ def _by_shape(
     open_layers = [layer for layer in layers if layer not in found and len(kernel_shapes.get(layer, ())) > 1]
     taken = used | set(found.values())
     open_operators = [operator for operator in operators if operator.index not in taken]
-    added = {}
+    added: dict[str, int] = {}
     for layer in open_layers:  # a shape that fits nothing else
         fitting = [operator for operator in open_operators if _fits(kernel_shapes[layer], operator.shape)]
         rivals = [other for other in open_layers if any(_fits(kernel_shapes[other], op.shape) for op in fitting)]
@@ -174,7 +174,7 @@ def _by_order(
     operators: Sequence[Named], layers: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]], known: dict[str, int]
 ) -> dict[str, int]:
     """Between two layers that are known, as many layers as operators, all fitting one by one."""
-    added = {}
+    added: dict[str, int] = {}
     for low, gap, high in _gaps(layers, kernel_shapes, known):
         between = [op for op in operators if low < op.index < high and op.index not in known.values()]
         if len(between) == len(gap) and all(

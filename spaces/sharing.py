@@ -1,0 +1,76 @@
+"""A flatbuffer builder that writes every vector, string and table once, however often it is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+
+
+class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
+    """Remembers what it has written and gives the same place again.
+
+    Offsets in a flatbuffer are relative, so equal parts can be one part that several others point to. A table's fields are
+    held back until its end, to know whether it was written before, and then written by width, which needs less padding.
+    What is created first lies last in the file: create vectors ahead of the tables to choose their order.
+    """
+
+    def __init__(self, initial_bytes: int) -> None:
+        super().__init__(max(initial_bytes, 1024))
+        self._written: dict[tuple[Any, ...], int] = {}
+        self._fields: list[tuple[int, Any, Any]] = []
+        self._slots = 0
+
+    def CreateNumpyVector(self, x: np.ndarray, alignment: int = 1) -> int:  # noqa: N802
+        """Write a vector, or find it; one that was written before keeps the alignment it had."""
+        content = x.astype(x.dtype.newbyteorder("<"), copy=False).tobytes()
+        key = ("vector", x.dtype.kind, x.itemsize, content)
+        if key not in self._written:
+            self.StartVector(x.itemsize, x.size, max(alignment, x.dtype.alignment))
+            self.head -= len(content)
+            self.Bytes[self.head : self.head + len(content)] = content
+            self._written[key] = self.EndVector()
+        return self._written[key]
+
+    def CreateString(self, s: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> int:  # noqa: N802
+        """Write a string, or find it."""
+        key = ("string", s.encode(encoding, errors) if isinstance(s, str) else bytes(s))
+        if key not in self._written:
+            self._written[key] = super().CreateString(s, encoding, errors)
+        return self._written[key]
+
+    def StartObject(self, numfields: int) -> None:  # noqa: N802
+        """Begin a table; its fields are held back until ``EndObject``."""
+        self.assertNotNested()
+        self.nested = True
+        self._fields = []
+        self._slots = numfields
+
+    def PrependSlot(self, flags: Any, o: int, x: Any, d: Any) -> None:  # noqa: N802
+        """Hold back a number, unless it is the default."""
+        if x != d:
+            self._fields.append((o, flags, x))
+
+    def PrependUOffsetTRelativeSlot(self, o: int, x: int, d: int) -> None:  # noqa: N802
+        """Hold back a reference, unless it is the default."""
+        if x != d:
+            self._fields.append((o, None, x))
+
+    def EndObject(self) -> int:  # noqa: N802
+        """Write the table, or find it."""
+        self.assertNested()
+        fields = tuple((slot, flags.__name__ if flags else "offset", value) for slot, flags, value in self._fields)
+        key = ("table", self._slots, fields)
+        if key not in self._written:
+            self.current_vtable = [0] * self._slots
+            self.objectEnd = self.Offset()
+            for slot, flags, value in sorted(self._fields, key=lambda field: field[1].bytewidth if field[1] else 4):
+                if flags is None:
+                    self.PrependUOffsetTRelative(value)
+                else:
+                    self.Prepend(flags, value)
+                self.Slot(slot)
+            self._written[key] = self.WriteVtable()
+        self.nested = False
+        return self._written[key]

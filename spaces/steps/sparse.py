@@ -1,0 +1,55 @@
+"""Sparse encoding: a float ``.tflite`` stores only the weights that are not zero, and where they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.flatbuffer import read_model, tensors_of
+from litetuner.spaces.running import run
+from litetuner.spaces.step import Stage, Step
+from litetuner.spaces.tf import load, quiet_stdout
+
+SAMPLES = 8
+TOLERANCE = 1e-6  # of the largest output: float32 rounding; sparse kernels add in another order
+
+
+@dataclasses.dataclass(frozen=True)
+class Sparse(Step):
+    """Encodes sparse weights by TensorFlow's own pass (``mlir_sparsify``). Needs pruning first, at about half zeros or more.
+
+    Makes the file smaller, the deflated one a little; weights are expanded when the file is loaded, so latency stays.
+    Meant for float files; on quantized ones the pass often goes wrong, which the check of the outputs finds.
+    """
+
+    name = "sparse"
+    stage = Stage.REWRITE
+
+    def apply(self, subject: Any, context: Context) -> bytes:
+        """The encoded file. Raises ``BuildFailed`` when no weight is sparse enough, or the outputs change."""
+        load()
+        from tensorflow.lite.python.convert import mlir_sparsify
+
+        expected = run(subject, context.calibration[:SAMPLES])
+        try:
+            with quiet_stdout():
+                encoded = bytes(mlir_sparsify(subject))
+        except Exception as error:  # the converter raises what it likes
+            raise BuildFailed(f"sparse: TensorFlow cannot encode this file: {error}") from error
+        if not any(tensor.sparsity is not None for tensor in tensors_of(read_model(encoded))):
+            raise BuildFailed("sparse: no weight tensor has enough zeros to be encoded. Prune before, to 0.5 or more.")
+        try:
+            found = run(encoded, context.calibration[:SAMPLES])
+        except BuildFailed as error:
+            raise BuildFailed(
+                f"sparse: the encoded file does not run, as often with quantized ones: {error}"
+            ) from error
+        difference = expected.difference(found)
+        if difference > TOLERANCE:
+            raise BuildFailed(
+                f"sparse: the encoded file's outputs differ by {difference:.2g} of the largest output, allowed {TOLERANCE:g}. "
+                "The encoding is only reliable on float files."
+            )
+        return encoded
