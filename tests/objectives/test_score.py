@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from litetuner.objectives.metric_choice import find_metric
-from litetuner.objectives.predict import predict, quantize
+from litetuner.objectives.predict import load_interpreter, predict, quantize
 from litetuner.objectives.score import check_io, score
 from litetuner.spaces.errors import BuildFailed, DataError
 
@@ -75,8 +75,12 @@ def test_integer_files_give_real_numbers_near_the_float_ones(files: dict[str, by
     for found in outputs.values():
         assert found.dtype == np.float32 and found.min() >= 0 and found.max() <= 1
         assert np.abs(found - exact).max() < 0.1  # int8 inputs and weights
-    # Inputs quantized here come out as those that the runtime quantizes itself.
+    # Inputs quantized here come out as those that the runtime quantizes itself, also half-way between two integers.
     assert np.array_equal(outputs["int8"], outputs["mixed"])
+    (detail,) = load_interpreter(files["int8"]).get_input_details()
+    scale, zero_point = detail["quantization"]
+    halves = ((np.arange(-128, 128).reshape(32, 8) + 0.5 - zero_point) * np.float32(scale)).astype(np.float32)
+    assert np.array_equal(predict(files["int8"], halves), predict(files["mixed"], halves))
 
 
 def test_the_number_of_threads_does_not_matter(files: dict[str, bytes]) -> None:
