@@ -1,0 +1,83 @@
+"""Data from functions of the user: arrays and TensorFlow datasets, and what is neither."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from litetuner.spaces.data_functions import read_function
+from litetuner.spaces.errors import DataError
+
+SHAPE = (None, 4, 4, 1)
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Writes a module of the user into the working folder and returns its name."""
+    monkeypatch.chdir(tmp_path)
+    names: list[str] = []
+
+    def write(source: str) -> str:
+        name = f"user_data_{len(names)}_{os.getpid()}"
+        names.append(name)
+        (tmp_path / f"{name}.py").write_text("import numpy as np\n" + textwrap.dedent(source))
+        return name
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+ARRAYS = "x = np.arange(960, dtype='uint8').reshape(60, 4, 4, 1)\ny = np.arange(60) % 3\n"
+DATASET = f"import tensorflow as tf\n{ARRAYS}d = tf.data.Dataset.from_tensor_slices((x, y))\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "splits"),
+    [
+        (ARRAYS + "get = lambda: dict(x_train=x, y_train=y, x_search=x, y_search=y)", ("train", "search")),
+        (ARRAYS + "get = lambda: ((x, y), (x, y))", ("train", "test")),
+        (ARRAYS + "get = lambda: ((x, y), (x, y), (x, y))", ("train", "search", "test")),
+        (ARRAYS + "get = lambda: (x.tolist(), y.tolist())", ("train",)),
+        (ARRAYS + "get = lambda: {'train': (x, y), 'validation': (x, y), 'test': (x, y)}", ("train", "search", "test")),
+        (DATASET + "get = lambda: d", ("train",)),
+        (DATASET + "get = lambda: d.batch(7)", ("train",)),
+        (DATASET + "get = lambda: d.map(lambda x, y: (x[..., 0], y)).batch(7)", ("train",)),
+        (DATASET + "get = lambda: d.map(lambda x, y: (x, tf.one_hot(y, 3)))", ("train",)),
+        (DATASET + "get = lambda: {'train': d, 'val': d.batch(60), 'test': d.batch(8)}", ("train", "search", "test")),
+    ],
+)
+def test_functions_return_arrays_or_datasets(module: Any, source: str, splits: tuple[str, ...]) -> None:
+    found = read_function(f"{module(source)}:get", SHAPE).splits
+    assert tuple(found) == splits
+    for x, y in found.values():
+        assert x.shape in ((60, 4, 4, 1), (60, 4, 4)) and np.array_equal(x.ravel(), np.arange(960, dtype="uint8"))
+        assert (y if y.ndim == 1 else y.argmax(axis=1)).tolist() == [0, 1, 2] * 20
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        ("get = lambda: 3", "returned int"),
+        ("get = lambda: {}", "empty dict"),
+        ("get = lambda: {'trian': 1}", "did you mean 'train'"),
+        ("get = lambda: {'train': 1}", "train split"),
+        ("get = lambda: 1 / 0", "ZeroDivisionError"),
+        ("get = lambda: ([[1], [1, 2]], [0, 1])", "one shape"),
+        (ARRAYS + "get = lambda: {'val': (x, y), 'search': (x, y)}", "twice"),
+        (DATASET + "get = lambda: d.repeat()", "for ever"),
+        (DATASET + "get = lambda: d.map(lambda x, y: x)", "pairs (x, y)"),
+        (DATASET + "get = lambda: d.take(0)", "empty"),
+    ],
+)
+def test_functions_that_return_something_else_are_refused(module: Any, source: str, part: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_function(f"{module(source)}:get", SHAPE)
+    assert part in str(caught.value)
