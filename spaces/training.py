@@ -67,7 +67,9 @@ def fit(
     """
     steps = count_steps(context, epochs)
     if not len(context.x_train):
-        raise Refused("this step trains, and there is no training data. Give data with a train split, or leave the step out.")
+        raise Refused(
+            "this step trains, and there is no training data. Give data with a train split, or leave the step out."
+        )
     for callback in callbacks:
         callback.set_model(model)
         callback.on_train_begin({})
@@ -94,7 +96,9 @@ def _brisk_statistics(model: Any, steps: int) -> Iterator[None]:
 
     limit = 1 - 1 / max(10, steps / 10)
     layers = [getattr(layer, "layer", layer) for layer in model.layers]
-    slow = [layer for layer in layers if isinstance(layer, tf_keras.layers.BatchNormalization) and layer.momentum > limit]
+    slow = [
+        layer for layer in layers if isinstance(layer, tf_keras.layers.BatchNormalization) and layer.momentum > limit
+    ]
     kept = [layer.momentum for layer in slow]
     for layer in slow:
         layer.momentum = limit
@@ -105,7 +109,9 @@ def _brisk_statistics(model: Any, steps: int) -> Iterator[None]:
             layer.momentum = momentum
 
 
-def _run(model: Any, context: Context, steps: int, learning_rate: float, masks: Sequence[tuple[Any, np.ndarray]]) -> None:
+def _run(
+    model: Any, context: Context, steps: int, learning_rate: float, masks: Sequence[tuple[Any, np.ndarray]]
+) -> None:
     tf = load()
     import tf_keras
 
@@ -121,7 +127,9 @@ def _run(model: Any, context: Context, steps: int, learning_rate: float, masks: 
             if model.losses:
                 loss += tf.add_n(model.losses)
         variables = model.trainable_variables
-        pairs = [(gradient, variable) for gradient, variable in zip(tape.gradient(loss, variables), variables, strict=True)]
+        pairs = [
+            (gradient, variable) for gradient, variable in zip(tape.gradient(loss, variables), variables, strict=True)
+        ]
         optimizer.apply_gradients([pair for pair in pairs if pair[0] is not None])
         for variable, mask in kept:
             variable.assign(variable * mask)

@@ -97,7 +97,9 @@ class Cluster(Step):
             if layer.name not in few and not (layer.name in self.skip and self.preserve_sparsity):
                 continue
             crowded = any(kernel.size > self.count for kernel in layer.get_weights() if kernel.ndim > 1)
-            sparse = self.preserve_sparsity and any((kernel == 0).any() for kernel in layer.get_weights() if kernel.ndim > 1)
+            sparse = self.preserve_sparsity and any(
+                (kernel == 0).any() for kernel in layer.get_weights() if kernel.ndim > 1
+            )
             if layer.trainable and (sparse or (crowded and layer.name in few)):
                 layer.trainable = False
                 held.append(layer)
@@ -107,13 +109,17 @@ class Cluster(Step):
         for name in chosen:
             values = _values(after, name)
             if values > self.count:
-                raise BuildFailed(f"cluster: a kernel of {name} has {values} different values, and {self.count} were asked for")
+                raise BuildFailed(
+                    f"cluster: a kernel of {name} has {values} different values, and {self.count} were asked for"
+                )
         if self.preserve_sparsity:
             for name in chosen:
                 for old, new in zip(_kernels(before, name), _kernels(after, name), strict=True):
                     lost = int(np.count_nonzero((old == 0) & (new != 0)))
                     if lost:
-                        raise BuildFailed(f"cluster: {lost} of the {np.count_nonzero(old == 0)} zeros in {name} did not stay zero")
+                        raise BuildFailed(
+                            f"cluster: {lost} of the {np.count_nonzero(old == 0)} zeros in {name} did not stay zero"
+                        )
 
 
 def _inits() -> dict[str, Any]:
@@ -140,7 +146,11 @@ def _clusterable(model: Any, skip: Sequence[str]) -> list[str]:
         if name not in names:
             raise Refused(f"cluster: there is no layer {name!r} to skip{nearest(name, names)}")
     registry = clustering_registry.ClusteringRegistry
-    able = [layer.name for layer in model.layers if layer.weights and registry.supports(layer) and _kernels(model, layer.name)]
+    able = [
+        layer.name
+        for layer in model.layers
+        if layer.weights and registry.supports(layer) and _kernels(model, layer.name)
+    ]
     chosen = [name for name in able if name not in skip]
     if not chosen:
         raise Refused(f"cluster: no layer is left to cluster ({len(able)} can be clustered, {len(skip)} are skipped)")

@@ -1,0 +1,167 @@
+"""Keras to ``.tflite``: one way for tf_keras and Keras 3 models, with a fixed batch of one and layer names kept.
+
+A fixed batch leaves no shape arithmetic in the graph, and every deployment here runs sample by sample.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.flatbuffer import IDENTIFIER, read_model
+from litetuner.spaces.tf import load, quiet_stdout
+
+_LONGEST = 240  # characters of a converter error that are worth showing
+
+
+def converter_for(model: Any) -> Any:
+    """A ``tf.lite.TFLiteConverter`` for a tf_keras or Keras 3 model with one input and one output, built-in operators only.
+
+    Graphs are frozen directly, which takes a tenth of the time of the way through a SavedModel (ResNet8: 0.2 s against 2.9)
+    and gives the same operators; only recurrent layers go the long way, since the converter fuses them there alone.
+    """
+    tf = load()
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise BuildFailed(
+            f"model {model.name!r} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is supported"
+        )
+    input_name, output_name = io_names(model)
+    shape = (1, *tuple(model.inputs[0].shape)[1:])
+    spec = tf.TensorSpec(shape, tf.as_dtype(model.inputs[0].dtype), name=input_name)
+
+    @tf.function(input_signature=[spec])
+    def serve(x: Any) -> dict[str, Any]:
+        return {output_name: model(x, training=False)}
+
+    # A SavedModel finds only those variables that a tf.Module holds; a Keras 3 variable wraps its own.
+    owner = tf.Module()
+    owner.serve = serve
+    owner.variables_of_the_model = [getattr(variable, "value", variable) for variable in _variables(model)]
+    concrete = serve.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
+    converter.experimental_lower_to_saved_model = any(
+        "api_implements" in function.attr for function in concrete.graph.as_graph_def().library.function
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    return converter
+
+
+def io_names(model: Any) -> tuple[str, str]:
+    """The input's and the output's name in the file's signature: the user's layer names."""
+    return model.inputs[0].name.split(":")[0], model.output_names[0].removeprefix("quant_")
+
+
+def _variables(model: Any) -> list[Any]:
+    load()
+    import tf_keras
+
+    return list(model.weights if isinstance(model, tf_keras.Model) else model.variables)
+
+
+def convert(model: Any, configure: Callable[[Any, Any], None]) -> bytes:
+    """The ``.tflite`` of a model; ``configure(converter, tf)`` says how it is quantized.
+
+    Equal models and settings give equal bytes. Raises ``BuildFailed`` with the converter's reason in one line.
+    """
+    tf = load()
+    with quiet_stdout():
+        try:
+            converter = converter_for(model)
+            configure(converter, tf)
+            file = bytes(converter.convert())
+        except (BuildFailed, Refused):
+            raise
+        except Exception as error:  # its passes raise what they like: ConverterError, ValueError, RuntimeError...
+            raise BuildFailed(f"the converter refuses the model: {first_meaningful_line(str(error))}") from error
+    return with_signature(file, *io_names(model))
+
+
+def with_signature(file: bytes, input_name: str, output_name: str) -> bytes:
+    """The file with a ``serving_default`` signature, which frozen graphs come without; unchanged where it has one."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read_model(file)
+    if model.signatureDefs:
+        return file
+    graph = model.subgraphs[0]
+    signature = schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    signature.subgraphIndex = 0
+    signature.inputs = [_tensor_map(schema, input_name, graph.inputs[0])]
+    signature.outputs = [_tensor_map(schema, output_name, graph.outputs[0])]
+    model.signatureDefs = [signature]
+    builder = _aligning_builder(len(file) + 1024)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _tensor_map(schema: Any, name: str, index: int) -> Any:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name, int(index)
+    return entry
+
+
+def _aligning_builder(size: int) -> Any:
+    import flatbuffers
+
+    class AligningBuilder(flatbuffers.Builder):  # type: ignore[misc]
+        """Writes byte vectors at multiples of 16: the schema asks it of weights, and generated Python forgets it."""
+
+        def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+            content = x.astype(x.dtype.newbyteorder("<"), copy=False).tobytes()
+            self.StartVector(x.itemsize, x.size, 16 if x.itemsize == 1 else x.dtype.alignment)
+            self.head -= len(content)
+            self.Bytes[self.head : self.head + len(content)] = content
+            return int(self.EndVector())
+
+    return AligningBuilder(size)
+
+
+def representative(model: Any, context: Context) -> Callable[[], Iterator[list[np.ndarray]]]:
+    """The converter's representative dataset: the calibration samples one by one, in the model's input type."""
+    samples = context.calibration
+    if not len(samples):
+        raise Refused(
+            "full integer quantization needs calibration samples, and there is no training data to take them from"
+        )
+    if np.issubdtype(samples.dtype, np.floating) and not np.isfinite(samples).all():
+        raise BuildFailed(
+            "the calibration samples hold NaN or infinity, so no ranges can be measured on them. Check the data."
+        )
+    dtype = load().as_dtype(model.inputs[0].dtype).as_numpy_dtype
+
+    def generate() -> Iterator[list[np.ndarray]]:
+        for sample in samples:
+            yield [np.asarray(sample, dtype=dtype)[None]]
+
+    return generate
+
+
+def first_meaningful_line(text: str) -> str:
+    """What a long MLIR error says, without its locations and its graph dump."""
+    text = _without_locations(text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["(no message)"]
+    wanted = next((line for line in lines if "error:" in line), lines[0])
+    line = re.sub(r"<unknown>:\d+:|\S*:\d+:\d+:", "", wanted.split("error:", 1)[-1]).strip(" :") or lines[0]
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
+
+
+def _without_locations(text: str) -> str:
+    """``text`` without MLIR's ``loc(...)``, whose parentheses are nested."""
+    kept: list[str] = []
+    position = 0
+    while (start := text.find("loc(", position)) >= 0:
+        kept.append(text[position:start])
+        depth, end = 0, start + 3
+        while end < len(text):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+            if depth == 0:
+                break
+        position = end
+    return "".join([*kept, text[position:]])

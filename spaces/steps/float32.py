@@ -1,0 +1,22 @@
+"""Conversion without quantization."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from litetuner.spaces.context import Context
+from litetuner.spaces.conversion import convert
+from litetuner.spaces.step import Stage, Step
+
+
+@dataclasses.dataclass(frozen=True)
+class Float32(Step):
+    """The float model as it is: the baseline, and what the rewriting steps start from."""
+
+    name = "float32"
+    stage = Stage.CONVERT
+
+    def apply(self, subject: Any, context: Context) -> bytes:
+        """The ``.tflite`` of a tf_keras or Keras 3 model. Raises ``BuildFailed`` when the converter refuses it."""
+        return convert(subject, lambda converter, tf: None)

@@ -1,0 +1,51 @@
+"""Full integer quantization: int8 weights and activations (Jacob et al. 2018, arXiv:1712.05877; TensorFlow converter)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from litetuner.spaces.context import Context
+from litetuner.spaces.conversion import convert, representative
+from litetuner.spaces.errors import Refused, nearest
+from litetuner.spaces.step import Stage, Step, knob
+
+_IO = ("float32", "int8", "uint8")
+
+
+@dataclasses.dataclass(frozen=True)
+class Int8(Step):
+    """A quarter of the size and the fastest arithmetic on most processors; needs calibration samples.
+
+    ``io`` is the type of input and output; float32 adds a conversion at both ends. A quantization-aware trained model brings
+    its own ranges; only what it left open is measured on the calibration samples.
+    """
+
+    name = "int8"
+    stage = Stage.CONVERT
+    needs_calibration = True
+
+    io: str = knob("float32", _IO, "type of input and output")
+
+    def __post_init__(self) -> None:
+        if self.io not in _IO:
+            raise Refused(f"int8: there is no io {self.io!r}{nearest(self.io, _IO)}; it is one of {', '.join(_IO)}")
+
+    def label(self) -> str:
+        return self.name if self.io == "float32" else f"{self.name}[io={self.io}]"
+
+    def apply(self, subject: Any, context: Context) -> bytes:
+        """The ``.tflite`` of a tf_keras or Keras 3 model.
+
+        Raises ``Refused`` without calibration samples, ``BuildFailed`` when the converter refuses the model (an operator
+        without an int8 kernel).
+        """
+
+        def configure(converter: Any, tf: Any) -> None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = representative(subject, context)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = tf.as_dtype(self.io)
+            converter.inference_output_type = tf.as_dtype(self.io)
+
+        return convert(subject, configure)

@@ -1,0 +1,269 @@
+"""Quantization-aware training: int8 rounding is simulated while training (Jacob et al. 2018, arXiv:1712.05877; tfmot)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.bridge import clone
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import Refused, nearest
+from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.tf import load
+from litetuner.spaces.training import fit, seeded
+
+_RANGE_PASSES = 4  # each widens what the layers behind the first clipped one see
+_RANGE_SAMPLES = 256
+_DECAY = 0.999  # of tfmot's MovingAverageQuantizer
+_CENTROIDS = "cluster_centroids_tf"
+_MOST_CLUSTERS = 256  # kernels with more different values were not clustered by us
+
+
+@dataclasses.dataclass(frozen=True)
+class Qat(Step):
+    """Trains with simulated int8 weights and activations; the int8 conversion takes over the trained ranges.
+
+    ``preserve_sparsity`` and ``preserve_clusters`` hold what prune and cluster made (tfmot's collaborative schemes). Layers in
+    ``skip`` are trained in float and quantized by the conversion; every layer that tfmot cannot quantize must be among them, but a batch normalization goes
+    with the convolution before it. A probe is the model unchanged, to be quantized after training: an untrained
+    quantization-aware model has no ranges yet.
+    """
+
+    name = "qat"
+    stage = Stage.TRAIN
+    needs_training_data = True
+
+    skip: tuple[str, ...] = knob((), None, "layers trained in float")
+    preserve_sparsity: bool = knob(False, None, "zeros stay zero")
+    preserve_clusters: bool = knob(False, None, "clusters stay clusters")
+    epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
+    learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
+
+    def label(self) -> str:
+        kind = ("p" if self.preserve_sparsity else "") + ("c" if self.preserve_clusters else "") + "qat"
+        return kind + (f"[-{len(self.skip)}]" if self.skip else "")
+
+    def details(self) -> list[str]:
+        return [f"qat: {name} is trained in float, and quantized afterwards" for name in self.skip]
+
+    def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
+        """What must hold in the final file: nothing of its own; prune's and cluster's promises go on."""
+        return []
+
+    def apply(self, subject: Any, context: Context) -> Any:
+        """A quantization-aware trained copy of a tf_keras model, ready for the int8 conversion.
+
+        Raises ``Refused`` where a layer that cannot be quantized is not skipped.
+        """
+        if context.untrained:
+            self._check(subject)
+            return clone(subject)
+        with seeded(context.seed):
+            model = self._quantized(subject)
+            _set_ranges(model, context)
+            frozen, masks = self._holds(model)
+            for layer in frozen:
+                layer.trainable = False
+            fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate, masks=masks)
+            for layer in frozen:
+                layer.trainable = True
+            return self._stripped(model)
+
+    def wrap(self, model: Any, context: Context) -> Any:
+        """The structure that ``apply`` returns for ``model``, not fitted: with the weights of a trained one it is that one."""
+        with seeded(context.seed):
+            return self._stripped(self._quantized(model))
+
+    def _quantized(self, subject: Any) -> Any:
+        load()
+        import tensorflow_model_optimization as tfmot
+        import tf_keras
+
+        left_out = self._check(subject)
+        annotate = tfmot.quantization.keras.quantize_annotate_layer
+
+        def mark(layer: Any) -> Any:
+            return layer if layer.name in left_out else annotate(layer)
+
+        marked = tf_keras.models.clone_model(clone(subject), clone_function=mark)
+        scheme = _Scheme(_scheme(self.preserve_sparsity, self.preserve_clusters))
+        tf_keras.backend.reset_uids()  # tfmot's input quantizers are numbered through the process, and the names reach the file
+        try:
+            return tfmot.quantization.keras.quantize_apply(marked, scheme)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise Refused(f"qat: tfmot cannot quantize this model: {str(error).strip().splitlines()[0]}") from error
+
+    def _check(self, model: Any) -> set[str]:
+        """The layers to leave out: those in ``skip`` and the batch normalizations of skipped convolutions."""
+        names = [layer.name for layer in model.layers]
+        for name in self.skip:
+            if name not in names:
+                raise Refused(f"qat: there is no layer {name!r} to skip{nearest(name, names)}")
+        for name, reason in refusals(model, self.preserve_sparsity, self.preserve_clusters).items():
+            if name not in self.skip:
+                raise Refused(f"qat: layer {name!r} cannot be quantized: {reason}. Add it to skip.")
+        left_out = set(self.skip)
+        left_out |= {layer.name for layer in model.layers if _is_normalization(layer) and _before(layer) in left_out}
+        if len(left_out) >= sum(1 for layer in model.layers if not _is_input(layer)):
+            raise Refused("qat: every layer is skipped, so there is nothing to train for int8")
+        return left_out
+
+    def _holds(self, model: Any) -> tuple[list[Any], list[tuple[Any, np.ndarray]]]:
+        """Layers to freeze and (kernel, mask) pairs: what tfmot's scheme does not hold by itself.
+
+        It holds nothing in skipped layers, in convolutions with a ReLU layer behind them (it turns their weight quantizer
+        off), nor in layers before a concatenation.
+        """
+        frozen: list[Any] = []
+        masks: list[tuple[Any, np.ndarray]] = []
+        for layer in model.layers:
+            kernels = [variable for variable in layer.trainable_weights if variable.shape.rank > 1]
+            if not kernels or any(_CENTROIDS in variable.name for variable in layer.weights):
+                continue
+            values = [kernel.numpy() for kernel in kernels]
+            if self.preserve_clusters and any(len(np.unique(v)) <= min(_MOST_CLUSTERS, v.size - 1) for v in values):
+                frozen.append(layer)
+            elif self.preserve_sparsity:
+                masks += [(k, v != 0) for k, v in zip(kernels, values, strict=True) if (v == 0).any()]
+        return frozen, masks
+
+    def _stripped(self, model: Any) -> Any:
+        if not self.preserve_clusters:
+            return model
+        from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
+            cluster_utils,
+        )
+
+        return cluster_utils.strip_clustering_cqat(model)
+
+
+class _Scheme:
+    """A tfmot scheme whose quantizers are made anew for each layer.
+
+    tfmot's own cluster-preserving registry hands one quantizer to all layers, and a single layer without zeros switches the
+    keeping of zeros off for every other one.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def get_layout_transformer(self) -> Any:
+        return self._make().get_layout_transformer()
+
+    def get_quantize_registry(self) -> Any:
+        return self
+
+    def supports(self, layer: Any) -> bool:
+        return bool(self._make().get_quantize_registry().supports(layer))
+
+    def get_quantize_config(self, layer: Any) -> Any:
+        return self._make().get_quantize_registry().get_quantize_config(layer)
+
+
+def _scheme(preserve_sparsity: bool, preserve_clusters: bool) -> Callable[[], Any]:
+    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
+        default_8bit_cluster_preserve_quantize_scheme as clusters,
+    )
+    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
+        default_8bit_prune_preserve_quantize_scheme as zeros,
+    )
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+        default_8bit_quantize_scheme as plain,
+    )
+
+    if preserve_clusters:
+        return lambda: clusters.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity)
+    return zeros.Default8BitPrunePreserveQuantizeScheme if preserve_sparsity else plain.Default8BitQuantizeScheme
+
+
+def refusals(model: Any, preserve_sparsity: bool = False, preserve_clusters: bool = False) -> dict[str, str]:
+    """Layers of a tf_keras model that tfmot cannot quantize, each with the reason in words."""
+    load()
+    registry = _Scheme(_scheme(preserve_sparsity, preserve_clusters))
+    found = {layer.name: _refusal(layer, registry) for layer in model.layers if not _is_input(layer)}
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def _refusal(layer: Any, registry: _Scheme) -> str | None:
+    from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import (
+        QuantizeAwareActivation,
+    )
+
+    kind = type(layer).__name__
+    if _is_normalization(layer):
+        return (
+            None
+            if _before(layer)
+            else f"a {kind} needs a Conv2D, DepthwiseConv2D or Dense without activation before it"
+        )
+    if kind in ("SeparableConv1D", "SeparableConv2D"):
+        return "it becomes two convolutions in training, which litetuner does not follow"
+    try:
+        if not registry.supports(layer):
+            return f"tfmot has no quantization for a {kind}"
+        config = registry.get_quantize_config(layer)
+        config.get_output_quantizers(layer)
+        activations = [activation.__name__ for activation, _ in config.get_activations_and_quantizers(layer)]
+    except (ValueError, RuntimeError) as error:
+        return str(error).strip().splitlines()[0]
+    known = QuantizeAwareActivation._PRE_QUANT_ACTIVATIONS | QuantizeAwareActivation._POST_QUANT_ACTIVATIONS
+    unknown = [name for name in activations if name not in known]
+    return f"tfmot cannot quantize the activation {unknown[0]}" if unknown else None
+
+
+def _is_input(layer: Any) -> bool:
+    return type(layer).__name__ == "InputLayer"
+
+
+def _is_normalization(layer: Any) -> bool:
+    return type(layer).__name__ in ("BatchNormalization", "SyncBatchNormalization")
+
+
+def _before(layer: Any) -> str | None:
+    """The name of the layer that a batch normalization can be folded into, or ``None``."""
+    nodes = layer.inbound_nodes
+    if len(nodes) != 1:
+        return None
+    before = nodes[0].inbound_layers
+    if isinstance(before, list) or type(before).__name__ not in ("Conv2D", "DepthwiseConv2D", "Dense"):
+        return None
+    linear = before.activation is None or before.activation.__name__ == "linear"
+    return before.name if linear and len(before.outbound_nodes) == 1 else None
+
+
+def _set_ranges(model: Any, context: Context) -> None:
+    """Start the activation ranges from real inputs instead of tfmot's -6..6.
+
+    They are moving averages with a decay of 0.999: a short training would end with mostly the initial guess in them, and
+    would clip every larger activation on the way. One pass with ``training=True`` moves an average by a thousandth towards
+    the batch's range, which that range is computed back from; a few passes, since a clipped layer hides the range of the
+    next one. All other variables are put back.
+    """
+    tf = load()
+    samples = context.calibration if len(context.calibration) else context.x_train
+    batch = tf.constant(np.asarray(samples[:_RANGE_SAMPLES], dtype=model.inputs[0].dtype.as_numpy_dtype))
+    pairs = [pair for layer in model.layers for pair in _range_pairs(layer)]
+    ranges = {variable.ref() for pair in pairs for variable in pair}
+    others = [(variable, variable.numpy()) for variable in model.weights if variable.ref() not in ranges]
+    for _ in range(_RANGE_PASSES):
+        before = [[variable.numpy() for variable in pair] for pair in pairs]
+        model(batch, training=True)
+        for pair, old in zip(pairs, before, strict=True):
+            low, high = ((v.numpy() - _DECAY * o) / (1 - _DECAY) for v, o in zip(pair, old, strict=True))
+            pair[0].assign(min(low, 0.0))
+            pair[1].assign(max(high, low + 1e-3, 0.0))
+    for variable, value in others:
+        variable.assign(value)
+
+
+def _range_pairs(layer: Collection[Any] | Any) -> list[tuple[Any, Any]]:
+    """The (min, max) variables of a wrapped layer's moving averages: its output and its activation."""
+    found = []
+    for kind in ("output", "pre_activation", "post_activation"):
+        named = {v.name.rsplit("/", 1)[-1].split(":")[0]: v for v in layer.non_trainable_weights}
+        if f"{kind}_min" in named:
+            found.append((named[f"{kind}_min"], named[f"{kind}_max"]))
+    return found
