@@ -11,6 +11,7 @@ import numpy as np
 from litetuner.objectives.metric import Metric
 from litetuner.objectives.metrics import METRICS
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.user_function import is_function, load_function
 
 LOSSES = {"classification": "classification", "regression": "mean_squared_error"}
@@ -67,7 +68,8 @@ def _user_metric(spec: str, function: Callable[..., Any]) -> Metric:
 
         def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
             try:
-                value = float(function(y_true, y_pred))
+                with quiet_stdout():
+                    value = float(function(y_true, y_pred))
             except Exception as error:
                 raise ConfigError(
                     f"--metric {spec} failed on labels of shape {y_true.shape} and outputs of shape {y_pred.shape}: "
