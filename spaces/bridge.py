@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.bridge_layers import Untranslatable, copy_weights, is_standard, translate
-from litetuner.spaces.bridge_ops import NoLayer, operator
+from litetuner.spaces.bridge_layers import UntranslatableError, copy_weights, is_standard, translate
+from litetuner.spaces.bridge_ops import NoLayerError, operator
 from litetuner.spaces.errors import ModelError
 from litetuner.spaces.tf import load
 
@@ -126,7 +126,7 @@ class _Rebuild:
             if id(node) not in self.made:
                 self.made[id(node)] = operator(node, args, kwargs, self._name(operation.name, inside))
             return self.made[id(node)](args, kwargs)
-        except (Untranslatable, NoLayer) as error:
+        except (UntranslatableError, NoLayerError) as error:
             raise self._refusal(operation, str(error)) from error
         except (ValueError, TypeError, NotImplementedError) as error:  # what tf_keras says of settings and shapes
             raise self._refusal(operation, f"tf_keras refuses it: {str(error).splitlines()[0]}") from error
@@ -215,7 +215,7 @@ class _Keras3:
     def translate(self, layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Callable[..., Any]:
         policy = getattr(layer.dtype_policy, "name", "float32")
         if policy not in ("float32", "mixed_float16", "mixed_bfloat16"):
-            raise Untranslatable(f"it computes in {policy}; save the model with float32 layers")
+            raise UntranslatableError(f"it computes in {policy}; save the model with float32 layers")
         return translate(layer, name, keep)
 
     def copy(self, layer: Any, twin: Any) -> None:
@@ -278,9 +278,9 @@ class _TfKeras:
 
         kind = type(layer).__name__
         if kind == "Lambda":
-            raise Untranslatable("it is a Lambda, which is code and not a layer; replace it by standard layers")
+            raise UntranslatableError("it is a Lambda, which is code and not a layer; replace it by standard layers")
         if not is_standard(layer, tf_keras):
-            raise Untranslatable(f"{kind} is no standard layer, so no checkpoint of it could be read back")
+            raise UntranslatableError(f"{kind} is no standard layer, so no checkpoint of it could be read back")
         twin = type(layer).from_config(layer.get_config() | {"name": name, "trainable": True})
         keep(layer, twin)
         called: Callable[..., Any] = twin

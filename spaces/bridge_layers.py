@@ -12,48 +12,42 @@ from litetuner.spaces.errors import ModelError
 Call = Callable[..., Any]
 
 # Layers that mean the same in both, once their settings are translated. A layer that is not here is refused.
-SAME = frozenset(
-    """
-    Activation ActivityRegularization Add AlphaDropout Attention AdditiveAttention Average AveragePooling1D AveragePooling2D
-    AveragePooling3D BatchNormalization CenterCrop Concatenate Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D
-    Conv3DTranspose ConvLSTM1D ConvLSTM2D Cropping1D Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU
-    EinsumDense Embedding Flatten GRU GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D
-    GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization LSTM
-    LayerNormalization LeakyReLU Masking MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum MultiHeadAttention
-    Multiply PReLU Permute ReLU RepeatVector Rescaling Reshape Resizing SeparableConv1D SeparableConv2D SimpleRNN Softmax
-    SpatialDropout1D SpatialDropout2D SpatialDropout3D Subtract UnitNormalization UpSampling1D UpSampling2D UpSampling3D
-    ZeroPadding1D ZeroPadding2D ZeroPadding3D
-    """.split()
-)
+_SAME = """
+Activation ActivityRegularization Add AlphaDropout Attention AdditiveAttention Average AveragePooling1D AveragePooling2D
+AveragePooling3D BatchNormalization CenterCrop Concatenate Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D
+Conv3DTranspose ConvLSTM1D ConvLSTM2D Cropping1D Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU
+EinsumDense Embedding Flatten GRU GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D
+GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization LSTM
+LayerNormalization LeakyReLU Masking MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum MultiHeadAttention
+Multiply PReLU Permute ReLU RepeatVector Rescaling Reshape Resizing SeparableConv1D SeparableConv2D SimpleRNN Softmax
+SpatialDropout1D SpatialDropout2D SpatialDropout3D Subtract UnitNormalization UpSampling1D UpSampling2D UpSampling3D
+ZeroPadding1D ZeroPadding2D ZeroPadding3D
+"""
+SAME = frozenset(_SAME.split())
 
 # Do nothing when the model predicts: left out. (Augmentation belongs to the data, and tfmot cannot wrap it.)
-NOTHING = frozenset(
-    """
-    Identity RandomBrightness RandomContrast RandomCrop RandomFlip RandomHeight RandomWidth RandomRotation RandomTranslation
-    RandomZoom
-    """.split()
-)
-# RandomCrop resizes when it predicts, so it is not nothing.
-NOTHING -= {"RandomCrop"}
+_NOTHING = """
+Identity RandomBrightness RandomContrast RandomFlip RandomHeight RandomWidth RandomRotation RandomTranslation
+RandomZoom
+"""
+NOTHING = frozenset(_NOTHING.split())
 
 # Settings with no effect on what is computed from given weights.
-MEANINGLESS = frozenset(
-    """
-    name dtype trainable seed use_cudnn flash_attention lora_alpha renorm_momentum query_shape key_shape value_shape build_config
-    """.split()
-)
-FUSED = frozenset(
-    """
-    Activation Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Dense DepthwiseConv1D DepthwiseConv2D
-    EinsumDense SeparableConv1D SeparableConv2D
-    """.split()
-)
+_MEANINGLESS = """
+name dtype trainable seed use_cudnn flash_attention lora_alpha renorm_momentum query_shape key_shape value_shape build_config
+"""
+MEANINGLESS = frozenset(_MEANINGLESS.split())
+_FUSED = """
+Activation Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Dense DepthwiseConv1D DepthwiseConv2D
+EinsumDense SeparableConv1D SeparableConv2D
+"""
+FUSED = frozenset(_FUSED.split())
 # Settings that tf_keras takes without naming them in a signature.
 UNNAMED = {kind: ("zero_output_for_mask",) for kind in ("GRU", "LSTM", "SimpleRNN")}
 RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 
 
-class Untranslatable(Exception):
+class UntranslatableError(Exception):
     """Why a layer has no tf_keras twin; ``bridge`` adds the layer's name and makes a ``ModelError`` of it."""
 
 
@@ -65,15 +59,15 @@ def is_standard(layer: Any, library: Any) -> bool:
 def translate(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
     """A callable of tf_keras layers that computes what the Keras 3 ``layer`` does; the layer with the weights is called ``name``.
 
-    ``keep(layer, twin)`` is told every pair whose weights must be copied. Raises ``Untranslatable``.
+    ``keep(layer, twin)`` is told every pair whose weights must be copied. Raises ``UntranslatableError``.
     """
     import keras
 
     kind = type(layer).__name__
     if kind == "Lambda":
-        raise Untranslatable("it is a Lambda, which is code and not a layer; replace it by standard layers")
+        raise UntranslatableError("it is a Lambda, which is code and not a layer; replace it by standard layers")
     if not is_standard(layer, keras):
-        raise Untranslatable(f"{kind} is a custom layer, and tf_keras has no twin of it")
+        raise UntranslatableError(f"{kind} is a custom layer, and tf_keras has no twin of it")
     if kind in NOTHING:
         return _pass_on
     special = SPECIAL.get(kind)
@@ -82,7 +76,7 @@ def translate(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
     elif kind in SAME:
         twin = _same(layer, name)
     else:
-        raise Untranslatable(f"tf_keras has no layer that does what {kind} does")
+        raise UntranslatableError(f"tf_keras has no layer that does what {kind} does")
     if kind != "Normalization":  # its statistics are settings of the twin, not weights
         keep(layer, twin)
     return _with_tail(layer, twin, name) if kind in FUSED else twin
@@ -108,11 +102,13 @@ def _tail(activation: Any, name: str) -> Call:
 
     if isinstance(activation, keras.layers.Layer):
         if activation.weights:
-            raise Untranslatable(f"its activation {type(activation).__name__} has weights")
+            raise UntranslatableError(f"its activation {type(activation).__name__} has weights")
         return translate(activation, name, lambda _layer, _twin: None)
     found = activation_name(activation)
     if found not in TAILS:
-        raise Untranslatable(f"tf_keras has no activation {found or getattr(activation, '__name__', activation)!r}")
+        raise UntranslatableError(
+            f"tf_keras has no activation {found or getattr(activation, '__name__', activation)!r}"
+        )
     return TAILS[found](name)
 
 
@@ -125,7 +121,10 @@ def _same(layer: Any, name: str) -> Any:
 
 
 def settings(layer: Any, twin: type) -> dict[str, Any]:
-    """The constructor arguments of ``twin`` that mean what the Keras 3 layer's configuration means. Raises ``Untranslatable``."""
+    """The constructor arguments of ``twin`` that mean what the Keras 3 layer's configuration means.
+
+    Raises ``UntranslatableError``.
+    """
     kind = type(layer).__name__
     known = _parameters(twin)
     defaults = _parameters(type(layer))
@@ -144,7 +143,7 @@ def settings(layer: Any, twin: type) -> dict[str, Any]:
             found[target] = value
         elif value not in (None, False, defaults.get(key)) and (key, value) != ("data_format", "channels_last"):
             # Off, or what it is anyway: nothing to say. Anything else would be lost.
-            raise Untranslatable(f"tf_keras's {kind} has no setting {key}={value!r}")
+            raise UntranslatableError(f"tf_keras's {kind} has no setting {key}={value!r}")
     return found
 
 
@@ -167,7 +166,9 @@ def _fused(layer: Any, key: str) -> str:
     name = native_activation(activation)
     if name is None and type(layer).__name__ not in FUSED:
         called = getattr(activation, "__name__", activation)
-        raise Untranslatable(f"tf_keras's {type(layer).__name__} cannot use {called!r} as its {key.replace('_', ' ')}")
+        raise UntranslatableError(
+            f"tf_keras's {type(layer).__name__} cannot use {called!r} as its {key.replace('_', ' ')}"
+        )
     return name or "linear"
 
 
@@ -189,7 +190,7 @@ def _training_object(key: str, record: Any) -> Any:
 
     name = record.get("class_name") if isinstance(record, dict) else None
     if name not in TRAINING_OBJECTS or not str(record.get("module", "")).startswith("keras"):
-        raise Untranslatable(f"its {key} is custom ({name or record})")
+        raise UntranslatableError(f"its {key} is custom ({name or record})")
     library = tf_keras.regularizers if key.endswith("_regularizer") else tf_keras.constraints
     return getattr(library, name)(**{item: record["config"][item] for item in TRAINING_OBJECTS[name]})
 
@@ -201,7 +202,7 @@ def _normalization(layer: Any, name: str) -> Any:
 
     mean, variance = (np.asarray(layer.mean), np.asarray(layer.variance))
     if mean.dtype == object or variance.dtype == object:
-        raise Untranslatable("it was never adapted to data: call adapt() and save the model again")
+        raise UntranslatableError("it was never adapted to data: call adapt() and save the model again")
     # The layer's own statistics are already shaped (1, ..., k); the twin shapes them itself from the values along the axis.
     axis = layer.get_config()["axis"]
     flat = (
@@ -237,10 +238,10 @@ def _inner(layer: Any) -> Any:
     import tf_keras
 
     if isinstance(layer, keras.Model):
-        raise Untranslatable("it wraps a whole model")
+        raise UntranslatableError("it wraps a whole model")
     found = translate(layer, layer.name, lambda _layer, _twin: None)
     if not isinstance(found, tf_keras.layers.Layer):
-        raise Untranslatable(f"the {type(layer).__name__} inside it is no single layer in tf_keras")
+        raise UntranslatableError(f"the {type(layer).__name__} inside it is no single layer in tf_keras")
     return found
 
 

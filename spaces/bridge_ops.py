@@ -10,9 +10,8 @@ import numpy as np
 Call = Callable[..., Any]
 
 # Keras 3's name -> tf_keras's name of the same function. Keras 3's hard_sigmoid is another function than tf_keras's.
-NATIVE = {
-    name: name for name in "elu exponential gelu linear mish relu selu sigmoid softmax softplus softsign tanh".split()
-} | {"silu": "swish"}
+_NATIVE = "elu exponential gelu linear mish relu selu sigmoid softmax softplus softsign tanh"
+NATIVE = {name: name for name in _NATIVE.split()} | {"silu": "swish"}
 
 
 def activation_name(function: Any) -> str | None:
@@ -64,18 +63,18 @@ TAILS: dict[str, Callable[[str], Call]] = {
 }
 
 
-class NoLayer(Exception):
+class NoLayerError(Exception):
     """Why an operator is no layer; ``bridge`` adds its name and makes a ``ModelError`` of it."""
 
 
 def operator(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Call:
-    """A callable ``(args, kwargs) -> tensor`` of tf_keras layers for one Keras 3 operator node. Raises ``NoLayer``."""
+    """A callable ``(args, kwargs) -> tensor`` of tf_keras layers for one Keras 3 operator node. Raises ``NoLayerError``."""
     kind = type(node.operation).__name__
     if kind in ACTIVATIONS:
         activation = ACTIVATIONS[kind](node.operation, name)
         return lambda args, kwargs: activation(*_tensors(args, kwargs))
     if kind not in OPERATORS:
-        raise NoLayer(f"the operator {kind} has no layer in tf_keras; write it with layers")
+        raise NoLayerError(f"the operator {kind} has no layer in tf_keras; write it with layers")
     return OPERATORS[kind](node, (*args, *kwargs.values()), name)
 
 
@@ -91,9 +90,9 @@ def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
 
 
 def _number(value: Any) -> np.ndarray:
-    """A constant operand, as float32. Raises ``NoLayer`` for what is no plain number or array."""
+    """A constant operand, as float32. Raises ``NoLayerError`` for what is no plain number or array."""
     if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number, np.ndarray, list, tuple)):
-        raise NoLayer(f"it works with a {type(value).__name__}, and only numbers and arrays can be rebuilt")
+        raise NoLayerError(f"it works with a {type(value).__name__}, and only numbers and arrays can be rebuilt")
     return np.asarray(value, dtype=np.float32)
 
 
@@ -106,7 +105,7 @@ def _merge(layer: Any) -> Call:
     def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         tensors = _tensors(args, kwargs)
         if len({len(tensor.shape) for tensor in tensors}) != 1:
-            raise NoLayer("its operands have different numbers of dimensions; Reshape them to be equal")
+            raise NoLayerError("its operands have different numbers of dimensions; Reshape them to be equal")
         return layer(tensors)
 
     return call
@@ -141,7 +140,7 @@ def _multiply(node: Any, operands: tuple[Any, ...], name: str) -> Call:
 def _divide(node: Any, operands: tuple[Any, ...], name: str) -> Call:
     _, second, one, two = _operands(operands)
     if two or not one:
-        raise NoLayer("it divides by a tensor, which no tf_keras layer does")
+        raise NoLayerError("it divides by a tensor, which no tf_keras layer does")
     return _rescaling(np.float32(1.0) / _number(second), 0.0, name)
 
 
@@ -158,7 +157,7 @@ def _extreme(kind: str) -> Callable[..., Call]:
     def build(node: Any, operands: tuple[Any, ...], name: str) -> Call:
         _, _, one, two = _operands(operands)
         if not (one and two):
-            raise NoLayer("it compares with a constant, which no tf_keras layer does (a ReLU with max_value does)")
+            raise NoLayerError("it compares with a constant, which no tf_keras layer does (a ReLU with max_value does)")
         return _merge(getattr(_layers(), kind)(name=name))
 
     return build
@@ -172,15 +171,37 @@ def _reshape(node: Any, operands: tuple[Any, ...], name: str) -> Call:
     """Reshape, squeeze and expand_dims alike: the shape that comes out, behind an untouched batch axis."""
     before, after = node.arguments.keras_tensors[0].shape, node.outputs[0].shape
     if before[0] is not None or after[0] is not None or sum(size is None for size in after[1:]) > 1:
-        raise NoLayer("it reshapes the batch axis, or to sizes that are not known")
+        raise NoLayerError("it reshapes the batch axis, or to sizes that are not known")
     layer = _layers().Reshape(tuple(-1 if size is None else size for size in after[1:]), name=name)
     return lambda args, kwargs: layer(_tensors(args, kwargs)[0])
+
+
+def _slice(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    """``x[:, -1]``, ``x[:, 2:5]`` of (batch, steps, channels): a crop, and a reshape where the axis goes."""
+    before, after = node.arguments.keras_tensors[0].shape, node.outputs[0].shape
+    key = operands[1] if isinstance(operands[1], (list, tuple)) else (operands[1],)
+    whole = slice(None)
+    if (
+        len(before) != 3
+        or before[1] is None
+        or not 2 <= len(key) <= 3
+        or any(item != whole for item in (key[0], *key[2:]))
+    ):
+        raise NoLayerError("only slices of the middle axis of three are layers")
+    wanted = key[1]
+    if not isinstance(wanted, (int, slice)) or (isinstance(wanted, slice) and wanted.step not in (None, 1)):
+        raise NoLayerError(f"slicing by {wanted!r} is no layer")
+    kept = range(before[1])[wanted]
+    first, last = (kept, kept) if isinstance(kept, int) else (kept.start, kept.stop - 1)
+    crop = _layers().Cropping1D((first, before[1] - 1 - last), name=name if len(after) == 3 else f"{name}_crop")
+    shape = _layers().Reshape(tuple(after[1:]), name=name) if len(after) == 2 else None
+    return lambda args, kwargs: shape(crop(_tensors(args, kwargs)[0])) if shape else crop(_tensors(args, kwargs)[0])
 
 
 def _transpose(node: Any, operands: tuple[Any, ...], name: str) -> Call:
     axes = node.operation.axes
     if not axes or axes[0] != 0:
-        raise NoLayer("it moves the batch axis")
+        raise NoLayerError("it moves the batch axis")
     layer = _layers().Permute(tuple(axes[1:]), name=name)
     return lambda args, kwargs: layer(_tensors(args, kwargs)[0])
 
@@ -191,7 +212,7 @@ def _pool(kind: str) -> Callable[..., Call]:
         axis = node.operation.axis
         axes = sorted(item % rank for item in ([axis] if isinstance(axis, int) else axis or range(rank)))
         if rank not in (3, 4, 5) or axes != list(range(1, rank - 1)):
-            raise NoLayer(
+            raise NoLayerError(
                 f"it reduces axes {axes} of {rank}; only reductions over all axes between batch and channels are layers"
             )
         layer = getattr(_layers(), f"Global{kind}Pooling{rank - 2}D")(keepdims=bool(node.operation.keepdims), name=name)
@@ -215,6 +236,7 @@ OPERATORS: dict[str, Callable[[Any, tuple[Any, ...], str], Call]] = {
     "Squeeze": _reshape,
     "ExpandDims": _reshape,
     "Transpose": _transpose,
+    "GetItem": _slice,
     "Mean": _pool("Average"),
     "Max": _pool("Max"),
 }
@@ -223,7 +245,7 @@ OPERATORS: dict[str, Callable[[Any, tuple[Any, ...], str], Call]] = {
 def _function(name_of_function: str) -> Callable[[Any, str], Call]:
     def build(operation: Any, name: str) -> Call:
         if getattr(operation, "approximate", False):
-            raise NoLayer("it is the approximate gelu; use gelu(approximate=False)")
+            raise NoLayerError("it is the approximate gelu; use gelu(approximate=False)")
         return _layers().Activation(name_of_function, name=name)
 
     return build

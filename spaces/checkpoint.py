@@ -27,7 +27,7 @@ def write_model(model: Any) -> bytes:
     for layer in model.layers:
         if isinstance(layer, tf_keras.layers.Lambda) or not type(layer).__module__.startswith("tf_keras."):
             raise BuildFailed(
-                f"layer {layer.name!r} ({type(layer).__name__}) is no standard layer, so a checkpoint of it could not be read back"
+                f"layer {layer.name!r} ({type(layer).__name__}) is no standard layer; its checkpoint could not be read back"
             )
     return _pack(model.get_weights(), {"format_version": FORMAT_VERSION, "model": json.loads(model.to_json())})
 
@@ -62,8 +62,8 @@ def _fill(model: Any, weights: list[np.ndarray]) -> None:
             (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs))
         )
         raise BuildFailed(
-            f"the checkpoint does not fit model {model.name!r}: {len(theirs)} weights for {len(ours)}, the first difference at number "
-            f"{different}"
+            f"the checkpoint does not fit model {model.name!r}: {len(theirs)} weights for {len(ours)}, "
+            f"the first difference at number {different}"
         )
     model.set_weights(weights)
 

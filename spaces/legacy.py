@@ -1,0 +1,161 @@
+"""Files of Keras 2 made readable for Keras 3: the configuration inside an old ``.h5`` is mended as data, nothing is run.
+
+tf_keras could read them as they are, but it would run a Lambda's bytecode on the way.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+# Settings that Keras 2 wrote and Keras 3 refuses, with the one value that says nothing.
+DROPPED: dict[str, dict[str, Any]] = {
+    **{f"DepthwiseConv{rank}D": {"groups": 1} for rank in (1, 2)},
+    **{
+        f"SeparableConv{rank}D": {
+            "groups": 1,
+            "kernel_initializer": ...,
+            "kernel_regularizer": None,
+            "kernel_constraint": None,
+        }
+        for rank in (1, 2)
+    },
+    **{f"Conv{rank}DTranspose": {"groups": 1} for rank in (1, 2, 3)},
+    **{kind: {"time_major": False, "implementation": ...} for kind in ("LSTM", "GRU", "SimpleRNN", "RNN")},
+    **{f"SpatialDropout{rank}D": {"trainable": ..., "noise_shape": None} for rank in (1, 2, 3)},
+    "MultiHeadAttention": {"softmax_robust_masking": False, "query_shape": ..., "key_shape": ..., "value_shape": ...},
+}
+MODELS = ("Functional", "Sequential", "Model")
+
+
+def layers_of(config: Any) -> Iterator[dict[str, Any]]:
+    """Every ``{"class_name": ..., "config": ...}`` in a configuration, wrapped and nested ones included."""
+    if isinstance(config, dict):
+        if "class_name" in config and "config" in config:
+            yield config
+        for value in config.values():
+            yield from layers_of(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from layers_of(value)
+
+
+def written_by_keras_2(path: Path) -> bool:
+    """Was this ``.h5`` written by Keras 2 (tf_keras, or TensorFlow up to 2.15)?"""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return _text(file.attrs.get("keras_version", "3")).startswith("2")
+
+
+def h5_config(path: Path) -> dict[str, Any] | None:
+    """The architecture in an ``.h5`` file; ``None`` where it holds weights only. Raises ``OSError`` for no HDF5."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        text = file.attrs.get("model_config")
+    return None if text is None else json.loads(_text(text))
+
+
+def load_mended(path: Path, load: Callable[[str], Any]) -> Any:
+    """What ``load`` makes of a mended copy of an old ``.h5`` file; the file itself is only read."""
+    import h5py
+
+    with tempfile.TemporaryDirectory(prefix="litetuner-") as folder:
+        copy = Path(folder) / "model.h5"
+        shutil.copyfile(path, copy)
+        with h5py.File(copy, "r+") as file:
+            config = json.loads(_text(file.attrs["model_config"]))
+            mend(config)
+            file.attrs["model_config"] = json.dumps(config)
+        return load(str(copy))
+
+
+def mend(config: Any) -> None:
+    """Change a Keras 2 configuration, in place, into one that Keras 3 reads to the same effect."""
+    for layer in layers_of(config):
+        settings = layer["config"]
+        if not isinstance(settings, dict):
+            continue
+        for key, meaningless in DROPPED.get(layer["class_name"], {}).items():
+            if key in settings and (meaningless is ... or settings[key] == meaningless):
+                del settings[key]
+        policy = settings.get("dtype")
+        if isinstance(policy, dict):  # {"class_name": "Policy", "config": {"name": "mixed_float16"}}
+            settings["dtype"] = policy["config"]["name"]
+        if isinstance(settings.get("layers"), list):
+            _mend_graph(settings)
+
+
+def _mend_graph(settings: dict[str, Any]) -> None:
+    """Names without ``/``, calls of nested models counted from 0 (Keras 2 counted the model's own making as the first), and
+    arithmetic (``x + 3.0``) as layers."""
+    for layer in settings["layers"]:
+        if layer["class_name"] == "TFOpLambda":
+            _mend_operator(layer)
+    nested = {item["config"]["name"] for item in settings["layers"] if item["class_name"] in MODELS}
+
+    def reference(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: reference(item) for key, item in value.items()}
+        if not isinstance(value, list):
+            return value
+        if len(value) in (3, 4) and isinstance(value[0], str) and all(isinstance(item, int) for item in value[1:3]):
+            call = value[1] - 1 if value[0] in nested else value[1]
+            return [_plain(value[0]), call, value[2], *(reference(item) for item in value[3:])]
+        return [reference(item) for item in value]
+
+    for key in ("input_layers", "output_layers"):
+        if key in settings:
+            settings[key] = reference(settings[key])
+    for layer in settings["layers"]:
+        if "inbound_nodes" in layer:
+            layer["inbound_nodes"] = reference(layer["inbound_nodes"])
+        for place in (layer, layer["config"]):
+            if isinstance(place.get("name"), str):
+                place["name"] = _plain(place["name"])
+
+
+# Arithmetic that Keras 2 wrote as TFOpLambda: function -> (layer for two tensors, settings for a constant c).
+ARITHMETIC: dict[str, tuple[str, Callable[[float], tuple[float, float]]]] = {
+    name: (kind, scale_and_offset)
+    for names, kind, scale_and_offset in (
+        (("__operators__.add", "math.add"), "Add", lambda c: (1.0, c)),
+        (("math.subtract",), "Subtract", lambda c: (1.0, -c)),
+        (("math.multiply",), "Multiply", lambda c: (c, 0.0)),
+        (("math.truediv", "math.divide"), "", lambda c: (1.0 / c, 0.0)),
+    )
+    for name in names
+}
+
+
+def _mend_operator(layer: dict[str, Any]) -> None:
+    """Make ``x + 3.0`` a Rescaling and ``x + y`` an Add; any other operator stays, and is refused by name."""
+    kind, scale_and_offset = ARITHMETIC.get(layer["config"].get("function"), ("", None))
+    calls = layer["inbound_nodes"]
+    if scale_and_offset is None or len(calls) != 1:
+        return
+    # One call: ["layer", call, output, {"y": 3.0 or ["layer", call, output], "name": null}]
+    *first, settings = calls[0]
+    second = settings.get("y")
+    if isinstance(second, (int, float)) and len(first) == 3 and isinstance(first[0], str):
+        scale, offset = scale_and_offset(float(second))
+        layer["class_name"] = "Rescaling"
+        layer["config"] = {"name": layer["config"]["name"], "scale": scale, "offset": offset}
+        layer["inbound_nodes"] = [[[*first, {}]]]
+    elif kind and isinstance(second, list) and isinstance(first[0], str):
+        layer["class_name"] = kind
+        layer["config"] = {"name": layer["config"]["name"]}
+        layer["inbound_nodes"] = [[[*first, {}], [*second, {}]]]
+
+
+def _plain(name: str) -> str:
+    return name.replace("/", "_")
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,272 @@
+"""The user's model: read safely, and refused in words where it cannot be used."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+from litetuner.spaces.errors import HostError, ModelError, nearest
+from litetuner.spaces.legacy import h5_config, layers_of, load_mended, written_by_keras_2
+from litetuner.spaces.tf import load, quiet_stdout
+from litetuner.spaces.user_function import is_function, load_function
+
+SUFFIXES = (".keras", ".h5", ".hdf5")
+TRUST = "If you made the file yourself, --trust-model opens it anyway."
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """A model with one input and one output. ``sha256`` is that of the file, or of architecture and weights together."""
+
+    model: Any  # a Keras 3 or a tf_keras model
+    kind: Literal["keras3", "tf_keras"]
+    sha256: str
+    name: str
+
+
+def load_model(source: str, *, trust: bool = False) -> LoadedModel:
+    """The model that ``source`` names: a ``.keras`` or ``.h5`` file, or ``module:function`` that returns a model.
+
+    Files are opened by Keras 3 in safe mode, so nothing in them is run. With ``trust`` (the user made the file) Lambda layers
+    are allowed, and tf_keras opens SavedModel folders and what Keras 3 cannot read. Raises ``ModelError``.
+    """
+    load()
+    _require_tensorflow_backend()
+    if is_function(source) and not Path(source).exists():
+        _reset_names()
+        found = load_function(source, "model")()
+        _check(found, source)
+        return LoadedModel(_in_float32(found), _kind(found), _digest(found), source.partition(":")[2])
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise ModelError(_missing(path))
+    with quiet_stdout():
+        found = _open_folder(path, trust) if path.is_dir() else _open_file(path, trust)
+    _check(found, str(path))
+    return LoadedModel(_in_float32(found), _kind(found), _digest_path(path), path.stem)
+
+
+def _reset_names() -> None:
+    """Count layers from the beginning: unnamed ones are called dense, dense_1..., and must be so in every process."""
+    import tf_keras
+    from keras.src.backend.common import global_state
+
+    tf_keras.backend.reset_uids()
+    global_state.set_global_attribute("object_name_uids", {})
+
+
+def _require_tensorflow_backend() -> None:
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's keras.json says: the converter knows no other
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise HostError(
+            f"Keras was imported with the {keras.config.backend()} backend before litetuner, and TensorFlow Lite converts only "
+            "TensorFlow models. Set KERAS_BACKEND=tensorflow."
+        )
+
+
+def _missing(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder}, so no model {path.name} in it."
+    names = [item.name for item in folder.iterdir() if item.suffix in SUFFIXES or (item / "saved_model.pb").exists()]
+    seen = f" Models there: {', '.join(sorted(names)[:8])}." if names else ""
+    return f"there is no file {path}{nearest(path.name, names) or '.'}{seen}"
+
+
+def _open_folder(path: Path, trust: bool) -> Any:
+    if not (path / "saved_model.pb").exists():
+        raise ModelError(
+            f"{path} is a folder and no model. Give a .keras or .h5 file, or module:function that returns the model."
+        )
+    if not trust:
+        raise ModelError(
+            f"{path} is a SavedModel, which is code that runs when it is opened. Save the model as a .keras file. {TRUST}"
+        )
+    return _open_with_tf_keras(path)
+
+
+def _open_file(path: Path, trust: bool) -> Any:
+    if path.suffix not in SUFFIXES:
+        raise ModelError(
+            f"{path} is no Keras model file ({', '.join(SUFFIXES)}). Save the model with model.save('model.keras'), "
+            "or give module:function that returns it."
+        )
+    config = _config(path)
+    names = [str(layer["config"].get("name")) for layer in layers_of(config) if layer["class_name"] == "Lambda"]
+    if names and not trust:
+        raise ModelError(
+            f"{path}: layer {', '.join(map(repr, names))} is a Lambda, which is code that runs when the file is "
+            f"opened. Replace it by standard layers (Rescaling, Reshape, Activation...). {TRUST}"
+        )
+    try:
+        return _open_with_keras_3(path, safe=not names)
+    except Exception as error:  # Keras raises whatever the class that it rebuilds raises
+        if trust:
+            return _open_with_tf_keras(path, error)
+        raise ModelError(_unreadable(path, config, error)) from error
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """The architecture in a file, read as data. Raises ``ModelError`` where there is none."""
+    config: dict[str, Any] | None
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                config = json.loads(archive.read("config.json"))
+        else:
+            config = h5_config(path)
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ModelError(
+            f"{path} is no Keras model: {error}. Was it written completely? Save the model again with model.save('model.keras')."
+        ) from error
+    if config is None:
+        raise ModelError(
+            f"{path} holds weights only, no layers. Save the whole model with model.save('model.keras'), or give "
+            "module:function that builds the model and loads these weights."
+        )
+    return config
+
+
+def _open_with_keras_3(path: Path, *, safe: bool) -> Any:
+    import keras
+
+    def open_it(file: str) -> Any:
+        return keras.saving.load_model(file, compile=False, safe_mode=safe)
+
+    old = path.suffix != ".keras" and written_by_keras_2(path)
+    return load_mended(path, open_it) if old else open_it(str(path))
+
+
+def _open_with_tf_keras(path: Path, before: Exception | None = None) -> Any:
+    import tf_keras
+
+    try:
+        found = tf_keras.models.load_model(str(path), compile=False)
+    except Exception as error:
+        also = f" Keras 3 says: {_first_line(before)}" if before else ""
+        raise ModelError(f"{path} cannot be read. tf_keras says: {_first_line(error)}{also}") from error
+    return found
+
+
+def _unreadable(path: Path, config: dict[str, Any], error: Exception) -> str:
+    """What is wrong with a file that Keras 3 refuses, and what to do."""
+    import keras
+
+    known = set(dir(keras.layers)) | {"Functional", "Sequential", "Model"}
+    nodes = [layer for layer in layers_of(config) if isinstance(layer["config"], dict) and "name" in layer["config"]]
+    strange = [layer for layer in nodes if layer["class_name"] not in known and not _is_helper(layer)]
+    if strange:
+        layer = strange[0]
+        return (
+            f"{path}: layer {layer['config']['name']!r} is a {layer['class_name']}, which Keras 3 does not know "
+            f"(a custom layer, or an operator that Keras 2 wrote down). Give module:function that builds the model "
+            f"and returns it. {TRUST}"
+        )
+    return f"{path} cannot be read by Keras 3: {_first_line(error)} Save it again with a current Keras. {TRUST}"
+
+
+def _is_helper(layer: dict[str, Any]) -> bool:
+    module = str(layer.get("module"))
+    elsewhere = module.startswith("keras") and not module.startswith("keras.layers")
+    return elsewhere or layer["class_name"] in ("Policy", "DTypePolicy")
+
+
+def _first_line(error: BaseException | None) -> str:
+    """The line of an error that says what is wrong: the first, or what Keras quotes behind a whole configuration."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    quoted = [
+        line.removeprefix("Exception encountered: ") for line in lines if line.startswith("Exception encountered: ")
+    ]
+    return (quoted or lines)[0][:300].rstrip(".") + "."
+
+
+def _kind(model: Any) -> Literal["keras3", "tf_keras"]:
+    import tf_keras
+
+    return "tf_keras" if isinstance(model, tf_keras.Model) else "keras3"
+
+
+def _check(model: Any, source: str) -> None:
+    """Refuse what cannot be searched: no graph, several inputs or outputs, sizes that are not known."""
+    import keras
+    import tf_keras
+
+    if not isinstance(model, (keras.Model, tf_keras.Model)):
+        raise ModelError(f"{source} gave a {type(model).__name__}, and a Keras model is needed.")
+    if isinstance(model, (keras.Sequential, tf_keras.Sequential)):
+        if not model.built or not _graph(model):
+            raise ModelError(
+                f"{source}: the model was never built, so its input shape is not known. Start it with keras.Input(shape), "
+                "or call it on a batch before you save it."
+            )
+    elif not _graph(model):
+        raise ModelError(
+            f"{source}: {type(model).__name__} is a subclassed model, whose layers are hidden in code. Rebuild it with the "
+            "functional API: outputs = model.call(inputs); keras.Model(inputs, outputs)."
+        )
+    for what, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
+        if len(tensors) != 1:
+            raise ModelError(
+                f"{source}: the model has {len(tensors)} {what}, and litetuner takes models with one input and one output."
+            )
+    shape = tuple(model.inputs[0].shape)
+    if any(size is None for size in shape[1:]):
+        raise ModelError(
+            f"{source}: the input shape {shape} has sizes that are not known. Fix them: "
+            "inputs = keras.Input((224, 224, 3)); keras.Model(inputs, model(inputs)).save('fixed.keras')."
+        )
+    quantized = [layer.name for layer in model.layers if getattr(layer, "quantization_mode", None)]
+    if quantized:
+        raise ModelError(
+            f"{source}: layer {quantized[0]!r} is already quantized. Give the float model that it was made from."
+        )
+
+
+def _graph(model: Any) -> bool:
+    """Does the model know its nodes (a functional model, or a built sequential one)?"""
+    import keras
+    import tf_keras
+    from keras.src.models.functional import Functional
+
+    if isinstance(model, keras.Sequential):
+        return getattr(model, "_functional", None) is not None
+    if isinstance(model, Functional):
+        return True
+    return isinstance(model, tf_keras.Model) and bool(model._is_graph_network)
+
+
+def _in_float32(model: Any) -> Any:
+    """Mixed-precision layers keep float32 weights, and compute in float32 from here on: the reference is the float32 model."""
+    if _kind(model) == "keras3":
+        for layer in model._flatten_layers():
+            if str(layer.dtype_policy.name).startswith("mixed_"):
+                layer.dtype_policy = "float32"
+    return model
+
+
+def _digest(model: Any) -> str:
+    """sha256 over the architecture and the weights."""
+    found = hashlib.sha256(model.to_json().encode())
+    for weight in model.get_weights():
+        found.update(weight.tobytes())
+    return found.hexdigest()
+
+
+def _digest_path(path: Path) -> str:
+    """sha256 of a file's bytes; of a folder's relative names and bytes, in order of name."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    found = hashlib.sha256()
+    for item in sorted(path.rglob("*")):
+        if item.is_file():
+            found.update(f"{item.relative_to(path)}\0{item.stat().st_size}\0".encode())
+            found.update(item.read_bytes())
+    return found.hexdigest()
