@@ -119,19 +119,17 @@ def choose_cores(asked: str, threads: int) -> tuple[int, ...] | None:
     if asked == "none" or not hasattr(os, "sched_setaffinity"):
         return None
     allowed = sorted(os.sched_getaffinity(0))
-    if asked != "auto":
-        chosen = tuple(int(part) for part in asked.split(",") if part.isdecimal())
-        if not chosen or not set(chosen) <= set(allowed):
-            raise RunnerError("usage", "", f"core {asked!r} is not among the allowed cores {allowed}")
-    else:
+    chosen = tuple(int(part) for part in asked.split(",") if part.isdecimal())
+    if asked == "auto":
         speed = {c: int(read_text(f"/sys/devices/system/cpu/cpu{c}/cpu_capacity") or 0) for c in allowed}
-        fastest = [core for core in allowed if speed[core] == max(speed.values())]
         before = core_times()
         time.sleep(0.1)
-        after = core_times()
-        busy = {c: after[c][0] - before[c][0] if c in before and c in after else 0.0 for c in fastest}
+        busy = {core: now - before[core][0] for core, (now, _) in core_times().items() if core in before}
         # Of equally idle cores the last one: the first ones often serve the interrupts.
-        chosen = tuple(sorted(sorted(fastest, key=lambda c: (busy[c], -c))[: max(threads, 1)]))
+        ranked = sorted(allowed, key=lambda core: (-speed[core], busy.get(core, 0.0), -core))
+        chosen = tuple(sorted(ranked[: max(threads, 1)]))
+    elif not chosen or not set(chosen) <= set(allowed):
+        raise RunnerError("usage", "", f"core {asked!r} is not among the allowed cores {allowed}")
     os.sched_setaffinity(0, chosen)
     return chosen
 
@@ -156,6 +154,15 @@ def die_with(parent: int) -> None:
         sys.exit(f"runner: the process {parent} that asked for this timing is gone")
 
 
+def load_average() -> list[float] | None:
+    return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
+
+
+def lost_slices() -> int:
+    """How often the scheduler took the core away from this process; 0 where the system does not count it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0
+
+
 def cpu_info(field: str) -> str | None:
     for line in (read_text("/proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
@@ -166,8 +173,10 @@ def cpu_info(field: str) -> str | None:
 
 def frequency_mhz(cores: tuple[int, ...] | None) -> float | None:
     """What the kernel says of the first pinned core."""
-    khz = read_text(f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq/scaling_cur_freq")
-    mhz = cpu_info("cpu MHz")
+    khz, mhz = (
+        read_text(f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq/scaling_cur_freq"),
+        cpu_info("cpu MHz"),
+    )
     return int(khz) / 1000 if khz else float(mhz) if mhz else None
 
 
@@ -184,15 +193,6 @@ def describe_machine(cores: tuple[int, ...] | None) -> dict[str, Any]:
     return found | {"os": platform.system(), "machine": platform.machine()}
 
 
-def load_average() -> list[float] | None:
-    return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
-
-
-def lost_slices() -> int:
-    """How often the scheduler took the core away from this process; 0 where the system does not count it."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0
-
-
 def random_input(details: dict[str, Any], rng: np.random.Generator, file: str) -> np.ndarray:
     """A valid input tensor: floats in [0, 1), quantized integers over their range, other integers 0 (they may be indices)."""
     shape, dtype = tuple(int(n) for n in details["shape"]), np.dtype(details["dtype"])
@@ -200,25 +200,23 @@ def random_input(details: dict[str, Any], rng: np.random.Generator, file: str) -
         return rng.random(shape).astype(dtype)
     if dtype.kind == "b":
         return rng.integers(0, 2, shape).astype(dtype)
+    if dtype.kind in "iu" and dtype.itemsize <= 2 and details["quantization"][0]:
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
     if dtype.kind in "iu":
-        if dtype.itemsize <= 2 and details["quantization"][0]:
-            limits = np.iinfo(dtype)
-            return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
         return np.zeros(shape, dtype)
     raise RunnerError("input", file, f"no random value can be made for input {details['name']!r} of type {dtype}")
 
 
 class Subject:
-    """One file under the clock, with all that was seen of it. Times are nanoseconds."""
+    """One file under the clock, with all that was seen of it, in nanoseconds where no unit is named."""
 
     def __init__(self, path: str, options: argparse.Namespace) -> None:
         self.path, self.options = path, options
-        self.minima: list[int] = []
-        self.invokes: list[int] = []
-        self.loads: list[int] = []
-        self.firsts: list[int] = []
-        self.disturbed = 0  # blocks without a single invoke that kept the core
-        self.typical = 0  # time of one invoke
+        self.blocks_us: list[float] = []  # block minima
+        lists: tuple[list[int], ...] = ([], [], [])
+        self.invokes, self.loads, self.firsts = lists
+        self.disturbed, self.typical = 0, 0  # blocks without a single invoke that kept the core; time of one invoke
         self.interpreter: Any = None
         try:
             self.content = Path(path).read_bytes()
@@ -271,10 +269,9 @@ class Subject:
         watch = self.typical >= LONG_INVOKE_NS
         all_ns: list[int] = []
         clean_ns: list[int] = []
-        begin = clock()
-        enough, at_most = begin + int(seconds * 1e9), begin + int(limit * 1e9)
-        lost = lost_slices() if watch else 0
-        while True:
+        lost, begin = lost_slices() if watch else 0, clock()
+        end, enough, at_most = begin, begin + int(seconds * 1e9), begin + int(limit * 1e9)
+        while end < at_most and (end < enough or len(clean_ns) < BLOCK_INVOKES):
             start = clock()
             invoke()
             end = clock()
@@ -282,15 +279,9 @@ class Subject:
             before, lost = lost, lost_slices() if watch else 0
             if lost == before:
                 clean_ns.append(end - start)
-            if (end >= enough and len(clean_ns) >= BLOCK_INVOKES) or end >= at_most:
-                break
         self.disturbed += not clean_ns
-        self.minima.append(min(clean_ns or all_ns))
+        self.blocks_us.append(min(clean_ns or all_ns) / 1000)
         self.invokes.extend(all_ns)
-
-    @property
-    def blocks_us(self) -> list[float]:
-        return [ns / 1000 for ns in self.minima]
 
     def summary(self) -> dict[str, Any]:
         """The file's part of the document. Load and first invoke are medians over the interpreters of this process."""
@@ -317,7 +308,7 @@ def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> floa
         while True:
             for subject in subjects:
                 subject.block(options.block_ms / 1000, max(share, options.block_ms / 1000))
-            gone, count = time.perf_counter() - start, len(subjects[0].minima)
+            gone, count = time.perf_counter() - start, len(subjects[0].blocks_us)
             done = count >= options.blocks and reach_of(subjects) <= options.tolerance
             if done or gone * (1 + 1 / count) > options.max_seconds:
                 return gone
@@ -374,8 +365,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     busy, stolen = (sum(after[c][i] - times[c][i] for c in watched) / seconds for i in (0, 1))
     others = max(busy - stolen - own / seconds, 0.0) if watched else 0.0
     reasons = find_instability(subjects, others, stolen)
-    this, *rest = [subject.summary() for subject in subjects]
-    base = rest[0] if rest else None
+    this, base = subjects[0].summary(), subjects[1].summary() if options.baseline else None
     machine |= {"frequency_mhz_after": frequency_mhz(cores), "threads": options.threads, "priority": priority}
     machine |= {"delegate": "none" if options.no_xnnpack else "xnnpack", "lost_time_slices": lost if resource else None}
     machine |= {"others_on_core": round(others, 3), "stolen_by_hypervisor": round(stolen, 3)}
@@ -390,16 +380,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("file")
     parser.add_argument("--baseline", help="timed in turn with FILE; the ratio is baseline / FILE")
     parser.add_argument("--core", default="auto", help="auto, none, or core numbers such as 2 or 2,3")
-    parser.add_argument("--no-xnnpack", action="store_true")
-    parser.add_argument("--no-priority", action="store_true", help="do not ask for a high priority")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--blocks", type=int, default=6, help="at least so many")
-    parser.add_argument("--seed", type=int, default=0, help="of the random inputs")
     parser.add_argument("--parent", type=int, help="end when this process, which must be the parent, ends")
-    parser.add_argument("--warmup-seconds", type=float, default=0.2)
-    parser.add_argument("--block-ms", type=float, default=50.0)
-    parser.add_argument("--max-seconds", type=float, default=10.0)
-    parser.add_argument("--tolerance", type=float, default=0.01, help="wanted half width of the intervals, relative")
+    for flag in ("--no-xnnpack", "--no-priority"):
+        parser.add_argument(flag, action="store_true")
+    numbers = {"threads": 1, "blocks": 6, "block-ms": 50.0, "max-seconds": 10.0, "warmup-seconds": 0.2, "seed": 0}
+    for name, default in (numbers | {"tolerance": 0.01}).items():
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=f"default {default}")
     return parser.parse_args(arguments)
 
 
@@ -412,8 +398,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         document = measure(options)
     except RunnerError as error:
-        record = {"stage": error.stage, "file": error.file, "message": str(error)}
-        document = {"schema_version": SCHEMA_VERSION, "error": record}
+        document = {"schema_version": SCHEMA_VERSION, "error": vars(error) | {"message": str(error)}}
     output.write(json.dumps(document) + "\n")
     output.close()
     return 1 if "error" in document else 0

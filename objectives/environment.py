@@ -1,0 +1,77 @@
+"""This machine as a report must know it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+import psutil
+
+from litetuner.objectives import runner
+
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "tf-keras",
+    "tensorflow-model-optimization",
+    "ai-edge-litert",
+    "ai-edge-quantizer",
+    "optuna",
+    "numpy",
+)
+HEAVY_LOAD = 0.5  # running processes a core, over the last minute, from which on timings suffer
+
+
+def environment() -> dict[str, Any]:
+    """Processor, memory, system and package versions, for reports; imports none of the packages (``null``: not installed)."""
+    memory = psutil.virtual_memory()
+    machine = runner.describe_machine(None)
+    return {
+        "cpu": machine["cpu"],
+        "cpu_flags": machine["cpu_flags"],
+        "cores": os.cpu_count(),
+        "usable_cores": len(_usable_cores()),
+        "memory_bytes": memory.total,
+        "governor": machine["governor"],
+        "os": platform.platform(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "load_average": runner.load_average(),
+    }
+
+
+def host_warnings() -> list[str]:
+    """What on this machine makes latencies unsteady, and what to do about it, one sentence each; empty where all is well."""
+    usable, load = len(_usable_cores()), runner.load_average()
+    governor = runner.describe_machine(None)["governor"]
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    warnings = []
+    if usable < 2:
+        warnings.append("Only one core is usable: whatever else runs shares it with the file under the clock.")
+    if load and load[0] > HEAVY_LOAD * usable:
+        warnings.append(
+            f"The load average is {load[0]:g} on {usable} cores: stop other work, or expect wide latency intervals."
+        )
+    if governor not in (None, "performance", "schedutil"):
+        warnings.append(
+            f"The frequency governor is {governor!r}: `cpupower frequency-set -g performance` steadies timings."
+        )
+    if battery is not None and not battery.power_plugged:
+        warnings.append("The machine runs on its battery, which lowers the clock: plug it in before timing.")
+    return warnings
+
+
+def _usable_cores() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

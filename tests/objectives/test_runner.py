@@ -1,0 +1,190 @@
+"""The runner is a program: it is run as one, on small real files. No test here depends on the machine being quiet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from litetuner.objectives import runner
+
+SCRIPT = Path(runner.__file__)
+QUICK = ("--warmup-seconds", "0.02", "--block-ms", "5", "--max-seconds", "1.5", "--tolerance", "0.2")
+
+
+def run(*arguments: object, env: dict[str, str] | None = None) -> tuple[int, dict]:
+    argv = [sys.executable, "-P", str(SCRIPT), *map(str, arguments)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=env, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Small ``.tflite`` files: a convolution, a ten times larger one, two inputs (int indices and floats), int8 in and out."""
+    from litetuner.spaces import tf as lazy
+
+    tf = lazy.load()
+    import tf_keras
+    from tf_keras import layers
+
+    folder = tmp_path_factory.mktemp("files")
+    tf_keras.utils.set_random_seed(0)
+
+    def convolutions(width):
+        image = layers.Input((32, 32, 3))
+        x = layers.Conv2D(width, 3, activation="relu")(image)
+        return tf_keras.Model(image, layers.Dense(10)(layers.GlobalAveragePooling2D()(layers.Conv2D(width, 3)(x))))
+
+    indices, numbers = layers.Input((4,), dtype="int32"), layers.Input((8,))
+    embedded = layers.Flatten()(layers.Embedding(5, 3)(indices))
+    mixed = tf_keras.Model([indices, numbers], layers.Dense(2)(layers.Concatenate()([embedded, numbers])))
+
+    def convert(model, name, int8=False):
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        if int8:
+            rng = np.random.default_rng(0)
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ([rng.random((1, 32, 32, 3), dtype="f4")] for _ in range(4))
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = tf.int8
+        with lazy.quiet_stdout():
+            content = converter.convert()
+        (folder / f"{name}.tflite").write_bytes(content)
+
+    convert(convolutions(8), "small")
+    convert(convolutions(64), "large")
+    convert(convolutions(8), "int8", int8=True)
+    convert(mixed, "mixed")
+    (folder / "broken.tflite").write_bytes((folder / "small.tflite").read_bytes()[:700])
+    (folder / "empty.tflite").write_bytes(b"")
+    return folder
+
+
+def test_the_document_holds_what_it_promises(files):
+    code, found = run(files / "small.tflite", "--baseline", files / "large.tflite", *QUICK)
+    assert code == 0
+    assert found["schema_version"] == runner.SCHEMA_VERSION
+    assert found["sha256"] == hashlib.sha256((files / "small.tflite").read_bytes()).hexdigest()
+    assert found["baseline"]["sha256"] == hashlib.sha256((files / "large.tflite").read_bytes()).hexdigest()
+    for part in (found["latency_us"], found["baseline"]["latency_us"]):
+        assert len(part["blocks"]) >= 6
+        assert part["value"] == pytest.approx(np.median(part["blocks"]))
+        assert part["interval"][0] <= part["value"] <= part["interval"][1]
+        assert part["coverage"] >= 0.95
+        assert part["p50"] <= part["p90"] <= part["p99"]
+        assert min(part["blocks"]) <= part["p50"]
+        assert part["invokes"] >= 6 * 15
+        assert part["load_us"] > 0 and part["first_invoke_us"] > 0
+    environment = found["environment"]
+    assert environment["threads"] == 1 and environment["delegate"] == "xnnpack"
+    assert environment["runtime_version"] and environment["cpu"]
+    assert found["stable"] is (found["instability"] == [])
+
+
+def test_a_file_with_sixty_times_the_work_is_told_apart_whatever_else_runs(files):
+    _, found = run(files / "small.tflite", "--baseline", files / "large.tflite", *QUICK)
+    assert found["ratio"]["interval"][0] <= found["ratio"]["value"] <= found["ratio"]["interval"][1]
+    assert found["ratio"]["value"] > 2
+    assert found["ratio"]["pairs"] == len(found["latency_us"]["blocks"])
+
+
+@pytest.mark.parametrize("name", ["mixed", "int8"])
+def test_inputs_of_every_type_are_fed_with_valid_values(files, name):
+    code, found = run(files / f"{name}.tflite", *QUICK)
+    assert code == 0, found
+    assert found["baseline"] is None and found["ratio"] is None
+
+
+def test_threads_delegate_and_core_are_as_asked(files):
+    core = max(os.sched_getaffinity(0))
+    _, found = run(files / "small.tflite", "--threads", 2, "--no-xnnpack", "--core", core, "--no-priority", *QUICK)
+    environment = found["environment"]
+    assert (environment["threads"], environment["delegate"], environment["pinned_cores"]) == (2, "none", [core])
+    assert environment["priority"] == "not asked for"
+    _, free = run(files / "small.tflite", "--core", "none", *QUICK)
+    assert free["environment"]["pinned_cores"] is None
+
+
+def test_time_is_kept_and_what_could_not_be_done_is_said(files):
+    _, found = run(files / "large.tflite", "--block-ms", 400, "--max-seconds", 1, "--warmup-seconds", 0.01)
+    assert found["seconds"] < 3
+    assert not found["stable"]
+    assert any(reason.startswith("blocks:") for reason in found["instability"])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "stage"),
+    [
+        ("broken", (), "load"),
+        ("empty", (), "read"),
+        ("missing", (), "read"),
+        ("small", ("--blocks", "0"), "usage"),
+        ("small", ("--core", "9999"), "usage"),
+        ("small", ("--core", "first"), "usage"),
+    ],
+)
+def test_failures_are_a_document_too(files, name, arguments, stage):
+    code, found = run(files / f"{name}.tflite", *arguments)
+    assert code == 1
+    assert found["error"]["stage"] == stage
+    assert found["error"]["message"]
+
+
+def test_a_broken_baseline_is_named(files):
+    _, found = run(files / "small.tflite", "--baseline", files / "broken.tflite")
+    assert found["error"]["file"] == str(files / "broken.tflite")
+
+
+def test_it_ends_when_the_process_that_started_it_is_not_its_parent(files):
+    argv = [sys.executable, "-P", str(SCRIPT), str(files / "small.tflite"), "--parent", "1"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0 and not done.stdout
+
+
+def test_it_imports_nothing_of_ours():
+    source = SCRIPT.read_text()
+    assert "import litetuner" not in source and "from litetuner" not in source
+
+
+@pytest.mark.parametrize(("n", "skipped"), [(6, 0), (8, 0), (9, 1), (20, 5), (50, 17)])
+def test_the_interval_of_the_median_is_the_tabulated_one(n, skipped):
+    """Ranks of the two-sided 95 % interval of a median from the binomial table (Conover 1999, table A3)."""
+    (low, high), coverage = runner.median_interval(range(n))
+    assert (low, high) == (skipped, n - 1 - skipped)
+    assert coverage >= 0.95
+
+
+def test_the_interval_covers_the_median_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    for n in (6, 13):
+        inside = [
+            low <= 0 <= high
+            for (low, high), _ in (runner.median_interval(rng.exponential(1, n) - np.log(2)) for _ in range(2000))
+        ]
+        assert np.mean(inside) > 0.94  # three standard errors of 2,000 draws below 95 %: 0.936
+
+
+def test_few_values_say_how_little_they_cover():
+    assert runner.median_interval([1.0]) is None
+    assert runner.median_interval([1, 2, 3, 4, 5]) == ((1, 5), 0.9375)
+
+
+def test_the_ratio_follows_neighbours_when_the_machine_drifts():
+    drift = np.linspace(1, 2, 12)
+    found = runner.ratio_of(list(20 * drift), list(10 * drift))
+    assert found["method"] == "pairs"
+    assert found["value"] == pytest.approx(2) and found["interval"] == pytest.approx([2, 2])
+
+
+def test_the_ratio_uses_the_values_when_noise_is_not_shared():
+    rng = np.random.default_rng(1)
+    base, this = 20 * rng.normal(1, 0.01, 40), 10 * rng.normal(1, 0.01, 40)
+    found = runner.ratio_of(list(base), list(this))
+    assert found["value"] == pytest.approx(2, rel=0.01)  # 40 blocks of 1 % noise: standard error of the ratio 0.3 %
+    assert found["interval"][0] < 2 < found["interval"][1]
