@@ -32,13 +32,13 @@ def seeded(seed: int) -> Iterator[None]:
     load()
     import tf_keras
 
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         tf_keras.utils.set_random_seed(seed % 2**32)
         yield
     finally:
         random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+        np.random.set_state(numpy_state)
 
 
 def count_steps(context: Context, epochs: float) -> int:

@@ -55,7 +55,7 @@ class Cluster(Step):
         return [f"cluster: {name} stays unclustered" for name in self.skip]
 
     def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
-        """What must hold in the final file: (layer, "clusters", count) for each clusterable one of ``layer_names`` not skipped."""
+        """What must hold in the final file: (layer, "clusters", count) for the clusterable ``layer_names`` but the skipped."""
         return [(name, "clusters", self.count) for name in layer_names if name not in self.skip]
 
     def apply(self, subject: Any, context: Context) -> Any:

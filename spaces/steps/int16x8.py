@@ -15,7 +15,7 @@ _IO = ("float32", "int16")
 
 @dataclasses.dataclass(frozen=True)
 class Int16x8(Step):
-    """int8's size with almost float accuracy, for microcontrollers and accelerators; 30 to 60 times slower on x86 and ARM CPUs."""
+    """int8's size with almost float accuracy, for microcontrollers and accelerators; 30 to 60 times slower on a PC."""
 
     name = "int16x8"
     stage = Stage.CONVERT

@@ -26,10 +26,10 @@ _MOST_CLUSTERS = 256  # kernels with more different values were not clustered by
 class Qat(Step):
     """Trains with simulated int8 weights and activations; the int8 conversion takes over the trained ranges.
 
-    ``preserve_sparsity`` and ``preserve_clusters`` hold what prune and cluster made (tfmot's collaborative schemes). Layers in
-    ``skip`` are trained in float and quantized by the conversion; every layer that tfmot cannot quantize must be among them, but a batch normalization goes
-    with the convolution before it. A probe is the model unchanged, to be quantized after training: an untrained
-    quantization-aware model has no ranges yet.
+    ``preserve_sparsity`` and ``preserve_clusters`` hold what prune and cluster made (tfmot's collaborative schemes). Layers
+    in ``skip`` are trained in float and quantized by the conversion; every layer that tfmot cannot quantize must be among
+    them, but a batch normalization goes with the convolution before it. A probe is the model unchanged, to be quantized
+    after training: an untrained quantization-aware model has no ranges yet.
     """
 
     name = "qat"
