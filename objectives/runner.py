@@ -46,7 +46,7 @@ BLOCK_INVOKES = 15  # measured: with fewer, the minimum of a 7 ms model still mo
 WARM_INVOKES = 10
 SPREAD_LIMIT = 0.04  # quartile distance of the block minima, relative to their median
 DRIFT_LIMIT = 0.03  # last third of the blocks against the first
-OTHERS_LIMIT = 0.10  # share of the pinned core's time that others took
+OTHERS_LIMIT, STOLEN_LIMIT = 0.25, 0.05  # shares of the pinned core's time that others and the hypervisor took
 LONG_INVOKE_NS = 1_000_000  # from here on each invoke is checked for lost time slices
 FLAGS = "avx avx2 fma f16c avx_vnni avx512f avx512bw avx512_vnni avx512_bf16 amx_int8 asimd asimdhp asimddp i8mm bf16 sve sve2"
 
@@ -127,7 +127,7 @@ def choose_cores(asked: str, threads: int) -> tuple[int, ...] | None:
         busy = {core: now - before[core][0] for core, (now, _) in core_times().items() if core in before}
         # Of equally idle cores the last one: the first ones often serve the interrupts.
         ranked = sorted(allowed, key=lambda core: (-speed[core], busy.get(core, 0.0), -core))
-        chosen = tuple(sorted(ranked[: max(threads, 1)]))
+        chosen = tuple(sorted(ranked[:threads]))
     elif not chosen or not set(chosen) <= set(allowed):
         raise RunnerError("usage", "", f"core {asked!r} is not among the allowed cores {allowed}")
     os.sched_setaffinity(0, chosen)
@@ -164,33 +164,26 @@ def lost_slices() -> int:
 
 
 def cpu_info(field: str) -> str | None:
-    for line in (read_text("/proc/cpuinfo") or "").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == field:
-            return value.strip()
-    return None
+    lines = (line.partition(":") for line in (read_text("/proc/cpuinfo") or "").splitlines())
+    return next((value.strip() for key, _, value in lines if key.strip() == field), None)
 
 
-def frequency_mhz(cores: tuple[int, ...] | None) -> float | None:
-    """What the kernel says of the first pinned core."""
-    khz, mhz = (
-        read_text(f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq/scaling_cur_freq"),
-        cpu_info("cpu MHz"),
-    )
-    return int(khz) / 1000 if khz else float(mhz) if mhz else None
+def clock_of(cores: tuple[int, ...] | None) -> dict[str, Any]:
+    """Governor and frequency of the first pinned core, ``None`` where the kernel does not tell."""
+    folder, mhz = f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq", cpu_info("cpu MHz")
+    khz = read_text(f"{folder}/scaling_cur_freq") or (float(mhz) * 1000 if mhz else None)
+    return {"governor": read_text(f"{folder}/scaling_governor"), "frequency_mhz": khz and float(khz) / 1000}
 
 
 def describe_machine(cores: tuple[int, ...] | None) -> dict[str, Any]:
     """What a reader must know to judge a latency: processor, settings, versions."""
     flags = (cpu_info("flags") or cpu_info("Features") or "").split()
     name = cpu_info("model name") or read_text("/proc/device-tree/model") or platform.processor() or platform.machine()
-    governor = read_text(f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq/scaling_governor")
     found: dict[str, Any] = {"cpu": name, "cpu_flags": [flag for flag in FLAGS.split() if flag in flags]}
     found |= {"cores": os.cpu_count(), "pinned_cores": list(cores) if cores else None}
-    found |= {"governor": governor, "frequency_mhz": frequency_mhz(cores)}
     found |= {"runtime": "ai-edge-litert", "runtime_version": importlib.metadata.version("ai-edge-litert")}
     found |= {"python": platform.python_version(), "numpy": np.__version__, "platform": platform.platform()}
-    return found | {"os": platform.system(), "machine": platform.machine()}
+    return found | {"os": platform.system(), "machine": platform.machine()} | clock_of(cores)
 
 
 def random_input(details: dict[str, Any], rng: np.random.Generator, file: str) -> np.ndarray:
@@ -200,11 +193,9 @@ def random_input(details: dict[str, Any], rng: np.random.Generator, file: str) -
         return rng.random(shape).astype(dtype)
     if dtype.kind == "b":
         return rng.integers(0, 2, shape).astype(dtype)
-    if dtype.kind in "iu" and dtype.itemsize <= 2 and details["quantization"][0]:
-        limits = np.iinfo(dtype)
-        return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
     if dtype.kind in "iu":
-        return np.zeros(shape, dtype)
+        limits, wide = np.iinfo(dtype), dtype.itemsize <= 2 and bool(details["quantization"][0])
+        return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True) if wide else np.zeros(shape, dtype)
     raise RunnerError("input", file, f"no random value can be made for input {details['name']!r} of type {dtype}")
 
 
@@ -297,7 +288,7 @@ class Subject:
 
 def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> float:
     """Blocks of all subjects in turn until the intervals are within the tolerance or the time is spent; returns seconds."""
-    share = options.max_seconds * 0.8 / (options.blocks * len(subjects))
+    share = max(options.max_seconds * 0.8 / (options.blocks * len(subjects)), options.block_ms / 1000)
     start = time.perf_counter()
     for subject in subjects:
         subject.renew()
@@ -307,7 +298,7 @@ def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> floa
     try:
         while True:
             for subject in subjects:
-                subject.block(options.block_ms / 1000, max(share, options.block_ms / 1000))
+                subject.block(options.block_ms / 1000, share)
             gone, count = time.perf_counter() - start, len(subjects[0].blocks_us)
             done = count >= options.blocks and reach_of(subjects) <= options.tolerance
             if done or gone * (1 + 1 / count) > options.max_seconds:
@@ -332,15 +323,14 @@ def find_instability(subjects: Sequence[Subject], others: float, stolen: float) 
     spread = float(np.subtract(*np.percentile(blocks, [75, 25]))) / median(blocks)
     drift = median(blocks[-third:]) / median(blocks[:third]) - 1
     disturbed = sum(subject.disturbed for subject in subjects)
-    few = len(blocks) < options.blocks
     checks = [
-        (few, f"blocks: only {len(blocks)} of {options.blocks} within {options.max_seconds:g} s"),
+        (len(blocks) < options.blocks, f"blocks: only {len(blocks)} of {options.blocks} in {options.max_seconds:g} s"),
         (reach > options.tolerance, f"interval: half width {reach:.2%}, wanted {options.tolerance:.2%}"),
         (spread > SPREAD_LIMIT, f"spread: the middle half of the blocks spans {spread:.1%}"),
         (abs(drift) > DRIFT_LIMIT, f"drift: {drift:+.1%} from first to last blocks (throttling, or a busier machine)"),
         (disturbed > 0, f"preempted: {disturbed} blocks had no invoke that kept the core"),
         (others > OTHERS_LIMIT, f"busy: others took {others:.0%} of the core"),
-        (stolen > OTHERS_LIMIT / 2, f"stolen: the hypervisor took {stolen:.0%} of the core"),
+        (stolen > STOLEN_LIMIT, f"stolen: the hypervisor took {stolen:.0%} of the core"),
     ]
     return [reason for true, reason in checks if true]
 
@@ -366,7 +356,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     others = max(busy - stolen - own / seconds, 0.0) if watched else 0.0
     reasons = find_instability(subjects, others, stolen)
     this, base = subjects[0].summary(), subjects[1].summary() if options.baseline else None
-    machine |= {"frequency_mhz_after": frequency_mhz(cores), "threads": options.threads, "priority": priority}
+    machine |= {"frequency_mhz_after": clock_of(cores)["frequency_mhz"]}
+    machine |= {"threads": options.threads, "priority": priority}
     machine |= {"delegate": "none" if options.no_xnnpack else "xnnpack", "lost_time_slices": lost if resource else None}
     machine |= {"others_on_core": round(others, 3), "stolen_by_hypervisor": round(stolen, 3)}
     machine |= {"load_average_before": load_before, "load_average_after": load_average()}
