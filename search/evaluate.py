@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -215,10 +216,16 @@ class Work:
         self.known: dict[str, Any] = {"measurements": {}, "seconds": {}, "notes": ()}
 
     def run(self, job: Job) -> dict[str, Any]:
-        result = self.evaluator.cache.run(job)
-        seconds = self.known["seconds"]
-        seconds[job.kind] = seconds.get(job.kind, 0.0) + result.seconds
-        return result.outputs
+        """A job's outputs; its seconds count also when it fails."""
+        started = time.monotonic()
+        spent: float | None = None
+        try:
+            result = self.evaluator.cache.run(job)
+            spent = result.seconds
+            return result.outputs
+        finally:
+            seconds = self.known["seconds"]
+            seconds[job.kind] = seconds.get(job.kind, 0.0) + (time.monotonic() - started if spent is None else spent)
 
     def measure(self) -> None:
         """All stages, cheap before dear. Fills ``known``."""

@@ -82,8 +82,13 @@ def _do(handler: Handler, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer(channel: Any, record: dict[str, Any]) -> None:
-    channel.write(json.dumps(record) + "\n")
+    channel.write(json.dumps(record, default=_scalar) + "\n")
     channel.flush()
+
+
+def _scalar(value: Any) -> Any:
+    """NumPy scalars cross as the Python numbers that they are."""
+    return value.item()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> N
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
+        temporary = str(path.with_name(f".{path.name}.{secrets.token_hex(4)}"))
+        with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
             if durable:

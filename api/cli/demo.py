@@ -1,0 +1,55 @@
+"""``litetuner demo``: the whole path on data and a model that come with it, in a few minutes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+BUDGETS = {"max_drop": "1%", "max_deflated": "20kB"}
+TIME_BUDGET = "150s"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    out: Annotated[str, typer.Option("--out", help="The run folder.", metavar="DIR")] = "runs/demo",
+    time_budget: Annotated[
+        str, typer.Option("--time-budget", help="Time for the search.", metavar="TEXT")
+    ] = TIME_BUDGET,
+) -> int:
+    """Train a small digit classifier, search its compressions for about three minutes, report and export the best."""
+    from litetuner.cli.search import conduct
+    from litetuner.run import Run
+    from litetuner.search.config import make_config
+    from litetuner.spaces.errors import HostError
+
+    inputs = Path(out).with_name(Path(out).name + "-inputs")
+    if not (inputs / "digits.keras").exists():
+        typer.echo("training the demo's model on 997 handwritten digits ...", err=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "litetuner.demo", str(inputs)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            lines = done.stderr.strip().splitlines()
+            raise HostError(
+                f"the demo's model cannot be trained: {lines[-1] if lines else 'no message'}. Try `litetuner doctor`."
+            )
+    values = {
+        "model": str(inputs / "digits.keras"),
+        "data": str(inputs / "digits.npz"),
+        "out": out,
+        "time_budget": time_budget,
+    }
+    code = conduct(make_config(values | BUDGETS, where="demo"))
+    if code == 0:
+        file = Run(out).export(Path(out) / "export")
+        typer.echo(f"exported: {file}")
+        typer.echo("next: litetuner search --model YOUR.keras --data YOUR.npz --max-drop 1% --time-budget 30m")
+    return code
