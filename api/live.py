@@ -55,12 +55,12 @@ class Live(Listener):
             self._console.print(f"... {what}", markup=False, soft_wrap=True)
 
     def inspected(self, inspection: Inspection) -> None:
-        from litetuner.reports.terminal import facts_table
+        from litetuner.reports.progress import facts_table
 
         self._console.print(facts_table(inspection.model, inspection.data))
 
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
-        from litetuner.reports.terminal import trial_line
+        from litetuner.reports.progress import trial_line
 
         self._trials = trials
         self._deadline = None if seconds_left == float("inf") else time.monotonic() + seconds_left
@@ -74,7 +74,7 @@ class Live(Listener):
         from rich.console import Group
         from rich.text import Text
 
-        from litetuner.reports.terminal import live_front
+        from litetuner.reports.progress import live_front
         from litetuner.search.units import format_seconds
 
         parts: list[Any] = [Text()]

@@ -9,7 +9,7 @@ import numpy as np
 from litetuner.search.clock import Clock, left
 from litetuner.search.evaluate import Evaluator, Work
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.errors import BuildFailed, Lost
+from litetuner.spaces.errors import CandidateError
 from litetuner.spaces.steps import STEPS
 
 SAMPLES = 256
@@ -48,10 +48,12 @@ def _measure(evaluator: Evaluator, clock: Clock, layers: list[Any]) -> dict[str,
             found[layer.name] = {"precision": None, "change": None, "reason": "no time left for sensitivity"}
             continue
         precision = "int4" if layer.can("int4") else "int8"
-        step = STEPS["aeq"](recipe="none", layers=((layer.name, precision),))  # type: ignore[call-arg]
+        others = {other.name: "float32" for other in layers if other is not layer}
+        alone = others | ({layer.name: precision} if precision == "int4" else {})
         try:
+            step = STEPS["aeq"](recipe="weight_only_wi8", layers=tuple(sorted(alone.items())))  # type: ignore[call-arg]
             changed = _predict(evaluator, Candidate((STEPS["float32"](), step)), clock)
-        except (BuildFailed, Lost) as error:
+        except CandidateError as error:
             found[layer.name] = {"precision": precision, "change": None, "reason": str(error)}
             continue
         found[layer.name] = {"precision": precision, "change": float(np.mean(np.abs(changed - reference))) / spread}

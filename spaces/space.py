@@ -143,12 +143,19 @@ class Space:
                 found.append(name)
         if self._may("aeq"):
             recipes = STEPS["aeq"].choices("recipe")
-            found += [f"aeq_{recipe}" for recipe in recipes if calibrated or not recipe.startswith("static")]
-            if calibrated and "static_wi8_ai8" in recipes and self.ranking:
+            # Static recipes have integer inputs and outputs.
+            types = {"static_wi8_ai8": "int8", "static_wi8_ai16": "int16"}
+            able = [name for name in recipes if name not in types or (calibrated and self._takes(types[name]))]
+            found += [f"aeq_{recipe}" for recipe in able]
+            if "static_wi8_ai8" in able and self.ranking:
                 found.append("mixed")
                 if 1 < len(self.ranking) <= FREE_LAYERS:
                     found.append("layers")
         return tuple(found) or ("float32",)
+
+    def _takes(self, io: str) -> bool:
+        """May files have this input and output type? All may when the user did not choose."""
+        return io in self.io or len(self.io) > 1
 
     def _io(self, choose: Choose) -> str:
         return choose.one_of("io", self.io) if len(self.io) > 1 else self.io[0]

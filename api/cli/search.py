@@ -35,7 +35,7 @@ def conduct(config: Any) -> int:
     from litetuner.live import Live
     from litetuner.reports.html import write_report
     from litetuner.reports.summary import summary
-    from litetuner.reports.terminal import print_result
+    from litetuner.reports.progress import print_result
     from litetuner.search.run import run_search
 
     with Live() as live:

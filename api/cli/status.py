@@ -18,7 +18,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Print the front and the best file of a run so far."""
-    from litetuner.reports.terminal import print_result
+    from litetuner.reports.progress import print_result
     from litetuner.run import Run
 
     found = Run(run)

@@ -1,0 +1,104 @@
+"""What the command line shows while a search runs, as rich renderables and plain lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from litetuner.objectives.metric_choice import find_metric
+from litetuner.reports.terminal import baseline_row, best_panel, front_table, nothing_feasible
+from litetuner.reports.words import clean, latency, number, points, size
+from litetuner.search.front import front
+from litetuner.search.record import objectives
+from litetuner.search.trial import Trial
+from litetuner.spaces.facts import TECHNIQUES
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from litetuner.search.config import Config
+    from litetuner.search.record import RunRecord
+    from litetuner.spaces.facts import DataFacts, ModelFacts
+
+LONGEST = 40  # layers in the table; `litetuner inspect` shows them all
+
+
+def facts_table(model: ModelFacts, data: DataFacts) -> RenderableType:
+    """The model's layers with what can be done to each, and the data's splits; printed before any compute is spent."""
+    from rich.console import Group
+
+    counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
+    lines: list[RenderableType] = [
+        Text(
+            f"model  {clean(model.name, 60)}: {model.parameters:,} parameters, input {model.input_shape[1:]} {model.input_dtype}"
+        ),
+        Text(f"data   {counts}" + (f", {data.classes} classes" if data.classes else "")),
+        *(Text(f"note   {note}", style="yellow") for note in data.notes),
+    ]
+    if model.bridge_refusal:
+        lines.append(Text(f"note   only post-training techniques: {model.bridge_refusal}", style="yellow"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("layer", "type", "parameters", *TECHNIQUES):
+        table.add_column(title, justify="right" if title == "parameters" else "left")
+    weighted = [layer for layer in model.layers if layer.kernel_shape]
+    for layer in weighted[:LONGEST]:
+        able = ["yes" if layer.can(technique) else "-" for technique in TECHNIQUES]
+        table.add_row(Text(clean(layer.name, 40)), layer.type, f"{layer.parameters:,}", *able)
+    lines.append(table)
+    if len(weighted) > LONGEST:
+        lines.append(Text(f"and {len(weighted) - LONGEST} more layers with weights", style="dim"))
+    return Group(*lines)
+
+
+def trial_line(trial: Trial) -> str:
+    """One finished trial on one line."""
+    parts = [f"{trial.number:4d}  {trial.state.lower():10s} {clean(trial.candidate.label, 60):40s}"]
+    if trial.state.scored:
+        timed = next((value.value for name, value in trial.measurements.items() if name.startswith("latency_us")), None)
+        parts += [
+            f"{number(trial.value('metric'))}",
+            f"loss {points(trial.value('drop'))}",
+            f"{size(trial.value('deflated_bytes'))} deflated",
+            latency(timed),
+        ]
+    elif trial.reason:
+        parts.append((f"{trial.gate}: " if trial.gate else "") + clean(trial.reason, 140))
+    return "  ".join(parts)
+
+
+def live_front(trials: list[Trial], config: Config, rows: int) -> RenderableType:
+    """The front so far, its best ``rows`` by the size objective."""
+    members = front(trials, objectives(config, find_metric(config.metric)))
+    members = sorted(members, key=lambda trial: trial.value(config.size_measurement) or 0.0)
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title=f"front: {len(members)} within the budgets", title_justify="left"
+    )
+    for title in ("trial", "metric", "loss", "deflated", "file", "latency"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("recipe")
+    for trial in members[:rows]:
+        values = (trial.value("deflated_bytes"), trial.value("file_bytes"))
+        table.add_row(
+            str(trial.number),
+            number(trial.value("metric")),
+            points(trial.value("drop")),
+            *(size(value) for value in values),
+            latency(trial.value(config.latency_measurement)),
+            Text(clean(trial.candidate.label, 60)),
+        )
+    return table
+
+
+def print_result(record: RunRecord) -> None:
+    """The result on standard output: baseline, front, and the best within the budgets or what blocks it."""
+    console = Console(highlight=False)
+    console.print(baseline_row(record))
+    if record.picks:
+        console.print(front_table(record))
+        console.print(best_panel(record, f"litetuner export {record.folder.path} --out exported"))
+    else:
+        console.print(nothing_feasible(record))
