@@ -74,7 +74,7 @@ def distinct_per_channel(weight: Weight) -> int:
 def _sparsity(weight: Weight, asked: Value) -> tuple[Value, bool]:
     zero = zeros(weight)
     found = float(zero.mean()) if zero.size else 0.0
-    return found, zero.sum() + 1 >= float(asked) * zero.size
+    return found, bool(zero.sum() + 1 >= float(asked) * zero.size)
 
 
 def _clusters(weight: Weight, asked: Value) -> tuple[Value, bool]:

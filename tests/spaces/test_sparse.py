@@ -1,0 +1,72 @@
+"""Sparse encoding keeps the outputs, or fails."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.flatbuffer import weights_by_layer
+from litetuner.spaces.invariants import Promise, check_promises
+from litetuner.spaces.running import Outputs, run
+from litetuner.spaces.slimming import slim
+from litetuner.spaces.steps.sparse import TOLERANCE, Sparse
+
+
+@pytest.fixture(scope="module")
+def context(samples: np.ndarray) -> Context:
+    return Context(x_train=samples[:0], y_train=samples[:0], calibration=samples, loss="mse", batch_size=8, seed=0)
+
+
+def test_a_pruned_float_file_gets_smaller_and_computes_the_same(
+    tflite: Callable[..., bytes], context: Context, layer_names: dict[str, list[str]]
+) -> None:
+    file = tflite("zeros", "float32")
+    encoded = Sparse().apply(file, context)
+    assert len(encoded) < 0.6 * len(file)
+    assert len(zlib.compress(encoded, 9)) < len(zlib.compress(file, 9))
+    assert run(file, context.calibration).difference(run(encoded, context.calibration)) <= TOLERANCE
+    dense = weights_by_layer(file, layer_names["zeros"])
+    decoded = weights_by_layer(encoded, layer_names["zeros"])
+    assert decoded.keys() == dense.keys()
+    for layer, weight in dense.items():
+        np.testing.assert_array_equal(decoded[layer].values, weight.values)
+        assert decoded[layer].channel_axis == weight.channel_axis
+    promises = [Promise(layer, "sparsity", 0.6) for layer in dense]
+    assert all(finding.ok for finding in check_promises(promises, decoded))
+    slimmed = slim(encoded, context.calibration)
+    assert slimmed.applied and len(slimmed.file) < len(encoded)
+
+
+def test_a_dense_file_is_refused(tflite: Callable[..., bytes], context: Context) -> None:
+    with pytest.raises(BuildFailed, match="enough zeros"):
+        Sparse().apply(tflite("plain", "float32"), context)
+
+
+def test_a_quantized_file_passes_only_when_it_computes_the_same(tflite: Callable[..., bytes], context: Context) -> None:
+    """Dynamic range no longer runs (seen with TensorFlow 2.21); full int8 depends on the model."""
+    with pytest.raises(BuildFailed, match="sparse: the encoded file"):
+        Sparse().apply(tflite("zeros", "dynamic"), context)
+    try:
+        encoded = Sparse().apply(tflite("zeros", "int8"), context)
+    except BuildFailed as error:
+        assert "sparse: the encoded file" in str(error)
+    else:
+        expected = run(tflite("zeros", "int8"), context.calibration)
+        assert expected.difference(run(encoded, context.calibration)) <= TOLERANCE
+
+
+def test_difference_is_a_share_of_the_largest_output() -> None:
+    ours = Outputs((np.array([1.0, 100.0]),), ())
+    assert ours.difference(Outputs((np.array([2.0, 100.0]),), ())) == 0.01
+    assert ours.difference(ours) == 0.0
+    assert ours.difference(Outputs((np.array([np.nan, 100.0]),), ())) == float("inf")
+    assert ours.difference(Outputs((np.array([1.0]),), ())) == float("inf")
+
+
+def test_the_label() -> None:
+    assert Sparse().label() == "sparse"
