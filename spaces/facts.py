@@ -23,6 +23,11 @@ class LayerFacts:
     output_shape: tuple[int | None, ...]
     refusals: dict[str, str]
 
+    @property
+    def has_kernel(self) -> bool:
+        """Does it hold a matrix or more (not just biases or statistics), which is what compression works on?"""
+        return len(self.kernel_shape) > 1
+
     def can(self, technique: str) -> bool:
         return technique not in self.refusals
 
@@ -44,8 +49,8 @@ class ModelFacts:
     bridge_difference: float | None = None  # largest difference of outputs on real data, Keras 3 against tf_keras
 
     def layers_for(self, technique: str) -> tuple[LayerFacts, ...]:
-        """The layers with weights that can take a technique."""
-        return tuple(layer for layer in self.layers if layer.kernel_shape and layer.can(technique))
+        """The layers with a kernel that can take a technique."""
+        return tuple(layer for layer in self.layers if layer.has_kernel and layer.can(technique))
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -34,8 +34,8 @@ def conduct(config: Any) -> int:
     from litetuner.cli import INTERRUPTED
     from litetuner.live import Live
     from litetuner.reports.html import write_report
-    from litetuner.reports.summary import summary
     from litetuner.reports.progress import print_result
+    from litetuner.reports.summary import summary
     from litetuner.search.run import run_search
 
     with Live() as live:
