@@ -44,7 +44,7 @@ def facts_table(model: ModelFacts, data: DataFacts) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("layer", "type", "parameters", *TECHNIQUES):
         table.add_column(title, justify="right" if title == "parameters" else "left")
-    weighted = [layer for layer in model.layers if layer.kernel_shape]
+    weighted = [layer for layer in model.layers if layer.has_kernel]
     for layer in weighted[:LONGEST]:
         able = ["yes" if layer.can(technique) else "-" for technique in TECHNIQUES]
         table.add_row(Text(clean(layer.name, 40)), layer.type, f"{layer.parameters:,}", *able)

@@ -163,7 +163,7 @@ def _surroundings(config: Config, inspection: Inspection) -> Surroundings:
 def _space(config: Config, inspection: Inspection, ranking: tuple[str, ...]) -> Space:
     io = ("float32", "int8", "uint8") if config.io == "any" else (config.io,)
     if not ranking:
-        ranking = tuple(layer.name for layer in inspection.model.layers if layer.kernel_shape)
+        ranking = tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
     around = _surroundings(config, inspection)
     return Space(around, ranking, epochs=inspection.epochs, io=io, keep_names=config.keep_names)
 

@@ -24,7 +24,7 @@ def rank_layers(evaluator: Evaluator, clock: Clock) -> tuple[str, ...]:
     Outputs are compared rather than the metric: a few hundred samples hardly move an accuracy.
     """
     known = evaluator.folder.read("sensitivity")
-    layers = [layer for layer in evaluator.inspection.model.layers if layer.kernel_shape]
+    layers = [layer for layer in evaluator.inspection.model.layers if layer.has_kernel]
     if known is None:
         found = _measure(evaluator, clock, layers)
         evaluator.folder.write("sensitivity", {"samples": SAMPLES, "layers": found})

@@ -86,11 +86,11 @@ class Builder:
         timed = min(TIMED_STEPS, steps)
         copy = clone(model)
         seconds = []
-        for share in (timed / 4, timed):  # the first traces the graph
+        for count in (1, 1 + timed):  # both trace the graph, so their difference does not hold it
             started = time.perf_counter()
-            fit(copy, context, epochs=share / steps, learning_rate=0.0)
+            fit(copy, context, epochs=count / steps, learning_rate=0.0)
             seconds.append(time.perf_counter() - started)
-        return max(seconds[-1], 1e-3) / timed * steps
+        return max(seconds[1] - seconds[0], 1e-3) / timed * steps
 
     def train(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Do the last step of a prefix on its parent's checkpoint; gives the ``checkpoint`` blob."""
@@ -128,21 +128,29 @@ class Builder:
         from litetuner.spaces.artifact import read_artifact
         from litetuner.spaces.flatbuffer import weights_at, weights_by_layer
         from litetuner.spaces.invariants import check_promises
+        from litetuner.spaces.slimming import slim
+        from litetuner.spaces.steps.slim import Slim
 
         candidate = Candidate.from_json(inputs["steps"])
         facts = ModelFacts.from_json(inputs["facts"])
         context = self._context(inputs["data"], inputs)
         file = self.blobs.get(inputs["file"])
-        layers = [layer.name for layer in facts.layers if layer.kernel_shape]
+        kernels = {layer.name: layer.kernel_shape for layer in facts.layers if layer.has_kernel}
         notes: list[str] = []
-        mapped = weights_by_layer(file, layers)
+        mapped = weights_by_layer(file, list(kernels), kernels)
         for step in candidate.of_stage(Stage.REWRITE):
-            before = len(file)
-            file = step.apply(file, context)
-            if step.name == "slim":
-                notes.append(f"slimming removed {before - len(file):,} bytes, outputs bit-identical on real data")
+            if isinstance(step, Slim):
+                slimmed = slim(file, context.calibration, step.keep_names)
+                saved = len(file) - len(slimmed.file)
+                notes.append(
+                    f"slimming removed {saved:,} bytes, outputs bit-identical on real data"
+                    if slimmed.applied
+                    else f"not slimmed: {slimmed.reason}"
+                )
+                file = slimmed.file
             else:
-                mapped = weights_by_layer(file, layers)
+                file = step.apply(file, context)
+                mapped = weights_by_layer(file, list(kernels), kernels)
         artifact = read_artifact(file)
         findings = []
         if not inputs["untrained"]:
@@ -160,11 +168,8 @@ class Builder:
         found = []
         for step in candidate.steps:
             technique = step.name if step.name in ("prune", "cluster", "qat") else None
-            layers = [
-                layer.name
-                for layer in (facts.layers_for(technique) if technique else facts.layers)
-                if layer.kernel_shape
-            ]
+            able = facts.layers_for(technique) if technique else facts.layers
+            layers = [layer.name for layer in able if layer.has_kernel]
             found += [Promise(*promise) for promise in getattr(step, "promises", lambda _: [])(layers)]
         return found
 
