@@ -44,7 +44,7 @@ class JobCache:
         outputs = json.loads(text)["outputs"]
         if not all(self._folder.blobs.has(name) or self._folder.artifacts.has(name) for name in _blobs(outputs)):
             return None
-        return Result(outputs, 0.0, cached=True)
+        return Result(outputs, cached=True)
 
     def _path(self, job: Job) -> Any:
         return self._folder.path / "cache" / job.key / "result.json"

@@ -10,7 +10,8 @@ from typing import Any
 
 from litetuner.objectives.metric import Metric
 from litetuner.search.cache import JobCache
-from litetuner.search.config import Config
+from litetuner.search.clock import Clock
+from litetuner.search.config import CHANGEABLE, Config
 from litetuner.search.job import Job, Limits
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.units import BYTES, parse
@@ -50,7 +51,7 @@ class Inspection:
         )
 
 
-def inspect(folder: RunFolder, config: Config, metric: Metric, cache: JobCache) -> Inspection:
+def inspect(folder: RunFolder, config: Config, metric: Metric, cache: JobCache, clock: Clock) -> Inspection:
     """Load and check model and data, once a run. Raises ``ModelError`` or ``DataError`` before any compute is spent."""
     known = folder.read("inspection")
     if (
@@ -72,9 +73,11 @@ def inspect(folder: RunFolder, config: Config, metric: Metric, cache: JobCache) 
         "calibration": config.calibration,
         "data_folder": str((folder.path / "cache" / "data").absolute()),
     }
-    outputs = cache.run(
-        Job("inspect", inputs, Limits(INSPECT_SECONDS, int(parse(config.max_job_memory, BYTES, "max-job-memory"))))
-    ).outputs
+    limits = Limits(INSPECT_SECONDS, int(parse(config.max_job_memory, BYTES, "max-job-memory")))
+    result = cache.run(Job("inspect", inputs, limits))
+    outputs = result.outputs
+    # Starting the worker that will convert, and the training that was timed, are stages; the rest is ours.
+    clock.count({"convert": result.start_seconds, "train": 0.0 if result.cached else outputs["training_seconds"]})
     found = Inspection.from_json(outputs | {"epochs": epoch_levels(config, outputs["seconds_per_epoch"])})
     folder.write("inspection", found.to_json())
     return found
@@ -103,8 +106,6 @@ def identity(config: Config) -> dict[str, str]:
 
 def default_folder(config: Config, contents: dict[str, str]) -> Path:
     """``runs/<model file name>-<8 hex of all that may not change>``."""
-    from litetuner.search.config import CHANGEABLE
-
     frozen = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
     # Paths may be written in several ways; what they hold counts.
     frozen |= {"model": Path(config.model).name, "data": Path(config.data).name} | contents

@@ -44,8 +44,10 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a job gave: JSON ``outputs`` (blobs by sha256), and the wall seconds with process start and imports."""
+    """What a job gave: JSON ``outputs`` (blobs by sha256), and its wall seconds; ``start_seconds`` of them went to
+    starting a process with its imports."""
 
     outputs: dict[str, Any]
     seconds: float = 0.0
+    start_seconds: float = 0.0
     cached: bool = False

@@ -96,7 +96,7 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
             with interrupt.installed():
                 cache = JobCache(folder, executor)
                 listener.doing("inspecting the model and the data")
-                inspection = inspect(folder, config, metric, cache)
+                inspection = inspect(folder, config, metric, cache, clock)
                 listener.inspected(inspection)
                 around = _surroundings(config, inspection)
                 evaluator = Evaluator(folder, config, metric, inspection, around, cache)

@@ -18,7 +18,13 @@ from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.store import Store
 
 BRIDGE_SAMPLES = 32
-TIMED_STEPS = 12  # training steps that tell how long an epoch takes
+TIMED_STEPS = (
+    1,
+    6,
+    60,
+)  # trainings of so many steps tell how long a step takes; the last one only where steps are short
+SHORT_SECONDS = 1.0
+SHORTEST_STEP = 0.001  # seconds; less cannot be told from the noise of tracing
 
 
 @dataclasses.dataclass
@@ -66,7 +72,7 @@ class Builder:
             "activation": facts.output_activation,
         }
         settings = loss | {"output_shape": list(facts.output_shape)}
-        seconds = None
+        seconds, started = None, time.perf_counter()
         if trainable is not None and data.counts["train"]:
             seconds = self._seconds_per_epoch(trainable, data, inputs | {"loss": settings})
         return {
@@ -75,6 +81,7 @@ class Builder:
             "base": base,
             "loss": settings,
             "seconds_per_epoch": seconds,
+            "training_seconds": time.perf_counter() - started,
         }
 
     def _seconds_per_epoch(self, model: Any, data: DataFacts, inputs: dict[str, Any]) -> float:
@@ -82,15 +89,19 @@ class Builder:
         from litetuner.spaces.training import fit
 
         context = self._context(data.to_json(), inputs)
-        steps = max(1, data.counts["train"] // context.batch_size)
-        timed = min(TIMED_STEPS, steps)
+        steps = max(1.0, data.counts["train"] / context.batch_size)
         copy = clone(model)
-        seconds = []
-        for count in (1, 1 + timed):  # both trace the graph, so their difference does not hold it
+        before, a_step = 0.0, SHORTEST_STEP
+        for last, count in zip((0, *TIMED_STEPS), TIMED_STEPS, strict=False):
             started = time.perf_counter()
             fit(copy, context, epochs=count / steps, learning_rate=0.0)
-            seconds.append(time.perf_counter() - started)
-        return max(seconds[1] - seconds[0], 1e-3) / timed * steps
+            seconds = time.perf_counter() - started
+            if last:  # each traces the graph anew, so the difference of two does not hold that
+                a_step = max((seconds - before) / (count - last), SHORTEST_STEP)
+                if seconds - before > SHORT_SECONDS:
+                    break
+            before = seconds
+        return a_step * steps
 
     def train(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Do the last step of a prefix on its parent's checkpoint; gives the ``checkpoint`` blob."""

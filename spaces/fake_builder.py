@@ -59,6 +59,7 @@ class FakeBuilder:
             "base": self.blobs.put(b"fake base", ".npz"),
             "loss": {},
             "seconds_per_epoch": 0.0,
+            "training_seconds": 0.0,
         }
 
     def train(self, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -30,11 +30,12 @@ class Local(Executor):
         super().__init__(folder, config)
         self._workers: dict[str, WorkerProcess] = {}
         self._started = 0
+        self._start_seconds = 0.0  # of the job that runs
 
     def run(self, job: Job) -> Result:
-        started = time.monotonic()
+        started, self._start_seconds = time.monotonic(), 0.0
         outputs = self._time(job) if job.kind == "time" else self._work(job)
-        return Result(outputs, time.monotonic() - started)
+        return Result(outputs, time.monotonic() - started, self._start_seconds)
 
     def _work(self, job: Job) -> dict[str, object]:
         role = ROLES[job.kind]
@@ -59,8 +60,10 @@ class Local(Executor):
                 return worker
             worker.kill()
         self._started += 1
+        began = time.monotonic()
         log = self.folder.path / "cache" / "logs" / f"{role}-{self._started}.log"
         self._workers[role] = WorkerProcess(role, self.folder.path.absolute(), log)
+        self._start_seconds += time.monotonic() - began
         return self._workers[role]
 
     def _time(self, job: Job) -> dict[str, object]:
