@@ -161,8 +161,12 @@ def main() -> None:
         for _ in range(options.pairs):
             pairs.append(time_pair(host, files, options.baseline or options.file, training))
             print(f"{len(pairs)}: {pairs[-1].ratio:.4f}{'' if pairs[-1].stable else ' unstable'}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"stopped after {len(pairs)} of {options.pairs} pairs", file=sys.stderr)
     finally:
         training.close()
+    if not pairs:
+        raise SystemExit("no pair was finished")
     summary = summarise(pairs)
     print(json.dumps(summary, indent=1))
     if options.out:
