@@ -134,9 +134,9 @@ def staircase(values: Sequence[tuple[float, float]], *, minimize_y: bool) -> tup
 
 
 def _near(values: Sequence[float], focus: Sequence[float]) -> list[float]:
-    """The values that are at most as far from the focus again as it is wide: the rest would squeeze it to a line."""
+    """The values at most half as far from the focus as it is wide: the rest would squeeze it to a line."""
     low, high = min(focus), max(focus)
-    width = (high - low) or abs(high) * 0.1 or 1.0
+    width = 0.5 * ((high - low) or abs(high) * 0.1 or 1.0)
     return [value for value in values if low - width <= value <= high + width]
 
 

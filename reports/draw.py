@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from litetuner.reports import words
 from litetuner.reports.plain_json import finite
@@ -29,6 +29,11 @@ def safe_json(value: Any) -> Markup:
     return Markup("".join(ESCAPES.get(c, c) for c in text) if any(c in text for c in ESCAPES) else text)
 
 
+def recipe(label: object, limit: int = 160) -> Markup:
+    """A candidate's label that may break after a ``+``."""
+    return Markup("+<wbr>").join(escape(part) for part in words.clean(label, limit).split("+"))
+
+
 def figure_text(text: str) -> str:
     """Text for a plotly figure, whose own small HTML (bold, links) is switched off in it."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -45,11 +50,13 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "clean": words.clean,
+        "recipe": recipe,
         "number": words.number,
         "points": words.points,
         "size": words.size,
         "latency": words.latency,
         "times": words.times,
+        "beyond": words.beyond,
         "seconds": format_seconds,
     }
     return environment

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from litetuner.reports.row import Row
 from litetuner.reports.view import View
-from litetuner.reports.words import clean, latency, number, points, size, times
+from litetuner.reports.words import beyond, clean, latency, number, points, size, times
 from litetuner.search.trial import Trial
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def nothing_feasible(record: RunRecord) -> RenderableType:
         row = view.row(blocked.nearest)
         found += [Text(), Text.assemble("nearest  ", (clean(row.label, 160), "cyan"), (f"  trial {row.trial}", "dim"))]
         found += [
-            Text(f"  {item.budget.key}: {item.budget.show(item.value)}, {item.violation:.1%} beyond {item.budget.text}")
+            Text(
+                f"  {item.budget.key}: {item.budget.show(item.value)}, {beyond(item.violation)} beyond {item.budget.text}"
+            )
             for item in blocked.broken
         ]
     if blocked.relaxations:

@@ -13,7 +13,7 @@ from litetuner.reports.charts import Chart, find_charts
 from litetuner.reports.conditions import Condition, find_conditions
 from litetuner.reports.headline import Headline, find_headline
 from litetuner.reports.row import Interval, Row, make_row
-from litetuner.reports.words import budget_text, clean, plain
+from litetuner.reports.words import beyond, budget_text, clean
 from litetuner.search.budgets import Budget
 from litetuner.search.trial import State, Trial
 
@@ -41,6 +41,11 @@ class TimeUse:
     def overhead(self) -> float | None:
         """other / wall."""
         return self.other / self.wall if self.wall and self.other is not None else None
+
+
+def budget_words(budget: Budget) -> str:
+    """A budget in running text: ``max-deflated 60kB``."""
+    return budget_text(budget).removeprefix("--")
 
 
 class View:
@@ -150,7 +155,7 @@ class View:
 
     def _kinds_of_rejection(self, trial: Trial) -> list[str]:
         if trial.state is State.INFEASIBLE:
-            return [f"over budget: {budget_text(budget)}" for budget, _ in self.broken(trial)]
+            return [f"over {budget_words(budget)}" for budget, _ in self.broken(trial)]
         words = {
             State.PRUNED: f"stopped early by the gate {clean(trial.gate or 'unnamed', 40)}",
             State.INVALID: "refused by the rules",
@@ -173,7 +178,7 @@ class View:
             return f"same candidate as trial {trial.duplicate_of}"
         if trial.state is State.INFEASIBLE:
             return "; ".join(
-                f"{plain(value, budget.measurement)} is {budget.violation(value):.1%} beyond {budget_text(budget)}"
+                f"over {budget_words(budget)} by {beyond(budget.violation(value))}"
                 for budget, value in self.broken(trial)
             )
         gate = f"{clean(trial.gate, 40)}: " if trial.gate else ""

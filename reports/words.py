@@ -97,6 +97,12 @@ def plain(value: float, measurement: str) -> str:
     return points(value) if measurement in ("drop", "test_drop") else number(value)
 
 
+def beyond(violation: float) -> str:
+    """How far a value is beyond a limit: 3.3 %, 394 %, 2,650 %."""
+    share = violation * 100
+    return f"{share:.1f} %" if share < 10 else f"{share:,.0f} %"
+
+
 def budget_text(budget: Budget) -> str:
     """A budget as it would be typed: ``--max-deflated 60kB``."""
     target = budget.measurement.partition(":")[2]

@@ -9,6 +9,7 @@ from litetuner.reports.charts import Axis, Chart, Group, Point
 from litetuner.reports.draw import draw, figure_text
 from litetuner.reports.section import Content, Section
 from litetuner.reports.view import View
+from litetuner.search.units import format_bytes
 
 NAMES: dict[Group, str] = {
     "stopped": "stopped early",
@@ -29,7 +30,9 @@ class FrontSection(Section):
         if not view.charts:
             return None
         figures = {f"chart-{chart.name}": figure(chart) for chart in view.charts}
-        return Content(draw("front.html", view=view, charts=view.charts), figures)
+        counts = {group: max(len(chart.groups[group]) for chart in view.charts) for group in NAMES}
+        legend = [(group, NAMES[group], counts[group]) for group in reversed(NAMES) if counts[group]]
+        return Content(draw("front.html", view=view, charts=view.charts, legend=legend), figures)
 
 
 def figure(chart: Chart) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def figure(chart: Chart) -> dict[str, Any]:
     for group, name in NAMES.items():
         points = chart.groups[group]
         if points:
-            traces.append(_points(group, f"{name} ({len(points)})", points, log and group in COLOURED))
+            traces.append(_points(group, name, points, log and group in COLOURED))
     layout: dict[str, Any] = {
         "xaxis": _axis(chart.x, chart.x_range),
         "yaxis": _axis(chart.y, chart.y_range),
@@ -104,25 +107,42 @@ def _ticks(chart: Chart, log: bool) -> dict[str, Any]:
     if not log or chart.colour is None:
         return {}
     values = [p.colour for group in COLOURED for p in chart.groups[group] if p.colour]
-    marks = [m * 10.0**e for e in range(-1, 10) for m in (1, 2, 5) if min(values) <= m * 10.0**e <= max(values)]
-    return {"tickvals": [math.log10(mark) for mark in marks], "ticktext": [_mark(chart.colour, mark) for mark in marks]}
+    return _log_ticks(chart.colour, min(values), max(values))
+
+
+def _log_ticks(axis: Axis, low: float, high: float) -> dict[str, Any]:
+    """Marks at 1, 2, 5, 10, 20, ..., only the powers of ten where those would be too many; positions are logarithms."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    marks = [m * 10.0**e for e in powers for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+    if len(marks) > 8:
+        marks = [10.0**e for e in powers if low <= 10.0**e <= high]
+    return {"tickvals": [math.log10(mark) for mark in marks], "ticktext": [_mark(axis, mark) for mark in marks]}
 
 
 def _mark(axis: Axis, value: float) -> str:
-    if axis.measurement.endswith("_bytes"):
-        return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k"
-    return f"{value:g}"
+    return (
+        (format_bytes if axis.measurement.endswith("_bytes") else "{:g}".format)(value)
+        .replace(".00", "")
+        .replace(".0", "")
+    )
 
 
 def _short(axis: Axis) -> str:
-    return "latency, µs" if axis.measurement.startswith("latency") else "size, bytes"
+    return "latency, µs" if axis.measurement.startswith("latency") else "size, B"
 
 
 def _axis(axis: Axis, shown: tuple[float, float]) -> dict[str, Any]:
     found: dict[str, Any] = {"title": {"text": figure_text(axis.title)}, "range": list(shown)}
     if axis.log:
-        found |= {"type": "log", "range": [math.log10(value) for value in shown], "dtick": "D2", "exponentformat": "SI"}
-    if axis.measurement.endswith("_bytes"):
+        ticks = _log_ticks(axis, *shown)
+        at = [10**value for value in ticks["tickvals"]]  # the axis wants values, a colour bar their logarithms
+        found |= {
+            "type": "log",
+            "range": [math.log10(value) for value in shown],
+            "tickvals": at,
+            "ticktext": ticks["ticktext"],
+        }
+    elif axis.measurement.endswith("_bytes"):
         found |= {"ticksuffix": "B", "exponentformat": "SI"}
     return found
 

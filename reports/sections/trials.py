@@ -38,9 +38,7 @@ class TrialsSection(Section):
         for _, _, _, found, _ in lines:
             states[found] = states.get(found, 0) + 1
         order = [name for name in ORDER if name in states]
-        return Content(
-            draw("trials.html", view=view, lines=lines, columns=columns(view), states=states, order=order, clean=clean)
-        )
+        return Content(draw("trials.html", view=view, lines=lines, columns=columns(view), states=states, order=order))
 
 
 ORDER = ("baseline", "front", "complete", "infeasible", "pruned", "invalid", "failed", "lost", "repeated")

@@ -4,6 +4,7 @@
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const names = Object.keys(figures).filter((id) => document.getElementById(id));
   const narrow = () => innerWidth < 700;
+  const hidden = new Set(); // roles that the reader has switched off
   let printing = false;
 
   function theme() {
@@ -18,10 +19,10 @@
 
   // Colours belong to the reader's theme, so the page sets them; the figure only says what each trace is.
   const looks = {
-    line: (c) => ({ line: { color: c.accent }, opacity: 0.7, showlegend: false }),
+    line: (c) => ({ line: { color: c.accent }, opacity: 0.7 }),
     stopped: (c) => ({ marker: { symbol: "circle-open", size: 5, color: c.faint, line: { width: 1 } }, opacity: 0.3 }),
     infeasible: (c) => ({ marker: { symbol: "x-thin", size: 7, color: c.faint, line: { width: 1.2, color: c.faint } }, opacity: 0.55 }),
-    feasible: (c) => ({ marker: { symbol: "circle", size: 7, line: { width: 1, color: c.bg } }, opacity: 0.6 }),
+    feasible: (c) => ({ marker: { symbol: "circle", size: 7, line: { width: 1, color: c.bg }, opacity: 0.6 } }),
     front: (c) => ({ marker: { symbol: "circle", size: 12, line: { width: 1.5, color: c.bg } } }),
     baseline: (c) => ({ marker: { symbol: "diamond", size: 12, color: c.ink, line: { width: 1.5, color: c.bg } } }),
   };
@@ -42,11 +43,11 @@
     const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: c.soft };
     for (const trace of figure.data) {
       merge(trace, looks[trace.meta.role](c));
+      trace.visible = !hidden.has(trace.meta.role);
     }
     const layout = merge(figure.layout, {
-      font, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: small ? false : "zoom",
-      margin: { l: 58, r: 8, t: 34, b: small ? 118 : 52 }, showlegend: true,
-      legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom", font: { size: 11.5 }, itemwidth: 30, bgcolor: "rgba(0,0,0,0)" },
+      font, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: small ? false : "zoom", showlegend: false,
+      margin: { l: 58, r: 8, t: 12, b: small ? 118 : 52 },
       hoverlabel: { align: "left", bgcolor: c.panel, bordercolor: c.line, font: { family: font.family, size: 12.5, color: c.ink } },
     });
     for (const name of ["xaxis", "yaxis"]) {
@@ -55,7 +56,7 @@
     if (layout.coloraxis) {
       layout.coloraxis.colorscale = [[0, c.low], [1, c.high]];
       const flat = { orientation: "h", x: 0.5, y: -0.2, yanchor: "top", len: 1, title: { side: "top" } };
-      const tall = { len: 0.9, x: 1.01, title: { side: "right" } };
+      const tall = { len: 0.92, x: 1.01, title: { side: "top" } };
       merge(layout.coloraxis.colorbar, merge({ thickness: 8, outlinewidth: 0, tickfont: { size: 11, color: c.faint }, title: { font: { size: 11.5, color: c.soft } } }, small ? flat : tall));
     }
     for (const shape of layout.shapes) merge(shape, { line: { color: c.ink, width: 1, dash: "4px,4px" }, opacity: 0.55, layer: "below" });
@@ -136,6 +137,15 @@
     link.textContent = "trial " + number;
     document.getElementById("picked").replaceChildren("Chosen: ", link, " ", row.cells[1].textContent);
   }
+
+  document.querySelectorAll(".legend button").forEach((button) => {
+    button.addEventListener("click", () => {
+      const off = button.getAttribute("aria-pressed") === "true";
+      button.setAttribute("aria-pressed", String(!off));
+      if (off) hidden.add(button.dataset.role); else hidden.delete(button.dataset.role);
+      paint();
+    });
+  });
 
   if (names.length) {
     paint();

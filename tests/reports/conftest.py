@@ -337,6 +337,12 @@ def record(filled: Builder) -> RunRecord:
     return filled.record()
 
 
+@pytest.fixture(scope="module")
+def run_of_forty(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
+    """The same, once for a module that only looks at it."""
+    return fill(Builder(RunFolder(tmp_path_factory.mktemp("forty") / "run"))).record()
+
+
 @pytest.fixture
 def many(tmp_path: Path) -> Callable[[int], RunRecord]:
     """A run of n scored trials without files."""

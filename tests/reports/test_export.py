@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litetuner.reports.export import export
+from litetuner.reports.html import write_report
+from litetuner.search.record import RunRecord
+from litetuner.spaces.errors import ConfigError, RunError
+from litetuner.spaces.store import Store
+
+
+def test_export_writes_the_measured_file_its_trial_and_a_card(record: RunRecord, tmp_path: Path) -> None:
+    path = export(record, out=tmp_path / "out")
+    assert path.name == "resnet8_cifar10-channels0.5+prune0.7+cluster16+pcqat+int8.tflite"
+    best = record.picks["best"]
+    assert Store(tmp_path).put(path.read_bytes(), "") == best.sha256
+    told = json.loads((tmp_path / "out" / "trial.json").read_text())
+    assert told["number"] == best.number and told["sha256"] == best.sha256
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    for text in (
+        path.name,
+        best.sha256,
+        "| input | `image` | int8 |",
+        "0.00390625",
+        "| conv0 | sparsity | 0.7 | 0.7 |",
+    ):
+        assert text in card
+    assert "**On the test split it misses" not in card
+
+
+def test_export_of_a_number_and_of_picks(record: RunRecord, tmp_path: Path) -> None:
+    assert "int8" in export(record, trial=3, out=tmp_path / "a").name
+    card = (tmp_path / "a" / "MODEL_CARD.md").read_text()
+    assert "| `--max-deflated 60kB` | 78.5 kB | **broken** |" in card
+    assert "The test split has not been scored for this trial" in card
+    export(record, trial=0, out=tmp_path / "b")
+    assert "Inputs and outputs are floating-point numbers" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    for pick, trial in record.picks.items():
+        export(record, pick=pick, out=tmp_path / pick)
+        assert json.loads((tmp_path / pick / "trial.json").read_text())["number"] == trial.number
+
+
+def test_the_card_says_what_test_misses(filled: Any, tmp_path: Path) -> None:
+    export(filled.record(max_drop="0.85%"), out=tmp_path / "out")
+    assert (
+        "**On the test split it misses --max-drop 0.85% (0.91 % there).**"
+        in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    )
+
+
+def test_errors_say_what_to_do(record: RunRecord, filled: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(
+        RunError, match=r"there is no trial 99; they go from 0 to 39\. The nearest with a file is trial 39"
+    ):
+        export(record, trial=99, out=out)
+    with pytest.raises(ConfigError, match="there is no pick 'smalest'; did you mean 'smallest'"):
+        export(record, pick="smalest", out=out)
+    with pytest.raises(ConfigError, match="not both"):
+        export(record, pick="best", trial=1, out=out)
+    with pytest.raises(RunError, match=r"trial 33 is FAILED .*no_integer_overflow.* has no file"):
+        export(record, trial=33, out=out)
+    with pytest.raises(RunError, match="same candidate as trial 7; export that one"):
+        export(record, trial=35, out=out)
+    with pytest.raises(RunError, match=r"nothing is within the budgets.*--max-deflated 22kB, or export .* --trial 15"):
+        export(filled.record(max_deflated="8kB"), out=out)
+    assert not out.exists()
+
+
+def test_no_fastest_where_nothing_was_timed(build: Any, tmp_path: Path) -> None:
+    build.add("float32", drop=0.0, deflated=50_000)
+    with pytest.raises(RunError, match=r"no fastest trial, since latency was not measured.*smallest"):
+        export(build.record(max_latency=None), pick="fastest", out=tmp_path / "out")
+
+
+def test_an_altered_file_is_not_exported(record: RunRecord, tmp_path: Path) -> None:
+    best = record.picks["best"]
+    path = record.folder.path / str(best.artifact)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"x")
+    with pytest.raises(RunError, match="was altered"):
+        export(record, out=tmp_path / "out")
+    path.unlink()
+    with pytest.raises(RunError, match="is missing"):
+        export(record, out=tmp_path / "out")
+    other = dataclasses.replace(best, artifact=record.trial(3).artifact)  # a record that names another trial's file
+    trials = tuple(other if trial.number == best.number else trial for trial in record.trials)
+    with pytest.raises(RunError, match="was altered: its file is"):
+        export(dataclasses.replace(record, trials=trials), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_that_cannot_be_written(record: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="cannot write"):
+        export(record, out=tmp_path / "file" / "below")
+
+
+def test_hostile_names_stay_inside_the_folder_and_out_of_the_markup(hostile: RunRecord, tmp_path: Path) -> None:
+    for number in range(1, 6):
+        path = export(hostile, trial=number, out=tmp_path / f"out{number}")
+        assert path.parent == tmp_path / f"out{number}" and len(path.name) <= 100
+        card = (path.parent / "MODEL_CARD.md").read_text()
+        unescaped = re.sub(r"\\.", "", card)
+        outside_code = "".join(unescaped.split("`")[::2])
+        assert not set("<>") & set(outside_code) and "](" not in outside_code
+        assert "\u202e" not in card and len(card) < 40_000
+
+
+def test_a_file_that_is_no_tflite_gets_a_card_that_says_so(build: Any, tmp_path: Path) -> None:
+    trial = build.add("float32", drop=0.0, deflated=50_000, us=10.0)
+    name = build.folder.artifacts.put(b"no model at all", ".tflite")
+    build.trials[0] = dataclasses.replace(trial, artifact=f"artifacts/{name}", sha256=name.partition(".")[0])
+    export(build.record(), trial=0, out=tmp_path / "out")
+    assert "Inputs and outputs could not be read" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+
+
+def test_the_same_numbers_everywhere(record: RunRecord, tmp_path: Path) -> None:
+    import pandas as pd
+    from rich.console import Console
+
+    from litetuner.reports.terminal import best_panel, front_table
+
+    html = write_report(record).read_text()
+    summary = json.loads((record.folder.path / "summary.json").read_text())
+    lines = pd.read_csv(record.folder.path / "trials.csv").set_index("trial")
+    for row in (*summary["front"], summary["baseline"]):
+        line = lines.loc[row["trial"]]
+        for name in ("label", "state", "metric", "drop", "file_bytes", "deflated_bytes"):
+            assert line[name] == row[name]
+        assert line["latency_us_host"] == row["latency_us"]["host"]
+        assert [line["metric_interval_low"], line["metric_interval_high"]] == row["metric_interval"]
+    export(record, out=tmp_path / "out")
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(front_table(record), best_panel(record, "next"))
+    terminal = console.export_text()
+    best = summary["best"]
+    shown = [f"{best['metric']:.4f}", "21.9 kB", "38.4 µs", "6.6×"]
+    assert best["deflated_bytes"] == 21_904 and best["latency_us"]["host"] == 38.4
+    for text in shown:
+        assert text in html and text in card and text in terminal

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from litetuner.reports.charts import staircase
+from litetuner.reports.html import write_report
+from litetuner.reports.sections import SECTIONS
+from litetuner.reports.summary import summary
+from litetuner.reports.table import table
+from litetuner.reports.view import View
+from litetuner.search.record import RunRecord
+from litetuner.search.trial import State
+
+ROW = ["trial", "label", "state", "metric", "metric_interval", "drop", "test_metric", "test_drop", "test_drop_interval"]
+ROW += ["file_bytes", "deflated_bytes", "latency_us", "latency_interval_us", "latency_ratio", "artifact", "sha256"]
+
+
+def test_summary_is_the_contract(record: RunRecord) -> None:
+    found = summary(record)
+    keys = "schema_version run model metric objectives budgets baseline best picks front counts seconds environment"
+    assert list(found) == keys.split()
+    assert found["schema_version"] == 1
+    assert found["metric"] == {"name": "accuracy", "direction": "maximize"}
+    assert [list(row) for row in (found["baseline"], found["best"], *found["front"])] == [ROW] * (
+        2 + len(found["front"])
+    )
+    assert set(found["picks"]) == {"best", "accurate", "balanced", "smallest", "fastest"}
+    assert found["picks"]["best"] == found["best"]
+    assert found["best"]["label"] == "channels0.5+prune0.7+cluster16+pcqat+int8"
+    assert found["baseline"]["latency_us"] == {"host": 254.3}
+    assert list(found["seconds"]) == ["train", "convert", "score", "time", "other", "wall"]
+    assert sum(found["counts"].values()) == 39  # 40 less one duplicate
+    assert set(found["counts"]) == {str(state) for state in State}
+    json.dumps(found, allow_nan=False)
+
+
+def test_what_was_not_measured_is_null(record: RunRecord) -> None:
+    row = View(record).row(record.trial(32)).to_json()
+    empty = [
+        "metric",
+        "metric_interval",
+        "drop",
+        "test_metric",
+        "test_drop",
+        "file_bytes",
+        "deflated_bytes",
+        "artifact",
+    ]
+    assert [row[name] for name in empty] == [None] * len(empty)
+    assert row["latency_us"] == row["latency_ratio"] == row["latency_interval_us"] == {"host": None}
+
+
+def test_table_has_a_line_for_each_trial_and_a_column_for_each_knob(record: RunRecord) -> None:
+    write_report(record)
+    found = pd.read_csv(record.folder.path / "trials.csv")
+    assert list(found["trial"]) == list(range(40))
+    for name in (
+        "seconds_since_start",
+        "duplicate_of",
+        "gate",
+        "reason",
+        "origin",
+        "latency_us_host",
+        "prune.sparsity",
+    ):
+        assert name in found.columns
+    assert found.loc[7, "prune.sparsity"] == 0.7
+    assert pd.isna(found.loc[3, "prune.sparsity"])
+    assert found.loc[35, "duplicate_of"] == 7
+    assert json.loads(found.loc[15, "convert.layers"]) == ["dense"]
+    assert ",321904," in (record.folder.path / "trials.csv").read_text()  # whole numbers stay whole
+
+
+def test_a_step_that_is_done_twice_keeps_both_its_knobs(filled: Any) -> None:
+    first = filled.trials[7].candidate
+    twice = dataclasses.replace(
+        first, steps=(first.steps[0], dataclasses.replace(first.steps[0], sparsity=0.9), first.steps[1])
+    )
+    filled.trials[7] = dataclasses.replace(filled.trials[7], candidate=twice)
+    found = table(View(filled.record()))
+    assert (found.loc[7, "prune.sparsity"], found.loc[7, "prune2.sparsity"]) == (0.7, 0.9)
+
+
+def test_headline(record: RunRecord) -> None:
+    headline = View(record).headline
+    assert headline is not None
+    assert [(g.figure, g.words) for g in headline.gains] == [
+        ("13.5×", "smaller"),
+        ("6.6×", "faster"),
+        ("0.83", "points lost"),
+    ]
+    assert "accuracy is 0.8589: 0.91 points lost" in (headline.test or "")
+    assert not headline.test_misses
+
+
+def test_a_winner_that_misses_the_bound_on_test_is_said_to(filled: Any) -> None:
+    headline = View(filled.record(max_drop="0.85%")).headline
+    assert headline is not None and headline.test_misses
+    assert "misses --max-drop 0.85%; it is reported, not replaced" in (headline.test or "")
+
+
+def test_nothing_feasible_names_the_budget_and_what_giving_way_buys(filled: Any) -> None:
+    view = View(filled.record(max_deflated="8kB"))
+    blocked = view.blocked
+    assert view.best is None and view.headline is None and blocked is not None
+    assert blocked.reason == "No candidate keeps --max-deflated 8kB (the best that any candidate reached is 9.80 kB)."
+    assert [(r.trial.number, r.setting) for r in blocked.relaxations] == [(15, "--max-deflated 22kB")]
+    relaxed = View(filled.record(max_deflated="22kB"))
+    assert relaxed.best is not None and relaxed.best.trial == 15  # the promise holds
+
+
+def test_nothing_feasible_when_budgets_block_each_other(filled: Any) -> None:
+    blocked = View(filled.record(max_deflated="21kB", max_drop="0.5%", max_latency="45us")).blocked
+    assert blocked is not None and blocked.nearest is not None
+    assert blocked.nearest.number == 15
+    assert [item.budget.key for item in blocked.broken] == ["max-deflated", "max-drop"]
+    (relaxation,) = blocked.relaxations
+    assert relaxation.setting == "--max-drop 6.4%" and relaxation.trial.number == 36
+
+
+def test_no_single_budget_helps(build: Any) -> None:
+    build.add("float32", drop=0.0, deflated=100_000, us=200.0)
+    build.add("a", drop=0.02, deflated=60_000, us=90.0)
+    blocked = View(build.record(max_deflated="50kB", max_drop="1%", max_latency="100us")).blocked
+    assert blocked is not None
+    assert blocked.relaxations == ()
+    assert blocked.nearest is not None and blocked.nearest.number == 1
+    assert blocked.settings == ("--max-deflated 60kB", "--max-drop 2%")
+
+
+def test_nothing_scored_and_nothing_tried(build: Any) -> None:
+    assert View(build.record()).blocked.reason == "Nothing was tried yet."
+    assert summary(build.record())["baseline"] is None
+    build.add("x", State.FAILED, reason="no")
+    blocked = View(build.record()).blocked
+    assert "No candidate could be scored" in blocked.reason and blocked.settings == ()
+    write_report(build.record())
+
+
+@pytest.mark.parametrize("minimize", [False, True])
+def test_staircase_is_the_front_of_two_objectives(minimize: bool) -> None:
+    sign = -1 if minimize else 1
+    values = [(1, 0.5), (2, 0.4), (3, 0.9), (3, 0.8), (4, 0.9), (5, 0.95)]
+    expected = ((1, 0.5), (3, 0.9), (5, 0.95))
+    assert staircase([(x, sign * y) for x, y in values], minimize_y=minimize) == tuple(
+        (x, sign * y) for x, y in expected
+    )
+
+
+def test_charts_hold_the_front_the_baseline_and_the_budgets(record: RunRecord) -> None:
+    view = View(record)
+    by_size, by_latency = view.charts
+    assert {p.trial for p in by_size.groups["front"]} == {t.number for t in view.front}
+    assert [p.trial for p in by_size.groups["baseline"]] == [0]
+    assert {line.text: round(line.value, 6) for line in by_size.lines} == {
+        "max-deflated 60kB": 60_000,
+        "max-drop 1%": 0.862,
+    }
+    assert {line.text for line in by_latency.lines} == {"max-latency 150us", "max-drop 1%"}
+    assert by_size.x_range[0] <= 21_904 and by_size.x_range[1] >= 296_412
+    assert by_size.outside >= 1  # the 41 points that prune0.95 lost would squeeze all the others
+
+
+def test_every_section_draws_every_kind_of_run(filled: Any, build: Any, hostile: RunRecord) -> None:
+    records = [
+        filled.record(),
+        filled.record(max_deflated="1B"),
+        filled.record(max_drop=None, max_deflated=None, max_latency=None),
+    ]
+    for record in (*records, hostile):
+        view = View(record)
+        for name, section in SECTIONS.items():
+            content = section().render(view)
+            assert content is None or str(content.html).strip(), name
+    orders = [section.order for section in SECTIONS.values()]
+    assert orders == sorted(orders) and len(set(orders)) == len(orders)
+
+
+def test_regression_metrics_count_in_the_other_direction(filled: Any) -> None:
+    record = filled.record(metric="rmse", max_drop="200%")
+    view = View(record)
+    (line,) = [line for line in view.charts[0].lines if line.text == "max-drop 200%"]
+    assert line.value == pytest.approx(0.8720 * 3)  # relative, and worse is more
+    assert view.headline is not None and view.headline.gains[2].words in ("worse", "better", "no measurable loss")
+
+
+def test_more_targets_each_have_their_columns(build: Any) -> None:
+    build.target = "pi"
+    build.add("float32", drop=0.0, deflated=100_000, us=200.0)
+    view = View(build.record(target="pi,host", max_latency=None))
+    assert view.baseline is not None
+    assert view.baseline.latency_us == {"pi": 200.0, "host": None}
+    assert {"latency_us_pi", "latency_us_host", "latency_interval_us_pi_low"} <= set(table(view).columns)
+
+
+def test_duplicates_are_shown_but_not_counted(record: RunRecord) -> None:
+    view = View(record)
+    assert view.why(record.trial(35)) == "same candidate as trial 7"
+    assert all(point.trial != 35 for chart in view.charts for group in chart.groups.values() for point in group)
+
+
+def test_report_of_a_thousand_trials_is_quick(many: Callable[[int], RunRecord]) -> None:
+    import time
+
+    record = many(1000)
+    start = time.perf_counter()
+    path = write_report(record)
+    assert time.perf_counter() - start < 6  # 3 s on a machine that is not busy with other tests
+    assert path.stat().st_size < 8_000_000
