@@ -190,6 +190,7 @@ def weights_by_layer(
             index=operator.index,
             names=(text(graph.tensors[operator.weight_index].name), operator.output_name),
             shape=operator.weight_shape or (),
+            storage=int(graph.tensors[operator.weight_index].buffer),
         )
         for operator in weighted
     ]

@@ -32,15 +32,20 @@ _WEIGHTED = {  # last path components of what computes with weights, without the
     "separable_conv2d",
 }
 _NUMBERED = re.compile(r"_\d+$")
+_COUNTER = re.compile(r"_?\d+$")
 
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-    """An operator with weights: its index, the names of its weight and output tensors, the shape of its weight."""
+    """An operator with weights: its index, the names of its weight and output tensors, its weight's shape and storage.
+
+    ``storage`` is equal for operators that share one weight, as a layer's that is called twice.
+    """
 
     index: int
     names: tuple[str, ...]
     shape: tuple[int, ...]
+    storage: int | None = None
 
 
 def operators_of_layers(
@@ -97,6 +102,7 @@ def _explained(
     parts = {tuple(scope.split("/")): layer for scope, layer in scopes.items()}
     claims: dict[str, dict[int, tuple[str, ...]]] = {}
     shapes = {operator.index: operator.shape for operator in operators}
+    stored = {operator.index: operator.storage for operator in operators}
     used: set[int] = set()
     for operator in operators:
         claimed = {owner for path in _paths(operator) if (owner := _owner(path, parts)) is not None}
@@ -112,7 +118,8 @@ def _explained(
         fitting = [index for index in owned if _fits(kernel_shapes.get(layer, ()), shapes[index])]
         sizes = {index: math.prod(shapes[index]) for index in fitting or owned}
         largest = [index for index, size in sizes.items() if size == max(sizes.values())]
-        if len(largest) == 1:
+        shared = {stored[index] for index in largest}
+        if len(largest) == 1 or (len(shared) == 1 and None not in shared):
             found[layer] = largest[0]
     return found, used
 
@@ -124,7 +131,7 @@ def _paths(operator: Named) -> list[list[str]]:
 
 
 def _bare(operation: str) -> str:
-    return operation.rstrip("0123456789")
+    return _COUNTER.sub("", operation)
 
 
 def _owner(path: Sequence[str], parts: Mapping[tuple[str, ...], str]) -> tuple[str, tuple[str, ...]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -158,6 +159,21 @@ def test_names_as_converters_write_them(name: str, layer: str | None) -> None:
     layers = ["conv2d", "batch_normalization", "re_lu"]
     operators = [Named(0, (name, "StatefulPartitionedCall:0"), (8, 3, 3, 3)), Named(1, ("m/other/MatMul",), (4, 4))]
     assert operators_of_layers(operators, layers, {}) == ({} if layer is None else {layer: 0})
+
+
+def test_a_layer_that_is_called_twice_is_found() -> None:
+    names = ("arith.constant", "m/shared/MatMul"), ("arith.constant", "m/shared/MatMul_1")
+    twice = [Named(index, name, (8, 8), storage=2) for index, name in enumerate(names)]
+    assert operators_of_layers(twice, ["shared"], {}) == {"shared": 0}
+    attention = [dataclasses.replace(operator, storage=index) for index, operator in enumerate(twice)]
+    assert operators_of_layers(attention, ["shared"], {}) == {}  # two weights of one size
+
+
+def test_a_grouped_convolution_has_no_name_and_is_found_by_its_shape() -> None:
+    operators = [Named(0, ("m/a/Conv2D", "m/a/Conv2D1"), (4, 3, 3, 4)), Named(1, ("Conv2D", "Identity"), (8, 3, 3, 2))]
+    assert operators_of_layers(operators, ["a", "grouped"], {}) == {"a": 0}
+    kernels = {"a": (3, 3, 4, 4), "grouped": (3, 3, 2, 8)}
+    assert operators_of_layers(operators, ["a", "grouped"], kernels) == {"a": 0, "grouped": 1}
 
 
 def test_four_bit_values_are_unpacked_low_nibble_first() -> None:
