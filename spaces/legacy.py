@@ -1,4 +1,4 @@
-"""Files of Keras 2 made readable for Keras 3: the configuration inside an old ``.h5`` is mended as data, nothing is run.
+"""Files of Keras 2 made readable for Keras 3: the configuration inside an old file is mended as data, nothing is run.
 
 tf_keras could read them as they are, but it would run a Lambda's bytecode on the way.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,34 +46,61 @@ def layers_of(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def written_by_keras_2(path: Path) -> bool:
-    """Was this ``.h5`` written by Keras 2 (tf_keras, or TensorFlow up to 2.15)?"""
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    """Was this ``.h5`` or ``.keras`` written by Keras 2 (tf_keras, or TensorFlow up to 2.15)?"""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+        return str(metadata.get("keras_version", "3")).startswith("2")
+    with _open(path, "r") as file:
         return _text(file.attrs.get("keras_version", "3")).startswith("2")
 
 
 def h5_config(path: Path) -> dict[str, Any] | None:
     """The architecture in an ``.h5`` file; ``None`` where it holds weights only. Raises ``OSError`` for no HDF5."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    with _open(path, "r") as file:
         text = file.attrs.get("model_config")
     return None if text is None else json.loads(_text(text))
 
 
 def load_mended(path: Path, load: Callable[[str], Any]) -> Any:
-    """What ``load`` makes of a mended copy of an old ``.h5`` file; the file itself is only read."""
-    import h5py
+    """What ``load`` makes of a mended copy of an old file; the file itself is only read.
 
+    Raises ``ValueError`` where Keras 3 orders the layers otherwise: weights are handed out in order, and would go astray.
+    """
     with tempfile.TemporaryDirectory(prefix="litetuner-") as folder:
-        copy = Path(folder) / "model.h5"
-        shutil.copyfile(path, copy)
-        with h5py.File(copy, "r+") as file:
-            config = json.loads(_text(file.attrs["model_config"]))
-            mend(config)
-            file.attrs["model_config"] = json.dumps(config)
-        return load(str(copy))
+        copy = Path(folder) / f"model{path.suffix}"
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+                config = _mended(old.read("config.json"))
+                for name in old.namelist():
+                    new.writestr(name, json.dumps(config) if name == "config.json" else old.read(name))
+        else:
+            shutil.copyfile(path, copy)
+            with _open(copy, "r+") as file:
+                config = _mended(file.attrs["model_config"])
+                file.attrs["model_config"] = json.dumps(config)
+        model = load(str(copy))
+    _check_order(config, model)
+    return model
+
+
+def _check_order(config: dict[str, Any], model: Any) -> None:
+    wanted = [item for item in config["config"]["layers"] if item["class_name"] != "InputLayer"]
+    found = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
+    names = [item["config"]["name"] for item in wanted], [layer.name for layer in found]
+    if names[0] != names[1]:
+        raise ValueError(
+            f"Keras 3 orders the layers of {model.name!r} otherwise than Keras 2 did, so weights would be mixed up"
+        )
+    for item, layer in zip(wanted, found, strict=True):
+        if item["class_name"] in MODELS:
+            _check_order(item, layer)
+
+
+def _mended(text: Any) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(_text(text))
+    mend(config)
+    return config
 
 
 def mend(config: Any) -> None:
@@ -84,6 +112,11 @@ def mend(config: Any) -> None:
         for key, meaningless in DROPPED.get(layer["class_name"], {}).items():
             if key in settings and (meaningless is ... or settings[key] == meaningless):
                 del settings[key]
+        if layer["class_name"] in ("Functional", "Model") and "module" in layer:  # Keras 2's module is gone
+            layer |= {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": None}
+        axis = settings.get("axis")
+        if layer["class_name"] == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
+            settings["axis"] = axis[0]
         policy = settings.get("dtype")
         if isinstance(policy, dict):  # {"class_name": "Policy", "config": {"name": "mixed_float16"}}
             settings["dtype"] = policy["config"]["name"]
@@ -155,6 +188,12 @@ def _mend_operator(layer: dict[str, Any]) -> None:
 
 def _plain(name: str) -> str:
     return name.replace("/", "_")
+
+
+def _open(path: Path, mode: str) -> Any:
+    import h5py  # type: ignore[import-untyped]
+
+    return h5py.File(path, mode)
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -57,7 +58,7 @@ def _reset_names() -> None:
     from keras.src.backend.common import global_state
 
     tf_keras.backend.reset_uids()
-    global_state.set_global_attribute("object_name_uids", {})
+    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
 
 
 def _require_tensorflow_backend() -> None:
@@ -140,8 +141,7 @@ def _open_with_keras_3(path: Path, *, safe: bool) -> Any:
     def open_it(file: str) -> Any:
         return keras.saving.load_model(file, compile=False, safe_mode=safe)
 
-    old = path.suffix != ".keras" and written_by_keras_2(path)
-    return load_mended(path, open_it) if old else open_it(str(path))
+    return load_mended(path, open_it) if written_by_keras_2(path) else open_it(str(path))
 
 
 def _open_with_tf_keras(path: Path, before: Exception | None = None) -> Any:
