@@ -34,16 +34,10 @@ def converter_for(model: Any) -> Any:
     shape = (1, *tuple(model.inputs[0].shape)[1:])
     spec = tf.TensorSpec(shape, tf.as_dtype(model.inputs[0].dtype), name=input_name)
 
-    @tf.function(input_signature=[spec])
-    def serve(x: Any) -> dict[str, Any]:
-        return {output_name: model(x, training=False)}
+    serve = tf.function(lambda x: {output_name: model(x, training=False)}, input_signature=[spec])
 
-    # A SavedModel finds only those variables that a tf.Module holds; a Keras 3 variable wraps its own.
-    owner = tf.Module()
-    owner.serve = serve
-    owner.variables_of_the_model = [getattr(variable, "value", variable) for variable in _variables(model)]
     concrete = serve.get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
     converter.experimental_lower_to_saved_model = any(
         "api_implements" in function.attr for function in concrete.graph.as_graph_def().library.function
     )
@@ -54,13 +48,6 @@ def converter_for(model: Any) -> Any:
 def io_names(model: Any) -> tuple[str, str]:
     """The input's and the output's name in the file's signature: the user's layer names."""
     return model.inputs[0].name.split(":")[0], model.output_names[0].removeprefix("quant_")
-
-
-def _variables(model: Any) -> list[Any]:
-    load()
-    import tf_keras
-
-    return list(model.weights if isinstance(model, tf_keras.Model) else model.variables)
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None]) -> bytes:

@@ -139,16 +139,15 @@ def _run(
     if model.outputs[0].shape.rank == y_train.ndim + 1 and model.outputs[0].shape[-1] == 1:
         y_train = y_train[..., None]  # (n,) against (n, 1) would broadcast to (n, n) in the plain losses
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, batch, *context.x_train.shape[1:]), input_type),
-            tf.TensorSpec((None, batch, *y_train.shape[1:]), tf.as_dtype(y_train.dtype)),
-        ]
-    )
     def run(x: Any, y: Any) -> None:
         for index in tf.range(tf.shape(x)[0]):
             step(x[index], y[index])
 
+    shapes = [
+        tf.TensorSpec((None, batch, *context.x_train.shape[1:]), input_type),
+        tf.TensorSpec((None, batch, *y_train.shape[1:]), tf.as_dtype(y_train.dtype)),
+    ]
+    compiled = tf.function(run, input_signature=shapes)
     order = _order(samples, steps * batch, context.seed).reshape(steps, batch)
     sample_bytes = max(1, int(np.prod(context.x_train.shape[1:])) * input_type.size)
     at_once = max(1, min(_CALL_STEPS, _CALL_BYTES // (batch * sample_bytes)))
@@ -156,7 +155,9 @@ def _run(
         chosen = order[start : start + at_once]
         x = np.asarray(context.x_train[chosen.ravel()], dtype=input_type.as_numpy_dtype)
         y = np.asarray(y_train[chosen.ravel()])
-        run(tf.constant(x.reshape(*chosen.shape, *x.shape[1:])), tf.constant(y.reshape(*chosen.shape, *y.shape[1:])))
+        compiled(
+            tf.constant(x.reshape(*chosen.shape, *x.shape[1:])), tf.constant(y.reshape(*chosen.shape, *y.shape[1:]))
+        )
 
 
 def _order(samples: int, length: int, seed: int) -> np.ndarray:

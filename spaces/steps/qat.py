@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,8 @@ class Qat(Step):
             return layer if layer.name in left_out else annotate(layer)
 
         marked = tf_keras.models.clone_model(clone(subject), clone_function=mark)
-        scheme = _Scheme(_scheme(self.preserve_sparsity, self.preserve_clusters))
+        make = _scheme(self.preserve_sparsity, self.preserve_clusters)
+        scheme = _Scheme(make, frozenset(refusals(subject, self.preserve_sparsity, self.preserve_clusters)))
         tf_keras.backend.reset_uids()  # tfmot's input quantizers are numbered through the process, and the names reach the file
         try:
             return tfmot.quantization.keras.quantize_apply(marked, scheme)
@@ -144,11 +145,13 @@ class _Scheme:
     """A tfmot scheme whose quantizers are made anew for each layer.
 
     tfmot's own cluster-preserving registry hands one quantizer to all layers, and a single layer without zeros switches the
-    keeping of zeros off for every other one.
+    keeping of zeros off for every other one. It also asks for the outputs of skipped layers, so those that it cannot quantize
+    are denied by name.
     """
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], refused: frozenset[str] = frozenset()) -> None:
         self._make = make
+        self._refused = refused
 
     def get_layout_transformer(self) -> Any:
         return self._make().get_layout_transformer()
@@ -157,7 +160,7 @@ class _Scheme:
         return self
 
     def supports(self, layer: Any) -> bool:
-        return bool(self._make().get_quantize_registry().supports(layer))
+        return layer.name not in self._refused and bool(self._make().get_quantize_registry().supports(layer))
 
     def get_quantize_config(self, layer: Any) -> Any:
         return self._make().get_quantize_registry().get_quantize_config(layer)
@@ -259,7 +262,7 @@ def _set_ranges(model: Any, context: Context) -> None:
         variable.assign(value)
 
 
-def _range_pairs(layer: Collection[Any] | Any) -> list[tuple[Any, Any]]:
+def _range_pairs(layer: Any) -> list[tuple[Any, Any]]:
     """The (min, max) variables of a wrapped layer's moving averages: its output and its activation."""
     found = []
     for kind in ("output", "pre_activation", "post_activation"):

@@ -1,0 +1,112 @@
+"""ai-edge-quantizer: every recipe, every override proved in the file, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.flatbuffer import weights_by_layer
+from litetuner.spaces.quantizer import RECIPES
+from litetuner.spaces.steps.aeq import Aeq
+from litetuner.spaces.steps.float32 import Float32
+
+from .conftest import LAYERS
+
+
+def types(file: bytes) -> dict[str, str]:
+    return {name: weight.dtype for name, weight in weights_by_layer(file, LAYERS).items()}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes(recipe: str, float_file: bytes, context: Context, accuracy: Callable[[Any], float]) -> None:
+    """static_wi8_ai16 runs and is wrong on this network too: only its types are looked at."""
+    layers = (("depthwise", "int8"),) if recipe.endswith("wi4") else ()
+    file = Aeq(recipe, layers).apply(float_file, context)
+    expected = dict.fromkeys(LAYERS, RECIPES[recipe].weight_type) | dict(layers)
+    assert types(file) == expected
+    if recipe != "static_wi8_ai16":
+        assert accuracy(file) > accuracy(float_file) - (0.25 if recipe.endswith("wi4") else 0.03)
+
+
+@pytest.mark.parametrize("recipe", ["dynamic_wi8", "weight_only_wi8", "static_wi8_ai8"])
+def test_layers_get_their_own_precision(
+    recipe: str, float_file: bytes, context: Context, accuracy: Callable[[Any], float]
+) -> None:
+    layers = (("stem", "float32"), ("pointwise", "int4"))
+    file = Aeq(recipe, layers).apply(float_file, context)
+    assert types(file) == {"stem": "float32", "depthwise": "int8", "pointwise": "int4", "classes": "int8"}
+    assert accuracy(file) > accuracy(float_file) - 0.1
+
+
+def test_names_are_escaped_and_matched_whole(context: Context) -> None:
+    """``a.b`` as a regular expression finds ``axb`` too, and ``dense`` is the beginning of ``dense_1``."""
+    from litetuner.spaces.tf import load
+
+    load()
+    import tf_keras
+
+    layers = tf_keras.layers
+    source = layers.Input((8, 8, 1))
+    x = layers.Dense(16, name="axb")(layers.Flatten()(source))
+    x = layers.Dense(16, activation="relu", name="a.b")(layers.ReLU()(x))
+    x = layers.Dense(16, activation="relu", name="dense")(x)
+    network = tf_keras.Model(source, layers.Dense(10, name="dense_1")(x))
+    file = Float32().apply(network, context)
+    mixed = Aeq("dynamic_wi8", (("a.b", "float32"), ("dense", "int4"))).apply(file, context)
+    found = {name: w.dtype for name, w in weights_by_layer(mixed, ["axb", "a.b", "dense", "dense_1"]).items()}
+    assert found == {"axb": "int8", "a.b": "float32", "dense": "int4", "dense_1": "int8"}
+
+
+def test_a_layer_that_the_recipe_leaves_out_must_be_named(float_file: bytes, context: Context) -> None:
+    with pytest.raises(Refused, match=r"leaves DEPTHWISE_CONV_2D '.*depthwise.*' in float32"):
+        Aeq("dynamic_wi4").apply(float_file, context)
+    with pytest.raises(Refused, match="int4 does not exist for DEPTHWISE_CONV_2D, which computes layer 'depthwise'"):
+        Aeq("static_wi8_ai8", (("depthwise", "int4"),)).apply(float_file, context)
+
+
+def test_a_layer_that_is_not_in_the_file_fails(float_file: bytes, context: Context) -> None:
+    with pytest.raises(BuildFailed, match="'nowhere'"):
+        Aeq("dynamic_wi8", (("nowhere", "int4"),)).apply(float_file, context)
+
+
+def test_calibration_is_checked(float_file: bytes, context: Context) -> None:
+    broken = context.calibration.copy()
+    broken[5, 1, 1, 0] = np.nan
+    with pytest.raises(BuildFailed, match="NaN"):
+        Aeq().apply(float_file, dataclasses.replace(context, calibration=broken))
+    none = dataclasses.replace(context, calibration=context.calibration[:0])
+    with pytest.raises(Refused, match="calibration"):
+        Aeq().apply(float_file, none)
+    assert types(Aeq("dynamic_wi8").apply(float_file, none))
+    assert (Aeq().needs_calibration, Aeq("dynamic_wi8").needs_calibration) == (True, False)
+
+
+def test_labels_details_promises_and_json() -> None:
+    step = Aeq("static_wi8_ai8", (("stem", "float32"), ("pointwise", "int4"), ("classes", "float32")))
+    assert step.label() == "aeq_static_wi8_ai8[2xfloat32,1xint4]"
+    assert step.details() == ["aeq: stem: float32", "aeq: pointwise: int4", "aeq: classes: float32"]
+    assert step.promises(["stem", "depthwise"]) == [
+        ("stem", "weight_type", "float32"),
+        ("depthwise", "weight_type", "int8"),
+        ("pointwise", "weight_type", "int4"),
+        ("classes", "weight_type", "float32"),
+    ]
+    candidate = Candidate((step,))
+    assert Candidate.from_json(json.loads(json.dumps(candidate.to_json()))) == candidate
+
+
+def test_what_does_not_exist_is_refused() -> None:
+    with pytest.raises(Refused, match="did you mean 'dynamic_wi8'"):
+        Aeq("dynamic_w8")
+    with pytest.raises(Refused, match="int5"):
+        Aeq(layers=(("stem", "int5"),))
+    with pytest.raises(Refused, match="2 times"):
+        Aeq(layers=(("stem", "int8"), ("stem", "int4")))

@@ -1,0 +1,145 @@
+"""Quantization-aware training: accuracy and invariants in the converted file, restoring from weights, and refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from litetuner.spaces.bridge import clone
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import Refused
+from litetuner.spaces.flatbuffer import weights_by_layer
+from litetuner.spaces.invariants import distinct_per_channel, zeros
+from litetuner.spaces.steps.cluster import Cluster
+from litetuner.spaces.steps.int8 import Int8
+from litetuner.spaces.steps.qat import Qat, refusals
+
+from .conftest import LAYERS, PRUNABLE, digits_network, run, weights_equal
+
+
+@pytest.fixture(scope="module")
+def clustered(pruned: Any, context: Context) -> Any:
+    """Half of each kernel zero and 8 values."""
+    return Cluster(count=8, preserve_sparsity=True, epochs=0.5, learning_rate=1e-3).apply(pruned, context)
+
+
+def test_plain(model: Any, context: Context, accuracy: Callable[[Any], float]) -> None:
+    before = model.get_weights()
+    file = Int8().apply(Qat(epochs=1, learning_rate=1e-3).apply(model, context), context)
+    assert accuracy(file) > accuracy(model) - 0.02
+    assert {weight.dtype for weight in weights_by_layer(file, LAYERS).values()} == {"int8"}
+    assert weights_equal(before, model.get_weights())
+
+
+@pytest.mark.parametrize("skip", [(), ("pointwise",)])
+def test_zeros_reach_the_file(
+    pruned: Any, context: Context, skip: tuple[str, ...], accuracy: Callable[[Any], float]
+) -> None:
+    """Also in a skipped layer, where tfmot's scheme does nothing."""
+    step = Qat(skip=skip, preserve_sparsity=True, epochs=0.5, learning_rate=1e-3)
+    file = Int8().apply(step.apply(pruned, context), context)
+    weights = weights_by_layer(file, LAYERS)
+    assert min(zeros(weights[name]).mean() for name in PRUNABLE) >= 0.5
+    assert accuracy(file) > accuracy(pruned) - 0.03
+
+
+def test_zeros_and_clusters_reach_the_file(clustered: Any, context: Context) -> None:
+    step = Qat(preserve_sparsity=True, preserve_clusters=True, epochs=0.5, learning_rate=1e-3)
+    file = Int8().apply(step.apply(clustered, context), context)
+    weights = weights_by_layer(file, LAYERS)
+    for name in PRUNABLE:
+        assert zeros(weights[name]).mean() >= 0.5
+        assert distinct_per_channel(weights[name]) <= 8
+
+
+def test_one_layer_without_zeros_does_not_cost_the_others_theirs(clustered: Any, context: Context) -> None:
+    """tfmot shares one quantizer between all layers, and it stops keeping zeros at the first layer that has none."""
+    dense = clone(clustered)
+    stem = dense.get_layer("stem")
+    stem.kernel.assign(np.where(stem.kernel.numpy() == 0, np.float32(0.01), stem.kernel.numpy()))
+    step = Qat(preserve_sparsity=True, preserve_clusters=True, epochs=0.5, learning_rate=3e-3)
+    weights = weights_by_layer(Int8().apply(step.apply(dense, context), context), LAYERS)
+    assert min(zeros(weights[name]).mean() for name in ("pointwise", "classes")) >= 0.5
+
+
+def test_zeros_survive_a_relu_layer_behind_a_convolution(context: Context) -> None:
+    """There tfmot turns the convolution's weight quantizer off, and with it the keeping of zeros."""
+    import tf_keras
+
+    layers = tf_keras.layers
+    source = layers.Input((8, 8, 1))
+    x = layers.ReLU()(layers.Conv2D(8, 3, name="bare")(source))
+    network = tf_keras.Model(source, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
+    bare = network.get_layer("bare")
+    bare.kernel.assign(np.where(np.arange(72).reshape(3, 3, 1, 8) % 2, 0, bare.kernel.numpy()))
+    trained = Qat(preserve_sparsity=True, epochs=0.3, learning_rate=1e-2).apply(network, context)
+    assert (zeros(weights_by_layer(Int8().apply(trained, context), ["bare"])["bare"])).mean() >= 0.5
+
+
+@pytest.mark.parametrize("preserve", [False, True])
+def test_a_checkpoint_is_the_parent_and_the_weights(clustered: Any, context: Context, preserve: bool) -> None:
+    step = Qat(preserve_sparsity=preserve, preserve_clusters=preserve, epochs=0.2, learning_rate=1e-3)
+    trained = step.apply(clustered, context)
+    restored = step.wrap(clustered, context)
+    restored.set_weights(trained.get_weights())
+    x = context.x_train[:32]
+    assert np.array_equal(trained(x).numpy(), restored(x).numpy())
+    assert Int8().apply(trained, context) == Int8().apply(restored, context)
+
+
+def test_ranges_start_from_real_inputs(model: Any, context: Context) -> None:
+    """Logits above 6 would be clipped by tfmot's first guess; no training here can move its moving averages."""
+    loud = clone(model)
+    kernel, bias = loud.get_layer("classes").get_weights()
+    loud.get_layer("classes").set_weights([kernel * 5, bias * 5])
+    still = dataclasses.replace(context, x_train=context.x_train[:32], y_train=context.y_train[:32])
+    trained = Qat(epochs=1, learning_rate=0.0).apply(loud, still)
+    x = context.x_train[:256]
+    assert np.abs(trained(x).numpy() - loud(x).numpy()).mean() < 0.02
+    assert (run(Int8().apply(trained, context), x).argmax(-1) == loud(x).numpy().argmax(-1)).mean() > 0.95
+
+
+def test_a_probe_is_the_model_unchanged(model: Any, probe: Context) -> None:
+    copy = Qat().apply(model, probe)
+    assert [type(layer) for layer in copy.layers] == [type(layer) for layer in model.layers]
+    assert weights_equal(copy.get_weights(), model.get_weights())
+
+
+def test_labels_and_details() -> None:
+    kinds = [(False, False, "qat"), (True, False, "pqat"), (False, True, "cqat"), (True, True, "pcqat")]
+    for zeros_, clusters, label in kinds:
+        assert Qat(preserve_sparsity=zeros_, preserve_clusters=clusters).label() == label
+    assert Qat(skip=("a", "b", "c")).label() == "qat[-3]"
+    assert Qat(skip=("a",)).details() == ["qat: a is trained in float, and quantized afterwards"]
+    assert Qat().promises(LAYERS) == []
+
+
+def test_unsupported_layers_are_named_unless_skipped(context: Context) -> None:
+    import tf_keras
+
+    layers = tf_keras.layers
+    source = layers.Input((8, 8, 1))
+    x = layers.BatchNormalization(name="alone")(source)
+    x = layers.Conv1D(4, 3, activation="relu", name="conv1d")(layers.Reshape((8, 8))(x))
+    x = layers.Dense(8, activation="elu", name="elu")(layers.Flatten()(x))
+    network = tf_keras.Model(source, layers.Dense(10, activation="softmax")(x))
+    found = refusals(network)
+    assert list(found) == ["alone", "conv1d", "elu"]
+    assert "Conv1D" in found["conv1d"]
+    with pytest.raises(Refused, match="'alone' cannot be quantized"):
+        Qat().apply(network, context)
+    skipping = Qat(skip=tuple(found), epochs=0.01)
+    assert Int8().apply(skipping.apply(network, context), context)
+
+
+def test_nothing_left_and_unknown_layers_are_refused(probe: Context) -> None:
+    network = digits_network()
+    with pytest.raises(Refused, match="every layer is skipped"):
+        Qat(skip=tuple(layer.name for layer in network.layers[1:])).apply(network, probe)
+    with pytest.raises(Refused, match="did you mean 'stem'"):
+        Qat(skip=("stm",)).apply(network, probe)
+    assert refusals(network) == {}

@@ -1,0 +1,139 @@
+"""The training loop: deterministic, fractional, finite; and the loss that fits the output."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import BuildFailed, ConfigError, Refused
+from litetuner.spaces.training import count_steps, fit, resolve_loss, seeded
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(70, 5)).astype(np.float32)
+WEIGHTS = RNG.normal(size=5)
+
+
+@pytest.fixture
+def line() -> Context:
+    return Context(X, (X @ WEIGHTS).astype(np.float32), X[:0], loss="mse", batch_size=16, seed=3)
+
+
+def network(units: int = 1, dropout: float = 0.0) -> Any:
+    from litetuner.spaces.tf import load
+
+    load()
+    import tf_keras
+
+    with seeded(5):
+        source = tf_keras.layers.Input((5,))
+        x = tf_keras.layers.Dropout(dropout)(source) if dropout else source
+        return tf_keras.Model(source, tf_keras.layers.Dense(units)(x))
+
+
+def test_steps_are_counted_up(line: Context) -> None:
+    assert [count_steps(line, epochs) for epochs in (0, 0.01, 1, 2.5)] == [0, 1, 5, 11]
+
+
+def test_a_linear_model_finds_its_weights(line: Context) -> None:
+    model = network()
+    fit(model, line, epochs=300, learning_rate=0.05)
+    assert np.abs(model.get_weights()[0][:, 0] - WEIGHTS).max() < 0.01  # the data are exact
+
+
+def test_labels_without_an_axis_of_one_are_not_broadcast(line: Context) -> None:
+    """(n,) labels against (n, 1) outputs would give a constant model in the plain losses."""
+    model = network()
+    fit(model, line, epochs=100, learning_rate=0.05)
+    assert np.std(model(X).numpy()) > 0.5 * np.std(line.y_train)
+
+
+def test_equal_seeds_give_equal_weights_also_with_dropout(line: Context) -> None:
+    trained = []
+    for seed in (1, 1, 2):
+        with seeded(seed):
+            model = network(dropout=0.3)
+            fit(model, dataclasses.replace(line, seed=seed), epochs=3, learning_rate=0.01)
+        trained.append(model.get_weights()[0])
+    assert np.array_equal(trained[0], trained[1])
+    assert not np.array_equal(trained[0], trained[2])
+
+
+def test_global_generators_are_left_as_they_were() -> None:
+    random.seed(11)
+    np.random.seed(11)
+    expected = random.random(), np.random.random()
+    random.seed(11)
+    np.random.seed(11)
+    with seeded(4):
+        random.random(), np.random.random()
+    assert (random.random(), np.random.random()) == expected
+
+
+def test_memory_mapped_integers_are_cast(tmp_path: Path, line: Context) -> None:
+    np.save(tmp_path / "x.npy", (X * 10).astype(np.int16))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    model = network()
+    fit(model, dataclasses.replace(line, x_train=mapped), epochs=2, learning_rate=0.01)
+    assert not np.array_equal(model.get_weights()[0], network().get_weights()[0])
+
+
+def test_masks_hold_zeros(line: Context) -> None:
+    model = network()
+    mask = np.array([[1], [0], [1], [0], [1]])
+    fit(model, line, epochs=5, learning_rate=0.05, masks=[(model.trainable_variables[0], mask)])
+    assert np.array_equal(model.get_weights()[0] != 0, mask.astype(bool))
+
+
+def test_short_trainings_let_batch_normalization_catch_up(line: Context) -> None:
+    import tf_keras
+
+    source = tf_keras.layers.Input((5,))
+    normalization = tf_keras.layers.BatchNormalization()
+    model = tf_keras.Model(source, tf_keras.layers.Dense(1)(normalization(source)))
+    shifted = dataclasses.replace(line, x_train=X + 100)
+    fit(model, shifted, epochs=12, learning_rate=0.0)  # 53 steps: a momentum of 0.99 would reach 41
+    assert np.abs(normalization.moving_mean.numpy() - 100).max() < 3
+    assert normalization.momentum == 0.99
+
+
+def test_no_data_is_refused(line: Context) -> None:
+    with pytest.raises(Refused, match="no training data"):
+        fit(network(), dataclasses.replace(line, x_train=X[:0], y_train=X[:0, 0]), epochs=1, learning_rate=0.1)
+
+
+def test_diverging_training_fails(line: Context) -> None:
+    broken = np.where(np.arange(70) == 3, np.nan, line.y_train).astype(np.float32)
+    with pytest.raises(BuildFailed, match="diverged"):
+        fit(network(), dataclasses.replace(line, y_train=broken), epochs=1, learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("activation", "shape", "kind", "logits"),
+    [
+        ("softmax", (None, 10), "SparseCategoricalCrossentropy", False),
+        ("linear", (None, 10), "SparseCategoricalCrossentropy", True),
+        ("sigmoid", (None, 1), "BinaryCrossentropy", False),
+        ("linear", (None, 1), "BinaryCrossentropy", True),
+    ],
+)
+def test_the_cross_entropy_fits_the_output(activation: str, shape: tuple, kind: str, logits: bool) -> None:
+    loss = resolve_loss("classification", activation, shape, None)
+    assert type(loss).__name__ == kind
+    assert loss.get_config()["from_logits"] is logits
+
+
+def test_losses_by_name_and_by_function() -> None:
+    assert resolve_loss("mae", "linear", (None, 1), None).__name__ == "mean_absolute_error"
+    assert resolve_loss("classification", "softmax", (None, 3), "mse").__name__ == "mean_squared_error"
+    assert resolve_loss("mae", "linear", (None, 1), "math:dist").__name__ == "dist"
+
+
+def test_an_unknown_loss_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="mean_squared_error"):
+        resolve_loss("mae", "linear", (None, 1), "mean_squard_error")
