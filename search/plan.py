@@ -45,6 +45,8 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"deploy": "float32", "sparse": "yes"},
 )
 
+HOPELESS = 0.5  # so far beyond a budget of the metric no other deployment brings a trained model back
+
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
@@ -81,9 +83,10 @@ def _planned(space: Space, told: Sequence[Trial]) -> Iterator[Proposal]:
 
 
 def variants(space: Space, told: Sequence[Trial]) -> Iterator[Proposal]:
-    """The other deployments of the trained prefixes that were scored."""
+    """The other deployments of the trained prefixes that were scored, but for those that training has spoilt."""
     for trial in told:
-        if not (trial.state.scored and trial.candidate.prefix.steps and trial.origin in ("recipe", "sampler")):
+        trained = trial.state.scored and trial.candidate.prefix.steps and trial.origin in ("recipe", "sampler")
+        if not trained or any(trial.constraints.get(name, 0.0) > HOPELESS for name in ("max-drop", "min-metric")):
             continue
         choices = {name: entry["chosen"] for name, entry in trial.params.items()}
         for change in VARIANTS:

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.search.budgets import parse_budgets, violations
+
+NOTHING = {"max_size": None, "max_deflated": None, "max_latency": (), "max_drop": None, "min_metric": None}
+
+
+def budgets(**keys: object):  # type: ignore[no-untyped-def]
+    return parse_budgets(**{**NOTHING, "targets": ("host", "pi"), **keys})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("keys", "measurement", "value", "violation"),
+    [
+        ({"max_deflated": "60kB"}, "deflated_bytes", 75_000, 0.25),
+        ({"max_deflated": "60kB"}, "deflated_bytes", 60_000, 0.0),
+        ({"max_latency": ("2ms",)}, "latency_us:host", 1000, -0.5),
+        ({"max_latency": ("pi=2ms",)}, "latency_us:pi", 3000, 0.5),
+        ({"max_drop": "1%"}, "drop", 0.02, 1.0),
+        ({"min_metric": 0.8}, "metric", 0.6, 0.25),
+        ({"max_drop": "0%"}, "drop", 0.01, 1.0),
+    ],
+)
+def test_violations_are_normalised_and_at_most_zero_where_a_budget_holds(
+    keys: dict[str, object], measurement: str, value: float, violation: float
+) -> None:
+    found = violations(budgets(**keys), {measurement: Measurement(value, "", {"test": True})})
+    assert list(found.values()) == [pytest.approx(violation, abs=1e-12)]
+
+
+def test_a_budget_on_what_was_not_measured_says_nothing() -> None:
+    assert violations(budgets(max_size="1kB"), {}) == {}
+
+
+def test_two_targets_have_budgets_of_their_own_name() -> None:
+    assert [budget.name for budget in budgets(max_latency=("2ms", "pi=4ms"))] == ["max-latency", "max-latency pi"]

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from litetuner.search.config import CHANGEABLE, Config, keys, make_config, read_toml, to_toml
+from litetuner.spaces.errors import ConfigError
+
+BASE = {"model": "m.keras", "data": "d.npz"}
+
+
+def test_a_configuration_survives_toml() -> None:
+    config = make_config(
+        BASE | {"max-latency": ["2ms"], "max-drop": "1%", "trials": 7, "out": 'a "b"\\c\n', "json": True}
+    )
+    assert make_config(tomllib.loads(to_toml(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("max-siz", "max-size"), ("modle", "model"), ("time_budgets", "time-budget")]
+)
+def test_a_misspelt_key_is_refused_with_the_nearest(key: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean '{meant}'"):
+        make_config(BASE | {key: "1"})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"max-size": "300"}, "max-size: '300' has no unit"),
+        ({"max-drop": "0.01"}, "max-drop"),
+        ({"max-latency": "pi=2ms"}, "no target 'pi'"),
+        ({"max-latency": ["1ms", "host=2ms"]}, "names one twice"),
+        ({"trials": "many"}, "trials"),
+        ({"trials": 0}, "trials"),
+        ({"size": "tiny"}, "size"),
+        ({"time-budget": "0s"}, "time-budget"),
+    ],
+)
+def test_bad_values_name_their_key(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
+        make_config(BASE | values)
+
+
+def test_a_missing_model_is_said() -> None:
+    with pytest.raises(ConfigError, match="model is missing; give --model"):
+        make_config({"data": "d.npz"})
+
+
+def test_the_default_limit_is_half_an_hour_unless_trials_limit() -> None:
+    assert make_config(BASE).seconds == 1800
+    assert make_config(BASE | {"trials": 5}).seconds is None
+
+
+def test_toml_tables_and_errors(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text('[search]\nmodel = "m.keras"\n')
+    assert read_toml(path) == {"model": "m.keras"}
+    path.write_text("model = ")
+    with pytest.raises(ConfigError, match="is no TOML file"):
+        read_toml(path)
+    with pytest.raises(ConfigError, match="does not exist"):
+        read_toml(tmp_path / "none.toml")
+
+
+def test_every_changeable_key_exists() -> None:
+    assert set(Config.model_fields) >= CHANGEABLE
+    assert set(keys().values()) == set(Config.model_fields)
