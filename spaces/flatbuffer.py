@@ -89,6 +89,7 @@ def read_model(file: bytes) -> Any:
         raise BuildFailed(f"this is no .tflite: bytes 4 to 8 are {file[4:8]!r}, expected {IDENTIFIER!r}")
     try:
         model = flatbuffer_utils.read_model_from_bytearray(bytes(file))
+        _as_arrays(model)
         complete = bool(model.subgraphs) and all(
             graph.tensors is not None and graph.operators is not None for graph in model.subgraphs
         )
@@ -97,6 +98,17 @@ def read_model(file: bytes) -> Any:
     if not complete:
         raise BuildFailed("the .tflite holds no graph: the model is empty, or the file is damaged. Convert it again.")
     return model
+
+
+def _as_arrays(model: Any) -> None:
+    """Bytes that lie outside the flatbuffer (ai-edge-quantizer writes some files so) come as ``bytes``: arrays like the rest."""
+    for buffer in model.buffers or []:
+        if isinstance(buffer.data, bytes):
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
+    for graph in model.subgraphs or []:
+        for operator in graph.operators or []:
+            if isinstance(operator.customOptions, bytes):
+                operator.customOptions = np.frombuffer(operator.customOptions, np.uint8)
 
 
 @functools.cache

@@ -214,3 +214,21 @@ def test_a_torn_file_is_refused(tflite: Callable[..., bytes]) -> None:
 def test_all_tensors_are_walked(tflite: Callable[..., bytes]) -> None:
     model = read_model(tflite("plain", "float32"))
     assert sum(1 for _ in tensors_of(model)) == len(model.subgraphs[0].tensors)
+
+
+def test_blockwise_scales_of_the_quantizer(tflite: Callable[..., bytes], layer_names: dict[str, list[str]]) -> None:
+    """Scales lie in a tensor of their own, and the weights outside the flatbuffer."""
+    from ai_edge_quantizer import qtyping, quantizer
+
+    tool = quantizer.Quantizer(tflite("plain", "float32"))
+    dense = qtyping.TFLOperationName.FULLY_CONNECTED
+    blocks = qtyping.QuantGranularity.BLOCKWISE_32
+    tool.add_dynamic_config(regex="sequential/dense/", operation_name=dense, num_bits=4, granularity=blocks)
+    file = bytes(tool.quantize().quantized_model)
+    found = weights_by_layer(file, layer_names["plain"])
+    weight, original = found["dense"], weights_by_layer(tflite("plain", "float32"), layer_names["plain"])["dense"]
+    assert weight.dtype == "int4" and weight.scale.shape == (12, 512 // 32)
+    steps = np.repeat(weight.scale, 32, axis=1)
+    # two thirds of a step: half for the rounding, the rest because the quantizer narrows the range
+    assert (np.abs(weight.values * steps - original.values) <= 0.67 * steps).all()
+    assert found["dense_1"].dtype == "float32"
