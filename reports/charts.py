@@ -90,7 +90,10 @@ def _chart(view: View, name: str, title: str, x: Axis, y: Axis, colour: Axis) ->
         return None
     lines = tuple(line for budget in view.budgets if (line := _line(view, budget, x, y)) is not None)
     feasible = groups["front"] + [p for p in groups["baseline"] if p.trial in members] + groups["feasible"]
-    focus = groups["front"] + groups["baseline"] + groups["feasible"] or shown
+    focus = groups["front"] + groups["baseline"] + groups["feasible"]
+    if len(focus) <= len(groups["baseline"]):  # nothing feasible: look at the better half of what there is
+        ranked = sorted(groups["infeasible"], key=lambda point: point.y if y.minimize else -point.y)
+        focus = focus + ranked[: (len(ranked) + 1) // 2] or shown
     x_values = [p.x for p in focus] + [line.value for line in lines if line.axis == "x"]
     y_values = [p.y for p in focus] + [line.value for line in lines if line.axis == "y"]
     x_values += _near([p.x for p in shown], x_values)

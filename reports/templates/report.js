@@ -73,6 +73,16 @@
     }
   }
 
+  // A colour bar that changes its direction is left behind by react, so the charts are then made anew.
+  function rebuild() {
+    for (const id of names) {
+      const figure = dressed(id);
+      Plotly.purge(id);
+      Plotly.newPlot(id, figure.data, figure.layout, config);
+      document.getElementById(id).on("plotly_click", (event) => pick(event.points[0].customdata));
+    }
+  }
+
   function sortable(table) {
     const heads = Array.from(table.tHead.rows[0].cells);
     const body = table.tBodies[0];
@@ -148,14 +158,11 @@
   });
 
   if (names.length) {
-    paint();
-    for (const id of names) {
-      document.getElementById(id).on("plotly_click", (event) => pick(event.points[0].customdata));
-    }
+    rebuild();
     dark.addEventListener("change", paint);
     let wasNarrow = narrow();
-    addEventListener("resize", () => { if (narrow() !== wasNarrow) { wasNarrow = narrow(); paint(); } });
-    addEventListener("beforeprint", () => { printing = true; paint(); });
-    addEventListener("afterprint", () => { printing = false; paint(); });
+    addEventListener("resize", () => { if (narrow() !== wasNarrow) { wasNarrow = narrow(); rebuild(); } });
+    addEventListener("beforeprint", () => { printing = true; rebuild(); });
+    addEventListener("afterprint", () => { printing = false; rebuild(); });
   }
 })();

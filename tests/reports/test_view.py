@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -167,6 +168,14 @@ def test_charts_hold_the_front_the_baseline_and_the_budgets(record: RunRecord) -
     assert by_size.outside >= 1  # the 41 points that prune0.95 lost would squeeze all the others
 
 
+def test_charts_of_a_run_without_a_feasible_trial_still_show_the_trials(filled: Any) -> None:
+    for chart in View(filled.record(max_deflated="8kB")).charts:
+        assert chart.groups["front"] == chart.groups["feasible"] == ()
+        assert chart.outside < len(chart.groups["infeasible"]) * 0.7
+        nearest = next(point for point in chart.groups["infeasible"] if point.trial == 15)
+        assert chart.x_range[0] <= nearest.x <= chart.x_range[1] and chart.y_range[0] <= nearest.y <= chart.y_range[1]
+
+
 def test_every_section_draws_every_kind_of_run(filled: Any, build: Any, hostile: RunRecord) -> None:
     records = [
         filled.record(),
@@ -206,10 +215,8 @@ def test_duplicates_are_shown_but_not_counted(record: RunRecord) -> None:
 
 
 def test_report_of_a_thousand_trials_is_quick(many: Callable[[int], RunRecord]) -> None:
-    import time
-
     record = many(1000)
-    start = time.perf_counter()
+    start = time.process_time()
     path = write_report(record)
-    assert time.perf_counter() - start < 6  # 3 s on a machine that is not busy with other tests
+    assert time.process_time() - start < 3  # processor seconds: other tests may share the machine
     assert path.stat().st_size < 8_000_000
