@@ -170,6 +170,7 @@ def _mend_operator(layer: dict[str, Any]) -> None:
     """Make ``x + 3.0`` a Rescaling and ``x + y`` an Add; any other operator stays, and is refused by name."""
     kind, scale_and_offset = ARITHMETIC.get(layer["config"].get("function"), ("", None))
     calls = layer["inbound_nodes"]
+    place = {"module": "keras.layers", "registered_name": None} if "module" in layer else {}
     if scale_and_offset is None or len(calls) != 1:
         return
     # One call: ["layer", call, output, {"y": 3.0 or ["layer", call, output], "name": null}]
@@ -177,11 +178,11 @@ def _mend_operator(layer: dict[str, Any]) -> None:
     second = settings.get("y")
     if isinstance(second, (int, float)) and len(first) == 3 and isinstance(first[0], str):
         scale, offset = scale_and_offset(float(second))
-        layer["class_name"] = "Rescaling"
+        layer |= place | {"class_name": "Rescaling"}
         layer["config"] = {"name": layer["config"]["name"], "scale": scale, "offset": offset}
         layer["inbound_nodes"] = [[[*first, {}]]]
     elif kind and isinstance(second, list) and isinstance(first[0], str):
-        layer["class_name"] = kind
+        layer |= place | {"class_name": kind}
         layer["config"] = {"name": layer["config"]["name"]}
         layer["inbound_nodes"] = [[[*first, {}], [*second, {}]]]
 

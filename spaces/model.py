@@ -148,7 +148,7 @@ def _open_with_tf_keras(path: Path, before: Exception | None = None) -> Any:
     import tf_keras
 
     try:
-        found = tf_keras.models.load_model(str(path), compile=False)
+        found = tf_keras.models.load_model(str(path), compile=False, safe_mode=False)  # only the trusted come here
     except Exception as error:
         also = f" Keras 3 says: {_first_line(before)}" if before else ""
         raise ModelError(f"{path} cannot be read. tf_keras says: {_first_line(error)}{also}") from error

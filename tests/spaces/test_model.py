@@ -110,7 +110,7 @@ def test_old_keras_files_are_mended_too(tf_keras, tmp_path):
     inner = tf_keras.Sequential(
         [layers.Input((8, 8, 3)), layers.Conv2D(3, 3, padding="same"), layers.BatchNormalization()]
     )
-    x = layers.Add()([inner(inputs), layers.DepthwiseConv2D(1)(inputs)])
+    x = layers.Add()([inner(inputs), layers.DepthwiseConv2D(1)(inputs + 1.0)])
     model = tf_keras.Model(inputs, layers.Dense(2)(layers.LSTM(3)(layers.Reshape((64, 3))(x))))
     model.save(tmp_path / "old.keras")
     loaded = load_model(str(tmp_path / "old.keras"))
