@@ -58,6 +58,7 @@ def parse_budgets(
     max_latency: tuple[str, ...],
     max_drop: str | None,
     min_metric: float | None,
+    direction: Literal["maximize", "minimize"],
     targets: tuple[str, ...],
 ) -> tuple[Budget, ...]:
     """The budgets that the user's words ask for. Raises ``ConfigError`` for a missing unit or an unknown target."""
@@ -77,7 +78,9 @@ def parse_budgets(
     if max_drop is not None:
         found.append(Budget("max-drop", "drop", parse(max_drop, SHARE, "max-drop"), "at most", max_drop))
     if min_metric is not None:
-        found.append(Budget("min-metric", "metric", min_metric, "at least", str(min_metric)))
+        # "At least this good": at most, for an error that is minimised.
+        sense: Literal["at most", "at least"] = "at least" if direction == "maximize" else "at most"
+        found.append(Budget("min-metric", "metric", min_metric, sense, str(min_metric)))
     names = [budget.name for budget in found]
     if len(set(names)) < len(names):
         raise ConfigError(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from litetuner.objectives.metric_choice import find_metric
 from litetuner.search.budgets import Budget, parse_budgets
 from litetuner.search.units import parse_duration
 from litetuner.spaces.errors import ConfigError, nearest
@@ -80,6 +81,7 @@ class Config(pydantic.BaseModel):
             max_latency=self.max_latency,
             max_drop=self.max_drop,
             min_metric=self.min_metric,
+            direction="maximize" if self.min_metric is None else find_metric(self.metric).direction,
             targets=self.target,
         )
 

@@ -34,6 +34,7 @@ class Loop:
     listener: Listener
     stop: Callable[[], str | None]
     trials: list[Trial]
+    lost: int = 0  # trials lost in a row in this session
 
     def run(self) -> str:
         """Search until something ends it, and say in words what it was."""
@@ -90,6 +91,7 @@ class Loop:
         self.folder.write_trial(trial)
         self.study.tell(trial)
         self.trials.append(trial)
+        self.lost = self.lost + 1 if trial.state is State.LOST else 0
         self.clock.save()
         self.folder.note("told", trial=trial.number, label=trial.candidate.label, state=str(trial.state))
         self.listener.told(trial, self.trials, self._left())
@@ -109,7 +111,7 @@ class Loop:
             return f"the time budget of {config.time_budget or '30m'} is spent"
         if self._tail(lambda trial: trial.duplicate_of is not None) >= REPEATS_BEFORE_END:
             return "nothing new is proposed any more: the space that is left is exhausted"
-        if self._tail(lambda trial: trial.state is State.LOST) >= LOST_BEFORE_END:
+        if self.lost >= LOST_BEFORE_END:
             return f"the last {LOST_BEFORE_END} trials were lost ({self.trials[-1].reason})"
         return None
 

@@ -113,7 +113,8 @@ def read_run(path: Path | str) -> RunRecord:
     finals = (folder.read("finals") or {}).get("trials", {})
     trials = []
     for trial in folder.trials():
-        final = {name: Measurement.from_json(value) for name, value in finals.get(str(trial.number), {}).items()}
+        measured = finals.get(str(trial.number if trial.duplicate_of is None else trial.duplicate_of), {})
+        final = {name: Measurement.from_json(value) for name, value in measured.items()}
         merged = dataclasses.replace(trial, measurements=trial.measurements | final)
         trials.append(judged(merged, config.budgets))
     return RunRecord(

@@ -5,7 +5,14 @@ import pytest
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.budgets import parse_budgets, violations
 
-NOTHING = {"max_size": None, "max_deflated": None, "max_latency": (), "max_drop": None, "min_metric": None}
+NOTHING = {
+    "max_size": None,
+    "max_deflated": None,
+    "max_latency": (),
+    "max_drop": None,
+    "min_metric": None,
+    "direction": "maximize",
+}
 
 
 def budgets(**keys: object):  # type: ignore[no-untyped-def]
@@ -21,6 +28,7 @@ def budgets(**keys: object):  # type: ignore[no-untyped-def]
         ({"max_latency": ("pi=2ms",)}, "latency_us:pi", 3000, 0.5),
         ({"max_drop": "1%"}, "drop", 0.02, 1.0),
         ({"min_metric": 0.8}, "metric", 0.6, 0.25),
+        ({"min_metric": 0.5, "direction": "minimize"}, "metric", 0.6, 0.2),
         ({"max_drop": "0%"}, "drop", 0.01, 1.0),
     ],
 )

@@ -1,0 +1,139 @@
+"""The local executor: a child that dies, hangs or eats memory fails its job, and the next job gets a new one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from litetuner.search.config import make_config
+from litetuner.search.executors.local import Local
+from litetuner.search.job import Job, Limits
+from litetuner.search.run_folder import RunFolder
+from litetuner.search.worker_process import WorkerProcess
+from litetuner.spaces.errors import BuildFailed, DataError, Lost
+
+LIMITS = Limits(seconds=20, memory_bytes=4 << 30)
+
+# A worker whose jobs misbehave on request: the process boundary is what is tested, so the handlers are stand-ins.
+MISBEHAVING = """
+import os, signal, sys, time
+from litetuner.search import worker
+from litetuner.spaces.errors import DataError
+
+def do(inputs):
+    what = inputs["what"]
+    if what == "signal": os.kill(os.getpid(), inputs["number"])
+    if what == "exit": os._exit(3)
+    if what == "hang": time.sleep(1000)
+    if what == "memory":
+        held = []
+        while True:
+            held.append(bytearray(50_000_000)); time.sleep(0.02)
+    if what == "raise": raise ZeroDivisionError("by design")
+    if what == "usage": raise DataError("x_train holds NaN")
+    if what == "print": print("noise on standard output"); sys.stdout.flush(); os.write(1, b"more noise")
+    return {"pid": os.getpid()}
+
+worker.ROLES["score"] = lambda folder: {"score": do}
+worker.main(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
+    script = tmp_path / "misbehaving.py"
+    script.write_text(textwrap.dedent(MISBEHAVING))
+    real = WorkerProcess.__init__.__globals__["subprocess"].Popen
+
+    def popen(arguments: list[str], **keys: object):  # type: ignore[no-untyped-def]
+        return real([sys.executable, str(script), *arguments[3:]], **keys)
+
+    monkeypatch.setattr("litetuner.search.worker_process.subprocess.Popen", popen)
+    found = Local(RunFolder(tmp_path / "run"), make_config({"model": "m", "data": "d"}))
+    yield found
+    found.close()
+
+
+def job(what: str, limits: Limits = LIMITS, **inputs: object) -> Job:
+    return Job("score", {"what": what, **inputs}, limits)
+
+
+def works(executor: Local) -> int:
+    return int(executor.run(job("fine")).outputs["pid"])
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (signal.SIGSEGV, BuildFailed),
+        (signal.SIGABRT, BuildFailed),
+        (signal.SIGFPE, BuildFailed),
+        (signal.SIGKILL, Lost),
+        (signal.SIGTERM, Lost),
+    ],
+)
+def test_death_by_signal_is_told_apart_and_the_search_goes_on(
+    executor: Local, number: signal.Signals, kind: type[Exception]
+) -> None:
+    before = works(executor)
+    with pytest.raises(kind, match=number.name):
+        executor.run(job("signal", number=int(number)))
+    assert works(executor) != before
+
+
+def test_an_exit_a_hang_and_too_much_memory_fail_the_job(executor: Local) -> None:
+    with pytest.raises(BuildFailed, match="code 3"):
+        executor.run(job("exit"))
+    started = time.monotonic()
+    with pytest.raises(BuildFailed, match="longer than 1 s"):
+        executor.run(job("hang", Limits(1, 4 << 30)))
+    assert time.monotonic() - started < 15
+    with pytest.raises(BuildFailed, match=r"more than the 0\.5 GB allowed"):
+        executor.run(job("memory", Limits(20, 500_000_000)))
+    assert works(executor)
+
+
+def test_an_error_keeps_its_type_and_the_worker(executor: Local) -> None:
+    before = works(executor)
+    with pytest.raises(BuildFailed, match="ZeroDivisionError: by design"):
+        executor.run(job("raise"))
+    with pytest.raises(DataError, match="NaN"):
+        executor.run(job("usage"))
+    assert works(executor) == before
+
+
+def test_noise_on_standard_output_is_no_answer(executor: Local) -> None:
+    assert executor.run(job("print")).outputs["pid"] == works(executor)
+
+
+def test_a_worker_that_grew_is_replaced(executor: Local) -> None:
+    before = works(executor)
+    tight = Limits(seconds=20, memory_bytes=1)
+    assert executor._worker("score", tight.memory_bytes).pid != before
+
+
+def test_close_ends_suspended_workers_too(executor: Local) -> None:
+    child = psutil.Process(works(executor))
+    os.kill(child.pid, signal.SIGSTOP)
+    executor.close()
+    assert not child.is_running()
+
+
+def test_workers_are_suspended_while_something_is_timed(executor: Local) -> None:
+    child = psutil.Process(works(executor))
+    seen: list[str] = []
+    with executor._quiet():
+        deadline = time.monotonic() + 5
+        while child.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append(child.status())
+    assert seen == [psutil.STATUS_STOPPED]
+    assert works(executor) == child.pid
