@@ -34,7 +34,7 @@ TRAIN_PATIENCE = 8.0  # times the estimate, then a training is taken for hung
 SECONDS: dict[Kind, float] = {"train": 900.0, "convert": 900.0, "score": 1800.0, "time": 120.0, "inspect": 1800.0}
 
 
-class Gate(Exception):  # noqa: N818 - a gate is an outcome, not an error
+class Gate(Exception):
     """A candidate is stopped before it is scored: by which gate, why, and how far from the budgets."""
 
     def __init__(self, name: str, reason: str, constraints: dict[str, float]) -> None:

@@ -22,7 +22,7 @@ def load() -> Any:
 
 @contextlib.contextmanager
 def quiet_stdout() -> Iterator[None]:
-    """Send file descriptor 1 to standard error: the converter, Keras export and the quantizer print, and ``--json`` would break."""
+    """Send file descriptor 1 to standard error: converter, Keras export and quantizer print, and ``--json`` would break."""
     sys.stdout.flush()
     kept = os.dup(1)
     try:
