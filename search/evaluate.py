@@ -243,9 +243,8 @@ class Work:
         self._score(artifact["artifact"])
 
     def _keep(self, artifact: dict[str, Any]) -> None:
-        exact = {"environment": {"computed from": "the file"}}
         self.known["measurements"] |= {
-            "file_bytes": Measurement(artifact["file_bytes"], "B", **exact),
+            "file_bytes": Measurement(artifact["file_bytes"], "B", {"computed from": "the file"}),
             "deflated_bytes": Measurement(artifact["deflated_bytes"], "B", {"computed by": "zlib.compress(file, 9)"}),
         }
         self.known |= {
@@ -271,9 +270,9 @@ class Work:
         broken = {budget.name: budget.violation(values[budget.measurement]) for budget in budgets}
         worst = [budget for budget in budgets if broken[budget.name] > 0]
         if worst:
-            probed = {"environment": {"probe": "an untrained one-shot copy, with the probe's margin taken off"}}
+            probed = {"probe": "an untrained one-shot copy, with the probe's margin taken off"}
             self.known["measurements"] |= {
-                f"probe.{name}": Measurement(value, "us" if "latency" in name else "B", **probed)
+                f"probe.{name}": Measurement(value, "us" if "latency" in name else "B", probed)
                 for name, value in values.items()
             }
             told = ", ".join(f"{b.name} {b.text}: {b.show(values[b.measurement])} at best" for b in worst)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import filelock
@@ -205,7 +205,7 @@ class Study:
             raise ValueError(f"trial {trial.number} was scored without {objective.measurement}")
         return value
 
-    def _constraints(self, trial: Trial) -> Mapping[str, float]:
+    def _constraints(self, trial: Trial) -> dict[str, float]:
         if trial.state is State.LOST:
             return {}
         if trial.state.scored or any(value > 0 for value in trial.constraints.values()):

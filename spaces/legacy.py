@@ -192,7 +192,7 @@ def _plain(name: str) -> str:
 
 
 def _open(path: Path, mode: str) -> Any:
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     return h5py.File(path, mode)
 
