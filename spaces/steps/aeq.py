@@ -43,11 +43,12 @@ class Aeq(Step):
         return [f"aeq: {name}: {precision}" for name, precision in self.layers]
 
     def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
-        """What must hold in the final file: (layer, "weight_type", type) for the ``layer_names`` that have an operator."""
-        own = dict(self.layers)
-        base = RECIPES[self.recipe].weight_type
-        names = [*layer_names, *(name for name in own if name not in layer_names)]
-        return [(name, "weight_type", own.get(name, base)) for name in names]
+        """What must hold in the final file: (layer, "weight_type", type) for each of ``layers``.
+
+        All other operators with weights are proved by ``apply`` itself: it sees operators, while a name among ``layer_names``
+        may be a layer that has none in the file (a folded batch normalization).
+        """
+        return [(name, "weight_type", precision) for name, precision in self.layers]
 
     def apply(self, subject: bytes, context: Context) -> bytes:
         """The quantized file of a float32 one.

@@ -146,11 +146,13 @@ def _clusterable(model: Any, skip: Sequence[str]) -> list[str]:
         if name not in names:
             raise Refused(f"cluster: there is no layer {name!r} to skip{nearest(name, names)}")
     registry = clustering_registry.ClusteringRegistry
-    able = [
-        layer.name
-        for layer in model.layers
-        if layer.weights and registry.supports(layer) and _kernels(model, layer.name)
-    ]
+
+    def can(layer: Any) -> bool:
+        # The registry lists MultiHeadAttention, but tfmot 0.8.1 cannot take its wrapper off again (ValueError: weight shapes).
+        listed = layer.weights and registry.supports(layer) and type(layer).__name__ != "MultiHeadAttention"
+        return bool(listed and _kernels(model, layer.name))
+
+    able = [layer.name for layer in model.layers if can(layer)]
     chosen = [name for name in able if name not in skip]
     if not chosen:
         raise Refused(f"cluster: no layer is left to cluster ({len(able)} can be clustered, {len(skip)} are skipped)")

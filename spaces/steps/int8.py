@@ -48,4 +48,4 @@ class Int8(Step):
             converter.inference_input_type = tf.as_dtype(self.io)
             converter.inference_output_type = tf.as_dtype(self.io)
 
-        return convert(subject, configure)
+        return convert(subject, configure, integer=True)

@@ -75,6 +75,20 @@ def test_an_lstm_stays_one_operator() -> None:
     assert np.abs(outputs(file, x) - model(x).numpy()).max() < 1e-5
 
 
+def test_full_integers_of_a_loop_are_refused_before_the_converter_crashes() -> None:
+    from litetuner.spaces.tf import load
+
+    load()
+    import keras
+    import tf_keras
+
+    for layers, layer in ((tf_keras.layers, tf_keras.layers.GRU(2)), (keras.layers, keras.layers.LSTM(2))):
+        source = layers.Input((4, 3))
+        model = (tf_keras if layers is tf_keras.layers else keras).Model(source, layer(source))
+        with pytest.raises(BuildFailed, match="loop"):
+            convert(model, lambda converter, tf: None, integer=True)
+
+
 def test_operators_that_need_flex_are_named() -> None:
     from litetuner.spaces.tf import load
 

@@ -95,7 +95,6 @@ def test_labels_details_promises_and_json() -> None:
     assert step.details() == ["aeq: stem: float32", "aeq: pointwise: int4", "aeq: classes: float32"]
     assert step.promises(["stem", "depthwise"]) == [
         ("stem", "weight_type", "float32"),
-        ("depthwise", "weight_type", "int8"),
         ("pointwise", "weight_type", "int4"),
         ("classes", "weight_type", "float32"),
     ]
