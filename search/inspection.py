@@ -120,7 +120,9 @@ def _content(source: str, error: type[ModelError] | type[DataError], what: str) 
         return source
     path = Path(source)
     if path.is_dir():
-        listing = sorted((str(item.relative_to(path)), item.stat().st_size) for item in path.rglob("*") if item.is_file())
+        listing = sorted(
+            (str(item.relative_to(path)), item.stat().st_size) for item in path.rglob("*") if item.is_file()
+        )
         return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
     if not path.is_file():
         names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
