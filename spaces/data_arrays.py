@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from litetuner.spaces.errors import DataError, RunError
+from litetuner.spaces.errors import DataError
+from litetuner.spaces.store import cannot_write
 
 SPLITS = ("train", "search", "test")
 
@@ -46,7 +47,10 @@ class ArrayWriter:
         return self._hash.hexdigest()
 
     def write(self, name: str, shape: tuple[int, ...], dtype: np.dtype, batches: Iterable[np.ndarray]) -> None:
-        """Write an array from batches of its rows; readers see all of it or the file before. Raises ``RunError``."""
+        """Write an array from batches of its rows; readers see all of it or the file before.
+
+        Raises ``HostError`` when the disk is full, ``RunError`` when the folder cannot be written.
+        """
         path = self.folder / f"{name}.npy"
         self._hash.update(f"{name} {dtype.str} {shape}".encode())
         temporary: str | None = None
@@ -65,9 +69,7 @@ class ArrayWriter:
             os.replace(temporary, path)
             temporary = None
         except OSError as error:
-            raise RunError(
-                f"cannot write {path}: {error.strerror}. Free some space or choose another folder with --out."
-            ) from error
+            raise cannot_write(path, error) from error
         finally:
             if temporary is not None and os.path.exists(temporary):
                 os.unlink(temporary)

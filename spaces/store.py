@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -10,11 +11,25 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from litetuner.spaces.errors import RunError
+from litetuner.spaces.errors import HostError, RunError
+
+# What a disk answers that is full, over its quota or broken: the machine's fault, not the user's choice of a folder.
+DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def cannot_write(path: Path, error: OSError) -> HostError | RunError:
+    """The error for a file that cannot be written: ``HostError`` where the disk refuses, ``RunError`` where the folder does."""
+    if error.errno in DISK_REFUSES:
+        return HostError(
+            f"cannot write {path}: {error.strerror}. Free some space and repeat the command: it goes on with all that "
+            "was recorded. (Another folder can be chosen with --out.)"
+        )
+    return RunError(f"cannot write {path}: {error.strerror}. Choose another folder with --out.")
 
 
 def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> None:
-    """Write a whole file: temporary file, fsync, rename, fsync of the folder. Raises ``RunError`` when the disk refuses.
+    """Write a whole file: temporary file, fsync, rename, fsync of the folder. Raises ``HostError`` when the disk
+    is full, ``RunError`` when the folder cannot be written.
 
     Without ``durable`` a power cut may leave the file empty (a killed process may not): enough for what can be made again.
     """
@@ -38,9 +53,7 @@ def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> N
         finally:
             os.close(folder)
     except OSError as error:
-        raise RunError(
-            f"cannot write {path}: {error.strerror}. Free some space or choose another folder with --out."
-        ) from error
+        raise cannot_write(path, error) from error
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)

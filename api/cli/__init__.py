@@ -5,28 +5,45 @@ Standard output carries the result only; everything else goes to standard error.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
-from litetuner.spaces.errors import LitetunerError
+from litetuner.spaces.errors import HostError, LitetunerError, nearest
 from litetuner.spaces.registry import modules
+from litetuner.spaces.store import DISK_REFUSES
 
-INTERRUPTED = 130
+USAGE = 2
 INTERNAL = 4
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="litetuner",
     help="Search TensorFlow Lite compression for a trained Keras model: accuracy, size and measured latency.",
-    no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        import litetuner
+
+        typer.echo(f"litetuner {litetuner.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; every command takes it.")] = False,
+) -> None:
     """Search TensorFlow Lite compression for a trained Keras model: accuracy, size and measured latency."""
 
 
@@ -43,20 +60,65 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line and give its exit code; errors become one message on standard error."""
     debug = "--debug" in arguments
+    if not arguments:
+        return _show_help()
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(_debug_first(arguments), prog_name="litetuner", standalone_mode=False)
+        sys.stdout.flush()  # a full disk or a closed pipe is met here, and not at exit
         return int(code or 0)
     except LitetunerError as error:
         return _report(error, str(error), error.exit_code, debug)
     except typer.TyperException as error:
-        return _report(error, error.format_message(), 2, debug)
+        return _report(error, _explain(error), USAGE, debug)
     except (KeyboardInterrupt, typer.Abort) as error:
         return _report(error, "interrupted; repeat the command to go on where it stopped.", INTERRUPTED, debug)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise  # typer makes an exit of a closed pipe, and of nothing else
+        _drop_output()
         return 0  # the reader of our output has seen enough
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_REFUSES:
+            _drop_output()
+            what = f"{error.filename or 'standard output'} cannot be written: {error.strerror}. Free some space and repeat."
+            return _report(error, what, HostError.exit_code, debug)
         hint = "This is a fault of litetuner; run again with --debug and report what it prints."
         return _report(error, f"internal error: {type(error).__name__}: {error}. {hint}", INTERNAL, debug)
+
+
+def _debug_first(arguments: list[str]) -> list[str]:
+    """``--debug`` is taken wherever it stands; of the commands only ``search`` knows it, as a key of its configuration."""
+    if "--debug" not in arguments or "search" in arguments:
+        return arguments
+    return ["--debug", *(argument for argument in arguments if argument != "--debug")]
+
+
+def _explain(error: typer.TyperException) -> str:
+    """What typer says, with the nearest option and where to read on."""
+    context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
+    message = error.format_message().rstrip(".")
+    if context is None:
+        return f"{message}."
+    if option is not None and message.startswith("No such option"):
+        known = [name for parameter in context.command.params for name in parameter.opts]
+        message = f"there is no option {option}{nearest(option, known)}"
+    ending = "" if message.endswith("?") else "."
+    return f"{message}{ending} See `{context.command_path} --help`."
+
+
+def _show_help() -> int:
+    """No command at all: the help, on standard error."""
+    command = typer.main.get_command(app)
+    with typer.Context(command, info_name="litetuner") as context:
+        sys.stderr.write(command.get_help(context) + "\n")
+    return USAGE
+
+
+def _drop_output() -> None:
+    """Send what is left of standard output nowhere: else Python tries to write it again at exit, and complains."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _report(error: BaseException, message: str, code: int, debug: bool) -> int:

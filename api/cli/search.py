@@ -65,7 +65,8 @@ def _signature() -> inspect.Signature:
         written = str(field.annotation)
         flag, kind, shown = f"--{key}", str, "TEXT"
         if field.annotation is bool:
-            flag, kind, shown = (f"--{key}", bool, None)  # type: ignore[assignment]
+            # A switch that the TOML sets can be taken back.
+            flag, kind, shown = (f"--{key}/--no-{key}", bool, None)  # type: ignore[assignment]
         elif written.startswith("tuple"):
             kind, shown = list[str], "TEXT"  # type: ignore[assignment]
         elif "int" in written and "str" not in written and "Literal" not in written:

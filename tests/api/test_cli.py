@@ -1,0 +1,329 @@
+"""The command line as programs and people meet it: exit codes, standard output, messages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import litetuner
+from litetuner.cli import run as cli
+from litetuner.search.config import Config, keys, make_config, read_toml, to_toml
+from litetuner.search.run_folder import RunFolder
+
+FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake"]
+BUDGETS = ["--max-drop", "3%", "--max-deflated", "60kB"]
+VOLATILE = ("seconds", "environment")  # clocks go on between two summaries
+
+
+def search(out: Path, *more: str) -> int:
+    return cli(["search", *FAKE, *BUDGETS, "--out", str(out), *more])
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    """A command in a shell, ``{litetuner}`` standing for the real command line in a process of its own."""
+    litetuner_command = f"{sys.executable} -c 'from litetuner.cli import main; main()'"
+    line = command.replace("{litetuner}", litetuner_command)
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search with the fake executor."""
+    path = tmp_path_factory.mktemp("cli") / "run"
+    assert search(path, "--trials", "12") == 0
+    return path
+
+
+# What goes where
+
+
+def test_a_search_prints_one_json_document_equal_to_summary_json(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert search(tmp_path / "run", "--trials", "8", "--json") == 0
+    printed = json.loads(capfd.readouterr().out)
+    written = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert printed == written
+    assert printed["schema_version"] == 1
+    assert printed["best"]["sha256"] and printed["front"]
+
+
+def test_status_as_json_is_the_summary_too(done: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli(["status", str(done), "--json"]) == 0
+    printed = json.loads(capfd.readouterr().out)
+    written = json.loads((done / "summary.json").read_text())
+    assert {key: value for key, value in printed.items() if key not in VOLATILE} == {
+        key: value for key, value in written.items() if key not in VOLATILE
+    }
+
+
+def test_report_and_export_print_a_path_and_nothing_else(
+    done: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(["report", str(done)]) == 0
+    assert Path(capfd.readouterr().out.strip()) == done / "report.html"
+    assert cli(["export", str(done), "--out", str(tmp_path / "x"), "--pick", "smallest"]) == 0
+    file = Path(capfd.readouterr().out.strip())
+    assert file.is_file() and file.parent == tmp_path / "x"
+    assert {item.name for item in file.parent.iterdir()} == {file.name, "trial.json", "MODEL_CARD.md"}
+
+
+def test_the_result_goes_to_standard_output_and_progress_to_standard_error(
+    done: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert search(done, "--trials", "12") == 0
+    out, err = capfd.readouterr()
+    assert "best" in out and "..." not in out
+    assert "run folder" in err and "best" not in err
+
+
+def test_a_reader_that_leaves_early_is_no_error(done: Path) -> None:
+    found = shell(f"{{litetuner}} status {done} --json | (exec <&-; sleep 3); exit ${{PIPESTATUS[0]}}")
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_standard_output_that_is_full_is_said(done: Path) -> None:
+    found = shell(f"{{litetuner}} status {done} --json >/dev/full")
+    assert found.returncode == 3
+    assert "standard output" in found.stderr and "No space left" in found.stderr
+    assert "Traceback" not in found.stderr and "internal" not in found.stderr
+
+
+def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli(["--version"]) == 0
+    assert capfd.readouterr().out.strip() == f"litetuner {litetuner.__version__}"
+
+
+# Usage errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["serch"], ("serch", "search", "litetuner --help")),
+        (["search", "--modle", "a.keras"], ("--modle", "did you mean '--model'", "litetuner search --help")),
+        (["search", "--max-deflatd", "60kB"], ("did you mean '--max-deflated'",)),
+        (["search", "--trials"], ("--trials",)),
+        (["search", "--trials", "many"], ("--trials", "integer")),
+        (["search", *FAKE, "a.toml", "b.toml"], ("b.toml",)),
+        (["search"], ("model", "--model")),
+        (["search", "--model", "fake:model"], ("data is missing", "--data")),
+        (["export"], ("RUN", "litetuner export --help")),
+        (["export", "somewhere"], ("--out",)),
+    ],
+)
+def test_a_misspelt_command_line_is_explained(
+    arguments: list[str], parts: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and err.startswith("error: ") and "Traceback" not in err
+    for part in parts:
+        assert part in err
+
+
+def test_without_arguments_the_help_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli([]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and err.lstrip().startswith("Usage: ") and "search" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status", "nowhere"], ["report", "nowhere"], ["export", "nowhere", "--out", "x"]]
+)
+def test_debug_is_taken_by_every_command_and_shows_the_traceback(
+    arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(arguments) == 2
+    assert "Traceback" not in capfd.readouterr().err
+    assert cli([*arguments, "--debug"]) == 2
+    err = capfd.readouterr().err
+    assert "Traceback" in err and "RunError" in err and err.strip().splitlines()[-1].startswith("error: nowhere")
+
+
+def test_a_fault_of_ours_is_internal_and_short(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(path: Path) -> None:
+        raise ZeroDivisionError("by design")
+
+    monkeypatch.setattr("litetuner.search.record.read_run", broken)
+    assert cli(["status", "anywhere"]) == 4
+    err = capfd.readouterr().err
+    assert "internal error: ZeroDivisionError: by design" in err and "--debug" in err and "Traceback" not in err
+
+
+# Folders that are no runs, runs that have nothing yet
+
+
+@pytest.mark.parametrize("command", [["status"], ["report"], ["export", "--out", "x"], ["status", "--json"]])
+@pytest.mark.parametrize("folder", ["missing", "empty", "file"])
+def test_a_folder_that_is_no_run(
+    command: list[str], folder: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("hello")
+    assert cli([*command, str(tmp_path / folder)]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and "is no run folder" in err and str(tmp_path / folder) in err
+
+
+def test_a_run_that_never_got_to_its_baseline(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run"
+    folder = RunFolder(path)
+    folder.create()
+    folder.adopt(make_config({"model": "fake:model", "data": "fake:data", "executor": "fake"}), {})
+    assert cli(["export", str(path), "--out", str(tmp_path / "x")]) == 2
+    assert "Repeat the search command" in capfd.readouterr().err
+
+
+def test_export_before_anything_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("litetuner.search.loop.Loop.run", lambda self: "stopped by the test")
+    path = tmp_path / "run"
+    assert search(path, "--trials", "3") == 1
+    capfd.readouterr()
+    assert cli(["status", str(path)]) == 0
+    assert "Nothing was tried yet" in capfd.readouterr().out
+    assert cli(["report", str(path)]) == 0
+    capfd.readouterr()
+    assert cli(["export", str(path), "--out", str(tmp_path / "x")]) == 2
+    err = capfd.readouterr().err
+    assert "Nothing was tried yet" in err and "epeat the search command" in err
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "parts"),
+    [
+        (["--pick", "smalest"], ("no pick 'smalest'", "did you mean 'smallest'", "fastest")),
+        (["--trial", "99"], ("no trial 99", "from 0 to")),
+        (["--trial", "-1"], ("no trial -1",)),
+        (["--trial", "1", "--pick", "best"], ("not both",)),
+        (["--trial", "first"], ("--trial", "integer")),
+    ],
+)
+def test_an_unknown_pick_or_trial(
+    done: Path, tmp_path: Path, more: list[str], parts: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(["export", str(done), "--out", str(tmp_path / "x"), *more]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and not (tmp_path / "x").exists()
+    for part in parts:
+        assert part in err
+
+
+def test_an_export_to_where_nothing_can_be_written(done: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli(["export", str(done), "--out", str(done / "litetuner.toml" / "x")]) == 2
+    assert "cannot write" in capfd.readouterr().err
+
+
+# One configuration, three faces
+
+
+def test_flags_are_the_keys(capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli(["search", "--help"]) == 0
+    text = capfd.readouterr().out
+    flags = {word.strip(",") for word in text.split() if word.startswith("--")}
+    assert {f"--{key}" for key in keys()} <= flags
+    assert {flag for flag in flags if flag[2:].removeprefix("no-") not in keys()} <= {"--help"}
+
+
+SAMPLE: dict[str, Any] = {
+    "model": "fake:model",
+    "data": "fake:data",
+    "metric": "macro-f1",
+    "target": ["fake", "host"],
+    "max-latency": ["fake=2ms", "host=3ms"],
+    "min-metric": 0.5,
+    "trials": 3,
+    "steps": ["prune", "int8"],
+    "keep-names": True,
+    "max-epochs": 0.5,
+    "size": "file",
+}
+
+
+def test_flags_toml_and_tune_make_the_same_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Config] = []
+
+    def record(config: Config, listener: object = None) -> None:
+        seen.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("litetuner.search.run.run_search", record)
+    flags: list[str] = []
+    for key, value in SAMPLE.items():
+        if value is True:
+            flags.append(f"--{key}")
+        else:
+            flags += [
+                part for item in (value if isinstance(value, list) else [value]) for part in (f"--{key}", str(item))
+            ]
+    assert cli(["search", *flags]) == 130
+    toml = tmp_path / "a.toml"
+    toml.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in SAMPLE.items()))
+    assert cli(["search", str(toml)]) == 130
+    with pytest.raises(KeyboardInterrupt):
+        litetuner.tune(**{key.replace("-", "_"): value for key, value in SAMPLE.items()})
+    assert seen[0] == seen[1] == seen[2]
+    (tmp_path / "b.toml").write_text(to_toml(seen[0]))
+    assert make_config(read_toml(tmp_path / "b.toml")) == seen[0]
+
+
+def test_flags_win_over_the_toml(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    toml = tmp_path / "cfg.toml"
+    lines = {"model": "fake:model", "data": "fake:data", "executor": "fake", "target": ["fake"], "trials": 9}
+    lines |= {"out": str(tmp_path / "run"), "max-drop": "3%"}
+    toml.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in lines.items()))
+    assert cli(["search", str(toml), "--trials", "3", "--json"]) == 0
+    assert sum(json.loads(capfd.readouterr().out)["counts"].values()) == 3
+    assert make_config(read_toml(tmp_path / "run" / "litetuner.toml")).trials == 3
+
+
+def test_a_switch_of_the_toml_can_be_taken_back(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    toml = tmp_path / "cfg.toml"
+    toml.write_text('model = "fake:model"\ndata = "fake:data"\nexecutor = "fake"\ntarget = "fake"\njson = true\n')
+    assert cli(["search", str(toml), "--trials", "2", "--no-json", "--out", str(tmp_path / "run")]) == 0
+    assert "baseline" in capfd.readouterr().out.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ('modle = "a"\n', ("no key 'modle'", "did you mean 'model'")),
+        ("[search]\ntrails = 3\n", ("no key 'trails'", "did you mean 'trials'")),
+        ("trials = \n", ("is no TOML file", "line 1")),
+        ('model = "a"\ndata = "b"\ntrials = "three"\n', ("trials", "'three'")),
+        ('model = "a"\ndata = "b"\ntrials = true\n', ("trials",)),
+        ('model = "a"\ndata = "b"\nseed = 1.5\n', ("seed", "1.5")),
+        ('model = ["a", "b"]\ndata = "b"\n', ("model",)),
+        ('model = "a"\ndata = "b"\nmax-size = 300\n', ("max-size", "no unit", "300kB")),
+        ('model = "a"\ndata = "b"\n[search]\n[other]\n', ("other",)),
+    ],
+)
+def test_a_bad_toml_names_itself_and_the_key(
+    tmp_path: Path, content: str, parts: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    toml = tmp_path / "cfg.toml"
+    toml.write_text(content)
+    assert cli(["search", str(toml)]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and "Traceback" not in err
+    assert "cfg.toml" in err
+    for part in parts:
+        assert part in err
+
+
+def test_a_toml_that_does_not_exist(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.toml").write_text("")
+    assert cli(["search", str(tmp_path / "confg.toml")]) == 2
+    assert "did you mean 'config.toml'" in capfd.readouterr().err
+    assert cli(["search", str(tmp_path)]) == 2
+    assert "is no TOML file" in capfd.readouterr().err
