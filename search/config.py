@@ -11,7 +11,7 @@ import pydantic
 
 from litetuner.objectives.metric_choice import find_metric
 from litetuner.search.budgets import Budget, parse_budgets
-from litetuner.search.units import parse_duration
+from litetuner.search.units import BYTES, parse, parse_duration
 from litetuner.spaces.errors import ConfigError, nearest
 
 
@@ -124,18 +124,37 @@ def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> C
         name = known[spelt]
         if value is None:
             continue
-        repeated = str(Config.model_fields[name].annotation).startswith("tuple")
-        given[Config.model_fields[name].alias or name] = _many(value) if repeated else _plain(value)
+        field = Config.model_fields[name]
+        if str(value) == "":
+            raise ConfigError(f"{where}: {spelt} is empty; give it a value, or leave it out.")
+        if isinstance(value, bool) and field.annotation is not bool:
+            raise ConfigError(f"{where}: {spelt}: {str(value).lower()} is no value for it ({field.description})")
+        repeated = str(field.annotation).startswith("tuple")
+        given[field.alias or name] = _many(value) if repeated else _plain(value, str(field.annotation))
     try:
         config = Config(**given)
     except pydantic.ValidationError as error:
         raise ConfigError(f"{where}: " + "; ".join(_explain(item) for item in error.errors())) from error
-    if not config.target:
-        raise ConfigError(f"{where}: target: name at least one, such as host.")
-    if config.io == "any" and config.seconds is not None and config.seconds <= 0:
-        raise ConfigError(f"{where}: time-budget: must be more than nothing.")
-    _ = config.budgets  # a wrong unit is an error now, not in the middle of a search
+    try:
+        _check_words(config)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
     return config
+
+
+def _check_words(config: Config) -> None:
+    """What only other modules can read: a wrong unit or name is an error now, not in the middle of a search."""
+    if not config.target:
+        raise ConfigError("target: name at least one, such as host.")
+    if config.seconds is not None and config.seconds <= 0:
+        raise ConfigError("time-budget: must be more than nothing.")
+    parse(config.max_job_memory, BYTES, "max-job-memory")
+    _ = config.budgets
+    sizes = ("file_bytes", "deflated_bytes")
+    known = (*sizes, *(f"latency_us:{target}" for target in config.target))
+    for name in config.objective:
+        if name not in known:
+            raise ConfigError(f"objective: there is no measurement {name!r}{nearest(name, known)} ({', '.join(known)})")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -143,7 +162,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"config: {path} does not exist.") from error
+        names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ConfigError(f"config: {path} does not exist{nearest(path.name, names) or '.'}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"config: {path} is no TOML file: {error}") from error
     for table in ("litetuner", "search"):
@@ -178,8 +198,10 @@ def _many(value: Any) -> tuple[str, ...]:
     return tuple(part.strip() for item in items for part in str(item).split(",") if part.strip())
 
 
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+def _plain(value: Any, annotation: str) -> Any:
+    """A path, or a number where words are expected (``max-size = 300``), as text; its unit is checked there."""
+    number = isinstance(value, int | float) and "int" not in annotation and "float" not in annotation
+    return str(value) if isinstance(value, Path) or (number and "str" in annotation) else value
 
 
 def _explain(item: Any) -> str:
