@@ -96,7 +96,7 @@ def _reason(
     relaxations: Sequence[Relaxation],
 ) -> str:
     if not trials:
-        return "Nothing was tried yet."
+        return "Nothing was tried yet: repeat the search command, and it goes on."
     if not scored:
         return "No candidate could be scored; the table of all trials says why."
     alone = []
