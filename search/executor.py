@@ -13,6 +13,7 @@ class Executor:
     """Subclasses set ``name``; one file each in ``search/executors``. Jobs of equal key give equal results."""
 
     name: ClassVar[str]
+    simulated: ClassVar[bool] = False  # its results are no measurements, and never share a run with such
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         self.folder = folder

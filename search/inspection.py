@@ -12,10 +12,11 @@ from litetuner.objectives.metric import Metric
 from litetuner.search.cache import JobCache
 from litetuner.search.clock import Clock
 from litetuner.search.config import CHANGEABLE, Config
+from litetuner.search.executors import EXECUTORS
 from litetuner.search.job import Job, Limits
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.units import BYTES, parse
-from litetuner.spaces.errors import DataError, ModelError, nearest
+from litetuner.spaces.errors import BuildFailed, DataError, HostError, Lost, ModelError, nearest
 from litetuner.spaces.facts import DataFacts, ModelFacts
 from litetuner.spaces.user_function import is_function
 
@@ -74,7 +75,12 @@ def inspect(folder: RunFolder, config: Config, metric: Metric, cache: JobCache, 
         "data_folder": str((folder.path / "cache" / "data").absolute()),
     }
     limits = Limits(INSPECT_SECONDS, int(parse(config.max_job_memory, BYTES, "max-job-memory")))
-    result = cache.run(Job("inspect", inputs, limits))
+    try:
+        result = cache.run(Job("inspect", inputs, limits))
+    except BuildFailed as error:
+        raise ModelError(f"the model {config.model} or the data {config.data} cannot be opened: {error}.") from error
+    except Lost as error:
+        raise HostError(f"inspecting the model and the data was cut short: {error}. Is there enough memory?") from error
     outputs = result.outputs
     # Starting the worker that will convert, and the training that was timed, are stages; the rest is ours.
     clock.count({"convert": result.start_seconds, "train": 0.0 if result.cached else outputs["training_seconds"]})
@@ -96,15 +102,19 @@ def epoch_levels(config: Config, seconds_per_epoch: float | None) -> tuple[float
     return levels or (EPOCH_LEVELS[0],)
 
 
-def identity(config: Config) -> dict[str, str]:
-    """What the model and the data are, by content where they are files. Raises ``ModelError`` or ``DataError`` when missing."""
-    return {
+def identity(config: Config) -> dict[str, Any]:
+    """What the model and the data are, by content where they are files, and whether all is simulated.
+
+    Raises ``ModelError`` or ``DataError`` when they are missing.
+    """
+    found: dict[str, Any] = {
         "model_content": _content(config.model, ModelError, "model"),
         "data_content": _content(config.data, DataError, "data"),
     }
+    return found | {"simulated": True} if EXECUTORS[config.executor].simulated else found
 
 
-def default_folder(config: Config, contents: dict[str, str]) -> Path:
+def default_folder(config: Config, contents: dict[str, Any]) -> Path:
     """``runs/<model file name>-<8 hex of all that may not change>``."""
     frozen = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
     # Paths may be written in several ways; what they hold counts.

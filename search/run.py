@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -24,10 +25,11 @@ from litetuner.search.listener import Listener
 from litetuner.search.loop import Loop, recover
 from litetuner.search.record import RunRecord, judged, objectives, read_run
 from litetuner.search.run_folder import RunFolder
+from litetuner.search.samplers import SAMPLERS
 from litetuner.search.sensitivity import rank_layers
-from litetuner.search.study import Study
+from litetuner.search.study import Study, database_errors
 from litetuner.search.trial import Trial
-from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.errors import ConfigError, UsageError, nearest
 from litetuner.spaces.rules import Surroundings
 from litetuner.spaces.space import Space
 from litetuner.spaces.steps import STEPS
@@ -44,7 +46,9 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        self._listener.doing("finishing what runs, then the report (Ctrl-C again stops now)")
+        # Not from here: a signal may come in the middle of a line that is being printed, and printing is not reentrant.
+        words = "finishing what runs, then the report (Ctrl-C again stops now)"
+        threading.Thread(target=self._listener.doing, args=(words,), daemon=True).start()
 
     def reason(self) -> str | None:
         """Why the loop should stop, if it should."""
@@ -84,6 +88,7 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
     _check(config)
     contents = identity(config)
     folder = RunFolder(Path(config.out) if config.out else default_folder(config, contents))
+    fresh = not folder.path.exists()
     folder.create()
     with folder.lock():
         folder.adopt(config, contents)
@@ -93,7 +98,7 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
         executor = EXECUTORS[config.executor](folder, config)
         interrupt = Interrupt(listener)
         try:
-            with interrupt.installed():
+            with interrupt.installed(), database_errors(folder):
                 cache = JobCache(folder, executor)
                 listener.doing("inspecting the model and the data")
                 inspection = inspect(folder, config, metric, cache, clock)
@@ -109,9 +114,15 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                 reason = _search(loop, inspection)
                 listener.doing("finals: timing the front again, scoring it on the test split")
                 run_finals(evaluator, clock)
+        except UsageError:
+            if fresh and folder.read("inspection") is None:
+                executor.close()
+                shutil.rmtree(folder.path)  # model or data were refused: nothing was done that is worth keeping
+            raise
         finally:
             executor.close()
-            clock.save()
+            if folder.path.exists():
+                clock.save()
         return Outcome(read_run(folder.path), reason, interrupt.asked)
 
 
@@ -148,6 +159,7 @@ def _check(config: Config) -> None:
     for key, given, known in (
         ("target", config.target, TARGETS),
         ("executor", (config.executor,), EXECUTORS),
+        ("sampler", (config.sampler,), SAMPLERS),
         ("steps", config.steps, STEPS),
     ):
         for name in given:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import time
 import tomllib
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import filelock
 from litetuner.search.config import CHANGEABLE, Config, make_config, to_toml
 from litetuner.search.trial import FORMAT_VERSION, Trial
 from litetuner.spaces.errors import RunError
-from litetuner.spaces.store import Store, write_atomic, write_json
+from litetuner.spaces.store import Store, cannot_write, write_atomic, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,21 +55,22 @@ class RunFolder:
         return held
 
     def create(self) -> None:
-        """Make the folder. Raises ``RunError`` when it cannot be written."""
+        """Make the folder. Raises ``RunError`` when it cannot be written, ``HostError`` when the disk is full."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.path / ".writable", b"")
-            (self.path / ".writable").unlink()
+        except FileExistsError as error:
+            raise RunError(f"{self.path} is a file, not a folder. Choose another folder with --out.") from error
         except OSError as error:
-            raise RunError(
-                f"{self.path}: cannot be written ({error.strerror}). Choose another folder with --out."
-            ) from error
+            raise cannot_write(self.path, error) from error
+        write_atomic(self.path / ".writable", b"")
+        (self.path / ".writable").unlink()
 
     def adopt(self, config: Config, identity: dict[str, Any]) -> None:
         """Write the configuration, or check that a resumed run is the same one but for what may change.
 
-        ``identity`` holds what is not a key: the sha256 of the model's file and of the data's. Raises ``RunError``
-        with every difference.
+        ``identity`` holds what is not a key: the sha256 of the model's file and of the data's. Paths may be written in
+        several ways; what they hold is compared. A run that never got through its inspection holds nothing yet, and is
+        begun anew: so the data can be mended. Raises ``RunError`` with every difference.
         """
         path = self.path / "identity.json"
         frozen = {
@@ -77,13 +79,11 @@ class RunFolder:
             if name not in CHANGEABLE
         } | identity
         if path.exists():
-            known = _read_json(path)
-            differences = [
-                f"{key}: {known.get(key)!r} there, {frozen.get(key)!r} now"
-                for key in sorted(known | frozen)
-                if known.get(key) != frozen.get(key)
-            ]
-            if differences:
+            differences = _differences(_read_json(path), frozen)
+            if differences and self.read("inspection") is None and not self.trials():
+                shutil.rmtree(self.path / "cache", ignore_errors=True)
+                write_json(path, frozen)
+            elif differences:
                 raise RunError(
                     f"{self.path} holds another run. What differs: {'; '.join(differences)}. "
                     "Choose another folder with --out, or leave --out away to get one of its own."
@@ -128,10 +128,14 @@ class RunFolder:
         write_json(self.path / f"{name}.json", {"format_version": FORMAT_VERSION} | record)
 
     def note(self, event: str, **values: Any) -> None:
-        """Append to ``events.jsonl``."""
+        """Append to ``events.jsonl``. Raises ``HostError`` when the disk is full."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **values})
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        path = self.path / "events.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The events that can be read; a torn tail is ignored."""
@@ -142,6 +146,24 @@ class RunFolder:
                     yield json.loads(line)
                 except json.JSONDecodeError:
                     continue
+
+
+def _differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What two identities differ in, in words."""
+    found = []
+    for key in sorted(known | now):
+        if key in ("model", "data") or known.get(key) == now.get(key):
+            continue
+        what = key.removesuffix("_content")
+        sides = [
+            f"{side.get(what)}" + (f" (sha256 {side[key][:12]})" if _hashed(side, key) else "") for side in (known, now)
+        ]
+        found.append(f"{what}: {sides[0]} there, {sides[1]} now")
+    return found
+
+
+def _hashed(side: dict[str, Any], key: str) -> bool:
+    return key.endswith("_content") and side.get(key) not in (None, side.get(key.removesuffix("_content")))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import filelock
@@ -15,7 +16,7 @@ from litetuner.search.run_folder import RunFolder
 from litetuner.search.samplers import SAMPLERS
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate, digest
-from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.errors import HostError, RunError
 
 UNKNOWN_VIOLATION = 1.0  # told where a trial was stopped before any budget could be compared
 
@@ -77,8 +78,6 @@ class Study:
     def __init__(
         self, folder: RunFolder, objectives: Sequence[Objective], budgets: Sequence[Budget], sampler: str, seed: int
     ) -> None:
-        if sampler not in SAMPLERS:
-            raise ConfigError(f"sampler: there is no {sampler!r}{nearest(sampler, SAMPLERS)} ({', '.join(SAMPLERS)})")
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -218,6 +217,28 @@ class Study:
     def _id(self, number: int) -> int:
         trial_id: int = self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
         return trial_id
+
+
+@contextlib.contextmanager
+def database_errors(folder: RunFolder) -> Iterator[None]:
+    """Name what the database does not do: ``HostError`` where the disk is full, ``RunError`` where ``study.db`` is damaged."""
+    import optuna
+    import sqlalchemy
+
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.DatabaseError) as error:
+        cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
+        words = str(getattr(cause, "orig", None) or cause or error).splitlines()[0]
+        path = folder.path / "study.db"
+        if isinstance(cause, sqlalchemy.exc.OperationalError):
+            raise HostError(
+                f"cannot write {path}: {words}. Free some space and repeat the command: it goes on with all that was recorded."
+            ) from error
+        raise RunError(
+            f"{path} is damaged ({words}). Remove it and repeat the command: the records of all trials are kept, and a new "
+            "one is filled from them."
+        ) from error
 
 
 def _write_ahead(engine: Any) -> None:

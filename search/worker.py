@@ -18,6 +18,7 @@ from typing import Any
 
 from litetuner.search.run_folder import RunFolder
 from litetuner.spaces.errors import LitetunerError, to_json
+from litetuner.spaces.store import DISK_REFUSES, cannot_write
 
 PR_SET_PDEATHSIG = 1
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
@@ -71,14 +72,22 @@ def _do(handler: Handler, inputs: dict[str, Any]) -> dict[str, Any]:
         return {"outputs": handler(inputs)}
     except LitetunerError as error:
         return {"error": to_json(error)}
+    except OSError as error:
+        if error.errno in DISK_REFUSES:  # the machine's fault, not the candidate's
+            return {"error": to_json(cannot_write(Path(str(error.filename or "a temporary file")), error))}
+        return _failed(error)
     except MemoryError as error:
         return {"error": {"type": "BuildFailed", "message": f"it ran out of memory ({error})"}}
     except Exception as error:  # a candidate's failure must not end the worker: it is named, and logged in full
-        traceback.print_exc()
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(where.filename).name}:{where.lineno}"
-        return {"error": {"type": "BuildFailed", "message": f"{type(error).__name__}: {first[:300]} (at {place})"}}
+        return _failed(error)
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    traceback.print_exception(error)
+    first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    return {"error": {"type": "BuildFailed", "message": f"{type(error).__name__}: {first[:300]} (at {place})"}}
 
 
 def _answer(channel: Any, record: dict[str, Any]) -> None:

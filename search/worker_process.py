@@ -10,27 +10,35 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 
 from litetuner.search.job import Job, Limits
 from litetuner.spaces.errors import BuildFailed, HostError, Lost
+from litetuner.spaces.store import cannot_write
 
 POLL_SECONDS = 0.25
 START_LIMIT = Limits(seconds=300.0, memory_bytes=1 << 40)
 OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)  # who sends these is not the candidate
 
 
+def _opened(log: Path) -> BinaryIO:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("ab")
+    except OSError as error:
+        raise cannot_write(log, error) from error
+
+
 class WorkerProcess:
     """One child process of a role, in a session of its own (a Ctrl-C in the terminal does not reach it)."""
 
     def __init__(self, role: str, folder: Path, log: Path) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
         self.role = role
         self.log = log
         self.jobs = 0
-        with log.open("ab") as stream:
+        with _opened(log) as stream:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "litetuner.search.worker", role, str(folder), str(os.getpid())],
                 stdin=subprocess.PIPE,

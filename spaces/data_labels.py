@@ -72,7 +72,7 @@ def _class_numbers(name: str, y: np.ndarray, classes: int) -> np.ndarray:
         hint = " They seem to be counted from 1: subtract 1." if numbers.min() == 1 and numbers.max() == classes else ""
         raise DataError(
             f"{name} holds labels from {numbers.min()} to {numbers.max()}, the model has {classes} classes (0 to {classes - 1}); "
-            f"{outside.sum()} are outside, first {name}[{first}] = {numbers[first]}.{hint}"
+            f"{outside.sum()} are outside, first {name}[{first}] = {numbers[first]}.{hint or ' Is this the model of these data?'}"
         )
     return numbers
 

@@ -61,7 +61,7 @@ def read_npz(path: Path) -> RawData:
     """
     if not zipfile.is_zipfile(path):
         raise DataError(
-            f"{path} is not an .npz file. Write one with np.savez_compressed(path, x_train=..., y_train=...), "
+            f"{path} is not an .npz file, or is incomplete. Write one with np.savez_compressed(path, x_train=..., y_train=...), "
             "or give a folder of class folders of images, or module:function."
         )
     try:

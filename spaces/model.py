@@ -14,7 +14,7 @@ from typing import Any, Literal
 from litetuner.spaces.errors import HostError, ModelError, nearest
 from litetuner.spaces.legacy import h5_config, layers_of, load_mended, written_by_keras_2
 from litetuner.spaces.tf import load, quiet_stdout
-from litetuner.spaces.user_function import is_function, load_function
+from litetuner.spaces.user_function import is_function, load_function, told
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 TRUST = "If you made the file yourself, --trust-model opens it anyway."
@@ -40,7 +40,11 @@ def load_model(source: str, *, trust: bool = False) -> LoadedModel:
     _require_tensorflow_backend()
     if is_function(source) and not Path(source).exists():
         _reset_names()
-        found = load_function(source, "model")()
+        function = load_function(source, "model")
+        try:
+            found = function()
+        except Exception as error:
+            raise ModelError(f"model: {source} failed: {told(error)}") from error
         _check(found, source)
         return LoadedModel(_in_float32(found), _kind(found), _digest(found), source.partition(":")[2])
     path = Path(source).expanduser()
@@ -94,6 +98,11 @@ def _open_folder(path: Path, trust: bool) -> Any:
 
 
 def _open_file(path: Path, trust: bool) -> Any:
+    if path.suffix == ".tflite":
+        raise ModelError(
+            f"{path} is converted already, and compression starts from the trained model. Give the Keras model that it "
+            "was made from (.keras or .h5)."
+        )
     if path.suffix not in SUFFIXES:
         raise ModelError(
             f"{path} is no Keras model file ({', '.join(SUFFIXES)}). Save the model with model.save('model.keras'), "

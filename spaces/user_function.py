@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.tf import quiet_stdout
 
 
 def is_function(spec: str) -> bool:
@@ -17,20 +19,30 @@ def is_function(spec: str) -> bool:
     return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
+def told(error: BaseException) -> str:
+    """An error of the user's own code: its type, its words, and the line where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
 def load_function(spec: str, purpose: str) -> Callable[..., Any]:
     """The function that ``module:function`` names; modules of the working folder are found first.
 
-    Raises ``ConfigError`` that says what is missing. Errors of the user's module itself are passed on as they are.
+    What the module prints does not reach standard output. Raises ``ConfigError`` that says what is missing, or how the
+    module itself fails, with the line.
     """
     module_name, _, name = spec.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise
+        with quiet_stdout():
+            module = importlib.import_module(module_name)
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is None or not (module_name == missing or module_name.startswith(missing + ".")):
+            raise ConfigError(f"{purpose}: module {module_name!r} fails when it is imported: {told(error)}") from error
         raise ConfigError(
             f"{purpose}: there is no module {module_name!r} (looked in {here} and the installed packages). "
             f"Run litetuner in the folder that holds {module_name.partition('.')[0]}.py, or install it."

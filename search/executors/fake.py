@@ -24,6 +24,7 @@ class Fake(Executor):
     """The fake builder and the fake target behind the protocol of executors."""
 
     name = "fake"
+    simulated = True
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         super().__init__(folder, config)

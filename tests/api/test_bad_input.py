@@ -1,0 +1,438 @@
+"""Bad input: a clear error with the right exit code, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from litetuner.cli import run as cli
+from litetuner.search.executor import Executor
+from litetuner.search.executors import EXECUTORS
+from litetuner.search.job import Job, Result
+
+FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake"]
+
+
+class Here(Executor):
+    """Inspects for real, in this process: the boundary between processes is tested in tests/search/test_local.py."""
+
+    name = "here"
+
+    def run(self, job: Job) -> Result:
+        from litetuner.spaces.builder import Builder
+
+        return Result(Builder(self.folder.blobs, self.folder.artifacts).inspect(job.inputs))
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Searches with a real inspection, sees that it is refused with exit code 2 and nothing else; gives the message."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(EXECUTORS, "here", Here)
+
+    def search(model: object, data: object, *more: str) -> str:
+        capfd.readouterr()
+        code = cli(["search", "--model", str(model), "--data", str(data), "--executor", "here", "--trials", "3", *more])
+        out, err = capfd.readouterr()
+        assert code == 2, err
+        assert out == "" and "Traceback" not in err
+        message = err.strip().splitlines()[-1]
+        assert message.startswith("error: ")
+        assert not list((tmp_path / "runs").glob("*")), "a refused search leaves no run folder behind"
+        return message
+
+    return search
+
+
+# The model
+
+
+def test_a_model_that_does_not_exist(refused: Callable[..., str], model_file: Path, data_file: Path) -> None:
+    message = refused(model_file.with_name("tyni.keras"), data_file)
+    assert "tyni.keras does not exist" in message and "did you mean 'tiny.keras'" in message
+    assert "nor does the folder" in refused("nowhere/tiny.keras", data_file)
+    assert "model is empty" in refused("", data_file)
+
+
+def no_model(kind: str, folder: Path, model: Path) -> Path:
+    """A path that is no model."""
+    path = folder / f"a.{'tflite' if kind == 'tflite' else 'h5' if kind == 'text h5' else 'keras'}"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "truncated":
+        path.write_bytes(model.read_bytes()[:20_000])
+    elif kind == "zip":
+        shutil.make_archive(str(path.with_suffix("")), "zip", model.parent, model.name)
+        path.with_suffix(".zip").rename(path)
+    else:
+        path.write_text("this is no model")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("text", ("is no Keras model", "model.save")),
+        ("text h5", ("is no Keras model", "model.save")),
+        ("truncated", ("is no Keras model", "written completely")),
+        ("zip", ("is no Keras model", "config.json")),
+        ("tflite", ("converted already", "Keras model")),
+        ("folder", ("is a folder and no model", ".keras")),
+    ],
+)
+def test_what_is_no_model(
+    refused: Callable[..., str], kind: str, parts: tuple[str, ...], tmp_path: Path, model_file: Path, data_file: Path
+) -> None:
+    path = no_model(kind, tmp_path, model_file)
+    message = refused(path, data_file)
+    for part in (str(path), *parts):
+        assert part in message
+
+
+def test_a_lambda_is_named_and_the_way_out_too(refused: Callable[..., str], tmp_path: Path, data_file: Path) -> None:
+    from litetuner.spaces import tf
+
+    tf.load()
+    import keras
+
+    twice = keras.layers.Lambda(lambda x: x * 2, name="twice")
+    layers = [keras.layers.Input((6, 6, 1)), twice, keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+    keras.Sequential(layers).save(tmp_path / "lambda.keras")
+    message = refused(tmp_path / "lambda.keras", data_file)
+    for part in ("'twice' is a Lambda", "--trust-model", "lambda.keras"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("body", "parts"),
+    [
+        ("def model():\n    return 1 / 0\n", ("user_code_", ":model failed: ZeroDivisionError", "line 2")),
+        ("def model():\n    return 7\n", ("gave a int", "Keras model is needed")),
+        ("def modell(): pass\n", ("has no function 'model'", "did you mean 'modell'")),
+        ("import nothing_of_that_name\n", ("fails when it is imported", "nothing_of_that_name", "line 1")),
+    ],
+)
+def test_a_function_that_gives_no_model(
+    refused: Callable[..., str],
+    body: str,
+    parts: tuple[str, ...],
+    tmp_path: Path,
+    data_file: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"user_code_{abs(hash(request.node.name)) % 10**8}"  # modules are imported once a process
+    (tmp_path / f"{name}.py").write_text(body)
+    message = refused(f"{name}:model", data_file)
+    for part in parts:
+        assert part in message
+
+
+def test_a_module_that_does_not_exist(refused: Callable[..., str], data_file: Path, tmp_path: Path) -> None:
+    message = refused("no_such_module:model", data_file)
+    assert "no module 'no_such_module'" in message and str(tmp_path) in message
+
+
+# The data
+
+
+def shape_that_does_not_fit(arrays: dict[str, np.ndarray]) -> None:
+    for split in ("train", "search", "test"):
+        arrays[f"x_{split}"] = np.zeros((len(arrays[f"x_{split}"]), 8, 8, 1), np.float32)
+
+
+def label_outside(arrays: dict[str, np.ndarray]) -> None:
+    arrays["y_search"] = arrays["y_search"].copy()
+    arrays["y_search"][7] = 3
+
+
+def not_a_number(arrays: dict[str, np.ndarray]) -> None:
+    arrays["x_train"] = arrays["x_train"].copy()
+    arrays["x_train"][5, 0, 0, 0] = np.nan
+
+
+def infinity(arrays: dict[str, np.ndarray]) -> None:
+    arrays["x_test"] = arrays["x_test"].copy()
+    arrays["x_test"][9, 1, 1, 0] = np.inf
+
+
+def empty_split(arrays: dict[str, np.ndarray]) -> None:
+    arrays["x_search"], arrays["y_search"] = arrays["x_search"][:0], arrays["y_search"][:0]
+
+
+def objects(arrays: dict[str, np.ndarray]) -> None:
+    arrays["x_train"] = np.array([None] * 300, dtype=object)
+
+
+def unequal_lengths(arrays: dict[str, np.ndarray]) -> None:
+    arrays["y_train"] = arrays["y_train"][:-1]
+
+
+def no_labels(arrays: dict[str, np.ndarray]) -> None:
+    del arrays["y_train"]
+
+
+def misspelt_key(arrays: dict[str, np.ndarray]) -> None:
+    arrays["x_vall"] = arrays.pop("x_search")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "parts"),
+    [
+        (shape_that_does_not_fit, ("x_train", "(8, 8, 1)", "the model takes (6, 6, 1)", "--preprocess")),
+        (label_outside, ("y_search[7] = 3", "3 classes (0 to 2)", "the model of these data")),
+        (not_a_number, ("x_train[5]", "NaN or infinite", "Remove")),
+        (infinity, ("x_test[9]", "NaN or infinite", "Remove")),
+        (empty_split, ("the search split is empty", "leave x_search and y_search out")),
+        (objects, ("x_train", "Python objects", "arrays of numbers")),
+        (unequal_lengths, ("300 samples", "299 labels")),
+        (no_labels, ("has x_train but no y_train",)),
+        (misspelt_key, ("'x_vall'", "Known keys")),
+    ],
+)
+def test_data_that_cannot_be_used(
+    refused: Callable[..., str],
+    spoil: Callable[[dict[str, np.ndarray]], None],
+    parts: tuple[str, ...],
+    tmp_path: Path,
+    model_file: Path,
+    arrays: dict[str, np.ndarray],
+) -> None:
+    spoilt = dict(arrays)
+    spoil(spoilt)
+    path = tmp_path / "spoilt.npz"
+    np.savez(path, **spoilt)  # type: ignore[arg-type]
+    message = refused(model_file, path)
+    for part in parts:
+        assert part in message
+    with pytest.raises(litetuner_errors(), match=r"."):
+        tune_here(model_file, path)
+
+
+def litetuner_errors() -> type[Exception]:
+    import litetuner
+
+    return litetuner.DataError
+
+
+def tune_here(model: Path, data: Path) -> object:
+    """The same in Python: the same error, as an exception that says what it is about."""
+    import litetuner
+
+    return litetuner.tune(model, data, executor="here", trials=3)
+
+
+@pytest.mark.parametrize("content", ["text", "truncated"])
+def test_what_is_no_npz(
+    refused: Callable[..., str], content: str, tmp_path: Path, model_file: Path, data_file: Path
+) -> None:
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"hello" if content == "text" else data_file.read_bytes()[:5000])
+    message = refused(model_file, path)
+    assert str(path) in message and "incomplete" in message and "np.savez" in message
+
+
+def test_data_that_do_not_exist(refused: Callable[..., str], model_file: Path, data_file: Path) -> None:
+    assert "did you mean 'data.npz'" in refused(model_file, data_file.with_name("dta.npz"))
+    assert "data is empty" in refused(model_file, "")
+
+
+def test_an_image_that_does_not_decode(refused: Callable[..., str], tmp_path: Path, model_file: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for index in range(12):
+            pixels = rng.integers(0, 255, (6, 6), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{index}.png")
+    broken = tmp_path / "images" / "b" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    message = refused(model_file, tmp_path / "images")
+    assert str(broken) in message and "does not decode" in message and "Remove or replace" in message
+
+
+def test_a_metric_of_the_user_that_fails_on_import_is_no_fault_of_ours(
+    refused: Callable[..., str], tmp_path: Path, model_file: Path, data_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "broken_metric.py").write_text("import json\nimport math\nraise OSError('no licence')\n")
+    message = refused(model_file, data_file, "--metric", "broken_metric:score")
+    assert "broken_metric" in message and "OSError: no licence" in message and "line 3" in message
+
+
+# The configuration
+
+
+@pytest.mark.parametrize(
+    ("more", "parts"),
+    [
+        (["--max-size", "300"], ("max-size", "'300' has no unit", "did you mean 300kB")),
+        (["--max-drop", "0.01"], ("max-drop", "no unit", "did you mean 1%")),
+        (["--max-latency", "2"], ("max-latency", "no unit", "2us")),
+        (["--time-budget", "30"], ("time-budget", "no unit", "30m")),
+        (["--max-size", "300kb"], ("'kb' is no unit", "did you mean 300kB")),
+        (["--max-job-memory", "12"], ("max-job-memory", "no unit")),
+        (["--time-budget", "0s", "--io", "int8"], ("time-budget", "more than nothing")),
+        (["--max-latency", "pi=2ms"], ("no target 'pi'", "fake")),
+        (["--trials", "0"], ("trials", "1", "got 0")),
+        (["--trials", "-3"], ("trials", "got -3")),
+        (["--sampler", "tpee"], ("sampler", "did you mean 'tpe'")),
+        (["--executor", "loca"], ("executor", "did you mean 'local'")),
+        (["--target", "hots"], ("target", "did you mean 'host'")),
+        (["--steps", "prune,int9"], ("steps", "'int9'", "did you mean 'int8'")),
+        (["--metric", "acuracy"], ("metric", "did you mean 'accuracy'")),
+        (["--size", "smal"], ("size", "'deflated' or 'file'")),
+        (["--objective", "file_byte"], ("objective", "did you mean 'file_bytes'")),
+        (["--out", ""], ("out is empty",)),
+    ],
+)
+def test_bad_values_are_refused_before_anything_is_made(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    more: list[str],
+    parts: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli(["search", *FAKE, *more]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and len(err.strip().splitlines()) == 1 and err.startswith("error: ")
+    for part in parts:
+        assert part in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_impossible_budget_ends_with_1_the_nearest_and_what_would_have_to_give(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["search", *FAKE, "--max-size", "1B", "--trials", "8", "--out", str(tmp_path / "run")]
+    assert cli(arguments) == 1
+    out = capfd.readouterr().out
+    for part in ("nothing is feasible", "--max-size 1B", "nearest", "try next", "--max-size"):
+        assert part in out
+    assert cli([*arguments, "--json"]) == 1
+    summary: dict[str, Any] = json.loads(capfd.readouterr().out)
+    assert summary["best"] is None and summary["picks"] == {} and summary["baseline"]["file_bytes"] > 1
+    assert cli(["status", str(tmp_path / "run")]) == 0
+    assert cli(["export", str(tmp_path / "run"), "--out", str(tmp_path / "x")]) == 2
+    err = capfd.readouterr().err
+    assert "--max-size" in err and "--trial" in err
+
+
+def test_what_giving_way_promises_is_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["search", *FAKE, "--trials", "8", "--out", str(tmp_path / "run")]
+    assert cli([*arguments, "--max-size", "1B"]) == 1
+    words = capfd.readouterr().out.split("try next")[1].split()
+    setting = words[words.index("--max-size") : words.index("--max-size") + 2]
+    assert cli([*arguments, *setting]) == 0
+
+
+# The run folder
+
+
+def test_a_run_folder_below_a_file_or_that_is_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out, part in (
+        (file / "run", "Not a directory"),
+        (file, "is a file, not a folder"),
+        (Path("/proc/x"), "/proc/x"),
+    ):
+        assert cli(["search", *FAKE, "--trials", "2", "--out", str(out)]) == 2
+        err = capfd.readouterr().err
+        assert str(out) in err and part in err and "--out" in err
+    assert file.read_text() == "mine"
+
+
+def test_a_run_folder_of_another_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(f"{name}.keras").write_text(name)
+    Path("d.npz").write_text("d")
+    arguments = ["--data", "d.npz", "--executor", "fake", "--target", "fake", "--trials", "2", "--out", "run"]
+    assert cli(["search", "--model", "a.keras", *arguments]) == 0
+    before = {path: path.read_bytes() for path in Path("run").rglob("*.json")}
+    capfd.readouterr()
+    assert cli(["search", "--model", "b.keras", *arguments]) == 2
+    err = capfd.readouterr().err
+    for part in ("run holds another run", "model: a.keras (sha256", "there, b.keras (sha256", "--out"):
+        assert part in err
+    assert cli(["search", "--model", "a.keras", *arguments, "--seed", "3"]) == 2
+    assert "seed: 0 there, 3 now" in capfd.readouterr().err
+    assert {path: path.read_bytes() for path in Path("run").rglob("*.json")} == before
+    # A path may be written in another way; what it holds is the same.
+    assert cli(["search", "--model", str(tmp_path / "a.keras"), *arguments]) == 0
+
+
+def test_simulated_and_real_results_never_share_a_folder(
+    tmp_path: Path,
+    model_file: Path,
+    data_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["search", "--model", str(model_file), "--data", str(data_file), "--trials", "2", "--out", "run"]
+    assert cli([*arguments, "--executor", "fake", "--target", "fake"]) == 0
+    capfd.readouterr()
+    assert cli(arguments) == 2
+    assert "simulated" in capfd.readouterr().err
+
+
+def test_the_same_command_works_once_the_data_are_mended(
+    tmp_path: Path, model_file: Path, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EXECUTORS, "here", Here)
+    monkeypatch.setattr("litetuner.search.loop.Loop.run", lambda self: "stopped by the test")
+    spoilt = dict(arrays)
+    empty_split(spoilt)
+    path, out = tmp_path / "data.npz", tmp_path / "run"
+    out.mkdir()  # so the folder stays
+    arguments = ["search", "--model", str(model_file), "--data", str(path), "--out", str(out), "--executor", "here"]
+    np.savez(path, **spoilt)  # type: ignore[arg-type]
+    assert cli(arguments) == 2
+    assert (out / "identity.json").exists()
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    assert cli(arguments) == 1, "nothing was tried, but the data were taken"
+    assert (out / "inspection.json").exists()
+
+
+def test_a_damaged_study_is_named_and_made_again_from_the_records(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    arguments = ["search", *FAKE, "--out", str(out)]
+    assert cli([*arguments, "--trials", "6"]) == 0
+    for path in out.glob("study.db*"):
+        path.unlink()
+    (out / "study.db").write_text("this is no database, and long enough to be taken for a damaged one" * 20)
+    capfd.readouterr()
+    assert cli([*arguments, "--trials", "9"]) == 2
+    err = capfd.readouterr().err
+    assert "study.db is damaged" in err and "Remove it" in err
+    for path in out.glob("study.db*"):
+        path.unlink()
+    assert cli([*arguments, "--trials", "9", "--json"]) == 0
+    assert sum(json.loads(capfd.readouterr().out)["counts"].values()) == 9
+    assert len(list(out.glob("trials/*/trial.json"))) >= 9
+
+
+def test_a_damaged_record_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    arguments = ["search", *FAKE, "--out", str(out), "--trials", "3"]
+    assert cli(arguments) == 0
+    (out / "trials" / "0001" / "trial.json").write_text("{")
+    for command in (arguments, ["status", str(out)], ["report", str(out)]):
+        capfd.readouterr()
+        assert cli(command) == 2
+        err = capfd.readouterr().err
+        assert "0001/trial.json is damaged" in err and "Remove it" in err
