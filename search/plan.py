@@ -67,7 +67,7 @@ def next_proposal(space: Space, told: Sequence[Trial]) -> Proposal | None:
 
 
 def _planned(space: Space, told: Sequence[Trial]) -> Iterator[Proposal]:
-    middle = {"epochs": space.epochs[len(space.epochs) // 2], "learning_rate": space.learning_rates[1]}
+    middle = {"epochs": space.epochs[len(space.epochs) // 2], "learning_rate": 1e-3, "distill": 1.0}
     for index, choices in enumerate(BASELINES):
         script = Scripted(choices)
         candidate = space.suggest(script)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, ModelError
 from litetuner.spaces.facts import DataFacts, ModelFacts
 from litetuner.spaces.step import Stage, Step
-from litetuner.spaces.store import Store
+from litetuner.spaces.store import Store, write_atomic
 
 BRIDGE_SAMPLES = 32
 TIMED_STEPS = (
@@ -110,12 +111,35 @@ class Builder:
         prefix = Candidate.from_json(inputs["prefix"])
         step = prefix.steps[-1]
         context = self._context(inputs["data"], inputs)
+        if step.knobs().get("distill"):
+            context = dataclasses.replace(context, teacher=self._teacher(inputs["base"], inputs, context))
         parent = self._restore(inputs["base"], inputs["parents"], prefix.steps[:-1], context)
         started = time.perf_counter()
         trained = step.apply(parent, context)
         seconds = time.perf_counter() - started
         write = write_weights if hasattr(step, "wrap") else write_model
         return {"checkpoint": self.blobs.put(write(trained), ".npz"), "fit_seconds": seconds}
+
+    def _teacher(self, base: str, inputs: dict[str, Any], context: Context) -> np.ndarray | None:
+        """The original's outputs on the training data, computed once a run and memory-mapped from then on."""
+        from litetuner.spaces.distillation import LARGEST_BYTES, teacher_targets
+
+        loss = inputs["loss"]
+        outputs = int(np.prod([size for size in loss["output_shape"] if size is not None]))
+        if not len(context.x_train) or len(context.x_train) * outputs * 4 > LARGEST_BYTES:
+            return None
+        path = Path(inputs["data"]["folder"]) / f"teacher-{base[:16]}.npy"
+        if not path.exists():
+            buffer = io.BytesIO()
+            classifies = loss["user_loss"] is None and loss["metric_loss"] == "classification"
+            np.save(
+                buffer,
+                teacher_targets(self._model(base), context.x_train, loss["activation"], classifies),
+                allow_pickle=False,
+            )
+            write_atomic(path, buffer.getvalue(), durable=False)
+        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        return found
 
     def convert(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Convert a checkpoint (or, ``untrained``, a one-shot probe of a prefix) to a raw ``file`` blob."""

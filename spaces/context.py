@@ -14,6 +14,7 @@ class Context:
     ``x_train`` (n, *sample) and ``y_train`` (n, ...) may be memory-mapped, and are empty where there is no training data.
     ``calibration`` (m, *sample) are real inputs cut from the train split by seed, checked for NaN and infinity.
     ``loss`` is a tf_keras loss object or name. ``untrained`` builds a probe: masks and centroids are set, nothing is fitted.
+    ``teacher`` (n, ...) are the original's outputs on ``x_train``, probabilities for a classifier; steps may train towards them.
     """
 
     x_train: np.ndarray
@@ -23,3 +24,4 @@ class Context:
     batch_size: int
     seed: int
     untrained: bool = False
+    teacher: np.ndarray | None = None

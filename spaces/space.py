@@ -12,6 +12,7 @@ from litetuner.spaces.step import Step
 from litetuner.spaces.steps import STEPS
 
 NO = "no"
+DISTILL = (0.0, 0.5, 1.0)
 FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
 
 
@@ -48,6 +49,7 @@ class Space:
     ranking: tuple[str, ...]
     epochs: tuple[float, ...] = (1.0,)
     learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    distill: tuple[float, ...] = DISTILL
     io: tuple[str, ...] = ("float32", "int8", "uint8")
     keep_names: bool = False
     train: bool = True
@@ -75,9 +77,9 @@ class Space:
         return ranked + sorted(able - set(ranked))
 
     def _skip(self, choose: Choose, technique: str) -> tuple[str, ...]:
-        """The most sensitive layers that a technique leaves alone: none, one, two, or a quarter of them."""
+        """The most sensitive layers that a technique leaves alone: none, one, two, a quarter or a half of them."""
         able = self._able(technique)
-        options = sorted({0, *(count for count in (1, 2, len(able) // 4) if 0 < count < len(able))})
+        options = sorted({0, *(count for count in (1, 2, len(able) // 4, len(able) // 2) if 0 < count < len(able))})
         count = choose.level(f"{technique}.skip", options) if len(options) > 1 else 0
         return tuple(sorted(able[:count]))
 
@@ -86,7 +88,7 @@ class Space:
             return ()
         epochs = choose.level("epochs", self.epochs)
         rate = choose.level("learning_rate", self.learning_rates)
-        fitting = {"epochs": epochs, "learning_rate": rate}
+        fitting = {"epochs": epochs, "learning_rate": rate, "distill": choose.level("distill", self.distill)}
         steps: list[Step] = []
         prune = self._offer(choose, "prune", "schedule")
         if prune != NO:

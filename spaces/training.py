@@ -7,6 +7,7 @@ cores, ms a step: ``model.fit`` 4.6, with ``steps_per_execution=32`` 3.1, this l
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.distillation import soft_targets
 from litetuner.spaces.errors import BuildFailed, ConfigError, Refused, nearest
 from litetuner.spaces.tf import load
 from litetuner.spaces.user_function import is_function, load_function
@@ -53,15 +55,17 @@ def fit(
     *,
     epochs: float,
     learning_rate: float,
+    distill: float = 0.0,
     callbacks: Sequence[Any] = (),
     masks: Sequence[tuple[Any, np.ndarray]] = (),
 ) -> None:
     """Train ``model`` in place on the context's training data with Adam and a cosine decay to zero.
 
-    Batches are cut from one stream of permutations drawn from ``context.seed``, so all are full. Samples may be
-    memory-mapped and of any type; they are cast batch by batch. ``callbacks`` are Keras callbacks of which
-    ``on_train_begin``, ``on_epoch_end`` (once, after the last step) and ``on_train_end`` are called. ``masks`` are
-    (variable, 0/1 array) pairs: the variable is multiplied by its mask after every step, so what is zero stays zero.
+    ``distill`` is the share of the original's outputs (``context.teacher``) in the targets. Batches are cut from one
+    stream of permutations drawn from ``context.seed``, so all are full. Samples may be memory-mapped and of any type; they
+    are cast batch by batch. ``callbacks`` are Keras callbacks of which ``on_train_begin``, ``on_epoch_end`` (once, after
+    the last step) and ``on_train_end`` are called. ``masks`` are (variable, 0/1 array) pairs: the variable is multiplied by
+    its mask after every step, so what is zero stays zero.
 
     Raises ``Refused`` without training data, ``BuildFailed`` when the weights do not stay finite.
     """
@@ -75,7 +79,8 @@ def fit(
         callback.on_train_begin({})
     if steps:
         with _brisk_statistics(model, steps):
-            _run(model, context, steps, learning_rate, masks)
+            targets, loss = soft_targets(context.y_train, context.teacher, distill, context.loss)
+            _run(model, dataclasses.replace(context, y_train=targets, loss=loss), steps, learning_rate, masks)
     for callback in callbacks:
         callback.on_epoch_end(max(0, math.ceil(epochs) - 1), {})
         callback.on_train_end({})

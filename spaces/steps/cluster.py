@@ -41,6 +41,7 @@ class Cluster(Step):
     preserve_sparsity: bool = knob(False, None, "zeros stay zero")
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
     learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
+    distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
 
     def __post_init__(self) -> None:
         if self.count < 3:  # one value is zero, and both signs need one
@@ -72,7 +73,7 @@ class Cluster(Step):
             wrapped = self._wrap(model, set(chosen) - set(few), load_inits[self.init])
             if not context.untrained:
                 held = self._hold(wrapped, few)
-                fit(wrapped, context, epochs=self.epochs, learning_rate=self.learning_rate)
+                fit(wrapped, context, epochs=self.epochs, learning_rate=self.learning_rate, distill=self.distill)
                 for layer in held:
                     layer.trainable = True
             clustered = _strip(wrapped)

@@ -22,6 +22,7 @@ class Finetune(Step):
 
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
     learning_rate: float = knob(1e-3, (1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
+    distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
 
     def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
         """What must hold in the final file, as (layer, property, value): nothing."""
@@ -32,5 +33,5 @@ class Finetune(Step):
         with seeded(context.seed):
             model = clone(subject)
             if not context.untrained:
-                fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate)
+                fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate, distill=self.distill)
             return model

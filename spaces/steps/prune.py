@@ -36,6 +36,7 @@ class Prune(Step):
     skip: tuple[str, ...] = knob((), None, "layers left dense")
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
     learning_rate: float = knob(3e-4, (1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
+    distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
 
     def __post_init__(self) -> None:
         if not 0 < self.sparsity < 1:
@@ -82,7 +83,14 @@ class Prune(Step):
 
         wrapped = tf_keras.models.clone_model(model, clone_function=wrap)
         callbacks = [sparsity.UpdatePruningStep()]
-        fit(wrapped, context, epochs=self.epochs, learning_rate=self.learning_rate, callbacks=callbacks)
+        fit(
+            wrapped,
+            context,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            distill=self.distill,
+            callbacks=callbacks,
+        )
         return clone(sparsity.strip_pruning(wrapped))
 
 

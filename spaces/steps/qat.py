@@ -41,6 +41,7 @@ class Qat(Step):
     preserve_clusters: bool = knob(False, None, "clusters stay clusters")
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
     learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
+    distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
 
     def label(self) -> str:
         kind = ("p" if self.preserve_sparsity else "") + ("c" if self.preserve_clusters else "") + "qat"
@@ -67,7 +68,7 @@ class Qat(Step):
             frozen, masks = self._holds(model)
             for layer in frozen:
                 layer.trainable = False
-            fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate, masks=masks)
+            fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate, distill=self.distill, masks=masks)
             for layer in frozen:
                 layer.trainable = True
             return self._stripped(model)

@@ -1,0 +1,59 @@
+"""Knowledge distillation: train towards the original model's outputs (Hinton et al. 2015, arXiv:1503.02531).
+
+A compressed copy should compute what the original computes, and the original's outputs say more about that than labels do:
+a short training on labels alone drifts away from what a long one with augmentation had found.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.tf import load
+
+BATCH = 256
+LARGEST_BYTES = 1 << 30  # of outputs that are kept; above, a model is trained on labels only
+
+
+def teacher_targets(model: Any, x: np.ndarray, activation: str, classification: bool) -> np.ndarray:
+    """The original's outputs (n, ...) on ``x`` (n, *sample), as probabilities for a classifier whose outputs are logits."""
+    tf = load()
+    dtype = model.inputs[0].dtype
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *x.shape[1:]), dtype)], autograph=False)
+    def run(batch: Any) -> Any:
+        outputs = model(batch, training=False)
+        if classification and activation not in ("softmax", "sigmoid"):
+            return tf.nn.softmax(outputs) if outputs.shape[-1] != 1 else tf.nn.sigmoid(outputs)
+        return outputs
+
+    starts = range(0, len(x), BATCH)
+    parts = [run(tf.constant(np.asarray(x[start : start + BATCH], dtype.as_numpy_dtype))).numpy() for start in starts]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def soft_targets(y: np.ndarray, teacher: np.ndarray | None, share: float, loss: Any) -> tuple[np.ndarray, Any]:
+    """Labels mixed with a ``share`` of the original's outputs, and the loss that takes them.
+
+    The cross-entropy is linear in its target, so a mixture of targets is the mixture of both losses. Raises
+    ``BuildFailed`` where there are no outputs to learn from or the labels are not of their shape.
+    """
+    if share == 0:
+        return y, loss
+    load()
+    import tf_keras
+
+    if teacher is None:
+        raise BuildFailed("the original's outputs are not kept (too large, or no training data): set distill to 0")
+    if isinstance(loss, tf_keras.losses.SparseCategoricalCrossentropy):
+        loss = tf_keras.losses.CategoricalCrossentropy(from_logits=loss.get_config()["from_logits"])
+        labels: np.ndarray = np.eye(teacher.shape[-1], dtype=np.float32)[y.ravel()]
+    else:
+        labels = np.asarray(y, dtype=np.float32)
+    if labels.size != teacher.size:
+        raise BuildFailed(
+            f"labels of shape {y.shape} cannot be mixed with outputs of shape {teacher.shape}: set distill to 0"
+        )
+    return share * teacher + (1 - share) * labels.reshape(teacher.shape), loss
