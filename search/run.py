@@ -98,7 +98,7 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
         executor = EXECUTORS[config.executor](folder, config)
         interrupt = Interrupt(listener)
         try:
-            with interrupt.installed(), database_errors(folder):
+            with interrupt.installed(), database_errors(folder), contextlib.ExitStack() as ending:
                 cache = JobCache(folder, executor)
                 listener.doing("inspecting the model and the data")
                 inspection = inspect(folder, config, metric, cache, clock)
@@ -106,6 +106,7 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                 around = _surroundings(config, inspection)
                 evaluator = Evaluator(folder, config, metric, inspection, around, cache)
                 study = Study(folder, objectives(config, metric), config.budgets, config.sampler, config.seed)
+                ending.callback(study.close)
                 trials = recover(folder, study, _rejudged(folder, config))
                 evaluator.baseline = next((trial for trial in trials if trial.number == 0 and trial.state.scored), None)
                 loop = Loop(

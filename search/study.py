@@ -90,12 +90,18 @@ class Study:
         self.name = f"litetuner-{digest(terms)}"
         storage = optuna.storages.RDBStorage(folder.study_url, engine_kwargs={"connect_args": {"timeout": 60}})
         _write_ahead(storage.engine)
+        self._storage = storage
         self._study = optuna.create_study(
             study_name=self.name,
             storage=storage,
             directions=[objective.direction for objective in objectives],
             load_if_exists=True,
         )
+
+    def close(self) -> None:
+        """Close the database; else its files stay open for as long as this process lives."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
 
     def running(self) -> list[int]:
         """Numbers of trials that were asked for and never told."""

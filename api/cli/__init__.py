@@ -63,7 +63,10 @@ def run(arguments: list[str]) -> int:
     if not arguments:
         return _show_help()
     try:
-        code = app(_debug_first(arguments), prog_name="litetuner", standalone_mode=False)
+        # Not ``app(...)``: it makes exit codes of its own out of Ctrl-C and of a closed pipe.
+        command = typer.main.get_command(app)
+        with command.make_context("litetuner", _debug_first(arguments)) as context:
+            code = command.invoke(context)
         sys.stdout.flush()  # a full disk or a closed pipe is met here, and not at exit
         return int(code or 0)
     except LitetunerError as error:
@@ -72,9 +75,9 @@ def run(arguments: list[str]) -> int:
         return _report(error, _explain(error), USAGE, debug)
     except (KeyboardInterrupt, typer.Abort) as error:
         return _report(error, "interrupted; repeat the command to go on where it stopped.", INTERRUPTED, debug)
-    except (BrokenPipeError, SystemExit) as error:
-        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
-            raise  # typer makes an exit of a closed pipe, and of nothing else
+    except typer.Exit as done:  # after --help and --version
+        return done.exit_code
+    except BrokenPipeError:
         _drop_output()
         return 0  # the reader of our output has seen enough
     except Exception as error:
