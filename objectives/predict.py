@@ -12,10 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.artifact import read_artifact
 from litetuner.spaces.errors import BuildFailed, DataError
 
 CHUNK_SAMPLES = 256  # converted to the file's input type at a time, so that the data are never copied as a whole
 QUANTIZED = ("int8", "uint8", "int16")
+
+# Operators that remember from one invoke to the next.
+STATEFUL = {"UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "SVDF", "RNN", "VAR_HANDLE"} | {
+    "UNIDIRECTIONAL_SEQUENCE_RNN",
+    "BIDIRECTIONAL_SEQUENCE_RNN",
+}
 
 
 def predict(
@@ -93,10 +100,13 @@ def _run(content: bytes, x: np.ndarray, deadline: float | None, stop: threading.
     source, target = _allocate(interpreter, x.shape[1:])
     raw = np.empty((len(x), *target["shape"][1:]), target["dtype"])
     source_index, target_index = source["index"], target["index"]
+    remembers = bool(STATEFUL & set(read_artifact(content).operators))
     for start in range(0, len(x), CHUNK_SAMPLES):
         chunk = _as_input(x[start : start + CHUNK_SAMPLES], source)
         for offset in range(len(chunk)):
             interpreter.set_tensor(source_index, chunk[offset : offset + 1])
+            if remembers:  # or a sample would begin in the state that the one before left
+                interpreter.reset_all_variables()
             try:
                 interpreter.invoke()
             except RuntimeError as error:

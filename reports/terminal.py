@@ -44,18 +44,19 @@ def front_table(record: RunRecord) -> RenderableType:
     named: dict[int, list[str]] = {}
     for name, trial in view.picks.items():
         named.setdefault(trial.number, []).append(name)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
-    for title in ("trial", view.metric_name, "loss", "deflated", "file", "latency", "speed"):
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("recipe", overflow="fold", ratio=1, min_width=24)
+    for title in (view.metric_name, "loss", "deflated", "latency", "speed"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("recipe", overflow="fold", ratio=1)
-    table.add_column("pick", style="cyan")
     shown = view.front if len(view.front) <= LONGEST else _thinned(view, named)
     for trial in shown:
         row = view.row(trial)
-        style = "bold" if "best" in named.get(trial.number, ()) else ""
-        table.add_row(
-            *_numbers(view, row), Text(clean(row.label, 120)), ", ".join(named.get(trial.number, ())), style=style
-        )
+        picks = named.get(trial.number, [])
+        recipe = Text(clean(row.label, 120))
+        if picks:
+            recipe.append(f"\n{', '.join(picks)}", "cyan")
+        table.add_row(str(row.trial), recipe, *_numbers(view, row), style="bold" if "best" in picks else "")
     if len(shown) < len(view.front):
         return Group(table, Text(f"{len(shown)} of {len(view.front)} shown; the report has all.", style="dim"))
     return table
@@ -69,11 +70,9 @@ def _thinned(view: View, named: dict[int, list[str]]) -> list[Trial]:
 
 def _numbers(view: View, row: Row) -> tuple[str, ...]:
     return (
-        str(row.trial),
         number(row.metric),
         points(row.drop),
         size(row.deflated_bytes),
-        size(row.file_bytes),
         latency(row.latency_us.get(view.target)),
         times(row.latency_ratio.get(view.target)),
     )

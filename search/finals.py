@@ -9,15 +9,13 @@ from litetuner.search.record import read_run
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed, Lost
 
-ROUNDS = 3  # new times may bring other trials to the front, which are then measured too
-
 
 def run_finals(evaluator: Evaluator, clock: Clock) -> None:
     """Measure baseline and front finally; results go to ``finals.json``, trial records stay as they were told."""
     folder = evaluator.folder
     record = folder.read("finals") or {}
     done: dict[str, dict[str, object]] = dict(record.get("trials", {}))
-    for _ in range(ROUNDS):
+    while True:  # new times may bring other trials to the front, which are then measured too; each is measured once
         run = read_run(folder.path)
         wanted = [
             trial for trial in ([run.baseline] if run.baseline else []) + run.front if str(trial.number) not in done

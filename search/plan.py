@@ -20,7 +20,7 @@ BASELINES: tuple[dict[str, Any], ...] = (
     {"deploy": "int16x8"},
 )
 
-_PRUNE = {"train": "yes", "prune": "polynomial"}
+_PRUNE = {"train": "yes", "prune": "constant"}
 _CLUSTER = {"train": "yes", "cluster": "kmeans++"}
 
 # Known recipes, those that share a training next to each other (sources: docs/decisions.md).

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 TECHNIQUES = ("prune", "cluster", "qat", "int4")
+UNPROVABLE = "its weights cannot be told apart in the finished file, so nothing could be proved"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from litetuner.spaces.facts import LayerFacts, ModelFacts
+from litetuner.spaces.facts import UNPROVABLE, LayerFacts, ModelFacts
 from litetuner.spaces.model import LoadedModel
 from litetuner.spaces.tf import load
 
@@ -37,6 +37,9 @@ WRAPPERS = ("Bidirectional", "TimeDistributed")
 # Layers behind which the activation of the output is looked for.
 TRANSPARENT = ("Dropout", "Flatten", "Reshape", "Identity", "Permute")
 LIKE_ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "ReLU": "relu", "Relu": "relu", "Tanh": "tanh"}
+
+
+_UNPROVABLE = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "TimeDistributed", "MultiHeadAttention")
 
 
 def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, difference: float | None) -> ModelFacts:
@@ -102,6 +105,8 @@ def _training_refusals(layer: Any, qat: dict[str, str]) -> dict[str, str]:
         "cluster": _cluster_refusal(layer),
         "qat": qat.get(layer.name),
     }
+    if type(layer).__name__ in _UNPROVABLE:  # several kernels of one size, which the file does not name
+        found |= {name: UNPROVABLE for name in ("prune", "cluster") if found[name] is None}
     return {technique: reason for technique, reason in found.items() if reason is not None}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.facts import UNPROVABLE
 from litetuner.spaces.rules import Surroundings
 from litetuner.spaces.step import Step
 from litetuner.spaces.steps import STEPS
@@ -81,7 +82,8 @@ class Space:
         able = self._able(technique)
         options = sorted({0, *(count for count in (1, 2, len(able) // 4, len(able) // 2) if 0 < count < len(able))})
         count = choose.level(f"{technique}.skip", options) if len(options) > 1 else 0
-        return tuple(sorted(able[:count]))
+        blind = [layer.name for layer in self.around.model.layers if layer.refusals.get(technique) == UNPROVABLE]
+        return tuple(sorted([*able[:count], *blind]))
 
     def _train(self, choose: Choose) -> tuple[Step, ...]:
         if choose.one_of("train", (NO, "yes")) == NO:
@@ -133,7 +135,11 @@ class Space:
         if chosen == "layers":
             return (_make("float32"), _make("aeq", recipe="static_wi8_ai8", layers=self._free(choose)))
         if chosen.startswith("aeq_"):
-            return (_make("float32"), _make("aeq", recipe=chosen.removeprefix("aeq_"), layers=()))
+            # Where the recipe says int4, layers that cannot take it are int8, and the label counts them.
+            kernels = [layer.name for layer in self.around.model.layers if layer.has_kernel]
+            wide = [name for name in kernels if "wi4" in chosen and name not in self._able("int4")]
+            layers = tuple(sorted((name, "int8") for name in wide))
+            return (_make("float32"), _make("aeq", recipe=chosen.removeprefix("aeq_"), layers=layers))
         return (_make(chosen),)
 
     def deployments(self) -> tuple[str, ...]:

@@ -171,3 +171,21 @@ def test_scores_refuse_what_does_not_fit(files: dict[str, bytes], tmp_path: Path
         score(path, X, y, find_metric("accuracy"), seed=0, threads=1, expected_io=("float32", "float32"))
     with pytest.raises(DataError, match="600 samples and 599 labels"):
         score(path, X, y[:-1], find_metric("accuracy"), seed=0, threads=1, expected_io=None)
+
+
+def test_a_recurrent_file_starts_every_sample_afresh() -> None:
+    """A fused LSTM keeps its state between invokes: the order of samples must not change a prediction."""
+    from litetuner.spaces.context import Context
+    from litetuner.spaces.steps.float32 import Float32
+    from litetuner.spaces.tf import load
+
+    load()
+    import tf_keras
+
+    inputs = tf_keras.Input((6, 4), batch_size=1)
+    model = tf_keras.Model(inputs, tf_keras.layers.Dense(3)(tf_keras.layers.LSTM(5)(inputs)))
+    x = np.random.default_rng(3).normal(size=(8, 6, 4)).astype(np.float32)
+    file = Float32().apply(model, Context(x, x, x, "mse", 1, 0))
+    forward, backward = predict(file, x), predict(file, x[::-1])[::-1]
+    np.testing.assert_array_equal(forward, backward)
+    np.testing.assert_allclose(forward, np.concatenate([model(x[i : i + 1]).numpy() for i in range(8)]), atol=1e-5)

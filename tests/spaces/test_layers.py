@@ -99,8 +99,8 @@ def test_sequences_are_classified(tf_keras):
         layers.Dense(2, name="head"),
     )
     facts = facts_of(model)
-    assert allowed(facts, "prune") == {"conv", "lstm", "head"}
-    assert allowed(facts, "cluster") == {"conv", "lstm", "both", "head"}
+    assert allowed(facts, "prune") == {"conv", "head"}  # recurrent kernels cannot be told apart in the file
+    assert allowed(facts, "cluster") == {"conv", "head"}
     assert allowed(facts, "qat") == {"head"}
     assert allowed(facts, "int4") == {"conv", "each", "head"}
     assert facts.output_activation == "linear"
@@ -113,7 +113,7 @@ def test_embedding_and_attention_are_classified(tf_keras):
     x = layers.MultiHeadAttention(2, 4, name="attend")(x, x)
     x = layers.LayerNormalization(name="norm")(x)
     facts = facts_of(tf_keras.Model(inputs, layers.Dense(1, activation="sigmoid", name="head")(layers.Flatten()(x))))
-    assert allowed(facts, "prune") == {"embed", "attend", "head"}
+    assert allowed(facts, "prune") == {"embed", "head"}
     assert allowed(facts, "cluster") == {"embed", "head"}
     assert allowed(facts, "qat") == {"head"}
     assert allowed(facts, "int4") == {"attend", "head"}
