@@ -64,7 +64,7 @@ class Config(pydantic.BaseModel):
     max_epochs: float | None = pydantic.Field(
         None, gt=0, description="Longest training of one step. [default: by time]"
     )
-    calibration: int = pydantic.Field(200, ge=1, description="Training samples that quantization is calibrated on.")
+    calibration: int = pydantic.Field(300, ge=1, description="Training samples that quantization is calibrated on.")
     threads: int = pydantic.Field(1, ge=1, description="Threads of the runtime while latency is measured.")
     keep_names: bool = pydantic.Field(False, description="Keep tensor names in the files (for debugging).")
     trust_model: bool = pydantic.Field(False, description="You vouch for the model file: code inside it may run.")

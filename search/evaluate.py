@@ -25,10 +25,12 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed, Lost, Refused
 from litetuner.spaces.rules import Surroundings, broken_rules
 from litetuner.spaces.step import Stage
+from litetuner.spaces.steps import STEPS
 
 # A probe is not the trained file: so much over the limit it must be before it is believed (measured: facts within 1 %).
 PROBE_MARGIN = {"file_bytes": 0.02, "deflated_bytes": 0.06}
 TIME_MARGIN = 0.03  # two measurements of one structure may differ by this much
+RUNG_SLACK = 0.1  # of the metric: so much a later training may bring back of what an earlier one lost
 CHEAP_SCORING_SECONDS = 5.0  # a file that breaks a budget is still scored when that costs no more
 TRAIN_PATIENCE = 8.0  # times the estimate, then a training is taken for hung
 SECONDS: dict[Kind, float] = {"train": 900.0, "convert": 900.0, "score": 1800.0, "time": 120.0, "inspect": 1800.0}
@@ -184,6 +186,14 @@ class Evaluator:
         hints = {"file": str(self.folder.artifacts.path(artifact)), "data": self.inspection.data.to_json()}
         return work.run(Job("score", inputs, self.job("score", {}).limits, hints=hints))
 
+    def measure_quality(self, artifact: str, candidate: Candidate, work: Work) -> dict[str, Measurement]:
+        """The metric of a finished file on the search split, and its drop against the baseline."""
+        scored = self.score(artifact, "search", work, candidate)
+        base = scored
+        if self.baseline is not None and self.baseline.artifact is not None:
+            base = self.score(Path(self.baseline.artifact).name, "search", work, self.baseline.candidate)
+        return {"metric": Measurement.from_json(scored["metric"]), "drop": self.drop(scored, base, "search")}
+
     def drop(self, own: dict[str, Any], baseline: dict[str, Any], split: str) -> Measurement:
         """How much worse than the baseline, paired on the same samples: points where the metric is bounded, else relative."""
         sign = 1.0 if self.metric.direction == "maximize" else -1.0
@@ -235,12 +245,14 @@ class Work:
             self._probe()
         for index in range(len(checkpoints), len(candidate.prefix.steps)):
             checkpoints.append(self.run(evaluator.train_job(candidate, index, checkpoints[:index]))["checkpoint"])
+            if index + 1 < len(candidate.prefix.steps):
+                self._rung(Candidate(candidate.prefix.steps[: index + 1]), checkpoints)
         artifact = evaluator.build(candidate, checkpoints, False, self)
         self._keep(artifact)
         for target in evaluator.config.target:
             self.known["measurements"] |= evaluator.time(artifact, target, self)
         self._stop_before_dear_scoring()
-        self._score(artifact["artifact"])
+        self.known["measurements"] |= evaluator.measure_quality(artifact["artifact"], candidate, self)
 
     def _keep(self, artifact: dict[str, Any]) -> None:
         self.known["measurements"] |= {
@@ -278,6 +290,27 @@ class Work:
             told = ", ".join(f"{b.name} {b.text}: {b.show(values[b.measurement])} at best" for b in worst)
             raise Gate("probe", f"an untrained copy already breaks a budget ({told})", broken)
 
+    def _rung(self, prefix: Candidate, checkpoints: list[str]) -> None:
+        """Between two trainings: stop when the first one has lost more than the later ones are known to bring back."""
+        evaluator = self.evaluator
+        budgets = [budget for budget in evaluator.config.budgets if budget.measurement in ("drop", "metric")]
+        if not budgets:
+            return
+        float_file = Candidate((*prefix.steps, STEPS["float32"]()))
+        artifact = evaluator.build(float_file, checkpoints, False, self)
+        found = evaluator.measure_quality(artifact["artifact"], float_file, self)
+        better = RUNG_SLACK if evaluator.metric.bounded else RUNG_SLACK * abs(found["metric"].value)
+        sign = 1.0 if evaluator.metric.direction == "maximize" else -1.0
+        hopeful = {"drop": found["drop"].value - RUNG_SLACK, "metric": found["metric"].value + sign * better}
+        broken = {budget.name: budget.violation(hopeful[budget.measurement]) for budget in budgets}
+        if any(value > 0 for value in broken.values()):
+            conditions = {"rung": f"the float file after {prefix.label}, {RUNG_SLACK:.0%} better"}
+            self.known["measurements"] |= {
+                f"probe.{name}": Measurement(value, found[name].unit, conditions) for name, value in hopeful.items()
+            }
+            lost = f"{prefix.label} alone loses {found['drop'].value:.1%}"
+            raise Gate("rung", f"{lost}, more than the steps after it bring back", broken)
+
     def _stop_before_dear_scoring(self) -> None:
         evaluator, measured = self.evaluator, self.known["measurements"]
         budgets = [budget for budget in evaluator.config.budgets if budget.measurement.startswith("latency_us")]
@@ -291,16 +324,6 @@ class Work:
         ):
             reason = f"it breaks the latency budget, and scoring it would take about {seconds:.0f} s"
             raise Gate("latency", reason, broken)
-
-    def _score(self, artifact: str) -> None:
-        evaluator = self.evaluator
-        scored = evaluator.score(artifact, "search", self, self.candidate)
-        self.known["measurements"]["metric"] = Measurement.from_json(scored["metric"])
-        base = scored
-        if evaluator.baseline is not None and evaluator.baseline.artifact is not None:
-            name = Path(evaluator.baseline.artifact).name
-            base = evaluator.score(name, "search", self, evaluator.baseline.candidate)
-        self.known["measurements"]["drop"] = evaluator.drop(scored, base, "search")
 
 
 def _machine() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.space import Scripted, Space
-from litetuner.spaces.step import Stage
+from litetuner.spaces.steps import STEPS
 
 # Baselines, cheapest first. Trial 0 is the untouched float model, converted as it is.
 BASELINES: tuple[dict[str, Any], ...] = (
@@ -19,6 +19,8 @@ BASELINES: tuple[dict[str, Any], ...] = (
     {"deploy": "int8"},
     {"deploy": "int16x8"},
 )
+
+BASELINE = Candidate((STEPS["float32"](),))  # not even slimmed
 
 _PRUNE = {"train": "yes", "prune": "constant"}
 _CLUSTER = {"train": "yes", "cluster": "kmeans++"}
@@ -72,7 +74,7 @@ def _planned(space: Space, told: Sequence[Trial]) -> Iterator[Proposal]:
         script = Scripted(choices)
         candidate = space.suggest(script)
         if index == 0:
-            candidate = Candidate(candidate.of_stage(Stage.CONVERT))  # trial 0 is not even slimmed
+            candidate = BASELINE  # also where --steps leaves float32 out: what is lost is lost against it
         if index == 0 or _kept(script, space):
             yield Proposal(script, candidate, "baseline")
     yield from variants(space, told)

@@ -89,7 +89,7 @@ def objectives(config: Config, metric: Metric) -> tuple[Objective, ...]:
 
 def judged(trial: Trial, budgets: tuple[Budget, ...]) -> Trial:
     """A trial with the state and constraints that these budgets give it. What they no longer stop is ``LOST``: asked again."""
-    if trial.state is State.PRUNED and trial.gate in ("probe", "latency"):
+    if trial.state is State.PRUNED and trial.gate in ("probe", "rung", "latency"):
         measured = {name.removeprefix("probe."): value for name, value in trial.measurements.items()}
         broken = violations(budgets, measured)
         if any(value > 0 for value in broken.values()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import shutil
 import signal
 import threading
@@ -29,9 +30,10 @@ from litetuner.search.samplers import SAMPLERS
 from litetuner.search.sensitivity import rank_layers
 from litetuner.search.study import Study, database_errors
 from litetuner.search.trial import Trial
+from litetuner.spaces.distillation import LARGEST_BYTES
 from litetuner.spaces.errors import ConfigError, UsageError, nearest
 from litetuner.spaces.rules import Surroundings
-from litetuner.spaces.space import Space
+from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.steps import STEPS
 
 
@@ -178,7 +180,10 @@ def _space(config: Config, inspection: Inspection, ranking: tuple[str, ...]) -> 
     if not ranking:
         ranking = tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
     around = _surroundings(config, inspection)
-    return Space(around, ranking, epochs=inspection.epochs, io=io, keep_names=config.keep_names)
+    outputs = math.prod(size for size in inspection.model.output_shape if size is not None)
+    kept = outputs * 4 * inspection.data.counts["train"] <= LARGEST_BYTES  # else the original's outputs are not at hand
+    distill = DISTILL if kept else DISTILL[:1]
+    return Space(around, ranking, epochs=inspection.epochs, distill=distill, io=io, keep_names=config.keep_names)
 
 
 def _rejudged(folder: RunFolder, config: Config) -> list[Trial]:

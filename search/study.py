@@ -17,6 +17,7 @@ from litetuner.search.samplers import SAMPLERS
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate, digest
 from litetuner.spaces.errors import HostError, RunError
+from litetuner.spaces.step import Stage
 
 UNKNOWN_VIOLATION = 1.0  # told where a trial was stopped before any budget could be compared
 
@@ -138,6 +139,8 @@ class Study:
         """Start a trial whose choices are given by ``script``; ``candidate`` replaces what the choices lead to."""
         recorder = Recorder(script)
         suggested = suggest(recorder)
+        if candidate is not None and candidate.of_stage(Stage.CONVERT) != suggested.of_stage(Stage.CONVERT):
+            recorder = Recorder(script)  # choices that lead elsewhere say nothing of this candidate
         proposal = self._proposal(candidate or suggested, origin, recorder)
         frozen = self._optuna.trial.create_trial(
             state=self._optuna.trial.TrialState.RUNNING,
