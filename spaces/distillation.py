@@ -22,15 +22,17 @@ def teacher_targets(model: Any, x: np.ndarray, activation: str, classification: 
     tf = load()
     dtype = model.inputs[0].dtype
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *x.shape[1:]), dtype)], autograph=False)
     def run(batch: Any) -> Any:
         outputs = model(batch, training=False)
         if classification and activation not in ("softmax", "sigmoid"):
             return tf.nn.softmax(outputs) if outputs.shape[-1] != 1 else tf.nn.sigmoid(outputs)
         return outputs
 
+    compiled = tf.function(run, input_signature=[tf.TensorSpec((None, *x.shape[1:]), dtype)], autograph=False)
     starts = range(0, len(x), BATCH)
-    parts = [run(tf.constant(np.asarray(x[start : start + BATCH], dtype.as_numpy_dtype))).numpy() for start in starts]
+    parts = [
+        compiled(tf.constant(np.asarray(x[start : start + BATCH], dtype.as_numpy_dtype))).numpy() for start in starts
+    ]
     return np.concatenate(parts).astype(np.float32)
 
 
