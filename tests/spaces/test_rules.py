@@ -1,0 +1,123 @@
+"""The table of rules: every row is broken by some candidate, and what the space offers breaks none."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.facts import UNPROVABLE, LayerFacts, ModelFacts
+from litetuner.spaces.rules import RULES, Surroundings, broken_rules
+from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.steps import STEPS
+
+
+def model(**refusals: dict[str, str]) -> ModelFacts:
+    layers = tuple(
+        LayerFacts(name, "Conv2D", 100, (3, 3, 2, 4), (None, 4, 4, 4), refusals.get(name, {}))
+        for name in ("a", "b", "c", "d")
+    )
+    shapes: dict[str, Any] = {"input_shape": (None, 4, 4, 1), "output_shape": (None, 3)}
+    return ModelFacts(
+        "m",
+        "0",
+        "tf_keras",
+        input_dtype="float32",
+        parameters=400,
+        layers=layers,
+        output_activation="softmax",
+        **shapes,
+    )
+
+
+AROUND = Surroundings(model(), has_training_data=True)
+
+
+def make(name: str, **knobs: Any) -> Any:
+    return STEPS[name](**knobs)
+
+
+BROKEN = {
+    "stages": (make("int8"), make("prune")),
+    "once": (make("prune"), make("prune"), make("int8")),
+    "training order": (make("cluster"), make("prune"), make("int8")),
+    "preserving": (make("prune"), make("cluster"), make("int8")),
+    "after qat": (make("qat"), make("float16")),
+    "rewrites": (make("float32"), make("slim"), make("aeq")),
+    "layers": (make("prune", skip=("nowhere",)), make("int8")),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_row_refuses_with_its_reason(name: str) -> None:
+    (rule,) = [rule for rule in RULES if rule.name == name]
+    found = broken_rules(Candidate(BROKEN[name]), AROUND)
+    assert any(rule.why in reason for reason in found), found
+
+
+def test_what_data_model_and_user_do_not_allow_is_refused() -> None:
+    trained = Candidate((make("prune"), make("int8")))
+    assert not broken_rules(trained, AROUND)
+    without = dataclasses.replace(AROUND, has_training_data=False)
+    assert any("training data" in reason for reason in broken_rules(trained, without))
+    assert any("calibration" in reason for reason in broken_rules(Candidate((make("int8"),)), without))
+    assert not broken_rules(Candidate((make("float16"),)), without)
+    closed = dataclasses.replace(AROUND, model=dataclasses.replace(model(), bridge_refusal="layer x is custom"))
+    assert any("layer x is custom" in reason for reason in broken_rules(trained, closed))
+    chosen = dataclasses.replace(AROUND, steps=frozenset({"int8"}))
+    assert any("--steps" in reason for reason in broken_rules(trained, chosen))
+
+
+def test_a_layer_that_cannot_take_int4_is_named() -> None:
+    around = dataclasses.replace(AROUND, model=model(b={"int4": "there is no kernel"}))
+    found = broken_rules(Candidate((make("float32"), make("aeq", layers=(("b", "int4"),)))), around)
+    assert any("b cannot take int4: there is no kernel" in reason for reason in found)
+
+
+@dataclasses.dataclass
+class Dice:
+    generator: random.Random
+
+    def one_of(self, name: str, options: Sequence[str]) -> str:
+        return self.generator.choice(list(options))
+
+    def level(self, name: str, options: Sequence[Any]) -> Any:
+        return self.generator.choice(list(options))
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        AROUND,
+        dataclasses.replace(AROUND, has_training_data=False),
+        dataclasses.replace(
+            AROUND, model=model(a={"qat": "no", "int4": "no"}, b={"prune": UNPROVABLE, "cluster": "no"})
+        ),
+        dataclasses.replace(AROUND, steps=frozenset({"prune", "int8"})),
+        dataclasses.replace(AROUND, model=dataclasses.replace(model(), bridge_refusal="custom")),
+    ],
+)
+def test_what_the_space_offers_is_legal(around: Surroundings) -> None:
+    space = Space(around, ranking=("c", "a", "b", "d"))
+    dice = Dice(random.Random(1))
+    candidates = {space.suggest(dice) for _ in range(400)}
+    assert len(candidates) > 3
+    for candidate in candidates:
+        assert broken_rules(candidate, around) == [], candidate.label
+
+
+def test_mixed_precision_follows_the_ranking() -> None:
+    space = Space(dataclasses.replace(AROUND, model=model(d={"int4": "no"})), ranking=("c", "a", "b", "d"))
+    candidate = space.suggest(Scripted({"deploy": "mixed", "mixed.float32": 1, "mixed.int4": 1.0}))
+    assert dict(candidate.steps[1].knobs()["layers"]) == {"c": "float32", "a": "int4", "b": "int4"}
+
+
+def test_layers_that_cannot_be_proved_are_skipped_by_name() -> None:
+    space = Space(dataclasses.replace(AROUND, model=model(b={"prune": UNPROVABLE})), ranking=("c", "a", "b", "d"))
+    candidate = space.suggest(Scripted({"train": "yes", "prune": "constant", "prune.skip": 1}))
+    assert candidate.steps[0].knobs()["skip"] == ("b", "c")
+    assert any("b stays dense" in line for line in candidate.details)
