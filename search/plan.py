@@ -102,6 +102,8 @@ def _kept(script: Scripted, space: Space, more: Mapping[str, Any] | None = None)
     """Did the space offer every choice that the script wants? A space without QAT has no QAT recipe."""
     seen = _Seen(Scripted({**(more or {}), **script.script}))
     space.suggest(seen)
+    if len(space.deployments()) == 1:  # then nobody is asked
+        seen.chosen.setdefault("deploy", space.deployments()[0])
     return all(seen.chosen.get(name) == wanted for name, wanted in script.script.items() if isinstance(wanted, str))
 
 
