@@ -4,54 +4,92 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+import secrets
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.errors import DataError, ModelError
+from litetuner.spaces.store import cannot_write
 
 INPUTS = Path("runs") / "inputs"
 
 
 def as_model_source(model: Any) -> str:
-    """A path or ``module:function`` as it is; a Keras model is saved under a name that says what is in it."""
+    """A path or ``module:function`` as it is; a Keras model is saved under a name that says what is in it.
+
+    Raises ``ModelError`` for what is no model, or cannot be saved; ``HostError`` or ``RunError`` where it cannot be written.
+    """
     if isinstance(model, str | Path):
         return str(model)
     if not (hasattr(model, "save") and hasattr(model, "get_weights") and hasattr(model, "to_json")):
         raise ModelError(f"model: {type(model).__name__} is neither a path, a 'module:function' nor a Keras model.")
-    seen = hashlib.sha256(json.dumps(json.loads(model.to_json()), sort_keys=True).encode())
+    if not model.built:
+        raise ModelError(
+            f"model: {model.name!r} was never built, so its input shape is not known. Start it with keras.Input(shape), or "
+            "call it on a batch first."
+        )
+    try:
+        seen = hashlib.sha256(json.dumps(json.loads(model.to_json()), sort_keys=True).encode())
+    except NotImplementedError as error:
+        raise ModelError(
+            f"model: {type(model).__name__} is a subclassed model, whose layers are hidden in code. Rebuild it with the "
+            "functional API: outputs = model.call(inputs); keras.Model(inputs, outputs)."
+        ) from error
     for weight in model.get_weights():
         seen.update(np.ascontiguousarray(weight).tobytes())
     old = type(model).__module__.startswith("tf_keras")
-    path = INPUTS / f"{model.name}-{seen.hexdigest()[:12]}{'.h5' if old else '.keras'}"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        model.save(path)
-    return str(path)
+    return _kept(f"{model.name}-{seen.hexdigest()[:12]}", ".h5" if old else ".keras", model.save)
 
 
 def as_data_source(data: Any) -> str:
-    """A path or ``module:function`` as it is; a dictionary of arrays is saved under a name that says what is in it."""
+    """A path or ``module:function`` as it is; a dictionary of arrays is saved under a name that says what is in it.
+
+    Raises ``DataError`` for what is neither, ``HostError`` or ``RunError`` where it cannot be written.
+    """
     if isinstance(data, str | Path):
         return str(data)
     if not isinstance(data, Mapping):
         raise DataError(
             f"data: {type(data).__name__} is neither a path, a 'module:function' nor a dictionary of arrays."
         )
-    arrays = {name: np.asarray(values) for name, values in data.items()}
+    arrays: dict[str, np.ndarray] = {}
     seen = hashlib.sha256()
-    for name in sorted(arrays):
-        if arrays[name].dtype == object:
+    for name in sorted(data, key=str):
+        try:
+            arrays[str(name)] = values = np.asarray(data[name])
+        except ValueError as error:
+            raise DataError(f"data: {name} is no array ({error}). All samples must have one shape.") from error
+        if values.dtype == object:
             raise DataError(
                 f"data: {name} is an array of Python objects; give numbers (dtype float32, uint8, int64, ...)."
             )
-        seen.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        seen.update(np.ascontiguousarray(arrays[name]).tobytes())
-    path = INPUTS / f"data-{seen.hexdigest()[:12]}.npz"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
+        seen.update(f"{name} {values.dtype} {values.shape}".encode())
+        seen.update(np.ascontiguousarray(values).tobytes())
+
+    def save(path: str) -> None:
+        with open(path, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    return _kept(f"data-{seen.hexdigest()[:12]}", ".npz", save)
+
+
+def _kept(name: str, suffix: str, save: Callable[[str], Any]) -> str:
+    """The path of an input, written whole or not at all; one of that name is there already."""
+    path = INPUTS / f"{name}{suffix}"
+    if path.exists():
+        return str(path)
+    temporary = path.with_name(f".{secrets.token_hex(4)}{suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(str(temporary))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
     return str(path)

@@ -83,6 +83,6 @@ def tune(model: Any, data: Any, *, listener: Listener | None = None, **keys: Any
 
     values: Mapping[str, Any] = {"model": as_model_source(model), "data": as_data_source(data)} | keys
     outcome = run_search(make_config(values, where="tune"), listener)
-    run = Run(outcome.record.folder.path)
+    run = Run(outcome.record.folder.path.absolute())  # a notebook may change its folder
     run.report()
     return run

@@ -1,0 +1,240 @@
+"""The Python API, real throughout: a trained model, real conversions, trainings, scores and times."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+import litetuner
+from litetuner import ConfigError, DataError, ModelError, Run, RunError
+from litetuner.search.listener import Listener
+from litetuner.search.trial import State, Trial
+
+KEYS: dict[str, Any] = {"max_drop": "5%", "target": "fake", "max_epochs": 0.2}
+STEPS = "int8,prune,qat"
+TRIALS = 5  # two baselines, two trained recipes, and a variant of one
+
+Runs = dict[str, Run]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def runs(home: Path, model_file: Path, data_file: Path, trained: object, arrays: dict[str, np.ndarray]) -> Runs:
+    """Two searches in one process: one of files, timed on this machine; one of a model and arrays that live in memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        real = KEYS | {"target": "host", "steps": STEPS}
+        files = litetuner.tune(model_file, data_file, trials=TRIALS, out=home / "files", **real)
+        memory = litetuner.tune(trained, arrays, trials=3, **KEYS)
+    return {"files": files, "memory": memory}
+
+
+def test_the_front_and_the_best(runs: Runs) -> None:
+    run = runs["files"]
+    best = run.best()
+    assert best is not None and best in run.front
+    assert best["drop"] <= 0.05 and best["state"] == "COMPLETE"
+    assert best["deflated_bytes"] == min(row["deflated_bytes"] for row in run.front)
+    metrics = [row["metric"] for row in run.front]
+    assert metrics == sorted(metrics, reverse=True)
+    assert all(row["latency_us"]["host"] > 0 and row["test_metric"] is not None for row in run.front)
+
+
+def test_the_baseline_is_the_untouched_model_whatever_steps_are_allowed(runs: Runs) -> None:
+    first, *others = runs["files"].record().trials
+    assert [step.name for step in first.candidate.steps] == ["float32"]
+    assert first.params == {}, "none of the choices that are left would lead to it"
+    names = {step.name for trial in others for step in trial.candidate.steps}
+    assert names - {"float32", "slim"} == set(STEPS.split(","))
+    assert [trial.origin for trial in (first, *others)] == ["baseline", "baseline", "recipe", "variant", "recipe"]
+
+
+def test_every_file_is_what_its_row_says(runs: Runs) -> None:
+    run = runs["files"]
+    for row in run.front:
+        content = (run.path / row["artifact"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == row["sha256"] and len(content) == row["file_bytes"]
+
+
+def test_the_measured_file_is_exported(runs: Runs, tmp_path: Path) -> None:
+    run = runs["files"]
+    best = run.best()
+    assert best is not None
+    file = run.export(tmp_path / "out")
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == best["sha256"]
+    assert json.loads((file.parent / "trial.json").read_text())["number"] == best["trial"]
+    assert (file.parent / "MODEL_CARD.md").read_text().startswith("#")
+    other = run.export(tmp_path / "other", trial=0)
+    assert other.stat().st_size == run.summary()["baseline"]["file_bytes"]
+
+
+def test_the_exported_file_runs_and_scores_as_was_said(
+    runs: Runs, tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
+    from litetuner.objectives.predict import predict
+
+    run = runs["files"]
+    best = run.best()
+    assert best is not None
+    outputs = predict(run.export(tmp_path).read_bytes(), arrays["x_search"], 1, None)
+    accuracy = float((outputs.argmax(axis=1) == arrays["y_search"]).mean())
+    assert accuracy == pytest.approx(best["metric"], abs=1e-9)
+
+
+def test_the_report_and_its_tables(runs: Runs) -> None:
+    run = runs["files"]
+    report = run.report()
+    assert report == run.path / "report.html" and report.stat().st_size > 100_000
+    written = json.loads((run.path / "summary.json").read_text())
+    assert written == json.loads(json.dumps(run.summary()))
+    with (run.path / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(run.record().trials)
+    assert {"trial", "label", "state", "metric", "sha256", "seconds_since_start", "duplicate_of", "gate"} <= set(
+        rows[0]
+    )
+
+
+def test_the_summary_holds_the_contract(runs: Runs) -> None:
+    summary = runs["files"].summary()
+    keys = "schema_version run model metric objectives budgets baseline best picks front counts seconds environment"
+    assert list(summary) == keys.split()
+    assert summary["metric"] == {"name": "accuracy", "direction": "maximize"}
+    assert sum(summary["counts"].values()) == TRIALS
+    assert {"train", "convert", "score", "time", "other", "wall"} <= set(summary["seconds"])
+    seconds = summary["seconds"]
+    assert sum(value for name, value in seconds.items() if name != "wall") == pytest.approx(seconds["wall"], abs=0.1)
+    assert summary["baseline"]["trial"] == 0 and summary["baseline"]["drop"] == 0
+
+
+def test_a_model_and_arrays_in_memory(runs: Runs, home: Path) -> None:
+    run = runs["memory"]
+    assert run.best() is not None
+    inputs = sorted(path.suffix for path in (home / "runs" / "inputs").iterdir())
+    assert inputs == [".keras", ".npz"], "each is written once, and nothing is left half written"
+    assert (home / run.path).is_dir() and run.path.name.startswith("tiny-")
+
+
+def test_the_same_call_adds_nothing(
+    runs: Runs, home: Path, trained: object, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    before = runs["memory"].record().trials
+    again = litetuner.tune(trained, arrays, trials=3, **KEYS)
+    assert again.path == runs["memory"].path
+    assert again.record().trials == before
+
+
+def test_more_trials_go_on_and_a_killed_worker_is_replaced(
+    runs: Runs, home: Path, trained: object, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL to the build worker in the middle of a real search: the job is done again, and the search goes on."""
+    monkeypatch.chdir(home)
+    before = runs["memory"].record().trials
+    killer = Killer()
+    run = litetuner.tune(trained, arrays, trials=6, listener=killer, **KEYS)
+    killer.join()
+    assert killer.killed, "no worker was there to be killed"
+    trials = run.record().trials
+    assert [trial.candidate for trial in trials[:3]] == [trial.candidate for trial in before]
+    finished = [trial for trial in trials if trial.state is not State.LOST and trial.duplicate_of is None]
+    assert len(finished) == 6 and all(trial.state.scored for trial in finished)
+    left = [
+        child for child in psutil.Process().children(recursive=True) if "litetuner.search.worker" in child.cmdline()
+    ]
+    assert not left
+
+
+class Killer(Listener):
+    """Kills the first build worker that is seen after the first new trial."""
+
+    def __init__(self) -> None:
+        self.killed = 0
+        self._thread: threading.Thread | None = None
+
+    def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
+        if self._thread is None and trial.duplicate_of is None:
+            self._thread = threading.Thread(target=self._kill, daemon=True)
+            self._thread.start()
+
+    def _kill(self) -> None:
+        deadline = time.monotonic() + 20
+        while not self.killed and time.monotonic() < deadline:
+            for child in psutil.Process().children():
+                line = child.cmdline()
+                if "litetuner.search.worker" in line and "build" in line:
+                    os.kill(child.pid, signal.SIGKILL)
+                    self.killed = child.pid
+            time.sleep(0.01)
+
+    def join(self) -> None:
+        if self._thread is not None:
+            self._thread.join(30)
+
+
+def test_a_run_is_read_from_its_folder_alone(runs: Runs, tmp_path: Path) -> None:
+    path = runs["files"].path
+    assert Run(path).best() == Run(str(path)).best() == runs["files"].best()
+    with pytest.raises(RunError, match="no run folder"):
+        Run(tmp_path)
+    with pytest.raises(ConfigError, match="no pick"):
+        runs["files"].export(tmp_path, pick="smalest")
+
+
+# Refusals of what only Python can give
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "error", "part"),
+    [
+        (7, {}, ModelError, "int is neither a path"),
+        ("m.keras", [1, 2], DataError, "list is neither a path"),
+        ("m.keras", {"x_train": np.array([None])}, DataError, "Python objects"),
+        ("m.keras", {"x_train": [[1, 2], [3]]}, DataError, "x_train"),
+        ("m.keras", {"x_train": np.zeros(3)}, ModelError, "does not exist"),
+    ],
+)
+def test_inputs_that_are_none(
+    model: object, data: object, error: type[Exception], part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=part):
+        litetuner.tune(model, data)
+
+
+def test_models_that_cannot_be_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from litetuner.spaces import tf
+
+    tf.load()
+    import keras
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="never built"):
+        litetuner.tune(keras.Sequential([keras.layers.Dense(3)]), "d.npz")
+
+
+def test_a_misspelt_argument(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="tune: there is no key 'max_dropp'; did you mean 'max-drop'"):
+        litetuner.tune("m.keras", "d.npz", max_dropp="1%")
+
+
+def test_inputs_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("in the way")
+    with pytest.raises(RunError, match="cannot write runs/inputs"):
+        litetuner.tune("m.keras", {"x_train": np.zeros(3)})
