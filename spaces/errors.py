@@ -1,16 +1,16 @@
 """The whole exception tree. A message says what, where, why, and what to do.
 
-    LitetunerError                 exit 4
-    ├── UsageError                 exit 2    what the user gave cannot be used
-    │   ├── ConfigError                      a key, a flag or a budget
-    │   ├── ModelError                       the model file or function
-    │   ├── DataError                        the data, its labels, the preprocessing
-    │   └── RunError                         the run folder
-    ├── HostError                  exit 3    this machine or a target does not play along
-    └── CandidateError                       one candidate's fate; the search goes on
-        ├── Refused                          the rules say no           -> INVALID
-        ├── BuildFailed                      fails again if repeated    -> FAILED
-        └── Lost                             the machine's fault        -> LOST, asked again
+LitetunerError                 exit 4
+├── UsageError                 exit 2    what the user gave cannot be used
+│   ├── ConfigError                      a key, a flag or a budget
+│   ├── ModelError                       the model file or function
+│   ├── DataError                        the data, its labels, the preprocessing
+│   └── RunError                         the run folder
+├── HostError                  exit 3    this machine or a target does not play along
+└── CandidateError                       one candidate's fate; the search goes on
+    ├── Refused                          the rules say no           -> INVALID
+    ├── BuildFailed                      fails again if repeated    -> FAILED
+    └── Lost                             the machine's fault        -> LOST, asked again
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ class Stage(enum.IntEnum):
 
 def knob(default: Any, choices: Sequence[Any] | None = None, help: str = "") -> Any:
     """A field of a step: its default, the values that the search may choose from (``None``: not searched), its meaning."""
-    return dataclasses.field(default=default, metadata={"choices": None if choices is None else tuple(choices), "help": help})
+    return dataclasses.field(
+        default=default, metadata={"choices": None if choices is None else tuple(choices), "help": help}
+    )
 
 
 @dataclasses.dataclass(frozen=True)
