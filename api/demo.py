@@ -7,6 +7,7 @@ writes ``digits.npz`` and ``digits.keras``; TensorFlow stays in that process.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -67,8 +68,9 @@ def make_inputs(folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     arrays = digits_arrays()
     if not data_path.exists():
-        with data_path.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        content = io.BytesIO()
+        np.savez(content, **arrays)  # type: ignore[arg-type]
+        write_atomic(data_path, content.getvalue())
     if not model_path.exists():
         import keras
 

@@ -9,7 +9,7 @@ import numpy as np
 from litetuner.search.clock import Clock, left
 from litetuner.search.evaluate import Evaluator, Work
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.errors import CandidateError
+from litetuner.spaces.errors import CandidateError, Lost
 from litetuner.spaces.steps import STEPS
 
 SAMPLES = 256
@@ -26,9 +26,12 @@ def rank_layers(evaluator: Evaluator, clock: Clock) -> tuple[str, ...]:
     known = evaluator.folder.read("sensitivity")
     layers = [layer for layer in evaluator.inspection.model.layers if layer.has_kernel]
     if known is None:
-        found = _measure(evaluator, clock, layers)
-        evaluator.folder.write("sensitivity", {"samples": SAMPLES, "layers": found})
-        known = {"layers": found}
+        known = {"layers": {}}
+        try:
+            known["layers"] = _measure(evaluator, clock, layers)
+            evaluator.folder.write("sensitivity", {"samples": SAMPLES, "layers": known["layers"]})
+        except CandidateError as error:  # the search goes on without, and a resumed one measures again
+            evaluator.folder.note("sensitivity failed", reason=str(error))
     sensitivity = {name: entry["change"] for name, entry in known["layers"].items() if entry["change"] is not None}
     # A layer that was not measured (time, or it failed alone) is ranked by place: ends of a network are sensitive.
     places = {layer.name: min(index, len(layers) - 1 - index) for index, layer in enumerate(layers)}
@@ -53,6 +56,8 @@ def _measure(evaluator: Evaluator, clock: Clock, layers: list[Any]) -> dict[str,
         try:
             step = STEPS["aeq"](recipe="weight_only_wi8", layers=tuple(sorted(alone.items())))  # type: ignore[call-arg]
             changed = _predict(evaluator, Candidate((STEPS["float32"](), step)), clock)
+        except Lost:
+            raise  # says nothing of the layer
         except CandidateError as error:
             found[layer.name] = {"precision": precision, "change": None, "reason": str(error)}
             continue

@@ -53,7 +53,8 @@ class WorkerProcess:
             self._answer("starting", START_LIMIT)
         except BuildFailed as error:
             raise HostError(
-                f"the {role} worker does not start: {error}. Its log is {log}; try `litetuner doctor`."
+                f"the {role} worker does not start: {error}. Its log is {log}. "
+                "Is the installation complete? `python -m pip check` tells."
             ) from error
 
     @property

@@ -46,7 +46,10 @@ def _numbers(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> 
     single = math.prod(size or 1 for size in expected) == 1 and math.prod(sample) == 1
     fits = len(sample) == len(expected) and all(b in (None, a) for a, b in zip(sample, expected, strict=True))
     if not single and not fits:
-        raise DataError(f"{name} has {sample} numbers a sample, the model gives {expected}")
+        raise DataError(
+            f"{name} has {sample} numbers a sample, the model gives {expected}. If the model tells classes apart, choose a "
+            "metric of classification such as --metric accuracy."
+        )
     values = y.astype(np.float32)
     return values.reshape(len(y)) if single else values
 

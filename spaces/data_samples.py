@@ -43,7 +43,7 @@ class SamplePreparer:
             batch = self._preprocessed(split, x[:BATCH_SAMPLES])
             if self.preprocess is not None:
                 self._check_function(split, x[:BATCH_SAMPLES], batch)
-            shapes[split] = _fitted_shape(f"x_{split}", batch.shape[1:], self.input_shape[1:])
+            shapes[split] = _fitted_shape(self._where(split), batch.shape[1:], self.input_shape[1:])
             dtypes.append(_stored_dtype(f"x_{split}", batch.dtype, np.dtype(self.input_dtype)))
             if shapes[split] != batch.shape[1:] and not any("channel axis" in note for note in self.notes):
                 self.notes.append(f"samples have shape {batch.shape[1:]}: a channel axis of 1 was added")

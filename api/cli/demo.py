@@ -29,8 +29,20 @@ def demo(
     from litetuner.run import Run
     from litetuner.search.config import make_config
     from litetuner.spaces.errors import HostError
+    from litetuner.spaces.store import cannot_write
 
     inputs = Path(out).with_name(Path(out).name + "-inputs")
+    values = {
+        "model": str(inputs / "digits.keras"),
+        "data": str(inputs / "digits.npz"),
+        "out": out,
+        "time_budget": time_budget,
+    }
+    config = make_config(values | BUDGETS, where="demo")
+    try:
+        inputs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(inputs, error) from error
     if not (inputs / "digits.keras").exists():
         typer.echo("training the demo's model on 997 handwritten digits ...", err=True)
         done = subprocess.run(
@@ -39,15 +51,10 @@ def demo(
         if done.returncode:
             lines = done.stderr.strip().splitlines()
             raise HostError(
-                f"the demo's model cannot be trained: {lines[-1] if lines else 'no message'}. Try `litetuner doctor`."
+                f"the demo's model cannot be trained: {lines[-1] if lines else 'no message'}. "
+                "Is the installation complete? `python -m pip check` tells."
             )
-    values = {
-        "model": str(inputs / "digits.keras"),
-        "data": str(inputs / "digits.npz"),
-        "out": out,
-        "time_budget": time_budget,
-    }
-    code = conduct(make_config(values | BUDGETS, where="demo"))
+    code = conduct(config)
     if code == 0:
         file = Run(out).export(Path(out) / "export")
         typer.echo(f"exported: {file}")

@@ -16,6 +16,7 @@ from litetuner.cli import run as cli
 from litetuner.search.executor import Executor
 from litetuner.search.executors import EXECUTORS
 from litetuner.search.job import Job, Result
+from litetuner.spaces.errors import BuildFailed, Lost
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake"]
 
@@ -332,6 +333,81 @@ def test_what_giving_way_promises_is_kept(tmp_path: Path, capfd: pytest.CaptureF
     words = capfd.readouterr().out.split("try next")[1].split()
     setting = words[words.index("--max-size") : words.index("--max-size") + 2]
     assert cli([*arguments, *setting]) == 0
+
+
+def test_the_demo_checks_its_arguments_before_it_trains(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli(["demo", "--out", str(tmp_path / "demo"), "--time-budget", "3"]) == 2
+    assert "did you mean 3m" in capfd.readouterr().err
+    (tmp_path / "file").write_text("mine")
+    assert cli(["demo", "--out", str(tmp_path / "file" / "demo")]) == 2
+    assert "cannot write" in capfd.readouterr().err
+
+
+def test_preprocessing_whose_result_does_not_fit_is_named(
+    refused: Callable[..., str],
+    tmp_path: Path,
+    model_file: Path,
+    data_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "cut_short.py").write_text("def half(x):\n    return x[:, :3]\n")
+    message = refused(model_file, data_file, "--preprocess", "cut_short:half")
+    assert "x_train after --preprocess cut_short:half has samples of shape (3, 6, 1)" in message
+
+
+def test_a_metric_of_another_task(refused: Callable[..., str], model_file: Path, data_file: Path) -> None:
+    assert "--metric accuracy" in refused(model_file, data_file, "--metric", "rmse")
+
+
+# This machine
+
+
+def test_a_worker_that_does_not_start(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model_file: Path,
+    data_file: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("litetuner.search.worker_process.sys.executable", "/bin/false")
+    code = cli(["search", "--model", str(model_file), "--data", str(data_file), "--out", str(tmp_path / "run")])
+    out, err = capfd.readouterr()
+    assert (code, out) == (3, "") and "Traceback" not in err
+    assert "the build worker does not start" in err and "code 1" in err and "pip check" in err
+
+
+@pytest.mark.parametrize(("failure", "code"), [(BuildFailed, 2), (Lost, 3)])
+def test_an_inspection_that_kills_its_process(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[Exception],
+    code: int,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def run(self: object, job: Job) -> Result:
+        raise failure("the process died by SIGSEGV while inspect")
+
+    monkeypatch.setattr("litetuner.search.executors.fake.Fake.run", run)
+    assert cli(["search", *FAKE, "--out", str(tmp_path / "run")]) == code
+    err = capfd.readouterr().err
+    assert "SIGSEGV" in err and "inspect" in err and "internal" not in err
+
+
+@pytest.mark.parametrize("failure", [BuildFailed, Lost])
+def test_a_sensitivity_that_cannot_be_measured_does_not_end_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: type[Exception]
+) -> None:
+    real = EXECUTORS["fake"].run
+
+    def run(self: Executor, job: Job) -> Result:
+        if job.inputs.get("keep_predictions"):
+            raise failure("by design")
+        return real(self, job)
+
+    monkeypatch.setattr("litetuner.search.executors.fake.Fake.run", run)
+    assert cli(["search", *FAKE, "--out", str(tmp_path / "run"), "--trials", "7"]) == 0
+    assert not (tmp_path / "run" / "sensitivity.json").exists(), "it is measured when the search goes on"
 
 
 # The run folder
