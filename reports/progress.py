@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from litetuner.search.record import RunRecord
     from litetuner.spaces.facts import DataFacts, ModelFacts
 
-LONGEST = 40  # layers in the table; `litetuner inspect` shows them all
+LONGEST = 40  # layers in the table of a search
 
 
 def facts_table(model: ModelFacts, data: DataFacts) -> RenderableType:
@@ -41,17 +41,26 @@ def facts_table(model: ModelFacts, data: DataFacts) -> RenderableType:
     ]
     if model.bridge_refusal:
         lines.append(Text(f"note   only post-training techniques: {model.bridge_refusal}", style="yellow"))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("layer", "type", "parameters", *TECHNIQUES):
-        table.add_column(title, justify="right" if title == "parameters" else "left")
-    weighted = [layer for layer in model.layers if layer.has_kernel]
-    for layer in weighted[:LONGEST]:
-        able = ["yes" if layer.can(technique) else "-" for technique in TECHNIQUES]
-        table.add_row(Text(clean(layer.name, 40)), layer.type, f"{layer.parameters:,}", *able)
-    lines.append(table)
-    if len(weighted) > LONGEST:
-        lines.append(Text(f"and {len(weighted) - LONGEST} more layers with weights", style="dim"))
+    lines.append(layers_table(model, LONGEST))
     return Group(*lines)
+
+
+def layers_table(model: ModelFacts, most: int) -> RenderableType:
+    """The layers with kernels, and which techniques each can take."""
+    from rich.console import Group
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("layer", "type", "parameters", "share", *TECHNIQUES):
+        numeric = title in ("parameters", "share")
+        table.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    kernels = [layer for layer in model.layers if layer.has_kernel]
+    for layer in kernels[:most]:
+        able = ["yes" if layer.can(technique) else "-" for technique in TECHNIQUES]
+        share = f"{layer.parameters / max(1, model.parameters):.1%}"
+        table.add_row(Text(clean(layer.name, 40)), layer.type, f"{layer.parameters:,}", share, *able)
+    if len(kernels) <= most:
+        return table
+    return Group(table, Text(f"and {len(kernels) - most} more; `litetuner inspect MODEL` shows them all", style="dim"))
 
 
 def trial_line(trial: Trial) -> str:

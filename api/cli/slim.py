@@ -1,0 +1,40 @@
+"""``litetuner slim``: take out of any ``.tflite`` what it carries for nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("slim")(slim)
+
+
+def slim(
+    source: Annotated[Path, typer.Argument(help="The file to slim.", metavar="IN.tflite")],
+    out: Annotated[Path, typer.Argument(help="The file to write.", metavar="OUT.tflite")],
+    keep_names: Annotated[bool, typer.Option("--keep-names", help="Keep tensor names, for debugging.")] = False,
+) -> int:
+    """Write a smaller file whose outputs are bit-identical; exits with 1 where that cannot be shown, and writes nothing."""
+    import zlib
+
+    from litetuner.search.units import format_bytes
+    from litetuner.spaces.errors import ConfigError
+    from litetuner.spaces.slimming import slim as slim_file
+    from litetuner.spaces.store import write_atomic
+
+    if not source.is_file():
+        raise ConfigError(f"slim: {source} does not exist.")
+    before = source.read_bytes()
+    slimmed = slim_file(before, keep_names=keep_names)
+    if not slimmed.applied:
+        typer.echo(f"not slimmed: {slimmed.reason}", err=True)
+        return 1
+    write_atomic(out, slimmed.file)
+    sizes = [(len(file), len(zlib.compress(file, 9))) for file in (before, slimmed.file)]
+    for name, old, new in zip(("file", "deflated"), *sizes, strict=True):
+        typer.echo(f"{name:9s} {format_bytes(old)} -> {format_bytes(new)} ({1 - new / old:.1%} less)")
+    return 0
