@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml requirements.lock
-	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info[:2] <= (3, 13), "litetuner needs Python 3.11 to 3.13, and %s is %s: try make PYTHON=python3.12" % (sys.executable, sys.version.split()[0])'
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "litetuner needs Python 3.11 to 3.13; %s is %s. Try: make PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -r requirements.lock

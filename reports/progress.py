@@ -65,7 +65,8 @@ def layers_table(model: ModelFacts, most: int) -> RenderableType:
 
 def trial_line(trial: Trial) -> str:
     """One finished trial on one line."""
-    parts = [f"{trial.number:4d}  {trial.state.lower():10s} {clean(trial.candidate.label, 60):40s}"]
+    state = "baseline" if trial.number == 0 else trial.state.lower()
+    parts = [f"{trial.number:4d}  {state:10s} {clean(trial.candidate.label, 60):40s}"]
     if trial.state.scored:
         timed = next((value.value for name, value in trial.measurements.items() if name.startswith("latency_us")), None)
         parts += [
