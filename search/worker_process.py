@@ -54,7 +54,7 @@ class WorkerProcess:
         except BuildFailed as error:
             raise HostError(
                 f"the {role} worker does not start: {error}. Its log is {log}. "
-                "Is the installation complete? `python -m pip check` tells."
+                "`litetuner doctor` checks the installation."
             ) from error
 
     @property

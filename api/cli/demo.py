@@ -52,7 +52,7 @@ def demo(
             lines = done.stderr.strip().splitlines()
             raise HostError(
                 f"the demo's model cannot be trained: {lines[-1] if lines else 'no message'}. "
-                "Is the installation complete? `python -m pip check` tells."
+                "`litetuner doctor` checks the installation."
             )
     code = conduct(config)
     if code == 0:

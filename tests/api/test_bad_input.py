@@ -374,7 +374,7 @@ def test_a_worker_that_does_not_start(
     code = cli(["search", "--model", str(model_file), "--data", str(data_file), "--out", str(tmp_path / "run")])
     out, err = capfd.readouterr()
     assert (code, out) == (3, "") and "Traceback" not in err
-    assert "the build worker does not start" in err and "code 1" in err and "pip check" in err
+    assert "the build worker does not start" in err and "code 1" in err and "litetuner doctor" in err
 
 
 @pytest.mark.parametrize(("failure", "code"), [(BuildFailed, 2), (Lost, 3)])
