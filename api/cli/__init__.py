@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from litetuner.spaces.errors import HostError, LitetunerError, nearest
+from litetuner.spaces.errors import CandidateError, HostError, LitetunerError, nearest
 from litetuner.spaces.registry import modules
 from litetuner.spaces.store import DISK_REFUSES
 
@@ -69,6 +69,8 @@ def run(arguments: list[str]) -> int:
             code = command.invoke(context)
         sys.stdout.flush()  # a full disk or a closed pipe is met here, and not at exit
         return int(code or 0)
+    except CandidateError as error:  # no search is there to go on: it is the file that the user gave
+        return _report(error, str(error), USAGE, debug)
     except LitetunerError as error:
         return _report(error, str(error), error.exit_code, debug)
     except typer.TyperException as error:
@@ -91,7 +93,7 @@ def run(arguments: list[str]) -> int:
 
 def _debug_first(arguments: list[str]) -> list[str]:
     """``--debug`` is taken wherever it stands; of the commands only ``search`` knows it, as a key of its configuration."""
-    if "--debug" not in arguments or "search" in arguments:
+    if "--debug" not in arguments or arguments[0] == "search":
         return arguments
     return ["--debug", *(argument for argument in arguments if argument != "--debug")]
 
@@ -103,8 +105,10 @@ def _explain(error: typer.TyperException) -> str:
     if context is None:
         return f"{message}."
     if option is not None and message.startswith("No such option"):
-        known = [name for parameter in context.command.params for name in parameter.opts]
-        message = f"there is no option {option}{nearest(option, known)}"
+        known = [name for parameter in context.command.params for name in parameter.opts if name.startswith("-")]
+        bare = option.lstrip("-") in {parameter.name for parameter in context.command.params}
+        hint = "; give what follows without it" if bare else nearest(option, known)
+        message = f"there is no option {option}{hint}"
     ending = "" if message.endswith("?") else "."
     return f"{message}{ending} See `{context.command_path} --help`."
 

@@ -113,6 +113,12 @@ def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
         (["search", *FAKE, "a.toml", "b.toml"], ("b.toml",)),
         (["search"], ("model", "--model")),
         (["search", "--model", "fake:model"], ("data is missing", "--data")),
+        (
+            ["inspect", "--model", "a.keras"],
+            ("there is no option --model; give what follows without it. See `litetuner inspect --help`",),
+        ),
+        (["inspect", "--jsn", "a.keras"], ("did you mean '--json'",)),
+        (["measure", "nothing.tflite"], ("nothing.tflite does not exist",)),
         (["export"], ("RUN", "litetuner export --help")),
         (["export", "somewhere"], ("--out",)),
     ],
@@ -125,6 +131,24 @@ def test_a_misspelt_command_line_is_explained(
     assert out == "" and err.startswith("error: ") and "Traceback" not in err
     for part in parts:
         assert part in err
+
+
+@pytest.mark.parametrize("command", [["measure"], ["slim", "out.tflite"]])
+def test_what_is_no_tflite_is_the_users_matter(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.tflite").write_text("this is no model")
+    assert cli([command[0], "a.tflite", *command[1:]]) in (1, 2)
+    out, err = capfd.readouterr()
+    assert out == "" and err.strip() and "internal" not in err and "Traceback" not in err
+    assert not Path("out.tflite").exists()
+
+
+@pytest.mark.parametrize("command", [["doctor", "--json"], ["status", "{run}", "--json"]])
+def test_json_is_one_document_with_a_version(command: list[str], done: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli([part.format(run=done) for part in command]) == 0
+    assert json.loads(capfd.readouterr().out)["schema_version"] == 1
 
 
 def test_without_arguments_the_help_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
