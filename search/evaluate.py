@@ -59,7 +59,7 @@ class Evaluator:
 
     def evaluate(self, asked: Asked) -> Trial:
         """One candidate's trial, whatever becomes of it. Only usage errors and interrupts come out as exceptions."""
-        work = Work(self, asked.candidate)
+        work = Work(self, asked.candidate, self.folder.trial_folder(asked.number) / "log.txt")
         seed = self.seed(asked.candidate)
         trial = Trial(asked.number, asked.candidate, State.LOST, asked.origin, seed, params=asked.params)
         try:
@@ -220,15 +220,18 @@ class Evaluator:
 class Work:
     """One candidate on its way; ``known`` grows, so that what was measured survives a failure."""
 
-    def __init__(self, evaluator: Evaluator, candidate: Candidate) -> None:
+    def __init__(self, evaluator: Evaluator, candidate: Candidate, log: Path | None = None) -> None:
         self.evaluator = evaluator
         self.candidate = candidate
+        self._log = log
         self.known: dict[str, Any] = {"measurements": {}, "seconds": {}, "notes": ()}
 
     def run(self, job: Job) -> dict[str, Any]:
         """A job's outputs; its seconds count also when it fails."""
         started = time.monotonic()
         spent: float | None = None
+        if self._log is not None:
+            job = dataclasses.replace(job, hints=job.hints | {"log": str(self._log)})
         try:
             result = self.evaluator.cache.run(job)
             spent = result.seconds

@@ -38,6 +38,7 @@ class WorkerProcess:
         self.role = role
         self.log = log
         self.jobs = 0
+        self._logged = 0  # bytes of the log that were handed on
         with _opened(log) as stream:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "litetuner.search.worker", role, str(folder), str(os.getpid())],
@@ -64,6 +65,14 @@ class WorkerProcess:
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def log_since(self) -> bytes:
+        """What the process has logged since this was last asked."""
+        with self.log.open("rb") as stream:
+            stream.seek(self._logged)
+            text = stream.read()
+        self._logged += len(text)
+        return text
 
     def resident_bytes(self) -> int:
         """Memory of the process and its children."""

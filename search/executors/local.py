@@ -47,6 +47,8 @@ class Local(Executor):
                 if attempt == RETRIES:
                     raise
                 continue
+            finally:
+                _keep_log(worker, job)
             if "error" in answer:
                 raise from_json(answer["error"])
             outputs: dict[str, object] = answer["outputs"]
@@ -92,3 +94,13 @@ class Local(Executor):
         for worker in self._workers.values():
             worker.kill()
         self._workers.clear()
+
+
+def _keep_log(worker: WorkerProcess, job: Job) -> None:
+    """Append what a job logged to its trial's log."""
+    text = worker.log_since()
+    if text and "log" in job.hints:
+        path = Path(job.hints["log"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as stream:
+            stream.write(text)
