@@ -248,7 +248,8 @@ class Work:
             self._probe()
         for index in range(len(checkpoints), len(candidate.prefix.steps)):
             checkpoints.append(self.run(evaluator.train_job(candidate, index, checkpoints[:index]))["checkpoint"])
-            if index + 1 < len(candidate.prefix.steps):
+            step, last = candidate.prefix.steps[index], index + 1 == len(candidate.prefix.steps)
+            if step.stage is Stage.TRAIN and not last:  # a reshaped model that nobody trained yet says nothing
                 self._rung(Candidate(candidate.prefix.steps[: index + 1]), checkpoints)
         artifact = evaluator.build(candidate, checkpoints, False, self)
         self._keep(artifact)

@@ -171,8 +171,9 @@ class Builder:
         context = self._context(inputs["data"], inputs)
         file = self.blobs.get(inputs["file"])
         kernels = {layer.name: layer.kernel_shape for layer in facts.layers if layer.has_kernel}
+        shapes = None if candidate.of_stage(Stage.RESHAPE) else kernels
         notes: list[str] = []
-        mapped = weights_by_layer(file, list(kernels), kernels)
+        mapped = weights_by_layer(file, list(kernels), shapes)
         for step in candidate.of_stage(Stage.REWRITE):
             if isinstance(step, Slim):
                 slimmed = slim(file, context.calibration, step.keep_names)
@@ -185,7 +186,7 @@ class Builder:
                 file = slimmed.file
             else:
                 file = step.apply(file, context)
-                mapped = weights_by_layer(file, list(kernels), kernels)
+                mapped = weights_by_layer(file, list(kernels), shapes)
         artifact = read_artifact(file)
         findings = []
         if not inputs["untrained"]:
