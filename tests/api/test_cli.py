@@ -145,12 +145,6 @@ def test_what_is_no_tflite_is_the_users_matter(
     assert not Path("out.tflite").exists()
 
 
-@pytest.mark.parametrize("command", [["doctor", "--json"], ["status", "{run}", "--json"]])
-def test_json_is_one_document_with_a_version(command: list[str], done: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli([part.format(run=done) for part in command]) == 0
-    assert json.loads(capfd.readouterr().out)["schema_version"] == 1
-
-
 def test_without_arguments_the_help_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli([]) == 2
     out, err = capfd.readouterr()

@@ -160,6 +160,19 @@ def test_more_trials_go_on_and_a_killed_worker_is_replaced(
     assert not left
 
 
+def test_an_impossible_budget_on_real_files_has_no_best_and_says_what_would_have_to_give(
+    runs: Runs, home: Path, trained: object, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    run = litetuner.tune(trained, arrays, trials=3, **KEYS, max_size="1B")
+    assert run.path == runs["memory"].path, "budgets may change"
+    assert run.best() is None and run.front == [] and run.summary()["picks"] == {}
+    with pytest.raises(RunError, match=r"keeps --max-size 1B.*Search again with --max-size .*, or export .* --trial"):
+        run.export(home / "x")
+    assert "--max-size" in run.report().read_text()
+    assert litetuner.tune(trained, arrays, trials=3, **KEYS).best() is not None
+
+
 class Killer(Listener):
     """Kills the first build worker that is seen after the first new trial."""
 
