@@ -66,18 +66,23 @@ def layers_table(model: ModelFacts, most: int) -> RenderableType:
 def trial_line(trial: Trial) -> str:
     """One finished trial on one line."""
     state = "baseline" if trial.number == 0 else trial.state.lower()
-    parts = [f"{trial.number:4d}  {state:10s} {clean(trial.candidate.label, 60):40s}"]
-    if trial.state.scored:
-        timed = next((value.value for name, value in trial.measurements.items() if name.startswith("latency_us")), None)
-        parts += [
-            f"{number(trial.value('metric'))}",
-            f"loss {points(trial.value('drop'))}",
-            f"{size(trial.value('deflated_bytes'))} deflated",
-            latency(timed),
-        ]
-    elif trial.reason:
-        parts.append((f"{trial.gate}: " if trial.gate else "") + clean(trial.reason, 140))
-    return "  ".join(parts)
+    label = clean(trial.candidate.label, 80)
+    if not trial.state.scored:
+        gate = f"{trial.gate}: " if trial.gate else ""
+        return f"{trial.number:4d}  {state:10s} {label}  {gate}{clean(trial.reason or '', 140)}"
+    timed = next((value.value for name, value in trial.measurements.items() if name.startswith("latency_us")), None)
+    found = (
+        number(trial.value("metric")),
+        f"loss {points(trial.value('drop'))}",
+        size(trial.value("deflated_bytes")),
+        latency(timed),
+    )
+    columns = (8, 13, 9, 9)
+    return (
+        f"{trial.number:4d}  {state:10s} "
+        + " ".join(f"{text:>{w}}" for text, w in zip(found, columns, strict=True))
+        + f"  {label}"
+    )
 
 
 def live_front(trials: list[Trial], config: Config, rows: int) -> RenderableType:
