@@ -82,14 +82,6 @@ class Evaluator:
         """The seed of a candidate's training: of (root, prefix), so that equal prefixes are one training."""
         return derive(self.config.seed, candidate.prefix.key)
 
-    def train_seconds(self, candidate: Candidate) -> float:
-        """How long the missing training of a candidate will take, by the epoch that was timed. Masks and ranges cost extra."""
-        epoch = self.inspection.seconds_per_epoch or 0.0
-        factors = {"finetune": 1.0, "prune": 1.2, "cluster": 2.0, "qat": 2.5}
-        steps = candidate.prefix.steps
-        missing = steps[len(self._checkpoints(candidate)) :]
-        return sum(epoch * step.knobs().get("epochs", 0.0) * factors.get(step.name, 2.0) + 3.0 for step in missing)
-
     def _checkpoints(self, candidate: Candidate) -> list[str]:
         """The checkpoints of a prefix that exist, in order."""
         found: list[str] = []

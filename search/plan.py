@@ -59,17 +59,20 @@ class Proposal:
     origin: str
 
 
-def next_proposal(space: Space, told: Sequence[Trial]) -> Proposal | None:
-    """The first planned candidate that has not been told yet, or ``None`` when the sampler's turn has come."""
+def next_proposal(space: Space, told: Sequence[Trial], epochs: Sequence[float]) -> Proposal | None:
+    """The first planned candidate that has not been told yet, or ``None`` when the sampler's turn has come.
+
+    ``epochs`` are the run's lengths of training; recipes take the middle one, while ``space`` can still afford it.
+    """
     known = {trial.candidate.key for trial in told if trial.state is not State.LOST}
-    for proposal in _planned(space, told):
+    for proposal in _planned(space, told, epochs[len(epochs) // 2]):
         if proposal.candidate.key not in known:
             return proposal
     return None
 
 
-def _planned(space: Space, told: Sequence[Trial]) -> Iterator[Proposal]:
-    middle = {"epochs": space.epochs[len(space.epochs) // 2], "learning_rate": 1e-3, "distill": 1.0}
+def _planned(space: Space, told: Sequence[Trial], epochs: float) -> Iterator[Proposal]:
+    usual = {"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0}
     for index, choices in enumerate(BASELINES):
         script = Scripted(choices)
         candidate = space.suggest(script)
@@ -79,7 +82,9 @@ def _planned(space: Space, told: Sequence[Trial]) -> Iterator[Proposal]:
             yield Proposal(script, candidate, "baseline")
     yield from variants(space, told)
     for choices in RECIPES:
-        script = Scripted(middle | choices)
+        if choices.get("train") and epochs not in space.epochs:
+            continue  # there is no time left for it
+        script = Scripted(usual | choices)
         if _kept(script, space):
             yield Proposal(script, space.suggest(script), "recipe")
 
