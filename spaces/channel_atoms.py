@@ -1,0 +1,81 @@
+"""Channels by number: which are tied to one another, which cannot be cut, and which layers make them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+
+class OpaqueError(Exception):
+    """Why nothing is known of how channels go through a layer; ``trace`` pins all that it touches."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Channels that the same layers make. ``channels`` are ids (roots of tied atoms) in the order in which they stand.
+
+    ``pinned`` says why they cannot be cut, and is ``None`` where they can.
+    """
+
+    layers: tuple[str, ...]
+    channels: np.ndarray
+    pinned: str | None
+
+
+class Atoms:
+    """Channels by number: made, tied and pinned while the graph is walked; a union-find structure."""
+
+    def __init__(self) -> None:
+        self._parents: list[int] = []
+        self._makers: list[str] = []
+        self._pins: list[tuple[np.ndarray, str]] = []
+
+    def make(self, count: int, maker: str) -> np.ndarray:
+        """``count`` new atoms of the layer ``maker``."""
+        first = len(self._parents)
+        self._parents += range(first, first + count)
+        self._makers += [maker] * count
+        return np.arange(first, first + count)
+
+    def tie(self, left: np.ndarray, right: np.ndarray) -> None:
+        """Let atoms that stand at the same position share one fate."""
+        for one, other in zip(left.tolist(), right.tolist(), strict=True):
+            a, b = self._root(one), self._root(other)
+            self._parents[max(a, b)] = min(a, b)  # the oldest is the root, so that groups keep the order of channels
+
+    def pin(self, atoms: np.ndarray, reason: str) -> None:
+        """Never cut these. The first reason is the one that is told."""
+        self._pins.append((atoms, reason))
+
+    def roots(self) -> np.ndarray:
+        """The root of every atom."""
+        return np.array([self._root(atom) for atom in range(len(self._parents))], dtype=np.int64)
+
+    def groups(self, roots: np.ndarray) -> tuple[Group, ...]:
+        """All channels by the layers that make them. A group is pinned by any of its channels."""
+        makers: dict[int, list[str]] = {}
+        for root, maker in zip(roots.tolist(), self._makers, strict=True):
+            makers.setdefault(root, []).append(maker)
+        reasons: dict[int, str] = {}
+        for atoms, reason in self._pins:
+            for root in np.unique(roots[atoms]).tolist():
+                reasons.setdefault(root, reason)
+        alike: dict[tuple[str, ...], list[int]] = {}
+        for root, names in makers.items():
+            alike.setdefault(tuple(names), []).append(root)
+        return tuple(
+            Group(
+                tuple(dict.fromkeys(names)),
+                np.array(members),
+                next((reasons[root] for root in members if root in reasons), None),
+            )
+            for names, members in alike.items()
+        )
+
+    def _root(self, atom: int) -> int:
+        parents = self._parents
+        while parents[atom] != atom:
+            parents[atom] = parents[parents[atom]]
+            atom = parents[atom]
+        return atom

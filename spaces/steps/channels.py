@@ -1,0 +1,93 @@
+"""Structured pruning: whole channels are cut out, which makes a model smaller and faster on every machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.channel_choice import IMPORTANCES, choose, too_narrow
+from litetuner.spaces.channel_groups import ChannelGraph, trace
+from litetuner.spaces.channel_surgery import cut
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import Refused, nearest
+from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.training import seeded
+
+_NAMED = 3  # reasons told in a refusal
+
+
+@dataclasses.dataclass(frozen=True)
+class Channels(Step):
+    """Cuts the share ``ratio`` of the channels of every group of layers that must agree on them, the least important ones.
+
+    Widths are rounded down to whole multiples of ``multiple``, and never below one. Inputs and outputs keep theirs, and so
+    do layers that channels cannot be followed through (``notes`` names them). Nothing is trained: a training step should
+    follow.
+    """
+
+    name = "channels"
+    stage = Stage.RESHAPE
+
+    ratio: float = knob(0.5, (0.25, 0.375, 0.5, 0.625), "share of the channels that is removed, in (0, 1)")
+    importance: str = knob("l1", IMPORTANCES, "by what channels are ranked: kernel norms or batch-norm scales")
+    multiple: int = knob(8, None, "widths that are cut become multiples of this; kernels work on 8 or 16 at once")
+    skip: tuple[str, ...] = knob((), None, "layers that keep all channels of their own")
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio < 1:
+            raise Refused(f"channels: ratio is {self.ratio}, and must lie between 0 and 1")
+        if self.importance not in IMPORTANCES:
+            raise Refused(
+                f"channels: there is no importance {self.importance!r}{nearest(self.importance, IMPORTANCES)}"
+            )
+        if self.multiple < 1:
+            raise Refused(f"channels: multiple is {self.multiple}, and must be 1 or more")
+
+    def label(self) -> str:
+        return f"channels{self.ratio:g}" + (f"[-{len(self.skip)}]" if self.skip else "")
+
+    def details(self) -> list[str]:
+        return [f"channels: {name} keeps its width" for name in self.skip]
+
+    def notes(self, model: Any) -> list[str]:
+        """What keeps its width in a tf_keras model against the label, each with the reason; inputs and outputs are left out."""
+        graph = self._graph(model)
+        found = [
+            f"channels: {', '.join(group.layers)} keep {len(group.channels)} channels: {group.pinned}"
+            for group in graph.groups
+            if group.pinned is not None
+            and not (len(group.layers) == 1 and graph.ends.issuperset(group.channels.tolist()))
+        ]
+        return found + [
+            f"channels: {', '.join(group.layers)} keep {len(group.channels)} channels: no multiple of {self.multiple} below"
+            for group in too_narrow(graph, self.ratio, self.multiple)
+        ]
+
+    def apply(self, subject: Any, context: Context) -> Any:
+        """A narrower copy of a flat functional tf_keras model, not trained.
+
+        Raises ``Refused`` when nothing can be cut, ``BuildFailed`` when a layer's width is not the planned one.
+        """
+        graph, kept = self.plan(subject)
+        with seeded(context.seed):  # new layers draw weights before they are given theirs
+            return cut(subject, graph, kept)
+
+    def plan(self, model: Any) -> tuple[ChannelGraph, np.ndarray]:
+        """The channels of a tf_keras model, and true by channel id for those that stay. Raises ``Refused``."""
+        graph = self._graph(model)
+        kept = choose(graph, self.ratio, self.importance, self.multiple)
+        if kept.all():
+            reasons = list(dict.fromkeys(group.pinned for group in graph.groups if group.pinned is not None))
+            if any(too_narrow(graph, self.ratio, self.multiple)):
+                reasons.insert(0, f"no other width has a multiple of {self.multiple} below it")
+            raise Refused(f"channels: nothing can be cut: {'; '.join(reasons[:_NAMED])}")
+        return graph, kept
+
+    def _graph(self, model: Any) -> ChannelGraph:
+        names = [layer.name for layer in model.layers]
+        for name in self.skip:
+            if name not in names:
+                raise Refused(f"channels: there is no layer {name!r} to skip{nearest(name, names)}")
+        return trace(model, self.skip)
