@@ -235,14 +235,17 @@ class Work:
     def measure(self) -> None:
         """All stages, cheap before dear. Fills ``known``."""
         evaluator, candidate = self.evaluator, self.candidate
-        checkpoints = evaluator._checkpoints(candidate)
-        if len(checkpoints) < len(candidate.prefix.steps):
+        steps, done = candidate.prefix.steps, len(evaluator._checkpoints(candidate))
+        if done < len(steps):
             self._probe()
-        for index in range(len(checkpoints), len(candidate.prefix.steps)):
-            checkpoints.append(self.run(evaluator.train_job(candidate, index, checkpoints[:index]))["checkpoint"])
-            step, last = candidate.prefix.steps[index], index + 1 == len(candidate.prefix.steps)
-            if step.stage is Stage.TRAIN and not last:  # a reshaped model that nobody trained yet says nothing
-                self._rung(Candidate(candidate.prefix.steps[: index + 1]), checkpoints)
+        checkpoints: list[str] = []
+        for index, step in enumerate(steps):
+            trained = self.run(evaluator.train_job(candidate, index, list(checkpoints)))
+            checkpoints.append(trained["checkpoint"])
+            self.known["notes"] += tuple(trained["notes"])
+            # A reshaped model that nobody trained yet says nothing.
+            if index >= done and step.stage is Stage.TRAIN and index + 1 < len(steps):
+                self._rung(Candidate(steps[: index + 1]), checkpoints)
         artifact = evaluator.build(candidate, checkpoints, False, self)
         self._keep(artifact)
         for target in evaluator.config.target:
@@ -261,7 +264,7 @@ class Work:
             "structure": artifact["structure"],
             "operators": artifact["operators"],
             "invariants": tuple(artifact["invariants"]),
-            "notes": (*self.candidate.details, *artifact["notes"]),
+            "notes": (*self.candidate.details, *self.known["notes"], *artifact["notes"]),
         }
 
     def _probe(self) -> None:

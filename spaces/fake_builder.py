@@ -66,6 +66,7 @@ class FakeBuilder:
         return {
             "checkpoint": self.blobs.put(json.dumps([inputs["prefix"], inputs["seed"]]).encode(), ".npz"),
             "fit_seconds": 0.0,
+            "notes": [],
         }
 
     def convert(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -75,10 +76,12 @@ class FakeBuilder:
         candidate = Candidate.from_json(inputs["steps"])
         name = self.artifacts.put(json.dumps(inputs["steps"]).encode(), ".tflite")
         bits = _bits(candidate)
-        deflated = sum(bits) / 8 * WEIGHTS * _entropy(candidate)
+        weights = WEIGHTS * _kept(candidate) ** 2
+        deflated = sum(bits) / 8 * weights * _entropy(candidate)
         deployment = [step.to_json() for step in candidate.deployment]
-        sizes = {"file_bytes": int(sum(bits) / 8 * WEIGHTS) + 9000, "deflated_bytes": int(deflated) + 4000}
-        facts = {"sha256": name.partition(".")[0], "operators": {"CONV_2D": LAYERS}, "structure": digest(deployment)}
+        sizes = {"file_bytes": int(sum(bits) / 8 * weights) + 9000, "deflated_bytes": int(deflated) + 4000}
+        structure = digest([deployment, _kept(candidate)])
+        facts = {"sha256": name.partition(".")[0], "operators": {"CONV_2D": LAYERS}, "structure": structure}
         return {"artifact": name, "invariants": [], "notes": [], **sizes, **facts}
 
 
@@ -88,10 +91,16 @@ def quality(candidate: Candidate) -> float:
     loss = sum({32: 0.0, 16: 0.0, 8: 0.001, 4: 0.004}[bit] for bit in _bits(candidate))
     loss += 0.08 * knobs.get("prune", {}).get("sparsity", 0.0) ** 3
     loss += 0.25 / knobs["cluster"]["count"] if "cluster" in knobs else 0.0
+    loss += 0.15 * (1 - _kept(candidate)) ** 2
     trained = sum(step.knobs().get("epochs", 0.0) for step in candidate.of_stage(Stage.TRAIN))
     gain = 0.5 if trained else 0.0
     gain += 0.3 if "qat" in knobs else 0.0
     return max(0.0, 0.9 - loss * (1 - gain))
+
+
+def _kept(candidate: Candidate) -> float:
+    """The share of channels that is kept."""
+    return 1.0 - sum(float(step.knobs()["ratio"]) for step in candidate.of_stage(Stage.RESHAPE))
 
 
 def _bits(candidate: Candidate) -> list[int]:

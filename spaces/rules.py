@@ -56,8 +56,11 @@ def _training_order(candidate: Candidate, around: Surroundings) -> Iterable[str]
     names = [step.name for step in candidate.of_stage(Stage.TRAIN)]
     if names != sorted(names, key=TRAIN_ORDER.index):
         yield f"{' -> '.join(names)} is out of order"
-    if "finetune" in names and len(names) > 1:
+    reshaped = bool(candidate.of_stage(Stage.RESHAPE))
+    if "finetune" in names and len(names) > 1 and not reshaped:
         yield "finetune before another training step only costs time, since each trains by itself"
+    if reshaped and not names:
+        yield f"{candidate.of_stage(Stage.RESHAPE)[0].name} without a training step after it leaves a broken model"
 
 
 def _preserving(candidate: Candidate, around: Surroundings) -> Iterable[str]:

@@ -90,6 +90,7 @@ class Space:
             return ()
         epochs = choose.level("epochs", self.epochs)
         rate = choose.level("learning_rate", self.learning_rates)
+        cut = self._cut(choose)
         fitting = {"epochs": epochs, "learning_rate": rate, "distill": choose.level("distill", self.distill)}
         steps: list[Step] = []
         prune = self._offer(choose, "prune", "schedule")
@@ -110,9 +111,21 @@ class Space:
                 refused = {layer.name for layer in self.around.model.layers if not layer.can("qat")}
                 keeps = {"preserve_sparsity": prune != NO, "preserve_clusters": cluster != NO}
                 steps.append(_make("qat", skip=tuple(sorted(refused | set(left_out))), **keeps, **fitting))
-        if not steps and self._may("finetune"):
-            steps.append(_make("finetune", **fitting))
-        return tuple(steps)
+        if self._may("finetune") and (
+            cut or not steps
+        ):  # what was cut is mended before anything else is asked of the weights
+            steps.insert(0, _make("finetune", **fitting))
+        return (*cut, *steps)
+
+    def _cut(self, choose: Choose) -> tuple[Step, ...]:
+        """Channels that are cut out before training, which must mend it."""
+        if not (self._may("channels") and self._may("finetune")):
+            return ()
+        ratio = choose.level("channels", (0.0, *STEPS["channels"].choices("ratio")))
+        if not ratio:
+            return ()
+        importance = choose.one_of("channels.importance", STEPS["channels"].choices("importance"))
+        return (_make("channels", ratio=ratio, importance=importance),)
 
     def _offer(self, choose: Choose, name: str, knob: str) -> str:
         if not (self._may(name) and self._able(name)):

@@ -13,7 +13,7 @@ from litetuner.search.trial import State, Trial
 from litetuner.spaces.errors import ConfigError, RunError
 from tests.search.fakes import fake_search
 
-TRIALS = 45  # enough for the sampler's turn after baselines, recipes and variants
+TRIALS = 60  # enough for the sampler's turn after baselines, recipes and variants
 
 
 def told(path: Path) -> list[tuple[str, str, dict[str, float]]]:
