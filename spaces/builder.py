@@ -118,8 +118,8 @@ class Builder:
         trained = step.apply(parent, context)
         seconds = time.perf_counter() - started
         write = write_weights if hasattr(step, "wrap") else write_model
-        notes = getattr(step, "notes", lambda model: [])(parent)
-        return {"checkpoint": self.blobs.put(write(trained), ".npz"), "fit_seconds": seconds, "notes": notes}
+        checkpoint = self.blobs.put(write(trained), ".npz")
+        return {"checkpoint": checkpoint, "fit_seconds": seconds, "notes": step.notes(parent)}
 
     def _teacher(self, base: str, inputs: dict[str, Any], context: Context) -> np.ndarray | None:
         """The original's outputs on the training data, computed once a run and memory-mapped from then on."""

@@ -47,6 +47,10 @@ class Step:
         """What the label leaves out, in words (layers that are skipped, precisions that differ)."""
         return []
 
+    def notes(self, model: Any) -> list[str]:
+        """What the step does to this model in another way than its label says, in words; a trial keeps them."""
+        return []
+
     def knobs(self) -> dict[str, Any]:
         """The knob values by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
