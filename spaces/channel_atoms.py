@@ -44,9 +44,9 @@ class Atoms:
             a, b = self._root(one), self._root(other)
             self._parents[max(a, b)] = min(a, b)  # the oldest is the root, so that groups keep the order of channels
 
-    def pin(self, atoms: np.ndarray, reason: str) -> None:
-        """Never cut these. The first reason is the one that is told."""
-        self._pins.append((atoms, reason))
+    def pin(self, atoms: np.ndarray, reason: str, foremost: bool = False) -> None:
+        """Never cut these. The first reason is the one that is told, unless a later one comes ``foremost``."""
+        self._pins.insert(0 if foremost else len(self._pins), (atoms, reason))
 
     def roots(self) -> np.ndarray:
         """The root of every atom."""

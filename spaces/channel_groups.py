@@ -80,7 +80,7 @@ class _Walk:
         for node in nodes(self.model):
             self._visit(node.layer, list(node.keras_inputs), list(load().nest.flatten(node.outputs)))
         for tensor in self.model.outputs:
-            self.atoms.pin(self.tensors[id(tensor)], f"{tensor.node.layer.name} is an output")
+            self.atoms.pin(self.tensors[id(tensor)], f"{tensor.node.layer.name} is an output", foremost=True)
         roots = self.atoms.roots()
         ends = [roots[self.tensors[id(tensor)]] for tensor in (*self.model.inputs, *self.model.outputs)]
         return ChannelGraph(

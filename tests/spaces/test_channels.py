@@ -15,7 +15,17 @@ from litetuner.spaces.channel_surgery import cut
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.steps.channels import Channels
 from litetuner.spaces.tf import load
-from tests.spaces.channel_nets import CONTEXT, NETS, TOLERANCE, build, check_oracle, distance, inputs, masked, randomise
+from tests.spaces.channel_nets import (
+    CONTEXT,
+    NETS,
+    TOLERANCE,
+    build,
+    check_oracle,
+    distance,
+    inputs,
+    masked,
+    randomise,
+)
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +230,20 @@ def test_a_free_size_of_the_image_stays_free() -> None:
     assert narrow.get_layer("conv").output_shape == (None, None, None, 8)
 
 
+def test_the_result_is_a_model_like_any_other(nets: dict[str, Any]) -> None:
+    """It goes through a checkpoint bit by bit, and through the converter (tolerance 1e-4 of the largest output)."""
+    from litetuner.spaces.checkpoint import read_model, write_model
+    from litetuner.spaces.running import run
+    from litetuner.spaces.steps.float32 import Float32
+
+    narrow = Channels().apply(nets["squeeze_excite"], CONTEXT)
+    x = inputs(narrow)
+    expected = narrow(x).numpy()
+    assert np.array_equal(read_model(write_model(narrow))(x).numpy(), expected)
+    file = Float32().apply(narrow, CONTEXT)
+    assert distance(expected, np.reshape(run(file, x).values, expected.shape)) < 1e-4
+
+
 def test_refusals(nets: dict[str, Any]) -> None:
     def small(layers: Any, x: Any) -> Any:
         return layers.Dense(3, name="head")(layers.Dense(8, name="hidden")(x))
@@ -265,22 +289,19 @@ def test_zoo(name: str) -> None:
 
     keras.utils.set_random_seed(2)
     original = getattr(keras.applications, name)(
-        input_shape=(64, 64, 3),
-        weights=None,
-        classes=10,
-        classifier_activation=None,
+        input_shape=(64, 64, 3), weights=None, classes=10, classifier_activation=None
     )
-    model, _ = bridge(
-        original,
-        np.random.default_rng(1).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32),
-    )
+    x = np.random.default_rng(1).uniform(0, 255, (8, 64, 64, 3)).astype(np.float32)
+    model, _ = bridge(original, x[:1])
     randomise(model)
     for ratio in (0.25, 0.5):
-        check_oracle(model, Channels(ratio=ratio))
-    x = inputs(model)
-    graph, kept = Channels(ratio=0.5).plan(model)
-    group = next(group for group in graph.groups[::-1] if not kept[group.channels].all())
-    wrong = kept.copy()
-    going, staying = (group.channels[kept[group.channels] == side][0] for side in (False, True))
-    wrong[[going, staying]] = [True, False]
-    assert distance(masked(model, graph, kept, x), cut(model, graph, wrong)(x).numpy()) > TOLERANCE
+        step = Channels(ratio=ratio)
+        graph, kept = step.plan(model)  # by kernels, so what becomes of the statistics does not change it
+        expected = masked(model, graph, kept, x, enliven=True)
+        check_oracle(model, step, x)
+    groups = [group for group in graph.groups if not kept[group.channels].all()]
+    for group in (groups[0], max(groups, key=lambda group: len(group.channels)), groups[-1]):
+        wrong = kept.copy()
+        going, staying = (group.channels[kept[group.channels] == side][0] for side in (False, True))
+        wrong[[going, staying]] = [True, False]
+        assert distance(expected, cut(model, graph, wrong)(x).numpy()) > TOLERANCE, group.layers
