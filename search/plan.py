@@ -23,7 +23,7 @@ BASELINES: tuple[dict[str, Any], ...] = (
 BASELINE = Candidate((STEPS["float32"](),))  # not even slimmed
 
 _PRUNE = {"train": "yes", "prune": "constant"}
-_CUT = {"train": "yes", "epochs": 1000.0}  # as long as there is time for: much has to be mended
+_CUT = {"train": "yes", "channels": "yes", "learning_rate": 3e-3}
 _CLUSTER = {"train": "yes", "cluster": "kmeans++"}
 
 # Known recipes, those that share a training next to each other (sources: docs/decisions.md).
@@ -33,8 +33,8 @@ RECIPES: tuple[dict[str, Any], ...] = (
     _PRUNE | {"prune.sparsity": 0.5, "qat": "all"},
     {"train": "yes", "qat": "all"},
     _CLUSTER | {"cluster.count": 16, "deploy": "int8"},
-    _CUT | {"channels": 0.25, "deploy": "int8"},
-    _CUT | {"channels": 0.5, "deploy": "int8"},
+    _CUT | {"channels.ratio": 0.25, "deploy": "int8"},
+    _CUT | {"channels.ratio": 0.5, "deploy": "int8"},
     _PRUNE | _CLUSTER | {"prune.sparsity": 0.5, "cluster.count": 16, "deploy": "int8"},
     _PRUNE | _CLUSTER | {"prune.sparsity": 0.5, "cluster.count": 16, "qat": "all"},
     {"train": "yes", "deploy": "int8"},

@@ -14,6 +14,9 @@ from litetuner.spaces.steps import STEPS
 
 NO = "no"
 DISTILL = (0.0, 0.5, 1.0)
+MENDING = (
+    4.0  # times as long as other trainings: a model that lost channels has much to learn again, and is quicker by then
+)
 FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
 
 
@@ -49,7 +52,7 @@ class Space:
     around: Surroundings
     ranking: tuple[str, ...]
     epochs: tuple[float, ...] = (1.0,)
-    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3)
     distill: tuple[float, ...] = DISTILL
     io: tuple[str, ...] = ("float32", "int8", "uint8")
     keep_names: bool = False
@@ -111,19 +114,19 @@ class Space:
                 refused = {layer.name for layer in self.around.model.layers if not layer.can("qat")}
                 keeps = {"preserve_sparsity": prune != NO, "preserve_clusters": cluster != NO}
                 steps.append(_make("qat", skip=tuple(sorted(refused | set(left_out))), **keeps, **fitting))
-        if self._may("finetune") and (
-            cut or not steps
-        ):  # what was cut is mended before anything else is asked of the weights
-            steps.insert(0, _make("finetune", **fitting))
+        if cut:  # what was cut is mended before anything else is asked of the weights
+            steps.insert(0, _make("finetune", **fitting | {"epochs": MENDING * epochs}))
+        elif not steps and self._may("finetune"):
+            steps.append(_make("finetune", **fitting))
         return (*cut, *steps)
 
     def _cut(self, choose: Choose) -> tuple[Step, ...]:
         """Channels that are cut out before training, which must mend it."""
         if not (self._may("channels") and self._may("finetune")):
             return ()
-        ratio = choose.level("channels", (0.0, *STEPS["channels"].choices("ratio")))
-        if not ratio:
+        if choose.one_of("channels", (NO, "yes")) == NO:
             return ()
+        ratio = choose.level("channels.ratio", STEPS["channels"].choices("ratio"))
         importance = choose.one_of("channels.importance", STEPS["channels"].choices("importance"))
         return (_make("channels", ratio=ratio, importance=importance),)
 
