@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from litetuner.cli import run as cli
+from litetuner.search.executors import EXECUTORS
+from tests.api.here import Here
 
 CLASSES = 3
 
@@ -68,3 +73,23 @@ def data_file(arrays: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("inputs") / "data.npz"
     np.savez(path, **arrays)  # type: ignore[arg-type]
     return path
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Searches with a real inspection, sees that it is refused with exit code 2 and nothing else; gives the message."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(EXECUTORS, "here", Here)
+
+    def search(model: object, data: object, *more: str) -> str:
+        capfd.readouterr()
+        code = cli(["search", "--model", str(model), "--data", str(data), "--executor", "here", "--trials", "3", *more])
+        out, err = capfd.readouterr()
+        assert code == 2, err
+        assert out == "" and "Traceback" not in err
+        message = err.strip().splitlines()[-1]
+        assert message.startswith("error: ")
+        assert not list((tmp_path / "runs").glob("*")), "a refused search leaves no run folder behind"
+        return message
+
+    return search

@@ -1,0 +1,17 @@
+"""An executor that inspects for real, in this process."""
+
+from __future__ import annotations
+
+from litetuner.search.executor import Executor
+from litetuner.search.job import Job, Result
+
+
+class Here(Executor):
+    """Inspects for real, in this process: the boundary between processes is tested in tests/search/test_local.py."""
+
+    name = "here"
+
+    def run(self, job: Job) -> Result:
+        from litetuner.spaces.builder import Builder
+
+        return Result(Builder(self.folder.blobs, self.folder.artifacts).inspect(job.inputs))
