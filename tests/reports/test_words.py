@@ -55,7 +55,7 @@ def test_a_relaxed_budget_can_be_typed_and_lets_the_value_pass(
     given[name] = {"max_latency": (typed,), "min_metric": float(typed) if name == "min_metric" else None}.get(
         name, typed
     )
-    (budget,) = parse_budgets(**given, targets=("host", "pi"))  # type: ignore[arg-type]
+    (budget,) = parse_budgets(**given, direction="maximize", targets=("host", "pi"))  # type: ignore[arg-type]
     assert budget.violation(value) <= 0
 
 
