@@ -64,8 +64,8 @@ class Live(Listener):
 
         self._trials = trials
         self._deadline = None if seconds_left == float("inf") else time.monotonic() + seconds_left
-        if trial.duplicate_of is None:
-            self._console.print(trial_line(trial), markup=False, soft_wrap=True)
+        size = "deflated_bytes" if self._config is None else self._config.size_measurement
+        self._console.print(trial_line(trial, size), markup=False, soft_wrap=True)
 
     def stopping(self, reason: str) -> None:
         self._console.print(f"stopped: {reason}", markup=False, soft_wrap=True)

@@ -9,6 +9,8 @@ from litetuner.reports.words import budget_for, budget_text, plain
 from litetuner.search.budgets import Budget, violations
 from litetuner.search.trial import Trial
 
+USEFUL_DROP = 0.1  # a file that lost more than this is no advice, however small it is
+
 
 @dataclasses.dataclass(frozen=True)
 class Relaxation:
@@ -50,7 +52,9 @@ class Blocked:
 def find_blocked(trials: Sequence[Trial], budgets: Sequence[Budget]) -> Blocked:
     """What stands in the way when no trial is feasible."""
     own = [trial for trial in trials if trial.duplicate_of is None]
-    scored = {trial.number: violations(tuple(budgets), trial.measurements) for trial in own if trial.state.scored}
+    working = [trial for trial in own if trial.state.scored and (trial.value("drop") or 0.0) <= USEFUL_DROP]
+    advised = working or [trial for trial in own if trial.state.scored]
+    scored = {trial.number: violations(tuple(budgets), trial.measurements) for trial in advised}
     by_number = {trial.number: trial for trial in own}
     relaxations = [found for budget in budgets if (found := _relax(budget, scored, by_number))]
     relaxations.sort(key=lambda item: item.budget.violation(item.value))

@@ -63,10 +63,12 @@ def layers_table(model: ModelFacts, most: int) -> RenderableType:
     return Group(table, Text(f"and {len(kernels) - most} more; `litetuner inspect MODEL` shows them all", style="dim"))
 
 
-def trial_line(trial: Trial) -> str:
-    """One finished trial on one line."""
+def trial_line(trial: Trial, size_measurement: str = "deflated_bytes") -> str:
+    """One finished trial on one line; of its sizes the one that is optimised."""
     state = "baseline" if trial.number == 0 else trial.state.lower()
     label = clean(trial.candidate.label, 80)
+    if trial.duplicate_of is not None:
+        return f"{trial.number:4d}  known      {label}  the same as trial {trial.duplicate_of}"
     if not trial.state.scored:
         gate = f"{trial.gate}: " if trial.gate else ""
         return f"{trial.number:4d}  {state:10s} {label}  {gate}{clean(trial.reason or '', 140)}"
@@ -74,15 +76,14 @@ def trial_line(trial: Trial) -> str:
     found = (
         number(trial.value("metric")),
         f"loss {points(trial.value('drop'))}",
-        size(trial.value("deflated_bytes")),
+        size(trial.value(size_measurement)),
         latency(timed),
     )
     columns = (8, 13, 9, 9)
-    return (
-        f"{trial.number:4d}  {state:10s} "
-        + " ".join(f"{text:>{w}}" for text, w in zip(found, columns, strict=True))
-        + f"  {label}"
-    )
+    numbers = " ".join(f"{text:>{width}}" for text, width in zip(found, columns, strict=True))
+    broken = [name for name, value in trial.constraints.items() if value > 0]
+    over = f"  (over {', '.join(broken)})" if broken and trial.number else ""
+    return f"{trial.number:4d}  {state:10s} {numbers}  {label}{over}"
 
 
 def live_front(trials: list[Trial], config: Config, rows: int) -> RenderableType:

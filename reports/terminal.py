@@ -47,7 +47,8 @@ def front_table(record: RunRecord) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("recipe", overflow="fold", ratio=1, min_width=24)
-    for title in (view.metric_name, "loss", "deflated", "latency", "speed"):
+    sizes = shown_sizes(record)
+    for title in (view.metric_name, "loss", *sizes, "latency", "speed"):
         table.add_column(title, justify="right", no_wrap=True)
     shown = view.front if len(view.front) <= LONGEST else _thinned(view, named)
     for trial in shown:
@@ -56,7 +57,7 @@ def front_table(record: RunRecord) -> RenderableType:
         recipe = Text(clean(row.label, 120))
         if picks:
             recipe.append(f"\n{', '.join(picks)}", "cyan")
-        table.add_row(str(row.trial), recipe, *_numbers(view, row), style="bold" if "best" in picks else "")
+        table.add_row(str(row.trial), recipe, *_numbers(view, row, sizes), style="bold" if "best" in picks else "")
     if len(shown) < len(view.front):
         return Group(table, Text(f"{len(shown)} of {len(view.front)} shown; the report has all.", style="dim"))
     return table
@@ -68,11 +69,17 @@ def _thinned(view: View, named: dict[int, list[str]]) -> list[Trial]:
     return [trial for at, trial in enumerate(view.front) if at % step == 0 or trial.number in named]
 
 
-def _numbers(view: View, row: Row) -> tuple[str, ...]:
+def shown_sizes(record: RunRecord) -> tuple[str, ...]:
+    """Which sizes a table shows: the one that is optimised, and the other where a budget limits it."""
+    budgeted = {budget.measurement.removesuffix("_bytes") for budget in record.budgets}
+    return tuple(name for name in ("deflated", "file") if name == record.config.size or name in budgeted)
+
+
+def _numbers(view: View, row: Row, sizes: tuple[str, ...]) -> tuple[str, ...]:
     return (
         number(row.metric),
         points(row.drop),
-        size(row.deflated_bytes),
+        *(size(row.deflated_bytes if name == "deflated" else row.file_bytes) for name in sizes),
         latency(row.latency_us.get(view.target)),
         times(row.latency_ratio.get(view.target)),
     )

@@ -39,7 +39,7 @@ class Config(pydantic.BaseModel):
         (), description="A further measurement to minimise, such as file_bytes."
     )
     size: Literal["deflated", "file"] = pydantic.Field(
-        "deflated", description="Which size is optimised: download or flash."
+        "deflated", description="Which size is optimised: deflated (a download) or file (flash)."
     )
     max_size: str | None = pydantic.Field(None, description="Budget: bytes of the file, such as 300kB.")
     max_deflated: str | None = pydantic.Field(None, description="Budget: deflated bytes of the file, such as 60kB.")

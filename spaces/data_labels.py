@@ -8,6 +8,8 @@ import numpy as np
 
 from litetuner.spaces.errors import DataError
 
+WRONG_LABELS = " Is this the model of these data? If its labels are quantities, add --metric mae, rmse or r2."
+
 
 def classes_of(output_shape: tuple[int | None, ...]) -> int:
     """The number of classes that a model's output (batch, classes) tells apart: 2 for a single output."""
@@ -75,7 +77,7 @@ def _class_numbers(name: str, y: np.ndarray, classes: int) -> np.ndarray:
         hint = " They seem to be counted from 1: subtract 1." if numbers.min() == 1 and numbers.max() == classes else ""
         raise DataError(
             f"{name} holds labels from {numbers.min()} to {numbers.max()}, the model has {classes} classes (0 to {classes - 1}); "
-            f"{outside.sum()} are outside, first {name}[{first}] = {numbers[first]}.{hint or ' Is this the model of these data?'}"
+            f"{outside.sum()} are outside, first {name}[{first}] = {numbers[first]}.{hint or WRONG_LABELS}"
         )
     return numbers
 

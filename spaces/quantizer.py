@@ -131,9 +131,21 @@ _SETTERS = {"dynamic": _set_dynamic, "weight_only": _set_weight_only, "static": 
 
 
 def _ranges(quantizer: Any, file: bytes, calibration: np.ndarray) -> Any:
+    """The smallest and largest value of every tensor over all samples.
+
+    The quantizer's own default is a moving average of each sample's range: on inputs whose features differ from sample to
+    sample (tables) it clips most of them, and a model that is perfect at int8 becomes useless.
+    """
+    from ai_edge_quantizer import calibrator, recipe_manager
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+
     samples = _samples(file, calibration)
+    recipes = recipe_manager.RecipeManager()
+    recipes.load_quantization_recipe(quantizer.get_quantization_recipe())
+    measured = calibrator.Calibrator(file, num_threads=1, qsv_update_func=min_max_update)
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that cannot be turned off
-        return quantizer.calibrate(samples, num_threads=1)
+        measured.calibrate(samples, recipes)
+    return measured.get_model_qsvs()
 
 
 def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, np.ndarray]]]:

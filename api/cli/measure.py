@@ -31,6 +31,8 @@ def measure(
     for path in (file, baseline):
         if path is not None and not path.is_file():
             raise ConfigError(f"measure: {path} does not exist.")
+        if path is not None and path.read_bytes()[4:8] != b"TFL3":
+            raise ConfigError(f"measure: {path} is no .tflite file. Give one, such as `litetuner export` writes.")
     found = Host().measure(file, baseline, threads)
     if as_json:
         typer.echo(json.dumps(found, indent=1))

@@ -29,6 +29,8 @@ def slim(
     if not source.is_file():
         raise ConfigError(f"slim: {source} does not exist.")
     before = source.read_bytes()
+    if before[4:8] != b"TFL3":
+        raise ConfigError(f"slim: {source} is no .tflite file. Give one, such as `litetuner export` writes.")
     slimmed = slim_file(before, keep_names=keep_names)
     if not slimmed.applied:
         typer.echo(f"not slimmed: {slimmed.reason}", err=True)

@@ -109,3 +109,23 @@ def test_what_does_not_exist_is_refused() -> None:
         Aeq(layers=(("stem", "int5"),))
     with pytest.raises(Refused, match="2 times"):
         Aeq(layers=(("stem", "int8"), ("stem", "int4")))
+
+
+def test_static_ranges_cover_every_sample() -> None:
+    """Table-like inputs, a large value now and then: an averaged range would clip them (and the model with them)."""
+    from litetuner.spaces.artifact import read_artifact
+    from litetuner.spaces.tf import load
+
+    load()
+    import tf_keras
+
+    generator = np.random.default_rng(5)
+    x = generator.normal(size=(200, 12)).astype(np.float32)
+    x[generator.random(x.shape) < 0.02] *= 6
+    inputs = tf_keras.Input((12,), name="table")
+    model = tf_keras.Model(inputs, tf_keras.layers.Dense(4, name="dense")(inputs))
+    context = Context(x[:0], np.zeros(0), x, "mse", 1, 0)
+    file = Aeq(recipe="static_wi8_ai8").apply(Float32().apply(model, context), context)
+    port = read_artifact(file).inputs[0]
+    low, high = ((end - port.zero_point) * port.scale for end in (-128, 127))
+    assert low <= x.min() + port.scale and high >= x.max() - port.scale
