@@ -47,7 +47,9 @@ class Live(Listener):
 
     def opened(self, folder: RunFolder, config: Config) -> None:
         self._config = config
-        self._console.print(f"run folder: {folder.path}", markup=False, soft_wrap=True)
+        known = len(folder.trials())
+        going_on = f" (going on with its {known} trials; time and trials are totals)" if known else ""
+        self._console.print(f"run folder: {folder.path}{going_on}", markup=False, soft_wrap=True)
 
     def doing(self, what: str) -> None:
         self._doing, self._since = what, time.monotonic()
