@@ -102,7 +102,7 @@ def _metric(view: View) -> Gain | None:
 def _rule(view: View) -> str:
     within = "within the budgets" if view.budgets else "of the front"
     if view.metric_is_limited:
-        return f"The best is the smallest candidate {within}."
+        return f"The best is the smallest candidate {within}, or a faster one that is at most 5 % larger."
     return f"The best is the candidate {within} with the best {view.metric_name}; no budget limits the metric."
 
 

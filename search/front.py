@@ -9,6 +9,8 @@ from typing import Literal
 
 from litetuner.search.trial import State, Trial
 
+SAME_SIZE = 0.05  # nobody ships a slower file for less
+SAME_LATENCY = 0.02
 PICKS = ("best", "accurate", "balanced", "smallest", "fastest")
 
 
@@ -51,7 +53,8 @@ def picks(
 ) -> dict[str, Trial]:
     """The picks within the budgets by name, or nothing where nothing is feasible.
 
-    ``best`` is the smallest by the size objective when a budget bounds the metric, else the best metric. ``balanced`` is
+    ``best`` is the best metric, or, when a budget bounds the metric, the smallest by the size objective, but for a file that
+    is at most 5 % larger and more than 2 % faster (two measurements of one file may differ by that). ``balanced`` is
     the front's nearest point, in units of each objective's spread on the front, to the best values of all objectives.
     ``fastest`` is missing where latency was not measured.
     """
@@ -67,7 +70,7 @@ def picks(
         return (metric.cost(trial), trial.value(size) or math.inf)
 
     found = {
-        "best": min(members, key=smallest if metric_bounded else accurate),
+        "best": _best(members, metric, size, latency) if metric_bounded else min(members, key=accurate),
         "accurate": min(members, key=accurate),
         "balanced": _balanced(members, objectives),
         "smallest": min(members, key=smallest),
@@ -76,6 +79,18 @@ def picks(
     if timed:
         found["fastest"] = min(timed, key=lambda trial: (trial.value(latency) or math.inf, metric.cost(trial)))
     return found
+
+
+def _best(members: Sequence[Trial], metric: Objective, size: str, latency: str) -> Trial:
+    def value(trial: Trial, name: str) -> float:
+        found = trial.value(name)
+        return math.inf if found is None else found
+
+    least = min(value(trial, size) for trial in members)
+    small = [trial for trial in members if value(trial, size) <= least * (1 + SAME_SIZE)]
+    quickest = min(value(trial, latency) for trial in small)
+    quick = [trial for trial in small if value(trial, latency) <= quickest * (1 + SAME_LATENCY)]
+    return min(quick, key=lambda trial: (value(trial, size), metric.cost(trial)))
 
 
 def _balanced(members: Sequence[Trial], objectives: Sequence[Objective]) -> Trial:

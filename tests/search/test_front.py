@@ -69,5 +69,12 @@ def test_picks() -> None:
         "smallest": 1,
         "fastest": 2,
     }
+    close, slow = trial(3, 0.91, 10.4, 30), trial(4, 0.90, 10, 40)
+    assert picks([close, slow], OBJECTIVES, metric_bounded=True, **names)["best"] == close, (
+        "4 % larger and a quarter faster"
+    )
+    assert picks([close, slow], OBJECTIVES, metric_bounded=True, **names)["smallest"] == slow
+    same = trial(5, 0.95, 10.4, 39.5)
+    assert picks([same, slow], OBJECTIVES, metric_bounded=True, **names)["best"] == slow, "1 % faster is no difference"
     assert picks([a, b, c], OBJECTIVES, metric_bounded=False, **names)["best"] == a
     assert picks([], OBJECTIVES, metric_bounded=True, **names) == {}
