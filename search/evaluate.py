@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +13,23 @@ from litetuner.objectives.metric import Metric
 from litetuner.objectives.statistics import paired_difference, paired_metric_difference
 from litetuner.search.cache import JobCache
 from litetuner.search.config import Config
+from litetuner.search.gates import Gate
 from litetuner.search.inspection import Inspection
 from litetuner.search.job import Job, Kind, Limits
+from litetuner.search.machine import machine_name, usable_cores
 from litetuner.search.record import judged
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.study import Asked, derive
 from litetuner.search.trial import State, Trial
 from litetuner.search.units import BYTES, parse
+from litetuner.search.work import Work
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed, Lost, Refused
 from litetuner.spaces.rules import Surroundings, broken_rules
 from litetuner.spaces.step import Stage
-from litetuner.spaces.steps import STEPS
 
-# A probe is not the trained file: so much over the limit it must be before it is believed (measured: facts within 1 %).
-PROBE_MARGIN = {"file_bytes": 0.02, "deflated_bytes": 0.06}
-TIME_MARGIN = 0.03  # two measurements of one structure may differ by this much
-RUNG_SLACK = 0.1  # of the metric: so much a later training may bring back of what an earlier one lost
-CHEAP_SCORING_SECONDS = 5.0  # a file that breaks a budget is still scored when that costs no more
 TRAIN_PATIENCE = 8.0  # times the estimate, then a training is taken for hung
 SECONDS: dict[Kind, float] = {"train": 900.0, "convert": 900.0, "score": 1800.0, "time": 120.0, "inspect": 1800.0}
-
-
-class Gate(Exception):
-    """A candidate is stopped before it is scored: by which gate, why, and how far from the budgets."""
-
-    def __init__(self, name: str, reason: str, constraints: dict[str, float]) -> None:
-        super().__init__(reason)
-        self.name = name
-        self.constraints = constraints
 
 
 @dataclasses.dataclass
@@ -82,7 +69,7 @@ class Evaluator:
         """The seed of a candidate's training: of (root, prefix), so that equal prefixes are one training."""
         return derive(self.config.seed, candidate.prefix.key)
 
-    def _checkpoints(self, candidate: Candidate) -> list[str]:
+    def checkpoints(self, candidate: Candidate) -> list[str]:
         """The checkpoints of a prefix that exist, in order."""
         found: list[str] = []
         for index in range(len(candidate.prefix.steps)):
@@ -150,7 +137,7 @@ class Evaluator:
             "threads": self.config.threads,
             "occasion": occasion,
         }
-        inputs = own | {"baseline": base.name, "machine": _machine()}
+        inputs = own | {"baseline": base.name, "machine": machine_name()}
         outputs = work.run(
             Job("time", inputs, self.job("time", {}).limits, hints={"file": str(file), "baseline": str(base)})
         )
@@ -170,7 +157,7 @@ class Evaluator:
             "limit": limit,
             "metric": self.config.metric,
             "seed": self.config.seed,
-            "threads": _cores(),
+            "threads": usable_cores(),
             "io": None if io is None else [io, io],
             "keep_predictions": keep,
             "data_sha256": self.inspection.data.sha256,
@@ -207,131 +194,3 @@ class Evaluator:
     def _array(self, blob: str) -> np.ndarray:
         array: np.ndarray = np.load(self.folder.blobs.path(blob), allow_pickle=False)
         return array
-
-
-class Work:
-    """One candidate on its way; ``known`` grows, so that what was measured survives a failure."""
-
-    def __init__(self, evaluator: Evaluator, candidate: Candidate, log: Path | None = None) -> None:
-        self.evaluator = evaluator
-        self.candidate = candidate
-        self._log = log
-        self.known: dict[str, Any] = {"measurements": {}, "seconds": {}, "notes": ()}
-
-    def run(self, job: Job) -> dict[str, Any]:
-        """A job's outputs; its seconds count also when it fails."""
-        started = time.monotonic()
-        spent: float | None = None
-        if self._log is not None:
-            job = dataclasses.replace(job, hints=job.hints | {"log": str(self._log)})
-        try:
-            result = self.evaluator.cache.run(job)
-            spent = result.seconds
-            return result.outputs
-        finally:
-            seconds = self.known["seconds"]
-            seconds[job.kind] = seconds.get(job.kind, 0.0) + (time.monotonic() - started if spent is None else spent)
-
-    def measure(self) -> None:
-        """All stages, cheap before dear. Fills ``known``."""
-        evaluator, candidate = self.evaluator, self.candidate
-        steps, done = candidate.prefix.steps, len(evaluator._checkpoints(candidate))
-        if done < len(steps):
-            self._probe()
-        checkpoints: list[str] = []
-        for index, step in enumerate(steps):
-            trained = self.run(evaluator.train_job(candidate, index, list(checkpoints)))
-            checkpoints.append(trained["checkpoint"])
-            self.known["notes"] += tuple(trained["notes"])
-            # A reshaped model that nobody trained yet says nothing.
-            if index >= done and step.stage is Stage.TRAIN and index + 1 < len(steps):
-                self._rung(Candidate(steps[: index + 1]), checkpoints)
-        artifact = evaluator.build(candidate, checkpoints, False, self)
-        self._keep(artifact)
-        for target in evaluator.config.target:
-            self.known["measurements"] |= evaluator.time(artifact, target, self)
-        self._stop_before_dear_scoring()
-        self.known["measurements"] |= evaluator.measure_quality(artifact["artifact"], candidate, self)
-
-    def _keep(self, artifact: dict[str, Any]) -> None:
-        self.known["measurements"] |= {
-            "file_bytes": Measurement(artifact["file_bytes"], "B", {"computed from": "the file"}),
-            "deflated_bytes": Measurement(artifact["deflated_bytes"], "B", {"computed by": "zlib.compress(file, 9)"}),
-        }
-        self.known |= {
-            "artifact": f"artifacts/{artifact['artifact']}",
-            "sha256": artifact["sha256"],
-            "structure": artifact["structure"],
-            "operators": artifact["operators"],
-            "invariants": tuple(artifact["invariants"]),
-            "notes": (*self.candidate.details, *self.known["notes"], *artifact["notes"]),
-        }
-
-    def _probe(self) -> None:
-        """Size and latency hardly depend on trained values: measure a one-shot copy, and stop what cannot fit a budget."""
-        evaluator = self.evaluator
-        if not evaluator.config.budgets:
-            return
-        artifact = evaluator.build(self.candidate, [], True, self)
-        values = {name: float(artifact[name]) / (1 + margin) for name, margin in PROBE_MARGIN.items()}
-        for target in evaluator.config.target:
-            latency = f"latency_us:{target}"
-            values[latency] = evaluator.time(artifact, target, self)[latency].value * (1 - TIME_MARGIN)
-        budgets = [budget for budget in evaluator.config.budgets if budget.measurement in values]
-        broken = {budget.name: budget.violation(values[budget.measurement]) for budget in budgets}
-        worst = [budget for budget in budgets if broken[budget.name] > 0]
-        if worst:
-            probed = {"probe": "an untrained one-shot copy, with the probe's margin taken off"}
-            self.known["measurements"] |= {
-                f"probe.{name}": Measurement(value, "us" if "latency" in name else "B", probed)
-                for name, value in values.items()
-            }
-            told = ", ".join(f"{b.name} {b.text}: {b.show(values[b.measurement])} at best" for b in worst)
-            raise Gate("probe", f"an untrained copy already breaks a budget ({told})", broken)
-
-    def _rung(self, prefix: Candidate, checkpoints: list[str]) -> None:
-        """Between two trainings: stop when the first one has lost more than the later ones are known to bring back."""
-        evaluator = self.evaluator
-        budgets = [budget for budget in evaluator.config.budgets if budget.measurement in ("drop", "metric")]
-        if not budgets:
-            return
-        float_file = Candidate((*prefix.steps, STEPS["float32"]()))
-        artifact = evaluator.build(float_file, checkpoints, False, self)
-        found = evaluator.measure_quality(artifact["artifact"], float_file, self)
-        better = RUNG_SLACK if evaluator.metric.bounded else RUNG_SLACK * abs(found["metric"].value)
-        sign = 1.0 if evaluator.metric.direction == "maximize" else -1.0
-        hopeful = {"drop": found["drop"].value - RUNG_SLACK, "metric": found["metric"].value + sign * better}
-        broken = {budget.name: budget.violation(hopeful[budget.measurement]) for budget in budgets}
-        if any(value > 0 for value in broken.values()):
-            conditions = {"rung": f"the float file after {prefix.label}, {RUNG_SLACK:.0%} better"}
-            self.known["measurements"] |= {
-                f"probe.{name}": Measurement(value, found[name].unit, conditions) for name, value in hopeful.items()
-            }
-            lost = f"{prefix.label} alone loses {found['drop'].value:.1%}"
-            raise Gate("rung", f"{lost}, more than the steps after it bring back", broken)
-
-    def _stop_before_dear_scoring(self) -> None:
-        evaluator, measured = self.evaluator, self.known["measurements"]
-        budgets = [budget for budget in evaluator.config.budgets if budget.measurement.startswith("latency_us")]
-        broken = {budget.name: budget.violation(measured[budget.measurement].value) for budget in budgets}
-        latency = measured[evaluator.config.latency_measurement].value
-        seconds = latency * 1e-6 * evaluator.inspection.data.counts["search"] / _cores()
-        if (
-            any(value > 0 for value in broken.values())
-            and seconds > CHEAP_SCORING_SECONDS
-            and evaluator.baseline is not None
-        ):
-            reason = f"it breaks the latency budget, and scoring it would take about {seconds:.0f} s"
-            raise Gate("latency", reason, broken)
-
-
-def _machine() -> str:
-    import platform
-
-    return f"{platform.node()} {platform.machine()}"
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.clock import Clock
-from litetuner.search.evaluate import Evaluator, Work
+from litetuner.search.evaluate import Evaluator
 from litetuner.search.record import read_run
 from litetuner.search.trial import Trial
+from litetuner.search.work import Work
 from litetuner.spaces.errors import BuildFailed, Lost
 
 

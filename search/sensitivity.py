@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from litetuner.search.clock import Clock, left
-from litetuner.search.evaluate import Evaluator, Work
+from litetuner.search.evaluate import Evaluator
+from litetuner.search.work import Work
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import CandidateError, Lost
 from litetuner.spaces.steps import STEPS
