@@ -11,6 +11,7 @@ LitetunerError                 exit 4
     ├── Refused                          the rules say no           -> INVALID
     ├── BuildFailed                      fails again if repeated    -> FAILED
     └── Lost                             the machine's fault        -> LOST, asked again
+        └── TargetLost                   a target went away, and did not come back within the retries
 """
 
 from __future__ import annotations
@@ -67,6 +68,14 @@ class BuildFailed(CandidateError):
 
 class Lost(CandidateError):
     """The machine lost the work (a killed process, a target that went away)."""
+
+
+class TargetLost(Lost):
+    """A target went away and did not come back; ``target`` is its address. The trial waits, the search goes on."""
+
+    def __init__(self, message: str, target: str = "") -> None:
+        super().__init__(message)
+        self.target = target
 
 
 def _tree(base: type[LitetunerError]) -> dict[str, type[LitetunerError]]:

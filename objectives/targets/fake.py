@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.target import Target, Timing
+from litetuner.objectives.target import Finding, Target, Timing
 from litetuner.spaces.errors import BuildFailed, Lost
 
 
@@ -17,6 +17,10 @@ class Fake(Target):
     """Latency grows with the file's size, and files of one size differ by up to a tenth. The same bytes give the same number."""
 
     name: ClassVar[str] = "fake"
+
+    def check(self) -> list[Finding]:
+        """See ``Target.check``."""
+        return [Finding(self.name, "note", "computes latencies from the file's bytes and measures nothing")]
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
         """See ``Target.time``; starts no process and takes no time."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from litetuner.objectives import runner
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.target import Target, Timing
+from litetuner.objectives.target import Finding, Target, Timing
 from litetuner.spaces.errors import BuildFailed, HostError, Lost
 
 # What the child may see of our environment: where Python and its libraries are, and the language of messages. Variables that
@@ -50,6 +50,10 @@ class Host(Target):
     tolerance: float = 0.01
     max_seconds: float = 10.0
     timeout_seconds: float = 300.0
+
+    def check(self) -> list[Finding]:
+        """See ``Target.check``."""
+        return [Finding(self.name, "works", "this machine")]
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
         """See ``Target.time``. The ratio's interval and how it was formed stand in ``latency_us.extra["ratio"]``."""
