@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from litetuner.objectives import runner
+from litetuner.objectives import runner_machine
 
 PACKAGES = (
     "tensorflow",
@@ -27,7 +27,7 @@ HEAVY_LOAD = 0.5  # running processes a core, over the last minute, from which o
 def environment() -> dict[str, Any]:
     """Processor, memory, system and package versions, for reports; imports none of the packages (``null``: not installed)."""
     memory = psutil.virtual_memory()
-    machine = runner.describe_machine(None)
+    machine = runner_machine.describe_machine(None)
     return {
         "cpu": machine["cpu"],
         "cpu_flags": machine["cpu_flags"],
@@ -39,14 +39,14 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "load_average": runner.load_average(),
+        "load_average": runner_machine.load_average(),
     }
 
 
 def host_warnings() -> list[str]:
     """What on this machine makes latencies unsteady, and what to do about it, one sentence each; empty where all is well."""
-    usable, load = len(_usable_cores()), runner.load_average()
-    governor = runner.describe_machine(None)["governor"]
+    usable, load = len(_usable_cores()), runner_machine.load_average()
+    governor = runner_machine.describe_machine(None)["governor"]
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     warnings = []
     if usable < 2:

@@ -1,7 +1,8 @@
 """Time a ``.tflite`` file: a script that stands alone, so that the same file runs here and on a board far away.
 
-It needs Python, numpy and ai-edge-litert, and imports nothing of litetuner: ``python -P runner.py FILE [--baseline BASE]``
-prints one JSON document and exits with 0, or ``{"schema_version": 1, "error": {"stage", "file", "message"}}`` and 1.
+It needs Python, numpy and ai-edge-litert, and of litetuner only its own parts (``FILES``), which lie in the same folder,
+whatever that is called: ``python -P runner.py FILE [--baseline BASE]`` prints one JSON document and exits with 0, or
+``{"schema_version": 1, "error": {"stage", "file", "message"}}`` and 1.
 
 - One core is pinned, the least busy of the fastest; the process asks for a high priority and says whether it got it.
 - Each invoke is timed alone. A block holds at least ``block_ms`` and ``BLOCK_INVOKES`` invokes, and its value is its
@@ -18,272 +19,52 @@ prints one JSON document and exits with 0, or ``{"schema_version": 1, "error": {
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
-import hashlib
-import importlib.metadata
 import importlib.util
 import json
 import math
 import os
-import platform
-import signal
 import sys
 import time
+import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-try:
-    import resource
-except ImportError:  # Windows: lost time slices go uncounted there
-    resource = None  # type: ignore[assignment]
+if __name__ == "__main__" and "litetuner" not in sys.modules:
+    # A script: its parts lie beside it, wherever that is, and go by the names that they have inside of litetuner.
+    for _name in ("litetuner", "litetuner.objectives"):
+        sys.modules[_name] = types.ModuleType(_name)
+        sys.modules[_name].__path__ = [str(Path(__file__).resolve().parent)]
 
+from litetuner.objectives.runner_error import RunnerError
+from litetuner.objectives.runner_machine import (
+    COUNTS_LOST_SLICES,
+    choose_cores,
+    clock_of,
+    core_times,
+    describe_machine,
+    die_with,
+    load_average,
+    lost_slices,
+    raise_priority,
+)
+from litetuner.objectives.runner_numbers import half_width, median, ratio_of
+from litetuner.objectives.runner_subject import Subject
+
+FILES = (
+    "runner.py",
+    "runner_error.py",
+    "runner_machine.py",
+    "runner_numbers.py",
+    "runner_subject.py",
+)  # pushed together
 SCHEMA_VERSION = 1
-BLOCK_INVOKES = 15  # measured: with fewer, the minimum of a 7 ms model still moves by a percent
-WARM_INVOKES = 10
 SPREAD_LIMIT = 0.04  # quartile distance of the block minima, relative to their median
 DRIFT_LIMIT = 0.03  # last third of the blocks against the first
 OTHERS_LIMIT, STOLEN_LIMIT = 0.25, 0.05  # shares of the pinned core's time that others and the hypervisor took
-LONG_INVOKE_NS = 1_000_000  # from here on each invoke is checked for lost time slices
-FLAGS = "avx avx2 fma f16c avx_vnni avx512f avx512bw avx512_vnni avx512_bf16 amx_int8 asimd asimdhp asimddp i8mm bf16 sve sve2"
-
-
-class RunnerError(Exception):
-    """The file cannot be timed. ``stage`` is one of usage, runtime, read, load, allocate, input, invoke."""
-
-    def __init__(self, stage: str, file: str, message: str) -> None:
-        super().__init__(message)
-        self.stage, self.file = stage, file
-
-
-def median(values: Sequence[float]) -> float:
-    return float(np.median(values))
-
-
-def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[tuple[float, float], float] | None:
-    """The narrowest order-statistics interval of the median that reaches ``level``, and its real coverage.
-
-    With fewer than six values none does, and the whole range is given with what it reaches; ``None`` for a single value.
-    """
-    ordered, n = sorted(values), len(values)
-    if n < 2:
-        return None
-    tail, skip = 0.5**n, 0
-    while skip + 1 < n // 2 and 1 - 2 * (wider := tail + math.comb(n, skip + 1) * 0.5**n) >= level:
-        tail, skip = wider, skip + 1
-    return (ordered[skip], ordered[n - 1 - skip]), 1 - 2 * tail
-
-
-def half_width(values: Sequence[float]) -> float:
-    """Half the interval's width relative to the median; infinite where there is none."""
-    found = median_interval(values)
-    return math.inf if found is None else (found[0][1] - found[0][0]) / 2 / median(values)
-
-
-def ratio_of(base: Sequence[float], this: Sequence[float]) -> dict[str, Any]:
-    """Baseline / candidate from neighbouring blocks or from the two medians, whichever interval is narrower."""
-    pairs = [b / t for b, t in zip(base, this, strict=True)]
-    value, found, method = median(pairs), median_interval(pairs), "pairs"
-    interval = None if found is None else list(found[0])
-    if interval and (reach := math.hypot(half_width(base), half_width(this))) < half_width(pairs):
-        value, method = median(base) / median(this), "values"
-        interval = [value * (1 - reach), value * (1 + reach)]
-    return {"value": value, "interval": interval, "method": method, "pairs": len(pairs)}
-
-
-def read_text(path: str) -> str | None:
-    """A small file of the kernel, ``None`` where this machine has none or keeps it to itself."""
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return None
-
-
-def core_times() -> dict[int, tuple[float, float]]:
-    """Seconds (busy, stolen by the hypervisor) of each core since boot; empty where there is no /proc/stat."""
-    tick = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-    found = {}
-    for line in (read_text("/proc/stat") or "").splitlines():
-        name, *numbers = line.split()
-        if name.startswith("cpu") and name[3:].isdigit():
-            user, nice, system, _idle, _wait, irq, soft, steal = (int(n) / tick for n in numbers[:8])
-            found[int(name[3:])] = (user + nice + system + irq + soft + steal, steal)
-    return found
-
-
-def choose_cores(asked: str, threads: int) -> tuple[int, ...] | None:
-    """Pin the process to the least busy of the fastest cores, as many as threads. ``None``: not pinned."""
-    if asked == "none" or not hasattr(os, "sched_setaffinity"):
-        return None
-    allowed = sorted(os.sched_getaffinity(0))
-    chosen = tuple(int(part) for part in asked.split(",") if part.isdecimal())
-    if asked == "auto":
-        speed = {c: int(read_text(f"/sys/devices/system/cpu/cpu{c}/cpu_capacity") or 0) for c in allowed}
-        before = core_times()
-        time.sleep(0.1)
-        busy = {core: now - before[core][0] for core, (now, _) in core_times().items() if core in before}
-        # Of equally idle cores the last one: the first ones often serve the interrupts.
-        ranked = sorted(allowed, key=lambda core: (-speed[core], busy.get(core, 0.0), -core))
-        chosen = tuple(sorted(ranked[:threads]))
-    elif not chosen or not set(chosen) <= set(allowed):
-        raise RunnerError("usage", "", f"core {asked!r} is not among the allowed cores {allowed}")
-    os.sched_setaffinity(0, chosen)
-    return chosen
-
-
-def raise_priority() -> str:
-    """Ask for the highest niceness and say what became of it: a user's process may not, and is timed as it is."""
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
-        # A session has a scheduling group of its own, inside of which alone the niceness of a process counts.
-        if os.getsid(0) == os.getpid() and os.path.exists("/proc/self/autogroup"):
-            Path("/proc/self/autogroup").write_text("-20")
-    except (OSError, AttributeError) as error:
-        return f"not raised: {error}"
-    return "niceness -20"
-
-
-def die_with(parent: int) -> None:
-    """End when the parent ends, also while stopped (Linux). Exits at once if it is gone already."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)  # 1: PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        sys.exit(f"runner: the process {parent} that asked for this timing is gone")
-
-
-def load_average() -> list[float] | None:
-    return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
-
-
-def lost_slices() -> int:
-    """How often the scheduler took the core away from this process; 0 where the system does not count it."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0
-
-
-def cpu_info(field: str) -> str | None:
-    lines = (line.partition(":") for line in (read_text("/proc/cpuinfo") or "").splitlines())
-    return next((value.strip() for key, _, value in lines if key.strip() == field), None)
-
-
-def clock_of(cores: tuple[int, ...] | None) -> dict[str, Any]:
-    """Governor and frequency of the first pinned core, ``None`` where the kernel does not tell."""
-    folder, mhz = f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq", cpu_info("cpu MHz")
-    khz = read_text(f"{folder}/scaling_cur_freq") or (float(mhz) * 1000 if mhz else None)
-    return {"governor": read_text(f"{folder}/scaling_governor"), "frequency_mhz": khz and float(khz) / 1000}
-
-
-def describe_machine(cores: tuple[int, ...] | None) -> dict[str, Any]:
-    """What a reader must know to judge a latency: processor, settings, versions."""
-    flags = (cpu_info("flags") or cpu_info("Features") or "").split()
-    name = cpu_info("model name") or read_text("/proc/device-tree/model") or platform.processor() or platform.machine()
-    found: dict[str, Any] = {"cpu": name, "cpu_flags": [flag for flag in FLAGS.split() if flag in flags]}
-    found |= {"cores": os.cpu_count(), "pinned_cores": list(cores) if cores else None}
-    found |= {"runtime": "ai-edge-litert", "runtime_version": importlib.metadata.version("ai-edge-litert")}
-    found |= {"python": platform.python_version(), "numpy": np.__version__, "platform": platform.platform()}
-    return found | {"os": platform.system(), "machine": platform.machine()} | clock_of(cores)
-
-
-def random_input(details: dict[str, Any], rng: np.random.Generator, file: str) -> np.ndarray:
-    """A valid input tensor: floats in [0, 1), quantized integers over their range, other integers 0 (they may be indices)."""
-    shape, dtype = tuple(int(n) for n in details["shape"]), np.dtype(details["dtype"])
-    if dtype.kind == "f":
-        return rng.random(shape).astype(dtype)
-    if dtype.kind == "b":
-        return rng.integers(0, 2, shape).astype(dtype)
-    if dtype.kind in "iu":
-        limits, wide = np.iinfo(dtype), dtype.itemsize <= 2 and bool(details["quantization"][0])
-        return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True) if wide else np.zeros(shape, dtype)
-    raise RunnerError("input", file, f"no random value can be made for input {details['name']!r} of type {dtype}")
-
-
-class Subject:
-    """One file under the clock, with all that was seen of it, in nanoseconds where no unit is named."""
-
-    def __init__(self, path: str, options: argparse.Namespace) -> None:
-        self.path, self.options = path, options
-        self.blocks_us: list[float] = []  # block minima
-        lists: tuple[list[int], ...] = ([], [], [])
-        self.invokes, self.loads, self.firsts = lists
-        self.disturbed, self.typical = 0, 0  # blocks without a single invoke that kept the core; time of one invoke
-        self.interpreter: Any = None
-        try:
-            self.content = Path(path).read_bytes()
-        except OSError as error:
-            raise RunnerError("read", path, f"cannot read {path}: {error.strerror}") from error
-        if not self.content:
-            raise RunnerError("read", path, f"{path} is empty")
-        self.sha256 = hashlib.sha256(self.content).hexdigest()
-
-    def renew(self) -> None:
-        """A fresh interpreter with its inputs set, invoked three times."""
-        from ai_edge_litert import interpreter as litert
-
-        kind = litert.OpResolverType
-        resolver = kind.BUILTIN_WITHOUT_DEFAULT_DELEGATES if self.options.no_xnnpack else kind.AUTO
-        settings = {"num_threads": self.options.threads, "experimental_op_resolver_type": resolver}
-        stage, start = "load", time.perf_counter_ns()
-        try:
-            fresh = litert.Interpreter(model_content=self.content, **settings)
-            stage = "allocate"
-            fresh.allocate_tensors()
-            self.loads.append(time.perf_counter_ns() - start)
-            stage, rng = "input", np.random.default_rng(self.options.seed)
-            for details in fresh.get_input_details():
-                fresh.set_tensor(details["index"], random_input(details, rng, self.path))
-            stage, start = "invoke", time.perf_counter_ns()
-            fresh.invoke()
-            self.firsts.append(time.perf_counter_ns() - start)
-            for _ in range(2):
-                start = time.perf_counter_ns()
-                fresh.invoke()
-                self.typical = time.perf_counter_ns() - start
-        except (ValueError, RuntimeError) as error:
-            raise RunnerError(stage, self.path, f"{self.path}: {stage} fails: {error}") from error
-        self.interpreter = fresh
-
-    def warm(self, seconds: float, limit: float) -> None:
-        """Invoke for ``seconds`` and ``WARM_INVOKES`` times, but never longer than ``limit`` seconds."""
-        start, count = time.perf_counter(), 0
-        while (gone := time.perf_counter() - start) < limit and (gone < seconds or count < WARM_INVOKES):
-            self.interpreter.invoke()
-            count += 1
-
-    def block(self, seconds: float, limit: float) -> None:
-        """Time one block: at least ``seconds`` and ``BLOCK_INVOKES`` undisturbed invokes, but not above ``limit`` seconds."""
-        # A new interpreter is not worth it where loading takes longer than the block.
-        if self.loads[-1] + self.firsts[-1] < max(seconds * 1e9, BLOCK_INVOKES * self.typical):
-            self.renew()
-        invoke, clock = self.interpreter.invoke, time.perf_counter_ns
-        watch = self.typical >= LONG_INVOKE_NS
-        all_ns: list[int] = []
-        clean_ns: list[int] = []
-        lost, begin = lost_slices() if watch else 0, clock()
-        end, enough, at_most = begin, begin + int(seconds * 1e9), begin + int(limit * 1e9)
-        while end < at_most and (end < enough or len(clean_ns) < BLOCK_INVOKES):
-            start = clock()
-            invoke()
-            end = clock()
-            all_ns.append(end - start)
-            before, lost = lost, lost_slices() if watch else 0
-            if lost == before:
-                clean_ns.append(end - start)
-        self.disturbed += not clean_ns
-        self.blocks_us.append(min(clean_ns or all_ns) / 1000)
-        self.invokes.extend(all_ns)
-
-    def summary(self) -> dict[str, Any]:
-        """The file's part of the document. Load and first invoke are medians over the interpreters of this process."""
-        blocks, found = self.blocks_us, median_interval(self.blocks_us)
-        p50, p90, p99 = np.percentile(np.asarray(self.invokes), [50, 90, 99]) / 1000
-        interval, coverage = (None, None) if found is None else (list(found[0]), round(found[1], 4))
-        latency = {"value": median(blocks), "interval": interval, "coverage": coverage, "blocks": blocks}
-        latency |= {"p50": float(p50), "p90": float(p90), "p99": float(p99), "invokes": len(self.invokes)}
-        latency |= {"load_us": median(self.loads) / 1000, "first_invoke_us": median(self.firsts) / 1000}
-        latency |= {"interpreters": len(self.loads), "disturbed_blocks": self.disturbed}
-        return {"file": self.path, "sha256": self.sha256, "bytes": len(self.content), "latency_us": latency}
 
 
 def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> float:
@@ -358,7 +139,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     this, base = subjects[0].summary(), subjects[1].summary() if options.baseline else None
     machine |= {"frequency_mhz_after": clock_of(cores)["frequency_mhz"]}
     machine |= {"threads": options.threads, "priority": priority}
-    machine |= {"delegate": "none" if options.no_xnnpack else "xnnpack", "lost_time_slices": lost if resource else None}
+    machine |= {
+        "delegate": "none" if options.no_xnnpack else "xnnpack",
+        "lost_time_slices": lost if COUNTS_LOST_SLICES else None,
+    }
     machine |= {"others_on_core": round(others, 3), "stolen_by_hypervisor": round(stolen, 3)}
     machine |= {"load_average_before": load_before, "load_average_after": load_average()}
     ratio = base and ratio_of(base["latency_us"]["blocks"], this["latency_us"]["blocks"])

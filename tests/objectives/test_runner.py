@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litetuner.objectives import runner
+from litetuner.objectives import runner, runner_numbers
 
 SCRIPT = Path(runner.__file__)
 QUICK = ("--warmup-seconds", "0.02", "--block-ms", "5", "--max-seconds", "1.5", "--tolerance", "0.2")
@@ -147,15 +149,38 @@ def test_it_ends_when_the_process_that_started_it_is_not_its_parent(files):
     assert done.returncode != 0 and not done.stdout
 
 
-def test_it_imports_nothing_of_ours():
-    source = SCRIPT.read_text()
-    assert "import litetuner" not in source and "from litetuner" not in source
+def test_its_parts_need_nothing_but_each_other_numpy_and_the_runtime():
+    parts = {f"litetuner.objectives.{Path(name).stem}" for name in runner.FILES}
+    for name in runner.FILES:
+        for node in ast.walk(ast.parse(SCRIPT.with_name(name).read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            for module in modules:
+                known = module.split(".")[0] in {*sys.stdlib_module_names, "numpy", "ai_edge_litert"}
+                assert known or module in parts, f"{name} imports {module}"
+
+
+def test_it_runs_from_a_folder_of_any_name_where_litetuner_is_not(files, tmp_path):
+    """The parts alone, beside each other; ``-S`` and a path of its own keep the installed litetuner away."""
+    for name in runner.FILES:
+        shutil.copy(SCRIPT.with_name(name), tmp_path / name)
+    for package in ("numpy", "numpy.libs", "ai_edge_litert", "flatbuffers"):
+        if (source := Path(np.__file__).parents[1] / package).exists():
+            (tmp_path / "site" / package).parent.mkdir(exist_ok=True)
+            (tmp_path / "site" / package).symlink_to(source)
+    metadata = next(Path(np.__file__).parents[1].glob("ai_edge_litert-*.dist-info"))
+    (tmp_path / "site" / metadata.name).symlink_to(metadata)
+    argv = [sys.executable, "-P", "-S", str(tmp_path / "runner.py"), str(files / "small.tflite"), *QUICK]
+    env = {"PYTHONPATH": str(tmp_path / "site"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=env, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert json.loads(done.stdout)["latency_us"]["value"] > 0
 
 
 @pytest.mark.parametrize(("n", "skipped"), [(6, 0), (8, 0), (9, 1), (20, 5), (50, 17)])
 def test_the_interval_of_the_median_is_the_tabulated_one(n, skipped):
     """Ranks of the two-sided 95 % interval of a median from the binomial table (Conover 1999, table A3)."""
-    (low, high), coverage = runner.median_interval(range(n))
+    (low, high), coverage = runner_numbers.median_interval(range(n))
     assert (low, high) == (skipped, n - 1 - skipped)
     assert coverage >= 0.95
 
@@ -165,19 +190,21 @@ def test_the_interval_covers_the_median_as_often_as_it_says():
     for n in (6, 13):
         inside = [
             low <= 0 <= high
-            for (low, high), _ in (runner.median_interval(rng.exponential(1, n) - np.log(2)) for _ in range(2000))
+            for (low, high), _ in (
+                runner_numbers.median_interval(rng.exponential(1, n) - np.log(2)) for _ in range(2000)
+            )
         ]
         assert np.mean(inside) > 0.94  # three standard errors of 2,000 draws below 95 %: 0.936
 
 
 def test_few_values_say_how_little_they_cover():
-    assert runner.median_interval([1.0]) is None
-    assert runner.median_interval([1, 2, 3, 4, 5]) == ((1, 5), 0.9375)
+    assert runner_numbers.median_interval([1.0]) is None
+    assert runner_numbers.median_interval([1, 2, 3, 4, 5]) == ((1, 5), 0.9375)
 
 
 def test_the_ratio_follows_neighbours_when_the_machine_drifts():
     drift = np.linspace(1, 2, 12)
-    found = runner.ratio_of(list(20 * drift), list(10 * drift))
+    found = runner_numbers.ratio_of(list(20 * drift), list(10 * drift))
     assert found["method"] == "pairs"
     assert found["value"] == pytest.approx(2) and found["interval"] == pytest.approx([2, 2])
 
@@ -185,6 +212,6 @@ def test_the_ratio_follows_neighbours_when_the_machine_drifts():
 def test_the_ratio_uses_the_values_when_noise_is_not_shared():
     rng = np.random.default_rng(1)
     base, this = 20 * rng.normal(1, 0.01, 40), 10 * rng.normal(1, 0.01, 40)
-    found = runner.ratio_of(list(base), list(this))
+    found = runner_numbers.ratio_of(list(base), list(this))
     assert found["value"] == pytest.approx(2, rel=0.01)  # 40 blocks of 1 % noise: standard error of the ratio 0.3 %
     assert found["interval"][0] < 2 < found["interval"][1]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litetuner.objectives import runner
+from litetuner.objectives import runner, runner_machine
 from litetuner.objectives.environment import PACKAGES, environment, host_warnings
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.targets import TARGETS
@@ -198,9 +198,9 @@ def test_environment_knows_the_machine_and_imports_no_package():
 
 
 def test_warnings_name_what_disturbs(monkeypatch):
-    monkeypatch.setattr(runner, "load_average", lambda: [64.0, 64.0, 64.0])
+    monkeypatch.setattr(runner_machine, "load_average", lambda: [64.0, 64.0, 64.0])
     assert any("64" in warning for warning in host_warnings())
-    monkeypatch.setattr(runner, "load_average", lambda: [0.0, 0.0, 0.0])
-    monkeypatch.setattr(runner, "describe_machine", lambda cores: {"governor": "powersave"})
+    monkeypatch.setattr(runner_machine, "load_average", lambda: [0.0, 0.0, 0.0])
+    monkeypatch.setattr(runner_machine, "describe_machine", lambda cores: {"governor": "powersave"})
     assert any("powersave" in warning for warning in host_warnings())
     assert not any("load average" in warning for warning in host_warnings())

@@ -1,0 +1,44 @@
+"""The runner's own statistics: medians, their intervals, ratios of neighbours. Part of the runner (``runner.FILES``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def median(values: Sequence[float]) -> float:
+    return float(np.median(values))
+
+
+def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[tuple[float, float], float] | None:
+    """The narrowest order-statistics interval of the median that reaches ``level``, and its real coverage.
+
+    With fewer than six values none does, and the whole range is given with what it reaches; ``None`` for a single value.
+    """
+    ordered, n = sorted(values), len(values)
+    if n < 2:
+        return None
+    tail, skip = 0.5**n, 0
+    while skip + 1 < n // 2 and 1 - 2 * (wider := tail + math.comb(n, skip + 1) * 0.5**n) >= level:
+        tail, skip = wider, skip + 1
+    return (ordered[skip], ordered[n - 1 - skip]), 1 - 2 * tail
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half the interval's width relative to the median; infinite where there is none."""
+    found = median_interval(values)
+    return math.inf if found is None else (found[0][1] - found[0][0]) / 2 / median(values)
+
+
+def ratio_of(base: Sequence[float], this: Sequence[float]) -> dict[str, Any]:
+    """Baseline / candidate from neighbouring blocks or from the two medians, whichever interval is narrower."""
+    pairs = [b / t for b, t in zip(base, this, strict=True)]
+    value, found, method = median(pairs), median_interval(pairs), "pairs"
+    interval = None if found is None else list(found[0])
+    if interval and (reach := math.hypot(half_width(base), half_width(this))) < half_width(pairs):
+        value, method = median(base) / median(this), "values"
+        interval = [value * (1 - reach), value * (1 + reach)]
+    return {"value": value, "interval": interval, "method": method, "pairs": len(pairs)}
