@@ -15,12 +15,14 @@ class OpaqueError(Exception):
 class Group:
     """Channels that the same layers make. ``channels`` are ids (roots of tied atoms) in the order in which they stand.
 
-    ``pinned`` says why they cannot be cut, and is ``None`` where they can.
+    ``pinned`` says why they cannot be cut, and is ``None`` where they can. ``heads``: they are an attention's heads, of which
+    any number may stay.
     """
 
     layers: tuple[str, ...]
     channels: np.ndarray
     pinned: str | None
+    heads: bool = False
 
 
 class Atoms:
@@ -30,6 +32,7 @@ class Atoms:
         self._parents: list[int] = []
         self._makers: list[str] = []
         self._pins: list[tuple[np.ndarray, str]] = []
+        self._heads: set[int] = set()
 
     def make(self, count: int, maker: str) -> np.ndarray:
         """``count`` new atoms of the layer ``maker``."""
@@ -37,6 +40,12 @@ class Atoms:
         self._parents += range(first, first + count)
         self._makers += [maker] * count
         return np.arange(first, first + count)
+
+    def make_heads(self, count: int, maker: str) -> np.ndarray:
+        """``count`` new atoms for the heads of the attention ``maker``."""
+        heads = self.make(count, f"{maker} (heads)")
+        self._heads |= set(heads.tolist())
+        return heads
 
     def tie(self, left: np.ndarray, right: np.ndarray) -> None:
         """Let atoms that stand at the same position share one fate."""
@@ -69,6 +78,7 @@ class Atoms:
                 tuple(dict.fromkeys(names)),
                 np.array(members),
                 next((reasons[root] for root in members if root in reasons), None),
+                members[0] in self._heads,
             )
             for names, members in alike.items()
         )

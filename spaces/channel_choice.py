@@ -4,34 +4,57 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.channel_atoms import Group
+from litetuner.spaces.channel_cost import ChannelCost
 from litetuner.spaces.channel_groups import ChannelGraph
-from litetuner.spaces.channel_rules import KERNELS
-from litetuner.spaces.channel_surgery import named_weights
 
-IMPORTANCES = ("l1", "l2", "norm")
+SPREADS = ("even", "sensitivity")
 
 
-def choose(graph: ChannelGraph, ratio: float, importance: str, multiple: int) -> np.ndarray:
-    """True by channel id for what stays, when the share ``ratio`` of each group goes that can be cut.
+def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, multiple: int, spread: str) -> np.ndarray:
+    """True by channel id for what stays. ``scores`` are importances by channel id.
 
-    ``importance`` is the sum, over the layers that make a channel, of the L1 or L2 norm of its slice of the kernel (Li et al.
-    2017, arXiv:1608.08710), or of the absolute scales of its batch normalizations ("norm"; Liu et al. 2017,
-    arXiv:1708.06519), which falls back to L1 in groups that have none.
+    ``even`` cuts the share ``ratio`` of each group that can be cut. ``sensitivity`` cuts as many multiply-adds, always the
+    next ``multiple`` channels of the group that loses the least importance for each multiply-add saved.
     """
-    scores = {name: _scores(graph, name) for name in {importance, "l1"}}
+    even = np.ones(len(graph.roots), dtype=bool)
+    for group in _free(graph):
+        width = remaining_width(len(group.channels), ratio, _multiple(group, multiple))
+        even[_worst_first(group, scores)[: len(group.channels) - width]] = False
+    if spread == "even":
+        return even
+    cost = ChannelCost(model, graph)
+    return _cheapest(graph, scores, multiple, cost, cost.total(even))
+
+
+def _cheapest(graph: ChannelGraph, scores: np.ndarray, multiple: int, cost: ChannelCost, goal: int) -> np.ndarray:
     kept = np.ones(len(graph.roots), dtype=bool)
-    for group in graph.groups:
-        width = remaining_width(len(group.channels), ratio, multiple)
-        if group.pinned is None and width < len(group.channels):
-            ranks = scores[importance][group.channels]
-            if np.isnan(ranks).any():
-                ranks = scores["l1"][group.channels]
-            order = np.argsort(-ranks, kind="stable")
-            kept[group.channels[order[width:]]] = False
+    groups = list(_free(graph))
+    order = {id(group): _worst_first(group, scores) for group in groups}
+    parts = {id(group): cost.of(group.channels) for group in groups}
+    total = cost.total(kept)
+    while total > goal:
+        best: tuple[float, int, np.ndarray] | None = None
+        for group in groups:
+            left, some = int(kept[group.channels].sum()), _multiple(group, multiple)
+            going = order[id(group)][len(group.channels) - left :][: (left % some) or some]
+            if left - len(going) < some:
+                continue  # one multiple stays
+            before = parts[id(group)].total(kept)
+            kept[going] = False
+            saved = before - parts[id(group)].total(kept)
+            kept[going] = True
+            price = float(scores[going].sum()) / saved if saved else math.inf
+            if best is None or price < best[0]:
+                best = (price, saved, going)
+        if best is None:
+            break
+        kept[best[2]] = False
+        total -= best[1]
     return kept
 
 
@@ -46,32 +69,21 @@ def remaining_width(width: int, ratio: float, multiple: int) -> int:
 
 def too_narrow(graph: ChannelGraph, ratio: float, multiple: int) -> Iterator[Group]:
     """The groups that could be cut but are not wide enough for it."""
-    for group in graph.groups:
-        if group.pinned is None and remaining_width(len(group.channels), ratio, multiple) == len(group.channels):
+    for group in _free(graph):
+        width = len(group.channels)
+        if remaining_width(width, ratio, _multiple(group, multiple)) == width:
             yield group
 
 
-def _scores(graph: ChannelGraph, importance: str) -> np.ndarray:
-    """Importance by channel id. For "norm", NaN where a channel goes through no batch normalization with a scale."""
-    found = np.zeros(len(graph.roots))
-    seen = np.zeros(len(graph.roots), dtype=bool)
-    for call in graph.layers().values():
-        kernels = KERNELS.get(type(call.layer).__name__)
-        if kernels is None or not call.understood:
-            continue
-        for name, value in named_weights(call.layer):
-            if importance == "norm" and name == "gamma":
-                slices = np.abs(value).reshape(-1, 1)
-            elif importance != "norm" and kernels.made_by is not None and kernels.made_by[0] == name:
-                last = [value.ndim - axis for axis in kernels.made_by[1]]
-                moved = np.moveaxis(value, last, range(-len(last), 0))
-                slices = moved.reshape(-1, len(call.output)).T
-            else:
-                continue
-            order = 2 if importance == "l2" else 1
-            channels = graph.roots[call.output]
-            np.add.at(found, channels, np.linalg.norm(slices.astype(np.float64), ord=order, axis=1))
-            seen[channels] = True
-    if importance == "norm":
-        found[~seen] = np.nan
-    return found
+def _free(graph: ChannelGraph) -> Iterator[Group]:
+    return (group for group in graph.groups if group.pinned is None)
+
+
+def _multiple(group: Group, multiple: int) -> int:
+    return 1 if group.heads else multiple
+
+
+def _worst_first(group: Group, scores: np.ndarray) -> np.ndarray:
+    # Of equal ones the later goes first, so that the order of channels decides.
+    order: np.ndarray = group.channels[np.argsort(-scores[group.channels], kind="stable")[::-1]]
+    return order

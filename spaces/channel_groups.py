@@ -23,13 +23,21 @@ from litetuner.spaces.tf import load
 class Call:
     """One call of a layer: the atoms of its first input and of its first output, by position on the last axis.
 
-    ``understood`` is false where nothing is known of the layer; then all of its channels are pinned.
+    ``understood`` is false where nothing is known of the layer; then all of its channels are pinned. ``heads`` are the atoms
+    of an attention's heads.
     """
 
     layer: Any
     source: np.ndarray
     output: np.ndarray
     understood: bool
+    heads: np.ndarray
+
+    def side(self, name: str) -> np.ndarray:
+        """The atoms along an axis of the layer's weights, by the name that ``Kernels.axes`` gives it."""
+        if name == "middle":  # between the two halves of a separable convolution
+            return np.repeat(self.source, self.layer.depth_multiplier)
+        return {"source": self.source, "output": self.output, "heads": self.heads}[name]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,19 +99,21 @@ class _Walk:
         sources = [self.tensors[id(tensor)] for tensor in inputs]
         before = self.first.get(layer.name)
         try:
-            results = [passage(layer, inputs, sources, outputs, self.atoms)]
+            result, heads = passage(layer, inputs, sources, outputs, self.atoms)
+            results = [result]
             if before is not None:
-                self._tie_calls(layer, before, sources[0], results[0])
-            call = Call(layer, sources[0], results[0], True)
+                self._tie_calls(layer, before, sources[0], result)
+                self.atoms.tie(before.heads, heads)
+            call = Call(layer, sources[0], result, True, heads)
         except OpaqueError as error:
             reason = f"{layer.name}: {error}"
             results = [self.atoms.make(_width(tensor), layer.name) for tensor in outputs]
             touched = [*sources, *results] + ([before.source, before.output] if before else [])
             for atoms in touched:
                 self.atoms.pin(atoms, reason)
-            call = Call(layer, sources[0], results[0], False)
+            call = Call(layer, sources[0], results[0], False, np.zeros(0, np.int64))
         if layer.name in self.pinned:
-            self.atoms.pin(results[0], f"{layer.name} is skipped")
+            self.atoms.pin(np.concatenate([results[0], call.heads]), f"{layer.name} is skipped")
         for tensor, atoms in zip(outputs, results, strict=True):
             self.tensors[id(tensor)] = atoms
         self.calls.append(call)

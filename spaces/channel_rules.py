@@ -33,12 +33,14 @@ class Kernels:
     """Which axes of a layer's weights are channels, and what sets its width.
 
     ``axes``: weight name -> (axis from the end -> "source", "middle" or "output"). ``width`` is the setting that counts its
-    own channels, if it makes any. ``made_by`` is the weight, and its axes, of which each output channel has a slice.
+    own channels, if it makes any. ``made_by`` is the weight, and its axes, of which each channel has a slice. ``heads``: what
+    the layer makes and counts are the heads of an attention, which nobody outside of it sees.
     """
 
     axes: dict[str, dict[int, str]]
     width: str | None = None
     made_by: tuple[str, tuple[int, ...]] | None = None
+    heads: bool = False
 
 
 _OUT = {1: "output"}
@@ -49,6 +51,13 @@ _SEPARABLE = Kernels(
     {"depthwise_kernel": {2: "source"}, "pointwise_kernel": {2: "middle", 1: "output"}, "bias": _OUT},
     "filters",
     ("pointwise_kernel", (1,)),
+)
+_ATTENTION = Kernels(
+    {f"{part}/{weight}": {2: "heads"} for part in ("query", "key", "value") for weight in ("kernel", "bias")}
+    | {"attention_output/kernel": {3: "heads"}},
+    "num_heads",
+    ("attention_output/kernel", (3,)),
+    heads=True,
 )
 KERNELS: dict[str, Kernels] = {
     "BatchNormalization": Kernels({name: _OUT for name in ("gamma", "beta", "moving_mean", "moving_variance")}),
@@ -61,6 +70,7 @@ KERNELS: dict[str, Kernels] = {
     "Dense": dataclasses.replace(_CONV, width="units"),
     "DepthwiseConv1D": _DEPTHWISE,
     "DepthwiseConv2D": _DEPTHWISE,
+    "MultiHeadAttention": _ATTENTION,
     "PReLU": Kernels({"alpha": _OUT}),
     "SeparableConv1D": _SEPARABLE,
     "SeparableConv2D": _SEPARABLE,
@@ -69,17 +79,23 @@ KERNELS: dict[str, Kernels] = {
 
 @dataclasses.dataclass(frozen=True)
 class _Case:
-    """One call of a layer: its tensors, and the atoms of its inputs' last axes."""
+    """One call of a layer: its tensors, the atoms of its inputs' last axes, and those that it keeps to itself (``heads``)."""
 
     layer: Any
     inputs: list[Any]
     sources: list[np.ndarray]
     outputs: list[Any]
     atoms: Atoms
+    heads: list[np.ndarray] = dataclasses.field(default_factory=list)
 
 
-def passage(layer: Any, inputs: list[Any], sources: list[np.ndarray], outputs: list[Any], atoms: Atoms) -> np.ndarray:
-    """The atoms of the output of one call of ``layer``, whose inputs have the atoms ``sources``. Raises ``OpaqueError``."""
+def passage(
+    layer: Any, inputs: list[Any], sources: list[np.ndarray], outputs: list[Any], atoms: Atoms
+) -> tuple[np.ndarray, np.ndarray]:
+    """The atoms of the output of one call of ``layer``, whose inputs have the atoms ``sources``, and those of its heads.
+
+    Raises ``OpaqueError``.
+    """
     import tf_keras
 
     kind = type(layer).__name__
@@ -89,10 +105,11 @@ def passage(layer: Any, inputs: list[Any], sources: list[np.ndarray], outputs: l
         raise OpaqueError("its channels come first")
     if len(outputs) != 1 or any(len(tensor.shape) < 2 or tensor.shape[-1] is None for tensor in (*inputs, *outputs)):
         raise OpaqueError("the size of its last axis is not known")
-    found = RULES[kind](_Case(layer, inputs, sources, outputs, atoms))
+    case = _Case(layer, inputs, sources, outputs, atoms)
+    found = RULES[kind](case)
     if len(found) != outputs[0].shape[-1]:
         raise OpaqueError(f"its {outputs[0].shape[-1]} outputs cannot be told from {len(found)} channels")
-    return found
+    return found, np.concatenate([np.zeros(0, np.int64), *case.heads])
 
 
 def depends_on_width(layer: Any) -> bool:
@@ -161,6 +178,19 @@ def _after_activation(case: _Case, made: np.ndarray) -> np.ndarray:
     return made
 
 
+def _attention(case: _Case) -> np.ndarray:
+    """Every output depends on all inputs, but each head works by itself and is added to the others."""
+    config = case.layer.get_config()
+    if len(np.atleast_1d(config["output_shape"] or 0)) != 1:
+        raise OpaqueError("its output has several axes of channels")
+    for source in case.sources:
+        case.atoms.pin(source, f"{case.layer.name}: attention mixes channels")
+    case.heads.append(case.atoms.make_heads(config["num_heads"], case.layer.name))
+    made = case.atoms.make(int(case.outputs[0].shape[-1]), case.layer.name)
+    case.atoms.pin(made, f"{case.layer.name}: attention mixes channels")
+    return made
+
+
 def _merge(case: _Case) -> np.ndarray:
     """Operators of tensors of one rank, number by number; an axis of size 1 is spread over the others'."""
     if len({len(tensor.shape) for tensor in case.inputs}) != 1:
@@ -204,6 +234,7 @@ _EACH = {
     "Flatten": _reshape,
     "Maximum": _merge,
     "Minimum": _merge,
+    "MultiHeadAttention": _attention,
     "Multiply": _merge,
     "PReLU": _pass,
     "Permute": _permute,
@@ -214,6 +245,6 @@ _EACH = {
 RULES: Mapping[str, Callable[[_Case], np.ndarray]] = (
     dict.fromkeys(_PASSING.split(), _pass)
     | dict.fromkeys(_MIXING.split(), _mix)
-    | dict.fromkeys((name for name, kernels in KERNELS.items() if kernels.width), _producer)
+    | dict.fromkeys((name for name, kernels in KERNELS.items() if kernels.width and not kernels.heads), _producer)
     | _EACH
 )

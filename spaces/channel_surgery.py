@@ -41,8 +41,8 @@ def _settings(layer: Any, call: Call | None, graph: ChannelGraph, kept: np.ndarr
     if call is None or not call.understood:
         return settings
     kind = type(layer).__name__
-    remaining = graph.remaining(call.output, kept)
     kernels = KERNELS.get(kind)
+    remaining = graph.remaining(call.heads if kernels is not None and kernels.heads else call.output, kept)
     if kernels is not None and kernels.width is not None:
         return settings | {kernels.width: len(remaining)}
     return settings | SETTINGS.get(kind, _unchanged)(settings, remaining)
@@ -69,9 +69,15 @@ SETTINGS: dict[str, Callable[[dict[str, Any], np.ndarray], dict[str, Any]]] = {
 
 
 def named_weights(layer: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """The layer's weights in its own order, each with its name (``kernel``, ``bias``, ``gamma``...)."""
+    """The layer's weights in its own order, each with its name (``kernel``, ``bias``, ``gamma``, ``query/kernel``...)."""
     for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
-        yield weight.name.rpartition("/")[2].partition(":")[0], value
+        yield weight_name(layer, weight), value
+
+
+def weight_name(layer: Any, weight: Any) -> str:
+    """A weight's name within its layer; an attention's has the part that it belongs to (``query/kernel``)."""
+    parts = weight.name.partition(":")[0].split("/")
+    return "/".join(parts[-2:] if type(layer).__name__ == "MultiHeadAttention" else parts[-1:])
 
 
 def _weights(layer: Any, call: Call | None, graph: ChannelGraph, kept: np.ndarray) -> Iterator[np.ndarray]:
@@ -80,16 +86,10 @@ def _weights(layer: Any, call: Call | None, graph: ChannelGraph, kept: np.ndarra
         axes = kernels.axes.get(name, {}) if kernels and call is not None and call.understood else {}
         for from_end, side in axes.items():
             axis = value.ndim - from_end
-            atoms = _side(layer, call, side)
+            atoms = call.side(side)  # type: ignore[union-attr]  # axes are empty where there is no call
             if value.shape[axis] == len(atoms):  # else it is 1: a slope of PReLU that all channels share
                 value = np.take(value, graph.remaining(atoms, kept), axis=axis)
         yield value
-
-
-def _side(layer: Any, call: Any, side: str) -> np.ndarray:
-    if side == "middle":  # between the two halves of a separable convolution
-        return np.repeat(call.source, layer.depth_multiplier)
-    return call.source if side == "source" else call.output
 
 
 def _check(model: Any, copy: Any, graph: ChannelGraph, kept: np.ndarray) -> None:

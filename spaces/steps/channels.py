@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.channel_choice import IMPORTANCES, choose, too_narrow
+from litetuner.spaces.channel_choice import SPREADS, choose, too_narrow
 from litetuner.spaces.channel_groups import ChannelGraph, trace
+from litetuner.spaces.channel_importance import IMPORTANCES, importances
 from litetuner.spaces.channel_surgery import cut
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused, nearest
@@ -22,16 +23,21 @@ _NAMED = 3  # reasons told in a refusal
 class Channels(Step):
     """Cuts the share ``ratio`` of the channels of every group of layers that must agree on them, the least important ones.
 
-    Widths are rounded down to whole multiples of ``multiple``, and never below one. Inputs and outputs keep theirs, and so
-    do layers that channels cannot be followed through (``notes`` names them). Nothing is trained: a training step should
-    follow.
+    With ``spread="sensitivity"`` groups lose different shares, those the most where the least importance is lost for each
+    multiply-add, until as many multiply-adds are gone as the even cut would save. The heads of an attention are a group of
+    their own. Widths are rounded down to whole multiples of ``multiple``, and never below one. Inputs and outputs keep
+    theirs, and so do layers that channels cannot be followed through (``notes`` names them). Nothing is trained: a training
+    step should follow.
     """
 
     name = "channels"
     stage = Stage.RESHAPE
 
-    ratio: float = knob(0.5, (0.25, 0.375, 0.5, 0.625), "share of the channels that is removed, in (0, 1)")
-    importance: str = knob("l1", IMPORTANCES, "by what channels are ranked: kernel norms or batch-norm scales")
+    ratio: float = knob(0.5, (0.125, 0.25, 0.375, 0.5, 0.625), "share of the channels that is removed, in (0, 1)")
+    importance: str = knob(
+        "l1", IMPORTANCES, "channels are ranked by the change of the loss, kernel norms or batch-norm scales"
+    )
+    spread: str = knob("even", SPREADS, "the same share of every group, or more of the groups that bear it")
     multiple: int = knob(8, None, "widths that are cut become multiples of this; kernels work on 8 or 16 at once")
     skip: tuple[str, ...] = knob((), None, "layers that keep all channels of their own")
 
@@ -42,14 +48,20 @@ class Channels(Step):
             raise Refused(
                 f"channels: there is no importance {self.importance!r}{nearest(self.importance, IMPORTANCES)}"
             )
+        if self.spread not in SPREADS:
+            raise Refused(f"channels: there is no spread {self.spread!r}{nearest(self.spread, SPREADS)}")
         if self.multiple < 1:
             raise Refused(f"channels: multiple is {self.multiple}, and must be 1 or more")
 
     def label(self) -> str:
-        return f"channels{self.ratio:g}" + (f"[-{len(self.skip)}]" if self.skip else "")
+        spread = "" if self.spread == "even" else "s"
+        return f"channels{self.ratio:g}{spread}" + (f"[-{len(self.skip)}]" if self.skip else "")
 
     def details(self) -> list[str]:
-        return [f"channels: {name} keeps its width" for name in self.skip]
+        ranked = f"channels: ranked by {self.importance}, widths in multiples of {self.multiple}"
+        uneven = ["channels: groups lose different shares, by what each loses for a multiply-add saved"]
+        spread = [] if self.spread == "even" else uneven
+        return [ranked, *spread, *(f"channels: {name} keeps its width" for name in self.skip)]
 
     def notes(self, model: Any) -> list[str]:
         """What keeps its width in a tf_keras model against the label, each with the reason; inputs and outputs are left out."""
@@ -60,6 +72,8 @@ class Channels(Step):
             if group.pinned is not None
             and not (len(group.layers) == 1 and graph.ends.issuperset(group.channels.tolist()))
         ]
+        if self.spread != "even":
+            return found
         return found + [
             f"channels: {', '.join(group.layers)} keep {len(group.channels)} channels: no multiple of {self.multiple} below"
             for group in too_narrow(graph, self.ratio, self.multiple)
@@ -70,14 +84,15 @@ class Channels(Step):
 
         Raises ``Refused`` when nothing can be cut, ``BuildFailed`` when a layer's width is not the planned one.
         """
-        graph, kept = self.plan(subject)
+        graph, kept = self.plan(subject, context)
         with seeded(context.seed):  # new layers draw weights before they are given theirs
             return cut(subject, graph, kept)
 
-    def plan(self, model: Any) -> tuple[ChannelGraph, np.ndarray]:
+    def plan(self, model: Any, context: Context) -> tuple[ChannelGraph, np.ndarray]:
         """The channels of a tf_keras model, and true by channel id for those that stay. Raises ``Refused``."""
         graph = self._graph(model)
-        kept = choose(graph, self.ratio, self.importance, self.multiple)
+        scores = importances(model, graph, self.importance, context)
+        kept = choose(model, graph, scores, self.ratio, self.multiple, self.spread)
         if kept.all():
             reasons = list(dict.fromkeys(group.pinned for group in graph.groups if group.pinned is not None))
             if any(too_narrow(graph, self.ratio, self.multiple)):

@@ -52,11 +52,24 @@ def masked(model: Any, graph: ChannelGraph, kept: np.ndarray, x: np.ndarray, enl
         args, kwargs = node.map_arguments(supply)
         if enliven and type(node.layer).__name__ == "BatchNormalization":
             _set_statistics(node.layer, np.asarray(args[0]))
+        weights = node.layer.get_weights()
+        node.layer.set_weights(_without_heads(call, weights, kept[graph.roots[call.heads]]))
         value = node.layer(*args, **kwargs)
+        node.layer.set_weights(weights)
         if type(node.layer).__name__ in MASKED:
             value = value * kept[graph.roots[call.output]].astype(np.float32)
         values[id(node.outputs)] = value
     return np.asarray(values[id(model.outputs[0])])
+
+
+def _without_heads(call: Any, weights: list[np.ndarray], kept: np.ndarray) -> list[np.ndarray]:
+    """An attention's weights, with nothing coming out of the heads that go."""
+    if not len(kept):
+        return weights
+    return [
+        value * kept[:, None, None] if "attention_output/kernel" in weight.name else value
+        for weight, value in zip(call.layer.weights, weights, strict=True)
+    ]
 
 
 def _set_statistics(layer: Any, value: np.ndarray) -> None:
@@ -78,7 +91,7 @@ def distance(left: np.ndarray, right: np.ndarray) -> float:
 
 def check_oracle(model: Any, step: Channels, x: np.ndarray | None = None) -> Any:
     x = inputs(model) if x is None else x
-    graph, kept = step.plan(model)
+    graph, kept = step.plan(model, CONTEXT)
     narrow = step.apply(model, CONTEXT)
     expected = masked(model, graph, kept, x)
     assert distance(expected, narrow(x, training=False).numpy()) < TOLERANCE

@@ -49,7 +49,7 @@ def test_the_oracle_finds_one_wrong_channel(nets: dict[str, Any], name: str) -> 
     """In every group, one channel that should go stays and one that should stay goes."""
     model = nets[name]
     x = inputs(model)
-    graph, kept = Channels(ratio=0.5, multiple=4).plan(model)
+    graph, kept = Channels(ratio=0.5, multiple=4).plan(model, CONTEXT)
     expected = masked(model, graph, kept, x)
     for group in graph.groups:
         going, staying = (
@@ -68,7 +68,7 @@ def test_the_oracle_finds_one_wrong_slice(nets: dict[str, Any], name: str) -> No
     """In each layer with a kernel, the weights of one channel that goes are kept instead of one that stays."""
     model = nets[name]
     x = inputs(model)
-    graph, kept = Channels(ratio=0.5, multiple=4).plan(model)
+    graph, kept = Channels(ratio=0.5, multiple=4).plan(model, CONTEXT)
     expected = masked(model, graph, kept, x)
     for number, call in enumerate(graph.calls):
         stays = kept[graph.roots[call.source]]
@@ -174,8 +174,9 @@ def test_what_is_not_understood_is_pinned_and_named() -> None:
     assert {name for name, reason in reasons.items() if reason is None} == {
         "free",
         "hidden",
+        "attention (heads)",
     }
-    assert reasons["touched"] == "attention: how channels go through a MultiHeadAttention is not known"
+    assert reasons["touched"] == "attention: attention mixes channels"
     assert reasons["mixed"] == "mixed: its activation softmax may mix channels"
     assert reasons["before"] == "layer_norm: a LayerNormalization mixes channels"
     assert reasons["wide"] == "split: it spreads the channels over several axes"
@@ -208,7 +209,7 @@ def test_skipped_layers_keep_their_channels(nets: dict[str, Any]) -> None:
     widths = [narrow.get_layer(name).filters for name in ("stem", "first", "second", "third")]
     assert widths == [16, 8, 16, 16]
     assert step.label() == "channels0.5[-1]"
-    assert step.details() == ["channels: second keeps its width"]
+    assert step.details() == ["channels: ranked by l1, widths in multiples of 8", "channels: second keeps its width"]
     assert step.notes(nets["residual"]) == ["channels: stem, second keep 16 channels: second is skipped"]
 
 
@@ -218,7 +219,8 @@ def test_labels() -> None:
         "channels0.375",
         "channels0.5",
     ]
-    assert Channels().details() == []
+    assert Channels(spread="sensitivity").label() == "channels0.5s"
+    assert Channels().details() == ["channels: ranked by l1, widths in multiples of 8"]
 
 
 def test_a_free_size_of_the_image_stays_free() -> None:
@@ -263,11 +265,15 @@ def test_refusals(nets: dict[str, Any]) -> None:
         Channels(importance="nrm")
     with pytest.raises(Refused, match="1 or more"):
         Channels(multiple=0)
+    with pytest.raises(Refused, match="did you mean 'sensitivity'"):
+        Channels(spread="sensitiv")
+    with pytest.raises(Refused, match="and there is no training data"):
+        Channels(importance="taylor").apply(nets["residual"], CONTEXT)
 
 
 def test_a_width_that_is_not_the_planned_one_fails(nets: dict[str, Any]) -> None:
     model = nets["residual"]
-    graph, kept = Channels().plan(model)
+    graph, kept = Channels().plan(model, CONTEXT)
     head = next(number for number, call in enumerate(graph.calls) if call.layer.name == "head")
     broken = dataclasses.replace(graph.calls[head], source=np.zeros(32, np.int64))
     calls = (*graph.calls[:head], broken, *graph.calls[head + 1 :])
@@ -296,7 +302,7 @@ def test_zoo(name: str) -> None:
     randomise(model)
     for ratio in (0.25, 0.5):
         step = Channels(ratio=ratio)
-        graph, kept = step.plan(model)  # by kernels, so what becomes of the statistics does not change it
+        graph, kept = step.plan(model, CONTEXT)  # by kernels, so what becomes of the statistics does not change it
         expected = masked(model, graph, kept, x, enliven=True)
         check_oracle(model, step, x)
     groups = [group for group in graph.groups if not kept[group.channels].all()]
