@@ -1,0 +1,118 @@
+"""The hypervolume: how much of the box between nothing and a reference point a front covers, and how it grew."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from litetuner.search.front import Objective
+from litetuner.search.trial import State, Trial
+
+ALLOWED_LOSS = 0.1  # where no budget bounds the metric: a file that lost more is worth nothing
+
+
+def hypervolume(costs: np.ndarray, reference: Sequence[float]) -> float:
+    """Volume dominated by ``costs`` (points, objectives; less is better) below ``reference``.
+
+    Exact, for any number of objectives. Two and three are computed on the grid of the points' coordinates with numpy (n^2 cells
+    for n points); each further objective multiplies that by n. Dominated points, and points that do not reach below
+    the reference, add nothing. Raises ``ValueError`` for shapes that do not fit and for NaN.
+    """
+    points = np.asarray(costs, dtype=float)
+    corner = np.asarray(reference, dtype=float)
+    if points.size == 0:
+        return 0.0
+    if points.ndim != 2 or corner.shape != (points.shape[1],):
+        raise ValueError(f"costs of shape {points.shape} do not fit a reference of {corner.size} objectives")
+    if np.isnan(points).any() or not np.isfinite(corner).all():
+        raise ValueError("costs may not be NaN, and the reference has to be finite")
+    return _volume(points[(points < corner).all(axis=1)], corner)
+
+
+def _volume(points: np.ndarray, corner: np.ndarray) -> float:
+    if not len(points):
+        return 0.0
+    if corner.size == 1:
+        return float(corner[0] - points.min())
+    if corner.size <= 3:
+        heights = points[:, 2] if corner.size == 3 else np.zeros(len(points))
+        top = corner[2] if corner.size == 3 else 1.0
+        return _grid(points[:, 0], points[:, 1], heights, corner, float(top))
+    order = np.argsort(points[:, -1], kind="stable")
+    points = points[order]
+    edges = np.append(points[:, -1], corner[-1])
+    return sum(
+        float(edges[k + 1] - edges[k]) * _volume(points[: k + 1, :-1], corner[:-1])
+        for k in range(len(points))
+        if edges[k + 1] > edges[k]
+    )
+
+
+def _grid(xs: np.ndarray, ys: np.ndarray, zs: np.ndarray, corner: np.ndarray, top: float) -> float:
+    """Each cell of the plane is covered from the least z of all points to its lower left up to ``top``."""
+    x_edges, x_at = np.unique(xs, return_inverse=True)
+    y_edges, y_at = np.unique(ys, return_inverse=True)
+    lowest = np.full((x_edges.size, y_edges.size), top)
+    np.minimum.at(lowest, (x_at, y_at), zs)
+    lowest = np.minimum.accumulate(np.minimum.accumulate(lowest, axis=0), axis=1)
+    widths, depths = np.diff(x_edges, append=corner[0]), np.diff(y_edges, append=corner[1])
+    return float(widths @ (top - lowest) @ depths)
+
+
+@dataclasses.dataclass(frozen=True)
+class Volume:
+    """The hypervolume once ``trial`` was told, ``seconds`` of the run's time after its start."""
+
+    trial: int
+    seconds: float
+    value: float
+
+
+def relative_costs(
+    trial: Trial, objectives: Sequence[Objective], baseline: Trial, allowed: float
+) -> tuple[float, ...] | None:
+    """A trial's costs where the baseline's are 1 and an ideal file's 0; ``None`` where something was not measured.
+
+    The metric counts as its loss (``drop``) in units of ``allowed``: 1 is a file that lost all that it may, 0 one that lost
+    nothing, and one that gained is below 0.
+    """
+    found = []
+    for objective in objectives:
+        if objective.measurement == "metric":
+            value, unit = trial.value("drop"), allowed
+        else:
+            value, unit = trial.value(objective.measurement), baseline.value(objective.measurement) or 0.0
+        if value is None or unit <= 0 or not math.isfinite(value):
+            return None
+        found.append(value / unit)
+    return tuple(found)
+
+
+def volume_over_time(
+    trials: Sequence[Trial], objectives: Sequence[Objective], baseline: Trial, allowed: float = ALLOWED_LOSS
+) -> tuple[Volume, ...]:
+    """The hypervolume of what was within the budgets, at the start and whenever it grew, against the baseline as reference.
+
+    0 is the baseline alone; files that cost nothing and lose nothing would come to 1 (more, if they gained). So two runs
+    of one model under the same budgets and objectives can be compared by it.
+    """
+    corner = np.ones(len(objectives))
+    kept = np.empty((0, len(objectives)))
+    found: list[Volume] = []
+    for trial in sorted(trials, key=lambda item: (item.seconds_since_start, item.number)):
+        if trial.duplicate_of is not None or trial.state is not State.COMPLETE:
+            continue
+        own = relative_costs(trial, objectives, baseline, allowed)
+        if own is None:
+            continue
+        point = np.array(own)
+        if not found:
+            found.append(Volume(trial.number, trial.seconds_since_start, 0.0))
+        if (point >= corner).any() or (kept <= point).all(axis=1).any():
+            continue
+        kept = np.vstack([kept[~(kept >= point).all(axis=1)], point])
+        found.append(Volume(trial.number, trial.seconds_since_start, hypervolume(kept, corner)))
+    return tuple(found)
