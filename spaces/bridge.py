@@ -128,7 +128,12 @@ class _Rebuild:
             return self.made[id(node)](args, kwargs)
         except (UntranslatableError, NoLayerError) as error:
             raise self._refusal(operation, str(error)) from error
-        except (ValueError, TypeError, NotImplementedError) as error:  # what tf_keras says of settings and shapes
+        except (
+            ValueError,
+            TypeError,
+            NotImplementedError,
+            AttributeError,
+        ) as error:  # what tf_keras says of settings and shapes
             raise self._refusal(operation, f"tf_keras refuses it: {str(error).splitlines()[0]}") from error
 
     def _keep(self, layer: Any, twin: Any) -> None:

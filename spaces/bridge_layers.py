@@ -27,8 +27,10 @@ SAME = frozenset(_SAME.split())
 
 # Do nothing when the model predicts: left out. (Augmentation belongs to the data, and tfmot cannot wrap it.)
 _NOTHING = """
-Identity RandomBrightness RandomContrast RandomFlip RandomHeight RandomWidth RandomRotation RandomTranslation
-RandomZoom
+AugMix CutMix Identity MixUp RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast
+RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert
+RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation
+RandomWidth RandomZoom
 """
 NOTHING = frozenset(_NOTHING.split())
 
@@ -67,9 +69,13 @@ def translate(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
     if kind == "Lambda":
         raise UntranslatableError("it is a Lambda, which is code and not a layer; replace it by standard layers")
     if not is_standard(layer, keras):
-        raise UntranslatableError(f"{kind} is a custom layer, and tf_keras has no twin of it")
+        if type(layer).__module__.startswith("keras."):
+            raise UntranslatableError(f"tf_keras has no layer that does what {kind} does")
+        return _custom(layer, name, keep)
     if kind in NOTHING:
         return _pass_on
+    if kind == "SpectralNormalization":  # while predicting it is the layer inside it, whose kernel it has normalized
+        return translate(layer.layer, name, keep)
     special = SPECIAL.get(kind)
     if special is not None:
         twin = special(layer, name)
@@ -80,6 +86,23 @@ def translate(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
     if kind != "Normalization":  # its statistics are settings of the twin, not weights
         keep(layer, twin)
     return _with_tail(layer, twin, name) if kind in FUSED else twin
+
+
+def _custom(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
+    """The user's own tf_keras class of the same name, from ``--custom-objects``."""
+    import tf_keras
+
+    kind = type(layer).__name__
+    twin_class = tf_keras.utils.get_custom_objects().get(kind)
+    if twin_class is None:
+        raise UntranslatableError(
+            f"{kind} is a custom layer, and no tf_keras twin of it is known. To train it, let --custom-objects module:dict map "
+            f"{kind!r} to a pair (the Keras 3 class, the tf_keras class)"
+        )
+    config = {key: value for key, value in layer.get_config().items() if key not in ("name", "dtype", "trainable")}
+    twin: Call = twin_class.from_config(config | {"name": name})
+    keep(layer, twin)
+    return twin
 
 
 def _pass_on(inputs: Any, **_: Any) -> Any:
@@ -245,9 +268,26 @@ def _inner(layer: Any) -> Any:
     return found
 
 
+CELLS = ("GRUCell", "LSTMCell", "SimpleRNNCell")
+
+
+def _rnn(layer: Any, name: str) -> Any:
+    import keras
+    import tf_keras
+
+    cells = layer.cell.cells if type(layer.cell).__name__ == "StackedRNNCells" else [layer.cell]
+    for cell in cells:
+        if type(cell).__name__ not in CELLS or not is_standard(cell, keras):
+            raise UntranslatableError(f"its cell is a {type(cell).__name__}, which tf_keras does not know")
+    twins = [_same(cell, cell.name) for cell in cells]
+    config = {key: getattr(layer, key) for key in ("return_sequences", "return_state", "go_backwards", "stateful")}
+    return tf_keras.layers.RNN(twins if len(twins) > 1 else twins[0], unroll=layer.unroll, name=name, **config)
+
+
 SPECIAL: dict[str, Callable[[Any, str], Any]] = {
     "Normalization": _normalization,
     "Bidirectional": _bidirectional,
+    "RNN": _rnn,
     "TimeDistributed": _time_distributed,
 }
 
@@ -260,6 +300,8 @@ def copy_weights(layer: Any, twin: Any) -> None:
     theirs = [(weight.path.rpartition("/")[2], tuple(weight.shape)) for weight in layer.weights]
     names = [weight.name.rpartition("/")[2].partition(":")[0] for weight in twin.weights]
     ours = [(alias.get(name, name), tuple(weight.shape)) for name, weight in zip(names, twin.weights, strict=True)]
+    if kind not in SAME and kind not in SPECIAL:  # the user's own twin may call its weights otherwise
+        theirs, ours = ([shape for _, shape in side] for side in (theirs, ours))  # type: ignore[misc]
     if theirs != ours:
         raise ModelError(
             f"layer {layer.name!r} ({kind}) has weights {theirs} in Keras 3 and {ours} in tf_keras; they cannot be copied."

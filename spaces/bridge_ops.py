@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.bridge_functions import FUNCTIONS, Functions, NoLayerError, function_layer, is_eager
+
 Call = Callable[..., Any]
 
 # Keras 3's name -> tf_keras's name of the same function. Keras 3's hard_sigmoid is another function than tf_keras's.
@@ -53,8 +55,20 @@ def _relu6(name: str) -> Call:
     return _layers().ReLU(6.0, name=name)
 
 
+def _function_tail(path: str, **settings: Any) -> Callable[[str], Call]:
+    def build(name: str) -> Call:
+        layer = function_layer(path, name)
+        return lambda x: layer(x, **settings)
+
+    return build
+
+
 # Activations that tf_keras has as layers, not as functions.
 TAILS: dict[str, Callable[[str], Call]] = {
+    "celu": lambda name: _layers().ELU(name=name),
+    "hard_tanh": _function_tail("clip_by_value", clip_value_min=-1.0, clip_value_max=1.0),
+    "log_sigmoid": _function_tail("math.log_sigmoid"),
+    "log_softmax": _function_tail("nn.log_softmax", axis=-1),
     "hard_sigmoid": _hard_sigmoid,
     "hard_silu": _hard_silu,
     "hard_swish": _hard_silu,
@@ -63,19 +77,22 @@ TAILS: dict[str, Callable[[str], Call]] = {
 }
 
 
-class NoLayerError(Exception):
-    """Why an operator is no layer; ``bridge`` adds its name and makes a ``ModelError`` of it."""
-
-
 def operator(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Call:
     """A callable ``(args, kwargs) -> tensor`` of tf_keras layers for one Keras 3 operator node. Raises ``NoLayerError``."""
     kind = type(node.operation).__name__
-    if kind in ACTIVATIONS:
-        activation = ACTIVATIONS[kind](node.operation, name)
-        return lambda args, kwargs: activation(*_tensors(args, kwargs))
-    if kind not in OPERATORS:
-        raise NoLayerError(f"the operator {kind} has no layer in tf_keras; write it with layers")
-    return OPERATORS[kind](node, (*args, *kwargs.values()), name)
+    if kind not in ACTIVATIONS and kind not in OPERATORS and kind not in FUNCTIONS:
+        raise NoLayerError(f"the operator {kind} has no counterpart in tf_keras; write it with layers")
+    # A layer where there is one: the steps know layers, and take a function as it is.
+    try:
+        if kind in ACTIVATIONS:
+            activation = ACTIVATIONS[kind](node.operation, name)
+            return lambda args, kwargs: activation(*_tensors(args, kwargs))
+        if kind in OPERATORS:
+            return OPERATORS[kind](node, (*args, *kwargs.values()), name)
+    except NoLayerError:
+        if kind not in FUNCTIONS:
+            raise
+    return Functions(node.operation, name, FUNCTIONS[kind])
 
 
 def _is_tensor(value: Any) -> bool:
@@ -91,6 +108,8 @@ def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
 
 def _number(value: Any) -> np.ndarray:
     """A constant operand, as float32. Raises ``NoLayerError`` for what is no plain number or array."""
+    if is_eager(value):
+        value = np.asarray(value)
     if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number, np.ndarray, list, tuple)):
         raise NoLayerError(f"it works with a {type(value).__name__}, and only numbers and arrays can be rebuilt")
     return np.asarray(value, dtype=np.float32)
@@ -101,14 +120,10 @@ def _rescaling(scale: Any, offset: Any, name: str) -> Call:
     return lambda args, kwargs: layer(_tensors(args, kwargs)[0])
 
 
-def _merge(layer: Any) -> Call:
-    def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        tensors = _tensors(args, kwargs)
-        if len({len(tensor.shape) for tensor in tensors}) != 1:
-            raise NoLayerError("its operands have different numbers of dimensions; Reshape them to be equal")
-        return layer(tensors)
-
-    return call
+def _merge(node: Any, layer: Any) -> Call:
+    if len({len(tensor.shape) for tensor in node.arguments.keras_tensors}) != 1:
+        raise NoLayerError("its operands have different numbers of dimensions; Reshape them to be equal")
+    return lambda args, kwargs: layer(_tensors(args, kwargs))
 
 
 def _operands(operands: tuple[Any, ...]) -> tuple[Any, Any, bool, bool]:
@@ -118,20 +133,24 @@ def _operands(operands: tuple[Any, ...]) -> tuple[Any, Any, bool, bool]:
 
 def _add(node: Any, operands: tuple[Any, ...], name: str) -> Call:
     first, second, one, two = _operands(operands)
-    return _merge(_layers().Add(name=name)) if one and two else _rescaling(1.0, _number(second if one else first), name)
+    return (
+        _merge(node, _layers().Add(name=name))
+        if one and two
+        else _rescaling(1.0, _number(second if one else first), name)
+    )
 
 
 def _subtract(node: Any, operands: tuple[Any, ...], name: str) -> Call:
     first, second, one, two = _operands(operands)
     if one and two:
-        return _merge(_layers().Subtract(name=name))
+        return _merge(node, _layers().Subtract(name=name))
     return _rescaling(1.0, -_number(second), name) if one else _rescaling(-1.0, _number(first), name)
 
 
 def _multiply(node: Any, operands: tuple[Any, ...], name: str) -> Call:
     first, second, one, two = _operands(operands)
     return (
-        _merge(_layers().Multiply(name=name))
+        _merge(node, _layers().Multiply(name=name))
         if one and two
         else _rescaling(_number(second if one else first), 0.0, name)
     )
@@ -158,13 +177,13 @@ def _extreme(kind: str) -> Callable[..., Call]:
         _, _, one, two = _operands(operands)
         if not (one and two):
             raise NoLayerError("it compares with a constant, which no tf_keras layer does (a ReLU with max_value does)")
-        return _merge(getattr(_layers(), kind)(name=name))
+        return _merge(node, getattr(_layers(), kind)(name=name))
 
     return build
 
 
 def _concatenate(node: Any, operands: tuple[Any, ...], name: str) -> Call:
-    return _merge(_layers().Concatenate(axis=node.operation.axis, name=name))
+    return _merge(node, _layers().Concatenate(axis=node.operation.axis, name=name))
 
 
 def _reshape(node: Any, operands: tuple[Any, ...], name: str) -> Call:
