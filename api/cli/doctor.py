@@ -1,14 +1,19 @@
-"""``litetuner doctor``: does this machine have what a search needs?"""
+"""``litetuner doctor``: do this machine and the configured targets have what a search needs?"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from litetuner.objectives.target import Finding
 
 FREE_BYTES = 2_000_000_000
 IMPORTS = {
@@ -18,6 +23,7 @@ IMPORTS = {
     "ai-edge-quantizer": "import ai_edge_quantizer",
     "optuna": "import optuna, sqlite3",
 }
+SIGNS = {"works": "ok     ", "note": "note   ", "fails": "PROBLEM"}
 
 
 def register(app: typer.Typer) -> None:
@@ -25,12 +31,56 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> int:
-    """Check libraries, disk and machine, and say what to do about what is wrong; exits with 3 if a search cannot run."""
+def doctor(
+    config: Annotated[
+        Path | None, typer.Argument(help="A TOML whose targets are looked at.", metavar="[CONFIG.toml]")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="A target: host, [NAME=]ssh://user@host[:port], [NAME=]adb[:serial].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> int:
+    """Check libraries, disk, machine and targets, and say what to do about what is wrong; exits with 3 if a search cannot run."""
     from litetuner.objectives.environment import environment, host_warnings
-    from litetuner.search.units import format_bytes
+    from litetuner.objectives.target_choice import find_target
 
-    found = environment()
+    places = [find_target(text) for text in (*_configured(config), *(target or ()))]  # a wrong text ends it here
+    found, problems, warnings = environment(), _imports(), [*host_warnings(), *_disk()]
+    targets: dict[str, list[Finding]] = {place.name: place.target.check() for place in places}
+    for name, findings in targets.items():
+        problems += [f"{name}: {_sentence(finding)}" for finding in findings if finding.status == "fails"]
+    if as_json:
+        document = {"schema_version": 1, "environment": found, "problems": problems, "warnings": warnings}
+        checked = {name: [dataclasses.asdict(finding) for finding in findings] for name, findings in targets.items()}
+        typer.echo(json.dumps(document | {"targets": checked}, indent=1))
+    else:
+        _print(found, problems, warnings, targets)
+    return 3 if problems else 0
+
+
+def _configured(config: Path | None) -> tuple[str, ...]:
+    """The texts of a configuration's targets; its other keys need not be complete."""
+    from litetuner.spaces.errors import ConfigError
+
+    if config is None:
+        return ()
+    import tomllib
+
+    try:
+        content = tomllib.loads(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {config}: {error}") from error
+    asked = content.get("target", ["host"])
+    asked = [asked] if isinstance(asked, str) else asked
+    if not isinstance(asked, list) or not all(isinstance(text, str) for text in asked):
+        raise ConfigError(
+            f'{config}: target must be a list of texts, such as target = ["host", "pi=ssh://user@pi.local"].'
+        )
+    return tuple(asked)
+
+
+def _imports() -> list[str]:
+    """Libraries that cannot be imported, each in a process of its own."""
     problems = []
     for name, code in IMPORTS.items():
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -39,27 +89,35 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
             problems.append(
                 f"{name} cannot be imported: {last[:200]}. Install it again: pip install --force-reinstall {name}"
             )
+    return problems
+
+
+def _disk() -> list[str]:
+    from litetuner.search.units import format_bytes
+
     free = shutil.disk_usage(".").free
-    warnings = host_warnings()
-    if free < FREE_BYTES:
-        warnings.append(
-            f"Only {format_bytes(free)} are free here: a run keeps checkpoints and files. Choose another --out."
-        )
-    if as_json:
-        typer.echo(
-            json.dumps(
-                {"schema_version": 1, "environment": found, "problems": problems, "warnings": warnings}, indent=1
-            )
-        )
-    else:
-        typer.echo(
-            f"{found['cpu']}, {found['usable_cores']} of {found['cores']} cores, {format_bytes(found['memory_bytes'])}"
-        )
-        typer.echo(", ".join(f"{name} {version or 'MISSING'}" for name, version in found["packages"].items()))
-        for warning in warnings:
-            typer.echo(f"warning: {warning}")
-        for problem in problems:
-            typer.echo(f"problem: {problem}")
-        if not problems:
-            typer.echo("A search can run here.")
-    return 3 if problems else 0
+    if free >= FREE_BYTES:
+        return []
+    return [f"Only {format_bytes(free)} are free here: a run keeps checkpoints and files. Choose another --out."]
+
+
+def _sentence(finding: Finding) -> str:
+    return f"{finding.about}: {finding.text}" + (f" -> {finding.remedy}" if finding.remedy else "")
+
+
+def _print(found: dict[str, Any], problems: list[str], warnings: list[str], targets: dict[str, list[Finding]]) -> None:
+    from litetuner.search.units import format_bytes
+
+    cores = f"{found['usable_cores']} of {found['cores']} cores"
+    typer.echo(f"{found['cpu']}, {cores}, {format_bytes(found['memory_bytes'])}")
+    typer.echo(", ".join(f"{name} {version or 'MISSING'}" for name, version in found["packages"].items()))
+    for name, findings in targets.items():
+        typer.echo(f"target {name}")
+        for finding in findings:
+            typer.echo(f"  {SIGNS[finding.status]} {_sentence(finding)}")
+    for warning in warnings:
+        typer.echo(f"warning: {warning}")
+    for problem in problems:
+        typer.echo(f"problem: {problem}")
+    if not problems:
+        typer.echo("A search can run here." if not targets else "A search can run here and on these targets.")
