@@ -14,6 +14,8 @@ import numpy as np
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.flatbuffer import operator_name, read_model, text, type_name
 
+KNOWN_CUSTOM = frozenset({"aeq.hadamard_rotation"})  # custom by name, and built into LiteRT
+
 
 @dataclasses.dataclass(frozen=True)
 class Port:
@@ -76,7 +78,7 @@ def read_artifact(file: bytes) -> Artifact:
 
 def _refuse_foreign(custom: set[str]) -> None:
     flex = sorted(name for name in custom if name.startswith("Flex"))
-    others = sorted(custom - set(flex))
+    others = sorted(custom - set(flex) - KNOWN_CUSTOM)
     if flex:
         raise BuildFailed(
             f"the file needs TensorFlow's Flex delegate for {', '.join(flex)}, which the LiteRT runtime does not have. "

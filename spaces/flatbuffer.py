@@ -66,7 +66,8 @@ class Weight:
     ``values`` are the stored integers (int4 one value each, shape as in the file) or floats; a sparse tensor is given dense.
     ``scale`` and ``zero_point`` have one entry a tensor or one a channel, and are empty for float weights; blockwise
     quantization gives its table of scales (channels, blocks). ``channel_axis`` is the quantized dimension, or the
-    operator's output-channel axis where there is no quantization by channel.
+    operator's output-channel axis where there is no quantization by channel. ``activation_dtype`` is the type of what the
+    operator computes on.
     """
 
     tensor_index: int
@@ -77,6 +78,17 @@ class Weight:
     channel_axis: int
     operator: str
     operator_index: int
+    activation_dtype: str = ""
+
+    @property
+    def granularities(self) -> tuple[str, ...]:
+        """What shares a scale: ``tensor``, ``channel`` or ``block32`` and so on; both of the first for a single channel."""
+        if self.scale.ndim > 1:
+            return (f"block{self.values.shape[-1] // self.scale.shape[-1]}",)
+        if self.scale.size == 0:
+            return ()
+        one_channel = self.values.shape[self.channel_axis] == 1
+        return ("tensor", "channel") if one_channel else ("tensor",) if self.scale.size == 1 else ("channel",)
 
 
 def read_model(file: bytes) -> Any:
@@ -227,6 +239,16 @@ def weights_at(file: bytes, tensors: Mapping[str, int]) -> dict[str, Weight]:
     return {layer: _weight(model, users[index]) for layer, index in tensors.items()}
 
 
+def weights_of_operators(file: bytes, indices: Sequence[int]) -> dict[int, Weight]:
+    """The weights of operators by index (``Operator.index``). Raises ``BuildFailed`` for one without constant weights."""
+    model = read_model(file)
+    found = {op.index: op for op in _operators(model) if op.weight_index is not None}
+    lost = [str(index) for index in indices if index not in found]
+    if lost:
+        raise BuildFailed(f"operators {', '.join(lost)} of the file have no constant weights")
+    return {index: _weight(model, found[index]) for index in indices}
+
+
 def _weight(model: Any, operator: Operator) -> Weight:
     graph = model.subgraphs[0]
     index = operator.weight_index
@@ -247,6 +269,7 @@ def _weight(model: Any, operator: Operator) -> Weight:
         channel_axis=axis,
         operator=operator.name,
         operator_index=operator.index,
+        activation_dtype=operator.activation_dtype or "",
     )
 
 

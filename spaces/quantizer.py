@@ -17,12 +17,26 @@ import numpy as np
 
 from litetuner.spaces.conversion import first_meaningful_line
 from litetuner.spaces.errors import BuildFailed, Refused, nearest
-from litetuner.spaces.flatbuffer import Operator, read_operators, weights_by_layer
+from litetuner.spaces.flatbuffer import Operator, read_operators, weights_by_layer, weights_of_operators
 from litetuner.spaces.tf import quiet_stdout
+from litetuner.spaces.weight_recovery import register
 
 PRECISIONS = ("float32", "int8", "int4")
+ALGORITHMS = ("minmax", "mse", "octav", "gptq", "hadamard")
+GRANULARITIES = ("channel", "tensor", "block32", "block64", "block128", "block256")
+IO = ("native", "float32", "uint8")
 _BITS = {"int8": 8, "int4": 4}
+_KEYS = {  # the quantizer's names
+    "minmax": "MIN_MAX_UNIFORM_QUANT",
+    "mse": "MSE",
+    "octav": "OCTAV",
+    "gptq": "GPTQ",
+    "hadamard": "HADAMARD_ROTATION",
+    "recovered": "DEQUANTIZED_WEIGHT_RECOVERY",
+    "cast": "FLOAT_CASTING",
+}
 _OTHER_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # what the quantizer calls an operator
+_UNGRAINED = ("BATCH_MATMUL", "GATHER")  # the quantizer chooses their scales by itself
 _SCOPE_LENGTH = 10_000  # the quantizer cuts longer scopes
 
 
@@ -36,7 +50,7 @@ class Recipe:
 
     @property
     def weight_type(self) -> str:
-        return f"int{self.weight_bits}"
+        return "float16" if self.weight_bits == 16 else f"int{self.weight_bits}"
 
 
 RECIPES: dict[str, Recipe] = {
@@ -44,29 +58,66 @@ RECIPES: dict[str, Recipe] = {
     "dynamic_wi4": Recipe("dynamic", 4),
     "weight_only_wi8": Recipe("weight_only", 8),
     "weight_only_wi4": Recipe("weight_only", 4),
+    "weight_only_wf16": Recipe("weight_only", 16),
     "static_wi8_ai8": Recipe("static", 8, 8),
     "static_wi8_ai16": Recipe("static", 8, 16),
 }
 
 
-def quantize(file: bytes, recipe: Recipe, layers: Sequence[tuple[str, str]], calibration: np.ndarray) -> bytes:
+@dataclasses.dataclass(frozen=True)
+class Scheme:
+    """How the weights of one operator are quantized; ``bits`` 32 leaves them in float32."""
+
+    bits: int
+    algorithm: str = "minmax"
+    granularity: str = "channel"
+
+    @property
+    def weight_type(self) -> str:
+        return f"float{self.bits}" if self.bits > 8 else f"int{self.bits}"
+
+
+def quantize(
+    file: bytes,
+    recipe: Recipe,
+    layers: Sequence[tuple[str, str]],
+    calibration: np.ndarray,
+    *,
+    algorithm: str = "minmax",
+    granularity: str = "channel",
+    plain: Sequence[str] = (),
+    recovered: Sequence[str] = (),
+    io: str = "native",
+) -> bytes:
     """The quantized file. ``layers`` are (Keras layer name, precision) pairs that differ from the recipe.
 
-    ``calibration`` (m, *sample) is used by static recipes only. Every operator with weights ends with the recipe's type or
-    the one asked for its layer. Raises ``Refused`` where an operator cannot take its precision, ``BuildFailed`` where a layer
-    is not to be found, where calibration data are not finite, or where the finished file does not hold what was asked.
+    ``algorithm`` and ``granularity`` say how weights are rounded; the layers of ``plain`` are rounded by smallest and largest
+    value, by channel. ``recovered`` lie on a 4-bit grid already and become int4 without any change of value. ``io`` is the
+    type of a static file's input and output: native is that of its activations. ``calibration`` (m, *sample) is used by
+    static recipes and by GPTQ only. Every operator with weights ends with what is asked for it.
+
+    Raises ``Refused`` where an operator cannot take what is asked, ``BuildFailed`` where a layer is not to be found, where
+    calibration data are not finite, or where the finished file does not hold what was asked.
     """
     from ai_edge_quantizer import quantizer as aeq
 
-    names = [name for name, _ in layers]
-    operators = read_operators(file)
-    chosen = _operators_of(file, operators, names)
+    operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
+    precisions = dict(layers) | dict.fromkeys(recovered, "int4")
+    chosen = _operators_of(file, operators, [*precisions, *(name for name in plain if name not in precisions)])
+    by_index = {index: name for name, index in chosen.items()}
+    schemes: dict[int, Scheme] = {}
+    for operator in operators:
+        name = by_index.get(operator.index, "")
+        bits = recipe.weight_bits if name not in precisions else _BITS.get(precisions[name], 32)
+        special = "recovered" if name in recovered else "cast" if bits == 16 else ""
+        simple = bool(special) or name in plain or bits == 32
+        schemes[operator.index] = Scheme(bits, special or "minmax") if simple else Scheme(bits, algorithm, granularity)
     try:
         with quiet_stdout():
             quantizer = aeq.Quantizer(bytearray(file))
-            _set_base(quantizer, recipe)
-            for name, precision in layers:
-                _set_layer(quantizer, recipe, name, chosen[name], precision)
+            _set_base(quantizer, recipe, io)
+            for operator in operators:
+                _set_operator(quantizer, recipe, operator, by_index.get(operator.index, ""), schemes[operator.index])
             ranges = _ranges(quantizer, file, calibration) if quantizer.need_calibration else None
             result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
     except (Refused, BuildFailed):
@@ -76,55 +127,104 @@ def quantize(file: bytes, recipe: Recipe, layers: Sequence[tuple[str, str]], cal
             f"ai-edge-quantizer refuses the file: {type(error).__name__}: {first_meaningful_line(str(error))}"
         ) from error
     quantized = bytes(result or b"")
-    _prove(operators, quantized, recipe, {chosen[name].index: (name, precision) for name, precision in layers})
+    _prove(operators, quantized, recipe, schemes, by_index)
     return quantized
 
 
-def _operators_of(file: bytes, operators: Sequence[Operator], names: Sequence[str]) -> dict[str, Operator]:
+def recover_int4(
+    file: bytes, layers: Sequence[str], calibration: np.ndarray, recipe: str = "static_wi8_ai8", io: str = "native"
+) -> bytes:
+    """A float ``.tflite`` whose weights of ``layers`` lie on a 4-bit grid by channel, with these as int4 of the same values.
+
+    All other operators follow ``recipe``. A grid is whole multiples -8 to 7 of any one step a channel, to a thousandth of a
+    step (folded batch norms may scale it). Only convolutions and dense layers have int4. Raises as ``quantize`` does, and
+    ``BuildFailed`` for a layer whose weights lie on no such grid.
+    """
+    return quantize(file, RECIPES[recipe], (), calibration, recovered=layers, io=io)
+
+
+def _operators_of(file: bytes, operators: Sequence[Operator], names: Sequence[str]) -> dict[str, int]:
     weights = weights_by_layer(file, names) if names else {}
     for name in names:
         if name not in weights:
             raise BuildFailed(
                 f"no operator of the float file could be told to be layer {name!r}, so its precision cannot be set"
             )
-    by_index = {operator.index: operator for operator in operators}
-    return {name: by_index[weight.operator_index] for name, weight in weights.items()}
+    return {name: weight.operator_index for name, weight in weights.items()}
 
 
-def _set_base(quantizer: Any, recipe: Recipe) -> None:
-    from ai_edge_quantizer.qtyping import TFLOperationName
+def _set_base(quantizer: Any, recipe: Recipe, io: str) -> None:
+    """What is not weighted: activations of static recipes, and the types at both ends."""
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.qtyping import (
+        ComputePrecision,
+        OpQuantizationConfig,
+        TensorDataType,
+        TensorQuantizationConfig,
+        TFLOperationName,
+    )
 
-    _SETTERS[recipe.kind](quantizer, ".*", TFLOperationName.ALL_SUPPORTED, recipe, recipe.weight_bits)
+    if recipe.kind != "static":
+        return
+    bits = recipe.activation_bits
+    quantizer.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, activation_num_bits=bits, weight_num_bits=8)
+    for end in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
+        if io == "float32":
+            quantizer.update_quantization_recipe(".*", end, algorithm_key=AlgorithmName.NO_QUANTIZE)
+        elif io == "uint8":
+            unsigned = OpQuantizationConfig(
+                activation_tensor_config=TensorQuantizationConfig(8, symmetric=False, dtype=TensorDataType.UINT),
+                weight_tensor_config=TensorQuantizationConfig(8, symmetric=True, granularity=_granularity("channel")),
+                compute_precision=ComputePrecision.INTEGER,
+                explicit_dequantize=False,
+            )
+            quantizer.update_quantization_recipe(".*", end, unsigned)
 
 
-def _set_layer(quantizer: Any, recipe: Recipe, name: str, operator: Operator, precision: str) -> None:
+def _granularity(name: str) -> Any:
+    from ai_edge_quantizer.qtyping import QuantGranularity
+
+    size = name.removeprefix("block")
+    return QuantGranularity(f"BLOCKWISE_{size}" if size != name else f"{name.upper()}WISE")
+
+
+def _set_operator(quantizer: Any, recipe: Recipe, operator: Operator, name: str, scheme: Scheme) -> None:
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
     from ai_edge_quantizer.qtyping import TFLOperationName
 
+    if scheme.algorithm == "recovered":
+        register()
     scope = (operator.output_name + ";")[:_SCOPE_LENGTH]
     regex = f"^{re.escape(scope)}$"
+    if scheme.bits == 32 and operator.name not in (*TFLOperationName, *_OTHER_NAMES):
+        return  # the quantizer leaves what it does not know
     try:
         kind = TFLOperationName(_OTHER_NAMES.get(operator.name, operator.name))
-        if precision == "float32":
+        key = AlgorithmName[_KEYS[scheme.algorithm]]
+        if scheme.bits == 32:
             quantizer.update_quantization_recipe(regex, kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
         else:
-            _SETTERS[recipe.kind](quantizer, regex, kind, recipe, _BITS[precision])
+            _SETTERS[recipe.kind](quantizer, regex, kind, recipe, scheme.bits, _granularity(scheme.granularity), key)
     except ValueError as error:
+        how = " ".join(part for part in (scheme.algorithm, scheme.granularity) if part not in ("minmax", "channel"))
         raise Refused(
-            f"{recipe.kind} {precision} does not exist for {operator.name}, which computes layer {name!r}"
+            f"{recipe.kind} {scheme.weight_type}{' by ' + how if how else ''} does not exist for {operator.name}, which "
+            f"computes layer {name or _last_name(operator)!r}"
         ) from error
 
 
-def _set_dynamic(quantizer: Any, regex: str, operation: Any, recipe: Recipe, bits: int) -> None:
-    quantizer.add_dynamic_config(regex, operation, num_bits=bits)
+def _set_dynamic(quantizer: Any, regex: str, kind: Any, recipe: Recipe, bits: int, granularity: Any, key: Any) -> None:
+    quantizer.add_dynamic_config(regex, kind, bits, granularity, key)
 
 
-def _set_weight_only(quantizer: Any, regex: str, operation: Any, recipe: Recipe, bits: int) -> None:
-    quantizer.add_weight_only_config(regex, operation, num_bits=bits)
+def _set_weight_only(
+    quantizer: Any, regex: str, kind: Any, recipe: Recipe, bits: int, granularity: Any, key: Any
+) -> None:
+    quantizer.add_weight_only_config(regex, kind, bits, granularity, key)
 
 
-def _set_static(quantizer: Any, regex: str, operation: Any, recipe: Recipe, bits: int) -> None:
-    quantizer.add_static_config(regex, operation, activation_num_bits=recipe.activation_bits, weight_num_bits=bits)
+def _set_static(quantizer: Any, regex: str, kind: Any, recipe: Recipe, bits: int, granularity: Any, key: Any) -> None:
+    quantizer.add_static_config(regex, kind, recipe.activation_bits, bits, granularity, key)
 
 
 _SETTERS = {"dynamic": _set_dynamic, "weight_only": _set_weight_only, "static": _set_static}
@@ -167,26 +267,30 @@ def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, n
     return {key: [{ends["inputs"][0]: np.asarray(sample, dtype=dtype)[None]} for sample in calibration]}
 
 
-def _prove(before: Sequence[Operator], file: bytes, recipe: Recipe, layers: Mapping[int, tuple[str, str]]) -> None:
-    """Every operator with weights has the type that was asked for; quantizing inserts operators and keeps their order."""
-    weighted = [operator for operator in before if operator.weight_index is not None]
+def _prove(
+    before: Sequence[Operator],
+    file: bytes,
+    recipe: Recipe,
+    schemes: Mapping[int, Scheme],
+    names: Mapping[int, str],
+) -> None:
+    """Every operator with weights has the type and the scales that were asked for; quantizing keeps the operators' order."""
     after = [operator for operator in read_operators(file) if operator.weight_index is not None]
-    if [operator.name for operator in weighted] != [operator.name for operator in after]:
+    if [operator.name for operator in before] != [operator.name for operator in after]:
         raise BuildFailed(
             "the quantized file does not have the float file's operators with weights, so it cannot be proved"
         )
-    for old, new in zip(weighted, after, strict=True):
-        name, asked = layers.get(old.index, ("", recipe.weight_type))
-        if new.weight_dtype == asked:
-            continue
-        if name:
+    weights = weights_of_operators(file, [operator.index for operator in after])
+    for old, new in zip(before, after, strict=True):
+        scheme, weight = schemes[old.index], weights[new.index]
+        typed = weight.dtype == scheme.weight_type
+        grained = scheme.bits > 8 or old.name in _UNGRAINED or scheme.granularity in weight.granularities
+        if not (typed and grained):
             raise BuildFailed(
-                f"layer {name!r} was to be {asked}, and its weights are {new.weight_dtype} in the quantized file"
+                f"layer {names.get(old.index) or _last_name(old)!r} was to be {scheme.weight_type} by {scheme.granularity}, and "
+                f"its weights are {weight.dtype} by {'/'.join(weight.granularities) or 'nothing'} in the quantized file "
+                f"({recipe.kind})"
             )
-        raise Refused(
-            f"{recipe.kind} {asked} leaves {old.name} {_last_name(old)!r} in {new.weight_dtype}: name its layer among the "
-            "layers, with float32 or another precision"
-        )
 
 
 def _last_name(operator: Operator) -> str:
