@@ -13,13 +13,15 @@ from litetuner.spaces.channel_cost import ChannelCost
 from litetuner.spaces.channel_groups import ChannelGraph
 
 SPREADS = ("even", "sensitivity")
+MOST = 2.0  # times the ratio a group may lose: without a limit, ResNet8 lost 56 of 64 channels of one layer, and could not mend it
 
 
 def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, multiple: int, spread: str) -> np.ndarray:
     """True by channel id for what stays. ``scores`` are importances by channel id.
 
     ``even`` cuts the share ``ratio`` of each group that can be cut. ``sensitivity`` cuts as many multiply-adds, always the
-    next ``multiple`` channels of the group that loses the least importance for each multiply-add saved.
+    next ``multiple`` channels of the group that loses the least importance for each multiply-add saved, and of no group more
+    than twice the ratio.
     """
     even = np.ones(len(graph.roots), dtype=bool)
     for group in _free(graph):
@@ -28,10 +30,16 @@ def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, mu
     if spread == "even":
         return even
     cost = ChannelCost(model, graph)
-    return _cheapest(graph, scores, multiple, cost, cost.total(even))
+    least = {
+        id(group): remaining_width(len(group.channels), min(1.0, MOST * ratio), _multiple(group, multiple))
+        for group in _free(graph)
+    }
+    return _cheapest(graph, scores, multiple, cost, cost.total(even), least)
 
 
-def _cheapest(graph: ChannelGraph, scores: np.ndarray, multiple: int, cost: ChannelCost, goal: int) -> np.ndarray:
+def _cheapest(
+    graph: ChannelGraph, scores: np.ndarray, multiple: int, cost: ChannelCost, goal: int, least: dict[int, int]
+) -> np.ndarray:
     kept = np.ones(len(graph.roots), dtype=bool)
     groups = list(_free(graph))
     order = {id(group): _worst_first(group, scores) for group in groups}
@@ -42,8 +50,8 @@ def _cheapest(graph: ChannelGraph, scores: np.ndarray, multiple: int, cost: Chan
         for group in groups:
             left, some = int(kept[group.channels].sum()), _multiple(group, multiple)
             going = order[id(group)][len(group.channels) - left :][: (left % some) or some]
-            if left - len(going) < some:
-                continue  # one multiple stays
+            if left - len(going) < least[id(group)]:
+                continue
             before = parts[id(group)].total(kept)
             kept[going] = False
             saved = before - parts[id(group)].total(kept)

@@ -14,7 +14,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.tf import load
 
-IMPORTANCES = ("taylor", "l1", "l2", "norm")
+IMPORTANCES = ("l1", "l2", "norm", "taylor")
 TAYLOR_SAMPLES = 512
 TAYLOR_BATCH = 8  # squares of sums over few samples: what helps one and harms another still counts
 

@@ -128,7 +128,8 @@ class Space:
             return ()
         ratio = choose.level("channels.ratio", STEPS["channels"].choices("ratio"))
         importance = choose.one_of("channels.importance", STEPS["channels"].choices("importance"))
-        return (_make("channels", ratio=ratio, importance=importance),)
+        spread = choose.one_of("channels.spread", STEPS["channels"].choices("spread"))
+        return (_make("channels", ratio=ratio, importance=importance, spread=spread),)
 
     def _offer(self, choose: Choose, name: str, knob: str) -> str:
         if not (self._may(name) and self._able(name)):
