@@ -50,15 +50,27 @@ class Run:
 
         return write_report(self.record())
 
-    def export(self, out: Path | str, *, trial: int | None = None, pick: str | None = None) -> Path:
-        """Write a trial's ``.tflite``, its ``trial.json`` and a model card into ``out``; gives the path of the ``.tflite``.
+    def export(
+        self,
+        out: Path | str,
+        *,
+        trial: int | None = None,
+        pick: str | None = None,
+        c_array: bool = False,
+        metadata: bool = False,
+        force: bool = False,
+    ) -> Path:
+        """Write a trial's ``.tflite`` with its record, provenance, model card and example into ``out``; gives its path.
 
-        ``pick`` is one of best (the default), accurate, balanced, smallest, fastest. Raises ``RunError`` where there is
-        nothing to export.
+        ``pick`` is one of best (the default), accurate, balanced, smallest, fastest. ``c_array`` adds a C array,
+        ``metadata`` puts a short provenance inside the file, ``force`` replaces another trial's export in ``out``. Raises
+        ``RunError`` where there is nothing to export.
         """
         from litetuner.reports.export import export
 
-        return export(self.record(), trial=trial, pick=pick, out=Path(out))
+        return export(
+            self.record(), trial=trial, pick=pick, out=Path(out), c_array=c_array, metadata=metadata, force=force
+        )
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

@@ -15,7 +15,9 @@ from litetuner.reports.words import budget_text, clean
 from litetuner.search.trial import Trial
 from litetuner.spaces.artifact import Port, read_artifact
 from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.flatbuffer import Operator, read_operators
 
+MOST_OPERATORS = 120  # lines of the table of precisions
 SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|~!&"})
 
 
@@ -23,7 +25,9 @@ def write_card(view: View, trial: Trial, file_name: str, content: bytes) -> str:
     """The card of a trial whose file holds ``content``. A file that cannot be read as ``.tflite`` is said to be so."""
     ports: list[tuple[str, Port]] = []
     unreadable = ""
+    precisions: list[Operator] = []
     try:
+        precisions = [operator for operator in read_operators(content) if operator.weight_index is not None]
         artifact = read_artifact(content)
         ports = [("input", port) for port in artifact.inputs] + [("output", port) for port in artifact.outputs]
     except BuildFailed as error:
@@ -41,6 +45,8 @@ def write_card(view: View, trial: Trial, file_name: str, content: bytes) -> str:
             ports=ports,
             quantized=any(port.scale for _, port in ports),
             unreadable=unreadable,
+            precisions=precisions[:MOST_OPERATORS],
+            precisions_left=max(0, len(precisions) - MOST_OPERATORS),
             budgets=[
                 (budget_text(b), words.plain(v, b.measurement), "broken" if b.violation(v) > 0 else "kept")
                 for b, v in kept

@@ -1,41 +1,103 @@
-"""The export: the measured file, the record of its trial, and a model card."""
+"""The export: the measured file, with all that a colleague needs to use it, judge it and make it again."""
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from litetuner.reports.c_array import c_header, c_name, c_source
 from litetuner.reports.card import write_card
+from litetuner.reports.export_folder import make_room
 from litetuner.reports.file_names import artifact_name
+from litetuner.reports.provenance import provenance, short
+from litetuner.reports.run_example import run_example
 from litetuner.reports.view import View
 from litetuner.reports.words import clean
 from litetuner.search.front import PICKS
 from litetuner.search.trial import Trial
-from litetuner.spaces.errors import ConfigError, RunError, nearest
+from litetuner.spaces.errors import BuildFailed, ConfigError, RunError, nearest
+from litetuner.spaces.metadata import add_metadata
+from litetuner.spaces.slimming import slim
+from litetuner.spaces.steps.slim import Slim
 from litetuner.spaces.store import write_atomic, write_json
 
 if TYPE_CHECKING:
     from litetuner.search.record import RunRecord
 
+METADATA = "litetuner"  # the name of the buffer inside a file
 
-def export(record: RunRecord, *, trial: int | None = None, pick: str | None = None, out: Path) -> Path:
-    """Write a trial's ``.tflite``, ``trial.json`` and ``MODEL_CARD.md`` to the folder ``out``; returns the ``.tflite``.
+
+def export(
+    record: RunRecord,
+    *,
+    trial: int | None = None,
+    pick: str | None = None,
+    out: Path,
+    c_array: bool = False,
+    metadata: bool = False,
+    force: bool = False,
+) -> Path:
+    """Write a trial's ``.tflite`` and what a colleague needs with it to the folder ``out``; returns the ``.tflite``.
 
     The trial is the one of that number, or a pick by name, else the pick ``best``. The file's sha256 is checked to be
-    the measured one before anything is written.
+    the measured one before anything is written. Beside it: ``trial.json``, ``provenance.json``, ``MODEL_CARD.md`` and
+    ``run_example.py``; with ``c_array`` also ``<name>.h`` and ``<name>.cc``. ``metadata`` puts a short provenance inside the
+    file: its outputs stay the same bit by bit, its sha256 does not. ``force`` replaces the export of another trial.
 
     Raises ``ConfigError`` for a name that is no pick, or both a trial and a pick; ``RunError`` for a trial that does not
-    exist or has no file, when nothing is feasible, when the file was altered, and when ``out`` cannot be written.
+    exist or has no file, when nothing is feasible, when the file was altered, when ``out`` holds another trial's export,
+    and when it cannot be written.
     """
     view = View(record)
     chosen = _choose(view, trial, pick)
     content = _read(record, chosen)
     name = artifact_name(record.model.name, chosen.candidate.label)
-    card = write_card(view, chosen, name, content)
-    write_atomic(out / name, content)
+    if metadata:
+        content = _with_metadata(view, chosen, content)
+    files = {name: content} | (_c_array(view, chosen, name, content) if c_array else {})
+    written = provenance(view, chosen, files)
+    make_room(out, chosen, files, force)
+    for file, data in files.items():
+        write_atomic(out / file, data)
+    write_atomic(out / "MODEL_CARD.md", write_card(view, chosen, name, content))
+    write_atomic(out / "run_example.py", _example(record, name))
     write_json(out / "trial.json", chosen.to_json())
-    write_atomic(out / "MODEL_CARD.md", card)
+    write_json(out / "provenance.json", written)
     return out / name
+
+
+def _with_metadata(view: View, trial: Trial, content: bytes) -> bytes:
+    """The file with a short provenance inside, as slim as it was."""
+    told = json.dumps(short(view, trial), separators=(",", ":")).encode()
+    try:
+        written = add_metadata(content, METADATA, told)
+        slims = [step for step in trial.candidate.steps if isinstance(step, Slim)]
+        return slim(written, keep_names=slims[0].keep_names).file if slims else written
+    except BuildFailed as error:
+        raise RunError(f"{view.record.folder.path}: trial {trial.number} takes no metadata: {error}") from error
+
+
+def _c_array(view: View, trial: Trial, name: str, content: bytes) -> dict[str, bytes]:
+    symbol = c_name(name)
+    about = f"{name}, trial {trial.number} of {clean(view.record.folder.path.name, 60)}, made by litetuner"
+    return {
+        f"{symbol}.h": c_header(symbol, about).encode(),
+        f"{symbol}.cc": c_source(symbol, content, about).encode(),
+    }
+
+
+def _example(record: RunRecord, name: str) -> str:
+    outputs = math.prod(size for size in record.model.output_shape[1:] if size is not None)
+    classifies = record.metric.task == "classification"
+    return run_example(
+        name,
+        classes=(record.data.classes or outputs) if classifies else None,
+        outputs=outputs,
+        class_names=record.data.class_names,
+        preprocess=record.config.preprocess,
+    )
 
 
 def _choose(view: View, number: int | None, pick: str | None) -> Trial:

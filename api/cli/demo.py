@@ -56,7 +56,7 @@ def demo(
             )
     code = conduct(config)
     if code == 0:
-        file = Run(out).export(Path(out) / "export")
+        file = Run(out).export(Path(out) / "export", force=True)  # a longer demo may have another best
         typer.echo(f"exported: {file}")
         typer.echo("next: litetuner search --model YOUR.keras --data YOUR.npz --max-drop 1% --time-budget 30m")
     return code

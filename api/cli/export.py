@@ -20,8 +20,15 @@ def export(
         str | None,
         typer.Option("--pick", help="best (default), accurate, balanced, smallest or fastest.", metavar="NAME"),
     ] = None,
+    c_array: Annotated[
+        bool, typer.Option("--c-array", help="Also write the file as a C array, for TensorFlow Lite Micro.")
+    ] = False,
+    metadata: Annotated[
+        bool, typer.Option("--metadata", help="Put a short provenance inside the file, which changes its sha256.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the export of another trial in DIR.")] = False,
 ) -> None:
-    """Write a trial's .tflite, trial.json and model card, and print where the .tflite is."""
+    """Write a trial's .tflite with its record, provenance, model card and an example, and print where the .tflite is."""
     from litetuner.run import Run
 
-    typer.echo(Run(run).export(out, trial=trial, pick=pick))
+    typer.echo(Run(run).export(out, trial=trial, pick=pick, c_array=c_array, metadata=metadata, force=force))

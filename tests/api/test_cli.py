@@ -70,7 +70,13 @@ def test_report_and_export_print_a_path_and_nothing_else(
     assert cli(["export", str(done), "--out", str(tmp_path / "x"), "--pick", "smallest"]) == 0
     file = Path(capfd.readouterr().out.strip())
     assert file.is_file() and file.parent == tmp_path / "x"
-    assert {item.name for item in file.parent.iterdir()} == {file.name, "trial.json", "MODEL_CARD.md"}
+    assert {item.name for item in file.parent.iterdir()} == {
+        file.name,
+        "trial.json",
+        "provenance.json",
+        "MODEL_CARD.md",
+        "run_example.py",
+    }
 
 
 def test_the_result_goes_to_standard_output_and_progress_to_standard_error(
