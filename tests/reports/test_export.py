@@ -10,6 +10,7 @@ import pytest
 
 from litetuner.reports.export import export
 from litetuner.reports.html import write_report
+from litetuner.search.config import make_config
 from litetuner.search.record import RunRecord
 from litetuner.spaces.errors import ConfigError, RunError
 from litetuner.spaces.store import Store
@@ -146,3 +147,65 @@ def test_the_same_numbers_everywhere(record: RunRecord, tmp_path: Path) -> None:
     assert best["deflated_bytes"] == 21_904 and best["latency_us"]["host"] == 38.4
     for text in shown:
         assert text in html and text in card and text in terminal
+
+
+def test_provenance_says_where_the_file_comes_from(record: RunRecord, tmp_path: Path) -> None:
+    file = export(record, out=tmp_path / "out", c_array=True)
+    told = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    best = record.picks["best"]
+    assert told["schema_version"] == 1 and told["trial"] == best.number
+    assert told["measured_sha256"] == best.sha256 == told["files"][file.name]["sha256"]
+    assert set(told["files"]) == {
+        path.name for path in file.parent.iterdir() if path.suffix in (".tflite", ".h", ".cc")
+    }
+    assert told["inputs"]["model"]["sha256"] == "a" * 64 and told["inputs"]["data"]["sha256"] == "b" * 64
+    assert len(told["measurements"]["latency_us:host"]["samples"]) == 7
+    assert told["baseline"]["measurements"]["metric"]["value"] == 0.8720
+    assert told["environment"]["versions"]["tensorflow"] == "2.21.0"
+    assert make_config(told["configuration"]) == record.config
+
+
+def test_a_folder_holds_one_trial(record: RunRecord, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = export(record, out=out, c_array=True)
+    assert export(record, out=out) == first, "the same trial again is no other"
+    assert not list(out.glob("*.cc")), "what is not asked for any more would be out of date"
+    with pytest.raises(RunError, match=r"holds trial 15 \(.*\), and this is trial 3 .*--force"):
+        export(record, trial=3, out=out)
+    assert first.is_file()
+    second = export(record, trial=3, out=out, force=True)
+    assert second.is_file() and not first.exists()
+    assert json.loads((out / "trial.json").read_text())["number"] == 3
+
+
+def test_somebody_elses_files_are_left_alone(record: RunRecord, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "run_example.py").write_text("mine")
+    with pytest.raises(RunError, match=r"already has run_example\.py.*--force"):
+        export(record, out=out)
+    (out / "trial.json").write_text("[1, 2")
+    with pytest.raises(RunError, match="is not what an export writes"):
+        export(record, out=out, force=True)
+    assert (out / "run_example.py").read_text() == "mine"
+
+
+def test_force_removes_what_an_export_wrote_and_nothing_else(record: RunRecord, tmp_path: Path) -> None:
+    out, precious = tmp_path / "out", tmp_path / "precious.tflite"
+    precious.write_bytes(b"x")
+    (tmp_path / "notes.txt").write_text("x")
+    export(record, out=out)
+    (out / "notes.txt").write_text("x")
+    told = json.loads((out / "provenance.json").read_text())
+    told["files"] |= {"../precious.tflite": {}, str(precious): {}, "notes.txt": {}}
+    (out / "provenance.json").write_text(json.dumps(told))
+    export(record, trial=3, out=out, force=True)
+    assert precious.exists() and (out / "notes.txt").exists()
+
+
+def test_a_file_that_cannot_carry_metadata_is_said(record: RunRecord, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="takes no metadata"):
+        export(
+            record, out=tmp_path / "out", metadata=True
+        )  # these files have no operators, so the runtime refuses them
+    assert not (tmp_path / "out").exists()
