@@ -7,7 +7,7 @@
 Importing this loads neither TensorFlow nor Optuna.
 """
 
-from litetuner.run import Run, tune
+from litetuner.run import Run, rebuild, tune
 from litetuner.spaces.errors import (
     ConfigError,
     DataError,
@@ -30,5 +30,6 @@ __all__ = [
     "RunError",
     "UsageError",
     "__version__",
+    "rebuild",
     "tune",
 ]

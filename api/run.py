@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from litetuner.search.listener import Listener
+    from litetuner.search.rebuild import Rebuilt
     from litetuner.search.record import RunRecord
 
 
@@ -72,6 +73,12 @@ class Run:
             self.record(), trial=trial, pick=pick, out=Path(out), c_array=c_array, metadata=metadata, force=force
         )
 
+    def rebuild(self, trial: int, out: Path | str | None = None, **how: Any) -> Rebuilt:
+        """Make a trial's file again from model and data, and compare; see ``litetuner.rebuild``."""
+        record = self.record()
+        record.trial(trial)
+        return rebuild(record.folder.trial_folder(trial), out, **how)
+
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
@@ -98,3 +105,36 @@ def tune(model: Any, data: Any, *, listener: Listener | None = None, **keys: Any
     run = Run(outcome.record.folder.path.absolute())  # a notebook may change its folder
     run.report()
     return run
+
+
+def rebuild(
+    trial_json: Path | str,
+    out: Path | str | None = None,
+    *,
+    model: str | None = None,
+    data: str | None = None,
+    trust_model: bool = False,
+    force: bool = False,
+    listener: Listener | None = None,
+) -> Rebuilt:
+    """Make a trial's file again from its record, by the search's own jobs and without its cache, and compare the two.
+
+    ``trial_json`` is that of a run, or one that was exported with its ``provenance.json`` beside it; ``model`` and ``data`` say
+    where those lie now, and are checked to be the same by sha256. The file is written to ``out``, or into ``rebuilt/``.
+    ``Rebuilt.agrees`` says whether it is the same file, or, for a trained recipe, one whose metric is within its interval.
+
+    Raises ``RunError`` for a record that cannot be used, ``ModelError`` or ``DataError`` for other model or data than those it
+    was made from, ``BuildFailed`` when the file cannot be made.
+    """
+    from litetuner.reports.file_names import artifact_name
+    from litetuner.search.rebuild import rebuild as make_again
+    from litetuner.search.rebuild import sha256_of
+    from litetuner.search.trial_file import read_trial_file
+    from litetuner.spaces.errors import RunError
+
+    source = read_trial_file(Path(trial_json), trust_model=trust_model, model=model, data=data)
+    name = artifact_name(Path(source.config.model).name, source.candidate.label)
+    file = Path(out) if out is not None else Path("rebuilt") / name
+    if file.exists() and not force and (not file.is_file() or sha256_of(file) != source.sha256):
+        raise RunError(f"{file} exists and is another file. Choose another --out, or replace it with --force.")
+    return make_again(source, file, listener)
