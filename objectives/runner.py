@@ -39,6 +39,8 @@ if __name__ == "__main__" and "litetuner" not in sys.modules:
         sys.modules[_name] = types.ModuleType(_name)
         sys.modules[_name].__path__ = [str(Path(__file__).resolve().parent)]
 
+from litetuner.objectives.energy import POWERCAP, measure_energy
+from litetuner.objectives.runner_engine import WITHOUT, delegate_names
 from litetuner.objectives.runner_error import RunnerError
 from litetuner.objectives.runner_machine import (
     COUNTS_LOST_SLICES,
@@ -50,21 +52,28 @@ from litetuner.objectives.runner_machine import (
     load_average,
     lost_slices,
     raise_priority,
+    throttle_count,
 )
+from litetuner.objectives.runner_memory import warm_runtime
 from litetuner.objectives.runner_numbers import half_width, median, ratio_of
 from litetuner.objectives.runner_subject import Subject
 
 FILES = (
     "runner.py",
+    "runner_engine.py",
     "runner_error.py",
     "runner_machine.py",
+    "runner_memory.py",
     "runner_numbers.py",
     "runner_subject.py",
-)  # pushed together
+    "delegates.py",
+    "energy.py",
+)  # they travel together, into a folder of any name
 SCHEMA_VERSION = 1
 SPREAD_LIMIT = 0.04  # quartile distance of the block minima, relative to their median
 DRIFT_LIMIT = 0.03  # last third of the blocks against the first
 OTHERS_LIMIT, STOLEN_LIMIT = 0.25, 0.05  # shares of the pinned core's time that others and the hypervisor took
+NEIGHBOURS_LIMIT = 0.75  # share of the other cores' time: they share caches, memory and perhaps the core's units
 
 
 def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> float:
@@ -72,7 +81,8 @@ def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> floa
     share = max(options.max_seconds * 0.8 / (options.blocks * len(subjects)), options.block_ms / 1000)
     start = time.perf_counter()
     for subject in subjects:
-        subject.renew()
+        subject.first_look()
+    for subject in subjects:
         subject.warm(options.warmup_seconds, max(options.max_seconds * 0.1, options.warmup_seconds))
     gc.collect()
     gc.disable()
@@ -97,57 +107,95 @@ def reach_of(subjects: Sequence[Subject]) -> float:
     return max(reach, (found["interval"][1] - found["interval"][0]) / 2 / found["value"])
 
 
-def find_instability(subjects: Sequence[Subject], others: float, stolen: float) -> list[str]:
-    """Why the numbers should not be trusted, in words; empty for a steady run."""
+def find_instability(subjects: Sequence[Subject], about: dict[str, Any]) -> list[str]:
+    """Why the numbers should not be trusted, in words; empty for a steady run. ``about`` is the environment of the run."""
     blocks, options = subjects[0].blocks_us, subjects[0].options
     reach, third = reach_of(subjects), max(len(blocks) // 3, 1)
     spread = float(np.subtract(*np.percentile(blocks, [75, 25]))) / median(blocks)
     drift = median(blocks[-third:]) / median(blocks[:third]) - 1
     disturbed = sum(subject.disturbed for subject in subjects)
+    others, stolen, near = about["others_on_core"], about["stolen_by_hypervisor"], about["others_on_other_cores"]
+    hot, load = about["throttled"] or 0, about["load_average_after"]
     checks = [
         (len(blocks) < options.blocks, f"blocks: only {len(blocks)} of {options.blocks} in {options.max_seconds:g} s"),
         (reach > options.tolerance, f"interval: half width {reach:.2%}, wanted {options.tolerance:.2%}"),
         (spread > SPREAD_LIMIT, f"spread: the middle half of the blocks spans {spread:.1%}"),
         (abs(drift) > DRIFT_LIMIT, f"drift: {drift:+.1%} from first to last blocks (throttling, or a busier machine)"),
+        (hot > 0, f"throttled: heat slowed the core down {hot} times"),
         (disturbed > 0, f"preempted: {disturbed} blocks had no invoke that kept the core"),
         (others > OTHERS_LIMIT, f"busy: others took {others:.0%} of the core"),
+        (near > NEIGHBOURS_LIMIT, f"busy: the other cores worked {near:.0%} of the time (load average {load})"),
         (stolen > STOLEN_LIMIT, f"stolen: the hypervisor took {stolen:.0%} of the core"),
     ]
     return [reason for true, reason in checks if true]
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The document of a run."""
+def watch_run(
+    subjects: Sequence[Subject], options: argparse.Namespace, cores: tuple[int, ...] | None
+) -> dict[str, Any]:
+    """Time the subjects, and say what else happened on the machine meanwhile: shares of core time, lost slices, heat."""
+    times, own, lost, hot = core_times(), time.process_time(), lost_slices(), throttle_count(cores)
+    seconds = run_blocks(subjects, options)
+    own, lost, after = time.process_time() - own, lost_slices() - lost, core_times()
+    busy = {core: after[core][0] - times[core][0] for core in times if core in after}
+    stolen = {core: after[core][1] - times[core][1] for core in busy}
+    pinned = [core for core in cores or () if core in busy]
+    near = [core for core in busy if core not in pinned] if pinned else []
+    others = (sum(busy[core] - stolen[core] for core in pinned) - own) / seconds if pinned else 0.0
+    now = throttle_count(cores)
+    return {
+        "seconds": round(seconds, 3),
+        "others_on_core": round(max(others, 0.0), 3),
+        "others_on_other_cores": round(sum(busy[core] for core in near) / seconds / max(len(near), 1), 3),
+        "stolen_by_hypervisor": round(sum(stolen[core] for core in pinned) / seconds, 3),
+        "lost_time_slices": lost if COUNTS_LOST_SLICES else None,
+        "throttled": None if hot is None or now is None else now - hot,
+    }
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Raise ``RunnerError`` for options that make no sense, alone or together."""
     if min(options.threads, options.blocks, options.block_ms, options.max_seconds, options.tolerance) <= 0:
         raise RunnerError("usage", "", "threads, blocks, block-ms, max-seconds and tolerance must be above 0")
+    if options.accelerator and (options.delegate or options.no_xnnpack):
+        raise RunnerError(
+            "usage", "", "an accelerator chooses its delegates itself: leave --delegate and --no-xnnpack out"
+        )
+    if not all("=" in item for item in options.delegate_option):
+        raise RunnerError("usage", "", "--delegate-option wants NAME=VALUE")
     if importlib.util.find_spec("ai_edge_litert") is None:
         raise RunnerError("runtime", "", f"{sys.executable} has no ai-edge-litert: pip install ai-edge-litert")
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """The document of a run."""
+    check_options(options)
     load_before = load_average()
     cores = choose_cores(options.core, options.threads)
     priority = "not asked for" if options.no_priority else raise_priority()
     paths = [options.file, options.baseline] if options.baseline else [options.file]
     subjects = [Subject(path, options) for path in paths]
+    warm_runtime()
     machine = describe_machine(cores)
-    times, own, lost = core_times(), time.process_time(), lost_slices()
-    seconds = run_blocks(subjects, options)
-    own, lost = time.process_time() - own, lost_slices() - lost
-    after = core_times()
-    watched = [core for core in cores or () if core in times and core in after]
-    busy, stolen = (sum(after[c][i] - times[c][i] for c in watched) / seconds for i in (0, 1))
-    others = max(busy - stolen - own / seconds, 0.0) if watched else 0.0
-    reasons = find_instability(subjects, others, stolen)
-    this, base = subjects[0].summary(), subjects[1].summary() if options.baseline else None
-    machine |= {"frequency_mhz_after": clock_of(cores)["frequency_mhz"]}
-    machine |= {"threads": options.threads, "priority": priority}
+    about = watch_run(subjects, options, cores)
+    seconds = about.pop("seconds")
     machine |= {
-        "delegate": "none" if options.no_xnnpack else "xnnpack",
-        "lost_time_slices": lost if COUNTS_LOST_SLICES else None,
+        "frequency_mhz_after": clock_of(cores)["frequency_mhz"],
+        "threads": options.threads,
+        "priority": priority,
     }
-    machine |= {"others_on_core": round(others, 3), "stolen_by_hypervisor": round(stolen, 3)}
+    machine |= {"delegate": "+".join(delegate_names(options)) or "none"} | about
     machine |= {"load_average_before": load_before, "load_average_after": load_average()}
+    reasons = find_instability(subjects, machine)
+    this, base = subjects[0].summary(), subjects[1].summary() if options.baseline else None
     ratio = base and ratio_of(base["latency_us"]["blocks"], this["latency_us"]["blocks"])
-    found = {"schema_version": SCHEMA_VERSION, **this, "baseline": base, "ratio": ratio, "seconds": round(seconds, 3)}
-    return found | {"stable": not reasons, "instability": reasons, "environment": machine}
+    energy = (
+        {"absent": "not asked for"}
+        if options.no_energy
+        else measure_energy(subjects[0].engine.invoke, options.powercap)
+    )
+    found = {"schema_version": SCHEMA_VERSION, **this, "baseline": base, "ratio": ratio, "seconds": seconds}
+    return found | {"energy_uj": energy, "stable": not reasons, "instability": reasons, "environment": machine}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -156,7 +204,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--baseline", help="timed in turn with FILE; the ratio is baseline / FILE")
     parser.add_argument("--core", default="auto", help="auto, none, or core numbers such as 2 or 2,3")
     parser.add_argument("--parent", type=int, help="end when this process, which must be the parent, ends")
-    for flag in ("--no-xnnpack", "--no-priority"):
+    parser.add_argument("--delegate", help="a delegate's shared library; it chooses before XNNPACK does")
+    parser.add_argument("--delegate-option", action="append", default=[], metavar="NAME=VALUE", help="for the library")
+    parser.add_argument(
+        "--accelerator", choices=sorted(WITHOUT), help="LiteRT's compiled model instead of its interpreter"
+    )
+    parser.add_argument("--powercap", default=POWERCAP, help="where the energy counters are, default %(default)s")
+    for flag in ("--no-xnnpack", "--no-priority", "--no-energy"):
         parser.add_argument(flag, action="store_true")
     numbers = {"threads": 1, "blocks": 6, "block-ms": 50.0, "max-seconds": 10.0, "warmup-seconds": 0.2, "seed": 0}
     for name, default in (numbers | {"tolerance": 0.01}).items():

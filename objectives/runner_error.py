@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class RunnerError(Exception):
-    """The file cannot be timed. ``stage`` is one of usage, runtime, read, load, allocate, input, invoke."""
+    """The file cannot be timed. ``stage`` is one of usage, runtime, read, delegate, load, allocate, input, invoke."""
 
     def __init__(self, stage: str, file: str, message: str) -> None:
         super().__init__(message)

@@ -85,6 +85,14 @@ def die_with(parent: int) -> None:
         sys.exit(f"runner: the process {parent} that asked for this timing is gone")
 
 
+def throttle_count(cores: tuple[int, ...] | None) -> int | None:
+    """How often heat slowed the pinned cores down since boot; ``None`` where nothing counts it."""
+    counts = [
+        read_text(f"/sys/devices/system/cpu/cpu{core}/thermal_throttle/core_throttle_count") for core in cores or (0,)
+    ]
+    return sum(int(count) for count in counts if count) if any(counts) else None
+
+
 def load_average() -> list[float] | None:
     return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
 
