@@ -206,7 +206,8 @@ class Builder:
         for step in candidate.steps:
             technique = step.name if step.name in ("prune", "cluster", "qat") else None
             able = facts.layers_for(technique) if technique else facts.layers
-            layers = [layer.name for layer in able if layer.has_kernel]
+            left = step.leaves([(layer.name, layer.type, layer.has_kernel) for layer in facts.layers])
+            layers = [layer.name for layer in able if layer.has_kernel and layer.name not in left]
             found += [Promise(*promise) for promise in getattr(step, "promises", lambda _: [])(layers)]
         return found
 

@@ -8,26 +8,38 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from litetuner.spaces.flatbuffer import Weight
+from litetuner.spaces.layer_names import fits
 
 Value = float | int | str
 
 
 @dataclasses.dataclass(frozen=True)
 class Promise:
-    """One property of one layer's weights.
+    """One property of one layer's weights, or of the weights of the layers ``of`` together.
 
-    ``property`` is ``sparsity`` (at least this share of zeros, one weight's worth of rounding allowed), ``clusters`` (at
-    most so many distinct values in each output channel), ``pattern`` (``"2:4"``: at least two zeros in every four
-    neighbours along the weight's last axis) or ``weight_type`` (``int8``, ``int4``, ``float32``, ``float16``).
+    ``property`` is one of
+
+    - ``sparsity``: at least this share of zeros, one weight's worth of rounding allowed;
+    - ``sparsity_of_all``: the same over all weights of the layers ``of``, one weight of each allowed;
+    - ``clusters``: at most so many distinct values in each output channel;
+    - ``tensor_clusters``: at most so many distinct values in the tensor where it has one scale, as floats and weights
+      quantized by tensor have; in each channel where scales by channel multiply them;
+    - ``pattern``: ``"2:4"``: at least two zeros in every four neighbours along the weight's last axis;
+    - ``blocks``: ``"0.5 of 4x1"``: at least this share of the blocks of (inputs, outputs) is all zeros, one allowed;
+    - ``weight_type`` and ``activation_type``: ``int8``, ``int4``, ``float32``, ``float16``, ``int16``;
+    - ``shape``: a Keras kernel's, ``"3x3x16x32"``, which the file holds with its axes in another order.
     """
 
     layer: str
     property: str
     asked: Value
+    of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.property not in PROPERTIES:
-            raise ValueError(f"nothing can be promised about {self.property!r}; known: {', '.join(PROPERTIES)}")
+        if self.property not in PROPERTIES and self.property != TOGETHER:
+            raise ValueError(
+                f"nothing can be promised about {self.property!r}; known: {', '.join([*PROPERTIES, TOGETHER])}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +57,15 @@ def check_promises(promises: Sequence[Promise], weights: Mapping[str, Weight]) -
     """A finding for each promise, in order. A layer that is not in ``weights`` breaks its promises."""
     findings = []
     for promise in promises:
-        weight = weights.get(promise.layer)
-        found, ok = (None, False) if weight is None else PROPERTIES[promise.property](weight, promise.asked)
+        held = [weights.get(layer) for layer in promise.of or (promise.layer,)]
+        known = [weight for weight in held if weight is not None]
+        found: Value | None
+        if len(known) < len(held):
+            found, ok = None, False
+        elif promise.property == TOGETHER:
+            found, ok = _sparsity_of_all(known, promise.asked)
+        else:
+            found, ok = PROPERTIES[promise.property](known[0], promise.asked)
         findings.append(Finding(promise.layer, promise.property, promise.asked, found, ok))
     return findings
 
@@ -77,9 +96,32 @@ def _sparsity(weight: Weight, asked: Value) -> tuple[Value, bool]:
     return found, bool(zero.sum() + 1 >= float(asked) * zero.size)
 
 
+def _sparsity_of_all(weights: Sequence[Weight], asked: Value) -> tuple[Value, bool]:
+    empty = sum(int(zeros(weight).sum()) for weight in weights)
+    size = sum(weight.values.size for weight in weights)
+    return empty / size if size else 0.0, empty + len(weights) >= float(asked) * size
+
+
 def _clusters(weight: Weight, asked: Value) -> tuple[Value, bool]:
     found = distinct_per_channel(weight)
     return found, found <= int(asked)
+
+
+def _tensor_clusters(weight: Weight, asked: Value) -> tuple[Value, bool]:
+    if weight.scale.size > 1:
+        return _clusters(weight, asked)
+    found = int(np.unique(weight.values).size)
+    return found, found <= int(asked)
+
+
+def _blocks(weight: Weight, asked: Value) -> tuple[Value, bool]:
+    """A matrix lies in the file as (outputs, inputs); short blocks at its ends count."""
+    share, size = str(asked).split(" of ")
+    height, width = (int(part) for part in size.split("x"))
+    zero = zeros(weight).reshape(weight.values.shape[0], -1).T
+    padded = np.pad(zero, ((0, -zero.shape[0] % height), (0, -zero.shape[1] % width)), constant_values=True)
+    empty = padded.reshape(padded.shape[0] // height, height, padded.shape[1] // width, width).all(axis=(1, 3))
+    return f"{empty.mean():.4g} of {size}", bool(empty.sum() + 1 >= float(share) * empty.size)
 
 
 def _pattern(weight: Weight, asked: Value) -> tuple[Value, bool]:
@@ -96,9 +138,23 @@ def _weight_type(weight: Weight, asked: Value) -> tuple[Value, bool]:
     return weight.dtype, weight.dtype == asked
 
 
+def _activation_type(weight: Weight, asked: Value) -> tuple[Value, bool]:
+    return weight.activation_dtype, weight.activation_dtype == asked
+
+
+def _shape(weight: Weight, asked: Value) -> tuple[Value, bool]:
+    kernel = [int(size) for size in str(asked).split("x")]
+    return "x".join(str(size) for size in weight.values.shape), fits(kernel, weight.values.shape)
+
+
+TOGETHER = "sparsity_of_all"
 PROPERTIES: dict[str, Callable[[Weight, Value], tuple[Value, bool]]] = {
     "sparsity": _sparsity,
     "clusters": _clusters,
+    "tensor_clusters": _tensor_clusters,
     "pattern": _pattern,
+    "blocks": _blocks,
     "weight_type": _weight_type,
+    "activation_type": _activation_type,
+    "shape": _shape,
 }

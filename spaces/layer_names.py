@@ -115,7 +115,7 @@ def _explained(
     for layer, owned in claims.items():
         if len(set(owned.values())) > 1:  # layers of one name in different submodels
             continue
-        fitting = [index for index in owned if _fits(kernel_shapes.get(layer, ()), shapes[index])]
+        fitting = [index for index in owned if fits(kernel_shapes.get(layer, ()), shapes[index])]
         sizes = {index: math.prod(shapes[index]) for index in fitting or owned}
         largest = [index for index, size in sizes.items() if size == max(sizes.values())]
         shared = {stored[index] for index in largest}
@@ -166,8 +166,8 @@ def _by_shape(
     open_operators = [operator for operator in operators if operator.index not in taken]
     added: dict[str, int] = {}
     for layer in open_layers:  # a shape that fits nothing else
-        fitting = [operator for operator in open_operators if _fits(kernel_shapes[layer], operator.shape)]
-        rivals = [other for other in open_layers if any(_fits(kernel_shapes[other], op.shape) for op in fitting)]
+        fitting = [operator for operator in open_operators if fits(kernel_shapes[layer], operator.shape)]
+        rivals = [other for other in open_layers if any(fits(kernel_shapes[other], op.shape) for op in fitting)]
         if len(fitting) == 1 and rivals == [layer]:
             added[layer] = fitting[0].index
     known = found | added
@@ -185,7 +185,7 @@ def _by_order(
     for low, gap, high in _gaps(layers, kernel_shapes, known):
         between = [op for op in operators if low < op.index < high and op.index not in known.values()]
         if len(between) == len(gap) and all(
-            _fits(kernel_shapes[layer], operator.shape) for layer, operator in zip(gap, between, strict=True)
+            fits(kernel_shapes[layer], operator.shape) for layer, operator in zip(gap, between, strict=True)
         ):
             added |= {layer: operator.index for layer, operator in zip(gap, between, strict=True)}
     return added
@@ -203,7 +203,7 @@ def _gaps(
             yield low, kept[left + 1 : right], high
 
 
-def _fits(kernel: Sequence[int], weight: Sequence[int]) -> bool:
+def fits(kernel: Sequence[int], weight: Sequence[int]) -> bool:
     """Can a Keras kernel have become this weight? The converter permutes axes, adds ones and joins depthwise multipliers."""
     if not kernel or math.prod(kernel) != math.prod(weight):
         return False

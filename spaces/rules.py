@@ -126,7 +126,8 @@ def _layers(candidate: Candidate, around: Surroundings) -> Iterable[str]:
                 yield f"{step.name} is to skip the layer {name!r}, which the model does not have"
         if step.name in TECHNIQUE:
             able = {layer.name for layer in around.model.layers_for(TECHNIQUE[step.name])}
-            if not able - set(knobs.get("skip", ())):
+            described = [(layer.name, layer.type, layer.has_kernel) for layer in around.model.layers]
+            if not able - set(knobs.get("skip", ())) - step.leaves(described):
                 yield f"{step.name} has no layer left that it could change"
         for name, precision in knobs.get("layers", ()) if step.name == "aeq" else ():
             if name not in by_name:

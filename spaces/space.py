@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.facts import UNPROVABLE
 from litetuner.spaces.rules import Surroundings
-from litetuner.spaces.step import Step
+from litetuner.spaces.sparsity import by_rank, erk
+from litetuner.spaces.step import HEAD, Step
 from litetuner.spaces.steps import STEPS
 
 NO = "no"
@@ -17,6 +18,9 @@ DISTILL = (0.0, 0.5, 1.0)
 MENDING = (
     4.0  # times as long as other trainings: a model that lost channels has much to learn again, and is quicker by then
 )
+ONCE = "once"  # in one shot, without training
+SPREADS = ("global", "erk", "sensitivity", "uniform")  # the first is what recipes take
+LARGE_HEAD = 0.1  # a head of more than this share of the other kernels may be pruned too
 FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
 
 
@@ -60,7 +64,7 @@ class Space:
 
     def suggest(self, choose: Choose) -> Candidate:
         """One candidate, by the choices of ``choose``. Only combinations that the rules allow are offered."""
-        trained = self._train(choose) if self._trainable() else ()
+        trained = self._train(choose) if self._trainable() else self._once(choose)
         return Candidate((*trained, *self._deploy(choose, trained), *self.slimming()))
 
     def slimming(self) -> tuple[Step, ...]:
@@ -74,15 +78,17 @@ class Space:
         able = self.around.has_training_data and self.around.model.bridge_refusal is None
         return self.train and able and any(self._may(name) for name in ("finetune", "prune", "cluster", "qat"))
 
-    def _able(self, technique: str) -> list[str]:
-        """Layers that can take a technique, the most sensitive first."""
-        able = {layer.name for layer in self.around.model.layers_for(technique)}
+    def _able(self, technique: str, leave: Sequence[str] = ()) -> list[str]:
+        """Layers that can take a technique and are not of the types in ``leave``, the most sensitive first."""
+        described = [(layer.name, layer.type, layer.has_kernel) for layer in self.around.model.layers]
+        left = STEPS["prune"](leave=tuple(leave)).leaves(described) if leave else set()  # type: ignore[call-arg]
+        able = {layer.name for layer in self.around.model.layers_for(technique)} - left
         ranked = [name for name in self.ranking if name in able]
         return ranked + sorted(able - set(ranked))
 
-    def _skip(self, choose: Choose, technique: str) -> tuple[str, ...]:
+    def _skip(self, choose: Choose, technique: str, leave: Sequence[str] = ()) -> tuple[str, ...]:
         """The most sensitive layers that a technique leaves alone: none, one, two, a quarter or a half of them."""
-        able = self._able(technique)
+        able = self._able(technique, leave)
         options = sorted({0, *(count for count in (1, 2, len(able) // 4, len(able) // 2) if 0 < count < len(able))})
         count = choose.level(f"{technique}.skip", options) if len(options) > 1 else 0
         blind = [layer.name for layer in self.around.model.layers if layer.refusals.get(technique) == UNPROVABLE]
@@ -98,9 +104,7 @@ class Space:
         steps: list[Step] = []
         prune = self._offer(choose, "prune", "schedule")
         if prune != NO:
-            sparsity = choose.level("prune.sparsity", STEPS["prune"].choices("sparsity"))
-            skip = self._skip(choose, "prune")
-            steps.append(_make("prune", sparsity=sparsity, schedule=prune, skip=skip, **fitting))
+            steps.append(self._prune(choose, schedule=prune, **fitting))
         cluster = self._offer(choose, "cluster", "init")
         if cluster != NO:
             count = choose.level("cluster.count", STEPS["cluster"].choices("count"))
@@ -119,6 +123,46 @@ class Space:
         elif not steps and self._may("finetune"):
             steps.append(_make("finetune", **fitting))
         return (*cut, *steps)
+
+    def _prune(self, choose: Choose, **knobs: Any) -> Step:
+        """Pruning with its shares of zeros by layer, as far as the shapes and the ranking tell them."""
+        sparsity = choose.level("prune.sparsity", STEPS["prune"].choices("sparsity"))
+        spread = choose.one_of("prune.spread", SPREADS)
+        leave = self._leave(choose)
+        skip = self._skip(choose, "prune", leave)
+        left = set(self._able("prune", leave)) - set(skip)
+        shapes = {layer.name: layer.kernel_shape for layer in self.around.model.layers if layer.name in left}
+        targets: tuple[tuple[str, float], ...] = ()
+        if len(shapes) < 2:
+            spread = "uniform"
+        elif spread == "erk":
+            targets = tuple(erk(shapes, sparsity).items())
+        elif spread == "sensitivity":
+            targets = tuple(by_rank(shapes, self.ranking, sparsity).items())
+        return _make("prune", sparsity=sparsity, spread=spread, targets=targets, skip=skip, leave=leave, **knobs)
+
+    def _leave(self, choose: Choose) -> tuple[str, ...]:
+        """Types of layers that stay dense: embeddings, and the head unless it is large or all there is."""
+        usual, bare = ("Embedding", HEAD), ("Embedding",)
+        weights = {layer.name: layer.parameters for layer in self.around.model.layers}
+        inner, all_of_it = self._able("prune", usual), self._able("prune", bare)
+        if not inner:
+            return bare if all_of_it else ()
+        large = sum(weights[name] for name in all_of_it) > (1 + LARGE_HEAD) * sum(weights[name] for name in inner)
+        return bare if large and choose.one_of("prune.head", (NO, "yes")) != NO else usual
+
+    def _once(self, choose: Choose) -> tuple[Step, ...]:
+        """Without training data zeros and clusters are made in one shot."""
+        if not self.train or self.around.has_training_data or self.around.model.bridge_refusal is not None:
+            return ()
+        steps: list[Step] = []
+        if self._may("prune") and self._able("prune") and choose.one_of("prune", (NO, ONCE)) != NO:
+            steps.append(self._prune(choose, schedule="constant", epochs=0.0))
+        if self._may("cluster") and self._able("cluster") and choose.one_of("cluster", (NO, ONCE)) != NO:
+            count = choose.level("cluster.count", STEPS["cluster"].choices("count"))
+            skip = self._skip(choose, "cluster")
+            steps.append(_make("cluster", count=count, skip=skip, preserve_sparsity=bool(steps), epochs=0.0))
+        return tuple(steps)
 
     def _cut(self, choose: Choose) -> tuple[Step, ...]:
         """Channels that are cut out before training, which must mend it."""

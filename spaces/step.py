@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from litetuner.spaces.errors import Refused, nearest
 
+HEAD = "head"  # among the types of layers that a step leaves out: the last layer with a kernel
+
 
 class Stage(enum.IntEnum):
     """Where in the pipeline a step stands; a candidate's steps are in this order."""
@@ -50,6 +52,20 @@ class Step:
     def notes(self, model: Any) -> list[str]:
         """What the step does to this model in another way than its label says, in words; a trial keeps them."""
         return []
+
+    def leaves(self, layers: Sequence[tuple[str, str, bool]]) -> set[str]:
+        """The layers that the knob ``leave`` leaves out, of (name, type, has a kernel) in running order."""
+        types = self.knobs().get("leave", ())
+        found = {name for name, kind, _ in layers if kind in types}
+        heads = [name for name, _, kernel in layers if kernel][-1:] if HEAD in types else []
+        return found | set(heads)
+
+    def leaves_of(self, model: Any) -> set[str]:
+        """The layers of a tf_keras model that the knob ``leave`` leaves out."""
+        kernels = [any(len(weight.shape) > 1 for weight in layer.weights) for layer in model.layers]
+        return self.leaves(
+            [(layer.name, type(layer).__name__, kernel) for layer, kernel in zip(model.layers, kernels, strict=True)]
+        )
 
     def knobs(self) -> dict[str, Any]:
         """The knob values by name."""

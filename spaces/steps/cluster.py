@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused, nearest
+from litetuner.spaces.folding import fold, foldable
 from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.training import fit, seeded
 
@@ -27,19 +28,23 @@ class Cluster(Step):
     """Leaves ``count`` different values in each kernel that tfmot can cluster, but for the layers in ``skip``.
 
     The values are trained. ``preserve_sparsity`` holds the zeros of an earlier pruning as one of the values. A kernel that has
-    no more than ``count`` different values to begin with is left as it is. A probe gets its centroids in one shot. The result
-    is a plain model again, whose values were counted. The deflated file shrinks; latency does not change.
+    no more than ``count`` different values to begin with is left as it is. With ``fold`` batch normalizations are folded into
+    the kernels first, so that the values stay shared in the file (with one scale a tensor also at int8); with
+    ``per_channel`` every output channel of a convolution has values of its own. With ``epochs`` 0, and in a probe, values
+    are chosen in one shot and nothing is trained. The result is a plain model again, whose values were counted. The
+    deflated file shrinks; latency does not change.
     """
 
     name = "cluster"
     stage = Stage.TRAIN
-    needs_training_data = True
 
     count: int = knob(32, (8, 16, 32, 64, 128, 256), "different values in each kernel")
     init: str = knob("kmeans++", tuple(_INITS), "where the values start")
     skip: tuple[str, ...] = knob((), None, "layers left unclustered")
+    fold: bool = knob(False, (False, True), "fold batch normalizations into the kernels first")
+    per_channel: bool = knob(False, None, "count values in each output channel of a convolution")
     preserve_sparsity: bool = knob(False, None, "zeros stay zero")
-    epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
+    epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data; 0: in one shot, untrained")
     learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
 
@@ -49,15 +54,32 @@ class Cluster(Step):
         if self.init not in _INITS:
             raise Refused(f"cluster: there is no init {self.init!r}{nearest(self.init, _INITS)}")
 
+        if self.epochs < 0:
+            raise Refused(f"cluster: epochs is {self.epochs:g}, and cannot be negative")
+        if self.per_channel and self.init == "kmeans++":
+            raise Refused("cluster: tfmot has no kmeans++ by channel; take linear, density or random")
+
+    @property
+    def needs_training_data(self) -> bool:  # type: ignore[override]
+        return self.epochs > 0
+
     def label(self) -> str:
-        return f"cluster{self.count}" + (f"[-{len(self.skip)}]" if self.skip else "")
+        marks = ["fold"] if self.fold else []
+        marks += ["channel"] if self.per_channel else []
+        marks += ["once"] if not self.epochs else []
+        marks += [f"-{len(self.skip)}"] if self.skip else []
+        return f"cluster{self.count}" + (f"[{','.join(marks)}]" if marks else "")
 
     def details(self) -> list[str]:
         return [f"cluster: {name} stays unclustered" for name in self.skip]
 
     def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
-        """What must hold in the final file: (layer, "clusters", count) for the clusterable ``layer_names`` but the skipped."""
-        return [(name, "clusters", self.count) for name in layer_names if name not in self.skip]
+        """What must hold in the final file for the clusterable ``layer_names`` but the skipped: (layer, property, count).
+
+        The property is "tensor_clusters" where nothing but scales by channel can multiply the values, else "clusters".
+        """
+        found = "tensor_clusters" if self.fold and not self.per_channel else "clusters"
+        return [(name, found, self.count) for name in layer_names if name not in self.skip]
 
     def apply(self, subject: Any, context: Context) -> Any:
         """A clustered copy of a tf_keras model.
@@ -67,17 +89,20 @@ class Cluster(Step):
         """
         load_inits = _inits()
         with seeded(context.seed):
-            model = clone(subject)
+            model = fold(subject) if self.fold else clone(subject)
+            if self.fold and not foldable(subject) and _normalizations(subject):
+                raise Refused("cluster: no batch normalization of the model can be folded; leave fold out")
             chosen = _clusterable(model, self.skip)
-            few = [name for name in chosen if _values(model, name) <= self.count]
+            before = {name: _kernels(model, name) for name in chosen}
+            few = [name for name in chosen if self._values(model, name) <= self.count]
             wrapped = self._wrap(model, set(chosen) - set(few), load_inits[self.init])
-            if not context.untrained:
+            if not context.untrained and self.epochs:
                 held = self._hold(wrapped, few)
                 fit(wrapped, context, epochs=self.epochs, learning_rate=self.learning_rate, distill=self.distill)
                 for layer in held:
                     layer.trainable = True
             clustered = _strip(wrapped)
-            self._check(subject, clustered, chosen)
+            self._check(before, clustered)
             return clustered
 
     def _wrap(self, model: Any, names: set[str], init: Any) -> Any:
@@ -87,7 +112,8 @@ class Cluster(Step):
         def wrap(layer: Any) -> Any:
             if layer.name not in names:
                 return layer
-            return cluster_weights(layer, self.count, init, preserve_sparsity=self.preserve_sparsity)
+            more = {"cluster_per_channel": True} if self.per_channel and type(layer).__name__ == "Conv2D" else {}
+            return cluster_weights(layer, self.count, init, preserve_sparsity=self.preserve_sparsity, **more)
 
         return tf_keras.models.clone_model(model, clone_function=wrap)
 
@@ -106,21 +132,32 @@ class Cluster(Step):
                 held.append(layer)
         return held
 
-    def _check(self, before: Any, after: Any, chosen: Sequence[str]) -> None:
-        for name in chosen:
-            values = _values(after, name)
+    def _values(self, model: Any, name: str) -> int:
+        """The most different values in a kernel of a layer; in a channel, where channels have values of their own."""
+        kernels = _kernels(model, name)
+        if self.per_channel and type(model.get_layer(name)).__name__ == "Conv2D":
+            kernels = [channel for kernel in kernels for channel in np.moveaxis(kernel, -1, 0)]
+        return max(len(np.unique(kernel)) for kernel in kernels)
+
+    def _check(self, before: Mapping[str, list[np.ndarray]], after: Any) -> None:
+        for name in before:
+            values = self._values(after, name)
             if values > self.count:
                 raise BuildFailed(
                     f"cluster: a kernel of {name} has {values} different values, and {self.count} were asked for"
                 )
         if self.preserve_sparsity:
-            for name in chosen:
-                for old, new in zip(_kernels(before, name), _kernels(after, name), strict=True):
+            for name, kernels in before.items():
+                for old, new in zip(kernels, _kernels(after, name), strict=True):
                     lost = int(np.count_nonzero((old == 0) & (new != 0)))
                     if lost:
                         raise BuildFailed(
                             f"cluster: {lost} of the {np.count_nonzero(old == 0)} zeros in {name} did not stay zero"
                         )
+
+
+def _normalizations(model: Any) -> bool:
+    return any(type(layer).__name__.endswith("BatchNormalization") for layer in model.layers)
 
 
 def _inits() -> dict[str, Any]:
@@ -167,7 +204,3 @@ def _kernels(model: Any, name: str) -> list[np.ndarray]:
     # make_clusterable adds a method to the layer, so the question is asked of the layer's own copy or a fresh clone.
     layer = clustering_registry.ClusteringRegistry.make_clusterable(model.get_layer(name))
     return [weight.numpy() for _, weight in layer.get_clusterable_weights()]
-
-
-def _values(model: Any, name: str) -> int:
-    return max(len(np.unique(kernel)) for kernel in _kernels(model, name))

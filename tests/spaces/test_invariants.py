@@ -64,6 +64,39 @@ def test_pattern_looks_at_blocks_of_the_last_axis() -> None:
     assert check(Promise("a", "pattern", "2:4"), weight(bad, "float32")) == Finding("a", "pattern", "2:4", "1:4", False)
 
 
+def test_blocks_are_of_inputs_and_outputs() -> None:
+    values = np.ones((4, 6), np.int8)  # four outputs, six inputs
+    values[:2, :3] = 0
+    assert check(Promise("a", "blocks", "0.25 of 3x2"), weight(values)).found == "0.25 of 3x2"
+    assert check(Promise("a", "blocks", "0.5 of 3x2"), weight(values)).ok  # one block of rounding
+    assert not check(Promise("a", "blocks", "0.75 of 3x2"), weight(values)).ok
+    assert check(Promise("a", "blocks", "0.25 of 2x3"), weight(values)).found == "0 of 2x3"
+
+
+def test_values_are_counted_by_tensor_where_it_has_one_scale() -> None:
+    values = np.arange(32, dtype=np.int8).reshape(4, 8) // 4
+    assert check(Promise("a", "tensor_clusters", 8), weight(values)).found == 8
+    assert not check(Promise("a", "tensor_clusters", 7), weight(values)).ok
+    assert check(Promise("a", "tensor_clusters", 2), weight(values, zero_point=(0,) * 4)).found == 2
+
+
+def test_zeros_of_all_layers_together() -> None:
+    held = {"a": weight(np.zeros((10, 10), np.int8)), "b": weight(np.ones((10, 10), np.int8))}
+    for asked, ok in ((0.5, True), (0.51, True), (0.52, False)):  # a weight of each layer is allowed
+        (finding,) = check_promises([Promise("both", "sparsity_of_all", asked, ("a", "b"))], held)
+        assert (finding.found, finding.ok) == (0.5, ok)
+    (finding,) = check_promises([Promise("both", "sparsity_of_all", 0.1, ("a", "gone"))], held)
+    assert finding == Finding("both", "sparsity_of_all", 0.1, None, False)
+
+
+def test_types_and_shapes() -> None:
+    given = dataclasses.replace(weight(np.zeros((8, 3, 3, 4), np.int8)), activation_dtype="int8")
+    assert check(Promise("a", "activation_type", "int8"), given).ok
+    assert check(Promise("a", "activation_type", "float32"), given).found == "int8"
+    assert check(Promise("a", "shape", "3x3x4x8"), given).ok
+    assert not check(Promise("a", "shape", "3x3x4x16"), given).ok
+
+
 def test_a_layer_that_is_not_found_breaks_its_promise() -> None:
     promises = [Promise("gone", "sparsity", 0.5), Promise("gone", "weight_type", "int8")]
     findings = check_promises(promises, {})
@@ -71,7 +104,7 @@ def test_a_layer_that_is_not_found_breaks_its_promise() -> None:
 
 
 def test_unknown_properties_are_refused() -> None:
-    with pytest.raises(ValueError, match="sparsity, clusters, pattern, weight_type"):
+    with pytest.raises(ValueError, match="sparsity, clusters, tensor_clusters, pattern, blocks, weight_type"):
         Promise("a", "colour", 1)
 
 

@@ -67,7 +67,7 @@ def pruned(model: Any, context: Context) -> Any:
     """The network with half of each kernel zero."""
     from litetuner.spaces.steps.prune import Prune
 
-    return Prune(sparsity=0.5, epochs=4, learning_rate=3e-3).apply(model, context)
+    return Prune(sparsity=0.5, leave=(), epochs=4, learning_rate=3e-3).apply(model, context)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,10 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.flatbuffer import weights_by_layer
+from litetuner.spaces.invariants import Promise, check_promises
+from litetuner.spaces.schedule import Rise
+from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.prune import Prune
 
 from .conftest import PRUNABLE, kernel, weights_equal
@@ -22,7 +26,7 @@ def zeros(model: Any, name: str) -> int:
 @pytest.mark.parametrize("schedule", ["constant", "polynomial"])
 @pytest.mark.parametrize("epochs", [0.001, 0.5])  # 1 step and 29 steps
 def test_every_schedule_reaches_the_sparsity(model: Any, context: Context, schedule: str, epochs: float) -> None:
-    pruned = Prune(sparsity=0.7, schedule=schedule, skip=("stem",), epochs=epochs).apply(model, context)
+    pruned = Prune(sparsity=0.7, schedule=schedule, skip=("stem",), leave=(), epochs=epochs).apply(model, context)
     for name in ("pointwise", "classes"):
         assert zeros(pruned, name) >= 0.7 * kernel(pruned, name).size - 1
     assert zeros(pruned, "stem") == zeros(pruned, "depthwise") == 0
@@ -42,7 +46,7 @@ def test_training_mends_what_one_shot_breaks(
 
 
 def test_a_probe_has_its_masks_and_the_other_weights(model: Any, probe: Context) -> None:
-    pruned = Prune(sparsity=0.5).apply(model, probe)
+    pruned = Prune(sparsity=0.5, leave=()).apply(model, probe)
     for name in PRUNABLE:
         before, after = kernel(model, name), kernel(pruned, name)
         assert (after == 0).sum() == before.size // 2
@@ -65,17 +69,114 @@ def test_equal_weights_cannot_be_ranked(model: Any, context: Context) -> None:
     flat = clone(model)
     flat.get_layer("pointwise").kernel.assign(np.ones_like(kernel(flat, "pointwise")))
     with pytest.raises(BuildFailed, match="pointwise has 0 zeros of 512"):
-        Prune(sparsity=0.5, skip=("stem", "classes"), epochs=0.001, schedule="constant", learning_rate=0.0).apply(
-            flat, context
-        )
+        Prune(sparsity=0.5, skip=("stem",), epochs=0.001, schedule="constant", learning_rate=0.0).apply(flat, context)
 
 
 def test_nothing_left_and_unknown_layers_are_refused(model: Any, probe: Context) -> None:
     with pytest.raises(Refused, match="no layer is left"):
-        Prune(skip=PRUNABLE).apply(model, probe)
+        Prune(skip=("stem", "pointwise")).apply(model, probe)
     with pytest.raises(Refused, match="did you mean 'stem'"):
         Prune(skip=("stm",)).apply(model, probe)
     with pytest.raises(Refused, match="between 0 and 1"):
         Prune(sparsity=1.0)
     with pytest.raises(Refused, match="polynomial"):
         Prune(schedule="polynom")
+    with pytest.raises(Refused, match="needs targets"):
+        Prune(spread="sensitivity")
+    with pytest.raises(Refused, match="begin < end"):
+        Prune(begin=0.7)
+    with pytest.raises(Refused, match="2:4 means"):
+        Prune(sparsity=0.7, pattern="2:4")
+    with pytest.raises(Refused, match=r"that of stem has 4\. Add it to skip"):
+        Prune(block=(4, 1)).apply(model, probe)
+    with pytest.raises(Refused, match="see classes, pointwise"):
+        Prune(spread="sensitivity", targets=(("stem", 0.5), ("classes", 0.5))).apply(model, probe)
+
+
+def test_heads_and_embeddings_stay_dense_unless_asked(model: Any, probe: Context) -> None:
+    import tf_keras
+
+    step = Prune(sparsity=0.5)
+    pruned = step.apply(model, probe)
+    assert zeros(pruned, "classes") == 0 and zeros(pruned, "stem") > 0
+    assert step.notes(model)[0] == "prune: depthwise, classes stay dense: a head, or nothing that tfmot prunes"
+    source = tf_keras.Input((4,))
+    x = tf_keras.layers.Dense(8)(tf_keras.layers.Flatten()(tf_keras.layers.Embedding(9, 3, name="words")(source)))
+    words = tf_keras.Model(source, tf_keras.layers.Dense(2, name="out")(x))
+    assert step.leaves_of(words) == {"words", "out"}
+    assert zeros(Prune(leave=("head",)).apply(words, probe), "words") > 0
+    assert zeros(Prune(leave=("Embedding",)).apply(words, probe), "out") > 0
+
+
+@pytest.mark.parametrize("spread", ["erk", "global"])
+@pytest.mark.parametrize("epochs", [0, 0.3])
+def test_zeros_are_spread_over_layers(model: Any, context: Context, spread: str, epochs: float) -> None:
+    step = Prune(sparsity=0.6, spread=spread, leave=(), epochs=epochs)
+    pruned = step.apply(model, context)
+    shares = {name: zeros(pruned, name) / kernel(pruned, name).size for name in PRUNABLE}
+    sizes = {name: kernel(pruned, name).size for name in PRUNABLE}
+    assert sum(shares[name] * sizes[name] for name in PRUNABLE) >= 0.6 * sum(sizes.values()) - 3
+    assert max(shares.values()) > min(shares.values()) + 0.05
+    assert step.needs_training_data is bool(epochs)
+    assert step.promises(PRUNABLE) == [("all pruned layers", "sparsity_of_all", 0.6, PRUNABLE)]
+
+
+def test_shares_by_layer_are_kept(model: Any, context: Context) -> None:
+    targets = (("stem", 0.2), ("pointwise", 0.8), ("classes", 0.0))
+    step = Prune(sparsity=0.5, spread="sensitivity", targets=targets, leave=(), epochs=0.3)
+    pruned = step.apply(model, context)
+    assert [round(zeros(pruned, name) / kernel(pruned, name).size, 1) for name, _ in targets] == [0.2, 0.8, 0.0]
+    assert step.promises(PRUNABLE) == [(name, "sparsity", share) for name, share in targets]
+
+
+@pytest.mark.parametrize("epochs", [0, 0.3])
+def test_two_of_four_reach_the_file(model: Any, context: Context, epochs: float) -> None:
+    step = Prune(sparsity=0.5, pattern="2:4", leave=(), epochs=epochs)
+    file = Int8().apply(step.apply(model, context), context)
+    promises = [Promise(*promise) for promise in step.promises(PRUNABLE)]
+    found = check_promises(promises, weights_by_layer(file, PRUNABLE))
+    assert [(item.found, item.ok) for item in found] == [
+        ("3:4", True),
+        ("2:4", True),
+        ("2:4", True),
+    ]  # one input channel
+
+
+@pytest.mark.parametrize("epochs", [0, 0.3])
+def test_blocks_reach_the_file(model: Any, context: Context, epochs: float) -> None:
+    step = Prune(sparsity=0.5, block=(4, 2), skip=("stem", "pointwise"), leave=(), epochs=epochs)
+    file = Int8().apply(step.apply(model, context), context)
+    promises = [Promise(*promise) for promise in step.promises(PRUNABLE)]
+    (found,) = check_promises(promises, weights_by_layer(file, PRUNABLE))
+    assert (found.asked, found.found, found.ok) == ("0.5 of 4x2", "0.5 of 4x2", True)
+    assert not check_promises(promises, weights_by_layer(Int8().apply(model, context), PRUNABLE))[0].ok
+
+
+def rising(step: int) -> float:
+    return min(0.6, step / 30)
+
+
+def test_a_schedule_of_the_users(model: Any, context: Context) -> None:
+    """38 steps; what ends elsewhere than at the sparsity is refused before anything is trained."""
+    spec = f"{__name__}:rising"
+    pruned = Prune(sparsity=0.6, schedule=spec, epochs=1).apply(model, context)
+    assert zeros(pruned, "pointwise") >= 0.6 * 512 - 1
+    with pytest.raises(Refused, match=r"gives 0\.6 at the last step 38"):
+        Prune(sparsity=0.7, schedule=spec, epochs=1).apply(model, context)
+
+
+def test_masks_are_updated_however_short_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tfmot's default frequency of 100 never fires in 20 steps."""
+    for kind in ("constant", "polynomial"):
+        for steps in (1, 2, 5, 20, 1000):
+            schedule = Rise(kind).schedule(0.5, 0.5, steps)
+            calls = [schedule(step) for step in range(1, steps + 1)]
+            due = [float(share) for now, share in calls if bool(now)]
+            assert due and due[-1] == pytest.approx(0.5), (kind, steps)
+            assert len(due) <= 82
+
+
+def test_labels_of_the_variants() -> None:
+    assert Prune(spread="erk", skip=("a",)).label() == "prune0.5[erk,-1]"
+    assert Prune(pattern="2:4", epochs=0).label() == "prune2:4[once]"
+    assert Prune(block=(4, 1)).label() == "prune0.5[4x1]"

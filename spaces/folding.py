@@ -1,0 +1,103 @@
+"""Batch normalizations folded into the layers before them: the same function with fewer, already scaled weights.
+
+The converter folds them too, but after clustering, where every channel's scale makes a value of its own out of each of the
+shared ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.tf import load
+
+# The kernel's axes of output channels, from the end; a depthwise kernel's are inputs times multiplier.
+_AXES = {
+    "Conv1D": (1,),
+    "Conv2D": (1,),
+    "Conv3D": (1,),
+    "Dense": (1,),
+    "DepthwiseConv2D": (2, 1),
+    "Conv2DTranspose": (2,),
+}
+_NORMALIZATIONS = ("BatchNormalization", "SyncBatchNormalization")
+
+
+def foldable(model: Any) -> dict[str, str]:
+    """Batch normalization -> the layer that it can be folded into, in a flat functional tf_keras model.
+
+    That layer has no activation, is called once, and hands its output to nothing else; a normalization that gives the
+    model's own output stays, since the output would lose its name.
+    """
+    outputs = set(model.output_names)
+    found = {}
+    for layer in model.layers:
+        if type(layer).__name__ not in _NORMALIZATIONS or layer.name in outputs or len(layer.inbound_nodes) != 1:
+            continue
+        before = layer.inbound_nodes[0].inbound_layers
+        if isinstance(before, list) or type(before).__name__ not in _AXES or before.name in outputs:
+            continue
+        linear = before.activation is None or before.activation.__name__ == "linear"
+        once = len(before.inbound_nodes) == 1 and len(before.outbound_nodes) == 1
+        last = list(layer.axis) == [len(layer.inbound_nodes[0].output_shapes) - 1]
+        if linear and once and last and getattr(before, "data_format", "channels_last") == "channels_last":
+            found[layer.name] = before.name
+    return found
+
+
+def fold(model: Any) -> Any:
+    """A copy of a flat functional tf_keras model without the batch normalizations that ``foldable`` names.
+
+    The layers before them have a bias then. Outputs are equal but for the rounding of float32.
+    """
+    load()
+    import tf_keras
+
+    pairs = foldable(model)
+    into = {layer: normalization for normalization, layer in pairs.items()}
+    made: dict[str, Any] = {}
+
+    def twin(layer: Any) -> Any:
+        if layer.name not in made:
+            bias = {"use_bias": True} if layer.name in into else {}
+            made[layer.name] = type(layer).from_config(layer.get_config() | bias)
+        return made[layer.name]
+
+    tensors = {
+        id(item): tf_keras.Input(tuple(item.shape[1:]), dtype=item.dtype, name=item.node.layer.name)
+        for item in model.inputs
+    }
+    inputs = [tensors[id(item)] for item in model.inputs]
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            # map_arguments takes one copy of a tensor from its list for every use.
+            given = {str(id(item)): [tensors[id(item)]] * len(node.keras_inputs) for item in node.keras_inputs}
+            args, kwargs = node.map_arguments(given)
+            result = args[0] if node.layer.name in pairs else twin(node.layer)(*args, **kwargs)
+            flat = load().nest.flatten(result)
+            tensors |= {id(item): value for item, value in zip(load().nest.flatten(node.outputs), flat, strict=True)}
+    folded = tf_keras.Model(inputs, [tensors[id(item)] for item in model.outputs], name=model.name)
+    for name, layer in made.items():
+        source = model.get_layer(name)
+        layer.set_weights(_scaled(source, model.get_layer(into[name])) if name in into else source.get_weights())
+    return folded
+
+
+def _scaled(layer: Any, normalization: Any) -> list[np.ndarray]:
+    """Kernel and bias of a layer that computes what it and the normalization behind it did, in double precision."""
+    kernel, *bias = (value.astype(np.float64) for value in layer.get_weights())
+    mean, variance = (
+        value.numpy().astype(np.float64) for value in (normalization.moving_mean, normalization.moving_variance)
+    )
+    scale = 1 / np.sqrt(variance + normalization.epsilon)
+    if normalization.gamma is not None:
+        scale = scale * normalization.gamma.numpy()
+    shift = ((bias[0] if bias else 0.0) - mean) * scale
+    if normalization.beta is not None:
+        shift = shift + normalization.beta.numpy()
+    axes = _AXES[type(layer).__name__]
+    shape = [size if kernel.ndim - axis in axes else 1 for axis, size in enumerate(kernel.shape)]
+    return [(kernel * scale.reshape(shape)).astype(np.float32), shift.astype(np.float32)]

@@ -1,0 +1,130 @@
+"""How zeros are spread over layers, which weights they are, and when they can make a model faster."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+SPREADS = ("uniform", "erk", "global", "sensitivity")
+MOST = 0.98  # of one layer: what is all zeros hands nothing on
+_STEEPNESS = (
+    2.0  # the most sensitive layer keeps so many times the share that the middle one keeps, the least its inverse
+)
+SPARSE_KERNELS = 2 / 3  # share of zeros above which XNNPACK takes its sparse kernels
+_STEM = (3, 3)
+
+
+def erk(shapes: Mapping[str, Sequence[int]], sparsity: float) -> dict[str, float]:
+    """Share of zeros by layer from Erdos-Renyi-Kernel densities (Evci et al. 2020, arXiv:1911.11134), ``sparsity`` over all.
+
+    ``shapes`` are kernel shapes, (height, width, in, out) or (in, out). Large kernels become sparser than small ones.
+    """
+    scores = {name: sum(shape) / math.prod(shape) for name, shape in shapes.items()}
+    return _solve({name: math.prod(shape) for name, shape in shapes.items()}, scores, sparsity)
+
+
+def by_rank(shapes: Mapping[str, Sequence[int]], ranking: Sequence[str], sparsity: float) -> dict[str, float]:
+    """Share of zeros by layer, the more the less sensitive; ``ranking`` names the most sensitive first."""
+    ordered = [name for name in ranking if name in shapes] + [name for name in shapes if name not in ranking]
+    last = max(len(ordered) - 1, 1)
+    scores = {name: _STEEPNESS ** (1 - 2 * place / last) for place, name in enumerate(ordered)}
+    return _solve({name: math.prod(shape) for name, shape in shapes.items()}, scores, sparsity)
+
+
+def by_magnitude(kernels: Mapping[str, np.ndarray], sparsity: float) -> dict[str, float]:
+    """Share of zeros by layer when one threshold of magnitude holds for all weights of all layers.
+
+    No layer loses more than ``MOST`` of its weights; the others then lose more.
+    """
+    magnitudes = {name: np.sort(np.abs(kernel).ravel()) for name, kernel in kernels.items()}
+    found: dict[str, float] = {}
+    wanted = round(sparsity * sum(values.size for values in magnitudes.values()))
+    while magnitudes:
+        together = np.sort(np.concatenate(list(magnitudes.values())))
+        threshold = together[min(max(wanted, 1), together.size) - 1]
+        shares = {
+            name: np.searchsorted(values, threshold, side="right") / values.size for name, values in magnitudes.items()
+        }
+        full = [name for name, share in shares.items() if share > MOST]
+        if not full:
+            return found | {name: _rounded(share) for name, share in shares.items()}
+        for name in full:
+            found[name] = MOST
+            wanted -= math.floor(MOST * magnitudes.pop(name).size)
+    return found
+
+
+def _solve(sizes: Mapping[str, int], scores: Mapping[str, float], sparsity: float) -> dict[str, float]:
+    """Densities proportional to ``scores``, none above 1 or below 1 - ``MOST``, that leave ``sparsity`` over all weights."""
+    low, high = 0.0, 1 / min(scores.values())
+    for _ in range(60):
+        factor = (low + high) / 2
+        kept = sum(size * _density(factor * scores[name]) for name, size in sizes.items())
+        low, high = (low, factor) if kept > (1 - sparsity) * sum(sizes.values()) else (factor, high)
+    return {name: _rounded(1 - _density(low * scores[name])) for name in sizes}
+
+
+def _density(value: float) -> float:
+    return min(1.0, max(1 - MOST, value))
+
+
+def _rounded(share: float) -> float:
+    """Up to four digits, so that the whole never falls below what was asked."""
+    return min(MOST, math.ceil(float(share) * 1e4 - 1e-6) / 1e4)
+
+
+def smallest(values: np.ndarray, sparsity: float) -> np.ndarray:
+    """Which weights stay (bool, shape of ``values``): all but the share ``sparsity`` of smallest magnitude, ties by place."""
+    keep = max(round(values.size * (1 - sparsity)), 1)
+    mask = np.zeros(values.size, bool)
+    mask[np.argsort(np.abs(values).ravel(), kind="stable")[values.size - keep :]] = True
+    return mask.reshape(values.shape)
+
+
+def two_of_four(values: np.ndarray) -> np.ndarray:
+    """Which weights stay (bool): the two largest of every four neighbours along the input channels.
+
+    ``values`` is a kernel as Keras stores it, (..., in, out); in the file the input channels are the last axis.
+    """
+    rows = np.moveaxis(np.abs(values), -2, -1)
+    padded = np.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, -rows.shape[-1] % 4)], constant_values=-1.0)
+    groups = padded.reshape(*padded.shape[:-1], -1, 4)
+    order = np.argsort(np.argsort(-groups, axis=-1, kind="stable"), axis=-1)
+    mask = (order < 2).reshape(padded.shape)[..., : rows.shape[-1]]
+    return np.moveaxis(mask, -1, -2)
+
+
+def blocks(values: np.ndarray, block: tuple[int, int], sparsity: float) -> np.ndarray:
+    """Which weights stay (bool) when whole blocks (inputs, outputs) of a matrix (in, out) go, by their mean magnitude."""
+    height, width = block
+    rows, columns = values.shape
+    padded = np.pad(np.abs(values), ((0, -rows % height), (0, -columns % width)))
+    means = padded.reshape(padded.shape[0] // height, height, padded.shape[1] // width, width).mean(axis=(1, 3))
+    mask = smallest(means, sparsity)
+    return np.repeat(np.repeat(mask, height, axis=0), width, axis=1)[:rows, :columns]
+
+
+def why_not_faster(layers: Sequence[tuple[str, Sequence[int], int, float]]) -> list[str]:
+    """Why zeros cannot make a model faster under XNNPACK's sparse inference; empty where they can.
+
+    ``layers`` are (type, kernel shape, stride, share of zeros) of the layers with kernels in running order. XNNPACK takes
+    sparse kernels for a float network that begins with a 3x3 convolution of stride 2 and goes on with 1x1 convolutions of
+    which at least two thirds are zeros (its delegate's documentation); ARM processors gain, x86 ones do not.
+    """
+    if not layers:
+        return ["it has no kernels"]
+    (kind, shape, stride, _), *others = layers
+    reasons = []
+    if kind != "Conv2D" or tuple(shape[:2]) != _STEM or stride != 2:
+        reasons.append("the first layer is no 3x3 convolution of stride 2")
+    points = [share for kind, shape, _, share in others if kind == "Conv2D" and tuple(shape[:2]) == (1, 1)]
+    if not points:
+        reasons.append("it has no 1x1 convolutions")
+    elif all(share < SPARSE_KERNELS - 1e-3 for share in points):
+        reasons.append(f"no 1x1 convolution has two thirds zeros (the most is {max(points):.0%})")
+    wide = [kind for kind, shape, *_ in others if kind == "Conv2D" and tuple(shape[:2]) != (1, 1)]
+    if wide:
+        reasons.append(f"{len(wide)} convolutions behind the first are not 1x1")
+    return reasons
