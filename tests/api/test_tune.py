@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ import litetuner
 from litetuner import ConfigError, DataError, ModelError, Run, RunError
 from litetuner.search.listener import Listener
 from litetuner.search.trial import State, Trial
+from litetuner.spaces.metadata import read_metadata
 
 KEYS: dict[str, Any] = {"max_drop": "5%", "target": "fake", "max_epochs": 0.2}
 STEPS = "int8,prune,qat"
@@ -94,6 +97,35 @@ def test_the_exported_file_runs_and_scores_as_was_said(
     outputs = predict(run.export(tmp_path).read_bytes(), arrays["x_search"], 1, None)
     accuracy = float((outputs.argmax(axis=1) == arrays["y_search"]).mean())
     assert accuracy == pytest.approx(best["metric"], abs=1e-9)
+
+
+def test_files_are_made_again_from_their_records(runs: Runs, tmp_path: Path) -> None:
+    """Post-training: the same file. Trained: one whose metric lies in the recorded interval (here the same file as well)."""
+    run = runs["files"]
+    trials = [trial for trial in run.record().trials if trial.number and trial.artifact]
+    plain = next(trial for trial in trials if not trial.candidate.prefix.steps)
+    assert run.rebuild(plain.number, tmp_path / "plain.tflite").same_file
+    trained = next(trial for trial in trials if trial.candidate.prefix.steps)
+    exported = run.export(tmp_path / "out", trial=trained.number, metadata=True).parent
+    found = litetuner.rebuild(exported, tmp_path / "trained.tflite")
+    assert found.trained and found.agrees and found.source.candidate == trained.candidate
+
+
+def test_what_goes_with_an_export_works(runs: Runs, tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    run = runs["files"]
+    np.save(tmp_path / "x.npy", arrays["x_test"][0])
+    label = int(arrays["y_test"][0])
+    for trial in (0, 1):
+        file = run.export(tmp_path / f"out{trial}", trial=trial, metadata=True, c_array=True)
+        command = [sys.executable, str(file.parent / "run_example.py"), str(tmp_path / "x.npy")]
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        assert told.startswith(f"prediction: class {label} (0.")
+        inside = json.loads(read_metadata(file.read_bytes(), "litetuner") or b"{}")
+        assert inside["trial"] == trial and inside["measured_sha256"] == run.record().trial(trial).sha256
+    written = json.loads((tmp_path / "out1" / "provenance.json").read_text())
+    assert len(written["measurements"]["latency_us:host"]["samples"]) >= 5
+    assert written["files"][file.name]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert {"tensorflow", "ai-edge-litert"} <= set(written["environment"]["packages"])
 
 
 def test_the_report_and_its_tables(runs: Runs) -> None:

@@ -1,0 +1,175 @@
+"""Rebuilding with the fake builder: what is compared, and what is refused. Real files are rebuilt in tests/api/test_tune.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litetuner.reports.agreement import agreement_lines, to_json
+from litetuner.search.rebuild import rebuild
+from litetuner.search.trial_file import TrialFile, read_trial_file
+from litetuner.spaces.errors import Refused, RunError
+from tests.search.fakes import fake_search
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rebuild") / "run"
+    fake_search(path, trials=12)
+    return path
+
+
+def record_of(run: Path, *, trained: bool) -> Path:
+    """The trial.json of a scored trial whose recipe trains, or does not."""
+    for path in sorted((run / "trials").glob("*/trial.json")):
+        trial = read_json(path)
+        steps = {step["step"] for step in trial["candidate"]}
+        if trial["artifact"] and trial["number"] and bool(steps & {"prune", "cluster", "qat", "finetune"}) == trained:
+            return path
+    raise LookupError("no such trial")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def other(source: TrialFile, **values: Any) -> TrialFile:
+    return dataclasses.replace(source, sha256="0" * 64, **values)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_same_file_comes_out(trained: bool, run: Path, tmp_path: Path) -> None:
+    source = read_trial_file(record_of(run, trained=trained))
+    found = rebuild(source, tmp_path / "out" / "again.tflite")
+    assert found.same_file and found.agrees and found.trained == trained
+    assert found.file.read_bytes() == (run / "artifacts" / f"{source.sha256}.tflite").read_bytes()
+    assert agreement_lines(found)[-1] == "verdict  the same file, bit by bit"
+    assert [path.name for path in found.file.parent.iterdir()] == ["again.tflite"], "the working folder is gone"
+
+
+def test_another_file_is_as_good_within_the_interval_and_only_if_it_was_trained(run: Path, tmp_path: Path) -> None:
+    trained = read_trial_file(record_of(run, trained=True))
+    assert trained.metric is not None
+    far = trained.metric - 0.2
+    cases = [
+        (other(trained), True, "inside", "as good"),
+        (other(trained, metric=far, metric_interval=(far - 0.01, far + 0.01)), False, "outside", "not as good"),
+        (other(trained, metric=None, metric_interval=None), False, "not recorded", "no metric was recorded"),
+        (other(read_trial_file(record_of(run, trained=False))), False, "inside", "should be the same"),
+    ]
+    for source, agrees, where, verdict in cases:
+        found = rebuild(source, tmp_path / "again.tflite")
+        text = "\n".join(agreement_lines(found))
+        assert found.agrees is agrees and where in text and verdict in text
+        assert json.loads(json.dumps(to_json(found)))["agrees"] is agrees
+
+
+def test_a_candidate_that_the_rules_refuse(run: Path, tmp_path: Path) -> None:
+    source = read_trial_file(record_of(run, trained=True))
+    twice = dataclasses.replace(source.candidate, steps=(source.candidate.steps[0], *source.candidate.steps))
+    with pytest.raises(Refused, match="stands in it 2 times"):
+        rebuild(dataclasses.replace(source, candidate=twice), tmp_path / "again.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+# A record from a stranger
+
+
+def altered(run: Path, tmp_path: Path, change: Any) -> Path:
+    """A copy of a record with a change, in a run's place."""
+    record = read_json(record_of(run, trained=True))
+    change(record)
+    path = tmp_path / "run" / "trials" / "0001" / "trial.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record))
+    for name in ("litetuner.toml", "inspection.json", "identity.json", "environment.json"):
+        (tmp_path / "run" / name).write_bytes((run / name).read_bytes())
+    return path
+
+
+def knob(name: str, value: Any) -> Any:
+    def change(record: dict[str, Any]) -> None:
+        record["candidate"][0][name] = value
+
+    return change
+
+
+def key(name: str, value: Any) -> Any:
+    return lambda record: record.update({name: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (key("candidate", "int8"), "must be a list of 1 to 16 steps"),
+        (key("candidate", []), "must be a list"),
+        (key("candidate", [7]), "must be an object with its name"),
+        (key("candidate", [{"step": "explode"}]), "there is no step 'explode'"),
+        (key("candidate", [{"step": ["int8"]}]), "must be an object with its name"),
+        (knob("sparsity", "0.5"), "must be a number from"),
+        (knob("sparsity", 1e308), "must be a number from"),
+        (knob("sparsity", True), "must be a number from"),
+        (knob("epochs", 10**400), "a huge number, and must be a number from"),
+        (knob("epochs", -1), "must be a number from"),
+        (knob("schedule", 3), "must be a short text"),
+        (knob("schedule", "x" * 5000), "must be a short text"),
+        (knob("skip", "conv"), "must be a list of names"),
+        (knob("skip", [{"a": 1}]), "must be a list of names"),
+        (knob("sparcity", 0.5), "did you mean 'sparsity'"),
+        (key("sha256", "../../etc/passwd"), "must be 64 hexadecimal digits"),
+        (key("artifact", "../../etc/passwd"), "was altered: artifact is"),
+        (key("artifact", 7), "was altered"),
+        (key("sha256", None), "never had a file"),
+        (key("number", "1"), "must be a trial's number"),
+        (key("format_version", 99), "has format 99"),
+        (key("measurements", {"metric": {"value": "good"}}), "must be a number with an interval"),
+        (key("measurements", {"metric": {"value": 0.5, "interval": [1]}}), "must be a number with an interval"),
+    ],
+)
+def test_a_hostile_record_is_refused_in_a_sentence(change: Any, part: str, run: Path, tmp_path: Path) -> None:
+    path = altered(run, tmp_path, change)
+    with pytest.raises(RunError) as caught:
+        read_trial_file(path)
+    message = str(caught.value)
+    assert part in message and str(path) in message
+    assert "\n" not in message and len(message) < 600
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "[" * 100_000, '{"number": NaN', "\x00"])
+def test_what_is_no_record(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "trial.json"
+    path.write_text(text)
+    with pytest.raises(RunError, match=r"trial\.json"):
+        read_trial_file(path)
+    with pytest.raises(RunError, match="does not exist"):
+        read_trial_file(tmp_path / "nowhere")
+
+
+def test_an_exported_record_needs_its_provenance_and_vouches_for_nothing(run: Path, tmp_path: Path) -> None:
+    from litetuner.reports.export import export
+    from litetuner.search.record import read_run
+
+    record = read_run(run)
+    folder = export(record, trial=int(record_of(run, trained=True).parent.name), out=tmp_path / "out").parent
+    told = read_json(folder / "provenance.json")
+    told["configuration"]["trust-model"] = True
+    (folder / "provenance.json").write_text(json.dumps(told))
+    assert not read_trial_file(folder).config.trust_model
+    assert read_trial_file(folder, trust_model=True).config.trust_model
+    assert rebuild(read_trial_file(folder), tmp_path / "again.tflite").same_file
+    told["configuration"]["batch-size"] = "many"
+    (folder / "provenance.json").write_text(json.dumps(told))
+    with pytest.raises(Exception, match="batch-size"):
+        read_trial_file(folder)
+    told["configuration"] = ["x"]
+    (folder / "provenance.json").write_text(json.dumps(told))
+    with pytest.raises(RunError, match="holds no configuration"):
+        read_trial_file(folder)
+    (folder / "provenance.json").unlink()
+    with pytest.raises(RunError, match=r"no provenance\.json lies beside it"):
+        read_trial_file(folder)
