@@ -52,6 +52,7 @@ class Operator:
     weight_index: int | None = None
     weight_dtype: str | None = None
     weight_shape: tuple[int, ...] | None = None
+    input_rank: int | None = None
 
     @property
     def flex(self) -> bool:
@@ -190,6 +191,7 @@ def _operators(model: Any) -> list[Operator]:
                 weight_index=weight,
                 weight_dtype=None if tensor is None else type_name(tensor.type),
                 weight_shape=None if tensor is None else tuple(int(size) for size in _list(tensor.shape)),
+                input_rank=None if source is None else len(_list(graph.tensors[source].shape)),
             )
         )
     return found

@@ -7,74 +7,33 @@ layers are mapped to operators first, names are escaped, and the weights of the 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.conversion import first_meaningful_line
-from litetuner.spaces.errors import BuildFailed, Refused, nearest
+from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.flatbuffer import Operator, read_operators, weights_by_layer, weights_of_operators
+from litetuner.spaces.quantizer_policy import (
+    BITS,
+    KEYS,
+    OTHER_NAMES,
+    RECIPES,
+    SETTERS,
+    Recipe,
+    Scheme,
+    granularity_of,
+    why_not,
+)
 from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.weight_recovery import register
 
-PRECISIONS = ("float32", "int8", "int4")
-ALGORITHMS = ("minmax", "mse", "octav", "gptq", "hadamard")
-GRANULARITIES = ("channel", "tensor", "block32", "block64", "block128", "block256")
-IO = ("native", "float32", "uint8")
-_BITS = {"int8": 8, "int4": 4}
-_KEYS = {  # the quantizer's names
-    "minmax": "MIN_MAX_UNIFORM_QUANT",
-    "mse": "MSE",
-    "octav": "OCTAV",
-    "gptq": "GPTQ",
-    "hadamard": "HADAMARD_ROTATION",
-    "recovered": "DEQUANTIZED_WEIGHT_RECOVERY",
-    "cast": "FLOAT_CASTING",
-}
-_OTHER_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # what the quantizer calls an operator
 _UNGRAINED = ("BATCH_MATMUL", "GATHER")  # the quantizer chooses their scales by itself
 _SCOPE_LENGTH = 10_000  # the quantizer cuts longer scopes
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How all operators are quantized: ``kind`` is dynamic, weight_only or static; activation bits only matter for static."""
-
-    kind: str
-    weight_bits: int
-    activation_bits: int = 8
-
-    @property
-    def weight_type(self) -> str:
-        return "float16" if self.weight_bits == 16 else f"int{self.weight_bits}"
-
-
-RECIPES: dict[str, Recipe] = {
-    "dynamic_wi8": Recipe("dynamic", 8),
-    "dynamic_wi4": Recipe("dynamic", 4),
-    "weight_only_wi8": Recipe("weight_only", 8),
-    "weight_only_wi4": Recipe("weight_only", 4),
-    "weight_only_wf16": Recipe("weight_only", 16),
-    "static_wi8_ai8": Recipe("static", 8, 8),
-    "static_wi8_ai16": Recipe("static", 8, 16),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Scheme:
-    """How the weights of one operator are quantized; ``bits`` 32 leaves them in float32."""
-
-    bits: int
-    algorithm: str = "minmax"
-    granularity: str = "channel"
-
-    @property
-    def weight_type(self) -> str:
-        return f"float{self.bits}" if self.bits > 8 else f"int{self.bits}"
 
 
 def quantize(
@@ -108,7 +67,7 @@ def quantize(
     schemes: dict[int, Scheme] = {}
     for operator in operators:
         name = by_index.get(operator.index, "")
-        bits = recipe.weight_bits if name not in precisions else _BITS.get(precisions[name], 32)
+        bits = recipe.weight_bits if name not in precisions else BITS.get(precisions[name], 32)
         special = "recovered" if name in recovered else "cast" if bits == 16 else ""
         simple = bool(special) or name in plain or bits == 32
         schemes[operator.index] = Scheme(bits, special or "minmax") if simple else Scheme(bits, algorithm, granularity)
@@ -174,18 +133,11 @@ def _set_base(quantizer: Any, recipe: Recipe, io: str) -> None:
         elif io == "uint8":
             unsigned = OpQuantizationConfig(
                 activation_tensor_config=TensorQuantizationConfig(8, symmetric=False, dtype=TensorDataType.UINT),
-                weight_tensor_config=TensorQuantizationConfig(8, symmetric=True, granularity=_granularity("channel")),
+                weight_tensor_config=TensorQuantizationConfig(8, symmetric=True, granularity=granularity_of("channel")),
                 compute_precision=ComputePrecision.INTEGER,
                 explicit_dequantize=False,
             )
             quantizer.update_quantization_recipe(".*", end, unsigned)
-
-
-def _granularity(name: str) -> Any:
-    from ai_edge_quantizer.qtyping import QuantGranularity
-
-    size = name.removeprefix("block")
-    return QuantGranularity(f"BLOCKWISE_{size}" if size != name else f"{name.upper()}WISE")
 
 
 def _set_operator(quantizer: Any, recipe: Recipe, operator: Operator, name: str, scheme: Scheme) -> None:
@@ -196,56 +148,48 @@ def _set_operator(quantizer: Any, recipe: Recipe, operator: Operator, name: str,
         register()
     scope = (operator.output_name + ";")[:_SCOPE_LENGTH]
     regex = f"^{re.escape(scope)}$"
-    if scheme.bits == 32 and operator.name not in (*TFLOperationName, *_OTHER_NAMES):
-        return  # the quantizer leaves what it does not know
-    try:
-        kind = TFLOperationName(_OTHER_NAMES.get(operator.name, operator.name))
-        key = AlgorithmName[_KEYS[scheme.algorithm]]
-        if scheme.bits == 32:
-            quantizer.update_quantization_recipe(regex, kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
-        else:
-            _SETTERS[recipe.kind](quantizer, regex, kind, recipe, scheme.bits, _granularity(scheme.granularity), key)
-    except ValueError as error:
-        how = " ".join(part for part in (scheme.algorithm, scheme.granularity) if part not in ("minmax", "channel"))
-        raise Refused(
-            f"{recipe.kind} {scheme.weight_type}{' by ' + how if how else ''} does not exist for {operator.name}, which "
-            f"computes layer {name or _last_name(operator)!r}"
-        ) from error
-
-
-def _set_dynamic(quantizer: Any, regex: str, kind: Any, recipe: Recipe, bits: int, granularity: Any, key: Any) -> None:
-    quantizer.add_dynamic_config(regex, kind, bits, granularity, key)
-
-
-def _set_weight_only(
-    quantizer: Any, regex: str, kind: Any, recipe: Recipe, bits: int, granularity: Any, key: Any
-) -> None:
-    quantizer.add_weight_only_config(regex, kind, bits, granularity, key)
-
-
-def _set_static(quantizer: Any, regex: str, kind: Any, recipe: Recipe, bits: int, granularity: Any, key: Any) -> None:
-    quantizer.add_static_config(regex, kind, recipe.activation_bits, bits, granularity, key)
-
-
-_SETTERS = {"dynamic": _set_dynamic, "weight_only": _set_weight_only, "static": _set_static}
+    width = operator.weight_shape[-1] if operator.weight_shape else None
+    reason = why_not(operator.name, recipe, scheme, operator.input_rank, width)
+    if reason is not None:
+        raise Refused(f"{reason}, which computes layer {name or _last_name(operator)!r}")
+    known = (*TFLOperationName, *OTHER_NAMES)
+    if scheme.bits == 32 and operator.name in known:
+        kind = TFLOperationName(OTHER_NAMES.get(operator.name, operator.name))
+        quantizer.update_quantization_recipe(regex, kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    elif scheme.bits < 32:
+        kind = TFLOperationName(OTHER_NAMES.get(operator.name, operator.name))
+        key, granularity = AlgorithmName[KEYS[scheme.algorithm]], granularity_of(scheme.granularity)
+        SETTERS[recipe.kind](quantizer, regex, kind, recipe, scheme.bits, granularity, key)
 
 
 def _ranges(quantizer: Any, file: bytes, calibration: np.ndarray) -> Any:
-    """The smallest and largest value of every tensor over all samples.
+    """The smallest and largest value of every tensor over all samples, and for GPTQ how the inputs of a layer go together.
 
     The quantizer's own default is a moving average of each sample's range: on inputs whose features differ from sample to
     sample (tables) it clips most of them, and a model that is perfect at int8 becomes useless.
     """
     from ai_edge_quantizer import calibrator, recipe_manager
-    from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
     samples = _samples(file, calibration)
     recipes = recipe_manager.RecipeManager()
     recipes.load_quantization_recipe(quantizer.get_quantization_recipe())
-    measured = calibrator.Calibrator(file, num_threads=1, qsv_update_func=min_max_update)
-    with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that cannot be turned off
+    measured = calibrator.Calibrator(file, num_threads=1, qsv_update_func=_whole_range)
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells that all tensors are kept; the bar cannot be turned off otherwise
         measured.calibrate(samples, recipes)
     return measured.get_model_qsvs()
+
+
+def _whole_range(known: Any, new: Any) -> Any:
+    """What is known of a tensor after one more sample. The Hessian is a mean over samples (Frantar et al., arXiv:2210.17323)."""
+    if not known:
+        return new
+    merged = {"min": np.minimum(known["min"], new["min"]), "max": np.maximum(known["max"], new["max"])}
+    if "hessian" in new:
+        counts = known["num_samples"], new["num_samples"]
+        merged["num_samples"] = sum(counts)
+        merged["hessian"] = (known["hessian"] * counts[0] + new["hessian"] * counts[1]) / max(sum(counts), 1)
+    return merged
 
 
 def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, np.ndarray]]]:
@@ -295,17 +239,3 @@ def _prove(
 
 def _last_name(operator: Operator) -> str:
     return operator.output_name.split(";")[-1]
-
-
-def check_names(recipe: str, layers: Sequence[tuple[str, str]]) -> None:
-    """Raise ``Refused`` for a recipe or a precision that does not exist, and for a layer that is named twice."""
-    if recipe not in RECIPES:
-        raise Refused(f"aeq: there is no recipe {recipe!r}{nearest(recipe, RECIPES)}; known: {', '.join(RECIPES)}")
-    names = [name for name, _ in layers]
-    for name, precision in layers:
-        if precision not in PRECISIONS:
-            raise Refused(
-                f"aeq: {name} is to be {precision!r}{nearest(precision, PRECISIONS)}; known: {', '.join(PRECISIONS)}"
-            )
-        if names.count(name) > 1:
-            raise Refused(f"aeq: layer {name!r} is named {names.count(name)} times")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from litetuner.spaces.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
 from litetuner.spaces.context import Context
-from litetuner.spaces.quantizer import RECIPES, check_names, quantize
+from litetuner.spaces.quantizer import quantize
+from litetuner.spaces.quantizer_policy import ALGORITHMS, GRANULARITIES, IO, RECIPES, check_names
 from litetuner.spaces.step import Stage, Step, knob
 
 
@@ -17,8 +19,13 @@ class Aeq(Step):
     """Quantizes a float32 file by a recipe; costs milliseconds, so one conversion serves many variants.
 
     "dynamic" recipes quantize activations while running, "weight_only" compute in float, "static" need calibration samples
-    and have integer inputs and outputs. ``layers`` are (layer, precision) pairs that differ from the recipe. The label is
-    exact: a layer that the recipe cannot quantize must be among them.
+    and have integer inputs and outputs unless ``io`` says otherwise. Weights are rounded by an algorithm: smallest and
+    largest value; the least squared error (mse), the same by Newton's iteration (octav, arXiv:2206.06501), or with the
+    layer's inputs in view (gptq, arXiv:2210.17323); or after a Hadamard rotation. mse and octav clip what is rare, and one
+    scale a tensor repeats values: both deflate better.
+
+    ``layers`` are (layer, precision) pairs that differ from the recipe; the layers of ``plain`` keep minmax and channel.
+    The label is exact: a layer that cannot take what the recipe and the knobs say must be among them.
     """
 
     name = "aeq"
@@ -26,29 +33,49 @@ class Aeq(Step):
 
     recipe: str = knob("static_wi8_ai8", tuple(RECIPES), "how all layers are quantized")
     layers: tuple[tuple[str, str], ...] = knob((), None, "layers with another precision: float32, int8 or int4")
+    algorithm: str = knob("minmax", ALGORITHMS, "how weights are rounded: minmax, mse, octav, gptq or hadamard")
+    granularity: str = knob(
+        "channel", GRANULARITIES, "what shares a scale: a channel, the tensor, or a block of inputs"
+    )
+    plain: tuple[str, ...] = knob((), None, "layers that keep minmax and channel")
+    io: str = knob("native", IO, "type of input and output of a static file; native: that of its activations")
+    calibration: int = knob(0, COUNTS, "training samples for static ranges and gptq; 0: what --calibration says")
+    selection: str = knob("balanced", SELECTIONS, "which samples: balanced, random, spread or extremes")
 
     def __post_init__(self) -> None:
-        check_names(self.recipe, self.layers)
+        knobs = {"algorithm": self.algorithm, "granularity": self.granularity, "io": self.io}
+        check_names(self.recipe, self.layers, self.plain, **knobs)
+        check_calibration(self.name, self.calibration, self.selection)
 
     @property
     def needs_calibration(self) -> bool:  # type: ignore[override]
-        return RECIPES[self.recipe].kind == "static"
+        return RECIPES[self.recipe].kind == "static" or self.algorithm == "gptq"
 
     def label(self) -> str:
         counts = collections.Counter(precision for _, precision in self.layers)
-        mixed = ",".join(f"{count}x{precision}" for precision, count in sorted(counts.items()))
-        return f"aeq_{self.recipe}" + (f"[{mixed}]" if mixed else "")
+        parts = [f"{count}x{precision}" for precision, count in sorted(counts.items())]
+        parts += [f"{len(self.plain)}xplain"] if self.plain else []
+        parts += [f"io={self.io}"] if self.io != "native" else []
+        parts += calibration_words(self.calibration, self.selection)
+        how = [part for part in (self.algorithm, self.granularity) if part not in ("minmax", "channel")]
+        return "_".join(["aeq", self.recipe, *how]) + (f"[{','.join(parts)}]" if parts else "")
 
     def details(self) -> list[str]:
-        return [f"aeq: {name}: {precision}" for name, precision in self.layers]
+        kept = [f"aeq: {name}: minmax by channel" for name in self.plain]
+        return [f"aeq: {name}: {precision}" for name, precision in self.layers] + kept
 
     def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
         """What must hold in the final file: (layer, "weight_type", type) for each of ``layers``.
 
-        All other operators with weights are proved by ``apply`` itself: it sees operators, while a name among ``layer_names``
-        may be a layer that has none in the file (a folded batch normalization).
+        All operators with weights are proved by ``apply`` itself, types and scales: it sees operators, while a name among
+        ``layer_names`` may be a layer that has none in the file (a folded batch normalization).
         """
         return [(name, "weight_type", precision) for name, precision in self.layers]
+
+    def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
+        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means."""
+        named = dict(self.layers)
+        return {name: named.get(name, RECIPES[self.recipe].weight_type) for name in weights}
 
     def apply(self, subject: bytes, context: Context) -> bytes:
         """The quantized file of a float32 one.
@@ -56,4 +83,13 @@ class Aeq(Step):
         Raises ``Refused`` where an operator cannot take its precision, ``BuildFailed`` where a layer is not to be found in
         the file or the finished file does not hold what was asked.
         """
-        return quantize(subject, RECIPES[self.recipe], self.layers, context.calibration)
+        return quantize(
+            subject,
+            RECIPES[self.recipe],
+            self.layers,
+            context.calibration,
+            algorithm=self.algorithm,
+            granularity=self.granularity,
+            plain=self.plain,
+            io=self.io,
+        )

@@ -14,7 +14,7 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.quantizer import RECIPES
+from litetuner.spaces.quantizer_policy import RECIPES
 from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float32 import Float32
 
