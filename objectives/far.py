@@ -56,10 +56,12 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
     for path in files:
         path.parent.mkdir(mode=0o700, exist_ok=True)
     incoming = folder / request["incoming"]
-    broken = receive(incoming, files)
+    arrived = incoming.is_dir()
+    broken = receive(incoming, files) if arrived else []
     missing = [path for path, digest in files.items() if sha256(path) != digest]
     if missing:
-        incoming.mkdir(mode=0o700, exist_ok=True)
+        if not arrived:
+            incoming.mkdir(mode=0o700)
         names = [str(path.relative_to(folder)) for path in missing]
         return {"missing": names, "broken": broken, "free_bytes": shutil.disk_usage(folder).free}
     if not request["argv"]:
@@ -90,16 +92,14 @@ def prepare(name: str) -> pathlib.Path:
 def receive(incoming: pathlib.Path, files: dict[pathlib.Path, str]) -> list[str]:
     """Move what arrived whole to its place; the names of files that did not are returned, and those are removed."""
     broken = []
-    if incoming.is_dir():
-        for path, digest in files.items():
-            part = incoming / digest
-            if part.exists():
-                if sha256(part) == digest:
-                    part.chmod(0o600)
-                    part.replace(path)
-                else:
-                    broken.append(path.name)
-        shutil.rmtree(incoming)
+    for path, digest in files.items():
+        part = incoming / digest
+        if sha256(part) == digest:
+            part.chmod(0o600)
+            part.replace(path)
+        elif part.exists():
+            broken.append(path.name)
+    shutil.rmtree(incoming)
     return broken
 
 

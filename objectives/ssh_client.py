@@ -87,10 +87,12 @@ class SshClient:
 
     def explain(self, code: int, messages: str, program: str) -> Dropped | HostError:
         """What the end of ``ssh`` or ``scp`` without a result stands for."""
-        tail = " ".join(messages.split())[-400:]
+        said = " ".join(messages.split())
+        tail = said[-400:]
         for pattern, remedy in MEANINGS.items():
-            if re.search(pattern, tail, re.IGNORECASE):
-                place = {"address": self.address, "by_hand": self.by_hand(), "program": program, "host": self.host}
+            if re.search(pattern, said, re.IGNORECASE):
+                known = self.host if self.port in (None, 22) else f"[{self.host}]:{self.port}"
+                place = {"by_hand": self.by_hand(), "known": shlex.quote(known)}
                 return HostError(f"{self.address}: {tail} {remedy.format(**place)}")
         if code == 127:
             return HostError(f"{self.address}: there is no {program!r} ({tail}). {PYTHON_REMEDY}")
@@ -152,7 +154,7 @@ PYTHON_REMEDY = (
 )
 MEANINGS = {  # what ssh says: what the user should do; anything else counts as a connection that dropped
     r"identification has changed": "The machine's key is not the one that you know. If it was set up anew: "
-    "ssh-keygen -R {host}, and connect by hand: {by_hand}",
+    "ssh-keygen -R {known}, and connect by hand: {by_hand}",
     r"host key verification failed|no .{1,40} host key is known": "Connect once by hand, compare the fingerprint and accept it: "
     "{by_hand}",
     r"permission denied \(": "Nobody can type a password here: ssh-copy-id, or an agent with the key. It must work without a "

@@ -1,0 +1,164 @@
+"""Texts that try to become commands: none is executed, here or there. Each would make a canary file if it were."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from litetuner.objectives import ssh_client, tiny_model
+from litetuner.objectives.target_choice import find_target
+from litetuner.objectives.targets import ssh as ssh_module
+from litetuner.objectives.targets.ssh import Ssh
+from litetuner.spaces.errors import ConfigError, HostError, LitetunerError
+from tests.objectives.sshd import LACKING, REASON, Sshd
+
+# {C} is the canary. Each text goes into every place of a target's text below; what a place cannot take is refused.
+SNIPPETS = (
+    "$(touch {C})",
+    "`touch {C}`",
+    ";touch {C}",
+    "|touch {C}",
+    "&&touch {C}",
+    "\ntouch {C}\n",
+    "'$(touch {C})'",
+    '";touch {C};"',
+    "-oProxyCommand=touch {C}",
+    "-oLocalCommand=touch {C}",
+    "-F{C}",
+    "${{IFS}}touch${{IFS}}{C}",
+    "x\r\ntouch {C}",
+    "\x00touch {C}",
+    "\x1b]0;touch {C}\x07",
+    "\u202etouch {C}",
+    "{{a,b}}>{C}",
+    "%h;touch {C}",
+)
+PLACES = {
+    "host": "ssh://{S}",
+    "host after a user": "ssh://user@{S}",
+    "end of a host": "ssh://a{S}",
+    "user": "ssh://{S}@127.0.0.1",
+    "port": "ssh://127.0.0.1:{S}",
+    "address": "ssh://[{S}]",
+    "name": "{S}=ssh://127.0.0.1",
+    "kind": "{S}://127.0.0.1",
+    "rest": "ssh:{S}",
+    "folder": "ssh://127.0.0.1?folder={S}",
+    "absolute folder": "ssh://127.0.0.1?folder=/tmp/{S}",
+    "python": "ssh://127.0.0.1?python={S}",
+    "core": "ssh://127.0.0.1?core={S}",
+    "option": "ssh://127.0.0.1?{S}=1",
+    "threshold": "ssh://127.0.0.1?tolerance={S}",
+    "delegate": "ssh://127.0.0.1?delegate={S}",
+    "config": "ssh://127.0.0.1?config={S}",
+}
+# Places where a printable absolute path is what they take: these reach a command, and must be nothing but a word in it.
+ODD = [snippet for snippet in SNIPPETS if snippet.isprintable()]
+
+
+@pytest.fixture
+def canary(tmp_path):
+    path = tmp_path / "canary"
+    yield path
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_hostile_texts_are_refused_before_anything_is_started(place, snippet, canary, monkeypatch):
+    def started(*_args, **_more):
+        pytest.fail("a process was started")
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    text = PLACES[place].format(S=snippet.format(C=canary))
+    with pytest.raises(ConfigError, match="target"):
+        find_target(text)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "-oProxyCommand=x"},
+        {"host": ""},
+        {"host": "a b"},
+        {"host": "a\n"},
+        {"host": "a", "user": "-l"},
+        {"host": "a", "user": ""},
+        {"host": "a", "port": 0},
+        {"host": "a", "port": 65536},
+        {"host": "fe80::1%eth0;x"},
+        {"host": "a", "python": "python3 -c x"},
+        {"host": "a", "python": "-python3"},
+        {"host": "a", "folder": "a/../../b"},
+        {"host": "a", "folder": "-x"},
+        {"host": "a", "folder": "~root"},
+        {"host": "a", "folder": "a/"},
+        {"host": "a", "config": Path("relative")},
+        {"host": "a", "delegate": Path("relative.so")},
+        {"host": "a", "core": "auto;x"},
+    ],
+)
+def test_hostile_fields_are_refused_also_without_a_text(fields):
+    with pytest.raises(ConfigError, match="target ssh"):
+        Ssh(**fields)
+
+
+@pytest.mark.parametrize("snippet", ODD)
+def test_a_command_is_one_vector_and_odd_paths_are_one_word(snippet, canary, monkeypatch):
+    seen: list[list[str]] = []
+
+    def record(self, argv, payload, timeout_seconds):
+        seen.append(argv)
+        return 255, "", "closed"
+
+    monkeypatch.setattr(ssh_client.SshClient, "_finish", record)
+    odd = f"/bin/{snippet.format(C=canary)}"
+    with pytest.raises(ssh_client.Dropped):
+        Ssh(host="pi", python=odd).client.call(odd, {}, 1.0)
+    (argv,) = seen
+    assert argv[-3:-1] == ["--", "pi"] and shlex.split(argv[-1]) == [odd, "-c", ssh_client.BOOT]
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    found = Sshd(tmp_path_factory.mktemp("sshd"))
+    yield found
+    found.stop()
+
+
+@pytest.mark.skipif(bool(LACKING), reason=REASON)
+@pytest.mark.parametrize("snippet", ODD)
+def test_odd_paths_are_not_executed_on_the_far_side(sshd, snippet, canary, monkeypatch):
+    monkeypatch.setattr(ssh_module, "PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    odd = f"/bin/{snippet.format(C=canary)}"
+    with pytest.raises(HostError):
+        sshd.target(python=odd)._ask({}, [])
+    with pytest.raises(HostError, match="Mend ssh's configuration"):
+        sshd.target(config=Path(odd))._ask({}, [])
+
+
+@pytest.mark.skipif(bool(LACKING), reason=REASON)
+def test_odd_delegates_and_file_names_are_not_executed(sshd, canary, tmp_path, monkeypatch):
+    stand_in = tmp_path / "runner.py"
+    stand_in.write_text("import json, sys; print(json.dumps(dict(error=dict(stage='usage', message=str(sys.argv)))))")
+    monkeypatch.setattr(ssh_module, "_runner_parts", lambda: ({"runner-0/runner.py": stand_in}, "runner-0/runner.py"))
+    (tmp_path / "model").mkdir()
+    tiny = tiny_model.write(tmp_path / "model")
+    for number, snippet in enumerate(ODD[::2]):
+        text = snippet.format(C=canary.name)  # relative: a file's name takes no slash
+        odd = tmp_path / "model" / f"{text}.tflite"
+        shutil.copyfile(tiny, odd)
+        with odd.open("ab") as stream:
+            stream.write(bytes([number]))  # so that each is pushed
+        with pytest.raises(HostError) as found:
+            sshd.target(delegate=Path(f"/{snippet.format(C=canary)}"))._once(odd, None, 1)
+        assert repr(f"/{snippet.format(C=canary)}") in str(found.value)  # it arrived as it is, as one argument
+        with contextlib.suppress(LitetunerError):
+            sshd.target()._once(Path(f"-oProxyCommand=touch {canary}"), None, 1)
+    assert not list(tmp_path.rglob("canary")) and not list((sshd.folder / "far").rglob("canary"))
+    assert not (Path.home() / "canary").exists() and not Path("canary").exists()
