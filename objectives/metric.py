@@ -14,6 +14,7 @@ class Metric:
 
     ``bounded`` metrics live in [0, 1], so a drop is in absolute points; other drops are relative to the baseline.
     ``task`` is what labels must be: class numbers ("classification") or numbers ("regression").
+    ``output`` names the output that is scored of a model with several; a user's metric without it gets all of them.
     ``default_loss`` is the tf_keras loss for training: "classification" picks the cross-entropy that fits the model's output.
     """
 
@@ -22,6 +23,8 @@ class Metric:
     bounded: ClassVar[bool]
     task: ClassVar[Literal["classification", "regression"]]
     default_loss: ClassVar[str]
+    takes_all: ClassVar[bool] = False  # can it score a structured array of several outputs?
+    output: str | None = None
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """The metric of predictions ``y_pred`` (n, ...) against labels ``y_true`` (n, ...)."""

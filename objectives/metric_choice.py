@@ -11,6 +11,7 @@ import numpy as np
 from litetuner.objectives.metric import Metric
 from litetuner.objectives.metrics import METRICS
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.several import by_name
 from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.user_function import is_function, load_function
 
@@ -19,6 +20,9 @@ LOSSES = {"classification": "classification", "regression": "mean_squared_error"
 
 def find_metric(spec: str) -> Metric:
     """The metric of a name (``accuracy``) or of the user's ``module:function(y_true, y_pred) -> float``.
+
+    For a model with several outputs ``accuracy@head`` (or ``module:function@head``) scores the output ``head``; a user's
+    function without it gets dicts of all labels and outputs by name.
 
     Such a function gets the labels as they are stored (class numbers (n,), or numbers (n,) or (n, k)) and the model's raw
     outputs (n, ...). Attributes of the function say what it is; without them: ``direction`` "maximize", ``bounded`` False
@@ -31,17 +35,20 @@ def find_metric(spec: str) -> Metric:
 
     Raises ``ConfigError`` for an unknown name (the nearest is suggested), a missing function or a wrong attribute.
     """
-    if spec in METRICS:
-        return METRICS[spec]()
-    if is_function(spec):
-        return _user_metric(spec, load_function(spec, "--metric"))
+    name, at, output = spec.partition("@")
+    if at and not output:
+        raise ConfigError(f"--metric {spec}: behind @ stands the output to score, such as {name}@head.")
+    if name in METRICS:
+        return METRICS[name](output or None)
+    if is_function(name):
+        return _user_metric(name, load_function(name, "--metric"), output or None)
     names = ", ".join(sorted(METRICS))
     raise ConfigError(
-        f"there is no metric {spec!r}{nearest(spec, METRICS) or '.'} Known: {names}; or your own as module:function."
+        f"there is no metric {name!r}{nearest(name, METRICS) or '.'} Known: {names}; or your own as module:function."
     )
 
 
-def _user_metric(spec: str, function: Callable[..., Any]) -> Metric:
+def _user_metric(spec: str, function: Callable[..., Any], output: str | None) -> Metric:
     def attribute(key: str, default: Any, allowed: tuple[Any, ...] | type) -> Any:
         value = getattr(function, key, default)
         fits = (
@@ -65,11 +72,12 @@ def _user_metric(spec: str, function: Callable[..., Any]) -> Metric:
         bounded: ClassVar[bool] = metric_bounded
         task: ClassVar[Literal["classification", "regression"]] = metric_task
         default_loss: ClassVar[str] = metric_loss
+        takes_all: ClassVar[bool] = True
 
         def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
             try:
                 with quiet_stdout():
-                    value = float(function(y_true, y_pred))
+                    value = float(function(by_name(y_true), by_name(y_pred)))
             except Exception as error:
                 raise ConfigError(
                     f"--metric {spec} failed on labels of shape {y_true.shape} and outputs of shape {y_pred.shape}: "
@@ -82,4 +90,4 @@ def _user_metric(spec: str, function: Callable[..., Any]) -> Metric:
                 raise ConfigError(f"--metric {spec} returned {value}; it must return {promised}")
             return value
 
-    return UserMetric()
+    return UserMetric(output)

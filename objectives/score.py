@@ -42,6 +42,8 @@ def score(
 ) -> Score:
     """Score a file on samples ``x`` (n, *sample) with labels ``y`` (n, ...); the interval is of 95 %.
 
+    Of several outputs that of ``metric.output`` counts; a metric without one gets structured arrays of all.
+
     ``expected_io`` are the types that input and output must have, such as ``("int8", "int8")``; ``None`` takes any.
     Raises ``BuildFailed`` when the file is not valid (see ``predict`` and ``check_io``) or has no finite metric.
     """
@@ -50,7 +52,7 @@ def score(
     content = read_file(file)
     if expected_io is not None:
         check_io(content, expected_io)
-    predictions = predict(content, x, threads, limit_seconds)
+    predictions = predict(content, x, threads, limit_seconds, metric.output)
     labels = np.asarray(y)
     value = metric.score(labels, predictions)
     if not math.isfinite(value):

@@ -36,6 +36,7 @@ class Inspection:
     loss: dict[str, Any]
     seconds_per_epoch: float | None
     epochs: tuple[float, ...]
+    original: str | None = None  # what the user's model gives on the search split, as a blob
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -49,6 +50,7 @@ class Inspection:
             loss=record["loss"],
             seconds_per_epoch=record["seconds_per_epoch"],
             epochs=tuple(record["epochs"]),
+            original=record.get("original"),
         )
 
 
@@ -69,6 +71,9 @@ def inspect(folder: RunFolder, config: Config, metric: Metric, cache: JobCache, 
         "task": metric.task,
         "metric_loss": metric.default_loss,
         "loss": config.loss,
+        "output": metric.output,
+        "takes_all": metric.takes_all,
+        "custom_objects": config.custom_objects,
         "seed": config.seed,
         "batch_size": config.batch_size,
         "calibration": config.calibration,

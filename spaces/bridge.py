@@ -16,7 +16,10 @@ import numpy as np
 from litetuner.spaces.bridge_layers import UntranslatableError, copy_weights, is_standard, translate
 from litetuner.spaces.bridge_ops import NoLayerError, operator
 from litetuner.spaces.errors import ModelError
+from litetuner.spaces.ports import call, cast, input_ports
+from litetuner.spaces.several import parts
 from litetuner.spaces.tf import load
+from litetuner.spaces.traced import TracedModel
 
 TOLERANCE = 1e-5  # largest difference of outputs, absolute for outputs up to 1 and relative to the largest output above
 BATCH = 64
@@ -25,31 +28,42 @@ BATCH = 64
 def bridge(model: Any, sample_x: np.ndarray) -> tuple[Any, float]:
     """A flat functional tf_keras copy of a Keras 3 (or tf_keras) model, and the largest difference of their outputs.
 
-    ``sample_x`` (n, *sample) is real data, n >= 1. Raises ``ModelError`` that names the layer and the reason: a custom
-    layer, a Lambda, an operator that is no layer, or outputs that differ by more than ``TOLERANCE``.
+    ``sample_x`` (n, *sample) is real data, n >= 1, a structured array where the model has several inputs. Raises
+    ``ModelError`` that names the layer and the reason: a custom layer without a twin, a Lambda, an operator that tf_keras
+    does not have, or outputs that differ by more than ``TOLERANCE``.
     """
     if len(sample_x) == 0:
         raise ValueError("bridge needs at least one sample to compare the two models on")
     load()
     import tf_keras
 
+    if isinstance(model, TracedModel):
+        raise ModelError(f"model {model.name!r} cannot be trained: {model.why}.")
     dialect = _TfKeras() if isinstance(model, tf_keras.Model) else _Keras3()
     rebuilt = _Rebuild(model, dialect).run()
+    ports = input_ports(model)
     difference, scale = 0.0, 1.0
     for start in range(0, len(sample_x), BATCH):
-        batch = np.asarray(sample_x[start : start + BATCH])
-        ours = np.asarray(rebuilt(batch, training=False), np.float64)
-        theirs = np.asarray(dialect.predict(model, batch), np.float64)
-        difference = (
-            max(difference, float(np.max(np.abs(ours - theirs)))) if np.isfinite(theirs).all() else float("nan")
-        )
-        scale = max(scale, float(np.max(np.abs(theirs))))
-        if not difference <= TOLERANCE * scale:  # also where the original gives NaN
-            raise ModelError(
-                f"model {model.name!r}: its copy in tf_keras gives other outputs (largest difference {difference:.3g}, "
-                f"allowed {TOLERANCE * scale:.3g}), so it cannot be trained. Post-training quantization still works."
-            )
+        batch = parts(np.asarray(sample_x[start : start + BATCH]))
+        given = [cast(part, port) for part, port in zip(batch, ports, strict=True)]
+        for ours, theirs in zip(_outputs(rebuilt, given), _outputs(model, given), strict=True):
+            apart = float(np.max(np.abs(ours - theirs))) if np.isfinite(theirs).all() else float("nan")
+            difference, scale = max(difference, apart), max(scale, float(np.max(np.abs(theirs))))
+            if not apart <= TOLERANCE * scale:  # also where the original gives NaN
+                raise ModelError(
+                    f"model {model.name!r}: its copy in tf_keras gives other outputs (largest difference {apart:.3g}, "
+                    f"allowed {TOLERANCE * scale:.3g}), so it cannot be trained. Post-training quantization still works."
+                )
     return rebuilt, difference
+
+
+def _outputs(model: Any, given: list[Any]) -> list[np.ndarray]:
+    try:
+        return [np.asarray(output, np.float64) for output in call(model, given)]
+    except Exception as error:  # kernels raise what they like
+        raise ModelError(
+            f"model {model.name!r} fails when it is called on data: {str(error).strip().splitlines()[0][:200]}"
+        ) from error
 
 
 def clone(model: Any) -> Any:
@@ -85,7 +99,8 @@ class _Rebuild:
             for item in self.graph.inputs
         ]
         outputs = self._walk(self.graph, inputs, None)
-        rebuilt = tf_keras.Model(inputs[0], outputs[0], name=self.model.name)
+        first = (inputs[0], outputs[0]) if len(inputs) == len(outputs) == 1 else (inputs, outputs)
+        rebuilt = tf_keras.Model(*first, name=self.model.name)
         for layer, twin in self.pairs:
             self.dialect.copy(layer, twin)
         return rebuilt
@@ -226,13 +241,6 @@ class _Keras3:
     def copy(self, layer: Any, twin: Any) -> None:
         copy_weights(layer, twin)
 
-    def predict(self, model: Any, batch: np.ndarray) -> Any:
-        import keras
-
-        # A model may have been made from ``[input]`` or ``{"name": input}``; its output then comes the same way.
-        given = keras.tree.pack_sequence_as(self.graph(model).input, [batch])
-        return keras.tree.flatten(model(given, training=False))[0]
-
 
 class _TfKeras:
     """How a tf_keras model is read."""
@@ -293,6 +301,3 @@ class _TfKeras:
 
     def copy(self, layer: Any, twin: Any) -> None:
         twin.set_weights(layer.get_weights())
-
-    def predict(self, model: Any, batch: np.ndarray) -> Any:
-        return load().nest.flatten(model(batch, training=False))[0]

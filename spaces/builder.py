@@ -40,33 +40,34 @@ class Builder:
 
     def inspect(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Load model and data, bridge the model to tf_keras, classify its layers, and time a few training steps."""
-        from litetuner.spaces.bridge import bridge
         from litetuner.spaces.checkpoint import write_model
         from litetuner.spaces.data import open_split, prepare_data
         from litetuner.spaces.layers import model_facts
-        from litetuner.spaces.model import load_model
+        from litetuner.spaces.original import chosen_output, original_outputs
+        from litetuner.spaces.ports import input_ports, output_ports
 
-        loaded = load_model(inputs["model"], trust=inputs["trust"])
-        first = model_facts(loaded, None, None, None)
+        loaded = self._original(inputs)
+        ports, outputs = input_ports(loaded.model), output_ports(loaded.model)
+        scored = chosen_output(outputs, inputs.get("output"), inputs.get("takes_all", False))
         data = prepare_data(
             inputs["data"],
             Path(inputs["data_folder"]),
             seed=inputs["seed"],
             preprocess=inputs["preprocess"],
-            input_shape=first.input_shape,
-            input_dtype=first.input_dtype,
-            output_shape=first.output_shape,
+            input_shape=ports[0].shape,
+            input_dtype=ports[0].dtype,
+            output_shape=(scored or outputs[0]).shape,
             task=inputs["task"],
+            inputs=ports,
+            outputs=outputs,
+            output=scored.name if scored is not None else None,
         )
         split = "train" if data.counts["train"] else "search"
         sample = np.asarray(open_split(data.folder, split)[0][:BRIDGE_SAMPLES])
-        base, refusal, difference, trainable = None, None, None, None
-        try:
-            trainable, difference = bridge(loaded.model, sample)
-            base = self.blobs.put(write_model(trainable), ".npz")
-        except ModelError as error:
-            refusal = str(error)
+        trainable, refusal, difference = rebuild(loaded.model, sample)
+        base = None if trainable is None else self.blobs.put(write_model(trainable), ".npz")
         facts = model_facts(loaded, trainable, refusal, difference)
+        found = original_outputs(loaded.model, open_split(data.folder, "search")[0], outputs, scored)
         loss = {
             "metric_loss": inputs["metric_loss"],
             "user_loss": inputs["loss"],
@@ -74,16 +75,28 @@ class Builder:
         }
         settings = loss | {"output_shape": list(facts.output_shape)}
         seconds, started = None, time.perf_counter()
-        if trainable is not None and data.counts["train"]:
+        if trainable is not None and refusal is None and data.counts["train"]:
             seconds = self._seconds_per_epoch(trainable, data, inputs | {"loss": settings})
         return {
             "model": facts.to_json(),
             "data": data.to_json(),
             "base": base,
             "loss": settings,
+            "original": self._keep(found),
             "seconds_per_epoch": seconds,
             "training_seconds": time.perf_counter() - started,
         }
+
+    def _keep(self, values: np.ndarray) -> str:
+        buffer = io.BytesIO()
+        np.save(buffer, values, allow_pickle=False)
+        return self.blobs.put(buffer.getvalue(), ".npy")
+
+    def _original(self, inputs: dict[str, Any]) -> Any:
+        """The user's model, kept in memory while its jobs come."""
+        return _cached_original(
+            inputs["model"], inputs["trust"], inputs.get("custom_objects"), inputs.get("model_sha256", "")
+        )
 
     def _seconds_per_epoch(self, model: Any, data: DataFacts, inputs: dict[str, Any]) -> float:
         from litetuner.spaces.bridge import clone
@@ -108,6 +121,7 @@ class Builder:
         """Do the last step of a prefix on its parent's checkpoint; gives the ``checkpoint`` blob."""
         from litetuner.spaces.checkpoint import write_model, write_weights
 
+        _know(inputs)
         prefix = Candidate.from_json(inputs["prefix"])
         step = prefix.steps[-1]
         context = self._context(inputs["data"], inputs)
@@ -144,13 +158,12 @@ class Builder:
 
     def convert(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Convert a checkpoint (or, ``untrained``, a one-shot probe of a prefix) to a raw ``file`` blob."""
+        _know(inputs)
         candidate = Candidate.from_json(inputs["steps"])
         (step,) = candidate.of_stage(Stage.CONVERT)
         context = self._context(inputs["data"], inputs)
         if inputs["base"] is None:
-            from litetuner.spaces.model import load_model
-
-            model = load_model(inputs["model"], trust=inputs["trust"]).model
+            model = self._original(inputs).model
         elif context.untrained:
             model = self._restore(inputs["base"], [], (), context)
             for training in candidate.prefix.steps:
@@ -192,15 +205,16 @@ class Builder:
         findings = []
         if not inputs["untrained"]:
             weights = weights_at(file, {layer: weight.tensor_index for layer, weight in mapped.items()})
-            findings = [dataclasses.asdict(item) for item in check_promises(self._promises(candidate, facts), weights)]
+            findings = [dataclasses.asdict(item) for item in check_promises(self._promises(candidate, facts, weights), weights)]
             broken = [item for item in findings if not item["ok"]]
             if broken:
                 raise BuildFailed("the finished file breaks its label: " + "; ".join(_say(item) for item in broken[:3]))
         name = self.artifacts.put(file, ".tflite")
         return {"artifact": name, "invariants": findings, "notes": notes} | dataclasses.asdict(artifact)
 
-    def _promises(self, candidate: Candidate, facts: ModelFacts) -> list[Any]:
+    def _promises(self, candidate: Candidate, facts: ModelFacts, weights: Any) -> list[Any]:
         from litetuner.spaces.invariants import Promise
+        from litetuner.spaces.weight_types import promised_types
 
         found = []
         for step in candidate.steps:
@@ -209,6 +223,8 @@ class Builder:
             left = step.leaves([(layer.name, layer.type, layer.has_kernel) for layer in facts.layers])
             layers = [layer.name for layer in able if layer.has_kernel and layer.name not in left]
             found += [Promise(*promise) for promise in getattr(step, "promises", lambda _: [])(layers)]
+        known = {(promise.layer, promise.property) for promise in found}
+        found += [Promise(*each) for each in promised_types(candidate, weights) if each[:2] not in known]
         return found
 
     def _restore(self, base: str, checkpoints: list[str], steps: tuple[Step, ...], context: Context) -> Any:
@@ -229,17 +245,32 @@ class Builder:
     def _model(self, blob: str) -> Any:
         return _cached_model(self.blobs, blob)
 
+    def _calibration(self, facts: DataFacts, inputs: dict[str, Any]) -> np.ndarray:
+        """The calibration samples that the job's last calibrating step asks for; the usual ones where none asks."""
+        from litetuner.spaces.calibration import select_samples
+
+        steps = Candidate.from_json(inputs.get("steps", [])).steps
+        asked = [step.knobs() for step in steps if "selection" in step.knobs()][-1:] or [{}]
+        count, selection = asked[0].get("calibration") or inputs["calibration"], asked[0].get("selection", "balanced")
+
+        def outputs(samples: np.ndarray) -> np.ndarray:
+            from litetuner.spaces.ports import predict
+            from litetuner.spaces.several import parts
+
+            model = self._model(inputs["base"]) if inputs["base"] else self._original(inputs).model
+            return np.concatenate([out.reshape(len(samples), -1) for out in predict(model, parts(samples))], axis=1)
+
+        return select_samples(facts.folder, count, selection, inputs["seed"], outputs)
+
     def _context(self, data: dict[str, Any], inputs: dict[str, Any]) -> Context:
-        from litetuner.spaces.data import calibration_samples, open_split
+        from litetuner.spaces.data import open_split
         from litetuner.spaces.training import resolve_loss
 
         facts = DataFacts.from_json(data)
         x, y = open_split(facts.folder, "train")
         loss = inputs["loss"]
         shape = tuple(loss["output_shape"])
-        samples = (
-            calibration_samples(facts.folder, inputs["calibration"], inputs["seed"]) if facts.counts["train"] else x[:0]
-        )
+        samples = self._calibration(facts, inputs) if facts.counts["train"] else x[:0]
         return Context(
             x_train=x,
             y_train=y,
@@ -256,6 +287,46 @@ def _cached_model(blobs: Store, blob: str) -> Any:
     from litetuner.spaces.checkpoint import read_model
 
     return read_model(blobs.get(blob))
+
+
+@functools.lru_cache(maxsize=1)
+def _cached_original(source: str, trust: bool, custom_objects: str | None, sha256: str) -> Any:
+    from litetuner.spaces.model import load_model
+
+    return load_model(source, trust=trust, custom_objects=custom_objects)
+
+
+def _know(inputs: dict[str, Any]) -> None:
+    """Make the tf_keras twins of the user's layers known before a checkpoint is read."""
+    from litetuner.spaces.custom import load_custom_objects
+
+    load_custom_objects(inputs.get("custom_objects"))
+
+
+def rebuild(model: Any, sample: np.ndarray) -> tuple[Any | None, str | None, float | None]:
+    """The tf_keras copy of a model, why it cannot be trained, and the largest difference of outputs on ``sample``.
+
+    A copy that is not trained (several inputs or outputs) is still converted where its inputs and outputs keep their names.
+    """
+    from litetuner.spaces.bridge import bridge, clone
+    from litetuner.spaces.original import why_untrained
+    from litetuner.spaces.ports import input_ports, output_ports
+
+    ports, outputs = input_ports(model), output_ports(model)
+    try:
+        copy, difference = bridge(model, sample)
+        clone(copy)  # every step begins with it, and only then it is known that a layer's settings are complete
+    except ModelError as error:
+        return None, str(error), None
+    except Exception as error:  # a user's own layer raises what it likes
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return None, f"the model's copy in tf_keras cannot be made from its settings: {first[:200]}", None
+    refusal = why_untrained(ports, outputs)
+    if refusal is not None and (
+        [port.name for port in (*input_ports(copy), *output_ports(copy))] != [port.name for port in (*ports, *outputs)]
+    ):
+        return None, refusal, difference
+    return copy, refusal, difference
 
 
 def _say(finding: dict[str, Any]) -> str:

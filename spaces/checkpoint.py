@@ -24,8 +24,10 @@ def write_model(model: Any) -> bytes:
     load()
     import tf_keras
 
+    twins = tuple(tf_keras.utils.get_custom_objects().values())  # what --custom-objects gave, in every process
     for layer in model.layers:
-        if isinstance(layer, tf_keras.layers.Lambda) or not type(layer).__module__.startswith("tf_keras."):
+        known = type(layer).__module__.startswith("tf_keras.") or type(layer) in twins
+        if isinstance(layer, tf_keras.layers.Lambda) or not known:
             raise BuildFailed(
                 f"layer {layer.name!r} ({type(layer).__name__}) is no standard layer; its checkpoint could not be read back"
             )

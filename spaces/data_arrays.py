@@ -19,7 +19,8 @@ SPLITS = ("train", "search", "test")
 def open_split(folder: Path | str, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Samples (n, *sample) and labels (n, ...) of a prepared split, memory-mapped and read-only.
 
-    Class labels are int64 (n,), regression labels float32 (n,) or (n, k). Raises ``DataError`` when they are not there.
+    Class labels are int64 (n,), regression labels float32 (n,) or (n, k). Several inputs, or labels of several outputs, are
+    a structured array (n,) with a field for each (``several.py``). Raises ``DataError`` when they are not there.
     """
     if split not in SPLITS:
         raise ValueError(f"there is no split {split!r}, only {', '.join(SPLITS)}")
@@ -52,7 +53,7 @@ class ArrayWriter:
         Raises ``HostError`` when the disk is full, ``RunError`` when the folder cannot be written.
         """
         path = self.folder / f"{name}.npy"
-        self._hash.update(f"{name} {dtype.str} {shape}".encode())
+        self._hash.update(f"{name} {dtype.descr if dtype.names else dtype.str} {shape}".encode())
         temporary: str | None = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ class ArrayWriter:
                 header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
                 for batch in batches:
-                    content = np.ascontiguousarray(batch, dtype).data
+                    content = np.ascontiguousarray(batch, dtype).reshape(-1).view(np.uint8).data
                     file.write(content)
                     self._hash.update(content)
                 file.flush()

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from litetuner.spaces.errors import DataError, nearest
 from litetuner.spaces.user_function import is_function
 
+Arrays = np.ndarray | dict[str, np.ndarray]
 KEYS = tuple(f"{axis}_{split}" for split in ("train", "search", "test") for axis in "xy")
 SYNONYMS = {
     "val": "search",
@@ -24,15 +26,21 @@ SYNONYMS = {
 
 @dataclasses.dataclass(frozen=True)
 class RawData:
-    """What a source holds: samples (n, ...) and labels (n, ...) of the splits it has, as they are."""
+    """What a source holds: samples (n, ...) and labels (n, ...) of the splits it has, as they are.
 
-    splits: dict[str, tuple[np.ndarray, np.ndarray]]
+    Either is a dict by name where the source has several of a split, for models with several inputs or outputs.
+    """
+
+    splits: dict[str, tuple[Arrays, Arrays]]
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
 
-def read_source(source: str, input_shape: tuple[int | None, ...]) -> RawData:
-    """Read a source. ``input_shape`` is the model's, with batch axis: images are resized to it.
+def read_source(
+    source: str, input_shape: tuple[int | None, ...], shapes: Mapping[str, tuple[int | None, ...]] | None = None
+) -> RawData:
+    """Read a source. ``input_shape`` is the model's, with batch axis: images are resized to it; ``shapes`` those of several
+    inputs by name.
 
     An existing folder is read as images, an existing file as ``.npz``, else ``module:function`` is called; see
     ``read_npz``, ``read_images`` and ``read_function``. Raises ``DataError``.
@@ -46,7 +54,7 @@ def read_source(source: str, input_shape: tuple[int | None, ...]) -> RawData:
     if path.is_file():
         return read_npz(path)
     if is_function(source):
-        return read_function(source, input_shape)
+        return read_function(source, input_shape, shapes or {})
     hint = nearest(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else ""
     raise DataError(
         f"--data {source}: there is no such file or folder{hint}. "
@@ -56,6 +64,8 @@ def read_source(source: str, input_shape: tuple[int | None, ...]) -> RawData:
 
 def read_npz(path: Path) -> RawData:
     """Arrays of an ``.npz``: ``x_train, y_train`` and, where there are, ``x_search, y_search, x_test, y_test``.
+
+    For a model with several inputs ``x_train:<input>`` for each, with several outputs ``y_train:<output>`` likewise.
 
     Pickled objects are never read. Other keys are left out, with a note, unless they look like a misspelling.
     """
@@ -89,9 +99,9 @@ def _read_member(path: Path, archive: np.lib.npyio.NpzFile, key: str) -> np.ndar
 
 def check_keys(source: str, found: list[str]) -> list[str]:
     """Those of the found keys that are used. Raises ``DataError`` when none is, or one looks misspelt."""
-    used = [key for key in KEYS if key in found]
+    used = [key for known in KEYS for key in found if _split_key(key)[0] == known]
     for key in found:
-        if key in KEYS:
+        if key in used:
             continue
         axis, _, split = key.partition("_")
         synonym = f"{axis}_{SYNONYMS[split]}" if axis in ("x", "y") and split in SYNONYMS else None
@@ -107,9 +117,26 @@ def check_keys(source: str, found: list[str]) -> list[str]:
     return used
 
 
-def pair_splits(source: str, arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _split_key(key: str) -> tuple[str, str]:
+    """``x_train:left`` is of ``x_train`` and named ``left``; a plain key has no name."""
+    kind, _, name = key.partition(":")
+    return kind, name
+
+
+def _gather(source: str, kind: str, given: dict[str, np.ndarray]) -> Arrays | None:
+    """What a source has of ``x_train`` or another kind: an array, or arrays by name."""
+    found = {_split_key(key)[1]: array for key, array in given.items() if _split_key(key)[0] == kind}
+    if len(found) > 1 and "" in found:
+        named = next(name for name in found if name)
+        raise DataError(f"{source} has both {kind} and {kind}:{named}. Name all of them by input, or none.")
+    return found.get("", found or None)
+
+
+def pair_splits(source: str, given: dict[str, np.ndarray]) -> dict[str, tuple[Arrays, Arrays]]:
     """``x_*`` and ``y_*`` joined by split. Raises ``DataError`` when one of a pair is missing or is a single number."""
     splits = {}
+    gathered = {kind: _gather(source, kind, given) for kind in KEYS}
+    arrays = {kind: value for kind, value in gathered.items() if value is not None}
     for split in ("train", "search", "test"):
         x_key, y_key = f"x_{split}", f"y_{split}"
         if (x_key in arrays) != (y_key in arrays):
@@ -117,8 +144,8 @@ def pair_splits(source: str, arrays: dict[str, np.ndarray]) -> dict[str, tuple[n
             raise DataError(f"{source} has {there} but no {missing}. Give both.")
         if x_key not in arrays:
             continue
-        for key in (x_key, y_key):
-            if arrays[key].ndim == 0:
+        for key, array in given.items():
+            if _split_key(key)[0] in (x_key, y_key) and array.ndim == 0:
                 raise DataError(f"{source}: {key} is a single value; it must be an array with one row for each sample")
         splits[split] = (arrays[x_key], arrays[y_key])
     return splits

@@ -23,6 +23,8 @@ class LayerFacts:
     kernel_shape: tuple[int, ...]
     output_shape: tuple[int | None, ...]
     refusals: dict[str, str]
+    macs: int | None = None  # multiply-accumulates of one sample; None where nobody counted
+    group: str | None = None  # the channels that are cut together with this layer's, or why none can be cut
 
     @property
     def has_kernel(self) -> bool:
@@ -39,8 +41,8 @@ class ModelFacts:
 
     name: str
     sha256: str
-    source: str  # "keras3", "tf_keras"
-    input_shape: tuple[int | None, ...]  # with the batch axis
+    source: str  # "keras3", "tf_keras", "traced"
+    input_shape: tuple[int | None, ...]  # of the first input, with the batch axis
     input_dtype: str
     output_shape: tuple[int | None, ...]
     parameters: int
@@ -48,6 +50,8 @@ class ModelFacts:
     output_activation: str  # "softmax", "sigmoid", "linear", ...
     bridge_refusal: str | None = None
     bridge_difference: float | None = None  # largest difference of outputs on real data, Keras 3 against tf_keras
+    inputs: dict[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)  # shape by name, in order
+    outputs: dict[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)
 
     def layers_for(self, technique: str) -> tuple[LayerFacts, ...]:
         """The layers with a kernel that can take a technique."""
@@ -65,6 +69,8 @@ class ModelFacts:
             layer["output_shape"] = tuple(layer["output_shape"])
         for name in ("input_shape", "output_shape"):
             values[name] = tuple(values[name])
+        for name in ("inputs", "outputs"):
+            values[name] = {port: tuple(shape) for port, shape in values.get(name, {}).items()}
         return ModelFacts(layers=tuple(LayerFacts(**layer) for layer in layers), **values)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from litetuner.spaces.facts import UNPROVABLE, LayerFacts, ModelFacts
 from litetuner.spaces.model import LoadedModel
+from litetuner.spaces.ports import input_ports, output_ports
 from litetuner.spaces.tf import load
 
 # Layer type -> the TensorFlow Lite operators that hold its weights (seen in converted files).
@@ -50,12 +51,12 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
     load()
     model = loaded.model if bridged is None else bridged
     layers = [layer for layer in _layers(model) if type(layer).__name__ != "InputLayer"]
-    qat = _qat_refusals(bridged) if bridged is not None else {}
+    qat = _qat_refusals(bridged) if bridged is not None and refusal is None else {}
     facts = []
     for layer in layers:
         refusals = (
             _training_refusals(layer, qat)
-            if bridged is not None
+            if bridged is not None and refusal is None
             else dict.fromkeys(("prune", "cluster", "qat"), _why_not(refusal))
         )
         if (int4 := _int4_refusal(layer)) is not None:
@@ -71,18 +72,21 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
                 refusals=refusals,
             )
         )
+    inputs, outputs = input_ports(loaded.model), output_ports(loaded.model)
     return ModelFacts(
         name=loaded.name,
         sha256=loaded.sha256,
         source=loaded.kind,
-        input_shape=(None, *tuple(loaded.model.inputs[0].shape)[1:]),
-        input_dtype=_dtype(loaded.model.inputs[0]),
-        output_shape=(None, *tuple(loaded.model.outputs[0].shape)[1:]),
+        input_shape=inputs[0].shape,
+        input_dtype=inputs[0].dtype,
+        output_shape=outputs[0].shape,
         parameters=int(loaded.model.count_params()),
         layers=tuple(facts),
         output_activation=_output_activation(model),
         bridge_refusal=refusal,
         bridge_difference=difference,
+        inputs={port.name: port.shape for port in inputs},
+        outputs={port.name: port.shape for port in outputs},
     )
 
 
@@ -183,12 +187,10 @@ def _output_shape(layer: Any) -> tuple[int | None, ...]:
     return (None, *tuple(first.shape)[1:])
 
 
-def _dtype(tensor: Any) -> str:
-    return str(getattr(tensor.dtype, "name", tensor.dtype))
-
-
 def _output_activation(model: Any) -> str:
     """The activation that the model's output goes through last: "softmax", "sigmoid", "linear" and so on."""
+    if not model.layers:  # a traced model, which says nothing of what is inside
+        return "linear"
     layer = _last_layer(model)
     while type(layer).__name__ in TRANSPARENT and (before := _before(layer)) is not None:
         layer = before

@@ -11,33 +11,43 @@ import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
+from litetuner.spaces.custom import CustomObjects, load_custom_objects
 from litetuner.spaces.errors import HostError, ModelError, nearest
 from litetuner.spaces.legacy import h5_config, layers_of, load_mended, written_by_keras_2
+from litetuner.spaces.ports import input_ports
 from litetuner.spaces.tf import load, quiet_stdout
+from litetuner.spaces.traced import TracedModel, trace_saved_model, trace_subclassed
 from litetuner.spaces.user_function import is_function, load_function, told
 
+Kind = Literal["keras3", "tf_keras", "traced", "tflite"]
 SUFFIXES = (".keras", ".h5", ".hdf5")
 TRUST = "If you made the file yourself, --trust-model opens it anyway."
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadedModel:
-    """A model with one input and one output. ``sha256`` is that of the file, or of architecture and weights together."""
+    """The user's model. ``sha256`` is that of the file, or of architecture and weights together.
 
-    model: Any  # a Keras 3 or a tf_keras model
-    kind: Literal["keras3", "tf_keras"]
+    ``model`` is a Keras 3 or a tf_keras model whose graph is known, or a ``TracedModel`` that can only be converted.
+    """
+
+    model: Any
+    kind: Kind
     sha256: str
     name: str
 
 
-def load_model(source: str, *, trust: bool = False) -> LoadedModel:
+def load_model(source: str, *, trust: bool = False, custom_objects: str | None = None) -> LoadedModel:
     """The model that ``source`` names: a ``.keras`` or ``.h5`` file, or ``module:function`` that returns a model.
 
     Files are opened by Keras 3 in safe mode, so nothing in them is run. With ``trust`` (the user made the file) Lambda layers
-    are allowed, and tf_keras opens SavedModel folders and what Keras 3 cannot read. Raises ``ModelError``.
+    are allowed, and tf_keras opens SavedModel folders and what Keras 3 cannot read; a SavedModel without Keras's own
+    records, and a subclassed model, become a ``TracedModel``. ``custom_objects`` is ``module:dict`` of the user's layers.
+    Raises ``ModelError``.
     """
     load()
     _require_tensorflow_backend()
+    custom = load_custom_objects(custom_objects)
     if is_function(source) and not Path(source).exists():
         _reset_names()
         function = load_function(source, "model")
@@ -45,15 +55,15 @@ def load_model(source: str, *, trust: bool = False) -> LoadedModel:
             found = function()
         except Exception as error:
             raise ModelError(f"model: {source} failed: {told(error)}") from error
-        _check(found, source)
-        return LoadedModel(_in_float32(found), _kind(found), _digest(found), source.partition(":")[2])
+        model = _checked(found, source)
+        return LoadedModel(_in_float32(model), _kind(model), _digest(model), source.partition(":")[2])
     path = Path(source).expanduser()
     if not path.exists():
         raise ModelError(_missing(path))
     with quiet_stdout():
-        found = _open_folder(path, trust) if path.is_dir() else _open_file(path, trust)
-    _check(found, str(path))
-    return LoadedModel(_in_float32(found), _kind(found), _digest_path(path), path.stem)
+        found = _open_folder(path, trust, custom) if path.is_dir() else _open_file(path, trust, custom)
+    model = _checked(found, str(path))
+    return LoadedModel(_in_float32(model), _kind(model), _digest_path(path), path.stem)
 
 
 def _reset_names() -> None:
@@ -85,7 +95,7 @@ def _missing(path: Path) -> str:
     return f"there is no file {path}{nearest(path.name, names) or '.'}{seen}"
 
 
-def _open_folder(path: Path, trust: bool) -> Any:
+def _open_folder(path: Path, trust: bool, custom: CustomObjects) -> Any:
     if not (path / "saved_model.pb").exists():
         raise ModelError(
             f"{path} is a folder and no model. Give a .keras or .h5 file, or module:function that returns the model."
@@ -94,10 +104,12 @@ def _open_folder(path: Path, trust: bool) -> Any:
         raise ModelError(
             f"{path} is a SavedModel, which is code that runs when it is opened. Save the model as a .keras file. {TRUST}"
         )
-    return _open_with_tf_keras(path)
+    if not (path / "keras_metadata.pb").exists():  # not written by Keras 2: a function, no layers
+        return trace_saved_model(path)
+    return _open_with_tf_keras(path, custom)
 
 
-def _open_file(path: Path, trust: bool) -> Any:
+def _open_file(path: Path, trust: bool, custom: CustomObjects) -> Any:
     if path.suffix == ".tflite":
         raise ModelError(
             f"{path} is converted already, and compression starts from the trained model. Give the Keras model that it "
@@ -116,10 +128,10 @@ def _open_file(path: Path, trust: bool) -> Any:
             f"opened. Replace it by standard layers (Rescaling, Reshape, Activation...). {TRUST}"
         )
     try:
-        return _open_with_keras_3(path, safe=not names)
+        return _open_with_keras_3(path, safe=not names, custom=custom)
     except Exception as error:  # Keras raises whatever the class that it rebuilds raises
         if trust:
-            return _open_with_tf_keras(path, error)
+            return _open_with_tf_keras(path, custom, error)
         raise ModelError(_unreadable(path, config, error)) from error
 
 
@@ -144,20 +156,21 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _open_with_keras_3(path: Path, *, safe: bool) -> Any:
+def _open_with_keras_3(path: Path, *, safe: bool, custom: CustomObjects) -> Any:
     import keras
 
     def open_it(file: str) -> Any:
-        return keras.saving.load_model(file, compile=False, safe_mode=safe)
+        return keras.saving.load_model(file, custom_objects=dict(custom.keras3), compile=False, safe_mode=safe)
 
     return load_mended(path, open_it) if written_by_keras_2(path) else open_it(str(path))
 
 
-def _open_with_tf_keras(path: Path, before: Exception | None = None) -> Any:
+def _open_with_tf_keras(path: Path, custom: CustomObjects, before: Exception | None = None) -> Any:
     import tf_keras
 
     try:
-        found = tf_keras.models.load_model(str(path), compile=False, safe_mode=False)  # only the trusted come here
+        # Only the trusted come here.
+        found = tf_keras.models.load_model(str(path), dict(custom.twins), compile=False, safe_mode=False)
     except Exception as error:
         also = f" Keras 3 says: {_first_line(before)}" if before else ""
         raise ModelError(f"{path} cannot be read. tf_keras says: {_first_line(error)}{also}") from error
@@ -175,8 +188,8 @@ def _unreadable(path: Path, config: dict[str, Any], error: Exception) -> str:
         layer = strange[0]
         return (
             f"{path}: layer {layer['config']['name']!r} is a {layer['class_name']}, which Keras 3 does not know "
-            f"(a custom layer, or an operator that Keras 2 wrote down). Give module:function that builds the model "
-            f"and returns it. {TRUST}"
+            f"(a custom layer, or an operator that Keras 2 wrote down). Name your class with --custom-objects module:dict, the "
+            f"dict being {{{layer['class_name']!r}: the class}}; or give module:function that returns the model. {TRUST}"
         )
     return f"{path} cannot be read by Keras 3: {_first_line(error)} Save it again with a current Keras. {TRUST}"
 
@@ -196,18 +209,20 @@ def _first_line(error: BaseException | None) -> str:
     return (quoted or lines)[0][:300].rstrip(".") + "."
 
 
-def _kind(model: Any) -> Literal["keras3", "tf_keras"]:
+def _kind(model: Any) -> Kind:
     import tf_keras
 
+    if isinstance(model, TracedModel):
+        return "traced"
     return "tf_keras" if isinstance(model, tf_keras.Model) else "keras3"
 
 
-def _check(model: Any, source: str) -> None:
-    """Refuse what cannot be searched: no graph, several inputs or outputs, sizes that are not known."""
+def _checked(model: Any, source: str) -> Any:
+    """The model, traced where it has no graph. Refuses what cannot be searched: no known shapes, text, quantized layers."""
     import keras
     import tf_keras
 
-    if not isinstance(model, (keras.Model, tf_keras.Model)):
+    if not isinstance(model, (keras.Model, tf_keras.Model, TracedModel)):
         raise ModelError(f"{source} gave a {type(model).__name__}, and a Keras model is needed.")
     if isinstance(model, (keras.Sequential, tf_keras.Sequential)):
         if not model.built or not _graph(model):
@@ -215,27 +230,33 @@ def _check(model: Any, source: str) -> None:
                 f"{source}: the model was never built, so its input shape is not known. Start it with keras.Input(shape), "
                 "or call it on a batch before you save it."
             )
-    elif not _graph(model):
-        raise ModelError(
-            f"{source}: {type(model).__name__} is a subclassed model, whose layers are hidden in code. Rebuild it with the "
-            "functional API: outputs = model.call(inputs); keras.Model(inputs, outputs)."
-        )
-    for what, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
-        if len(tensors) != 1:
+    elif not isinstance(model, TracedModel) and not _graph(model):
+        model = trace_subclassed(model, source)
+    for port in input_ports(model):
+        if port.dtype == "string":
             raise ModelError(
-                f"{source}: the model has {len(tensors)} {what}, and litetuner takes models with one input and one output."
+                f"{source}: input {port.name!r} takes text, which TensorFlow Lite's built-in operators cannot read. Cut the "
+                "model behind its TextVectorization (or StringLookup, Hashing): give keras.Model(that_layer.output, outputs), "
+                "and data of numbers."
             )
-    shape = tuple(model.inputs[0].shape)
-    if any(size is None for size in shape[1:]):
-        raise ModelError(
-            f"{source}: the input shape {shape} has sizes that are not known. Fix them: "
-            "inputs = keras.Input((224, 224, 3)); keras.Model(inputs, model(inputs)).save('fixed.keras')."
-        )
-    quantized = [layer.name for layer in model.layers if getattr(layer, "quantization_mode", None)]
-    if quantized:
-        raise ModelError(
-            f"{source}: layer {quantized[0]!r} is already quantized. Give the float model that it was made from."
-        )
+        if any(size is None for size in port.shape[1:]):
+            fixed = tuple(size or 224 for size in port.shape[1:])
+            raise ModelError(
+                f"{source}: the input shape {port.shape} of {port.name!r} has sizes that are not known. Fix them, for example: "
+                f"inputs = keras.Input({fixed}); keras.Model(inputs, model(inputs)).save('fixed.keras')."
+            )
+    for layer in model.layers:
+        if getattr(layer, "quantization_mode", None):
+            raise ModelError(
+                f"{source}: layer {layer.name!r} is already quantized. Give the float model that it was made from."
+            )
+        policy = getattr(getattr(layer, "dtype_policy", None), "name", "float32")
+        if policy in ("float16", "bfloat16", "float64") and layer.weights:
+            raise ModelError(
+                f"{source}: layer {layer.name!r} holds {policy} weights, and compression starts from float32 ones. Build the "
+                "model without that dtype and give it these weights: model32.set_weights(model.get_weights())."
+            )
+    return model
 
 
 def _graph(model: Any) -> bool:
@@ -261,9 +282,10 @@ def _in_float32(model: Any) -> Any:
 
 
 def _digest(model: Any) -> str:
-    """sha256 over the architecture and the weights."""
-    found = hashlib.sha256(model.to_json().encode())
-    for weight in model.get_weights():
+    """sha256 over the architecture (of a traced model: its inputs and outputs) and the weights."""
+    traced = isinstance(model, TracedModel)
+    found = hashlib.sha256((repr((model.inputs, model.outputs)) if traced else model.to_json()).encode())
+    for weight in (model.trackable if traced else model).get_weights():
         found.update(weight.tobytes())
     return found.hexdigest()
 

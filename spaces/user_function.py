@@ -32,6 +32,15 @@ def load_function(spec: str, purpose: str) -> Callable[..., Any]:
     What the module prints does not reach standard output. Raises ``ConfigError`` that says what is missing, or how the
     module itself fails, with the line.
     """
+    found = load_attribute(spec, purpose)
+    if not callable(found):
+        raise ConfigError(f"{purpose}: {spec} is a {type(found).__name__}, and a function is needed.")
+    function: Callable[..., Any] = found
+    return function
+
+
+def load_attribute(spec: str, purpose: str) -> Any:
+    """What ``module:name`` names, found and refused as by ``load_function``."""
     module_name, _, name = spec.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -47,9 +56,7 @@ def load_function(spec: str, purpose: str) -> Callable[..., Any]:
             f"{purpose}: there is no module {module_name!r} (looked in {here} and the installed packages). "
             f"Run litetuner in the folder that holds {module_name.partition('.')[0]}.py, or install it."
         ) from error
-    found = getattr(module, name, None)
-    if not callable(found):
+    if not hasattr(module, name):
         names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise ConfigError(f"{purpose}: module {module_name!r} has no function {name!r}{nearest(name, names)}")
-    function: Callable[..., Any] = found
-    return function
+    return getattr(module, name)

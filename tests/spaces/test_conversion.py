@@ -103,17 +103,6 @@ def test_operators_that_need_flex_are_named() -> None:
     assert len(str(caught.value)) < 300
 
 
-def test_several_inputs_are_refused() -> None:
-    from litetuner.spaces.tf import load
-
-    load()
-    import tf_keras
-
-    left, right = tf_keras.layers.Input((2,)), tf_keras.layers.Input((2,))
-    with pytest.raises(BuildFailed, match="2 inputs"):
-        plain(tf_keras.Model([left, right], tf_keras.layers.Add()([left, right])))
-
-
 def test_the_representative_data_are_single_samples_of_the_inputs_type(small_model: Callable[[str], Any]) -> None:
     samples = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
     batches = list(representative(small_model("plain"), context_of(samples))())

@@ -1,0 +1,57 @@
+"""The user's model as the reference: which of its outputs is scored, and what it gives on the search split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.ports import Port, predict
+from litetuner.spaces.several import pack, parts
+
+BATCH = 64
+PATIENCE_SECONDS = 10.0  # so long the original may predict; what it has done by then is compared
+
+
+def chosen_output(outputs: Sequence[Port], wanted: str | None, takes_all: bool) -> Port | None:
+    """The output that the metric scores; ``None`` where a metric of the user's ``takes_all``. Raises ``ConfigError``."""
+    names = [port.name for port in outputs]
+    if wanted is not None:
+        if wanted not in names:
+            raise ConfigError(
+                f"--metric: the model has no output {wanted!r}{nearest(wanted, names)}. Its outputs: {', '.join(names)}."
+            )
+        return outputs[names.index(wanted)]
+    if len(outputs) > 1 and not takes_all:
+        raise ConfigError(
+            f"the model has {len(outputs)} outputs ({', '.join(names)}), and one number is needed: say which output is scored, "
+            f"such as --metric accuracy@{names[0]}, or give --metric module:function, which gets dicts of all of them."
+        )
+    return None if len(outputs) > 1 else outputs[0]
+
+
+def why_untrained(inputs: Sequence[Port], outputs: Sequence[Port]) -> str | None:
+    """Why a model with several inputs or outputs is not trained; ``None`` for one of each."""
+    if len(inputs) == len(outputs) == 1:
+        return None
+    return (
+        f"the model has {len(inputs)} inputs and {len(outputs)} outputs, and training takes models with one of each. "
+        "Post-training quantization works."
+    )
+
+
+def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[Port], output: Port | None) -> np.ndarray:
+    """What the model itself gives for the first samples of ``x`` (n, *sample): float32 (m, ...), m as far as time allows.
+
+    Of several outputs the chosen one, or all as a structured array.
+    """
+    started, done = time.perf_counter(), []
+    for start in range(0, len(x), BATCH):
+        done.append(predict(model, parts(np.asarray(x[start : start + BATCH])), getattr(model, "batch", None) or BATCH))
+        if time.perf_counter() - started > PATIENCE_SECONDS:
+            break
+    columns = {port.name: np.concatenate(values) for port, values in zip(outputs, zip(*done, strict=True), strict=True)}
+    return pack(columns) if output is None else columns[output.name]

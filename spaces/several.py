@@ -1,0 +1,54 @@
+"""Several named arrays as one: a structured NumPy array with a field for each input (or output) of a model.
+
+Models with one input keep plain arrays. A structured array has rows, slices, a dtype and an ``.npy`` form like any other,
+so splits, calibration samples and predictions of models with several inputs and outputs go the same ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def pack(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """One structured array (n,) of arrays (n, *shape) by name. Raises ``ValueError`` where they differ in length."""
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"arrays of different lengths cannot be packed: {lengths}")
+    packed = np.empty(next(iter(lengths.values())), row_type({n: (a.dtype, a.shape[1:]) for n, a in arrays.items()}))
+    for name, array in arrays.items():
+        packed[name] = array
+    return packed
+
+
+def row_type(fields: Mapping[str, tuple[np.dtype, tuple[int, ...]]]) -> np.dtype:
+    """The dtype of a row: a field for each name, in order."""
+    return np.dtype([(name, np.dtype(dtype).newbyteorder("="), shape) for name, (dtype, shape) in fields.items()])
+
+
+def is_packed(array: np.ndarray) -> bool:
+    """Does this array hold several by name?"""
+    return array.dtype.names is not None
+
+
+def unpack(array: np.ndarray) -> dict[str, np.ndarray]:
+    """Arrays (n, *shape) by name, in order; a plain array has no name: ``{"": array}``."""
+    names: tuple[str, ...] | None = array.dtype.names
+    return {"": array} if names is None else {name: array[name] for name in names}
+
+
+def parts(array: np.ndarray) -> list[np.ndarray]:
+    """The arrays in order: one for each field, or the plain array itself."""
+    return list(unpack(array).values())
+
+
+def all_finite(array: np.ndarray) -> bool:
+    """Is every floating-point value in it a number?"""
+    return all(np.isfinite(part).all() for part in parts(array) if np.issubdtype(part.dtype, np.floating))
+
+
+def by_name(array: np.ndarray) -> Any:
+    """What a user's function is given: a dict of arrays where there are several, else the array."""
+    return unpack(array) if is_packed(array) else array
