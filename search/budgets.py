@@ -8,7 +8,7 @@ from typing import Literal
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.units import BYTES, MICROSECONDS, SHARE, format_bytes, format_us, parse
-from litetuner.spaces.errors import ConfigError
+from litetuner.spaces.errors import ConfigError, nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +60,13 @@ def parse_budgets(
     min_metric: float | None,
     direction: Literal["maximize", "minimize"],
     targets: tuple[str, ...],
+    max_memory: str | None = None,
+    memory: str = "memory_bytes",
 ) -> tuple[Budget, ...]:
-    """The budgets that the user's words ask for. Raises ``ConfigError`` for a missing unit or an unknown target."""
+    """The budgets that the user's words ask for. Raises ``ConfigError`` for a missing unit or an unknown target.
+
+    ``targets`` are names, of which the first one is meant where a latency has none; ``memory`` is what ``max_memory`` bounds.
+    """
     found: list[Budget] = []
     if max_size is not None:
         found.append(Budget("max-size", "file_bytes", parse(max_size, BYTES, "max-size"), "at most", max_size))
@@ -72,9 +77,15 @@ def parse_budgets(
         target, equals, value = written.rpartition("=")
         name = target.strip() if equals else targets[0]
         if name not in targets:
-            raise ConfigError(f"max-latency: there is no target {name!r}; the targets are {', '.join(targets)}.")
+            known = ", ".join(targets)
+            raise ConfigError(
+                f"max-latency: there is no target {name!r}{nearest(name, targets)} (the targets are {known}). "
+                f"Name one with --target {name or 'pi'}=ssh://user@host."
+            )
         limit = parse(value, MICROSECONDS, "max-latency")
         found.append(Budget("max-latency", f"latency_us:{name}", limit, "at most", value.strip()))
+    if max_memory is not None:
+        found.append(Budget("max-memory", memory, parse(max_memory, BYTES, "max-memory"), "at most", max_memory))
     if max_drop is not None:
         found.append(Budget("max-drop", "drop", parse(max_drop, SHARE, "max-drop"), "at most", max_drop))
     if min_metric is not None:

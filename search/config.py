@@ -10,6 +10,9 @@ from typing import Any, Literal
 import pydantic
 
 from litetuner.objectives.metric_choice import find_metric
+from litetuner.objectives.profile import Profile
+from litetuner.objectives.profiles import PROFILES
+from litetuner.objectives.target_choice import Place, find_target
 from litetuner.search.budgets import Budget, parse_budgets
 from litetuner.search.units import BYTES, parse, parse_duration
 from litetuner.spaces.errors import ConfigError, nearest
@@ -33,17 +36,24 @@ class Config(pydantic.BaseModel):
     )
     loss: str | None = pydantic.Field(None, description="Training loss, a tf_keras name. [default: the metric's]")
     target: tuple[str, ...] = pydantic.Field(
-        ("host",), description="Where latency is measured; the first one is optimised."
+        ("host",),
+        description="Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimised.",
     )
     objective: tuple[str, ...] = pydantic.Field(
-        (), description="A further measurement to minimise, such as file_bytes."
+        (), description="A further measurement to minimise, such as file_bytes or latency_us:pi."
+    )
+    profile: str | None = pydantic.Field(
+        None, description="A kind of machine that the files must suit: mcu (microcontrollers)."
     )
     size: Literal["deflated", "file"] = pydantic.Field(
         "deflated", description="Which size is optimised: deflated (a download) or file (flash)."
     )
     max_size: str | None = pydantic.Field(None, description="Budget: bytes of the file, such as 300kB.")
     max_deflated: str | None = pydantic.Field(None, description="Budget: deflated bytes of the file, such as 60kB.")
-    max_latency: tuple[str, ...] = pydantic.Field((), description="Budget: latency, such as 2ms or host=2ms.")
+    max_latency: tuple[str, ...] = pydantic.Field((), description="Budget: latency, such as 2ms or pi=4ms.")
+    max_memory: str | None = pydantic.Field(
+        None, description="Budget: tensor arena and weights, such as 256kB; with --profile mcu the arena alone."
+    )
     max_drop: str | None = pydantic.Field(
         None, description="Budget: loss of the metric against the original, such as 1%."
     )
@@ -68,6 +78,9 @@ class Config(pydantic.BaseModel):
     threads: int = pydantic.Field(1, ge=1, description="Threads of the runtime while latency is measured.")
     keep_names: bool = pydantic.Field(False, description="Keep tensor names in the files (for debugging).")
     trust_model: bool = pydantic.Field(False, description="You vouch for the model file: code inside it may run.")
+    custom_objects: str | None = pydantic.Field(
+        None, description="Your own layers, module:dict; a pair (Keras 3 class, tf_keras class) can be trained too."
+    )
     executor: str = pydantic.Field("local", description="Where jobs run: local, or fake (a simulation without models).")
     max_job_memory: str = pydantic.Field("12GB", description="A job that uses more memory is stopped.")
     json_: bool = pydantic.Field(False, alias="json", description="Print the summary as JSON on standard output.")
@@ -79,11 +92,46 @@ class Config(pydantic.BaseModel):
             max_size=self.max_size,
             max_deflated=self.max_deflated,
             max_latency=self.max_latency,
+            max_memory=self.max_memory,
             max_drop=self.max_drop,
             min_metric=self.min_metric,
             direction="maximize" if self.min_metric is None else find_metric(self.metric).direction,
-            targets=self.target,
+            targets=self.targets,
+            memory="memory_bytes" if self.suited is None else self.suited.memory,
         )
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The targets with their names, in the user's order. Nothing is started."""
+        return tuple(find_target(text) for text in self.target)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets' names, as they stand in budgets and columns."""
+        return tuple(place.name for place in self.places)
+
+    @property
+    def suited(self) -> type[Profile] | None:
+        """The profile that files must suit, if any."""
+        return None if self.profile is None else PROFILES[self.profile]
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What a user of these settings should know before anything is spent, a sentence each."""
+        profile = self.suited
+        if profile is None:
+            return ()
+        found = [
+            f"Profile {profile.name}: latencies are those of {', '.join(self.targets)}, not of such a machine; "
+            "they rank candidates, and promise nothing."
+        ]
+        given = {budget.key for budget in self.budgets}
+        found += [
+            f"Profile {profile.name}: no budget bounds its {what}; give --{key}, such as --{key} 256kB."
+            for key, what in profile.budgets.items()
+            if key not in given
+        ]
+        return tuple(found)
 
     @property
     def seconds(self) -> float | None:
@@ -98,13 +146,17 @@ class Config(pydantic.BaseModel):
 
     @property
     def latency_measurement(self) -> str:
-        return f"latency_us:{self.target[0]}"
+        return f"latency_us:{self.targets[0]}"
 
+
+# What ``--objective`` can name: what a file has, and what it has on each target.
+FILE_MEASUREMENTS = ("file_bytes", "deflated_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
+TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
 
 # What a run may change when it is resumed; all else is its identity.
 CHANGEABLE = frozenset(
-    {"out", "max_size", "max_deflated", "max_latency", "max_drop", "min_metric", "size", "objective", "time_budget"}
-    | {"trials", "sampler", "target", "executor", "max_job_memory", "json_", "debug"}
+    {"out", "max_size", "max_deflated", "max_latency", "max_memory", "max_drop", "min_metric", "size", "objective"}
+    | {"time_budget", "profile", "trials", "sampler", "target", "executor", "max_job_memory", "json_", "debug"}
 )
 
 
@@ -132,7 +184,7 @@ def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> C
         repeated = str(field.annotation).startswith("tuple")
         given[field.alias or name] = _many(value) if repeated else _plain(value, str(field.annotation))
     try:
-        config = Config(**given)
+        config = Config(**_profiled(given, where))
     except pydantic.ValidationError as error:
         raise ConfigError(f"{where}: " + "; ".join(_explain(item) for item in error.errors())) from error
     try:
@@ -142,6 +194,21 @@ def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> C
     return config
 
 
+def _profiled(given: dict[str, Any], where: str) -> dict[str, Any]:
+    """The values with what their profile decides. Raises ``ConfigError`` where the user decided otherwise."""
+    name = given.get("profile")
+    if name is None:
+        return given
+    if name not in PROFILES:
+        known = ", ".join(sorted(PROFILES))
+        raise ConfigError(f"{where}: profile: there is no {name!r}{nearest(str(name), PROFILES)} ({known})")
+    for key, value in PROFILES[name].settings.items():
+        # Steps are a choice within the profile: whatever they make is checked.
+        if key in given and given[key] != value and key != "steps":
+            raise ConfigError(f"{where}: {key}: the profile {name} needs {value}, not {given[key]}; leave {key} out")
+    return dict(PROFILES[name].settings) | given
+
+
 def _check_words(config: Config) -> None:
     """What only other modules can read: a wrong unit or name is an error now, not in the middle of a search."""
     if not config.target:
@@ -149,9 +216,11 @@ def _check_words(config: Config) -> None:
     if config.seconds is not None and config.seconds <= 0:
         raise ConfigError("time-budget: must be more than nothing.")
     parse(config.max_job_memory, BYTES, "max-job-memory")
+    twice = [name for name in config.targets if config.targets.count(name) > 1]
+    if twice:
+        raise ConfigError(f"target: two are called {twice[0]!r}; give one another name: NAME={config.target[-1]}")
+    known = (*FILE_MEASUREMENTS, *(f"{kind}:{name}" for kind in TARGET_MEASUREMENTS for name in config.targets))
     _ = config.budgets
-    sizes = ("file_bytes", "deflated_bytes")
-    known = (*sizes, *(f"latency_us:{target}" for target in config.target))
     for name in config.objective:
         if name not in known:
             raise ConfigError(f"objective: there is no measurement {name!r}{nearest(name, known)} ({', '.join(known)})")

@@ -13,22 +13,25 @@ from litetuner.objectives.metric import Metric
 from litetuner.objectives.statistics import paired_difference, paired_metric_difference
 from litetuner.search.cache import JobCache
 from litetuner.search.config import Config
-from litetuner.search.gates import Gate
+from litetuner.search.fidelity import conversion_gap
+from litetuner.search.gates import Gate, Unsuited
 from litetuner.search.inspection import Inspection
 from litetuner.search.job import Job, Kind, Limits
 from litetuner.search.machine import machine_name, usable_cores
-from litetuner.search.record import judged
+from litetuner.search.presence import Presence
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.study import Asked, derive
+from litetuner.search.terms import Terms, judged, terms
 from litetuner.search.trial import State, Trial
 from litetuner.search.units import BYTES, parse
 from litetuner.search.work import Work
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.errors import BuildFailed, Lost, Refused
+from litetuner.spaces.errors import BuildFailed, Lost, Refused, TargetLost
 from litetuner.spaces.rules import Surroundings, broken_rules
 from litetuner.spaces.step import Stage
 
 TRAIN_PATIENCE = 8.0  # times the estimate, then a training is taken for hung
+FACTS_VERSION = 1  # of what is computed of every finished file; files of an older one are computed anew
 SECONDS: dict[Kind, float] = {"train": 900.0, "convert": 900.0, "score": 1800.0, "time": 120.0, "inspect": 1800.0}
 
 
@@ -44,6 +47,11 @@ class Evaluator:
     cache: JobCache
     baseline: Trial | None = None
 
+    def __post_init__(self) -> None:
+        self.terms: Terms = terms(self.config, self.metric)
+        self.places = {place.name: place for place in self.config.places}
+        self.presence = Presence({name: place.target for name, place in self.places.items()})
+
     def evaluate(self, asked: Asked) -> Trial:
         """One candidate's trial, whatever becomes of it. Only usage errors and interrupts come out as exceptions."""
         work = Work(self, asked.candidate, self.folder.trial_folder(asked.number) / "log.txt")
@@ -57,13 +65,17 @@ class Evaluator:
             outcome: dict[str, Any] = {"state": State.COMPLETE}
         except Gate as gate:
             outcome = {"state": State.PRUNED, "gate": gate.name, "reason": str(gate), "constraints": gate.constraints}
+        except Unsuited as error:
+            outcome = {"state": State.INVALID, "gate": error.gate, "reason": str(error)}
         except Refused as error:
             outcome = {"state": State.INVALID, "reason": str(error)}
         except BuildFailed as error:
             outcome = {"state": State.FAILED, "reason": str(error)}
+        except TargetLost as error:
+            outcome = {"state": State.LOST, "reason": str(error), "waits_for": error.target}
         except Lost as error:
             outcome = {"state": State.LOST, "reason": str(error)}
-        return judged(dataclasses.replace(trial, **work.known, **outcome), self.config.budgets)
+        return judged(dataclasses.replace(trial, **work.known, **outcome), self.terms)
 
     def seed(self, candidate: Candidate) -> int:
         """The seed of a candidate's training: of (root, prefix), so that equal prefixes are one training."""
@@ -110,6 +122,7 @@ class Evaluator:
         where = {
             "model": self.config.model,
             "trust": self.config.trust_model,
+            "custom_objects": self.config.custom_objects,
             "facts": self.inspection.model.to_json(),
             "data": self.inspection.data.to_json(),
         }
@@ -123,27 +136,45 @@ class Evaluator:
         convert = {"steps": raw.to_json(), "checkpoints": checkpoints, "untrained": untrained, "seed": self.config.seed}
         file = work.run(self.job("convert", convert))["file"]
         finish = {"steps": plain.to_json(), "file": file, "untrained": untrained, "seed": self.config.seed}
+        finish |= {"facts": FACTS_VERSION}
         return work.run(self.job("convert", finish, handler="finish"))
 
     def time(
         self, artifact: dict[str, Any], target: str, work: Work, occasion: str = "search"
     ) -> dict[str, Measurement]:
-        """Latency and ratio of a structure on a target: one measurement for all files that share it."""
+        """What a target, by its name, measures of a structure: one measurement for all files that share it.
+
+        Raises ``TargetLost`` at once for a target that is known to be away, and as ``Target.time`` does.
+        """
         file = self.folder.artifacts.path(artifact["artifact"])
         base = self.folder.path / self.baseline.artifact if self.baseline and self.baseline.artifact else file
-        own = {
+        place = self.places[target]
+        inputs = {
             "structure": artifact["structure"],
             "target": target,
+            "place": place.target.describe(),
             "threads": self.config.threads,
             "occasion": occasion,
+            "baseline": base.name,
+            "machine": machine_name(),
         }
-        inputs = own | {"baseline": base.name, "machine": machine_name()}
-        outputs = work.run(
-            Job("time", inputs, self.job("time", {}).limits, hints={"file": str(file), "baseline": str(base)})
-        )
+        spec = self.config.target[list(self.places).index(target)]
+        hints = {"file": str(file), "baseline": str(base), "spec": spec}
+        job = Job("time", inputs, self.job("time", {}).limits, hints=hints)
+        known = self.cache.known(job) is not None
+        if not known and target in self.presence.away:
+            raise TargetLost(self.presence.away[target], target)
+        try:
+            outputs = work.run(job)
+        except TargetLost as error:
+            self.presence.lost(target, str(error))
+            raise
+        if not known:
+            self.presence.answered(target)
         latency = Measurement.from_json(outputs["latency_us"])
         ratio = Measurement(outputs["ratio"], "baseline / this", {"interleaved": True} | latency.environment)
-        return {f"latency_us:{target}": latency, f"latency_ratio:{target}": ratio}
+        more = {f"{name}:{target}": Measurement.from_json(found) for name, found in outputs["more"].items()}
+        return {f"latency_us:{target}": latency, f"latency_ratio:{target}": ratio} | more
 
     def score(
         self, artifact: str, split: str, work: Work, candidate: Candidate, limit: int = 0, keep: bool = False
@@ -171,7 +202,13 @@ class Evaluator:
         base = scored
         if self.baseline is not None and self.baseline.artifact is not None:
             base = self.score(Path(self.baseline.artifact).name, "search", work, self.baseline.candidate)
-        return {"metric": Measurement.from_json(scored["metric"]), "drop": self.drop(scored, base, "search")}
+        found = {"metric": Measurement.from_json(scored["metric"]), "drop": self.drop(scored, base, "search")}
+        if self.baseline is None and self.inspection.original is not None:  # trial 0: what did the conversion cost?
+            arrays = {key: self._array(scored[key]) if scored[key] else None for key in ("each", "predictions")}
+            original = self._array(self.inspection.original)
+            folder, seed = self.inspection.data.folder, self.config.seed
+            found |= conversion_gap(self.metric, original, arrays, folder, seed)
+        return found
 
     def drop(self, own: dict[str, Any], baseline: dict[str, Any], split: str) -> Measurement:
         """How much worse than the baseline, paired on the same samples: points where the metric is bounded, else relative."""

@@ -16,30 +16,36 @@ def run_finals(evaluator: Evaluator, clock: Clock) -> None:
     folder = evaluator.folder
     record = folder.read("finals") or {}
     done: dict[str, dict[str, object]] = dict(record.get("trials", {}))
+    again = dict(record.get("waiting", {}))  # by number: why; the next session measures these anew
+    seen = set(done) - set(again)
     while True:  # new times may bring other trials to the front, which are then measured too; each is measured once
         run = read_run(folder.path)
-        wanted = [
-            trial for trial in ([run.baseline] if run.baseline else []) + run.front if str(trial.number) not in done
-        ]
+        members = {trial.number: trial for front in run.fronts.values() for trial in front}
+        wanted = [trial for trial in ([run.baseline] if run.baseline else []) + list(members.values())]
+        wanted = [trial for trial in wanted if str(trial.number) not in seen]
         if not wanted:
             break
         for trial in wanted:
-            measured = _measure(evaluator, trial, clock)
-            done[str(trial.number)] = {name: value.to_json() for name, value in measured.items()}
-            folder.write("finals", {"trials": done})
+            number = str(trial.number)
+            measured, unanswered = _measure(evaluator, trial, clock)
+            done[number] = {name: value.to_json() for name, value in measured.items()}
+            again.pop(number, None)
+            again |= {number: unanswered} if unanswered else {}
+            seen.add(number)
+            folder.write("finals", {"trials": done, "waiting": again})
             clock.save()
 
 
-def _measure(evaluator: Evaluator, trial: Trial, clock: Clock) -> dict[str, Measurement]:
+def _measure(evaluator: Evaluator, trial: Trial, clock: Clock) -> tuple[dict[str, Measurement], dict[str, str]]:
+    """What was measured, and why each target that did not answer did not."""
     work = Work(evaluator, trial.candidate)
-    measured: dict[str, Measurement] = {}
+    measured: dict[str, Measurement] = work.known["measurements"]
     assert trial.artifact is not None  # scored trials have one
     name = trial.artifact.removeprefix("artifacts/")
     try:
         evaluator.folder.artifacts.get(name)  # its sha256 is checked, so that no altered file is measured
         artifact = {"artifact": name, "structure": trial.structure}
-        for target in evaluator.config.target:
-            measured |= evaluator.time(artifact, target, work, occasion="finals")
+        work.time(artifact, occasion="finals")
         if evaluator.inspection.data.counts.get("test"):
             scored = evaluator.score(name, "test", work, trial.candidate)
             measured["test_metric"] = Measurement.from_json(scored["metric"])
@@ -53,4 +59,4 @@ def _measure(evaluator: Evaluator, trial: Trial, clock: Clock) -> dict[str, Meas
         evaluator.folder.note("final failed", trial=trial.number, reason=str(error))
     finally:
         clock.count(work.known["seconds"])
-    return measured
+    return measured, work.unanswered

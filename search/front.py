@@ -7,11 +7,13 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from litetuner.search.trial import State, Trial
 
 SAME_SIZE = 0.05  # nobody ships a slower file for less
 SAME_LATENCY = 0.02
-PICKS = ("best", "accurate", "balanced", "smallest", "fastest")
+PICKS = ("best", "accurate", "balanced", "smallest", "fastest", "robust")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,33 +37,75 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
-    """The feasible non-dominated trials by value, of equal ones the first, in order of the first objective (best first)."""
+    """The feasible non-dominated trials by value, of equal ones the first, in order of the first objective (best first).
+
+    In the order of the first objective, and of the others
+    where that is equal, nothing is dominated by what comes after it: each point is compared with the front so far.
+    """
     feasible = [trial for trial in trials if trial.state is State.COMPLETE and trial.duplicate_of is None]
-    costs = {trial.number: tuple(objective.cost(trial) for objective in objectives) for trial in feasible}
-    kept: list[Trial] = []
-    seen: set[tuple[float, ...]] = set()
+    first: dict[tuple[float, ...], Trial] = {}
     for trial in feasible:
-        own = costs[trial.number]
-        if own not in seen and not any(dominates(other, own) for other in costs.values()):
-            kept.append(trial)
-            seen.add(own)
-    return sorted(kept, key=lambda trial: costs[trial.number])
+        first.setdefault(tuple(objective.cost(trial) for objective in objectives), trial)
+    costs = np.array(list(first), dtype=np.float64).reshape(len(first), len(objectives))
+    members = list(first.values())
+    kept: list[int] = []
+    points = np.empty_like(costs)
+    for index in np.lexsort(costs.T[::-1]):
+        if not (points[: len(kept)] <= costs[index]).all(axis=1).any():
+            points[len(kept)] = costs[index]
+            kept.append(int(index))
+    return [members[index] for index in kept]
+
+
+def fronts(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Sequence[str]) -> dict[str, list[Trial]]:
+    """The front of each target by its name: that target's latency stands in the place of the first one's."""
+    first = f"latency_us:{targets[0]}"
+    found = {}
+    for target in targets:
+        own = tuple(
+            dataclasses.replace(item, measurement=f"latency_us:{target}") if item.measurement == first else item
+            for item in objectives
+        )
+        found[target] = front(trials, tuple(dict.fromkeys(own)))
+    return found
+
+
+def robust(members: Sequence[Trial], objectives: Sequence[Objective], targets: Sequence[str]) -> Trial | None:
+    """The trial whose worst target is the fastest, or ``None`` where none was measured on all targets.
+
+    A latency counts in units of the original's on the same target (the inverse of ``latency_ratio``), so that targets of
+    different speeds are compared; a trial is as good as on the target where that is largest. Of equals, the better metric.
+    """
+
+    def worst(trial: Trial) -> float:
+        ratios = [trial.value(f"latency_ratio:{target}") for target in targets]
+        return max(1 / ratio if ratio else math.inf for ratio in ratios)
+
+    measured = [trial for trial in members if math.isfinite(worst(trial))]
+    return min(measured, key=lambda trial: (worst(trial), objectives[0].cost(trial)), default=None)
 
 
 def picks(
-    trials: Sequence[Trial], objectives: Sequence[Objective], *, metric_bounded: bool, size: str, latency: str
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    *,
+    metric_bounded: bool,
+    size: str,
+    targets: Sequence[str],
 ) -> dict[str, Trial]:
     """The picks within the budgets by name, or nothing where nothing is feasible.
 
     ``best`` is the best metric, or, when a budget bounds the metric, the smallest by the size objective, but for a file that
     is at most 5 % larger and more than 2 % faster (two measurements of one file may differ by that). ``balanced`` is
     the front's nearest point, in units of each objective's spread on the front, to the best values of all objectives.
-    ``fastest`` is missing where latency was not measured.
+    ``fastest`` is missing where latency was not measured. With several targets, ``robust`` is the pick from all their fronts
+    (see there); the other picks go by the first target.
     """
     members = front(trials, objectives)
     if not members:
         return {}
     metric = objectives[0]
+    latency = f"latency_us:{targets[0]}"
 
     def smallest(trial: Trial) -> tuple[float, float]:
         return (trial.value(size) or math.inf, metric.cost(trial))
@@ -78,6 +122,11 @@ def picks(
     timed = [trial for trial in members if trial.value(latency) is not None]
     if timed:
         found["fastest"] = min(timed, key=lambda trial: (trial.value(latency) or math.inf, metric.cost(trial)))
+    if len(targets) > 1:
+        everywhere = [trial for own in fronts(trials, objectives, targets).values() for trial in own]
+        chosen = robust(everywhere, objectives, targets)
+        if chosen is not None:
+            found["robust"] = chosen
     return found
 
 

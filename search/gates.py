@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.machine import usable_cores
+from litetuner.search.terms import PROFILE
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.errors import Refused, TargetLost
 from litetuner.spaces.steps import STEPS
 
 if TYPE_CHECKING:
@@ -28,24 +30,65 @@ class Gate(Exception):
         self.constraints = constraints
 
 
-def probe_gate(work: Work) -> None:
-    """Size and latency hardly depend on trained values: measure a one-shot copy, and stop what cannot fit a budget."""
+class Unsuited(Refused):
+    """A file that its machine cannot run: ``gate`` says which profile or target, the message what it lacks."""
+
+    def __init__(self, gate: str, reason: str) -> None:
+        super().__init__(reason)
+        self.gate = gate
+
+
+def suits_gate(work: Work, artifact: dict[str, Any]) -> None:
+    """Refuse a file for operators without a kernel, or for what its profile does not take. The original is no product."""
     evaluator = work.evaluator
-    if not evaluator.config.budgets:
+    for name, target in evaluator.presence.targets.items():
+        missing = sorted(target.unsupported_operators() & set(artifact["operators"]))
+        if missing:
+            raise Unsuited(f"target {name}", f"the target {name} has no kernel for {', '.join(missing)}")
+    profile = evaluator.terms.profile
+    if profile is None or work.untouched:
+        return
+    misfits = profile.misfits(artifact["operators"], ports_of(artifact))
+    if misfits:
+        raise Unsuited(f"{PROFILE} {profile.name}", "; ".join(misfits))
+
+
+def ports_of(artifact: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The types of a file's inputs and outputs."""
+    return {kind: tuple(port["dtype"] for port in artifact[kind]) for kind in ("inputs", "outputs")}
+
+
+def probe_gate(work: Work) -> None:
+    """Size, memory and latency hardly depend on trained values: measure a one-shot copy, and stop what cannot fit a budget.
+
+    So is a file that its machine could not run. A target that is away says nothing here.
+    """
+    evaluator = work.evaluator
+    picky = any(target.unsupported_operators() for target in evaluator.presence.targets.values())
+    if not (evaluator.terms.budgets or evaluator.terms.profile or picky):
         return
     artifact = evaluator.build(work.candidate, [], True, work)
+    suits_gate(work, artifact)
+    if not evaluator.terms.budgets:
+        return
     values = {name: float(artifact[name]) / (1 + margin) for name, margin in PROBE_MARGIN.items()}
-    for target in evaluator.config.target:
+    values |= {name: float(fact["value"]) for name, fact in artifact["facts"].items()}
+    for target in evaluator.terms.targets:
         latency = f"latency_us:{target}"
-        values[latency] = evaluator.time(artifact, target, work)[latency].value * (1 - TIME_MARGIN)
-    budgets = [budget for budget in evaluator.config.budgets if budget.measurement in values]
+        try:
+            values[latency] = evaluator.time(artifact, target, work)[latency].value * (1 - TIME_MARGIN)
+        except TargetLost:
+            continue  # it is told once the candidate needs that target; presence has noted it
+    budgets = [budget for budget in evaluator.terms.budgets if budget.measurement in values]
     broken = {budget.name: budget.violation(values[budget.measurement]) for budget in budgets}
     worst = [budget for budget in budgets if broken[budget.name] > 0]
     if worst:
         probed = {"probe": "an untrained one-shot copy, with the probe's margin taken off"}
         work.known["measurements"] |= {
-            f"probe.{name}": Measurement(value, "us" if "latency" in name else "B", probed)
-            for name, value in values.items()
+            f"probe.{budget.measurement}": Measurement(
+                values[budget.measurement], "us" if "latency" in budget.measurement else "B", probed
+            )
+            for budget in budgets
         }
         told = ", ".join(f"{b.name} {b.text}: {b.show(values[b.measurement])} at best" for b in worst)
         raise Gate("probe", f"an untrained copy already breaks a budget ({told})", broken)
@@ -54,7 +97,7 @@ def probe_gate(work: Work) -> None:
 def rung_gate(work: Work, prefix: Candidate, checkpoints: list[str]) -> None:
     """Between two trainings: stop when the first one has lost more than the later ones are known to bring back."""
     evaluator = work.evaluator
-    budgets = [budget for budget in evaluator.config.budgets if budget.measurement in ("drop", "metric")]
+    budgets = [budget for budget in evaluator.terms.budgets if budget.measurement in ("drop", "metric")]
     if not budgets:
         return
     float_file = Candidate((*prefix.steps, STEPS["float32"]()))
@@ -76,10 +119,10 @@ def rung_gate(work: Work, prefix: Candidate, checkpoints: list[str]) -> None:
 def latency_gate(work: Work) -> None:
     """A file that breaks a latency budget is not scored when that would take long."""
     evaluator, measured = work.evaluator, work.known["measurements"]
-    budgets = [budget for budget in evaluator.config.budgets if budget.measurement.startswith("latency_us")]
-    broken = {budget.name: budget.violation(measured[budget.measurement].value) for budget in budgets}
-    latency = measured[evaluator.config.latency_measurement].value
-    seconds = latency * 1e-6 * evaluator.inspection.data.counts["search"] / usable_cores()
+    budgets = [budget for budget in evaluator.terms.budgets if budget.measurement.startswith("latency_us")]
+    broken = {b.name: b.violation(measured[b.measurement].value) for b in budgets if b.measurement in measured}
+    latencies = [measured[name].value for name in measured if name.startswith("latency_us")]
+    seconds = min(latencies, default=0.0) * 1e-6 * evaluator.inspection.data.counts["search"] / usable_cores()
     if (
         any(value > 0 for value in broken.values())
         and seconds > CHEAP_SCORING_SECONDS

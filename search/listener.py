@@ -18,6 +18,9 @@ class Listener:
     def opened(self, folder: RunFolder, config: Config) -> None:
         """The run folder is open, and locked."""
 
+    def advised(self, sentence: str) -> None:
+        """Something that the user should know before anything is spent."""
+
     def doing(self, what: str) -> None:
         """What is being done now, in words."""
 

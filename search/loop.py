@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 
+from litetuner.search.again import MOST_WAITING, again, lost_before, waiting
 from litetuner.search.clock import Clock, counted, left
 from litetuner.search.evaluate import Evaluator
 from litetuner.search.listener import Listener
-from litetuner.search.plan import next_proposal
+from litetuner.search.plan import Proposal, next_proposal
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.study import Asked, Study
 from litetuner.search.trial import State, Trial
@@ -24,6 +26,7 @@ LONGEST_PIPELINE = (
 )
 START_SECONDS = 5.0  # wrapping and tracing a training
 FINALS_SHARE = 0.08  # of the time budget is kept for the finals
+NAP_SECONDS = 0.2  # while waiting for a target, how often is looked whether the search should stop
 
 
 @dataclasses.dataclass
@@ -47,20 +50,48 @@ class Loop:
             if reason:
                 self.listener.stopping(reason)
                 return reason
+            self.evaluator.presence.look()
+            if self._stuck():
+                self._wait()
+                continue
             asked = self._ask()
             self.listener.doing(asked.candidate.label)
             trial = self._answered(asked) or self.evaluator.evaluate(asked)
             self._tell(trial)
-            if trial.number == 0 or self.evaluator.baseline is None:
+            if trial.untouched and self.evaluator.baseline is None:
                 self._set_baseline(trial)
 
+    def _stuck(self) -> bool:
+        """Is a target away, and so much waiting for it that nothing else is worth doing? All wait for the original."""
+        if not self.evaluator.presence.away:
+            return False
+        waits = waiting(self.trials)
+        return len(waits) >= MOST_WAITING or any(trial.untouched for trial in waits)
+
+    def _wait(self) -> None:
+        """Sleep until the next look at a target that is away, or until the search should stop."""
+        presence = self.evaluator.presence
+        seconds = presence.seconds_to_look
+        self.listener.doing(f"waiting for {', '.join(presence.away)}, next look in {seconds:.0f} s")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self.stop() and not self._spent():
+            time.sleep(min(NAP_SECONDS, max(0.0, deadline - time.monotonic())))
+
+    def _lost(self) -> Proposal | None:
+        """What was lost and can be asked again now."""
+        away = self.evaluator.presence.away
+        for trial in lost_before(self.trials):
+            if trial.waits_for not in away:
+                return again(trial)
+        return None
+
     def _ask(self) -> Asked:
-        """The plan's next candidate, or the sampler's."""
+        """What was lost, then the plan's next candidate, then the sampler's."""
         space = self._affordable()
-        planned = next_proposal(space, self.trials, self.space.epochs)
+        planned = self._lost() or next_proposal(space, self.trials, self.space.epochs)
         if planned is not None:
             return self.study.enqueue(space.suggest, planned.script, planned.origin, planned.candidate)
-        told = sum(1 for trial in self.trials if trial.state is not State.LOST)
+        told = sum(1 for trial in self.trials if trial.state is not State.LOST or trial.waits_for is not None)
         repeats = self._tail(lambda trial: trial.duplicate_of is not None)
         return self.study.ask(space.suggest, told, at_random=repeats >= REPEATS_BEFORE_RANDOM)
 
@@ -95,7 +126,8 @@ class Loop:
         self.folder.write_trial(trial)
         self.study.tell(trial)
         self.trials.append(trial)
-        self.lost = self.lost + 1 if trial.state is State.LOST else 0
+        if trial.waits_for is None:
+            self.lost = self.lost + 1 if trial.state is State.LOST else 0
         self.clock.save()
         self.folder.note("told", trial=trial.number, label=trial.candidate.label, state=str(trial.state))
         self.listener.told(trial, self.trials, self._left())
@@ -115,6 +147,13 @@ class Loop:
             return f"the time budget of {config.time_budget or '30m'} is spent"
         if self._tail(lambda trial: trial.duplicate_of is not None) >= REPEATS_BEFORE_END:
             return "nothing new is proposed any more: the space that is left is exhausted"
+        gone = self.evaluator.presence.hopeless
+        if gone is not None and self._stuck():
+            reason = self.evaluator.presence.away[gone]
+            return (
+                f"the target {gone} is gone, and {len(waiting(self.trials))} trials wait for it ({reason}). Nothing is lost: "
+                "repeat the command when it answers"
+            )
         if self.lost >= LOST_BEFORE_END:
             return f"the last {LOST_BEFORE_END} trials were lost ({self.trials[-1].reason})"
         return None

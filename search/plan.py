@@ -66,7 +66,7 @@ def next_proposal(space: Space, told: Sequence[Trial], epochs: Sequence[float]) 
 
     ``epochs`` are the run's lengths of training; recipes take the middle one, while ``space`` can still afford it.
     """
-    known = {trial.candidate.key for trial in told if trial.state is not State.LOST}
+    known = {trial.candidate.key for trial in told if trial.state is not State.LOST or trial.waits_for is not None}
     for proposal in _planned(space, told, epochs[len(epochs) // 2]):
         if proposal.candidate.key not in known:
             return proposal

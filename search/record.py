@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metric import Metric
 from litetuner.objectives.metric_choice import find_metric
-from litetuner.search.budgets import Budget, violations
+from litetuner.search.budgets import Budget
 from litetuner.search.config import Config
-from litetuner.search.front import Objective, front, picks
+from litetuner.search.front import Objective, front, fronts, picks
 from litetuner.search.run_folder import RunFolder
+from litetuner.search.terms import judged, objectives, terms
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.errors import RunError
 from litetuner.spaces.facts import DataFacts, ModelFacts
@@ -42,11 +44,16 @@ class RunRecord:
 
     @property
     def baseline(self) -> Trial | None:
-        return next((trial for trial in self.trials if trial.number == 0 and trial.state.scored), None)
+        return find_baseline(self.trials)
 
     @property
     def front(self) -> list[Trial]:
         return front(self.trials, self.objectives)
+
+    @property
+    def fronts(self) -> dict[str, list[Trial]]:
+        """The front of each target by its name, the first target's first."""
+        return fronts(self.trials, self.objectives, self.config.targets)
 
     @property
     def picks(self) -> dict[str, Trial]:
@@ -56,7 +63,7 @@ class RunRecord:
             self.objectives,
             metric_bounded=bounded,
             size=self.config.size_measurement,
-            latency=self.config.latency_measurement,
+            targets=self.config.targets,
         )
 
     @property
@@ -76,31 +83,9 @@ class RunRecord:
         )
 
 
-def objectives(config: Config, metric: Metric) -> tuple[Objective, ...]:
-    """What is optimised: the metric, size, latency of the first target, and what the user added."""
-    found = [
-        Objective("metric", metric.direction),
-        Objective(config.size_measurement, "minimize"),
-        Objective(config.latency_measurement, "minimize"),
-    ]
-    found += [Objective(name, "minimize") for name in config.objective]
-    return tuple(dict.fromkeys(found))
-
-
-def judged(trial: Trial, budgets: tuple[Budget, ...]) -> Trial:
-    """A trial with the state and constraints that these budgets give it. What they no longer stop is ``LOST``: asked again."""
-    if trial.state is State.PRUNED and trial.gate in ("probe", "rung", "latency"):
-        measured = {name.removeprefix("probe."): value for name, value in trial.measurements.items()}
-        broken = violations(budgets, measured)
-        if any(value > 0 for value in broken.values()):
-            return dataclasses.replace(trial, constraints=broken)
-        reason = f"the budgets of today would not stop it at the gate {trial.gate}"
-        return dataclasses.replace(trial, state=State.LOST, constraints={}, reason=reason)
-    if not trial.state.scored:
-        return trial
-    broken = violations(budgets, trial.measurements)
-    state = State.INFEASIBLE if any(value > 0 for value in broken.values()) else State.COMPLETE
-    return dataclasses.replace(trial, constraints=broken, state=state)
+def find_baseline(trials: Iterable[Trial]) -> Trial | None:
+    """The untouched model's trial, once it is scored: trial 0, unless that one was lost."""
+    return next((trial for trial in trials if trial.state.scored and (trial.number == 0 or trial.untouched)), None)
 
 
 def read_run(path: Path | str) -> RunRecord:
@@ -111,16 +96,18 @@ def read_run(path: Path | str) -> RunRecord:
     if inspection is None:
         raise RunError(f"{path}: this run stopped before it had inspected the model. Repeat the search command.")
     finals = (folder.read("finals") or {}).get("trials", {})
+    metric = find_metric(config.metric)
+    today = terms(config, metric)
     trials = []
     for trial in folder.trials():
         measured = finals.get(str(trial.number if trial.duplicate_of is None else trial.duplicate_of), {})
         final = {name: Measurement.from_json(value) for name, value in measured.items()}
         merged = dataclasses.replace(trial, measurements=trial.measurements | final)
-        trials.append(judged(merged, config.budgets))
+        trials.append(judged(merged, today))
     return RunRecord(
         folder=folder,
         config=config,
-        metric=find_metric(config.metric),
+        metric=metric,
         model=ModelFacts.from_json(inspection["model"]),
         data=DataFacts.from_json(inspection["data"]),
         trials=tuple(trials),

@@ -8,13 +8,13 @@ import math
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
 from litetuner.objectives.environment import environment
 from litetuner.objectives.metric_choice import find_metric
-from litetuner.objectives.targets import TARGETS
+from litetuner.objectives.targets.fake import Fake
 from litetuner.search.cache import JobCache
 from litetuner.search.clock import Clock
 from litetuner.search.config import Config
@@ -24,14 +24,15 @@ from litetuner.search.finals import run_finals
 from litetuner.search.inspection import Inspection, default_folder, identity, inspect
 from litetuner.search.listener import Listener
 from litetuner.search.loop import Loop, recover
-from litetuner.search.record import RunRecord, judged, objectives, read_run
+from litetuner.search.record import RunRecord, find_baseline, read_run
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.samplers import SAMPLERS
 from litetuner.search.sensitivity import rank_layers
 from litetuner.search.study import Study, database_errors
+from litetuner.search.terms import Terms, judged, objectives
 from litetuner.search.trial import Trial
 from litetuner.spaces.distillation import LARGEST_BYTES
-from litetuner.spaces.errors import ConfigError, UsageError, nearest
+from litetuner.spaces.errors import ConfigError, HostError, RunError, UsageError, nearest
 from litetuner.spaces.rules import Surroundings
 from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.steps import STEPS
@@ -88,6 +89,8 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
     listener = listener or Listener()
     metric = find_metric(config.metric)
     _check(config)
+    listener.doing(f"looking at {', '.join(config.targets)}")
+    _check_places(config)
     contents = identity(config)
     folder = RunFolder(Path(config.out) if config.out else default_folder(config, contents))
     fresh = not folder.path.exists()
@@ -95,6 +98,9 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
     with folder.lock():
         folder.adopt(config, contents)
         listener.opened(folder, config)
+        for sentence in config.advice:
+            listener.advised(sentence)
+        _name_places(folder, config)
         clock = Clock(folder)
         folder.write("environment", environment())
         executor = EXECUTORS[config.executor](folder, config)
@@ -109,8 +115,8 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                 evaluator = Evaluator(folder, config, metric, inspection, around, cache)
                 study = Study(folder, objectives(config, metric), config.budgets, config.sampler, config.seed)
                 ending.callback(study.close)
-                trials = recover(folder, study, _rejudged(folder, config))
-                evaluator.baseline = next((trial for trial in trials if trial.number == 0 and trial.state.scored), None)
+                trials = recover(folder, study, _rejudged(folder, evaluator.terms))
+                evaluator.baseline = find_baseline(trials)
                 loop = Loop(
                     folder, study, evaluator, _space(config, inspection, ()), clock, listener, interrupt.reason, trials
                 )
@@ -158,9 +164,8 @@ class _Muted(Listener):
 
 
 def _check(config: Config) -> None:
-    """Names that a search needs: targets, executor, steps."""
+    """Names that a search needs: executor, sampler, steps."""
     for key, given, known in (
-        ("target", config.target, TARGETS),
         ("executor", (config.executor,), EXECUTORS),
         ("sampler", (config.sampler,), SAMPLERS),
         ("steps", config.steps, STEPS),
@@ -168,6 +173,38 @@ def _check(config: Config) -> None:
         for name in given:
             if name not in known:
                 raise ConfigError(f"{key}: there is no {name!r}{nearest(name, known)} ({', '.join(sorted(known))})")
+
+
+def _name_places(folder: RunFolder, config: Config) -> None:
+    """A name means one place for as long as a run lives, else its columns would hold the numbers of two.
+
+    Raises ``RunError`` for a name that meant another place.
+    """
+    known: dict[str, dict[str, object]] = (folder.read("targets") or {}).get("places", {})
+    for place in config.places:
+        now, then = place.target.describe(), known.get(place.name, {})
+        if any(key in now and now[key] != value for key, value in then.items()):
+            raise RunError(
+                f"{folder.path}: in this run {place.name} is {_plain(then)}, and now {_plain(now)}. "
+                f"Give the new one another name: --target {place.name}2=..."
+            )
+        known[place.name] = now
+    folder.write("targets", {"places": known})
+
+
+def _plain(place: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in place.items() if value is not None)
+
+
+def _check_places(config: Config) -> None:
+    """Every target works, now: raises ``HostError`` with what to do where one does not. Simulations ask no device."""
+    for place in config.places:
+        if EXECUTORS[config.executor].simulated and not isinstance(place.target, Fake):
+            continue
+        failed = [finding for finding in place.target.check() if finding.status == "fails"]
+        if failed:
+            what = ". ".join(f"{item.about}: {item.text}. {item.remedy}".strip(". ") for item in failed)
+            raise HostError(f"the target {place.name} does not work. {what}. `litetuner doctor` looks at it again.")
 
 
 def _surroundings(config: Config, inspection: Inspection) -> Surroundings:
@@ -186,12 +223,12 @@ def _space(config: Config, inspection: Inspection, ranking: tuple[str, ...]) -> 
     return Space(around, ranking, epochs=inspection.epochs, distill=distill, io=io, keep_names=config.keep_names)
 
 
-def _rejudged(folder: RunFolder, config: Config) -> list[Trial]:
-    """All records under today's budgets; what a gate stopped that today's budgets would let through is asked again."""
+def _rejudged(folder: RunFolder, today: Terms) -> list[Trial]:
+    """All records under today's terms; what a gate stopped that they would let through is asked again."""
     found = []
     for trial in folder.trials():
-        today = judged(trial, config.budgets)
-        if today != trial:
-            folder.write_trial(today)
-        found.append(today)
+        fresh = judged(trial, today)
+        if fresh != trial:
+            folder.write_trial(fresh)
+        found.append(fresh)
     return found

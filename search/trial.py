@@ -33,7 +33,9 @@ class Trial:
 
     ``measurements`` holds, where they were measured: ``metric``, ``drop`` (points or relative, in the metric's worse
     direction), ``file_bytes``, ``deflated_bytes``, ``latency_us:<target>``, ``latency_ratio:<target>`` (baseline / this)
-    and after the finals ``test_metric`` and ``test_drop``. ``constraints`` are ``(value - limit) / limit`` by budget name.
+    and after the finals ``test_metric`` and ``test_drop``; of the file ``arena_bytes`` (peak tensor arena), ``memory_bytes``
+    (arena and weights), ``macs`` and ``energy_estimate_uj``; where a target tells it, ``peak_rss_bytes:<target>`` and
+    ``energy_uj:<target>``. ``constraints`` are ``(value - limit) / limit`` by budget name.
     Those above 0 are broken. Where a probe stopped the trial, ``probe.<name>`` hold what the probe measured. ``origin`` is
     one of baseline, recipe, variant, sampler.
     """
@@ -47,6 +49,7 @@ class Trial:
     constraints: dict[str, float] = dataclasses.field(default_factory=dict)
     gate: str | None = None
     reason: str | None = None  # why PRUNED, INVALID, FAILED or LOST, in words
+    waits_for: str | None = None  # the target that went away: LOST, and asked again when it answers
     duplicate_of: int | None = None
     params: dict[str, dict[str, Any]] = dataclasses.field(
         default_factory=dict
@@ -55,10 +58,18 @@ class Trial:
     sha256: str | None = None
     structure: str | None = None  # what the latency belongs to: operators, shapes and types, without values
     operators: dict[str, int] = dataclasses.field(default_factory=dict)
+    ports: dict[str, tuple[str, ...]] = dataclasses.field(
+        default_factory=dict
+    )  # types of the file's inputs and outputs
     invariants: tuple[dict[str, Any], ...] = ()  # per layer: layer, property, asked, found
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # per kind of job: train, convert, score, time
     seconds_since_start: float = 0.0
+
+    @property
+    def untouched(self) -> bool:
+        """Is it the original, converted as it is, which all others are compared with?"""
+        return [step.name for step in self.candidate.steps] == ["float32"]
 
     def value(self, name: str) -> float | None:
         """A measurement's value, ``None`` where it was not measured."""
@@ -85,5 +96,6 @@ class Trial:
         values["state"] = State(record["state"])
         values["measurements"] = {name: Measurement.from_json(value) for name, value in record["measurements"].items()}
         values["invariants"] = tuple(record.get("invariants", ()))
+        values["ports"] = {name: tuple(types) for name, types in record.get("ports", {}).items()}
         values["notes"] = tuple(record.get("notes", ()))
         return Trial(**values)

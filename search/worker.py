@@ -34,12 +34,18 @@ def die_with_parent(parent: int) -> None:
 
 def build_handlers(folder: RunFolder) -> dict[str, Handler]:
     """What a ``build`` worker can do. TensorFlow is imported here, so that a job's time does not hold it."""
+    from litetuner.search.file_facts import file_facts
     from litetuner.spaces import tf
     from litetuner.spaces.builder import Builder
 
     tf.load()
     builder = Builder(folder.blobs, folder.artifacts)
-    return {"inspect": builder.inspect, "train": builder.train, "convert": builder.convert, "finish": builder.finish}
+
+    def finish(inputs: dict[str, Any]) -> dict[str, Any]:
+        found = builder.finish(inputs)
+        return found | {"facts": file_facts(folder.artifacts.get(found["artifact"]))}
+
+    return {"inspect": builder.inspect, "train": builder.train, "convert": builder.convert, "finish": finish}
 
 
 def score_handlers(folder: RunFolder) -> dict[str, Handler]:

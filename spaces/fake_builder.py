@@ -81,6 +81,9 @@ class FakeBuilder:
         deployment = [step.to_json() for step in candidate.deployment]
         sizes = {"file_bytes": int(sum(bits) / 8 * weights) + 9000, "deflated_bytes": int(deflated) + 4000}
         structure = digest([deployment, _kept(candidate)])
+        (convert,) = candidate.of_stage(Stage.CONVERT)
+        port = {"dtype": convert.knobs().get("io", "float32")}
+        sizes |= {"inputs": [port], "outputs": [port]}
         facts = {"sha256": name.partition(".")[0], "operators": {"CONV_2D": LAYERS}, "structure": structure}
         return {"artifact": name, "invariants": [], "notes": [], **sizes, **facts}
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.targets import TARGETS
+from litetuner.objectives.target_choice import find_target
+from litetuner.objectives.targets.fake import Fake as FakeTarget
 from litetuner.search.config import Config
 from litetuner.search.executor import Executor
 from litetuner.search.job import Job, Result
@@ -28,12 +29,12 @@ class Fake(Executor):
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         super().__init__(folder, config)
-        builder = FakeBuilder(folder.blobs, folder.artifacts)
+        self._builder = builder = FakeBuilder(folder.blobs, folder.artifacts)
         self._handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "inspect": builder.inspect,
             "train": builder.train,
             "convert": builder.convert,
-            "finish": builder.finish,
+            "finish": self._finish,
             "score": self._score,
             "time": self._time,
         }
@@ -53,12 +54,22 @@ class Fake(Executor):
         return {"metric": measured.to_json(), "each": blob, "predictions": blob}
 
     def _time(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        timing = TARGETS["fake"]().time(Path(inputs["file"]), Path(inputs["baseline"]), inputs["threads"])
+        asked = find_target(inputs["spec"]).target
+        target = asked if isinstance(asked, FakeTarget) else FakeTarget()  # a simulation bothers no device
+        timing = target.time(Path(inputs["file"]), Path(inputs["baseline"]), inputs["threads"])
         return {
             "latency_us": timing.latency_us.to_json(),
             "baseline_us": timing.baseline_us.to_json(),
             "ratio": timing.ratio,
+            "more": {},
         }
+
+    def _finish(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        found = self._builder.finish(inputs)
+        arena = 0.3 * found["file_bytes"]
+        values = {"arena_bytes": arena, "memory_bytes": arena + found["file_bytes"]}
+        facts = {name: Measurement(round(value), "B", {"simulated": True}).to_json() for name, value in values.items()}
+        return found | {"facts": facts}
 
     def _keep(self, values: np.ndarray) -> str:
         buffer = io.BytesIO()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from litetuner.objectives.targets import TARGETS
+from litetuner.objectives.target_choice import find_target
 from litetuner.search.config import Config
 from litetuner.search.executor import Executor
 from litetuner.search.job import Job, Kind, Result
@@ -69,13 +69,14 @@ class Local(Executor):
         return self._workers[role]
 
     def _time(self, job: Job) -> dict[str, object]:
-        target = TARGETS[job.inputs["target"]]()
+        target = find_target(job.hints["spec"]).target
         with self._quiet():
             timing = target.time(Path(job.hints["file"]), Path(job.hints["baseline"]), job.inputs["threads"])
         return {
             "latency_us": timing.latency_us.to_json(),
             "baseline_us": timing.baseline_us.to_json(),
             "ratio": timing.ratio,
+            "more": {},
         }
 
     @contextlib.contextmanager

@@ -15,7 +15,8 @@ import pytest
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metric_choice import find_metric
 from litetuner.search.config import make_config
-from litetuner.search.record import RunRecord, judged
+from litetuner.search.record import RunRecord
+from litetuner.search.terms import Terms, judged
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
@@ -202,7 +203,7 @@ class Builder:
                 class_names,
                 ("The search split was cut from train by seed 0.",),
             ),
-            trials=tuple(judged(trial, settings.budgets) for trial in self.trials),
+            trials=tuple(judged(trial, Terms(settings.budgets)) for trial in self.trials),
             environment={
                 "cpu": {"model": "Example 9000", "cores": 2},
                 "python": "3.11.9",

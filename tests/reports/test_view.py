@@ -202,7 +202,7 @@ def test_regression_metrics_count_in_the_other_direction(filled: Any) -> None:
 def test_more_targets_each_have_their_columns(build: Any) -> None:
     build.target = "pi"
     build.add("float32", drop=0.0, deflated=100_000, us=200.0)
-    view = View(build.record(target="pi,host", max_latency=None))
+    view = View(build.record(target="pi=ssh://pi.local,host", max_latency=None))
     assert view.baseline is not None
     assert view.baseline.latency_us == {"pi": 200.0, "host": None}
     assert {"latency_us_pi", "latency_us_host", "latency_interval_us_pi_low"} <= set(table(view).columns)

@@ -9,6 +9,7 @@ NOTHING = {
     "max_size": None,
     "max_deflated": None,
     "max_latency": (),
+    "max_memory": None,
     "max_drop": None,
     "min_metric": None,
     "direction": "maximize",

@@ -60,7 +60,7 @@ def test_infeasible_and_unmeasured_trials_are_left_out() -> None:
 
 def test_picks() -> None:
     a, b, c = trial(0, 0.95, 30, 30), trial(1, 0.90, 10, 40), trial(2, 0.93, 20, 20)
-    names = {"size": "deflated_bytes", "latency": "latency_us:host"}
+    names = {"size": "deflated_bytes", "targets": ("host",)}
     bounded = picks([a, b, c], OBJECTIVES, metric_bounded=True, **names)
     assert {name: found.number for name, found in bounded.items()} == {
         "best": 1,

@@ -6,13 +6,13 @@ import pytest
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.budgets import Budget
-from litetuner.search.record import judged
+from litetuner.search.terms import Terms, judged
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 
 
-def budget(limit: float) -> tuple[Budget, ...]:
-    return (Budget("max-deflated", "deflated_bytes", limit, "at most", f"{limit:.0f}B"),)
+def budget(limit: float) -> Terms:
+    return Terms((Budget("max-deflated", "deflated_bytes", limit, "at most", f"{limit:.0f}B"),))
 
 
 def trial(state: State, name: str, value: float, gate: str | None = None) -> Trial:
