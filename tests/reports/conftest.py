@@ -16,8 +16,8 @@ from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metric_choice import find_metric
 from litetuner.search.config import make_config
 from litetuner.search.record import RunRecord
-from litetuner.search.terms import Terms, judged
 from litetuner.search.run_folder import RunFolder
+from litetuner.search.terms import Terms, judged
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.facts import DataFacts, LayerFacts, ModelFacts
