@@ -9,6 +9,7 @@ import numpy as np
 
 from litetuner.spaces.data import calibration_samples, open_split
 from litetuner.spaces.errors import DataError, Refused, nearest
+from litetuner.spaces.several import all_finite, parts
 
 SELECTIONS = ("balanced", "random", "spread", "extremes")
 COUNTS = (0, 50, 300, 1000)  # 0: as many as --calibration says
@@ -60,9 +61,10 @@ def select_samples(
                 raise ValueError("spread needs the outputs of the model")
             order = pool[_k_centers(np.asarray(outputs(samples), np.float64).reshape(len(pool), -1), count)]
         else:
-            order = pool[_farthest_from_mean(samples.reshape(len(pool), -1).astype(np.float64))]
+            flat = np.concatenate([part.reshape(len(pool), -1) for part in parts(samples)], axis=1)
+            order = pool[_farthest_from_mean(flat.astype(np.float64))]
     chosen = np.asarray(x[np.sort(order[:count])])
-    if chosen.dtype.kind == "f" and not np.isfinite(chosen).all():
+    if not all_finite(chosen):
         raise DataError(f"the train samples in {folder} hold NaN or infinity. Prepare the data again.")
     return chosen
 

@@ -29,6 +29,7 @@ from litetuner.spaces.quantizer_policy import (
     granularity_of,
     why_not,
 )
+from litetuner.spaces.several import all_finite, is_packed, unpack
 from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.weight_recovery import register
 
@@ -198,7 +199,7 @@ def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, n
 
     if not len(calibration):
         raise Refused("a static recipe needs calibration samples, and there is no training data to take them from")
-    if np.issubdtype(calibration.dtype, np.floating) and not np.isfinite(calibration).all():
+    if not all_finite(calibration):
         # One NaN gives, without an error, a file that kills the process which loads it.
         raise BuildFailed(
             "the calibration samples hold NaN or infinity, so no ranges can be measured on them. Check the data."
@@ -207,8 +208,17 @@ def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, n
     signatures = interpreter.get_signature_list()
     if len(signatures) != 1:
         raise BuildFailed(f"the float file has {len(signatures)} signatures; calibration needs exactly one")
-    (key, ends), dtype = next(iter(signatures.items())), interpreter.get_input_details()[0]["dtype"]
-    return {key: [{ends["inputs"][0]: np.asarray(sample, dtype=dtype)[None]} for sample in calibration]}
+    key, ends = next(iter(signatures.items()))
+    details = interpreter.get_signature_runner(key).get_input_details()
+    rows = unpack(calibration) if is_packed(calibration) else {ends["inputs"][0]: calibration}
+    if set(rows) != set(details):
+        raise BuildFailed(f"the file's inputs are {', '.join(details)}, and the samples have {', '.join(rows)}")
+    return {
+        key: [
+            {name: np.asarray(values[index], dtype=details[name]["dtype"])[None] for name, values in rows.items()}
+            for index in range(len(calibration))
+        ]
+    }
 
 
 def _prove(

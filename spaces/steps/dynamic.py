@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.conversion import convert
 from litetuner.spaces.step import Stage, Step
+
+SMALLEST = 1024  # weights; the converter leaves less in float32
+OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +23,17 @@ class Dynamic(Step):
 
     name = "dynamic"
     stage = Stage.CONVERT
+
+    def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
+        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means.
+
+        Operators that the converter has no 8-bit kernel for are not promised.
+        """
+        return {
+            name: "int8" if weight.values.size >= SMALLEST else "float32"
+            for name, weight in weights.items()
+            if weight.operator in OPERATORS
+        }
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The ``.tflite`` of a tf_keras or Keras 3 model. Raises ``BuildFailed`` when the converter refuses it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from litetuner.spaces.context import Context
@@ -16,6 +17,10 @@ class Float16(Step):
 
     name = "float16"
     stage = Stage.CONVERT
+
+    def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
+        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means."""
+        return dict.fromkeys(weights, "float16")
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The ``.tflite`` of a tf_keras or Keras 3 model. Raises ``BuildFailed`` when the converter refuses it."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
+from litetuner.spaces.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
 from litetuner.spaces.context import Context
 from litetuner.spaces.conversion import convert, representative
 from litetuner.spaces.errors import Refused, nearest
@@ -26,13 +28,23 @@ class Int8(Step):
     needs_calibration = True
 
     io: str = knob("float32", _IO, "type of input and output")
+    calibration: int = knob(0, COUNTS, "training samples that ranges are measured on; 0: what --calibration says")
+    selection: str = knob("balanced", SELECTIONS, "which samples: balanced, random, spread or extremes")
 
     def __post_init__(self) -> None:
         if self.io not in _IO:
             raise Refused(f"int8: there is no io {self.io!r}{nearest(self.io, _IO)}; it is one of {', '.join(_IO)}")
+        check_calibration(self.name, self.calibration, self.selection)
 
     def label(self) -> str:
-        return self.name if self.io == "float32" else f"{self.name}[io={self.io}]"
+        parts = ([] if self.io == "float32" else [f"io={self.io}"]) + calibration_words(
+            self.calibration, self.selection
+        )
+        return self.name + (f"[{','.join(parts)}]" if parts else "")
+
+    def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
+        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means."""
+        return dict.fromkeys(weights, "int8")
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The ``.tflite`` of a tf_keras or Keras 3 model.
