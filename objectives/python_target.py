@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.runner_engine import WITHOUT
 from litetuner.objectives.target import Target, Timing
 from litetuner.objectives.target_options import check_path
 from litetuner.spaces.errors import BuildFailed, ConfigError, HostError, Lost
 
 CORE = re.compile(r"auto|none|[0-9]{1,4}(,[0-9]{1,4}){0,63}")
+OPTIONS = re.compile(r"[^=,]+=[^,]*(,[^=,]+=[^,]*)*")
 CRASHES = frozenset(getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"))
 FILE_STAGES = frozenset({"load", "allocate", "input", "invoke"})
 
@@ -26,13 +28,16 @@ class PythonTarget(Target):
     """A machine with Python and ai-edge-litert, timed by the runner (its docstring says how).
 
     ``core`` is ``auto``, ``none`` or core numbers, ``delegate`` the path of a delegate's library on that machine,
-    ``tolerance`` the wanted half width of the intervals; ``timeout_seconds`` bounds one process. A run that calls itself
+    ``delegate_options`` its settings (``name=value,name=value``), ``accelerator`` one of LiteRT's own (``cpu``, ``gpu``,
+    ``npu``); ``tolerance`` is the wanted half width of the intervals, ``timeout_seconds`` bounds one process. A run that calls itself
     unstable is repeated once, and the steadier of the two is kept.
     """
 
     xnnpack: bool = True
     core: str = "auto"
     delegate: Path | None = None
+    delegate_options: str = ""
+    accelerator: str | None = None
     tolerance: float = 0.01
     max_seconds: float = 10.0
     timeout_seconds: float = 300.0
@@ -42,6 +47,19 @@ class PythonTarget(Target):
             raise ConfigError(f"target {self.name}: core must be auto, none or numbers such as 2,3, not {self.core!r}.")
         if self.delegate is not None:
             check_path(f"target {self.name}: delegate", str(self.delegate))
+        if self.delegate_options and (self.delegate is None or not OPTIONS.fullmatch(self.delegate_options)):
+            raise ConfigError(
+                f"target {self.name}: delegate_options are name=value,name=value beside a delegate, not "
+                f"{self.delegate_options!r}."
+            )
+        if self.accelerator is not None and self.accelerator not in WITHOUT:
+            raise ConfigError(
+                f"target {self.name}: accelerator is one of {', '.join(WITHOUT)}, not {self.accelerator!r}."
+            )
+        if self.accelerator and (self.delegate or not self.xnnpack):
+            raise ConfigError(
+                f"target {self.name}: an accelerator chooses its delegates itself: no delegate, no xnnpack=off."
+            )
         for name in ("tolerance", "max_seconds", "timeout_seconds"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"target {self.name}: {name} must be above 0, not {getattr(self, name)!r}.")
@@ -68,15 +86,19 @@ class PythonTarget(Target):
         found = ["--threads", str(threads), "--core", self.core]
         found += ["--tolerance", str(self.tolerance), "--max-seconds", str(self.max_seconds)]
         found += ["--delegate", str(self.delegate)] if self.delegate else []
+        for option in self.delegate_options.split(",") if self.delegate_options else ():
+            found.append(f"--delegate-option={option}")
+        found += ["--accelerator", self.accelerator] if self.accelerator else []
         return found + ([] if self.xnnpack else ["--no-xnnpack"])
 
     def _measurement(self, part: dict[str, Any], document: dict[str, Any]) -> Measurement:
         found = dict(part["latency_us"])
         value, interval, blocks = found.pop("value"), found.pop("interval"), found.pop("blocks")
         about = {name: document[name] for name in ("stable", "instability", "attempts", "ratio")}
+        about |= {name: part[name] for name in ("sha256", "delegates", "peak_rss_bytes", "energy_uj") if name in part}
         environment = {"target": self.name} | document["environment"]
         shape = tuple(interval) if interval else None
-        return Measurement(value, "us", environment, shape, tuple(blocks), found | about | {"sha256": part["sha256"]})
+        return Measurement(value, "us", environment, shape, tuple(blocks), found | about)
 
 
 def file_sha256(path: Path) -> str:

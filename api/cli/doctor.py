@@ -43,8 +43,12 @@ def doctor(
     """Check libraries, disk, machine and targets, and say what to do about what is wrong; exits with 3 if a search cannot run."""
     from litetuner.objectives.environment import environment, host_warnings
     from litetuner.objectives.target_choice import find_target
+    from litetuner.spaces.errors import ConfigError
 
     places = [find_target(text) for text in (*_configured(config), *(target or ()))]  # a wrong text ends it here
+    names = [place.name for place in places]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"target: two targets are called {twice[0]!r}; give one another name: NAME=...")
     found, problems, warnings = environment(), _imports(), [*host_warnings(), *_disk()]
     targets: dict[str, list[Finding]] = {place.name: place.target.check() for place in places}
     for name, findings in targets.items():

@@ -23,6 +23,11 @@ from litetuner.spaces.errors import ConfigError
         ("here=host?xnnpack=off&core=none", Place("here", Host(xnnpack=False, core="none"))),
         ("host?delegate=/opt/a%20b/lib+x.so", Place("host", Host(delegate=Path("/opt/a b/lib+x.so")))),
         ("host?core=2,3&tolerance=0.02", Place("host", Host(core="2,3", tolerance=0.02))),
+        (
+            "host?delegate=/a.so&delegate_options=a=1,b=/x",
+            Place("host", Host(delegate=Path("/a.so"), delegate_options="a=1,b=/x")),
+        ),
+        ("gpu=host?accelerator=gpu", Place("gpu", Host(accelerator="gpu"))),
         ("ssh://pi.local", Place("pi", Ssh(host="pi.local"))),
         ("ssh://me@pi.local:2222", Place("pi", Ssh(host="pi.local", user="me", port=2222))),
         ("ssh://me@10.0.0.7", Place("10.0.0.7", Ssh(host="10.0.0.7", user="me"))),
@@ -57,6 +62,10 @@ def test_texts(text, place):
         ("host?tolerance=nan", "above 0"),
         ("host?tolerance=much", "must be a number"),
         ("host?delegate=lib.so", "absolute path"),
+        ("host?delegate_options=a=1", "beside a delegate"),
+        ("host?delegate=/a.so&delegate_options=a", "name=value"),
+        ("host?accelerator=tpu", "cpu, gpu, npu"),
+        ("host?accelerator=gpu&xnnpack=off", "chooses its delegates itself"),
         ("host?core=%ff", "UTF-8"),
         ("host:9", "takes nothing after its name"),
         ("ssh://", "no host name"),
@@ -92,6 +101,17 @@ def test_descriptions_are_json_and_tell_targets_apart():
     assert len(set(described)) == len(texts)
     assert '"kind": "ssh"' in described[3]
     assert find_target("a=host").target.describe() == find_target("b=host").target.describe()
+
+
+def test_options_reach_the_runner():
+    target = find_target(
+        "host?delegate=/a.so&delegate_options=a=1,b=/x&xnnpack=off&core=2&tolerance=0.02&max_seconds=3"
+    ).target
+    found = target.runner_arguments(4)
+    assert found[:4] == ["--threads", "4", "--core", "2"] and found[-1] == "--no-xnnpack"
+    assert found[4:8] == ["--tolerance", "0.02", "--max-seconds", "3.0"]
+    assert found[8:-1] == ["--delegate", "/a.so", "--delegate-option=a=1", "--delegate-option=b=/x"]
+    assert find_target("host?accelerator=gpu").target.runner_arguments(1)[-2:] == ["--accelerator", "gpu"]
 
 
 def test_no_target_lacks_an_operator_unless_it_says_so():
