@@ -11,6 +11,7 @@ from litetuner.search.evaluate import Evaluator
 from litetuner.search.work import Work
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import CandidateError, Lost
+from litetuner.spaces.several import flat
 from litetuner.spaces.steps import STEPS
 
 SAMPLES = 256
@@ -71,6 +72,6 @@ def _predict(evaluator: Evaluator, candidate: Candidate, clock: Clock) -> np.nda
     try:
         artifact = evaluator.build(candidate, [], False, work)
         scored = evaluator.score(artifact["artifact"], "search", work, candidate, limit=SAMPLES, keep=True)
-        return np.asarray(np.load(evaluator.folder.blobs.path(scored["predictions"]), allow_pickle=False))
+        return flat(np.load(evaluator.folder.blobs.path(scored["predictions"]), allow_pickle=False))
     finally:
         clock.count(work.known["seconds"])

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.several import is_packed
 
 SYNTHETIC_SAMPLES = 4
 REFERENCE_SECONDS = 60.0
@@ -48,8 +49,8 @@ class Outputs:
 def run(file: bytes, samples: np.ndarray | None, reference: bool = False) -> Outputs:
     """Run a file on one sample after another, with one thread; with ``reference`` on the plain kernels without delegates.
 
-    ``samples`` (n, *sample) are real numbers, quantized as the input says. Without samples, or for several inputs, seeded
-    random ones are used. Raises ``BuildFailed`` with the runtime's reason when the file does not load or run. A damaged
+    ``samples`` (n, *sample) are real numbers, quantized as the input says; a structured array for several inputs. Without
+    samples, or where a file does not name its inputs, seeded random ones are used. Raises ``BuildFailed`` with the runtime's reason when the file does not load or run. A damaged
     file can kill the process: call this where that is survived.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -58,7 +59,7 @@ def run(file: bytes, samples: np.ndarray | None, reference: bool = False) -> Out
     try:
         interpreter = Interpreter(model_content=file, num_threads=1, experimental_op_resolver_type=resolver)
         inputs = interpreter.get_input_details()
-        feeds = _feeds(inputs, samples)
+        feeds = _feeds(interpreter, inputs, samples)
         if len(inputs) == 1 and feeds and feeds[0][0].shape != tuple(inputs[0]["shape"]):
             interpreter.resize_tensor_input(inputs[0]["index"], feeds[0][0].shape)
         interpreter.allocate_tensors()
@@ -111,9 +112,14 @@ def _answer() -> None:
         sys.stdout.flush()
 
 
-def _feeds(inputs: list[dict[str, Any]], samples: np.ndarray | None) -> list[list[np.ndarray]]:
-    if samples is not None and len(samples) and len(inputs) == 1:
+def _feeds(interpreter: Any, inputs: list[dict[str, Any]], samples: np.ndarray | None) -> list[list[np.ndarray]]:
+    if samples is not None and len(samples) and len(inputs) == 1 and not is_packed(samples):
         return [[_as_input(np.asarray(sample)[None], inputs[0])] for sample in samples]
+    signatures = list(interpreter._get_full_signature_list().values())
+    if samples is not None and len(samples) and is_packed(samples) and len(signatures) == 1:
+        names = {index: name for name, index in signatures[0]["inputs"].items()}
+        ends = [(names[detail["index"]], detail) for detail in inputs]
+        return [[_as_input(samples[i : i + 1][name], detail) for name, detail in ends] for i in range(len(samples))]
     rng = np.random.default_rng(0)
     return [[_random(rng, detail) for detail in inputs] for _ in range(SYNTHETIC_SAMPLES)]
 

@@ -52,3 +52,11 @@ def all_finite(array: np.ndarray) -> bool:
 def by_name(array: np.ndarray) -> Any:
     """What a user's function is given: a dict of arrays where there are several, else the array."""
     return unpack(array) if is_packed(array) else array
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """All values of a row side by side as float32 (n, values); those of several arrays each in units of their own spread."""
+    if not is_packed(array):
+        return np.asarray(array, np.float32).reshape(len(array), -1)
+    columns = [np.asarray(part, np.float32).reshape(len(array), -1) for part in parts(array)]
+    return np.concatenate([column / (float(column.std()) or 1.0) for column in columns], axis=1)
