@@ -6,12 +6,18 @@ All are deterministic: random numbers come from the seed that is given.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
+from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metric import Metric
 
 Interval = tuple[float, float]
+Verdict = Literal["faster", "slower", "tie"]
+RESOLUTION = (
+    0.01  # smaller differences of latency are ties: two runs of one file differ by as much (benchmarks/aa_latency.py)
+)
 ROUNDS = 1000  # resamples of per-sample values
 BLOCK_VALUES = 1_000_000  # random indices drawn at a time
 
@@ -93,6 +99,69 @@ def median_interval(samples: np.ndarray, level: float = 0.95) -> Interval:
 def overlap(interval_a: Interval, interval_b: Interval) -> bool:
     """Do two intervals share a value? Then their numbers are called a tie."""
     return interval_a[0] <= interval_b[1] and interval_b[0] <= interval_a[1]
+
+
+def mcnemar(a_each: np.ndarray, b_each: np.ndarray) -> float:
+    """Exact two-sided p-value of McNemar's test: are two files right equally often on the same samples (n,) of 0 and 1?
+
+    Only samples on which they disagree tell; under equality each goes either way like a coin (McNemar 1947, Psychometrika 12).
+    """
+    from scipy.stats import binomtest
+
+    a, b = _values(a_each), _values(b_each)
+    if len(a) != len(b) or not (_is_binary(a) and _is_binary(b)):
+        raise ValueError(f"McNemar's test needs 0 and 1 for the same samples, got {len(a)} and {len(b)} values")
+    gained, lost = int((a > b).sum()), int((a < b).sum())
+    return 1.0 if gained + lost == 0 else float(binomtest(gained, gained + lost, 0.5).pvalue)
+
+
+def paired_p(a_each: np.ndarray, b_each: np.ndarray, seed: int) -> float:
+    """Two-sided p-value that ``a`` and ``b`` have the same mean over the same samples (n,).
+
+    McNemar's exact test for values of 0 and 1, else a paired bootstrap of the centred differences.
+    """
+    a, b = _values(a_each), _values(b_each)
+    if _is_binary(a) and _is_binary(b):
+        return mcnemar(a, b)
+    if len(a) != len(b):
+        raise ValueError(f"paired values must be of the same samples, got {len(a)} and {len(b)}")
+    difference = a - b
+    means = _resampled_means(difference - difference.mean(), seed)
+    return float((1 + (np.abs(means) >= abs(difference.mean())).sum()) / (1 + len(means)))
+
+
+def faster(a: Measurement, b: Measurement) -> Verdict:
+    """Is the file of latency ``a`` faster than that of ``b``, slower, or can it not be told?
+
+    Latencies that were measured with a baseline in turns are compared by their ratios to it, in which what the machine did
+    meanwhile cancels; others by themselves. It is a tie where the intervals overlap, where there is none, and below
+    ``RESOLUTION``.
+    """
+    found_a, found_b = _speed(a), _speed(b)
+    if found_a is None or found_b is None:
+        found_a, found_b = _inverse(a), _inverse(b)
+    if found_a is None or found_b is None or overlap(found_a[1], found_b[1]):
+        return "tie"
+    gain = found_a[0] / found_b[0]
+    if 1 / (1 + RESOLUTION) < gain < 1 + RESOLUTION:
+        return "tie"
+    return "faster" if gain > 1 else "slower"
+
+
+def _speed(latency: Measurement) -> tuple[float, Interval] | None:
+    """The ratio to the interleaved baseline with its interval; more is faster."""
+    ratio = latency.extra.get("ratio")
+    if not ratio or not ratio.get("interval"):
+        return None
+    low, high = ratio["interval"]
+    return float(ratio["value"]), (float(low), float(high))
+
+
+def _inverse(latency: Measurement) -> tuple[float, Interval] | None:
+    if latency.interval is None:
+        return None
+    low, high = latency.interval
+    return 1 / latency.value, (1 / high, 1 / low)
 
 
 def _values(samples: np.ndarray) -> np.ndarray:

@@ -7,14 +7,18 @@ import time
 import numpy as np
 import pytest
 
+from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metric_choice import find_metric
 from litetuner.objectives.statistics import (
     bootstrap_interval,
     bootstrap_metric_interval,
+    faster,
+    mcnemar,
     median_interval,
     overlap,
     paired_difference,
     paired_metric_difference,
+    paired_p,
 )
 
 
@@ -127,3 +131,75 @@ def test_five_thousand_samples_take_a_moment() -> None:
     started = time.process_time()
     bootstrap_interval(np.random.default_rng(0).normal(size=5000), 0)
     assert time.process_time() - started < 0.5  # about .04 s on an idle core
+
+
+def test_mcnemar_is_the_coin_of_the_disagreements() -> None:
+    a = np.array([1] * 15 + [0] * 5 + [1] * 80)
+    b = np.array([0] * 15 + [1] * 5 + [1] * 80)
+    # 15 of 20 heads or a more extreme count, both sides: 2 * sum of C(20, k) for k >= 15, over 2 ** 20.
+    assert mcnemar(a, b) == pytest.approx(2 * 21700 / 2**20)
+    assert mcnemar(a, a) == 1.0 and paired_p(a, b, 0) == mcnemar(a, b)
+    with pytest.raises(ValueError, match="0 and 1"):
+        mcnemar(a * 2, b)
+    with pytest.raises(ValueError, match="same samples"):
+        mcnemar(a, b[:-1])
+
+
+def test_equal_files_are_called_different_rarely_and_different_ones_often() -> None:
+    rng = np.random.default_rng(0)
+
+    def share(gap: float) -> float:
+        found = []
+        for _ in range(300):
+            u = rng.random(1000)
+            a, b = (u < 0.85) | (u > 0.95), (u < 0.85 + gap) | (u > 0.95 + gap / 4)
+            found.append(
+                mcnemar(a.astype(float), np.where(u > 2, 0, rng.permutation(b)) if gap == 0 else b.astype(float))
+            )
+        return float(np.mean(np.array(found) < 0.05))
+
+    assert share(0.0) <= 0.075  # two standard errors of 300 draws above 5 %
+    assert share(0.03) > 0.9
+
+
+def test_a_paired_bootstrap_keeps_its_level() -> None:
+    rng = np.random.default_rng(0)
+    null, shifted = [], []
+    for seed in range(200):
+        b = rng.exponential(size=100)
+        a = b + 0.2 * rng.normal(size=100)
+        null.append(paired_p(a, b, seed))
+        shifted.append(paired_p(a + 0.1, b, seed))
+    assert np.mean(np.array(null) < 0.05) <= 0.085  # two standard errors of 200 draws above 5 %
+    assert np.mean(np.array(shifted) < 0.05) > 0.95
+
+
+def latency(value: float, half: float | None, ratio: tuple[float, float] | None = None) -> Measurement:
+    interval = None if half is None else (value - half, value + half)
+    extra = (
+        {} if ratio is None else {"ratio": {"value": ratio[0], "interval": [ratio[0] - ratio[1], ratio[0] + ratio[1]]}}
+    )
+    return Measurement(value, "us", {"target": "test"}, interval, extra=extra)
+
+
+def test_verdicts() -> None:
+    assert faster(latency(80, 1), latency(100, 1)) == "faster"
+    assert faster(latency(100, 1), latency(80, 1)) == "slower"
+    assert faster(latency(100, 3), latency(104, 3)) == "tie"  # intervals overlap
+    assert faster(latency(100, 0.1), latency(100.9, 0.1)) == "tie"  # below what two runs of one file differ by
+    assert faster(latency(100, None), latency(50, 1)) == "tie"  # nothing is known of the first
+    # The machine was slower for the first; beside the baseline it is the faster one.
+    assert faster(latency(120, 1, (2.0, 0.02)), latency(100, 1, (1.8, 0.02))) == "faster"
+    assert faster(latency(80, 1, (2.0, 0.3)), latency(100, 1, (1.8, 0.3))) == "tie"
+
+
+def test_verdicts_on_noise_are_ties() -> None:
+    """Six block minima with half a percent of noise, twice the same file; then one that is 3 % slower."""
+    rng = np.random.default_rng(0)
+
+    def draw(value: float) -> Measurement:
+        blocks = value * rng.normal(1, 0.005, 6)
+        return Measurement(float(np.median(blocks)), "us", {"target": "test"}, median_interval(blocks))
+
+    assert np.mean([faster(draw(100), draw(100)) != "tie" for _ in range(400)]) <= 0.02
+    assert np.mean([faster(draw(100), draw(103)) == "faster" for _ in range(400)]) >= 0.9
