@@ -40,7 +40,7 @@ class Unusable(Exception):
 def main() -> None:
     """Answer the request on standard input."""
     request = json.loads(sys.stdin.buffer.readline())
-    answer = {"about": describe()}
+    answer: dict[str, Any] = {"about": describe()}
     try:
         answer |= serve(request)
     except (Unusable, OSError) as error:

@@ -29,8 +29,8 @@ class PythonTarget(Target):
 
     ``core`` is ``auto``, ``none`` or core numbers, ``delegate`` the path of a delegate's library on that machine,
     ``delegate_options`` its settings (``name=value,name=value``), ``accelerator`` one of LiteRT's own (``cpu``, ``gpu``,
-    ``npu``); ``tolerance`` is the wanted half width of the intervals, ``timeout_seconds`` bounds one process. A run that calls itself
-    unstable is repeated once, and the steadier of the two is kept.
+    ``npu``); ``tolerance`` is the wanted half width of the intervals, ``timeout_seconds`` bounds one process. A run that
+    calls itself unstable is repeated once, and the steadier of the two is kept.
     """
 
     xnnpack: bool = True

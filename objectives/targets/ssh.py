@@ -82,8 +82,8 @@ class Ssh(PythonTarget):
         host, port = found["host"], found["port"]
         if port is not None and not (port.isascii() and port.isdecimal() and len(port) < 6):
             raise ConfigError(f"target ssh: the port must be 1 to 65535, not {port[:80]!r}.")
-        address = {"user": found["user"], "port": int(port) if port is not None else None}
-        return cls(host=host[1:-1] if host.startswith("[") else host, **address, **cls.parse(options))
+        plain = host[1:-1] if host.startswith("[") else host
+        return cls(host=plain, user=found["user"], port=None if port is None else int(port), **cls.parse(options))
 
     @property
     def default_name(self) -> str:
@@ -166,11 +166,12 @@ class Ssh(PythonTarget):
     def _ask(self, sources: dict[str, Path], argv: list[str]) -> dict[str, Any]:
         """Have ``far.py`` run ``argv`` with ``sources`` in place, whatever has to be pushed for that."""
         digests = {name: file_sha256(path) for name, path in sources.items()}
-        request = {"folder": self.folder, "incoming": f"in-{secrets.token_hex(8)}", "files": digests, "argv": argv}
-        request |= {"timeout_seconds": self.timeout_seconds}
+        incoming = f"in-{secrets.token_hex(8)}"
+        request: dict[str, Any] = {"folder": self.folder, "incoming": incoming, "files": digests, "argv": argv}
+        request["timeout_seconds"] = self.timeout_seconds
         answer = self._call(request)
         if answer.get("missing"):
-            self._push({digests[name]: sources[name] for name in answer["missing"]}, request["incoming"], answer)
+            self._push({digests[name]: sources[name] for name in answer["missing"]}, incoming, answer)
             answer = self._call(request)
         if answer.get("missing"):
             raise Dropped(
