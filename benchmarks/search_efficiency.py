@@ -1,0 +1,288 @@
+"""How fast a front grows: litetuner against what a capable user would write by hand, over wall time.
+
+python -m benchmarks.search_efficiency run CASE METHOD [SEED] --model M --data D --minutes 15 --folder WORK
+python -m benchmarks.search_efficiency table CASE
+
+METHOD is one of litetuner, naive (the same space and sampler, every trial from scratch), random (the same, drawn at random),
+grid (sparsity x clusters x quantization), recipes (litetuner's own, alone), or an ablation: no_probe, no_gates, no_cache,
+no_warm_start. A run is a job of its own: it goes on where it was stopped, writes
+benchmarks/results/search_efficiency/CASE/METHOD-SEED.json, and is not done again. All methods use the same stages for
+training, converting, scoring and timing; none reads what another has made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from benchmarks.laboratory import Laboratory, laboratory
+from litetuner.objectives.environment import environment
+from litetuner.search.cache import JobCache
+from litetuner.search.config import Config, make_config
+from litetuner.search.finals import run_finals
+from litetuner.search.hypervolume import hypervolume
+from litetuner.search.job import Job, Result
+from litetuner.search.plan import RECIPES
+from litetuner.search.record import objectives, read_run
+from litetuner.search.run import _space, run_search
+from litetuner.search.study import Study
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.space import Scripted, Space
+
+RESULTS = Path(__file__).parent / "results" / "search_efficiency"
+MOST_DROP = 0.02
+OCTAVES = 5.0  # the box goes down to 1/32 of the float file's size and latency
+REFERENCE = (1.0, 0.0, 0.0)
+SHARES = (0.8, 0.9, 0.95, 1.0)
+BY_HAND = ("naive", "random", "grid", "recipes")
+NOTHING = lambda *_: None  # noqa: E731
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "no_probe": {"litetuner.search.work.probe_gate": NOTHING},
+    "no_gates": {"litetuner.search.work.rung_gate": NOTHING, "litetuner.search.work.latency_gate": NOTHING},
+    "no_cache": {"litetuner.search.cache.JobCache.known": lambda self, job: None},
+    "no_warm_start": {"litetuner.search.plan.RECIPES": ()},
+}
+UNGUARDED = ABLATIONS["no_probe"] | ABLATIONS["no_gates"]
+
+
+class OneTrial(JobCache):
+    """Remembers only what belongs to the trial that runs, and the baseline, which nobody measures twice."""
+
+    def __init__(self, room: Laboratory) -> None:
+        super().__init__(room.evaluator.folder, room.evaluator.cache._executor)
+        self.current: set[str] = set()
+        self.kept = frozenset(_shared_keys(room.evaluator.folder.path))
+
+    def run(self, job: Job) -> Result:
+        self.current.add(job.key)
+        return super().run(job)
+
+    def known(self, job: Job) -> Result | None:
+        return super().known(job) if job.key in self.current or job.key in self.kept else None
+
+
+def _shared_keys(folder: Path) -> Iterator[str]:
+    """What anybody does once: inspecting, and scoring the baseline."""
+    for path in folder.glob("cache/*/result.json"):
+        if json.loads(path.read_text(encoding="utf-8"))["kind"] in ("inspect", "score"):
+            yield path.parent.name
+
+
+def by_hand(method: str, config: Config, folder: Path, seconds: float) -> None:
+    """A loop without probes, gates, shared stages or variants."""
+    with contextlib.ExitStack() as stack:
+        patch(stack, UNGUARDED)
+        room = stack.enter_context(laboratory(config, folder))
+        room.evaluator.cache = cache = OneTrial(room)
+        space = _space(config, room.evaluator.inspection, ())
+        for trial in proposals(method, room, space, seconds):
+            told(room, trial)
+            cache.current.clear()
+        run_finals(room.evaluator, room.clock)
+
+
+def told(room: Laboratory, trial: Trial) -> None:
+    room.clock.count(trial.seconds)
+    room.evaluator.folder.write_trial(trial)
+    room.clock.save()
+
+
+def proposals(method: str, room: Laboratory, space: Space, seconds: float) -> Iterator[Trial]:
+    """Evaluated trials until the time is spent."""
+    if method in ("naive", "random"):
+        evaluator = room.evaluator
+        config = evaluator.config
+        sampler = "tpe" if method == "naive" else "random"
+        study = Study(evaluator.folder, objectives(config, evaluator.metric), config.budgets, sampler, config.seed)
+        before = evaluator.folder.trials()
+        study.refill([trial for trial in before if trial.number])
+        count = len(before)
+        while room.clock.wall < seconds:
+            asked = study.ask(space.suggest, count)
+            trial = dataclasses.replace(evaluator.evaluate(asked), seconds_since_start=room.clock.wall)
+            study.tell(trial)
+            count += 1
+            # Optuna counts from 0, and so does the baseline.
+            yield dataclasses.replace(trial, number=asked.number + 1)
+        study.close()
+        return
+    candidates = grid(space) if method == "grid" else recipes(space)
+    for candidate in candidates:
+        if room.clock.wall >= seconds:
+            return
+        trial = room.measure(candidate)
+        yield dataclasses.replace(trial, seconds_since_start=trial.seconds_since_start or room.clock.wall)
+
+
+def grid(space: Space) -> Iterator[Candidate]:
+    """Sparsity x clusters x quantization, in the order of a triple loop."""
+    epochs = space.epochs[len(space.epochs) // 2]
+    usual = {"train": "yes", "epochs": epochs, "learning_rate": 1e-3, "distill": 0.0}
+    deployments: Sequence[dict[str, Any]] = ({"deploy": "int8"}, {"deploy": "dynamic"}, {"qat": "all"})
+    for sparsity, count, deploy in itertools.product((0.0, 0.5, 0.7), (0, 32, 16), deployments):
+        prune = {"prune": "constant", "prune.sparsity": sparsity} if sparsity else {}
+        cluster = {"cluster": "kmeans++", "cluster.count": count} if count else {}
+        none = not prune and not cluster and "qat" not in deploy
+        yield space.suggest(Scripted(deploy if none else usual | prune | cluster | deploy))
+
+
+def recipes(space: Space) -> Iterator[Candidate]:
+    epochs = space.epochs[len(space.epochs) // 2]
+    for script in RECIPES:
+        yield space.suggest(Scripted({"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0} | script))
+
+
+def patch(stack: contextlib.ExitStack, changes: dict[str, Any]) -> None:
+    for name, value in changes.items():
+        stack.enter_context(mock.patch(name, value))
+
+
+def run(options: argparse.Namespace) -> None:
+    path = RESULTS / options.case / f"{options.method}-{options.seed}.json"
+    if path.exists():
+        return
+    folder = options.folder / f"{options.case}-{options.method}-{options.seed}"
+    values = {"model": options.model, "data": options.data, "seed": options.seed, "out": str(folder)}
+    config = make_config(values | {"max_drop": f"{100 * MOST_DROP:g}%", "time_budget": f"{options.minutes:g}m"})
+    if options.method in BY_HAND:
+        by_hand(options.method, config, folder, options.minutes * 60)
+    else:
+        with contextlib.ExitStack() as stack:
+            patch(stack, ABLATIONS.get(options.method, {}))
+            run_search(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(describe(folder, options), indent=1) + "\n")
+
+
+def describe(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    record = read_run(folder)
+    trials = [trial for trial in record.trials if trial.duplicate_of is None]
+    points = [point(trial, "drop") | {"label": trial.candidate.label} for trial in trials if trial.state.scored]
+    baseline = record.baseline
+    assert baseline is not None
+    final = [
+        point(trial, "test_drop")
+        for trial in trials
+        if trial.state is State.COMPLETE and trial.value("test_drop") is not None
+    ]
+    return {
+        "case": options.case,
+        "method": options.method,
+        "seed": options.seed,
+        "minutes": options.minutes,
+        "environment": environment(),
+        "seconds": record.seconds,
+        "startup_seconds": baseline.seconds_since_start,
+        "states": record.counts,
+        "points": points,
+        "search_volume": volume(points),
+        "test_volume": volume(final),
+        "curve": curve(points),
+    }
+
+
+def point(trial: Trial, drop: str) -> dict[str, float]:
+    ratio = trial.value("latency_ratio:host") or 1.0
+    return {
+        "seconds": trial.seconds_since_start,
+        "drop": trial.value(drop) or 0.0,
+        "deflated": trial.value("deflated_bytes") or 0.0,
+        "ratio": ratio,
+    }
+
+
+def volume(points: Sequence[dict[str, Any]], until: float = float("inf")) -> float:
+    """Share of the box; what lost more than the limit, or is larger or slower than float32, adds nothing. Starts with trial 0."""
+    base = points[0]["deflated"] if points else 1.0  # the first is trial 0, the untouched model
+    costs = [
+        (
+            max(0.0, item["drop"]) / MOST_DROP,
+            max(-1.0, float(np.log2(item["deflated"] / base)) / OCTAVES),
+            max(-1.0, -float(np.log2(item["ratio"])) / OCTAVES),
+        )
+        for item in points
+        if item["seconds"] <= until
+    ]
+    return hypervolume(np.array(costs), REFERENCE) if costs else 0.0
+
+
+def curve(points: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
+    found: list[tuple[float, float]] = []
+    for item in sorted(points, key=lambda item: item["seconds"]):
+        value = volume(points, item["seconds"])
+        if not found or value > found[-1][1]:
+            found.append((item["seconds"], value))
+    return found
+
+
+def passed(run: dict[str, Any], wanted: float) -> float | None:
+    return next((seconds for seconds, value in run["curve"] if value >= wanted), None)
+
+
+def table(case: str) -> None:
+    runs = [json.loads(path.read_text()) for path in sorted((RESULTS / case).glob("*-*.json"))]
+    lines = [
+        "| method | seed | minutes | start-up s | scored | volume, search | volume, test | other % |",
+        "|" + "---|" * 8,
+    ]
+    for item in runs:
+        seconds = item["seconds"]
+        lines.append(
+            f"| {item['method']} | {item['seed']} | {item['minutes']:g} | {item['startup_seconds']:.1f} "
+            f"| {len(item['points'])} | "
+            f"{item['search_volume']:.4f} | {item['test_volume']:.4f} | {100 * seconds['other'] / seconds['wall']:.1f} |"
+        )
+    naive = {item["seed"]: item["search_volume"] for item in runs if item["method"] == "naive"}
+    lines += ["", "Wall seconds at which litetuner passes a share of what naive reached in the end:", ""]
+    lines += ["| seed | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |", "|" + "---|" * (len(SHARES) + 1)]
+    for item in runs:
+        if item["method"] == "litetuner" and item["seed"] in naive:
+            times = [passed(item, share * naive[item["seed"]]) for share in SHARES]
+            lines.append(
+                f"| {item['seed']} | " + " | ".join("never" if t is None else f"{t:.0f}" for t in times) + " |"
+            )
+    (RESULTS / f"{case}.md").write_text("\n".join(lines) + "\n")
+    plot(case, runs)
+    print("\n".join(lines))
+
+
+def plot(case: str, runs: Sequence[dict[str, Any]]) -> None:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for item in runs:
+        ends = [(0.0, 0.0), *item["curve"], (item["minutes"] * 60, item["search_volume"])]
+        xs, ys = zip(*ends, strict=True)
+        figure.add_scatter(x=xs, y=ys, name=f"{item['method']} {item['seed']}", line_shape="hv")
+    figure.update_layout(xaxis_title="wall seconds", yaxis_title="share of the box", title=case)
+    figure.write_html(RESULTS / f"{case}.html", include_plotlyjs="cdn")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("case")
+    parser.add_argument("method", nargs="?", choices=("litetuner", *BY_HAND, *ABLATIONS))
+    parser.add_argument("seed", nargs="?", type=int, default=0)
+    parser.add_argument("--model")
+    parser.add_argument("--data")
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    if options.what == "run":
+        run(options)
+    table(options.case)
+
+
+if __name__ == "__main__":
+    main()
