@@ -9,11 +9,14 @@ from litetuner.search.listener import Listener
 from litetuner.search.trial import State, Trial
 
 if TYPE_CHECKING:
+    from litetuner.reports.outlook import Outlook
     from litetuner.search.config import Config
     from litetuner.search.inspection import Inspection
+    from litetuner.search.record import RunRecord
     from litetuner.search.run_folder import RunFolder
 
 FRONT_ROWS = 8
+LINES_BETWEEN = 10  # where it is not a terminal, every tenth trial says how far the search is
 
 
 class Live(Listener):
@@ -28,7 +31,11 @@ class Live(Listener):
         self._since = time.monotonic()
         self._config: Config | None = None
         self._trials: list[Trial] = []
-        self._deadline: float | None = None
+        self._folder: RunFolder | None = None
+        self._inspection: Inspection | None = None
+        self._elapsed = 0.0  # seconds of the run when the last trial was told
+        self._told_at = time.monotonic()
+        self._budget_left: float | None = None  # then
 
     def __enter__(self) -> Live:
         from rich.live import Live as Display
@@ -46,10 +53,13 @@ class Live(Listener):
             self._display = None
 
     def opened(self, folder: RunFolder, config: Config) -> None:
-        self._config = config
+        self._config, self._folder = config, folder
         known = len(folder.trials())
         going_on = f" (going on with its {known} trials; time and trials are totals)" if known else ""
         self._console.print(f"run folder: {folder.path}{going_on}", markup=False, soft_wrap=True)
+
+    def advised(self, sentence: str) -> None:
+        self._console.print(f"note: {sentence}", markup=False, soft_wrap=True)
 
     def doing(self, what: str) -> None:
         self._doing, self._since = what, time.monotonic()
@@ -59,15 +69,20 @@ class Live(Listener):
     def inspected(self, inspection: Inspection) -> None:
         from litetuner.reports.progress import facts_table
 
+        self._inspection, self._told_at = inspection, time.monotonic()
         self._console.print(facts_table(inspection.model, inspection.data))
 
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
         from litetuner.reports.progress import trial_line
 
         self._trials = trials
-        self._deadline = None if seconds_left == float("inf") else time.monotonic() + seconds_left
+        self._elapsed, self._told_at = trial.seconds_since_start, time.monotonic()
+        self._budget_left = None if seconds_left == float("inf") else seconds_left
         size = "deflated_bytes" if self._config is None else self._config.size_measurement
-        self._console.print(trial_line(trial, size), markup=False, soft_wrap=True)
+        line = trial_line(trial, size)
+        if self._display is None and self._config is not None and len(trials) % LINES_BETWEEN == 0:
+            line += f"\n... {self._outlook(self._config).words}"
+        self._console.print(line, markup=False, soft_wrap=True)
 
     def stopping(self, reason: str) -> None:
         self._console.print(f"stopped: {reason}", markup=False, soft_wrap=True)
@@ -80,13 +95,44 @@ class Live(Listener):
         from litetuner.search.units import format_seconds
 
         parts: list[Any] = [Text()]
-        if self._config is not None and any(trial.state is State.COMPLETE for trial in self._trials):
-            parts.append(live_front(self._trials, self._config, FRONT_ROWS))
-        scored = sum(1 for trial in self._trials if trial.state.scored and trial.duplicate_of is None)
-        clock = f"{scored} scored of {len(self._trials)} trials"
-        if self._deadline is not None:
-            clock += f", {format_seconds(max(0.0, self._deadline - time.monotonic()))} left"
-        parts.append(
-            Text(f"{clock} · now: {self._doing} ({format_seconds(time.monotonic() - self._since)})", style="dim")
-        )
+        record = self._record()
+        if record is not None and any(trial.state is State.COMPLETE for trial in self._trials):
+            parts += [live_front(record, self._rows()), Text()]
+        now = f"{self._doing} ({format_seconds(time.monotonic() - self._since)})"
+        if self._config is None or record is None:
+            parts.append(Text(now, style="dim"))
+        else:
+            outlook = self._outlook(self._config)
+            parts.append(Text.assemble((outlook.bar, "cyan"), "  " if outlook.bar else "", (outlook.words, "dim")))
+            parts.append(Text.assemble(("now  ", "dim"), (self._doing, "bold"), (now.removeprefix(self._doing), "dim")))
         return Group(*parts)
+
+    def _rows(self) -> int:
+        """Rows of the front: what a small window has room for."""
+        return max(2, min(FRONT_ROWS, self._console.height - 12))
+
+    def _outlook(self, config: Config) -> Outlook:
+        from litetuner.reports.outlook import find_outlook
+
+        since = time.monotonic() - self._told_at
+        left = None if self._budget_left is None else self._budget_left - since
+        return find_outlook(self._trials, config, self._elapsed + since, left)
+
+    def _record(self) -> RunRecord | None:
+        """The run as far as it is known here, so that front and picks are those of the result."""
+        from litetuner.objectives.metric_choice import find_metric
+        from litetuner.search.record import RunRecord
+
+        if self._config is None or self._folder is None or self._inspection is None:
+            return None
+        found = self._inspection
+        return RunRecord(
+            folder=self._folder,
+            config=self._config,
+            metric=find_metric(self._config.metric),
+            model=found.model,
+            data=found.data,
+            trials=tuple(self._trials),
+            environment={},
+            seconds={},
+        )

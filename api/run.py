@@ -45,6 +45,12 @@ class Run:
         row: dict[str, Any] | None = self.summary()["best"]
         return row
 
+    def status(self) -> dict[str, Any]:
+        """How the run stands: is a search at work in it, what it is doing, how many trials and seconds are left."""
+        from litetuner.reports.standing import find_standing
+
+        return find_standing(self.record()).to_json()
+
     def report(self) -> Path:
         """Write ``report.html``, ``trials.csv`` and ``summary.json`` into the run folder; gives the report's path."""
         from litetuner.reports.html import write_report
@@ -97,11 +103,14 @@ def tune(model: Any, data: Any, *, listener: Listener | None = None, **keys: Any
         run = litetuner.tune("model.keras", "data.npz", max_drop="1%", time_budget="30m")
     """
     from litetuner.inputs import as_data_source, as_model_source
+    from litetuner.reporting import Reporting
     from litetuner.search.config import make_config
+    from litetuner.search.listener import Listener
     from litetuner.search.run import run_search
 
     values: Mapping[str, Any] = {"model": as_model_source(model), "data": as_data_source(data)} | keys
-    outcome = run_search(make_config(values, where="tune"), listener)
+    with Reporting(listener or Listener()) as reporting:
+        outcome = run_search(make_config(values, where="tune"), reporting)
     run = Run(outcome.record.folder.path.absolute())  # a notebook may change its folder
     run.report()
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -9,18 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from litetuner.objectives.metric_choice import find_metric
-from litetuner.reports.terminal import baseline_row, best_panel, front_table, nothing_feasible
+from litetuner.reports.terminal import baseline_row, best_panel, front_table, nothing_feasible, shown_sizes
 from litetuner.reports.words import clean, latency, number, points, size
-from litetuner.search.front import front
-from litetuner.search.record import objectives
 from litetuner.search.trial import Trial
 from litetuner.spaces.facts import TECHNIQUES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from litetuner.search.config import Config
     from litetuner.search.record import RunRecord
     from litetuner.spaces.facts import DataFacts, ModelFacts
 
@@ -86,27 +83,46 @@ def trial_line(trial: Trial, size_measurement: str = "deflated_bytes") -> str:
     return f"{trial.number:4d}  {state:10s} {numbers}  {label}{over}"
 
 
-def live_front(trials: list[Trial], config: Config, rows: int) -> RenderableType:
-    """The front so far, its best ``rows`` by the size objective."""
-    members = front(trials, objectives(config, find_metric(config.metric)))
+def live_front(record: RunRecord, rows: int) -> RenderableType:
+    """The front so far with the names of the picks: its best ``rows`` by the size objective, and all picks."""
+    config, members = record.config, record.front
+    named: dict[int, list[str]] = {}
+    for name, trial in record.picks.items():
+        named.setdefault(trial.number, []).append(name)
     members = sorted(members, key=lambda trial: trial.value(config.size_measurement) or 0.0)
+    room = max(0, rows - len(named))
+    others = [trial.number for trial in members if trial.number not in named][:room]
+    shown = [trial for trial in members if trial.number in named or trial.number in others]
+    more = f", {len(shown)} shown" if len(shown) < len(members) else ""
     table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, title=f"front: {len(members)} within the budgets", title_justify="left"
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"front: {len(members)} within the budgets{more}",
+        title_justify="left",
     )
-    for title in ("trial", "metric", "loss", "deflated", "file", "latency"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("recipe")
-    for trial in members[:rows]:
-        values = (trial.value("deflated_bytes"), trial.value("file_bytes"))
-        table.add_row(
-            str(trial.number),
-            number(trial.value("metric")),
-            points(trial.value("drop")),
-            *(size(value) for value in values),
-            latency(trial.value(config.latency_measurement)),
-            Text(clean(trial.candidate.label, 60)),
-        )
+    sizes = shown_sizes(record)
+    titles = ("trial", clean(record.metric.name, 20), "loss", *sizes, "latency")
+    rows_shown = [_live_cells(trial, record, sizes) for trial in shown]
+    for title, *cells in zip(titles, *rows_shown, strict=True):
+        width = max(len(text) for text in (title, *cells))  # else a long recipe takes it
+        table.add_column(title, justify="right", no_wrap=True, min_width=width)
+    table.add_column("recipe", overflow="ellipsis", no_wrap=True, ratio=1)
+    for trial, row in zip(shown, rows_shown, strict=True):
+        picks = named.get(trial.number, [])
+        recipe = Text(", ".join(picks) + ("  " if picks else ""), "cyan")
+        recipe.append(clean(trial.candidate.label, 80), "default")
+        table.add_row(*row, recipe, style="bold" if "best" in picks else "")
     return table
+
+
+def _live_cells(trial: Trial, record: RunRecord, sizes: tuple[str, ...]) -> tuple[str, ...]:
+    return (
+        str(trial.number),
+        number(trial.value("metric")),
+        points(trial.value("drop")),
+        *(size(trial.value(f"{name}_bytes")) for name in sizes),
+        latency(trial.value(record.config.latency_measurement)),
+    )
 
 
 def print_result(record: RunRecord) -> None:
@@ -115,6 +131,6 @@ def print_result(record: RunRecord) -> None:
     console.print(baseline_row(record))
     if record.picks:
         console.print(front_table(record))
-        console.print(best_panel(record, f"litetuner export {record.folder.path} --out exported"))
+        console.print(best_panel(record, f"litetuner export {shlex.quote(str(record.folder.path))} --out exported"))
     else:
         console.print(nothing_feasible(record))

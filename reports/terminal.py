@@ -33,7 +33,11 @@ def baseline_row(record: RunRecord) -> RenderableType:
         f"{view.metric_name} {number(row.metric)}",
         f"{size(row.deflated_bytes)} deflated",
         f"{size(row.file_bytes)} file",
-        *(f"{latency(value)} on {clean(target, 24)}" for target, value in row.latency_us.items() if value is not None),
+        *(
+            latency(value) if list(row.latency_us) == ["host"] else f"{latency(value)} on {clean(target, 24)}"
+            for target, value in row.latency_us.items()
+            if value is not None
+        ),
     ]
     return Text.assemble(("baseline  ", "bold"), (clean(row.label, 40), "cyan"), "  ", " · ".join(parts))
 
@@ -104,8 +108,8 @@ def best_panel(record: RunRecord, next_command: str) -> RenderableType:
             found += [Text(), Text(headline.test, style="yellow" if headline.test_misses else "")]
     else:
         found = list(lines)
-    found += [Text(), Text.assemble("report  ", (str(record.folder.report), "cyan"))]
-    found += [Text.assemble("next    ", (next_command, "cyan"))]
+    found += [Text(), Text.assemble("report  ", (clean(record.folder.report, 1000), "cyan"))]
+    found += [Text.assemble("next    ", (clean(next_command, 1000), "cyan"))]
     return Panel(Group(*found), title="best", title_align="left", box=box.ROUNDED, padding=(1, 2))
 
 

@@ -33,13 +33,15 @@ def conduct(config: Any) -> int:
     """Run a search with the live view, write the report, print the result. Gives the exit code."""
     from litetuner.cli import INTERRUPTED
     from litetuner.live import Live
+    from litetuner.reporting import Reporting
     from litetuner.reports.html import write_report
     from litetuner.reports.progress import print_result
     from litetuner.reports.summary import summary
     from litetuner.search.run import run_search
 
     with Live() as live:
-        outcome = run_search(config, live)
+        with Reporting(live) as reporting:
+            outcome = run_search(config, reporting)
         live.doing("writing the report")
         write_report(outcome.record)
     if config.json_:

@@ -15,14 +15,20 @@ def register(app: typer.Typer) -> None:
 
 def status(
     run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary and how the search stands as JSON.")
+    ] = False,
 ) -> None:
-    """Print the front and the best file of a run so far."""
+    """Print how far a run is, its front and the best file so far."""
     from litetuner.reports.progress import print_result
+    from litetuner.reports.standing import find_standing
     from litetuner.run import Run
 
     found = Run(run)
     if as_json:
-        typer.echo(json.dumps(found.summary(), indent=1))
-    else:
-        print_result(found.record())
+        typer.echo(json.dumps(found.summary() | {"status": found.status()}, indent=1))
+        return
+    record = found.record()
+    typer.echo(f"run       {record.folder.path}")
+    typer.echo(f"search    {find_standing(record).words}")
+    print_result(record)

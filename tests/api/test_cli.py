@@ -56,6 +56,8 @@ def test_a_search_prints_one_json_document_equal_to_summary_json(
 def test_status_as_json_is_the_summary_too(done: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli(["status", str(done), "--json"]) == 0
     printed = json.loads(capfd.readouterr().out)
+    standing = printed.pop("status")
+    assert standing["running"] is False and standing["trials"] == standing["trials_wanted"] == 12
     written = json.loads((done / "summary.json").read_text())
     assert {key: value for key, value in printed.items() if key not in VOLATILE} == {
         key: value for key, value in written.items() if key not in VOLATILE

@@ -1,0 +1,37 @@
+"""``litetuner dashboard``: optuna-dashboard over a run, on this machine only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("dashboard")(dashboard)
+
+
+def dashboard(
+    run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")],
+    port: Annotated[
+        int,
+        typer.Option("--port", help="The port to listen on; 0 takes any that is free.", metavar="N", min=0, max=65535),
+    ] = 8080,
+) -> None:
+    """Show a run in optuna-dashboard, also while it is searching; Ctrl-C ends it. Needs litetuner[dashboard]."""
+    from litetuner.search.dashboard import serve
+    from litetuner.search.worker import die_with_parent
+
+    die_with_parent(os.getppid())  # no server is left behind by a terminal or a script that ends
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with serve(Path(run), port) as server:
+        typer.echo(f"http://127.0.0.1:{server.server_port}/dashboard")
+        typer.echo("Ctrl-C ends it. It shows a copy: nothing that is done there changes the run.", err=True)
+        ended.wait()

@@ -1,0 +1,87 @@
+"""The report while a search is at work: written again every few minutes, between trials, where it costs next to nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from litetuner.search.listener import Listener
+from litetuner.search.trial import Trial
+
+if TYPE_CHECKING:
+    from litetuner.search.config import Config
+    from litetuner.search.inspection import Inspection
+    from litetuner.search.run_folder import RunFolder
+
+EVERY_SECONDS = 180.0
+SHARE = 0.01  # of the time since the last report: more a report may not take
+
+
+class Reporting(Listener):
+    """Passes everything on, writes the report between trials, and notes in ``events.jsonl`` what ``litetuner status`` shows.
+
+    The loop waits while it is written, so nothing is being timed, and its seconds count as ``other``. What it costs is known
+    from the last time: it is written again when that is less than 1 % of the time since. A report that cannot be written
+    ends no search: it is said, noted, and tried again later.
+    """
+
+    def __init__(self, inner: Listener, now: Callable[[], float] = time.monotonic) -> None:
+        self._inner = inner
+        self._now = now
+        self._folder: RunFolder | None = None
+        self._last = now()
+        self._cost = 0.0
+
+    def __enter__(self) -> Reporting:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self._folder is not None and self._folder.path.exists():
+            self._folder.note("ended")
+
+    def opened(self, folder: RunFolder, config: Config) -> None:
+        self._folder, self._last = folder, self._now()
+        before = (folder.read("clock") or {}).get("seconds", {}).get("wall", 0.0)
+        folder.note("opened", pid=os.getpid(), host=platform.node(), before=before)
+        self._inner.opened(folder, config)
+
+    def advised(self, sentence: str) -> None:
+        self._inner.advised(sentence)
+
+    def doing(self, what: str) -> None:
+        if self._folder is not None:
+            self._folder.note("doing", what=what)
+        self._inner.doing(what)
+
+    def inspected(self, inspection: Inspection) -> None:
+        self._inner.inspected(inspection)
+
+    def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
+        self._inner.told(trial, trials, seconds_left)
+        since = self._now() - self._last
+        if since >= EVERY_SECONDS and self._cost <= SHARE * since:
+            self._write()
+
+    def stopping(self, reason: str) -> None:
+        if self._folder is not None:
+            self._folder.note("stopping", reason=reason)
+        self._inner.stopping(reason)
+
+    def _write(self) -> None:
+        from litetuner.reports.html import write_report
+        from litetuner.search.record import read_run
+
+        if self._folder is None:
+            return
+        started = self._now()
+        try:
+            path = write_report(read_run(self._folder.path))
+            self._folder.note("report", path=path.name)
+        except Exception as error:  # hours of search are worth more than a picture of them: said and noted, not raised
+            self._folder.note("report failed", reason=f"{type(error).__name__}: {error}")
+            self._inner.advised(f"the report could not be written ({type(error).__name__}: {error}); tried again later")
+        self._last = self._now()
+        self._cost = self._last - started

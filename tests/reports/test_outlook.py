@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from typing import Any
+
+import pytest
+
+from litetuner.reports.outlook import BAR, find_outlook
+from litetuner.reports.standing import find_standing
+from litetuner.search.trial import State
+
+
+@pytest.fixture
+def trials(build: Any) -> Any:
+    """Ten trials, one every 30 s, of which one was lost and one repeats another."""
+    for number in range(8):
+        build.add("int8", drop=0.001, deflated=50_000, us=70.0 - number, artifact=False)
+    build.add("qat", State.LOST, reason="killed")
+    build.add("int8", duplicate_of=1, drop=0.001, deflated=50_000, us=70.0)
+    return build
+
+
+def test_by_time_by_trials_and_by_what_ends_first(trials: Any) -> None:
+    told = trials.trials
+    by_time = find_outlook(told, trials.record(time_budget="600s").config, 300.0, 300.0)
+    assert (by_time.share, by_time.seconds_left, by_time.guessed) == (0.5, 300.0, False)
+    assert by_time.words == "8 trials, 8 scored · 5 min 00 s left"
+    config = trials.record(trials=16).config
+    by_trials = find_outlook(told, config, 270.0, math.inf)
+    assert (by_trials.share, by_trials.seconds_left, by_trials.guessed) == (0.5, 8 * 30.0, True)
+    assert by_trials.words == "8 of 16 trials, 8 scored · about 4 min 00 s left"
+    first = find_outlook(told, config, 270.0, 30.0)
+    assert (first.share, first.seconds_left) == (0.9, 30.0)
+    assert len(first.bar.split()[0]) == BAR and first.bar.endswith("90%")
+
+
+def test_nothing_to_go_by(trials: Any) -> None:
+    early = find_outlook([], trials.record(trials=16).config, 3.0)
+    assert early.share == 0.0 and early.seconds_left is None and "left" not in early.words
+    endless = find_outlook(trials.trials, trials.record().config, 300.0, None)
+    assert endless.share is None and endless.bar == ""
+    over = find_outlook(trials.trials, trials.record().config, 300.0, -5.0)
+    assert over.share == 1.0 and over.seconds_left == 0.0 and "left" not in over.words
+
+
+def test_a_run_in_which_a_search_is_at_work(trials: Any) -> None:
+    trials.folder.path.mkdir(parents=True, exist_ok=True)
+    record = trials.record(trials=16)
+    assert find_standing(record).running is False
+    trials.folder.note("opened", pid=os.getpid(), host=platform.node(), before=100.0)
+    trials.folder.note("doing", what="qat")
+    working = find_standing(record)
+    assert working.running is True and working.now == "qat" and "now: qat" in working.words
+    trials.folder.note("stopping", reason="all 16 trials are done")
+    trials.folder.note("ended")
+    ended = find_standing(record)
+    assert ended.running is False and ended.words.endswith("all 16 trials are done") and ended.now is None
+
+
+@pytest.mark.parametrize(
+    ("event", "running"),
+    [
+        ({"pid": 2**22 + 7, "host": platform.node()}, False),  # no such process
+        ({"pid": os.getpid(), "host": "elsewhere"}, None),
+        ({"pid": "x", "host": platform.node()}, False),
+        ({"host": platform.node()}, False),
+    ],
+)
+def test_a_search_that_was_killed_or_is_elsewhere(event: dict[str, Any], running: bool | None, trials: Any) -> None:
+    trials.folder.path.mkdir(parents=True, exist_ok=True)
+    trials.folder.note("opened", **event)
+    found = find_standing(trials.record())
+    assert found.running is running and found.to_json()["running"] is running
+
+
+def test_a_process_that_got_the_number_of_a_dead_one(trials: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials.folder.path.mkdir(parents=True, exist_ok=True)
+    long_ago = time.time() - 10 * 365 * 86_400
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: long_ago)
+        trials.folder.note("opened", pid=os.getpid(), host=platform.node())
+    assert find_standing(trials.record()).running is False
