@@ -81,9 +81,6 @@ class Config(pydantic.BaseModel):
     custom_objects: str | None = pydantic.Field(
         None, description="Your own layers, module:dict; a pair (Keras 3 class, tf_keras class) can be trained too."
     )
-    custom_objects: str | None = pydantic.Field(
-        None, description="Your own layers, module:dict; a pair (Keras 3 class, tf_keras class) can be trained too."
-    )
     executor: str = pydantic.Field("local", description="Where jobs run: local, or fake (a simulation without models).")
     max_job_memory: str = pydantic.Field("12GB", description="A job that uses more memory is stopped.")
     json_: bool = pydantic.Field(False, alias="json", description="Print the summary as JSON on standard output.")
