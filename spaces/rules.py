@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.facts import ModelFacts
+from litetuner.spaces.quantizer_policy import RECIPES
 from litetuner.spaces.step import Stage
 
 TRAIN_ORDER = ("finetune", "prune", "cluster", "qat")
@@ -22,6 +23,7 @@ class Surroundings:
     has_training_data: bool
     steps: frozenset[str] | None = None  # the user's --steps, None: all
     unsupported_operators: frozenset[str] = frozenset()  # what a target cannot run; data, not code
+    precision: tuple[tuple[str, str], ...] = ()  # the user's --precision: (layer, float32 | int8 | int4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,13 +81,21 @@ def _preserving(candidate: Candidate, around: Surroundings) -> Iterable[str]:
 
 def _after_qat(candidate: Candidate, around: Surroundings) -> Iterable[str]:
     names = _names(candidate)
-    if "qat" in names:
-        for step in candidate.of_stage(Stage.CONVERT):
-            if step.name not in INTEGER_ONLY:
-                yield f"qat -> {step.name}: the 8-bit ranges that were trained would be dropped"
-        for name in ("aeq", "sparse"):
-            if name in names:
-                yield f"qat -> {name}: {name} starts from a float file"
+    if "qat" not in names:
+        return
+    small = set(candidate.steps[names.index("qat")].knobs()["int4_layers"])
+    if small:
+        chosen = next((step.knobs() for step in candidate.steps if step.name == "aeq"), {})
+        found = {name for name, precision in chosen.get("layers", ()) if precision == "int4"}
+        if chosen.get("recipe") != "static_wi8_ai8" or found != small:
+            yield "qat trained layers for int4, and only aeq with static_wi8_ai8 and these layers at int4 gives them that"
+        return
+    for step in candidate.of_stage(Stage.CONVERT):
+        if step.name not in INTEGER_ONLY:
+            yield f"qat -> {step.name}: the 8-bit ranges that were trained would be dropped"
+    for name in ("aeq", "sparse"):
+        if name in names:
+            yield f"qat -> {name}: {name} starts from a float file"
 
 
 def _rewrites(candidate: Candidate, around: Surroundings) -> Iterable[str]:
@@ -129,11 +139,26 @@ def _layers(candidate: Candidate, around: Surroundings) -> Iterable[str]:
             described = [(layer.name, layer.type, layer.has_kernel) for layer in around.model.layers]
             if not able - set(knobs.get("skip", ())) - step.leaves(described):
                 yield f"{step.name} has no layer left that it could change"
+        for name in knobs.get("int4_layers", ()):
+            if name not in by_name or not (by_name[name].can("int4") and by_name[name].can("qat")):
+                yield f"{step.name}: {name} cannot be trained for int4"
         for name, precision in knobs.get("layers", ()) if step.name == "aeq" else ():
             if name not in by_name:
                 yield f"aeq names the layer {name!r}, which the model does not have"
             elif precision == "int4" and not by_name[name].can("int4"):
                 yield f"aeq: {name} cannot take int4: {by_name[name].refusals['int4']}"
+
+
+def _precision(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    if _names(candidate) == ["float32"]:  # the baseline
+        return
+    last = next((step for step in candidate.deployment[::-1] if step.name not in ("slim", "sparse")), None)
+    knobs = {} if last is None else last.knobs()
+    for name, wanted in around.precision:
+        usual = RECIPES[knobs["recipe"]].weight_type if "recipe" in knobs else last.name if last else "nothing"
+        found = dict(knobs.get("layers", ())).get(name, usual)
+        if found != wanted:
+            yield f"--precision wants {wanted} for {name}, and it would be {found}"
 
 
 def _allowed(candidate: Candidate, around: Surroundings) -> Iterable[str]:
@@ -164,6 +189,7 @@ RULES: tuple[Rule, ...] = (
     Rule("training", "tfmot trains tf_keras models on training data only", _training),
     Rule("calibration", "activation ranges come from training samples, never from search or test", _calibration),
     Rule("layers", "each layer type takes what the libraries' registries say", _layers),
+    Rule("precision", "the user fixed the precision of these layers", _precision),
     Rule("allowed", "the user chose which steps may be tried", _allowed),
 )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.deployments import Deployments
 from litetuner.spaces.facts import UNPROVABLE
 from litetuner.spaces.rules import Surroundings
 from litetuner.spaces.sparsity import by_rank, erk
@@ -20,8 +22,8 @@ MENDING = (
 )
 ONCE = "once"  # in one shot, without training
 SPREADS = ("global", "erk", "sensitivity", "uniform")  # the first is what recipes take
+FOLDING = ("Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Dense", "DepthwiseConv2D")  # what a batch norm may go into
 LARGE_HEAD = 0.1  # a head of more than this share of the other kernels may be pruned too
-FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
 
 
 class Choose(Protocol):
@@ -106,23 +108,43 @@ class Space:
         if prune != NO:
             steps.append(self._prune(choose, schedule=prune, **fitting))
         cluster = self._offer(choose, "cluster", "init")
+        fold = False
         if cluster != NO:
+            fold = self._folds() and choose.one_of("cluster.fold", (NO, "yes")) != NO
             count = choose.level("cluster.count", STEPS["cluster"].choices("count"))
             skip = self._skip(choose, "cluster")
             keep = prune != NO
-            steps.append(_make("cluster", count=count, init=cluster, skip=skip, preserve_sparsity=keep, **fitting))
-        if self._may("qat") and self._may("int8") and self._able("qat"):
+            forms = {"fold": fold, "preserve_sparsity": keep}
+            steps.append(_make("cluster", count=count, init=cluster, skip=skip, **forms, **fitting))
+        if self._may("qat") and self._may("int8") and self._able("qat") and not self.around.precision:
             qat = choose.one_of("qat", (NO, "all", "selective"))
             if qat != NO:
                 left_out = self._skip(choose, "qat") if qat == "selective" else ()
                 refused = {layer.name for layer in self.around.model.layers if not layer.can("qat")}
                 keeps = {"preserve_sparsity": prune != NO, "preserve_clusters": cluster != NO}
-                steps.append(_make("qat", skip=tuple(sorted(refused | set(left_out))), **keeps, **fitting))
+                scales = "tensor" if fold else choose.one_of("qat.scales", STEPS["qat"].choices("scales"))
+                small = () if cluster != NO else self._int4(choose, set(left_out))
+                forms = {"scales": scales, "int4_layers": small}
+                steps.append(_make("qat", skip=tuple(sorted(refused | set(left_out))), **forms, **keeps, **fitting))
         if cut:  # what was cut is mended before anything else is asked of the weights
             steps.insert(0, _make("finetune", **fitting | {"epochs": MENDING * epochs}))
         elif not steps and self._may("finetune"):
             steps.append(_make("finetune", **fitting))
         return (*cut, *steps)
+
+    def _folds(self) -> bool:
+        """Is there a batch normalization behind a layer that it may be folded into?"""
+        layers = self.around.model.layers
+        behind = [(before.type, layer.type) for before, layer in itertools.pairwise(layers)]
+        return any(kind in FOLDING and layer == "BatchNormalization" for kind, layer in behind)
+
+    def _int4(self, choose: Choose, left_out: set[str]) -> tuple[str, ...]:
+        """The least sensitive layers that are trained for 4-bit weights."""
+        if not (self._may("aeq") and self._takes("int8")):
+            return ()
+        able = [name for name in self._able("qat") if name in self._able("int4") and name not in left_out][::-1]
+        share = choose.level("qat.int4", (0.0, 0.25, 0.5, 0.75, 1.0)) if able else 0.0
+        return tuple(sorted(able[: round(share * len(able))]))
 
     def _prune(self, choose: Choose, **knobs: Any) -> Step:
         """Pruning with its shares of zeros by layer, as far as the shapes and the ranking tell them."""
@@ -183,72 +205,23 @@ class Space:
     def _deploy(self, choose: Choose, trained: tuple[Step, ...]) -> tuple[Step, ...]:
         names = {step.name for step in trained}
         if "qat" in names:
-            return (_make("int8", io=self._io(choose)),)
-        options = self.deployments()
-        chosen = choose.one_of("deploy", options) if len(options) > 1 else options[0]
-        if chosen == "int8":
-            return (_make("int8", io=self._io(choose)),)
-        if chosen == "float32" and "prune" in names and self._may("sparse"):
-            sparse = choose.one_of("sparse", (NO, "yes")) != NO
-            return (_make("float32"), _make("sparse")) if sparse else (_make("float32"),)
-        if chosen == "mixed":
-            return (_make("float32"), _make("aeq", recipe="static_wi8_ai8", layers=self._mixed(choose)))
-        if chosen == "layers":
-            return (_make("float32"), _make("aeq", recipe="static_wi8_ai8", layers=self._free(choose)))
-        if chosen.startswith("aeq_"):
-            # Where the recipe says int4, layers that cannot take it are int8, and the label counts them.
-            kernels = [layer.name for layer in self.around.model.layers if layer.has_kernel]
-            wide = [name for name in kernels if "wi4" in chosen and name not in self._able("int4")]
-            layers = tuple(sorted((name, "int8") for name in wide))
-            return (_make("float32"), _make("aeq", recipe=chosen.removeprefix("aeq_"), layers=layers))
-        return (_make(chosen),)
+            small = next(step for step in trained if step.name == "qat").knobs()["int4_layers"]
+            if small:
+                layers = tuple((name, "int4") for name in small)
+                return (_make("float32"), _make("aeq", recipe="static_wi8_ai8", layers=layers))
+            return (_make("int8", io=self._deployments().ends(choose)),)
+        return self._deployments().choose(choose, tuple(names))
+
+    def _deployments(self) -> Deployments:
+        return Deployments(self.around, self.ranking, self.io, self._may)
 
     def deployments(self) -> tuple[str, ...]:
         """The deployments of a model that is not quantization-aware, by name; always the same ones in a run, as Optuna wants."""
-        calibrated = self.around.has_training_data
-        found = ["float32"] if self._may("float32") or self.around.steps is None else []
-        for name in ("float16", "dynamic", "int8", "int16x8"):
-            if self._may(name) and (calibrated or not STEPS[name].needs_calibration):
-                found.append(name)
-        if self._may("aeq"):
-            recipes = STEPS["aeq"].choices("recipe")
-            # Static recipes have integer inputs and outputs.
-            types = {"static_wi8_ai8": "int8", "static_wi8_ai16": "int16"}
-            able = [name for name in recipes if name not in types or (calibrated and self._takes(types[name]))]
-            found += [f"aeq_{recipe}" for recipe in able]
-            if "static_wi8_ai8" in able and self.ranking:
-                found.append("mixed")
-                if 1 < len(self.ranking) <= FREE_LAYERS:
-                    found.append("layers")
-        return tuple(found) or ("float32",)
+        return self._deployments().names()
 
     def _takes(self, io: str) -> bool:
         """May files have this input and output type? All may when the user did not choose."""
         return io in self.io or len(self.io) > 1
-
-    def _io(self, choose: Choose) -> str:
-        return choose.one_of("io", self.io) if len(self.io) > 1 else self.io[0]
-
-    def _mixed(self, choose: Choose) -> tuple[tuple[str, str], ...]:
-        """The k most sensitive layers keep float, the m least sensitive that can go to int4; the others are int8."""
-        keep = choose.level("mixed.float32", [k for k in (0, 1, 2, 3) if k < len(self.ranking)])
-        floats = set(self.ranking[:keep])
-        able = [name for name in self._able("int4") if name not in floats][::-1]
-        options = sorted({round(share * len(able)) for share in (0, 0.25, 0.5, 0.75, 1)})
-        share = choose.level("mixed.int4", (0.0, 0.25, 0.5, 0.75, 1.0)) if len(options) > 1 else 0.0
-        small = set(able[: round(share * len(able))])
-        return self._overrides({name: "float32" for name in floats} | {name: "int4" for name in small})
-
-    def _free(self, choose: Choose) -> tuple[tuple[str, str], ...]:
-        precisions: dict[str, str] = {}
-        int4 = set(self._able("int4"))
-        for name in self.ranking:
-            options = ("int8", "int4", "float32") if name in int4 else ("int8", "float32")
-            precisions[name] = choose.one_of(f"layer.{name}", options)
-        return self._overrides(precisions)
-
-    def _overrides(self, precisions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        return tuple(sorted((name, precision) for name, precision in precisions.items() if precision != "int8"))
 
 
 def _make(name: str, **knobs: Any) -> Step:

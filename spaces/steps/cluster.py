@@ -107,13 +107,16 @@ class Cluster(Step):
 
     def _wrap(self, model: Any, names: set[str], init: Any) -> Any:
         import tf_keras
+        from tensorflow_model_optimization.python.core.clustering.keras.cluster_wrapper import ClusterWeights
         from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
 
         def wrap(layer: Any) -> Any:
             if layer.name not in names:
                 return layer
-            more = {"cluster_per_channel": True} if self.per_channel and type(layer).__name__ == "Conv2D" else {}
-            return cluster_weights(layer, self.count, init, preserve_sparsity=self.preserve_sparsity, **more)
+            if self.per_channel and type(layer).__name__ == "Conv2D":
+                # cluster_weights takes the kernel of a convolution without bias for one weight a channel, and leaves it.
+                return ClusterWeights(layer, self.count, init, self.preserve_sparsity, cluster_per_channel=True)
+            return cluster_weights(layer, self.count, init, preserve_sparsity=self.preserve_sparsity)
 
         return tf_keras.models.clone_model(model, clone_function=wrap)
 

@@ -11,6 +11,8 @@ import numpy as np
 from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused, nearest
+from litetuner.spaces.folding import fold
+from litetuner.spaces.rounding import SCALES, Rounding, on_grid, weights_only
 from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.tf import load
 from litetuner.spaces.training import fit, seeded
@@ -30,6 +32,10 @@ class Qat(Step):
     in ``skip`` are trained in float and quantized by the conversion; every layer that tfmot cannot quantize must be among
     them, but a batch normalization goes with the convolution before it. A probe is the model unchanged, to be quantized
     after training: an untrained quantization-aware model has no ranges yet.
+
+    With ``scales`` by tensor batch normalizations are folded into the kernels first, and shared values stay shared in the
+    file. The layers of ``int4_layers`` are trained on a grid of 4 bits by output channel (-7 to 7); the result is then a
+    plain float model whose weights lie on that grid, and ai-edge-quantizer finds it again.
     """
 
     name = "qat"
@@ -39,20 +45,40 @@ class Qat(Step):
     skip: tuple[str, ...] = knob((), None, "layers trained in float")
     preserve_sparsity: bool = knob(False, None, "zeros stay zero")
     preserve_clusters: bool = knob(False, None, "clusters stay clusters")
+    scales: str = knob("channel", SCALES, "one weight scale a channel, or one a tensor")
+    int4_layers: tuple[str, ...] = knob((), None, "layers with 4-bit weights")
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
     learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
 
+    def __post_init__(self) -> None:
+        if self.scales not in SCALES:
+            raise Refused(f"qat: there are no scales {self.scales!r}{nearest(self.scales, SCALES)}; channel or tensor")
+        both = sorted(set(self.skip) & set(self.int4_layers))
+        if both:
+            raise Refused(f"qat: {', '.join(both)} cannot be skipped and trained for int4")
+        if self.int4_layers and self.preserve_clusters:
+            raise Refused("qat: a 4-bit grid has values of its own, so int4 layers and clusters exclude each other")
+
     def label(self) -> str:
         kind = ("p" if self.preserve_sparsity else "") + ("c" if self.preserve_clusters else "") + "qat"
-        return kind + (f"[-{len(self.skip)}]" if self.skip else "")
+        marks = ["tensor"] if self.scales == "tensor" else []
+        marks += [f"{len(self.int4_layers)}xint4"] if self.int4_layers else []
+        marks += [f"-{len(self.skip)}"] if self.skip else []
+        return kind + (f"[{','.join(marks)}]" if marks else "")
 
     def details(self) -> list[str]:
-        return [f"qat: {name} is trained in float, and quantized afterwards" for name in self.skip]
+        left = [f"qat: {name} is trained in float, and quantized afterwards" for name in self.skip]
+        return left + [f"qat: {name} is trained for 4-bit weights" for name in self.int4_layers]
 
     def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
-        """What must hold in the final file: nothing of its own; prune's and cluster's promises go on."""
-        return []
+        """What must hold in the final file, as (layer, property, value): nothing that was trained for integers is left float.
+
+        Prune's and cluster's promises go on.
+        """
+        names = [name for name in layer_names if name not in self.skip]
+        types = [(name, "weight_type", "int4" if name in self.int4_layers else "int8") for name in names]
+        return types + [(name, "activation_type", "int8") for name in names]
 
     def apply(self, subject: Any, context: Context) -> Any:
         """A quantization-aware trained copy of a tf_keras model, ready for the int8 conversion.
@@ -63,7 +89,8 @@ class Qat(Step):
             self._check(subject)
             return clone(subject)
         with seeded(context.seed):
-            model = self._quantized(subject)
+            start = self._start(subject)
+            model = self._quantized(start)
             _set_ranges(model, context)
             frozen, masks = self._holds(model)
             for layer in frozen:
@@ -71,12 +98,28 @@ class Qat(Step):
             fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate, distill=self.distill, masks=masks)
             for layer in frozen:
                 layer.trainable = True
-            return self._stripped(model)
+            return self._on_grid(start, model) if self.int4_layers else self._stripped(model)
 
     def wrap(self, model: Any, context: Context) -> Any:
         """The structure that ``apply`` returns for ``model``, not fitted: with the weights of a trained one it is that one."""
+        if self.int4_layers:
+            return self._start(model)
         with seeded(context.seed):
-            return self._stripped(self._quantized(model))
+            return self._stripped(self._quantized(self._start(model)))
+
+    def _start(self, model: Any) -> Any:
+        """What is trained: the model, or its folded twin, since folding later would scale every channel of a tensor."""
+        return fold(model) if self.scales == "tensor" else clone(model)
+
+    def _on_grid(self, subject: Any, trained: Any) -> Any:
+        """A plain copy of ``subject`` with the trained weights; those of ``int4_layers`` rounded to their 4-bit grid."""
+        plain = clone(subject)
+        found = {variable.name: variable.numpy() for variable in trained.weights}  # wrappers keep their layers' names
+        for layer in plain.layers:
+            for variable in layer.weights:
+                value = found[variable.name]
+                variable.assign(on_grid(value) if layer.name in self.int4_layers and value.ndim > 1 else value)
+        return plain
 
     def _quantized(self, subject: Any) -> Any:
         load()
@@ -91,7 +134,9 @@ class Qat(Step):
 
         marked = tf_keras.models.clone_model(clone(subject), clone_function=mark)
         make = _scheme(self.preserve_sparsity, self.preserve_clusters)
-        scheme = _Scheme(make, frozenset(refusals(subject, self.preserve_sparsity, self.preserve_clusters)))
+        refused = frozenset(refusals(subject, self.preserve_sparsity, self.preserve_clusters))
+        rounding = Rounding(self.preserve_sparsity, self.preserve_clusters, self.scales, self.int4_layers)
+        scheme = _Scheme(make, refused, rounding)
         tf_keras.backend.reset_uids()  # tfmot's input quantizers are numbered through the process, and the names reach the file
         try:
             return tfmot.quantization.keras.quantize_apply(marked, scheme)
@@ -107,6 +152,9 @@ class Qat(Step):
         for name, reason in refusals(model, self.preserve_sparsity, self.preserve_clusters).items():
             if name not in self.skip:
                 raise Refused(f"qat: layer {name!r} cannot be quantized: {reason}. Add it to skip.")
+        for name in self.int4_layers:
+            if name not in names:
+                raise Refused(f"qat: there is no layer {name!r} for int4{nearest(name, names)}")
         left_out = set(self.skip)
         left_out |= {layer.name for layer in model.layers if _is_normalization(layer) and _before(layer) in left_out}
         if len(left_out) >= sum(1 for layer in model.layers if not _is_input(layer)):
@@ -116,8 +164,7 @@ class Qat(Step):
     def _holds(self, model: Any) -> tuple[list[Any], list[tuple[Any, np.ndarray]]]:
         """Layers to freeze and (kernel, mask) pairs: what tfmot's scheme does not hold by itself.
 
-        It holds nothing in skipped layers, in convolutions with a ReLU layer behind them (it turns their weight quantizer
-        off), nor in layers before a concatenation.
+        It holds nothing in skipped layers, nor in layers before a concatenation.
         """
         frozen: list[Any] = []
         masks: list[tuple[Any, np.ndarray]] = []
@@ -143,19 +190,31 @@ class Qat(Step):
 
 
 class _Scheme:
-    """A tfmot scheme whose quantizers are made anew for each layer.
+    """A tfmot scheme whose quantizers are made anew for each layer, and for every layer with a kernel.
 
     tfmot's own cluster-preserving registry hands one quantizer to all layers, and a single layer without zeros switches the
     keeping of zeros off for every other one. It also asks for the outputs of skipped layers, so those that it cannot quantize
-    are denied by name.
+    are denied by name. And where a ReLU layer follows a convolution or a dense layer, tfmot leaves not only the output
+    between the two but the weights unquantized; ``apply`` puts them back.
     """
 
-    def __init__(self, make: Callable[[], Any], refused: frozenset[str] = frozenset()) -> None:
+    def __init__(self, make: Callable[[], Any], refused: frozenset[str] = frozenset(), rounding: Any = None) -> None:
         self._make = make
         self._refused = refused
+        self._rounding = rounding
 
     def get_layout_transformer(self) -> Any:
-        return self._make().get_layout_transformer()
+        return self
+
+    def apply(self, model: Any, quantize_map: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """tfmot's transformer, with the weights of layers before a ReLU quantized as all others are."""
+        model, quantize_map = self._make().get_layout_transformer().apply(model, quantize_map)
+        for layer in model.layers:
+            found = quantize_map.get(layer.name, {}).get("quantize_config")
+            weighted = type(layer).__name__ in ("Conv2D", "DepthwiseConv2D", "Dense")
+            if weighted and type(found).__name__ == "NoOpQuantizeConfig":
+                quantize_map[layer.name]["quantize_config"] = weights_only(self.get_quantize_config(layer))
+        return model, quantize_map
 
     def get_quantize_registry(self) -> Any:
         return self
@@ -164,7 +223,8 @@ class _Scheme:
         return layer.name not in self._refused and bool(self._make().get_quantize_registry().supports(layer))
 
     def get_quantize_config(self, layer: Any) -> Any:
-        return self._make().get_quantize_registry().get_quantize_config(layer)
+        config = self._make().get_quantize_registry().get_quantize_config(layer)
+        return config if self._rounding is None else self._rounding.applied(layer, config)
 
 
 def _scheme(preserve_sparsity: bool, preserve_clusters: bool) -> Callable[[], Any]:

@@ -78,6 +78,33 @@ def test_a_layer_that_cannot_take_int4_is_named() -> None:
     assert any("b cannot take int4: there is no kernel" in reason for reason in found)
 
 
+def test_layers_that_were_trained_for_int4_become_int4() -> None:
+    trained = make("qat", int4_layers=("a", "b"))
+    whole = (("a", "int4"), ("b", "int4"))
+    assert not broken_rules(Candidate((trained, make("float32"), make("aeq", layers=whole))), AROUND)
+    for deployment in ((make("int8"),), (make("float32"), make("aeq", layers=whole[:1]))):
+        found = broken_rules(Candidate((trained, *deployment)), AROUND)
+        assert any("trained layers for int4" in reason for reason in found)
+    around = dataclasses.replace(AROUND, model=model(b={"int4": "there is no kernel"}))
+    assert any("b cannot be trained for int4" in reason for reason in broken_rules(Candidate((trained,)), around))
+
+
+def test_without_training_data_zeros_and_clusters_come_in_one_shot() -> None:
+    space = Space(dataclasses.replace(AROUND, has_training_data=False), ranking=("c", "a", "b", "d"))
+    candidate = space.suggest(Scripted({"prune": "once", "prune.spread": "erk", "cluster": "once"}))
+    assert candidate.label == "prune0.3[erk,once]+cluster8[once]+float32"
+    assert not broken_rules(candidate, space.around)
+
+
+def test_spreads_by_layer_stand_in_the_candidate() -> None:
+    """Four equal layers, of which the last is the head: the more sensitive a layer, the fewer zeros."""
+    space = Space(AROUND, ranking=("c", "a", "b", "d"))
+    script = {"train": "yes", "prune": "constant", "prune.sparsity": 0.5, "prune.spread": "sensitivity"}
+    targets = dict(space.suggest(Scripted(script)).steps[0].knobs()["targets"])
+    assert targets["c"] < targets["a"] < targets["b"] and "d" not in targets
+    assert sum(targets.values()) / 3 == pytest.approx(0.5, abs=1e-3)
+
+
 @dataclasses.dataclass
 class Dice:
     generator: random.Random

@@ -10,7 +10,9 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
+from litetuner.spaces.flatbuffer import weights_by_layer
 from litetuner.spaces.steps.cluster import Cluster
+from litetuner.spaces.steps.float32 import Float32
 
 from .conftest import PRUNABLE, kernel, weights_equal
 
@@ -64,6 +66,29 @@ def test_random_centroids_follow_the_seed(model: Any, probe: Context) -> None:
     other = step.apply(model, dataclasses.replace(probe, seed=8)).get_weights()
     assert weights_equal(first, again)
     assert not weights_equal(first, other)
+
+
+def test_folded_kernels_share_values_in_the_file(model: Any, probe: Context) -> None:
+    """Without training; batch norms scale the channels of an unfolded kernel, whose values multiply."""
+    promised = Cluster(count=8, fold=True, epochs=0)
+    assert promised.label() == "cluster8[fold,once]" and not promised.needs_training_data
+    counts = {}
+    for step in (promised, Cluster(count=8, epochs=0)):
+        weights = weights_by_layer(Float32().apply(step.apply(model, probe), probe), PRUNABLE)
+        counts[step.fold] = {name: np.unique(weight.values).size for name, weight in weights.items()}
+    assert max(counts[True].values()) <= 8 < counts[False]["stem"]
+    folded = promised.apply(model, probe)
+    assert not [layer for layer in folded.layers if layer.name.endswith("bn")]
+
+
+def test_channels_with_values_of_their_own(model: Any, context: Context) -> None:
+    step = Cluster(count=4, per_channel=True, init="linear", epochs=0.1)
+    clustered = step.apply(model, context)
+    stem, pointwise = kernel(clustered, "stem"), kernel(clustered, "pointwise")
+    assert max(len(np.unique(channel)) for channel in np.moveaxis(pointwise, -1, 0)) <= 4
+    assert max(len(np.unique(channel)) for channel in np.moveaxis(stem, -1, 0)) <= 4 < len(np.unique(stem))
+    with pytest.raises(Refused, match="no kmeans"):
+        Cluster(per_channel=True)
 
 
 def test_labels_details_and_promises() -> None:

@@ -12,9 +12,11 @@ import pytest
 from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.invariants import distinct_per_channel, zeros
+from litetuner.spaces.flatbuffer import read_operators, weights_by_layer
+from litetuner.spaces.invariants import Promise, check_promises, distinct_per_channel, zeros
+from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.cluster import Cluster
+from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.qat import Qat, refusals
 
@@ -115,7 +117,12 @@ def test_labels_and_details() -> None:
         assert Qat(preserve_sparsity=zeros_, preserve_clusters=clusters).label() == label
     assert Qat(skip=("a", "b", "c")).label() == "qat[-3]"
     assert Qat(skip=("a",)).details() == ["qat: a is trained in float, and quantized afterwards"]
-    assert Qat().promises(LAYERS) == []
+    assert Qat(skip=("a",), int4_layers=("b",)).promises(["a", "b", "c"]) == [
+        ("b", "weight_type", "int4"),
+        ("c", "weight_type", "int8"),
+        ("b", "activation_type", "int8"),
+        ("c", "activation_type", "int8"),
+    ]
 
 
 def test_unsupported_layers_are_named_unless_skipped(context: Context) -> None:
@@ -143,3 +150,107 @@ def test_nothing_left_and_unknown_layers_are_refused(probe: Context) -> None:
     with pytest.raises(Refused, match="did you mean 'stem'"):
         Qat(skip=("stm",)).apply(network, probe)
     assert refusals(network) == {}
+
+
+def test_pcqat_leaves_no_kernel_of_zeros(clustered: Any, context: Context) -> None:
+    """tfmot issue 979: 1x1 kernels became all zeros."""
+    step = Qat(preserve_sparsity=True, preserve_clusters=True, epochs=0.5, learning_rate=3e-3)
+    pointwise = weights_by_layer(Int8().apply(step.apply(clustered, context), context), LAYERS)["pointwise"]
+    assert pointwise.values.shape[1:3] == (1, 1)
+    assert 0.5 <= zeros(pointwise).mean() < 0.75
+
+
+@pytest.mark.parametrize("left", LAYERS)
+def test_selective_training_rounds_what_it_says(model: Any, context: Context, left: str) -> None:
+    """tfmot issue 523: the wrong nodes were quantized. Those that are have ranges for their weights."""
+    wrapped = Qat(skip=(left,)).wrap(model, context)
+    ranged = {layer.name.removeprefix("quant_") for layer in wrapped.layers if _has_weight_range(layer)}
+    assert ranged == set(LAYERS) - {left}
+
+
+def _has_weight_range(layer: Any) -> bool:
+    return any("kernel_min" in variable.name for variable in layer.weights)
+
+
+def _net(kind: str) -> Any:
+    """Networks that tfmot accepts, and that were seen to be left float or unrounded in part."""
+    import tf_keras
+
+    layers = tf_keras.layers
+    flat = kind == "dense of three axes"
+    source = layers.Input((6, 5) if flat else (8, 8, 1))
+    if kind == "dilated":
+        x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(4, 3, dilation_rate=2, name="kernel")(source)))
+    elif flat:
+        x = layers.Dense(8, activation="relu", name="kernel")(source)
+    elif kind == "swish":
+        x = layers.Conv2D(4, 3, activation="swish", name="kernel")(source)
+    elif kind == "transposed":
+        x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2DTranspose(4, 3, name="kernel")(source)))
+    else:
+        x = layers.ReLU()(layers.Conv2D(4, 3, name="kernel")(source))
+    return tf_keras.Model(source, layers.Dense(10, activation="softmax", name="classes")(layers.Flatten()(x)))
+
+
+@pytest.mark.parametrize("kind", ["dilated", "dense of three axes", "swish", "transposed", "relu"])
+def test_nothing_is_left_float(kind: str, context: Context) -> None:
+    """Every operator computes on integers; what could not be trained for it is quantized by the conversion, and named."""
+    network = _net(kind)
+    if network.input_shape[1:] != (8, 8, 1):
+        x = np.random.default_rng(0).normal(size=(64, *network.input_shape[1:])).astype(np.float32)
+        context = dataclasses.replace(context, x_train=x, y_train=context.y_train[:64], calibration=x)
+    skip = tuple(refusals(network))
+    assert bool(skip) == (kind == "transposed")
+    step = Qat(skip=skip, epochs=0.05)
+    wrapped = step.wrap(network, context)
+    assert any(_has_weight_range(layer) for layer in wrapped.layers if layer.name == "quant_kernel")
+    file = Int8().apply(step.apply(network, context), context)
+    inner = read_operators(file)[1:-1]
+    assert {operator.activation_dtype for operator in inner if operator.name not in ("QUANTIZE", "DEQUANTIZE")} == {
+        "int8"
+    }
+    promises = [Promise(*promise) for promise in step.promises(["kernel", "classes"])]
+    assert all(finding.ok for finding in check_promises(promises, weights_by_layer(file, ["kernel", "classes"])))
+
+
+def test_four_bits_are_exported_exactly(pruned: Any, context: Context, accuracy: Callable[[Any], float]) -> None:
+    """The file's int4 times its scales are the weights that were trained, to float32; zeros are kept."""
+    small = ("pointwise", "classes")
+    step = Qat(int4_layers=small, preserve_sparsity=True, epochs=1, learning_rate=2e-3)
+    trained = step.apply(pruned, context)
+    restored = step.wrap(pruned, context)
+    restored.set_weights(trained.get_weights())
+    layers = tuple((name, "int4") for name in small)
+    file = Aeq("static_wi8_ai8", layers).apply(Float32().apply(restored, context), context)
+    weights = weights_by_layer(file, LAYERS)
+    assert {name: weight.dtype for name, weight in weights.items()} == dict.fromkeys(LAYERS, "int8") | dict(layers)
+    for name in small:
+        kernel, found = trained.get_layer(name).get_weights()[0], weights[name]
+        scale = found.scale.reshape(-1, *[1] * (found.values.ndim - 1))
+        np.testing.assert_allclose(np.moveaxis(found.values * scale, 0, -1), kernel, atol=1e-6)
+    promises = [Promise(*promise) for promise in step.promises(LAYERS)]
+    assert all(finding.ok for finding in check_promises(promises, weights))
+    assert min(zeros(weights[name]).mean() for name in PRUNABLE) >= 0.5
+    assert accuracy(file) > accuracy(pruned) - 0.05
+
+
+def test_one_scale_a_tensor_keeps_clusters_a_tensor(model: Any, context: Context) -> None:
+    clusters = Cluster(count=8, fold=True, epochs=0.5, learning_rate=1e-3)
+    step = Qat(scales="tensor", preserve_clusters=True, epochs=0.3, learning_rate=1e-3)
+    file = Int8().apply(step.apply(clusters.apply(model, context), context), context)
+    weights = weights_by_layer(file, LAYERS)
+    assert {weight.scale.size for weight in weights.values()} == {1}
+    promises = [Promise(*promise) for promise in clusters.promises(PRUNABLE)]
+    assert [promise.property for promise in promises] == ["tensor_clusters"] * 3
+    assert all(finding.ok for finding in check_promises(promises, weights))
+
+
+def test_labels_of_grids() -> None:
+    assert Qat(scales="tensor", preserve_clusters=True).label() == "cqat[tensor]"
+    assert Qat(int4_layers=("a", "b"), skip=("c",)).label() == "qat[2xint4,-1]"
+    with pytest.raises(Refused, match="exclude each other"):
+        Qat(int4_layers=("a",), preserve_clusters=True)
+    with pytest.raises(Refused, match="skipped and trained"):
+        Qat(int4_layers=("a",), skip=("a",))
+    with pytest.raises(Refused, match="did you mean 'tensor'"):
+        Qat(scales="tensors")

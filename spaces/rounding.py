@@ -1,0 +1,66 @@
+"""How weights are rounded while a model is trained for integers: bits, and one scale a channel or a tensor."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+SCALES = ("channel", "tensor")
+INT4 = 7  # the grid's largest value; its smallest is -7, so that zero lies in its middle
+_BY_TENSOR = ("Default8BitConvTransposeWeightsQuantizer",)  # which have one scale already, on a permuted kernel
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounding:
+    """Changes what tfmot's quantize configs do with weights, as one quantization-aware training asks for it."""
+
+    preserve_sparsity: bool = False
+    preserve_clusters: bool = False
+    scales: str = "channel"
+    int4_layers: tuple[str, ...] = ()
+
+    def applied(self, layer: Any, config: Any) -> Any:
+        """``config`` (made anew for this layer) with its weight quantizer, where there is one, replaced as asked for."""
+        quantizer = getattr(config, "weight_quantizer", None)
+        if quantizer is None or type(quantizer).__name__ in _BY_TENSOR:
+            return config
+        if layer.name in self.int4_layers:
+            config.weight_quantizer = self._quantizer(quantizer, 4, True)
+        elif self.scales == "tensor":
+            config.weight_quantizer = self._quantizer(quantizer, 8, False)
+        return config
+
+    def _quantizer(self, old: Any, bits: int, by_channel: bool) -> Any:
+        """One of tfmot's symmetric quantizers that keeps what ``old`` keeps: clusters, zeros, or nothing."""
+        from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
+            cluster_preserve_quantize_registry as clusters,
+        )
+        from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
+            prune_preserve_quantize_registry as zeros,
+        )
+        from tensorflow_model_optimization.python.core.quantization.keras.quantizers import LastValueQuantizer
+
+        settings = {"num_bits": bits, "per_axis": by_channel, "symmetric": True, "narrow_range": True}
+        if isinstance(old, clusters.ClusterPreserveDefaultWeightsQuantizer):
+            return clusters.ClusterPreserveDefaultWeightsQuantizer(**settings, preserve_sparsity=self.preserve_sparsity)
+        if isinstance(old, zeros.PrunePreserveDefaultWeightsQuantizer):
+            return zeros.PrunePreserveDefaultWeightsQuantizer(**settings)
+        return LastValueQuantizer(**settings)
+
+
+def weights_only(config: Any) -> Any:
+    """A quantize config (of one layer) that quantizes weights and neither the activation nor the output."""
+    config.get_activations_and_quantizers = lambda layer: []
+    config.set_quantize_activations = lambda layer, activations: None
+    config.get_output_quantizers = lambda layer: []
+    return config
+
+
+def on_grid(kernel: np.ndarray) -> np.ndarray:
+    """A kernel (..., output channels) rounded to whole multiples, -7 to 7, of one step a channel; the largest weight is 7."""
+    values = kernel.astype(np.float64)
+    steps = np.abs(values).max(axis=tuple(range(values.ndim - 1)), keepdims=True) / INT4
+    steps[steps == 0] = 1.0
+    return (np.round(values / steps) * steps).astype(np.float32)
