@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Laboratory:
             return found
         trial = self.evaluator.evaluate(Asked(len(known), candidate, origin, {}))
         self.clock.count(trial.seconds)
+        trial = dataclasses.replace(trial, seconds_since_start=round(self.clock.wall, 3))
         self.evaluator.folder.write_trial(trial)
         return trial
 

@@ -120,8 +120,7 @@ def proposals(method: str, room: Laboratory, space: Space, seconds: float) -> It
     for candidate in candidates:
         if room.clock.wall >= seconds:
             return
-        trial = room.measure(candidate)
-        yield dataclasses.replace(trial, seconds_since_start=trial.seconds_since_start or room.clock.wall)
+        yield room.measure(candidate)
 
 
 def grid(space: Space) -> Iterator[Candidate]:
