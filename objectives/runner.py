@@ -40,7 +40,7 @@ if __name__ == "__main__" and "litetuner" not in sys.modules:
         sys.modules[_name].__path__ = [str(Path(__file__).resolve().parent)]
 
 from litetuner.objectives.energy import POWERCAP, measure_energy
-from litetuner.objectives.runner_engine import WITHOUT, delegate_names
+from litetuner.objectives.runner_engine import WITHOUT, delegate_names, warm_runtime
 from litetuner.objectives.runner_error import RunnerError
 from litetuner.objectives.runner_machine import (
     COUNTS_LOST_SLICES,
@@ -54,7 +54,6 @@ from litetuner.objectives.runner_machine import (
     raise_priority,
     throttle_count,
 )
-from litetuner.objectives.runner_memory import warm_runtime
 from litetuner.objectives.runner_numbers import half_width, median, ratio_of
 from litetuner.objectives.runner_subject import Subject
 

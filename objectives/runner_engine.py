@@ -13,6 +13,7 @@ import numpy as np
 
 from litetuner.objectives.delegates import XNNPACK, Node, read_delegates, summarise_nodes
 from litetuner.objectives.runner_error import RunnerError
+from litetuner.objectives.runner_memory import one_addition
 
 # Accelerators, and what LiteRT writes when it goes on without the accelerator that was asked for.
 WITHOUT: dict[str, tuple[str, ...]] = {
@@ -39,6 +40,15 @@ class Engine:
 def open_engine(content: bytes, path: str, options: argparse.Namespace) -> Engine:
     """The engine that the options ask for. Nothing else is taken instead where it is not there."""
     return CompiledEngine(content, path, options) if options.accelerator else InterpreterEngine(content, path, options)
+
+
+def warm_runtime() -> None:
+    """Run a model of one addition, so that what libraries allocate once (5 MB) is counted as no file's memory or load time."""
+    plain = argparse.Namespace(threads=1, delegate=None, delegate_option=[], no_xnnpack=False, accelerator=None)
+    engine = open_engine(one_addition(), "one addition", plain)
+    engine.fill(np.random.default_rng(0))
+    engine.invoke()
+    engine.delegates()
 
 
 def delegate_names(options: argparse.Namespace) -> list[str]:

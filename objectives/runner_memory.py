@@ -10,15 +10,6 @@ from pathlib import Path
 from litetuner.objectives.runner_machine import read_text
 
 
-def warm_runtime() -> None:
-    """Run a model of one addition, so that what the libraries allocate once (3 MB) is not counted as any file's."""
-    from ai_edge_litert import interpreter as litert
-
-    first = litert.Interpreter(model_content=one_addition(), num_threads=1)
-    first.allocate_tensors()
-    first.invoke()
-
-
 def one_addition() -> bytes:
     """A ``.tflite`` that adds eight numbers to themselves."""
     import flatbuffers
