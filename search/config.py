@@ -69,6 +69,9 @@ class Config(pydantic.BaseModel):
     io: Literal["any", "float32", "int8", "uint8"] = pydantic.Field(
         "any", description="Input and output types of full int8 files; any: all three are tried."
     )
+    precision: tuple[str, ...] = pydantic.Field(
+        (), description="Layers whose precision is fixed, such as conv2d_3=float32,dense=int4."
+    )
     seed: int = pydantic.Field(0, ge=0, description="Root of all random numbers.")
     batch_size: int = pydantic.Field(64, ge=1, description="Batch size of all training.")
     max_epochs: float | None = pydantic.Field(

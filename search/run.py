@@ -33,6 +33,7 @@ from litetuner.search.terms import Terms, judged, objectives
 from litetuner.search.trial import Trial
 from litetuner.spaces.distillation import LARGEST_BYTES
 from litetuner.spaces.errors import ConfigError, HostError, RunError, UsageError, nearest
+from litetuner.spaces.precision import fixed_precision
 from litetuner.spaces.rules import Surroundings
 from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.steps import STEPS
@@ -209,7 +210,8 @@ def _check_places(config: Config) -> None:
 
 def _surroundings(config: Config, inspection: Inspection) -> Surroundings:
     steps = frozenset(config.steps) if config.steps else None
-    return Surroundings(inspection.model, bool(inspection.data.counts["train"]), steps)
+    precision = fixed_precision(config.precision, inspection.model, steps)
+    return Surroundings(inspection.model, bool(inspection.data.counts["train"]), steps, precision=precision)
 
 
 def _space(config: Config, inspection: Inspection, ranking: tuple[str, ...]) -> Space:
