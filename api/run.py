@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from litetuner.reports.comparison import Comparison
     from litetuner.search.listener import Listener
     from litetuner.search.rebuild import Rebuilt
     from litetuner.search.record import RunRecord
@@ -84,6 +85,21 @@ class Run:
         record = self.record()
         record.trial(trial)
         return rebuild(record.folder.trial_folder(trial), out, **how)
+
+    def compare(self, other: Run | Path | str, *, out: Path | str | None = None, **budgets: Any) -> Comparison:
+        """Compare with another run of the same model and data under ``budgets`` (``max_drop="1%"``), else under this run's.
+
+        ``out`` is where a page with both fronts is written. Raises ``RunError`` for runs whose numbers do not mean the same.
+        """
+        from litetuner.reports.comparison import compare
+        from litetuner.reports.comparison_page import comparison_page
+        from litetuner.spaces.store import write_atomic
+
+        against = other if isinstance(other, Run) else Run(other)
+        found = compare(self.record(), against.record(), budgets)
+        if out is not None:
+            write_atomic(Path(out), comparison_page(found))
+        return found
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
