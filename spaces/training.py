@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.augmentation import NONE, augmented
 from litetuner.spaces.context import Context
 from litetuner.spaces.distillation import soft_targets
 from litetuner.spaces.errors import BuildFailed, ConfigError, Refused, nearest
@@ -56,6 +57,7 @@ def fit(
     epochs: float,
     learning_rate: float,
     distill: float = 0.0,
+    augment: str = NONE,
     callbacks: Sequence[Any] = (),
     masks: Sequence[tuple[Any, np.ndarray]] = (),
 ) -> None:
@@ -65,7 +67,8 @@ def fit(
     stream of permutations drawn from ``context.seed``, so all are full. Samples may be memory-mapped and of any type; they
     are cast batch by batch. ``callbacks`` are Keras callbacks of which ``on_train_begin``, ``on_epoch_end`` (once, after
     the last step) and ``on_train_end`` are called. ``masks`` are (variable, 0/1 array) pairs: the variable is multiplied by
-    its mask after every step, so what is zero stays zero.
+    its mask after every step, so what is zero stays zero. ``augment`` names the views of images that are trained on
+    (spaces/augmentation.py); with ``distill`` a view's target is what the original says of the image itself.
 
     Raises ``Refused`` without training data, ``BuildFailed`` when the weights do not stay finite.
     """
@@ -80,7 +83,7 @@ def fit(
     if steps:
         with _brisk_statistics(model, steps):
             targets, loss = soft_targets(context.y_train, context.teacher, distill, context.loss)
-            _run(model, dataclasses.replace(context, y_train=targets, loss=loss), steps, learning_rate, masks)
+            _run(model, dataclasses.replace(context, y_train=targets, loss=loss), steps, learning_rate, masks, augment)
     for callback in callbacks:
         callback.on_epoch_end(max(0, math.ceil(epochs) - 1), {})
         callback.on_train_end({})
@@ -115,7 +118,12 @@ def _brisk_statistics(model: Any, steps: int) -> Iterator[None]:
 
 
 def _run(
-    model: Any, context: Context, steps: int, learning_rate: float, masks: Sequence[tuple[Any, np.ndarray]]
+    model: Any,
+    context: Context,
+    steps: int,
+    learning_rate: float,
+    masks: Sequence[tuple[Any, np.ndarray]],
+    augment: str,
 ) -> None:
     tf = load()
     import tf_keras
@@ -153,12 +161,13 @@ def _run(
         tf.TensorSpec((None, batch, *y_train.shape[1:]), tf.as_dtype(y_train.dtype)),
     ]
     compiled = tf.function(run, input_signature=shapes)
+    views = np.random.default_rng([context.seed, 1])  # apart from the order, which is the same without views
     order = _order(samples, steps * batch, context.seed).reshape(steps, batch)
     sample_bytes = max(1, int(np.prod(context.x_train.shape[1:])) * input_type.size)
     at_once = max(1, min(_CALL_STEPS, _CALL_BYTES // (batch * sample_bytes)))
     for start in range(0, steps, at_once):
         chosen = order[start : start + at_once]
-        x = np.asarray(context.x_train[chosen.ravel()], dtype=input_type.as_numpy_dtype)
+        x = augmented(np.asarray(context.x_train[chosen.ravel()], dtype=input_type.as_numpy_dtype), augment, views)
         y = np.asarray(y_train[chosen.ravel()])
         compiled(
             tf.constant(x.reshape(*chosen.shape, *x.shape[1:])), tf.constant(y.reshape(*chosen.shape, *y.shape[1:]))

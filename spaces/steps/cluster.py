@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.augmentation import CHOICES as AUGMENTATIONS
+from litetuner.spaces.augmentation import NONE, check_augmentation
 from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused, nearest
@@ -47,8 +49,10 @@ class Cluster(Step):
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data; 0: in one shot, untrained")
     learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
+    augment: str = knob(NONE, AUGMENTATIONS, "views of images that are trained on")
 
     def __post_init__(self) -> None:
+        check_augmentation(self.name, self.augment)
         if self.count < 3:  # one value is zero, and both signs need one
             raise Refused(f"cluster: count is {self.count}, and must be 3 or more")
         if self.init not in _INITS:
@@ -98,7 +102,14 @@ class Cluster(Step):
             wrapped = self._wrap(model, set(chosen) - set(few), load_inits[self.init])
             if not context.untrained and self.epochs:
                 held = self._hold(wrapped, few)
-                fit(wrapped, context, epochs=self.epochs, learning_rate=self.learning_rate, distill=self.distill)
+                fit(
+                    wrapped,
+                    context,
+                    epochs=self.epochs,
+                    learning_rate=self.learning_rate,
+                    distill=self.distill,
+                    augment=self.augment,
+                )
                 for layer in held:
                     layer.trainable = True
             clustered = _strip(wrapped)

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from litetuner.spaces.augmentation import CHOICES as AUGMENTATIONS
+from litetuner.spaces.augmentation import NONE, check_augmentation
 from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.step import Stage, Step, knob
@@ -23,6 +25,10 @@ class Finetune(Step):
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
     learning_rate: float = knob(1e-3, (1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
+    augment: str = knob(NONE, AUGMENTATIONS, "views of images that are trained on")
+
+    def __post_init__(self) -> None:
+        check_augmentation(self.name, self.augment)
 
     def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
         """What must hold in the final file, as (layer, property, value): nothing."""
@@ -33,5 +39,12 @@ class Finetune(Step):
         with seeded(context.seed):
             model = clone(subject)
             if not context.untrained:
-                fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate, distill=self.distill)
+                fit(
+                    model,
+                    context,
+                    epochs=self.epochs,
+                    learning_rate=self.learning_rate,
+                    distill=self.distill,
+                    augment=self.augment,
+                )
             return model

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.augmentation import CHOICES as AUGMENTATIONS
+from litetuner.spaces.augmentation import NONE, check_augmentation
 from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused, nearest
@@ -52,8 +54,10 @@ class Prune(Step):
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data; 0: in one shot, untrained")
     learning_rate: float = knob(3e-4, (1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
+    augment: str = knob(NONE, AUGMENTATIONS, "views of images that are trained on")
 
     def __post_init__(self) -> None:
+        check_augmentation(self.name, self.augment)
         if not 0 < self.sparsity < 1:
             raise Refused(f"prune: sparsity is {self.sparsity}, and must lie between 0 and 1")
         for kind, value, known in (("spread", self.spread, SPREADS), ("pattern", self.pattern, _PATTERNS)):
@@ -167,6 +171,7 @@ class Prune(Step):
             epochs=self.epochs,
             learning_rate=self.learning_rate,
             distill=self.distill,
+            augment=self.augment,
             callbacks=callbacks,
         )
         return clone(sparsity.strip_pruning(wrapped))

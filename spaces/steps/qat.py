@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.augmentation import CHOICES as AUGMENTATIONS
+from litetuner.spaces.augmentation import NONE, check_augmentation
 from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused, nearest
@@ -50,8 +52,10 @@ class Qat(Step):
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
     learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
+    augment: str = knob(NONE, AUGMENTATIONS, "views of images that are trained on")
 
     def __post_init__(self) -> None:
+        check_augmentation(self.name, self.augment)
         if self.scales not in SCALES:
             raise Refused(f"qat: there are no scales {self.scales!r}{nearest(self.scales, SCALES)}; channel or tensor")
         both = sorted(set(self.skip) & set(self.int4_layers))
@@ -95,7 +99,15 @@ class Qat(Step):
             frozen, masks = self._holds(model)
             for layer in frozen:
                 layer.trainable = False
-            fit(model, context, epochs=self.epochs, learning_rate=self.learning_rate, distill=self.distill, masks=masks)
+            fit(
+                model,
+                context,
+                epochs=self.epochs,
+                learning_rate=self.learning_rate,
+                distill=self.distill,
+                augment=self.augment,
+                masks=masks,
+            )
             for layer in frozen:
                 layer.trainable = True
             return self._on_grid(start, model) if self.int4_layers else self._stripped(model)

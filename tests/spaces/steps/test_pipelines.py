@@ -1,0 +1,96 @@
+"""Every legal order of the training steps, with and without channels cut first: the file is what the label says.
+
+Shared prefixes are trained once, for a few steps each.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.context import Context
+from litetuner.spaces.facts import ModelFacts
+from litetuner.spaces.flatbuffer import weights_by_layer
+from litetuner.spaces.invariants import Promise, check_promises
+from litetuner.spaces.layers import model_facts
+from litetuner.spaces.model import LoadedModel
+from litetuner.spaces.rules import Surroundings, broken_rules
+from litetuner.spaces.step import Step
+from litetuner.spaces.steps import STEPS
+
+SHORT = {"epochs": 0.1, "learning_rate": 1e-3}  # 4 steps
+ORDER = ("prune", "cluster", "qat")
+
+
+def make(name: str, **knobs: Any) -> Step:
+    return STEPS[name](**knobs)
+
+
+def pipeline(cut: bool, names: tuple[str, ...]) -> tuple[Step, ...]:
+    """The steps as the space makes them: later ones keep what earlier ones made."""
+    zeros, clusters = "prune" in names, "cluster" in names
+    knobs: dict[str, dict[str, Any]] = {
+        "prune": {"sparsity": 0.5, "spread": "global", "schedule": "constant"},
+        "cluster": {"count": 8, "fold": True, "preserve_sparsity": zeros},
+        "qat": {
+            "preserve_sparsity": zeros,
+            "preserve_clusters": clusters,
+            "scales": "tensor" if clusters else "channel",
+        },
+    }
+    first = (make("channels", ratio=0.5),) if cut else ()
+    return (*first, *(make(name, **knobs[name], **SHORT) for name in names), make("int8"))
+
+
+PIPELINES = [
+    pipeline(cut, names)
+    for cut in (False, True)
+    for length in (1, 2, 3)
+    for names in itertools.combinations(ORDER, length)
+]
+
+
+@pytest.fixture(scope="module")
+def facts(model: Any) -> ModelFacts:
+    return model_facts(LoadedModel(model, "tf_keras", "0", "digits"), model, None, 0.0)
+
+
+@pytest.fixture(scope="module")
+def train(model: Any, context: Context) -> Callable[[tuple[Step, ...]], Any]:
+    @functools.cache
+    def trained(steps: tuple[Step, ...]) -> Any:
+        return steps[-1].apply(trained(steps[:-1]), context) if steps else model
+
+    return trained
+
+
+@pytest.mark.parametrize("steps", PIPELINES, ids=lambda steps: Candidate(steps).label)
+def test_the_label_holds(
+    steps: tuple[Step, ...], train: Callable[[tuple[Step, ...]], Any], facts: ModelFacts, context: Context
+) -> None:
+    assert broken_rules(Candidate(steps), Surroundings(facts, has_training_data=True)) == []
+    file = steps[-1].apply(train(steps[:-1]), context)
+    kernels = [layer.name for layer in facts.layers if layer.has_kernel]
+    described = [(layer.name, layer.type, layer.has_kernel) for layer in facts.layers]
+    promises = []
+    for step in steps[:-1]:
+        if step.name in ORDER:
+            left = step.leaves(described)
+            able = [layer.name for layer in facts.layers_for(step.name) if layer.name not in left]
+            promises += [Promise(*promise) for promise in step.promises(able)]  # type: ignore[attr-defined]
+    findings = check_promises(promises, weights_by_layer(file, kernels))
+    assert findings and all(finding.ok for finding in findings), [item for item in findings if not item.ok]
+
+
+def test_every_other_order_is_refused(facts: ModelFacts) -> None:
+    around = Surroundings(facts, has_training_data=True)
+    for names in itertools.permutations(ORDER):
+        if names != ORDER:
+            assert broken_rules(Candidate(pipeline(False, names)), around)
+    steps = pipeline(True, ORDER)
+    assert broken_rules(Candidate((steps[1], steps[0], *steps[2:])), around)
