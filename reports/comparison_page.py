@@ -15,6 +15,7 @@ from rich.text import Text
 from litetuner.reports.comparison import Comparison, Side
 from litetuner.reports.draw import draw, figure_text, safe_json
 from litetuner.reports.words import clean, latency, number, points, size, times
+from litetuner.search.front import Objective, front
 from litetuner.search.units import format_seconds
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def verdict(comparison: Comparison) -> str:
         return f"Only {more.name} has files within these budgets."
     if more.volume / less.volume < 1.0005:
         return "Both fronts cover the same."
-    return f"The front of {more.name} covers {more.volume / less.volume - 1:.1%} more."
+    return f"The front of {more.name} covers {100 * (more.volume / less.volume - 1):.1f} % more."
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -120,7 +121,7 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def _figure(comparison: Comparison, measurement: str, title: str) -> dict[str, Any]:
-    traces = [_trace(side, measurement, index) for index, side in enumerate(comparison.sides)]
+    traces = [trace for index, side in enumerate(comparison.sides) for trace in _traces(side, measurement, index)]
     view = comparison.sides[0].view
     layout = {
         "margin": {"l": 70, "r": 20, "t": 20, "b": 60},
@@ -132,17 +133,27 @@ def _figure(comparison: Comparison, measurement: str, title: str) -> dict[str, A
     return {"data": traces, "layout": layout}
 
 
-def _trace(side: Side, measurement: str, index: int) -> dict[str, Any]:
-    """A run's front, joined in the order of the measurement."""
+def _traces(side: Side, measurement: str, index: int) -> list[dict[str, Any]]:
+    """A run's front as points, and as a line those of it that no other beats in the metric and this measurement."""
     shown = [trial for trial in side.view.front if side.view.finite(trial, measurement) is not None]
-    shown.sort(key=lambda trial: trial.value(measurement) or 0.0)
-    return {
+    pair = [Objective("metric", side.view.record.metric.direction), Objective(measurement, "minimize")]
+    joined = sorted(front(shown, pair), key=lambda trial: trial.value(measurement) or 0.0)
+    points = {
         "type": "scatter",
-        "mode": "lines+markers",
+        "mode": "markers",
         "name": figure_text(side.name),
         "x": [trial.value(measurement) for trial in shown],
         "y": [trial.value("metric") for trial in shown],
         "text": [figure_text(f"trial {trial.number}: {clean(trial.candidate.label, 80)}") for trial in shown],
-        "line": {"color": COLOURS[index], "dash": "solid" if index == 0 else "dash", "width": 1},
-        "marker": {"size": 9, "symbol": MARKS[index]},
+        "marker": {"size": 9, "symbol": MARKS[index], "color": COLOURS[index]},
     }
+    line = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [trial.value(measurement) for trial in joined],
+        "y": [trial.value("metric") for trial in joined],
+        "line": {"color": COLOURS[index], "dash": "solid" if index == 0 else "dash", "width": 1.5, "shape": "hv"},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+    return [line, points]

@@ -11,7 +11,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("compare")(compare)
+    app.command("compare", short_help="Compare two runs: fronts, hypervolumes, the best of each.")(compare)
 
 
 def compare(

@@ -13,7 +13,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("dashboard")(dashboard)
+    app.command("dashboard", short_help="Show a run in optuna-dashboard; Ctrl-C ends it.")(dashboard)
 
 
 def dashboard(

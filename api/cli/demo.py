@@ -15,7 +15,7 @@ TIME_BUDGET = "150s"
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("demo")(demo)
+    app.command("demo", short_help="Train a small classifier and search it: three minutes.")(demo)
 
 
 def demo(

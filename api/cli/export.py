@@ -9,7 +9,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("export")(export)
+    app.command("export", short_help="Write a trial's file with record, model card and example.")(export)
 
 
 def export(

@@ -10,7 +10,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("rebuild")(rebuild)
+    app.command("rebuild", short_help="Make a trial's file again and compare it.")(rebuild)
 
 
 def rebuild(

@@ -9,7 +9,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("report")(report)
+    app.command("report", short_help="Write a run's report, table and summary again.")(report)
 
 
 def report(run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")]) -> None:

@@ -14,7 +14,7 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add the command, with a flag for every key."""
     search.__signature__ = _signature()  # type: ignore[attr-defined]
-    app.command("search", help=search.__doc__)(search)
+    app.command("search", short_help="Search compressions of a model within budgets.", help=search.__doc__)(search)
 
 
 def search(**flags: Any) -> int:

@@ -10,7 +10,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("status")(status)
+    app.command("status", short_help="Print how far a run is, its front and the best.")(status)
 
 
 def status(

@@ -48,7 +48,7 @@ def test_the_front_that_covers_more_wins(pair: tuple[RunRecord, RunRecord]) -> N
     assert (one.ahead, two.ahead) == (0, 1), "what both have is nobody's lead"
     assert one.best is not None and two.best is not None
     assert (one.best.label, two.best.label) == ("int8", "cluster16+int8")
-    assert verdict(found) == f"The front of two covers {two.volume / one.volume - 1:.1%} more."
+    assert verdict(found) == f"The front of two covers {100 * (two.volume / one.volume - 1):.1f} % more."
     assert verdict(compare(pair[0], pair[0])) == "Both fronts cover the same."
 
 
