@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from litetuner.spaces.augmentation import CHOICES, augmented
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, ConfigError, Refused
+from litetuner.spaces.steps.finetune import Finetune
 from litetuner.spaces.training import count_steps, fit, resolve_loss, seeded
 
 RNG = np.random.default_rng(0)
@@ -137,3 +139,25 @@ def test_losses_by_name_and_by_function() -> None:
 def test_an_unknown_loss_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="mean_squared_error"):
         resolve_loss("mae", "linear", (None, 1), "mean_squard_error")
+
+
+def test_views_are_drawn_by_seed_and_only_of_images() -> None:
+    images = np.arange(2 * 16 * 16 * 3, dtype=np.float32).reshape(2, 16, 16, 3)
+    views = {kind: augmented(np.repeat(images, 20, axis=0), kind, np.random.default_rng(0)) for kind in CHOICES}
+    again = augmented(np.repeat(images, 20, axis=0), "flip+shift", np.random.default_rng(0))
+    assert np.array_equal(views["flip+shift"], again)
+    assert np.array_equal(views["none"], np.repeat(images, 20, axis=0))
+    first = views["flip"][:20]
+    mirrored = [np.array_equal(view, images[0, :, ::-1]) for view in first]
+    assert 0 < sum(mirrored) < 20
+    assert all(kept or np.array_equal(view, images[0]) for kept, view in zip(mirrored, first, strict=True))
+    for view in views["shift"][:20]:  # some shift of at most two pixels, whose inside is the image's
+        assert any(
+            np.array_equal(view[2:-2, 2:-2], images[0, 2 + row : 14 + row, 2 + column : 14 + column])
+            for row in range(-2, 3)
+            for column in range(-2, 3)
+        )
+    with pytest.raises(Refused, match="is for images"):
+        augmented(X, "flip", np.random.default_rng(0))
+    with pytest.raises(Refused, match="did you mean 'flip'"):
+        Finetune(augment="flop")
