@@ -18,6 +18,10 @@ class Row:
 
     ``drop`` is in points (bounded metrics) or relative to the baseline, counted in the metric's worse direction.
     The latency fields hold one entry for each target; ``latency_ratio`` is baseline / this. Intervals are of 95 %.
+    ``arena_bytes`` is the peak of the tensor arena, ``memory_bytes`` that and the weights, ``peak_rss_bytes`` what a process
+    took above the runtime alone; ``energy_uj`` is measured, ``energy_estimate_uj`` is not. ``delegates`` tells for each target
+    how many ``operators`` there are and how many were ``delegated`` in how many ``partitions``, the ``quantize`` and
+    ``dequantize`` operators, and the ``fallback`` with its reasons.
     """
 
     trial: int
@@ -34,6 +38,13 @@ class Row:
     latency_us: dict[str, float | None]
     latency_interval_us: dict[str, Interval | None]
     latency_ratio: dict[str, float | None]
+    arena_bytes: int | None
+    memory_bytes: int | None
+    peak_rss_bytes: dict[str, int | None]
+    macs: int | None
+    energy_estimate_uj: float | None
+    energy_uj: dict[str, float | None]
+    delegates: dict[str, dict[str, Any] | None]
     artifact: str | None
     sha256: str | None
 
@@ -57,11 +68,18 @@ def make_row(trial: Trial, targets: Sequence[str]) -> Row:
         test_metric=_value(trial, "test_metric"),
         test_drop=_value(trial, "test_drop"),
         test_drop_interval=_interval(trial, "test_drop"),
-        file_bytes=_bytes(trial, "file_bytes"),
-        deflated_bytes=_bytes(trial, "deflated_bytes"),
+        file_bytes=_whole(trial, "file_bytes"),
+        deflated_bytes=_whole(trial, "deflated_bytes"),
         latency_us={target: _value(trial, f"latency_us:{target}") for target in targets},
         latency_interval_us={target: _interval(trial, f"latency_us:{target}") for target in targets},
         latency_ratio={target: _value(trial, f"latency_ratio:{target}") for target in targets},
+        arena_bytes=_whole(trial, "arena_bytes"),
+        memory_bytes=_whole(trial, "memory_bytes"),
+        peak_rss_bytes={target: _whole(trial, f"peak_rss_bytes:{target}") for target in targets},
+        macs=_whole(trial, "macs"),
+        energy_estimate_uj=_value(trial, "energy_estimate_uj"),
+        energy_uj={target: _value(trial, f"energy_uj:{target}") for target in targets},
+        delegates={target: _delegates(trial, target) for target in targets},
         artifact=trial.artifact,
         sha256=trial.sha256,
     )
@@ -73,9 +91,14 @@ def _value(trial: Trial, name: str) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _bytes(trial: Trial, name: str) -> int | None:
+def _whole(trial: Trial, name: str) -> int | None:
     value = _value(trial, name)
     return None if value is None else round(value)
+
+
+def _delegates(trial: Trial, target: str) -> dict[str, Any] | None:
+    latency = trial.measurements.get(f"latency_us:{target}")
+    return None if latency is None else latency.extra.get("delegates")
 
 
 def _interval(trial: Trial, name: str) -> Interval | None:

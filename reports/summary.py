@@ -34,6 +34,7 @@ def summarize(view: View) -> dict[str, Any]:
         "best": None if view.best is None else view.best.to_json(),
         "picks": {name: view.row(trial).to_json() for name, trial in view.picks.items()},
         "front": [view.row(trial).to_json() for trial in view.front],
+        "fronts": {target: [trial.number for trial in own] for target, own in record.fronts.items()},
         "counts": record.counts,
         "seconds": {name: record.seconds.get(name) for name in SECONDS}
         | {name: value for name, value in record.seconds.items() if name not in SECONDS},

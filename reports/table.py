@@ -12,14 +12,17 @@ from litetuner.search.trial import Trial
 if TYPE_CHECKING:
     import pandas as pd
 
-LEADING = ("trial", "label", "state", "origin", "duplicate_of", "gate", "reason", "seconds_since_start")
+COUNTS = ("operators", "delegated", "partitions", "quantize", "dequantize")  # of what delegates took
+LEADING = ("trial", "label", "state", "origin", "duplicate_of", "gate", "reason", "waits_for", "seconds_since_start")
 
 
 def table(view: View) -> pd.DataFrame:
     """One line a trial.
 
     ``latency_us`` and the like become a column for each target (``latency_us_host``), an interval two columns
-    (``metric_interval_low``, ``_high``), a knob one (``prune.sparsity``; at a step's second occurrence ``prune2.``).
+    (``metric_interval_low``, ``_high``), what a target's delegates took one for each count
+    (``delegates_host_partitions``), their fallback as JSON, a knob one (``prune.sparsity``; at a step's second occurrence
+    ``prune2.``).
     """
     import pandas as pd
 
@@ -42,6 +45,7 @@ def _line(row: Row, trial: Trial) -> dict[str, Any]:
         "duplicate_of": trial.duplicate_of,
         "gate": trial.gate,
         "reason": trial.reason,
+        "waits_for": trial.waits_for,
         "seconds_since_start": trial.seconds_since_start,
     }
     for name, value in row.to_json().items():
@@ -54,9 +58,19 @@ def _flat(name: str, value: Any) -> dict[str, Any]:
         flat: dict[str, Any] = {}
         for target, item in value.items():
             safe = str(target).replace(".", "_")  # a dot marks a knob
-            flat |= _flat_interval(f"{name}_{safe}", item) if "interval" in name else {f"{name}_{safe}": item}
+            flat |= _flat_item(name, f"{name}_{safe}", item)
         return flat
     return _flat_interval(name, value) if "interval" in name else {name: value}
+
+
+def _flat_item(name: str, column: str, value: Any) -> dict[str, Any]:
+    if "interval" in name:
+        return _flat_interval(column, value)
+    if name == "delegates":
+        counts = value or {}
+        flat = {f"{column}_{count}": counts.get(count) for count in COUNTS}
+        return flat | {f"{column}_fallback": json.dumps(counts["fallback"]) if "fallback" in counts else None}
+    return {column: value}
 
 
 def _flat_interval(name: str, value: Any) -> dict[str, Any]:

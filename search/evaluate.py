@@ -22,6 +22,7 @@ from litetuner.search.presence import Presence
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.study import Asked, derive
 from litetuner.search.terms import Terms, judged, terms
+from litetuner.search.timing import read_timing
 from litetuner.search.trial import State, Trial
 from litetuner.search.units import BYTES, parse
 from litetuner.search.work import Work
@@ -171,10 +172,7 @@ class Evaluator:
             raise
         if not known:
             self.presence.answered(target)
-        latency = Measurement.from_json(outputs["latency_us"])
-        ratio = Measurement(outputs["ratio"], "baseline / this", {"interleaved": True} | latency.environment)
-        more = {f"{name}:{target}": Measurement.from_json(found) for name, found in outputs["more"].items()}
-        return {f"latency_us:{target}": latency, f"latency_ratio:{target}": ratio} | more
+        return read_timing(outputs, target)
 
     def score(
         self, artifact: str, split: str, work: Work, candidate: Candidate, limit: int = 0, keep: bool = False

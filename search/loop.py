@@ -149,11 +149,9 @@ class Loop:
             return "nothing new is proposed any more: the space that is left is exhausted"
         gone = self.evaluator.presence.hopeless
         if gone is not None and self._stuck():
-            reason = self.evaluator.presence.away[gone]
-            return (
-                f"the target {gone} is gone, and {len(waiting(self.trials))} trials wait for it ({reason}). Nothing is lost: "
-                "repeat the command when it answers"
-            )
+            reason, count = self.evaluator.presence.away[gone], len(waiting(self.trials))
+            trials = "1 trial waits" if count == 1 else f"{count} trials wait"
+            return f"the target {gone} is gone, and {trials} for it ({reason}). Repeat the command when it answers"
         if self.lost >= LOST_BEFORE_END:
             return f"the last {LOST_BEFORE_END} trials were lost ({self.trials[-1].reason})"
         return None

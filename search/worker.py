@@ -34,7 +34,7 @@ def die_with_parent(parent: int) -> None:
 
 def build_handlers(folder: RunFolder) -> dict[str, Handler]:
     """What a ``build`` worker can do. TensorFlow is imported here, so that a job's time does not hold it."""
-    from litetuner.search.file_facts import file_facts
+    from litetuner.objectives.file_costs import file_costs
     from litetuner.spaces import tf
     from litetuner.spaces.builder import Builder
 
@@ -43,7 +43,8 @@ def build_handlers(folder: RunFolder) -> dict[str, Handler]:
 
     def finish(inputs: dict[str, Any]) -> dict[str, Any]:
         found = builder.finish(inputs)
-        return found | {"facts": file_facts(folder.artifacts.get(found["artifact"]))}
+        costs = file_costs(folder.artifacts.get(found["artifact"]))
+        return found | {"facts": {name: cost.to_json() for name, cost in costs.items()}}
 
     return {"inspect": builder.inspect, "train": builder.train, "convert": builder.convert, "finish": finish}
 

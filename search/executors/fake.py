@@ -61,7 +61,6 @@ class Fake(Executor):
             "latency_us": timing.latency_us.to_json(),
             "baseline_us": timing.baseline_us.to_json(),
             "ratio": timing.ratio,
-            "more": {},
         }
 
     def _finish(self, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,6 @@ class Local(Executor):
             "latency_us": timing.latency_us.to_json(),
             "baseline_us": timing.baseline_us.to_json(),
             "ratio": timing.ratio,
-            "more": {},
         }
 
     @contextlib.contextmanager

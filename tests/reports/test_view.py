@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from litetuner.reports.charts import staircase
+from litetuner.reports.charts import cube_limits, staircase
 from litetuner.reports.html import write_report
 from litetuner.reports.sections import SECTIONS
 from litetuner.reports.summary import summary
@@ -19,12 +19,16 @@ from litetuner.search.record import RunRecord
 from litetuner.search.trial import State
 
 ROW = ["trial", "label", "state", "metric", "metric_interval", "drop", "test_metric", "test_drop", "test_drop_interval"]
-ROW += ["file_bytes", "deflated_bytes", "latency_us", "latency_interval_us", "latency_ratio", "artifact", "sha256"]
+ROW += ["file_bytes", "deflated_bytes", "latency_us", "latency_interval_us", "latency_ratio"]
+ROW += ["arena_bytes", "memory_bytes", "peak_rss_bytes", "macs", "energy_estimate_uj", "energy_uj", "delegates"]
+ROW += ["artifact", "sha256"]
 
 
 def test_summary_is_the_contract(record: RunRecord) -> None:
     found = summary(record)
-    keys = "schema_version run model metric objectives budgets baseline best picks front counts seconds environment"
+    keys = (
+        "schema_version run model metric objectives budgets baseline best picks front fronts counts seconds environment"
+    )
     assert list(found) == keys.split()
     assert found["schema_version"] == 1
     assert found["metric"] == {"name": "accuracy", "direction": "maximize"}
@@ -156,7 +160,9 @@ def test_staircase_is_the_front_of_two_objectives(minimize: bool) -> None:
 
 def test_charts_hold_the_front_the_baseline_and_the_budgets(record: RunRecord) -> None:
     view = View(record)
-    by_size, by_latency = view.charts
+    by_size, by_latency, both = view.charts
+    assert (both.x.measurement, both.y.measurement) == ("deflated_bytes", "latency_us:host")
+    assert {line.text for line in both.lines} == {"max-deflated 60kB", "max-latency 150us"} and both.y.minimize
     assert {p.trial for p in by_size.groups["front"]} == {t.number for t in view.front}
     assert [p.trial for p in by_size.groups["baseline"]] == [0]
     assert {line.text: round(line.value, 6) for line in by_size.lines} == {
@@ -168,9 +174,35 @@ def test_charts_hold_the_front_the_baseline_and_the_budgets(record: RunRecord) -
     assert by_size.outside >= 1  # the 41 points that prune0.95 lost would squeeze all the others
 
 
+def test_every_pair_of_objectives_has_a_chart(filled: Any) -> None:
+    view = View(filled.record(objective="file_bytes"))
+    assert [chart.name for chart in view.charts] == [
+        "accuracy-deflated size",
+        "accuracy-latency",
+        "accuracy-file size",
+        "latency-deflated size",
+        "file size-deflated size",
+        "file size-latency",
+    ]
+    assert all(chart.colour is not None and chart.colour not in (chart.x, chart.y) for chart in view.charts)
+    assert [len(limits) for limits in cube_limits(view)] == [1, 1, 1]
+
+
+def test_what_a_probe_measured_of_a_stopped_trial_is_plotted(filled: Any) -> None:
+    probed = {"probe.deflated_bytes": filled.trials[3].measurements["deflated_bytes"]}
+    probed["probe.latency_us:host"] = filled.trials[3].measurements["latency_us:host"]
+    filled.trials[32] = dataclasses.replace(filled.trials[32], state=State.PRUNED, gate="rung", measurements=probed)
+    view = View(filled.record())
+    assert 32 in {point.trial for point in view.charts[2].groups["stopped"]}
+    assert 32 not in {point.trial for point in view.charts[0].groups["stopped"]}
+    assert not any(column.name.startswith("probe") for column in view.columns)
+
+
 def test_charts_of_a_run_without_a_feasible_trial_still_show_the_trials(filled: Any) -> None:
     for chart in View(filled.record(max_deflated="8kB")).charts:
         assert chart.groups["front"] == chart.groups["feasible"] == ()
+        if chart.y.measurement != "metric":
+            continue
         assert chart.outside < len(chart.groups["infeasible"]) * 0.7
         nearest = next(point for point in chart.groups["infeasible"] if point.trial == 15)
         assert chart.x_range[0] <= nearest.x <= chart.x_range[1] and chart.y_range[0] <= nearest.y <= chart.y_range[1]

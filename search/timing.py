@@ -1,0 +1,30 @@
+"""What one timing tells of a file on a target, as measurements by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litetuner.objectives.measurement import Measurement
+
+
+def read_timing(outputs: dict[str, Any], target: str) -> dict[str, Measurement]:
+    """Latency and ratio of a ``time`` job, and peak memory and energy where the target told them.
+
+    What a delegate took and left stays in the latency's ``extra["delegates"]``.
+    """
+    latency = Measurement.from_json(outputs["latency_us"])
+    around = latency.environment
+    found = {
+        f"latency_us:{target}": latency,
+        f"latency_ratio:{target}": Measurement(outputs["ratio"], "baseline / this", {"interleaved": True} | around),
+    }
+    peak = latency.extra.get("peak_rss_bytes")
+    if peak is not None:
+        found[f"peak_rss_bytes:{target}"] = Measurement(peak, "bytes", around)
+    energy = latency.extra.get("energy_uj") or {}
+    if "value" in energy:  # else it says why it is absent
+        told = dict(energy)
+        value, interval, rounds = told.pop("value"), told.pop("interval"), told.pop("rounds")
+        shape = None if interval is None else (interval[0], interval[1])
+        found[f"energy_uj:{target}"] = Measurement(value, "uJ", around, shape, tuple(rounds), told)
+    return found
