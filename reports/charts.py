@@ -1,12 +1,15 @@
-"""The charts of the front, computed: points by group, the joined front, budget lines and the part of the plane that is shown."""
+"""The charts of the front, one for each pair of objectives: points by group, the joined front, budgets, and what is shown."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import itertools
+import math
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from litetuner.reports.words import between, budget_text, clean, latency, number, points, size
+from litetuner.reports.columns import make_column
+from litetuner.reports.words import budget_text, clean
 from litetuner.search.budgets import Budget
 from litetuner.search.trial import State, Trial
 
@@ -18,7 +21,7 @@ Group = Literal["front", "feasible", "infeasible", "stopped", "baseline"]
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """A measurement on an axis. ``unit`` divides the values for display (1000: kB)."""
+    """A measurement on an axis."""
 
     measurement: str
     title: str
@@ -28,13 +31,12 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """A trial in a chart; ``lines`` are what a reader sees on it."""
+    """A trial in a chart."""
 
     trial: int
     x: float
     y: float
     colour: float | None
-    lines: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,31 +66,57 @@ class Chart:
 
 
 def find_charts(view: View) -> tuple[Chart, ...]:
-    """Metric against size with latency as colour, and metric against latency with size as colour."""
-    minimized = view.record.metric.direction == "minimize"
-    metric = Axis("metric", view.metric_name + (", less is better" if minimized else ""), minimized)
-    word = "deflated" if view.size_measurement == "deflated_bytes" else "file"
-    by_size = Axis(view.size_measurement, f"size, {word} bytes", True)
-    by_latency = Axis(f"latency_us:{view.target}", f"latency on {clean(view.target, 40)}, µs", True)
-    found = (
-        _chart(view, "size", f"{view.metric_name} against size", by_size, metric, by_latency),
-        _chart(view, "latency", f"{view.metric_name} against latency", by_latency, metric, by_size),
-    )
-    return tuple(chart for chart in found if chart is not None)
+    """One for each pair of objectives: the metric upwards where it takes part, the next objective as colour."""
+    axes = [_axis(view, objective.measurement) for objective in view.record.objectives]
+    found = []
+    for first, second in itertools.combinations(axes, 2):
+        y, x = (first, second) if first.measurement == "metric" else (second, first)
+        colour = next((axis for axis in (*axes[1:], axes[0]) if axis not in (first, second)), None)
+        name = f"{_word(view, y)}-{_word(view, x)}"
+        chart = _chart(view, name, f"{_word(view, y)} against {_word(view, x)}", x, y, colour)
+        if chart is not None:
+            found.append(chart)
+    return tuple(found)
 
 
-def _chart(view: View, name: str, title: str, x: Axis, y: Axis, colour: Axis) -> Chart | None:
+def _axis(view: View, measurement: str) -> Axis:
+    column = make_column(view, measurement)
+    return Axis(measurement, column.axis, column.minimize)
+
+
+def _word(view: View, axis: Axis) -> str:
+    """An objective in a title: accuracy, size, latency; with the target where there are several."""
+    base, _, target = axis.measurement.partition(":")
+    sizes = [o.measurement for o in view.record.objectives if o.measurement in ("deflated_bytes", "file_bytes")]
+    if base == "metric":
+        return view.metric_name
+    if base in ("deflated_bytes", "file_bytes"):
+        return "size" if len(sizes) < 2 else base.replace("_bytes", " size")
+    word = "latency" if base == "latency_us" else clean(base.replace("_", " "), 30)
+    return word if not target or target == view.target else f"{word} on {clean(target, 24)}"
+
+
+def plotted(trial: Trial, measurement: str) -> float | None:
+    """What a chart shows of a trial: the measured value, for one that a probe stopped what the probe measured."""
+    for name in (measurement, f"probe.{measurement}"):
+        value = trial.value(name)
+        if value is not None and math.isfinite(value):
+            return value
+    return None
+
+
+def _chart(view: View, name: str, title: str, x: Axis, y: Axis, colour: Axis | None) -> Chart | None:
     groups: dict[Group, list[Point]] = {"front": [], "feasible": [], "infeasible": [], "stopped": [], "baseline": []}
-    members = {trial.number for trial in view.front}
     for trial in view.record.trials:
-        here, there = view.finite(trial, x.measurement), view.finite(trial, y.measurement)
+        here, there = plotted(trial, x.measurement), plotted(trial, y.measurement)
         if trial.duplicate_of is None and here is not None and there is not None and here > 0:
-            point = Point(trial.number, here, there, view.finite(trial, colour.measurement), hover(view, trial))
-            groups[_group(trial, members)].append(point)
+            shade = None if colour is None else plotted(trial, colour.measurement)
+            groups[view.group(trial)].append(Point(trial.number, here, there, shade))
     shown = [point for group in groups.values() for point in group]
     if not shown:
         return None
     lines = tuple(line for budget in view.budgets if (line := _line(view, budget, x, y)) is not None)
+    members = {trial.number for trial in view.front}
     feasible = groups["front"] + [p for p in groups["baseline"] if p.trial in members] + groups["feasible"]
     focus = groups["front"] + groups["baseline"] + groups["feasible"]
     if len(focus) <= len(groups["baseline"]):  # nothing feasible: look at the better half of what there is
@@ -98,9 +126,9 @@ def _chart(view: View, name: str, title: str, x: Axis, y: Axis, colour: Axis) ->
     y_values = [p.y for p in focus] + [line.value for line in lines if line.axis == "y"]
     x_values += _near([p.x for p in shown], x_values)
     y_values += _near([p.y for p in shown], y_values)
-    log = max(x_values) > 6 * min(x_values) > 0
-    x = dataclasses.replace(x, log=log)
-    x_range, y_range = _range(x_values, log), _range(y_values, False)
+    x = dataclasses.replace(x, log=_wide(x_values))
+    y = dataclasses.replace(y, log=y.measurement != "metric" and _wide(y_values))
+    x_range, y_range = _range(x_values, x.log), _range(y_values, y.log)
     inside = [p for p in shown if x_range[0] <= p.x <= x_range[1] and y_range[0] <= p.y <= y_range[1]]
     coloured = any(point.colour is not None for point in shown)
     return Chart(
@@ -118,7 +146,12 @@ def _chart(view: View, name: str, title: str, x: Axis, y: Axis, colour: Axis) ->
     )
 
 
-def _group(trial: Trial, front: set[int]) -> Group:
+def _wide(values: Sequence[float]) -> bool:
+    return max(values) > 6 * min(values) > 0
+
+
+def group_of(trial: Trial, front: Container[int]) -> Group:
+    """Which kind of mark a trial is."""
     if trial.number == 0:
         return "baseline"
     if trial.state is State.COMPLETE:
@@ -157,30 +190,25 @@ def _line(view: View, budget: Budget, x: Axis, y: Axis) -> Line | None:
         return Line("x", budget.limit, budget_text(budget).removeprefix("--"))
     if budget.measurement == y.measurement:
         return Line("y", budget.limit, budget_text(budget).removeprefix("--"))
-    if budget.measurement == "drop" and view.baseline is not None and view.baseline.metric is not None:
+    if (
+        y.measurement == "metric"
+        and budget.measurement == "drop"
+        and view.baseline is not None
+        and view.baseline.metric is not None
+    ):
         base = view.baseline.metric
         allowed = budget.limit if view.bounded else budget.limit * abs(base)
         return Line("y", base + allowed if y.minimize else base - allowed, budget_text(budget).removeprefix("--"))
     return None
 
 
-def hover(view: View, trial: Trial) -> tuple[str, ...]:
-    """What a reader sees on a point: recipe, state, and every number that there is."""
-    row = view.row(trial)
-    lines = [clean(row.label, 120), f"trial {row.trial} · {row.state.lower()}"]
-    lines += [
-        f"{title} {show(value)}{_spread(interval, show)}"
-        for title, value, interval, show in (
-            (clean(view.metric_name, 40), row.metric, row.metric_interval, number),
-            ("loss", row.drop, None, points),
-            ("deflated", row.deflated_bytes, None, size),
-            ("file", row.file_bytes, None, size),
-            *((clean(t, 40), v, row.latency_interval_us.get(t), latency) for t, v in row.latency_us.items()),
-        )
-        if value is not None
-    ]
-    return tuple(lines)
-
-
-def _spread(interval: tuple[float, float] | None, show: Callable[[float | None], str]) -> str:
-    return "" if interval is None else f" ({between(interval, show)})"
+def cube_limits(view: View) -> list[list[dict[str, float]]]:
+    """The budgets on each of the first three objectives, for the view of all three at once."""
+    axes = [_axis(view, objective.measurement) for objective in view.record.objectives[:3]]
+    metric = axes[0]
+    found: list[list[dict[str, float]]] = []
+    for at, axis in enumerate(axes):
+        pair = (axis, axis) if at else (Axis("", "", True), metric)
+        lines = [_line(view, budget, *pair) for budget in view.budgets]
+        found.append([{"value": line.value} for line in lines if line is not None])
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,25 @@ def recipe(label: object, limit: int = 160) -> Markup:
     return Markup("+<wbr>").join(escape(part) for part in words.clean(label, limit).split("+"))
 
 
+def tied(text: str) -> str:
+    """A sentence in which no percent sign begins a line."""
+    return text.replace(" %", "\u00a0%")
+
+
+def strip(values: Sequence[float], width: int = 120, height: int = 14) -> Markup:
+    """Raw samples as ticks on a line, so that their spread is seen; drawn as SVG."""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    ticks = "".join(
+        f'<path d="M{4 + (value - low) / span * (width - 8):.1f} 2v{height - 4}"/>' for value in values[:400]
+    )
+    label = f"{len(values)} samples from {low:.6g} to {high:.6g}"
+    return Markup(
+        f'<svg class="strip" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{label}">'
+        f'<path class="base" d="M2 {height / 2}H{width - 2}"/>{ticks}</svg>'
+    )
+
+
 def figure_text(text: str) -> str:
     """Text for a plotly figure, whose own small HTML (bold, links) is switched off in it."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -51,6 +71,8 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "clean": words.clean,
         "recipe": recipe,
+        "strip": strip,
+        "tied": tied,
         "number": words.number,
         "points": words.points,
         "size": words.size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from litetuner.reports.charts import cube_limits
 from litetuner.reports.draw import draw, safe_json
 from litetuner.reports.sections import SECTIONS
 from litetuner.reports.summary import summarize
 from litetuner.reports.table import write_csv
+from litetuner.reports.trial_data import trial_data
 from litetuner.reports.view import View
 from litetuner.spaces.store import write_atomic
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from litetuner.search.record import RunRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("core", "charts", "cube", "parallel", "table", "trial", "page")
 
 
 def write_report(record: RunRecord) -> Path:
@@ -51,18 +55,25 @@ def render(view: View) -> str:
         if content is not None:
             parts.append((name, section.title, content.html))
             figures |= content.figures
-    scripts = [get_plotlyjs() if figures else "", (TEMPLATES / "report.js").read_text(encoding="utf-8")]
+    scripts = [get_plotlyjs() if figures else "", page_script()]
     return str(
         draw(
             "report.html",
             view=view,
             parts=parts,
-            figures=safe_json(figures),
+            data=safe_json(trial_data(view) | {"figures": figures, "cube": cube_limits(view)}),
             style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
             scripts=[Markup(script) for script in scripts if script],
             policy=" ".join(f"'sha256-{_hash(script)}'" for script in scripts if script),
         )
     )
+
+
+@functools.cache
+def page_script() -> str:
+    """The page's own script: its parts in one scope of their own, in order."""
+    parts = [(TEMPLATES / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    return "(() => {\n" + "\n".join(parts) + "})();\n"
 
 
 def _hash(script: str) -> str:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections import Counter
 from typing import TYPE_CHECKING
 
+from litetuner.reports.ablation import Contribution, find_ablation
 from litetuner.reports.blocked import Blocked, find_blocked
-from litetuner.reports.charts import Chart, find_charts
+from litetuner.reports.charts import Chart, Group, find_charts, group_of
+from litetuner.reports.columns import Column, find_columns
 from litetuner.reports.conditions import Condition, find_conditions
 from litetuner.reports.headline import Headline, find_headline
+from litetuner.reports.layer_tables import LayerTable, find_layer_tables
+from litetuner.reports.rejections import Rejection, find_rejections
 from litetuner.reports.row import Interval, Row, make_row
+from litetuner.reports.sensitivity import Sensitive, find_sensitivity
 from litetuner.reports.words import beyond, budget_text, clean
 from litetuner.search.budgets import Budget
+from litetuner.search.hypervolume import ALLOWED_LOSS, Volume, volume_over_time
+from litetuner.search.importance import Importance, kept_importances
 from litetuner.search.trial import State, Trial
 
 if TYPE_CHECKING:  # the record pulls in pydantic, which reports do not need
@@ -57,12 +63,12 @@ class View:
         self.bounded: bool = record.metric.bounded
         self.metric_name: str = clean(record.metric.name, 60)
         self.size_measurement: str = record.config.size_measurement
-        self.target: str = record.config.target[0]
+        self.target: str = record.config.targets[0]
 
     @functools.cached_property
     def targets(self) -> tuple[str, ...]:
         """The targets of the configuration, then others that were measured earlier in the run."""
-        found = dict.fromkeys(self.record.config.target)
+        found = dict.fromkeys(self.record.config.targets)
         for trial in self.record.trials:
             found |= dict.fromkeys(n.partition(":")[2] for n in trial.measurements if n.startswith("latency_us:"))
         return tuple(found)
@@ -85,8 +91,8 @@ class View:
 
     @functools.cached_property
     def picks(self) -> dict[str, Trial]:
-        """Picks by name. They are picked from the front, which is its own front, and found sooner there."""
-        return dataclasses.replace(self.record, trials=self.front).picks
+        """Picks by name."""
+        return self.record.picks
 
     @property
     def best_trial(self) -> Trial | None:
@@ -125,7 +131,7 @@ class View:
     @functools.cached_property
     def blocked(self) -> Blocked | None:
         """Why nothing is feasible, ``None`` where something is."""
-        return None if self.picks else find_blocked(self.record.trials, self.budgets)
+        return None if self.picks else find_blocked(self.record.trials, self.budgets, self.record.objectives)
 
     @functools.cached_property
     def charts(self) -> tuple[Chart, ...]:
@@ -145,24 +151,56 @@ class View:
         return TimeUse(seconds.get("wall"), tuple(work), seconds.get("other"))
 
     @functools.cached_property
-    def rejections(self) -> tuple[tuple[str, int], ...]:
-        """Why candidates were not kept, most frequent first: the broken budgets, gates and kinds of failure."""
-        found: Counter[str] = Counter()
-        for trial in self.record.trials:
-            if trial.duplicate_of is None:
-                found.update(self._kinds_of_rejection(trial))
-        return tuple(found.most_common())
+    def rejections(self) -> tuple[Rejection, ...]:
+        """Why candidates were not kept, most frequent first: the broken budgets, gates and reasons of failures."""
+        return find_rejections(self)
 
-    def _kinds_of_rejection(self, trial: Trial) -> list[str]:
-        if trial.state is State.INFEASIBLE:
-            return [f"over {budget_words(budget)}" for budget, _ in self.broken(trial)]
-        words = {
-            State.PRUNED: f"stopped early by the gate {clean(trial.gate or 'unnamed', 40)}",
-            State.INVALID: "refused by the rules",
-            State.FAILED: "failed",
-            State.LOST: "lost by the machine, asked again",
-        }
-        return [words[trial.state]] if trial.state in words else []
+    @functools.cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Every measurement that trials of this run have."""
+        return find_columns(self)
+
+    @functools.cached_property
+    def _members(self) -> frozenset[int]:
+        return frozenset(trial.number for trial in self.front)
+
+    def group(self, trial: Trial) -> Group:
+        """Which kind of mark a trial is in the charts."""
+        return group_of(trial, self._members)
+
+    @functools.cached_property
+    def layer_tables(self) -> dict[int, LayerTable]:
+        """What the layers became in the files of the baseline, the picks and the front, by trial."""
+        return find_layer_tables(self)
+
+    @functools.cached_property
+    def importances(self) -> tuple[Importance, ...]:
+        """How much each choice matters, for the front first, then for each objective; empty with few trials."""
+        return kept_importances(self.record.folder, self.record.trials, self.record.objectives)
+
+    @functools.cached_property
+    def allowed_loss(self) -> float:
+        """The loss at which a file is worth nothing in the hypervolume: what the budgets allow, else ``ALLOWED_LOSS``."""
+        limits = [budget.limit for budget in self.budgets if budget.measurement == "drop" and budget.limit > 0]
+        return min(limits, default=ALLOWED_LOSS)
+
+    @functools.cached_property
+    def volumes(self) -> tuple[Volume, ...]:
+        """How the hypervolume grew."""
+        baseline = self.record.baseline
+        if baseline is None:
+            return ()
+        return volume_over_time(self.record.trials, self.record.objectives, baseline, self.allowed_loss)
+
+    @functools.cached_property
+    def ablation(self) -> tuple[Contribution, ...]:
+        """What the best would be without each of its steps."""
+        return find_ablation(self)
+
+    @functools.cached_property
+    def sensitivity(self) -> tuple[Sensitive, ...]:
+        """How much the outputs move when one layer alone is compressed, in the model's order."""
+        return find_sensitivity(self)
 
     def broken(self, trial: Trial) -> list[tuple[Budget, float]]:
         """The budgets that a trial breaks, with its values."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import unicodedata
 from collections.abc import Callable
 
@@ -86,15 +87,38 @@ def between(interval: Interval | None, show: Callable[[float], str] = number) ->
     return "" if interval is None else f"{show(interval[0])} to {show(interval[1])}"
 
 
-def plain(value: float, measurement: str) -> str:
-    """A measurement's value by its name, for people."""
-    if measurement.endswith("_bytes"):
+def plain(value: float, measurement: str, unit: str = "") -> str:
+    """A measurement's value by its name, for people; by its unit where the name says nothing."""
+    if measurement.partition(":")[0].endswith("_bytes"):
         return size(value)
     if measurement.startswith("latency_us"):
         return latency(value)
     if measurement.startswith("latency_ratio"):
         return times(value)
-    return points(value) if measurement in ("drop", "test_drop") else number(value)
+    if measurement in ("drop", "test_drop"):
+        return points(value)
+    if measurement in ("metric", "test_metric") or not unit or unit == "1":
+        return number(value)
+    if unit == "B":
+        return size(value)
+    return latency(value) if unit == "us" else f"{minus(f'{value:.4g}')} {clean(unit, 20)}"
+
+
+def shell(path: object) -> str:
+    """A path as one word of a shell. Characters that cannot be seen are written as escapes: what is shown is what runs."""
+    text = str(path)
+    if any(_is_hidden(c) or (c.isspace() and c != " ") for c in text):
+        escaped = "".join(_escape(c) for c in text)
+        return f"$'{escaped}'"
+    return shlex.quote(text)
+
+
+def _escape(character: str) -> str:
+    if character in "\\'":
+        return "\\" + character
+    if _is_hidden(character) or (character.isspace() and character != " "):
+        return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+    return character
 
 
 def beyond(violation: float) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from litetuner.search.front import Objective
+from litetuner.search.run_folder import RunFolder
 from litetuner.search.trial import Trial
+from litetuner.spaces.candidate import digest
+from litetuner.spaces.store import write_json
 
 FEWEST = 20  # scored trials; with fewer, an importance is mostly chance
 TOP_TRIALS = 5  # PED-ANOVA wants so many in its best part
@@ -57,6 +61,27 @@ def find_importances(trials: Sequence[Trial], objectives: Sequence[Objective]) -
         ordered = dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
         found.append(Importance(goal, ordered, len(told), math.ceil(share * len(told))))
     return tuple(found)
+
+
+def kept_importances(
+    folder: RunFolder, trials: Sequence[Trial], objectives: Sequence[Objective]
+) -> tuple[Importance, ...]:
+    """The same, kept in the run's cache: importing Optuna's evaluators alone takes a second, mostly scikit-learn."""
+    told = [trial for trial in trials if _usable(trial, objectives)]
+    if len(told) < FEWEST:
+        return ()
+    values = [[trial.number, *(trial.value(objective.measurement) for objective in objectives)] for trial in told]
+    key = digest([[objective.measurement, objective.direction] for objective in objectives] + values)
+    path = folder.path / "cache" / "importance.json"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if kept.get("key") == key:
+            return tuple(Importance(**item) for item in kept["importances"])
+    except (ValueError, KeyError, TypeError, AttributeError):  # a torn cache is made again
+        pass
+    found = find_importances(trials, objectives)
+    write_json(path, {"key": key, "importances": [dataclasses.asdict(item) for item in found]}, durable=False)
+    return found
 
 
 def _usable(trial: Trial, objectives: Sequence[Objective]) -> bool:

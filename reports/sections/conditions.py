@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litetuner.reports.conditions import flatten
+from litetuner.reports.conditions import flatten, shared
 from litetuner.reports.draw import draw
 from litetuner.reports.section import Content, Section
 from litetuner.reports.view import View
@@ -11,17 +11,20 @@ from litetuner.reports.words import budget_text
 
 class ConditionsSection(Section):
     name = "conditions"
-    order = 60
+    order = 65
     title = "How the numbers were made"
 
     def render(self, view: View) -> Content:
+        common, own = shared(view.conditions)
         return Content(
             draw(
                 "conditions.html",
                 view=view,
+                measured=list(zip(view.conditions, own, strict=True)),
+                common=common,
                 data=view.record.data,
                 model=view.record.model,
-                environment=list(flatten(view.record.environment)),
+                environment=[pair for pair in flatten(view.record.environment) if pair[0] != "format version"],
                 budgets=[budget_text(budget) for budget in view.budgets],
                 settings=list(flatten(view.record.config.model_dump(mode="json"))),
             )

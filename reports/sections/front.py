@@ -1,11 +1,11 @@
-"""The front: the metric against size and against latency."""
+"""The front: a chart for each pair of objectives, and all three at once."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from litetuner.reports.charts import Axis, Chart, Group, Point
+from litetuner.reports.charts import Axis, Chart, Group
 from litetuner.reports.draw import draw, figure_text
 from litetuner.reports.section import Content, Section
 from litetuner.reports.view import View
@@ -29,26 +29,27 @@ class FrontSection(Section):
     def render(self, view: View) -> Content | None:
         if not view.charts:
             return None
-        figures = {f"chart-{chart.name}": figure(chart) for chart in view.charts}
+        figures = {f"chart-{chart.name}": figure(view, chart) for chart in view.charts}
         counts = {group: max(len(chart.groups[group]) for chart in view.charts) for group in NAMES}
         legend = [(group, NAMES[group], counts[group]) for group in reversed(NAMES) if counts[group]]
-        return Content(draw("front.html", view=view, charts=view.charts, legend=legend), figures)
+        first, more = view.charts[:3], view.charts[3:]
+        return Content(draw("front.html", view=view, charts=first, more=more, legend=legend, cube=_cube(view)), figures)
 
 
-def figure(chart: Chart) -> dict[str, Any]:
-    """A chart as a plotly figure."""
-    traces: list[dict[str, Any]] = []
-    if len(chart.steps) > 1:
-        xs, ys = zip(*chart.steps, strict=True)
-        line = {"shape": "hv", "width": 1.5}
-        traces.append(
-            _trace("line", "joined front", {"x": xs, "y": ys, "mode": "lines", "line": line, "hoverinfo": "skip"})
-        )
-    log = _wide([p.colour for group in COLOURED for p in chart.groups[group] if p.colour])
-    for group, name in NAMES.items():
-        points = chart.groups[group]
-        if points:
-            traces.append(_points(group, name, points, log and group in COLOURED))
+def _cube(view: View) -> bool:
+    """Are there three objectives that some trial has all of?"""
+    three = view.record.objectives[:3]
+    return len(three) == 3 and any(
+        all(view.finite(trial, objective.measurement) is not None for objective in three)
+        for trial in view.record.trials
+    )
+
+
+def figure(view: View, chart: Chart) -> dict[str, Any]:
+    """A chart as a plotly layout and, under ``pair``, which columns the page draws: the trials stand in its own table."""
+    coloured = [p.colour for group in COLOURED for p in chart.groups[group] if p.colour]
+    log = _wide(coloured)
+    names = [column.name for column in view.columns]
     layout: dict[str, Any] = {
         "xaxis": _axis(chart.x, chart.x_range),
         "yaxis": _axis(chart.y, chart.y_range),
@@ -56,47 +57,20 @@ def figure(chart: Chart) -> dict[str, Any]:
         "annotations": [_note(chart, line.axis, line.value, line.text) for line in chart.lines],
     }
     if chart.colour is not None:
-        layout["coloraxis"] = {"colorbar": {"title": {"text": figure_text(_short(chart.colour))}} | _ticks(chart, log)}
-    return {"data": traces, "layout": layout}
+        bar = {"title": {"text": figure_text(_short(chart.colour))}} | _ticks(chart, log)
+        layout["coloraxis"] = {"colorbar": bar} | _colours(coloured, log)
+    colour = -1 if chart.colour is None else names.index(chart.colour.measurement)
+    pair = {"x": names.index(chart.x.measurement), "y": names.index(chart.y.measurement), "colour": colour, "log": log}
+    return {"pair": pair | {"steps": chart.steps}, "layout": layout}
 
 
-def _trace(role: str, name: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "scatter", "name": name, "meta": {"role": role}} | values
-
-
-def _points(group: Group, name: str, points: tuple[Point, ...], log: bool) -> dict[str, Any]:
-    lines = [[figure_text(line) for line in point.lines] for point in points]
-    marker: dict[str, Any] = {}
-    if group in COLOURED and any(point.colour is not None for point in points):
-        marker = {"coloraxis": "coloraxis", "color": [_colour(point.colour, log) for point in points]}
-    return _trace(
-        group,
-        name,
-        {
-            "mode": "markers",
-            "x": [point.x for point in points],
-            "y": [point.y for point in points],
-            "marker": marker,
-            "customdata": [point.trial for point in points],
-            "text": ["<br>".join([f"<b>{_fold(first)}</b>", *rest]) for first, *rest in lines],
-            "hovertemplate": "%{text}<extra></extra>",
-        },
-    )
-
-
-def _fold(text: str, width: int = 46) -> str:
-    """Long recipes on several lines, broken after a ``+`` where there is one."""
-    parts, line = [], ""
-    for part in text.replace("+", "+\0").split("\0"):
-        if line and len(line) + len(part) > width:
-            parts.append(line)
-            line = ""
-        line += part
-    return "<br>".join([*parts, line])
-
-
-def _colour(value: float | None, log: bool) -> float | None:
-    return math.log10(value) if log and value else value
+def _colours(values: list[float], log: bool) -> dict[str, float]:
+    """The range of the colours; plotly's own would follow the first trace."""
+    if not values:
+        return {}
+    low, high = (math.log10(bound) if log else bound for bound in (min(values), max(values)))
+    pad = 0.0 if high > low else abs(high) * 0.01 or 1.0
+    return {"cmin": low - pad, "cmax": high + pad}
 
 
 def _wide(values: list[float]) -> bool:
@@ -120,15 +94,13 @@ def _log_ticks(axis: Axis, low: float, high: float) -> dict[str, Any]:
 
 
 def _mark(axis: Axis, value: float) -> str:
-    return (
-        (format_bytes if axis.measurement.endswith("_bytes") else "{:g}".format)(value)
-        .replace(".00", "")
-        .replace(".0", "")
-    )
+    return (format_bytes if "_bytes" in axis.measurement else "{:g}".format)(value).replace(".00", "").replace(".0", "")
 
 
 def _short(axis: Axis) -> str:
-    return "latency, µs" if axis.measurement.startswith("latency") else "size, B"
+    if axis.measurement.startswith("latency"):
+        return "latency, µs"
+    return "size, B" if axis.measurement in ("deflated_bytes", "file_bytes") else axis.title
 
 
 def _axis(axis: Axis, shown: tuple[float, float]) -> dict[str, Any]:
@@ -142,7 +114,7 @@ def _axis(axis: Axis, shown: tuple[float, float]) -> dict[str, Any]:
             "tickvals": at,
             "ticktext": ticks["ticktext"],
         }
-    elif axis.measurement.endswith("_bytes"):
+    elif "_bytes" in axis.measurement:
         found |= {"ticksuffix": "B", "exponentformat": "SI"}
     return found
 
@@ -175,4 +147,5 @@ def _note(chart: Chart, axis: str, value: float, text: str) -> dict[str, Any]:
             "textangle": -90,
         }
         return common | place
-    return common | {"x": 1, "xref": "x domain", "y": value, "yref": "y", "xanchor": "right", "yanchor": "bottom"}
+    at = math.log10(value) if chart.y.log else value
+    return common | {"x": 1, "xref": "x domain", "y": at, "yref": "y", "xanchor": "right", "yanchor": "bottom"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from litetuner.reports.blocked import command
 from litetuner.reports.draw import draw
 from litetuner.reports.section import Content, Section
 from litetuner.reports.view import View
@@ -14,5 +15,6 @@ class HeadlineSection(Section):
 
     def render(self, view: View) -> Content:
         if view.blocked is not None:
-            return Content(draw("blocked.html", view=view, blocked=view.blocked))
+            next_command = command(view.record.folder.path, view.blocked, view.budgets)
+            return Content(draw("blocked.html", view=view, blocked=view.blocked, command=next_command))
         return Content(draw("headline.html", view=view, headline=view.headline, best=view.best))

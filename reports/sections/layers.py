@@ -1,33 +1,27 @@
-"""What was asked of each layer of the best file, and what was found in it."""
+"""How much each layer minds compression, as a heat map."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from litetuner.reports.draw import draw
 from litetuner.reports.section import Content, Section
+from litetuner.reports.sensitivity import shade
 from litetuner.reports.view import View
-from litetuner.reports.words import clean
 
 
 class LayersSection(Section):
     name = "layers"
-    order = 40
-    title = "Inside the best file"
+    order = 30
+    title = "Sensitivity by layer"
 
     def render(self, view: View) -> Content | None:
-        trial = view.best_trial
-        if trial is None or not (trial.invariants or trial.operators or trial.candidate.details or trial.notes):
+        layers = view.sensitivity
+        if not layers:
             return None
-        checks = [
-            [_text(item.get(key)) for key in ("layer", "property", "asked", "found")] for item in trial.invariants
+        columns = list(dict.fromkeys(name for layer in layers for name in layer.changes))
+        known = [value for layer in layers for value in layer.changes.values() if value]
+        largest, smallest = max(known, default=0.0), min(known, default=0.0)
+        lines = [
+            (layer, [(layer.changes.get(name), shade(layer.changes.get(name), largest, smallest)) for name in columns])
+            for layer in layers
         ]
-        remarks = [*trial.candidate.details, *trial.notes]
-        values = {"trial": trial, "row": view.row(trial), "checks": checks, "remarks": remarks}
-        return Content(draw("layers.html", **values))
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else clean(value, 80)
+        return Content(draw("sensitivity.html", view=view, columns=columns, lines=lines))

@@ -9,7 +9,7 @@ from litetuner.reports.view import View
 
 class TimeSection(Section):
     name = "time"
-    order = 50
+    order = 60
     title = "Where the time went"
 
     def render(self, view: View) -> Content | None:

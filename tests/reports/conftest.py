@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import random
 import zlib
 from collections.abc import Callable
@@ -69,6 +70,15 @@ def candidate(label: str, sparsity: float | None = None, layers: tuple[str, ...]
     if head:
         steps = (Prune(text=head, sparsity=sparsity or 0.0), *steps)
     return Candidate(steps)
+
+
+def params_of(label: str) -> dict[str, dict[str, Any]]:
+    """The choices that would have led to a label, as a study records them."""
+    *trained, deploy = label.split("+")
+    options: dict[str, list[Any]] = {"deploy": [deploy], "train": ["no", "yes"], "steps": [0, 1, 2, 3, 4, 5]}
+    chosen: dict[str, Any] = {"deploy": deploy, "train": "yes" if trained else "no", "steps": len(trained)}
+    kind = '{"name": "CategoricalDistribution", "attributes": {"choices": %s}}'
+    return {n: {"chosen": v, "value": v, "distribution": kind % json.dumps(options[n])} for n, v in chosen.items()}
 
 
 def tflite(tag: str, kind: str = "int8") -> bytes:
@@ -158,6 +168,7 @@ class Builder:
             operators=values.get("operators", {}),
             invariants=values.get("invariants", ()),
             notes=values.get("notes", ()),
+            params=values.get("params") or params_of(label),
             seconds={"train": 40.0, "convert": 3.1},
             seconds_since_start=30.0 * number,
         )
@@ -369,7 +380,11 @@ def many(tmp_path: Path) -> Callable[[int], RunRecord]:
 @pytest.fixture
 def hostile(build: Builder) -> RunRecord:
     """A run whose names all try to break out."""
-    build.target = "host"
+    build = Builder(RunFolder(build.folder.path / "'\"<script>window.hacked=1<script>$(id)\u202e"))
+    layers = {text: {"precision": text, "change": 0.1, "reason": text} for text in (HOSTILE, LONG)}
+    build.folder.write("sensitivity", {"layers": layers})
+    build.folder.write("finals", {"ablation": {"steps": [{"label": HOSTILE, "without": LONG, "metric": 0.1}]}})
+    choice = {"chosen": HOSTILE, "value": HOSTILE, "distribution": HOSTILE}
     build.add("float32", drop=0.0, deflated=BASE["deflated"], file=BASE["file"], us=BASE["us"])
     for k, text in enumerate((HOSTILE, LONG, "{{ 7*7 }}{% raw %}", "../../etc/passwd", "[red]not markup[/red]")):
         odd = Candidate((Convert(text=text, layers=(text,)),))
@@ -384,6 +399,7 @@ def hostile(build: Builder) -> RunRecord:
             notes=(text,),
             operators={text: 1},
             test_drop=0.002,
+            params={text: choice | {"chosen": text}, "c": choice | {"chosen": text}},
         )
     build.add("x", State.FAILED, candidate=Candidate((Convert(text=HOSTILE * 2),)), reason=LONG, gate=HOSTILE)
     record = build.record(model_name=LONG, class_names=(HOSTILE, LONG, "\u05d0\u05d1"))

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.front import Objective
-from litetuner.search.importance import FEWEST, find_importances
+from litetuner.search.importance import FEWEST, find_importances, kept_importances
+from litetuner.search.run_folder import RunFolder
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 
@@ -64,3 +66,14 @@ def test_few_trials_and_trials_without_choices_say_nothing() -> None:
     bare = [Trial(k, Candidate(()), State.COMPLETE, "recipe", 0) for k in range(40)]
     assert find_importances(bare, OBJECTIVES) == ()
     assert find_importances(trials(FEWEST), OBJECTIVES)
+
+
+def test_it_is_kept_until_something_new_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, told = RunFolder(tmp_path), trials(60)
+    first = kept_importances(folder, told, OBJECTIVES)
+    assert first == find_importances(told, OBJECTIVES)
+    monkeypatch.setattr("litetuner.search.importance.find_importances", lambda *_: ())
+    assert kept_importances(folder, told, OBJECTIVES) == first
+    assert kept_importances(folder, trials(61), OBJECTIVES) == ()
+    (tmp_path / "cache" / "importance.json").write_text("torn{")
+    assert kept_importances(folder, told, OBJECTIVES) == ()

@@ -1,0 +1,168 @@
+// The plotly charts: one for each pair of objectives, linked, and those that only draw lines.
+(() => {
+  const { data, state } = L;
+  const figures = data.figures;
+  const names = Object.keys(figures).filter((id) => document.getElementById(id));
+  const drawn = new Set();
+  let mode = "select";
+
+  // Colours belong to the reader's theme, so the page sets them; a figure only says what each trace is.
+  const looks = {
+    line: (c) => ({ line: { color: c.accent }, opacity: 0.7 }),
+    area: (c) => ({ line: { color: c.accent, width: 2 }, fillcolor: c.accent + "1c" }),
+    stopped: (c) => ({ marker: { symbol: "circle-open", size: 5, color: c.faint, opacity: 0.35, line: { width: 1 } } }),
+    infeasible: (c) => ({ marker: { symbol: "x-thin", size: 7, color: c.faint, opacity: 0.6, line: { width: 1.2, color: c.faint } } }),
+    feasible: (c) => ({ marker: { symbol: "circle", size: 7, color: c.accent, opacity: 0.65, line: { width: 1, color: c.bg } } }),
+    front: (c) => ({ marker: { symbol: "circle", size: 12, color: c.accent, opacity: 1, line: { width: 1.5, color: c.bg } } }),
+    baseline: (c) => ({ marker: { symbol: "diamond", size: 12, opacity: 1, color: c.ink, line: { width: 1.5, color: c.bg } } }),
+    chosen: (c) => ({ marker: { symbol: "circle-open", size: 20, color: c.warn, line: { width: 2.5, color: c.warn } } }),
+  };
+
+  function merge(into, from) {
+    for (const [key, value] of Object.entries(from)) {
+      const nested = value && typeof value === "object" && !Array.isArray(value);
+      if (nested) into[key] = merge(Object.assign({}, into[key]), value);
+      else if (!(key === "color" && Array.isArray(into[key]))) into[key] = value;
+    }
+    return into;
+  }
+
+  function traces(figure) {
+    if (!figure.pair) return figure.data;
+    const { x, y, colour, log, steps } = figure.pair;
+    const found = [];
+    if (steps.length > 1) {
+      const line = { x: steps.map((s) => s[0]), y: steps.map((s) => s[1]), mode: "lines", line: { shape: "hv", width: 1.5 } };
+      found.push(Object.assign({ type: "scatter", meta: { role: "line" }, hoverinfo: "skip" }, line));
+    }
+    data.roles.forEach((role, at) => {
+      const points = [];
+      for (let i = 0; i < data.role.length; i++) {
+        if (data.role[i] === at && L.value(x, i) > 0 && L.value(y, i) !== null) points.push(i);
+      }
+      if (!points.length) return;
+      const marker = {};
+      if (colour >= 0 && (role === "feasible" || role === "front")) {
+        marker.coloraxis = "coloraxis";
+        marker.color = points.map((i) => { const v = L.value(colour, i); return log && v ? Math.log10(v) : v; });
+      }
+      found.push({
+        type: "scatter", mode: "markers", meta: { role }, customdata: points, hoverinfo: "none", marker,
+        x: points.map((i) => L.value(x, i)), y: points.map((i) => L.value(y, i)),
+        selectedpoints: chosenPoints(points), selected: {}, unselected: { marker: { opacity: 0.1 } },
+      });
+    });
+    found.push({ type: "scatter", mode: "markers", meta: { role: "chosen" }, hoverinfo: "skip", ...ring(x, y) });
+    return found;
+  }
+
+  const chosenPoints = (points) => (state.selection ? points.flatMap((i, at) => (state.selection.has(i) ? [at] : [])) : null);
+
+  function ring(x, y) {
+    const i = state.chosen;
+    const there = i !== null && L.value(x, i) > 0 && L.value(y, i) !== null;
+    return { x: there ? [L.value(x, i)] : [], y: there ? [L.value(y, i)] : [] };
+  }
+
+  function dressed(id) {
+    const c = L.colours();
+    const figure = figures[id];
+    const small = L.narrow() && !state.printing;
+    const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: c.soft };
+    const shown = JSON.parse(JSON.stringify(traces(figure)));
+    for (const trace of shown) {
+      merge(trace, looks[trace.meta.role](c));
+      trace.visible = !state.hidden.has(trace.meta.role);
+    }
+    const layout = merge(JSON.parse(JSON.stringify(figure.layout)), {
+      font, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", showlegend: false,
+      dragmode: small || !figure.pair ? false : mode, selectdirection: "any", uirevision: id,
+      margin: { l: 58, r: 8, t: 12, b: small && figure.pair ? 118 : 52 },
+      hoverlabel: { align: "left", bgcolor: c.panel, bordercolor: c.line, font: { family: font.family, size: 12.5, color: c.ink } },
+      newselection: { line: { color: c.warn, width: 1, dash: "dot" } }, activeselection: { fillcolor: c.warn, opacity: 0.05 },
+    });
+    for (const name of ["xaxis", "yaxis"]) {
+      merge(layout[name], { gridcolor: c.grid, linecolor: c.line, zeroline: false, ticks: "", title: { font: { size: 12.5, color: c.soft }, standoff: 10 }, tickfont: { color: c.faint }, automargin: true });
+    }
+    if (layout.coloraxis) {
+      layout.coloraxis.colorscale = [[0, c.low], [1, c.high]];
+      const flat = { orientation: "h", x: 0.5, y: -0.2, yanchor: "top", len: 1, title: { side: "top" } };
+      const tall = { len: 0.92, x: 1.01, title: { side: "top" } };
+      merge(layout.coloraxis.colorbar, merge({ thickness: 8, outlinewidth: 0, tickfont: { size: 11, color: c.faint }, title: { font: { size: 11.5, color: c.soft } } }, small ? flat : tall));
+    }
+    for (const shape of layout.shapes || []) merge(shape, { line: { color: c.ink, width: 1, dash: "4px,4px" }, opacity: 0.55, layer: "below" });
+    for (const note of layout.annotations || []) merge(note, { font: { size: 11, color: c.soft } });
+    return { data: shown, layout };
+  }
+
+  const config = { displaylogo: false, responsive: true, displayModeBar: false, doubleClick: "reset+autosize" };
+
+  function draw(id) {
+    const figure = dressed(id), plot = document.getElementById(id);
+    if (drawn.has(id)) Plotly.purge(id);
+    const done = Plotly.newPlot(id, figure.data, figure.layout, config);
+    drawn.add(id);
+    done.then(() => { if (!performance.getEntriesByName("first-plot").length) performance.mark("first-plot"); });
+    if (figures[id].pair) link(id, plot);
+  }
+
+  function link(id, plot) {
+    const of = (event) => event.points.map((point) => point.customdata).filter((i) => i !== undefined);
+    plot.on("plotly_click", (event) => { const [i] = of(event); if (i !== undefined) L.choose(i); });
+    plot.on("plotly_hover", (event) => { const [i] = of(event); if (i !== undefined) L.hint(i, event.event.clientX, event.event.clientY); });
+    plot.on("plotly_unhover", () => L.hint(null));
+    plot.on("plotly_selected", (event) => { if (event) L.select(event.points.length ? new Set(of(event)) : null); });
+    plot.on("plotly_deselect", () => L.select(null));
+  }
+
+  const pairs = () => names.filter((id) => figures[id].pair && drawn.has(id));
+
+  function paint() {
+    for (const id of drawn) {
+      const figure = dressed(id);
+      Plotly.react(id, figure.data, figure.layout, config);
+    }
+  }
+
+  L.on("theme", paint);
+  L.on("hidden", paint);
+  // A colour bar that changes its direction is left behind by react, so the charts are then made anew.
+  L.on("print", () => [...drawn].forEach(draw));
+  L.on("narrow", () => [...drawn].forEach(draw));
+  L.on("chosen", () => {
+    for (const id of pairs()) {
+      const plot = document.getElementById(id), { x, y } = ring(figures[id].pair.x, figures[id].pair.y);
+      Plotly.restyle(id, { x: [x], y: [y] }, [plot.data.length - 1]);
+    }
+  });
+  L.on("selection", () => {
+    for (const id of pairs()) {
+      const plot = document.getElementById(id);
+      const at = plot.data.flatMap((trace, index) => (trace.customdata ? [index] : []));
+      Plotly.restyle(id, { selectedpoints: at.map((index) => chosenPoints(plot.data[index].customdata)) }, at);
+      if (!state.selection && plot.layout.selections?.length) Plotly.relayout(id, { selections: [] });
+    }
+  });
+
+  document.querySelectorAll(".drag input").forEach((input) => {
+    input.addEventListener("change", () => {
+      mode = input.value;
+      for (const id of pairs()) Plotly.relayout(id, { dragmode: mode });
+    });
+  });
+
+  // The keyboard walks along the front; Enter goes to the details.
+  for (const id of names.filter((name) => figures[name].pair)) {
+    document.getElementById(id).addEventListener("keydown", (event) => {
+      if (event.key === "Enter") { document.getElementById("trial").scrollIntoView(); document.getElementById("detail").focus(); return; }
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const { x } = figures[id].pair;
+      const line = [...data.run.front].filter((i) => L.value(x, i) !== null).sort((a, b) => L.value(x, a) - L.value(x, b));
+      if (line.length) L.choose(line[(Math.max(line.indexOf(state.chosen), step < 0 ? 0 : -1) + step + line.length) % line.length]);
+    });
+  }
+
+  names.forEach((id, at) => (at < 2 ? draw(id) : L.whenNear(document.getElementById(id), () => draw(id))));
+})();

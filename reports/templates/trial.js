@@ -1,0 +1,68 @@
+// The details of the chosen trial.
+(() => {
+  const box = document.getElementById("detail");
+  if (!box) return;
+  const { data, state, el } = L;
+  const asked = (pair, words) => el("td", { class: "num" }, pair[0], pair[1] ? el("small", {}, words + pair[1]) : "");
+
+  function command(text) {
+    return el("div", { class: "command" }, el("code", { dir: "ltr" }, text), el("button", { type: "button", class: "copy" }, "copy"));
+  }
+
+  function list(pairs) {
+    return el("dl", { class: "list" }, ...pairs.map(([name, ...rest]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...rest))));
+  }
+
+  function steps(i) {
+    return el("ol", { class: "steps" }, ...data.steps[i].map((at) => {
+      const [name, stage, knobs] = data.recipe[at];
+      const values = knobs.map(([knob, value]) => el("span", { class: "knob" }, knob + " ", el("b", {}, el("bdi", {}, value))));
+      return el("li", {}, el("code", {}, el("bdi", {}, name)), " ", el("small", { class: "muted" }, stage), ...values);
+    }));
+  }
+
+  function layers(i) {
+    const found = data.layers[i];
+    if (!found) return el("p", { class: "note" }, data.file[i] ? "Files are read back layer by layer for the front only; export this one to look inside." : "This trial has no file.");
+    if (!found.rows.length) return el("p", { class: "note" }, found.problem || "No operator of this file holds weights.");
+    const sum = (at) => found.rows.reduce((total, row) => total + (row[at][0] || 0), 0);
+    const share = (before, after) => (before ? (after / before * 100).toFixed(0) + " %" : "–");
+    const rows = found.rows.map(([name, what, precision, zeros, clusters, was, is, wasPacked, isPacked]) => el("tr", {},
+      el("th", { scope: "row" }, el("bdi", {}, name), el("small", {}, what)), asked(precision, "asked "), asked(zeros, "asked at least "), asked(clusters, "asked at most "),
+      el("td", { class: "num" }, was[1] || "–"), el("td", { class: "num" }, is[1]), el("td", { class: "num" }, share(was[0], is[0])),
+      el("td", { class: "num" }, wasPacked[1] || "–"), el("td", { class: "num" }, isPacked[1])));
+    const heads = ["layer", "precision", "zeros", "distinct a channel", "bytes before", "after", "of it", "deflated before", "after"];
+    const table = el("table", {}, el("caption", {}, "Weights of each layer, read from the finished file: what was found, and what was asked of it"),
+      el("thead", {}, el("tr", {}, ...heads.map((head, at) => el("th", at ? { scope: "col", class: "num" } : { scope: "col" }, head)))),
+      el("tbody", {}, ...rows));
+    const bytes = el("p", { class: "note" }, "All weights: " + share(sum(5), sum(6)) + " of their bytes, " + share(sum(7), sum(8)) + " deflated (each tensor by itself).");
+    return el("div", {}, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Layers, scrolls sideways" }, table), sum(5) ? bytes : "");
+  }
+
+  function show() {
+    const i = state.chosen;
+    if (i === null) { box.replaceChildren(el("p", { class: "lead" }, "Choose a mark or a row.")); return; }
+    const number = data.number[i], kind = data.kinds[data.kind[i]], why = L.word(data.why[i]);
+    const names = Object.entries(data.run.picks).filter(([, at]) => at === i).map(([name]) => el("span", { class: "tag" + (name === "best" ? " accent" : "") }, name));
+    const head = el("h3", { class: "who" }, "Trial " + number, el("span", { class: "state " + kind }, kind), ...names);
+    const numbers = list(L.numbers(i).map(([title, text, spread]) => [title, el("b", {}, text), spread ? el("small", {}, spread) : ""]));
+    const seconds = data.seconds[i].map(([name, text]) => [L.word(name), L.word(text)]);
+    const times = list([["proposed as", L.word(data.origin[i])], ["finished after", L.word(data.since[i])], ...seconds]);
+    const checks = data.checks[i].map((at) => el("li", {}, el("bdi", {}, L.word(at))));
+    const notes = data.notes[i].map((at) => el("li", {}, el("bdi", {}, L.word(at))));
+    const path = data.run.path, record = path + "/trials/" + String(number).padStart(4, "0") + "/trial.json";
+    const commands = [el("h4", {}, "Take it away"), command("litetuner export " + path + " --trial " + number + " --out trial-" + number),
+      el("h4", {}, "Make it again"), command("litetuner rebuild " + record)];
+    const inTable = L.row ? el("p", { class: "note" }, el("button", { type: "button", class: "plain-button", onclick: () => L.row(i) }, "Show it in the table")) : "";
+    box.replaceChildren(head, el("p", { class: "recipe" }, L.recipe(L.word(data.label[i]))),
+      why ? el("p", { class: "lead warn" }, el("bdi", {}, why)) : "",
+      el("div", { class: "columns" },
+        el("div", {}, el("h4", {}, "Recipe"), steps(i), notes.length ? el("ul", { class: "plain" }, ...notes) : "", ...(data.file[i] ? commands : []), inTable),
+        el("div", {}, el("h4", {}, "Measured"), numbers),
+        el("div", {}, el("h4", {}, "Stages and seconds"), times, checks.length ? el("h4", {}, "Asked and found") : "", checks.length ? el("ul", { class: "plain" }, ...checks) : "")),
+      layers(i));
+  }
+
+  L.on("chosen", show);
+  show();
+})();
