@@ -96,7 +96,8 @@ class Deployments:
         options = self.names()
         chosen = choose.one_of("deploy", options) if len(options) > 1 else options[0]
         if chosen == "int8":
-            return (_make("int8", io=self.ends(choose), **self._calibration(choose)),)
+            scales = choose.one_of("int8.scales", STEPS["int8"].choices("scales"))
+            return (_make("int8", io=self.ends(choose), scales=scales, **self._calibration(choose)),)
         if chosen == "int16x8":
             return (_make("int16x8", **self._calibration(choose)),)
         if chosen == "float32" and "prune" in trained and self.may("sparse"):

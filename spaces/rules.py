@@ -93,6 +93,8 @@ def _after_qat(candidate: Candidate, around: Surroundings) -> Iterable[str]:
     for step in candidate.of_stage(Stage.CONVERT):
         if step.name not in INTEGER_ONLY:
             yield f"qat -> {step.name}: the 8-bit ranges that were trained would be dropped"
+        elif step.knobs()["scales"] != "channel":
+            yield "qat -> int8 with scales by tensor: weights keep the scales that they were trained with; set scales of qat"
     for name in ("aeq", "sparse"):
         if name in names:
             yield f"qat -> {name}: {name} starts from a float file"

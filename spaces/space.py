@@ -114,8 +114,8 @@ class Space:
             count = choose.level("cluster.count", STEPS["cluster"].choices("count"))
             skip = self._skip(choose, "cluster")
             keep = prune != NO
-            forms = {"fold": fold, "preserve_sparsity": keep}
-            steps.append(_make("cluster", count=count, init=cluster, skip=skip, **forms, **fitting))
+            knobs = {"count": count, "init": cluster, "skip": skip, "fold": fold, "preserve_sparsity": keep}
+            steps.append(_make("cluster", **knobs, **fitting))
         if self._may("qat") and self._may("int8") and self._able("qat") and not self.around.precision:
             qat = choose.one_of("qat", (NO, "all", "selective"))
             if qat != NO:

@@ -10,6 +10,7 @@ from litetuner.spaces.calibration import COUNTS, SELECTIONS, calibration_words, 
 from litetuner.spaces.context import Context
 from litetuner.spaces.conversion import convert, representative
 from litetuner.spaces.errors import Refused, nearest
+from litetuner.spaces.rounding import SCALES
 from litetuner.spaces.step import Stage, Step, knob
 
 _IO = ("float32", "int8", "uint8")
@@ -20,7 +21,8 @@ class Int8(Step):
     """A quarter of the size and the fastest arithmetic on most processors; needs calibration samples.
 
     ``io`` is the type of input and output; float32 adds a conversion at both ends. A quantization-aware trained model brings
-    its own ranges; only what it left open is measured on the calibration samples.
+    its own ranges; only what it left open is measured on the calibration samples. One weight scale a tensor (``scales``)
+    keeps weights that are equal in the model equal in the file, and rounds more coarsely.
     """
 
     name = "int8"
@@ -28,18 +30,20 @@ class Int8(Step):
     needs_calibration = True
 
     io: str = knob("float32", _IO, "type of input and output")
+    scales: str = knob("channel", SCALES, "one weight scale a channel, or one a tensor")
     calibration: int = knob(0, COUNTS, "training samples that ranges are measured on; 0: what --calibration says")
     selection: str = knob("balanced", SELECTIONS, "which samples: balanced, random, spread or extremes")
 
     def __post_init__(self) -> None:
         if self.io not in _IO:
             raise Refused(f"int8: there is no io {self.io!r}{nearest(self.io, _IO)}; it is one of {', '.join(_IO)}")
+        if self.scales not in SCALES:
+            raise Refused(f"int8: there are no scales {self.scales!r}{nearest(self.scales, SCALES)}; channel or tensor")
         check_calibration(self.name, self.calibration, self.selection)
 
     def label(self) -> str:
-        parts = ([] if self.io == "float32" else [f"io={self.io}"]) + calibration_words(
-            self.calibration, self.selection
-        )
+        parts = ([] if self.io == "float32" else [f"io={self.io}"]) + (["tensor"] if self.scales == "tensor" else [])
+        parts += calibration_words(self.calibration, self.selection)
         return self.name + (f"[{','.join(parts)}]" if parts else "")
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
@@ -59,5 +63,6 @@ class Int8(Step):
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = tf.as_dtype(self.io)
             converter.inference_output_type = tf.as_dtype(self.io)
+            converter._experimental_disable_per_channel = self.scales == "tensor"
 
         return convert(subject, configure, integer=True)

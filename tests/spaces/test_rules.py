@@ -89,6 +89,11 @@ def test_layers_that_were_trained_for_int4_become_int4() -> None:
     assert any("b cannot be trained for int4" in reason for reason in broken_rules(Candidate((trained,)), around))
 
 
+def test_trained_scales_are_kept() -> None:
+    found = broken_rules(Candidate((make("qat"), make("int8", scales="tensor"))), AROUND)
+    assert any("set scales of qat" in reason for reason in found)
+
+
 def test_without_training_data_zeros_and_clusters_come_in_one_shot() -> None:
     space = Space(dataclasses.replace(AROUND, has_training_data=False), ranking=("c", "a", "b", "d"))
     candidate = space.suggest(Scripted({"prune": "once", "prune.spread": "erk", "cluster": "once"}))

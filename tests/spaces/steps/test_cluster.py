@@ -11,8 +11,10 @@ import pytest
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.flatbuffer import weights_by_layer
+from litetuner.spaces.invariants import Promise, check_promises
 from litetuner.spaces.steps.cluster import Cluster
 from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.steps.int8 import Int8
 
 from .conftest import PRUNABLE, kernel, weights_equal
 
@@ -78,6 +80,13 @@ def test_folded_kernels_share_values_in_the_file(model: Any, probe: Context) -> 
         counts[step.fold] = {name: np.unique(weight.values).size for name, weight in weights.items()}
     assert max(counts[True].values()) <= 8 < counts[False]["stem"]
     folded = promised.apply(model, probe)
+    file = Int8(scales="tensor").apply(folded, probe)
+    promises = [Promise(*promise) for promise in promised.promises(PRUNABLE)]
+    weights = weights_by_layer(file, PRUNABLE)
+    assert {weight.scale.size for weight in weights.values()} == {1}
+    assert max(finding.found for finding in check_promises(promises, weights)) <= 8
+    by_channel = weights_by_layer(Int8().apply(folded, probe), PRUNABLE)
+    assert np.unique(by_channel["pointwise"].values).size > 8
     assert not [layer for layer in folded.layers if layer.name.endswith("bn")]
 
 
