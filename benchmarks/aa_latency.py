@@ -1,8 +1,11 @@
-"""A/A benchmark of latency: the same file timed twice should have a ratio of 1.
+"""A/A benchmark of latency: the same file timed as two trials should have a ratio of 1, and no verdict "faster".
 
-``python benchmarks/aa_latency.py FILE.tflite --pairs 50 --beside-training --out results.json`` times the file in pairs of
-separate runs of the target ``host`` and prints the share of pairs within 2 %. With ``--against OTHER.tflite`` the second
-of each pair is another file (A/B): how often is it told apart? See benchmarks/README.md.
+python benchmarks/aa_latency.py FILE.tflite --pairs 50 --beside training --out benchmarks/results/aa_NAME.json
+
+Each timing is what a search does for a trial: the target ``host``, a fresh process, the baseline in turns. ``--beside training``
+runs a TensorFlow training job of ours, suspended (SIGSTOP) while timing as a search suspends its workers. With ``--against
+OTHER.tflite`` the second of each pair is another file (A/B): how often is it told apart? With ``--out`` every pair is kept when
+it is done, and the same command goes on where it was stopped. ``latency_models.py`` makes the files; see benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import signal
@@ -20,16 +24,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from litetuner.objectives import runner
 from litetuner.objectives.environment import environment, host_warnings
+from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.runner_machine import die_with
+from litetuner.objectives.statistics import faster
 from litetuner.objectives.targets.host import Host
 
 BOUND = 0.02
+VARYING = (  # of a run's environment; the rest stands once in the file
+    "pinned_cores",
+    "frequency_mhz",
+    "frequency_mhz_after",
+    "others_on_core",
+    "others_on_other_cores",
+    "stolen_by_hypervisor",
+    "lost_time_slices",
+    "throttled",
+    "priority",
+    "delegate",
+    "threads",
+    "load_average_before",
+    "load_average_after",
+)
 
 
 def burn(parent: int) -> None:
     """Train a small network for ever, on all cores, until the parent ends."""
-    runner.die_with(parent)
+    die_with(parent)
     from litetuner.spaces import tf as lazy
 
     tf = lazy.load()
@@ -81,11 +102,14 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two timings: ``ratio`` is the second's baseline-normalised latency over the first's, ``raw`` without the baseline."""
+    """Two timings: ``ratio`` is the second's baseline-normalised latency over the first's, ``raw`` without the baseline.
+
+    ``verdict`` says what the first is beside the second: ``faster``, ``slower`` or ``tie`` (objectives/statistics.py).
+    """
 
     ratio: float
     raw: float
-    told_apart: bool  # the intervals of the two do not overlap
+    verdict: str
     stable: bool
     seconds: float
     documents: tuple[dict[str, Any], dict[str, Any]]
@@ -99,15 +123,20 @@ def time_pair(host: Host, files: tuple[Path, Path], baseline: Path, training: Tr
         with training.paused():
             found.append(host.measure(file, baseline))
     first, second = found
-    (low1, high1), (low2, high2) = (one["ratio"]["interval"] for one in found)
     return Pair(
         ratio=first["ratio"]["value"] / second["ratio"]["value"],
         raw=second["latency_us"]["value"] / first["latency_us"]["value"],
-        told_apart=high1 < low2 or high2 < low1,
+        verdict=faster(latency(first), latency(second)),
         stable=first["stable"] and second["stable"],
         seconds=time.perf_counter() - start,
         documents=(first, second),
     )
+
+
+def latency(document: dict[str, Any]) -> Measurement:
+    """The latency of a runner's document, as a trial has it."""
+    found, extra = document["latency_us"], {"ratio": document["ratio"]}
+    return Measurement(found["value"], "us", document["environment"], tuple(found["interval"]), extra=extra)
 
 
 def summarise(pairs: list[Pair]) -> dict[str, Any]:
@@ -118,9 +147,11 @@ def summarise(pairs: list[Pair]) -> dict[str, Any]:
         "pairs": len(pairs),
         "within_2_percent": share([abs(pair.ratio - 1) <= BOUND for pair in pairs]),
         "within_2_percent_raw": share([abs(pair.raw - 1) <= BOUND for pair in pairs]),
-        "told_apart": share([pair.told_apart for pair in pairs]),
+        "told_apart": share([pair.verdict != "tie" for pair in pairs]),
+        "first_is_faster": share([pair.verdict == "faster" for pair in pairs]),
         "stable": share([pair.stable for pair in pairs]),
         "within_2_percent_stable": share([abs(pair.ratio - 1) <= BOUND for pair in stable]),
+        "told_apart_stable": share([pair.verdict != "tie" for pair in stable]),
         "ratio_median": ordered[len(ordered) // 2],
         "ratio_lowest": ordered[0],
         "ratio_highest": ordered[-1],
@@ -143,9 +174,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=50)
     parser.add_argument("--tolerance", type=float, default=Host.tolerance)
     parser.add_argument("--max-seconds", type=float, default=Host.max_seconds)
-    parser.add_argument("--beside-training", action="store_true", help="with a training job of our own")
+    parser.add_argument("--beside", choices=("idle", "training"), default="idle", help="what else of ours runs")
     parser.add_argument("--unsuspended", action="store_true", help="leave that job running while timing")
-    parser.add_argument("--out", type=Path, help="all runs as JSON")
+    parser.add_argument("--out", type=Path, help="all runs as JSON; pairs that are there already are kept")
     parser.add_argument("--burn", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.burn is not None:
@@ -153,27 +184,66 @@ def main() -> None:
     if options.file is None:
         parser.error("which file?")
     host = Host(tolerance=options.tolerance, max_seconds=options.max_seconds)
-    warnings = host_warnings()
     files = (options.file, options.against or options.file)
-    training = Training(options.beside_training, not options.unsuspended)
-    pairs: list[Pair] = []
+    settings = {
+        "files": [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*files, options.baseline or options.file)],
+        "names": [path.name for path in (*files, options.baseline or options.file)],
+        "beside": options.beside,
+        "suspended": not options.unsuspended,
+        "tolerance": options.tolerance,
+        "max_seconds": options.max_seconds,
+    }
+    pairs = known_pairs(options.out, settings)
+    training = Training(options.beside == "training" and len(pairs) < options.pairs, not options.unsuspended)
+    warnings = host_warnings()
     try:
-        for _ in range(options.pairs):
+        while len(pairs) < options.pairs:
             pairs.append(time_pair(host, files, options.baseline or options.file, training))
-            print(f"{len(pairs)}: {pairs[-1].ratio:.4f}{'' if pairs[-1].stable else ' unstable'}", file=sys.stderr)
+            last = pairs[-1]
+            print(
+                f"{len(pairs)}: {last.ratio:.4f} {last.verdict}{'' if last.stable else ', unstable'}", file=sys.stderr
+            )
+            write(options.out, pairs, settings, warnings)
     except KeyboardInterrupt:
         print(f"stopped after {len(pairs)} of {options.pairs} pairs", file=sys.stderr)
     finally:
         training.close()
     if not pairs:
         raise SystemExit("no pair was finished")
-    summary = summarise(pairs)
-    print(json.dumps(summary, indent=1))
-    if options.out:
-        settings = {name: str(value) for name, value in vars(options).items() if value is not None}
-        document = {"schema_version": 1, "summary": summary, "settings": settings, "warnings": warnings}
-        document |= {"environment": environment(), "pairs": [dataclasses.asdict(pair) for pair in pairs]}
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
+    print(json.dumps(summarise(pairs), indent=1))
+
+
+def known_pairs(path: Path | None, settings: dict[str, Any]) -> list[Pair]:
+    """The pairs of an earlier run of the same files and settings. Another run's file is refused, not overwritten."""
+    if path is None or not path.exists():
+        return []
+    document = json.loads(path.read_text())
+    if document["settings"] != settings:
+        raise SystemExit(f"{path} holds other files or settings: {document['settings']}. Give another --out.")
+    return [Pair(**pair | {"documents": tuple(pair["documents"])}) for pair in document["pairs"]]
+
+
+def write(path: Path | None, pairs: list[Pair], settings: dict[str, Any], warnings: list[str]) -> None:
+    """All so far, so that a stop loses one pair at most."""
+    if path is None:
+        return
+    document = {"schema_version": 2, "summary": summarise(pairs), "settings": settings, "warnings": warnings}
+    document |= {"environment": environment(), "pairs": [brief(pair) for pair in pairs]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(document) + "\n")
+    part.replace(path)
+
+
+def brief(pair: Pair) -> dict[str, Any]:
+    """A pair without what is the same in every document of it."""
+    kept = ("latency_us", "ratio", "stable", "instability", "environment", "attempts", "seconds")
+    documents = [{name: document[name] for name in kept} for document in pair.documents]
+    for document in documents:
+        document["environment"] = {
+            name: value for name, value in document["environment"].items() if name in VARYING
+        } or document["environment"]
+    return dataclasses.asdict(pair) | {"documents": documents}
 
 
 if __name__ == "__main__":
