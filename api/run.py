@@ -163,3 +163,29 @@ def rebuild(
     if file.exists() and not force and (not file.is_file() or sha256_of(file) != source.sha256):
         raise RunError(f"{file} exists and is another file. Choose another --out, or replace it with --force.")
     return make_again(source, file, listener)
+
+
+def init(
+    model: Any, data: Any, *, out: Path | str, force: bool = False, listener: Listener | None = None, **keys: Any
+) -> tuple[Path, str | None]:
+    """Write a TOML with every key and its help, fitted to a model and its data: the baseline is measured, budgets suggested.
+
+    ``keys`` are those of the configuration; ``metric`` is guessed by the labels where it is not given. Gives the path, and a
+    warning where the original does no better than guessing. Raises ``RunError`` when ``out`` exists, unless ``force`` is set,
+    and what ``tune`` raises for bad input.
+    """
+    from litetuner.inputs import as_data_source, as_model_source
+    from litetuner.reports.starter import starter_toml, warning
+    from litetuner.search.config import make_config
+    from litetuner.search.first_look import first_look
+    from litetuner.spaces.errors import RunError
+    from litetuner.spaces.store import write_atomic
+
+    path = Path(out)
+    if path.exists() and not (force and path.is_file()):
+        raise RunError(f"{path} exists. Choose another --out, or replace it with --force.")
+    values = {"model": as_model_source(model), "data": as_data_source(data)} | keys
+    guess = keys.get("metric") is None
+    look = first_look(make_config(values, where="init"), path.absolute().parent, listener, guess_metric=guess)
+    write_atomic(path, starter_toml(look))
+    return path, warning(look)

@@ -46,4 +46,6 @@ def _command(name: str, command: Any) -> Any:
         if option.param_type_name == "option"
     ]
     flags.append(Flag(("--help",), "Show what the command does.", False))
-    return Command(name, command.help or "", tuple(flags), tuple(SHELLS) if name == "completion" else ())
+    return Command(
+        name, command.short_help or command.help or "", tuple(flags), tuple(SHELLS) if name == "completion" else ()
+    )
