@@ -1,40 +1,89 @@
-"""Load a model and print its facts as JSON: ``python -m litetuner.inspecting MODEL [trust]``, for ``litetuner inspect``."""
+"""Load a model and print its facts as JSON: ``python -m litetuner.inspecting REQUEST``, for ``litetuner inspect``.
+
+The request is JSON: ``{model, trust, custom_objects, data, preprocess, task, output, takes_all}``, data being ``null`` for none.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from litetuner.spaces import tf
-from litetuner.spaces.errors import LitetunerError, ModelError, to_json
+from litetuner.spaces.errors import LitetunerError, to_json
+
+SAMPLES = 4
+REAL_SAMPLES = 32
 
 
-def facts(source: str, trust: bool) -> dict[str, object]:
-    """What ``litetuner inspect`` shows; the bridge is tried on random inputs, since there are no data yet."""
+def facts(request: dict[str, Any]) -> dict[str, object]:
+    """What ``litetuner inspect`` shows; the bridge is tried on the user's data, or without them on random inputs."""
     tf.load()
-    from litetuner.spaces.bridge import bridge
+    from litetuner.spaces.builder import rebuild
     from litetuner.spaces.layers import model_facts
     from litetuner.spaces.model import load_model
+    from litetuner.spaces.ports import input_ports
 
-    loaded = load_model(source, trust=trust)
-    first = model_facts(loaded, None, None, None)
-    shape = tuple(size or 1 for size in first.input_shape[1:])
-    samples = np.random.default_rng(0).random((4, *shape), dtype=np.float32)
-    try:
-        bridged, difference = bridge(loaded.model, samples)
-        return {"model": model_facts(loaded, bridged, None, difference).to_json()}
-    except ModelError as error:
-        return {"model": model_facts(loaded, None, str(error), None).to_json()}
+    loaded = load_model(request["model"], trust=request["trust"], custom_objects=request["custom_objects"])
+    found: dict[str, object] = {}
+    if request["data"] is None:
+        samples = _random_samples(input_ports(loaded.model))
+    else:
+        with tempfile.TemporaryDirectory(prefix="litetuner-") as folder:
+            data, samples = _real_samples(loaded.model, request, Path(folder))
+            found["data"] = data
+    copy, refusal, difference = rebuild(loaded.model, samples)
+    return {"model": model_facts(loaded, copy, refusal, difference).to_json()} | found
+
+
+def _random_samples(ports: tuple[Any, ...]) -> np.ndarray:
+    from litetuner.spaces.several import pack
+
+    rng = np.random.default_rng(0)
+    drawn = {
+        # Integers index tables of unknown length: their first two rows.
+        port.name: rng.random((SAMPLES, *port.shape[1:]), dtype=np.float32)
+        if port.dtype.startswith(("float", "bfloat"))
+        else rng.integers(0, 2, (SAMPLES, *port.shape[1:]))
+        for port in ports
+    }
+    return pack(drawn) if len(drawn) > 1 else next(iter(drawn.values()))
+
+
+def _real_samples(model: Any, request: dict[str, Any], folder: Path) -> tuple[dict[str, Any], np.ndarray]:
+    from litetuner.spaces.data import open_split, prepare_data
+    from litetuner.spaces.original import chosen_output
+    from litetuner.spaces.ports import input_ports, output_ports
+
+    ports, outputs = input_ports(model), output_ports(model)
+    scored = chosen_output(outputs, request["output"], request["takes_all"])
+    data = prepare_data(
+        request["data"],
+        folder,
+        seed=0,
+        preprocess=request["preprocess"],
+        input_shape=ports[0].shape,
+        input_dtype=ports[0].dtype,
+        output_shape=(scored or outputs[0]).shape,
+        task=request["task"],
+        inputs=ports,
+        outputs=outputs,
+        output=scored.name if scored is not None else None,
+    )
+    split = "train" if data.counts["train"] else "search"
+    return data.to_json(), np.array(open_split(folder, split)[0][:REAL_SAMPLES])
 
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     try:
-        answer = facts(sys.argv[1], sys.argv[2] == "trust")
+        answer = facts(json.loads(sys.argv[1]))
     except LitetunerError as error:
         answer = {"error": to_json(error)}
     answers.write(json.dumps(answer))

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.bridge_functions import NoLayerError
 from litetuner.spaces.bridge_layers import UntranslatableError, copy_weights, is_standard, translate
-from litetuner.spaces.bridge_ops import NoLayerError, operator
+from litetuner.spaces.bridge_ops import operator
 from litetuner.spaces.errors import ModelError
 from litetuner.spaces.ports import call, cast, input_ports
 from litetuner.spaces.several import parts

@@ -301,7 +301,7 @@ def copy_weights(layer: Any, twin: Any) -> None:
     names = [weight.name.rpartition("/")[2].partition(":")[0] for weight in twin.weights]
     ours = [(alias.get(name, name), tuple(weight.shape)) for name, weight in zip(names, twin.weights, strict=True)]
     if kind not in SAME and kind not in SPECIAL:  # the user's own twin may call its weights otherwise
-        theirs, ours = ([shape for _, shape in side] for side in (theirs, ours))  # type: ignore[misc]
+        theirs, ours = ([shape for _, shape in side] for side in (theirs, ours))
     if theirs != ours:
         raise ModelError(
             f"layer {layer.name!r} ({kind}) has weights {theirs} in Keras 3 and {ours} in tf_keras; they cannot be copied."

@@ -57,7 +57,8 @@ def load_custom_objects(spec: str | None) -> CustomObjects:
                 f"--custom-objects: {spec}: of the pair {name!r} one must be a Keras 3 class (import keras) and one a "
                 "tf_keras class (import tf_keras)."
             )
-    tf_keras.utils.get_custom_objects().update(twins)
+    # By the name in the user's file, and by its own, under which tf_keras writes it down.
+    tf_keras.utils.get_custom_objects().update(twins | {twin.__name__: twin for twin in twins.values()})
     return CustomObjects(keras3, twins)
 
 

@@ -31,7 +31,7 @@ class RawData:
     Either is a dict by name where the source has several of a split, for models with several inputs or outputs.
     """
 
-    splits: dict[str, tuple[Arrays, Arrays]]
+    splits: Mapping[str, tuple[Arrays, Arrays]]
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 

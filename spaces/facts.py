@@ -24,7 +24,8 @@ class LayerFacts:
     output_shape: tuple[int | None, ...]
     refusals: dict[str, str]
     macs: int | None = None  # multiply-accumulates of one sample; None where nobody counted
-    group: str | None = None  # the channels that are cut together with this layer's, or why none can be cut
+    group: str | None = None  # number and width of the group of channels that are cut together, "3 (16)"
+    group_refusal: str | None = None  # why none of this layer's channels can be cut
 
     @property
     def has_kernel(self) -> bool:

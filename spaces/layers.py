@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from litetuner.spaces.facts import UNPROVABLE, LayerFacts, ModelFacts
+from litetuner.spaces.macs import layer_macs
 from litetuner.spaces.model import LoadedModel
 from litetuner.spaces.ports import input_ports, output_ports
 from litetuner.spaces.tf import load
@@ -52,6 +53,7 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
     model = loaded.model if bridged is None else bridged
     layers = [layer for layer in _layers(model) if type(layer).__name__ != "InputLayer"]
     qat = _qat_refusals(bridged) if bridged is not None and refusal is None else {}
+    groups = channel_groups(bridged) if bridged is not None and refusal is None else {}
     facts = []
     for layer in layers:
         refusals = (
@@ -70,6 +72,9 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
                 kernel_shape=shapes[-1] if shapes else (),
                 output_shape=_output_shape(layer),
                 refusals=refusals,
+                macs=layer_macs(layer),
+                group=groups.get(layer.name, (None, None))[0],
+                group_refusal=groups.get(layer.name, (None, None))[1],
             )
         )
     inputs, outputs = input_ports(loaded.model), output_ports(loaded.model)
@@ -88,6 +93,24 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
         inputs={port.name: port.shape for port in inputs},
         outputs={port.name: port.shape for port in outputs},
     )
+
+
+def channel_groups(model: Any) -> dict[str, tuple[str | None, str | None]]:
+    """For each layer that makes channels: its group with the group's width (``3 (16)``), or why none of them can be cut."""
+    from litetuner.spaces.channel_groups import trace
+
+    graph = trace(model)
+    place = {int(channel): number for number, group in enumerate(graph.groups) for channel in group.channels}
+    cut = [number for number, group in enumerate(graph.groups) if group.pinned is None]
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for name, call in graph.layers().items():
+        number = place.get(int(graph.roots[call.output[0]])) if len(call.output) else None
+        if number is None or not call.layer.weights:
+            continue
+        group = graph.groups[number]
+        label = f"{cut.index(number) + 1} ({len(group.channels)})" if group.pinned is None else None
+        found[name] = (label, group.pinned)
+    return found
 
 
 def _layers(model: Any) -> Iterator[Any]:

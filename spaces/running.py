@@ -50,7 +50,8 @@ def run(file: bytes, samples: np.ndarray | None, reference: bool = False) -> Out
     """Run a file on one sample after another, with one thread; with ``reference`` on the plain kernels without delegates.
 
     ``samples`` (n, *sample) are real numbers, quantized as the input says; a structured array for several inputs. Without
-    samples, or where a file does not name its inputs, seeded random ones are used. Raises ``BuildFailed`` with the runtime's reason when the file does not load or run. A damaged
+    samples, or where a file does not name its inputs, seeded random ones are used. Raises ``BuildFailed`` with the runtime's
+    reason when the file does not load or run. A damaged
     file can kill the process: call this where that is survived.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType

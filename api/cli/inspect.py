@@ -16,19 +16,39 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect(
-    model: Annotated[str, typer.Argument(help="FILE.keras, FILE.h5 or module:function.", metavar="MODEL")],
+    model: Annotated[str, typer.Argument(help="FILE.keras, FILE.h5, SavedModel or module:function.", metavar="MODEL")],
+    data: Annotated[
+        str | None, typer.Option("--data", help="Data to check the rebuilt model on, as for search.")
+    ] = None,
+    metric: Annotated[str, typer.Option("--metric", help="With --data: what the labels are for.")] = "accuracy",
+    preprocess: Annotated[str | None, typer.Option("--preprocess", help="With --data: module:function(x).")] = None,
+    custom_objects: Annotated[
+        str | None, typer.Option("--custom-objects", help="Your own layers, module:dict.")
+    ] = None,
     trust_model: Annotated[bool, typer.Option("--trust-model", help="You vouch for the model file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
 ) -> None:
-    """Print each layer's type, size, and what can be done to it or why not."""
+    """Print each layer's type, parameters, multiply-accumulates and share, and what can be done to it or why not."""
     from rich.console import Console
 
-    from litetuner.reports.progress import layers_table
+    from litetuner.objectives.metric_choice import find_metric
+    from litetuner.reports.inspection import inspection
     from litetuner.spaces.errors import HostError, from_json
-    from litetuner.spaces.facts import ModelFacts
+    from litetuner.spaces.facts import DataFacts, ModelFacts
 
+    scored = find_metric(metric)
+    request = {
+        "model": model,
+        "trust": trust_model,
+        "custom_objects": custom_objects,
+        "data": data,
+        "preprocess": preprocess,
+        "task": scored.task,
+        "output": scored.output,
+        "takes_all": scored.takes_all,
+    }
     # TensorFlow stays in a process of its own, as in a search.
-    command = [sys.executable, "-m", "litetuner.inspecting", model, "trust" if trust_model else ""]
+    command = [sys.executable, "-m", "litetuner.inspecting", json.dumps(request)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         answer = json.loads(done.stdout)
@@ -40,16 +60,6 @@ def inspect(
     if as_json:
         typer.echo(json.dumps({"schema_version": 1} | answer, indent=1))
         return
-    facts = ModelFacts.from_json(answer["model"])
+    known = DataFacts.from_json(answer["data"]) if "data" in answer else None
     console = Console(highlight=False)
-    console.print(
-        f"{facts.name}: {facts.parameters:,} parameters, input {facts.input_shape[1:]} {facts.input_dtype}",
-        markup=False,
-    )
-    if facts.bridge_refusal:
-        console.print(f"only post-training techniques: {facts.bridge_refusal}", markup=False, style="yellow")
-    console.print(layers_table(facts, len(facts.layers)))
-    for layer in facts.layers:
-        if layer.has_kernel:
-            for technique, reason in layer.refusals.items():
-                console.print(f"{layer.name}: no {technique}: {reason}", markup=False, style="dim", soft_wrap=True)
+    console.print(inspection(ModelFacts.from_json(answer["model"]), known), soft_wrap=False)

@@ -1,0 +1,116 @@
+"""Multiply-accumulates of a layer for one sample, counted from its settings and shapes: what its arithmetic costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+Shape = tuple[int | None, ...]
+
+
+def layer_macs(layer: Any) -> int | None:
+    """Over all calls of the layer; 0 for one that multiplies nothing by weights, ``None`` where sizes or the type are unknown.
+
+    Additions of biases, activations, pooling and batch normalization (which is folded into its neighbour) are not counted.
+    """
+    kind = type(layer).__name__
+    if not layer.weights or kind in NOTHING:
+        return 0
+    count = COUNTERS.get(kind)
+    if count is None:
+        return None
+    total = 0
+    for before, after in _calls(layer):
+        if any(size is None for size in (*before[1:], *after[1:])):
+            return None
+        total += count(layer, [size or 1 for size in before], [size or 1 for size in after])
+    return total
+
+
+# Weights that multiply nothing in a finished file, or one number for each value.
+NOTHING = frozenset(
+    ["Embedding", "BatchNormalization", "LayerNormalization", "GroupNormalization", "PReLU", "Normalization"]
+)
+
+
+def _calls(layer: Any) -> list[tuple[Shape, Shape]]:
+    """Shapes of the first input and the first output of every call, with the batch axis."""
+    return [(_first_shape(node, "input"), _first_shape(node, "output")) for node in layer._inbound_nodes]
+
+
+def _first_shape(node: Any, side: str) -> Shape:
+    inputs = node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors
+    tensors = inputs if side == "input" else node.outputs
+    first = tensors[0] if isinstance(tensors, list | tuple) else tensors
+    return tuple(first.shape)
+
+
+def _kernel(layer: Any, name: str = "kernel") -> int:
+    return math.prod(int(size) for size in getattr(layer, name).shape)
+
+
+def _convolution(layer: Any, before: list[int], after: list[int]) -> int:
+    return math.prod(after[1:-1]) * _kernel(layer)
+
+
+def _transposed(layer: Any, before: list[int], after: list[int]) -> int:
+    return math.prod(before[1:-1]) * _kernel(layer)
+
+
+def _depthwise(layer: Any, before: list[int], after: list[int]) -> int:
+    name = "depthwise_kernel" if hasattr(layer, "depthwise_kernel") else "kernel"
+    return math.prod(after[1:-1]) * _kernel(layer, name)
+
+
+def _separable(layer: Any, before: list[int], after: list[int]) -> int:
+    return math.prod(after[1:-1]) * (_kernel(layer, "depthwise_kernel") + _kernel(layer, "pointwise_kernel"))
+
+
+def _einsum(layer: Any, before: list[int], after: list[int]) -> int:
+    inputs, output = layer.equation.replace(" ", "").split("->")
+    first, second = inputs.split(",")
+    if "." in layer.equation:  # an ellipsis: positions that are not named
+        return math.prod(after[1:]) * math.prod(
+            size for name, size in zip(second, layer.kernel.shape, strict=True) if name not in output
+        )
+    sizes = dict(zip(second, (int(size) for size in layer.kernel.shape), strict=True)) | dict(
+        zip(first, before, strict=True)
+    )
+    return math.prod(size for name, size in sizes.items() if name != first[0])
+
+
+def _recurrent(layer: Any, before: list[int], after: list[int]) -> int:
+    cell = layer.cell
+    return before[1] * (_kernel(cell) + _kernel(cell, "recurrent_kernel"))
+
+
+def _both_ways(layer: Any, before: list[int], after: list[int]) -> int:
+    return sum(_recurrent(part, before, after) for part in (layer.forward_layer, layer.backward_layer))
+
+
+def _each_step(layer: Any, before: list[int], after: list[int]) -> int:
+    inner = COUNTERS.get(type(layer.layer).__name__)
+    return 0 if inner is None else before[1] * inner(layer.layer, [1, *before[2:]], [1, *after[2:]])
+
+
+def _attention(layer: Any, before: list[int], after: list[int]) -> int:
+    config = layer.get_config()
+    heads, key, value = config["num_heads"], config["key_dim"], config["value_dim"] or config["key_dim"]
+    steps = math.prod(before[1:-1])
+    matrices = sum(math.prod(int(size) for size in weight.shape) for weight in layer.weights if len(weight.shape) > 2)
+    return steps * matrices + steps * steps * heads * (key + value)
+
+
+COUNTERS: dict[str, Callable[[Any, list[int], list[int]], int]] = {
+    **{f"Conv{rank}D": _convolution for rank in (1, 2, 3)},
+    **{f"Conv{rank}DTranspose": _transposed for rank in (1, 2, 3)},
+    **{f"DepthwiseConv{rank}D": _depthwise for rank in (1, 2)},
+    **{f"SeparableConv{rank}D": _separable for rank in (1, 2)},
+    **{kind: _recurrent for kind in ("LSTM", "GRU", "SimpleRNN")},
+    "Dense": _convolution,
+    "EinsumDense": _einsum,
+    "Bidirectional": _both_ways,
+    "TimeDistributed": _each_step,
+    "MultiHeadAttention": _attention,
+}
