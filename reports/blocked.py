@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from litetuner.reports.words import budget_for, budget_text, plain, shell
 from litetuner.search.budgets import Budget, violations
 from litetuner.search.front import Objective, dominates
+from litetuner.search.terms import PROFILE
 from litetuner.search.trial import Trial
 
 MOST_NEAR = 3
@@ -84,7 +85,7 @@ def command(run: object, blocked: Blocked, budgets: Sequence[Budget]) -> str | N
 
 def find_blocked(trials: Sequence[Trial], budgets: Sequence[Budget], objectives: Sequence[Objective] = ()) -> Blocked:
     """What stands in the way when no trial is feasible."""
-    own = [trial for trial in trials if trial.duplicate_of is None]
+    own = [trial for trial in trials if trial.duplicate_of is None and trial.constraints.get(PROFILE, 0.0) <= 0]
     working = [trial for trial in own if trial.state.scored and (trial.value("drop") or 0.0) <= USEFUL_DROP]
     advised = working or [trial for trial in own if trial.state.scored]
     scored = {trial.number: violations(tuple(budgets), trial.measurements) for trial in advised}

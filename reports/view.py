@@ -90,6 +90,11 @@ class View:
         return tuple(self.record.front)
 
     @functools.cached_property
+    def fronts(self) -> dict[str, tuple[Trial, ...]]:
+        """The front of each target of the configuration, by its name."""
+        return {target: tuple(members) for target, members in self.record.fronts.items()}
+
+    @functools.cached_property
     def picks(self) -> dict[str, Trial]:
         """Picks by name."""
         return self.record.picks
@@ -215,10 +220,11 @@ class View:
         if trial.duplicate_of is not None:
             return f"same candidate as trial {trial.duplicate_of}"
         if trial.state is State.INFEASIBLE:
-            return "; ".join(
+            over = [
                 f"over {budget_words(budget)} by {beyond(budget.violation(value))}"
                 for budget, value in self.broken(trial)
-            )
+            ]
+            return "; ".join(over + ([clean(trial.reason, 400)] if trial.reason else []))
         gate = f"{clean(trial.gate, 40)}: " if trial.gate else ""
         return gate + clean(trial.reason, 400) if trial.reason else gate.removesuffix(": ")
 

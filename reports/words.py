@@ -129,19 +129,17 @@ def beyond(violation: float) -> str:
 
 def budget_text(budget: Budget) -> str:
     """A budget as it would be typed: ``--max-deflated 60kB``."""
-    target = budget.measurement.partition(":")[2]
-    named = f"{target}={budget.text}" if target and target != "host" else budget.text
+    named = f"{budget.target}={budget.text}" if budget.target else budget.text
     return f"--{budget.key} {named}"
 
 
 def budget_for(budget: Budget, value: float) -> str:
     """The setting that lets a trial of this value pass, rounded to its side: ``--max-deflated 24.2kB``."""
-    target = budget.measurement.partition(":")[2]
     if budget.measurement.endswith("_bytes"):
         text = _ceiling(value, {name: BYTES[name] for name in ("B", "kB", "MB", "GB")})
-    elif target:
+    elif budget.measurement.startswith("latency_us"):
         text = _ceiling(value, {name: MICROSECONDS[name] for name in ("us", "ms", "s")})
-        text = text if target == "host" else f"{target}={text}"
+        text = f"{budget.target}={text}" if budget.target else text
     elif budget.measurement == "drop":
         text = f"{math.ceil(round(value * 1e4, 6)) / 100:g}%"
     else:

@@ -20,6 +20,7 @@ class Budget:
     limit: float
     sense: Literal["at most", "at least"]
     text: str  # the user's words: 60kB
+    target: str = ""  # the target that it must name, as another than the first one
 
     def violation(self, value: float) -> float:
         """``(value - limit) / limit``, at or below 0 where the budget holds. A limit of 0 is scaled by one percent."""
@@ -38,8 +39,7 @@ class Budget:
     @property
     def name(self) -> str:
         """The budget's name in constraints: its key, with the target where there is one."""
-        target = self.measurement.partition(":")[2]
-        return f"{self.key} {target}" if target and target != "host" else self.key
+        return f"{self.key} {self.target}" if self.target else self.key
 
 
 def violations(budgets: tuple[Budget, ...], measurements: Mapping[str, Measurement]) -> dict[str, float]:
@@ -83,7 +83,8 @@ def parse_budgets(
                 f"Name one with --target {name or 'pi'}=ssh://user@host."
             )
         limit = parse(value, MICROSECONDS, "max-latency")
-        found.append(Budget("max-latency", f"latency_us:{name}", limit, "at most", value.strip()))
+        other = "" if name == targets[0] else name
+        found.append(Budget("max-latency", f"latency_us:{name}", limit, "at most", value.strip(), other))
     if max_memory is not None:
         found.append(Budget("max-memory", memory, parse(max_memory, BYTES, "max-memory"), "at most", max_memory))
     if max_drop is not None:

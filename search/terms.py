@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from litetuner.objectives.metric import Metric
 from litetuner.objectives.profile import Profile
 from litetuner.search.budgets import Budget, violations
-from litetuner.search.config import Config
 from litetuner.search.front import Objective
 from litetuner.search.trial import State, Trial
+
+if TYPE_CHECKING:  # reports read terms, and need no pydantic
+    from litetuner.search.config import Config
 
 PROFILE = "profile"  # its name among gates and constraints
 

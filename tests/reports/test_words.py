@@ -41,7 +41,8 @@ def test_a_relaxed_budget_can_be_typed_and_lets_the_value_pass(
     key: str, measurement: str, value: float, expected: str
 ) -> None:
     sense = "at least" if key == "min-metric" else "at most"
-    setting = budget_for(Budget(key, measurement, 1.0, sense, "1"), value)
+    target = measurement.partition(":")[2].replace("host", "")  # host is the first one here
+    setting = budget_for(Budget(key, measurement, 1.0, sense, "1", target), value)
     assert setting == expected
     typed = setting.split(" ")[1]
     given: dict[str, object] = {

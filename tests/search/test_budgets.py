@@ -46,3 +46,16 @@ def test_a_budget_on_what_was_not_measured_says_nothing() -> None:
 
 def test_two_targets_have_budgets_of_their_own_name() -> None:
     assert [budget.name for budget in budgets(max_latency=("2ms", "pi=4ms"))] == ["max-latency", "max-latency pi"]
+
+
+def test_the_first_target_needs_no_name_whatever_it_is() -> None:
+    found = budgets(max_latency=("2ms", "host=4ms"), targets=("pi", "host"))
+    assert [(b.name, b.measurement) for b in found] == [
+        ("max-latency", "latency_us:pi"),
+        ("max-latency host", "latency_us:host"),
+    ]
+
+
+def test_a_memory_budget_bounds_what_it_is_told() -> None:
+    assert [b.measurement for b in budgets(max_memory="256kB")] == ["memory_bytes"]
+    assert [b.measurement for b in budgets(max_memory="256kB", memory="arena_bytes")] == ["arena_bytes"]
