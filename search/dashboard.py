@@ -64,12 +64,13 @@ class Mirror:
     def _frozen(self, trial: Trial, record: RunRecord) -> Any:
         states, from_json = self._optuna.trial.TrialState, self._optuna.distributions.json_to_distribution
         values = [trial.value(objective.measurement) for objective in record.objectives]
-        complete = trial.state.scored and None not in values
+        known = [value for value in values if value is not None]
+        complete = trial.state.scored and len(known) == len(values)
         state = states.COMPLETE if complete else states.FAIL if trial.state is State.LOST else states.PRUNED
         told = {name: entry["value"] for name, entry in trial.params.items()}
         return self._optuna.trial.create_trial(
             state=state,
-            values=values if complete else None,
+            values=known if complete else None,
             params=told,
             distributions={name: from_json(trial.params[name]["distribution"]) for name in told},
             constraints=trial.constraints if complete else None,

@@ -191,8 +191,10 @@ def _check_knob(step: str, field: dataclasses.Field[Any], value: Any, longest: f
         raise Refused(f"{where} true or false")
     if kind is str and not (isinstance(value, str) and len(value) <= LONGEST_TEXT):
         raise Refused(f"{where} a short text")
-    if kind is tuple and not _names(value):
-        raise Refused(f"{where} a list of names")
+    if kind is tuple and not _items(value):
+        raise Refused(f"{where} a list of names or numbers")
+    if kind not in (bool, str, tuple, int, float) and not (value is None or _item(value)):
+        raise Refused(f"{where} a name or a number")
     if kind in (int, float):
         numbers = [choice for choice in field.metadata.get("choices") or () if _finite(choice)]
         low, high = (min(numbers) / SLACK, max(numbers) * SLACK) if numbers else (0.0, LARGEST_NUMBER)
@@ -202,12 +204,19 @@ def _check_knob(step: str, field: dataclasses.Field[Any], value: Any, longest: f
             raise Refused(f"{where} a {'whole ' if kind is int else ''}number from {low:g} to {high:g}")
 
 
-def _names(value: Any) -> bool:
-    """A list of names, or of lists of names."""
+def _items(value: Any) -> bool:
+    """A list of names or numbers, or of lists of such."""
     if not isinstance(value, list) or len(value) > MOST_ITEMS:
         return False
     flat = [part for item in value for part in (item if isinstance(item, list) else [item])]
-    return all(isinstance(part, str) and len(part) <= LONGEST_TEXT for part in flat)
+    return len(flat) <= MOST_ITEMS and all(_item(part) for part in flat)
+
+
+def _item(value: Any) -> bool:
+    """A short text, a truth value, or a number of ordinary size."""
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT
+    return isinstance(value, bool) or (_finite(value) and abs(value) <= LARGEST_NUMBER)
 
 
 def _finite(value: Any) -> bool:
