@@ -20,7 +20,7 @@ def run_finals(evaluator: Evaluator, clock: Clock) -> None:
     seen = set(done) - set(again)
     while True:  # new times may bring other trials to the front, which are then measured too; each is measured once
         run = read_run(folder.path)
-        members = {trial.number: trial for front in run.fronts.values() for trial in front}
+        members = {trial.number: trial for front in (*run.fronts.values(), run.picks.values()) for trial in front}
         wanted = [trial for trial in ([run.baseline] if run.baseline else []) + list(members.values())]
         wanted = [trial for trial in wanted if str(trial.number) not in seen]
         if not wanted:

@@ -70,18 +70,20 @@ def fronts(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Se
     return found
 
 
-def robust(members: Sequence[Trial], objectives: Sequence[Objective], targets: Sequence[str]) -> Trial | None:
-    """The trial whose worst target is the fastest, or ``None`` where none was measured on all targets.
+def robust(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Sequence[str]) -> Trial | None:
+    """The feasible trial whose worst target is the fastest, or ``None`` where none was measured on all targets.
 
-    A latency counts in units of the original's on the same target (the inverse of ``latency_ratio``), so that targets of
-    different speeds are compared; a trial is as good as on the target where that is largest. Of equals, the better metric.
+    It need not be on any target's front: what is second on each of them may be the best for all. A latency counts in units of
+    the original's on the same target (the inverse of ``latency_ratio``), so that targets of different speeds are compared; a
+    trial is as good as on the target where that is largest. Of equals, the better metric.
     """
 
     def worst(trial: Trial) -> float:
         ratios = [trial.value(f"latency_ratio:{target}") for target in targets]
         return max(1 / ratio if ratio else math.inf for ratio in ratios)
 
-    measured = [trial for trial in members if math.isfinite(worst(trial))]
+    feasible = [trial for trial in trials if trial.state is State.COMPLETE and trial.duplicate_of is None]
+    measured = [trial for trial in feasible if math.isfinite(worst(trial))]
     return min(measured, key=lambda trial: (worst(trial), objectives[0].cost(trial)), default=None)
 
 
@@ -98,8 +100,8 @@ def picks(
     ``best`` is the best metric, or, when a budget bounds the metric, the smallest by the size objective, but for a file that
     is at most 5 % larger and more than 2 % faster (two measurements of one file may differ by that). ``balanced`` is
     the front's nearest point, in units of each objective's spread on the front, to the best values of all objectives.
-    ``fastest`` is missing where latency was not measured. With several targets, ``robust`` is the pick from all their fronts
-    (see there); the other picks go by the first target.
+    ``fastest`` is missing where latency was not measured. With several targets there is ``robust`` (see
+    there); the other picks go by the first target.
     """
     members = front(trials, objectives)
     if not members:
@@ -123,8 +125,7 @@ def picks(
     if timed:
         found["fastest"] = min(timed, key=lambda trial: (trial.value(latency) or math.inf, metric.cost(trial)))
     if len(targets) > 1:
-        everywhere = [trial for own in fronts(trials, objectives, targets).values() for trial in own]
-        chosen = robust(everywhere, objectives, targets)
+        chosen = robust(trials, objectives, targets)
         if chosen is not None:
             found["robust"] = chosen
     return found

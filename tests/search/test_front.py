@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.search.front import Objective, dominates, front, picks
+from litetuner.search.front import Objective, dominates, front, fronts, picks, robust
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 
@@ -51,6 +53,51 @@ def test_the_front_has_the_hypervolume_of_all(rows: list[tuple[int, int, int]]) 
     assert moocore.hypervolume(part, ref=reference) == pytest.approx(
         moocore.hypervolume(whole, ref=reference), abs=1e-12
     )
+
+
+def brute_force(trials: list[Trial], objectives: tuple[Objective, ...]) -> list[Trial]:
+    """The definition, pair by pair; of equal ones the first."""
+    costs = {trial.number: tuple(objective.cost(trial) for objective in objectives) for trial in trials}
+    kept = [t for t in trials if not any(dominates(other, costs[t.number]) for other in costs.values())]
+    first = {costs[trial.number]: trial for trial in reversed(kept)}
+    return [first[cost] for cost in sorted(first)]
+
+
+@pytest.mark.parametrize(("count", "levels"), [(1, 3), (40, 3), (400, 6), (400, 10**6)])
+def test_the_front_equals_brute_force_also_with_ties_and_gaps(count: int, levels: int) -> None:
+    rng = np.random.default_rng(count + levels)
+    trials = [trial(index, *(float(value) for value in rng.integers(0, levels, 3))) for index in range(count)]
+    for member in trials[::7]:
+        del member.measurements["latency_us:host"]  # infinitely slow, for the order
+    assert front(trials, OBJECTIVES) == brute_force(trials, OBJECTIVES)
+    assert front(trials, OBJECTIVES[:1]) == brute_force(trials, OBJECTIVES[:1])
+
+
+def test_the_front_of_thousands_is_quick() -> None:
+    rng = np.random.default_rng(0)
+    trials = [trial(index, *(float(value) for value in rng.random(3))) for index in range(3000)]
+    started = time.process_time()
+    front(trials, OBJECTIVES)
+    assert time.process_time() - started < 0.5  # brute force takes 5 s
+
+
+def test_fronts_and_the_robust_pick_of_two_targets() -> None:
+    """One is fast here, one there, and one, on neither front, is decent on both: it is the robust one."""
+    trials = []
+    for number, (here, there) in enumerate([(2.0, 20.0), (20.0, 2.0), (6.0, 7.0), (8.0, 8.0)]):
+        found = trial(number, 0.9, 10, here)
+        for name, value in (("host", here), ("pi", there)):
+            found.measurements[f"latency_us:{name}"] = Measurement(value, "us", {"test": True})
+            found.measurements[f"latency_ratio:{name}"] = Measurement(20 / value, "", {"test": True})
+        trials.append(found)
+    del trials[3].measurements["latency_ratio:pi"]
+    both = fronts(trials, OBJECTIVES, ("host", "pi"))
+    assert [sorted(t.number for t in members) for members in both.values()] == [[0], [1]]
+    assert robust(trials, OBJECTIVES, ("host", "pi")) == trials[2]
+    names = {"metric_bounded": True, "size": "deflated_bytes"}
+    assert picks(trials, OBJECTIVES, targets=("host", "pi"), **names)["robust"] == trials[2]  # type: ignore[arg-type]
+    assert "robust" not in picks(trials, OBJECTIVES, targets=("host",), **names)  # type: ignore[arg-type]
+    assert robust([trials[3]], OBJECTIVES, ("host", "pi")) is None
 
 
 def test_infeasible_and_unmeasured_trials_are_left_out() -> None:

@@ -20,7 +20,7 @@ from litetuner.spaces.errors import ConfigError, HostError, ModelError, RunError
 from tests.search.fakes import fake_search
 from tests.search.flaky import Dead, Flaky, Poor, Weather
 
-TRIALS = 14
+TRIALS = 12
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def test_every_target_is_a_column_a_front_and_part_of_the_robust_pick(tmp_path: 
     assert list(record.fronts) == ["near", "far"]
     assert record.fronts["near"] == record.front == front(record.trials, record.objectives)
     chosen = record.picks["robust"]
-    members = [trial for own in record.fronts.values() for trial in own]
+    members = [trial for trial in record.trials if trial.state is State.COMPLETE]
     ratios = {t.number: min(t.value("latency_ratio:near") or 0, t.value("latency_ratio:far") or 0) for t in members}
     assert ratios[chosen.number] == max(ratios.values())
     found = summary(record)
@@ -176,8 +176,8 @@ def test_a_target_that_stays_away_ends_the_search_with_all_that_is_known(tmp_pat
     assert outcome.reason.startswith("the target far is gone, and 8 trials wait for it (no answer)")
     assert outcome.record.baseline is not None and outcome.record.picks
     Weather.forecast()
-    resumed = both(tmp_path / "run", **keys)
-    assert resumed.reason == f"all {TRIALS} trials are done"
+    resumed = both(tmp_path / "run", **keys, trials=20)
+    assert resumed.reason == "all 20 trials are done"
     answered = {trial.candidate.key for trial in resumed.record.trials if trial.state is not State.LOST}
     assert all(trial.candidate.key in answered for trial in outcome.record.trials)
     assert all("latency_us:far" in trial.measurements for trial in resumed.record.front)
