@@ -31,6 +31,7 @@ from litetuner.search.sensitivity import rank_layers
 from litetuner.search.study import Study, database_errors
 from litetuner.search.terms import Terms, judged, objectives
 from litetuner.search.trial import Trial
+from litetuner.spaces.converted import STEPS as CONVERTED
 from litetuner.spaces.distillation import LARGEST_BYTES
 from litetuner.spaces.errors import ConfigError, HostError, RunError, UsageError, nearest
 from litetuner.spaces.precision import fixed_precision
@@ -210,6 +211,8 @@ def _check_places(config: Config) -> None:
 
 def _surroundings(config: Config, inspection: Inspection) -> Surroundings:
     steps = frozenset(config.steps) if config.steps else None
+    if inspection.model.source == "tflite":  # converted already: what is left to do to it
+        steps = CONVERTED if steps is None else steps & CONVERTED
     precision = fixed_precision(config.precision, inspection.model, steps)
     return Surroundings(inspection.model, bool(inspection.data.counts["train"]), steps, precision=precision)
 

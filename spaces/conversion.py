@@ -6,14 +6,16 @@ A fixed batch leaves no shape arithmetic in the graph, and every deployment here
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.converted_layers import with_names
 from litetuner.spaces.errors import BuildFailed, Refused
-from litetuner.spaces.flatbuffer import IDENTIFIER, read_model
+from litetuner.spaces.flatbuffer import pack_model, read_model
 from litetuner.spaces.ports import call, input_ports, output_ports
 from litetuner.spaces.several import all_finite, parts
 from litetuner.spaces.tf import load, quiet_stdout
@@ -63,7 +65,8 @@ def io_names(model: Any) -> tuple[list[str], list[str]]:
 
     Outputs are handed over as a dict, which TensorFlow sorts by name.
     """
-    return [port.name for port in input_ports(model)], sorted(port.name for port in output_ports(model))
+    outputs = [port.name for port in output_ports(model)]
+    return [port.name for port in input_ports(model)], outputs if getattr(model, "file", None) else sorted(outputs)
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None], *, integer: bool = False) -> bytes:
@@ -71,6 +74,8 @@ def convert(model: Any, configure: Callable[[Any, Any], None], *, integer: bool 
 
     Equal models and settings give equal bytes. Raises ``BuildFailed`` with the converter's reason in one line.
     """
+    if getattr(model, "file", None) is not None:
+        return _as_it_is(model, configure)
     tf = load()
     with quiet_stdout():
         try:
@@ -90,6 +95,15 @@ def convert(model: Any, configure: Callable[[Any, Any], None], *, integer: bool 
     return with_signature(file, *io_names(model))
 
 
+def _as_it_is(model: Any, configure: Callable[[Any, Any], None]) -> bytes:
+    """A file that is converted already; only its baseline is had so."""
+    asked = types.SimpleNamespace(target_spec=types.SimpleNamespace())
+    configure(asked, load())
+    if len(vars(asked)) > 1 or vars(asked.target_spec):
+        raise Refused("a .tflite cannot be converted again: only ai-edge-quantizer's techniques (aeq) work on it")
+    return with_signature(with_names(bytes(model.file)), *io_names(model))
+
+
 def with_signature(file: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
     """The file with a ``serving_default`` signature, which frozen graphs come without; unchanged where it has one."""
     from ai_edge_litert import schema_py_generated as schema
@@ -104,31 +118,13 @@ def with_signature(file: bytes, inputs: Sequence[str], outputs: Sequence[str]) -
     signature.inputs = [_tensor_map(schema, *pair) for pair in zip(inputs, graph.inputs, strict=True)]
     signature.outputs = [_tensor_map(schema, *pair) for pair in zip(outputs, graph.outputs, strict=True)]
     model.signatureDefs = [signature]
-    builder = _aligning_builder(len(file) + 1024)
-    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
+    return pack_model(model)
 
 
 def _tensor_map(schema: Any, name: str, index: int) -> Any:
     entry = schema.TensorMapT()
     entry.name, entry.tensorIndex = name, int(index)
     return entry
-
-
-def _aligning_builder(size: int) -> Any:
-    import flatbuffers
-
-    class AligningBuilder(flatbuffers.Builder):  # type: ignore[misc]
-        """Writes byte vectors at multiples of 16: the schema asks it of weights, and generated Python forgets it."""
-
-        def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
-            content = x.astype(x.dtype.newbyteorder("<"), copy=False).tobytes()
-            self.StartVector(x.itemsize, x.size, 16 if x.itemsize == 1 else x.dtype.alignment)
-            self.head -= len(content)
-            self.Bytes[self.head : self.head + len(content)] = content
-            return int(self.EndVector())
-
-    return AligningBuilder(size)
 
 
 def representative(model: Any, context: Context) -> Callable[[], Iterator[list[np.ndarray]]]:

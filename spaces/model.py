@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
+from litetuner.spaces.converted import open_converted
 from litetuner.spaces.custom import CustomObjects, load_custom_objects
 from litetuner.spaces.errors import HostError, ModelError, nearest
 from litetuner.spaces.legacy import h5_config, layers_of, load_mended, written_by_keras_2
@@ -111,10 +112,7 @@ def _open_folder(path: Path, trust: bool, custom: CustomObjects) -> Any:
 
 def _open_file(path: Path, trust: bool, custom: CustomObjects) -> Any:
     if path.suffix == ".tflite":
-        raise ModelError(
-            f"{path} is converted already, and compression starts from the trained model. Give the Keras model that it "
-            "was made from (.keras or .h5)."
-        )
+        return open_converted(path)
     if path.suffix not in SUFFIXES:
         raise ModelError(
             f"{path} is no Keras model file ({', '.join(SUFFIXES)}). Save the model with model.save('model.keras'), "
@@ -213,7 +211,7 @@ def _kind(model: Any) -> Kind:
     import tf_keras
 
     if isinstance(model, TracedModel):
-        return "traced"
+        return "traced" if model.file is None else "tflite"
     return "tf_keras" if isinstance(model, tf_keras.Model) else "keras3"
 
 

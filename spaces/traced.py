@@ -37,6 +37,7 @@ class TracedModel:
     why: str
     batch: int | None = None  # the only batch size that the function takes
     layers: tuple[Any, ...] = ()
+    file: bytes | None = None  # a .tflite that it is already
 
     @property
     def output_names(self) -> list[str]:

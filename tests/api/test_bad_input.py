@@ -49,7 +49,7 @@ def no_model(kind: str, folder: Path, model: Path) -> Path:
         ("text h5", ("is no Keras model", "model.save")),
         ("truncated", ("is no Keras model", "written completely")),
         ("zip", ("is no Keras model", "config.json")),
-        ("tflite", ("converted already", "Keras model")),
+        ("tflite", ("no TensorFlow Lite file",)),
         ("folder", ("is a folder and no model", ".keras")),
     ],
 )

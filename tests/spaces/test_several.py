@@ -238,3 +238,22 @@ def test_a_trusted_saved_model_is_converted_only(two, tmp_path):
     assert sorted(values.shape for values in unpack(found).values()) == sorted(
         v.shape for v in unpack(expected).values()
     )
+
+
+def test_a_float_tflite_is_quantized_only(two, tmp_path):
+    from litetuner.spaces.errors import Refused
+
+    content = convert(two, lambda converter, tf: None)
+    (tmp_path / "two.tflite").write_bytes(content)
+    loaded = load_model(str(tmp_path / "two.tflite"))
+    assert (loaded.kind, convert(loaded.model, lambda converter, tf: None)) == ("tflite", content)
+    assert {port.name for port in (*input_ports(loaded.model), *output_ports(loaded.model))} == {*X, *Y}
+    packed = pack(order(loaded.model))
+    expected = original_outputs(loaded.model, packed, output_ports(loaded.model), None)
+    assert np.array_equal(predict(content, packed), expected)
+    assert "converted already" in rebuild(loaded.model, packed)[1]
+    with pytest.raises(Refused, match="cannot be converted again"):
+        convert(loaded.model, lambda converter, tf: setattr(converter, "optimizations", [1]))
+    (tmp_path / "broken.tflite").write_bytes(b"no file")
+    with pytest.raises(ModelError, match="no TensorFlow Lite file"):
+        load_model(str(tmp_path / "broken.tflite"))
