@@ -42,7 +42,7 @@ class ModelFacts:
 
     name: str
     sha256: str
-    source: str  # "keras3", "tf_keras", "traced"
+    source: str  # "keras3", "tf_keras", "traced", "tflite"
     input_shape: tuple[int | None, ...]  # of the first input, with the batch axis
     input_dtype: str
     output_shape: tuple[int | None, ...]

@@ -197,6 +197,23 @@ def _operators(model: Any) -> list[Operator]:
     return found
 
 
+def pack_model(model: Any) -> bytes:
+    """The file of an object model, with byte vectors at multiples of 16: the schema asks it, and generated Python forgets it."""
+    import flatbuffers
+
+    class AligningBuilder(flatbuffers.Builder):  # type: ignore[misc]
+        def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+            content = x.astype(x.dtype.newbyteorder("<"), copy=False).tobytes()
+            self.StartVector(x.itemsize, x.size, 16 if x.itemsize == 1 else x.dtype.alignment)
+            self.head -= len(content)
+            self.Bytes[self.head : self.head + len(content)] = content
+            return int(self.EndVector())
+
+    builder = AligningBuilder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    return bytes(builder.Output())
+
+
 def weights_by_layer(
     file: bytes, layer_names: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Weight]:
@@ -221,8 +238,24 @@ def weights_by_layer(
         for operator in weighted
     ]
     by_index = {operator.index: operator for operator in weighted}
-    found = operators_of_layers(named, layer_names, kernel_shapes or {})
+    whole = _by_whole_name(weighted, layer_names)
+    found = whole or operators_of_layers(named, layer_names, kernel_shapes or {})
     return {layer: _weight(model, by_index[index]) for layer, index in found.items()}
+
+
+def _by_whole_name(operators: Sequence[Operator], layer_names: Sequence[str]) -> dict[str, int]:
+    """Layers that are called by the tensors that operators give (those of a ``.tflite`` given as the model), if all are."""
+    owners: dict[str, list[int]] = {}
+    for operator in operators:
+        for name in {part for whole in operator.output_name.split(";") for part in (whole, _unsuffixed(whole))}:
+            owners.setdefault(name, []).append(operator.index)
+    found = {name: owners[name][0] for name in layer_names if len(owners.get(name, ())) == 1}
+    return found if len(found) == len(layer_names) else {}
+
+
+def _unsuffixed(name: str) -> str:
+    """A name without what the quantizer appends to the tensors on both sides of an operator that it inserts."""
+    return name.removesuffix("_quantized").removesuffix("_dequant")
 
 
 def weights_at(file: bytes, tensors: Mapping[str, int]) -> dict[str, Weight]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from litetuner.spaces.converted_layers import last_activation, layer_facts, with_names
 from litetuner.spaces.facts import UNPROVABLE, LayerFacts, ModelFacts
 from litetuner.spaces.macs import layer_macs
 from litetuner.spaces.model import LoadedModel
@@ -78,6 +79,7 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
             )
         )
     inputs, outputs = input_ports(loaded.model), output_ports(loaded.model)
+    file = getattr(loaded.model, "file", None)  # of a .tflite
     return ModelFacts(
         name=loaded.name,
         sha256=loaded.sha256,
@@ -86,8 +88,8 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
         input_dtype=inputs[0].dtype,
         output_shape=outputs[0].shape,
         parameters=int(loaded.model.count_params()),
-        layers=tuple(facts),
-        output_activation=_output_activation(model),
+        layers=tuple(facts) if file is None else layer_facts(with_names(file), refusal or loaded.model.why),
+        output_activation=_output_activation(model) if file is None else last_activation(file),
         bridge_refusal=refusal,
         bridge_difference=difference,
         inputs={port.name: port.shape for port in inputs},

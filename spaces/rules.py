@@ -151,6 +151,13 @@ def _layers(candidate: Candidate, around: Surroundings) -> Iterable[str]:
                 yield f"aeq: {name} cannot take int4: {by_name[name].refusals['int4']}"
 
 
+def _converted(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+    if around.model.source == "tflite":
+        for step in candidate.of_stage(Stage.CONVERT):
+            if step.name != "float32":
+                yield f"{step.name} converts a Keras model, and the model is a .tflite already; aeq does the like"
+
+
 def _precision(candidate: Candidate, around: Surroundings) -> Iterable[str]:
     if _names(candidate) == ["float32"]:  # the baseline
         return
@@ -191,6 +198,7 @@ RULES: tuple[Rule, ...] = (
     Rule("training", "tfmot trains tf_keras models on training data only", _training),
     Rule("calibration", "activation ranges come from training samples, never from search or test", _calibration),
     Rule("layers", "each layer type takes what the libraries' registries say", _layers),
+    Rule("converted", "a .tflite can be quantized and rewritten, not converted again", _converted),
     Rule("precision", "the user fixed the precision of these layers", _precision),
     Rule("allowed", "the user chose which steps may be tried", _allowed),
 )

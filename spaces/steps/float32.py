@@ -23,5 +23,6 @@ class Float32(Step):
         return dict.fromkeys(weights, "float32")
 
     def apply(self, subject: Any, context: Context) -> bytes:
-        """The ``.tflite`` of a tf_keras or Keras 3 model. Raises ``BuildFailed`` when the converter refuses it."""
+        """The ``.tflite`` of a tf_keras or Keras 3 model; a ``.tflite`` is its own. Raises ``BuildFailed`` when the converter
+        refuses it."""
         return convert(subject, lambda converter, tf: None)
