@@ -23,6 +23,7 @@ MENDING = (
 ONCE = "once"  # in one shot, without training
 SPREADS = ("global", "erk", "sensitivity", "uniform")  # the first is what recipes take
 FOLDING = ("Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Dense", "DepthwiseConv2D")  # what a batch norm may go into
+FOLDED = 1 / 32  # of the learning rate that a network with batch normalizations takes; without them 1e-3 destroys it
 LARGE_HEAD = 0.1  # a head of more than this share of the other kernels may be pruned too
 
 
@@ -115,7 +116,7 @@ class Space:
             skip = self._skip(choose, "cluster")
             keep = prune != NO
             knobs = {"count": count, "init": cluster, "skip": skip, "fold": fold, "preserve_sparsity": keep}
-            steps.append(_make("cluster", **knobs, **fitting))
+            steps.append(_make("cluster", **knobs, **fitting | ({"learning_rate": FOLDED * rate} if fold else {})))
         if self._may("qat") and self._may("int8") and self._able("qat") and not self.around.precision:
             qat = choose.one_of("qat", (NO, "all", "selective"))
             if qat != NO:
@@ -125,7 +126,8 @@ class Space:
                 scales = "tensor" if fold else choose.one_of("qat.scales", STEPS["qat"].choices("scales"))
                 small = () if cluster != NO else self._int4(choose, set(left_out))
                 forms = {"scales": scales, "int4_layers": small}
-                steps.append(_make("qat", skip=tuple(sorted(refused | set(left_out))), **forms, **keeps, **fitting))
+                own = fitting | ({"learning_rate": FOLDED * rate} if scales == "tensor" else {})
+                steps.append(_make("qat", skip=tuple(sorted(refused | set(left_out))), **forms, **keeps, **own))
         if cut:  # what was cut is mended before anything else is asked of the weights
             steps.insert(0, _make("finetune", **fitting | {"epochs": MENDING * epochs}))
         elif not steps and self._may("finetune"):

@@ -101,6 +101,19 @@ def test_without_training_data_zeros_and_clusters_come_in_one_shot() -> None:
     assert not broken_rules(candidate, space.around)
 
 
+def test_folded_networks_are_trained_gently() -> None:
+    layers = []
+    for layer in model().layers:
+        normal = dataclasses.replace(layer, name=f"{layer.name}_bn", type="BatchNormalization", kernel_shape=(4,))
+        layers += [layer, normal]
+    around = dataclasses.replace(AROUND, model=dataclasses.replace(model(), layers=tuple(layers)))
+    script = {"train": "yes", "learning_rate": 1e-3, "prune": "constant", "cluster": "linear", "qat": "all"}
+    for fold, rate in (("no", 1e-3), ("yes", 1e-3 / 32)):
+        steps = Space(around, ranking=()).suggest(Scripted(script | {"cluster.fold": fold})).prefix.steps
+        assert [step.name for step in steps] == ["prune", "cluster", "qat"]
+        assert [step.knobs()["learning_rate"] for step in steps] == [1e-3, rate, rate]
+
+
 def test_spreads_by_layer_stand_in_the_candidate() -> None:
     """Four equal layers, of which the last is the head: the more sensitive a layer, the fewer zeros."""
     space = Space(AROUND, ranking=("c", "a", "b", "d"))
