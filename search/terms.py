@@ -41,7 +41,7 @@ def objectives(config: Config, metric: Metric) -> tuple[Objective, ...]:
 def terms(config: Config, metric: Metric) -> Terms:
     """The terms that a configuration sets."""
     budgets = config.budgets
-    named = [item.measurement for item in (*objectives(config, metric), *budgets)]
+    named = [item.measurement for item in objectives(config, metric)] + [item.measurement for item in budgets]
     return Terms(budgets, tuple(dict.fromkeys(named)), config.targets, config.suited)
 
 

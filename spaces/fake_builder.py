@@ -83,8 +83,8 @@ class FakeBuilder:
         structure = digest([deployment, _kept(candidate)])
         (convert,) = candidate.of_stage(Stage.CONVERT)
         port = {"dtype": convert.knobs().get("io", "float32")}
-        sizes |= {"inputs": [port], "outputs": [port]}
-        facts = {"sha256": name.partition(".")[0], "operators": {"CONV_2D": LAYERS}, "structure": structure}
+        facts: dict[str, Any] = {"inputs": [port], "outputs": [port]}
+        facts |= {"sha256": name.partition(".")[0], "operators": {"CONV_2D": LAYERS}, "structure": structure}
         return {"artifact": name, "invariants": [], "notes": [], **sizes, **facts}
 
 
