@@ -25,11 +25,12 @@ def inspection(model: ModelFacts, data: DataFacts | None) -> RenderableType:
     """The whole answer; fits 100 columns."""
     macs = [layer.macs for layer in model.layers]
     counted = sum(count for count in macs if count is not None)
-    more = "" if None not in macs else " and some that nobody counts"
+    more = " and some that nobody counts" if None in macs else ""
+    cost = f"{short(counted)} MACs{more}" if macs else "layers not known"
     ports = [("input", model.inputs or {"": model.input_shape}), ("output", model.outputs or {"": model.output_shape})]
     ends = [f"{what} {name} {shape[1:]}" for what, side in ports for name, shape in side.items()]
     lines: list[RenderableType] = [
-        Text(f"{clean(model.name, 60)}: {model.parameters:,} parameters, {short(counted)} MACs{more}"),
+        Text(f"{clean(model.name, 60)}: {model.parameters:,} parameters, {cost}"),
         Text(f"{', '.join(ends)}, {model.input_dtype}"),
     ]
     if data is not None:
@@ -41,6 +42,8 @@ def inspection(model: ModelFacts, data: DataFacts | None) -> RenderableType:
     if reasons:
         lines += [Text(""), Text("What cannot be done, and why:")]
         lines += [Text(f"  {line}", style="yellow") for line in reasons]
+    if not macs:
+        return Group(*lines)
     lines.append(layers_table(model))
     lines.append(
         Text(
