@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from litetuner.reports.plain_json import finite
 from litetuner.search.units import format_seconds
 
 # What could end a script element, start a comment in it, or end a line of JavaScript, is written as an escape.
+UNITS = re.compile(r"(\d) (?=(?:%|[kMG]?B|µs|ms|s)(?!\w))")
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -36,8 +38,8 @@ def recipe(label: object, limit: int = 160) -> Markup:
 
 
 def tied(text: str) -> str:
-    """A sentence in which no percent sign begins a line."""
-    return text.replace(" %", "\u00a0%")
+    """A sentence in which no unit begins a line."""
+    return UNITS.sub("\\1\u00a0", text)
 
 
 def strip(values: Sequence[float], width: int = 120, height: int = 14) -> Markup:

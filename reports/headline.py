@@ -5,7 +5,18 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from litetuner.reports.words import between, budget_text, drop_words, latency, loss_between, number, points, size, times
+from litetuner.reports.words import (
+    between,
+    budget_text,
+    drop_words,
+    latency,
+    loss_between,
+    number,
+    plain,
+    points,
+    size,
+    times,
+)
 
 if TYPE_CHECKING:
     from litetuner.reports.view import View
@@ -25,12 +36,16 @@ class Gain:
 
 @dataclasses.dataclass(frozen=True)
 class Headline:
-    """``gains`` are size, latency and metric of the best against the baseline; ``test`` says what the test split says."""
+    """``gains`` are size, latency and metric of the best against the baseline; ``test`` says what the test split says.
+
+    ``also`` is everything else that both have and of which less is better: the other size, other targets, memory, energy.
+    """
 
     gains: tuple[Gain, ...]
     rule: str
     test: str | None
     test_misses: bool
+    also: tuple[Gain, ...] = ()
 
 
 def find_headline(view: View) -> Headline | None:
@@ -39,7 +54,26 @@ def find_headline(view: View) -> Headline | None:
         return None
     gains = [gain for gain in (_size(view), _latency(view), _metric(view)) if gain is not None]
     test, misses = _test(view)
-    return Headline(tuple(gains), _rule(view), test, misses)
+    return Headline(tuple(gains), _rule(view), test, misses, _also(view))
+
+
+def _also(view: View) -> tuple[Gain, ...]:
+    """What was measured of both files beside the three large figures."""
+    best, baseline = view.best_trial, view.record.baseline
+    shown = {view.size_measurement, f"latency_us:{view.target}", "metric", "drop", "test_metric", "test_drop"}
+    found = []
+    for column in view.columns:
+        if column.name in shown or not column.minimize or best is None or baseline is None:
+            continue
+        before, after = view.finite(baseline, column.name), view.finite(best, column.name)
+        if before is None or after is None or before <= 0 or after <= 0:
+            continue
+        ratio = before / after
+        word = "the same" if 0.995 < ratio < 1.005 else "less" if ratio > 1 else "more"
+        texts = [plain(value, column.name, column.unit) for value in (before, after)]
+        figure = "" if word == "the same" else times(max(ratio, 1 / ratio))
+        found.append(Gain(column.title, figure, word, *texts, ""))
+    return tuple(found)
 
 
 def _size(view: View) -> Gain | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -122,11 +123,12 @@ def _probed(view: View) -> dict[str, list[list[float | None]]]:
     return found
 
 
+@functools.lru_cache(maxsize=4096)
 def _step(step: Step) -> str:
     """A step with its knobs in words, as JSON."""
     knobs = []
     for name, value in step.knobs().items():
-        if value in ((), None, False):
+        if value is None or value is False or value == ():
             continue
         if isinstance(value, tuple) and all(isinstance(item, tuple) for item in value):
             value = [" ".join(str(part) for part in item) for item in value]

@@ -18,6 +18,8 @@ def clean(text: object, limit: int = 160) -> str:
     found = str(text)
     if len(found) > 4 * limit:  # do not walk through megabytes
         found = found[: 2 * limit] + found[-2 * limit :]
+    if found.isascii() and found.isprintable() and len(found) <= limit:  # the usual case
+        return " ".join(found.split())
     kept = "".join(" " if c.isspace() else "\ufffd" if _is_hidden(c) else c for c in found)
     kept = " ".join(kept.split())
     if len(kept) <= limit:

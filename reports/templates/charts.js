@@ -15,7 +15,6 @@
     feasible: (c) => ({ marker: { symbol: "circle", size: 7, color: c.accent, opacity: 0.65, line: { width: 1, color: c.bg } } }),
     front: (c) => ({ marker: { symbol: "circle", size: 12, color: c.accent, opacity: 1, line: { width: 1.5, color: c.bg } } }),
     baseline: (c) => ({ marker: { symbol: "diamond", size: 12, opacity: 1, color: c.ink, line: { width: 1.5, color: c.bg } } }),
-    chosen: (c) => ({ marker: { symbol: "circle-open", size: 20, color: c.warn, line: { width: 2.5, color: c.warn } } }),
   };
 
   function merge(into, from) {
@@ -52,16 +51,17 @@
         selectedpoints: chosenPoints(points), selected: {}, unselected: { marker: { opacity: 0.1 } },
       });
     });
-    found.push({ type: "scatter", mode: "markers", meta: { role: "chosen" }, hoverinfo: "skip", ...ring(x, y) });
     return found;
   }
 
   const chosenPoints = (points) => (state.selection ? points.flatMap((i, at) => (state.selection.has(i) ? [at] : [])) : null);
 
-  function ring(x, y) {
-    const i = state.chosen;
-    const there = i !== null && L.value(x, i) > 0 && L.value(y, i) !== null;
-    return { x: there ? [L.value(x, i)] : [], y: there ? [L.value(y, i)] : [] };
+  // The chosen trial's ring is a shape of a size in pixels: moving it does not compute the chart anew.
+  function ring({ x, y }) {
+    const i = state.chosen, colour = L.colours().warn;
+    const there = i !== null && L.value(x, i) > 0 && L.value(y, i) !== null && L.visible(i);
+    const box = { x0: -11, x1: 11, y0: -11, y1: 11, xanchor: there ? L.value(x, i) : 1, yanchor: there ? L.value(y, i) : 1 };
+    return { name: "chosen", type: "circle", xref: "x", yref: "y", xsizemode: "pixel", ysizemode: "pixel", ...box, visible: there, line: { color: colour, width: 2.5 } };
   }
 
   function dressed(id) {
@@ -91,6 +91,7 @@
       merge(layout.coloraxis.colorbar, merge({ thickness: 8, outlinewidth: 0, tickfont: { size: 11, color: c.faint }, title: { font: { size: 11.5, color: c.soft } } }, small ? flat : tall));
     }
     for (const shape of layout.shapes || []) merge(shape, { line: { color: c.ink, width: 1, dash: "4px,4px" }, opacity: 0.55, layer: "below" });
+    if (figure.pair) layout.shapes = [...(layout.shapes || []), ring(figure.pair)];
     for (const note of layout.annotations || []) merge(note, { font: { size: 11, color: c.soft } });
     return { data: shown, layout };
   }
@@ -131,8 +132,9 @@
   L.on("narrow", () => [...drawn].forEach(draw));
   L.on("chosen", () => {
     for (const id of pairs()) {
-      const plot = document.getElementById(id), { x, y } = ring(figures[id].pair.x, figures[id].pair.y);
-      Plotly.restyle(id, { x: [x], y: [y] }, [plot.data.length - 1]);
+      const last = document.getElementById(id).layout.shapes.length - 1;
+      const { xanchor, yanchor, visible } = ring(figures[id].pair), at = `shapes[${last}].`; // a whole shape would be added
+      Plotly.relayout(id, { [at + "xanchor"]: xanchor, [at + "yanchor"]: yanchor, [at + "visible"]: visible });
     }
   });
   L.on("selection", () => {
@@ -164,5 +166,6 @@
     });
   }
 
-  names.forEach((id, at) => (at < 2 ? draw(id) : L.whenNear(document.getElementById(id), () => draw(id))));
+  // One at once, the others as they come near: the first is on the screen before the second is computed.
+  names.forEach((id, at) => (at < 1 ? draw(id) : L.whenNear(document.getElementById(id), () => draw(id))));
 })();

@@ -31,11 +31,25 @@ def until(page: Any, condition: str, seconds: float = 20.0) -> None:
         page.wait_for_timeout(50)
 
 
+def hover(page: Any, mark: Any) -> None:
+    """Point at a mark until its numbers are shown: scrolling hides them, and may end after the pointer has come."""
+    mark.scroll_into_view_if_needed()
+    for _ in range(20):
+        page.mouse.move(2, 2)
+        mark.hover(force=True)
+        page.wait_for_timeout(300)
+        if page.evaluate("!document.getElementById('tip').hidden"):
+            return
+    raise AssertionError("no numbers are shown at the mark")
+
+
 class Watched:
     """A page that keeps what it complained of and asked for."""
 
     def __init__(self, browser: Any, path: Path) -> None:
-        self.page = browser.new_page(viewport={"width": 1360, "height": 1600}, color_scheme="light")
+        self.page = browser.new_page(
+            viewport={"width": 1360, "height": 1600}, color_scheme="light", reduced_motion="reduce"
+        )
         self.path = path
         self.said: list[str] = []
         self.asked: list[str] = []
@@ -161,8 +175,7 @@ def test_a_click_on_a_mark_fills_the_details(watched: Watched) -> None:
     detail = page.locator("#detail")
     assert detail.locator(".who").text_content().startswith("Trial 0")
     assert page.locator("tr.picked-row").get_attribute("data-i") == "0"
-    traces.nth(4).locator(".point").first.hover(force=True)  # one of the front
-    until(page, "!document.getElementById('tip').hidden")
+    hover(page, traces.nth(4).locator(".point").first)  # one of the front
     assert "trial" in page.locator("#tip").text_content()
     page.locator("#all tbody tr[data-i='15']").click()
     text = detail.text_content()
@@ -176,8 +189,10 @@ def test_a_click_on_a_mark_fills_the_details(watched: Watched) -> None:
         f"litetuner export {run} --trial 15 --out trial-15",
         f"litetuner rebuild {run}/trials/0015/trial.json",
     ]
-    ring = f"document.querySelector('{SIZE}').data.at(-1).x[0]"
+    ring = f"document.querySelector('{SIZE}').layout.shapes.at(-1).xanchor"
     assert page.evaluate(ring) == 21_904
+    rings = f"document.querySelector('{SIZE}').layout.shapes.filter(shape => shape.name === 'chosen').length"
+    assert page.evaluate(rings) == 1
     watched.quiet()
 
 
@@ -249,8 +264,7 @@ def test_hostile_names_do_nothing(browser: Any, hostile: RunRecord) -> None:
         page.locator(f"#{name}").scroll_into_view_if_needed()
     assert page.locator("body img").count() == 0 and page.locator("main a[href^=http]").count() == 0
     assert page.locator("script").count() == 3 and page.evaluate("window.hacked ?? null") is None
-    page.locator(f"{SIZE} .scatterlayer .point").first.hover(force=True)
-    until(page, "!document.getElementById('tip').hidden")
+    hover(page, page.locator(f"{SIZE} .scatterlayer .point").first)
     assert page.locator("#tip a").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 1360
     page.set_viewport_size({"width": 390, "height": 844})

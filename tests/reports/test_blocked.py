@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import itertools
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litetuner.reports.blocked import command
+from litetuner.reports.html import write_report
+from litetuner.reports.view import View
+from litetuner.search.config import make_config, read_toml, to_toml
+from litetuner.spaces.store import write_atomic
+
+
+def config_of(line: str) -> Any:
+    """The configuration that a command line of ``litetuner search`` would make."""
+    program, verb, toml, *flags = shlex.split(line)
+    assert (program, verb) == ("litetuner", "search")
+    values: dict[str, Any] = {}
+    for key, value in zip(flags[::2], flags[1::2], strict=True):
+        values.setdefault(key.removeprefix("--"), []).append(value)
+    single = {key: found if key == "max-latency" else found[0] for key, found in values.items()}
+    return make_config(read_toml(Path(toml)) | {key.replace("-", "_"): value for key, value in single.items()})
+
+
+def write_toml_of(record: Any) -> None:
+    write_atomic(record.folder.path / "litetuner.toml", to_toml(record.config))
+
+
+@pytest.mark.parametrize(
+    "budgets",
+    [
+        {"max_deflated": "8kB"},
+        {"max_deflated": "21kB", "max_drop": "0.5%", "max_latency": "45us"},
+        {"max_deflated": "50kB", "max_drop": None, "min_metric": 0.9, "max_latency": "100us"},
+        {"max_latency": "10us"},
+    ],
+)
+def test_the_command_to_try_next_lets_something_pass(filled: Any, budgets: dict[str, Any]) -> None:
+    record = filled.record(**budgets)
+    write_toml_of(record)
+    view = View(record)
+    assert view.blocked is not None and view.best is None
+    line = command(record.folder.path, view.blocked, record.budgets)
+    assert line is not None
+    config = config_of(line)
+    assert config.out == str(record.folder.path)
+    again = {name: getattr(config, name) for name in ("max_deflated", "max_drop", "min_metric", "max_latency")}
+    assert View(filled.record(**again)).best is not None
+
+
+def test_what_each_budget_would_buy_comes_from_the_front(filled: Any) -> None:
+    view = View(filled.record(max_deflated="8kB"))
+    blocked = view.blocked
+    assert blocked is not None
+    (steps,) = blocked.steps
+    assert steps[0] == blocked.relaxations[0] and 1 < len(steps) <= 4
+    values = [step.value for step in steps]
+    assert values == sorted(values) and len({step.setting for step in steps}) == len(steps)
+    for one, other in itertools.pairwise(steps):  # giving more buys something
+        assert (other.trial.value("metric") or 0) > (one.trial.value("metric") or 0) or (
+            other.trial.value("latency_us:host") or 0
+        ) < (one.trial.value("latency_us:host") or 0)
+    assert all(step.trial.value("drop") <= 0.01 for step in steps)
+    assert {budget.key for budget in blocked.hopeless} == {"max-latency", "max-drop"}
+
+
+def test_the_nearest_are_ranked_and_say_what_they_break(filled: Any) -> None:
+    blocked = View(filled.record(max_deflated="21kB", max_drop="0.5%", max_latency="45us")).blocked
+    assert blocked is not None
+    assert blocked.near[0].trial.number == 15 and len(blocked.near) == 3
+    worst = [max(item.violation for item in near.broken) for near in blocked.near]
+    assert worst == sorted(worst)
+
+
+def test_other_targets_keep_their_limits_in_the_command(build: Any) -> None:
+    build.target = "pi"
+    build.add("float32", drop=0.0, deflated=100_000, us=200.0)
+    record = build.record(
+        target="pi=ssh://me@pi.local,host", max_latency=["pi=100us", "host=50us"], max_drop=None, max_deflated=None
+    )
+    blocked = View(record).blocked
+    assert blocked is not None
+    line = command("runs/a b", blocked, record.budgets)
+    assert line == (
+        "litetuner search 'runs/a b/litetuner.toml' --out 'runs/a b' --max-latency 200us --max-latency host=50us"
+    )
+
+
+def test_the_report_shows_it(filled: Any) -> None:
+    record = filled.record(max_deflated="8kB")
+    text = write_report(record).read_text()
+    assert "What giving way on one budget would buy" in text and "The nearest candidates" in text
+    assert (
+        f"litetuner search {record.folder.path}/litetuner.toml --out {record.folder.path} --max-deflated 22kB" in text
+    )
