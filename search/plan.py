@@ -25,10 +25,14 @@ BASELINE = Candidate((STEPS["float32"](),))  # not even slimmed
 _PRUNE = {"train": "yes", "prune": "constant"}
 _CUT = {"train": "yes", "channels": "yes", "learning_rate": 3e-3}
 _CLUSTER = {"train": "yes", "cluster": "kmeans++"}
+# Full int8 with one clipped scale a tensor: 17 % (ResNet8) and 28 % (DS-CNN) smaller deflated than by channel, as accurate.
+_CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixed.float32": 0}
 
 # Known recipes, those that share a training next to each other (sources: docs/decisions.md).
 RECIPES: tuple[dict[str, Any], ...] = (
+    _CLIPPED,
     {"deploy": "mixed", "mixed.int4": 0.5},
+    {"deploy": "aeq_weight_only_wf16"},  # of a .tflite; a model is converted to float16
     _PRUNE | {"prune.sparsity": 0.5, "deploy": "int8"},
     _PRUNE | {"prune.sparsity": 0.5, "qat": "all"},
     {"train": "yes", "qat": "all"},
@@ -46,6 +50,7 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"deploy": "int8", "io": "int8"},
     {"deploy": "mixed", "mixed.int4": 0.25},
     {"deploy": "mixed", "mixed.int4": 0.75},
+    _CLIPPED,
     {"deploy": "float32", "sparse": "yes"},
 )
 
