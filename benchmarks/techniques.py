@@ -26,6 +26,7 @@ from litetuner.spaces.store import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 CUT_MENDING = 4.0  # times the epochs
+FOLDED_RATE = 3e-5  # at 1e-3 a network without batch normalization falls apart
 
 
 def step(name: str, **knobs: Any) -> Step:
@@ -35,7 +36,7 @@ def step(name: str, **knobs: Any) -> Step:
 def rows(epochs: float) -> dict[str, tuple[Step, ...]]:
     """Steps by row name; every file is slimmed at the end, but the baseline."""
     fit: dict[str, Any] = {"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0}
-    prune = step("prune", sparsity=0.5, schedule="polynomial", **fit)
+    prune = step("prune", sparsity=0.5, spread="global", **fit)
     clusters = {count: step("cluster", count=count, **fit) for count in (16, 32)}
     kept = {count: step("cluster", count=count, preserve_sparsity=True, **fit) for count in (16, 32)}
     int8, float32 = step("int8"), step("float32")
@@ -49,7 +50,8 @@ def rows(epochs: float) -> dict[str, tuple[Step, ...]]:
         "finetune+int8": (step("finetune", **fit), int8),
         "prune50+int8": (prune, int8),
         "prune50+sparse": (prune, float32, step("sparse")),
-        "prune80+int8": (step("prune", sparsity=0.8, schedule="polynomial", **fit), int8),
+        "prune80+int8": (step("prune", sparsity=0.8, spread="global", **fit), int8),
+        "prune2:4+int8": (step("prune", pattern="2:4", **fit), int8),
         "cluster16+int8": (clusters[16], int8),
         "cluster32+int8": (clusters[32], int8),
         "qat": (step("qat", **fit), int8),
@@ -58,6 +60,12 @@ def rows(epochs: float) -> dict[str, tuple[Step, ...]]:
         "cqat32": (clusters[32], step("qat", preserve_clusters=True, **fit), int8),
         "pcqat50_16": (prune, kept[16], step("qat", preserve_sparsity=True, preserve_clusters=True, **fit), int8),
     }
+    low = fit | {"learning_rate": FOLDED_RATE}
+    whole = step("qat", preserve_clusters=True, scales="tensor", **low)
+    for count in (16, 32):
+        folded = step("cluster", count=count, fold=True, **low)
+        found[f"folded{count}+int8"] = (folded, step("int8", scales="tensor"))
+        found[f"folded_cqat{count}"] = (folded, whole, int8)
     mend = step("finetune", **fit | {"epochs": CUT_MENDING * epochs, "learning_rate": 3e-3})
     for ratio in (0.25, 0.5):
         found[f"channels{round(100 * ratio)}+int8"] = (step("channels", ratio=ratio), mend, int8)
