@@ -10,7 +10,7 @@ from litetuner.spaces.facts import LayerFacts
 from litetuner.spaces.flatbuffer import WEIGHTED
 from litetuner.spaces.layers import OPERATORS
 from litetuner.spaces.quantizer_policy import BITS, RECIPES, Recipe, Scheme, why_not
-from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.rules import SPARSE_RECIPES, Surroundings
 from litetuner.spaces.step import Step
 from litetuner.spaces.steps import STEPS
 
@@ -38,6 +38,7 @@ CALIBRATIONS: dict[str, tuple[int, str]] = {
     "random1000": (1000, "random"),
     "extremes50": (50, "extremes"),
 }
+_SPARSE = ("float32", "float16")  # conversions whose zeros can be left out
 _NATIVE = {"static_wi8_ai8": "int8", "static_wi8_ai16": "int16"}
 
 
@@ -100,16 +101,15 @@ class Deployments:
             return (_make("int8", io=self.ends(choose), scales=scales, **self._calibration(choose)),)
         if chosen == "int16x8":
             return (_make("int16x8", **self._calibration(choose)),)
-        if chosen == "float32" and "prune" in trained and self.may("sparse"):
-            sparse = choose.one_of("sparse", ("no", "yes")) != "no"
-            return (_make("float32"), _make("sparse")) if sparse else (_make("float32"),)
         if chosen == "mixed":
             return self._quantized(choose, "static_wi8_ai8", self._mixed(choose))
         if chosen == "layers":
             return self._quantized(choose, "static_wi8_ai8", self._free(choose))
-        if chosen.startswith("aeq_"):
-            return self._quantized(choose, chosen.removeprefix("aeq_"), {})
-        return (_make(chosen),)
+        recipe = chosen.removeprefix("aeq_")
+        made = (_make(chosen),) if recipe == chosen else self._quantized(choose, recipe, {})
+        if "prune" in trained and self.may("sparse") and (chosen in _SPARSE or recipe in SPARSE_RECIPES):
+            return (*made, _make("sparse")) if choose.one_of("sparse", ("no", "yes")) != "no" else made
+        return made
 
     def ends(self, choose: Choose) -> str:
         """The type of input and output."""

@@ -12,6 +12,7 @@ from litetuner.spaces.step import Stage
 
 TRAIN_ORDER = ("finetune", "prune", "cluster", "qat")
 INTEGER_ONLY = ("int8",)  # what a quantization-aware trained model can become: its ranges are 8-bit
+SPARSE_RECIPES = ("weight_only_wi8", "weight_only_wf16")  # seen to compute the same when encoded
 TECHNIQUE = {"prune": "prune", "cluster": "cluster", "qat": "qat"}
 
 
@@ -103,13 +104,17 @@ def _after_qat(candidate: Candidate, around: Surroundings) -> Iterable[str]:
 def _rewrites(candidate: Candidate, around: Surroundings) -> Iterable[str]:
     names = _names(candidate)
     convert = next((step.name for step in candidate.of_stage(Stage.CONVERT)), None)
-    for name in ("aeq", "sparse"):
-        if name in names and convert != "float32":
-            yield f"{convert} -> {name}: {name} starts from a float32 file"
+    for name, starts in (("aeq", ("float32",)), ("sparse", ("float32", "float16"))):
+        if name in names and convert not in starts:
+            yield f"{convert} -> {name}: {name} starts from a {' or '.join(starts)} file"
     if "sparse" in names and "prune" not in names:
         yield "sparse without prune: there are no zeros to leave out"
     if "sparse" in names and "aeq" in names:
-        yield "aeq and sparse: sparse encoding of quantized files is not reliable"
+        recipe = next(str(step.knobs()["recipe"]) for step in candidate.steps if step.name == "aeq")
+        if recipe not in SPARSE_RECIPES:
+            yield f"aeq {recipe} and sparse: only what computes in float can be encoded ({', '.join(SPARSE_RECIPES)})"
+        elif names.index("sparse") < names.index("aeq"):
+            yield "sparse -> aeq: the quantizer reads dense weights"
     if "slim" in names and names[-1] != "slim":
         yield "slim must come last: it removes the names that other rewrites need"
 

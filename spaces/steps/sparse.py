@@ -1,4 +1,4 @@
-"""Sparse encoding: a float ``.tflite`` stores only the weights that are not zero, and where they are."""
+"""Sparse encoding: a ``.tflite`` that computes in float stores only the weights that are not zero, and where they are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Sparse(Step):
     """Encodes sparse weights by TensorFlow's own pass (``mlir_sparsify``). Needs pruning first, at about half zeros or more.
 
     Makes the file smaller, the deflated one a little; weights are expanded when the file is loaded, so latency stays.
-    Meant for float files; on quantized ones the pass often goes wrong, which the check of the outputs finds.
+    Works on float32 and float16 files and on those whose weights alone are int8; on other quantized ones the pass goes wrong,
+    which the rules refuse and the check of the outputs finds. A file that would grow is refused too.
     """
 
     name = "sparse"
@@ -50,6 +51,11 @@ class Sparse(Step):
         if difference > TOLERANCE:
             raise BuildFailed(
                 f"sparse: the encoded file's outputs differ by {difference:.2g} of the largest output, allowed {TOLERANCE:g}. "
-                "The encoding is only reliable on float files."
+                "The encoding is only reliable on float files and int8 weights."
+            )
+        if len(encoded) >= len(subject):
+            raise BuildFailed(
+                f"sparse: the encoded file would have {len(encoded):,} bytes instead of {len(subject):,}: its places cost more "
+                "than its zeros save. Prune more, or leave the encoding out."
             )
         return encoded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import zlib
 from collections.abc import Callable
 
@@ -58,6 +59,38 @@ def test_a_quantized_file_passes_only_when_it_computes_the_same(tflite: Callable
     else:
         expected = run(tflite("zeros", "int8"), context.calibration)
         assert expected.difference(run(encoded, context.calibration)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("recipe", ["weight_only_wi8", "weight_only_wf16"])
+def test_what_computes_in_float_can_be_encoded(
+    recipe: str, tflite: Callable[..., bytes], context: Context, layer_names: dict[str, list[str]]
+) -> None:
+    from litetuner.spaces.steps.aeq import Aeq
+
+    file = Aeq(recipe).apply(tflite("zeros", "float32"), context)
+    try:
+        encoded = Sparse().apply(file, context)
+    except BuildFailed as error:
+        assert "sparse: the encoded file" in str(error)  # a lottery with int8 weights: other outputs, or larger
+        assert recipe == "weight_only_wi8"
+        return
+    assert len(encoded) < len(file)
+    assert run(file, context.calibration).difference(run(encoded, context.calibration)) <= TOLERANCE
+    dense, decoded = (weights_by_layer(each, layer_names["zeros"]) for each in (file, encoded))
+    assert decoded.keys() == dense.keys()
+    for layer, weight in dense.items():
+        assert decoded[layer].dtype == weight.dtype == ("int8" if recipe == "weight_only_wi8" else "float16")
+        np.testing.assert_array_equal(decoded[layer].values, weight.values)
+
+
+def test_a_file_that_would_grow_is_refused(
+    tflite: Callable[..., bytes], context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converter = importlib.import_module("tensorflow.lite.python.convert")
+    honest = converter.mlir_sparsify
+    monkeypatch.setattr(converter, "mlir_sparsify", lambda file: honest(file) + bytes(len(file)))
+    with pytest.raises(BuildFailed, match="would have"):
+        Sparse().apply(tflite("zeros", "float32"), context)
 
 
 def test_difference_is_a_share_of_the_largest_output() -> None:
