@@ -56,12 +56,19 @@
 
   const chosenPoints = (points) => (state.selection ? points.flatMap((i, at) => (state.selection.has(i) ? [at] : [])) : null);
 
-  // The chosen trial's ring is a shape of a size in pixels: moving it does not compute the chart anew.
-  function ring({ x, y }) {
-    const i = state.chosen, colour = L.colours().warn;
-    const there = i !== null && L.value(x, i) > 0 && L.value(y, i) !== null && L.visible(i);
-    const box = { x0: -11, x1: 11, y0: -11, y1: 11, xanchor: there ? L.value(x, i) : 1, yanchor: there ? L.value(y, i) : 1 };
-    return { name: "chosen", type: "circle", xref: "x", yref: "y", xsizemode: "pixel", ysizemode: "pixel", ...box, visible: there, line: { color: colour, width: 2.5 } };
+  // The chosen trial's ring lies over the chart: moving it computes nothing anew. (Plotly's shapes of a size in pixels
+  // are wrong on logarithmic axes, and a trace of its own costs a redraw of all points.)
+  function ring(id) {
+    const plot = document.getElementById(id), { x, y } = figures[id].pair, i = state.chosen;
+    const mark = plot.querySelector(":scope > .ring") || plot.appendChild(L.el("i", { class: "ring", "aria-hidden": "true" }));
+    const layout = plot._fullLayout;
+    mark.hidden = !layout || i === null || !L.visible(i) || !(L.value(x, i) > 0) || L.value(y, i) === null;
+    if (mark.hidden) return;
+    const across = layout.xaxis.d2p(L.value(x, i)), down = layout.yaxis.d2p(L.value(y, i));
+    mark.hidden = across < 0 || down < 0 || across > layout.xaxis._length || down > layout.yaxis._length;
+    mark.style.left = layout.xaxis._offset + across + "px";
+    mark.style.top = layout.yaxis._offset + down + "px";
+    mark.dataset.trial = data.number[i];
   }
 
   function dressed(id) {
@@ -72,6 +79,8 @@
     const shown = JSON.parse(JSON.stringify(traces(figure)));
     for (const trace of shown) {
       merge(trace, looks[trace.meta.role](c));
+      const many = trace.customdata && ["stopped", "infeasible"].includes(trace.meta.role) ? Math.sqrt(100 / trace.customdata.length) : 1;
+      if (trace.marker) trace.marker.opacity *= Math.min(1, Math.max(0.35, many)); // a crowd may not outshout the front
       trace.visible = !state.hidden.has(trace.meta.role);
     }
     const layout = merge(JSON.parse(JSON.stringify(figure.layout)), {
@@ -91,7 +100,6 @@
       merge(layout.coloraxis.colorbar, merge({ thickness: 8, outlinewidth: 0, tickfont: { size: 11, color: c.faint }, title: { font: { size: 11.5, color: c.soft } } }, small ? flat : tall));
     }
     for (const shape of layout.shapes || []) merge(shape, { line: { color: c.ink, width: 1, dash: "4px,4px" }, opacity: 0.55, layer: "below" });
-    if (figure.pair) layout.shapes = [...(layout.shapes || []), ring(figure.pair)];
     for (const note of layout.annotations || []) merge(note, { font: { size: 11, color: c.soft } });
     return { data: shown, layout };
   }
@@ -104,7 +112,7 @@
     const done = Plotly.newPlot(id, figure.data, figure.layout, config);
     drawn.add(id);
     done.then(() => { if (!performance.getEntriesByName("first-plot").length) performance.mark("first-plot"); });
-    if (figures[id].pair) link(id, plot);
+    if (figures[id].pair) { link(id, plot); ring(id); }
   }
 
   function link(id, plot) {
@@ -113,6 +121,7 @@
     plot.on("plotly_hover", (event) => { const [i] = of(event); if (i !== undefined) L.hint(i, event.event.clientX, event.event.clientY); });
     plot.on("plotly_unhover", () => L.hint(null));
     plot.on("plotly_selected", (event) => { if (event) L.select(event.points.length ? new Set(of(event)) : null); });
+    plot.on("plotly_afterplot", () => ring(id));
     plot.on("plotly_deselect", () => L.select(null));
   }
 
@@ -130,13 +139,7 @@
   // A colour bar that changes its direction is left behind by react, so the charts are then made anew.
   L.on("print", () => [...drawn].forEach(draw));
   L.on("narrow", () => [...drawn].forEach(draw));
-  L.on("chosen", () => {
-    for (const id of pairs()) {
-      const last = document.getElementById(id).layout.shapes.length - 1;
-      const { xanchor, yanchor, visible } = ring(figures[id].pair), at = `shapes[${last}].`; // a whole shape would be added
-      Plotly.relayout(id, { [at + "xanchor"]: xanchor, [at + "yanchor"]: yanchor, [at + "visible"]: visible });
-    }
-  });
+  L.on("chosen", () => pairs().forEach(ring));
   L.on("selection", () => {
     for (const id of pairs()) {
       const plot = document.getElementById(id);

@@ -22,7 +22,7 @@
       if (first < 0) continue;
       const log = low > 0 && high > 6 * low;
       const scale = log ? Math.log : (v) => v;
-      const text = (i) => data.texts[column][i] ?? String(L.value(column, i));
+      const text = (i) => data.texts[column][i] ?? L.value(column, i).toPrecision(4);
       const span = scale(high) - scale(low) || 1;
       found.push({ title: data.columns[column].title, ticks: [text(first), text(last)], at: (i) => { const v = L.value(column, i); return v === null ? null : (scale(v) - scale(low)) / span; } });
     }
@@ -54,7 +54,7 @@
       });
       g.stroke();
     };
-    const many = Math.min(1, 60 / paths.size), tone = { stopped: 0.12 + many * 0.15, infeasible: 0.15 + many * 0.25, feasible: 0.25 + many * 0.35, front: 0.9, baseline: 0.9 };
+    const many = Math.min(1, 60 / paths.size), tone = { stopped: 0.05 + many * 0.22, infeasible: 0.06 + many * 0.34, feasible: 0.25 + many * 0.35, front: 0.9, baseline: 0.9 };
     data.roles.forEach((role, r) => {
       for (const i of paths.keys()) {
         if (data.role[i] !== r) continue;

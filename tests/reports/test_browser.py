@@ -189,10 +189,13 @@ def test_a_click_on_a_mark_fills_the_details(watched: Watched) -> None:
         f"litetuner export {run} --trial 15 --out trial-15",
         f"litetuner rebuild {run}/trials/0015/trial.json",
     ]
-    ring = f"document.querySelector('{SIZE}').layout.shapes.at(-1).xanchor"
-    assert page.evaluate(ring) == 21_904
-    rings = f"document.querySelector('{SIZE}').layout.shapes.filter(shape => shape.name === 'chosen').length"
-    assert page.evaluate(rings) == 1
+    ring = page.locator(f"{SIZE} > .ring")
+    assert ring.count() == 1 and ring.get_attribute("data-trial") == "15" and ring.is_visible()
+    points = f"[...document.querySelectorAll('{SIZE} .trace')[4].querySelectorAll('.point')].map(p => p.getBoundingClientRect())"
+    here = "(r => [r.x + r.width / 2, r.y + r.height / 2])"
+    left, top = page.evaluate(f"{here}(document.querySelector('{SIZE} > .ring').getBoundingClientRect())")
+    marks = page.evaluate(f"{points}.map({here})")
+    assert min(abs(x - left) + abs(y - top) for x, y in marks) < 3  # it lies around one of the front
     watched.quiet()
 
 
