@@ -146,7 +146,7 @@ class AdbClient:
 
     def _start(self, argv: list[str], pipes: dict[str, int]) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.Popen(argv, start_new_session=True, **pipes)  # type: ignore[call-overload, no-any-return]
+            return subprocess.Popen(argv, start_new_session=True, **pipes)  # type: ignore[call-overload]
         except OSError as error:
             raise HostError(
                 f"cannot start 'adb' here: {error.strerror}. Install Android's platform tools (Debian: apt install adb)."

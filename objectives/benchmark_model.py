@@ -161,7 +161,9 @@ def delegates_of(report: Report, delegate: str, names: list[str]) -> dict[str, A
     operators = len(names) or max((part["operators"] or 0 for part in mine), default=0)
     left = None if taken is None else max(operators - taken, 0)
     why = "benchmark_model does not say which operators these are, nor why"
-    fallback = [{"operator": "OPERATORS", "count": left, "indices": [], "why": why}] if requested and left else []
+    fallback: list[dict[str, Any]] = (
+        [{"operator": "OPERATORS", "count": left, "indices": [], "why": why}] if requested and left else []
+    )
     found: dict[str, Any] = {"requested": requested, "operators": operators, "delegated": taken}
     found |= {"partitions": partitions, "fallback": fallback, "lines": list(report.says)}
     return found | {"quantize": names.count("QUANTIZE"), "dequantize": names.count("DEQUANTIZE")}

@@ -200,8 +200,8 @@ class Adb(Target):
                 raise Lost(f"{about} took more than {self.timeout_seconds:g} s and was stopped.") from error
             raise
         try:
-            if error := explain_failure(code, text, about, abis):
-                raise error
+            if failure := explain_failure(code, text, about, abis):
+                raise failure
             report = read_report(text)
             check_delegate(report, self.delegate, about)
         except BuildFailed as error:

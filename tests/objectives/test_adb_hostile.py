@@ -1,0 +1,115 @@
+"""Texts that try to become commands: none is executed, here or on the device. Each would make a canary file if it were."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from litetuner.objectives import tiny_model
+from litetuner.objectives.target_choice import find_target
+from litetuner.objectives.targets import adb as adb_module
+from litetuner.objectives.targets.adb import Adb
+from litetuner.spaces.errors import ConfigError, HostError
+from tests.objectives.fake_adb_device import ADB, REASON, FakeDevice, adb_server
+
+# {C} is the canary. Each text goes into every place of a target's text below; what a place cannot take is refused.
+SNIPPETS = (
+    "$(touch {C})",
+    "`touch {C}`",
+    ";touch {C}",
+    "|touch {C}",
+    "&&touch {C}",
+    "\ntouch {C}\n",
+    "'$(touch {C})'",
+    '";touch {C};"',
+    "-s {C}",
+    "-H touch",
+    "${{IFS}}touch${{IFS}}{C}",
+    "x\r\ntouch {C}",
+    "\x00touch {C}",
+    "\x1b]0;touch {C}\x07",
+    "\u202etouch {C}",
+    "{{a,b}}>{C}",
+    "../../{C} --graph=/x",
+)
+PLACES = {
+    "serial": "adb:{S}?benchmark=/b",
+    "end of a serial": "adb:x{S}?benchmark=/b",
+    "name": "{S}=adb:x?benchmark=/b",
+    "kind": "{S}:x?benchmark=/b",
+    "delegate": "adb:x?benchmark=/b&delegate={S}",
+    "mask": "adb:x?benchmark=/b&cpus={S}",
+    "end of a mask": "adb:x?benchmark=/b&cpus=f0{S}",
+    "threshold": "adb:x?benchmark=/b&tolerance={S}",
+    "seconds": "adb:x?benchmark=/b&block_seconds=1{S}",
+    "switch": "adb:x?benchmark=/b&fixed_performance={S}",
+    "option": "adb:x?benchmark=/b&{S}=1",
+    "relative benchmark": "adb:x?benchmark={S}",
+}
+ODD = [snippet for snippet in SNIPPETS if snippet.isprintable() and "/" not in snippet.replace("{C}", "")]
+
+
+@pytest.fixture
+def canary(tmp_path):
+    path = tmp_path / "canary"
+    yield path
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_hostile_texts_are_refused_before_anything_is_started(place, snippet, canary, monkeypatch):
+    def started(*_args, **_more):
+        pytest.fail("a process was started")
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    with pytest.raises(ConfigError, match="target"):
+        find_target(PLACES[place].format(S=snippet.format(C=canary)))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"serial": "-s"},
+        {"serial": ""},
+        {"serial": "a b"},
+        {"serial": "a\n"},
+        {"serial": "é"},
+        {"cpus": "F0;"},
+        {"cpus": "0x3"},
+        {"delegate": "cpu"},
+        {"tolerance": float("nan")},
+        {"max_seconds": 0},
+        {"block_seconds": float("inf")},
+    ],
+)
+def test_a_target_that_exists_is_valid(fields, tmp_path):
+    with pytest.raises(ConfigError, match="target adb"):
+        Adb(**({"benchmark": tmp_path / "b"} | fields))
+    with pytest.raises(ConfigError, match="name the benchmark_model"):
+        Adb()
+
+
+@pytest.mark.skipif(ADB is None, reason=REASON)
+def test_odd_file_names_are_words_and_a_devices_texts_are_data(canary, monkeypatch, tmp_path):
+    """A binary and models of hostile names are timed; a device that describes itself by commands is only written down."""
+    monkeypatch.setattr(adb_module, "BLOCKS", 1)
+    with adb_server(tmp_path) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        device = FakeDevice(tmp_path / "device")
+        (device.folder / "bin" / "getprop").write_text(f"#!/bin/sh\necho '$(touch {canary});`touch {canary}`'\n")
+        for snippet in ODD:
+            folder = tmp_path / snippet.replace("{C}", "canary").format()
+            folder.mkdir()
+            tool = folder / "benchmark_model"
+            tool.write_bytes(device.tool().read_bytes())
+            file = tiny_model.write(folder)
+            target = Adb(serial=device.serial, benchmark=tool, max_seconds=0.01, fixed_performance=False)
+            document = target._once(file, None, 1)
+            assert "touch" in document["environment"]["device"]
+        with pytest.raises(HostError, match="no benchmark_model"):
+            Adb(serial=device.serial, benchmark=tmp_path / "$(x)")._once(file, None, 1)
+        assert len(device.timed) == len(ODD) >= 8
+        device.stop()
