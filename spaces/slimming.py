@@ -35,15 +35,21 @@ class Slimmed:
     reason: str
 
 
-def slim(file: bytes, samples: np.ndarray | None = None, keep_names: bool = False) -> Slimmed:
+def slim(
+    file: bytes, samples: np.ndarray | None = None, keep_names: bool = False, share_bias_scales: bool = False
+) -> Slimmed:
     """Slim a finished file; the same bytes again for one that is slim.
 
     ``samples`` (n, *sample) are real inputs; the first 8 are used, seeded random ones without any. ``keep_names`` leaves
-    the names of tensors and subgraphs. Raises ``BuildFailed`` when the file itself cannot be read or run.
+    the names of tensors and subgraphs. ``share_bias_scales`` lets a bias by channel point to its weight's scales: kernels on a
+    CPU compute them from input and weight and never read them, but a delegate for a GPU or another accelerator may.
+    Raises ``BuildFailed`` when the file itself cannot be read or run.
     """
     model = read_model(file)
+    if share_bias_scales:
+        _share_bias_scales(model)
     before = _content(model, keep_names)
-    packed = {each: _deflated_bytes(each) for each in _packed(file, keep_names)}
+    packed = {each: _deflated_bytes(each) for each in _packed(file, keep_names, share_bias_scales)}
     smallest = min(packed, key=lambda each: (packed[each], len(each)))
     if _content(read_model(smallest), keep_names) != before:
         return Slimmed(file, False, "the slimmed file would not hold the same operators, weights and scales")
@@ -68,9 +74,11 @@ def _differs(file: bytes, slimmed: bytes, samples: np.ndarray | None) -> str:
     return "reference kernels give other outputs" if expected is not None and found != expected else ""
 
 
-def _packed(file: bytes, keep_names: bool) -> Iterator[bytes]:
+def _packed(file: bytes, keep_names: bool, share_bias_scales: bool = False) -> Iterator[bytes]:
     """The stripped file in each of the layouts."""
     model = read_model(file)
+    if share_bias_scales:
+        _share_bias_scales(model)
     _strip(model, keep_names)
     _vectorize(model)
     kinds: dict[int, int] = {}
@@ -139,6 +147,21 @@ def _strip(model: Any, keep_names: bool) -> None:
                 if quantization.scale is None and quantization.zeroPoint is None and quantization.details is None:
                     tensor.quantization = None
     _renumber_buffers(model)
+
+
+def _share_bias_scales(model: Any) -> None:
+    """Give each bias by channel the scales of its weight, in place."""
+    from ai_edge_litert.schema_py_generated import TensorType
+
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            inputs = _list(operator.inputs)
+            if len(inputs) < 3 or min(inputs[1:3]) < 0:
+                continue
+            weight, bias = (graph.tensors[index] for index in inputs[1:3])
+            sizes = [len(_list(None if t.quantization is None else t.quantization.scale)) for t in (weight, bias)]
+            if bias.type == TensorType.INT32 and sizes[0] == sizes[1] > 1:
+                bias.quantization.scale = weight.quantization.scale
 
 
 def _renumber_buffers(model: Any) -> None:

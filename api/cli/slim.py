@@ -17,6 +17,10 @@ def slim(
     source: Annotated[Path, typer.Argument(help="The file to slim.", metavar="IN.tflite")],
     out: Annotated[Path, typer.Argument(help="The file to write.", metavar="OUT.tflite")],
     keep_names: Annotated[bool, typer.Option("--keep-names", help="Keep tensor names, for debugging.")] = False,
+    share_bias_scales: Annotated[
+        bool,
+        typer.Option("--share-bias-scales", help="Also drop the biases' scales, which only accelerators may read."),
+    ] = False,
 ) -> int:
     """Write a smaller file whose outputs are bit-identical; exits with 1 where that cannot be shown, and writes nothing."""
     import zlib
@@ -31,7 +35,7 @@ def slim(
     before = source.read_bytes()
     if before[4:8] != b"TFL3":
         raise ConfigError(f"slim: {source} is no .tflite file. Give one, such as `litetuner export` writes.")
-    slimmed = slim_file(before, keep_names=keep_names)
+    slimmed = slim_file(before, keep_names=keep_names, share_bias_scales=share_bias_scales)
     if not slimmed.applied:
         typer.echo(f"not slimmed: {slimmed.reason}", err=True)
         return 1
