@@ -70,9 +70,9 @@ def _also(view: View) -> tuple[Gain, ...]:
             continue
         ratio = before / after
         word = "the same" if 0.995 < ratio < 1.005 else "less" if ratio > 1 else "more"
-        texts = [plain(value, column.name, column.unit) for value in (before, after)]
+        had, has = (plain(value, column.name, column.unit) for value in (before, after))
         figure = "" if word == "the same" else times(max(ratio, 1 / ratio))
-        found.append(Gain(column.title, figure, word, *texts, ""))
+        found.append(Gain(column.title, figure, word, had, has, ""))
     return tuple(found)
 
 

@@ -72,7 +72,7 @@ def _rows(trial: Trial, layers: tuple[LayerInFile, ...], before: tuple[LayerInFi
             operator=layer.operator,
             shape=layer.shape,
             found=layer,
-            before=old.get(layer.layer),
+            before=old.get(layer.layer or ""),
             asked=asked.get(layer.layer or "", {}),
         )
         for at, layer in enumerate(layers)

@@ -14,7 +14,7 @@ from litetuner.search.trial import State, Trial
 ALLOWED_LOSS = 0.1  # where no budget bounds the metric: a file that lost more is worth nothing
 
 
-def hypervolume(costs: np.ndarray, reference: Sequence[float]) -> float:
+def hypervolume(costs: np.ndarray, reference: Sequence[float] | np.ndarray) -> float:
     """Volume dominated by ``costs`` (points, objectives; less is better) below ``reference``.
 
     Exact, for any number of objectives. Two and three are computed on the grid of the points' coordinates with numpy (n^2 cells

@@ -108,7 +108,7 @@ def _frozen(trial: Trial, objectives: Sequence[Objective]) -> Any:
     import optuna
 
     return optuna.trial.create_trial(
-        values=[trial.value(objective.measurement) for objective in objectives],
+        values=[trial.measurements[objective.measurement].value for objective in objectives],
         params={name: entry["value"] for name, entry in trial.params.items()},
         distributions={name: _distribution(entry["distribution"]) for name, entry in trial.params.items()},
     )
