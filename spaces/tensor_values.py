@@ -42,7 +42,8 @@ def dense_values(tensor: Any, dtype: str, data: np.ndarray) -> np.ndarray:
     if tensor.sparsity is not None:
         return _densify(tensor.sparsity, shape, values)
     size = int(np.prod(shape, dtype=np.int64))
-    if values.size < size or (values.size != size and dtype not in _SUB_BYTE):
+    spare = 8 // _SUB_BYTE[dtype][0] - 1 if dtype in _SUB_BYTE else 0  # of the last byte
+    if not size <= values.size <= size + spare:
         raise BuildFailed(f"a constant of shape {list(shape)} needs {size} values and the file holds {values.size}")
     return values[:size].reshape(shape)
 
