@@ -15,6 +15,7 @@ from types import FrameType
 from litetuner.objectives.environment import environment
 from litetuner.objectives.metric_choice import find_metric
 from litetuner.objectives.targets.fake import Fake
+from litetuner.search.ablation import ablate
 from litetuner.search.cache import JobCache
 from litetuner.search.clock import Clock
 from litetuner.search.config import Config
@@ -125,6 +126,8 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                 reason = _search(loop, inspection)
                 listener.doing("finals: timing the front again, scoring it on the test split")
                 run_finals(evaluator, clock)
+                listener.doing("what each step of the best contributes")
+                ablate(evaluator, clock, interrupt.reason)
         except UsageError:
             if fresh and folder.read("inspection") is None:
                 executor.close()
