@@ -62,6 +62,11 @@ def rows(epochs: float) -> dict[str, tuple[Step, ...]]:
     }
     low = fit | {"learning_rate": FOLDED_RATE}
     whole = step("qat", preserve_clusters=True, scales="tensor", **low)
+    found["qat_tensor"] = (step("qat", scales="tensor", **low), int8)
+    found["pqat50_tensor"] = (prune, step("qat", preserve_sparsity=True, scales="tensor", **low), int8)
+    clipped = (float32, step("aeq", recipe="static_wi8_ai8", algorithm="mse", granularity="tensor", io="float32"))
+    found["clipped"] = clipped
+    found["prune50+clipped"] = (prune, *clipped)
     for count in (16, 32):
         folded = step("cluster", count=count, fold=True, **low)
         found[f"folded{count}+int8"] = (folded, step("int8", scales="tensor"))

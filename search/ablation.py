@@ -58,7 +58,7 @@ def rests(candidate: Candidate) -> Iterator[tuple[str, Candidate]]:
 
 def _free(step: Step, gone: str) -> Step:
     knob = KEEPS.get(gone)
-    return dataclasses.replace(step, **{knob: False}) if knob in step.knobs() else step  # type: ignore[arg-type]
+    return dataclasses.replace(step, **{knob: False}) if knob in step.knobs() else step
 
 
 def _known(run: RunRecord, candidate: Candidate) -> dict[str, Any] | None:

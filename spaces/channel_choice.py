@@ -13,7 +13,8 @@ from litetuner.spaces.channel_cost import ChannelCost
 from litetuner.spaces.channel_groups import ChannelGraph
 
 SPREADS = ("even", "sensitivity")
-MOST = 2.0  # times the ratio a group may lose: without a limit, ResNet8 lost 56 of 64 channels of one layer, and could not mend it
+# Times the ratio a group may lose: without a limit, ResNet8 lost 56 of 64 channels of one layer, and could not mend it.
+MOST = 2.0
 
 
 def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, multiple: int, spread: str) -> np.ndarray:

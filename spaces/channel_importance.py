@@ -100,7 +100,7 @@ def _products(model: Any, context: Context) -> Any:
     tf = load()
     import tf_keras
 
-    loss = tf_keras.losses.get(context.loss) if isinstance(context.loss, str) else context.loss
+    loss: Any = tf_keras.losses.get(context.loss) if isinstance(context.loss, str) else context.loss
     weights = {
         (layer.name, weight_name(layer, weight)): weight
         for layer in model.layers
