@@ -22,9 +22,11 @@ BASELINES: tuple[dict[str, Any], ...] = (
 
 BASELINE = Candidate((STEPS["float32"](),))  # not even slimmed
 
-_PRUNE = {"train": "yes", "prune": "constant"}
+_PRUNE = {"train": "yes", "prune": "constant", "prune.sparsity": 0.5}
 _CUT = {"train": "yes", "channels": "yes", "learning_rate": 3e-3}
-_CLUSTER = {"train": "yes", "cluster": "kmeans++"}
+# Clusters of folded kernels, with one scale a tensor, deflate best: DS-CNN 38 % smaller than int8, unfolded 13 %.
+_CLUSTER = {"train": "yes", "cluster": "kmeans++", "cluster.count": 16, "cluster.fold": "yes"}
+_TENSOR = {"deploy": "int8", "int8.scales": "tensor"}
 # Full int8 with one clipped scale a tensor: 17 % (ResNet8) and 28 % (DS-CNN) smaller deflated than by channel, as accurate.
 _CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixed.float32": 0}
 
@@ -33,16 +35,16 @@ RECIPES: tuple[dict[str, Any], ...] = (
     _CLIPPED,
     {"deploy": "mixed", "mixed.int4": 0.5},
     {"deploy": "aeq_weight_only_wf16"},  # of a .tflite; a model is converted to float16
-    _PRUNE | {"prune.sparsity": 0.5, "deploy": "int8"},
-    _PRUNE | {"prune.sparsity": 0.5, "qat": "all"},
+    _PRUNE | _CLIPPED,
+    _CLUSTER | _TENSOR,
+    _CUT | {"channels.ratio": 0.5} | _CLIPPED,
+    _CUT | {"channels.ratio": 0.25} | _CLIPPED,
+    _PRUNE | _CLUSTER | _TENSOR,
     {"train": "yes", "qat": "all"},
-    _CLUSTER | {"cluster.count": 16, "deploy": "int8"},
-    _CUT | {"channels.ratio": 0.25, "deploy": "int8"},
-    _CUT | {"channels.ratio": 0.5, "deploy": "int8"},
-    _PRUNE | _CLUSTER | {"prune.sparsity": 0.5, "cluster.count": 16, "deploy": "int8"},
-    _PRUNE | _CLUSTER | {"prune.sparsity": 0.5, "cluster.count": 16, "qat": "all"},
+    _PRUNE | {"qat": "all", "qat.scales": "tensor"},
+    _CLUSTER | {"qat": "all"},
+    _PRUNE | _CLUSTER | {"qat": "all"},
     {"train": "yes", "deploy": "int8"},
-    _CLUSTER | {"cluster.count": 16, "qat": "all"},
 )
 
 # Deployments that every trained prefix is also tried with: they cost seconds.
@@ -91,7 +93,7 @@ def _planned(space: Space, told: Sequence[Trial], epochs: float) -> Iterator[Pro
     for choices in RECIPES:
         if choices.get("train") and epochs not in space.epochs:
             continue  # there is no time left for it
-        script = Scripted(usual | choices)
+        script = Scripted(usual | _possible(choices, space))
         if _kept(script, space):
             yield Proposal(script, space.suggest(script), "recipe")
 
@@ -108,6 +110,11 @@ def variants(space: Space, told: Sequence[Trial]) -> Iterator[Proposal]:
             candidate = space.suggest(script)
             if candidate.prefix == trial.candidate.prefix and _kept(Scripted(change), space, choices):
                 yield Proposal(script, candidate, "variant")
+
+
+def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """A model without batch normalization has nothing to fold; its clusters need no folding."""
+    return {name: value for name, value in choices.items() if name != "cluster.fold" or space.folds()}
 
 
 def _kept(script: Scripted, space: Space, more: Mapping[str, Any] | None = None) -> bool:

@@ -111,7 +111,7 @@ class Space:
         cluster = self._offer(choose, "cluster", "init")
         fold = False
         if cluster != NO:
-            fold = self._folds() and choose.one_of("cluster.fold", (NO, "yes")) != NO
+            fold = self.folds() and choose.one_of("cluster.fold", (NO, "yes")) != NO
             count = choose.level("cluster.count", STEPS["cluster"].choices("count"))
             skip = self._skip(choose, "cluster")
             keep = prune != NO
@@ -134,7 +134,7 @@ class Space:
             steps.append(_make("finetune", **fitting))
         return (*cut, *steps)
 
-    def _folds(self) -> bool:
+    def folds(self) -> bool:
         """Is there a batch normalization behind a layer that it may be folded into?"""
         layers = self.around.model.layers
         behind = [(before.type, layer.type) for before, layer in itertools.pairwise(layers)]

@@ -123,7 +123,7 @@ def test_a_finished_run_changes_nothing_when_it_is_repeated(run: Path) -> None:
 
 def test_new_budgets_judge_old_measurements_anew(tmp_path: Path) -> None:
     path = tmp_path / "budgets"
-    tight = fake_search(path, trials=20).record
+    tight = fake_search(path, trials=20, max_deflated="30kB").record
     assert any(trial.gate == "probe" for trial in tight.trials)
     known = len(tight.trials)
     loose = fake_search(path, trials=40, max_deflated="900kB", max_drop="50%").record
@@ -131,7 +131,7 @@ def test_new_budgets_judge_old_measurements_anew(tmp_path: Path) -> None:
     asked_again = {trial.candidate.key for trial in loose.trials[:known] if trial.state is State.LOST}
     assert asked_again, "what the probe stopped is no answer under the new budgets"
     assert asked_again & {trial.candidate.key for trial in loose.trials[known:]}
-    back = fake_search(path, trials=40).record
+    back = fake_search(path, trials=40, max_deflated="30kB").record
     assert [t.state for t in back.trials[:known] if t.state.scored] == [t.state for t in tight.trials if t.state.scored]
 
 
