@@ -73,10 +73,20 @@ def find_charts(view: View) -> tuple[Chart, ...]:
         y, x = (first, second) if first.measurement == "metric" else (second, first)
         colour = next((axis for axis in (*axes[1:], axes[0]) if axis not in (first, second)), None)
         name = f"{_word(view, y)}-{_word(view, x)}"
-        chart = _chart(view, name, f"{_word(view, y)} against {_word(view, x)}", x, y, colour)
+        chart = _chart(view, name, f"{_word(view, y)} against {_word(view, x)}", x, y, colour, view.members)
         if chart is not None:
             found.append(chart)
     return tuple(found)
+
+
+def target_chart(view: View, target: str) -> Chart | None:
+    """The metric against the latency on one target, whose own front is joined; the size is the colour."""
+    x, y, colour = (_axis(view, name) for name in (f"latency_us:{target}", "metric", view.size_measurement))
+    front = frozenset(trial.number for trial in view.fronts[target])
+    where = clean(target, 24)
+    return _chart(
+        view, f"target-{list(view.fronts).index(target)}", f"{view.metric_name} on {where}", x, y, colour, front
+    )
 
 
 def _axis(view: View, measurement: str) -> Axis:
@@ -105,19 +115,20 @@ def plotted(trial: Trial, measurement: str) -> float | None:
     return None
 
 
-def _chart(view: View, name: str, title: str, x: Axis, y: Axis, colour: Axis | None) -> Chart | None:
+def _chart(
+    view: View, name: str, title: str, x: Axis, y: Axis, colour: Axis | None, front: frozenset[int]
+) -> Chart | None:
     groups: dict[Group, list[Point]] = {"front": [], "feasible": [], "infeasible": [], "stopped": [], "baseline": []}
     for trial in view.record.trials:
         here, there = plotted(trial, x.measurement), plotted(trial, y.measurement)
         if trial.duplicate_of is None and here is not None and there is not None and here > 0:
             shade = None if colour is None else plotted(trial, colour.measurement)
-            groups[view.group(trial)].append(Point(trial.number, here, there, shade))
+            groups[group_of(trial, front)].append(Point(trial.number, here, there, shade))
     shown = [point for group in groups.values() for point in group]
     if not shown:
         return None
     lines = tuple(line for budget in view.budgets if (line := _line(view, budget, x, y)) is not None)
-    members = {trial.number for trial in view.front}
-    feasible = groups["front"] + [p for p in groups["baseline"] if p.trial in members] + groups["feasible"]
+    feasible = groups["front"] + [p for p in groups["baseline"] if p.trial in front] + groups["feasible"]
     focus = groups["front"] + groups["baseline"] + groups["feasible"]
     if len(focus) <= len(groups["baseline"]):  # nothing feasible: look at the better half of what there is
         ranked = sorted(groups["infeasible"], key=lambda point: point.y if y.minimize else -point.y)

@@ -22,6 +22,7 @@ KNOWN = {
     "latency_ratio": ("speed", "speed against the baseline"),
 }
 LARGER_IS_BETTER = ("latency_ratio",)
+OF_THE_RUN = ("keras_metric", "conversion_gap")  # told once (conversion.py), no column of trials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ def find_columns(view: View) -> tuple[Column, ...]:
     units: dict[str, str] = {}
     for trial in view.record.trials:
         for name, measurement in trial.measurements.items():
-            if not name.startswith("probe."):
+            if not name.startswith("probe.") and name not in OF_THE_RUN:
                 units.setdefault(name, measurement.unit)
     for name in ("metric", "drop", "deflated_bytes", "file_bytes"):
         units.setdefault(name, "")

@@ -20,6 +20,8 @@ TITLES = {
     "deflated_bytes": "deflated size",
     "latency_us": "latency",
     "latency_ratio": "speed against the baseline",
+    "keras_metric": "metric of the Keras model",
+    "conversion_gap": "loss of the conversion alone",
 }
 
 

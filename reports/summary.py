@@ -31,6 +31,7 @@ def summarize(view: View) -> dict[str, Any]:
         "objectives": [dataclasses.asdict(objective) for objective in record.objectives],
         "budgets": [{"name": budget.name, **dataclasses.asdict(budget)} for budget in record.budgets],
         "baseline": None if view.baseline is None else view.baseline.to_json(),
+        "conversion": None if view.conversion is None else view.conversion.to_json(),
         "best": None if view.best is None else view.best.to_json(),
         "picks": {name: view.row(trial).to_json() for name, trial in view.picks.items()},
         "front": [view.row(trial).to_json() for trial in view.front],

@@ -12,11 +12,13 @@ from litetuner.reports.blocked import Blocked, find_blocked
 from litetuner.reports.charts import Chart, Group, find_charts, group_of
 from litetuner.reports.columns import Column, find_columns
 from litetuner.reports.conditions import Condition, find_conditions
+from litetuner.reports.conversion import Conversion, find_conversion
 from litetuner.reports.headline import Headline, find_headline
 from litetuner.reports.layer_tables import LayerTable, find_layer_tables
 from litetuner.reports.rejections import Rejection, find_rejections
 from litetuner.reports.row import Interval, Row, make_row
 from litetuner.reports.sensitivity import Sensitive, find_sensitivity
+from litetuner.reports.targets import Targets, find_targets
 from litetuner.reports.words import beyond, budget_text, clean
 from litetuner.search.budgets import Budget
 from litetuner.search.hypervolume import ALLOWED_LOSS, Volume, volume_over_time
@@ -95,6 +97,11 @@ class View:
         return {target: tuple(members) for target, members in self.record.fronts.items()}
 
     @functools.cached_property
+    def by_target(self) -> Targets | None:
+        """Each target's front and the picks on all of them; ``None`` with one target."""
+        return find_targets(self)
+
+    @functools.cached_property
     def picks(self) -> dict[str, Trial]:
         """Picks by name."""
         return self.record.picks
@@ -149,6 +156,16 @@ class View:
         return () if trial is None else find_conditions(trial)
 
     @functools.cached_property
+    def conversion(self) -> Conversion | None:
+        """What the conversion to ``.tflite`` itself costs, ``None`` where that was not measured."""
+        return find_conversion(self.record.baseline)
+
+    @property
+    def conversion_words(self) -> str:
+        """The same in a sentence; empty where it was not measured."""
+        return "" if self.conversion is None else self.conversion.words(self.metric_name, self.bounded)
+
+    @functools.cached_property
     def time_use(self) -> TimeUse:
         seconds = self.record.seconds
         named = [(KINDS.get(kind, clean(kind, 40)), seconds[kind]) for kind in (*KINDS, *seconds) if kind in seconds]
@@ -166,12 +183,13 @@ class View:
         return find_columns(self)
 
     @functools.cached_property
-    def _members(self) -> frozenset[int]:
+    def members(self) -> frozenset[int]:
+        """The front's trials by number."""
         return frozenset(trial.number for trial in self.front)
 
     def group(self, trial: Trial) -> Group:
         """Which kind of mark a trial is in the charts."""
-        return group_of(trial, self._members)
+        return group_of(trial, self.members)
 
     @functools.cached_property
     def layer_tables(self) -> dict[int, LayerTable]:

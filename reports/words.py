@@ -97,9 +97,9 @@ def plain(value: float, measurement: str, unit: str = "") -> str:
         return latency(value)
     if measurement.startswith("latency_ratio"):
         return times(value)
-    if measurement in ("drop", "test_drop"):
+    if measurement in ("drop", "test_drop", "conversion_gap"):
         return points(value)
-    if measurement in ("metric", "test_metric") or not unit or unit == "1":
+    if measurement in ("metric", "test_metric", "keras_metric") or not unit or unit == "1":
         return number(value)
     if unit == "B":
         return size(value)

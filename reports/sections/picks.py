@@ -11,6 +11,7 @@ MEANINGS = {
     "balanced": "nearest to the best of everything",
     "smallest": "the least to ship",
     "fastest": "the lowest latency",
+    "robust": "gains most where it gains least",
 }
 
 

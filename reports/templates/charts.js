@@ -14,6 +14,7 @@
     infeasible: (c) => ({ marker: { symbol: "x-thin", size: 7, color: c.faint, opacity: 0.6, line: { width: 1.2, color: c.faint } } }),
     feasible: (c) => ({ marker: { symbol: "circle", size: 7, color: c.accent, opacity: 0.65, line: { width: 1, color: c.bg } } }),
     front: (c) => ({ marker: { symbol: "circle", size: 12, color: c.accent, opacity: 1, line: { width: 1.5, color: c.bg } } }),
+    names: (c) => ({ marker: { size: 15, opacity: 0 }, textfont: { size: 11, color: c.soft } }),
     baseline: (c) => ({ marker: { symbol: "diamond", size: 12, opacity: 1, color: c.ink, line: { width: 1.5, color: c.bg } } }),
   };
 
@@ -28,16 +29,18 @@
 
   function traces(figure) {
     if (!figure.pair) return figure.data;
-    const { x, y, colour, log, steps } = figure.pair;
+    const { x, y, colour, log, steps, front, names: named } = figure.pair;
+    const own = front && new Set(front); // a target's own front, in place of the first one's
+    const roleOf = (i) => (own && ["front", "feasible"].includes(L.role(i)) ? (own.has(i) ? "front" : "feasible") : L.role(i));
     const found = [];
     if (steps.length > 1) {
       const line = { x: steps.map((s) => s[0]), y: steps.map((s) => s[1]), mode: "lines", line: { shape: "hv", width: 1.5 } };
       found.push(Object.assign({ type: "scatter", meta: { role: "line" }, hoverinfo: "skip" }, line));
     }
-    data.roles.forEach((role, at) => {
+    data.roles.forEach((role) => {
       const points = [];
       for (let i = 0; i < data.role.length; i++) {
-        if (data.role[i] === at && L.value(x, i) > 0 && L.value(y, i) !== null) points.push(i);
+        if (data.role[i] >= 0 && roleOf(i) === role && L.value(x, i) > 0 && L.value(y, i) !== null) points.push(i);
       }
       if (!points.length) return;
       const marker = {};
@@ -51,6 +54,16 @@
         selectedpoints: chosenPoints(points), selected: {}, unselected: { marker: { opacity: 0.1 } },
       });
     });
+    const places = (named || []).filter(([i]) => L.value(x, i) > 0 && L.value(y, i) !== null);
+    if (places.length) {
+      const axis = figure.layout.xaxis, [low, high] = axis.range;
+      const share = (i) => ((axis.type === "log" ? Math.log10(L.value(x, i)) : L.value(x, i)) - low) / (high - low);
+      const side = (i) => (figure.pair.down ? "bottom " : "top ") + (share(i) < 0.15 ? "right" : share(i) > 0.85 ? "left" : "center");
+      found.push({ // marks that are not seen hold the names off the marks that are
+        type: "scatter", mode: "markers+text", meta: { role: "names" }, hoverinfo: "skip", cliponaxis: false, marker: {}, text: places.map((p) => p[1]),
+        textposition: places.map(([i]) => side(i)), x: places.map(([i]) => L.value(x, i)), y: places.map(([i]) => L.value(y, i)),
+      });
+    }
     return found;
   }
 
@@ -163,8 +176,8 @@
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (!step) return;
       event.preventDefault();
-      const { x } = figures[id].pair;
-      const line = [...data.run.front].filter((i) => L.value(x, i) !== null).sort((a, b) => L.value(x, a) - L.value(x, b));
+      const { x, front } = figures[id].pair;
+      const line = [...(front || data.run.front)].filter((i) => L.value(x, i) !== null).sort((a, b) => L.value(x, a) - L.value(x, b));
       if (line.length) L.choose(line[(Math.max(line.indexOf(state.chosen), step < 0 ? 0 : -1) + step + line.length) % line.length]);
     });
   }

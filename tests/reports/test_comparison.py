@@ -14,7 +14,8 @@ from litetuner.reports.comparison_page import comparison_page, comparison_table,
 from litetuner.search.record import RunRecord
 from litetuner.search.run_folder import RunFolder
 from litetuner.spaces.errors import ConfigError, RunError
-from tests.reports.conftest import BASE, HOSTILE, Builder
+from tests.reports.builder import BASE, Builder
+from tests.reports.names import HOSTILE
 
 
 def run(path: Path, *candidates: tuple[str, float, int, float], **config: Any) -> RunRecord:

@@ -95,6 +95,11 @@ def test_the_report_shows_what_the_summary_says(written: dict[str, Any]) -> None
     for row in (summary["best"], summary["baseline"]):
         for part in (number(row["metric"]), size(row["deflated_bytes"]), latency(row["latency_us"]["host"])):
             assert part in page
+    gap = summary["conversion"]
+    assert gap["samples"] == 4800 and number(gap["keras_metric"]) == "0.8722"
+    assert page.count(f"{number(gap['keras_metric'])} on 4,800 samples of the search split") == 2, (
+        "result, and how it was made"
+    )
     for row in summary["front"]:
         assert row["label"] in page
         for part in row_numbers(row):
@@ -126,6 +131,7 @@ def test_each_model_card_shows_what_the_summary_says(
             "latency on host": (latency(row["latency_us"]["host"]), times(row["latency_ratio"]["host"])),
         }.items():
             assert all(part in lines[what] for part in parts), (name, what, lines[what])
+        assert f"{number(written['summary']['conversion']['keras_metric'])} on 4,800 samples" in numbers
         told = json.loads((folder / "provenance.json").read_text())
         assert told["measured_sha256"] == row["sha256"] and row["sha256"] in card
         assert told["measurements"]["metric"]["value"] == row["metric"]

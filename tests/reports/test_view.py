@@ -27,7 +27,8 @@ ROW += ["artifact", "sha256"]
 def test_summary_is_the_contract(record: RunRecord) -> None:
     found = summary(record)
     keys = (
-        "schema_version run model metric objectives budgets baseline best picks front fronts counts seconds environment"
+        "schema_version run model metric objectives budgets baseline conversion best picks "
+        "front fronts counts seconds environment"
     )
     assert list(found) == keys.split()
     assert found["schema_version"] == 1
