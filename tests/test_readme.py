@@ -55,7 +55,7 @@ def test_the_three_ways_are_the_same_search() -> None:
 
 def test_the_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    named = re.findall(r"`make (?:PYTHON=\S+ )?([a-z-]+)`|^    make ([a-z-]+)", README, flags=re.M)
+    named = re.findall(r"`make (?:PYTHON=\S+ )?([a-z-]+)`|^make ([a-z-]+)", README, flags=re.M)
     assert len(named) >= 4
     for target in (first or second for first, second in named):
         assert f"\n{target}:" in makefile, target

@@ -1,0 +1,103 @@
+"""Searches in this process, so that TensorFlow is imported once for all commands of the docs and the examples.
+
+Conversions, trainings and scores are real, by the handlers of the real workers, over the same JSON. Two things are not as in a
+search: no worker is started (tests/search/test_local.py is about those), and latencies are computed by the target ``fake``
+(tests/objectives/test_runner.py is about real ones). Searches are cut down to a few trials and a few training steps.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from litetuner.objectives.targets.fake import Fake
+from litetuner.search.cache import _blobs as blobs_of
+from litetuner.search.config import Config
+from litetuner.search.executor import Executor
+from litetuner.search.job import Job, Result
+from litetuner.search.run_folder import RunFolder
+from litetuner.search.worker import ROLES, Handler, _do, _scalar
+from litetuner.spaces.errors import from_json
+
+SMALL = {"trials": 4, "max_epochs": 0.1}
+
+
+class OneProcess(Executor):
+    """The jobs of the executor ``local``, done here."""
+
+    name = "one-process"
+    _done: ClassVar[dict[str, tuple[dict[str, Any], RunFolder]]] = {}  # by key, and the folder that holds the blobs
+
+    def __init__(self, folder: RunFolder, config: Config) -> None:
+        super().__init__(RunFolder(folder.path.absolute()), config)
+        self._handlers: dict[str, dict[str, Handler]] = {}
+
+    def run(self, job: Job) -> Result:
+        started = time.monotonic()
+        outputs = self._time(job) if job.kind == "time" else self._work(job)
+        return Result(outputs, time.monotonic() - started)
+
+    def _work(self, job: Job) -> dict[str, Any]:
+        """A job that was done before is answered from there: equal keys promise equal results."""
+        if job.key not in self._done:
+            self._done[job.key] = (self._compute(job), self.folder)
+        outputs, where = self._done[job.key]
+        for name in blobs_of(outputs):
+            for here, there in ((self.folder.blobs, where.blobs), (self.folder.artifacts, where.artifacts)):
+                if not here.has(name) and there.has(name):
+                    here.put(there.get(name), Path(name).suffix)
+        return outputs
+
+    def _compute(self, job: Job) -> dict[str, Any]:
+        role = "score" if job.kind == "score" else "build"
+        if role not in self._handlers:
+            self._handlers[role] = ROLES[role](self.folder)
+        inputs = json.loads(json.dumps(job.inputs | job.hints))
+        answer = _do(self._handlers[role][job.handler or job.kind], inputs)
+        answer = json.loads(json.dumps(answer, default=_scalar))
+        if "error" in answer:
+            raise from_json(answer["error"])
+        outputs: dict[str, Any] = answer["outputs"]
+        return outputs
+
+    def _time(self, job: Job) -> dict[str, Any]:
+        timing = Fake().time(Path(job.hints["file"]), Path(job.hints["baseline"]), job.inputs["threads"])
+        return {
+            "latency_us": timing.latency_us.to_json(),
+            "baseline_us": timing.baseline_us.to_json(),
+            "ratio": timing.ratio,
+        }
+
+
+def small_searches(patch: pytest.MonkeyPatch, **small: Any) -> None:
+    """Have every search and every ``inspect`` done here, and every search end after a few trials."""
+    import litetuner.cli.inspect
+    import litetuner.search.config
+    from litetuner.search.executors import EXECUTORS
+    from litetuner.spaces.builder import Builder
+
+    make = litetuner.search.config.make_config
+    limits = SMALL | small
+
+    def make_small(values: Mapping[str, Any], *arguments: Any, **how: Any) -> Any:
+        return make(values, *arguments, **how).model_copy(update=limits)
+
+    patch.setattr(litetuner.search.config, "make_config", make_small)
+    patch.setattr(Builder, "_seconds_per_epoch", lambda *_, **__: 0.5)  # trains for seconds to time an epoch
+    patch.setitem(EXECUTORS, "local", OneProcess)
+    patch.setattr(litetuner.cli.inspect, "subprocess", _Inspecting())
+
+
+class _Inspecting:
+    """``python -m litetuner.inspecting REQUEST``, answered here."""
+
+    def run(self, command: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
+        from litetuner.inspecting import facts
+
+        return subprocess.CompletedProcess(command, 0, json.dumps(facts(json.loads(command[-1]))), "")

@@ -1,0 +1,100 @@
+"""README and docs, done as they are written: every command, every Python snippet, every TOML, page by page, on a small model.
+
+A page finds the demo's model and data under the names that pages use for the reader's own, and a finished run as ``runs/NAME``.
+Searches end after four trials (tests/one_process.py). A block that needs what is not here says so in a comment, and is parsed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .documents import COMMANDS, PAGES, Block, Reader, blocks, own_folder, parse, prose
+from .one_process import small_searches
+
+MODELS = ("model.keras", "resnet8_cifar10.keras")
+DATA = ("data.npz", "cifar10.npz")
+NOT_RUN = 12  # blocks at most: what cannot be run here is the exception
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_process() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        small_searches(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what pages take for granted: a model, its data, a run, two files."""
+    import litetuner
+    from litetuner import demo
+    from litetuner.spaces.tf import load
+
+    load()
+    folder = tmp_path_factory.mktemp("desk")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "EPOCHS", 15)
+        model, data = demo.make_inputs(folder / "inputs")
+    for names, source in ((MODELS, model), (DATA, data)):
+        for name in names:
+            shutil.copy(source, folder / name)
+    shutil.rmtree(folder / "inputs")
+    with own_folder(folder):
+        run = litetuner.tune("model.keras", "data.npz", max_drop="5%", max_size="60kB", out="runs/NAME")
+        shutil.copytree("runs/NAME", "runs/OTHER")
+        shutil.copy(run.export("exported"), "model.tflite")
+        shutil.copy(run.export("original", trial=0), "original.tflite")
+        shutil.rmtree("exported")
+        shutil.rmtree("original")
+    return folder
+
+
+def pages(*, run: bool) -> list[Path]:
+    return [page for page in PAGES if any(block.runs is run for block in blocks(page))]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in pages(run=True) if page.name != "extending.md"], ids=lambda path: path.name
+)
+def test_a_page_does_what_it_says(page: Path, desk: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "reader"
+    shutil.copytree(desk, folder)
+    reader = Reader()
+    with own_folder(folder):
+        for block in blocks(page):
+            if block.runs:
+                reader.do(block)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [block for block in BLOCKS if block.say.startswith("not run:")],
+    ids=lambda block: f"{block.page.name}:{block.line}",
+)
+def test_what_is_not_run_is_a_command_that_exists(block: Block) -> None:
+    assert len(block.say) > len("not run: because"), "say why"
+    for words in block.lines if block.language in COMMANDS else []:
+        if words[0] == "litetuner":
+            parse(words[1:])
+
+
+def test_hardly_anything_is_not_run() -> None:
+    assert sum(block.say.startswith("not run:") for block in BLOCKS) <= NOT_RUN
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_no_command_hides_from_this_test(page: Path) -> None:
+    """Indented commands would not be run."""
+    hidden = [
+        line for line in prose(page).splitlines() if line.startswith(("    litetuner ", "    python ", "    import "))
+    ]
+    assert not hidden
+    assert "```" not in prose(page)
+    for block in blocks(page):
+        assert block.language in (*COMMANDS, "python", "toml", "text"), f"line {block.line}: which language is it?"
