@@ -126,7 +126,7 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                 reason = _search(loop, inspection)
                 listener.doing("finals: timing the front again, scoring it on the test split")
                 run_finals(evaluator, clock)
-                listener.doing("what each step of the best contributes")
+                listener.doing("the winner without each of its steps")
                 ablate(evaluator, clock, interrupt.reason)
         except UsageError:
             if fresh and folder.read("inspection") is None:

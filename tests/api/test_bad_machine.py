@@ -29,7 +29,8 @@ def test_a_worker_that_does_not_start(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("litetuner.search.worker_process.sys.executable", "/bin/false")
-    code = cli(["search", "--model", str(model_file), "--data", str(data_file), "--out", str(tmp_path / "run")])
+    inputs = ["--model", str(model_file), "--data", str(data_file), "--target", "fake"]  # no interpreter is needed for it
+    code = cli(["search", *inputs, "--out", str(tmp_path / "run")])
     out, err = capfd.readouterr()
     assert (code, out) == (3, "") and "Traceback" not in err
     assert "the build worker does not start" in err and "code 1" in err and "litetuner doctor" in err
