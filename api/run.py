@@ -20,8 +20,10 @@ class Run:
     """
 
     def __init__(self, path: Path | str) -> None:
+        from litetuner.search.record import open_run
+
         self.path = Path(path)
-        self.record()
+        open_run(self.path)
 
     def record(self) -> RunRecord:
         """All that is known of the run now: trials, configuration, facts of model and data."""
@@ -70,9 +72,9 @@ class Run:
     ) -> Path:
         """Write a trial's ``.tflite`` with its record, provenance, model card and example into ``out``; gives its path.
 
-        ``pick`` is one of best (the default), accurate, balanced, smallest, fastest. ``c_array`` adds a C array,
-        ``metadata`` puts a short provenance inside the file, ``force`` replaces another trial's export in ``out``. Raises
-        ``RunError`` where there is nothing to export.
+        ``pick`` is one of best (the default), accurate, balanced, smallest, fastest, and with several targets robust.
+        ``c_array`` adds a C array, ``metadata`` puts a short provenance inside the file, ``force`` replaces another trial's
+        export in ``out``. Raises ``RunError`` where there is nothing to export.
         """
         from litetuner.reports.export import export
 

@@ -228,4 +228,6 @@ def _order(view: View, name: str) -> dict[str, int]:
         options = json.loads(entry.get("distribution") or "{}")["attributes"]["choices"]
     except (ValueError, KeyError, TypeError):  # a numeric one, or written by something else
         return {}
+    if not isinstance(options, list):
+        return {}
     return {str(option): at for at, option in enumerate(options)}

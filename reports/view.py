@@ -22,7 +22,7 @@ from litetuner.reports.targets import Targets, find_targets
 from litetuner.reports.words import beyond, budget_text, clean
 from litetuner.search.budgets import Budget
 from litetuner.search.hypervolume import ALLOWED_LOSS, Volume, volume_over_time
-from litetuner.search.importance import Importance, kept_importances
+from litetuner.search.importance import Importance, Importances, kept_importances
 from litetuner.search.trial import State, Trial
 
 if TYPE_CHECKING:  # the record pulls in pydantic, which reports do not need
@@ -197,9 +197,18 @@ class View:
         return find_layer_tables(self)
 
     @functools.cached_property
+    def _importances(self) -> Importances:
+        return kept_importances(self.record.folder, self.record.trials, self.record.objectives)
+
+    @property
     def importances(self) -> tuple[Importance, ...]:
         """How much each choice matters, for the front first, then for each objective; empty with few trials."""
-        return kept_importances(self.record.folder, self.record.trials, self.record.objectives)
+        return self._importances.found
+
+    @property
+    def importance_problem(self) -> str:
+        """Why that cannot be said, where a record is damaged; else empty."""
+        return clean(self._importances.problem, 300)
 
     @functools.cached_property
     def allowed_loss(self) -> float:

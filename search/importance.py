@@ -14,6 +14,7 @@ from litetuner.search.front import Objective
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import digest
+from litetuner.spaces.errors import RunError
 from litetuner.spaces.store import write_json
 
 FEWEST = 20  # scored trials; with fewer, an importance is mostly chance
@@ -34,21 +35,33 @@ class Importance:
     top: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Importances:
+    """One for the front and one for each objective; none with too few trials, or where there is a ``problem``."""
+
+    found: tuple[Importance, ...] = ()
+    problem: str = ""
+
+
 def find_importances(trials: Sequence[Trial], objectives: Sequence[Objective]) -> tuple[Importance, ...]:
     """The importance of each choice for reaching the front, then for each objective alone; empty with too few trials.
 
     Optuna's conditional PED-ANOVA (https://arxiv.org/abs/2304.10255, https://arxiv.org/abs/2601.20800), the one evaluator that
     takes several objectives and choices that are made only under others. Budgets play no part: a file over a budget
     tells as much of a choice as another one. The study is built in memory, the run's database is not touched.
+    Raises ``RunError`` for a trial whose choices Optuna cannot read.
     """
+    told = [trial for trial in trials if _usable(trial, objectives)]
+    if len(told) < FEWEST:
+        return ()
+    frozen = [_frozen(trial, objectives) for trial in told]
+    if not any(len(values) > 1 for values in _domains(told).values()):
+        return ()
     import optuna
 
-    told = [trial for trial in trials if _usable(trial, objectives)]
-    if len(told) < FEWEST or not any(len(values) > 1 for values in _domains(told).values()):
-        return ()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=[objective.direction for objective in objectives])
-    study.add_trials([_frozen(trial, objectives) for trial in told])
+    study.add_trials(frozen)
     share = min(0.5, max(TOP_SHARE, TOP_TRIALS / len(told)))
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
     goals: list[tuple[str, Callable[[Any], float] | None]] = [("front", None)]
@@ -63,25 +76,29 @@ def find_importances(trials: Sequence[Trial], objectives: Sequence[Objective]) -
     return tuple(found)
 
 
-def kept_importances(
-    folder: RunFolder, trials: Sequence[Trial], objectives: Sequence[Objective]
-) -> tuple[Importance, ...]:
-    """The same, kept in the run's cache: importing Optuna's evaluators alone takes a second, mostly scikit-learn."""
+def kept_importances(folder: RunFolder, trials: Sequence[Trial], objectives: Sequence[Objective]) -> Importances:
+    """The same, kept in the run's cache: importing Optuna's evaluators alone takes a second, mostly scikit-learn.
+
+    A record that cannot be read costs the importances, not what is drawn beside them: it is the ``problem``.
+    """
     told = [trial for trial in trials if _usable(trial, objectives)]
     if len(told) < FEWEST:
-        return ()
+        return Importances()
     values = [[trial.number, *(trial.value(objective.measurement) for objective in objectives)] for trial in told]
     key = digest([[objective.measurement, objective.direction] for objective in objectives] + values)
     path = folder.path / "cache" / "importance.json"
     try:
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if kept.get("key") == key:
-            return tuple(Importance(**item) for item in kept["importances"])
+            return Importances(tuple(Importance(**item) for item in kept["importances"]))
     except (ValueError, KeyError, TypeError, AttributeError):  # a torn cache is made again
         pass
-    found = find_importances(trials, objectives)
+    try:
+        found = find_importances(trials, objectives)
+    except RunError as error:
+        return Importances(problem=str(error))
     write_json(path, {"key": key, "importances": [dataclasses.asdict(item) for item in found]}, durable=False)
-    return found
+    return Importances(found)
 
 
 def _usable(trial: Trial, objectives: Sequence[Objective]) -> bool:
@@ -107,11 +124,16 @@ def _target(at: int, objective: Objective) -> Callable[[Any], float]:
 def _frozen(trial: Trial, objectives: Sequence[Objective]) -> Any:
     import optuna
 
-    return optuna.trial.create_trial(
-        values=[trial.measurements[objective.measurement].value for objective in objectives],
-        params={name: entry["value"] for name, entry in trial.params.items()},
-        distributions={name: _distribution(entry["distribution"]) for name, entry in trial.params.items()},
-    )
+    try:
+        return optuna.trial.create_trial(
+            values=[trial.measurements[objective.measurement].value for objective in objectives],
+            params={name: entry["value"] for name, entry in trial.params.items()},
+            distributions={name: _distribution(entry["distribution"]) for name, entry in trial.params.items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a damaged record makes of itself
+        raise RunError(
+            f"the choices in the record of trial {trial.number} cannot be read ({type(error).__name__}: {error})"
+        ) from error
 
 
 @functools.cache

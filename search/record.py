@@ -88,13 +88,22 @@ def find_baseline(trials: Iterable[Trial]) -> Trial | None:
     return next((trial for trial in trials if trial.state.scored and (trial.number == 0 or trial.untouched)), None)
 
 
-def read_run(path: Path | str) -> RunRecord:
-    """Read a run folder. Raises ``RunError`` when it is none, or when nothing was inspected yet."""
+def open_run(path: Path | str) -> tuple[RunFolder, Config, dict[str, Any]]:
+    """A run folder, its configuration and inspection, without its trials.
+
+    Raises ``RunError`` when it is none, or when nothing was inspected yet.
+    """
     folder = RunFolder(Path(path))
     config = folder.config()
     inspection = folder.read("inspection")
     if inspection is None:
         raise RunError(f"{path}: this run stopped before it had inspected the model. Repeat the search command.")
+    return folder, config, inspection
+
+
+def read_run(path: Path | str) -> RunRecord:
+    """Read a run folder. Raises ``RunError`` when it is none, when nothing was inspected yet, or when a record is damaged."""
+    folder, config, inspection = open_run(path)
     finals = (folder.read("finals") or {}).get("trials", {})
     metric = find_metric(config.metric)
     today = terms(config, metric)

@@ -17,7 +17,7 @@ class ChoicesSection(Section):
 
     def render(self, view: View) -> Content | None:
         varied = len({str(e.get("chosen")) for t in view.record.trials for e in t.params.values()}) > 1
-        if not view.importances and not varied:
+        if not view.importances and not varied and not view.importance_problem:
             return None
         goals = [
             "reaching the front" if item.goal == "front" else make_column(view, item.goal).title

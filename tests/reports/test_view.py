@@ -253,3 +253,16 @@ def test_report_of_a_thousand_trials_is_quick(many: Callable[[int], RunRecord]) 
     path = write_report(record)
     assert time.process_time() - start < 3  # processor seconds: other tests may share the machine
     assert path.stat().st_size < 8_000_000
+
+
+def test_a_record_whose_choices_cannot_be_read_costs_the_importance_not_the_report(filled: Any) -> None:
+    first = filled.trials[7]
+    name, entry = next(iter(first.params.items()))
+    odd = first.params | {name: entry | {"distribution": '{"name": "<b>Odd</b>", "attributes": {"choices": 3}}'}}
+    filled.trials[7] = dataclasses.replace(first, params=odd)
+    view = View(filled.record())
+    assert view.importances == () and "trial 7" in view.importance_problem
+    page = write_report(view.record).read_text()
+    assert "The importance of choices is left out: the choices in the record of trial 7 cannot be read" in page
+    assert "&lt;b&gt;Odd" in page and "<b>Odd" not in page
+    assert 'id="lines"' in page, "all choices are still drawn"

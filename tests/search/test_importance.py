@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import pytest
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.front import Objective
-from litetuner.search.importance import FEWEST, find_importances, kept_importances
+from litetuner.search.importance import FEWEST, Importances, find_importances, kept_importances
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.errors import RunError
 
 OBJECTIVES = (Objective("metric", "maximize"), Objective("size", "minimize"))
 
@@ -71,9 +73,40 @@ def test_few_trials_and_trials_without_choices_say_nothing() -> None:
 def test_it_is_kept_until_something_new_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, told = RunFolder(tmp_path), trials(60)
     first = kept_importances(folder, told, OBJECTIVES)
-    assert first == find_importances(told, OBJECTIVES)
+    assert first == Importances(find_importances(told, OBJECTIVES))
     monkeypatch.setattr("litetuner.search.importance.find_importances", lambda *_: ())
     assert kept_importances(folder, told, OBJECTIVES) == first
-    assert kept_importances(folder, trials(61), OBJECTIVES) == ()
+    assert kept_importances(folder, trials(61), OBJECTIVES) == Importances()
     (tmp_path / "cache" / "importance.json").write_text("torn{")
-    assert kept_importances(folder, told, OBJECTIVES) == ()
+    assert kept_importances(folder, told, OBJECTIVES) == Importances()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"distribution": "torn{"},
+        {"distribution": '{"name": "NoSuchDistribution", "attributes": {}}'},
+        {"distribution": '{"name": "IntDistribution", "attributes": {"low": "a"}}'},
+        {"distribution": "[]"},
+        {"distribution": None},
+        {"value": "not among the choices"},
+    ],
+)
+def test_a_record_that_optuna_cannot_read_is_named(tmp_path: Path, damage: dict[str, Any]) -> None:
+    told = trials(40)
+    name, entry = next(iter(told[7].params.items()))
+    told[7] = dataclasses.replace(told[7], params=told[7].params | {name: entry | damage})
+    with pytest.raises(RunError, match="the choices in the record of trial 7 cannot be read"):
+        find_importances(told, OBJECTIVES)
+    kept = kept_importances(RunFolder(tmp_path), told, OBJECTIVES)
+    assert kept.found == () and "trial 7" in kept.problem
+    assert not (tmp_path / "cache" / "importance.json").exists(), "the record may be mended"
+
+
+def test_a_record_without_a_value_is_named_and_one_of_another_kind_is_taken() -> None:
+    told = trials(40)
+    bare = {name: {"distribution": entry["distribution"]} for name, entry in told[7].params.items()}
+    with pytest.raises(RunError, match=r"trial 7 cannot be read \(KeyError"):
+        find_importances([*told[:7], dataclasses.replace(told[7], params=bare), *told[8:]], OBJECTIVES)
+    other = dataclasses.replace(told[7], params=told[7].params | {"deploy": choice("bits", 3)})
+    assert find_importances([*told[:7], other, *told[8:]], OBJECTIVES)
