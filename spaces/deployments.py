@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from litetuner.spaces.facts import LayerFacts
 from litetuner.spaces.flatbuffer import WEIGHTED
 from litetuner.spaces.layers import OPERATORS
+from litetuner.spaces.offers import COMPOSED, Choose, make, others
 from litetuner.spaces.quantizer_policy import BITS, RECIPES, Recipe, Scheme, why_not
 from litetuner.spaces.rules import SPARSE_RECIPES, Surroundings
-from litetuner.spaces.step import Step
+from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.steps import STEPS
 
 FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
@@ -42,16 +43,6 @@ _SPARSE = ("float32", "float16")  # conversions whose zeros can be left out
 _NATIVE = {"static_wi8_ai8": "int8", "static_wi8_ai16": "int16"}
 
 
-class Choose(Protocol):
-    """Who decides; see ``litetuner.spaces.space``."""
-
-    def one_of(self, name: str, options: Sequence[str]) -> str:
-        """One of unordered options."""
-
-    def level(self, name: str, options: Sequence[Any]) -> Any:
-        """One of ordered options."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Deployments:
     """What can be made of a trained or untouched model. ``may`` tells whether the user allows a step."""
@@ -68,6 +59,9 @@ class Deployments:
         for name in ("float16", "dynamic", "int8", "int16x8"):
             if self._converts() and self.may(name) and (calibrated or not STEPS[name].needs_calibration):
                 found.append(name)
+        if self._converts():
+            needs = STEPS if calibrated else {name for name, kind in STEPS.items() if not kind.needs_calibration}
+            found += [name for name in others(Stage.CONVERT, self.may) if name in needs]
         if self.around.precision:  # converters know nothing of layers
             found = []
         if self.may("aeq"):
@@ -105,6 +99,8 @@ class Deployments:
             return self._quantized(choose, "static_wi8_ai8", self._mixed(choose))
         if chosen == "layers":
             return self._quantized(choose, "static_wi8_ai8", self._free(choose))
+        if chosen not in COMPOSED and chosen in STEPS:
+            return (make(choose, chosen, {}),)
         recipe = chosen.removeprefix("aeq_")
         made = (_make(chosen),) if recipe == chosen else self._quantized(choose, recipe, {})
         if "prune" in trained and self.may("sparse") and (chosen in _SPARSE or recipe in SPARSE_RECIPES):

@@ -10,7 +10,6 @@ from litetuner.spaces.facts import ModelFacts
 from litetuner.spaces.quantizer_policy import RECIPES
 from litetuner.spaces.step import Stage
 
-TRAIN_ORDER = ("finetune", "prune", "cluster", "qat")
 INTEGER_ONLY = ("int8",)  # what a quantization-aware trained model can become: its ranges are 8-bit
 SPARSE_RECIPES = ("weight_only_wi8", "weight_only_wf16")  # seen to compute the same when encoded
 TECHNIQUE = {"prune": "prune", "cluster": "cluster", "qat": "qat"}
@@ -56,8 +55,9 @@ def _once(candidate: Candidate, around: Surroundings) -> Iterable[str]:
 
 
 def _training_order(candidate: Candidate, around: Surroundings) -> Iterable[str]:
-    names = [step.name for step in candidate.of_stage(Stage.TRAIN)]
-    if names != sorted(names, key=TRAIN_ORDER.index):
+    steps = candidate.of_stage(Stage.TRAIN)
+    names = [step.name for step in steps]
+    if names != [step.name for step in sorted(steps, key=lambda step: step.order)]:
         yield f"{' -> '.join(names)} is out of order"
     reshaped = bool(candidate.of_stage(Stage.RESHAPE))
     if "finetune" in names and len(names) > 1 and not reshaped:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.deployments import Deployments
 from litetuner.spaces.facts import UNPROVABLE
+from litetuner.spaces.offers import Choose, offer
 from litetuner.spaces.rules import Surroundings
 from litetuner.spaces.sparsity import by_rank, erk
-from litetuner.spaces.step import HEAD, Step
+from litetuner.spaces.step import HEAD, Stage, Step
 from litetuner.spaces.steps import STEPS
 
 NO = "no"
@@ -25,16 +26,6 @@ SPREADS = ("global", "erk", "sensitivity", "uniform")  # the first is what recip
 FOLDING = ("Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Dense", "DepthwiseConv2D")  # what a batch norm may go into
 FOLDED = 1 / 32  # of the learning rate that a network with batch normalizations takes; without them 1e-3 destroys it
 LARGE_HEAD = 0.1  # a head of more than this share of the other kernels may be pruned too
-
-
-class Choose(Protocol):
-    """Who decides: a sampler, a script, a random generator."""
-
-    def one_of(self, name: str, options: Sequence[str]) -> str:
-        """One of unordered options."""
-
-    def level(self, name: str, options: Sequence[Any]) -> Any:
-        """One of ordered options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +59,8 @@ class Space:
     def suggest(self, choose: Choose) -> Candidate:
         """One candidate, by the choices of ``choose``. Only combinations that the rules allow are offered."""
         trained = self._train(choose) if self._trainable() else self._once(choose)
-        return Candidate((*trained, *self._deploy(choose, trained), *self.slimming()))
+        rewrites = offer(choose, Stage.REWRITE, self._may)
+        return Candidate((*trained, *self._deploy(choose, trained), *rewrites, *self.slimming()))
 
     def slimming(self) -> tuple[Step, ...]:
         """The rewrite that every candidate but the baseline ends with."""
@@ -79,7 +71,7 @@ class Space:
 
     def _trainable(self) -> bool:
         able = self.around.has_training_data and self.around.model.bridge_refusal is None
-        return self.train and able and any(self._may(name) for name in ("finetune", "prune", "cluster", "qat"))
+        return self.train and able and any(self._may(name) for name, kind in STEPS.items() if kind.stage is Stage.TRAIN)
 
     def _able(self, technique: str, leave: Sequence[str] = ()) -> list[str]:
         """Layers that can take a technique and are not of the types in ``leave``, the most sensitive first."""
@@ -128,6 +120,8 @@ class Space:
                 forms = {"scales": scales, "int4_layers": small}
                 own = fitting | ({"learning_rate": FOLDED * rate} if scales == "tensor" else {})
                 steps.append(_make("qat", skip=tuple(sorted(refused | set(left_out))), **forms, **keeps, **own))
+        steps += offer(choose, Stage.TRAIN, self._may, fitting)
+        steps.sort(key=lambda step: step.order)
         if cut:  # what was cut is mended before anything else is asked of the weights
             steps.insert(0, _make("finetune", **fitting | {"epochs": MENDING * epochs}))
         elif not steps and self._may("finetune"):
@@ -189,15 +183,18 @@ class Space:
         return tuple(steps)
 
     def _cut(self, choose: Choose) -> tuple[Step, ...]:
-        """Channels that are cut out before training, which must mend it."""
-        if not (self._may("channels") and self._may("finetune")):
+        """Channels that are cut out before training, and other changes of the structure; training must mend them."""
+        if not self._may("finetune"):
             return ()
+        more = tuple(offer(choose, Stage.RESHAPE, self._may))
+        if not self._may("channels"):
+            return more
         if choose.one_of("channels", (NO, "yes")) == NO:
-            return ()
+            return more
         ratio = choose.level("channels.ratio", STEPS["channels"].choices("ratio"))
         importance = choose.one_of("channels.importance", STEPS["channels"].choices("importance"))
         spread = choose.one_of("channels.spread", STEPS["channels"].choices("spread"))
-        return (_make("channels", ratio=ratio, importance=importance, spread=spread),)
+        return (_make("channels", ratio=ratio, importance=importance, spread=spread), *more)
 
     def _offer(self, choose: Choose, name: str, knob: str) -> str:
         if not (self._may(name) and self._able(name)):

@@ -38,6 +38,7 @@ class Step:
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
+    order: ClassVar[int] = 15  # among the trainings: finetune 10, prune 20, cluster 30, qat 40
     needs_training_data: ClassVar[bool] = False
     needs_calibration: ClassVar[bool] = False
 

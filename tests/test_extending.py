@@ -58,6 +58,22 @@ def test_they_keep_the_contracts(tree: Path) -> None:
     assert int(told.split(" passed")[0].split()[-1]) >= 5
 
 
+def test_a_search_tries_the_step_at_its_place(tree: Path) -> None:
+    script = """
+import numpy as np, litetuner
+rng = np.random.default_rng(0)
+np.savez("d.npz", x_train=rng.normal(size=(40, 3)), y_train=rng.integers(0, 2, 40))
+open("m.keras", "wb").close()
+run = litetuner.tune("m.keras", "d.npz", executor="fake", target=("fake",), trials=60, max_drop="30%")
+names = [[step.name for step in trial.candidate.steps] for trial in run.record().trials]
+later = ("prune", "cluster", "qat")
+with_it = [found for found in names if "shrink" in found]
+print(len(with_it), all(found.index("shrink") < found.index(name) for found in with_it for name in later if name in found))
+"""
+    count, in_order = done(tree, "-c", script).split()[-2:]
+    assert int(count) >= 3 and in_order == "True"
+
+
 def test_a_search_uses_metric_and_target(tree: Path) -> None:
     """The simulated search takes the target's text and the metric's name; the target's own timing is the host's."""
     script = """

@@ -39,6 +39,7 @@ class Cluster(Step):
 
     name = "cluster"
     stage = Stage.TRAIN
+    order = 30
 
     count: int = knob(32, (8, 16, 32, 64, 128, 256), "different values in each kernel")
     init: str = knob("kmeans++", tuple(_INITS), "where the values start")

@@ -20,6 +20,7 @@ class Finetune(Step):
 
     name = "finetune"
     stage = Stage.TRAIN
+    order = 10
     needs_training_data = True
 
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")

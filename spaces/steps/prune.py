@@ -37,6 +37,7 @@ class Prune(Step):
 
     name = "prune"
     stage = Stage.TRAIN
+    order = 20
 
     sparsity: float = knob(0.5, (0.3, 0.5, 0.6, 0.7, 0.8, 0.9), "share of zeros in the pruned kernels, in (0, 1)")
     schedule: str = knob("polynomial", KNOWN, "how the sparsity rises; or module:function(step) -> sparsity")

@@ -42,6 +42,7 @@ class Qat(Step):
 
     name = "qat"
     stage = Stage.TRAIN
+    order = 40
     needs_training_data = True
 
     skip: tuple[str, ...] = knob((), None, "layers trained in float")
