@@ -324,3 +324,20 @@ def test_tables_have_captions_and_heads(record: RunRecord) -> None:
     body = text[text.index("<body>") : text.index("</main>")]
     assert body.count("<table") == body.count("<caption>") == body.count("<thead>") > 3
     assert body.count('<th scope="row">') >= 20
+
+
+@needs_browser
+def test_each_target_has_its_chart_with_named_picks_and_its_own_front(browser: Any, two_targets: RunRecord) -> None:
+    watched = Watched(browser, write_report(two_targets))
+    page, board = watched.page, "#chart-target-1"
+    page.locator(board).scroll_into_view_if_needed()
+    until(page, f"document.querySelector('{board} .scatterlayer .trace') !== null")
+    texts = page.locator(f"{board} .textpoint").all_text_contents()
+    assert sorted(", ".join(texts).split(", ")) == ["accurate", "balanced", "best", "fastest", "robust", "smallest"]
+    page.locator(board).focus()
+    walked = []
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        walked.append(page.evaluate(f"document.querySelector('{board} .ring').dataset.trial"))
+    assert walked == ["4", "2", "0"], "from the best (trial 5) along this target's own front"
+    watched.quiet()
