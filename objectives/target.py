@@ -45,6 +45,7 @@ class Target:
     """
 
     name: ClassVar[str]
+    alone: ClassVar[bool] = True  # works without another machine, so that the contract test can run it
 
     @classmethod
     def from_spec(cls, rest: str, options: Mapping[str, str]) -> Self:

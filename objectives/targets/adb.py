@@ -45,6 +45,7 @@ class Adb(Target):
     """
 
     name: ClassVar[str] = "adb"
+    alone: ClassVar[bool] = False
     serial: str | None = dataclasses.field(default=None, metadata=ADDRESS)
     benchmark: Path | None = None
     delegate: str = "xnnpack"

@@ -44,6 +44,7 @@ class Ssh(PythonTarget):
     """
 
     name: ClassVar[str] = "ssh"
+    alone: ClassVar[bool] = False
     host: str = dataclasses.field(metadata=ADDRESS)
     user: str | None = dataclasses.field(default=None, metadata=ADDRESS)
     port: int | None = dataclasses.field(default=None, metadata=ADDRESS)

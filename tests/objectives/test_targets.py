@@ -23,7 +23,7 @@ from litetuner.objectives.targets.fake import Fake
 from litetuner.objectives.targets.host import Host
 from litetuner.spaces.errors import BuildFailed, CandidateError, HostError, Lost
 
-ALONE = sorted(name for name in TARGETS if name in {"host", "fake"})  # targets that need no other machine
+ALONE = sorted(name for name, kind in TARGETS.items() if kind.alone)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,12 @@ def files(tmp_path_factory):
 
 
 def test_targets_are_registered():
-    assert {"host", "fake"} <= set(TARGETS)
+    assert {"host", "fake"} <= set(ALONE)
+
+
+@pytest.mark.parametrize("name", sorted(set(TARGETS) - set(ALONE)))
+def test_what_needs_another_machine_has_tests_of_its_own(name):
+    assert (Path(__file__).parent / f"test_{name}.py").is_file()
 
 
 @pytest.mark.parametrize("name", ALONE)
