@@ -205,7 +205,9 @@ class Builder:
         findings = []
         if not inputs["untrained"]:
             weights = weights_at(file, {layer: weight.tensor_index for layer, weight in mapped.items()})
-            findings = [dataclasses.asdict(item) for item in check_promises(self._promises(candidate, facts, weights), weights)]
+            findings = [
+                dataclasses.asdict(item) for item in check_promises(self._promises(candidate, facts, weights), weights)
+            ]
             broken = [item for item in findings if not item["ok"]]
             if broken:
                 raise BuildFailed("the finished file breaks its label: " + "; ".join(_say(item) for item in broken[:3]))

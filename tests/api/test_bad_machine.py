@@ -29,7 +29,14 @@ def test_a_worker_that_does_not_start(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("litetuner.search.worker_process.sys.executable", "/bin/false")
-    inputs = ["--model", str(model_file), "--data", str(data_file), "--target", "fake"]  # no interpreter is needed for it
+    inputs = [
+        "--model",
+        str(model_file),
+        "--data",
+        str(data_file),
+        "--target",
+        "fake",
+    ]  # no interpreter is needed for it
     code = cli(["search", *inputs, "--out", str(tmp_path / "run")])
     out, err = capfd.readouterr()
     assert (code, out) == (3, "") and "Traceback" not in err

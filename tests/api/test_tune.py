@@ -144,7 +144,9 @@ def test_the_report_and_its_tables(runs: Runs) -> None:
 
 def test_the_summary_holds_the_contract(runs: Runs) -> None:
     summary = runs["files"].summary()
-    keys = "schema_version run model metric objectives budgets baseline best picks front fronts counts seconds environment"
+    keys = (
+        "schema_version run model metric objectives budgets baseline best picks front fronts counts seconds environment"
+    )
     assert list(summary) == keys.split()
     assert summary["metric"] == {"name": "accuracy", "direction": "maximize"}
     assert sum(summary["counts"].values()) == TRIALS

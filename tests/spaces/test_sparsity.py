@@ -35,7 +35,13 @@ def test_large_insensitive_and_quiet_layers_lose_more() -> None:
     assert shares["wide"] > shares["point"] > shares["stem"] > shares["out"] == 0
     ranked = by_rank(SHAPES, ("stem", "point", "wide", "out"), 0.5)
     assert ranked["stem"] < ranked["point"] < ranked["wide"] < ranked["out"]
-    quiet = by_magnitude({"loud": np.full((10, 10), 9.0) + np.arange(100.0).reshape(10, 10), "quiet": np.arange(100.0).reshape(10, 10) / 100}, 0.4)
+    quiet = by_magnitude(
+        {
+            "loud": np.full((10, 10), 9.0) + np.arange(100.0).reshape(10, 10),
+            "quiet": np.arange(100.0).reshape(10, 10) / 100,
+        },
+        0.4,
+    )
     assert quiet == {"loud": 0.0, "quiet": 0.8}
 
 
