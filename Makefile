@@ -17,8 +17,9 @@ $(VENV)/installed: pyproject.toml requirements.lock
 demo: install
 	$(BIN)/litetuner demo
 
+# A file of tests stays in one process, since its fixtures are dear; much of the time is waiting for processes that tests start.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-zoo: install
 	$(BIN)/python -m pytest -m zoo
