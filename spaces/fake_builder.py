@@ -83,8 +83,9 @@ class FakeBuilder:
         structure = digest([deployment, _kept(candidate)])
         (convert,) = candidate.of_stage(Stage.CONVERT)
         port = {"dtype": convert.knobs().get("io", "float32")}
+        ends = {"QUANTIZE": 1, "DEQUANTIZE": 1} if convert.name == "int8" and port["dtype"] == "float32" else {}
         facts: dict[str, Any] = {"inputs": [port], "outputs": [port]}
-        facts |= {"sha256": name.partition(".")[0], "operators": {"CONV_2D": LAYERS}, "structure": structure}
+        facts |= {"sha256": name.partition(".")[0], "operators": {"CONV_2D": LAYERS} | ends, "structure": structure}
         return {"artifact": name, "invariants": [], "notes": [], **sizes, **facts}
 
 

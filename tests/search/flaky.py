@@ -67,3 +67,14 @@ class Poor(Fake):
     def unsupported_operators(self) -> frozenset[str]:
         """Convolutions."""
         return frozenset({"CONV_2D"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Strict(Fake):
+    """Takes integers only: it has no kernel that makes them of floats."""
+
+    name: ClassVar[str] = "strict"
+
+    def unsupported_operators(self) -> frozenset[str]:
+        """Quantizing at the input."""
+        return frozenset({"QUANTIZE"})

@@ -18,14 +18,14 @@ from litetuner.search.record import read_run
 from litetuner.search.trial import State
 from litetuner.spaces.errors import ConfigError, HostError, ModelError, RunError
 from tests.search.fakes import fake_search
-from tests.search.flaky import Dead, Flaky, Poor, Weather
+from tests.search.flaky import Dead, Flaky, Poor, Strict, Weather
 
 TRIALS = 12
 
 
 @pytest.fixture(autouse=True)
 def targets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (Flaky, Dead, Poor):
+    for kind in (Flaky, Dead, Poor, Strict):
         monkeypatch.setitem(TARGETS, kind.name, kind)
     monkeypatch.setattr(presence, "PAUSES", (0.01,) * 5)
     Weather.forecast()
@@ -193,6 +193,19 @@ def test_a_target_that_is_lost_in_the_finals_is_measured_by_the_next_session(tmp
     Weather.forecast()
     both(path)
     assert not json.loads((path / "finals.json").read_text())["waiting"]
+
+
+def test_only_the_files_that_a_target_cannot_run_are_refused_and_before_they_are_trained(tmp_path: Path) -> None:
+    record = fake_search(tmp_path / "run", target="fake,strict", trials=30).record
+    refused = [trial for trial in record.trials if trial.state is State.INVALID]
+    assert any(trial.candidate.prefix.steps for trial in refused)
+    for trial in refused:
+        assert trial.reason == "the target strict has no kernel for QUANTIZE"
+        assert "train" not in trial.seconds
+    fine = [trial for trial in record.trials if trial.state.scored]
+    assert any("io=int8" in trial.candidate.label for trial in fine) and all(
+        "QUANTIZE" not in t.operators for t in fine
+    )
 
 
 def test_operators_without_a_kernel_are_refused_early_and_named(tmp_path: Path) -> None:
