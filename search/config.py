@@ -62,6 +62,10 @@ class Config(pydantic.BaseModel):
         None, description="Stop after this much time in all, such as 30m. [default: 30m]"
     )
     trials: int | None = pydantic.Field(None, ge=1, description="Stop after this many trials in all.")
+    patience: int | None = pydantic.Field(
+        None, ge=1, description="Stop after so many trials that did not enlarge the front (its hypervolume)."
+    )
+    until_met: bool = pydantic.Field(False, description="Stop as soon as a file is within all budgets.")
     sampler: str = pydantic.Field("tpe", description="Which sampler proposes candidates: tpe, nsga2 or random.")
     steps: tuple[str, ...] = pydantic.Field(
         (), description="Only these steps are tried, such as prune,int8. [default: all]"
@@ -85,6 +89,9 @@ class Config(pydantic.BaseModel):
         None, description="Your own layers, module:dict; a pair (Keras 3 class, tf_keras class) can be trained too."
     )
     executor: str = pydantic.Field("local", description="Where jobs run: local, or fake (a simulation without models).")
+    cache_limit: str = pydantic.Field(
+        "10GB", description="The run's cache of trained stages is kept below this; what the front needs stays."
+    )
     max_job_memory: str = pydantic.Field("12GB", description="A job that uses more memory is stopped.")
     json_: bool = pydantic.Field(False, alias="json", description="Print the summary as JSON on standard output.")
     debug: bool = pydantic.Field(False, description="Show tracebacks, and log more.")
@@ -159,7 +166,20 @@ TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
 # What a run may change when it is resumed; all else is its identity.
 CHANGEABLE = frozenset(
     {"out", "max_size", "max_deflated", "max_latency", "max_memory", "max_drop", "min_metric", "size", "objective"}
-    | {"time_budget", "profile", "trials", "sampler", "target", "executor", "max_job_memory", "json_", "debug"}
+    | {
+        "time_budget",
+        "profile",
+        "trials",
+        "patience",
+        "cache_limit",
+        "until_met",
+        "sampler",
+        "target",
+        "executor",
+        "max_job_memory",
+        "json_",
+        "debug",
+    }
 )
 
 
@@ -219,6 +239,11 @@ def _check_words(config: Config) -> None:
     if config.seconds is not None and config.seconds <= 0:
         raise ConfigError("time-budget: must be more than nothing.")
     parse(config.max_job_memory, BYTES, "max-job-memory")
+    parse(config.cache_limit, BYTES, "cache-limit")
+    if config.until_met and not config.budgets:
+        raise ConfigError(
+            "until-met: there is no budget that a file could meet; give one, such as --max-deflated 60kB."
+        )
     twice = [name for name in config.targets if config.targets.count(name) > 1]
     if twice:
         raise ConfigError(f"target: two are called {twice[0]!r}; give one another name: NAME={config.target[-1]}")

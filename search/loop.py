@@ -9,11 +9,14 @@ from collections.abc import Callable
 from litetuner.search.again import MOST_WAITING, again, lost_before, waiting
 from litetuner.search.clock import Clock, counted, left
 from litetuner.search.evaluate import Evaluator
+from litetuner.search.eviction import evict
+from litetuner.search.front import front
 from litetuner.search.listener import Listener
 from litetuner.search.plan import Proposal, next_proposal
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.study import Asked, Study
 from litetuner.search.trial import State, Trial
+from litetuner.search.units import BYTES, parse
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import ModelError
 from litetuner.spaces.space import Space
@@ -24,6 +27,7 @@ LOST_BEFORE_END = 5  # in a row: this machine does not let us work
 LONGEST_PIPELINE = (
     7.7  # prune, cluster, qat: 1.2, 2 and 2.5 times plain training (ResNet8, two cores); mending a cut model: 2
 )
+TRIALS_BETWEEN_EVICTIONS = 5
 START_SECONDS = 5.0  # wrapping and tracing a training
 FINALS_SHARE = 0.08  # of the time budget is kept for the finals
 NAP_SECONDS = 0.2  # while waiting for a target, how often is looked whether the search should stop
@@ -58,6 +62,9 @@ class Loop:
             self.listener.doing(asked.candidate.label)
             trial = self._answered(asked) or self.evaluator.evaluate(asked)
             self._tell(trial)
+            if trial.number % TRIALS_BETWEEN_EVICTIONS == 0:
+                limit = parse(self.evaluator.config.cache_limit, BYTES, "cache-limit")
+                evict(self.evaluator, front(self.trials, self.study.objectives), limit)
             if trial.untouched and self.evaluator.baseline is None:
                 self._set_baseline(trial)
 
@@ -145,6 +152,10 @@ class Loop:
             return f"all {config.trials} trials are done"
         if self._left() <= 0 and self.evaluator.baseline is not None:
             return f"the time budget of {config.time_budget or '30m'} is spent"
+        if config.until_met and (met := self._met()) is not None:
+            return f"trial {met.number} is within all budgets"
+        if config.patience is not None and self._stagnant(config.patience):
+            return f"the last {config.patience} trials did not enlarge the front"
         if self._tail(lambda trial: trial.duplicate_of is not None) >= REPEATS_BEFORE_END:
             return "nothing new is proposed any more: the space that is left is exhausted"
         gone = self.evaluator.presence.hopeless
@@ -155,6 +166,16 @@ class Loop:
         if self.lost >= LOST_BEFORE_END:
             return f"the last {LOST_BEFORE_END} trials were lost ({self.trials[-1].reason})"
         return None
+
+    def _met(self) -> Trial | None:
+        """A trial within all budgets, besides the original."""
+        return next((trial for trial in self.trials if trial.state is State.COMPLETE and not trial.untouched), None)
+
+    def _stagnant(self, patience: int) -> bool:
+        """Were so many trials told since the front last grew? Its newest member is what enlarged its hypervolume last."""
+        members = front(self.trials, self.study.objectives)
+        newest = max((trial.number for trial in members), default=-1)
+        return bool(members) and counted([trial for trial in self.trials if trial.number > newest]) >= patience
 
     def _left(self) -> float:
         """Seconds left for trials: the time budget without what the finals need."""

@@ -85,7 +85,7 @@ class Study:
         self._optuna = optuna
         self._sampler = SAMPLERS[sampler]()
         self._seed = seed
-        self._objectives = tuple(objectives)
+        self.objectives = tuple(objectives)
         self._lock = filelock.FileLock(folder.path / ".ask.lock")
         terms = [[o.measurement, o.direction] for o in objectives] + [[b.name, b.limit, b.sense] for b in budgets]
         self.name = f"litetuner-{digest(terms)}"
@@ -205,7 +205,7 @@ class Study:
             self._study.add_trial(frozen)
 
     def _values(self, trial: Trial) -> list[float]:
-        return [self._finite(trial, objective) for objective in self._objectives]
+        return [self._finite(trial, objective) for objective in self.objectives]
 
     def _finite(self, trial: Trial, objective: Objective) -> float:
         value = trial.value(objective.measurement)

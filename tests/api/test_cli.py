@@ -178,7 +178,7 @@ def test_a_fault_of_ours_is_internal_and_short(
     def broken(path: Path) -> None:
         raise ZeroDivisionError("by design")
 
-    monkeypatch.setattr("litetuner.search.record.read_run", broken)
+    monkeypatch.setattr("litetuner.search.record.open_run", broken)
     assert cli(["status", "anywhere"]) == 4
     err = capfd.readouterr().err
     assert "internal error: ZeroDivisionError: by design" in err and "--debug" in err and "Traceback" not in err

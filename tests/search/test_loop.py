@@ -182,3 +182,25 @@ def test_steps_limit_the_space(tmp_path: Path) -> None:
 def test_a_record_comes_back_as_it_was(run: Path) -> None:
     for trial in read_run(run).trials:
         assert Trial.from_json(json.loads(json.dumps(trial.to_json()))) == trial
+
+
+def test_it_stops_when_a_file_is_within_all_budgets(tmp_path: Path) -> None:
+    outcome = fake_search(tmp_path / "run", trials=40, until_met=True)
+    (met,) = [trial for trial in outcome.record.trials[1:] if trial.state is State.COMPLETE]
+    assert met is outcome.record.trials[-1]
+    assert outcome.reason == f"trial {met.number} is within all budgets"
+
+
+def test_it_stops_when_the_front_no_longer_grows(tmp_path: Path) -> None:
+    outcome = fake_search(tmp_path / "run", trials=400, patience=12)
+    assert outcome.reason == "the last 12 trials did not enlarge the front"
+    newest = max(trial.number for trial in outcome.record.front)
+    after = [trial for trial in outcome.record.trials if trial.number > newest and trial.duplicate_of is None]
+    assert len(after) == 12
+    more = fake_search(tmp_path / "run", trials=400, patience=20)
+    assert len(more.record.trials) > len(outcome.record.trials)
+
+
+def test_until_met_needs_a_budget(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no budget that a file could meet"):
+        fake_search(tmp_path / "run", until_met=True, max_drop=None, max_deflated=None)
