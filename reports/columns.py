@@ -20,6 +20,12 @@ KNOWN = {
     "file_bytes": ("file", "size, file bytes"),
     "latency_us": ("latency", "latency"),
     "latency_ratio": ("speed", "speed against the baseline"),
+    "memory_bytes": ("memory", "memory: arena and constants, bytes"),
+    "arena_bytes": ("arena", "tensor arena, bytes"),
+    "peak_rss_bytes": ("peak memory", "peak memory of the process, bytes"),
+    "macs": ("multiply-adds", "multiply-adds"),
+    "energy_uj": ("energy", "energy, µJ"),
+    "energy_estimate_uj": ("energy (estimate)", "energy, an estimate, µJ"),
 }
 LARGER_IS_BETTER = ("latency_ratio",)
 OF_THE_RUN = ("keras_metric", "conversion_gap")  # told once (conversion.py), no column of trials

@@ -103,7 +103,10 @@ def plain(value: float, measurement: str, unit: str = "") -> str:
         return number(value)
     if unit == "B":
         return size(value)
-    return latency(value) if unit == "us" else f"{minus(f'{value:.4g}')} {clean(unit, 20)}"
+    if unit == "MAC":
+        return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value / 1e3:.3g} k"
+    shown = "µJ" if unit == "uJ" else clean(unit, 20)
+    return latency(value) if unit == "us" else f"{minus(f'{value:.3g}')} {shown}"
 
 
 def shell(path: object) -> str:
