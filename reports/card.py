@@ -39,7 +39,7 @@ def write_card(view: View, trial: Trial, file_name: str, content: bytes) -> str:
         .render(
             view=view,
             trial=trial,
-            remarks=[*trial.candidate.details, *trial.notes],
+            remarks=list(dict.fromkeys((*trial.candidate.details, *trial.notes))),
             row=view.row(trial),
             file_name=file_name,
             ports=ports,

@@ -73,7 +73,7 @@ def trial_data(view: View) -> dict[str, Any]:
         "since": [words(format_seconds(trial.seconds_since_start)) for trial in trials],
         "seconds": [[[words(clean(k, 40)), words(format_seconds(v))] for k, v in t.seconds.items()] for t in trials],
         "steps": [[steps(_step(step)) for step in trial.candidate.steps] for trial in trials],
-        "notes": [[words(clean(n, 300)) for n in (*t.candidate.details, *t.notes)] for t in trials],
+        "notes": [[words(clean(n, 300)) for n in dict.fromkeys((*t.candidate.details, *t.notes))] for t in trials],
         "checks": [[words(line) for line in _checks(trial)] for trial in trials],
         "file": [int(trial.artifact is not None) for trial in trials],
         "values": [[_short(trial.value(c.name)) for trial in trials] for c in columns],

@@ -172,7 +172,7 @@ class Evaluator:
             raise
         if not known:
             self.presence.answered(target)
-        return read_timing(outputs, target)
+        return read_timing(outputs, target, baseline=file == base)
 
     def score(
         self, artifact: str, split: str, work: Work, candidate: Candidate, limit: int = 0, keep: bool = False

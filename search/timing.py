@@ -7,16 +7,18 @@ from typing import Any
 from litetuner.objectives.measurement import Measurement
 
 
-def read_timing(outputs: dict[str, Any], target: str) -> dict[str, Measurement]:
+def read_timing(outputs: dict[str, Any], target: str, *, baseline: bool = False) -> dict[str, Measurement]:
     """Latency and ratio of a ``time`` job, and peak memory and energy where the target told them.
 
-    What a delegate took and left stays in the latency's ``extra["delegates"]``.
+    The ratio of the baseline to itself is 1 by definition, whatever two timings of it say. What a delegate took and left
+    stays in the latency's ``extra["delegates"]``.
     """
     latency = Measurement.from_json(outputs["latency_us"])
     around = latency.environment
+    ratio = 1.0 if baseline else outputs["ratio"]
     found = {
         f"latency_us:{target}": latency,
-        f"latency_ratio:{target}": Measurement(outputs["ratio"], "baseline / this", {"interleaved": True} | around),
+        f"latency_ratio:{target}": Measurement(ratio, "baseline / this", {"interleaved": True} | around),
     }
     peak = latency.extra.get("peak_rss_bytes")
     if peak is not None:
