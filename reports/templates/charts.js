@@ -117,6 +117,7 @@
     return { data: shown, layout };
   }
 
+  const MARK = 7; // pixels from the middle of a front's mark to its edge
   const config = { displaylogo: false, responsive: true, displayModeBar: false, doubleClick: "reset+autosize" };
 
   function draw(id) {
@@ -130,12 +131,22 @@
 
   function link(id, plot) {
     const of = (event) => event.points.map((point) => point.customdata).filter((i) => i !== undefined);
-    plot.on("plotly_click", (event) => { const [i] = of(event); if (i !== undefined) L.choose(i); });
-    plot.on("plotly_hover", (event) => { const [i] = of(event); if (i !== undefined) L.hint(i, event.event.clientX, event.event.clientY); });
+    plot.on("plotly_click", (event) => { const i = foremost(id, plot, event.event) ?? of(event)[0]; if (i !== undefined) L.choose(i); });
+    plot.on("plotly_hover", (event) => { const i = foremost(id, plot, event.event) ?? of(event)[0]; if (i !== undefined) L.hint(i, event.event.clientX, event.event.clientY); });
     plot.on("plotly_unhover", () => L.hint(null));
     plot.on("plotly_selected", (event) => { if (event) L.select(event.points.length ? new Set(of(event)) : null); });
     plot.on("plotly_afterplot", () => ring(id));
     plot.on("plotly_deselect", () => L.select(null));
+  }
+
+  // The front's mark under the pointer, if there is one: plotly prefers the smaller of two marks that overlap.
+  function foremost(id, plot, event) {
+    const { x, y, front } = figures[id].pair, layout = plot._fullLayout, area = plot.querySelector(".nsewdrag");
+    if (!layout || !area || event?.clientX === undefined) return undefined;
+    const box = area.getBoundingClientRect();
+    const away = (i) => Math.hypot(layout.xaxis.d2p(L.value(x, i)) - event.clientX + box.left, layout.yaxis.d2p(L.value(y, i)) - event.clientY + box.top);
+    const marks = (front || data.run.front).filter((i) => L.visible(i) && away(i) <= MARK);
+    return marks.sort((a, b) => away(a) - away(b))[0];
   }
 
   const pairs = () => names.filter((id) => figures[id].pair && drawn.has(id));
@@ -157,8 +168,9 @@
     for (const id of pairs()) {
       const plot = document.getElementById(id);
       const at = plot.data.flatMap((trace, index) => (trace.customdata ? [index] : []));
-      Plotly.restyle(id, { selectedpoints: at.map((index) => chosenPoints(plot.data[index].customdata)) }, at);
-      if (!state.selection && plot.layout.selections?.length) Plotly.relayout(id, { selections: [] });
+      // Where plotly has drawn a frame it counts its own selection anew, and fades what it never held: the chart is made anew.
+      if (!state.selection && plot.layout.selections?.length) draw(id);
+      else Plotly.restyle(id, { selectedpoints: at.map((index) => chosenPoints(plot.data[index].customdata)) }, at);
     }
   });
 

@@ -234,6 +234,38 @@ def test_a_selection_is_the_same_in_all_charts_and_the_table(watched: Watched) -
 
 
 @needs_browser
+def test_marks_of_the_front_win_and_a_cleared_selection_leaves_nothing_faded(watched: Watched) -> None:
+    """Other marks may lie on those of the front; plotly alone would give the smaller one."""
+    page = watched.page
+    page.locator(SIZE).scroll_into_view_if_needed()
+    marks = page.evaluate(
+        f"""() => {{ const plot = document.querySelector("{SIZE}"), layout = plot._fullLayout;
+        const trace = plot.data.find((item) => item.meta?.role === "front" && item.customdata);
+        const box = plot.querySelector(".nsewdrag").getBoundingClientRect();
+        return trace.customdata.map((i, at) =>
+          [i, box.left + layout.xaxis.d2p(trace.x[at]), box.top + layout.yaxis.d2p(trace.y[at])]); }}"""
+    )
+    assert len(marks) >= 3
+    for number, x, y in marks:
+        page.mouse.move(x, y)
+        page.mouse.click(x, y)
+        until(page, f"document.getElementById('picked').textContent.includes('trial {number}')")
+    box = page.locator(f"{SIZE} .nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + 15, box["y"] + 15)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 200, steps=6)
+    page.mouse.up()
+    until(page, "!document.getElementById('clear').hidden")
+    page.locator("#clear").click()
+    until(page, "document.getElementById('clear').hidden")
+    page.wait_for_timeout(500)
+    faded = (
+        "[...document.querySelectorAll('.js-plotly-plot')].flatMap((p) => p.data.map((t) => t.selectedpoints ?? null))"
+    )
+    assert set(map(str, page.evaluate(faded))) == {"None"}
+
+
+@needs_browser
 def test_the_keyboard_walks_along_the_front(watched: Watched) -> None:
     page = watched.page
     page.locator(SIZE).focus()
