@@ -16,7 +16,7 @@ import numpy as np
 from litetuner.spaces.bridge_functions import NoLayerError
 from litetuner.spaces.bridge_layers import UntranslatableError, copy_weights, is_standard, translate
 from litetuner.spaces.bridge_ops import operator
-from litetuner.spaces.errors import ModelError
+from litetuner.spaces.errors import ModelError, told_by_keras
 from litetuner.spaces.ports import call, cast, input_ports
 from litetuner.spaces.several import parts
 from litetuner.spaces.tf import load
@@ -62,9 +62,7 @@ def _outputs(model: Any, given: list[Any]) -> list[np.ndarray]:
     try:
         return [np.asarray(output, np.float64) for output in call(model, given)]
     except Exception as error:  # kernels raise what they like
-        raise ModelError(
-            f"model {model.name!r} fails when it is called on data: {str(error).strip().splitlines()[0][:200]}"
-        ) from error
+        raise ModelError(f"model {model.name!r} fails when it is called on data: {told_by_keras(error)}") from error
 
 
 def clone(model: Any) -> Any:
@@ -101,7 +99,7 @@ class _Rebuild:
         ]
         outputs = self._walk(self.graph, inputs, None)
         first = (inputs[0], outputs[0]) if len(inputs) == len(outputs) == 1 else (inputs, outputs)
-        rebuilt = tf_keras.Model(*first, name=self.model.name)
+        rebuilt = tf_keras.Model(*first, name=_scope(self.model.name))
         for layer, twin in self.pairs:
             self.dialect.copy(layer, twin)
         return rebuilt
@@ -150,7 +148,7 @@ class _Rebuild:
             NotImplementedError,
             AttributeError,
         ) as error:  # what tf_keras says of settings and shapes
-            raise self._refusal(operation, f"tf_keras refuses it: {str(error).splitlines()[0]}") from error
+            raise self._refusal(operation, f"tf_keras refuses it: {told_by_keras(error).rstrip('.')}") from error
 
     def _keep(self, layer: Any, twin: Any) -> None:
         self.pairs.append((layer, twin))
@@ -163,9 +161,7 @@ class _Rebuild:
 
     def _name(self, wanted: str, inside: str | None) -> str:
         """The layer's own name; in a nested model behind that model's name where the plain one is taken."""
-        # Names are TensorFlow scopes, which may hold fewer characters than Keras 3 allows.
-        name = re.sub(r"[^A-Za-z0-9_.\-]", "_", wanted)
-        name = name if re.match(r"[A-Za-z0-9.]", name) else f"layer{name}"
+        name = _scope(wanted)
         taken = self.names | (self.reserved if inside is not None else set())
         if name in taken and inside is not None:
             name = f"{inside}_{name}"
@@ -174,6 +170,12 @@ class _Rebuild:
             name, number = f"{base}_{number}", number + 1
         self.names.add(name)
         return name
+
+
+def _scope(wanted: str) -> str:
+    """A name as a scope of TensorFlow, which may hold fewer characters than Keras 3 allows."""
+    name = re.sub(r"[^A-Za-z0-9_.\-]", "_", wanted)
+    return name if re.match(r"[A-Za-z0-9.]", name) else f"layer{name}"
 
 
 def _is_mask(key: str) -> bool:

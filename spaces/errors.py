@@ -17,6 +17,7 @@ LitetunerError                 exit 4
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -102,3 +103,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A ``; did you mean ...?`` for an error message, or an empty string."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {found[0]!r}?" if found else ""
+
+
+_FRAMES = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:\w+\]( name: .*)?")  # colours, nodes and operators of TensorFlow
+_HEADINGS = ("Exception encountered when calling", "in user code:", "Traceback", "File ", "Arguments received")
+
+
+def told_by_keras(error: BaseException | None) -> str:
+    """What an error of Keras or TensorFlow says, in one line that ends with a full stop.
+
+    They put a heading before it ("Exception encountered when calling Dense.call()."), colours around it and the arguments
+    behind it; a line that ends with a colon goes on in the next.
+    """
+    lines = [_FRAMES.sub("", line).strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line]
+    quoted = [line.partition("Exception encountered: ")[2] for line in lines if "Exception encountered: " in line]
+    telling = quoted or [line for line in lines if not line.startswith(_HEADINGS)] or lines or [type(error).__name__]
+    said = telling[0]
+    if said.endswith(":") and len(telling) > 1:
+        said = f"{said} {telling[1]}"
+    return said[:300].rstrip(". ") + "."

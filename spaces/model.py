@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from litetuner.spaces.converted import open_converted
 from litetuner.spaces.custom import CustomObjects, load_custom_objects
-from litetuner.spaces.errors import HostError, ModelError, nearest
+from litetuner.spaces.errors import HostError, ModelError, nearest, told_by_keras
+from litetuner.spaces.fixed_batch import free_batch
 from litetuner.spaces.legacy import h5_config, layers_of, load_mended, written_by_keras_2
 from litetuner.spaces.ports import input_ports
 from litetuner.spaces.tf import load, quiet_stdout
@@ -170,8 +171,8 @@ def _open_with_tf_keras(path: Path, custom: CustomObjects, before: Exception | N
         # Only the trusted come here.
         found = tf_keras.models.load_model(str(path), dict(custom.twins), compile=False, safe_mode=False)
     except Exception as error:
-        also = f" Keras 3 says: {_first_line(before)}" if before else ""
-        raise ModelError(f"{path} cannot be read. tf_keras says: {_first_line(error)}{also}") from error
+        also = f" Keras 3 says: {told_by_keras(before)}" if before else ""
+        raise ModelError(f"{path} cannot be read. tf_keras says: {told_by_keras(error)}{also}") from error
     return found
 
 
@@ -189,22 +190,16 @@ def _unreadable(path: Path, config: dict[str, Any], error: Exception) -> str:
             f"(a custom layer, or an operator that Keras 2 wrote down). Name your class with --custom-objects module:dict, the "
             f"dict being {{{layer['class_name']!r}: the class}}; or give module:function that returns the model. {TRUST}"
         )
-    return f"{path} cannot be read by Keras 3: {_first_line(error)} Save it again with a current Keras. {TRUST}"
+    return (
+        f"{path} cannot be read by Keras 3: {told_by_keras(error)} Save it again with a current Keras, or give "
+        f"module:function that builds the model and loads its weights. {TRUST}"
+    )
 
 
 def _is_helper(layer: dict[str, Any]) -> bool:
     module = str(layer.get("module"))
     elsewhere = module.startswith("keras") and not module.startswith("keras.layers")
     return elsewhere or layer["class_name"] in ("Policy", "DTypePolicy")
-
-
-def _first_line(error: BaseException | None) -> str:
-    """The line of an error that says what is wrong: the first, or what Keras quotes behind a whole configuration."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    quoted = [
-        line.removeprefix("Exception encountered: ") for line in lines if line.startswith("Exception encountered: ")
-    ]
-    return (quoted or lines)[0][:300].rstrip(".") + "."
 
 
 def _kind(model: Any) -> Kind:
@@ -230,6 +225,8 @@ def _checked(model: Any, source: str) -> Any:
             )
     elif not isinstance(model, TracedModel) and not _graph(model):
         model = trace_subclassed(model, source)
+    if not isinstance(model, TracedModel):
+        model = free_batch(model, source)
     for port in input_ports(model):
         if port.dtype == "string":
             raise ModelError(

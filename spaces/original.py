@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.errors import ConfigError, ModelError, nearest, told_by_keras
 from litetuner.spaces.ports import Port, predict
 from litetuner.spaces.several import pack, parts
 
@@ -46,11 +46,18 @@ def why_untrained(inputs: Sequence[Port], outputs: Sequence[Port]) -> str | None
 def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[Port], output: Port | None) -> np.ndarray:
     """What the model itself gives for the first samples of ``x`` (n, *sample): float32 (m, ...), m as far as time allows.
 
-    Of several outputs the chosen one, or all as a structured array.
+    Of several outputs the chosen one, or all as a structured array. Raises ``ModelError`` where the model itself fails on them.
     """
     started, done = time.perf_counter(), []
     for start in range(0, len(x), BATCH):
-        done.append(predict(model, parts(np.asarray(x[start : start + BATCH])), getattr(model, "batch", None) or BATCH))
+        batch = parts(np.asarray(x[start : start + BATCH]))
+        try:
+            done.append(predict(model, batch, getattr(model, "batch", None) or BATCH))
+        except Exception as error:  # layers and kernels raise what they like
+            raise ModelError(
+                f"the model itself fails on samples {start} to {start + len(batch[0]) - 1} of the search split: "
+                f"{told_by_keras(error)} Do the data fit it? Try model.predict on them in Keras."
+            ) from error
         if time.perf_counter() - started > PATIENCE_SECONDS:
             break
     columns = {port.name: np.concatenate(values) for port, values in zip(outputs, zip(*done, strict=True), strict=True)}

@@ -1,0 +1,119 @@
+"""Models that somebody may bring: each works, or is refused in one sentence that says why and what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from litetuner.objectives.predict import predict
+from litetuner.spaces.builder import rebuild
+from litetuner.spaces.context import Context
+from litetuner.spaces.conversion import convert
+from litetuner.spaces.errors import ModelError, told_by_keras
+from litetuner.spaces.model import load_model
+from litetuner.spaces.original import original_outputs
+from litetuner.spaces.ports import input_ports, output_ports
+from litetuner.spaces.ports import predict as original
+from litetuner.spaces.tf import load
+from litetuner.spaces.training import fit
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def keras():
+    load()
+    import keras
+
+    return keras
+
+
+def plain(converter, tf):
+    """The float file."""
+
+
+def opened(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    return load_model(str(tmp_path / "model.keras")).model
+
+
+def rebuilt(model, x):
+    """The copy that is trained, after its float file was seen to compute what the model does (1e-4)."""
+    copy, refusal, _ = rebuild(model, x)
+    assert refusal is None, refusal
+    (expected,) = original(model, [x])
+    assert np.abs(predict(convert(copy, plain), x) - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
+    return copy
+
+
+def refusal_of(call, *arguments):
+    with pytest.raises(ModelError) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_names_that_tensorflow_does_not_take_are_trained_all_the_same(keras, tmp_path):
+    inputs = keras.Input((4,), name="input image (rgb)")
+    x = keras.layers.Dense(4, name="größe 1")(inputs)
+    outputs = keras.layers.Dense(2, name="out put")(x)
+    x = RNG.random((8, 4), np.float32)
+    copy = rebuilt(opened(keras.Model(inputs, outputs, name="my model! 活"), tmp_path), x)
+    context = Context(x, np.arange(8) % 2, x, "sparse_categorical_crossentropy", 4, 0)
+    fit(copy, context, epochs=1.0, learning_rate=1e-3)
+
+
+@pytest.mark.parametrize("size", [1, 8])
+def test_a_fixed_batch_becomes_free_and_weights_and_names_stay(keras, tmp_path, size):
+    layers = [keras.layers.Conv2D(4, 3, name="conv"), keras.layers.Flatten(), keras.layers.Dense(2, name="head")]
+    inputs = keras.Input(batch_shape=(size, 6, 6, 1), name="image")
+    x = RNG.random((size, 6, 6, 1), np.float32)
+    for model in (
+        keras.Sequential([inputs, *layers]),
+        keras.Model({"image": inputs}, layers[2](layers[1](layers[0](inputs)))),
+    ):
+        found = opened(model, tmp_path)
+        assert input_ports(found)[0].name == "image" and output_ports(found)[0].name == "head"
+        np.testing.assert_allclose(original(found, [x])[0], original(model, [x])[0], atol=1e-6)
+        rebuilt(found, RNG.random((3, 6, 6, 1), np.float32))
+
+
+def test_a_fixed_batch_of_keras_2_becomes_free(keras, tmp_path):
+    import tf_keras
+
+    model = tf_keras.Sequential([tf_keras.Input(batch_shape=(4, 3)), tf_keras.layers.Dense(2)])
+    model.save(tmp_path / "old.h5")
+    rebuilt(load_model(str(tmp_path / "old.h5")).model, RNG.random((3, 3), np.float32))
+
+
+def test_a_batch_that_the_graph_counts_on_is_refused(keras, tmp_path):
+    inputs = keras.Input(batch_shape=(8, 4, 2))
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.ops.reshape(inputs, (8, 8))))
+    said = refusal_of(opened, model, tmp_path)
+    assert "batches of 8" in said and "keras.Input(shape)" in said
+
+
+def test_layers_that_remember_are_refused_by_name(keras, tmp_path):
+    inputs = keras.Input(batch_shape=(1, 4, 2))
+    model = keras.Model(inputs, keras.layers.GRU(2, stateful=True, name="memory")(inputs))
+    assert "'memory' is stateful" in refusal_of(opened, model, tmp_path)
+
+
+def test_a_model_that_fails_on_its_data_says_so_without_a_traceback(keras):
+    model = keras.Sequential([keras.Input((2,), dtype="int32"), keras.layers.Embedding(4, 2), keras.layers.Flatten()])
+    x = np.full((3, 2), 9, np.int32)
+    said = refusal_of(original_outputs, model, x, output_ports(model), output_ports(model)[0])
+    assert "the model itself fails on samples 0 to 2 of the search split" in said and "9" in said
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("Exception encountered when calling A.call().\n\n\x1b[1mInput 0 is wrong\x1b[0m\n\nArguments", "Input 0 is wrong."),
+        ("Example error message for object X:\n\nLayer 'a' got 0.", "Example error message for object X: Layer 'a' got 0."),
+        ("{{function_node __wrapped__X}} no such size [Op:Reshape]", "no such size."),
+        ("", "ValueError."),
+    ],
+)  # fmt: skip
+def test_what_keras_says_in_one_line(text, said):
+    assert told_by_keras(ValueError(text)) == said
