@@ -20,8 +20,8 @@ from litetuner.reports.row import Interval, Row, make_row
 from litetuner.reports.sensitivity import Sensitive, find_sensitivity
 from litetuner.reports.targets import Targets, find_targets
 from litetuner.reports.words import beyond, budget_text, clean
-from litetuner.search.budgets import Budget
-from litetuner.search.hypervolume import ALLOWED_LOSS, Volume, volume_over_time
+from litetuner.search.budgets import Budget, allowed_loss
+from litetuner.search.hypervolume import Volume, volume_over_time
 from litetuner.search.importance import Importance, Importances, kept_importances
 from litetuner.search.trial import State, Trial
 
@@ -212,9 +212,8 @@ class View:
 
     @functools.cached_property
     def allowed_loss(self) -> float:
-        """The loss at which a file is worth nothing in the hypervolume: what the budgets allow, else ``ALLOWED_LOSS``."""
-        limits = [budget.limit for budget in self.budgets if budget.measurement == "drop" and budget.limit > 0]
-        return min(limits, default=ALLOWED_LOSS)
+        """The loss at which a file is worth nothing in the hypervolume."""
+        return allowed_loss(self.budgets)
 
     @functools.cached_property
     def volumes(self) -> tuple[Volume, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.units import BYTES, MICROSECONDS, SHARE, format_bytes, format_us, parse
 from litetuner.spaces.errors import ConfigError, nearest
+
+ALLOWED_LOSS = 0.1  # where no budget bounds the metric: a file that lost more is worth nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,3 +101,9 @@ def parse_budgets(
             "max-latency: one limit for each target, please; " + ", ".join(max_latency) + " names one twice."
         )
     return tuple(found)
+
+
+def allowed_loss(budgets: Sequence[Budget]) -> float:
+    """The loss at which a file is worth nothing in the hypervolume: what the budgets allow, else ``ALLOWED_LOSS``."""
+    limits = [budget.limit for budget in budgets if budget.measurement == "drop" and budget.limit > 0]
+    return min(limits, default=ALLOWED_LOSS)

@@ -23,6 +23,7 @@ from litetuner.search.run_folder import RunFolder
 from litetuner.search.study import Asked, derive
 from litetuner.search.terms import Terms, judged, terms
 from litetuner.search.timing import read_timing
+from litetuner.search.told import Told
 from litetuner.search.trial import State, Trial
 from litetuner.search.units import BYTES, parse
 from litetuner.search.work import Work
@@ -38,7 +39,7 @@ SECONDS: dict[Kind, float] = {"train": 900.0, "convert": 900.0, "score": 1800.0,
 
 @dataclasses.dataclass
 class Evaluator:
-    """Evaluates candidates of one run. ``baseline`` is trial 0 once it is scored."""
+    """Evaluates candidates of one run. ``baseline`` is trial 0 once it is scored; gates judge by what was ``told``."""
 
     folder: RunFolder
     config: Config
@@ -47,6 +48,7 @@ class Evaluator:
     around: Surroundings
     cache: JobCache
     baseline: Trial | None = None
+    told: Told = dataclasses.field(default_factory=Told)
 
     def __post_init__(self) -> None:
         self.terms: Terms = terms(self.config, self.metric)

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from litetuner.search.budgets import ALLOWED_LOSS
 from litetuner.search.front import Objective
 from litetuner.search.trial import State, Trial
-
-ALLOWED_LOSS = 0.1  # where no budget bounds the metric: a file that lost more is worth nothing
 
 
 def hypervolume(costs: np.ndarray, reference: Sequence[float] | np.ndarray) -> float:
@@ -72,23 +71,55 @@ class Volume:
 
 
 def relative_costs(
-    trial: Trial, objectives: Sequence[Objective], baseline: Trial, allowed: float
+    trial: Trial, objectives: Sequence[Objective], baseline: Trial, allowed: float, drop: float | None = None
 ) -> tuple[float, ...] | None:
     """A trial's costs where the baseline's are 1 and an ideal file's 0; ``None`` where something was not measured.
 
-    The metric counts as its loss (``drop``) in units of ``allowed``: 1 is a file that lost all that it may, 0 one that lost
-    nothing, and one that gained is below 0.
+    The metric counts as its loss (``drop``, the trial's own where none is given) in units of ``allowed``: 1 is a file that lost
+    all that it may, 0 one that lost nothing, and one that gained is below 0.
     """
     found = []
     for objective in objectives:
         if objective.measurement == "metric":
-            value, unit = trial.value("drop"), allowed
+            value, unit = trial.value("drop") if drop is None else drop, allowed
         else:
             value, unit = trial.value(objective.measurement), baseline.value(objective.measurement) or 0.0
         if value is None or unit <= 0 or not math.isfinite(value):
             return None
         found.append(value / unit)
     return tuple(found)
+
+
+class Growth:
+    """A front that grows trial by trial, and by how much each enlarged its hypervolume, with the baseline as reference."""
+
+    def __init__(self, objectives: Sequence[Objective], baseline: Trial, allowed: float = ALLOWED_LOSS) -> None:
+        self._objectives, self._baseline, self._allowed = objectives, baseline, allowed
+        self._corner = np.ones(len(objectives))
+        self._kept = np.empty((0, len(objectives)))
+        self.value = 0.0
+
+    def costs(self, trial: Trial, drop: float | None = None) -> tuple[float, ...] | None:
+        """See ``relative_costs``."""
+        return relative_costs(trial, self._objectives, self._baseline, self._allowed, drop)
+
+    def gain(self, costs: Sequence[float]) -> float:
+        """What a point would add."""
+        point = np.array(costs)
+        if (point >= self._corner).any() or (self._kept <= point).all(axis=1).any():
+            return 0.0
+        return hypervolume(np.vstack([self._kept, point]), self._corner) - self.value
+
+    def add(self, trial: Trial) -> float:
+        """Take a trial in, and say what it added: nothing unless it is within the budgets and was measured."""
+        if trial.duplicate_of is not None or trial.state is not State.COMPLETE:
+            return 0.0
+        costs = self.costs(trial)
+        gained = 0.0 if costs is None else self.gain(costs)
+        if gained:
+            self._kept = np.vstack([self._kept[~(self._kept >= np.array(costs)).all(axis=1)], costs])
+            self.value += gained
+        return gained
 
 
 def volume_over_time(
@@ -99,20 +130,12 @@ def volume_over_time(
     0 is the baseline alone; files that cost nothing and lose nothing would come to 1 (more, if they gained). So two runs
     of one model under the same budgets and objectives can be compared by it.
     """
-    corner = np.ones(len(objectives))
-    kept = np.empty((0, len(objectives)))
+    growth = Growth(objectives, baseline, allowed)
     found: list[Volume] = []
     for trial in sorted(trials, key=lambda item: (item.seconds_since_start, item.number)):
-        if trial.duplicate_of is not None or trial.state is not State.COMPLETE:
-            continue
-        own = relative_costs(trial, objectives, baseline, allowed)
-        if own is None:
-            continue
-        point = np.array(own)
-        if not found:
+        measured = trial.duplicate_of is None and trial.state is State.COMPLETE and growth.costs(trial) is not None
+        if measured and not found:
             found.append(Volume(trial.number, trial.seconds_since_start, 0.0))
-        if (point >= corner).any() or (kept <= point).all(axis=1).any():
-            continue
-        kept = np.vstack([kept[~(kept >= point).all(axis=1)], point])
-        found.append(Volume(trial.number, trial.seconds_since_start, hypervolume(kept, corner)))
+        if growth.add(trial):
+            found.append(Volume(trial.number, trial.seconds_since_start, growth.value))
     return tuple(found)

@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable
 
 from litetuner.search.again import MOST_WAITING, again, lost_before, waiting
+from litetuner.search.arms import order
 from litetuner.search.clock import Clock, counted, left
 from litetuner.search.evaluate import Evaluator
 from litetuner.search.eviction import evict
-from litetuner.search.front import front
 from litetuner.search.listener import Listener
-from litetuner.search.plan import Proposal, next_proposal
+from litetuner.search.neighbours import neighbour
+from litetuner.search.plan import Proposal, baseline, recipe, variant
+from litetuner.search.promotion import promotion
 from litetuner.search.run_folder import RunFolder
-from litetuner.search.study import Asked, Study
+from litetuner.search.study import Asked, Study, derive
+from litetuner.search.told import Told
 from litetuner.search.trial import State, Trial
 from litetuner.search.units import BYTES, parse
 from litetuner.spaces.candidate import Candidate
@@ -35,7 +38,7 @@ NAP_SECONDS = 0.2  # while waiting for a target, how often is looked whether the
 
 @dataclasses.dataclass
 class Loop:
-    """One session of a search. ``trials`` are all records of the run, by number; ``stop`` is asked between trials."""
+    """One session of a search. ``told`` has all records of the run; ``stop`` is asked between trials."""
 
     folder: RunFolder
     study: Study
@@ -44,7 +47,7 @@ class Loop:
     clock: Clock
     listener: Listener
     stop: Callable[[], str | None]
-    trials: list[Trial]
+    told: Told
     lost: int = 0  # trials lost in a row in this session
 
     def run(self) -> str:
@@ -64,7 +67,7 @@ class Loop:
             self._tell(trial)
             if trial.number % TRIALS_BETWEEN_EVICTIONS == 0:
                 limit = parse(self.evaluator.config.cache_limit, BYTES, "cache-limit")
-                evict(self.evaluator, front(self.trials, self.study.objectives), limit)
+                evict(self.evaluator, self.told.front, limit)
             if trial.untouched and self.evaluator.baseline is None:
                 self._set_baseline(trial)
 
@@ -72,7 +75,7 @@ class Loop:
         """Is a target away, and so much waiting for it that nothing else is worth doing? All wait for the original."""
         if not self.evaluator.presence.away:
             return False
-        waits = waiting(self.trials)
+        waits = waiting(self.told.trials)
         return len(waits) >= MOST_WAITING or any(trial.untouched for trial in waits)
 
     def _wait(self) -> None:
@@ -87,20 +90,45 @@ class Loop:
     def _lost(self) -> Proposal | None:
         """What was lost and can be asked again now."""
         away = self.evaluator.presence.away
-        for trial in lost_before(self.trials):
+        for trial in lost_before(self.told.trials):
             if trial.waits_for not in away:
                 return again(trial)
         return None
 
     def _ask(self) -> Asked:
-        """What was lost, then the plan's next candidate, then the sampler's."""
+        """What was lost, then the baselines, then what the arm finds that pays most; the sampler always finds something."""
         space = self._affordable()
-        planned = self._lost() or next_proposal(space, self.trials, self.space.epochs)
-        if planned is not None:
-            return self.study.enqueue(space.suggest, planned.script, planned.origin, planned.candidate)
-        told = sum(1 for trial in self.trials if trial.state is not State.LOST or trial.waits_for is not None)
+        asked = self._begin(self._lost() or baseline(space, self.told), space)
+        arms = iter(order(self.told, self.study.guided))
+        while asked is None:
+            asked = self._found(next(arms), space)
+        return asked
+
+    def _found(self, arm: str, space: Space) -> Asked | None:
+        """What an arm proposes, if anything. Trainings begin short, and promotions make them longer."""
+        short = dataclasses.replace(space, epochs=space.epochs[:1])
+        seed = derive(self.evaluator.config.seed, arm, self.told.count)
+        if arm == "sampler":
+            return self._sampled(short if self.study.guided else space)
+        if arm == "recipe":
+            return self._begin(recipe(space, self.told, self.space.epochs[0]), space)
+        if arm == "promotion":
+            return self._begin(promotion(space, self.told), space)
+        if arm == "neighbour":
+            return self._begin(neighbour(short, self.told, seed, origin=arm), short)
+        planned = variant(self.space, self.told)  # its training is there, so time does not matter
+        if planned is None and self.study.guided:
+            planned = neighbour(self.space, self.told, seed, origin=arm)
+        return self._begin(planned, self.space)
+
+    def _begin(self, planned: Proposal | None, space: Space) -> Asked | None:
+        if planned is None:
+            return None
+        return self.study.enqueue(space.suggest, planned.script, planned.origin, planned.candidate)
+
+    def _sampled(self, space: Space) -> Asked:
         repeats = self._tail(lambda trial: trial.duplicate_of is not None)
-        return self.study.ask(space.suggest, told, at_random=repeats >= REPEATS_BEFORE_RANDOM)
+        return self.study.ask(space.suggest, self.told.count, at_random=repeats >= REPEATS_BEFORE_RANDOM)
 
     def _affordable(self) -> Space:
         """Near the end of the time budget nothing is trained any more that could not be finished."""
@@ -114,17 +142,11 @@ class Loop:
 
     def _answered(self, asked: Asked) -> Trial | None:
         """The stored answer for a candidate that was seen before."""
-        for known in self.trials:
-            if known.candidate == asked.candidate and known.state is not State.LOST and known.duplicate_of is None:
-                return dataclasses.replace(
-                    known,
-                    number=asked.number,
-                    origin=asked.origin,
-                    params=asked.params,
-                    duplicate_of=known.number,
-                    seconds={},
-                )
-        return None
+        known = self.told.answer(asked.candidate.key)
+        if known is None:
+            return None
+        same = {"number": asked.number, "origin": asked.origin, "params": asked.params}
+        return dataclasses.replace(known, duplicate_of=known.number, seconds={}, **same)
 
     def _tell(self, trial: Trial) -> None:
         """Write the record, synced, before Optuna is told; then nothing can be lost."""
@@ -132,12 +154,12 @@ class Loop:
         trial = dataclasses.replace(trial, seconds_since_start=round(self.clock.wall, 3))
         self.folder.write_trial(trial)
         self.study.tell(trial)
-        self.trials.append(trial)
+        self.told.add(trial)
         if trial.waits_for is None:
             self.lost = self.lost + 1 if trial.state is State.LOST else 0
         self.clock.save()
         self.folder.note("told", trial=trial.number, label=trial.candidate.label, state=str(trial.state))
-        self.listener.told(trial, self.trials, self._left())
+        self.listener.told(trial, self.told.trials, self._left())
 
     def _set_baseline(self, trial: Trial) -> None:
         if trial.state.scored:
@@ -148,7 +170,7 @@ class Loop:
     def _spent(self) -> str | None:
         """What ends the search now, if anything."""
         config = self.evaluator.config
-        if config.trials is not None and counted(self.trials) >= config.trials:
+        if config.trials is not None and counted(self.told.trials) >= config.trials:
             return f"all {config.trials} trials are done"
         if self._left() <= 0 and self.evaluator.baseline is not None:
             return f"the time budget of {config.time_budget or '30m'} is spent"
@@ -160,22 +182,26 @@ class Loop:
             return "nothing new is proposed any more: the space that is left is exhausted"
         gone = self.evaluator.presence.hopeless
         if gone is not None and self._stuck():
-            reason, count = self.evaluator.presence.away[gone], len(waiting(self.trials))
+            reason, count = self.evaluator.presence.away[gone], len(waiting(self.told.trials))
             trials = "1 trial waits" if count == 1 else f"{count} trials wait"
             return f"the target {gone} is gone, and {trials} for it ({reason}). Repeat the command when it answers"
         if self.lost >= LOST_BEFORE_END:
-            return f"the last {LOST_BEFORE_END} trials were lost ({self.trials[-1].reason})"
+            return f"the last {LOST_BEFORE_END} trials were lost ({self.told.trials[-1].reason})"
         return None
 
     def _met(self) -> Trial | None:
         """A trial within all budgets, besides the original."""
-        return next((trial for trial in self.trials if trial.state is State.COMPLETE and not trial.untouched), None)
+        return next(
+            (trial for trial in self.told.trials if trial.state is State.COMPLETE and not trial.untouched), None
+        )
 
     def _stagnant(self, patience: int) -> bool:
         """Were so many trials told since the front last grew? Its newest member is what enlarged its hypervolume last."""
-        members = front(self.trials, self.study.objectives)
-        newest = max((trial.number for trial in members), default=-1)
-        return bool(members) and counted([trial for trial in self.trials if trial.number > newest]) >= patience
+        newest = max((trial.number for trial in self.told.front), default=-1)
+        return (
+            bool(self.told.front)
+            and counted([trial for trial in self.told.trials if trial.number > newest]) >= patience
+        )
 
     def _left(self) -> float:
         """Seconds left for trials: the time budget without what the finals need."""
@@ -185,7 +211,7 @@ class Loop:
     def _tail(self, match: Callable[[Trial], bool]) -> int:
         """How many of the last trials in a row match."""
         count = 0
-        for trial in reversed(self.trials):
+        for trial in reversed(self.told.trials):
             if not match(trial):
                 break
             count += 1

@@ -6,18 +6,20 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from litetuner.search.budgets import ALLOWED_LOSS
+from litetuner.search.told import Told
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.offers import Choose
 from litetuner.spaces.space import Scripted, Space
 from litetuner.spaces.steps import STEPS
 
-# Baselines, cheapest first. Trial 0 is the untouched float model, converted as it is.
+# Trial 0 is the untouched float model, converted as it is; the others, those that most may become of first.
 BASELINES: tuple[dict[str, Any], ...] = (
     {"deploy": "float32"},
-    {"deploy": "float16"},
-    {"deploy": "dynamic"},
     {"deploy": "int8"},
-    {"deploy": "int16x8"},
+    {"deploy": "dynamic"},
+    {"deploy": "float16"},
 )
 
 BASELINE = Candidate((STEPS["float32"](),))  # not even slimmed
@@ -30,86 +32,126 @@ _TENSOR = {"deploy": "int8", "int8.scales": "tensor"}
 # Full int8 with one clipped scale a tensor: 17 % (ResNet8) and 28 % (DS-CNN) smaller deflated than by channel, as accurate.
 _CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixed.float32": 0}
 
-# Known recipes, those that share a training next to each other (sources: docs/decisions.md).
+CUT_FIRST = 0.5  # of the channels; then more where that was borne, less where it was not
+CUT_MORE, CUT_LESS = 0.625, (0.25, 0.125)
+
+# Known recipes (sources: docs/decisions.md). Channels come first: nothing else makes a file much faster.
 RECIPES: tuple[dict[str, Any], ...] = (
     _CLIPPED,
-    {"deploy": "mixed", "mixed.int4": 0.5},
-    {"deploy": "aeq_weight_only_wf16"},  # of a .tflite; a model is converted to float16
-    _PRUNE | _CLIPPED,
+    _CUT | _CLIPPED,
+    _CUT | _CLUSTER | _TENSOR,
     _CLUSTER | _TENSOR,
-    _CUT | {"channels.ratio": 0.5} | _CLIPPED,
-    _CUT | {"channels.ratio": 0.25} | _CLIPPED,
+    _PRUNE | _CLIPPED,
+    {"deploy": "int16x8"},  # 30 to 60 times slower than float32 on x86, and as long to score: later than the baselines
+    _CUT | _PRUNE | _CLIPPED,
+    _CUT | _PRUNE | _CLUSTER | _TENSOR,
     _PRUNE | _CLUSTER | _TENSOR,
     {"train": "yes", "qat": "all"},
+    _CUT | {"qat": "all"},
     _PRUNE | {"qat": "all", "qat.scales": "tensor"},
     _CLUSTER | {"qat": "all"},
     _PRUNE | _CLUSTER | {"qat": "all"},
+    _CUT | _PRUNE | _CLUSTER | {"qat": "all"},
     {"train": "yes", "deploy": "int8"},
+    {"deploy": "mixed", "mixed.int4": 0.5},
+    {"deploy": "aeq_weight_only_wf16"},  # of a .tflite; a model is converted to float16
 )
 
-# Deployments that every trained prefix is also tried with: they cost seconds.
+# Deployments that the trained prefix of every member of the front is also tried with: they cost seconds.
 VARIANTS: tuple[dict[str, Any], ...] = (
+    _CLIPPED,
     {"deploy": "int8", "io": "int8"},
     {"deploy": "mixed", "mixed.int4": 0.25},
-    {"deploy": "mixed", "mixed.int4": 0.75},
-    _CLIPPED,
-    {"deploy": "float32", "sparse": "yes"},
 )
-
-HOPELESS = 0.5  # so far beyond a budget of the metric no other deployment brings a trained model back
 
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
     """A candidate that is not left to the sampler, with the choices that lead to it."""
 
-    script: Scripted
+    script: Choose
     candidate: Candidate
     origin: str
 
 
-def next_proposal(space: Space, told: Sequence[Trial], epochs: Sequence[float]) -> Proposal | None:
-    """The first planned candidate that has not been told yet, or ``None`` when the sampler's turn has come.
+def baseline(space: Space, told: Told) -> Proposal | None:
+    """The first baseline that was not told yet."""
+    return next((item for item in _baselines(space) if not told.knows(item.candidate.key)), None)
 
-    ``epochs`` are the run's lengths of training; recipes take the middle one, while ``space`` can still afford it.
+
+def recipe(space: Space, told: Told, epochs: float) -> Proposal | None:
+    """The first known recipe that was not told yet. ``epochs`` is how long the run's recipes are trained for.
+
+    Where ``space`` cannot afford that any more, only those without training are left.
     """
-    known = {trial.candidate.key for trial in told if trial.state is not State.LOST or trial.waits_for is not None}
-    for proposal in _planned(space, told, epochs[len(epochs) // 2]):
-        if proposal.candidate.key not in known:
-            return proposal
-    return None
+    return next((item for item in _recipes(space, told, epochs) if not told.knows(item.candidate.key)), None)
 
 
-def _planned(space: Space, told: Sequence[Trial], epochs: float) -> Iterator[Proposal]:
-    usual = {"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0}
-    for index, choices in enumerate(BASELINES):
-        script = Scripted(choices)
-        candidate = space.suggest(script)
-        if index == 0:
-            candidate = BASELINE  # also where --steps leaves float32 out: what is lost is lost against it
-        if index == 0 or _kept(script, space):
-            yield Proposal(script, candidate, "baseline")
-    yield from variants(space, told)
-    for choices in RECIPES:
-        if choices.get("train") and epochs not in space.epochs:
-            continue  # there is no time left for it
-        script = Scripted(usual | _possible(choices, space))
-        if _kept(script, space):
-            yield Proposal(script, space.suggest(script), "recipe")
-
-
-def variants(space: Space, told: Sequence[Trial]) -> Iterator[Proposal]:
-    """The other deployments of the trained prefixes that were scored, but for those that training has spoilt."""
-    for trial in told:
-        trained = trial.state.scored and trial.candidate.prefix.steps and trial.origin in ("recipe", "sampler")
-        if not trained or any(trial.constraints.get(name, 0.0) > HOPELESS for name in ("max-drop", "min-metric")):
+def variant(space: Space, told: Told) -> Proposal | None:
+    """The first other deployment of a trained prefix on the front that was not told yet."""
+    for trial in told.front:
+        if not trial.candidate.prefix.steps or not trial.params:
             continue
         choices = {name: entry["chosen"] for name, entry in trial.params.items()}
         for change in VARIANTS:
             script = Scripted(choices | change)
             candidate = space.suggest(script)
-            if candidate.prefix == trial.candidate.prefix and _kept(Scripted(change), space, choices):
-                yield Proposal(script, candidate, "variant")
+            same = candidate.prefix == trial.candidate.prefix
+            if same and not told.knows(candidate.key) and _kept(Scripted(change), space, choices):
+                return Proposal(script, candidate, "variant")
+    return None
+
+
+def _baselines(space: Space) -> Iterator[Proposal]:
+    for choices in BASELINES:
+        script = Scripted(choices)
+        if choices["deploy"] == "float32":  # also where --steps leaves float32 out: what is lost is lost against it
+            yield Proposal(script, BASELINE, "baseline")
+        elif _kept(script, space):
+            yield Proposal(script, space.suggest(script), "baseline")
+
+
+def _recipes(space: Space, told: Told, epochs: float) -> Iterator[Proposal]:
+    usual = {"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0}
+    cuts = {
+        trial.params["channels.ratio"]["chosen"]: _borne(trial)
+        for trial in told.trials
+        if trial.origin == "recipe" and trial.state is not State.LOST and _cut_alone(trial.candidate)
+    }
+    for choices in RECIPES:
+        if choices.get("train") and epochs not in space.epochs:
+            continue  # there is no time left for it
+        for ratio in _ratios(choices, cuts):
+            script = Scripted(usual | _possible(choices, space) | ratio)
+            if _kept(script, space):
+                yield Proposal(script, space.suggest(script), "recipe")
+
+
+def _cut_alone(candidate: Candidate) -> bool:
+    return [step.name for step in candidate.prefix.steps] == ["channels", "finetune"]
+
+
+def _ratios(choices: Mapping[str, Any], cuts: Mapping[float, bool]) -> list[dict[str, float]]:
+    """The shares of channels to try: up from the first one while it is borne, else down. Pipelines take the largest borne."""
+    if "channels" not in choices:
+        return [{}]
+    if {"prune", "cluster", "qat"} & set(choices):
+        ratios = sorted(ratio for ratio, borne in cuts.items() if borne)[-1:]
+    elif CUT_FIRST not in cuts:
+        ratios = [CUT_FIRST]
+    elif cuts[CUT_FIRST]:
+        ratios = [CUT_MORE]
+    elif any(cuts.values()):
+        ratios = []
+    else:  # down, one after the other
+        ratios = [ratio for ratio in CUT_LESS if ratio not in cuts][:1]
+    return [{"channels.ratio": ratio} for ratio in ratios]
+
+
+def _borne(trial: Trial) -> bool:
+    """Was a trial scored without losing more than it may?"""
+    lost = any(trial.constraints.get(name, 0.0) > 0 for name in ("max-drop", "min-metric"))
+    return trial.state.scored and not lost and (trial.value("drop") or 0.0) <= ALLOWED_LOSS
 
 
 def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:
@@ -119,7 +161,7 @@ def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:
 
 def _kept(script: Scripted, space: Space, more: Mapping[str, Any] | None = None) -> bool:
     """Did the space offer every choice that the script wants? A space without QAT has no QAT recipe."""
-    seen = _Seen(Scripted({**(more or {}), **script.script}))
+    seen = Seen(Scripted({**(more or {}), **script.script}))
     space.suggest(seen)
     if len(space.deployments()) == 1:  # then nobody is asked
         seen.chosen.setdefault("deploy", space.deployments()[0])
@@ -127,8 +169,10 @@ def _kept(script: Scripted, space: Space, more: Mapping[str, Any] | None = None)
 
 
 @dataclasses.dataclass
-class _Seen:
-    inner: Scripted
+class Seen:
+    """A ``Choose`` that asks another one and remembers what was chosen."""
+
+    inner: Choose
     chosen: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def one_of(self, name: str, options: Sequence[str]) -> str:

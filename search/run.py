@@ -31,6 +31,7 @@ from litetuner.search.samplers import SAMPLERS
 from litetuner.search.sensitivity import rank_layers
 from litetuner.search.study import Study, database_errors
 from litetuner.search.terms import Terms, judged, objectives
+from litetuner.search.told import Told
 from litetuner.search.trial import Trial
 from litetuner.spaces.converted import STEPS as CONVERTED
 from litetuner.spaces.distillation import LARGEST_BYTES
@@ -120,8 +121,16 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                 ending.callback(study.close)
                 trials = recover(folder, study, _rejudged(folder, evaluator.terms))
                 evaluator.baseline = find_baseline(trials)
+                evaluator.told = Told(trials, study.objectives, config.budgets)
                 loop = Loop(
-                    folder, study, evaluator, _space(config, inspection, ()), clock, listener, interrupt.reason, trials
+                    folder,
+                    study,
+                    evaluator,
+                    _space(config, inspection, ()),
+                    clock,
+                    listener,
+                    interrupt.reason,
+                    evaluator.told,
                 )
                 reason = _search(loop, inspection)
                 listener.doing("finals: timing the front again, scoring it on the test split")

@@ -13,6 +13,7 @@ class Sampler:
     """
 
     name: ClassVar[str]
+    guided: ClassVar[bool] = False  # do promotions and neighbours of the front (search/arms.py) take turns with it?
 
     def make(self, seed: int) -> Any:
         """Optuna's sampler for one ask."""

@@ -85,6 +85,7 @@ class Study:
         self._optuna = optuna
         self._sampler = SAMPLERS[sampler]()
         self._seed = seed
+        self.guided = self._sampler.guided
         self.objectives = tuple(objectives)
         self._lock = filelock.FileLock(folder.path / ".ask.lock")
         terms = [[o.measurement, o.direction] for o in objectives] + [[b.name, b.limit, b.sense] for b in budgets]

@@ -14,6 +14,7 @@ from litetuner.spaces.step import Stage
 from litetuner.spaces.store import Store
 
 LAYERS = 8
+LONG = 8.0  # epochs over all steps; longer trainings help no further
 WEIGHTS = 10_000  # parameters of each layer
 BITS = {"float32": 32, "float16": 16, "dynamic": 8, "int8": 8, "int16x8": 8}
 
@@ -78,15 +79,25 @@ class FakeBuilder:
         bits = _bits(candidate)
         weights = WEIGHTS * _kept(candidate) ** 2
         deflated = sum(bits) / 8 * weights * _entropy(candidate)
-        deployment = [step.to_json() for step in candidate.deployment]
         sizes = {"file_bytes": int(sum(bits) / 8 * weights) + 9000, "deflated_bytes": int(deflated) + 4000}
-        structure = digest([deployment, _kept(candidate)])
+        structure = structure_of(candidate)
         (convert,) = candidate.of_stage(Stage.CONVERT)
         port = {"dtype": convert.knobs().get("io", "float32")}
         ends = {"QUANTIZE": 1, "DEQUANTIZE": 1} if convert.name == "int8" and port["dtype"] == "float32" else {}
         facts: dict[str, Any] = {"inputs": [port], "outputs": [port]}
         facts |= {"sha256": name.partition(".")[0], "operators": {"CONV_2D": LAYERS} | ends, "structure": structure}
         return {"artifact": name, "invariants": [], "notes": [], **sizes, **facts}
+
+
+def structure_of(candidate: Candidate) -> str:
+    """What a fake latency belongs to: the deployment and the widths, not the trained values."""
+    return digest([[step.to_json() for step in candidate.deployment], _kept(candidate)])
+
+
+def stand_in(candidate: Candidate) -> bytes:
+    """Bytes for the fake target to time: as many as there is to compute, equal for candidates of one structure."""
+    work = sum(_bits(candidate)) * WEIGHTS * _kept(candidate) ** 2 / 32
+    return structure_of(candidate).encode() + bytes(int(work))
 
 
 def quality(candidate: Candidate) -> float:
@@ -97,7 +108,7 @@ def quality(candidate: Candidate) -> float:
     loss += 0.25 / knobs["cluster"]["count"] if "cluster" in knobs else 0.0
     loss += 0.15 * (1 - _kept(candidate)) ** 2
     trained = sum(step.knobs().get("epochs", 0.0) for step in candidate.of_stage(Stage.TRAIN))
-    gain = 0.5 if trained else 0.0
+    gain = 0.3 + 0.2 * min(1.0, trained / LONG) if trained else 0.0
     gain += 0.3 if "qat" in knobs else 0.0
     return max(0.0, 0.9 - loss * (1 - gain))
 

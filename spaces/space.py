@@ -58,9 +58,13 @@ class Space:
 
     def suggest(self, choose: Choose) -> Candidate:
         """One candidate, by the choices of ``choose``. Only combinations that the rules allow are offered."""
-        trained = self._train(choose) if self._trainable() else self._once(choose)
+        trained = self.trained(choose)
         rewrites = offer(choose, Stage.REWRITE, self._may)
         return Candidate((*trained, *self._deploy(choose, trained), *rewrites, *self.slimming()))
+
+    def trained(self, choose: Choose) -> tuple[Step, ...]:
+        """The part of a candidate before it is converted, which several deployments can share."""
+        return self._train(choose) if self._trainable() else self._once(choose)
 
     def slimming(self) -> tuple[Step, ...]:
         """The rewrite that every candidate but the baseline ends with."""

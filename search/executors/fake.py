@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from litetuner.search.executor import Executor
 from litetuner.search.job import Job, Result
 from litetuner.search.run_folder import RunFolder
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.fake_builder import FakeBuilder, quality
+from litetuner.spaces.fake_builder import FakeBuilder, quality, stand_in
 
 
 class Fake(Executor):
@@ -56,7 +57,13 @@ class Fake(Executor):
     def _time(self, inputs: dict[str, Any]) -> dict[str, Any]:
         asked = find_target(inputs["spec"]).target
         target = asked if isinstance(asked, FakeTarget) else FakeTarget()  # a simulation bothers no device
-        timing = target.time(Path(inputs["file"]), Path(inputs["baseline"]), inputs["threads"])
+        with tempfile.TemporaryDirectory() as place:
+            files = []
+            for name in ("file", "baseline"):
+                candidate = Candidate.from_json(json.loads(Path(inputs[name]).read_text()))
+                files.append(Path(place) / name)
+                files[-1].write_bytes(stand_in(candidate))
+            timing = target.time(*files, inputs["threads"])
         return {
             "latency_us": timing.latency_us.to_json(),
             "baseline_us": timing.baseline_us.to_json(),

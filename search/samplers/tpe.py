@@ -11,6 +11,7 @@ class Tpe(Sampler):
     """Optuna's TPE (Watanabe 2023, arXiv 2304.11127). Baselines and recipes are its start-up trials."""
 
     name = "tpe"
+    guided = True
 
     def make(self, seed: int) -> Any:
         from optuna.samplers import TPESampler

@@ -1,0 +1,46 @@
+"""Arms: the ways of finding the next candidate. The next to be used is the one that has paid most per second lately."""
+
+from __future__ import annotations
+
+from litetuner.search.told import Told
+from litetuner.search.trial import State, Trial
+
+ARMS = ("recipe", "promotion", "neighbour", "variant", "sampler")
+PLAIN = ("variant", "recipe", "sampler")  # for samplers that are to be watched alone
+FIRST = 4  # recipes before anything else: without them there is nothing to vary or to promote
+WINDOW = 8  # of an arm's trials; what it gave long ago says little of what it gives now
+PATIENCE = 3 * len(ARMS)  # trials without an arm, then it is tried again
+SHORTEST = 0.05  # seconds; a trial that was answered from the cache is not free of cost
+PRIOR = 2.0  # trials of the run's average, which an arm starts from
+
+
+def order(told: Told, guided: bool) -> tuple[str, ...]:
+    """The arms, the most promising first; ``guided`` is whether the sampler wants to be helped.
+
+    An arm is worth what its last trials added to the hypervolume per second, starting from the run's average.
+    """
+    if not guided:
+        return PLAIN
+    used = [
+        (trial, gain)
+        for trial, gain in zip(told.trials, told.gains, strict=True)
+        if trial.origin in ARMS and trial.state is not State.LOST  # a killed search goes on as an undisturbed one
+    ]
+    if sum(trial.origin == "recipe" for trial, _ in used) < FIRST:
+        return ARMS
+    searched = [(trial, gain) for trial, gain in used if trial.duplicate_of is None]
+    average = max(sum(gain for _, gain in searched) / sum(_seconds(trial) for trial, _ in searched), 1e-12)
+    worth = {}
+    for arm in ARMS:
+        last = [(trial, gain) for trial, gain in searched if trial.origin == arm][-WINDOW:]
+        mean = sum(_seconds(trial) for trial, _ in searched) / len(searched)
+        gained = sum(gain for _, gain in last) + PRIOR * mean * average
+        worth[arm] = gained / (sum(_seconds(trial) for trial, _ in last) + PRIOR * mean)
+    lately = {trial.origin for trial, _ in used[-PATIENCE:]}
+    repeated = bool(used) and used[-1][0].duplicate_of is not None  # then the sampler has nothing new to say
+    ranked = sorted(ARMS, key=lambda arm: (repeated and arm == "sampler", arm in lately, -worth[arm]))
+    return tuple(ranked)
+
+
+def _seconds(trial: Trial) -> float:
+    return max(SHORTEST, sum(trial.seconds.values()))
