@@ -26,6 +26,7 @@ from litetuner.spaces.store import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 CUT_MENDING = 4.0  # times the epochs
+FOLDED_PASSES = 3.0  # times the epochs, since it learns slowly
 FOLDED_RATE = 3e-5  # at 1e-3 a network without batch normalization falls apart
 
 
@@ -61,14 +62,15 @@ def rows(epochs: float) -> dict[str, tuple[Step, ...]]:
         "pcqat50_16": (prune, kept[16], step("qat", preserve_sparsity=True, preserve_clusters=True, **fit), int8),
     }
     low = fit | {"learning_rate": FOLDED_RATE}
-    whole = step("qat", preserve_clusters=True, scales="tensor", **low)
+    slow = low | {"epochs": FOLDED_PASSES * epochs}
+    whole = step("qat", preserve_clusters=True, scales="tensor", **slow)
     found["qat_tensor"] = (step("qat", scales="tensor", **low), int8)
     found["pqat50_tensor"] = (prune, step("qat", preserve_sparsity=True, scales="tensor", **low), int8)
     clipped = (float32, step("aeq", recipe="static_wi8_ai8", algorithm="mse", granularity="tensor", io="float32"))
     found["clipped"] = clipped
     found["prune50+clipped"] = (prune, *clipped)
     for count in (16, 32):
-        folded = step("cluster", count=count, fold=True, **low)
+        folded = step("cluster", count=count, fold=True, **slow)
         found[f"folded{count}+int8"] = (folded, step("int8", scales="tensor"))
         found[f"folded_cqat{count}"] = (folded, whole, int8)
     mend = step("finetune", **fit | {"epochs": CUT_MENDING * epochs, "learning_rate": 3e-3})
