@@ -41,6 +41,8 @@ class Step:
     order: ClassVar[int] = 15  # among the trainings: finetune 10, prune 20, cluster 30, qat 40
     needs_training_data: ClassVar[bool] = False
     needs_calibration: ClassVar[bool] = False
+    # Knobs that came later, and what was done before: what a record means that does not name them, and how it is still written.
+    older: ClassVar[Mapping[str, Any]] = {}
 
     def label(self) -> str:
         """The step's part of a candidate's label, short and free of spaces."""
@@ -73,8 +75,11 @@ class Step:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object with the step's name and all knobs."""
-        return {"step": self.name} | {name: _plain(value) for name, value in self.knobs().items()}
+        """A JSON object with the step's name and all knobs, but later ones that stand as before them: keys stay the same."""
+        told = {
+            name: value for name, value in self.knobs().items() if name not in self.older or value != self.older[name]
+        }
+        return {"step": self.name} | {name: _plain(value) for name, value in told.items()}
 
     @classmethod
     def choices(cls, knob_name: str) -> tuple[Any, ...]:
@@ -108,6 +113,7 @@ def step_from_json(record: Mapping[str, Any], known: Mapping[str, type[Step]]) -
     if name not in known:
         raise Refused(f"there is no step {name!r}{nearest(str(name), known)}")
     kind = known[name]
+    values = {**kind.older, **values}
     fields = {field.name for field in dataclasses.fields(kind)}
     for key in values:
         if key not in fields:

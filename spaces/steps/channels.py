@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from litetuner.spaces.channel_choice import SPREADS, choose, too_narrow
 from litetuner.spaces.channel_groups import ChannelGraph, trace
 from litetuner.spaces.channel_importance import IMPORTANCES, importances
+from litetuner.spaces.channel_reconstruction import reconstruct, refusals
 from litetuner.spaces.channel_surgery import cut
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused, nearest
@@ -17,6 +19,7 @@ from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.training import seeded
 
 _NAMED = 3  # reasons told in a refusal
+RECOVERIES = ("least_squares", "none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,18 +29,22 @@ class Channels(Step):
     With ``spread="sensitivity"`` groups lose different shares, those the most where the least importance is lost for each
     multiply-add, until as many multiply-adds are gone as the even cut would save. The heads of an attention are a group of
     their own. Widths are rounded down to whole multiples of ``multiple``, and never below one. Inputs and outputs keep
-    theirs, and so do layers that channels cannot be followed through (``notes`` names them). Nothing is trained: a training
-    step should follow.
+    theirs, and so do layers that channels cannot be followed through (``notes`` names them). What reads fewer channels is then
+    refitted layer by layer to give what the original gave (``recover``; a probe is not). A training step should follow.
     """
 
     name = "channels"
     stage = Stage.RESHAPE
+    older: ClassVar[Mapping[str, Any]] = {"recover": "none"}
 
     ratio: float = knob(0.5, (0.125, 0.25, 0.375, 0.5, 0.625), "share of the channels that is removed, in (0, 1)")
     importance: str = knob(
         "l1", IMPORTANCES, "channels are ranked by the change of the loss, kernel norms or batch-norm scales"
     )
     spread: str = knob("even", SPREADS, "the same share of every group, or more of the groups that bear it")
+    recover: str = knob(
+        RECOVERIES[0], None, "least_squares: kernels that lost inputs are refitted to the original's activations"
+    )
     multiple: int = knob(8, None, "widths that are cut become multiples of this; kernels work on 8 or 16 at once")
     skip: tuple[str, ...] = knob((), None, "layers that keep all channels of their own")
 
@@ -50,18 +57,23 @@ class Channels(Step):
             )
         if self.spread not in SPREADS:
             raise Refused(f"channels: there is no spread {self.spread!r}{nearest(self.spread, SPREADS)}")
+        if self.recover not in RECOVERIES:
+            raise Refused(f"channels: there is no recover {self.recover!r}{nearest(self.recover, RECOVERIES)}")
         if self.multiple < 1:
             raise Refused(f"channels: multiple is {self.multiple}, and must be 1 or more")
 
     def label(self) -> str:
         spread = "" if self.spread == "even" else "s"
-        return f"channels{self.ratio:g}{spread}" + (f"[-{len(self.skip)}]" if self.skip else "")
+        marks = [f"-{len(self.skip)}"] * bool(self.skip) + ["unfitted"] * (self.recover == "none")
+        return f"channels{self.ratio:g}{spread}" + (f"[{','.join(marks)}]" if marks else "")
 
     def details(self) -> list[str]:
         ranked = f"channels: ranked by {self.importance}, widths in multiples of {self.multiple}"
         uneven = ["channels: groups lose different shares, by what each loses for a multiply-add saved"]
         spread = [] if self.spread == "even" else uneven
-        return [ranked, *spread, *(f"channels: {name} keeps its width" for name in self.skip)]
+        fitted = ["channels: what reads fewer of them is refitted to the original's activations by least squares"]
+        recover = fitted if self.recover == "least_squares" else []
+        return [ranked, *spread, *recover, *(f"channels: {name} keeps its width" for name in self.skip)]
 
     def notes(self, model: Any) -> list[str]:
         """What keeps its width in a tf_keras model against the label, each with the reason; inputs and outputs are left out."""
@@ -72,6 +84,8 @@ class Channels(Step):
             if group.pinned is not None
             and not (len(group.layers) == 1 and graph.ends.issuperset(group.channels.tolist()))
         ]
+        if self.recover == "least_squares":
+            found += [f"channels: {name} is not refitted: {reason}" for name, reason in refusals(model, graph)]
         if self.spread != "even":
             return found
         return found + [
@@ -82,11 +96,22 @@ class Channels(Step):
     def apply(self, subject: Any, context: Context) -> Any:
         """A narrower copy of a flat functional tf_keras model, not trained.
 
-        Raises ``Refused`` when nothing can be cut, ``BuildFailed`` when a layer's width is not the planned one.
+        Raises ``Refused`` when nothing can be cut, or there are no samples to refit on, ``BuildFailed`` when a layer's width is
+        not the planned one.
         """
+        fitted = self.recover == "least_squares" and not context.untrained
+        samples = context.x_train if len(context.x_train) else context.calibration
+        if fitted and not len(samples):
+            raise Refused(
+                'channels: recover="least_squares" looks at activations, and there are no samples. Give data with a train '
+                'split, or recover="none".'
+            )
         graph, kept = self.plan(subject, context)
         with seeded(context.seed):  # new layers draw weights before they are given theirs
-            return cut(subject, graph, kept)
+            narrow = cut(subject, graph, kept)
+        if fitted:
+            reconstruct(subject, narrow, graph, kept, samples, context.seed)
+        return narrow
 
     def plan(self, model: Any, context: Context) -> tuple[ChannelGraph, np.ndarray]:
         """The channels of a tf_keras model, and true by channel id for those that stay. Raises ``Refused``."""

@@ -12,8 +12,7 @@ from litetuner.spaces.channel_cost import ChannelCost
 from litetuner.spaces.channel_importance import importances
 from litetuner.spaces.channel_surgery import cut
 from litetuner.spaces.context import Context
-from litetuner.spaces.steps.channels import Channels
-from tests.spaces.channel_nets import CONTEXT, NETS, TOLERANCE, build, check_oracle, distance, inputs, masked
+from tests.spaces.channel_nets import CONTEXT, NETS, TOLERANCE, Cut, build, check_oracle, distance, inputs, masked
 
 
 def transformer(layers: Any, x: Any) -> Any:
@@ -26,17 +25,17 @@ def transformer(layers: Any, x: Any) -> Any:
 
 def test_whole_heads_are_cut() -> None:
     model = build((7, 3), transformer)
-    narrow = check_oracle(model, Channels(ratio=0.5))
+    narrow = check_oracle(model, Cut(ratio=0.5))
     assert narrow.get_layer("attention").get_config()["num_heads"] == 2
     assert narrow.get_layer("up").units == 16
     assert narrow.get_layer("embed").units == 24  # what is normalised over channels keeps them
-    skipped = Channels(ratio=0.5, skip=("attention",)).apply(model, CONTEXT)
+    skipped = Cut(ratio=0.5, skip=("attention",)).apply(model, CONTEXT)
     assert skipped.get_layer("attention").get_config()["num_heads"] == 4
 
 
 def test_the_oracle_finds_one_wrong_head() -> None:
     model = build((7, 3), transformer)
-    graph, kept = Channels(ratio=0.5).plan(model, CONTEXT)
+    graph, kept = Cut(ratio=0.5).plan(model, CONTEXT)
     x = inputs(model)
     expected = masked(model, graph, kept, x)
     (heads,) = [group.channels for group in graph.groups if group.heads]
@@ -55,7 +54,7 @@ def data(model: Any, outputs: np.ndarray | None = None) -> Context:
 def test_oracle_by_loss_and_sensitivity(name: str) -> None:
     body, shape = NETS[name]
     model = build(shape, body)
-    step = Channels(ratio=0.5, multiple=4, importance="taylor", spread="sensitivity")
+    step = Cut(ratio=0.5, multiple=4, importance="taylor", spread="sensitivity")
     context = data(model)
     graph, kept = step.plan(model, context)
     x = inputs(model)
@@ -80,7 +79,7 @@ def test_what_the_loss_does_not_need_goes_first() -> None:
     weights[:4] = 0
     model.get_layer("head").set_weights([weights, offset])
     for importance, stays in (("l1", range(4)), ("taylor", range(4, 8))):
-        graph, kept = Channels(importance=importance, multiple=4).plan(model, data(model))
+        graph, kept = Cut(importance=importance, multiple=4).plan(model, data(model))
         (group,) = [group for group in graph.groups if group.layers == ("conv",)]
         assert np.flatnonzero(kept[group.channels]).tolist() == list(stays)
 
@@ -96,7 +95,7 @@ def test_taylor_is_the_change_of_the_loss() -> None:
     weights[3] *= 1e-3
     model.get_layer("head").set_weights([weights, offset])
     context = dataclasses.replace(data(model), x_train=inputs(model, 8), y_train=np.zeros((8, 5), np.float32))
-    graph, _ = Channels(multiple=1, ratio=0.1).plan(model, context)
+    graph, _ = Cut(multiple=1, ratio=0.1).plan(model, context)
     (group,) = [group for group in graph.groups if group.layers == ("hidden",)]
     score = importances(model, graph, "taylor", context)[group.channels[3]]
 
@@ -113,10 +112,10 @@ def test_taylor_is_the_change_of_the_loss() -> None:
 def test_cost_counts_what_the_cut_model_costs(name: str) -> None:
     body, shape = NETS[name]
     model = build(shape, body)
-    graph, kept = Channels(ratio=0.5, multiple=4).plan(model, CONTEXT)
+    graph, kept = Cut(ratio=0.5, multiple=4).plan(model, CONTEXT)
     narrow = cut(model, graph, kept)
     everything = np.ones(len(graph.roots), dtype=bool)
-    narrow_graph, _ = Channels(ratio=0.9, multiple=1).plan(narrow, CONTEXT)
+    narrow_graph, _ = Cut(ratio=0.9, multiple=1).plan(narrow, CONTEXT)
     rest = np.ones(len(narrow_graph.roots), dtype=bool)
     assert ChannelCost(model, graph).total(kept) == ChannelCost(narrow, narrow_graph).total(rest)
     assert ChannelCost(model, graph).total(everything) > ChannelCost(model, graph).total(kept)
@@ -130,7 +129,7 @@ def test_cost_of_known_layers() -> None:
         return layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
 
     model = build((5, 5, 2), body)
-    graph, _ = Channels(multiple=1).plan(model, CONTEXT)
+    graph, _ = Cut(multiple=1).plan(model, CONTEXT)
     assert ChannelCost(model, graph).total(np.ones(len(graph.roots), dtype=bool)) == 3 * 3 * 2 * 4 * 25 + 12
 
 
@@ -140,7 +139,7 @@ def test_sensitivity_saves_as_much_and_loses_less() -> None:
     context = data(model)
     costs, lost = [], []
     for spread in ("even", "sensitivity"):
-        step = Channels(ratio=0.5, multiple=4, importance="taylor", spread=spread)
+        step = Cut(ratio=0.5, multiple=4, importance="taylor", spread=spread)
         graph, kept = step.plan(model, context)
         costs.append(ChannelCost(model, graph).total(kept))
         scores = importances(model, graph, "taylor", context)

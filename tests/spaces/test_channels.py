@@ -19,6 +19,7 @@ from tests.spaces.channel_nets import (
     CONTEXT,
     NETS,
     TOLERANCE,
+    Cut,
     build,
     check_oracle,
     distance,
@@ -39,7 +40,7 @@ def nets() -> dict[str, Any]:
 def test_oracle(nets: dict[str, Any], name: str, ratio: float, importance: str) -> None:
     model = nets[name]
     before = model.get_weights()
-    narrow = check_oracle(model, Channels(ratio=ratio, importance=importance, multiple=4))
+    narrow = check_oracle(model, Cut(ratio=ratio, importance=importance, multiple=4))
     assert narrow.count_params() < model.count_params()
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
@@ -49,7 +50,7 @@ def test_the_oracle_finds_one_wrong_channel(nets: dict[str, Any], name: str) -> 
     """In every group, one channel that should go stays and one that should stay goes."""
     model = nets[name]
     x = inputs(model)
-    graph, kept = Channels(ratio=0.5, multiple=4).plan(model, CONTEXT)
+    graph, kept = Cut(ratio=0.5, multiple=4).plan(model, CONTEXT)
     expected = masked(model, graph, kept, x)
     for group in graph.groups:
         going, staying = (
@@ -68,7 +69,7 @@ def test_the_oracle_finds_one_wrong_slice(nets: dict[str, Any], name: str) -> No
     """In each layer with a kernel, the weights of one channel that goes are kept instead of one that stays."""
     model = nets[name]
     x = inputs(model)
-    graph, kept = Channels(ratio=0.5, multiple=4).plan(model, CONTEXT)
+    graph, kept = Cut(ratio=0.5, multiple=4).plan(model, CONTEXT)
     expected = masked(model, graph, kept, x)
     for number, call in enumerate(graph.calls):
         stays = kept[graph.roots[call.source]]
@@ -141,7 +142,7 @@ def test_the_most_important_channels_stay(importance: str, kept: list[int]) -> N
     model.get_layer("conv").set_weights([kernel.T.reshape(2, 2, 1, 4)])
     norm = model.get_layer("norm")
     norm.set_weights([np.array([-3, 1, 2, 0], np.float32), *norm.get_weights()[1:]])
-    narrow = Channels(importance=importance, multiple=1).apply(model, CONTEXT)
+    narrow = Cut(importance=importance, multiple=1).apply(model, CONTEXT)
     assert np.array_equal(
         narrow.get_layer("conv").get_weights()[0],
         model.get_layer("conv").get_weights()[0][..., kept],
@@ -169,7 +170,7 @@ def sequence(layers: Any, x: Any) -> Any:
 
 def test_what_is_not_understood_is_pinned_and_named() -> None:
     model = build((12, 6), sequence)
-    step = Channels(ratio=0.5)
+    step = Cut(ratio=0.5)
     reasons = {name: group.pinned for group in trace(model).groups for name in group.layers}
     assert {name for name, reason in reasons.items() if reason is None} == {
         "free",
@@ -199,16 +200,16 @@ def test_convolutions_in_groups_stay() -> None:
         return layers.Dense(5)(layers.Flatten()(layers.Conv2D(16, 1, name="after")(x)))
 
     model = build((6, 6, 3), body)
-    narrow = check_oracle(model, Channels())
+    narrow = check_oracle(model, Cut())
     assert [narrow.get_layer(name).filters for name in ("before", "grouped", "after")] == [16, 16, 8]
 
 
 def test_skipped_layers_keep_their_channels(nets: dict[str, Any]) -> None:
-    step = Channels(skip=("second",))
+    step = Cut(skip=("second",))
     narrow = check_oracle(nets["residual"], step)
     widths = [narrow.get_layer(name).filters for name in ("stem", "first", "second", "third")]
     assert widths == [16, 8, 16, 16]
-    assert step.label() == "channels0.5[-1]"
+    assert step.label() == "channels0.5[-1,unfitted]"
     assert step.details() == ["channels: ranked by l1, widths in multiples of 8", "channels: second keeps its width"]
     assert step.notes(nets["residual"]) == ["channels: stem, second keep 16 channels: second is skipped"]
 
@@ -220,14 +221,16 @@ def test_labels() -> None:
         "channels0.5",
     ]
     assert Channels(spread="sensitivity").label() == "channels0.5s"
-    assert Channels().details() == ["channels: ranked by l1, widths in multiples of 8"]
+    assert Channels(skip=("a",)).label() == "channels0.5[-1]"
+    assert Cut().label() == "channels0.5[unfitted]"
+    assert Cut().details() == ["channels: ranked by l1, widths in multiples of 8"]
 
 
 def test_a_free_size_of_the_image_stays_free() -> None:
     def body(layers: Any, x: Any) -> Any:
         return layers.Dense(3)(layers.GlobalAveragePooling2D()(layers.Conv2D(16, 3, name="conv")(x)))
 
-    narrow = Channels().apply(build((None, None, 3), body), CONTEXT)
+    narrow = Cut().apply(build((None, None, 3), body), CONTEXT)
     assert narrow.output_shape == (None, 3)
     assert narrow.get_layer("conv").output_shape == (None, None, None, 8)
 
@@ -238,7 +241,7 @@ def test_the_result_is_a_model_like_any_other(nets: dict[str, Any]) -> None:
     from litetuner.spaces.running import run
     from litetuner.spaces.steps.float32 import Float32
 
-    narrow = Channels().apply(nets["squeeze_excite"], CONTEXT)
+    narrow = Cut().apply(nets["squeeze_excite"], CONTEXT)
     x = inputs(narrow)
     expected = narrow(x).numpy()
     assert np.array_equal(read_model(write_model(narrow))(x).numpy(), expected)
@@ -254,26 +257,30 @@ def test_refusals(nets: dict[str, Any]) -> None:
         Refused,
         match="no other width has a multiple of 8 below it; image is an input; head is an output",
     ):
-        Channels().apply(build((4,), small), CONTEXT)
+        Cut().apply(build((4,), small), CONTEXT)
     with pytest.raises(Refused, match="nothing can be cut: image is an input; hidden is skipped"):
-        Channels(skip=("hidden",), multiple=1).apply(build((4,), small), CONTEXT)
+        Cut(skip=("hidden",), multiple=1).apply(build((4,), small), CONTEXT)
     with pytest.raises(Refused, match="did you mean 'stem'"):
-        Channels(skip=("stm",)).apply(nets["residual"], CONTEXT)
+        Cut(skip=("stm",)).apply(nets["residual"], CONTEXT)
     with pytest.raises(Refused, match="between 0 and 1"):
-        Channels(ratio=1.0)
+        Cut(ratio=1.0)
     with pytest.raises(Refused, match="did you mean 'norm'"):
-        Channels(importance="nrm")
+        Cut(importance="nrm")
+    with pytest.raises(Refused, match="did you mean 'least_squares'"):
+        Cut(recover="least_square")
+    with pytest.raises(Refused, match="there are no samples"):
+        Channels().apply(nets["residual"], CONTEXT)
     with pytest.raises(Refused, match="1 or more"):
-        Channels(multiple=0)
+        Cut(multiple=0)
     with pytest.raises(Refused, match="did you mean 'sensitivity'"):
-        Channels(spread="sensitiv")
+        Cut(spread="sensitiv")
     with pytest.raises(Refused, match="and there is no training data"):
-        Channels(importance="taylor").apply(nets["residual"], CONTEXT)
+        Cut(importance="taylor").apply(nets["residual"], CONTEXT)
 
 
 def test_a_width_that_is_not_the_planned_one_fails(nets: dict[str, Any]) -> None:
     model = nets["residual"]
-    graph, kept = Channels().plan(model, CONTEXT)
+    graph, kept = Cut().plan(model, CONTEXT)
     head = next(number for number, call in enumerate(graph.calls) if call.layer.name == "head")
     broken = dataclasses.replace(graph.calls[head], source=np.zeros(32, np.int64))
     calls = (*graph.calls[:head], broken, *graph.calls[head + 1 :])
@@ -301,7 +308,7 @@ def test_zoo(name: str) -> None:
     model, _ = bridge(original, x[:1])
     randomise(model)
     for ratio in (0.25, 0.5):
-        step = Channels(ratio=ratio)
+        step = Cut(ratio=ratio)
         graph, kept = step.plan(model, CONTEXT)  # by kernels, so what becomes of the statistics does not change it
         expected = masked(model, graph, kept, x, enliven=True)
         check_oracle(model, step, x)

@@ -1,0 +1,155 @@
+"""Refitted layers bring a model that lost channels back near the original, and nothing else is touched."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.channel_patches import patches, places
+from litetuner.spaces.context import Context
+from litetuner.spaces.least_squares import correction
+from litetuner.spaces.steps.channels import Channels
+from litetuner.spaces.tf import load
+from tests.spaces.channel_nets import CONTEXT, NETS, Cut, build
+
+SEED = 3
+
+
+def smooth(model: Any, count: int, seed: int) -> np.ndarray:
+    """Inputs of few degrees of freedom, as real ones are: channels of a layer then tell much of one another."""
+    shape = model.inputs[0].shape[1:]
+    basis = np.random.default_rng(1).normal(size=(6, *shape))
+    return np.tensordot(np.random.default_rng(seed).normal(size=(count, 6)), basis, 1).astype(np.float32)
+
+
+def context(model: Any, count: int = 512) -> Context:
+    return dataclasses.replace(CONTEXT, x_train=smooth(model, count, 5), seed=SEED)
+
+
+def lost(model: Any, narrow: Any) -> float:
+    """Squared error of the outputs on samples that nothing was fitted on, as a share of their variance."""
+    x = smooth(model, 256, 6)
+    wanted = model(x).numpy()
+    return float(np.mean((narrow(x).numpy() - wanted) ** 2) / wanted.var(axis=0).mean())
+
+
+def same(left: Any, right: Any) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_outputs_come_back(name: str) -> None:
+    """At most a third of the error that the cut alone makes; the model that is cut stays bit-equal."""
+    body, shape = NETS[name]
+    model = build(shape, body)
+    weights = model.get_weights()
+    given = context(model)
+    plain, fitted = (kind(ratio=0.5, multiple=4).apply(model, given) for kind in (Cut, Channels))
+    assert same(weights, model.get_weights())
+    assert lost(model, fitted) < lost(model, plain) / 3
+    again = Channels(ratio=0.5, multiple=4).apply(model, given)
+    assert same(fitted.get_weights(), again.get_weights())
+
+
+def test_a_probe_is_not_refitted() -> None:
+    body, shape = NETS["residual"]
+    model = build(shape, body)
+    given = dataclasses.replace(context(model, 32), untrained=True)
+    assert same(Channels().apply(model, given).get_weights(), Cut().apply(model, given).get_weights())
+    assert same(
+        Channels().apply(model, dataclasses.replace(CONTEXT, untrained=True)).get_weights(),
+        Cut().apply(model, CONTEXT).get_weights(),
+    )
+
+
+def test_calibration_samples_serve_without_training_data() -> None:
+    body, shape = NETS["residual"]
+    model = build(shape, body)
+    given = dataclasses.replace(CONTEXT, calibration=smooth(model, 128, 5))
+    assert lost(model, Channels().apply(model, given)) < lost(model, Cut().apply(model, given)) / 2
+
+
+def mixed(layers: Any, x: Any) -> Any:
+    """Kernels behind cut channels that are not refitted: transposed, in groups, shared, an attention."""
+    x = layers.Conv2D(16, 3, padding="same", activation="relu", name="stem")(x)
+    x = layers.Conv2DTranspose(16, 3, padding="same", name="up")(x)
+    x = layers.Conv2D(16, 3, groups=2, padding="same", name="grouped")(layers.Conv2D(16, 1, name="before")(x))
+    same_twice = layers.Conv2D(16, 1, name="twice")
+    x = layers.Add()([same_twice(x), same_twice(layers.ReLU()(x))])
+    rows = layers.Reshape((64, 8))(layers.Conv2D(8, 1, name="rows")(x))
+    rows = layers.MultiHeadAttention(2, 4, name="attention")(rows, rows)
+    return layers.Dense(5, name="head")(layers.GlobalAveragePooling1D()(rows))
+
+
+def test_what_is_not_refitted_is_left_and_named() -> None:
+    model = build((8, 8, 3), mixed)
+    step = Channels(ratio=0.5)
+    plain, fitted = (kind(ratio=0.5).apply(model, context(model, 64)) for kind in (Cut, Channels))
+    left = ("stem", "up", "grouped", "twice", "attention")
+    for name in left:
+        assert same(plain.get_layer(name).get_weights(), fitted.get_layer(name).get_weights()), name
+    assert not same(plain.get_layer("rows").get_weights(), fitted.get_layer("rows").get_weights())
+    notes = step.notes(model)
+    assert [note for note in notes if "is not refitted" in note] == [
+        "channels: up is not refitted: a Conv2DTranspose is not refitted",
+        "channels: grouped is not refitted: its 2 groups are not refitted",
+        "channels: twice is not refitted: it is called more than once",
+        "channels: attention is not refitted: a MultiHeadAttention is not refitted",
+    ]
+    assert not any("is not refitted" in note for note in Cut(ratio=0.5).notes(model))
+
+
+LAYERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "Conv1D": ((11, 3), {"filters": 4, "kernel_size": 3, "padding": "causal", "dilation_rate": 2}),
+    "Conv2D": ((9, 7, 3), {"filters": 4, "kernel_size": (3, 2), "padding": "same", "strides": 2}),
+    "DepthwiseConv1D": ((11, 3), {"kernel_size": 3, "padding": "same", "strides": 2, "depth_multiplier": 2}),
+    "DepthwiseConv2D": ((9, 8, 3), {"kernel_size": 3, "padding": "same", "strides": 2, "depth_multiplier": 2}),
+    "Dense": ((4, 3), {"units": 5}),
+}
+
+
+@pytest.mark.parametrize("padding", ["as it is", "valid"])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_patches_are_what_the_layer_reads(kind: str, padding: str) -> None:
+    """Patches times kernel are the layer's own output, to 1e-5."""
+    load()
+    import tf_keras
+
+    from litetuner.spaces.channel_reconstruction import _linear
+
+    shape, settings = LAYERS[kind]
+    if padding == "valid" and "padding" in settings:
+        settings = settings | {"padding": "valid"}
+    layer = getattr(tf_keras.layers, kind)(**settings)
+    x = np.random.default_rng(0).normal(size=(6, *shape)).astype(np.float32)
+    output = layer(x).numpy()
+    at = places(output.shape, 50, np.random.default_rng(0))
+    assert np.allclose(_linear(layer, patches(layer, x, at)), output[tuple(at)], atol=1e-5)
+
+
+def test_a_correction_is_found_and_noise_is_not_fitted() -> None:
+    """A linear map is found to 1e-3; where there is nothing to find, nothing is corrected, or next to nothing."""
+    random = np.random.default_rng(0)
+    read = random.normal(size=(2, 400, 10)) + 3
+    wanted = random.normal(size=(2, 10, 4))
+    left_out = np.arange(400) % 4 == 0
+    found = correction(read, read @ wanted + 1, left_out, 1.0, biased=True)
+    assert found is not None and found.after < 1e-3 * found.before
+    assert np.allclose(found.kernel, wanted, atol=1e-3) and np.allclose(found.bias, 1, atol=1e-2)
+    noise = correction(read[:, :16], random.normal(size=(2, 16, 4)), left_out[:16], 1.0, biased=False)
+    assert noise is None or np.abs(noise.kernel).max() < 0.3
+    assert correction(read[:, :1], wanted[:, :1], left_out[:1], 1.0, biased=True) is None  # no row is left to judge by
+
+
+def test_older_records_mean_what_was_done() -> None:
+    """A record without the knob was not refitted; it keeps its key, and newer ones say what they are."""
+    record = {"step": "channels", "ratio": 0.5, "importance": "l1", "spread": "even", "multiple": 8, "skip": []}
+    old = Candidate.from_json([record])
+    assert old == Candidate((Cut(),)) and old.to_json() == [record]
+    new = Candidate((Channels(),))
+    assert new.to_json() == [record | {"recover": "least_squares"}]
+    assert Candidate.from_json(new.to_json()) == new and new.key != old.key
