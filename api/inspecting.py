@@ -25,18 +25,21 @@ def facts(request: dict[str, Any]) -> dict[str, object]:
     """What ``litetuner inspect`` shows; the bridge is tried on the user's data, or without them on random inputs."""
     tf.load()
     from litetuner.spaces.builder import rebuild
+    from litetuner.spaces.input_shapes import sample_shapes
     from litetuner.spaces.layers import model_facts
-    from litetuner.spaces.model import load_model
+    from litetuner.spaces.model import load_model, sized
     from litetuner.spaces.ports import input_ports
 
     loaded = load_model(request["model"], trust=request["trust"], custom_objects=request["custom_objects"])
     found: dict[str, object] = {}
     if request["data"] is None:
+        loaded = sized(loaded, None, request["model"])
         samples = _random_samples(input_ports(loaded.model))
     else:
         with tempfile.TemporaryDirectory(prefix="litetuner-") as folder:
             data, samples = _real_samples(loaded.model, request, Path(folder))
             found["data"] = data
+        loaded = sized(loaded, sample_shapes(input_ports(loaded.model), samples), request["model"])
     copy, refusal, difference = rebuild(loaded.model, samples)
     return {"model": model_facts(loaded, copy, refusal, difference).to_json()} | found
 

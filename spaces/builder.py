@@ -42,7 +42,9 @@ class Builder:
         """Load model and data, bridge the model to tf_keras, classify its layers, and time a few training steps."""
         from litetuner.spaces.checkpoint import write_model
         from litetuner.spaces.data import open_split, prepare_data
+        from litetuner.spaces.input_shapes import sample_shapes
         from litetuner.spaces.layers import model_facts
+        from litetuner.spaces.model import sized
         from litetuner.spaces.original import chosen_output, original_outputs
         from litetuner.spaces.ports import input_ports, output_ports
 
@@ -64,6 +66,9 @@ class Builder:
         )
         split = "train" if data.counts["train"] else "search"
         sample = np.asarray(open_split(data.folder, split)[0][:BRIDGE_SAMPLES])
+        loaded = sized(loaded, sample_shapes(ports, sample), inputs["model"])
+        outputs = output_ports(loaded.model)
+        scored = chosen_output(outputs, inputs.get("output"), inputs.get("takes_all", False))
         trainable, refusal, difference = rebuild(loaded.model, sample)
         base = None if trainable is None else self.blobs.put(write_model(trainable), ".npz")
         facts = model_facts(loaded, trainable, refusal, difference)
@@ -94,8 +99,13 @@ class Builder:
 
     def _original(self, inputs: dict[str, Any]) -> Any:
         """The user's model, kept in memory while its jobs come."""
+        shapes = (inputs.get("facts") or {}).get("inputs") or {}
         return _cached_original(
-            inputs["model"], inputs["trust"], inputs.get("custom_objects"), inputs.get("model_sha256", "")
+            inputs["model"],
+            inputs["trust"],
+            inputs.get("custom_objects"),
+            inputs.get("model_sha256", ""),
+            tuple((name, tuple(shape)) for name, shape in shapes.items()),
         )
 
     def _seconds_per_epoch(self, model: Any, data: DataFacts, inputs: dict[str, Any]) -> float:
@@ -292,10 +302,13 @@ def _cached_model(blobs: Store, blob: str) -> Any:
 
 
 @functools.lru_cache(maxsize=1)
-def _cached_original(source: str, trust: bool, custom_objects: str | None, sha256: str) -> Any:
-    from litetuner.spaces.model import load_model
+def _cached_original(
+    source: str, trust: bool, custom_objects: str | None, sha256: str, shapes: tuple[tuple[str, tuple[int, ...]], ...]
+) -> Any:
+    from litetuner.spaces.model import load_model, sized
 
-    return load_model(source, trust=trust, custom_objects=custom_objects)
+    loaded = load_model(source, trust=trust, custom_objects=custom_objects)
+    return sized(loaded, dict(shapes), source) if shapes else loaded
 
 
 def _know(inputs: dict[str, Any]) -> None:

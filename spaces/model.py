@@ -8,13 +8,14 @@ import hashlib
 import json
 import os
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from litetuner.spaces.converted import open_converted
 from litetuner.spaces.custom import CustomObjects, load_custom_objects
 from litetuner.spaces.errors import HostError, ModelError, nearest, told_by_keras
-from litetuner.spaces.fixed_batch import free_batch
+from litetuner.spaces.input_shapes import fix_sizes, free_batch
 from litetuner.spaces.legacy import h5_config, layers_of, load_mended, written_by_keras_2
 from litetuner.spaces.ports import input_ports
 from litetuner.spaces.tf import load, quiet_stdout
@@ -66,6 +67,11 @@ def load_model(source: str, *, trust: bool = False, custom_objects: str | None =
         found = _open_folder(path, trust, custom) if path.is_dir() else _open_file(path, trust, custom)
     model = _checked(found, str(path))
     return LoadedModel(_in_float32(model), _kind(model), _digest_path(path), path.stem)
+
+
+def sized(loaded: LoadedModel, shapes: Mapping[str, Sequence[int | None]] | None, source: str) -> LoadedModel:
+    """The model for samples of these shapes, where it takes any size (see ``fix_sizes``). Raises ``ModelError``."""
+    return dataclasses.replace(loaded, model=_in_float32(fix_sizes(loaded.model, shapes, source)))
 
 
 def _reset_names() -> None:
@@ -211,7 +217,7 @@ def _kind(model: Any) -> Kind:
 
 
 def _checked(model: Any, source: str) -> Any:
-    """The model, traced where it has no graph. Refuses what cannot be searched: no known shapes, text, quantized layers."""
+    """The model, traced where it has no graph. Refuses what cannot be searched: text, quantized layers."""
     import keras
     import tf_keras
 
@@ -233,12 +239,6 @@ def _checked(model: Any, source: str) -> Any:
                 f"{source}: input {port.name!r} takes text, which TensorFlow Lite's built-in operators cannot read. Cut the "
                 "model behind its TextVectorization (or StringLookup, Hashing): give keras.Model(that_layer.output, outputs), "
                 "and data of numbers."
-            )
-        if any(size is None for size in port.shape[1:]):
-            fixed = tuple(size or 224 for size in port.shape[1:])
-            raise ModelError(
-                f"{source}: the input shape {port.shape} of {port.name!r} has sizes that are not known. Fix them, for example: "
-                f"inputs = keras.Input({fixed}); keras.Model(inputs, model(inputs)).save('fixed.keras')."
             )
     for layer in model.layers:
         if getattr(layer, "quantization_mode", None):

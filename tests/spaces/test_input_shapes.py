@@ -1,0 +1,61 @@
+"""Inputs of any size get those of the data; without data they are refused in words."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from litetuner.inspecting import facts
+from litetuner.spaces.builder import Builder
+from litetuner.spaces.errors import ModelError
+from litetuner.spaces.store import Store
+from litetuner.spaces.tf import load
+
+RNG = np.random.default_rng(0)
+COMMON = {"trust": False, "preprocess": None, "task": "classification", "takes_all": False, "output": None}
+FIT = {"metric_loss": "classification", "loss": None, "seed": 0, "batch_size": 8, "calibration": 8}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A model for images of any size, one for texts of any length, a subclassed one, and data of each."""
+    load()
+    import keras
+
+    layers, folder = keras.layers, tmp_path_factory.mktemp("any")
+    inputs = keras.Input((None, None, 3), name="image")
+    pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="conv")(inputs))
+    keras.Model(inputs, layers.Dense(2, name="head")(pooled)).save(folder / "image.keras")
+    text = [keras.Input((None,)), layers.Embedding(20, 4), layers.GlobalMaxPooling1D(), layers.Dense(2)]
+    keras.Sequential(text).save(folder / "text.keras")
+    samples = {"image": RNG.random((40, 9, 7, 3), np.float32), "text": RNG.integers(0, 20, (40, 5))}
+    for name, x in samples.items():
+        np.savez(folder / f"{name}.npz", x_train=x, y_train=np.arange(40) % 2)
+    return folder
+
+
+@pytest.mark.parametrize("name, shape", [("image", (9, 7, 3)), ("text", (5,))])
+def test_sizes_are_those_of_the_data(files, tmp_path, name, shape):
+    builder = Builder(Store(tmp_path / "blobs"), Store(tmp_path / "artifacts"))
+    given = {"model": str(files / f"{name}.keras"), "data": str(files / f"{name}.npz")} | COMMON | FIT
+    found = json.loads(json.dumps(builder.inspect(given | {"data_folder": str(tmp_path / "data")})))
+    assert found["model"]["bridge_refusal"] is None
+    assert [tuple(sizes[1:]) for sizes in found["model"]["inputs"].values()] == [shape]
+    # A later job opens the file itself, and finds the sizes in the facts.
+    later = builder._original(given | {"model_sha256": "1", "facts": found["model"]}).model
+    assert tuple(later.inputs[0].shape[1:]) == shape and [layer.name for layer in later.layers][-1] in ("head", "dense")
+
+
+def test_without_data_they_are_refused_with_both_remedies(files):
+    with pytest.raises(ModelError, match=r"Add --data.*keras.Input\(\(224, 224, 3\)\)"):
+        facts({"model": str(files / "image.keras"), "data": None, "custom_objects": None} | COMMON)
+
+
+def test_sizes_that_the_model_cannot_take_are_refused(files, tmp_path):
+    np.savez(tmp_path / "small.npz", x_train=RNG.random((40, 2, 2, 3), np.float32), y_train=np.arange(40) % 2)
+    given = {"model": str(files / "image.keras"), "data": str(tmp_path / "small.npz")}
+    with pytest.raises(ModelError, match=r"cannot be built for that of the data \(image \(2, 2, 3\)\)") as caught:
+        facts(given | COMMON | {"custom_objects": None})
+    assert "\n" not in str(caught.value)
