@@ -45,7 +45,7 @@ def test_sizes_are_those_of_the_data(files, tmp_path, name, shape):
     assert [tuple(sizes[1:]) for sizes in found["model"]["inputs"].values()] == [shape]
     # A later job opens the file itself, and finds the sizes in the facts.
     later = builder._original(given | {"model_sha256": "1", "facts": found["model"]}).model
-    assert tuple(later.inputs[0].shape[1:]) == shape and [layer.name for layer in later.layers][-1] in ("head", "dense")
+    assert tuple(later.inputs[0].shape[1:]) == shape
 
 
 def test_without_data_they_are_refused_with_both_remedies(files):
