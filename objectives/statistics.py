@@ -203,7 +203,7 @@ def _resamples(metric: Metric, y: np.ndarray, seed: int, rounds: int) -> Iterato
     rng = np.random.default_rng(seed)
     for _ in range(rounds):
         rows = rng.integers(0, len(y), len(y))
-        while several and (y[rows] == y[rows[0]]).all():
+        while several and (y[rows] == y[rows].flat[0]).all():
             rows = rng.integers(0, len(y), len(y))
         yield rows
 

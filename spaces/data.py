@@ -87,7 +87,7 @@ def prepare_data(
         if len(y) == 0:
             raise DataError(f"{source}: the {split} split is empty. Fill it, or leave x_{split} and y_{split} out.")
         labels[split] = y if whole else prepare_labels(f"y_{split}", y, task, tuple(output_shape))
-    cuts, notes = cut_missing(labels, seed, stratify)
+    cuts, notes = cut_missing(labels, seed, stratify and all(y.ndim == 1 for y in labels.values()))
 
     function = None if preprocess is None else load_function(preprocess, "--preprocess")
     preparers = {port.name: SamplePreparer(port.shape, port.dtype, function, preprocess) for port in ports}
@@ -149,7 +149,7 @@ def calibration_samples(folder: Path | str, count: int, seed: int) -> np.ndarray
             "Give x_train and y_train (some hundreds are enough), or use techniques without calibration (float16, dynamic range)."
         )
     order = np.random.default_rng(seed).permutation(len(x))
-    if y.dtype.kind == "i":
+    if y.dtype.kind == "i" and y.ndim == 1:
         _, classes = np.unique(y[order], return_inverse=True)
         by_class = np.argsort(classes, kind="stable")
         turn = np.empty(len(order), int)  # how many of its class came before

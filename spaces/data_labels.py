@@ -12,11 +12,16 @@ WRONG_LABELS = " Is this the model of these data? If its labels are quantities, 
 
 
 def classes_of(output_shape: tuple[int | None, ...]) -> int:
-    """The number of classes that a model's output (batch, classes) tells apart: 2 for a single output."""
+    """The number of classes that a model's output tells apart: its last axis, 2 for a single output or none behind the batch.
+
+    With axes between batch and classes, as in segmentation, every place (pixel, step) has a class of its own.
+    """
+    if len(output_shape) == 1:
+        return 2
     last = output_shape[-1]
-    if len(output_shape) != 2 or last is None:
+    if last is None:
         raise DataError(
-            f"the model's output has shape {output_shape}; classification needs (batch, classes). "
+            f"the model's output has shape {output_shape}; classification needs a last axis of classes. "
             "Choose a regression metric (mae, rmse, r2), or your own with the attribute task = 'regression'."
         )
     return 2 if last == 1 else last
@@ -25,6 +30,7 @@ def classes_of(output_shape: tuple[int | None, ...]) -> int:
 def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int | None, ...]) -> np.ndarray:
     """Labels of one split, ``name`` such as ``y_train``: int64 class numbers (n,), or float32 (n,) or (n, k) for regression.
 
+    Class numbers of a model that tells classes apart at every place, as in segmentation, are (n, *places).
     Raises ``DataError`` for text, objects, NaN, labels that the model's output cannot give, and shapes that do not fit.
     """
     if y.dtype.kind in "US":
@@ -39,7 +45,7 @@ def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int 
         raise DataError(f"{name} holds NaN or infinity in {bad.sum()} labels, first in {name}[{int(bad.argmax())}]")
     if task == "regression":
         return _numbers(name, y, output_shape)
-    return _class_numbers(name, y, classes_of(output_shape))
+    return _class_numbers(name, y, classes_of(output_shape), output_shape[1:-1])
 
 
 def _numbers(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> np.ndarray:
@@ -50,49 +56,72 @@ def _numbers(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> 
     if not single and not fits:
         raise DataError(
             f"{name} has {sample} numbers a sample, the model gives {expected}. If the model tells classes apart, choose a "
-            "metric of classification such as --metric accuracy."
+            "metric of classification: --metric accuracy, or your own without the attribute task = 'regression'."
         )
     values = y.astype(np.float32)
     return values.reshape(len(y)) if single else values
 
 
-def _class_numbers(name: str, y: np.ndarray, classes: int) -> np.ndarray:
-    if y.ndim == 2 and y.shape[1] > 1:
+def _class_numbers(name: str, y: np.ndarray, classes: int, places: tuple[int | None, ...]) -> np.ndarray:
+    sample = y.shape[1:]
+    if len(sample) == len(places) + 1 and sample[-1] > 1:
         return _from_one_hot(name, y, classes)
-    if y.ndim != 1 and y.shape[1:] != (1,):
+    plain = sample if len(sample) == len(places) else sample[:-1]
+    fits = len(plain) == len(places) and all(b in (None, a) for a, b in zip(plain, places, strict=True))
+    if not fits or (plain != sample and sample[-1:] != (1,)):
+        shape = ", ".join(["n", *("any" if size is None else str(size) for size in places)])
         raise DataError(
-            f"{name} has shape {y.shape}; class labels are numbers (n,) or (n, 1), or one-hot rows (n, {classes})"
+            f"{name} has shape {y.shape}; class labels are numbers ({shape}{',' if not places else ''}) or ({shape}, 1), or "
+            f"one-hot rows ({shape}, {classes}). If they are quantities, add --metric mae, rmse or r2."
         )
-    values = y.reshape(len(y))
+    values = y.reshape(len(y), *plain)
     numbers = values.astype(np.int64)
     if values.dtype.kind == "f" and (numbers != values).any():
-        first = int((numbers != values).argmax())
+        first = _place(numbers != values)
         raise DataError(
-            f"{name}[{first}] is {values[first]}, which is no class number. If the model predicts numbers, choose a regression "
-            "metric such as --metric mae."
+            f"{name}[{_say(first)}] is {values[first]}, which is no class number. If the model predicts numbers, choose a "
+            "regression metric such as --metric mae."
         )
     outside = (numbers < 0) | (numbers >= classes)
     if outside.any():
-        first = int(outside.argmax())
+        first = _place(outside)
         hint = " They seem to be counted from 1: subtract 1." if numbers.min() == 1 and numbers.max() == classes else ""
+        if classes == 2 and set(np.unique(numbers)) == {-1, 1}:
+            hint = " Give 0 for -1: y = (y + 1) // 2."
         raise DataError(
             f"{name} holds labels from {numbers.min()} to {numbers.max()}, the model has {classes} classes (0 to {classes - 1}); "
-            f"{outside.sum()} are outside, first {name}[{first}] = {numbers[first]}.{hint or WRONG_LABELS}"
+            f"{outside.sum()} are outside, first {name}[{_say(first)}] = {numbers[first]}.{hint or WRONG_LABELS}"
         )
     return numbers
 
 
 def _from_one_hot(name: str, y: np.ndarray, classes: int) -> np.ndarray:
-    if y.shape[1] != classes:
-        raise DataError(f"{name} has {y.shape[1]} columns, the model has {classes} classes")
-    wrong = ~(((y == 0) | (y == 1)).all(axis=1) & (y.sum(axis=1) == 1))
+    if y.shape[-1] != classes:
+        raise DataError(f"{name} has {y.shape[-1]} columns, the model has {classes} classes.{WRONG_LABELS}")
+    wrong = ~(((y == 0) | (y == 1)).all(axis=-1) & (y.sum(axis=-1) == 1))
     if wrong.any():
-        first = int(wrong.argmax())
         raise DataError(
-            f"{name} has a column for each class, but {wrong.sum()} rows are not one-hot, first {name}[{first}]. "
-            "Soft and multiple labels cannot be used: give class numbers."
+            f"{name} has a column for each class, but {wrong.sum()} rows are not one-hot, first {name}[{_say(_place(wrong))}]. "
+            f"{_advice(y)}"
         )
-    return y.argmax(axis=1).astype(np.int64)
+    return y.argmax(axis=-1).astype(np.int64)
+
+
+def _advice(y: np.ndarray) -> str:
+    if ((y == 0) | (y == 1)).all():
+        return (
+            "Several labels at once are scored by a function of yours: --metric module:function with the attributes "
+            "task = 'regression' and default_loss = 'binary_crossentropy'; or give one class number a sample."
+        )
+    return "If they are quantities, add --metric mae, rmse or r2; soft labels cannot be used: give class numbers."
+
+
+def _place(wrong: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(index) for index in np.unravel_index(int(wrong.argmax()), wrong.shape))
+
+
+def _say(place: tuple[int, ...]) -> str:
+    return ", ".join(map(str, place))
 
 
 def absent_classes(split: str, labels: np.ndarray, classes: int) -> list[str]:

@@ -25,7 +25,8 @@ def teacher_targets(model: Any, x: np.ndarray, activation: str, classification: 
     def run(batch: Any) -> Any:
         outputs = model(batch, training=False)
         if classification and activation not in ("softmax", "sigmoid"):
-            return tf.nn.softmax(outputs) if outputs.shape[-1] != 1 else tf.nn.sigmoid(outputs)
+            single = outputs.shape.rank == 1 or outputs.shape[-1] == 1
+            return tf.nn.sigmoid(outputs) if single else tf.nn.softmax(outputs)
         return outputs
 
     compiled = tf.function(run, input_signature=[tf.TensorSpec((None, *x.shape[1:]), dtype)], autograph=False)

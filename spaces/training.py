@@ -200,7 +200,7 @@ def resolve_loss(
     name = user_loss or metric_default
     if name == "classification":
         from_logits = output_activation not in ("softmax", "sigmoid")
-        if output_shape[-1] == 1:
+        if len(output_shape) == 1 or output_shape[-1] == 1:
             return tf_keras.losses.BinaryCrossentropy(from_logits=from_logits)
         return tf_keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
     try:

@@ -20,8 +20,8 @@ class Accuracy(Metric):
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         from sklearn.metrics import accuracy_score
 
-        return float(accuracy_score(y_true, decide(y_pred)))
+        return float(accuracy_score(np.ravel(y_true), decide(y_pred).ravel()))
 
     def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-        """1 where the class is right, else 0."""
-        return (decide(y_pred) == y_true).astype(np.float64)
+        """1 where the class is right, else 0; the share of right places where a sample has many."""
+        return (decide(y_pred) == y_true).reshape(len(y_true), -1).mean(axis=1)

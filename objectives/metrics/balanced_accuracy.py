@@ -21,4 +21,5 @@ class BalancedAccuracy(Metric):
         from sklearn.metrics import recall_score
 
         # The same value as balanced_accuracy_score, which warns of predicted classes that the labels do not hold.
-        return float(recall_score(y_true, decide(y_pred), labels=np.unique(y_true), average="macro", zero_division=0.0))
+        true, found = np.ravel(y_true), decide(y_pred).ravel()
+        return float(recall_score(true, found, labels=np.unique(true), average="macro", zero_division=0.0))

@@ -20,4 +20,4 @@ class MacroF1(Metric):
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         from sklearn.metrics import f1_score
 
-        return float(f1_score(y_true, decide(y_pred), average="macro", zero_division=0.0))
+        return float(f1_score(np.ravel(y_true), decide(y_pred).ravel(), average="macro", zero_division=0.0))

@@ -27,6 +27,6 @@ class RocAuc(Metric):
             raise DataError(
                 "roc-auc needs samples of at least two classes, the labels hold one. Use --metric accuracy."
             )
-        is_class = np.asarray(y_true)[:, None] == present[None, :]
+        is_class = np.ravel(y_true)[:, None] == present[None, :]
         # As indicator columns, since quantized probabilities do not sum to exactly 1, which multi_class="ovr" insists on.
         return float(roc_auc_score(is_class, scores[:, present], average="macro"))

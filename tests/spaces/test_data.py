@@ -245,7 +245,7 @@ def test_binary_and_regression_labels(tmp_path: Path) -> None:
         found = open_split(facts.folder, "train")[1]
         assert facts.classes is None and found.dtype == np.float32 and found.shape[1:] == shape
     refused(source, tmp_path, "the model gives (3,)", task="regression")
-    refused(source, tmp_path, "classification needs", output_shape=(None, 4, 4, 1))
+    refused(source, tmp_path, "class labels are numbers (n, 4, 4)", "--metric mae", output_shape=(None, 4, 4, 1))
 
 
 def test_absent_classes_are_noted(tmp_path: Path) -> None:
