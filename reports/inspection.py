@@ -52,6 +52,8 @@ def inspection(model: ModelFacts, data: DataFacts | None) -> RenderableType:
             style="dim",
         )
     )
+    if model.zeros_in_latency:
+        lines.append(Text(model.zeros_in_latency))
     return Group(*lines)
 
 

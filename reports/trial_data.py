@@ -27,6 +27,7 @@ PROPERTIES = {
     "pattern": "pattern",
 }
 MOST_AXES = 9  # of choices, in the parallel coordinates
+MOST_SHAPES = 6  # of kernels, in a trial's details; the table of layers has all
 
 
 class Words:
@@ -141,8 +142,9 @@ def _checks(trial: Trial) -> list[str]:
     groups: dict[tuple[str, str], list[Any]] = {}
     for item in trial.invariants:
         key = (str(item.get("property")), str(item.get("asked")))
-        groups.setdefault(key, []).append(item.get("found"))
-    lines = _delegates(trial)
+        if key[0] != "shape":
+            groups.setdefault(key, []).append(item.get("found"))
+    lines = [*_delegates(trial), *_shapes(trial)]
     for (name, asked), found in groups.items():
         numbers = [value for value in found if isinstance(value, int | float)]
         low, high = (f"{bound:.4g}" for bound in (min(numbers), max(numbers))) if numbers else ("", "")
@@ -154,6 +156,29 @@ def _checks(trial: Trial) -> list[str]:
         many = f"{len(found)} layer{'s' if len(found) > 1 else ''}"
         lines.append(f"{PROPERTIES.get(name, clean(name, 40))}: asked {clean(asked, 40)} of {many}, found {shown}")
     return lines
+
+
+def _shapes(trial: Trial) -> list[str]:
+    """The kernels that were asked for, each of its own shape, on one line; those found otherwise come first."""
+    items = [item for item in trial.invariants if item.get("property") == "shape"]
+    if not items:
+        return []
+    items.sort(key=lambda item: bool(item.get("ok", True)))
+    wrong = [item for item in items if not item.get("ok", True)]
+    shown = [
+        f"{clean(item.get('layer'), 40)} {_times(item.get('asked'))}"
+        + ("" if item.get("ok", True) else f" but {_times(item.get('found'))}")
+        for item in items[:MOST_SHAPES]
+    ]
+    more = f" and {len(items) - MOST_SHAPES} more" if len(items) > MOST_SHAPES else ""
+    verdict = f"{len(wrong)} found otherwise" if wrong else "found as asked"
+    many = f"{len(items)} layer{'s' if len(items) > 1 else ''}"
+    return [f"kernel shapes: asked of {many}, {verdict}: {', '.join(shown)}{more}"]
+
+
+def _times(shape: Any) -> str:
+    """A shape to read: 3×3×16×8; nothing found is a dash."""
+    return "–" if shape is None else clean(shape, 40).replace("x", "×")
 
 
 def _delegates(trial: Trial) -> list[str]:
@@ -178,7 +203,7 @@ def _layer(row: LayerRow) -> list[Any]:
     before = row.before
     return [
         row.name,
-        f"{row.operator.lower().replace('_', ' ')} {'×'.join(map(str, row.shape))}",
+        f"{row.operator.lower().replace('_', ' ')} {'×'.join(map(str, row.shape))}" + _asked_shape(row),
         [row.found.precision, row.asked.get("weight_type", "")],
         [f"{row.found.sparsity * 100:.1f} %", _percent(row.asked.get("sparsity", ""))],
         [str(row.found.clusters), row.asked.get("clusters", "")],
@@ -187,6 +212,11 @@ def _layer(row: LayerRow) -> list[Any]:
         [None if before is None else before.deflated, "" if before is None else size(before.deflated)],
         [row.found.deflated, size(row.found.deflated)],
     ]
+
+
+def _asked_shape(row: LayerRow) -> str:
+    asked = row.asked.get("shape")
+    return f" (asked {_times(asked)})" if asked else ""
 
 
 def _percent(asked: str) -> str:

@@ -140,6 +140,9 @@ class Evaluator:
         file = work.run(self.job("convert", convert))["file"]
         finish = {"steps": plain.to_json(), "file": file, "untrained": untrained, "seed": self.config.seed}
         finish |= {"facts": FACTS_VERSION}
+        cuts = [at for at, step in enumerate(plain.prefix.steps) if step.stage is Stage.RESHAPE]
+        if cuts and not untrained:  # the file must have the shapes that were decided there
+            finish |= {"cut": checkpoints[cuts[-1]]}
         return work.run(self.job("convert", finish, handler="finish"))
 
     def time(

@@ -195,7 +195,10 @@ class Builder:
         context = self._context(inputs["data"], inputs)
         file = self.blobs.get(inputs["file"])
         kernels = {layer.name: layer.kernel_shape for layer in facts.layers if layer.has_kernel}
-        shapes = None if candidate.of_stage(Stage.RESHAPE) else kernels
+        cut = self._cut(inputs)
+        shapes = {name: kernel.shape for name, kernel in cut.items()} if cut else kernels
+        if candidate.of_stage(Stage.RESHAPE) and not cut:  # a probe: nothing is proved of it
+            shapes = None
         notes: list[str] = []
         mapped = weights_by_layer(file, list(kernels), shapes)
         for step in candidate.of_stage(Stage.REWRITE):
@@ -215,17 +218,24 @@ class Builder:
         findings = []
         if not inputs["untrained"]:
             weights = weights_at(file, {layer: weight.tensor_index for layer, weight in mapped.items()})
-            findings = [
-                dataclasses.asdict(item) for item in check_promises(self._promises(candidate, facts, weights), weights)
-            ]
+            promises = self._promises(candidate, facts, weights, cut)
+            findings = [dataclasses.asdict(item) for item in check_promises(promises, weights)]
             broken = [item for item in findings if not item["ok"]]
             if broken:
                 raise BuildFailed("the finished file breaks its label: " + "; ".join(_say(item) for item in broken[:3]))
         name = self.artifacts.put(file, ".tflite")
         return {"artifact": name, "invariants": findings, "notes": notes} | dataclasses.asdict(artifact)
 
-    def _promises(self, candidate: Candidate, facts: ModelFacts, weights: Any) -> list[Any]:
+    def _cut(self, inputs: dict[str, Any]) -> Any:
+        """The kernels that the last step which reshapes the model left in its checkpoint, by layer; none without one."""
+        from litetuner.spaces.kernel_shapes import kernels_of_checkpoint
+
+        _know(inputs)
+        return kernels_of_checkpoint(self.blobs, inputs["cut"]) if inputs.get("cut") else {}
+
+    def _promises(self, candidate: Candidate, facts: ModelFacts, weights: Any, cut: Any) -> list[Any]:
         from litetuner.spaces.invariants import Promise
+        from litetuner.spaces.kernel_shapes import promised_shapes
         from litetuner.spaces.weight_types import promised_types
 
         found = []
@@ -235,6 +245,7 @@ class Builder:
             left = step.leaves([(layer.name, layer.type, layer.has_kernel) for layer in facts.layers])
             layers = [layer.name for layer in able if layer.has_kernel and layer.name not in left]
             found += [Promise(*promise) for promise in getattr(step, "promises", lambda _: [])(layers)]
+        found += [Promise(*each) for each in promised_shapes(cut)]
         known = {(promise.layer, promise.property) for promise in found}
         found += [Promise(*each) for each in promised_types(candidate, weights) if each[:2] not in known]
         return found

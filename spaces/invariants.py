@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from litetuner.spaces.flatbuffer import Weight
-from litetuner.spaces.layer_names import fits
+from litetuner.spaces.kernel_shapes import compare
 
 Value = float | int | str
 
@@ -27,7 +27,8 @@ class Promise:
     - ``pattern``: ``"2:4"``: at least two zeros in every four neighbours along the weight's last axis;
     - ``blocks``: ``"0.5 of 4x1"``: at least this share of the blocks of (inputs, outputs) is all zeros, one allowed;
     - ``weight_type`` and ``activation_type``: ``int8``, ``int4``, ``float32``, ``float16``, ``int16``;
-    - ``shape``: a Keras kernel's, ``"3x3x16x32"``, which the file holds with its axes in another order.
+    - ``shape``: a Keras kernel's, ``"3x3x16x32"``, which the file holds with its axes in another order (found is told in
+      Keras's).
     """
 
     layer: str
@@ -143,8 +144,7 @@ def _activation_type(weight: Weight, asked: Value) -> tuple[Value, bool]:
 
 
 def _shape(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    kernel = [int(size) for size in str(asked).split("x")]
-    return "x".join(str(size) for size in weight.values.shape), fits(kernel, weight.values.shape)
+    return compare(weight.values.shape, weight.operator, str(asked))
 
 
 TOGETHER = "sparsity_of_all"

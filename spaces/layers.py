@@ -13,6 +13,7 @@ from litetuner.spaces.facts import UNPROVABLE, LayerFacts, ModelFacts
 from litetuner.spaces.macs import layer_macs
 from litetuner.spaces.model import LoadedModel
 from litetuner.spaces.ports import input_ports, output_ports
+from litetuner.spaces.sparsity import sparse_latency
 from litetuner.spaces.tf import load
 
 # Layer type -> the TensorFlow Lite operators that hold its weights (seen in converted files).
@@ -94,7 +95,18 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
         bridge_difference=difference,
         inputs={port.name: port.shape for port in inputs},
         outputs={port.name: port.shape for port in outputs},
+        zeros_in_latency=_zeros_in_latency(layers, facts) if file is None else "",
     )
+
+
+def _zeros_in_latency(layers: list[Any], facts: list[LayerFacts]) -> str:
+    described = []
+    for layer, fact in zip(layers, facts, strict=True):
+        strides = getattr(layer, "strides", 1)
+        if fact.has_kernel:
+            stride = int(max(strides) if isinstance(strides, tuple | list) else strides)
+            described.append((fact.type, fact.kernel_shape, stride))
+    return sparse_latency(described) if described else ""
 
 
 def channel_groups(model: Any) -> dict[str, tuple[str | None, str | None]]:

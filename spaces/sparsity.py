@@ -128,3 +128,11 @@ def why_not_faster(layers: Sequence[tuple[str, Sequence[int], int, float]]) -> l
     if wide:
         reasons.append(f"{len(wide)} convolutions behind the first are not 1x1")
     return reasons
+
+
+def sparse_latency(layers: Sequence[tuple[str, Sequence[int], int]]) -> str:
+    """Whether zeros can pay in latency for a model, in one sentence: ``layers`` are (type, kernel shape, stride)."""
+    reasons = why_not_faster([(*layer, 1.0) for layer in layers])
+    if reasons:
+        return f"Zeros make it smaller, not faster: {'; '.join(reasons)}."
+    return f"Zeros can make float files faster on ARM, from {SPARSE_KERNELS:.0%} of them in the 1x1 convolutions on."

@@ -17,6 +17,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.facts import ModelFacts
 from litetuner.spaces.flatbuffer import weights_by_layer
 from litetuner.spaces.invariants import Promise, check_promises
+from litetuner.spaces.kernel_shapes import kernels_of, promised_shapes
 from litetuner.spaces.layers import model_facts
 from litetuner.spaces.model import LoadedModel
 from litetuner.spaces.rules import Surroundings, broken_rules
@@ -85,7 +86,12 @@ def test_the_label_holds(
             left = step.leaves(described)
             able = [layer.name for layer in facts.layers_for(step.name) if layer.name not in left]
             promises += [Promise(*promise) for promise in step.promises(able)]  # type: ignore[attr-defined]
-    findings = check_promises(promises, weights_by_layer(file, kernels))
+    shapes = None
+    if steps[0].name == "channels":
+        cut = kernels_of(train(steps[:1]))
+        promises += [Promise(*promise) for promise in promised_shapes(cut)]
+        shapes = {name: kernel.shape for name, kernel in cut.items()}
+    findings = check_promises(promises, weights_by_layer(file, kernels, shapes))
     assert findings and all(finding.ok for finding in findings), [item for item in findings if not item.ok]
 
 
