@@ -17,6 +17,7 @@ from litetuner.reports.plain_json import finite
 from litetuner.search.units import format_seconds
 
 # What could end a script element, start a comment in it, or end a line of JavaScript, is written as an escape.
+BREAKS = re.compile(r"(?<=[+_,;])|(?=\[)")  # where a recipe may break
 UNITS = re.compile(r"(\d) (?=(?:%|[kMG]?B|µs|ms|s)(?!\w))")
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -33,8 +34,8 @@ def safe_json(value: Any) -> Markup:
 
 
 def recipe(label: object, limit: int = 160) -> Markup:
-    """A candidate's label that may break after a ``+``."""
-    return Markup("+<wbr>").join(escape(part) for part in words.clean(label, limit).split("+"))
+    """A candidate's label that may break after a ``+``, and in a long part after ``_`` or before ``[``."""
+    return Markup("<wbr>").join(escape(part) for part in BREAKS.split(words.clean(label, limit)))
 
 
 def tied(text: str) -> str:

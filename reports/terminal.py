@@ -108,6 +108,8 @@ def best_panel(record: RunRecord, next_command: str) -> RenderableType:
             found += [Text(), Text(headline.test, style="yellow" if headline.test_misses else "")]
     else:
         found = list(lines)
+    if view.unsteady_words:
+        found += [Text(), Text(view.unsteady_words, style="yellow")]
     found += [Text(), Text.assemble("report  ", (clean(record.folder.report, 1000), "cyan"))]
     found += [Text.assemble("next    ", (clean(next_command, 1000), "cyan"))]
     return Panel(Group(*found), title="best", title_align="left", box=box.ROUNDED, padding=(1, 2))
@@ -136,6 +138,8 @@ def nothing_feasible(record: RunRecord) -> RenderableType:
         timed = latency(row.latency_us.get(view.target))
         numbers = f"{view.metric_name} {number(row.metric)}, {size(row.deflated_bytes)} deflated, {timed}"
         found.append(Text.assemble("  ", (relaxation.setting, "cyan"), f"  {clean(row.label, 60)}: {numbers}"))
+    if view.unsteady_words:
+        found += [Text(), Text(view.unsteady_words, style="yellow")]
     if blocked.settings:
         found += [Text(), Text.assemble("try next  the same command with ", (" ".join(blocked.settings), "cyan"))]
     return Panel(Group(*found), title="nothing is feasible", title_align="left", box=box.ROUNDED, padding=(1, 2))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from litetuner.reports.charts import plotted
 from litetuner.reports.conditions import flatten
 from litetuner.reports.kinds import ORDER, kind
+from litetuner.reports.meaning import step_words
+from litetuner.reports.stages import stage_words
 from litetuner.reports.words import between, clean, plain, shell, size
 from litetuner.search.trial import Trial
 from litetuner.search.units import format_seconds
@@ -72,7 +74,7 @@ def trial_data(view: View) -> dict[str, Any]:
         "why": [words(view.why(trial)) for trial in trials],
         "origin": [words(clean(trial.origin, 30)) for trial in trials],
         "since": [words(format_seconds(trial.seconds_since_start)) for trial in trials],
-        "seconds": [[[words(clean(k, 40)), words(format_seconds(v))] for k, v in t.seconds.items()] for t in trials],
+        "seconds": [[[words(name), words(text)] for name, text in stages] for stages in stage_words(trials)],
         "steps": [[steps(_step(step)) for step in trial.candidate.steps] for trial in trials],
         "notes": [[words(clean(n, 300)) for n in dict.fromkeys((*t.candidate.details, *t.notes))] for t in trials],
         "checks": [[words(line) for line in _checks(trial)] for trial in trials],
@@ -134,7 +136,8 @@ def _step(step: Step) -> str:
         if isinstance(value, tuple) and all(isinstance(item, tuple) for item in value):
             value = [" ".join(str(part) for part in item) for item in value]
         knobs += [list(pair) for pair in flatten({name: value})]
-    return json.dumps([clean(step.name, 40), step.stage.name.lower(), knobs])
+    label = clean(step.label() or step.name, 80)
+    return json.dumps([clean(step.name, 40), step.stage.name.lower(), knobs, step_words(step), label])
 
 
 def _checks(trial: Trial) -> list[str]:

@@ -15,10 +15,12 @@ from litetuner.reports.conditions import Condition, find_conditions
 from litetuner.reports.conversion import Conversion, find_conversion
 from litetuner.reports.headline import Headline, find_headline
 from litetuner.reports.layer_tables import LayerTable, find_layer_tables
+from litetuner.reports.meaning import label_words
 from litetuner.reports.rejections import Rejection, find_rejections
 from litetuner.reports.row import Interval, Row, make_row
 from litetuner.reports.sensitivity import Sensitive, find_sensitivity
 from litetuner.reports.targets import Targets, find_targets
+from litetuner.reports.unsteady import unsteady_words
 from litetuner.reports.words import beyond, budget_text, clean
 from litetuner.search.budgets import Budget, allowed_loss
 from litetuner.search.hypervolume import Volume, volume_over_time
@@ -164,6 +166,16 @@ class View:
     def conversion_words(self) -> str:
         """The same in a sentence; empty where it was not measured."""
         return "" if self.conversion is None else self.conversion.words(self.metric_name, self.bounded)
+
+    @functools.cached_property
+    def unsteady_words(self) -> str:
+        """One line where timings call themselves unsteady; else empty."""
+        return unsteady_words(self.record.trials)
+
+    @property
+    def best_words(self) -> str:
+        """What each step of the best means, a line for each."""
+        return "" if self.best_trial is None else label_words(self.best_trial.candidate.steps)
 
     @functools.cached_property
     def time_use(self) -> TimeUse:

@@ -62,7 +62,7 @@ def size(value: float | None) -> str:
 
 
 def latency(value: float | None) -> str:
-    return "–" if value is None else format_us(value).replace("us", "µs")
+    return "–" if value is None else format_us(value)
 
 
 def times(ratio: float | None) -> str:

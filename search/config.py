@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from litetuner.objectives.profile import Profile
 from litetuner.objectives.profiles import PROFILES
 from litetuner.objectives.target_choice import Place, find_target
 from litetuner.search.budgets import Budget, parse_budgets
+from litetuner.search.near_file import nearest_file
 from litetuner.search.units import BYTES, parse, parse_duration
 from litetuner.spaces.errors import ConfigError, nearest
 
@@ -59,7 +60,7 @@ class Config(pydantic.BaseModel):
     )
     min_metric: float | None = pydantic.Field(None, description="Budget: the metric must be at least this good.")
     time_budget: str | None = pydantic.Field(
-        None, description="Stop after this much time in all, such as 30m. [default: 30m]"
+        None, description="Stop after this much time in all, such as 30m; the finals come after it. [default: 30m]"
     )
     trials: int | None = pydantic.Field(None, ge=1, description="Stop after this many trials in all.")
     patience: int | None = pydantic.Field(
@@ -188,14 +189,21 @@ def keys() -> dict[str, str]:
     return {(field.alias or name).replace("_", "-"): name for name, field in Config.model_fields.items()}
 
 
+def _spelling(key: str, known: Iterable[str], python: bool) -> tuple[str, list[str]]:
+    """A key and those it may be, with hyphens, or as Python spells them."""
+    mark = "_" if python else "-"
+    return key.replace("-", mark), [name.replace("-", mark) for name in known]
+
+
 def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> Config:
     """A checked configuration of values by key or field name. Raises ``ConfigError`` with the nearest key for a misspelt one."""
     known = keys()
+    python = where == "tune"  # whose keys are spelt as Python's names
     given: dict[str, Any] = {}
     for key, value in values.items():
         spelt = key.replace("_", "-").rstrip("-")
         if spelt not in known:
-            raise ConfigError(f"{where}: there is no key {key!r}{nearest(spelt, known)}")
+            raise ConfigError(f"{where}: there is no key {key!r}{nearest(*_spelling(spelt, known, python))}")
         name = known[spelt]
         if value is None:
             continue
@@ -260,7 +268,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise ConfigError(f"config: {path} does not exist{nearest(path.name, names) or '.'}") from error
+        raise ConfigError(f"config: {path} does not exist{nearest_file(path, names) or '.'}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"config: {path} is no TOML file: {error}") from error
     for table in ("litetuner", "search"):

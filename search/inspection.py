@@ -14,9 +14,10 @@ from litetuner.search.clock import Clock
 from litetuner.search.config import CHANGEABLE, Config
 from litetuner.search.executors import EXECUTORS
 from litetuner.search.job import Job, Limits
+from litetuner.search.near_file import nearest_file
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.units import BYTES, parse
-from litetuner.spaces.errors import BuildFailed, DataError, HostError, Lost, ModelError, nearest
+from litetuner.spaces.errors import BuildFailed, DataError, HostError, Lost, ModelError
 from litetuner.spaces.facts import DataFacts, ModelFacts
 from litetuner.spaces.user_function import is_function
 
@@ -142,7 +143,7 @@ def _content(source: str, error: type[ModelError] | type[DataError], what: str) 
     if not path.is_file():
         names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         raise error(
-            f"{what}: {source} does not exist{nearest(path.name, names)}"
+            f"{what}: {source} does not exist{nearest_file(path, names)}"
             + ("" if names else f" (nor does the folder {path.parent})")
         )
     try:

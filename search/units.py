@@ -7,7 +7,7 @@ import re
 from litetuner.spaces.errors import ConfigError, nearest
 
 BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-MICROSECONDS = {"ns": 1e-3, "us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
+MICROSECONDS = {"ns": 1e-3, "us": 1.0, "µs": 1.0, "μs": 1.0, "ms": 1e3, "s": 1e6}
 SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 SHARE = {"%": 0.01}
 
@@ -23,7 +23,7 @@ def parse(text: object, units: dict[str, float] | dict[str, int], key: str) -> f
     number, unit = found.groups()
     if unit in units:
         return float(number) * units[unit]
-    known = ", ".join(units)
+    known = ", ".join(name for name in units if name != "μs")  # the Greek letter looks like the micro sign
     if not unit:
         likely = list(units)[1] if len(units) > 1 else next(iter(units))
         # 0.01 without a percent sign was meant as a share, not as a hundredth of a percent.
@@ -52,11 +52,11 @@ def format_bytes(value: float) -> str:
 
 
 def format_us(value: float) -> str:
-    """Microseconds for people: 78.2 us, 6.81 ms, 1.20 s."""
+    """Microseconds for people: 78.2 µs, 6.81 ms, 1.20 s."""
     for unit, size in (("s", 1e6), ("ms", 1e3)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
-    return f"{value:.3g} us" if value < 100 else f"{value:.0f} us"
+    return f"{value:.3g} µs" if value < 100 else f"{value:.0f} µs"
 
 
 def format_seconds(value: float) -> str:

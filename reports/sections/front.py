@@ -19,6 +19,8 @@ NAMES: dict[Group, str] = {
     "baseline": "baseline",
 }
 COLOURED: tuple[Group, ...] = ("feasible", "front")
+PLACES = tuple((side, below) for side in (1.0, 0.0, 0.5) for below in (False, True))  # of a level budget's name
+LABEL, MARK = (0.36, 0.085), 0.025  # shares of a narrow chart that such a name and half a mark take
 
 
 class FrontSection(Section):
@@ -134,18 +136,36 @@ def _shape(axis: str, value: float) -> dict[str, Any]:
 
 
 def _note(chart: Chart, axis: str, value: float, text: str) -> dict[str, Any]:
+    """A budget's name: above the chart where its line stands upright, else where the line passes the fewest marks."""
     common = {"name": "budget", "text": figure_text(text), "showarrow": False}
     if axis == "x":
+        share = _share(value, chart.x, chart.x_range)
+        anchor = "left" if share < 0.15 else "right" if share > 0.85 else "center"
         at = math.log10(value) if chart.x.log else value
-        place = {
-            "x": at,
-            "xref": "x",
-            "y": 0,
-            "yref": "y domain",
-            "xanchor": "right",
-            "yanchor": "bottom",
-            "textangle": -90,
-        }
-        return common | place
+        return common | {"x": at, "xref": "x", "y": 1, "yref": "y domain", "xanchor": anchor, "yanchor": "bottom"}
+    level = _share(value, chart.y, chart.y_range)
+    marks = [
+        (_share(point.x, chart.x, chart.x_range), _share(point.y, chart.y, chart.y_range) - level)
+        for points in chart.groups.values()
+        for point in points
+    ]
+    side, below = min(PLACES, key=lambda place: _covered(marks, *place))
     at = math.log10(value) if chart.y.log else value
-    return common | {"x": 1, "xref": "x domain", "y": at, "yref": "y", "xanchor": "right", "yanchor": "bottom"}
+    anchor = "top" if below else "bottom"
+    x_anchor = {0.0: "left", 0.5: "center", 1.0: "right"}[side]
+    return common | {"x": side, "xref": "x domain", "y": at, "yref": "y", "xanchor": x_anchor, "yanchor": anchor}
+
+
+def _share(value: float, axis: Axis, shown: tuple[float, float]) -> float:
+    """Where a value stands along an axis: 0 at its beginning, 1 at its end."""
+    low, high = shown
+    if axis.log:
+        low, high, value = math.log(low), math.log(high), math.log(value) if value > 0 else -math.inf
+    return (value - low) / (high - low) if high > low else 0.5
+
+
+def _covered(marks: list[tuple[float, float]], side: float, below: bool) -> int:
+    """How many marks a label would lie on; ``marks`` are shares (along, above the line) of the chart."""
+    left = side * (1 - LABEL[0])
+    low, high = (-LABEL[1], MARK) if below else (-MARK, LABEL[1])
+    return sum(left - MARK <= x <= left + LABEL[0] + MARK and low <= y <= high for x, y in marks)

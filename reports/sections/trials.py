@@ -30,7 +30,18 @@ class TrialsSection(Section):
         baseline = view.record.baseline
         static = [*([baseline] if baseline else []), *(t for t in view.front if t is not baseline)][:MOST_STATIC]
         lines = [(trial, kind(trial, front), texts(view, trial)) for trial in static]
-        return Content(draw("trials.html", count=len(trials), lines=lines, columns=view.columns, chips=chips))
+        essential = essentials(view)
+        more = [(at, column) for at, column in enumerate(view.columns) if column.name not in essential]
+        return Content(
+            draw("trials.html", count=len(trials), lines=lines, columns=view.columns, chips=chips, more=more)
+        )
+
+
+def essentials(view: View) -> frozenset[str]:
+    """The measurements that the table shows at first: what is optimised or limited, loss and speed. The reader adds others."""
+    asked = {o.measurement for o in view.record.objectives} | {budget.measurement for budget in view.budgets}
+    first = {view.size_measurement, f"latency_us:{view.target}", f"latency_ratio:{view.target}"}
+    return frozenset({"metric", "drop"} | asked | first)
 
 
 def texts(view: View, trial: Trial) -> list[str]:

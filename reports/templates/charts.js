@@ -99,7 +99,7 @@
     const layout = merge(JSON.parse(JSON.stringify(figure.layout)), {
       font, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", showlegend: false,
       dragmode: small || !figure.pair ? false : mode, selectdirection: "any", uirevision: id,
-      margin: { l: 58, r: 8, t: 12, b: small && figure.pair ? 118 : 52 },
+      margin: { l: 58, r: 8, t: (figure.layout.annotations || []).some((note) => note.xref === "x") ? 26 : 12, b: small && figure.pair ? 118 : 52 },
       hoverlabel: { align: "left", bgcolor: c.panel, bordercolor: c.line, font: { family: font.family, size: 12.5, color: c.ink } },
       newselection: { line: { color: c.warn, width: 1, dash: "dot" } }, activeselection: { fillcolor: c.warn, opacity: 0.05 },
     });
@@ -184,7 +184,7 @@
   // The keyboard walks along the front; Enter goes to the details.
   for (const id of names.filter((name) => figures[name].pair)) {
     document.getElementById(id).addEventListener("keydown", (event) => {
-      if (event.key === "Enter") { document.getElementById("trial").scrollIntoView(); document.getElementById("detail").focus(); return; }
+      if (event.key === "Enter") { L.reveal(); return; }
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (!step) return;
       event.preventDefault();

@@ -2,7 +2,7 @@
 // What all parts of the page share: the trials, the reader's choices, colours, and small helpers. No text becomes markup.
 const L = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const state = { chosen: null, selection: null, hidden: new Set(), printing: false };
+  const state = { chosen: null, selection: null, hidden: new Set(), printing: false, fromTable: false };
   const listeners = {};
   const probed = {};
   for (const [column, pairs] of Object.entries(data.probed)) probed[column] = new Map(pairs);
@@ -26,11 +26,18 @@ const L = (() => {
     return found;
   }
 
-  // A recipe may break after a plus.
+  // A recipe may break after a plus, and where a part of it is long after an underscore or before a bracket.
   function recipe(text) {
     const code = el("code"), inner = el("bdi");
-    text.split("+").forEach((part, at) => { if (at) inner.append("+", el("wbr")); inner.append(part); });
+    text.split(/(?<=[+_,;])|(?=\[)/).forEach((part, at) => { if (at) inner.append(el("wbr")); inner.append(part); });
     code.append(inner);
+    return code;
+  }
+
+  // A trial's recipe, which says when pointed at what each of its steps means.
+  function named(i) {
+    const code = recipe(word(data.label[i])), said = data.steps[i].map((at) => data.recipe[at]).filter((step) => step[3]);
+    code.title = said.map((step) => step[4] + ": " + step[3]).join("\n");
     return code;
   }
 
@@ -93,5 +100,5 @@ const L = (() => {
     wait = setTimeout(() => { if (narrow() !== wasNarrow) { wasNarrow = narrow(); tell("narrow"); } tell("resize"); }, 60);
   });
 
-  return { data, state, on, tell, word, role, value, visible, selected, el, recipe, numbers, choose, select, colours, hint, whenNear, narrow };
+  return { data, state, on, tell, word, role, value, visible, selected, el, recipe, named, numbers, choose, select, colours, hint, whenNear, narrow };
 })();

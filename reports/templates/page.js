@@ -17,7 +17,7 @@
       const i = state.chosen;
       if (i === null) { picked.replaceChildren(...before); return; }
       const link = el("a", { href: "#trial" }, "trial " + data.number[i]);
-      picked.replaceChildren("Chosen: ", link, " ", L.recipe(L.word(data.label[i])));
+      picked.replaceChildren("Chosen: ", link, " ", L.named(i));
     });
   }
   if (clear) {
@@ -33,8 +33,7 @@
   document.querySelectorAll("[data-trial]").forEach((button) => {
     button.addEventListener("click", () => {
       L.choose(at.get(Number(button.dataset.trial)));
-      document.getElementById("trial").scrollIntoView();
-      document.getElementById("detail").focus({ preventScroll: true });
+      L.reveal();
     });
   });
 

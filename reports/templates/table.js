@@ -13,6 +13,17 @@
     (i) => data.number[i], (i) => L.word(data.label[i]).toLowerCase(), (i) => data.kind[i],
     ...data.columns.map((_, c) => (i) => data.values[c][i]), (i) => L.word(data.why[i]).toLowerCase() || null,
   ];
+  // The reader turns the other columns on; cells of a hidden one stay in the document, so a column keeps its place.
+  const extra = document.getElementById("more"), boxes = [...document.querySelectorAll("input[name=column]")];
+  const hiddenNow = () => new Set(boxes.filter((box) => !box.checked).map((box) => Number(box.value)));
+  let away = hiddenNow();
+  function settle() {
+    away = hiddenNow();
+    data.columns.forEach((_, c) => { heads[c + 3].hidden = away.has(c); });
+  }
+  if (extra) extra.hidden = false;
+  settle();
+
   let sorted = { column: 0, down: false }, page = 0, order = [], only = false;
 
   const box = document.querySelector(".filters"), find = document.getElementById("find"), shown = document.getElementById("shown");
@@ -42,10 +53,11 @@
     const number = el("button", { type: "button", "aria-label": "Show trial " + data.number[i] }, String(data.number[i]));
     const cells = data.columns.map((_, c) => {
       const cell = el("td", { class: "num" }, data.texts[c][i] ?? "–");
+      cell.hidden = away.has(c);
       if (data.spreads[c][i]) cell.title = "95 % interval " + data.spreads[c][i];
       return cell;
     });
-    const found = el("tr", { "data-i": i }, el("td", { class: "num" }, number), el("th", { scope: "row" }, L.recipe(L.word(data.label[i]))),
+    const found = el("tr", { "data-i": i }, el("td", { class: "num" }, number), el("th", { scope: "row" }, L.named(i)),
       el("td", {}, el("span", { class: "state " + kind }, kind)), ...cells, el("td", { class: "why" }, el("bdi", {}, L.word(data.why[i]))));
     if (chosen) { found.className = "picked-row"; found.setAttribute("aria-current", "true"); }
     return found;
@@ -75,13 +87,15 @@
   find.addEventListener("input", again);
   chips.forEach((chip) => chip.addEventListener("change", again));
   chosenOnly.addEventListener("change", () => { only = chosenOnly.checked; again(); });
+  boxes.forEach((box) => box.addEventListener("change", () => { settle(); fill(); }));
   back.addEventListener("click", () => { page -= 1; fill(); });
   next.addEventListener("click", () => { page += 1; fill(); });
   table.tBodies[0].addEventListener("click", (event) => {
     const line = event.target.closest("tr");
     if (!line) return;
+    if (!getSelection().isCollapsed) return; // text is being marked, to be copied
     L.choose(Number(line.dataset.i));
-    if (event.target.closest("button")) document.getElementById("trial").scrollIntoView();
+    L.reveal(true);
   });
 
   L.on("chosen", fill);
@@ -100,7 +114,9 @@
     }
     page = Math.floor(order.indexOf(i) / PAGE);
     fill();
-    table.querySelector("tr.picked-row")?.scrollIntoView({ block: "center" });
+    const line = table.querySelector("tr.picked-row");
+    line?.scrollIntoView({ block: "center" });
+    line?.querySelector("button").focus({ preventScroll: true });
   };
   again();
 })();

@@ -6,7 +6,7 @@
   const asked = (pair, words) => el("td", { class: "num" }, pair[0], pair[1] ? el("small", {}, words + pair[1]) : "");
 
   function command(text) {
-    return el("div", { class: "command" }, el("code", { dir: "ltr" }, text), el("button", { type: "button", class: "copy" }, "copy"));
+    return el("div", { class: "command" }, el("code", { dir: "ltr" }, ...text.split(/(?= --)/).flatMap((part) => (part[0] === " " ? [" ", el("span", { class: "option" }, part.slice(1))] : [part]))), el("button", { type: "button", class: "copy" }, "copy"));
   }
 
   function list(pairs) {
@@ -15,9 +15,10 @@
 
   function steps(i) {
     return el("ol", { class: "steps" }, ...data.steps[i].map((at) => {
-      const [name, stage, knobs] = data.recipe[at];
+      const [name, stage, knobs, meaning, label] = data.recipe[at];
       const values = knobs.map(([knob, value]) => el("span", { class: "knob" }, knob + " ", el("b", {}, el("bdi", {}, value))));
-      return el("li", {}, el("code", {}, el("bdi", {}, name)), " ", el("small", { class: "muted" }, stage), ...values);
+      const said = meaning ? el("span", { class: "step-words" }, el("bdi", {}, meaning)) : "";
+      return el("li", {}, el("code", { title: label }, el("bdi", {}, name)), " ", el("small", { class: "muted" }, stage), said, ...values);
     }));
   }
 
@@ -53,16 +54,23 @@
     const path = data.run.path, record = path + "/trials/" + String(number).padStart(4, "0") + "/trial.json";
     const commands = [el("h4", {}, "Take it away"), command("litetuner export " + path + " --trial " + number + " --out trial-" + number),
       el("h4", {}, "Make it again"), command("litetuner rebuild " + record)];
-    const inTable = L.row ? el("p", { class: "note" }, el("button", { type: "button", class: "plain-button", onclick: () => L.row(i) }, "Show it in the table")) : "";
-    box.replaceChildren(head, el("p", { class: "recipe" }, L.recipe(L.word(data.label[i]))),
+    const inTable = L.row && !state.fromTable ? el("p", { class: "note" }, el("button", { type: "button", class: "plain-button", onclick: () => L.row(i) }, "Show it in the table")) : "";
+    box.replaceChildren(head, el("p", { class: "recipe" }, L.named(i)),
       why ? el("p", { class: "lead warn" }, el("bdi", {}, why)) : "",
       el("div", { class: "columns" },
         el("div", {}, el("h4", {}, "Recipe"), steps(i), notes.length ? el("ul", { class: "plain" }, ...notes) : "", ...(data.file[i] ? commands : []), inTable),
         el("div", {}, el("h4", {}, "Measured"), numbers),
         el("div", {}, el("h4", {}, "Stages and seconds"), times, checks.length ? el("h4", {}, "Asked and found") : "", checks.length ? el("ul", { class: "plain" }, ...checks) : "")),
       layers(i));
+    if (state.fromTable) head.append(el("button", { type: "button", class: "plain-button", onclick: () => L.row(i) }, "Back to the table"));
   }
 
+  // The details stand above the table and below the charts: whoever asks for them is brought there, and can go back.
+  L.reveal = (fromTable = false) => {
+    if (state.fromTable !== fromTable) { state.fromTable = fromTable; show(); }
+    document.getElementById("trial").scrollIntoView();
+    box.focus({ preventScroll: true });
+  };
   L.on("chosen", show);
   show();
 })();

@@ -53,7 +53,7 @@ def test_budgets_ask_for_more_than_plain_int8(look: FirstLook) -> None:
         look, original=Cost(320_000, 290_000, 254.0), int8=Cost(88_000, 78_454, 78.2), metric=0.86
     )
     found = suggestions(measured)
-    assert (found["max-deflated"], found["max-latency"]) == ("63kB", "98us")
+    assert (found["max-deflated"], found["max-latency"]) == ("63kB", "80us")
     slower = dataclasses.replace(measured, int8=Cost(88_000, 78_454, 400.0))
     assert suggestions(slower)["max-latency"] == "260us", "no slower than the original"
     none = dataclasses.replace(measured, original=Cost(320_000, 290_000, None), int8=None)

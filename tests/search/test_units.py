@@ -43,5 +43,5 @@ def test_a_missing_or_wrong_unit_is_refused_with_a_suggestion(text: str, hint: s
 
 def test_formats_for_people() -> None:
     assert (format_bytes(59_600), format_bytes(999), format_bytes(1_200_000)) == ("59.6 kB", "999 B", "1.20 MB")
-    assert (format_us(78.21), format_us(254.3), format_us(6810)) == ("78.2 us", "254 us", "6.81 ms")
+    assert (format_us(78.21), format_us(254.3), format_us(6810)) == ("78.2 µs", "254 µs", "6.81 ms")
     assert (format_seconds(4.2), format_seconds(200), format_seconds(7500)) == ("4.2 s", "3 min 20 s", "2 h 05 min")
