@@ -46,6 +46,7 @@ class TimeUse:
     wall: float | None
     parts: tuple[tuple[str, float], ...]
     other: float | None
+    overlapped: float | None = None  # seconds of training beside the rest, which nobody waited for
 
     @property
     def overhead(self) -> float | None:
@@ -181,8 +182,9 @@ class View:
     def time_use(self) -> TimeUse:
         seconds = self.record.seconds
         named = [(KINDS.get(kind, clean(kind, 40)), seconds[kind]) for kind in (*KINDS, *seconds) if kind in seconds]
-        work = [(name, value) for name, value in dict(named).items() if name not in ("wall", "other")]
-        return TimeUse(seconds.get("wall"), tuple(work), seconds.get("other"))
+        apart = ("wall", "other", "train_overlapped")
+        work = [(name, value) for name, value in dict(named).items() if name not in apart]
+        return TimeUse(seconds.get("wall"), tuple(work), seconds.get("other"), seconds.get("train_overlapped"))
 
     @functools.cached_property
     def rejections(self) -> tuple[Rejection, ...]:

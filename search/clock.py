@@ -8,32 +8,39 @@ from litetuner.search.run_folder import RunFolder
 from litetuner.search.trial import Trial
 
 KINDS = ("train", "convert", "score", "time")
+OVERLAPPED = "train_overlapped"
 
 
 class Clock:
-    """Counts from what earlier sessions of the run had used. ``other`` is all that no job of the four kinds took."""
+    """Counts from what earlier sessions of the run had used. ``other`` is all that no job of the four kinds took.
+
+    What was trained beside other work took none of the wall's time: it stands apart, as ``train_overlapped``.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         record = folder.read("clock") or {}
         self._folder = folder
         self._before: dict[str, float] = record.get("seconds", {})
-        self._own = dict.fromkeys(KINDS, 0.0)
+        self._own = dict.fromkeys((*KINDS, OVERLAPPED), 0.0)
         self._started = time.monotonic()
 
     @property
     def wall(self) -> float:
         return self._before.get("wall", 0.0) + time.monotonic() - self._started
 
-    def count(self, seconds: dict[str, float]) -> None:
-        """Add what jobs took, by kind."""
+    def count(self, seconds: dict[str, float], overlapped: float = 0.0) -> None:
+        """Add what jobs took, by kind; nobody waited for ``overlapped`` of the seconds of training."""
         for kind in KINDS:
             self._own[kind] += seconds.get(kind, 0.0)
+        self._own["train"] -= overlapped
+        self._own[OVERLAPPED] += overlapped
 
     def seconds(self) -> dict[str, float]:
         """Seconds by kind, ``other`` and ``wall``, of the whole run."""
         found = {kind: self._before.get(kind, 0.0) + self._own[kind] for kind in KINDS}
         wall = self.wall
-        return found | {"other": max(0.0, wall - sum(found.values())), "wall": wall}
+        apart = self._before.get(OVERLAPPED, 0.0) + self._own[OVERLAPPED]
+        return found | {"other": max(0.0, wall - sum(found.values())), "wall": wall, OVERLAPPED: apart}
 
     def save(self) -> None:
         self._folder.write("clock", {"seconds": {name: round(value, 3) for name, value in self.seconds().items()}})

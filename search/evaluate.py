@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class Evaluator:
     cache: JobCache
     baseline: Trial | None = None
     told: Told = dataclasses.field(default_factory=Told)
+    trained: Callable[[Candidate], None] = lambda candidate: None  # called when nothing of a trial is left to train
 
     def __post_init__(self) -> None:
         self.terms: Terms = terms(self.config, self.metric)

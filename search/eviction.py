@@ -23,7 +23,7 @@ def evict(evaluator: Evaluator, members: Iterable[Trial], limit_bytes: float) ->
     total = sum(about.st_size for _, about in found)
     if total <= limit_bytes:
         return 0
-    needed = {evaluator.inspection.base, evaluator.inspection.original}
+    needed = {evaluator.inspection.base, evaluator.inspection.original} | evaluator.cache.held
     for trial in members:
         needed |= set(evaluator.checkpoints(trial.candidate))
     freed = 0

@@ -23,5 +23,23 @@ class Executor:
         """Do a job. Raises ``BuildFailed`` (fails again), ``Lost`` (the machine's fault) or a ``UsageError``."""
         raise NotImplementedError(f"{type(self).__name__} defines no run()")
 
+    @property
+    def overlaps(self) -> bool:
+        """Can it train beside other jobs, here and now?"""
+        return False
+
+    def prefetch(self, job: Job) -> None:
+        """Begin a ``train`` job in the background, in place of one that runs there; ``run`` of an equal job joins it.
+
+        What becomes of it is told by ``run`` alone: nothing is raised here.
+        """
+
+    def finished(self) -> list[tuple[Job, Result]]:
+        """Background jobs that have ended well since this was last asked, and that nobody joined."""
+        return []
+
+    def abandon(self) -> None:
+        """End what runs in the background."""
+
     def close(self) -> None:
         """End all processes."""

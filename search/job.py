@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any, Literal
 
 from litetuner.spaces.candidate import digest
@@ -41,13 +42,24 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
+    def keep_log(self, text: bytes) -> None:
+        """Append what the job logged to its trial's log, where it belongs to a trial."""
+        if text and "log" in self.hints:
+            path = Path(self.hints["log"])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as stream:
+                stream.write(text)
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
     """What a job gave: JSON ``outputs`` (blobs by sha256), and its wall seconds; ``start_seconds`` of them went to
-    starting a process with its imports."""
+    starting a process with its imports, ``overlapped`` of them passed beside other jobs. ``log`` is what a job that ran
+    ahead wrote; its trial gets it."""
 
     outputs: dict[str, Any]
     seconds: float = 0.0
     start_seconds: float = 0.0
     cached: bool = False
+    overlapped: float = 0.0
+    log: bytes = b""

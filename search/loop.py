@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from litetuner.search.again import MOST_WAITING, again, lost_before, waiting
+from litetuner.search.ahead import Ahead
 from litetuner.search.arms import order
 from litetuner.search.clock import Clock, counted, left
 from litetuner.search.evaluate import Evaluator
@@ -52,9 +53,11 @@ class Loop:
 
     def run(self) -> str:
         """Search until something ends it, and say in words what it was."""
+        self.evaluator.trained = Ahead(self).look
         while True:
             reason = self.stop() or self._spent()
             if reason:
+                self.evaluator.cache.abandon()
                 self.listener.stopping(reason)
                 return reason
             self.evaluator.presence.look()
@@ -97,7 +100,7 @@ class Loop:
 
     def _ask(self) -> Asked:
         """What was lost, then the baselines, then what the arm finds that pays most; the sampler always finds something."""
-        space = self._affordable()
+        space = self.affordable()
         asked = self._begin(self._lost() or baseline(space, self.told), space)
         arms = iter(order(self.told, self.study.guided))
         while asked is None:
@@ -130,7 +133,7 @@ class Loop:
         repeats = self._tail(lambda trial: trial.duplicate_of is not None)
         return self.study.ask(space.suggest, self.told.count, at_random=repeats >= REPEATS_BEFORE_RANDOM)
 
-    def _affordable(self) -> Space:
+    def affordable(self) -> Space:
         """Near the end of the time budget nothing is trained any more that could not be finished."""
         seconds, epoch = self._left(), self.evaluator.inspection.seconds_per_epoch or 0.0
         affordable = tuple(
@@ -150,7 +153,7 @@ class Loop:
 
     def _tell(self, trial: Trial) -> None:
         """Write the record, synced, before Optuna is told; then nothing can be lost."""
-        self.clock.count(trial.seconds)
+        self.clock.count(trial.seconds, self.evaluator.cache.take_overlapped())
         trial = dataclasses.replace(trial, seconds_since_start=round(self.clock.wall, 3))
         self.folder.write_trial(trial)
         self.study.tell(trial)

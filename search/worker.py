@@ -1,6 +1,7 @@
 """A worker process: reads jobs as JSON lines from standard input, answers with JSON lines on its own channel.
 
-It dies with its parent, also while it is suspended. ``build`` workers hold TensorFlow, ``score`` workers only LiteRT.
+It dies with its parent, also while it is suspended. ``build`` and ``train`` workers hold TensorFlow, ``score`` workers
+only LiteRT. A ``train`` worker works beside the others, so it gives way to them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from litetuner.spaces.errors import LitetunerError, to_json
 from litetuner.spaces.store import DISK_REFUSES, cannot_write
 
 PR_SET_PDEATHSIG = 1
+GIVES_WAY = 5  # nice; fewer threads would give other sums, and equal jobs must have equal results
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -56,7 +58,17 @@ def score_handlers(folder: RunFolder) -> dict[str, Handler]:
     return {"score": Scorer(folder.blobs).score}
 
 
-ROLES: dict[str, Callable[[RunFolder], dict[str, Handler]]] = {"build": build_handlers, "score": score_handlers}
+def train_handlers(folder: RunFolder) -> dict[str, Handler]:
+    """The same as a ``build`` worker's, at a lower priority: threads that TensorFlow starts from now on inherit it."""
+    os.nice(GIVES_WAY)
+    return build_handlers(folder)
+
+
+ROLES: dict[str, Callable[[RunFolder], dict[str, Handler]]] = {
+    "build": build_handlers,
+    "score": score_handlers,
+    "train": train_handlers,
+}
 
 
 def main(arguments: list[str]) -> None:

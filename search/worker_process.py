@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,9 +33,13 @@ def _opened(log: Path) -> BinaryIO:
 
 
 class WorkerProcess:
-    """One child process of a role, in a session of its own (a Ctrl-C in the terminal does not reach it)."""
+    """One child process of a role, in a session of its own (a Ctrl-C in the terminal does not reach it).
 
-    def __init__(self, role: str, folder: Path, log: Path) -> None:
+    Time in which it was suspended counts against no limit. It must be started from a thread that lives as long as it
+    should: Linux takes the end of that thread for the end of the parent.
+    """
+
+    def __init__(self, role: str, folder: Path, log: Path, *, wait: bool = True) -> None:
         self.role = role
         self.log = log
         self.jobs = 0
@@ -50,8 +55,16 @@ class WorkerProcess:
                 | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             )
         self._buffer = b""
+        self._what, self._limits, self._began = "starting", START_LIMIT, time.monotonic()
+        self._stopped: float | None = None  # since when it is suspended
+        self.slept = self._slept_before = 0.0  # seconds suspended in all, and before ``_began``
+        self._next: Job | None = None  # what it was given before it was ready
+        self.ready = False  # have its imports ended?
+        if not wait:
+            return
         try:
-            self._answer("starting", START_LIMIT)
+            self._wait(None)
+            self.ready = True
         except BuildFailed as error:
             raise HostError(
                 f"the {role} worker does not start: {error}. Its log is {log}. "
@@ -82,9 +95,21 @@ class WorkerProcess:
         except psutil.NoSuchProcess:
             return 0
 
-    def ask(self, job: Job) -> dict[str, Any]:
-        """Have a job done. Raises ``BuildFailed`` or ``Lost`` (the process is dead then), else gives the worker's answer."""
+    def ask(self, job: Job, meanwhile: Callable[[], object] | None = None) -> dict[str, Any]:
+        """Have a job done. Raises ``BuildFailed`` or ``Lost`` (the process is dead then), else gives the worker's answer.
+
+        ``meanwhile`` is called several times a second.
+        """
+        self.begin(job)
+        return self._wait(meanwhile)
+
+    def begin(self, job: Job) -> None:
+        """Give it a job, and do not wait: ``look`` tells when there is an answer. Raises as ``ask``."""
         self.jobs += 1
+        if self.ready:
+            self._expect(job)
+        else:
+            self._next = job  # a pipe holds the line until the process is ready
         line = json.dumps({"handler": job.handler or job.kind, "inputs": job.inputs | job.hints}) + "\n"
         assert self._process.stdin is not None  # it was opened as a pipe
         try:
@@ -92,30 +117,51 @@ class WorkerProcess:
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._died(job.kind) from None
-        return self._answer(job.kind, job.limits)
 
-    def _answer(self, what: str, limits: Limits) -> dict[str, Any]:
-        deadline = time.monotonic() + limits.seconds
+    def _expect(self, job: Job) -> None:
+        self._what, self._limits, self._began, self._slept_before = job.kind, job.limits, time.monotonic(), self.slept
+
+    def _wait(self, meanwhile: Callable[[], object] | None) -> dict[str, Any]:
+        while True:
+            answer = self.look(POLL_SECONDS)
+            if answer is not None:
+                return answer
+            if meanwhile is not None:
+                meanwhile()
+
+    def look(self, seconds: float = 0.0) -> dict[str, Any] | None:
+        """The answer to what was begun, if it comes within some seconds; holds the job to its limits. Raises as ``ask``."""
         assert self._process.stdout is not None  # it was opened as a pipe
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
-                if selector.select(POLL_SECONDS):
-                    chunk = os.read(self._process.stdout.fileno(), 1 << 16)
-                    if not chunk:
-                        raise self._died(what)
-                    self._buffer += chunk
-                elif time.monotonic() > deadline:
-                    self.kill()
-                    raise BuildFailed(f"{what} took longer than {limits.seconds:.0f} s and was stopped")
-                elif (used := self.resident_bytes()) > limits.memory_bytes:
-                    self.kill()
-                    raise BuildFailed(
-                        f"{what} used {used / 1e9:.1f} GB, more than the {limits.memory_bytes / 1e9:.1f} GB allowed"
-                    )
+                if not selector.select(seconds):
+                    self._hold_to_limits()
+                    return None
+                chunk = os.read(self._process.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    raise self._died(self._what)
+                self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         record: dict[str, Any] = json.loads(line)
-        return record
+        if self._next is None:
+            return record
+        self.ready, job, self._next = True, self._next, None  # that was its readiness
+        self._expect(job)
+        return None
+
+    def _hold_to_limits(self) -> None:
+        if self._stopped is not None:
+            return
+        what, limits = self._what, self._limits
+        if time.monotonic() - self._began - (self.slept - self._slept_before) > limits.seconds:
+            self.kill()
+            raise BuildFailed(f"{what} took longer than {limits.seconds:.0f} s and was stopped")
+        if (used := self.resident_bytes()) > limits.memory_bytes:
+            self.kill()
+            raise BuildFailed(
+                f"{what} used {used / 1e9:.1f} GB, more than the {limits.memory_bytes / 1e9:.1f} GB allowed"
+            )
 
     def _died(self, what: str) -> BuildFailed | Lost:
         code = self._process.wait()
@@ -129,9 +175,14 @@ class WorkerProcess:
 
     def suspend(self) -> None:
         """Stop the process and its children, so that nothing of ours computes."""
+        self._stopped = self._stopped or time.monotonic()
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        """Let it go on."""
+        if self._stopped is not None:
+            self.slept += time.monotonic() - self._stopped
+            self._stopped = None
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
