@@ -47,7 +47,7 @@ def find_columns(view: View) -> tuple[Column, ...]:
     units: dict[str, str] = {}
     for trial in view.record.trials:
         for name, measurement in trial.measurements.items():
-            if not name.startswith("probe.") and name not in OF_THE_RUN:
+            if not name.startswith(("probe.", "untrained.")) and name not in OF_THE_RUN:
                 units.setdefault(name, measurement.unit)
     for name in ("metric", "drop", "deflated_bytes", "file_bytes"):
         units.setdefault(name, "")

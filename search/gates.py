@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from litetuner.objectives.measurement import Measurement
+from litetuner.search.budgets import Budget
+from litetuner.search.front import Objective
 from litetuner.search.machine import usable_cores
+from litetuner.search.outlook import PEERS, UNTRAINED, dominating, failed_peers, hoped
 from litetuner.search.terms import PROFILE
+from litetuner.search.told import Told
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import Refused, TargetLost
 from litetuner.spaces.steps import STEPS
@@ -14,9 +18,8 @@ from litetuner.spaces.steps import STEPS
 if TYPE_CHECKING:
     from litetuner.search.work import Work
 
-# A probe is not the trained file: so much over the limit it must be before it is believed (measured: facts within 1 %).
-PROBE_MARGIN = {"file_bytes": 0.02, "deflated_bytes": 0.06}
-TIME_MARGIN = 0.03  # two measurements of one structure may differ by this much
+SUBSET = 512  # samples that an untrained copy is scored on
+LEAST_EXCESS = 1e-3  # a candidate that is dominated by a tie is dominated
 RUNG_SLACK = 0.1  # of the metric: so much a later training may bring back of what an earlier one lost
 CHEAP_SCORING_SECONDS = 5.0  # a file that breaks a budget is still scored when that costs no more
 
@@ -59,45 +62,88 @@ def ports_of(artifact: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def probe_gate(work: Work) -> None:
-    """Size, memory and latency hardly depend on trained values: measure a one-shot copy, and stop what cannot fit a budget.
+    """Size, memory and latency hardly depend on trained values: measure a one-shot copy, and stop what cannot be worth training.
 
-    So is a file that its machine could not run. A target that is away says nothing here.
+    That is what cannot fit a budget, what is dominated even if training loses nothing, what its machine could not run, and
+    what is likely to lose too much, since easier ones did. A target that is away says nothing here.
     """
     evaluator = work.evaluator
-    picky = any(target.unsupported_operators() for target in evaluator.presence.targets.values())
-    if not (evaluator.terms.budgets or evaluator.terms.profile or picky):
-        return
     artifact = evaluator.build(work.candidate, [], True, work)
     suits_gate(work, artifact)
-    if not evaluator.terms.budgets:
-        return
-    values = {name: float(artifact[name]) / (1 + margin) for name, margin in PROBE_MARGIN.items()}
-    values |= {name: float(fact["value"]) for name, fact in artifact["facts"].items()}
-    for target in evaluator.terms.targets:
-        latency = f"latency_us:{target}"
-        try:
-            values[latency] = evaluator.time(artifact, target, work)[latency].value * (1 - TIME_MARGIN)
-        except TargetLost:
-            continue  # it is told once the candidate needs that target; presence has noted it
+    untrained = _untrained(work, artifact)
+    work.known["measurements"] |= {UNTRAINED + name: found for name, found in untrained.items()}
+    values = hoped(untrained, evaluator.told.trials)
     budgets = [budget for budget in evaluator.terms.budgets if budget.measurement in values]
     broken = {budget.name: budget.violation(values[budget.measurement]) for budget in budgets}
     worst = [budget for budget in budgets if broken[budget.name] > 0]
     if worst:
-        probed = {"probe": "an untrained one-shot copy, with the probe's margin taken off"}
-        work.known["measurements"] |= {
-            f"probe.{budget.measurement}": Measurement(
-                values[budget.measurement], "us" if "latency" in budget.measurement else "B", probed
-            )
-            for budget in budgets
-        }
+        _keep_hopes(work, untrained, values)
         told = ", ".join(f"{b.name} {b.text}: {b.show(values[b.measurement])} at best" for b in worst)
         raise Gate("probe", f"an untrained copy already breaks a budget ({told})", broken)
+    better = dominating(values, evaluator.told)
+    if better is not None:
+        _keep_hopes(work, untrained, values)
+        excess = [values[o.measurement] / (better.value(o.measurement) or 1.0) - 1 for o in _costs(evaluator.told)]
+        reason = (
+            f"even if training loses nothing, trial {better.number} ({better.candidate.label}) is smaller and faster"
+        )
+        raise Gate("dominated", reason, {"dominated": max(LEAST_EXCESS, min(excess))})
+    _peers_gate(work, artifact, untrained)
+
+
+def _untrained(work: Work, artifact: dict[str, Any]) -> dict[str, Measurement]:
+    """What an untrained copy measures, but for the metric."""
+    copy = {"of": "an untrained one-shot copy"}
+    found = {name: Measurement(artifact[name], "B", copy) for name in ("file_bytes", "deflated_bytes")}
+    found |= {name: Measurement.from_json(fact) for name, fact in artifact["facts"].items()}
+    for target in work.evaluator.terms.targets:
+        latency = f"latency_us:{target}"
+        try:
+            found[latency] = work.evaluator.time(artifact, target, work)[latency]
+        except TargetLost:
+            continue  # it is told once the candidate needs that target; presence has noted it
+    return found
+
+
+def _peers_gate(work: Work, artifact: dict[str, Any], untrained: dict[str, Measurement]) -> None:
+    """Score the untrained copy on a subset; stop where all that stood better lost too much for all their training."""
+    evaluator = work.evaluator
+    budgets = _of_the_metric(work)
+    if not budgets:
+        return
+    scored = evaluator.score(artifact["artifact"], "search", work, work.candidate, limit=SUBSET)
+    untrained["metric"] = Measurement.from_json(scored["metric"])
+    work.known["measurements"][UNTRAINED + "metric"] = untrained["metric"]
+    peers = failed_peers(work.candidate, untrained, budgets, evaluator.told)
+    if not peers:
+        return
+    best = min(peers, key=lambda trial: trial.value("drop") or 0.0)
+    work.known["measurements"] |= {
+        f"probe.{budget.measurement}": best.measurements[budget.measurement] for budget in budgets
+    }
+    broken = {budget.name: budget.violation(best.measurements[budget.measurement].value) for budget in budgets}
+    numbers = ", ".join(str(trial.number) for trial in peers[:PEERS])
+    raise Gate("untrained", f"trials {numbers} stood better untrained, and lost too much", broken)
+
+
+def _keep_hopes(work: Work, untrained: dict[str, Measurement], values: dict[str, float]) -> None:
+    judged = {"probe": "an untrained one-shot copy, with the probe's margin taken off"}
+    work.known["measurements"] |= {
+        f"probe.{name}": Measurement(value, untrained[name].unit, judged) for name, value in values.items()
+    }
+
+
+def _costs(told: Told) -> list[Objective]:
+    return [objective for objective in told.objectives if objective.measurement != "metric"]
+
+
+def _of_the_metric(work: Work) -> list[Budget]:
+    return [budget for budget in work.evaluator.terms.budgets if budget.measurement in ("drop", "metric")]
 
 
 def rung_gate(work: Work, prefix: Candidate, checkpoints: list[str]) -> None:
     """Between two trainings: stop when the first one has lost more than the later ones are known to bring back."""
-    evaluator = work.evaluator
-    budgets = [budget for budget in evaluator.terms.budgets if budget.measurement in ("drop", "metric")]
+    evaluator, budgets = work.evaluator, _of_the_metric(work)
     if not budgets:
         return
     float_file = Candidate((*prefix.steps, STEPS["float32"]()))

@@ -69,9 +69,9 @@ def neighbour(space: Space, told: Told, seed: int, *, origin: str) -> Proposal |
         deployed = [name for name in own if name not in trained]
         if other.params and draw.random() < CROSSED:
             deployment = {name: value for name, value in its.items() if name not in _trained(space, its)}
-            own = {name: own[name] for name in trained} | deployment
+            own = {name: value for name, value in own.items() if name in trained} | deployment
         part = deployed if origin == "variant" or not trained else trained
-        names = sorted(name for name in part if name != "epochs")
+        names = sorted(name for name in part if name in own and name != "epochs")
         count = 1 + sum(draw.random() < chance for chance in MORE)
         script = Drawn(own, frozenset(draw.sample(names, min(count, len(names)))), draw)
         candidate = space.suggest(script)

@@ -24,7 +24,7 @@ MENDABLE = ("max-drop", "min-metric")  # budgets that a longer training may yet 
 def promotion(space: Space, told: Told) -> Proposal | None:
     """The trial whose longer training promises the most hypervolume per second, or ``None`` when none promises any."""
     growth = told.growth
-    if growth is None:
+    if growth is None or not space.train:
         return None
     share = brought_back(told.trials)
     promising: list[tuple[float, int, Trial, float]] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from litetuner.objectives.environment import environment
+from litetuner.objectives.metric import Metric
 from litetuner.objectives.metric_choice import find_metric
 from litetuner.objectives.targets.fake import Fake
 from litetuner.search.ablation import ablate
@@ -30,7 +31,7 @@ from litetuner.search.run_folder import RunFolder
 from litetuner.search.samplers import SAMPLERS
 from litetuner.search.sensitivity import rank_layers
 from litetuner.search.study import Study, database_errors
-from litetuner.search.terms import Terms, judged, objectives
+from litetuner.search.terms import Terms, again_if_undominated, judged, objectives
 from litetuner.search.told import Told
 from litetuner.search.trial import Trial
 from litetuner.spaces.converted import STEPS as CONVERTED
@@ -119,7 +120,7 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                 evaluator = Evaluator(folder, config, metric, inspection, around, cache)
                 study = Study(folder, objectives(config, metric), config.budgets, config.sampler, config.seed)
                 ending.callback(study.close)
-                trials = recover(folder, study, _rejudged(folder, evaluator.terms))
+                trials = recover(folder, study, _rejudged(folder, config, metric, evaluator.terms))
                 evaluator.baseline = find_baseline(trials)
                 evaluator.told = Told(trials, study.objectives, config.budgets)
                 loop = Loop(
@@ -240,12 +241,13 @@ def _space(config: Config, inspection: Inspection, ranking: tuple[str, ...]) -> 
     return Space(around, ranking, epochs=inspection.epochs, distill=distill, io=io, keep_names=config.keep_names)
 
 
-def _rejudged(folder: RunFolder, today: Terms) -> list[Trial]:
+def _rejudged(folder: RunFolder, config: Config, metric: Metric, today: Terms) -> list[Trial]:
     """All records under today's terms; what a gate stopped that they would let through is asked again."""
-    found = []
-    for trial in folder.trials():
-        fresh = judged(trial, today)
-        if fresh != trial:
+    before = folder.trials()
+    found = [judged(trial, today) for trial in before]
+    told = Told(found, objectives(config, metric), today.budgets)
+    found = [again_if_undominated(trial, told) for trial in found]
+    for old, fresh in zip(before, found, strict=True):
+        if fresh != old:
             folder.write_trial(fresh)
-        found.append(fresh)
     return found

@@ -9,6 +9,8 @@ from litetuner.objectives.metric import Metric
 from litetuner.objectives.profile import Profile
 from litetuner.search.budgets import Budget, violations
 from litetuner.search.front import Objective
+from litetuner.search.outlook import dominating
+from litetuner.search.told import Told
 from litetuner.search.trial import State, Trial
 
 if TYPE_CHECKING:  # reports read terms, and need no pydantic
@@ -47,7 +49,7 @@ def terms(config: Config, metric: Metric) -> Terms:
 
 def judged(trial: Trial, today: Terms) -> Trial:
     """A trial with the state and constraints that today's terms give it. What they no longer stop is ``LOST``: asked again."""
-    if trial.state is State.PRUNED and trial.gate in ("probe", "rung", "latency"):
+    if trial.state is State.PRUNED and trial.gate in ("probe", "rung", "latency", "untrained"):
         measured = {name.removeprefix("probe."): value for name, value in trial.measurements.items()}
         broken = violations(today.budgets, measured)
         if any(value > 0 for value in broken.values()):
@@ -66,6 +68,14 @@ def judged(trial: Trial, today: Terms) -> Trial:
         broken[PROFILE] = float(len(misfits))
     state = State.INFEASIBLE if any(value > 0 for value in broken.values()) else State.COMPLETE
     return dataclasses.replace(trial, constraints=broken, state=state, reason="; ".join(misfits) or None)
+
+
+def again_if_undominated(trial: Trial, told: Told) -> Trial:
+    """A trial; ``LOST`` if it was stopped because it was dominated, and nothing dominates it under today's terms."""
+    if trial.gate != "dominated" or trial.state is not State.PRUNED:
+        return trial
+    hopes = {name.removeprefix("probe."): found.value for name, found in trial.measurements.items()}
+    return trial if dominating(hopes, told) else _again(trial, "nothing dominates it under the terms of today")
 
 
 def _again(trial: Trial, reason: str) -> Trial:

@@ -9,6 +9,7 @@ from litetuner.search.budgets import Budget, allowed_loss
 from litetuner.search.front import Objective, front
 from litetuner.search.hypervolume import Growth
 from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate
 
 
 class Told:
@@ -30,6 +31,7 @@ class Told:
         self._allowed = allowed_loss(budgets)
         self._answers: dict[str, Trial] = {}
         self._waiting: set[str] = set()
+        self._trained: set[str] = set()
         for trial in trials:
             self.add(trial)
 
@@ -42,6 +44,8 @@ class Told:
                 self._answers.setdefault(key, trial)
         elif trial.waits_for is not None:
             self._waiting.add(key)
+        if trial.state.scored:
+            self._trained.add(trial.candidate.prefix.key)
         self.count += trial.state is not State.LOST or trial.waits_for is not None
         if self.growth is None and trial.untouched and trial.state.scored:
             self.growth = Growth(self.objectives, trial, self._allowed)
@@ -55,6 +59,10 @@ class Told:
     def knows(self, key: str) -> bool:
         """Was this candidate answered, or does it wait for a target that is away?"""
         return key in self._answers or key in self._waiting
+
+    def trained(self, prefix: Candidate) -> bool:
+        """Was a candidate with this trained part scored?"""
+        return prefix.key in self._trained
 
     @functools.cached_property
     def front(self) -> list[Trial]:

@@ -46,8 +46,10 @@ class Work:
     def measure(self) -> None:
         """All stages, cheap before dear. Fills ``known``."""
         evaluator, candidate = self.evaluator, self.candidate
-        steps, done = candidate.prefix.steps, len(evaluator.checkpoints(candidate))
-        if done < len(steps):
+        steps = candidate.prefix.steps
+        # Not: is it in the cache? A killed search, asked again, must judge as an undisturbed one.
+        new = bool(steps) and not evaluator.told.trained(candidate.prefix)
+        if new:
             probe_gate(self)
         checkpoints: list[str] = []
         for index, step in enumerate(steps):
@@ -55,9 +57,8 @@ class Work:
             checkpoints.append(trained["checkpoint"])
             self.known["notes"] += tuple(trained["notes"])
             # A reshaped model that nobody trained yet says nothing.
-            if index >= done and step.stage is Stage.TRAIN and index + 1 < len(steps):
+            if new and step.stage is Stage.TRAIN and index + 1 < len(steps):
                 rung_gate(self, Candidate(steps[: index + 1]), checkpoints)
-        evaluator.trained(candidate)  # from here on another training fits beside this trial
         artifact = evaluator.build(candidate, checkpoints, False, self)
         self._keep(artifact)
         suits_gate(self, artifact)

@@ -1,0 +1,99 @@
+"""Outlook: the best that is to be hoped for of a candidate that nobody has trained yet, by what this run has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.search.budgets import Budget
+from litetuner.search.front import Objective
+from litetuner.search.told import Told
+from litetuner.search.trial import Trial
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.step import Stage
+
+UNTRAINED = "untrained."  # before a measurement's name: what an untrained copy gave
+# Until this run knows better, so much less than its untrained copy may a trained file measure.
+USUAL_MARGINS = {"file_bytes": 0.02, "deflated_bytes": 0.06}
+TIME_MARGIN = 0.03  # two measurements of one structure may differ by this much
+ENOUGH = 5  # trained files that were probed, then the margin is learnt from them
+CAUTION = 1.5  # times the largest error seen
+LEAST_MARGIN = 0.005
+PEERS = 3  # that began better, were trained as long and failed, then the next of their kind is not trained
+
+
+def margin(name: str, trials: Sequence[Trial]) -> float:
+    """How much smaller than its untrained copy a trained file may turn out, as a share."""
+    if name.startswith("latency_us"):
+        return TIME_MARGIN
+    pairs = [(trial.value(UNTRAINED + name), trial.value(name)) for trial in trials if trial.state.scored]
+    errors = [1 - final / before for before, final in pairs if before and final is not None]
+    if len(errors) < ENOUGH:
+        return USUAL_MARGINS.get(name, 0.0)
+    return max(LEAST_MARGIN, CAUTION * max(errors))
+
+
+def hoped(untrained: Mapping[str, Measurement], trials: Sequence[Trial]) -> dict[str, float]:
+    """The least that the trained file may measure, by name, from what its untrained copy measured."""
+    return {name: found.value * (1 - margin(name, trials)) for name, found in untrained.items()}
+
+
+def dominating(values: Mapping[str, float], told: Told) -> Trial | None:
+    """A member of the front that lost nothing, and that no objective of a file of ``values`` (by measurement) would better.
+
+    Where these are the best values to be hoped for, a candidate is dominated even if training loses nothing.
+    """
+    costs = [objective.measurement for objective in told.objectives if objective.measurement != "metric"]
+    if not costs or any(name not in values for name in costs):
+        return None
+    for member in told.front:
+        drop, found = member.value("drop"), [member.value(name) for name in costs]
+        better = all(value is not None and value <= values[name] for name, value in zip(costs, found, strict=True))
+        if better and drop is not None and drop <= 0 and not member.untouched:
+            return member
+    return None
+
+
+def failed_peers(
+    candidate: Candidate, untrained: Mapping[str, Measurement], budgets: Sequence[Budget], told: Told
+) -> list[Trial]:
+    """Candidates of the same kind that stood better untrained, were compressed less, and lost too much for all their training.
+
+    Empty where there are too few of them, or where one kept the budgets of the metric at the better end of its interval.
+    """
+    peers = [trial for trial in told.trials if _easier(trial, candidate, untrained, told.objectives[0])]
+    return peers if len(peers) >= PEERS and all(_failed(trial, budgets) for trial in peers) else []
+
+
+def _easier(trial: Trial, candidate: Candidate, untrained: Mapping[str, Measurement], metric: Objective) -> bool:
+    before = {name: trial.value(UNTRAINED + name) for name in ("metric", "deflated_bytes")}
+    was_trained = trial.state.scored or trial.gate == "rung"
+    if not was_trained or trial.duplicate_of is not None or None in before.values():
+        return False
+    sign = -1 if metric.direction == "maximize" else 1
+    return (
+        _kinds(trial.candidate) == _kinds(candidate)
+        and _passes(trial.candidate) >= _passes(candidate)
+        and (before["deflated_bytes"] or 0.0) >= untrained["deflated_bytes"].value
+        and sign * (before["metric"] or 0.0) <= sign * untrained["metric"].value
+    )
+
+
+def _failed(trial: Trial, budgets: Sequence[Budget]) -> bool:
+    """Is a budget of the metric broken even at the better end of its interval?"""
+    if trial.gate == "rung":
+        return True
+    for budget in budgets:
+        found = trial.measurements[budget.measurement]
+        low, high = found.interval or (found.value, found.value)
+        if budget.violation(high if budget.sense == "at least" else low) > 0:
+            return True
+    return False
+
+
+def _kinds(candidate: Candidate) -> list[str]:
+    return [step.name for step in candidate.prefix.steps]
+
+
+def _passes(candidate: Candidate) -> float:
+    return sum(float(step.knobs().get("epochs", 0.0)) for step in candidate.of_stage(Stage.TRAIN))

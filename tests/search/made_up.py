@@ -1,0 +1,47 @@
+"""Trials made up by hand, over a small space: for tests of what is asked next."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.search.front import Objective
+from litetuner.search.plan import Seen
+from litetuner.search.told import Told
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.facts import LayerFacts, ModelFacts
+from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.steps import STEPS
+
+OBJECTIVES = (Objective("metric", "maximize"), Objective("deflated_bytes", "minimize"), Objective("us", "minimize"))
+LAYERS = tuple(LayerFacts(f"conv{k}", "Conv2D", 1000, (3, 3, 8, 16), (None, 8, 8, 16), {}) for k in range(4))
+MODEL = ModelFacts("m", "0" * 64, "keras", (None, 8, 8, 3), (None, 10), "float32", 4000, LAYERS, "softmax")
+SPACE = Space(Surroundings(MODEL, True), tuple(layer.name for layer in LAYERS), epochs=(1.0, 2.0, 4.0))
+
+
+def trial(
+    number: int,
+    drop: float,
+    size: float = 500.0,
+    origin: str = "sampler",
+    state: State = State.COMPLETE,
+    interval: tuple[float, float] | None = None,
+    **choices: object,
+) -> Trial:
+    """A trial whose candidate follows from ``choices``; number 0 is the baseline."""
+    measured = {"metric": 0.9 - drop, "drop": drop, "deflated_bytes": size, "us": size / 10}
+    found = {name: Measurement(value, "1", {"made": "up"}) for name, value in measured.items()}
+    found["drop"] = dataclasses.replace(found["drop"], interval=interval)
+    seen = Seen(Scripted(choices))
+    candidate = SPACE.suggest(seen) if number else Candidate((STEPS["float32"](),))
+    params = {name: {"chosen": value} for name, value in seen.chosen.items()}
+    return Trial(number, candidate, state, origin, 0, measurements=found, params=params, seconds={"train": 10.0})
+
+
+def told(*trials: Trial) -> Told:
+    return Told((trial(0, 0.0, 1000.0, "baseline"), *trials), OBJECTIVES)
+
+
+PRUNED = {"train": "yes", "epochs": 1.0, "prune": "constant", "prune.sparsity": 0.5, "deploy": "int8"}
