@@ -59,6 +59,7 @@ class Work:
             # A reshaped model that nobody trained yet says nothing.
             if new and step.stage is Stage.TRAIN and index + 1 < len(steps):
                 rung_gate(self, Candidate(steps[: index + 1]), checkpoints)
+        evaluator.trained(candidate)  # from here on another training fits beside this trial
         artifact = evaluator.build(candidate, checkpoints, False, self)
         self._keep(artifact)
         suits_gate(self, artifact)
