@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from litetuner.spaces.bridge_ops import TAILS, activation_name, native_activation
 from litetuner.spaces.errors import ModelError
 
@@ -36,7 +38,8 @@ NOTHING = frozenset(_NOTHING.split())
 
 # Settings with no effect on what is computed from given weights.
 _MEANINGLESS = """
-name dtype trainable seed use_cudnn flash_attention lora_alpha renorm_momentum query_shape key_shape value_shape build_config
+name dtype trainable seed use_cudnn flash_attention lora_rank lora_alpha renorm_momentum query_shape key_shape value_shape
+build_config
 """
 MEANINGLESS = frozenset(_MEANINGLESS.split())
 _FUSED = """
@@ -68,6 +71,10 @@ def translate(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
     kind = type(layer).__name__
     if kind == "Lambda":
         raise UntranslatableError("it is a Lambda, which is code and not a layer; replace it by standard layers")
+    if kind == "Pipeline":  # layers in a row
+        return _one_after_another([translate(inner, f"{name}_{inner.name}", keep) for inner in layer.layers])
+    if type(layer).__module__ == CONVNEXT and kind in ("LayerScale", "StochasticDepth"):
+        return _layer_scale(layer, name) if kind == "LayerScale" else _pass_on
     if not is_standard(layer, keras):
         if type(layer).__module__.startswith("keras."):
             raise UntranslatableError(f"tf_keras has no layer that does what {kind} does")
@@ -107,6 +114,28 @@ def _custom(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
 
 def _pass_on(inputs: Any, **_: Any) -> Any:
     return inputs
+
+
+def _one_after_another(calls: list[Call]) -> Call:
+    def run(inputs: Any) -> Any:
+        for call in calls:
+            inputs = call(inputs)
+        return inputs
+
+    return run
+
+
+CONVNEXT = (
+    "keras.src.applications.convnext"  # holds two layers of its own; StochasticDepth drops nothing while predicting
+)
+
+
+def _layer_scale(layer: Any, name: str) -> Call:
+    """A factor for each channel, as a setting: it is no longer trained, as that of a batch normalization that was folded."""
+    import tf_keras
+
+    twin: Call = tf_keras.layers.Rescaling(layer.gamma.numpy().tolist(), name=name)
+    return twin
 
 
 def _with_tail(layer: Any, twin: Any, name: str) -> Call:
@@ -220,7 +249,6 @@ def _training_object(key: str, record: Any) -> Any:
 
 def _normalization(layer: Any, name: str) -> Any:
     """Mean and variance become settings: tf_keras would keep them as weights that count as adapted only after ``adapt``."""
-    import numpy as np
     import tf_keras
 
     mean, variance = (np.asarray(layer.mean), np.asarray(layer.variance))
@@ -297,7 +325,15 @@ def copy_weights(layer: Any, twin: Any) -> None:
     kind = type(layer).__name__
     alias = {"depthwise_kernel": "kernel"} if kind.startswith("DepthwiseConv") else {}
     # Both list trainable weights first, in order of creation; names and shapes are compared because that is no promise.
-    theirs = [(weight.path.rpartition("/")[2], tuple(weight.shape)) for weight in layer.weights]
+    given = {weight.path.rpartition("/")[2]: weight for weight in layer.weights}
+    if getattr(
+        layer, "lora_enabled", False
+    ):  # what it computes with is the sum of its kernel and the two small matrices
+        given = {key: value for key, value in given.items() if not key.startswith("lora_")}
+        given = {key: getattr(layer, key) if key in ("kernel", "embeddings") else value for key, value in given.items()}
+    elif len(given) != len(layer.weights):  # a layer of layers has several of one name
+        given = {weight.path: weight for weight in layer.weights}
+    theirs = [(key.rpartition("/")[2], tuple(weight.shape)) for key, weight in given.items()]
     names = [weight.name.rpartition("/")[2].partition(":")[0] for weight in twin.weights]
     ours = [(alias.get(name, name), tuple(weight.shape)) for name, weight in zip(names, twin.weights, strict=True)]
     if kind not in SAME and kind not in SPECIAL:  # the user's own twin may call its weights otherwise
@@ -306,4 +342,4 @@ def copy_weights(layer: Any, twin: Any) -> None:
         raise ModelError(
             f"layer {layer.name!r} ({kind}) has weights {theirs} in Keras 3 and {ours} in tf_keras; they cannot be copied."
         )
-    twin.set_weights([weight.numpy() for weight in layer.weights])
+    twin.set_weights([np.asarray(weight) for weight in given.values()])

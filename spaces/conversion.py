@@ -151,6 +151,9 @@ def representative(model: Any, context: Context) -> Callable[[], Iterator[list[n
 def first_meaningful_line(text: str) -> str:
     """What a long MLIR error says, without its locations and its graph dump."""
     text = _without_locations(text)
+    unknown = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", text)))
+    if unknown:
+        return f"TensorFlow Lite has no operator {', '.join(unknown)}; replace the layer that needs it, or cut the model there"
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["(no message)"]
     wanted = next((line for line in lines if "error:" in line), lines[0])
     line = re.sub(r"<unknown>:\d+:|\S*:\d+:\d+:", "", wanted.split("error:", 1)[-1]).strip(" :") or lines[0]

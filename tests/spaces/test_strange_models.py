@@ -9,7 +9,7 @@ from litetuner.objectives.predict import predict
 from litetuner.spaces.builder import rebuild
 from litetuner.spaces.context import Context
 from litetuner.spaces.conversion import convert
-from litetuner.spaces.errors import ModelError, told_by_keras
+from litetuner.spaces.errors import BuildFailed, ModelError, told_by_keras
 from litetuner.spaces.model import load_model
 from litetuner.spaces.original import original_outputs
 from litetuner.spaces.ports import input_ports, output_ports
@@ -117,3 +117,41 @@ def test_a_model_that_fails_on_its_data_says_so_without_a_traceback(keras):
 )  # fmt: skip
 def test_what_keras_says_in_one_line(text, said):
     assert told_by_keras(ValueError(text)) == said
+
+
+def test_a_pipeline_of_augmentation_is_left_out_and_its_other_layers_stay(keras, tmp_path):
+    steps = [keras.layers.RandomFlip(), keras.layers.Rescaling(0.5), keras.layers.Conv2D(2, 3, name="inner")]
+    model = keras.Sequential(
+        [keras.Input((6, 6, 3)), keras.layers.Pipeline(steps, name="prepare"), keras.layers.Flatten()]
+    )
+    copy = rebuilt(opened(model, tmp_path), RNG.random((4, 6, 6, 3), np.float32))
+    assert [type(layer).__name__ for layer in copy.layers] == ["InputLayer", "Rescaling", "Conv2D", "Flatten"]
+
+
+def test_lora_is_merged_into_the_kernels(keras):
+    inputs = keras.Input((5,), dtype="int32")
+    table, dense = keras.layers.Embedding(9, 6), keras.layers.Dense(4)
+    model = keras.Model(inputs, keras.layers.Flatten()(dense(table(inputs))))
+    for layer in (table, dense):
+        layer.enable_lora(2)
+        for weight in layer.trainable_weights:
+            weight.assign(RNG.normal(size=weight.shape))
+    copy = rebuilt(model, RNG.integers(0, 9, (4, 5)))
+    assert len(copy.weights) == 3
+
+
+def test_the_layers_of_convnext_are_rebuilt(keras):
+    from keras.src.applications import convnext
+
+    inputs = keras.Input((6, 6, 4))
+    scale = convnext.LayerScale(1e-6, 4)
+    x = convnext.StochasticDepth(0.5)(scale(keras.layers.DepthwiseConv2D(3, padding="same")(inputs)))
+    model = keras.Model(inputs, keras.layers.Flatten()(inputs + x))
+    scale.gamma.assign(RNG.normal(size=4))
+    rebuilt(model, RNG.random((4, 6, 6, 4), np.float32))
+
+
+def test_an_operator_that_tensorflow_lite_lacks_is_named(keras):
+    model = keras.Sequential([keras.Input((4, 4, 4, 1)), keras.layers.MaxPooling3D()])
+    with pytest.raises(BuildFailed, match=r"TensorFlow Lite has no operator MaxPool3D; replace the layer"):
+        convert(model, plain)
