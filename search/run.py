@@ -139,9 +139,9 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                 listener.doing("the winner without each of its steps")
                 ablate(evaluator, clock, interrupt.reason)
         except UsageError:
-            if fresh and folder.read("inspection") is None:
+            if fresh and not folder.trials():
                 executor.close()
-                shutil.rmtree(folder.path)  # model or data were refused: nothing was done that is worth keeping
+                shutil.rmtree(folder.path)  # model, data or settings were refused: nothing was done that is worth keeping
             raise
         finally:
             executor.close()

@@ -205,3 +205,9 @@ def test_it_stops_when_the_front_no_longer_grows(tmp_path: Path) -> None:
 def test_until_met_needs_a_budget(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no budget that a file could meet"):
         fake_search(tmp_path / "run", until_met=True, max_drop=None, max_deflated=None)
+
+
+def test_a_setting_that_the_model_refuses_leaves_no_folder_behind(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nolayer"):
+        fake_search(tmp_path / "run", precision=("nolayer=int4",))
+    assert not (tmp_path / "run").exists()
