@@ -149,10 +149,9 @@ class Study:
             distributions=recorder.distributions,
             user_attrs={"proposal": json.dumps(proposal)},
         )
+        storage = self._study._storage  # of which one learns the new trial's number without reading all others
         with self._lock:
-            before = self.numbers()
-            self._study.add_trial(frozen)
-            (number,) = self.numbers() - before
+            number = storage.get_trial_number_from_id(storage.create_new_trial(self._study._study_id, frozen))
         return Asked(number, candidate or suggested, origin, proposal["params"])
 
     def _proposal(self, candidate: Candidate, origin: str, recorder: Recorder) -> dict[str, Any]:

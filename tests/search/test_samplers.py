@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
+from litetuner.objectives.measurement import Measurement
 from litetuner.search.front import Objective
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.samplers import SAMPLERS
-from litetuner.search.study import Study
+from litetuner.search.study import Asked, Study
+from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.steps import STEPS
+
+FORMULA = {"computed by": "a formula"}
 
 
 def suggest(choose: Any) -> Candidate:
@@ -47,3 +52,72 @@ def test_its_choices_are_among_the_options(tmp_path: Path, name: str) -> None:
         assert asked.origin == "sampler"
     assert len(found.running()) == 4
     found.close()
+
+
+def lived(path: Path, name: str, trials: int, resumes: tuple[int, ...] = ()) -> list[dict[str, Any]]:
+    """Proposals of a study that is asked and told; at ``resumes`` it is closed and opened again."""
+    found = study(path, name)
+    proposals = []
+    for index in range(trials):
+        if index in resumes:
+            found.close()
+            found = Study(RunFolder(path), found.objectives, (), name, seed=3)
+        asked = found.ask(suggest, told=index)
+        proposals.append(asked.params)
+        found.tell(scored(asked))
+    found.close()
+    return proposals
+
+
+def scored(asked: Asked) -> Trial:
+    """What is deeper is better and larger; int8 breaks a budget."""
+    depth, io = asked.params["depth"]["chosen"], asked.params["io"]["chosen"]
+    broken = io == "int8"
+    return Trial(
+        asked.number,
+        asked.candidate,
+        State.INFEASIBLE if broken else State.COMPLETE,
+        asked.origin,
+        0,
+        measurements={"metric": Measurement(depth / 4, "", FORMULA), "size": Measurement(float(depth), "B", FORMULA)},
+        constraints={"max-size": 1.0 if broken else -0.1},
+        params=asked.params,
+    )
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_resumed_study_goes_on_as_an_undisturbed_one(tmp_path: Path, name: str) -> None:
+    undisturbed = lived(tmp_path / "a", name, 26)
+    assert lived(tmp_path / "b", name, 26, resumes=(5, 13, 23)) == undisturbed
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_nothing_of_an_ask_stays_in_the_sampler(tmp_path: Path, name: str) -> None:
+    sampler = SAMPLERS[name]()
+    before = dict(vars(sampler))
+    one, other = sampler.make(7), sampler.make(7)
+    assert one is not other
+    assert vars(sampler) == before
+
+
+def test_tpe_avoids_what_breaks_a_budget(tmp_path: Path) -> None:
+    late = [params["io"]["chosen"] for params in lived(tmp_path / "a", "tpe", 40)[20:]]
+    by_chance = [params["io"]["chosen"] for params in lived(tmp_path / "b", "random", 40)[20:]]
+    assert late.count("int8") < by_chance.count("int8")
+    assert late.count("int8") <= 4  # a third of 20 would be 7
+
+
+def test_tpe_proposes_to_the_bit_what_optuna_does() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    proposals = []
+    for make in (SAMPLERS["tpe"]().make, lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=10)):
+        found = optuna.create_study(directions=["maximize", "minimize"])
+        for index in range(40):
+            found.sampler = make(index)
+            trial = found.ask()
+            kind = trial.suggest_categorical("kind", ("a", "b", "c"))
+            levels = [trial.suggest_int(f"{kind}.{name}", 0, 5) for name in ("x", "y")]
+            trial.set_constraint("budget", float(levels[0] - 4))
+            found.tell(trial, [float(levels[0]), float(levels[1])])
+        proposals.append([trial.params for trial in found.trials])
+    assert proposals[0] == proposals[1]

@@ -1,0 +1,82 @@
+"""What litetuner itself costs in a finished run: its share of the wall time, and each post-training trial against its jobs.
+
+python benchmarks/overhead.py RUN [--out benchmarks/results/overhead_dscnn.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from litetuner.objectives.environment import environment
+from litetuner.search.run_folder import RunFolder
+from litetuner.search.trial import Trial
+
+GOAL_RATIO = 1.3  # of a post-training trial's wall time over its converting, scoring and timing
+JOBS = ("convert", "score", "time")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    folder = RunFolder(options.run)
+    clock = folder.read("clock")
+    if clock is None:
+        raise SystemExit(f"{options.run} has no clock.json: it is no run folder, or its search has not ended")
+    found = share(clock["seconds"]) | {"trials": ratios(folder.trials(), asked_to_told(folder))}
+    values = [row["ratio"] for row in found["trials"]]
+    if values:
+        found |= {"median ratio": round(statistics.median(values), 3), "largest ratio": max(values)}
+        found["trials within 1.3"] = f"{sum(value <= GOAL_RATIO for value in values)} of {len(values)}"
+    for row in found["trials"]:
+        print("{trial:5d} {ratio:6.2f}  {wall:8.2f} s for {jobs:8.2f} s of jobs  {label}".format(**row))
+    print({key: value for key, value in found.items() if key != "trials"})
+    if options.out:
+        found |= {"run's environment": folder.read("environment"), "environment": environment()}
+        options.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def share(seconds: dict[str, float]) -> dict[str, Any]:
+    """All but the four kinds of jobs, each with its process start: seconds and the share of the wall time."""
+    return {"seconds": seconds, "own share": round(seconds["other"] / seconds["wall"], 4)}
+
+
+def asked_to_told(folder: RunFolder) -> dict[int, float]:
+    """Seconds from the moment a trial was asked (its label is then noted) to the moment it was told, by its number."""
+    found: dict[int, float] = {}
+    begun: dict[str, Any] | None = None
+    for event in folder.events():
+        if event["event"] == "doing":
+            begun = event
+        elif event["event"] == "told" and begun is not None and begun["what"] == event["label"]:
+            found[event["trial"]] = event["time"] - begun["time"]
+            begun = None
+    return found
+
+
+def ratios(trials: list[Trial], walls: dict[int, float]) -> list[dict[str, Any]]:
+    """Each scored trial without training steps: its wall seconds over those of its jobs. Answers from the cache are left out."""
+    rows = []
+    for trial in trials:
+        jobs = sum(trial.seconds.get(kind, 0.0) for kind in JOBS)
+        if trial.candidate.prefix.steps or not trial.state.scored or trial.duplicate_of is not None:
+            continue
+        if jobs and trial.number in walls:
+            wall = walls[trial.number]
+            row = {
+                "trial": trial.number,
+                "label": trial.candidate.label,
+                "wall": round(wall, 3),
+                "jobs": round(jobs, 3),
+            }
+            rows.append(row | {"ratio": round(wall / jobs, 3)})
+    return rows
+
+
+if __name__ == "__main__":
+    main()
