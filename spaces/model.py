@@ -196,6 +196,19 @@ def _unreadable(path: Path, config: dict[str, Any], error: Exception) -> str:
             f"(a custom layer, or an operator that Keras 2 wrote down). Name your class with --custom-objects module:dict, the "
             f"dict being {{{layer['class_name']!r}: the class}}; or give module:function that returns the model. {TRUST}"
         )
+    functions = {
+        str(item["config"]): layer["config"]["name"]
+        for layer in nodes
+        for item in layer["config"].values()
+        if isinstance(item, dict) and item.get("class_name") == "function" and isinstance(item.get("config"), str)
+    }
+    if functions:
+        function, name = next(iter(functions.items()))
+        return (
+            f"{path}: layer {name!r} uses the function {function!r} of yours, which is not in the file. Name it with "
+            f"--custom-objects module:dict, the dict being {{{function!r}: the function}}; or give module:function that returns "
+            "the model."
+        )
     return (
         f"{path} cannot be read by Keras 3: {told_by_keras(error)} Save it again with a current Keras, or give "
         f"module:function that builds the model and loads its weights. {TRUST}"

@@ -155,3 +155,20 @@ def test_an_operator_that_tensorflow_lite_lacks_is_named(keras):
     model = keras.Sequential([keras.Input((4, 4, 4, 1)), keras.layers.MaxPooling3D()])
     with pytest.raises(BuildFailed, match=r"TensorFlow Lite has no operator MaxPool3D; replace the layer"):
         convert(model, plain)
+
+
+def test_an_activation_of_the_users_is_named_with_what_to_do(keras, tmp_path, monkeypatch):
+    def bend(x):
+        return x * keras.ops.sigmoid(x)
+
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(2, activation=bend, name="bent")(inputs))
+    said = refusal_of(opened, model, tmp_path)
+    assert "layer 'bent' uses the function 'bend' of yours" in said and "--custom-objects module:dict" in said
+    (tmp_path / "bending.py").write_text(
+        "import keras\ndef bend(x): return x * keras.ops.sigmoid(x)\nown = {'bend': bend}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = load_model(str(tmp_path / "model.keras"), custom_objects="bending:own").model
+    x = RNG.random((3, 4), np.float32)
+    np.testing.assert_allclose(original(found, [x])[0], original(model, [x])[0], atol=1e-6)
