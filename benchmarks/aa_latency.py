@@ -19,6 +19,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +27,20 @@ from typing import Any
 
 from litetuner.objectives.environment import environment, host_warnings
 from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.metric_choice import find_metric
 from litetuner.objectives.runner_machine import die_with
 from litetuner.objectives.statistics import faster
 from litetuner.objectives.targets.host import Host
+from litetuner.search.cache import JobCache
+from litetuner.search.clock import Clock
+from litetuner.search.config import make_config
+from litetuner.search.evaluate import Evaluator
+from litetuner.search.executors.local import Local
+from litetuner.search.inspection import inspect
+from litetuner.search.run_folder import RunFolder
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.steps import STEPS
 
 BOUND = 0.02
 VARYING = (  # of a run's environment; the rest stands once in the file
@@ -100,6 +112,36 @@ class Training:
             self.process.wait()
 
 
+class TrainingAhead:
+    """A training of the search's own executor, begun by ``prefetch`` and suspended by it, as between two trials."""
+
+    def __init__(self, model: Path, data: Path) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        config = make_config({"model": str(model), "data": str(data)})
+        folder = RunFolder(Path(self._folder.name) / "run")
+        folder.create()
+        self._executor = Local(folder, config)
+        cache, metric = JobCache(folder, self._executor), find_metric(config.metric)
+        found = inspect(folder, config, metric, cache, Clock(folder))
+        around = Surroundings(found.model, has_training_data=True)
+        candidate = Candidate((STEPS["finetune"](epochs=100.0), STEPS["int8"]()))
+        self._job = Evaluator(folder, config, metric, found, around, cache).train_job(candidate, 0, [])
+        self._executor.prefetch(self._job)
+        time.sleep(10.0)  # its imports
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        time.sleep(0.5)  # it trains between the timings
+        if self._executor.finished():
+            raise SystemExit("the training ended before the timings did")
+        with self._executor.quiet():
+            yield
+
+    def close(self) -> None:
+        self._executor.close()
+        self._folder.cleanup()
+
+
 @dataclasses.dataclass(frozen=True)
 class Pair:
     """Two timings: ``ratio`` is the second's baseline-normalised latency over the first's, ``raw`` without the baseline.
@@ -115,7 +157,7 @@ class Pair:
     documents: tuple[dict[str, Any], dict[str, Any]]
 
 
-def time_pair(host: Host, files: tuple[Path, Path], baseline: Path, training: Training) -> Pair:
+def time_pair(host: Host, files: tuple[Path, Path], baseline: Path, training: Training | TrainingAhead) -> Pair:
     """Time one file, then the other, as two trials of a search would be."""
     start = time.perf_counter()
     found = []
@@ -174,7 +216,12 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=50)
     parser.add_argument("--tolerance", type=float, default=Host.tolerance)
     parser.add_argument("--max-seconds", type=float, default=Host.max_seconds)
-    parser.add_argument("--beside", choices=("idle", "training"), default="idle", help="what else of ours runs")
+    parser.add_argument(
+        "--beside", choices=("idle", "training", "ahead"), default="idle", help="what else of ours runs"
+    )
+    parser.add_argument(
+        "--ahead", type=Path, nargs=2, metavar=("MODEL", "DATA"), help="what is trained with --beside ahead"
+    )
     parser.add_argument("--unsuspended", action="store_true", help="leave that job running while timing")
     parser.add_argument("--out", type=Path, help="all runs as JSON; pairs that are there already are kept")
     parser.add_argument("--burn", type=int, help=argparse.SUPPRESS)
@@ -183,6 +230,8 @@ def main() -> None:
         burn(options.burn)
     if options.file is None:
         parser.error("which file?")
+    if (options.beside == "ahead") != (options.ahead is not None) or (options.ahead and options.unsuspended):
+        parser.error("--beside ahead needs --ahead MODEL DATA, and the executor always suspends")
     host = Host(tolerance=options.tolerance, max_seconds=options.max_seconds)
     files = (options.file, options.against or options.file)
     settings = {
@@ -194,7 +243,11 @@ def main() -> None:
         "max_seconds": options.max_seconds,
     }
     pairs = known_pairs(options.out, settings)
-    training = Training(options.beside == "training" and len(pairs) < options.pairs, not options.unsuspended)
+    training: Training | TrainingAhead
+    if options.beside == "ahead":
+        training = TrainingAhead(*options.ahead)
+    else:
+        training = Training(options.beside == "training" and len(pairs) < options.pairs, not options.unsuspended)
     warnings = host_warnings()
     try:
         while len(pairs) < options.pairs:

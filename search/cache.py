@@ -56,7 +56,7 @@ class JobCache:
     def prefetch(self, job: Job) -> None:
         """Have a ``train`` job begin in the background, in place of another one there, if it is not done already."""
         if self.stored(job) is None:
-            self._ahead |= set(_blobs(job.inputs))
+            self._ahead = set(_blobs(job.inputs))  # at most one runs
             self._executor.prefetch(job)
 
     def abandon(self) -> None:

@@ -109,7 +109,7 @@ class Local(Executor):
 
     def _time(self, job: Job) -> dict[str, object]:
         target = find_target(job.hints["spec"]).target
-        with self._suspended(self._workers):
+        with self.quiet():
             timing = target.time(Path(job.hints["file"]), Path(job.hints["baseline"]), job.inputs["threads"])
         return {
             "latency_us": timing.latency_us.to_json(),
@@ -117,9 +117,13 @@ class Local(Executor):
             "ratio": timing.ratio,
         }
 
+    def quiet(self) -> contextlib.AbstractContextManager[None]:
+        """Suspend every worker: while something is timed, nothing of ours computes."""
+        return self._suspended(self._workers)
+
     @contextlib.contextmanager
     def _suspended(self, roles: Iterable[str]) -> Iterator[None]:
-        """Suspend the workers of some roles: all of them while something is timed, so that nothing of ours computes."""
+        """Suspend the workers of some roles."""
         found = [self._workers[role] for role in roles if role in self._workers]
         alive = [worker for worker in found if worker.alive]
         try:

@@ -192,7 +192,7 @@ def test_what_is_timed_is_timed_alone_and_costs_the_training_no_time(executor: L
     executor.prefetch(job)
     wait_for(lambda: executor._background.look() or executor._workers["train"].ready)
     worker = background(executor)
-    with executor._suspended(executor._workers):
+    with executor.quiet():
         wait_for(lambda: worker.status() == psutil.STATUS_STOPPED)
         time.sleep(2)
         executor._background.look()  # beyond its limit, had it run
