@@ -19,7 +19,7 @@ class Promise:
 
     ``property`` is one of
 
-    - ``sparsity``: at least this share of zeros, one weight's worth of rounding allowed;
+    - ``sparsity``: at least this share of zeros, one weight's worth of rounding allowed, and not all (also of ``clusters``);
     - ``sparsity_of_all``: the same over all weights of the layers ``of``, one weight of each allowed;
     - ``clusters``: at most so many distinct values in each output channel;
     - ``tensor_clusters``: at most so many distinct values in the tensor where it has one scale, as floats and weights
@@ -94,7 +94,12 @@ def distinct_per_channel(weight: Weight) -> int:
 def _sparsity(weight: Weight, asked: Value) -> tuple[Value, bool]:
     zero = zeros(weight)
     found = float(zero.mean()) if zero.size else 0.0
-    return found, bool(zero.sum() + 1 >= float(asked) * zero.size)
+    return found, bool(zero.sum() + 1 >= float(asked) * zero.size) and not _emptied(zero, float(asked))
+
+
+def _emptied(zero: np.ndarray, asked: float) -> bool:
+    """Is a kernel all zeros that should have kept at least two weights? tfmot was seen to do that (its issue 979)."""
+    return bool(zero.all()) and (1 - asked) * zero.size >= 2
 
 
 def _sparsity_of_all(weights: Sequence[Weight], asked: Value) -> tuple[Value, bool]:
@@ -105,14 +110,14 @@ def _sparsity_of_all(weights: Sequence[Weight], asked: Value) -> tuple[Value, bo
 
 def _clusters(weight: Weight, asked: Value) -> tuple[Value, bool]:
     found = distinct_per_channel(weight)
-    return found, found <= int(asked)
+    return found, found <= int(asked) and not _emptied(zeros(weight), 0.0)
 
 
 def _tensor_clusters(weight: Weight, asked: Value) -> tuple[Value, bool]:
     if weight.scale.size > 1:
         return _clusters(weight, asked)
     found = int(np.unique(weight.values).size)
-    return found, found <= int(asked)
+    return found, found <= int(asked) and not _emptied(zeros(weight), 0.0)
 
 
 def _blocks(weight: Weight, asked: Value) -> tuple[Value, bool]:

@@ -31,12 +31,20 @@ def check(promise: Promise, given: Weight) -> Finding:
     return finding
 
 
-@pytest.mark.parametrize(("zero_count", "ok"), [(70, True), (69, True), (68, False), (100, True)])
+@pytest.mark.parametrize(("zero_count", "ok"), [(70, True), (69, True), (68, False), (99, True), (100, False)])
 def test_sparsity_allows_one_weight_of_rounding(zero_count: int, ok: bool) -> None:
     values = np.ones(100, np.int8)
     values[:zero_count] = 0
     finding = check(Promise("a", "sparsity", 0.7), weight(values.reshape(10, 10)))
     assert (finding.found, finding.ok) == (zero_count / 100, ok)
+
+
+def test_a_kernel_of_nothing_but_zeros_breaks_its_promise() -> None:
+    """tfmot issue 979. Of so few weights that none need be left, all may be zero."""
+    empty = weight(np.zeros((8, 8), np.int8))
+    for name, asked in (("sparsity", 0.5), ("clusters", 8), ("tensor_clusters", 8)):
+        assert not check(Promise("a", name, asked), empty).ok
+    assert check(Promise("a", "sparsity", 0.9), weight(np.zeros((3, 3), np.int8))).ok
 
 
 def test_zero_means_the_zero_point() -> None:
