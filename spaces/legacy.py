@@ -114,6 +114,8 @@ def mend(config: Any) -> None:
                 del settings[key]
         if layer["class_name"] in ("Functional", "Model") and "module" in layer:  # Keras 2's module is gone
             layer |= {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": None}
+        if layer["class_name"] != "InputLayer":  # Keras 2 also wrote it down where it says nothing
+            settings.pop("batch_input_shape", None)
         axis = settings.get("axis")
         if layer["class_name"] == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
             settings["axis"] = axis[0]

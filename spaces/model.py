@@ -191,6 +191,17 @@ def _unreadable(path: Path, config: dict[str, Any], error: Exception) -> str:
     strange = [layer for layer in nodes if layer["class_name"] not in known and not _is_helper(layer)]
     if strange:
         layer = strange[0]
+        if layer["class_name"] in ("TFOpLambda", "SlicingOpLambda"):
+            return (
+                f"{path}: layer {layer['config']['name']!r} is the TensorFlow function "
+                f"{layer['config'].get('function', 'of a slice')!r}, which Keras 2 wrote down and Keras 3 does not know. {TRUST}"
+            )
+        if path.suffix != ".keras" and _is_operator(layer["class_name"]):
+            return (
+                f"{path}: {layer['config']['name']!r} is an operator (x[:, 0], x + y...), which Keras 3 writes into an "
+                f"{path.suffix} file and cannot read back. Save the model with model.save('model.keras'), or give "
+                "module:function that builds the model and loads its weights."
+            )
         return (
             f"{path}: layer {layer['config']['name']!r} is a {layer['class_name']}, which Keras 3 does not know "
             f"(a custom layer, or an operator that Keras 2 wrote down). Name your class with --custom-objects module:dict, the "
@@ -213,6 +224,12 @@ def _unreadable(path: Path, config: dict[str, Any], error: Exception) -> str:
         f"{path} cannot be read by Keras 3: {told_by_keras(error)} Save it again with a current Keras, or give "
         f"module:function that builds the model and loads its weights. {TRUST}"
     )
+
+
+def _is_operator(name: str) -> bool:
+    from keras.src.ops import core, image, linalg, math, nn, numpy
+
+    return any(hasattr(module, name) for module in (core, image, linalg, math, nn, numpy))
 
 
 def _is_helper(layer: dict[str, Any]) -> bool:
@@ -254,6 +271,12 @@ def _checked(model: Any, source: str) -> Any:
                 "and data of numbers."
             )
     for layer in model.layers:
+        if type(layer).__name__ in ("IntegerLookup", "StringLookup", "TextVectorization", "Hashing"):
+            raise ModelError(
+                f"{source}: layer {layer.name!r} ({type(layer).__name__}) looks values up in a table or hashes them, for which "
+                "TensorFlow Lite has no built-in operators. Cut it off: give keras.Model(that_layer.output, outputs), "
+                "and data that went through the layer."
+            )
         if getattr(layer, "quantization_mode", None):
             raise ModelError(
                 f"{source}: layer {layer.name!r} is already quantized. Give the float model that it was made from."

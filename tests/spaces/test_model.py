@@ -194,7 +194,7 @@ def test_trust_opens_lambdas_and_saved_models(keras, tf_keras, tmp_path):
     assert (loaded.kind, loaded.name) == ("tf_keras", "saved")
     inputs = tf_keras.Input((4,))
     tf_keras.Model(inputs, load().nn.relu(inputs)).save(tmp_path / "operator.keras")
-    with pytest.raises(ModelError, match=r"TFOpLambda(.|\n)*--trust-model"):
+    with pytest.raises(ModelError, match=r"TensorFlow function(.|\n)*--trust-model"):
         load_model(str(tmp_path / "operator.keras"))
     assert load_model(str(tmp_path / "operator.keras"), trust=True).kind == "tf_keras"
 
@@ -267,3 +267,28 @@ def test_models_that_cannot_be_searched_are_refused(module, function, reason):
 def test_a_missing_function_is_refused(module):
     with pytest.raises(ConfigError, match="subclased"):
         load_model(f"{module(FUNCTIONS)}:subclased")
+
+
+def test_operators_in_old_files_are_refused_with_the_way_out(keras, tf_keras, tmp_path):
+    inputs = keras.Input((4, 2))
+    keras.Model(inputs, keras.layers.Dense(2)(inputs[:, 0])).save(tmp_path / "three.h5")
+    with pytest.raises(ModelError, match=r"cannot read back. Save the model with model.save\('model.keras'\)"):
+        load_model(str(tmp_path / "three.h5"))
+    inputs = tf_keras.Input((4,))
+    model = tf_keras.Model(inputs, load().nn.relu(inputs))
+    for name in ("two.h5", "two.keras"):
+        model.save(tmp_path / name)
+        with pytest.raises(ModelError, match=r"is the TensorFlow function 'nn\.relu'.*--trust-model opens it"):
+            load_model(str(tmp_path / name))
+        assert load_model(str(tmp_path / name), trust=True).kind == "tf_keras"
+
+
+def test_adapted_normalizations_of_keras_2_are_read(tf_keras, tmp_path):
+    layer = tf_keras.layers.Normalization()
+    layer.adapt(np.arange(12.0).reshape(4, 3))
+    model = tf_keras.Sequential([tf_keras.Input((3,)), layer])
+    x = np.ones((2, 3), np.float32)
+    for name in ("old.keras", "old.h5"):
+        model.save(tmp_path / name)
+        found = load_model(str(tmp_path / name)).model
+        np.testing.assert_allclose(np.asarray(found(x)), model(x), atol=1e-6)

@@ -172,3 +172,9 @@ def test_an_activation_of_the_users_is_named_with_what_to_do(keras, tmp_path, mo
     found = load_model(str(tmp_path / "model.keras"), custom_objects="bending:own").model
     x = RNG.random((3, 4), np.float32)
     np.testing.assert_allclose(original(found, [x])[0], original(model, [x])[0], atol=1e-6)
+
+
+def test_tables_are_refused_by_name(keras, tmp_path):
+    table = keras.layers.IntegerLookup(vocabulary=[3, 7], output_mode="one_hot", name="codes")
+    model = keras.Sequential([keras.Input((1,), dtype="int64"), table, keras.layers.Dense(2)])
+    assert "layer 'codes' (IntegerLookup)" in refusal_of(opened, model, tmp_path)
