@@ -35,7 +35,7 @@ class Supposed(Told):
     """What was told, and candidates that are supposed to be told next, whatever comes of them."""
 
     def __init__(self, told: Told) -> None:
-        self.__dict__ |= told.__dict__
+        self.__dict__ |= told.__dict__ | {"deployed": set(told.deployed)}
         self._supposed: set[str] = set()
 
     def suppose(self, candidate: Candidate) -> None:

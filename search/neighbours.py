@@ -68,7 +68,8 @@ def neighbour(space: Space, told: Told, seed: int, *, origin: str) -> Proposal |
         trained = _trained(space, own)
         deployed = [name for name in own if name not in trained]
         if other.params and draw.random() < CROSSED:
-            deployment = {name: value for name, value in its.items() if name not in _trained(space, its)}
+            theirs = _trained(space, its)
+            deployment = {name: value for name, value in its.items() if name not in theirs}
             own = {name: value for name, value in own.items() if name in trained} | deployment
         part = deployed if origin == "variant" or not trained else trained
         names = sorted(name for name in part if name in own and name != "epochs")

@@ -90,7 +90,7 @@ def recipe(space: Space, told: Told, epochs: float) -> Proposal | None:
 def variant(space: Space, told: Told) -> Proposal | None:
     """The first other deployment of a trained prefix on the front that was not told yet."""
     for trial in told.front:
-        if not trial.candidate.prefix.steps or not trial.params:
+        if not trial.candidate.prefix.steps or not trial.params or trial.number in told.deployed:
             continue
         choices = {name: entry["chosen"] for name, entry in trial.params.items()}
         for change in VARIANTS:
@@ -99,6 +99,7 @@ def variant(space: Space, told: Told) -> Proposal | None:
             same = candidate.prefix == trial.candidate.prefix
             if same and not told.knows(candidate.key) and _kept(Scripted(change), space, choices):
                 return Proposal(script, candidate, "variant")
+        told.deployed.add(trial.number)
     return None
 
 

@@ -33,6 +33,9 @@ def promotion(space: Space, told: Told) -> Proposal | None:
         drop = trial.measurements.get("drop")
         if longer is None or drop is None:
             continue
+        known = told.longer.get((trial.number, longer))
+        if known is not None and told.knows(known.key):
+            continue
         low = drop.value if drop.interval is None else drop.interval[0]
         costs = growth.costs(trial, low - share * max(0.0, drop.value))
         gain = 0.0 if costs is None else growth.gain(costs)
@@ -41,7 +44,7 @@ def promotion(space: Space, told: Told) -> Proposal | None:
             promising.append((gain / seconds, -trial.number, trial, longer))
     for _, _, trial, longer in sorted(promising, key=lambda item: item[:2], reverse=True):
         script = Scripted({name: entry["chosen"] for name, entry in trial.params.items()} | {"epochs": longer})
-        candidate = space.suggest(script)
+        candidate = told.longer[trial.number, longer] = space.suggest(script)
         if not told.knows(candidate.key):
             return Proposal(script, candidate, "promotion")
     return None

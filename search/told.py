@@ -28,6 +28,8 @@ class Told:
         self.count = (
             0  # of trials with an answer, or that wait for a target: a killed search counts as an undisturbed one
         )
+        self.longer: dict[tuple[int, float], Candidate] = {}  # of trial number and length: what a promotion would train
+        self.deployed: set[int] = set()  # members of the front all of whose planned deployments are known
         self._allowed = allowed_loss(budgets)
         self._answers: dict[str, Trial] = {}
         self._waiting: set[str] = set()

@@ -55,6 +55,9 @@ class Space:
     io: tuple[str, ...] = ("float32", "int8", "uint8")
     keep_names: bool = False
     train: bool = True
+    _kept: dict[Any, Any] = dataclasses.field(
+        default_factory=dict, compare=False, repr=False
+    )  # a search asks thousands of times
 
     def suggest(self, choose: Choose) -> Candidate:
         """One candidate, by the choices of ``choose``. Only combinations that the rules allow are offered."""
@@ -79,6 +82,13 @@ class Space:
 
     def _able(self, technique: str, leave: Sequence[str] = ()) -> list[str]:
         """Layers that can take a technique and are not of the types in ``leave``, the most sensitive first."""
+        key = (technique, tuple(leave))
+        kept = self._kept.get(key)
+        if kept is None or kept[0] is not self.around or kept[1] != self.ranking:
+            self._kept[key] = kept = (self.around, self.ranking, self._found(technique, leave))
+        return list(kept[2])
+
+    def _found(self, technique: str, leave: Sequence[str]) -> list[str]:
         described = [(layer.name, layer.type, layer.has_kernel) for layer in self.around.model.layers]
         left = STEPS["prune"](leave=tuple(leave)).leaves(described) if leave else set()  # type: ignore[call-arg]
         able = {layer.name for layer in self.around.model.layers_for(technique)} - left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -58,6 +59,14 @@ def by_magnitude(kernels: Mapping[str, np.ndarray], sparsity: float) -> dict[str
 
 def _solve(sizes: Mapping[str, int], scores: Mapping[str, float], sparsity: float) -> dict[str, float]:
     """Densities proportional to ``scores``, none above 1 or below 1 - ``MOST``, that leave ``sparsity`` over all weights."""
+    return dict(_solved(tuple(sizes.items()), tuple(scores.items()), sparsity))
+
+
+@functools.lru_cache(maxsize=256)  # a search asks for the same few thousands of times
+def _solved(
+    sized: tuple[tuple[str, int], ...], scored: tuple[tuple[str, float], ...], sparsity: float
+) -> dict[str, float]:
+    sizes, scores = dict(sized), dict(scored)
     low, high = 0.0, 1 / min(scores.values())
     for _ in range(60):
         factor = (low + high) / 2
