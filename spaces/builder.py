@@ -196,9 +196,9 @@ class Builder:
         file = self.blobs.get(inputs["file"])
         kernels = {layer.name: layer.kernel_shape for layer in facts.layers if layer.has_kernel}
         cut = self._cut(inputs)
-        shapes = {name: kernel.shape for name, kernel in cut.items()} if cut else kernels
-        if candidate.of_stage(Stage.RESHAPE) and not cut:  # a probe: nothing is proved of it
-            shapes = None
+        shapes: dict[str, tuple[int, ...]] | None = kernels
+        if candidate.of_stage(Stage.RESHAPE):  # of a probe no cut is known, and nothing is proved
+            shapes = {name: kernel.shape for name, kernel in cut.items()} or None
         notes: list[str] = []
         mapped = weights_by_layer(file, list(kernels), shapes)
         for step in candidate.of_stage(Stage.REWRITE):
