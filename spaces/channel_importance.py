@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.channel_elimination import eliminations
 from litetuner.spaces.channel_groups import ChannelGraph
 from litetuner.spaces.channel_rules import KERNELS
 from litetuner.spaces.channel_surgery import named_weights, weight_name
@@ -14,7 +15,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.tf import load
 
-IMPORTANCES = ("l1", "l2", "norm", "taylor")
+IMPORTANCES = ("reconstruction", "l1", "l2", "norm", "taylor")  # the first is what recipes take
 TAYLOR_SAMPLES = 512
 TAYLOR_BATCH = 8  # squares of sums over few samples: what helps one and harms another still counts
 
@@ -22,15 +23,30 @@ TAYLOR_BATCH = 8  # squares of sums over few samples: what helps one and harms a
 def importances(model: Any, graph: ChannelGraph, importance: str, context: Context) -> np.ndarray:
     """Importance by channel id, summed over the layers that make a channel.
 
+    ``reconstruction`` is what the outputs lose that refitting the layers behind cannot make up for (``eliminations``), and the
+    share by ``l1`` where nothing behind a channel is refitted.
     ``taylor`` is the squared first-order change of the loss when the channel is set to zero (Molchanov et al. 2019,
     arXiv:1906.10771), on training samples drawn by ``context.seed``: at the batch normalization where there is one, else at the
     kernel and its bias. The others are shares of their group's sum, which can be compared between groups: ``l1`` and ``l2`` are
     norms of the slice of the kernel (Li et al. 2017, arXiv:1608.08710), ``norm`` the absolute scales of the batch normalizations
     (Liu et al. 2017, arXiv:1708.06519), and the L1 norm in groups that do not all have one. Raises ``Refused`` for ``taylor``
-    without training data.
+    without training data, and for ``reconstruction`` without samples.
     """
     if importance == "taylor":
         return _taylor(model, graph, context)
+    by_kernels = _by_kernels(model, graph, importance)
+    if importance != "reconstruction":
+        return by_kernels
+    samples = context.x_train if len(context.x_train) else context.calibration
+    if not len(samples):
+        raise Refused(
+            "channels: importance reconstruction looks at activations, and there are no samples. Use l1 or l2, or give data."
+        )
+    scores, known = eliminations(model, graph, samples, context.seed)
+    return np.where(known, scores, by_kernels)
+
+
+def _by_kernels(model: Any, graph: ChannelGraph, importance: str) -> np.ndarray:
     values = {call.layer.name: dict(named_weights(call.layer)) for call in graph.layers().values()}
     scores = _kernel_norms(graph, values, 2 if importance == "l2" else 1)
     scales, found = _norm_scales(graph, values)

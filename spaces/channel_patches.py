@@ -13,11 +13,12 @@ from litetuner.spaces.bridge_layers import is_standard
 
 # Name of the kernel by type. Their outputs are linear in it: rows of what is read, times the kernel, plus the bias.
 _DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
+MOST_FEATURES = 4608  # a kernel of 3x3x512; the time of a solution grows by the cube
 KINDS = ("Conv1D", "Conv2D", "Dense", *_DEPTHWISE)
 
 
-def why_not_linear(layer: Any) -> str | None:
-    """Why ``patches`` cannot say what a tf_keras layer reads; ``None`` where it can."""
+def why_not_refitted(layer: Any) -> str | None:
+    """Why a tf_keras layer's kernel is not solved for from what it reads; ``None`` where it can be."""
     import tf_keras
 
     if type(layer).__name__ not in KINDS or not is_standard(layer, tf_keras):
@@ -30,7 +31,14 @@ def why_not_linear(layer: Any) -> str | None:
         return "its channels come first"
     if layer.kernel_constraint if hasattr(layer, "kernel_constraint") else layer.depthwise_constraint:
         return "its kernel has a constraint"
+    if features(layer) > MOST_FEATURES:
+        return f"its outputs have {features(layer)} weights each, and {MOST_FEATURES} are the most"
     return None
+
+
+def features(layer: Any) -> int:
+    """How many weights each output of a layer has, apart from the bias."""
+    return math.prod(layer.weights[0].shape[: -2 if is_depthwise(layer) else -1])
 
 
 def is_depthwise(layer: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.channel_groups import Call, ChannelGraph, nodes
-from litetuner.spaces.channel_patches import is_depthwise, patches, places, why_not_linear
+from litetuner.spaces.channel_patches import features, is_depthwise, patches, places, why_not_refitted
 from litetuner.spaces.channel_rules import KERNELS
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.least_squares import correction
@@ -27,7 +27,6 @@ LEAST_SAMPLES = 32
 ROWS = 12_288  # places of a layer's output that are looked at ...
 ROWS_PER_FEATURE = 8  # ... or this many times the weights of one output
 ROW_BYTES = 400_000_000  # of what is read at these places
-MOST_FEATURES = 4608  # a kernel of 3x3x512; the time of a solution grows by the cube
 LEFT_OUT = 4  # every fourth sample judges the fit
 
 
@@ -64,18 +63,10 @@ def refusals(model: Any, graph: ChannelGraph) -> list[tuple[str, str]]:
         here = here or bool(loses.intersection(graph.roots[call.source].tolist()))
         if here or loses.intersection(graph.roots[call.heads].tolist()):
             reached |= {id(tensor) for tensor in load().nest.flatten(node.outputs)}
-            reason = _why_not(call)
+            reason = why_not_refitted(call.layer)
             if reason is not None and _has_kernel(call.layer):
                 found.setdefault(call.layer.name, reason)
     return list(found.items())
-
-
-def _why_not(call: Call) -> str | None:
-    reason = why_not_linear(call.layer)
-    features = 1 if reason else math.prod(call.layer.weights[0].shape[: -2 if is_depthwise(call.layer) else -1])
-    if features > MOST_FEATURES:
-        return f"its outputs have {features} weights each, and {MOST_FEATURES} are the most"
-    return reason
 
 
 def _has_kernel(layer: Any) -> bool:
@@ -120,7 +111,7 @@ class _Walk:
             lost = len(self.graph.remaining(call.source, self.kept)) < len(call.source) and _mixes(call.layer)
             lost = lost or not self.kept[self.graph.roots[call.heads]].all()
             exact = not lost and all(id(tensor) in self.exact for tensor in before.keras_inputs)
-            if not exact and _why_not(call) is None:
+            if not exact and why_not_refitted(call.layer) is None:
                 self._refit(before, after, call)
             outputs = load().nest.flatten(before.outputs)
             for values, node in ((self.original, before), (self.current, after)):
@@ -158,10 +149,10 @@ class _Walk:
         source, layer = before.keras_inputs[0], after.layer
         deep = is_depthwise(layer)
         kernel, *bias = layer.get_weights()
-        features = math.prod(kernel.shape[: -2 if deep else -1])
         shape = (len(self.original[id(source)]), *_sizes(before, self.original[id(source)]), 1)
         rows = min(
-            max(ROWS, ROWS_PER_FEATURE * features), ROW_BYTES // (4 * math.prod(call.layer.weights[0].shape[:-1]))
+            max(ROWS, ROWS_PER_FEATURE * features(layer)),
+            ROW_BYTES // (4 * math.prod(call.layer.weights[0].shape[:-1])),
         )
         at = places(shape, rows, self.random)
         remaining = self.graph.remaining(call.output, self.kept)

@@ -39,7 +39,9 @@ class Channels(Step):
 
     ratio: float = knob(0.5, (0.125, 0.25, 0.375, 0.5, 0.625), "share of the channels that is removed, in (0, 1)")
     importance: str = knob(
-        "l1", IMPORTANCES, "channels are ranked by the change of the loss, kernel norms or batch-norm scales"
+        IMPORTANCES[0],
+        IMPORTANCES,
+        "ranked by what refitting cannot mend, the change of the loss, kernels or batch-norm scales",
     )
     spread: str = knob("even", SPREADS, "the same share of every group, or more of the groups that bear it")
     recover: str = knob(
@@ -116,7 +118,9 @@ class Channels(Step):
     def plan(self, model: Any, context: Context) -> tuple[ChannelGraph, np.ndarray]:
         """The channels of a tf_keras model, and true by channel id for those that stay. Raises ``Refused``."""
         graph = self._graph(model)
-        scores = importances(model, graph, self.importance, context)
+        # Of a probe only the widths count, and an even cut's do not depend on what is ranked first.
+        cheap = context.untrained and self.spread == "even"
+        scores = importances(model, graph, "l1" if cheap else self.importance, context)
         kept = choose(model, graph, scores, self.ratio, self.multiple, self.spread)
         if kept.all():
             reasons = list(dict.fromkeys(group.pinned for group in graph.groups if group.pinned is not None))

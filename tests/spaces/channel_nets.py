@@ -19,7 +19,7 @@ TOLERANCE = 1e-4  # of the largest output: float32 rounding through up to 240 la
 # Where a channel that goes must be masked: where it is made, and where something is added to it. Not in merges, poolings,
 # concatenations, flattenings: what the analysis says of those is what the oracle is there to prove.
 MASKED = {*KERNELS, "Activation", "ELU", "LeakyReLU", "ReLU", "Rescaling"}
-Cut = functools.partial(Channels, recover="none")  # what is left computes as it did: refitted layers do not
+Cut = functools.partial(Channels, importance="l1", recover="none")  # what is left computes as it did
 EMPTY = np.zeros((0,), np.float32)
 CONTEXT = Context(EMPTY, EMPTY, EMPTY, loss="mse", batch_size=1, seed=3)
 

@@ -269,7 +269,7 @@ def test_refusals(nets: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="did you mean 'least_squares'"):
         Cut(recover="least_square")
     with pytest.raises(Refused, match="there are no samples"):
-        Channels().apply(nets["residual"], CONTEXT)
+        Channels(importance="l1").apply(nets["residual"], CONTEXT)
     with pytest.raises(Refused, match="1 or more"):
         Cut(multiple=0)
     with pytest.raises(Refused, match="did you mean 'sensitivity'"):
