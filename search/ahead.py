@@ -6,23 +6,18 @@ that was guessed wrong waits in the cache.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from litetuner.search.arms import order
+from litetuner.search.arms import order, propose
 from litetuner.search.gates import Gate, probe_gate
 from litetuner.search.job import Job
-from litetuner.search.neighbours import neighbour
-from litetuner.search.plan import Proposal, baseline, recipe, variant
-from litetuner.search.promotion import promotion
-from litetuner.search.study import derive
+from litetuner.search.plan import Proposal, baseline
 from litetuner.search.told import Told
 from litetuner.search.work import Work
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import LitetunerError
 from litetuner.spaces.rules import broken_rules
-from litetuner.spaces.space import Space
 
 if TYPE_CHECKING:
     from litetuner.search.loop import Loop
@@ -119,25 +114,13 @@ class Ahead:
 
     def _proposal(self, told: Told) -> Proposal | None:
         """What the loop would ask next. What the sampler proposes cannot be known before it is asked."""
-        space = self._loop.affordable()
-        found = baseline(space, told)
-        arms = iter(order(told, self._loop.study.guided))
-        while found is None:
-            arm = next(arms, None)
-            if arm is None:
-                return None
-            found = self._planned(arm, space, told)
-        return found
-
-    def _planned(self, arm: str, space: Space, told: Told) -> Proposal | None:
         loop = self._loop
-        if arm == "recipe":
-            return recipe(space, told, loop.space.epochs[0])
-        if arm == "promotion":
-            return promotion(space, told)
-        if arm == "variant":
-            return variant(loop.space, told)
-        if arm == "neighbour":
-            short = dataclasses.replace(space, epochs=space.epochs[:1])
-            return neighbour(short, told, derive(loop.evaluator.config.seed, arm, told.count), origin=arm)
-        return None
+        space = loop.affordable()
+        found = baseline(space, told)
+        arms = iter(order(told, loop.study.guided))
+        while found is None:
+            arm = next(arms)
+            if arm == "sampler":
+                return None
+            found, _ = propose(arm, told, space, loop.space, loop.evaluator.config.seed, loop.study.guided)
+        return found

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+from litetuner.search.neighbours import neighbour
+from litetuner.search.plan import Proposal, recipe, variant
+from litetuner.search.promotion import promotion
+from litetuner.search.study import derive
 from litetuner.search.told import Told
 from litetuner.search.trial import State, Trial
+from litetuner.spaces.space import Space
 
 ARMS = ("recipe", "promotion", "neighbour", "variant", "sampler")
 PLAIN = ("variant", "recipe", "sampler")  # for samplers that are to be watched alone
@@ -40,6 +47,26 @@ def order(told: Told, guided: bool) -> tuple[str, ...]:
     repeated = bool(used) and used[-1][0].duplicate_of is not None  # then the sampler has nothing new to say
     ranked = sorted(ARMS, key=lambda arm: (repeated and arm == "sampler", arm in lately, -worth[arm]))
     return tuple(ranked)
+
+
+def propose(arm: str, told: Told, space: Space, whole: Space, root: int, guided: bool) -> tuple[Proposal | None, Space]:
+    """What an arm proposes, and the space that its choices are of. The sampler's proposal is not known before it is asked.
+
+    ``space`` is what can still be afforded of the ``whole``; ``root`` is the run's seed. Trainings begin short, and
+    promotions make them longer.
+    """
+    short = dataclasses.replace(space, epochs=space.epochs[:1])
+    seed = derive(root, arm, told.count)
+    if arm == "recipe":
+        return recipe(space, told, whole.epochs[0]), space
+    if arm == "promotion":
+        return promotion(space, told), space
+    if arm == "neighbour":
+        return neighbour(short, told, seed, origin=arm), short
+    if arm == "variant":  # its training is there, so time does not matter
+        planned = variant(whole, told)
+        return planned or (neighbour(whole, told, seed, origin=arm) if guided else None), whole
+    return None, short if guided else space
 
 
 def _seconds(trial: Trial) -> float:

@@ -8,16 +8,14 @@ from collections.abc import Callable
 
 from litetuner.search.again import MOST_WAITING, again, lost_before, waiting
 from litetuner.search.ahead import Ahead
-from litetuner.search.arms import order
+from litetuner.search.arms import order, propose
 from litetuner.search.clock import Clock, counted, left
 from litetuner.search.evaluate import Evaluator
 from litetuner.search.eviction import evict
 from litetuner.search.listener import Listener
-from litetuner.search.neighbours import neighbour
-from litetuner.search.plan import Proposal, baseline, recipe, variant
-from litetuner.search.promotion import promotion
+from litetuner.search.plan import Proposal, baseline
 from litetuner.search.run_folder import RunFolder
-from litetuner.search.study import Asked, Study, derive
+from litetuner.search.study import Asked, Study
 from litetuner.search.told import Told
 from litetuner.search.trial import State, Trial
 from litetuner.search.units import BYTES, parse
@@ -108,21 +106,8 @@ class Loop:
         return asked
 
     def _found(self, arm: str, space: Space) -> Asked | None:
-        """What an arm proposes, if anything. Trainings begin short, and promotions make them longer."""
-        short = dataclasses.replace(space, epochs=space.epochs[:1])
-        seed = derive(self.evaluator.config.seed, arm, self.told.count)
-        if arm == "sampler":
-            return self._sampled(short if self.study.guided else space)
-        if arm == "recipe":
-            return self._begin(recipe(space, self.told, self.space.epochs[0]), space)
-        if arm == "promotion":
-            return self._begin(promotion(space, self.told), space)
-        if arm == "neighbour":
-            return self._begin(neighbour(short, self.told, seed, origin=arm), short)
-        planned = variant(self.space, self.told)  # its training is there, so time does not matter
-        if planned is None and self.study.guided:
-            planned = neighbour(self.space, self.told, seed, origin=arm)
-        return self._begin(planned, self.space)
+        planned, of = propose(arm, self.told, space, self.space, self.evaluator.config.seed, self.study.guided)
+        return self._sampled(of) if arm == "sampler" else self._begin(planned, of)
 
     def _begin(self, planned: Proposal | None, space: Space) -> Asked | None:
         if planned is None:

@@ -141,7 +141,9 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
         except UsageError:
             if fresh and not folder.trials():
                 executor.close()
-                shutil.rmtree(folder.path)  # model, data or settings were refused: nothing was done that is worth keeping
+                shutil.rmtree(
+                    folder.path
+                )  # model, data or settings were refused: nothing was done that is worth keeping
             raise
         finally:
             executor.close()
