@@ -31,7 +31,7 @@ from litetuner.search.config import Config, make_config
 from litetuner.search.finals import run_finals
 from litetuner.search.hypervolume import hypervolume
 from litetuner.search.job import Job, Result
-from litetuner.search.plan import RECIPES
+from litetuner.search.plan import CUT_FIRST, RECIPES
 from litetuner.search.record import objectives, read_run
 from litetuner.search.run import _space, run_search
 from litetuner.search.study import Study
@@ -47,7 +47,7 @@ SHARES = (0.8, 0.9, 0.95, 1.0)
 BY_HAND = ("naive", "random", "grid", "recipes")
 NOTHING = lambda *_: None  # noqa: E731
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "no_probe": {"litetuner.search.work.probe_gate": NOTHING},
+    "no_probe": {"litetuner.search.work.probe_gate": NOTHING, "litetuner.search.ahead.probe_gate": NOTHING},
     "no_gates": {"litetuner.search.work.rung_gate": NOTHING, "litetuner.search.work.latency_gate": NOTHING},
     "no_cache": {"litetuner.search.cache.JobCache.known": lambda self, job: None},
     "no_warm_start": {"litetuner.search.plan.RECIPES": ()},
@@ -136,9 +136,9 @@ def grid(space: Space) -> Iterator[Candidate]:
 
 
 def recipes(space: Space) -> Iterator[Candidate]:
-    epochs = space.epochs[len(space.epochs) // 2]
+    usual = {"epochs": space.epochs[len(space.epochs) // 2], "learning_rate": 1e-3, "distill": 1.0}
     for script in RECIPES:
-        yield space.suggest(Scripted({"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0} | script))
+        yield space.suggest(Scripted(usual | {"channels.ratio": CUT_FIRST} | script))
 
 
 def patch(stack: contextlib.ExitStack, changes: dict[str, Any]) -> None:

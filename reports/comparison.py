@@ -28,7 +28,7 @@ BUDGETS = ("max_size", "max_deflated", "max_latency", "max_memory", "max_drop", 
 class Side:
     """One of the two runs under the budgets of the comparison.
 
-    ``volume`` is the hypervolume of its front against its own baseline (0: the baseline alone, 1: nothing lost at no cost),
+    ``volume`` is the hypervolume of its front against its own baseline (0: the baseline alone, 1: nothing lost at 1/32 of it),
     ``ahead`` how many of its front no file of the other run dominates or equals.
     """
 

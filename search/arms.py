@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from litetuner.search.neighbours import neighbour
 from litetuner.search.plan import Proposal, recipe, variant
@@ -13,7 +14,7 @@ from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import Space
 
 ARMS = ("recipe", "promotion", "neighbour", "variant", "sampler")
-PLAIN = ("variant", "recipe", "sampler")  # for samplers that are to be watched alone
+PLAIN = ("recipe", "sampler")  # for samplers that are to be watched alone
 FIRST = 4  # recipes before anything else: without them there is nothing to vary or to promote
 WINDOW = 8  # of an arm's trials; what it gave long ago says little of what it gives now
 PATIENCE = 3 * len(ARMS)  # trials without an arm, then it is tried again
@@ -37,16 +38,28 @@ def order(told: Told, guided: bool) -> tuple[str, ...]:
         return ARMS
     searched = [(trial, gain) for trial, gain in used if trial.duplicate_of is None]
     average = max(sum(gain for _, gain in searched) / sum(_seconds(trial) for trial, _ in searched), 1e-12)
+    mean = sum(_seconds(trial) for trial, _ in searched) / len(searched)
+    later = _by_variants(searched)
     worth = {}
     for arm in ARMS:
         last = [(trial, gain) for trial, gain in searched if trial.origin == arm][-WINDOW:]
-        mean = sum(_seconds(trial) for trial, _ in searched) / len(searched)
-        gained = sum(gain for _, gain in last) + PRIOR * mean * average
+        gained = sum(gain + later.get(trial.number, 0.0) for trial, gain in last) + PRIOR * mean * average
         worth[arm] = gained / (sum(_seconds(trial) for trial, _ in last) + PRIOR * mean)
     lately = {trial.origin for trial, _ in used[-PATIENCE:]}
     repeated = bool(used) and used[-1][0].duplicate_of is not None  # then the sampler has nothing new to say
     ranked = sorted(ARMS, key=lambda arm: (repeated and arm == "sampler", arm in lately, -worth[arm]))
     return tuple(ranked)
+
+
+def _by_variants(searched: Sequence[tuple[Trial, float]]) -> dict[int, float]:
+    """What the variants of a training added, by the number of the trial that was the first with it: it has earned that too."""
+    first: dict[str, int] = {}
+    found: dict[int, float] = {}
+    for trial, gain in searched:
+        number = first.setdefault(trial.candidate.prefix.key, trial.number)
+        if number != trial.number and trial.candidate.prefix.steps:
+            found[number] = found.get(number, 0.0) + gain
+    return found
 
 
 def propose(arm: str, told: Told, space: Space, whole: Space, root: int, guided: bool) -> tuple[Proposal | None, Space]:
@@ -64,8 +77,7 @@ def propose(arm: str, told: Told, space: Space, whole: Space, root: int, guided:
     if arm == "neighbour":
         return neighbour(short, told, seed, origin=arm), short
     if arm == "variant":  # its training is there, so time does not matter
-        planned = variant(whole, told)
-        return planned or (neighbour(whole, told, seed, origin=arm) if guided else None), whole
+        return variant(whole, told) or neighbour(whole, told, seed, origin=arm), whole
     return None, short if guided else space
 
 

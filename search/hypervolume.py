@@ -12,6 +12,8 @@ from litetuner.search.budgets import ALLOWED_LOSS
 from litetuner.search.front import Objective
 from litetuner.search.trial import State, Trial
 
+OCTAVES = 5.0  # down to 1/32 of the baseline's size or latency
+
 
 def hypervolume(costs: np.ndarray, reference: Sequence[float] | np.ndarray) -> float:
     """Volume dominated by ``costs`` (points, objectives; less is better) below ``reference``.
@@ -76,7 +78,8 @@ def relative_costs(
     """A trial's costs where the baseline's are 1 and an ideal file's 0; ``None`` where something was not measured.
 
     The metric counts as its loss (``drop``, the trial's own where none is given) in units of ``allowed``: 1 is a file that lost
-    all that it may, 0 one that lost nothing, and one that gained is below 0.
+    all that it may, 0 one that lost nothing, and one that gained is below 0. Size, latency and the like count by octaves, since
+    half of what is left is worth as much each time: 0 is ``2 ** -OCTAVES`` of the baseline's, or less.
     """
     found = []
     for objective in objectives:
@@ -86,8 +89,14 @@ def relative_costs(
             value, unit = trial.value(objective.measurement), baseline.value(objective.measurement) or 0.0
         if value is None or unit <= 0 or not math.isfinite(value):
             return None
-        found.append(value / unit)
+        share = value / unit
+        found.append(share if objective.measurement == "metric" else by_octaves(share))
     return tuple(found)
+
+
+def by_octaves(share: float) -> float:
+    """1 for the baseline's, less by ``1 / OCTAVES`` for each halving, and never below 0."""
+    return max(0.0, 1 + math.log2(share) / OCTAVES) if share > 0 else 0.0
 
 
 class Growth:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ _TENSOR = {"deploy": "int8", "int8.scales": "tensor"}
 _CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixed.float32": 0}
 
 CUT_FIRST = 0.5  # of the channels; then more where that was borne, less where it was not
-CUT_MORE, CUT_LESS = 0.625, (0.25, 0.125)
+CUT_MORE, CUT_LESS = (0.625, 0.75), (0.25, 0.125)
 
 # Known recipes (sources: docs/decisions.md). Channels come first: nothing else makes a file much faster.
 RECIPES: tuple[dict[str, Any], ...] = (
@@ -141,7 +142,8 @@ def _ratios(choices: Mapping[str, Any], cuts: Mapping[float, bool]) -> list[dict
     elif CUT_FIRST not in cuts:
         ratios = [CUT_FIRST]
     elif cuts[CUT_FIRST]:
-        ratios = [CUT_MORE]
+        borne = itertools.takewhile(lambda ratio: cuts.get(ratio, True), CUT_MORE)
+        ratios = [ratio for ratio in borne if ratio not in cuts][:1]
     elif any(cuts.values()):
         ratios = []
     else:  # down, one after the other

@@ -60,7 +60,8 @@ def test_over_time_agrees_with_moocore_at_every_step_and_counts_only_what_is_wit
     assert values == sorted(values) and [v.seconds for v in found] == sorted(v.seconds for v in found)
     for volume in found[1:]:
         known = [t for t in told if t.number <= volume.trial and t.state is State.COMPLETE and t.duplicate_of is None]
-        points = np.array([[(t.value("drop") or 0) / 0.02, t.value("size") / 1000, t.value("us") / 200] for t in known])
+        rows = [((t.value("drop") or 0) / 0.02, t.value("size") or 0, t.value("us") or 0) for t in known]
+        points = np.array([[drop, *np.maximum(0, 1 + np.log2([size / 1000, us / 200]) / 5)] for drop, size, us in rows])
         assert volume.value == pytest.approx(float(moocore.hypervolume(points, ref=np.ones(3))), rel=1e-9)
     assert {70, 5, 10}.isdisjoint(volume.trial for volume in found)
 
