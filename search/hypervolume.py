@@ -125,7 +125,7 @@ class Growth:
             return 0.0
         costs = self.costs(trial)
         gained = 0.0 if costs is None else self.gain(costs)
-        if gained:
+        if costs is not None and gained:
             self._kept = np.vstack([self._kept[~(self._kept >= np.array(costs)).all(axis=1)], costs])
             self.value += gained
         return gained

@@ -133,8 +133,8 @@ class Loop:
         known = self.told.answer(asked.candidate.key)
         if known is None:
             return None
-        same = {"number": asked.number, "origin": asked.origin, "params": asked.params}
-        return dataclasses.replace(known, duplicate_of=known.number, seconds={}, **same)
+        asked_as = dataclasses.replace(known, number=asked.number, origin=asked.origin, params=asked.params)
+        return dataclasses.replace(asked_as, duplicate_of=known.number, seconds={})
 
     def _tell(self, trial: Trial) -> None:
         """Write the record, synced, before Optuna is told; then nothing can be lost."""

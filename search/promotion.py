@@ -52,7 +52,7 @@ def promotion(space: Space, told: Told) -> Proposal | None:
 
 def brought_back(trials: Sequence[Trial]) -> float:
     """The share of a loss that the next length of training brings back: the median of this run's promotions and a belief."""
-    shorter = {}
+    shorter: dict[tuple[tuple[str, str], ...], float] = {}
     found = [USUAL_SHARE] * USUAL_WEIGHT
     for trial in trials:
         drop = trial.value("drop")

@@ -58,12 +58,10 @@ class Fake(Executor):
         asked = find_target(inputs["spec"]).target
         target = asked if isinstance(asked, FakeTarget) else FakeTarget()  # a simulation bothers no device
         with tempfile.TemporaryDirectory() as place:
-            files = []
             for name in ("file", "baseline"):
                 candidate = Candidate.from_json(json.loads(Path(inputs[name]).read_text()))
-                files.append(Path(place) / name)
-                files[-1].write_bytes(stand_in(candidate))
-            timing = target.time(*files, inputs["threads"])
+                (Path(place) / name).write_bytes(stand_in(candidate))
+            timing = target.time(Path(place) / "file", Path(place) / "baseline", inputs["threads"])
         return {
             "latency_us": timing.latency_us.to_json(),
             "baseline_us": timing.baseline_us.to_json(),
