@@ -26,7 +26,9 @@ from litetuner.spaces.store import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
 CUT_MENDING = 4.0  # times the epochs
-FOLDED_PASSES = 3.0  # times the epochs, since it learns slowly
+LARGE = (
+    800  # weights: kernels with fewer cost hardly a byte, and some of them bear clusters badly (ResNet8: 1.2 points)
+)
 FOLDED_RATE = 3e-5  # at 1e-3 a network without batch normalization falls apart
 
 
@@ -34,8 +36,8 @@ def step(name: str, **knobs: Any) -> Step:
     return STEPS[name](**knobs)
 
 
-def rows(epochs: float) -> dict[str, tuple[Step, ...]]:
-    """Steps by row name; every file is slimmed at the end, but the baseline."""
+def rows(epochs: float, small: tuple[str, ...] = ()) -> dict[str, tuple[Step, ...]]:
+    """Steps by row name; every file is slimmed at the end, but the baseline. ``small`` are the layers with few weights."""
     fit: dict[str, Any] = {"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0}
     prune = step("prune", sparsity=0.5, spread="global", **fit)
     clusters = {count: step("cluster", count=count, **fit) for count in (16, 32)}
@@ -62,17 +64,19 @@ def rows(epochs: float) -> dict[str, tuple[Step, ...]]:
         "pcqat50_16": (prune, kept[16], step("qat", preserve_sparsity=True, preserve_clusters=True, **fit), int8),
     }
     low = fit | {"learning_rate": FOLDED_RATE}
-    slow = low | {"epochs": FOLDED_PASSES * epochs}
-    whole = step("qat", preserve_clusters=True, scales="tensor", **slow)
+    whole = step("qat", preserve_clusters=True, scales="tensor", **low)
     found["qat_tensor"] = (step("qat", scales="tensor", **low), int8)
     found["pqat50_tensor"] = (prune, step("qat", preserve_sparsity=True, scales="tensor", **low), int8)
     clipped = (float32, step("aeq", recipe="static_wi8_ai8", algorithm="mse", granularity="tensor", io="float32"))
     found["clipped"] = clipped
     found["prune50+clipped"] = (prune, *clipped)
     for count in (16, 32):
-        folded = step("cluster", count=count, fold=True, **slow)
+        folded = step("cluster", count=count, fold=True, **low)
         found[f"folded{count}+int8"] = (folded, step("int8", scales="tensor"))
         found[f"folded_cqat{count}"] = (folded, whole, int8)
+        large = step("cluster", count=count, fold=True, skip=small, **low)
+        found[f"folded{count}_large+int8"] = (large, step("int8", scales="tensor"))
+        found[f"folded_cqat{count}_large"] = (large, whole, int8)
     mend = step("finetune", **fit | {"epochs": CUT_MENDING * epochs, "learning_rate": 3e-3})
     for ratio in (0.25, 0.5):
         found[f"channels{round(100 * ratio)}+int8"] = (step("channels", ratio=ratio), mend, int8)
@@ -89,9 +93,13 @@ def rows(epochs: float) -> dict[str, tuple[Step, ...]]:
 
 def measure(name: str, options: argparse.Namespace) -> None:
     config = make_config({"model": options.model, "data": options.data, "time_budget": "10h", "seed": options.seed})
-    wanted = rows(options.epochs)
-    chosen = options.rows.split(",") if options.rows else list(wanted)
     with laboratory(config, options.folder) as room:
+        layers = room.evaluator.inspection.model.layers
+        wanted = rows(
+            options.epochs,
+            tuple(sorted(layer.name for layer in layers if layer.has_kernel and layer.parameters < LARGE)),
+        )
+        chosen = options.rows.split(",") if options.rows else list(wanted)
         for row in chosen:
             path = RESULTS / "techniques" / name / f"{row}.json"
             if path.exists():

@@ -28,7 +28,8 @@ BASELINE = Candidate((STEPS["float32"](),))  # not even slimmed
 _PRUNE = {"train": "yes", "prune": "constant", "prune.sparsity": 0.5}
 _CUT = {"train": "yes", "channels": "yes", "learning_rate": 3e-3}
 # Clusters of folded kernels, with one scale a tensor, deflate best: DS-CNN 38 % smaller than int8, unfolded 13 %.
-_CLUSTER = {"train": "yes", "cluster": "kmeans++", "cluster.count": 16, "cluster.fold": "yes"}
+# The two most sensitive layers stay as they are: ResNet8 then loses .2 point more than quantization alone, else 1.2.
+_CLUSTER = {"train": "yes", "cluster": "kmeans++", "cluster.count": 16, "cluster.fold": "yes", "cluster.skip": 2}
 _TENSOR = {"deploy": "int8", "int8.scales": "tensor"}
 # Full int8 with one clipped scale a tensor: 17 % (ResNet8) and 28 % (DS-CNN) smaller deflated than by channel, as accurate.
 _CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixed.float32": 0}
