@@ -71,12 +71,12 @@ def test_one_target_has_no_robust_pick(tmp_path: Path) -> None:
 
 def test_a_budget_and_an_objective_of_another_target(tmp_path: Path) -> None:
     slow = both(tmp_path / "free", trials=8).record.baseline.value("latency_us:far")
-    limit = f"far={slow * 0.9:.1f}us"
+    limit = f"far={slow * 0.3:.1f}us"
     record = both(tmp_path / "run", max_latency=limit, objective="latency_us:far").record
     assert [item.measurement for item in record.objectives][-1] == "latency_us:far"
     assert record.baseline.state is State.INFEASIBLE and record.baseline.constraints["max-latency far"] > 0
     assert any("max-latency far" in (trial.reason or "") for trial in record.trials if trial.gate == "probe")
-    assert all((trial.value("latency_us:far") or 0) <= slow * 0.9 for trial in record.front)
+    assert all((trial.value("latency_us:far") or 0) <= slow * 0.3 for trial in record.front)
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,14 @@ def test_a_target_that_comes_later_is_measured_on_what_is_known(tmp_path: Path) 
 
 
 def told(path: Path) -> dict[str, tuple[str, dict[str, float]]]:
-    """What became of each candidate, whatever its number."""
+    """What became of each baseline and recipe, whatever its number; what comes after them depends on what was told before."""
     return {
-        trial.candidate.key: (str(trial.state), {name: item.value for name, item in trial.measurements.items()})
+        trial.candidate.key: (
+            str(trial.state),
+            {name: item.value for name, item in trial.measurements.items() if not name.startswith("untrained.")},
+        )
         for trial in read_run(path).trials
-        if trial.state is not State.LOST and trial.origin != "sampler"
+        if trial.state is not State.LOST and trial.origin in ("baseline", "recipe")
     }
 
 
@@ -140,7 +143,8 @@ def test_what_a_lost_target_stops_waits_and_nothing_is_lost(tmp_path: Path, firs
     assert outcome.reason == f"all {TRIALS + 8} trials are done"
     calm, storm = told(tmp_path / "calm"), told(tmp_path / "storm")
     assert {key: storm[key] for key in calm if key in storm} == {key: calm[key] for key in calm if key in storm}
-    assert set(calm) <= set(storm) and outcome.record.baseline is not None
+    answered = {trial.candidate.key for trial in outcome.record.trials if trial.state is not State.LOST}
+    assert {trial.candidate.key for trial in lost} <= answered and outcome.record.baseline is not None
 
 
 @pytest.mark.usefixtures("quick")
