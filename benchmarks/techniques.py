@@ -80,6 +80,7 @@ def rows(epochs: float, small: tuple[str, ...] = ()) -> dict[str, tuple[Step, ..
     mend = step("finetune", **fit | {"epochs": CUT_MENDING * epochs, "learning_rate": 3e-3})
     for ratio in (0.25, 0.5):
         found[f"channels{round(100 * ratio)}+int8"] = (step("channels", ratio=ratio), mend, int8)
+    found["channels50_inner+int8"] = (step("channels", ratio=0.5, spread="inner"), mend, int8)
     cut = (step("channels", ratio=0.25), mend)
     found["channels25+pcqat50_16"] = (
         *cut,

@@ -16,9 +16,10 @@ MOST_LOSSES = 3  # of one candidate by accidents of this machine, then it is lef
 def lost_before(trials: Sequence[Trial]) -> list[Trial]:
     """The trials to ask again: the last loss of each candidate without an answer, in the order of the first ones."""
     answered = {trial.candidate.key for trial in trials if trial.state is not State.LOST}
-    accidents = Counter(t.candidate.key for t in trials if t.state is State.LOST and t.waits_for is None)
+    own = [trial for trial in trials if trial.duplicate_of is None]  # a repeated answer was no loss of its own
+    accidents = Counter(t.candidate.key for t in own if t.state is State.LOST and t.waits_for is None)
     found: dict[str, Trial] = {}
-    for trial in trials:
+    for trial in own:
         key = trial.candidate.key
         whole = bool(trial.candidate.steps)  # else the search died before it was written down
         if trial.state is State.LOST and whole and key not in answered and accidents[key] < MOST_LOSSES:

@@ -12,7 +12,7 @@ from litetuner.spaces.channel_atoms import Group
 from litetuner.spaces.channel_cost import ChannelCost
 from litetuner.spaces.channel_groups import ChannelGraph
 
-SPREADS = ("even", "sensitivity")
+SPREADS = ("even", "inner", "sensitivity")
 # Times the ratio a group may lose: without a limit, ResNet8 lost 56 of 64 channels of one layer, and could not mend it.
 MOST = 2.0
 
@@ -20,15 +20,18 @@ MOST = 2.0
 def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, multiple: int, spread: str) -> np.ndarray:
     """True by channel id for what stays. ``scores`` are importances by channel id.
 
-    ``even`` cuts the share ``ratio`` of each group that can be cut. ``sensitivity`` cuts as many multiply-adds, always the
+    ``even`` cuts the share ``ratio`` of each group that can be cut, ``inner`` only of those that one layer alone makes: what is
+    added up, as the streams between the blocks of a residual network, keeps its width. ``sensitivity`` cuts as many multiply-adds, always the
     next ``multiple`` channels of the group that loses the least importance for each multiply-add saved, and of no group more
     than twice the ratio.
     """
     even = np.ones(len(graph.roots), dtype=bool)
     for group in _free(graph):
+        if spread == "inner" and len(group.layers) > 1:
+            continue
         width = remaining_width(len(group.channels), ratio, _multiple(group, multiple))
         even[_worst_first(group, scores)[: len(group.channels) - width]] = False
-    if spread == "even":
+    if spread != "sensitivity":
         return even
     cost = ChannelCost(model, graph)
     least = {

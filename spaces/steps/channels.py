@@ -26,7 +26,8 @@ RECOVERIES = ("least_squares", "none")
 class Channels(Step):
     """Cuts the share ``ratio`` of the channels of every group of layers that must agree on them, the least important ones.
 
-    With ``spread="sensitivity"`` groups lose different shares, those the most where the least importance is lost for each
+    With ``spread="inner"`` only what one layer alone makes is cut, not the sums of a residual network. With
+    ``spread="sensitivity"`` groups lose different shares, those the most where the least importance is lost for each
     multiply-add, until as many multiply-adds are gone as the even cut would save. The heads of an attention are a group of
     their own. Widths are rounded down to whole multiples of ``multiple``, and never below one. Inputs and outputs keep
     theirs, and so do layers that channels cannot be followed through (``notes`` names them). What reads fewer channels is then
@@ -43,7 +44,9 @@ class Channels(Step):
         IMPORTANCES,
         "ranked by what refitting cannot mend, the change of the loss, kernels or batch-norm scales",
     )
-    spread: str = knob("even", SPREADS, "the same share of every group, or more of the groups that bear it")
+    spread: str = knob(
+        "even", SPREADS, "the same share of every group, of those that one layer makes alone, or more where it is borne"
+    )
     recover: str = knob(
         RECOVERIES[0], None, "least_squares: kernels that lost inputs are refitted to the original's activations"
     )
@@ -65,14 +68,17 @@ class Channels(Step):
             raise Refused(f"channels: multiple is {self.multiple}, and must be 1 or more")
 
     def label(self) -> str:
-        spread = "" if self.spread == "even" else "s"
+        spread = {"even": "", "inner": "i", "sensitivity": "s"}[self.spread]
         marks = [f"-{len(self.skip)}"] * bool(self.skip) + ["unfitted"] * (self.recover == "none")
         return f"channels{self.ratio:g}{spread}" + (f"[{','.join(marks)}]" if marks else "")
 
     def details(self) -> list[str]:
         ranked = f"channels: ranked by {self.importance}, widths in multiples of {self.multiple}"
-        uneven = ["channels: groups lose different shares, by what each loses for a multiply-add saved"]
-        spread = [] if self.spread == "even" else uneven
+        spread = {
+            "even": [],
+            "inner": ["channels: what several layers make together (sums) keeps its width"],
+            "sensitivity": ["channels: groups lose different shares, by what each loses for a multiply-add saved"],
+        }[self.spread]
         fitted = ["channels: what reads fewer of them is refitted to the original's activations by least squares"]
         recover = fitted if self.recover == "least_squares" else []
         return [ranked, *spread, *recover, *(f"channels: {name} keeps its width" for name in self.skip)]
@@ -88,7 +94,7 @@ class Channels(Step):
         ]
         if self.recover == "least_squares":
             found += [f"channels: {name} is not refitted: {reason}" for name, reason in refusals(model, graph)]
-        if self.spread != "even":
+        if self.spread == "sensitivity":
             return found
         return found + [
             f"channels: {', '.join(group.layers)} keep {len(group.channels)} channels: no multiple of {self.multiple} below"
@@ -118,8 +124,8 @@ class Channels(Step):
     def plan(self, model: Any, context: Context) -> tuple[ChannelGraph, np.ndarray]:
         """The channels of a tf_keras model, and true by channel id for those that stay. Raises ``Refused``."""
         graph = self._graph(model)
-        # Of a probe only the widths count, and an even cut's do not depend on what is ranked first.
-        cheap = context.untrained and self.spread == "even"
+        # Of a probe only the widths count, and those of an even cut do not depend on what is ranked first.
+        cheap = context.untrained and self.spread != "sensitivity"
         scores = importances(model, graph, "l1" if cheap else self.importance, context)
         kept = choose(model, graph, scores, self.ratio, self.multiple, self.spread)
         if kept.all():
