@@ -138,7 +138,9 @@ def grid(space: Space) -> Iterator[Candidate]:
 def recipes(space: Space) -> Iterator[Candidate]:
     usual = {"epochs": space.epochs[len(space.epochs) // 2], "learning_rate": 1e-3, "distill": 1.0}
     for script in RECIPES:
-        yield space.suggest(Scripted(usual | {"channels.ratio": CUT_FIRST} | script))
+        yield space.suggest(
+            Scripted(usual | {"channels.ratio": CUT_FIRST[0], "channels.spread": CUT_FIRST[1]} | script)
+        )
 
 
 def patch(stack: contextlib.ExitStack, changes: dict[str, Any]) -> None:

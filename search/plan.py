@@ -34,8 +34,10 @@ _TENSOR = {"deploy": "int8", "int8.scales": "tensor"}
 # Full int8 with one clipped scale a tensor: 17 % (ResNet8) and 28 % (DS-CNN) smaller deflated than by channel, as accurate.
 _CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixed.float32": 0}
 
-CUT_FIRST = 0.5  # of the channels; then more where that was borne, less where it was not
-CUT_MORE, CUT_LESS = (0.625, 0.75), (0.25, 0.125)
+# Shares of the channels and how they are spread: the first, then more where that was borne, less where it was not.
+CUT_FIRST = (0.5, "even")
+CUT_MORE = ((0.625, "even"), (0.75, "even"))
+CUT_LESS = ((0.5, "inner"), (0.25, "inner"), (0.25, "even"), (0.125, "even"))
 
 # Known recipes (sources: docs/decisions.md). Channels come first: nothing else makes a file much faster.
 RECIPES: tuple[dict[str, Any], ...] = (
@@ -117,15 +119,15 @@ def _baselines(space: Space) -> Iterator[Proposal]:
 def _recipes(space: Space, told: Told, epochs: float) -> Iterator[Proposal]:
     usual = {"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0}
     cuts = {
-        trial.params["channels.ratio"]["chosen"]: _borne(trial)
+        (trial.params["channels.ratio"]["chosen"], trial.params["channels.spread"]["chosen"]): _borne(trial)
         for trial in told.trials
         if trial.origin == "recipe" and trial.state is not State.LOST and _cut_alone(trial.candidate)
     }
     for choices in RECIPES:
         if choices.get("train") and epochs not in space.epochs:
             continue  # there is no time left for it
-        for ratio in _ratios(choices, cuts):
-            script = Scripted(usual | _possible(choices, space) | ratio)
+        for cut in _cuts(choices, cuts, space):
+            script = Scripted(usual | _possible(choices, space) | cut)
             if _kept(script, space):
                 yield Proposal(script, space.suggest(script), "recipe")
 
@@ -134,22 +136,22 @@ def _cut_alone(candidate: Candidate) -> bool:
     return [step.name for step in candidate.prefix.steps] == ["channels", "finetune"]
 
 
-def _ratios(choices: Mapping[str, Any], cuts: Mapping[float, bool]) -> list[dict[str, float]]:
-    """The shares of channels to try: up from the first one while it is borne, else down. Pipelines take the largest borne."""
+def _cuts(choices: Mapping[str, Any], cuts: Mapping[tuple[float, str], bool], space: Space) -> list[dict[str, Any]]:
+    """The cuts of channels to try: up from the first one while it is borne, else down. Pipelines take the largest borne."""
     if "channels" not in choices:
         return [{}]
+    borne = [cut for cut in (*CUT_MORE[::-1], CUT_FIRST, *CUT_LESS) if cuts.get(cut)]
+    less = [cut for cut in CUT_LESS if cut not in cuts and (cut[1] != "inner" or space.sums())]
     if {"prune", "cluster", "qat"} & set(choices):
-        ratios = sorted(ratio for ratio, borne in cuts.items() if borne)[-1:]
+        found = borne[:1]
     elif CUT_FIRST not in cuts:
-        ratios = [CUT_FIRST]
+        found = [CUT_FIRST]
     elif cuts[CUT_FIRST]:
-        borne = itertools.takewhile(lambda ratio: cuts.get(ratio, True), CUT_MORE)
-        ratios = [ratio for ratio in borne if ratio not in cuts][:1]
-    elif any(cuts.values()):
-        ratios = []
-    else:  # down, one after the other
-        ratios = [ratio for ratio in CUT_LESS if ratio not in cuts][:1]
-    return [{"channels.ratio": ratio} for ratio in ratios]
+        tried = itertools.takewhile(lambda cut: cuts.get(cut, True), CUT_MORE)
+        found = [cut for cut in tried if cut not in cuts][:1]
+    else:
+        found = [] if borne else less[:1]
+    return [{"channels.ratio": ratio, "channels.spread": spread} for ratio, spread in found]
 
 
 def _borne(trial: Trial) -> bool:

@@ -21,9 +21,9 @@ def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, mu
     """True by channel id for what stays. ``scores`` are importances by channel id.
 
     ``even`` cuts the share ``ratio`` of each group that can be cut, ``inner`` only of those that one layer alone makes: what is
-    added up, as the streams between the blocks of a residual network, keeps its width. ``sensitivity`` cuts as many multiply-adds, always the
-    next ``multiple`` channels of the group that loses the least importance for each multiply-add saved, and of no group more
-    than twice the ratio.
+    added up, as the streams between the blocks of a residual network, keeps its width. ``sensitivity`` cuts as many
+    multiply-adds as ``even``, always the next ``multiple`` channels of the group that loses the least importance for each
+    multiply-add saved, and of no group more than twice the ratio.
     """
     even = np.ones(len(graph.roots), dtype=bool)
     for group in _free(graph):

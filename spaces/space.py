@@ -148,6 +148,10 @@ class Space:
         behind = [(before.type, layer.type) for before, layer in itertools.pairwise(layers)]
         return any(kind in FOLDING and layer == "BatchNormalization" for kind, layer in behind)
 
+    def sums(self) -> bool:
+        """Does the model add tensors up, so that several layers must agree on their width?"""
+        return any(layer.type in ("Add", "TFOpLambda", "AddV2") for layer in self.around.model.layers)
+
     def _int4(self, choose: Choose, left_out: set[str]) -> tuple[str, ...]:
         """The least sensitive layers that are trained for 4-bit weights."""
         if not (self._may("aeq") and self._takes("int8")):
