@@ -146,3 +146,28 @@ def test_sensitivity_saves_as_much_and_loses_less() -> None:
         lost.append(sum(scores[group.channels][~kept[group.channels]].sum() for group in graph.groups))
     assert costs[1] <= costs[0]
     assert lost[1] <= lost[0]
+
+
+def two_blocks(layers: Any, x: Any) -> Any:
+    x = layers.Conv2D(16, 3, padding="same", activation="relu", name="stem")(x)
+    for block in ("a", "b"):
+        y = layers.Conv2D(16, 3, padding="same", activation="relu", name=f"{block}_inner")(x)
+        x = layers.ReLU()(layers.Add()([x, layers.Conv2D(16, 3, padding="same", name=f"{block}_outer")(y)]))
+    return layers.Dense(5, name="head")(layers.GlobalAveragePooling2D()(x))
+
+
+def test_inner_widths_alone_are_cut() -> None:
+    model = build((8, 8, 3), two_blocks)
+    narrow = check_oracle(model, Cut(ratio=0.5, spread="inner"))
+    widths = {name: narrow.get_layer(name).filters for name in ("stem", "a_inner", "a_outer", "b_inner", "b_outer")}
+    assert widths == {"stem": 16, "a_inner": 8, "a_outer": 16, "b_inner": 8, "b_outer": 16}
+    even = Cut(ratio=0.5).apply(model, CONTEXT)
+    assert even.get_layer("stem").filters == even.get_layer("b_outer").filters == 8
+    assert Cut(ratio=0.5, spread="inner").label() == "channels0.5i[unfitted]"
+
+
+def test_without_sums_the_inner_cut_is_the_even_one() -> None:
+    plain = lambda layers, x: layers.Dense(5)(layers.Flatten()(layers.Conv2D(16, 3)(layers.Conv2D(24, 3)(x))))  # noqa: E731
+    model = build((8, 8, 3), plain)
+    inner, even = (Cut(ratio=0.5, spread=spread).plan(model, CONTEXT)[1] for spread in ("inner", "even"))
+    assert (inner == even).all() and not inner.all()
