@@ -35,7 +35,7 @@ def test_all_of_it_as_json(file, capsys):
 def test_a_target_without_a_runner_says_what_it_has(file, capsys):
     assert run(["measure", str(file), "--target", "fake"]) == 0
     out = capsys.readouterr().out
-    assert "us" in out and "the target does not measure it" in out
+    assert "µs" in out and "the target does not measure it" in out
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import pytest
 
 import litetuner
 from litetuner import ConfigError, DataError, ModelError, Run, RunError
+from litetuner.search.arms import ARMS
 from litetuner.search.listener import Listener
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.metadata import read_metadata
@@ -64,7 +65,8 @@ def test_the_baseline_is_the_untouched_model_whatever_steps_are_allowed(runs: Ru
     assert first.params == {}, "none of the choices that are left would lead to it"
     names = {step.name for trial in others for step in trial.candidate.steps}
     assert names - {"float32", "slim"} == set(STEPS.split(","))
-    assert [trial.origin for trial in (first, *others)] == ["baseline", "baseline", "recipe", "variant", "recipe"]
+    origins = [trial.origin for trial in (first, *others)]
+    assert origins[:3] == ["baseline", "baseline", "recipe"] and set(origins[3:]) <= set(ARMS)
 
 
 def test_every_file_is_what_its_row_says(runs: Runs) -> None:
@@ -150,7 +152,8 @@ def test_the_summary_holds_the_contract(runs: Runs) -> None:
     assert sum(summary["counts"].values()) == TRIALS
     assert {"train", "convert", "score", "time", "other", "wall"} <= set(summary["seconds"])
     seconds = summary["seconds"]
-    assert sum(value for name, value in seconds.items() if name != "wall") == pytest.approx(seconds["wall"], abs=0.1)
+    apart = ("wall", "train_overlapped")
+    assert sum(value for name, value in seconds.items() if name not in apart) == pytest.approx(seconds["wall"], abs=0.1)
     assert summary["baseline"]["trial"] == 0 and summary["baseline"]["drop"] == 0
 
 
@@ -274,7 +277,7 @@ def test_models_that_cannot_be_written_down(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_misspelt_argument(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="tune: there is no key 'max_dropp'; did you mean 'max-drop'"):
+    with pytest.raises(ConfigError, match="tune: there is no key 'max_dropp'; did you mean 'max_drop'"):
         litetuner.tune("m.keras", "d.npz", max_dropp="1%")
 
 
