@@ -30,7 +30,7 @@ def parse(text: object, units: dict[str, float] | dict[str, int], key: str) -> f
         meant = f"{float(number) / SHARE[likely]:g}" if likely in SHARE and float(number) < 0.1 else written
         raise ConfigError(f"{key}: {written!r} has no unit ({known}); did you mean {meant}{likely}?")
     folded = {name.lower(): name for name in units}
-    hint = f"; did you mean {number}{folded[unit.lower()]}?" if unit.lower() in folded else nearest(unit, units)
+    hint = f" (did you mean {number}{folded[unit.lower()]}?)" if unit.lower() in folded else nearest(unit, units)
     raise ConfigError(f"{key}: {unit!r} is no unit that is known here ({known}){hint}")
 
 

@@ -100,9 +100,9 @@ def from_json(record: dict[str, str]) -> LitetunerError:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A ``; did you mean ...?`` for an error message, or an empty string."""
+    """A `` (did you mean ...?)`` for an error message, or an empty string."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 _FRAMES = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:\w+\]( name: .*)?")  # colours, nodes and operators of TensorFlow

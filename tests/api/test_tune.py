@@ -277,7 +277,7 @@ def test_models_that_cannot_be_written_down(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_misspelt_argument(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="tune: there is no key 'max_dropp'; did you mean 'max_drop'"):
+    with pytest.raises(ConfigError, match=r"tune: there is no key 'max_dropp' \(did you mean 'max_drop'"):
         litetuner.tune("m.keras", "d.npz", max_dropp="1%")
 
 

@@ -61,7 +61,7 @@ def test_errors_say_what_to_do(record: RunRecord, filled: Any, tmp_path: Path) -
         RunError, match=r"there is no trial 99; they go from 0 to 39\. The nearest with a file is trial 39"
     ):
         export(record, trial=99, out=out)
-    with pytest.raises(ConfigError, match="there is no pick 'smalest'; did you mean 'smallest'"):
+    with pytest.raises(ConfigError, match=r"there is no pick 'smalest' \(did you mean 'smallest'"):
         export(record, pick="smalest", out=out)
     with pytest.raises(ConfigError, match="not both"):
         export(record, pick="best", trial=1, out=out)

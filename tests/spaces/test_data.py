@@ -281,7 +281,7 @@ def test_npz_refusals(tmp_path: Path) -> None:
     refused(tmp_path / "text.npz", tmp_path, "is not an .npz")
     (tmp_path / "torn.npz").write_bytes(good.read_bytes()[:-500])
     refused(tmp_path / "torn.npz", tmp_path, "torn.npz")
-    refused(npz(tmp_path, x_trian=images(9), y_train=labels(9)), tmp_path, "'x_trian'; did you mean 'x_train'?")
+    refused(npz(tmp_path, x_trian=images(9), y_train=labels(9)), tmp_path, "'x_trian' (did you mean 'x_train'?)")
     refused(npz(tmp_path, x_train=images(9), y_train=labels(9), x_val=images(9)), tmp_path, "did you mean 'x_search'?")
     refused(npz(tmp_path, pictures=images(9)), tmp_path, "'pictures'", "Known keys: x_train")
     refused(npz(tmp_path, x_train=images(9)), tmp_path, "no y_train")

@@ -48,7 +48,7 @@ def test_names_are_taken_literally() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("conv_1=int8", r"no layer 'conv_1'; did you mean 'conv.1'\?"),
+        ("conv_1=int8", r"no layer 'conv_1' \(did you mean 'conv.1'\?\)"),
         ("conv.1", "no layer=precision"),
         ("conv.1=int5", "did you mean 'int"),
         ("conv.*=int8", "no layer 'conv.*'"),

@@ -122,7 +122,7 @@ def test_the_scored_output_is_asked_for(two):
     outputs = output_ports(two)
     with pytest.raises(ConfigError, match="--metric accuracy@kind"):
         chosen_output(outputs, None, False)
-    with pytest.raises(ConfigError, match="no output 'kin'; did you mean 'kind'"):
+    with pytest.raises(ConfigError, match=r"no output 'kin' \(did you mean 'kind'"):
         chosen_output(outputs, "kin", False)
     metric = find_metric("accuracy@kind")
     assert (metric.name, metric.output) == ("accuracy", "kind")
