@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from litetuner.search.neighbours import neighbour
 from litetuner.search.plan import Proposal, recipe, variant
@@ -39,7 +39,7 @@ def order(told: Told, guided: bool) -> tuple[str, ...]:
     searched = [(trial, gain) for trial, gain in used if trial.duplicate_of is None]
     average = max(sum(gain for _, gain in searched) / sum(_seconds(trial) for trial, _ in searched), 1e-12)
     mean = sum(_seconds(trial) for trial, _ in searched) / len(searched)
-    later = _by_variants(searched)
+    later = _by_variants(searched, told.prefixes)
     worth = {}
     for arm in ARMS:
         last = [(trial, gain) for trial, gain in searched if trial.origin == arm][-WINDOW:]
@@ -51,14 +51,15 @@ def order(told: Told, guided: bool) -> tuple[str, ...]:
     return tuple(ranked)
 
 
-def _by_variants(searched: Sequence[tuple[Trial, float]]) -> dict[int, float]:
+def _by_variants(searched: Sequence[tuple[Trial, float]], prefixes: Mapping[int, str]) -> dict[int, float]:
     """What the variants of a training added, by the number of the trial that was the first with it: it has earned that too."""
     first: dict[str, int] = {}
     found: dict[int, float] = {}
     for trial, gain in searched:
-        number = first.setdefault(trial.candidate.prefix.key, trial.number)
-        if number != trial.number and trial.candidate.prefix.steps:
-            found[number] = found.get(number, 0.0) + gain
+        if trial.number in prefixes:
+            number = first.setdefault(prefixes[trial.number], trial.number)
+            if number != trial.number:
+                found[number] = found.get(number, 0.0) + gain
     return found
 
 

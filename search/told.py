@@ -34,6 +34,7 @@ class Told:
         self._answers: dict[str, Trial] = {}
         self._waiting: set[str] = set()
         self._trained: set[str] = set()
+        self.prefixes: dict[int, str] = {}  # by trial number: the key of what was trained, if anything
         for trial in trials:
             self.add(trial)
 
@@ -46,8 +47,11 @@ class Told:
                 self._answers.setdefault(key, trial)
         elif trial.waits_for is not None:
             self._waiting.add(key)
+        prefix = trial.candidate.prefix
+        if prefix.steps:
+            self.prefixes[trial.number] = prefix.key
         if trial.state.scored:
-            self._trained.add(trial.candidate.prefix.key)
+            self._trained.add(prefix.key)
         self.count += trial.state is not State.LOST or trial.waits_for is not None
         if self.growth is None and trial.untouched and trial.state.scored:
             self.growth = Growth(self.objectives, trial, self._allowed)
