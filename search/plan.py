@@ -36,7 +36,7 @@ _CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mix
 
 # Shares of the channels and how they are spread: the first, then more where that was borne, less where it was not.
 CUT_FIRST = (0.5, "even")
-CUT_MORE = ((0.625, "even"), (0.75, "even"))
+CUT_MORE = ((0.625, "even"), (0.75, "even"), (0.875, "even"))
 CUT_LESS = ((0.5, "inner"), (0.25, "inner"), (0.25, "even"), (0.125, "even"))
 
 # Known recipes (sources: docs/decisions.md). Channels come first: nothing else makes a file much faster.
