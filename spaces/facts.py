@@ -53,6 +53,7 @@ class ModelFacts:
     bridge_difference: float | None = None  # largest difference of outputs on real data, Keras 3 against tf_keras
     inputs: dict[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)  # shape by name, in order
     outputs: dict[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)
+    folds: bool | None = None  # can batch normalizations be folded into the layers before them? ``None``: nobody looked
     zeros_in_latency: str = ""  # whether zeros can make it faster, in a sentence; "" where layers are not known
 
     def layers_for(self, technique: str) -> tuple[LayerFacts, ...]:

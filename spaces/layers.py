@@ -10,6 +10,7 @@ from typing import Any
 
 from litetuner.spaces.converted_layers import last_activation, layer_facts, with_names
 from litetuner.spaces.facts import UNPROVABLE, LayerFacts, ModelFacts
+from litetuner.spaces.folding import foldable
 from litetuner.spaces.macs import layer_macs
 from litetuner.spaces.model import LoadedModel
 from litetuner.spaces.ports import input_ports, output_ports
@@ -95,6 +96,7 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
         bridge_difference=difference,
         inputs={port.name: port.shape for port in inputs},
         outputs={port.name: port.shape for port in outputs},
+        folds=bool(foldable(bridged)) if bridged is not None and refusal is None else None,
         zeros_in_latency=_zeros_in_latency(layers, facts) if file is None else "",
     )
 

@@ -144,6 +144,8 @@ class Space:
 
     def folds(self) -> bool:
         """Is there a batch normalization behind a layer that it may be folded into?"""
+        if self.around.model.folds is not None:
+            return self.around.model.folds
         layers = self.around.model.layers
         behind = [(before.type, layer.type) for before, layer in itertools.pairwise(layers)]
         return any(kind in FOLDING and layer == "BatchNormalization" for kind, layer in behind)

@@ -38,7 +38,9 @@ class Channels(Step):
     stage = Stage.RESHAPE
     older: ClassVar[Mapping[str, Any]] = {"recover": "none"}
 
-    ratio: float = knob(0.5, (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875), "share of the channels that is removed, in (0, 1)")
+    ratio: float = knob(
+        0.5, (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875), "share of the channels that is removed, in (0, 1)"
+    )
     importance: str = knob(
         IMPORTANCES[0],
         IMPORTANCES,

@@ -188,3 +188,26 @@ def test_a_recurrent_file_starts_every_sample_afresh() -> None:
     forward, backward = predict(file, x), predict(file, x[::-1])[::-1]
     np.testing.assert_array_equal(forward, backward)
     np.testing.assert_allclose(forward, np.concatenate([model(x[i : i + 1]).numpy() for i in range(8)]), atol=1e-5)
+
+
+def test_inputs_that_hold_indices_keep_their_type() -> None:
+    from litetuner.spaces.tf import load, quiet_stdout
+
+    tf = load()
+    table = tf.constant(np.random.default_rng(2).normal(size=(20, 4)).astype(np.float32))
+    module = tf.Module()
+    module.f = tf.function(
+        lambda tokens: tf.matmul(tf.reduce_mean(tf.gather(table, tokens), axis=1), W[:4]),
+        input_signature=[tf.TensorSpec((1, 6), tf.int32)],
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.f.get_concrete_function()], module)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([np.full((1, 6), k, np.int32)] for k in range(20))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_output_type = tf.int8
+    with quiet_stdout():
+        content = converter.convert()
+    check_io(content, ("int8", "int8"))
+    check_io(content, ("float32", "int8"))
+    with pytest.raises(BuildFailed, match=r"the output .* has type int8, float32 was asked for"):
+        check_io(content, ("float32", "float32"))

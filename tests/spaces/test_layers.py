@@ -10,6 +10,8 @@ import pytest
 from litetuner.spaces.facts import ModelFacts
 from litetuner.spaces.layers import int4_operators, model_facts
 from litetuner.spaces.model import LoadedModel
+from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.space import Space
 from litetuner.spaces.tf import load, quiet_stdout
 
 
@@ -198,3 +200,15 @@ def test_the_quantizer_gives_4_bits_to_what_int4_allows(tf_keras):
 
 def test_the_policy_is_read_from_the_quantizer():
     assert int4_operators() == {"CONV_2D", "FULLY_CONNECTED"}
+
+
+@pytest.mark.parametrize(("activation", "folds"), [(None, True), ("relu", False)])
+def test_a_normalization_behind_an_activation_cannot_be_folded(tf_keras, activation, folds):
+    layers = tf_keras.layers
+    model = chain(
+        tf_keras, (8, 8, 3), layers.Conv2D(8, 3, activation=activation), layers.BatchNormalization(), layers.ReLU()
+    )
+    facts = facts_of(model)
+    assert facts.folds is folds and ModelFacts.from_json(json.loads(json.dumps(facts.to_json()))).folds is folds
+    assert Space(Surroundings(facts, True), ()).folds() is folds
+    assert facts_of(model, "no bridge").folds is None, "nobody looked"
