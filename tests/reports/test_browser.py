@@ -379,9 +379,7 @@ def test_each_target_has_its_chart_with_named_picks_and_its_own_front(browser: A
 def test_a_row_brings_its_details_into_view_and_a_button_leads_back(watched: Watched) -> None:
     page = watched.page
     inside = "(e => e.getBoundingClientRect().top >= -2 && e.getBoundingClientRect().top < innerHeight / 2)"
-    row = page.locator("#all tbody tr[data-i='3']")
-    row.scroll_into_view_if_needed()
-    row.locator("td").first.click()
+    page.locator("#all tbody tr[data-i='3'] td").first.click()  # which scrolls to it
     until(page, f"{inside}(document.getElementById('detail')) && document.activeElement.id === 'detail'")
     page.get_by_role("button", name="Back to the table").click()
     until(page, "document.activeElement.closest('tr')?.dataset.i === '3'")
@@ -392,13 +390,11 @@ def test_a_row_brings_its_details_into_view_and_a_button_leads_back(watched: Wat
 
 @needs_browser
 def test_the_reader_turns_columns_on(watched: Watched) -> None:
-    page = watched.page
-    heads = page.locator("#all thead th:visible")
-    before = heads.count()
-    assert before <= 11
+    page, heads = watched.page, watched.page.locator("#all thead th:visible")
+    assert (before := heads.count()) <= 11
     page.locator("#more summary").click()
-    page.locator("#more input").first.check(force=True)
+    (first := page.locator("#more input").first).check(force=True)
     assert heads.count() == before + 1
     assert page.locator("#all tbody tr").first.locator("td:visible, th:visible").count() == before + 1
-    page.locator("#more input").first.uncheck(force=True)
+    first.uncheck(force=True)
     watched.quiet()
