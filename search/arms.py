@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import deque
 
 from litetuner.search.neighbours import neighbour
-from litetuner.search.plan import Proposal, recipe, variant
+from litetuner.search.plan import FIRST, Proposal, recipe, variant
 from litetuner.search.promotion import promotion
 from litetuner.search.study import derive
 from litetuner.search.told import Told
@@ -15,52 +15,68 @@ from litetuner.spaces.space import Space
 
 ARMS = ("recipe", "promotion", "neighbour", "variant", "sampler")
 PLAIN = ("recipe", "sampler")  # for samplers that are to be watched alone
-FIRST = 4  # recipes before anything else: without them there is nothing to vary or to promote
 WINDOW = 8  # of an arm's trials; what it gave long ago says little of what it gives now
 PATIENCE = 3 * len(ARMS)  # trials without an arm, then it is tried again
 SHORTEST = 0.05  # seconds; a trial that was answered from the cache is not free of cost
 PRIOR = 2.0  # trials of the run's average, which an arm starts from
 
 
+class Purse:
+    """What the trials of each arm took and gave."""
+
+    def __init__(self) -> None:
+        self.recipes = 0
+        self.count = 0
+        self.seconds = 0.0
+        self.gained = 0.0
+        self.last: dict[str, deque[tuple[int, float, float]]] = {arm: deque(maxlen=WINDOW) for arm in ARMS}
+        self.later: dict[int, float] = {}  # by number of the first trial of a training: what its variants added since
+        self.lately: deque[str] = deque(maxlen=PATIENCE)  # the arms of the last trials
+        self.repeated = False  # was the last one a repetition?
+        self._first: dict[str, int] = {}
+
+    def add(self, trial: Trial, gain: float) -> None:
+        """See ``View.add``."""
+        if trial.origin not in ARMS or trial.state is State.LOST:  # a killed search goes on as an undisturbed one
+            return
+        self.recipes += trial.origin == "recipe"
+        self.lately.append(trial.origin)
+        self.repeated = trial.duplicate_of is not None
+        if self.repeated:
+            return
+        seconds = max(SHORTEST, sum(trial.seconds.values()))
+        self.count += 1
+        self.seconds += seconds
+        self.gained += gain
+        self.last[trial.origin].append((trial.number, seconds, gain))
+        prefix = trial.candidate.prefix
+        if prefix.steps:
+            first = self._first.setdefault(prefix.key, trial.number)
+            if first != trial.number:
+                self.later[first] = self.later.get(first, 0.0) + gain
+
+    def worth(self, arm: str) -> float:
+        """What an arm's last trials gave per second, with what their variants gave, starting from the run's average."""
+        believed = PRIOR * self.seconds / self.count
+        gained = believed * max(self.gained / self.seconds, 1e-12)
+        gained += sum(gain + self.later.get(number, 0.0) for number, _, gain in self.last[arm])
+        return gained / (sum(seconds for _, seconds, _ in self.last[arm]) + believed)
+
+
 def order(told: Told, guided: bool) -> tuple[str, ...]:
     """The arms, the most promising first; ``guided`` is whether the sampler wants to be helped.
 
-    An arm is worth what its last trials added to the hypervolume per second, starting from the run's average.
+    An arm is worth what its last trials added to the hypervolume per second. One that was left out for long comes first.
     """
     if not guided:
         return PLAIN
-    used = [
-        (trial, gain)
-        for trial, gain in zip(told.trials, told.gains, strict=True)
-        if trial.origin in ARMS and trial.state is not State.LOST  # a killed search goes on as an undisturbed one
-    ]
-    if sum(trial.origin == "recipe" for trial, _ in used) < FIRST:
+    purse = told.view(Purse)
+    if purse.recipes < FIRST:
         return ARMS
-    searched = [(trial, gain) for trial, gain in used if trial.duplicate_of is None]
-    average = max(sum(gain for _, gain in searched) / sum(_seconds(trial) for trial, _ in searched), 1e-12)
-    mean = sum(_seconds(trial) for trial, _ in searched) / len(searched)
-    later = _by_variants(searched, told.prefixes)
-    worth = {}
-    for arm in ARMS:
-        last = [(trial, gain) for trial, gain in searched if trial.origin == arm][-WINDOW:]
-        gained = sum(gain + later.get(trial.number, 0.0) for trial, gain in last) + PRIOR * mean * average
-        worth[arm] = gained / (sum(_seconds(trial) for trial, _ in last) + PRIOR * mean)
-    lately = {trial.origin for trial, _ in used[-PATIENCE:]}
-    repeated = bool(used) and used[-1][0].duplicate_of is not None  # then the sampler has nothing new to say
-    ranked = sorted(ARMS, key=lambda arm: (repeated and arm == "sampler", arm in lately, -worth[arm]))
-    return tuple(ranked)
-
-
-def _by_variants(searched: Sequence[tuple[Trial, float]], prefixes: Mapping[int, str]) -> dict[int, float]:
-    """What the variants of a training added, by the number of the trial that was the first with it: it has earned that too."""
-    first: dict[str, int] = {}
-    found: dict[int, float] = {}
-    for trial, gain in searched:
-        if trial.number in prefixes:
-            number = first.setdefault(prefixes[trial.number], trial.number)
-            if number != trial.number:
-                found[number] = found.get(number, 0.0) + gain
-    return found
+    # A sampler that has just repeated itself has nothing new to say.
+    return tuple(
+        sorted(ARMS, key=lambda arm: (purse.repeated and arm == "sampler", arm in purse.lately, -purse.worth(arm)))
+    )
 
 
 def propose(arm: str, told: Told, space: Space, whole: Space, root: int, guided: bool) -> tuple[Proposal | None, Space]:
@@ -80,7 +96,3 @@ def propose(arm: str, told: Told, space: Space, whole: Space, root: int, guided:
     if arm == "variant":  # its training is there, so time does not matter
         return variant(whole, told) or neighbour(whole, told, seed, origin=arm), whole
     return None, short if guided else space
-
-
-def _seconds(trial: Trial) -> float:
-    return max(SHORTEST, sum(trial.seconds.values()))

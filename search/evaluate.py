@@ -56,6 +56,13 @@ class Evaluator:
         self.terms: Terms = terms(self.config, self.metric)
         self.places = {place.name: place for place in self.config.places}
         self.presence = Presence({name: place.target for name, place in self.places.items()})
+        self._where = {
+            "model": self.config.model,
+            "trust": self.config.trust_model,
+            "custom_objects": self.config.custom_objects,
+            "facts": self.inspection.model.to_json(),
+            "data": self.inspection.data.to_json(),
+        }
 
     def evaluate(self, asked: Asked) -> Trial:
         """One candidate's trial, whatever becomes of it. Only usage errors and interrupts come out as exceptions."""
@@ -124,15 +131,8 @@ class Evaluator:
             "batch_size": self.config.batch_size,
             "calibration": self.config.calibration,
         }
-        where = {
-            "model": self.config.model,
-            "trust": self.config.trust_model,
-            "custom_objects": self.config.custom_objects,
-            "facts": self.inspection.model.to_json(),
-            "data": self.inspection.data.to_json(),
-        }
         limits = Limits(seconds or SECONDS[kind], int(parse(self.config.max_job_memory, BYTES, "max-job-memory")))
-        return Job(kind, shared | inputs, limits, handler, where | (hints or {}))
+        return Job(kind, shared | inputs, limits, handler, self._where | (hints or {}))
 
     def build(self, candidate: Candidate, checkpoints: list[str], untrained: bool, work: Work) -> dict[str, Any]:
         """Convert and finish: the artifact of a candidate, or of its one-shot probe."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from litetuner.search.evaluate import Evaluator
 from litetuner.search.trial import Trial
@@ -19,7 +21,8 @@ def evict(evaluator: Evaluator, members: Iterable[Trial], limit_bytes: float) ->
     folder = evaluator.folder.blobs.folder
     if not folder.is_dir():
         return 0
-    found = [(path, path.stat()) for path in folder.iterdir() if path.suffix in MODELS]
+    with os.scandir(folder) as entries:
+        found = [(entry, entry.stat()) for entry in entries if entry.name.endswith(MODELS)]
     total = sum(about.st_size for _, about in found)
     if total <= limit_bytes:
         return 0
@@ -27,11 +30,11 @@ def evict(evaluator: Evaluator, members: Iterable[Trial], limit_bytes: float) ->
     for trial in members:
         needed |= set(evaluator.checkpoints(trial.candidate))
     freed = 0
-    for path, about in sorted(found, key=lambda item: item[1].st_mtime):
+    for entry, about in sorted(found, key=lambda item: item[1].st_mtime):
         if total - freed <= limit_bytes:
             break
-        if path.name not in needed:
-            path.unlink(missing_ok=True)
+        if entry.name not in needed:
+            Path(entry.path).unlink(missing_ok=True)
             freed += about.st_size
     evaluator.folder.note("cache evicted", bytes=freed)
     return freed

@@ -72,7 +72,7 @@ def probe_gate(work: Work) -> None:
     suits_gate(work, artifact)
     untrained = _untrained(work, artifact)
     work.known["measurements"] |= {UNTRAINED + name: found for name, found in untrained.items()}
-    values = hoped(untrained, evaluator.told.trials)
+    values = hoped(untrained, evaluator.told)
     budgets = [budget for budget in evaluator.terms.budgets if budget.measurement in values]
     broken = {budget.name: budget.violation(values[budget.measurement]) for budget in budgets}
     worst = [budget for budget in budgets if broken[budget.name] > 0]

@@ -90,6 +90,8 @@ class Loop:
 
     def _lost(self) -> Proposal | None:
         """What was lost and can be asked again now."""
+        if not self.told.lost:
+            return None
         away = self.evaluator.presence.away
         for trial in lost_before(self.told.trials):
             if trial.waits_for not in away:

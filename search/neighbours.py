@@ -15,6 +15,7 @@ from litetuner.spaces.space import Scripted, Space
 TRIES = 30  # to find one that was not told yet
 CROSSED = 0.3  # so often the other part comes from another member of the front
 MORE = (0.4, 0.1)  # chances of a second and of a third changed choice
+MOST_SHARE = 0.2  # of the seconds of all trials so far may one be expected to train for: early ones are to be cheap
 NEXT = 0.7  # so often an ordered choice moves by one level only
 
 
@@ -58,7 +59,7 @@ def neighbour(space: Space, told: Told, seed: int, *, origin: str) -> Proposal |
     """A candidate near the front that was not told yet, or ``None`` where none is found.
 
     A "neighbour" changes what is trained, mostly; a "variant" has the trained part of a member of the front, which costs
-    no training, and another deployment.
+    no training, and another deployment. What would take too long for so early a trial is left for later.
     """
     draw = random.Random(seed)
     members = [trial for trial in told.front if trial.params and (origin != "variant" or trial.candidate.prefix.steps)]
@@ -76,7 +77,9 @@ def neighbour(space: Space, told: Told, seed: int, *, origin: str) -> Proposal |
         count = 1 + sum(draw.random() < chance for chance in MORE)
         script = Drawn(own, frozenset(draw.sample(names, min(count, len(names)))), draw)
         candidate = space.suggest(script)
-        if not told.knows(candidate.key) and (origin != "variant" or candidate.prefix == member.candidate.prefix):
+        if origin == "variant" and candidate.prefix != member.candidate.prefix:
+            continue
+        if not told.knows(candidate.key) and told.price(candidate) <= MOST_SHARE * told.seconds:
             return Proposal(script, candidate, origin)
     return None
 

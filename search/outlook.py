@@ -22,20 +22,41 @@ LEAST_MARGIN = 0.005
 PEERS = 3  # that began better, were trained as long and failed, then the next of their kind is not trained
 
 
-def margin(name: str, trials: Sequence[Trial]) -> float:
+class Probed:
+    """What is remembered of trials that were probed: the errors of their probes, and how each stood untrained."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, int] = {}  # how many are known, by measurement
+        self.largest: dict[str, float] = {}
+        self.alike: dict[tuple[str, ...], list[Trial]] = {}  # those that were trained, by the names of their steps
+
+    def add(self, trial: Trial, gain: float) -> None:
+        """See ``View.add``."""
+        for key, found in trial.measurements.items():
+            name = key.removeprefix(UNTRAINED)
+            final = trial.value(name)
+            if name != key and trial.state.scored and found.value and final is not None:
+                self.errors[name] = self.errors.get(name, 0) + 1
+                self.largest[name] = max(self.largest.get(name, 0.0), 1 - final / found.value)
+        was_trained = trial.state.scored or trial.gate == "rung"
+        stood = all(trial.value(UNTRAINED + name) is not None for name in ("metric", "deflated_bytes"))
+        if was_trained and stood and trial.duplicate_of is None:
+            self.alike.setdefault(_kinds(trial.candidate), []).append(trial)
+
+
+def margin(name: str, told: Told) -> float:
     """How much smaller than its untrained copy a trained file may turn out, as a share."""
     if name.startswith("latency_us"):
         return TIME_MARGIN
-    pairs = [(trial.value(UNTRAINED + name), trial.value(name)) for trial in trials if trial.state.scored]
-    errors = [1 - final / before for before, final in pairs if before and final is not None]
-    if len(errors) < ENOUGH:
+    probed = told.view(Probed)
+    if probed.errors.get(name, 0) < ENOUGH:
         return USUAL_MARGINS.get(name, 0.0)
-    return max(LEAST_MARGIN, CAUTION * max(errors))
+    return max(LEAST_MARGIN, CAUTION * probed.largest[name])
 
 
-def hoped(untrained: Mapping[str, Measurement], trials: Sequence[Trial]) -> dict[str, float]:
+def hoped(untrained: Mapping[str, Measurement], told: Told) -> dict[str, float]:
     """The least that the trained file may measure, by name, from what its untrained copy measured."""
-    return {name: found.value * (1 - margin(name, trials)) for name, found in untrained.items()}
+    return {name: found.value * (1 - margin(name, told)) for name, found in untrained.items()}
 
 
 def dominating(values: Mapping[str, float], told: Told) -> Trial | None:
@@ -61,21 +82,18 @@ def failed_peers(
 
     Empty where there are too few of them, or where one kept the budgets of the metric at the better end of its interval.
     """
-    peers = [trial for trial in told.trials if _easier(trial, candidate, untrained, told.objectives[0])]
+    alike = told.view(Probed).alike.get(_kinds(candidate), [])
+    peers = [trial for trial in alike if _easier(trial, candidate, untrained, told.objectives[0])]
     return peers if len(peers) >= PEERS and all(_failed(trial, budgets) for trial in peers) else []
 
 
 def _easier(trial: Trial, candidate: Candidate, untrained: Mapping[str, Measurement], metric: Objective) -> bool:
-    before = {name: trial.value(UNTRAINED + name) for name in ("metric", "deflated_bytes")}
-    was_trained = trial.state.scored or trial.gate == "rung"
-    if not was_trained or trial.duplicate_of is not None or None in before.values():
-        return False
     sign = -1 if metric.direction == "maximize" else 1
+    before = {name: trial.measurements[UNTRAINED + name].value for name in ("metric", "deflated_bytes")}
     return (
-        _kinds(trial.candidate) == _kinds(candidate)
+        before["deflated_bytes"] >= untrained["deflated_bytes"].value
+        and sign * before["metric"] <= sign * untrained["metric"].value
         and _passes(trial.candidate) >= _passes(candidate)
-        and (before["deflated_bytes"] or 0.0) >= untrained["deflated_bytes"].value
-        and sign * (before["metric"] or 0.0) <= sign * untrained["metric"].value
     )
 
 
@@ -91,8 +109,8 @@ def _failed(trial: Trial, budgets: Sequence[Budget]) -> bool:
     return False
 
 
-def _kinds(candidate: Candidate) -> list[str]:
-    return [step.name for step in candidate.prefix.steps]
+def _kinds(candidate: Candidate) -> tuple[str, ...]:
+    return tuple(step.name for step in candidate.prefix.steps)
 
 
 def _passes(candidate: Candidate) -> float:

@@ -15,13 +15,11 @@ from litetuner.spaces.offers import Choose
 from litetuner.spaces.space import Scripted, Space
 from litetuner.spaces.steps import STEPS
 
-# Trial 0 is the untouched float model, converted as it is; the others, those that most may become of first.
-BASELINES: tuple[dict[str, Any], ...] = (
-    {"deploy": "float32"},
-    {"deploy": "int8"},
-    {"deploy": "dynamic"},
-    {"deploy": "float16"},
-)
+FIRST = 4  # recipes before anything else: without them there is nothing to vary or to promote
+LATER = 8  # recipes, then the later baselines: they give less than the first recipes do
+# Trial 0 is the untouched float model, converted as it is.
+BASELINES: tuple[dict[str, Any], ...] = ({"deploy": "float32"}, {"deploy": "int8"})
+LATER_BASELINES: tuple[dict[str, Any], ...] = ({"deploy": "dynamic"}, {"deploy": "float16"})
 
 BASELINE = Candidate((STEPS["float32"](),))  # not even slimmed
 
@@ -35,14 +33,18 @@ _TENSOR = {"deploy": "int8", "int8.scales": "tensor"}
 _CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixed.float32": 0}
 
 # Shares of the channels and how they are spread: the first, then more where that was borne, less where it was not.
+# Upwards the next is halfway to what is left; where that was too much, halfway back.
 CUT_FIRST = (0.5, "even")
-CUT_MORE = ((0.625, "even"), (0.75, "even"), (0.875, "even"))
+CUT_MORE = (0.75, "even")
+CUT_MOST = (0.875, "even")
+CUT_BETWEEN = (0.625, "even")
 CUT_LESS = ((0.5, "inner"), (0.25, "inner"), (0.25, "even"), (0.125, "even"))
 
 # Known recipes (sources: docs/decisions.md). Channels come first: nothing else makes a file much faster.
 RECIPES: tuple[dict[str, Any], ...] = (
     _CLIPPED,
     _CUT | _CLIPPED,
+    _CUT | {"qat": "all", "qat.scales": "tensor"},
     _CUT | _CLUSTER | _TENSOR,
     _CLUSTER | _TENSOR,
     _PRUNE | _CLIPPED,
@@ -51,7 +53,6 @@ RECIPES: tuple[dict[str, Any], ...] = (
     _CUT | _PRUNE | _CLUSTER | _TENSOR,
     _PRUNE | _CLUSTER | _TENSOR,
     {"train": "yes", "qat": "all"},
-    _CUT | {"qat": "all"},
     _PRUNE | {"qat": "all", "qat.scales": "tensor"},
     _CLUSTER | {"qat": "all"},
     _PRUNE | _CLUSTER | {"qat": "all"},
@@ -79,16 +80,23 @@ class Proposal:
 
 
 def baseline(space: Space, told: Told) -> Proposal | None:
-    """The first baseline that was not told yet."""
-    return next((item for item in _baselines(space) if not told.knows(item.candidate.key)), None)
+    """The first baseline that was not told yet, of those that everything else is compared with."""
+    return _unknown(_baselines(space, BASELINES), told)
 
 
 def recipe(space: Space, told: Told, epochs: float) -> Proposal | None:
-    """The first known recipe that was not told yet. ``epochs`` is how long the run's recipes are trained for.
+    """The first known recipe that was not told yet; after the first few, the later baselines.
 
-    Where ``space`` cannot afford that any more, only those without training are left.
+    ``epochs`` is how long the run's recipes are trained for. Where ``space`` cannot afford that any more, only those
+    without training are left.
     """
-    return next((item for item in _recipes(space, told, epochs) if not told.knows(item.candidate.key)), None)
+    parts = [_recipes(space, told, epochs), _baselines(space, LATER_BASELINES)]
+    begun = sum(trial.origin == "recipe" and trial.state is not State.LOST for trial in told.trials) >= LATER
+    return _unknown(itertools.chain(*(reversed(parts) if begun else parts)), told)
+
+
+def _unknown(proposals: Iterator[Proposal], told: Told) -> Proposal | None:
+    return next((item for item in proposals if not told.knows(item.candidate.key)), None)
 
 
 def variant(space: Space, told: Told) -> Proposal | None:
@@ -107,8 +115,8 @@ def variant(space: Space, told: Told) -> Proposal | None:
     return None
 
 
-def _baselines(space: Space) -> Iterator[Proposal]:
-    for choices in BASELINES:
+def _baselines(space: Space, which: Sequence[dict[str, Any]]) -> Iterator[Proposal]:
+    for choices in which:
         script = Scripted(choices)
         if choices["deploy"] == "float32":  # also where --steps leaves float32 out: what is lost is lost against it
             yield Proposal(script, BASELINE, "baseline")
@@ -137,18 +145,18 @@ def _cut_alone(candidate: Candidate) -> bool:
 
 
 def _cuts(choices: Mapping[str, Any], cuts: Mapping[tuple[float, str], bool], space: Space) -> list[dict[str, Any]]:
-    """The cuts of channels to try: up from the first one while it is borne, else down. Pipelines take the largest borne."""
+    """The cuts of channels to try: up from the first one where it is borne, else down. Pipelines take the largest borne."""
     if "channels" not in choices:
         return [{}]
-    borne = [cut for cut in (*CUT_MORE[::-1], CUT_FIRST, *CUT_LESS) if cuts.get(cut)]
+    borne = [cut for cut in (CUT_MOST, CUT_MORE, CUT_BETWEEN, CUT_FIRST, *CUT_LESS) if cuts.get(cut)]
     less = [cut for cut in CUT_LESS if cut not in cuts and (cut[1] != "inner" or space.sums())]
     if {"prune", "cluster", "qat"} & set(choices):
         found = borne[:1]
     elif CUT_FIRST not in cuts:
         found = [CUT_FIRST]
     elif cuts[CUT_FIRST]:
-        tried = itertools.takewhile(lambda cut: cuts.get(cut, True), CUT_MORE)
-        found = [cut for cut in tried if cut not in cuts][:1]
+        beyond = CUT_MOST if cuts.get(CUT_MORE) else CUT_BETWEEN
+        found = [cut for cut in (CUT_MORE, beyond) if cut not in cuts][:1]
     else:
         found = [] if borne else less[:1]
     return [{"channels.ratio": ratio, "channels.spread": spread} for ratio, spread in found]

@@ -7,9 +7,11 @@ the lower end of its paired loss, less what longer trainings have been seen to b
 
 from __future__ import annotations
 
+import heapq
+import math
 import statistics
-from collections.abc import Sequence
 
+from litetuner.search.hypervolume import Growth
 from litetuner.search.plan import Proposal
 from litetuner.search.told import Told
 from litetuner.search.trial import Trial
@@ -21,56 +23,82 @@ SMALL = 1e-3  # a smaller loss says nothing of shares
 MENDABLE = ("max-drop", "min-metric")  # budgets that a longer training may yet keep
 
 
+class Rungs:
+    """The trials that a longer training could better, and what longer trainings have brought back."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, Trial] = {}  # by number
+        self.shares: list[float] = []
+        self._hopes: dict[
+            int, float
+        ] = {}  # by number: no more than this it may add, as long as no more is brought back
+        self._share = 0.0  # that the hopes stand on
+        self._shorter: dict[tuple[tuple[str, str], ...], float] = {}
+
+    def add(self, trial: Trial, gain: float) -> None:
+        """See ``View.add``."""
+        drop = trial.value("drop")
+        if drop is None or "epochs" not in trial.params or trial.duplicate_of is not None:
+            return
+        alike = tuple(sorted((name, str(entry["chosen"])) for name, entry in trial.params.items() if name != "epochs"))
+        before = self._shorter.get(alike)
+        if trial.origin == "promotion" and before is not None and before > SMALL:
+            self.shares.append(min(1.0, max(0.0, (before - drop) / before)))
+        self._shorter[alike] = drop
+        if trial.state.scored and all(value <= 0 or name in MENDABLE for name, value in trial.constraints.items()):
+            self.open[trial.number] = trial
+            self._hopes[trial.number] = math.inf
+
+    def hopes(self, share: float) -> dict[int, float]:
+        """By number, what each trial may add at most if a ``share`` of its loss is brought back; who adds nothing is left out."""
+        if share > self._share:
+            self._share = share
+            self._hopes = dict.fromkeys(self.open, math.inf)
+        return self._hopes
+
+    def gain(self, number: int, growth: Growth) -> float:
+        """What a trial would add to the front of now, at the better end of its interval. It never grows: the front does."""
+        trial = self.open[number]
+        drop = trial.measurements["drop"]
+        low = drop.value if drop.interval is None else drop.interval[0]
+        costs = growth.costs(trial, low - self._share * max(0.0, drop.value))
+        self._hopes[number] = found = 0.0 if costs is None else growth.gain(costs)
+        if not found:
+            del self._hopes[number]
+        return found
+
+
 def promotion(space: Space, told: Told) -> Proposal | None:
     """The trial whose longer training promises the most hypervolume per second, or ``None`` when none promises any."""
     growth = told.growth
     if growth is None or not space.train:
         return None
-    share = brought_back(told.trials)
-    promising: list[tuple[float, int, Trial, float]] = []
-    for trial in told.trials:
-        longer = _longer(trial, space.epochs)
-        drop = trial.measurements.get("drop")
-        if longer is None or drop is None:
-            continue
-        known = told.longer.get((trial.number, longer))
-        if known is not None and told.knows(known.key):
-            continue
-        low = drop.value if drop.interval is None else drop.interval[0]
-        costs = growth.costs(trial, low - share * max(0.0, drop.value))
-        gain = 0.0 if costs is None else growth.gain(costs)
-        if gain > 0:
+    rungs = told.view(Rungs)
+    hopes = rungs.hopes(math.ceil(10 * brought_back(told)) / 10)
+    waiting: list[tuple[float, int, float, float]] = []  # a heap: what was hoped for is looked at again on its turn
+    for number, hope in hopes.items():
+        trial = rungs.open[number]
+        longer = next((length for length in space.epochs if length > trial.params["epochs"]["chosen"]), None)
+        known = None if longer is None else told.longer.get((number, longer))
+        if longer is not None and not (known is not None and told.knows(known.key)):
             seconds = max(1.0, sum(trial.seconds.values()) * longer / trial.params["epochs"]["chosen"])
-            promising.append((gain / seconds, -trial.number, trial, longer))
-    for _, _, trial, longer in sorted(promising, key=lambda item: item[:2], reverse=True):
-        script = Scripted({name: entry["chosen"] for name, entry in trial.params.items()} | {"epochs": longer})
-        candidate = told.longer[trial.number, longer] = space.suggest(script)
+            waiting.append((-hope / seconds, number, seconds, longer))
+    heapq.heapify(waiting)
+    while waiting:
+        _, number, seconds, longer = heapq.heappop(waiting)
+        worth = rungs.gain(number, growth) / seconds
+        if not worth:
+            continue
+        if waiting and -worth > waiting[0][0]:
+            heapq.heappush(waiting, (-worth, number, seconds, longer))
+            continue
+        script = Scripted({key: item["chosen"] for key, item in rungs.open[number].params.items()} | {"epochs": longer})
+        candidate = told.longer[number, longer] = space.suggest(script)
         if not told.knows(candidate.key):
             return Proposal(script, candidate, "promotion")
     return None
 
 
-def brought_back(trials: Sequence[Trial]) -> float:
+def brought_back(told: Told) -> float:
     """The share of a loss that the next length of training brings back: the median of this run's promotions and a belief."""
-    shorter: dict[tuple[tuple[str, str], ...], float] = {}
-    found = [USUAL_SHARE] * USUAL_WEIGHT
-    for trial in trials:
-        drop = trial.value("drop")
-        if drop is None or "epochs" not in trial.params or trial.duplicate_of is not None:
-            continue
-        alike = tuple(sorted((name, str(entry["chosen"])) for name, entry in trial.params.items() if name != "epochs"))
-        before = shorter.get(alike)
-        if trial.origin == "promotion" and before is not None and before > SMALL:
-            found.append(min(1.0, max(0.0, (before - drop) / before)))
-        shorter[alike] = drop
-    return statistics.median(found)
-
-
-def _longer(trial: Trial, lengths: Sequence[float]) -> float | None:
-    """The next length of training for a scored trial that was trained."""
-    if not trial.state.scored or trial.duplicate_of is not None or "epochs" not in trial.params:
-        return None
-    if any(value > 0 for name, value in trial.constraints.items() if name not in MENDABLE):
-        return None
-    now = trial.params["epochs"]["chosen"]
-    return next((length for length in lengths if length > now), None)
+    return statistics.median([USUAL_SHARE] * USUAL_WEIGHT + told.view(Rungs).shares)

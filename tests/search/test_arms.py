@@ -105,13 +105,13 @@ def test_what_breaks_a_budget_that_training_cannot_mend_is_not_promoted() -> Non
 
 
 def test_what_a_longer_training_brings_back_is_learnt() -> None:
-    assert brought_back([]) == USUAL_SHARE
+    assert brought_back(told()) == USUAL_SHARE
     pairs: list[Trial] = []
     for index, sparsity in enumerate((0.5, 0.6, 0.7, 0.8)):
         choices = PRUNED | {"prune.sparsity": sparsity}
         pairs.append(trial(2 * index + 1, 0.04, **choices))
         pairs.append(trial(2 * index + 2, 0.01, origin="promotion", **choices | {"epochs": 2.0}))
-    assert brought_back(pairs) == pytest.approx(0.75)
+    assert brought_back(told(*pairs)) == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize("origin", ["neighbour", "variant"])

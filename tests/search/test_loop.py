@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.search.arms import ARMS
+from litetuner.search.arms import ARMS, FIRST
 from litetuner.search.record import read_run
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.trial import State, Trial
@@ -35,8 +35,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_baselines_come_first_and_trial_0_is_untouched(run: Path) -> None:
-    labels = [trial.candidate.label for trial in read_run(run).trials]
-    assert labels[:4] == ["float32", "int8", "dynamic", "float16"]
+    trials = read_run(run).trials
+    assert [trial.candidate.label for trial in trials[:2]] == ["float32", "int8"]
+    assert [t.candidate.label for t in trials if t.origin == "baseline"] == ["float32", "int8", "dynamic", "float16"]
+    assert [trial.origin for trial in trials[2 : 2 + FIRST]] == ["recipe"] * FIRST, (
+        "which give more than the later ones"
+    )
     first = read_run(run).trials[0].candidate
     assert [step.name for step in first.steps] == ["float32"], "the baseline is not even slimmed"
 
@@ -124,15 +128,15 @@ def test_a_finished_run_changes_nothing_when_it_is_repeated(run: Path) -> None:
 
 def test_new_budgets_judge_old_measurements_anew(tmp_path: Path) -> None:
     path = tmp_path / "budgets"
-    tight = fake_search(path, trials=20, max_deflated="30kB").record
+    tight = fake_search(path, trials=30, max_deflated="30kB").record
     assert any(trial.gate == "probe" for trial in tight.trials)
     known = len(tight.trials)
-    loose = fake_search(path, trials=40, max_deflated="900kB", max_drop="50%").record
+    loose = fake_search(path, trials=60, max_deflated="900kB", max_drop="50%").record
     assert all(trial.state is not State.INFEASIBLE for trial in loose.trials)
     asked_again = {trial.candidate.key for trial in loose.trials[:known] if trial.state is State.LOST}
     assert asked_again, "what the probe stopped is no answer under the new budgets"
     assert asked_again & {trial.candidate.key for trial in loose.trials[known:]}
-    back = fake_search(path, trials=40, max_deflated="30kB").record
+    back = fake_search(path, trials=60, max_deflated="30kB").record
     assert [t.state for t in back.trials[:known] if t.state.scored] == [t.state for t in tight.trials if t.state.scored]
 
 

@@ -40,12 +40,12 @@ def probed(number: int, drop: float, before: dict[str, float], after: float = 50
 
 def test_the_margin_is_learnt_from_the_probes_errors() -> None:
     trials = [probed(k, 0.0, {"deflated_bytes": 500.0}, 500.0 - k) for k in range(1, ENOUGH + 1)]
-    assert margin("deflated_bytes", trials[:-1]) == USUAL_MARGINS["deflated_bytes"]
-    assert margin("deflated_bytes", trials) == pytest.approx(CAUTION * ENOUGH / 500)
+    assert margin("deflated_bytes", told(*trials[:-1])) == USUAL_MARGINS["deflated_bytes"]
+    assert margin("deflated_bytes", told(*trials)) == pytest.approx(CAUTION * ENOUGH / 500)
     larger = [probed(k, 0.0, {"deflated_bytes": 500.0}, 510.0) for k in range(1, ENOUGH + 1)]
-    assert margin("deflated_bytes", larger) == LEAST_MARGIN, "never less"
-    assert margin("latency_us:host", trials) == TIME_MARGIN
-    assert margin("memory_bytes", []) == 0.0, "an arena does not depend on values"
+    assert margin("deflated_bytes", told(*larger)) == LEAST_MARGIN, "never less"
+    assert margin("latency_us:host", Told()) == TIME_MARGIN
+    assert margin("memory_bytes", Told()) == 0.0, "an arena does not depend on values"
 
 
 def test_only_a_file_that_lost_nothing_dominates_what_is_not_trained_yet() -> None:
