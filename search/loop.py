@@ -13,7 +13,7 @@ from litetuner.search.clock import Clock, counted, left
 from litetuner.search.evaluate import Evaluator
 from litetuner.search.eviction import evict
 from litetuner.search.listener import Listener
-from litetuner.search.plan import Proposal, baseline
+from litetuner.search.plan import Proposal, baseline, variant
 from litetuner.search.run_folder import RunFolder
 from litetuner.search.study import Asked, Study
 from litetuner.search.told import Told
@@ -47,6 +47,7 @@ class Loop:
     listener: Listener
     stop: Callable[[], str | None]
     told: Told
+    renewed: bool = False  # by objectives or budgets that are new to what was told
     lost: int = 0  # trials lost in a row in this session
 
     def run(self) -> str:
@@ -98,10 +99,19 @@ class Loop:
                 return again(trial)
         return None
 
+    def _resolved(self) -> Proposal | None:
+        """Under new terms: the deployments of what is trained and now on the front, before anything else is trained."""
+        planned = variant(self.space, self.told) if self.renewed else None
+        self.renewed = planned is not None
+        return planned
+
     def _ask(self) -> Asked:
-        """What was lost, then the baselines, then what the arm finds that pays most; the sampler always finds something."""
+        """What new terms make of what is known, what was lost, the baselines, then what the arm finds that pays most.
+
+        The sampler always finds something.
+        """
         space = self.affordable()
-        asked = self._begin(self._lost() or baseline(space, self.told), space)
+        asked = self._begin(self._resolved() or self._lost() or baseline(space, self.told), space)
         arms = iter(order(self.told, self.study.guided))
         while asked is None:
             asked = self._found(next(arms), space)

@@ -120,6 +120,7 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                 evaluator = Evaluator(folder, config, metric, inspection, around, cache)
                 study = Study(folder, objectives(config, metric), config.budgets, config.sampler, config.seed)
                 ending.callback(study.close)
+                opened = not study.numbers()
                 trials = recover(folder, study, _rejudged(folder, config, metric, evaluator.terms))
                 evaluator.baseline = find_baseline(trials)
                 evaluator.told = Told(trials, study.objectives, config.budgets)
@@ -132,6 +133,7 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                     listener,
                     interrupt.reason,
                     evaluator.told,
+                    renewed=opened and bool(trials),
                 )
                 reason = _search(loop, inspection)
                 listener.doing("finals: timing the front again, scoring it on the test split")
