@@ -73,9 +73,10 @@ def order(told: Told, guided: bool) -> tuple[str, ...]:
     purse = told.view(Purse)
     if purse.recipes < FIRST:
         return ARMS
+    left_out = set(ARMS) - set(purse.lately) if len(purse.lately) == PATIENCE else set()
     # A sampler that has just repeated itself has nothing new to say.
     return tuple(
-        sorted(ARMS, key=lambda arm: (purse.repeated and arm == "sampler", arm in purse.lately, -purse.worth(arm)))
+        sorted(ARMS, key=lambda arm: (purse.repeated and arm == "sampler", arm not in left_out, -purse.worth(arm)))
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ CUT_FIRST = (0.5, "even")
 CUT_MORE = (0.75, "even")
 CUT_MOST = (0.875, "even")
 CUT_BETWEEN = (0.625, "even")
+EASY = 0.5  # of the loss that is allowed: what spent no more is borne easily
 CUT_LESS = ((0.5, "inner"), (0.25, "inner"), (0.25, "even"), (0.125, "even"))
 
 # Known recipes (sources: docs/decisions.md). Channels come first: nothing else makes a file much faster.
@@ -127,7 +129,7 @@ def _baselines(space: Space, which: Sequence[dict[str, Any]]) -> Iterator[Propos
 def _recipes(space: Space, told: Told, epochs: float) -> Iterator[Proposal]:
     usual = {"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0}
     cuts = {
-        (trial.params["channels.ratio"]["chosen"], trial.params["channels.spread"]["chosen"]): _borne(trial)
+        (trial.params["channels.ratio"]["chosen"], trial.params["channels.spread"]["chosen"]): _spent(trial)
         for trial in told.trials
         if trial.origin == "recipe" and trial.state is not State.LOST and _cut_alone(trial.candidate)
     }
@@ -144,28 +146,33 @@ def _cut_alone(candidate: Candidate) -> bool:
     return [step.name for step in candidate.prefix.steps] == ["channels", "finetune"]
 
 
-def _cuts(choices: Mapping[str, Any], cuts: Mapping[tuple[float, str], bool], space: Space) -> list[dict[str, Any]]:
-    """The cuts of channels to try: up from the first one where it is borne, else down. Pipelines take the largest borne."""
+def _cuts(choices: Mapping[str, Any], cuts: Mapping[tuple[float, str], float], space: Space) -> list[dict[str, Any]]:
+    """The cuts of channels to try: up from the first one where it is easily borne, else down. Pipelines take the largest borne.
+
+    ``cuts`` is what share of the loss that is allowed each has spent.
+    """
     if "channels" not in choices:
         return [{}]
-    borne = [cut for cut in (CUT_MOST, CUT_MORE, CUT_BETWEEN, CUT_FIRST, *CUT_LESS) if cuts.get(cut)]
+    borne = [cut for cut in (CUT_MOST, CUT_MORE, CUT_BETWEEN, CUT_FIRST, *CUT_LESS) if cuts.get(cut, 2.0) <= 1]
     less = [cut for cut in CUT_LESS if cut not in cuts and (cut[1] != "inner" or space.sums())]
     if {"prune", "cluster", "qat"} & set(choices):
         found = borne[:1]
     elif CUT_FIRST not in cuts:
         found = [CUT_FIRST]
-    elif cuts[CUT_FIRST]:
-        beyond = CUT_MOST if cuts.get(CUT_MORE) else CUT_BETWEEN
-        found = [cut for cut in (CUT_MORE, beyond) if cut not in cuts][:1]
+    elif cuts[CUT_FIRST] <= EASY:
+        more = cuts.get(CUT_MORE, 0.0)
+        beyond = [CUT_MOST] if more <= EASY else [CUT_BETWEEN] if more > 1 else []
+        found = [cut for cut in (CUT_MORE, *beyond) if cut not in cuts][:1]
     else:
         found = [] if borne else less[:1]
     return [{"channels.ratio": ratio, "channels.spread": spread} for ratio, spread in found]
 
 
-def _borne(trial: Trial) -> bool:
-    """Was a trial scored without losing more than it may?"""
-    lost = any(trial.constraints.get(name, 0.0) > 0 for name in ("max-drop", "min-metric"))
-    return trial.state.scored and not lost and (trial.value("drop") or 0.0) <= ALLOWED_LOSS
+def _spent(trial: Trial) -> float:
+    """The share that a trial has spent of the loss that is allowed; infinite where it was not scored or broke a limit."""
+    if not trial.state.scored or trial.constraints.get("min-metric", 0.0) > 0:
+        return math.inf
+    return max((trial.value("drop") or 0.0) / ALLOWED_LOSS, 1 + trial.constraints.get("max-drop", -1.0))
 
 
 def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:
