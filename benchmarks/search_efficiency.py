@@ -17,7 +17,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -231,30 +231,49 @@ def passed(run: dict[str, Any], wanted: float) -> float | None:
 
 
 def table(case: str) -> None:
+    """All runs of a case, and when litetuner passed what naive had reached in the same time, and in all of its own."""
     runs = [json.loads(path.read_text()) for path in sorted((RESULTS / case).glob("*-*.json"))]
-    lines = [
-        "| method | seed | minutes | start-up s | scored | volume, search | volume, test | other % |",
-        "|" + "---|" * 8,
-    ]
-    for item in runs:
-        seconds = item["seconds"]
-        lines.append(
-            f"| {item['method']} | {item['seed']} | {item['minutes']:g} | {item['startup_seconds']:.1f} "
-            f"| {len(item['points'])} | "
-            f"{item['search_volume']:.4f} | {item['test_volume']:.4f} | {100 * seconds['other'] / seconds['wall']:.1f} |"
-        )
-    naive = {item["seed"]: item["search_volume"] for item in runs if item["method"] == "naive"}
-    lines += ["", "Wall seconds at which litetuner passes a share of what naive reached in the end:", ""]
-    lines += ["| seed | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |", "|" + "---|" * (len(SHARES) + 1)]
-    for item in runs:
-        if item["method"] == "litetuner" and item["seed"] in naive:
-            times = [passed(item, share * naive[item["seed"]]) for share in SHARES]
-            lines.append(
-                f"| {item['seed']} | " + " | ".join("never" if t is None else f"{t:.0f}" for t in times) + " |"
+    lines = _rows(
+        ("method", "seed", "minutes", "start-up s", "scored", "volume, search", "volume, test", "other %"),
+        [
+            (
+                item["method"],
+                item["seed"],
+                f"{item['minutes']:g}",
+                f"{item['startup_seconds']:.1f}",
+                len(item["points"]),
+                f"{item['search_volume']:.4f}",
+                f"{item['test_volume']:.4f}",
+                f"{100 * item['seconds']['other'] / item['seconds']['wall']:.1f}",
             )
+            for item in runs
+        ],
+    )
+    lines += ["", "Wall seconds, start-up included, at which litetuner passed shares of what naive had reached:", ""]
+    lines += _rows(
+        ("seed", "naive after", "its volume", *(f"{share:.0%}" for share in SHARES), "100 % in"), _races(runs)
+    )
     (RESULTS / f"{case}.md").write_text("\n".join(lines) + "\n")
     plot(case, runs)
     print("\n".join(lines))
+
+
+def _races(runs: Sequence[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    for item, naive in itertools.product(runs, runs):
+        if (item["method"], naive["method"], item["seed"]) != ("litetuner", "naive", naive["seed"]):
+            continue
+        for minutes in sorted({item["minutes"], naive["minutes"]}):
+            ended = minutes >= naive["minutes"]
+            reached = naive["search_volume"] if ended else volume(naive["points"], until=60 * minutes)
+            times = [passed(item, share * reached) for share in SHARES]
+            told = ["never" if time is None else f"{time:.0f}" for time in times]
+            share = "" if times[-1] is None else f"1/{60 * minutes / times[-1]:.1f} of the time"
+            yield (item["seed"], f"{minutes:g} min", f"{reached:.4f}", *told, share)
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines]
 
 
 def plot(case: str, runs: Sequence[dict[str, Any]]) -> None:
