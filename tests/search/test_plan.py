@@ -1,0 +1,87 @@
+"""Which cuts of channels the recipes try, by what the last ones have lost; on made-up trials."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from litetuner.search.plan import CUT_BETWEEN, CUT_FIRST, CUT_LESS, CUT_MORE, CUT_MOST, LATER, RECIPES, recipe
+from litetuner.search.told import Told
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.space import Scripted
+from tests.search.made_up import SPACE, told, trial
+
+CHOICES = {"train": "yes", "epochs": 1.0, "learning_rate": 3e-3, "distill": 1.0, "channels": "yes"} | RECIPES[0]
+CUT = [number for number, choices in enumerate(RECIPES) if "channels" in choices]
+
+
+def cut(number: int, share: tuple[float, str], spent: float) -> Trial:
+    """A trial of a cut alone that spent a share of the loss that is allowed, which is 2 points."""
+    constraints = {"max-drop": spent - 1}
+    made = trial(
+        number,
+        0.02 * spent,
+        500.0 - number,
+        "recipe",
+        State.COMPLETE if spent <= 1 else State.INFEASIBLE,
+        **CHOICES | {"channels.ratio": share[0], "channels.spread": share[1]},
+    )
+    return dataclasses.replace(made, constraints=constraints)
+
+
+def shares(known: Told) -> list[tuple[str, float]]:
+    """What the recipes still propose to cut, in their order: the names of the trained steps, the ratio."""
+    found = []
+    for number in range(100, 160):
+        proposal = recipe(SPACE, known, 1.0)
+        if proposal is None:
+            break
+        if "channels" in proposal.candidate.label:
+            steps = "+".join(step.name for step in proposal.candidate.prefix.steps)
+            ratio = float(proposal.candidate.steps[0].knobs()["ratio"])
+            found.append((steps, ratio))
+        known.add(dataclasses.replace(trial(number, 0.5, 990.0, "variant"), candidate=proposal.candidate))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("spent", "following"),
+    [
+        ({CUT_FIRST: 0.2}, CUT_MORE[0]),
+        ({CUT_FIRST: 0.2, CUT_MORE: 0.2}, CUT_MOST[0]),
+        ({CUT_FIRST: 0.2, CUT_MORE: 3.0}, CUT_BETWEEN[0]),
+        ({CUT_FIRST: 3.0}, CUT_LESS[2][0]),  # the model has no residual blocks, so there are no inner widths
+        ({CUT_FIRST: 3.0, CUT_LESS[2]: 3.0}, CUT_LESS[3][0]),
+    ],
+)
+def test_the_next_cut_follows_from_what_the_last_ones_lost(
+    spent: dict[tuple[float, str], float], following: float
+) -> None:
+    trials = [cut(number, share, lost) for number, (share, lost) in enumerate(spent.items(), 1)]
+    assert shares(told(*trials))[0] == ("channels+finetune", following)
+
+
+@pytest.mark.parametrize(
+    ("spent", "deepest"),
+    [
+        ({CUT_FIRST: 0.8}, CUT_FIRST[0]),
+        ({CUT_FIRST: 0.2, CUT_MORE: 0.8}, CUT_MORE[0]),
+        ({CUT_FIRST: 0.2, CUT_MORE: 3.0, CUT_BETWEEN: 0.8}, CUT_BETWEEN[0]),
+    ],
+)
+def test_pipelines_take_the_deepest_cut_that_was_borne(spent: dict[tuple[float, str], float], deepest: float) -> None:
+    trials = [cut(number, share, lost) for number, (share, lost) in enumerate(spent.items(), 1)]
+    found = shares(told(*trials))
+    assert found[0] == ("channels+finetune+qat", deepest), "what int8 costs a narrow model is mended first"
+    assert {ratio for _, ratio in found} == {deepest}
+    assert len(found) == len(CUT) - 1, "every recipe that cuts, but for the cut alone"
+
+
+def test_the_later_baselines_come_after_the_first_recipes() -> None:
+    few = [trial(number, 0.5, 990.0, "recipe") for number in range(1, LATER)]
+    first = recipe(SPACE, told(*few), 1.0)
+    assert first is not None and first.origin == "recipe"
+    later = recipe(SPACE, told(*few, trial(LATER, 0.5, 990.0, "recipe")), 1.0)
+    assert later is not None and later.origin == "baseline"
+    assert later.candidate == SPACE.suggest(Scripted({"deploy": "dynamic"}))
