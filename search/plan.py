@@ -40,6 +40,7 @@ CUT_MORE = (0.75, "even")
 CUT_MOST = (0.875, "even")
 CUT_BETWEEN = (0.625, "even")
 EASY = 0.5  # of the loss that is allowed: what spent no more is borne easily
+FAR = 3.0  # times the loss that is allowed: what spent more will hardly be mended by cutting less
 CUT_LESS = ((0.5, "inner"), (0.25, "inner"), (0.25, "even"), (0.125, "even"))
 
 # Known recipes (sources: docs/decisions.md). Channels come first: nothing else makes a file much faster.
@@ -133,10 +134,10 @@ def _recipes(space: Space, told: Told, epochs: float) -> Iterator[Proposal]:
         for trial in told.trials
         if trial.origin == "recipe" and trial.state is not State.LOST and _cut_alone(trial.candidate)
     }
-    for choices in RECIPES:
+    for choices, last in [*((choices, False) for choices in RECIPES), (_CUT | _CLIPPED, True)]:
         if choices.get("train") and epochs not in space.epochs:
             continue  # there is no time left for it
-        for cut in _cuts(choices, cuts, space):
+        for cut in _cuts(choices, cuts, space, last=last):
             script = Scripted(usual | _possible(choices, space) | cut)
             if _kept(script, space):
                 yield Proposal(script, space.suggest(script), "recipe")
@@ -146,10 +147,13 @@ def _cut_alone(candidate: Candidate) -> bool:
     return [step.name for step in candidate.prefix.steps] == ["channels", "finetune"]
 
 
-def _cuts(choices: Mapping[str, Any], cuts: Mapping[tuple[float, str], float], space: Space) -> list[dict[str, Any]]:
+def _cuts(
+    choices: Mapping[str, Any], cuts: Mapping[tuple[float, str], float], space: Space, *, last: bool
+) -> list[dict[str, Any]]:
     """The cuts of channels to try: up from the first one where it is easily borne, else down. Pipelines take the largest borne.
 
-    ``cuts`` is what share of the loss that is allowed each has spent.
+    ``cuts`` is what share of the loss that is allowed each has spent. Where one was far too much, less waits for the
+    ``last`` recipe.
     """
     if "channels" not in choices:
         return [{}]
@@ -163,8 +167,10 @@ def _cuts(choices: Mapping[str, Any], cuts: Mapping[tuple[float, str], float], s
         more = cuts.get(CUT_MORE, 0.0)
         beyond = [CUT_MOST] if more <= EASY else [CUT_BETWEEN] if more > 1 else []
         found = [cut for cut in (CUT_MORE, *beyond) if cut not in cuts][:1]
+    elif borne or (min(cuts.values()) > FAR and not last):
+        found = []
     else:
-        found = [] if borne else less[:1]
+        found = less[:1]
     return [{"channels.ratio": ratio, "channels.spread": spread} for ratio, spread in found]
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from litetuner.search.plan import CUT_BETWEEN, CUT_FIRST, CUT_LESS, CUT_MORE, CUT_MOST, LATER, RECIPES, recipe
+from litetuner.search.plan import CUT_BETWEEN, CUT_FIRST, CUT_LESS, CUT_MORE, CUT_MOST, FIRST, LATER, RECIPES, recipe
 from litetuner.search.told import Told
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import Scripted
@@ -51,8 +51,8 @@ def shares(known: Told) -> list[tuple[str, float]]:
         ({CUT_FIRST: 0.2}, CUT_MORE[0]),
         ({CUT_FIRST: 0.2, CUT_MORE: 0.2}, CUT_MOST[0]),
         ({CUT_FIRST: 0.2, CUT_MORE: 3.0}, CUT_BETWEEN[0]),
-        ({CUT_FIRST: 3.0}, CUT_LESS[2][0]),  # the model has no residual blocks, so there are no inner widths
-        ({CUT_FIRST: 3.0, CUT_LESS[2]: 3.0}, CUT_LESS[3][0]),
+        ({CUT_FIRST: 2.0}, CUT_LESS[2][0]),  # the model has no residual blocks, so there are no inner widths
+        ({CUT_FIRST: 8.0, CUT_LESS[2]: 2.0}, CUT_LESS[3][0]),
     ],
 )
 def test_the_next_cut_follows_from_what_the_last_ones_lost(
@@ -60,6 +60,16 @@ def test_the_next_cut_follows_from_what_the_last_ones_lost(
 ) -> None:
     trials = [cut(number, share, lost) for number, (share, lost) in enumerate(spent.items(), 1)]
     assert shares(told(*trials))[0] == ("channels+finetune", following)
+
+
+def test_where_half_of_the_channels_was_far_too_much_less_is_tried_last() -> None:
+    known = told(cut(1, CUT_FIRST, 8.0))
+    names = []
+    while (proposal := recipe(SPACE, known, 1.0)) is not None:
+        names.append("channels" in proposal.candidate.label)
+        known.add(dataclasses.replace(trial(100 + len(names), 0.5, 990.0, "variant"), candidate=proposal.candidate))
+    recipes_alone = names[: names.index(True)]
+    assert len(recipes_alone) > FIRST and names[len(recipes_alone)]
 
 
 @pytest.mark.parametrize(
