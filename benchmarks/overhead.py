@@ -6,6 +6,7 @@ python benchmarks/overhead.py RUN [--out benchmarks/results/overhead_dscnn.json]
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 from pathlib import Path
@@ -28,7 +29,7 @@ def main() -> None:
     clock = folder.read("clock")
     if clock is None:
         raise SystemExit(f"{options.run} has no clock.json: it is no run folder, or its search has not ended")
-    found = share(clock["seconds"]) | {"trials": ratios(folder.trials(), asked_to_told(folder))}
+    found = share(clock["seconds"]) | {"trials": ratios(folder.trials())}
     values = [row["ratio"] for row in found["trials"]]
     if values:
         found |= {"median ratio": round(statistics.median(values), 3), "largest ratio": max(values)}
@@ -46,35 +47,19 @@ def share(seconds: dict[str, float]) -> dict[str, Any]:
     return {"seconds": seconds, "own share": round(seconds["other"] / seconds["wall"], 4)}
 
 
-def asked_to_told(folder: RunFolder) -> dict[int, float]:
-    """Seconds from the moment a trial was asked (its label is then noted) to the moment it was told, by its number."""
-    found: dict[int, float] = {}
-    begun: dict[str, Any] | None = None
-    for event in folder.events():
-        if event["event"] == "doing":
-            begun = event
-        elif event["event"] == "told" and begun is not None and begun["what"] == event["label"]:
-            found[event["trial"]] = event["time"] - begun["time"]
-            begun = None
-    return found
+def ratios(trials: list[Trial]) -> list[dict[str, Any]]:
+    """Each scored trial that trained nothing: the wall seconds since the one before was told, over those of its jobs.
 
-
-def ratios(trials: list[Trial], walls: dict[int, float]) -> list[dict[str, Any]]:
-    """Each scored trial without training steps: its wall seconds over those of its jobs. Answers from the cache are left out."""
+    So the asking counts too, and for trial 1 the ranking of layers. Answers from the cache are left out.
+    """
     rows = []
-    for trial in trials:
+    for before, trial in itertools.pairwise(sorted(trials, key=lambda item: item.seconds_since_start)):
         jobs = sum(trial.seconds.get(kind, 0.0) for kind in JOBS)
-        if trial.candidate.prefix.steps or not trial.state.scored or trial.duplicate_of is not None:
+        if trial.seconds.get("train") or not trial.state.scored or trial.duplicate_of is not None or not jobs:
             continue
-        if jobs and trial.number in walls:
-            wall = walls[trial.number]
-            row = {
-                "trial": trial.number,
-                "label": trial.candidate.label,
-                "wall": round(wall, 3),
-                "jobs": round(jobs, 3),
-            }
-            rows.append(row | {"ratio": round(wall / jobs, 3)})
+        wall = trial.seconds_since_start - before.seconds_since_start
+        row = {"trial": trial.number, "label": trial.candidate.label, "wall": round(wall, 3), "jobs": round(jobs, 3)}
+        rows.append(row | {"ratio": round(wall / jobs, 3)})
     return rows
 
 

@@ -243,7 +243,7 @@ def table(case: str) -> None:
                 f"{item['startup_seconds']:.1f}",
                 len(item["points"]),
                 f"{item['search_volume']:.4f}",
-                f"{item['test_volume']:.4f}",
+                "" if item["test_volume"] is None else f"{item['test_volume']:.4f}",
                 f"{100 * item['seconds']['other'] / item['seconds']['wall']:.1f}",
             )
             for item in runs
@@ -251,7 +251,7 @@ def table(case: str) -> None:
     )
     lines += ["", "Wall seconds, start-up included, at which litetuner passed shares of what naive had reached:", ""]
     lines += _rows(
-        ("seed", "naive after", "its volume", *(f"{share:.0%}" for share in SHARES), "100 % in"), _races(runs)
+        ("seed", "run of", "naive after", "its volume", *(f"{share:.0%}" for share in SHARES), "100 % in"), _races(runs)
     )
     (RESULTS / f"{case}.md").write_text("\n".join(lines) + "\n")
     plot(case, runs)
@@ -259,16 +259,17 @@ def table(case: str) -> None:
 
 
 def _races(runs: Sequence[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    lengths = {item["minutes"] for item in runs if item["method"] == "random"}
     for item, naive in itertools.product(runs, runs):
         if (item["method"], naive["method"], item["seed"]) != ("litetuner", "naive", naive["seed"]):
             continue
-        for minutes in sorted({item["minutes"], naive["minutes"]}):
+        for minutes in sorted({length for length in lengths if length <= naive["minutes"]} | {naive["minutes"]}):
             ended = minutes >= naive["minutes"]
             reached = naive["search_volume"] if ended else volume(naive["points"], until=60 * minutes)
             times = [passed(item, share * reached) for share in SHARES]
             told = ["never" if time is None else f"{time:.0f}" for time in times]
             share = "" if times[-1] is None else f"1/{60 * minutes / times[-1]:.1f} of the time"
-            yield (item["seed"], f"{minutes:g} min", f"{reached:.4f}", *told, share)
+            yield (item["seed"], f"{item['minutes']:g} min", f"{minutes:g} min", f"{reached:.4f}", *told, share)
 
 
 def _rows(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
