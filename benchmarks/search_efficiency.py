@@ -85,19 +85,13 @@ def by_hand(method: str, config: Config, folder: Path, seconds: float) -> None:
         room = stack.enter_context(laboratory(config, folder))
         room.evaluator.cache = cache = OneTrial(room)
         space = _space(config, room.evaluator.inspection, ())
-        for trial in proposals(method, room, space, seconds):
-            told(room, trial)
+        for _ in trials(method, room, space, seconds):
+            room.clock.save()
             cache.current.clear()
         run_finals(room.evaluator, room.clock)
 
 
-def told(room: Laboratory, trial: Trial) -> None:
-    room.clock.count(trial.seconds)
-    room.evaluator.folder.write_trial(trial)
-    room.clock.save()
-
-
-def proposals(method: str, room: Laboratory, space: Space, seconds: float) -> Iterator[Trial]:
+def trials(method: str, room: Laboratory, space: Space, seconds: float) -> Iterator[Trial]:
     """Evaluated trials until the time is spent."""
     if method in ("naive", "random"):
         evaluator = room.evaluator
@@ -113,7 +107,10 @@ def proposals(method: str, room: Laboratory, space: Space, seconds: float) -> It
             study.tell(trial)
             count += 1
             # Optuna counts from 0, and so does the baseline.
-            yield dataclasses.replace(trial, number=asked.number + 1)
+            trial = dataclasses.replace(trial, number=asked.number + 1)
+            room.clock.count(trial.seconds)
+            room.evaluator.folder.write_trial(trial)
+            yield trial
         study.close()
         return
     candidates = grid(space) if method == "grid" else recipes(space)
