@@ -25,7 +25,6 @@ class Purse:
     """What the trials of each arm took and gave."""
 
     def __init__(self) -> None:
-        self.recipes = 0
         self.count = 0
         self.seconds = 0.0
         self.gained = 0.0
@@ -39,7 +38,6 @@ class Purse:
         """See ``View.add``."""
         if trial.origin not in ARMS or trial.state is State.LOST:  # a killed search goes on as an undisturbed one
             return
-        self.recipes += trial.origin == "recipe"
         self.lately.append(trial.origin)
         self.repeated = trial.duplicate_of is not None
         if self.repeated:
@@ -71,7 +69,7 @@ def order(told: Told, guided: bool) -> tuple[str, ...]:
     if not guided:
         return PLAIN
     purse = told.view(Purse)
-    if purse.recipes < FIRST:
+    if purse.count < FIRST:
         return ARMS
     left_out = set(ARMS) - set(purse.lately) if len(purse.lately) == PATIENCE else set()
     # A sampler that has just repeated itself has nothing new to say.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from litetuner.search.run_folder import RunFolder
-from litetuner.search.trial import Trial
+from litetuner.search.trial import State, Trial
 
 KINDS = ("train", "convert", "score", "time")
 OVERLAPPED = "train_overlapped"
@@ -53,4 +53,4 @@ def left(limit: float | None, clock: Clock) -> float:
 
 def counted(trials: list[Trial]) -> int:
     """How many trials count towards ``--trials``: those that were not lost and not answered from an earlier one."""
-    return sum(1 for trial in trials if trial.duplicate_of is None and str(trial.state) != "LOST")
+    return sum(1 for trial in trials if trial.duplicate_of is None and trial.state is not State.LOST)

@@ -30,6 +30,7 @@ LONGEST_PIPELINE = (
     7.7  # prune, cluster, qat: 1.2, 2 and 2.5 times plain training (ResNet8, two cores); mending a cut model: 2
 )
 TRIALS_BETWEEN_EVICTIONS = 5
+EVICTIONS = 50  # looking at a cache costs more the longer a run is, so it is done more rarely
 START_SECONDS = 5.0  # wrapping and tracing a training
 FINALS_SHARE = 0.08  # of the time budget is kept for the finals
 NAP_SECONDS = 0.2  # while waiting for a target, how often is looked whether the search should stop
@@ -67,7 +68,7 @@ class Loop:
             self.listener.doing(asked.candidate.label)
             trial = self._answered(asked) or self.evaluator.evaluate(asked)
             self._tell(trial)
-            if trial.number % TRIALS_BETWEEN_EVICTIONS == 0:
+            if trial.number % max(TRIALS_BETWEEN_EVICTIONS, trial.number // EVICTIONS) == 0:
                 limit = parse(self.evaluator.config.cache_limit, BYTES, "cache-limit")
                 evict(self.evaluator, self.told.front, limit)
             if trial.untouched and self.evaluator.baseline is None:

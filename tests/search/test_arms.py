@@ -62,6 +62,11 @@ def test_recipes_come_first_and_then_what_has_paid() -> None:
     )
 
 
+def test_where_there_are_too_few_recipes_the_arms_still_take_turns() -> None:
+    used = [trial(k, 0.05, 990.0 - k, "neighbour") for k in range(1, PATIENCE + 1)]
+    assert order(told(*used), guided=True)[0] != "neighbour", "a small space may have no recipes at all"
+
+
 def test_lost_trials_change_no_turn() -> None:
     used = [trial(k, 0.05, 900.0 - k, ARMS[k % len(ARMS)]) for k in range(1, 30)]
     lost = dataclasses.replace(trial(99, 0.0, 1.0, "promotion"), state=State.LOST, measurements={})
