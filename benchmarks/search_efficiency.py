@@ -17,6 +17,9 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,7 @@ OCTAVES = 5.0  # the box goes down to 1/32 of the float file's size and latency
 REFERENCE = (1.0, 0.0, 0.0)
 SHARES = (0.8, 0.9, 0.95, 1.0)
 BY_HAND = ("naive", "random", "grid", "recipes")
+COLORS = {"litetuner": "#0b6e4f", "naive": "#c1440e", "random": "#8a8a8a", "grid": "#b59f3b", "recipes": "#3a6ea5"}
 NOTHING = lambda *_: None  # noqa: E731
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no_probe": {"litetuner.search.work.probe_gate": NOTHING, "litetuner.search.ahead.probe_gate": NOTHING},
@@ -275,15 +279,34 @@ def _rows(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
 
 
 def plot(case: str, runs: Sequence[dict[str, Any]]) -> None:
+    """The curves as a page, and as a picture where Chromium is installed; ablations only in the page."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
     for item in runs:
-        ends = [(0.0, 0.0), *item["curve"], (item["minutes"] * 60, item["search_volume"])]
-        xs, ys = zip(*ends, strict=True)
-        figure.add_scatter(x=xs, y=ys, name=f"{item['method']} {item['seed']}", line_shape="hv")
-    figure.update_layout(xaxis_title="wall seconds", yaxis_title="share of the box", title=case)
+        method, noted = item["method"], "note" in item
+        xs, ys = zip(*[(0.0, 0.0), *item["curve"], (item["minutes"] * 60, item["search_volume"])], strict=True)
+        figure.add_scatter(
+            x=[seconds / 60 for seconds in xs],
+            y=ys,
+            name=f"{method} {item['seed']}" + (", later code" if noted else ""),
+            mode="lines",
+            line={"shape": "hv", "color": COLORS.get(method), "dash": "dot" if noted else "solid"},
+            visible=True if method in COLORS else "legendonly",
+        )
+    figure.update_layout(template="plotly_white", xaxis_title="wall minutes", yaxis_title="volume, search", title=case)
     figure.write_html(RESULTS / f"{case}.html", include_plotlyjs="cdn")
+    browser = shutil.which("chromium")
+    if browser:
+        figure.update_layout(width=900, height=460)
+        figure.for_each_trace(lambda trace: trace.update(showlegend=trace.visible is True))
+        with tempfile.TemporaryDirectory() as place:
+            page = Path(place) / "page.html"
+            figure.write_html(page, include_plotlyjs=True, config={"displayModeBar": False})
+            flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=5000"]
+            picture = f"--screenshot={RESULTS / case}.png"
+            command = [browser, *flags, "--window-size=920,480", picture, page.as_uri()]
+            subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
 def main() -> None:
