@@ -6,7 +6,7 @@ import dataclasses
 from collections import deque
 
 from litetuner.search.neighbours import neighbour
-from litetuner.search.plan import FIRST, Proposal, recipe, variant
+from litetuner.search.plan import Proposal, recipe, variant
 from litetuner.search.promotion import promotion
 from litetuner.search.study import derive
 from litetuner.search.told import Told
@@ -15,6 +15,7 @@ from litetuner.spaces.space import Space
 
 ARMS = ("recipe", "promotion", "neighbour", "variant", "sampler")
 PLAIN = ("recipe", "sampler")  # for samplers that are to be watched alone
+FIRST = 4  # trials in that order, recipes first: without them there is nothing to vary or to promote
 WINDOW = 8  # of an arm's trials; what it gave long ago says little of what it gives now
 PATIENCE = 3 * len(ARMS)  # trials without an arm, then it is tried again
 SHORTEST = 0.05  # seconds; a trial that was answered from the cache is not free of cost

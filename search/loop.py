@@ -100,7 +100,7 @@ class Loop:
                 return again(trial)
         return None
 
-    def _resolved(self) -> Proposal | None:
+    def _redeployed(self) -> Proposal | None:
         """Under new terms: the deployments of what is trained and now on the front, before anything else is trained."""
         planned = variant(self.space, self.told) if self.renewed else None
         self.renewed = planned is not None
@@ -112,7 +112,7 @@ class Loop:
         The sampler always finds something.
         """
         space = self.affordable()
-        asked = self._begin(self._resolved() or self._lost() or baseline(space, self.told), space)
+        asked = self._begin(self._redeployed() or self._lost() or baseline(space, self.told), space)
         arms = iter(order(self.told, self.study.guided))
         while asked is None:
             asked = self._found(next(arms), space)

@@ -16,7 +16,6 @@ from litetuner.spaces.offers import Choose
 from litetuner.spaces.space import Scripted, Space
 from litetuner.spaces.steps import STEPS
 
-FIRST = 4  # recipes before anything else: without them there is nothing to vary or to promote
 LATER = 8  # recipes, then the later baselines: they give less than the first recipes do
 # Trial 0 is the untouched float model, converted as it is.
 BASELINES: tuple[dict[str, Any], ...] = ({"deploy": "float32"}, {"deploy": "int8"})

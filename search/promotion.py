@@ -52,8 +52,8 @@ class Rungs:
     def hopes(self, share: float) -> dict[int, float]:
         """By number, what each trial may add at most if a ``share`` of its loss is brought back; who adds nothing is left out."""
         if share > self._share:
-            self._share = share
             self._hopes = dict.fromkeys(self.open, math.inf)
+        self._share = share
         return self._hopes
 
     def gain(self, number: int, growth: Growth) -> float:
@@ -74,7 +74,7 @@ def promotion(space: Space, told: Told) -> Proposal | None:
     if growth is None or not space.train:
         return None
     rungs = told.view(Rungs)
-    hopes = rungs.hopes(math.ceil(10 * brought_back(told)) / 10)
+    hopes = rungs.hopes(math.ceil(10 * brought_back(told)) / 10)  # in tenths, so that it seldom rises
     waiting: list[tuple[float, int, float, float]] = []  # a heap: what was hoped for is looked at again on its turn
     for number, hope in hopes.items():
         trial = rungs.open[number]

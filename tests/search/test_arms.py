@@ -119,6 +119,22 @@ def test_what_a_longer_training_brings_back_is_learnt() -> None:
     assert brought_back(told(*pairs)) == pytest.approx(0.75)
 
 
+def test_where_longer_trainings_bring_nothing_back_no_more_are_asked_for() -> None:
+    """A belief of .3 lets a loss of 11 points, of 10 that are allowed, hope; five promotions that brought nothing do not."""
+    hopeful = trial(1, 0.11, 500.0, **PRUNED | {"prune.sparsity": 0.9})
+    known = told(hopeful)
+    found = promotion(SPACE, known)
+    assert found is not None and found.candidate.prefix.steps[0].knobs()["epochs"] == 2.0
+    number = 2
+    for sparsity in (0.3, 0.4, 0.5, 0.6, 0.7):
+        choices = PRUNED | {"prune.sparsity": sparsity}
+        known.add(trial(number, 0.5, **choices))
+        known.add(trial(number + 1, 0.5, origin="promotion", **choices | {"epochs": 2.0}))
+        number += 2
+    assert brought_back(known) == 0.0
+    assert promotion(SPACE, known) is None
+
+
 @pytest.mark.parametrize("origin", ["neighbour", "variant"])
 def test_neighbours_are_new_and_near_the_front_and_follow_from_the_seed(origin: str) -> None:
     member = trial(1, 0.001, 400.0, **PRUNED)

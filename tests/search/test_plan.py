@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from litetuner.search.plan import CUT_BETWEEN, CUT_FIRST, CUT_LESS, CUT_MORE, CUT_MOST, FIRST, LATER, RECIPES, recipe
+from litetuner.search.arms import FIRST
+from litetuner.search.plan import CUT_BETWEEN, CUT_FIRST, CUT_LESS, CUT_MORE, CUT_MOST, LATER, RECIPES, recipe
 from litetuner.search.told import Told
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import Scripted
