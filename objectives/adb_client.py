@@ -111,9 +111,10 @@ class AdbClient:
                 raise self.explain(said)
             on = code.strip() == "0"
             yield "on" if on else f"not there: {' '.join(about.split())[-200:]}"
-            if on and not self._release(child):
+            if on and (code := self._release(child)) != "0":
                 hand = self.by_hand("shell", *FIXED.split(), "false")
-                raise HostError(f"adb: {self.serial}: fixed-performance mode may still be on. By hand: {hand}")
+                about = f"adb: {self.serial}: fixed-performance mode may still be on. By hand: {hand}"
+                raise HostError(about) if code else Dropped(about)  # a line that broke: once more, on and off
         finally:
             if child.poll() is None:  # after an error: its own complaint would hide the error
                 self._release(child)
@@ -124,15 +125,15 @@ class AdbClient:
                 child.kill()
             child.wait()
 
-    def _release(self, child: subprocess.Popen[bytes]) -> bool:
-        """Let the shell on the device end; whether it says that the mode is off."""
+    def _release(self, child: subprocess.Popen[bytes]) -> str | None:
+        """Let the shell on the device end; the exit code of switching off, ``None`` where it does not say."""
         if not child.stdin or not child.stdin.closed:
             with contextlib.suppress(BrokenPipeError):  # then it has ended, and says so below
                 if child.stdin:
                     child.stdin.write(b"\n")
                     child.stdin.close()
         found = re.search(rf"{OFF}([0-9]+)", _read_until(child, OFF, RELEASE_SECONDS))
-        return found is not None and found[1] == "0"
+        return found[1] if found else None
 
     def explain(self, said: str) -> Dropped | HostError:
         """What a failure of ``adb`` itself stands for."""

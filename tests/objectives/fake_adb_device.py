@@ -84,7 +84,7 @@ say("INFO: Memory footprint delta from the start of the tool (MB): init=1.5 over
 
 
 class FakeDevice:
-    """Listens until ``stop``. ``drops`` is how often still the line breaks when a service that ``drop_at`` fits is opened."""
+    """Listens until ``stop``. ``drops`` is how often still the line breaks when what is opened or typed fits ``drop_at``."""
 
     def __init__(self, folder: Path, authorized: bool = True, model: str = "standin") -> None:
         self.folder, self.authorized, self.model = folder, authorized, model
@@ -136,6 +136,12 @@ class FakeDevice:
 
     def drop(self, at: str, times: int) -> None:
         self.drop_at, self.drops = re.compile(at, re.DOTALL), times
+
+    def breaks(self, said: str) -> bool:
+        """Whether the line breaks at this; counts it."""
+        fits = self.drops > 0 and self.drop_at.search(said) is not None
+        self.drops -= fits
+        return fits
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):  # closed by stop
@@ -216,8 +222,7 @@ class Connection:
         self.send(OKAY, ours, theirs)
         work = stream.sync if kind == "sync" else stream.shell
         threading.Thread(target=work, args=(service,), daemon=True).start()
-        if device.drops and device.drop_at.search(service):
-            device.drops -= 1
+        if device.breaks(service):
             threading.Timer(0.1, self.close).start()
 
 
@@ -279,6 +284,8 @@ class Stream:
                 if kind == CLOSE_STDIN:
                     break
                 if kind == STDIN:
+                    if self.connection.device.breaks(data.decode()):
+                        self.connection.close()
                     child.stdin.write(data)
                     child.stdin.flush()
         with contextlib.suppress(OSError):

@@ -144,6 +144,13 @@ def test_a_line_that_breaks_is_tried_again(device, file, at):
     assert device.fixed[-1] == "false" and device.fixed.count("true") == device.fixed.count("false")
 
 
+def test_a_line_that_breaks_at_the_end_is_tried_again(device, file):
+    device.drop(r"^\n$", times=1)  # as fixed-performance mode is let go
+    document = target(device)._patiently(lambda: target(device)._once(file, None, 1))
+    assert device.drops == 0 and document["environment"]["fixed_performance"] == "on"
+    assert device.fixed.count("true") == 2 and device.fixed[-1] == "false"
+
+
 def test_a_device_that_stays_away_is_lost(device, file):
     found = target(device)
     device.drop(".", times=10_000)
