@@ -111,10 +111,10 @@ class AdbClient:
                 raise self.explain(said)
             on = code.strip() == "0"
             yield "on" if on else f"not there: {' '.join(about.split())[-200:]}"
-            if on and (code := self._release(child)) != "0":
+            if on and (off := self._release(child)) != "0":
                 hand = self.by_hand("shell", *FIXED.split(), "false")
                 about = f"adb: {self.serial}: fixed-performance mode may still be on. By hand: {hand}"
-                raise HostError(about) if code else Dropped(about)  # a line that broke: once more, on and off
+                raise HostError(about) if off else Dropped(about)  # a line that broke: once more, on and off
         finally:
             if child.poll() is None:  # after an error: its own complaint would hide the error
                 self._release(child)
