@@ -117,7 +117,7 @@ class Ahead:
         loop = self._loop
         space = loop.affordable()
         found = baseline(space, told)
-        arms = iter(order(told, loop.study.guided))
+        arms = iter(order(told, space, loop.study.guided))
         while found is None:
             arm = next(arms)
             if arm == "sampler":

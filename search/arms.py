@@ -20,6 +20,7 @@ WINDOW = 8  # of an arm's trials; what it gave long ago says little of what it g
 PATIENCE = 3 * len(ARMS)  # trials without an arm, then it is tried again
 SHORTEST = 0.05  # seconds; a trial that was answered from the cache is not free of cost
 PRIOR = 2.0  # trials of the run's average, which an arm starts from
+KEPT = 0.2  # of what a promotion promises at best, so much is believed (eight searches: .12 of all, more of the first ones)
 
 
 class Purse:
@@ -54,18 +55,22 @@ class Purse:
             if first != trial.number:
                 self.later[first] = self.later.get(first, 0.0) + gain
 
-    def worth(self, arm: str) -> float:
-        """What an arm's last trials gave per second, with what their variants gave, starting from the run's average."""
+    def worth(self, arm: str, promised: float = 0.0) -> float:
+        """What an arm's last trials gave per second, with what their variants gave.
+
+        It starts from the run's average, or from what is believed of a promise, where that is more.
+        """
         believed = PRIOR * self.seconds / self.count
-        gained = believed * max(self.gained / self.seconds, 1e-12)
+        gained = believed * max(self.gained / self.seconds, KEPT * promised, 1e-12)
         gained += sum(gain + self.later.get(number, 0.0) for number, _, gain in self.last[arm])
         return gained / (sum(seconds for _, seconds, _ in self.last[arm]) + believed)
 
 
-def order(told: Told, guided: bool) -> tuple[str, ...]:
+def order(told: Told, space: Space, guided: bool) -> tuple[str, ...]:
     """The arms, the most promising first; ``guided`` is whether the sampler wants to be helped.
 
-    An arm is worth what its last trials added to the hypervolume per second. One that was left out for long comes first.
+    An arm is worth what its last trials added to the hypervolume per second, and promotions also what the best one in
+    ``space``, which is what can still be afforded, promises. One that was left out for long comes first.
     """
     if not guided:
         return PLAIN
@@ -73,9 +78,18 @@ def order(told: Told, guided: bool) -> tuple[str, ...]:
     if purse.count < FIRST:
         return ARMS
     left_out = set(ARMS) - set(purse.lately) if len(purse.lately) == PATIENCE else set()
+    best = promotion(space, told)
+    promised = {"promotion": best.promise} if best else {}
     # A sampler that has just repeated itself has nothing new to say.
     return tuple(
-        sorted(ARMS, key=lambda arm: (purse.repeated and arm == "sampler", arm not in left_out, -purse.worth(arm)))
+        sorted(
+            ARMS,
+            key=lambda arm: (
+                purse.repeated and arm == "sampler",
+                arm not in left_out,
+                -purse.worth(arm, promised.get(arm, 0.0)),
+            ),
+        )
     )
 
 

@@ -113,7 +113,7 @@ class Loop:
         """
         space = self.affordable()
         asked = self._begin(self._redeployed() or self._lost() or baseline(space, self.told), space)
-        arms = iter(order(self.told, self.study.guided))
+        arms = iter(order(self.told, space, self.study.guided))
         while asked is None:
             asked = self._found(next(arms), space)
         return asked

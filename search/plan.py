@@ -39,8 +39,11 @@ CUT_MORE = (0.75, "even")
 CUT_MOST = (0.875, "even")
 CUT_BETWEEN = (0.625, "even")
 EASY = 0.5  # of the loss that is allowed: what spent no more is borne easily
-FAR = 3.0  # times the loss that is allowed: what spent more will hardly be mended by cutting less
+NEAR = 1.5  # times the loss that is allowed: what spent no more may be mended by quantization-aware training
+FAR = 3.0  # times: what spent more will hardly be mended by cutting less
 CUT_LESS = ((0.5, "inner"), (0.25, "inner"), (0.25, "even"), (0.125, "even"))
+DEEPEST_FIRST = (CUT_MOST, CUT_MORE, CUT_BETWEEN, CUT_FIRST, *CUT_LESS)
+Cut = tuple[float, str]
 
 # Known recipes (sources: docs/decisions.md). Channels come first: nothing else makes a file much faster.
 RECIPES: tuple[dict[str, Any], ...] = (
@@ -48,14 +51,14 @@ RECIPES: tuple[dict[str, Any], ...] = (
     _CUT | _CLIPPED,
     _CUT | {"qat": "all", "qat.scales": "tensor"},
     _CUT | _CLUSTER | _TENSOR,
-    _CLUSTER | _TENSOR,
-    _PRUNE | _CLIPPED,
-    {"deploy": "int16x8"},  # 30 to 60 times slower than float32 on x86, and as long to score: later than the baselines
     _CUT | _PRUNE | _CLIPPED,
     _CUT | _PRUNE | _CLUSTER | _TENSOR,
+    _CLUSTER | _TENSOR,
+    _PRUNE | _CLIPPED,
     _PRUNE | _CLUSTER | _TENSOR,
     {"train": "yes", "qat": "all"},
     _PRUNE | {"qat": "all", "qat.scales": "tensor"},
+    {"deploy": "int16x8"},  # 30 to 60 times slower than float32 on x86, and as long to score
     _CLUSTER | {"qat": "all"},
     _PRUNE | _CLUSTER | {"qat": "all"},
     _CUT | _PRUNE | _CLUSTER | {"qat": "all"},
@@ -74,11 +77,15 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
-    """A candidate that is not left to the sampler, with the choices that lead to it."""
+    """A candidate that is not left to the sampler, with the choices that lead to it.
+
+    ``promise`` is what it may add to the hypervolume per second at best, where that is known.
+    """
 
     script: Choose
     candidate: Candidate
     origin: str
+    promise: float = 0.0
 
 
 def baseline(space: Space, told: Told) -> Proposal | None:
@@ -128,45 +135,52 @@ def _baselines(space: Space, which: Sequence[dict[str, Any]]) -> Iterator[Propos
 
 def _recipes(space: Space, told: Told, epochs: float) -> Iterator[Proposal]:
     usual = {"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0}
-    cuts = {
-        (trial.params["channels.ratio"]["chosen"], trial.params["channels.spread"]["chosen"]): _spent(trial)
-        for trial in told.trials
-        if trial.origin == "recipe" and trial.state is not State.LOST and _cut_alone(trial.candidate)
-    }
+    alone, mended = (_losses(told, *steps) for steps in (("channels", "finetune"), ("channels", "finetune", "qat")))
     for choices, last in [*((choices, False) for choices in RECIPES), (_CUT | _CLIPPED, True)]:
         if choices.get("train") and epochs not in space.epochs:
             continue  # there is no time left for it
-        for cut in _cuts(choices, cuts, space, last=last):
+        for cut in _cuts(choices, alone, mended, space, last=last):
             script = Scripted(usual | _possible(choices, space) | cut)
             if _kept(script, space):
                 yield Proposal(script, space.suggest(script), "recipe")
 
 
-def _cut_alone(candidate: Candidate) -> bool:
-    return [step.name for step in candidate.prefix.steps] == ["channels", "finetune"]
+def _losses(told: Told, *steps: str) -> dict[Cut, float]:
+    """What share of the loss that is allowed the recipes of these trained steps have spent, by cut."""
+    return {
+        (trial.params["channels.ratio"]["chosen"], trial.params["channels.spread"]["chosen"]): _spent(trial)
+        for trial in told.trials
+        if trial.origin == "recipe"
+        and trial.state is not State.LOST
+        and tuple(step.name for step in trial.candidate.prefix.steps) == steps
+    }
 
 
 def _cuts(
-    choices: Mapping[str, Any], cuts: Mapping[tuple[float, str], float], space: Space, *, last: bool
+    choices: Mapping[str, Any], alone: Mapping[Cut, float], mended: Mapping[Cut, float], space: Space, *, last: bool
 ) -> list[dict[str, Any]]:
     """The cuts of channels to try: up from the first one where it is easily borne, else down. Pipelines take the largest borne.
 
-    ``cuts`` is what share of the loss that is allowed each has spent. Where one was far too much, less waits for the
-    ``last`` recipe.
+    ``alone`` and ``mended`` are what each has spent, the latter after quantization-aware training, which a cut that was a
+    little too much gets first. Where one was far too much, less waits for the ``last`` recipe.
     """
     if "channels" not in choices:
         return [{}]
-    borne = [cut for cut in (CUT_MOST, CUT_MORE, CUT_BETWEEN, CUT_FIRST, *CUT_LESS) if cuts.get(cut, 2.0) <= 1]
-    less = [cut for cut in CUT_LESS if cut not in cuts and (cut[1] != "inner" or space.sums())]
-    if {"prune", "cluster", "qat"} & set(choices):
+    borne = [cut for cut in DEEPEST_FIRST if min(alone.get(cut, math.inf), mended.get(cut, math.inf)) <= 1]
+    near = [cut for cut in DEEPEST_FIRST if 1 < alone.get(cut, 0.0) <= NEAR and cut not in mended]
+    less = [cut for cut in CUT_LESS if cut not in alone and (cut[1] != "inner" or space.sums())]
+    if {"prune", "cluster"} & set(choices):
         found = borne[:1]
-    elif CUT_FIRST not in cuts:
+    elif "qat" in choices:
+        found = (near or borne)[:1]
+    elif near and not last:
+        found = []
+    elif CUT_FIRST not in alone:
         found = [CUT_FIRST]
-    elif cuts[CUT_FIRST] <= EASY:
-        more = cuts.get(CUT_MORE, 0.0)
-        beyond = [CUT_MOST] if more <= EASY else [CUT_BETWEEN] if more > 1 else []
-        found = [cut for cut in (CUT_MORE, *beyond) if cut not in cuts][:1]
-    elif borne or (min(cuts.values()) > FAR and not last):
+    elif alone[CUT_FIRST] <= EASY:
+        beyond = [CUT_MOST] if alone.get(CUT_MORE, 0.0) <= EASY else [CUT_BETWEEN] if CUT_MORE not in borne else []
+        found = [cut for cut in (CUT_MORE, *beyond) if cut not in alone][:1]
+    elif borne or (min(alone.values()) > FAR and not last):
         found = []
     else:
         found = less[:1]

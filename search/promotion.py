@@ -95,7 +95,7 @@ def promotion(space: Space, told: Told) -> Proposal | None:
         script = Scripted({key: item["chosen"] for key, item in rungs.open[number].params.items()} | {"epochs": longer})
         candidate = told.longer[number, longer] = space.suggest(script)
         if not told.knows(candidate.key):
-            return Proposal(script, candidate, "promotion")
+            return Proposal(script, candidate, "promotion", promise=worth)
     return None
 
 

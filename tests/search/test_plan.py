@@ -10,15 +10,19 @@ from litetuner.search.arms import FIRST
 from litetuner.search.plan import CUT_BETWEEN, CUT_FIRST, CUT_LESS, CUT_MORE, CUT_MOST, LATER, RECIPES, recipe
 from litetuner.search.told import Told
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.space import Scripted
+from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.steps import STEPS
 from tests.search.made_up import SPACE, told, trial
 
 CHOICES = {"train": "yes", "epochs": 1.0, "learning_rate": 3e-3, "distill": 1.0, "channels": "yes"} | RECIPES[0]
 CUT = [number for number, choices in enumerate(RECIPES) if "channels" in choices]
 
 
-def cut(number: int, share: tuple[float, str], spent: float) -> Trial:
-    """A trial of a cut alone that spent a share of the loss that is allowed, which is 2 points."""
+QAT = {"qat": "all", "qat.scales": "tensor"}
+
+
+def cut(number: int, share: tuple[float, str], spent: float, **more: str) -> Trial:
+    """A trial of a cut, and of no ``more``, that spent a share of the loss that is allowed, which is 2 points."""
     constraints = {"max-drop": spent - 1}
     made = trial(
         number,
@@ -26,16 +30,16 @@ def cut(number: int, share: tuple[float, str], spent: float) -> Trial:
         500.0 - number,
         "recipe",
         State.COMPLETE if spent <= 1 else State.INFEASIBLE,
-        **CHOICES | {"channels.ratio": share[0], "channels.spread": share[1]},
+        **CHOICES | {"channels.ratio": share[0], "channels.spread": share[1]} | more,
     )
     return dataclasses.replace(made, constraints=constraints)
 
 
-def shares(known: Told) -> list[tuple[str, float]]:
+def shares(known: Told, space: Space = SPACE) -> list[tuple[str, float]]:
     """What the recipes still propose to cut, in their order: the names of the trained steps, the ratio."""
     found = []
     for number in range(100, 160):
-        proposal = recipe(SPACE, known, 1.0)
+        proposal = recipe(space, known, 1.0)
         if proposal is None:
             break
         if "channels" in proposal.candidate.label:
@@ -61,6 +65,27 @@ def test_the_next_cut_follows_from_what_the_last_ones_lost(
 ) -> None:
     trials = [cut(number, share, lost) for number, (share, lost) in enumerate(spent.items(), 1)]
     assert shares(told(*trials))[0] == ("channels+finetune", following)
+
+
+@pytest.mark.parametrize(
+    ("before", "near"), [({}, CUT_FIRST), ({CUT_FIRST: 0.2}, CUT_MORE), ({CUT_FIRST: 0.2, CUT_MORE: 0.2}, CUT_MOST)]
+)
+def test_a_cut_that_was_a_little_too_much_is_first_trained_for_its_quantization(
+    before: dict[tuple[float, str], float], near: tuple[float, str]
+) -> None:
+    trials = [cut(number, share, lost) for number, (share, lost) in enumerate({**before, near: 1.2}.items(), 1)]
+    assert shares(told(*trials))[0] == ("channels+finetune+qat", near[0])
+    mended = shares(told(*trials, cut(9, near, 0.6, **QAT)))
+    assert {ratio for _, ratio in mended} == {near[0]}, "it was borne so, and the pipelines take it"
+    failed = shares(told(*trials, cut(9, near, 1.1, **QAT)))
+    assert all(ratio < near[0] for _, ratio in failed), "less is tried, or the deepest that was borne"
+
+
+def test_without_quantization_aware_training_less_is_tried_last() -> None:
+    plain = dataclasses.replace(SPACE, around=dataclasses.replace(SPACE.around, steps=frozenset(STEPS) - {"qat"}))
+    known = told(cut(1, CUT_FIRST, 0.2), cut(2, CUT_MORE, 1.2))
+    found = [ratio for steps, ratio in shares(known, plain) if steps == "channels+finetune"]
+    assert found == [CUT_BETWEEN[0]]
 
 
 def test_where_half_of_the_channels_was_far_too_much_less_is_tried_last() -> None:
