@@ -29,14 +29,15 @@ class Rungs:
     def __init__(self) -> None:
         self.open: dict[int, Trial] = {}  # by number
         self.shares: list[float] = []
-        self._hopes: dict[
-            int, float
-        ] = {}  # by number: no more than this it may add, as long as no more is brought back
+        self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths: asked for twice on each turn
+        # By number: no more than this it may add, as long as no more is brought back.
+        self._hopes: dict[int, float] = {}
         self._share = 0.0  # that the hopes stand on
         self._shorter: dict[tuple[tuple[str, str], ...], float] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
         """See ``View.add``."""
+        self.best.clear()
         drop = trial.value("drop")
         if drop is None or "epochs" not in trial.params or trial.duplicate_of is not None:
             return
@@ -70,10 +71,15 @@ class Rungs:
 
 def promotion(space: Space, told: Told) -> Proposal | None:
     """The trial whose longer training promises the most hypervolume per second, or ``None`` when none promises any."""
-    growth = told.growth
-    if growth is None or not space.train:
+    if told.growth is None or not space.train:
         return None
     rungs = told.view(Rungs)
+    if space.epochs not in rungs.best:
+        rungs.best[space.epochs] = _best(space, told, rungs, told.growth)
+    return rungs.best[space.epochs]
+
+
+def _best(space: Space, told: Told, rungs: Rungs, growth: Growth) -> Proposal | None:
     hopes = rungs.hopes(math.ceil(10 * brought_back(told)) / 10)  # in tenths, so that it seldom rises
     waiting: list[tuple[float, int, float, float]] = []  # a heap: what was hoped for is looked at again on its turn
     for number, hope in hopes.items():
