@@ -54,7 +54,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no_probe": {"litetuner.search.work.probe_gate": NOTHING, "litetuner.search.ahead.probe_gate": NOTHING},
     "no_gates": {"litetuner.search.work.rung_gate": NOTHING, "litetuner.search.work.latency_gate": NOTHING},
     "no_cache": {"litetuner.search.cache.JobCache.known": lambda self, job: None},
-    "no_warm_start": {"litetuner.search.plan.RECIPES": ()},
+    "no_warm_start": {"litetuner.search.arms.recipe": NOTHING},
 }
 UNGUARDED = ABLATIONS["no_probe"] | ABLATIONS["no_gates"]
 
@@ -284,14 +284,14 @@ def plot(case: str, runs: Sequence[dict[str, Any]]) -> None:
 
     figure = go.Figure()
     for item in runs:
-        method, noted = item["method"], "note" in item
+        method = item["method"]
         xs, ys = zip(*[(0.0, 0.0), *item["curve"], (item["minutes"] * 60, item["search_volume"])], strict=True)
         figure.add_scatter(
             x=[seconds / 60 for seconds in xs],
             y=ys,
-            name=f"{method} {item['seed']}" + (", later code" if noted else ""),
+            name=f"{method} {item['seed']}",
             mode="lines",
-            line={"shape": "hv", "color": COLORS.get(method), "dash": "dot" if noted else "solid"},
+            line={"shape": "hv", "color": COLORS.get(method)},
             visible=True if method in COLORS else "legendonly",
         )
     figure.update_layout(template="plotly_white", xaxis_title="wall minutes", yaxis_title="volume, search", title=case)
