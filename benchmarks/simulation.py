@@ -43,6 +43,7 @@ class Stopwatch(Listener):
         self._clock = clock
         self.rows: list[dict[str, Any]] = []
         self._parts = dict.fromkeys(PARTS, 0.0)
+        self._runs = 0  # of jobs, since the last trial
         self._last = self._clock()
 
     def timed(self, part: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,6 +52,7 @@ class Stopwatch(Listener):
         @functools.wraps(method)
         def wrapper(*args: Any, **keys: Any) -> Any:
             started = self._clock()
+            self._runs += part == "jobs"
             try:
                 return method(*args, **keys)
             finally:
@@ -62,8 +64,9 @@ class Stopwatch(Listener):
         """See ``Listener.told``."""
         now = self._clock()
         own = now - self._last - sum(self._parts.values())
-        self.rows.append({"origin": trial.origin, "state": str(trial.state), "own": own} | self._parts)
-        self._parts = dict.fromkeys(PARTS, 0.0)
+        row = {"origin": trial.origin, "state": str(trial.state), "own": own, "runs": self._runs}
+        self.rows.append(row | self._parts)
+        self._parts, self._runs = dict.fromkeys(PARTS, 0.0), 0
         self._last = now
 
 
@@ -120,6 +123,8 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 "first": start,
                 "sampler asks": len(asked),
                 "own": _spread([row["own"] for row in block]),
+                "jobs a trial": sum(row["runs"] for row in block) / len(block),
+                "own a job": sum(row["own"] for row in block) / max(1, sum(row["runs"] for row in block)),
                 "jobs": _spread([row["jobs"] for row in block]),
                 "enqueue": _spread([row["enqueue"] for row in block if row["enqueue"]]),
                 "tell": _spread([row["tell"] for row in block]),
@@ -129,12 +134,19 @@ def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
         )
     longest = max((row["ask"] + row["tell"] for row in rows), default=0.0)
     growth = blocks[-1]["own"]["median"] / blocks[1]["own"]["median"] if len(blocks) > 2 else None
+    by_job = blocks[-1]["own a job"] / blocks[1]["own a job"] if len(blocks) > 2 else None
     last = blocks[-1]["ask and tell"]["p95"] if blocks else None
     met = {
         "own cost stays flat": growth is not None and growth <= GOAL_GROWTH,
         "ask and tell": last is not None and last <= GOAL_SECONDS,
     }
-    return {"blocks": blocks, "growth of own": growth, "longest ask and tell": longest, "met": met}
+    return {
+        "blocks": blocks,
+        "growth of own": growth,
+        "growth of own a job": by_job,
+        "longest ask and tell": longest,
+        "met": met,
+    }
 
 
 def _spread(values: list[float]) -> dict[str, float | None]:
@@ -148,12 +160,14 @@ def _spread(values: list[float]) -> dict[str, float | None]:
 def show(found: dict[str, Any]) -> None:
     """The table of benchmarks/README.md."""
     print(
-        "| trials | own | p95 | enqueue | tell | sampler asks | ask | ask + tell, p95 |\n|---|---|---|---|---|---|---|---|"
+        "| trials | own | p95 | jobs a trial | own a job | enqueue | tell | sampler asks | ask | ask + tell, p95 |\n"
+        "|---|---|---|---|---|---|---|---|---|---|"
     )
     for block in found["blocks"]:
         cells = [block["own"]["median"], block["own"]["p95"], block["enqueue"]["median"], block["tell"]["median"]]
         asks = [block["ask"]["median"], block["ask and tell"]["p95"]]
         texts = [_ms(cell) for cell in cells] + [str(block["sampler asks"])] + [_ms(cell) for cell in asks]
+        texts[2:2] = [f"{block['jobs a trial']:.1f}", _ms(block["own a job"])]
         print(f"| {block['first']} to {block['first'] + BLOCK - 1} | " + " | ".join(texts) + " |")
     print({key: value for key, value in found.items() if key not in ("blocks", "options")})
 

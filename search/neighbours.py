@@ -55,6 +55,25 @@ class Drawn:
         return options[self.random.choice(beside if self.random.random() < NEXT else others)]
 
 
+class Parts:
+    """Which choices of a trial led to what it trained: found once, and asked for at every try."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[int, bool], set[str]] = {}
+
+    def add(self, trial: Trial, gain: float) -> None:
+        """Nothing changes for the trials before. See ``View.add``."""
+
+    def trained(self, space: Space, trial: Trial) -> set[str]:
+        """The names of the choices."""
+        key = (trial.number, space.train)
+        if key not in self._names:
+            seen = Seen(Scripted(_choices(trial)))
+            space.trained(seen)
+            self._names[key] = set(seen.chosen)
+        return self._names[key]
+
+
 def neighbour(space: Space, told: Told, seed: int, *, origin: str) -> Proposal | None:
     """A candidate near the front that was not told yet, or ``None`` where none is found.
 
@@ -62,14 +81,15 @@ def neighbour(space: Space, told: Told, seed: int, *, origin: str) -> Proposal |
     no training, and another deployment. What would take too long for so early a trial is left for later.
     """
     draw = random.Random(seed)
+    parts = told.view(Parts)
     members = [trial for trial in told.front if trial.params and (origin != "variant" or trial.candidate.prefix.steps)]
     for _ in range(TRIES if members else 0):
         member, other = draw.choice(members), draw.choice(told.front)
         own, its = _choices(member), _choices(other)
-        trained = _trained(space, own)
+        trained = parts.trained(space, member)
         deployed = [name for name in own if name not in trained]
         if other.params and draw.random() < CROSSED:
-            theirs = _trained(space, its)
+            theirs = parts.trained(space, other)
             deployment = {name: value for name, value in its.items() if name not in theirs}
             own = {name: value for name, value in own.items() if name in trained} | deployment
         part = deployed if origin == "variant" or not trained else trained
@@ -86,10 +106,3 @@ def neighbour(space: Space, told: Told, seed: int, *, origin: str) -> Proposal |
 
 def _choices(trial: Trial) -> dict[str, Any]:
     return {name: entry["chosen"] for name, entry in trial.params.items()}
-
-
-def _trained(space: Space, choices: dict[str, Any]) -> set[str]:
-    """The names of the choices that lead to what is trained."""
-    seen = Seen(Scripted(choices))
-    space.trained(seen)
-    return set(seen.chosen)

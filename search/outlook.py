@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.budgets import Budget
-from litetuner.search.front import Objective
 from litetuner.search.told import Told
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
@@ -22,13 +22,23 @@ LEAST_MARGIN = 0.005
 PEERS = 3  # that began better, were trained as long and failed, then the next of their kind is not trained
 
 
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """How a trial that was trained stood before, and for how many passes it was trained."""
+
+    trial: Trial
+    metric: float
+    deflated_bytes: float
+    passes: float
+
+
 class Probed:
     """What is remembered of trials that were probed: the errors of their probes, and how each stood untrained."""
 
     def __init__(self) -> None:
         self.errors: dict[str, int] = {}  # how many are known, by measurement
         self.largest: dict[str, float] = {}
-        self.alike: dict[tuple[str, ...], list[Trial]] = {}  # those that were trained, by the names of their steps
+        self.alike: dict[tuple[str, ...], list[Peer]] = {}  # those that were trained, by the names of their steps
 
     def add(self, trial: Trial, gain: float) -> None:
         """See ``View.add``."""
@@ -39,9 +49,10 @@ class Probed:
                 self.errors[name] = self.errors.get(name, 0) + 1
                 self.largest[name] = max(self.largest.get(name, 0.0), 1 - final / found.value)
         was_trained = trial.state.scored or trial.gate == "rung"
-        stood = all(trial.value(UNTRAINED + name) is not None for name in ("metric", "deflated_bytes"))
-        if was_trained and stood and trial.duplicate_of is None:
-            self.alike.setdefault(_kinds(trial.candidate), []).append(trial)
+        metric, deflated = trial.value(UNTRAINED + "metric"), trial.value(UNTRAINED + "deflated_bytes")
+        if was_trained and metric is not None and deflated is not None and trial.duplicate_of is None:
+            peer = Peer(trial, metric, deflated, _passes(trial.candidate))
+            self.alike.setdefault(_kinds(trial.candidate), []).append(peer)
 
 
 def margin(name: str, told: Told) -> float:
@@ -82,19 +93,18 @@ def failed_peers(
 
     Empty where there are too few of them, or where one kept the budgets of the metric at the better end of its interval.
     """
-    alike = told.view(Probed).alike.get(_kinds(candidate), [])
-    peers = [trial for trial in alike if _easier(trial, candidate, untrained, told.objectives[0])]
-    return peers if len(peers) >= PEERS and all(_failed(trial, budgets) for trial in peers) else []
-
-
-def _easier(trial: Trial, candidate: Candidate, untrained: Mapping[str, Measurement], metric: Objective) -> bool:
-    sign = -1 if metric.direction == "maximize" else 1
-    before = {name: trial.measurements[UNTRAINED + name].value for name in ("metric", "deflated_bytes")}
-    return (
-        before["deflated_bytes"] >= untrained["deflated_bytes"].value
-        and sign * before["metric"] <= sign * untrained["metric"].value
-        and _passes(trial.candidate) >= _passes(candidate)
+    sign = -1 if told.objectives[0].direction == "maximize" else 1
+    metric, deflated, passes = (
+        sign * untrained["metric"].value,
+        untrained["deflated_bytes"].value,
+        _passes(candidate),
     )
+    peers = [
+        peer.trial
+        for peer in told.view(Probed).alike.get(_kinds(candidate), [])
+        if peer.deflated_bytes >= deflated and sign * peer.metric <= metric and peer.passes >= passes
+    ]
+    return peers if len(peers) >= PEERS and all(_failed(trial, budgets) for trial in peers) else []
 
 
 def _failed(trial: Trial, budgets: Sequence[Budget]) -> bool:

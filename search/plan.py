@@ -88,6 +88,22 @@ class Proposal:
     promise: float = 0.0
 
 
+class Recipes:
+    """The recipes that were answered, and what has none left that was not: it stays so until another one is told."""
+
+    def __init__(self) -> None:
+        self.trials: list[Trial] = []
+        self.exhausted: set[tuple[bool, tuple[float, ...]]] = set()  # whether it trains, and how long
+
+    def add(self, trial: Trial, gain: float) -> None:
+        """See ``View.add``."""
+        if trial.state is State.LOST:
+            self.exhausted.clear()  # it may be asked again
+        elif trial.origin == "recipe":
+            self.exhausted.clear()
+            self.trials.append(trial)
+
+
 def baseline(space: Space, told: Told) -> Proposal | None:
     """The first baseline that was not told yet, of those that everything else is compared with."""
     return _unknown(_baselines(space, BASELINES), told)
@@ -99,9 +115,14 @@ def recipe(space: Space, told: Told, epochs: float) -> Proposal | None:
     ``epochs`` is how long the run's recipes are trained for. Where ``space`` cannot afford that any more, only those
     without training are left.
     """
-    parts = [_recipes(space, told, epochs), _baselines(space, LATER_BASELINES)]
-    begun = sum(trial.origin == "recipe" and trial.state is not State.LOST for trial in told.trials) >= LATER
-    return _unknown(itertools.chain(*(reversed(parts) if begun else parts)), told)
+    known = told.view(Recipes)
+    if (space.train, space.epochs) in known.exhausted:
+        return None
+    parts = [_recipes(space, known.trials, epochs), _baselines(space, LATER_BASELINES)]
+    found = _unknown(itertools.chain(*(reversed(parts) if len(known.trials) >= LATER else parts)), told)
+    if found is None:
+        known.exhausted.add((space.train, space.epochs))
+    return found
 
 
 def _unknown(proposals: Iterator[Proposal], told: Told) -> Proposal | None:
@@ -133,7 +154,7 @@ def _baselines(space: Space, which: Sequence[dict[str, Any]]) -> Iterator[Propos
             yield Proposal(script, space.suggest(script), "baseline")
 
 
-def _recipes(space: Space, told: Told, epochs: float) -> Iterator[Proposal]:
+def _recipes(space: Space, told: Sequence[Trial], epochs: float) -> Iterator[Proposal]:
     usual = {"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0}
     alone, mended = (_losses(told, *steps) for steps in (("channels", "finetune"), ("channels", "finetune", "qat")))
     for choices, last in [*((choices, False) for choices in RECIPES), (_CUT | _CLIPPED, True)]:
@@ -145,14 +166,12 @@ def _recipes(space: Space, told: Told, epochs: float) -> Iterator[Proposal]:
                 yield Proposal(script, space.suggest(script), "recipe")
 
 
-def _losses(told: Told, *steps: str) -> dict[Cut, float]:
+def _losses(told: Sequence[Trial], *steps: str) -> dict[Cut, float]:
     """What share of the loss that is allowed the recipes of these trained steps have spent, by cut."""
     return {
         (trial.params["channels.ratio"]["chosen"], trial.params["channels.spread"]["chosen"]): _spent(trial)
-        for trial in told.trials
-        if trial.origin == "recipe"
-        and trial.state is not State.LOST
-        and tuple(step.name for step in trial.candidate.prefix.steps) == steps
+        for trial in told
+        if tuple(step.name for step in trial.candidate.prefix.steps) == steps
     }
 
 

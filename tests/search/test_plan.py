@@ -121,3 +121,13 @@ def test_the_later_baselines_come_after_the_first_recipes() -> None:
     later = recipe(SPACE, told(*few, trial(LATER, 0.5, 990.0, "recipe")), 1.0)
     assert later is not None and later.origin == "baseline"
     assert later.candidate == SPACE.suggest(Scripted({"deploy": "dynamic"}))
+
+
+def test_when_no_recipe_is_left_another_answer_brings_them_back() -> None:
+    known = told()
+    while (proposal := recipe(SPACE, known, 1.0)) is not None:
+        answered = trial(len(known.trials), 0.5, 990.0, "variant")
+        known.add(dataclasses.replace(answered, candidate=proposal.candidate))
+    assert recipe(SPACE, known, 1.0) is None
+    known.add(cut(len(known.trials), CUT_FIRST, 0.2))
+    assert recipe(SPACE, known, 1.0) is not None, "half of the channels is borne: more of them, and pipelines"
