@@ -118,11 +118,18 @@ def test_a_target_that_comes_later_is_measured_on_what_is_known(tmp_path: Path) 
 
 
 def told(path: Path) -> dict[str, tuple[str, dict[str, float]]]:
-    """What became of each baseline and recipe, whatever its number; what comes after them depends on what was told before."""
+    """What became of each baseline and recipe, whatever its number; what comes after them depends on what was told before.
+
+    Scores on test are left out: only the front has them, and a run of more trials may have another one.
+    """
     return {
         trial.candidate.key: (
             str(trial.state),
-            {name: item.value for name, item in trial.measurements.items() if not name.startswith("untrained.")},
+            {
+                name: item.value
+                for name, item in trial.measurements.items()
+                if not name.startswith(("untrained.", "test_"))
+            },
         )
         for trial in read_run(path).trials
         if trial.state is not State.LOST and trial.origin in ("baseline", "recipe")
