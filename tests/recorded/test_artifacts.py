@@ -1,0 +1,154 @@
+"""sha256 of the files of 25 candidates of the demo's model: every step and every pipeline.
+
+The converter and the quantizer are deterministic, and so is training, on one kind of processor and with one number of threads.
+Elsewhere the last bits of weights and ranges differ: there the structure and the size of each file are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litetuner.objectives.metric_choice import find_metric
+from litetuner.search.cache import JobCache
+from litetuner.search.clock import Clock
+from litetuner.search.config import make_config
+from litetuner.search.evaluate import Evaluator
+from litetuner.search.inspection import inspect
+from litetuner.search.machine import usable_cores
+from litetuner.search.run_folder import RunFolder
+from litetuner.search.work import Work
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.rules import Surroundings, broken_rules
+from litetuner.spaces.step import Step
+from litetuner.spaces.steps import STEPS
+
+from ..one_process import OneProcess
+
+SHORT = {"epochs": 0.2, "distill": 0.5}
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
+
+
+def make(name: str, **knobs: Any) -> Step:
+    return STEPS[name](**knobs)
+
+
+def candidates() -> Iterator[Candidate]:
+    slim, float32, int8 = make("slim"), make("float32"), make("int8")
+    clipped = make("aeq", algorithm="mse", granularity="tensor", io="float32")
+    mixed = (("hidden", "int4"), ("digit", "float32"), ("wide_conv", "int4"))
+    prune = make("prune", sparsity=0.5, spread="global", schedule="constant", **SHORT)
+    cluster = make("cluster", count=16, **SHORT)
+    folded = make("cluster", count=16, fold=True, **SHORT | {"learning_rate": 3e-5})
+    qat = make("qat", **SHORT)
+    both = {"preserve_sparsity": True}
+    channels, finetune = make("channels", ratio=0.5), make("finetune", **SHORT)
+    yield Candidate((float32,))
+    for steps in (
+        (float32,),
+        (make("float16"),),
+        (make("dynamic"),),
+        (int8,),
+        (make("int8", io="int8"),),
+        (make("int8", scales="tensor"),),
+        (make("int16x8"),),
+        (float32, make("aeq")),
+        (float32, clipped),
+        (float32, make("aeq", recipe="dynamic_wi8")),
+        (float32, make("aeq", recipe="dynamic_wi4", layers=(("depthwise", "int8"),))),
+        (float32, make("aeq", recipe="weight_only_wi8")),
+        (float32, make("aeq", layers=tuple(sorted(mixed)))),
+        (finetune, int8),
+        (make("prune", sparsity=0.7, **SHORT), int8),
+        (make("prune", sparsity=0.8, **SHORT), float32, make("sparse")),
+        (cluster, int8),
+        (folded, make("int8", scales="tensor")),
+        (qat, int8),
+        (make("qat", scales="tensor", **SHORT), int8),
+        (prune, make("qat", **both, **SHORT), int8),
+        (cluster, make("qat", preserve_clusters=True, **SHORT), int8),
+        (
+            prune,
+            make("cluster", count=16, **both, **SHORT),
+            make("qat", preserve_clusters=True, **both, **SHORT),
+            int8,
+        ),
+        (channels, finetune, float32, clipped),
+    ):
+        yield Candidate((*steps, slim))
+
+
+CANDIDATES = list(candidates())
+
+
+class Bench:
+    """Builds candidates of one run as a search does, in this process."""
+
+    def __init__(self, folder: Path) -> None:
+        inputs = folder / "inputs"
+        subprocess.run([sys.executable, "-m", "litetuner.demo", str(inputs)], check=True, capture_output=True)
+        self.model = inputs / "digits.keras"
+        keys = {"model": str(self.model), "data": str(inputs / "digits.npz"), "out": str(folder / "run")}
+        config = make_config(keys)
+        run = RunFolder(folder / "run")
+        run.create()
+        cache = JobCache(run, OneProcess(run, config))
+        metric = find_metric(config.metric)
+        inspection = inspect(run, config, metric, cache, Clock(run))
+        around = Surroundings(inspection.model, bool(inspection.data.counts["train"]))
+        self.evaluator = Evaluator(run, config, metric, inspection, around, cache)
+
+    def build(self, candidate: Candidate) -> dict[str, Any]:
+        assert broken_rules(candidate, self.evaluator.around) == []
+        work = Work(self.evaluator, candidate)
+        checkpoints: list[str] = []
+        for index in range(len(candidate.prefix.steps)):
+            job = self.evaluator.train_job(candidate, index, list(checkpoints))
+            checkpoints.append(work.run(job)["checkpoint"])
+        return self.evaluator.build(candidate, checkpoints, False, work)
+
+
+def conditions(model: Path) -> dict[str, Any]:
+    """What the last bits depend on besides the code. The model is trained here, so its weights belong to them."""
+    flags: set[str] = set()
+    if Path("/proc/cpuinfo").exists():
+        line = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
+        flags = set(line.split())
+    from litetuner.spaces.model import load_model
+
+    weights = b"".join(value.tobytes() for value in load_model(str(model)).model.get_weights())
+    return {
+        "flags": [flag for flag in FLAGS if flag in flags],
+        "cores": usable_cores(),
+        "tensorflow": importlib.metadata.version("tensorflow"),
+        "weights": hashlib.sha256(weights).hexdigest(),
+    }
+
+
+def test_the_files_of_25_candidates(
+    tmp_path: Path, request: pytest.FixtureRequest, compare: Callable[[str, str], None]
+) -> None:
+    assert len(CANDIDATES) == 25
+    bench = Bench(tmp_path)
+    found = [bench.build(candidate) for candidate in CANDIDATES]
+    now = conditions(bench.model)
+    recorded = Path(__file__).parent / "data" / "artifacts.json"
+    exact = request.config.getoption("--record") or json.loads(recorded.read_text())["conditions"] == now
+    rows = [
+        {"number": number, "bytes": item["file_bytes"], "structure": item["structure"]}
+        | ({"sha256": item["sha256"]} if exact else {})
+        for number, item in enumerate(found)
+    ]
+    if exact:
+        compare("artifacts.json", json.dumps({"conditions": now, "files": rows}, indent=1) + "\n")
+        return
+    known = json.loads(recorded.read_text())["files"]
+    assert rows == [{key: row[key] for key in ("number", "bytes", "structure")} for row in known]

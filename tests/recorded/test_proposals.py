@@ -1,0 +1,27 @@
+"""What a simulated search of 200 trials proposes, in order: the search policy, whatever its code looks like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from litetuner.search.config import make_config
+from litetuner.search.run import run_search
+from litetuner.search.run_folder import RunFolder
+from litetuner.search.trial import Trial
+
+BASE = {"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake", "max_drop": "3%"}
+
+
+def line(trial: Trial) -> str:
+    """Number, origin, state, gate and the choices that lead to the candidate."""
+    choices = {name: entry["chosen"] for name, entry in sorted(trial.params.items())}
+    record = [trial.number, trial.origin, str(trial.state), trial.gate, trial.duplicate_of, choices]
+    return json.dumps(record)
+
+
+def test_the_proposals_of_a_simulated_run(tmp_path: Path, compare: Callable[[str, str], None]) -> None:
+    run_search(make_config(BASE | {"max_deflated": "60kB", "out": str(tmp_path / "run"), "trials": 200}))
+    trials = RunFolder(tmp_path / "run").trials()
+    compare("proposals.jsonl", "".join(line(trial) + "\n" for trial in trials))
