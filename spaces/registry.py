@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, MutableMapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def modules(package: str, path: list[str]) -> Iterator[Any]:
-    """Import every module of a package in name order. A broken file is a loud error, by intention."""
+    """Import every module of a package in name order, then those of its sub-packages. A broken file is a loud error."""
     for found in sorted(pkgutil.iter_modules(path), key=lambda module: module.name):
-        yield importlib.import_module(f"{package}.{found.name}")
+        module = importlib.import_module(f"{package}.{found.name}")
+        yield module
+        if found.ispkg:
+            yield from modules(module.__name__, list(module.__path__))
 
 
-def classes(package: str, path: list[str], base: type) -> dict[str, Any]:
-    """All subclasses of ``base`` that a package's modules define, by their ``name`` attribute."""
-    found: dict[str, Any] = {}
-    for module in modules(package, path):
-        for item in vars(module).values():
-            own = isinstance(item, type) and issubclass(item, base) and item.__module__ == module.__name__
-            if own and "name" in vars(item):
-                if item.name in found:
-                    raise ValueError(f"two units of {package} are called {item.name!r}: {found[item.name]} and {item}")
-                found[item.name] = item
-    return found
+class Registry(MutableMapping[str, type[T]]):
+    """All subclasses of ``base`` in a package, by their ``name`` attribute. The package is read at first use.
+
+    So the base class and what chooses among the units may stand beside them. Units are in ``order`` of that attribute.
+    """
+
+    def __init__(self, package: str, path: list[str], base: type[T], order: str = "name") -> None:
+        self._package, self._path, self._base, self._order = package, path, base, order
+
+    @functools.cached_property
+    def _units(self) -> dict[str, type[T]]:
+        found: dict[str, type[T]] = {}
+        for module in modules(self._package, self._path):
+            for item in vars(module).values():
+                own = isinstance(item, type) and issubclass(item, self._base) and item.__module__ == module.__name__
+                if own and "name" in vars(item):
+                    if item.name in found:
+                        raise ValueError(
+                            f"{self._package}: {found[item.name]} and {item} are both called {item.name!r}"
+                        )
+                    found[item.name] = item
+        return dict(sorted(found.items(), key=lambda unit: getattr(unit[1], self._order)))
+
+    def __getitem__(self, name: str) -> type[T]:
+        return self._units[name]
+
+    def __setitem__(self, name: str, unit: type[T]) -> None:
+        self._units[name] = unit
+
+    def __delitem__(self, name: str) -> None:
+        del self._units[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._units)
+
+    def __len__(self) -> int:
+        return len(self._units)

@@ -1,6 +1,6 @@
 """Every profile, one file each; a new file registers itself."""
 
 from litetuner.objectives.profile import Profile
-from litetuner.spaces.registry import classes
+from litetuner.spaces.registry import Registry
 
-PROFILES: dict[str, type[Profile]] = classes(__name__, list(__path__), Profile)
+PROFILES = Registry(__name__, list(__path__), Profile)

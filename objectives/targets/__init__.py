@@ -1,6 +1,6 @@
 """Every place where latency can be measured, one file each; a new file registers itself."""
 
 from litetuner.objectives.target import Target
-from litetuner.spaces.registry import classes
+from litetuner.spaces.registry import Registry
 
-TARGETS: dict[str, type[Target]] = classes(__name__, list(__path__), Target)
+TARGETS = Registry(__name__, list(__path__), Target)

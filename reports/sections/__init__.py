@@ -1,10 +1,6 @@
-"""The sections of the report, by name, in the order in which they stand."""
-
-from __future__ import annotations
+"""The sections of the report: one file each; a new file registers itself."""
 
 from litetuner.reports.section import Section
-from litetuner.spaces.registry import classes
+from litetuner.spaces.registry import Registry
 
-SECTIONS: dict[str, type[Section]] = dict(
-    sorted(classes(__name__, list(__path__), Section).items(), key=lambda pair: pair[1].order)
-)
+SECTIONS = Registry(__name__, list(__path__), Section, order="order")

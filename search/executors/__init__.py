@@ -1,6 +1,6 @@
 """Every executor, one file each; a new file registers itself."""
 
 from litetuner.search.executor import Executor
-from litetuner.spaces.registry import classes
+from litetuner.spaces.registry import Registry
 
-EXECUTORS: dict[str, type[Executor]] = classes(__name__, list(__path__), Executor)
+EXECUTORS = Registry(__name__, list(__path__), Executor)

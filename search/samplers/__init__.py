@@ -1,6 +1,6 @@
 """Every sampler, one file each; a new file registers itself."""
 
 from litetuner.search.sampler import Sampler
-from litetuner.spaces.registry import classes
+from litetuner.spaces.registry import Registry
 
-SAMPLERS: dict[str, type[Sampler]] = classes(__name__, list(__path__), Sampler)
+SAMPLERS = Registry(__name__, list(__path__), Sampler)

@@ -1,6 +1,6 @@
 """Every compression technique, one file each; a new file registers itself."""
 
-from litetuner.spaces.registry import classes
+from litetuner.spaces.registry import Registry
 from litetuner.spaces.step import Step
 
-STEPS: dict[str, type[Step]] = classes(__name__, list(__path__), Step)
+STEPS = Registry(__name__, list(__path__), Step)
