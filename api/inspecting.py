@@ -24,11 +24,11 @@ REAL_SAMPLES = 32
 def facts(request: dict[str, Any]) -> dict[str, object]:
     """What ``litetuner inspect`` shows; the bridge is tried on the user's data, or without them on random inputs."""
     tf.load()
-    from litetuner.spaces.builder import rebuild
-    from litetuner.spaces.input_shapes import sample_shapes
-    from litetuner.spaces.layers import model_facts
-    from litetuner.spaces.model import load_model, sized
-    from litetuner.spaces.ports import input_ports
+    from litetuner.spaces.building.builder import rebuild
+    from litetuner.spaces.models.input_shapes import sample_shapes
+    from litetuner.spaces.models.inspection import model_facts
+    from litetuner.spaces.models.loading import load_model, sized
+    from litetuner.spaces.models.signature import input_ports
 
     loaded = load_model(request["model"], trust=request["trust"], custom_objects=request["custom_objects"])
     found: dict[str, object] = {}
@@ -45,7 +45,7 @@ def facts(request: dict[str, Any]) -> dict[str, object]:
 
 
 def _random_samples(ports: tuple[Any, ...]) -> np.ndarray:
-    from litetuner.spaces.several import pack
+    from litetuner.spaces.named_arrays import pack
 
     rng = np.random.default_rng(0)
     drawn = {
@@ -59,9 +59,9 @@ def _random_samples(ports: tuple[Any, ...]) -> np.ndarray:
 
 
 def _real_samples(model: Any, request: dict[str, Any], folder: Path) -> tuple[dict[str, Any], np.ndarray]:
-    from litetuner.spaces.data import open_split, prepare_data
-    from litetuner.spaces.original import chosen_output
-    from litetuner.spaces.ports import input_ports, output_ports
+    from litetuner.spaces.data.preparation import open_split, prepare_data
+    from litetuner.spaces.models.outputs import chosen_output
+    from litetuner.spaces.models.signature import input_ports, output_ports
 
     ports, outputs = input_ports(model), output_ports(model)
     scored = chosen_output(outputs, request["output"], request["takes_all"])

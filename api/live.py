@@ -9,11 +9,11 @@ from litetuner.search.listener import Listener
 from litetuner.search.trial import State, Trial
 
 if TYPE_CHECKING:
-    from litetuner.reports.outlook import Outlook
-    from litetuner.search.config import Config
-    from litetuner.search.inspection import Inspection
-    from litetuner.search.record import RunRecord
-    from litetuner.search.run_folder import RunFolder
+    from litetuner.reports.status.forecast import Outlook
+    from litetuner.search.config.config import Config
+    from litetuner.search.evaluation.inspection import Inspection
+    from litetuner.search.runs.folder import RunFolder
+    from litetuner.search.runs.record import RunRecord
 
 FRONT_ROWS = 8
 LINES_BETWEEN = 10  # where it is not a terminal, every tenth trial says how far the search is
@@ -67,13 +67,13 @@ class Live(Listener):
             self._console.print(f"... {what}", markup=False, soft_wrap=True)
 
     def inspected(self, inspection: Inspection) -> None:
-        from litetuner.reports.progress import facts_table
+        from litetuner.reports.terminal.progress import facts_table
 
         self._inspection, self._told_at = inspection, time.monotonic()
         self._console.print(facts_table(inspection.model, inspection.data))
 
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
-        from litetuner.reports.progress import trial_line
+        from litetuner.reports.terminal.progress import trial_line
 
         self._trials = trials
         self._elapsed, self._told_at = trial.seconds_since_start, time.monotonic()
@@ -91,8 +91,8 @@ class Live(Listener):
         from rich.console import Group
         from rich.text import Text
 
-        from litetuner.reports.progress import live_front
-        from litetuner.search.units import format_seconds
+        from litetuner.reports.terminal.progress import live_front
+        from litetuner.search.config.units import format_seconds
 
         parts: list[Any] = [Text()]
         record = self._record()
@@ -112,7 +112,7 @@ class Live(Listener):
         return max(2, min(FRONT_ROWS, self._console.height - 12))
 
     def _outlook(self, config: Config) -> Outlook:
-        from litetuner.reports.outlook import find_outlook
+        from litetuner.reports.status.forecast import find_outlook
 
         since = time.monotonic() - self._told_at
         left = None if self._budget_left is None else self._budget_left - since
@@ -120,8 +120,8 @@ class Live(Listener):
 
     def _record(self) -> RunRecord | None:
         """The run as far as it is known here, so that front and picks are those of the result."""
-        from litetuner.objectives.metric_choice import find_metric
-        from litetuner.search.record import RunRecord
+        from litetuner.objectives.metrics.choice import find_metric
+        from litetuner.search.runs.record import RunRecord
 
         if self._config is None or self._folder is None or self._inspection is None:
             return None

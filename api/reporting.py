@@ -12,9 +12,9 @@ from litetuner.search.listener import Listener
 from litetuner.search.trial import Trial
 
 if TYPE_CHECKING:
-    from litetuner.search.config import Config
-    from litetuner.search.inspection import Inspection
-    from litetuner.search.run_folder import RunFolder
+    from litetuner.search.config.config import Config
+    from litetuner.search.evaluation.inspection import Inspection
+    from litetuner.search.runs.folder import RunFolder
 
 EVERY_SECONDS = 180.0
 SHARE = 0.01  # of the time since the last report: more a report may not take
@@ -71,8 +71,8 @@ class Reporting(Listener):
         self._inner.stopping(reason)
 
     def _write(self) -> None:
-        from litetuner.reports.html import write_report
-        from litetuner.search.record import read_run
+        from litetuner.reports.html.report import write_report
+        from litetuner.search.runs.record import read_run
 
         if self._folder is None:
             return

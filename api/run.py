@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litetuner.reports.comparison import Comparison
+    from litetuner.reports.model.comparison import Comparison
     from litetuner.search.listener import Listener
-    from litetuner.search.rebuild import Rebuilt
-    from litetuner.search.record import RunRecord
+    from litetuner.search.runs.rebuild import Rebuilt
+    from litetuner.search.runs.record import RunRecord
 
 
 class Run:
@@ -20,20 +20,20 @@ class Run:
     """
 
     def __init__(self, path: Path | str) -> None:
-        from litetuner.search.record import open_run
+        from litetuner.search.runs.record import open_run
 
         self.path = Path(path)
         open_run(self.path)
 
     def record(self) -> RunRecord:
         """All that is known of the run now: trials, configuration, facts of model and data."""
-        from litetuner.search.record import read_run
+        from litetuner.search.runs.record import read_run
 
         return read_run(self.path)
 
     def summary(self) -> dict[str, Any]:
         """The contents of ``summary.json``, computed now."""
-        from litetuner.reports.summary import summary
+        from litetuner.reports.files.summary import summary
 
         return summary(self.record())
 
@@ -50,13 +50,13 @@ class Run:
 
     def status(self) -> dict[str, Any]:
         """How the run stands: is a search at work in it, what it is doing, how many trials and seconds are left."""
-        from litetuner.reports.standing import find_standing
+        from litetuner.reports.status.status import find_standing
 
         return find_standing(self.record()).to_json()
 
     def report(self) -> Path:
         """Write ``report.html``, ``trials.csv`` and ``summary.json`` into the run folder; gives the report's path."""
-        from litetuner.reports.html import write_report
+        from litetuner.reports.html.report import write_report
 
         return write_report(self.record())
 
@@ -76,7 +76,7 @@ class Run:
         ``c_array`` adds a C array, ``metadata`` puts a short provenance inside the file, ``force`` replaces another trial's
         export in ``out``. Raises ``RunError`` where there is nothing to export.
         """
-        from litetuner.reports.export import export
+        from litetuner.reports.export.export import export
 
         return export(
             self.record(), trial=trial, pick=pick, out=Path(out), c_array=c_array, metadata=metadata, force=force
@@ -93,8 +93,8 @@ class Run:
 
         ``out`` is where a page with both fronts is written. Raises ``RunError`` for runs whose numbers do not mean the same.
         """
-        from litetuner.reports.comparison import compare
-        from litetuner.reports.comparison_page import comparison_page
+        from litetuner.reports.html.comparison import comparison_page
+        from litetuner.reports.model.comparison import compare
         from litetuner.spaces.store import write_atomic
 
         against = other if isinstance(other, Run) else Run(other)
@@ -122,7 +122,7 @@ def tune(model: Any, data: Any, *, listener: Listener | None = None, **keys: Any
     """
     from litetuner.inputs import as_data_source, as_model_source
     from litetuner.reporting import Reporting
-    from litetuner.search.config import make_config
+    from litetuner.search.config.config import make_config
     from litetuner.search.listener import Listener
     from litetuner.search.run import run_search
 
@@ -153,10 +153,10 @@ def rebuild(
     Raises ``RunError`` for a record that cannot be used, ``ModelError`` or ``DataError`` for other model or data than those it
     was made from, ``BuildFailed`` when the file cannot be made.
     """
-    from litetuner.reports.file_names import artifact_name
-    from litetuner.search.rebuild import rebuild as make_again
-    from litetuner.search.rebuild import sha256_of
-    from litetuner.search.trial_file import read_trial_file
+    from litetuner.reports.export.file_names import artifact_name
+    from litetuner.search.runs.rebuild import rebuild as make_again
+    from litetuner.search.runs.rebuild import sha256_of
+    from litetuner.search.runs.trial_file import read_trial_file
     from litetuner.spaces.errors import RunError
 
     source = read_trial_file(Path(trial_json), trust_model=trust_model, model=model, data=data)
@@ -177,9 +177,9 @@ def init(
     and what ``tune`` raises for bad input.
     """
     from litetuner.inputs import as_data_source, as_model_source
-    from litetuner.reports.starter import starter_toml, warning
-    from litetuner.search.config import make_config
-    from litetuner.search.first_look import first_look
+    from litetuner.reports.starter_config import starter_toml, warning
+    from litetuner.search.config.config import make_config
+    from litetuner.search.evaluation.preview import first_look
     from litetuner.spaces.errors import RunError
     from litetuner.spaces.store import write_atomic
 

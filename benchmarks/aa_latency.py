@@ -27,17 +27,17 @@ from typing import Any
 
 from litetuner.objectives.environment import environment, host_warnings
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.metric_choice import find_metric
-from litetuner.objectives.runner_machine import die_with
+from litetuner.objectives.metrics.choice import find_metric
+from litetuner.objectives.runner.machine import die_with
 from litetuner.objectives.statistics import faster
 from litetuner.objectives.targets.host import Host
-from litetuner.search.cache import JobCache
 from litetuner.search.clock import Clock
-from litetuner.search.config import make_config
-from litetuner.search.evaluate import Evaluator
-from litetuner.search.executors.local import Local
-from litetuner.search.inspection import inspect
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.config.config import make_config
+from litetuner.search.evaluation.evaluator import Evaluator
+from litetuner.search.evaluation.inspection import inspect
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.cache import JobCache
+from litetuner.search.runtime.executors.local import Local
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.rules import Surroundings
 from litetuner.spaces.steps import STEPS

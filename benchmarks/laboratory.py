@@ -7,16 +7,16 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from litetuner.objectives.metric_choice import find_metric
-from litetuner.search.cache import JobCache
+from litetuner.objectives.metrics.choice import find_metric
 from litetuner.search.clock import Clock
-from litetuner.search.config import Config
-from litetuner.search.evaluate import Evaluator
-from litetuner.search.executors import EXECUTORS
-from litetuner.search.inspection import identity, inspect
-from litetuner.search.plan import BASELINE
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.study import Asked
+from litetuner.search.config.config import Config
+from litetuner.search.evaluation.evaluator import Evaluator
+from litetuner.search.evaluation.inspection import identity, inspect
+from litetuner.search.proposals.recipes import BASELINE
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.study import Asked
+from litetuner.search.runtime.cache import JobCache
+from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.rules import Surroundings

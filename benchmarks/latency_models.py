@@ -54,8 +54,8 @@ def build(folder: Path, resnet8: Path | None) -> list[Path]:
     lazy.load()
     import tf_keras
 
-    from litetuner.spaces.bridge import bridge
-    from litetuner.spaces.model import load_model
+    from litetuner.spaces.models.keras_bridge.bridge import bridge
+    from litetuner.spaces.models.loading import load_model
 
     folder.mkdir(parents=True, exist_ok=True)
 

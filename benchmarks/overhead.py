@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.objectives.environment import environment
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import Trial
 
 GOAL_RATIO = 1.3  # of a post-training trial's wall time over its converting, scoring and timing

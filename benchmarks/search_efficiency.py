@@ -29,15 +29,15 @@ import numpy as np
 
 from benchmarks.laboratory import Laboratory, laboratory
 from litetuner.objectives.environment import environment
-from litetuner.search.cache import JobCache
-from litetuner.search.config import Config, make_config
-from litetuner.search.finals import run_finals
+from litetuner.search.config.config import Config, make_config
+from litetuner.search.finals.finals import run_finals
 from litetuner.search.hypervolume import hypervolume
-from litetuner.search.job import Job, Result
-from litetuner.search.plan import CUT_FIRST, RECIPES
-from litetuner.search.record import objectives, read_run
+from litetuner.search.proposals.recipes import CUT_FIRST, RECIPES
 from litetuner.search.run import _space, run_search
-from litetuner.search.study import Study
+from litetuner.search.runs.record import objectives, read_run
+from litetuner.search.runs.study import Study
+from litetuner.search.runtime.cache import JobCache
+from litetuner.search.runtime.jobs import Job, Result
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.space import Scripted, Space
@@ -51,10 +51,16 @@ BY_HAND = ("naive", "random", "grid", "recipes")
 COLORS = {"litetuner": "#0b6e4f", "naive": "#c1440e", "random": "#8a8a8a", "grid": "#b59f3b", "recipes": "#3a6ea5"}
 NOTHING = lambda *_: None  # noqa: E731
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "no_probe": {"litetuner.search.work.probe_gate": NOTHING, "litetuner.search.ahead.probe_gate": NOTHING},
-    "no_gates": {"litetuner.search.work.rung_gate": NOTHING, "litetuner.search.work.latency_gate": NOTHING},
-    "no_cache": {"litetuner.search.cache.JobCache.known": lambda self, job: None},
-    "no_warm_start": {"litetuner.search.arms.recipe": NOTHING},
+    "no_probe": {
+        "litetuner.search.evaluation.pipeline.probe_gate": NOTHING,
+        "litetuner.search.lookahead.probe_gate": NOTHING,
+    },
+    "no_gates": {
+        "litetuner.search.evaluation.pipeline.rung_gate": NOTHING,
+        "litetuner.search.evaluation.pipeline.latency_gate": NOTHING,
+    },
+    "no_cache": {"litetuner.search.runtime.cache.JobCache.known": lambda self, job: None},
+    "no_warm_start": {"litetuner.search.proposals.scheduler.recipe": NOTHING},
 }
 UNGUARDED = ABLATIONS["no_probe"] | ABLATIONS["no_gates"]
 

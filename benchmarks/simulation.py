@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.objectives.environment import environment
-from litetuner.search.config import make_config
-from litetuner.search.executors.fake import Fake
+from litetuner.search.config.config import make_config
+from litetuner.search.criteria import objectives
 from litetuner.search.hypervolume import volume_over_time
 from litetuner.search.listener import Listener
-from litetuner.search.record import find_baseline
+from litetuner.search.proposals.samplers import SAMPLERS
 from litetuner.search.run import run_search
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.samplers import SAMPLERS
-from litetuner.search.study import Study
-from litetuner.search.terms import objectives
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import find_baseline
+from litetuner.search.runs.study import Study
+from litetuner.search.runtime.executors.fake import Fake
 from litetuner.search.trial import Trial
 
 BLOCK = 100  # trials
@@ -177,7 +177,7 @@ def _ms(seconds: float | None) -> str:
 
 
 def _metric(name: str) -> Any:
-    from litetuner.objectives.metric_choice import find_metric
+    from litetuner.objectives.metrics.choice import find_metric
 
     return find_metric(name)
 

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from litetuner.objectives.environment import environment
-from litetuner.spaces.slimming import slim
 from litetuner.spaces.tf import load, quiet_stdout
+from litetuner.spaces.tflite.slimming import slim
 
 # What was reached before this benchmark existed: bytes saved raw and deflated, and the largest that the slimmed file may be.
 # MLPerf Tiny's own DS-CNN (53,936 bytes) is of an older converter, which wrote more: there only the result is compared.
@@ -34,7 +34,7 @@ AT_LEAST: dict[str, tuple[int, int, int]] = {
 }
 _CHILD = """
 import sys, hashlib, numpy as np
-from litetuner.spaces.running import run
+from litetuner.spaces.tflite.running import run
 samples = np.load(sys.argv[2], allow_pickle=False)
 outputs = run(open(sys.argv[1], "rb").read(), samples, reference=sys.argv[3] == "reference")
 print(hashlib.sha256(b"".join(value.tobytes() for value in outputs.values)).hexdigest())
@@ -122,7 +122,7 @@ def _line(row: dict[str, Any]) -> str:
 def _resnet8(trained: Path | None) -> Any:
     load()
     if trained is not None:
-        from litetuner.spaces.model import load_model
+        from litetuner.spaces.models.loading import load_model
 
         return load_model(str(trained)).model
     import keras

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.laboratory import laboratory
 from litetuner.objectives.environment import environment
-from litetuner.search.config import make_config
+from litetuner.search.config.config import make_config
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.step import Step

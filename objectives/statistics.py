@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.metric import Metric
+from litetuner.objectives.metrics.metric import Metric
 
 Interval = tuple[float, float]
 Verdict = Literal["faster", "slower", "tie"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import State, Trial
 
 KINDS = ("train", "convert", "score", "time")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from litetuner.search.budgets import ALLOWED_LOSS
+from litetuner.search.config.budgets import ALLOWED_LOSS
 from litetuner.search.front import Objective
 from litetuner.search.trial import State, Trial
 

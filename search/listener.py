@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from litetuner.search.trial import Trial
 
 if TYPE_CHECKING:
-    from litetuner.search.config import Config
-    from litetuner.search.inspection import Inspection
-    from litetuner.search.run_folder import RunFolder
+    from litetuner.search.config.config import Config
+    from litetuner.search.evaluation.inspection import Inspection
+    from litetuner.search.runs.folder import RunFolder
 
 
 class Listener:

@@ -6,19 +6,19 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from litetuner.search.again import MOST_WAITING, again, lost_before, waiting
-from litetuner.search.ahead import Ahead
-from litetuner.search.arms import order, propose
 from litetuner.search.clock import Clock, counted, left
-from litetuner.search.evaluate import Evaluator
-from litetuner.search.eviction import evict
+from litetuner.search.config.units import BYTES, parse
+from litetuner.search.evaluation.evaluator import Evaluator
+from litetuner.search.history import Told
 from litetuner.search.listener import Listener
-from litetuner.search.plan import Proposal, baseline, variant
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.study import Asked, Study
-from litetuner.search.told import Told
+from litetuner.search.lookahead import Ahead
+from litetuner.search.proposals.recipes import Proposal, baseline, variant
+from litetuner.search.proposals.retries import MOST_WAITING, again, lost_before, waiting
+from litetuner.search.proposals.scheduler import order, propose
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.study import Asked, Study
+from litetuner.search.runtime.eviction import evict
 from litetuner.search.trial import State, Trial
-from litetuner.search.units import BYTES, parse
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import ModelError
 from litetuner.spaces.space import Space

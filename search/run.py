@@ -13,34 +13,34 @@ from pathlib import Path
 from types import FrameType
 
 from litetuner.objectives.environment import environment
-from litetuner.objectives.metric import Metric
-from litetuner.objectives.metric_choice import find_metric
+from litetuner.objectives.metrics.choice import find_metric
+from litetuner.objectives.metrics.metric import Metric
 from litetuner.objectives.targets.fake import Fake
-from litetuner.search.ablation import ablate
-from litetuner.search.cache import JobCache
 from litetuner.search.clock import Clock
-from litetuner.search.config import Config
-from litetuner.search.evaluate import Evaluator
-from litetuner.search.executors import EXECUTORS
-from litetuner.search.finals import run_finals
-from litetuner.search.inspection import Inspection, default_folder, identity, inspect
+from litetuner.search.config.config import Config
+from litetuner.search.criteria import Terms, again_if_undominated, judged, objectives
+from litetuner.search.evaluation.evaluator import Evaluator
+from litetuner.search.evaluation.inspection import Inspection, default_folder, identity, inspect
+from litetuner.search.evaluation.sensitivity import rank_layers
+from litetuner.search.finals.ablation import ablate
+from litetuner.search.finals.finals import run_finals
+from litetuner.search.history import Told
 from litetuner.search.listener import Listener
 from litetuner.search.loop import Loop, recover
-from litetuner.search.record import RunRecord, find_baseline, read_run
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.samplers import SAMPLERS
-from litetuner.search.sensitivity import rank_layers
-from litetuner.search.study import Study, database_errors
-from litetuner.search.terms import Terms, again_if_undominated, judged, objectives
-from litetuner.search.told import Told
+from litetuner.search.proposals.samplers import SAMPLERS
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import RunRecord, find_baseline, read_run
+from litetuner.search.runs.study import Study, database_errors
+from litetuner.search.runtime.cache import JobCache
+from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.trial import Trial
-from litetuner.spaces.converted import STEPS as CONVERTED
-from litetuner.spaces.distillation import LARGEST_BYTES
 from litetuner.spaces.errors import ConfigError, HostError, RunError, UsageError, nearest
-from litetuner.spaces.precision import fixed_precision
+from litetuner.spaces.models.tflite_model import STEPS as CONVERTED
+from litetuner.spaces.quantization.precision import fixed_precision
 from litetuner.spaces.rules import Surroundings
 from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.steps import STEPS
+from litetuner.spaces.training.distillation import LARGEST_BYTES
 
 
 class Interrupt:

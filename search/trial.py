@@ -37,7 +37,7 @@ class Trial:
     (arena and weights), ``macs`` and ``energy_estimate_uj``; where a target tells it, ``peak_rss_bytes:<target>`` and
     ``energy_uj:<target>``. ``constraints`` are ``(value - limit) / limit`` by budget name.
     Those above 0 are broken. Where a gate stopped the trial, ``probe.<name>`` hold the best that was to be hoped for, and
-    ``untrained.<name>`` what an untrained copy measured. ``origin`` is baseline, or one of the arms (search/arms.py).
+    ``untrained.<name>`` what an untrained copy measured. ``origin`` is baseline, or one of the arms (search/proposals).
     """
 
     number: int

@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from litetuner.spaces.facts import LayerFacts
-from litetuner.spaces.flatbuffer import WEIGHTED
-from litetuner.spaces.layers import OPERATORS
-from litetuner.spaces.offers import COMPOSED, Choose, make, others
-from litetuner.spaces.quantizer_policy import BITS, RECIPES, Recipe, Scheme, why_not
+from litetuner.spaces.choices import COMPOSED, Choose, make, others
+from litetuner.spaces.info import LayerFacts
+from litetuner.spaces.models.inspection import OPERATORS
+from litetuner.spaces.quantization.policy import BITS, RECIPES, Recipe, Scheme, why_not
 from litetuner.spaces.rules import SPARSE_RECIPES, Surroundings
 from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.steps import STEPS
+from litetuner.spaces.tflite.weights import WEIGHTED
 
 FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.facts import ModelFacts
-from litetuner.spaces.quantizer_policy import RECIPES
+from litetuner.spaces.info import ModelFacts
+from litetuner.spaces.quantization.policy import RECIPES
 from litetuner.spaces.step import Stage
 
 INTEGER_ONLY = ("int8",)  # what a quantization-aware trained model can become: its ranges are 8-bit

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.choices import Choose, offer
 from litetuner.spaces.deployments import Deployments
-from litetuner.spaces.facts import UNPROVABLE
-from litetuner.spaces.offers import Choose, offer
+from litetuner.spaces.info import UNPROVABLE
 from litetuner.spaces.rules import Surroundings
-from litetuner.spaces.sparsity import by_rank, erk
 from litetuner.spaces.step import HEAD, Stage, Step
 from litetuner.spaces.steps import STEPS
+from litetuner.spaces.training.sparsity import by_rank, erk
 
 NO = "no"
 DISTILL = (0.0, 0.5, 1.0)

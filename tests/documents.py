@@ -72,7 +72,7 @@ def parse(words: list[str]) -> None:
     import typer
 
     from litetuner.cli import app
-    from litetuner.search.config import keys, make_config
+    from litetuner.search.config.config import keys, make_config
 
     group: Any = typer.main.get_command(app)
     name, *rest = words

@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 import pytest
 
 from litetuner.objectives.targets.fake import Fake
-from litetuner.search.cache import _blobs as blobs_of
-from litetuner.search.config import Config
-from litetuner.search.executor import Executor
-from litetuner.search.job import Job, Result
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.worker import ROLES, Handler, _do, _scalar
+from litetuner.search.config.config import Config
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.cache import _blobs as blobs_of
+from litetuner.search.runtime.executors.executor import Executor
+from litetuner.search.runtime.jobs import Job, Result
+from litetuner.search.runtime.worker import ROLES, Handler, _do, _scalar
 from litetuner.spaces.errors import from_json
 
 SMALL = {"trials": 4, "max_epochs": 0.1}
@@ -78,17 +78,17 @@ class OneProcess(Executor):
 def small_searches(patch: pytest.MonkeyPatch, **small: Any) -> None:
     """Have every search and every ``inspect`` done here, and every search end after a few trials."""
     import litetuner.cli.inspect
-    import litetuner.search.config
-    from litetuner.search.executors import EXECUTORS
-    from litetuner.spaces.builder import Builder
+    import litetuner.search.config.config
+    from litetuner.search.runtime.executors import EXECUTORS
+    from litetuner.spaces.building.builder import Builder
 
-    make = litetuner.search.config.make_config
+    make = litetuner.search.config.config.make_config
     limits = SMALL | small
 
     def make_small(values: Mapping[str, Any], *arguments: Any, **how: Any) -> Any:
         return make(values, *arguments, **how).model_copy(update=limits)
 
-    patch.setattr(litetuner.search.config, "make_config", make_small)
+    patch.setattr(litetuner.search.config.config, "make_config", make_small)
     patch.setattr(Builder, "_seconds_per_epoch", lambda *_, **__: 0.5)  # trains for seconds to time an epoch
     patch.setitem(EXECUTORS, "local", OneProcess)
     patch.setattr(litetuner.cli.inspect, "subprocess", _Inspecting())

@@ -78,7 +78,7 @@ def test_a_search_uses_metric_and_target(tree: Path) -> None:
     """The simulated search takes the target's text and the metric's name; the target's own timing is the host's."""
     script = """
 import numpy as np, litetuner
-from litetuner.objectives.target_choice import find_target
+from litetuner.objectives.targets.choice import find_target
 rng = np.random.default_rng(0)
 np.savez("d.npz", x_train=rng.normal(size=(40, 3)), y_train=rng.normal(size=40))
 open("m.keras", "wb").close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from litetuner.cli import run
-from litetuner.search.config import keys, make_config
+from litetuner.search.config.config import keys, make_config
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -24,8 +24,8 @@ def dashboard(
     ] = 8080,
 ) -> None:
     """Show a run in optuna-dashboard, also while it is searching; Ctrl-C ends it. Needs litetuner[dashboard]."""
-    from litetuner.search.dashboard import serve
-    from litetuner.search.worker import die_with_parent
+    from litetuner.search.runs.dashboard import serve
+    from litetuner.search.runtime.worker import die_with_parent
 
     die_with_parent(os.getppid())  # no server is left behind by a terminal or a script that ends
     ended = threading.Event()

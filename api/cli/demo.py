@@ -27,7 +27,7 @@ def demo(
     """Train a small digit classifier, search its compressions for about three minutes, report and export the best."""
     from litetuner.cli.search import conduct
     from litetuner.run import Run
-    from litetuner.search.config import make_config
+    from litetuner.search.config.config import make_config
     from litetuner.spaces.errors import HostError
     from litetuner.spaces.store import cannot_write
 

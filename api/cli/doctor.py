@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from litetuner.objectives.target import Finding
+    from litetuner.objectives.targets.target import Finding
 
 FREE_BYTES = 2_000_000_000
 IMPORTS = {
@@ -42,7 +42,7 @@ def doctor(
 ) -> int:
     """Check libraries, disk, machine and targets, and say what to do about what is wrong; exits with 3 if a search cannot run."""
     from litetuner.objectives.environment import environment, host_warnings
-    from litetuner.objectives.target_choice import find_target
+    from litetuner.objectives.targets.choice import find_target
     from litetuner.spaces.errors import ConfigError
 
     places = [find_target(text) for text in (*_configured(config), *(target or ()))]  # a wrong text ends it here
@@ -97,7 +97,7 @@ def _imports() -> list[str]:
 
 
 def _disk() -> list[str]:
-    from litetuner.search.units import format_bytes
+    from litetuner.search.config.units import format_bytes
 
     free = shutil.disk_usage(".").free
     if free >= FREE_BYTES:
@@ -110,7 +110,7 @@ def _sentence(finding: Finding) -> str:
 
 
 def _print(found: dict[str, Any], problems: list[str], warnings: list[str], targets: dict[str, list[Finding]]) -> None:
-    from litetuner.search.units import format_bytes
+    from litetuner.search.config.units import format_bytes
 
     cores = f"{found['usable_cores']} of {found['cores']} cores"
     typer.echo(f"{found['cpu']}, {cores}, {format_bytes(found['memory_bytes'])}")

@@ -31,10 +31,10 @@ def inspect(
     """Print each layer's type, parameters, multiply-accumulates and share, and what can be done to it or why not."""
     from rich.console import Console
 
-    from litetuner.objectives.metric_choice import find_metric
-    from litetuner.reports.inspection import inspection
+    from litetuner.objectives.metrics.choice import find_metric
+    from litetuner.reports.terminal.inspection import inspection
     from litetuner.spaces.errors import HostError, from_json
-    from litetuner.spaces.facts import DataFacts, ModelFacts
+    from litetuner.spaces.info import DataFacts, ModelFacts
 
     scored = find_metric(metric)
     request = {

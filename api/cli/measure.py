@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 if TYPE_CHECKING:
-    from litetuner.objectives.target import Target
+    from litetuner.objectives.targets.target import Target
 
 LITTLE = 5  # reasons for operators that stayed behind that are printed; all of them stand in the JSON
 
@@ -40,8 +40,8 @@ def measure(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything that was measured as JSON.")] = False,
 ) -> None:
     """Time a file in a fresh process on one core; print its latency with its interval, its memory and its delegates."""
-    from litetuner.objectives.file_costs import file_costs
-    from litetuner.objectives.target_choice import find_target
+    from litetuner.objectives.files.costs import file_costs
+    from litetuner.objectives.targets.choice import find_target
     from litetuner.spaces.errors import ConfigError
 
     for path in (file, baseline):
@@ -66,7 +66,7 @@ def measure(
 
 def _measure(target: Target, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
     """The runner's document, or one like it from a target that has no runner (``None``: not measured there)."""
-    from litetuner.objectives.python_target import PythonTarget
+    from litetuner.objectives.targets.python_target import PythonTarget
 
     if isinstance(target, PythonTarget):
         return target.measure(file, baseline, threads)
@@ -88,7 +88,7 @@ def _measure(target: Target, file: Path, baseline: Path | None, threads: int) ->
 
 def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
     """What was measured, as a person reads it."""
-    from litetuner.search.units import format_bytes, format_us
+    from litetuner.search.config.units import format_bytes, format_us
 
     latency, costs, machine = found["latency_us"], found["costs"], found["environment"]
     interval = latency["interval"]

@@ -32,7 +32,7 @@ def rebuild(
 ) -> int:
     """Make a trial's file again and compare it with the record; exits with 1 where it is not the same or not as good."""
     from litetuner.live import Live
-    from litetuner.reports.agreement import agreement_lines, to_json
+    from litetuner.reports.terminal.rebuild import agreement_lines, to_json
     from litetuner.run import rebuild as again
 
     with Live() as live:

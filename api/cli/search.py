@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def search(**flags: Any) -> int:
     """Search compressions of a model within budgets; the same command again goes on with the same run."""
-    from litetuner.search.config import make_config, read_toml
+    from litetuner.search.config.config import make_config, read_toml
 
     toml = flags.pop("config", None)
     values = (read_toml(Path(toml)) if toml else {}) | {
@@ -34,9 +34,9 @@ def conduct(config: Any) -> int:
     from litetuner.cli import INTERRUPTED
     from litetuner.live import Live
     from litetuner.reporting import Reporting
-    from litetuner.reports.html import write_report
-    from litetuner.reports.progress import print_result
-    from litetuner.reports.summary import summary
+    from litetuner.reports.files.summary import summary
+    from litetuner.reports.html.report import write_report
+    from litetuner.reports.terminal.progress import print_result
     from litetuner.search.run import run_search
 
     with Live() as live:
@@ -55,7 +55,7 @@ def conduct(config: Any) -> int:
 
 
 def _signature() -> inspect.Signature:
-    from litetuner.search.config import Config, keys
+    from litetuner.search.config.config import Config, keys
 
     kinds = inspect.Parameter.KEYWORD_ONLY
     toml = Annotated[

@@ -25,10 +25,10 @@ def slim(
     """Write a smaller file whose outputs are bit-identical; exits with 1 where that cannot be shown, and writes nothing."""
     import zlib
 
-    from litetuner.search.units import format_bytes
+    from litetuner.search.config.units import format_bytes
     from litetuner.spaces.errors import ConfigError
-    from litetuner.spaces.slimming import slim as slim_file
     from litetuner.spaces.store import write_atomic
+    from litetuner.spaces.tflite.slimming import slim as slim_file
 
     if not source.is_file():
         raise ConfigError(f"slim: {source} does not exist.")

@@ -20,8 +20,8 @@ def status(
     ] = False,
 ) -> None:
     """Print how far a run is, its front and the best file so far."""
-    from litetuner.reports.progress import print_result
-    from litetuner.reports.standing import find_standing
+    from litetuner.reports.status.status import find_standing
+    from litetuner.reports.terminal.progress import print_result
     from litetuner.run import Run
 
     found = Run(run)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.objectives.decisions import decide
-from litetuner.objectives.metric import Metric
+from litetuner.objectives.metrics.decisions import decide
+from litetuner.objectives.metrics.metric import Metric
 
 
 class BalancedAccuracy(Metric):

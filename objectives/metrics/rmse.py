@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.objectives.metric import Metric
+from litetuner.objectives.metrics.metric import Metric
 
 
 class RootMeanSquaredError(Metric):

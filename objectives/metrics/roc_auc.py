@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.objectives.decisions import class_scores
-from litetuner.objectives.metric import Metric
+from litetuner.objectives.metrics.decisions import class_scores
+from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.errors import DataError
 
 

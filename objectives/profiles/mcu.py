@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litetuner.objectives.profile import Profile
+from litetuner.objectives.profiles.profile import Profile
 
 # What ``python/tflite_micro/python_ops_resolver.cc`` registers, without its custom operators; commit 85e19dd of
 # github.com/tensorflow/tflite-micro. A port to a chip may have fewer, and a kernel may not take every type.

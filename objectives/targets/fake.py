@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.target import Finding, Target, Timing
+from litetuner.objectives.targets.target import Finding, Target, Timing
 from litetuner.spaces.errors import BuildFailed, Lost
 
 

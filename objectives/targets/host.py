@@ -10,9 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from litetuner.objectives import runner, tiny_model
-from litetuner.objectives.python_target import PythonTarget, check_hashes, document_of, file_sha256
-from litetuner.objectives.target import Finding
+from litetuner.objectives.runner.runner import runner
+from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.python_target import PythonTarget, check_hashes, document_of, file_sha256
+from litetuner.objectives.targets.target import Finding
 from litetuner.spaces.errors import CandidateError, HostError, Lost
 
 # What the child may see of our environment: where Python and its libraries are, and the language of messages. Variables that
@@ -33,7 +34,7 @@ KEPT_VARIABLES = (
 
 @dataclasses.dataclass(frozen=True)
 class Host(PythonTarget):
-    """Runs ``objectives/runner.py`` in a fresh process."""
+    """Runs ``objectives/runner/runner.py`` in a fresh process."""
 
     name: ClassVar[str] = "host"
 

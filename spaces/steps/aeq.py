@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from litetuner.spaces.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
 from litetuner.spaces.context import Context
-from litetuner.spaces.quantizer import quantize
-from litetuner.spaces.quantizer_policy import ALGORITHMS, GRANULARITIES, IO, RECIPES, check_names
+from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
+from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, IO, RECIPES, check_names
+from litetuner.spaces.quantization.quantizer import quantize
 from litetuner.spaces.step import Stage, Step, knob
 
 

@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from litetuner.spaces.channel_choice import SPREADS, choose, too_narrow
-from litetuner.spaces.channel_groups import ChannelGraph, trace
-from litetuner.spaces.channel_importance import IMPORTANCES, importances
-from litetuner.spaces.channel_reconstruction import reconstruct, refusals
-from litetuner.spaces.channel_surgery import cut
+from litetuner.spaces.channels.groups import ChannelGraph, trace
+from litetuner.spaces.channels.importance import IMPORTANCES, importances
+from litetuner.spaces.channels.selection import SPREADS, choose, too_narrow
+from litetuner.spaces.channels.surgery import cut
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused, nearest
+from litetuner.spaces.reconstruction.channels import reconstruct, refusals
 from litetuner.spaces.step import Stage, Step, knob
-from litetuner.spaces.training import seeded
+from litetuner.spaces.training.fit import seeded
 
 _NAMED = 3  # reasons told in a refusal
 RECOVERIES = ("least_squares", "none")

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.augmentation import CHOICES as AUGMENTATIONS
-from litetuner.spaces.augmentation import NONE, check_augmentation
-from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused, nearest
-from litetuner.spaces.folding import fold, foldable
+from litetuner.spaces.models.folding import fold, foldable
+from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.step import Stage, Step, knob
-from litetuner.spaces.training import fit, seeded
+from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
+from litetuner.spaces.training.augmentation import NONE, check_augmentation
+from litetuner.spaces.training.fit import fit, seeded
 
 _INITS = {
     "linear": "LINEAR",

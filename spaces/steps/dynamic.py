@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.conversion import convert
 from litetuner.spaces.step import Stage, Step
+from litetuner.spaces.tflite.conversion import convert
 
 SMALLEST = 1024  # weights; the converter leaves less in float32
 OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from litetuner.spaces.augmentation import CHOICES as AUGMENTATIONS
-from litetuner.spaces.augmentation import NONE, check_augmentation
-from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
+from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.step import Stage, Step, knob
-from litetuner.spaces.training import fit, seeded
+from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
+from litetuner.spaces.training.augmentation import NONE, check_augmentation
+from litetuner.spaces.training.fit import fit, seeded
 
 
 @dataclasses.dataclass(frozen=True)

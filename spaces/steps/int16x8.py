@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from litetuner.spaces.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
 from litetuner.spaces.context import Context
-from litetuner.spaces.conversion import convert, representative
+from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
 from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.tflite.conversion import convert, representative
 
 _IO = ("float32", "int16")
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.augmentation import CHOICES as AUGMENTATIONS
-from litetuner.spaces.augmentation import NONE, check_augmentation
-from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused, nearest
-from litetuner.spaces.schedule import KNOWN, Rise
-from litetuner.spaces.sparsity import SPREADS, blocks, by_magnitude, erk, smallest, two_of_four, why_not_faster
+from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.step import HEAD, Stage, Step, knob
-from litetuner.spaces.training import count_steps, fit, seeded
+from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
+from litetuner.spaces.training.augmentation import NONE, check_augmentation
+from litetuner.spaces.training.fit import count_steps, fit, seeded
+from litetuner.spaces.training.sparsity import SPREADS, blocks, by_magnitude, erk, smallest, two_of_four, why_not_faster
+from litetuner.spaces.training.sparsity_schedule import KNOWN, Rise
 
 _FREE = "free"
 _PATTERNS = (_FREE, "2:4")

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.augmentation import CHOICES as AUGMENTATIONS
-from litetuner.spaces.augmentation import NONE, check_augmentation
-from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused, nearest
-from litetuner.spaces.folding import fold
-from litetuner.spaces.rounding import SCALES, Rounding, on_grid, weights_only
+from litetuner.spaces.models.folding import fold
+from litetuner.spaces.models.keras_bridge.bridge import clone
+from litetuner.spaces.quantization.rounding import SCALES, Rounding, on_grid, weights_only
 from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.tf import load
-from litetuner.spaces.training import fit, seeded
+from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
+from litetuner.spaces.training.augmentation import NONE, check_augmentation
+from litetuner.spaces.training.fit import fit, seeded
 
 _RANGE_PASSES = 4  # each widens what the layers behind the first clipped one see
 _RANGE_SAMPLES = 256

@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.slimming import slim
 from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.tflite.slimming import slim
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Slim(Step):
     """Removes the bytes that a ``.tflite`` carries for nothing; outputs stay bit-identical.
 
     A file on which that cannot be shown is returned as it was, since the candidate is valid either way;
-    ``litetuner.spaces.slimming.slim`` gives the reason.
+    ``litetuner.spaces.tflite.slimming.slim`` gives the reason.
     """
 
     name = "slim"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from litetuner.cli import run as cli
-from litetuner.search.executors import EXECUTORS
+from litetuner.search.runtime.executors import EXECUTORS
 from tests.api.here import Here
 
 CLASSES = 3

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from litetuner.search.executor import Executor
-from litetuner.search.job import Job, Result
+from litetuner.search.runtime.executors.executor import Executor
+from litetuner.search.runtime.jobs import Job, Result
 
 
 class Here(Executor):
@@ -12,6 +12,6 @@ class Here(Executor):
     name = "here"
 
     def run(self, job: Job) -> Result:
-        from litetuner.spaces.builder import Builder
+        from litetuner.spaces.building.builder import Builder
 
         return Result(Builder(self.folder.blobs, self.folder.artifacts).inspect(job.inputs))

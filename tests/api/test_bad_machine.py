@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from litetuner.cli import run as cli
-from litetuner.search.executor import Executor
-from litetuner.search.executors import EXECUTORS
-from litetuner.search.job import Job, Result
+from litetuner.search.runtime.executors import EXECUTORS
+from litetuner.search.runtime.executors.executor import Executor
+from litetuner.search.runtime.jobs import Job, Result
 from litetuner.spaces.errors import BuildFailed, Lost
 from tests.api.here import Here
 
@@ -28,7 +28,7 @@ def test_a_worker_that_does_not_start(
     data_file: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("litetuner.search.worker_process.sys.executable", "/bin/false")
+    monkeypatch.setattr("litetuner.search.runtime.worker_process.sys.executable", "/bin/false")
     inputs = [
         "--model",
         str(model_file),
@@ -54,7 +54,7 @@ def test_an_inspection_that_kills_its_process(
     def run(self: object, job: Job) -> Result:
         raise failure("the process died by SIGSEGV while inspect")
 
-    monkeypatch.setattr("litetuner.search.executors.fake.Fake.run", run)
+    monkeypatch.setattr("litetuner.search.runtime.executors.fake.Fake.run", run)
     assert cli(["search", *FAKE, "--out", str(tmp_path / "run")]) == code
     err = capfd.readouterr().err
     assert "SIGSEGV" in err and "inspect" in err and "internal" not in err
@@ -71,7 +71,7 @@ def test_a_sensitivity_that_cannot_be_measured_does_not_end_the_search(
             raise failure("by design")
         return real(self, job)
 
-    monkeypatch.setattr("litetuner.search.executors.fake.Fake.run", run)
+    monkeypatch.setattr("litetuner.search.runtime.executors.fake.Fake.run", run)
     assert cli(["search", *FAKE, "--out", str(tmp_path / "run"), "--trials", "7"]) == 0
     assert not (tmp_path / "run" / "sensitivity.json").exists(), "it is measured when the search goes on"
 

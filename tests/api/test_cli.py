@@ -12,8 +12,8 @@ import pytest
 
 import litetuner
 from litetuner.cli import run as cli
-from litetuner.search.config import Config, keys, make_config, read_toml, to_toml
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.config.config import Config, keys, make_config, read_toml, to_toml
+from litetuner.search.runs.folder import RunFolder
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake"]
 BUDGETS = ["--max-drop", "3%", "--max-deflated", "60kB"]
@@ -178,7 +178,7 @@ def test_a_fault_of_ours_is_internal_and_short(
     def broken(path: Path) -> None:
         raise ZeroDivisionError("by design")
 
-    monkeypatch.setattr("litetuner.search.record.open_run", broken)
+    monkeypatch.setattr("litetuner.search.runs.record.open_run", broken)
     assert cli(["status", "anywhere"]) == 4
     err = capfd.readouterr().err
     assert "internal error: ZeroDivisionError: by design" in err and "--debug" in err and "Traceback" not in err

@@ -126,7 +126,7 @@ def test_without_the_package_it_says_what_to_install(
     from litetuner.spaces.errors import HostError
 
     monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
-    from litetuner.search.dashboard import serve
+    from litetuner.search.runs.dashboard import serve
 
     with pytest.raises(HostError, match=r"pip install 'litetuner\[dashboard\]'"), serve(run, 0):
         pass
@@ -135,7 +135,7 @@ def test_without_the_package_it_says_what_to_install(
 def test_a_port_that_is_taken_and_a_folder_that_is_no_run(
     run: Path, tmp_path: Path, served: tuple[str, subprocess.Popen[str]]
 ) -> None:
-    from litetuner.search.dashboard import serve
+    from litetuner.search.runs.dashboard import serve
     from litetuner.spaces.errors import HostError, RunError
 
     with (

@@ -10,8 +10,8 @@ import pytest
 
 from litetuner.cli import doctor as doctor_module
 from litetuner.cli import run as cli
-from litetuner.objectives.target import Finding
 from litetuner.objectives.targets.host import Host
+from litetuner.objectives.targets.target import Finding
 
 
 @pytest.fixture(autouse=True)

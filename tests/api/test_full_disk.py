@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from litetuner.cli import run as cli
-from litetuner.search.record import read_run
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import read_run
 from litetuner.search.trial import State
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake", "--max-drop", "3%"]

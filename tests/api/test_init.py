@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from litetuner.cli import run as cli
-from litetuner.reports.starter import OF_THE_COMMAND, starter_toml, suggestions, warning
-from litetuner.search.config import Config, keys, make_config, read_toml
-from litetuner.search.first_look import Cost, FirstLook, first_look
+from litetuner.reports.starter_config import OF_THE_COMMAND, starter_toml, suggestions, warning
+from litetuner.search.config.config import Config, keys, make_config, read_toml
+from litetuner.search.evaluation.preview import Cost, FirstLook, first_look
 from tests.search.fakes import fake_config
 
 

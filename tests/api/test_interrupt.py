@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from litetuner.cli import run as cli
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import State
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake", "--max-drop", "3%"]
@@ -22,7 +22,7 @@ LIMIT = 60.0  # seconds that a test waits for what takes a fraction of one
 # The real command line, its fake jobs of one kind slowed down; each says so on standard error when it begins.
 SLOW = """
 import sys, time
-from litetuner.search.executors.fake import Fake
+from litetuner.search.runtime.executors.fake import Fake
 quick = Fake.run
 def slow(self, job):
     if job.kind == {kind!r}:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from litetuner.cli import run
-from litetuner.objectives import tiny_model
+from litetuner.objectives.targets import tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from litetuner.reporting import EVERY_SECONDS, Reporting
-from litetuner.reports import html
+from litetuner.reports.html.report import report as html
 from litetuner.search.listener import Listener
-from litetuner.search.record import read_run
 from litetuner.search.run import run_search
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import read_run
 from tests.search.fakes import fake_config
 
 

@@ -20,10 +20,10 @@ import pytest
 
 import litetuner
 from litetuner import ConfigError, DataError, ModelError, Run, RunError
-from litetuner.search.arms import ARMS
 from litetuner.search.listener import Listener
+from litetuner.search.proposals.scheduler import ARMS
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.metadata import read_metadata
+from litetuner.spaces.tflite.metadata import read_metadata
 
 KEYS: dict[str, Any] = {"max_drop": "5%", "target": "fake", "max_epochs": 0.2}
 STEPS = "int8,prune,qat"
@@ -91,7 +91,7 @@ def test_the_measured_file_is_exported(runs: Runs, tmp_path: Path) -> None:
 def test_the_exported_file_runs_and_scores_as_was_said(
     runs: Runs, tmp_path: Path, arrays: dict[str, np.ndarray]
 ) -> None:
-    from litetuner.objectives.predict import predict
+    from litetuner.objectives.scoring.predict import predict
 
     run = runs["files"]
     best = run.best()
@@ -190,7 +190,9 @@ def test_more_trials_go_on_and_a_killed_worker_is_replaced(
     finished = [trial for trial in trials if trial.state is not State.LOST and trial.duplicate_of is None]
     assert len(finished) == 6 and all(trial.state.scored for trial in finished)
     left = [
-        child for child in psutil.Process().children(recursive=True) if "litetuner.search.worker" in child.cmdline()
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "litetuner.search.runtime.worker" in child.cmdline()
     ]
     assert not left
 
@@ -225,7 +227,7 @@ class Killer(Listener):
         while not self.killed and time.monotonic() < deadline:
             for child in psutil.Process().children():
                 line = child.cmdline()
-                if "litetuner.search.worker" in line and "build" in line:
+                if "litetuner.search.runtime.worker" in line and "build" in line:
                     os.kill(child.pid, signal.SIGKILL)
                     self.killed = child.pid
             time.sleep(0.01)

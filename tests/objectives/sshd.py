@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from litetuner.objectives.targets.ssh import Ssh
+from litetuner.objectives.targets.ssh.target import Ssh
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 LACKING = [name for name in ("ssh", "scp", "ssh-keygen") if not shutil.which(name)] + ([] if SSHD else ["sshd"])

@@ -13,13 +13,13 @@ import pytest
 
 from litetuner.cli import doctor as doctor_module
 from litetuner.cli import run as cli
-from litetuner.objectives import tiny_model
-from litetuner.objectives.adb_client import AdbClient
-from litetuner.objectives.target import Target
-from litetuner.objectives.target_choice import find_target
 from litetuner.objectives.targets import adb as adb_module
-from litetuner.objectives.targets.adb import PAUSES_SECONDS, Adb
-from litetuner.search.executors import fake as fake_executor
+from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.adb.client import AdbClient
+from litetuner.objectives.targets.adb.target import PAUSES_SECONDS, Adb
+from litetuner.objectives.targets.choice import find_target
+from litetuner.objectives.targets.target import Target
+from litetuner.search.runtime.executors import fake as fake_executor
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TargetLost
 from tests.objectives.fake_adb_device import ADB, REASON, FakeDevice, adb_server
 from tests.search.fakes import fake_search

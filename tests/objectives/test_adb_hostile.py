@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-from litetuner.objectives import tiny_model
-from litetuner.objectives.target_choice import find_target
 from litetuner.objectives.targets import adb as adb_module
-from litetuner.objectives.targets.adb import Adb
+from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.adb.target import Adb
+from litetuner.objectives.targets.choice import find_target
 from litetuner.spaces.errors import ConfigError, HostError
 from tests.objectives.fake_adb_device import ADB, REASON, FakeDevice, adb_server
 

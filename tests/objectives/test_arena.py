@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from litetuner.objectives.arena import LITE, MICRO, plan_arena, plan_offsets
-from litetuner.objectives.energy_estimate import list_work
-from litetuner.objectives.file_costs import file_costs
-from litetuner.objectives.tensor_lifetimes import Lifetime
+from litetuner.objectives.files.arena import LITE, MICRO, plan_arena, plan_offsets
+from litetuner.objectives.files.costs import file_costs
+from litetuner.objectives.files.energy_estimate import list_work
+from litetuner.objectives.files.tensor_lifetimes import Lifetime
 from litetuner.spaces.errors import BuildFailed
 
 

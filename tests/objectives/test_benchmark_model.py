@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from litetuner.objectives.benchmark_model import (
+from litetuner.objectives.targets.adb.benchmark_model import (
     FLAGS,
     check_delegate,
     delegates_of,

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.objectives.decisions import class_scores, decide
-from litetuner.objectives.metric import Metric
-from litetuner.objectives.metric_choice import find_metric
 from litetuner.objectives.metrics import METRICS
+from litetuner.objectives.metrics.choice import find_metric
+from litetuner.objectives.metrics.decisions import class_scores, decide
+from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.errors import ConfigError, DataError
 
 Case = tuple[np.ndarray, np.ndarray]  # labels, perfect predictions

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litetuner.objectives import runner, runner_numbers
+from litetuner.objectives.runner.runner import intervals as runner_numbers
+from litetuner.objectives.runner.runner import runner
 
 SCRIPT = Path(runner.__file__)
 QUICK = ("--warmup-seconds", "0.02", "--block-ms", "5", "--max-seconds", "1.5", "--tolerance", "0.2")
@@ -155,7 +156,7 @@ def test_it_ends_when_the_process_that_started_it_is_not_its_parent(files):
 
 
 def test_its_parts_need_nothing_but_each_other_numpy_and_the_runtime():
-    parts = {f"litetuner.objectives.{Path(name).stem}" for name in runner.FILES}
+    parts = {f"litetuner.objectives.runner.{Path(name).stem}" for name in runner.FILES}
     for name in runner.FILES:
         for node in ast.walk(ast.parse(SCRIPT.with_name(name).read_text())):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

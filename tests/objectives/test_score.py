@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.objectives.metric_choice import find_metric
-from litetuner.objectives.predict import load_interpreter, predict, quantize
-from litetuner.objectives.score import check_io, score
+from litetuner.objectives.metrics.choice import find_metric
+from litetuner.objectives.scoring.predict import load_interpreter, predict, quantize
+from litetuner.objectives.scoring.score import check_io, score
 from litetuner.spaces.errors import BuildFailed, DataError
 
 N = 600

@@ -18,11 +18,13 @@ import numpy as np
 import psutil
 import pytest
 
-from litetuner.objectives import far, ssh_client, tiny_model
-from litetuner.objectives.ssh_client import SshClient
-from litetuner.objectives.target import Finding
 from litetuner.objectives.targets import ssh as ssh_module
-from litetuner.objectives.targets.ssh import PAUSES_SECONDS
+from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.ssh.client import SshClient
+from litetuner.objectives.targets.ssh.target import PAUSES_SECONDS
+from litetuner.objectives.targets.ssh.target import client as ssh_client
+from litetuner.objectives.targets.ssh.target import remote as far
+from litetuner.objectives.targets.target import Finding
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TargetLost
 from tests.objectives.sshd import LACKING, REASON, Sshd
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.objectives import ssh_client, tiny_model
-from litetuner.objectives.target_choice import find_target
 from litetuner.objectives.targets import ssh as ssh_module
-from litetuner.objectives.targets.ssh import Ssh
+from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.choice import find_target
+from litetuner.objectives.targets.ssh.target import Ssh
+from litetuner.objectives.targets.ssh.target import client as ssh_client
 from litetuner.spaces.errors import ConfigError, HostError, LitetunerError
 from tests.objectives.sshd import LACKING, REASON, Sshd
 

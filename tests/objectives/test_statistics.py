@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.metric_choice import find_metric
+from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.statistics import (
     bootstrap_interval,
     bootstrap_metric_interval,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.objectives.target_choice import Place, find_target
-from litetuner.objectives.target_options import split_query
+from litetuner.objectives.targets.choice import Place, find_target
 from litetuner.objectives.targets.fake import Fake
 from litetuner.objectives.targets.host import Host
-from litetuner.objectives.targets.ssh import Ssh
+from litetuner.objectives.targets.options import split_query
+from litetuner.objectives.targets.ssh.target import Ssh
 from litetuner.spaces.errors import ConfigError
 
 

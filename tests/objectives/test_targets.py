@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litetuner.objectives import runner, runner_machine
 from litetuner.objectives.environment import PACKAGES, environment, host_warnings
 from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.runner.runner import machine as runner_machine
+from litetuner.objectives.runner.runner import runner
 from litetuner.objectives.targets import TARGETS
 from litetuner.objectives.targets import host as host_module
 from litetuner.objectives.targets.fake import Fake

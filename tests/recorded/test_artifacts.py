@@ -17,15 +17,15 @@ from typing import Any
 
 import pytest
 
-from litetuner.objectives.metric_choice import find_metric
-from litetuner.search.cache import JobCache
+from litetuner.objectives.metrics.choice import find_metric
 from litetuner.search.clock import Clock
-from litetuner.search.config import make_config
-from litetuner.search.evaluate import Evaluator
-from litetuner.search.inspection import inspect
-from litetuner.search.machine import usable_cores
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.work import Work
+from litetuner.search.config.config import make_config
+from litetuner.search.evaluation.evaluator import Evaluator
+from litetuner.search.evaluation.inspection import inspect
+from litetuner.search.evaluation.pipeline import Work
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.cache import JobCache
+from litetuner.search.runtime.machine import usable_cores
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.rules import Surroundings, broken_rules
 from litetuner.spaces.step import Step
@@ -122,7 +122,7 @@ def conditions(model: Path) -> dict[str, Any]:
     if Path("/proc/cpuinfo").exists():
         line = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
         flags = set(line.split())
-    from litetuner.spaces.model import load_model
+    from litetuner.spaces.models.loading import load_model
 
     weights = b"".join(value.tobytes() for value in load_model(str(model)).model.get_weights())
     return {

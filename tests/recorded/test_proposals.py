@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from litetuner.search.config import make_config
+from litetuner.search.config.config import make_config
 from litetuner.search.run import run_search
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import Trial
 
 BASE = {"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake", "max_drop": "3%"}

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import litetuner
-from litetuner.search.config import make_config
+from litetuner.search.config.config import make_config
 from litetuner.search.run import run_search
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.runs.folder import RunFolder
 
 KEYS = {"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake", "max_drop": "3%"}
 OUT = "runs/recorded"

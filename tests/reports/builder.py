@@ -6,13 +6,13 @@ import dataclasses
 from typing import Any
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.metric_choice import find_metric
-from litetuner.search.config import make_config
-from litetuner.search.record import RunRecord
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.terms import Terms, judged
+from litetuner.objectives.metrics.choice import find_metric
+from litetuner.search.config.config import make_config
+from litetuner.search.criteria import Terms, judged
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.facts import DataFacts, LayerFacts, ModelFacts
+from litetuner.spaces.info import DataFacts, LayerFacts, ModelFacts
 from tests.reports.files import tflite
 from tests.reports.names import candidate, params_of
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.search.record import RunRecord
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State
 from litetuner.spaces.candidate import Candidate
 from tests.reports.builder import BASE, Builder

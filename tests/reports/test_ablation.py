@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from litetuner.reports.ablation import among_trials
-from litetuner.reports.html import write_report
-from litetuner.reports.view import View
+from litetuner.reports.html.report import write_report
+from litetuner.reports.model.ablation import among_trials
+from litetuner.reports.model.view import View
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.steps import STEPS
 
@@ -65,8 +65,8 @@ def test_what_the_finals_measured_comes_first(build: Any) -> None:
 
 
 def test_all_numbers_of_the_page_are_those_of_the_rows(record: Any) -> None:
-    from litetuner.reports.trial_data import trial_data
-    from litetuner.reports.words import latency, number, points, size
+    from litetuner.reports.html.trial_data import trial_data
+    from litetuner.reports.text.formatting import latency, number, points, size
 
     view = View(record)
     data = json.loads(json.dumps(trial_data(view)))

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from litetuner.reports.blocked import command
-from litetuner.reports.html import write_report
-from litetuner.reports.view import View
-from litetuner.search.config import make_config, read_toml, to_toml
+from litetuner.reports.html.report import write_report
+from litetuner.reports.model.blocking_budgets import command
+from litetuner.reports.model.view import View
+from litetuner.search.config.config import make_config, read_toml, to_toml
 from litetuner.spaces.store import write_atomic
 
 

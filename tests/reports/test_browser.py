@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from litetuner.reports.draw import safe_json
-from litetuner.reports.html import write_report
-from litetuner.search.record import RunRecord
+from litetuner.reports.html.draw import safe_json
+from litetuner.reports.html.report import write_report
+from litetuner.search.runs.record import RunRecord
 
 CHROMIUM = "/usr/bin/chromium"
 SIZE = "#chart-accuracy-size"

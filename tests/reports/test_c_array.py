@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.reports.c_array import c_header, c_name, c_source
-from litetuner.reports.export import export
-from litetuner.search.record import RunRecord
+from litetuner.reports.export.c_array import c_header, c_name, c_source
+from litetuner.reports.export.export import export
+from litetuner.search.runs.record import RunRecord
 
 MAIN = """#include <stdint.h>
 #include <stdio.h>

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from litetuner.reports.comparison import compare
-from litetuner.reports.comparison_page import comparison_page, comparison_table, lines_of, verdict
-from litetuner.search.record import RunRecord
-from litetuner.search.run_folder import RunFolder
+from litetuner.reports.html.comparison import comparison_page, comparison_table, lines_of, verdict
+from litetuner.reports.model.comparison import compare
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import RunRecord
 from litetuner.spaces.errors import ConfigError, RunError
 from tests.reports.builder import BASE, Builder
 from tests.reports.names import HOSTILE

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.reports.conditions import find_conditions
-from litetuner.reports.conversion import find_conversion
-from litetuner.reports.summary import summary
-from litetuner.reports.view import View
+from litetuner.reports.files.summary import summary
+from litetuner.reports.model.conditions import find_conditions
+from litetuner.reports.model.conversion import find_conversion
+from litetuner.reports.model.view import View
 
 
 def test_what_the_conversion_cost_is_said_once_for_the_run(filled: Any) -> None:

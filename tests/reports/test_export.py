@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from litetuner.reports.export import export
-from litetuner.reports.html import write_report
-from litetuner.search.config import make_config
-from litetuner.search.record import RunRecord
+from litetuner.reports.export.export import export
+from litetuner.reports.html.report import write_report
+from litetuner.search.config.config import make_config
+from litetuner.search.runs.record import RunRecord
 from litetuner.spaces.errors import ConfigError, RunError
 from litetuner.spaces.store import Store
 
@@ -126,7 +126,7 @@ def test_the_same_numbers_everywhere(record: RunRecord, tmp_path: Path) -> None:
     import pandas as pd
     from rich.console import Console
 
-    from litetuner.reports.terminal import best_panel, front_table
+    from litetuner.reports.terminal.tables import best_panel, front_table
 
     html = write_report(record).read_text()
     summary = json.loads((record.folder.path / "summary.json").read_text())

@@ -10,16 +10,16 @@ import pytest
 from rich.console import Console
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.reports.charts import find_charts
-from litetuner.reports.meaning import label_words, step_words
-from litetuner.reports.sections.front import FrontSection
-from litetuner.reports.sections.headline import HeadlineSection
-from litetuner.reports.sections.trials import essentials
-from litetuner.reports.stages import stage_words
-from litetuner.reports.terminal import best_panel
-from litetuner.reports.unsteady import unsteady_words
-from litetuner.reports.view import View
-from litetuner.search.record import RunRecord
+from litetuner.reports.html.sections.front import FrontSection
+from litetuner.reports.html.sections.headline import HeadlineSection
+from litetuner.reports.html.sections.trials import essentials
+from litetuner.reports.model.charts import find_charts
+from litetuner.reports.model.unsteady_timings import unsteady_words
+from litetuner.reports.model.view import View
+from litetuner.reports.terminal.tables import best_panel
+from litetuner.reports.text.stages import stage_words
+from litetuner.reports.text.step_descriptions import label_words, step_words
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.steps.aeq import Aeq
 from tests.reports.names import candidate

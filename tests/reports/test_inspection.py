@@ -7,10 +7,10 @@ import io
 import numpy as np
 from rich.console import Console
 
-from litetuner.reports.inspection import inspection, short
-from litetuner.spaces.builder import rebuild
-from litetuner.spaces.layers import model_facts
-from litetuner.spaces.model import LoadedModel
+from litetuner.reports.terminal.inspection import inspection, short
+from litetuner.spaces.building.builder import rebuild
+from litetuner.spaces.models.inspection import model_facts
+from litetuner.spaces.models.loading import LoadedModel
 from litetuner.spaces.tf import load
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from litetuner.reports.outlook import BAR, find_outlook
-from litetuner.reports.standing import find_standing
+from litetuner.reports.status.forecast import BAR, find_outlook
+from litetuner.reports.status.status import find_standing
 from litetuner.search.trial import State
 
 

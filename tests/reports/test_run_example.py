@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from litetuner.reports.run_example import run_example
+from litetuner.reports.export.run_example import run_example
 
 
 @pytest.mark.parametrize(

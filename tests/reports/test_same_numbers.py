@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from litetuner.reports.export import export
-from litetuner.reports.html import write_report
-from litetuner.reports.progress import live_front, trial_line
-from litetuner.reports.terminal import baseline_row, best_panel, front_table
-from litetuner.reports.words import latency, number, points, size, times
-from litetuner.search.record import RunRecord
+from litetuner.reports.export.export import export
+from litetuner.reports.html.report import write_report
+from litetuner.reports.terminal.progress import live_front, trial_line
+from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table
+from litetuner.reports.text.formatting import latency, number, points, size, times
+from litetuner.search.runs.record import RunRecord
 
 
 @pytest.fixture(scope="module")

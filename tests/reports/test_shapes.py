@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from litetuner.reports.trial_data import MOST_SHAPES, _checks
+from litetuner.reports.html.trial_data import MOST_SHAPES, _checks
 
 
 def trial(items):

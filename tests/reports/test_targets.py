@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from litetuner.reports.html import write_report
-from litetuner.reports.sections.targets import TargetsSection
-from litetuner.reports.view import View
-from litetuner.search.record import RunRecord
+from litetuner.reports.html.report import write_report
+from litetuner.reports.html.sections.targets import TargetsSection
+from litetuner.reports.model.view import View
+from litetuner.search.runs.record import RunRecord
 
 
 def test_one_target_needs_no_section(run_of_forty: RunRecord) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from litetuner.reports.terminal import baseline_row, best_panel, front_table, nothing_feasible
-from litetuner.search.record import RunRecord
+from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table, nothing_feasible
+from litetuner.search.runs.record import RunRecord
 
 
 def shown(*items: Any, width: int = 160) -> str:

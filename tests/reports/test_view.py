@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from litetuner.reports.charts import cube_limits, staircase
-from litetuner.reports.html import write_report
-from litetuner.reports.sections import SECTIONS
-from litetuner.reports.summary import summary
-from litetuner.reports.table import table
-from litetuner.reports.view import View
-from litetuner.search.record import RunRecord
+from litetuner.reports.files.summary import summary
+from litetuner.reports.files.trials_csv import table
+from litetuner.reports.html.report import write_report
+from litetuner.reports.html.sections import SECTIONS
+from litetuner.reports.model.charts import cube_limits, staircase
+from litetuner.reports.model.view import View
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State
 
 ROW = ["trial", "label", "state", "metric", "metric_interval", "drop", "test_metric", "test_drop", "test_drop_interval"]

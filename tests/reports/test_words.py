@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from litetuner.reports.file_names import artifact_name, safe_name
-from litetuner.reports.words import beyond, budget_for, clean, drop_words, minus, number, points, times
-from litetuner.search.budgets import Budget, parse_budgets
+from litetuner.reports.export.file_names import artifact_name, safe_name
+from litetuner.reports.text.formatting import beyond, budget_for, clean, drop_words, minus, number, points, times
+from litetuner.search.config.budgets import Budget, parse_budgets
 
 
 def test_a_name_is_one_line_without_control_and_direction_characters() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from litetuner.search.config import Config, make_config
+from litetuner.search.config.config import Config, make_config
 from litetuner.search.run import Outcome, run_search
 
 BASE: dict[str, Any] = {

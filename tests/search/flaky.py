@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
-from litetuner.objectives.target import Finding, Timing
 from litetuner.objectives.targets.fake import Fake
+from litetuner.objectives.targets.target import Finding, Timing
 from litetuner.spaces.errors import TargetLost
 
 

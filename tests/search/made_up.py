@@ -6,11 +6,11 @@ import dataclasses
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.front import Objective
-from litetuner.search.plan import Seen
-from litetuner.search.told import Told
+from litetuner.search.history import Told
+from litetuner.search.proposals.recipes import Seen
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.facts import LayerFacts, ModelFacts
+from litetuner.spaces.info import LayerFacts, ModelFacts
 from litetuner.spaces.rules import Surroundings
 from litetuner.spaces.space import Scripted, Space
 from litetuner.spaces.steps import STEPS

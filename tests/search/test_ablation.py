@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from litetuner.search.ablation import rests
-from litetuner.search.record import read_run
+from litetuner.search.finals.ablation import rests
+from litetuner.search.runs.record import read_run
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.steps import STEPS
 from tests.search.fakes import fake_search

@@ -14,19 +14,19 @@ import numpy as np
 import psutil
 import pytest
 
-from litetuner.objectives.metric_choice import find_metric
-from litetuner.search.cache import JobCache
+from litetuner.objectives.metrics.choice import find_metric
 from litetuner.search.clock import Clock
-from litetuner.search.config import make_config
-from litetuner.search.evaluate import Evaluator
-from litetuner.search.executors import EXECUTORS
-from litetuner.search.executors.fake import Fake
-from litetuner.search.executors.local import Local
-from litetuner.search.inspection import inspect
-from litetuner.search.job import Job, Limits, Result
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.worker import GIVES_WAY
-from litetuner.search.worker_process import WorkerProcess
+from litetuner.search.config.config import make_config
+from litetuner.search.evaluation.evaluator import Evaluator
+from litetuner.search.evaluation.inspection import inspect
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.cache import JobCache
+from litetuner.search.runtime.executors import EXECUTORS
+from litetuner.search.runtime.executors.fake import Fake
+from litetuner.search.runtime.executors.local import Local
+from litetuner.search.runtime.jobs import Job, Limits, Result
+from litetuner.search.runtime.worker import GIVES_WAY
+from litetuner.search.runtime.worker_process import WorkerProcess
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.rules import Surroundings
@@ -39,7 +39,7 @@ LIMITS = Limits(seconds=20, memory_bytes=4 << 30)
 # A worker whose trainings sleep: the process boundary is what is tested.
 SLEEPING = """
 import os, sys, time
-from litetuner.search import worker
+from litetuner.search.runtime import worker
 
 def do(inputs):
     deadline = time.monotonic() + inputs.get("seconds", 0)
@@ -110,8 +110,8 @@ def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]
     def popen(arguments: list[str], **keys: object):  # type: ignore[no-untyped-def]
         return real([sys.executable, str(script), *arguments[3:]], **keys)
 
-    monkeypatch.setattr("litetuner.search.worker_process.subprocess.Popen", popen)
-    monkeypatch.setattr("litetuner.search.executors.local.usable_cores", lambda: 2)
+    monkeypatch.setattr("litetuner.search.runtime.worker_process.subprocess.Popen", popen)
+    monkeypatch.setattr("litetuner.search.runtime.executors.local.usable_cores", lambda: 2)
     folder = RunFolder(tmp_path / "run")
     folder.create()
     found = Local(folder, make_config({"model": "m", "data": "d"}))
@@ -223,11 +223,11 @@ def test_the_end_leaves_no_child(executor: Local, suspended: bool) -> None:
 
 
 def test_one_core_or_no_memory_trains_nothing_ahead(executor: Local, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("litetuner.search.executors.local.SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr("litetuner.search.runtime.executors.local.SPARE_BYTES", 1 << 60)
     executor.prefetch(train("a"))
     assert "train" not in executor._workers
     monkeypatch.undo()
-    monkeypatch.setattr("litetuner.search.executors.local.usable_cores", lambda: 1)
+    monkeypatch.setattr("litetuner.search.runtime.executors.local.usable_cores", lambda: 1)
     assert not executor.overlaps
 
 

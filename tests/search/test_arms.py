@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.search.arms import ARMS, FIRST, PATIENCE, PLAIN, WINDOW, order
-from litetuner.search.budgets import allowed_loss
+from litetuner.search.config.budgets import allowed_loss
 from litetuner.search.front import front
+from litetuner.search.history import Told
 from litetuner.search.hypervolume import volume_over_time
-from litetuner.search.neighbours import neighbour
-from litetuner.search.promotion import USUAL_SHARE, brought_back, promotion
-from litetuner.search.record import RunRecord, read_run
-from litetuner.search.told import Told
+from litetuner.search.proposals.neighbors import neighbour
+from litetuner.search.proposals.promotions import USUAL_SHARE, brought_back, promotion
+from litetuner.search.proposals.scheduler import ARMS, FIRST, PATIENCE, PLAIN, WINDOW, order
+from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import Scripted
 from tests.search.fakes import fake_search

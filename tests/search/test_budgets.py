@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.search.budgets import parse_budgets, violations
+from litetuner.search.config.budgets import parse_budgets, violations
 
 NOTHING = {
     "max_size": None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.search.record import read_run
+from litetuner.search.runs.record import read_run
 from litetuner.spaces.errors import ConfigError
 from tests.search.fakes import fake_search
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.objectives.metric_choice import find_metric
-from litetuner.search.fidelity import conversion_gap
+from litetuner.objectives.metrics.choice import find_metric
+from litetuner.search.evaluation.conversion_gap import conversion_gap
 
 
 def test_the_gap_counts_in_the_worse_direction(tmp_path):

@@ -9,8 +9,8 @@ import pytest
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.front import Objective
-from litetuner.search.importance import FEWEST, Importances, find_importances, kept_importances
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.importance import FEWEST, Importances, find_importances, kept_importances
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import RunError
@@ -74,7 +74,7 @@ def test_it_is_kept_until_something_new_is_told(tmp_path: Path, monkeypatch: pyt
     folder, told = RunFolder(tmp_path), trials(60)
     first = kept_importances(folder, told, OBJECTIVES)
     assert first == Importances(find_importances(told, OBJECTIVES))
-    monkeypatch.setattr("litetuner.search.importance.find_importances", lambda *_: ())
+    monkeypatch.setattr("litetuner.search.runs.importance.find_importances", lambda *_: ())
     assert kept_importances(folder, told, OBJECTIVES) == first
     assert kept_importances(folder, trials(61), OBJECTIVES) == Importances()
     (tmp_path / "cache" / "importance.json").write_text("torn{")

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.worker_process import WorkerProcess
 from litetuner.search.trial import State
-from litetuner.search.worker_process import WorkerProcess
 from tests.search.fakes import fake_search
 
 KILLS = 20
@@ -80,7 +80,7 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suspended", [False, True])
 def test_workers_die_with_their_parent_also_when_suspended(tmp_path: Path, suspended: bool) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from litetuner.search.worker_process import WorkerProcess;"
+        "import sys, time; from pathlib import Path; from litetuner.search.runtime.worker_process import WorkerProcess;"
         f"worker = WorkerProcess('score', Path({str(tmp_path)!r}), Path({str(tmp_path)!r}) / 'log');"
         f"{'worker.suspend();' if suspended else ''}"
         "print(worker.pid, flush=True); time.sleep(60)"

@@ -13,11 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from litetuner.search.config import make_config
-from litetuner.search.executors.local import Local
-from litetuner.search.job import Job, Limits
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.worker_process import WorkerProcess
+from litetuner.search.config.config import make_config
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.executors.local import Local
+from litetuner.search.runtime.jobs import Job, Limits
+from litetuner.search.runtime.worker_process import WorkerProcess
 from litetuner.spaces.errors import BuildFailed, DataError, Lost
 
 LIMITS = Limits(seconds=20, memory_bytes=4 << 30)
@@ -25,7 +25,7 @@ LIMITS = Limits(seconds=20, memory_bytes=4 << 30)
 # A worker whose jobs misbehave on request: the process boundary is what is tested, so the handlers are stand-ins.
 MISBEHAVING = """
 import os, signal, sys, time
-from litetuner.search import worker
+from litetuner.search.runtime import worker
 from litetuner.spaces.errors import DataError
 
 def do(inputs):
@@ -56,7 +56,7 @@ def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]
     def popen(arguments: list[str], **keys: object):  # type: ignore[no-untyped-def]
         return real([sys.executable, str(script), *arguments[3:]], **keys)
 
-    monkeypatch.setattr("litetuner.search.worker_process.subprocess.Popen", popen)
+    monkeypatch.setattr("litetuner.search.runtime.worker_process.subprocess.Popen", popen)
     found = Local(RunFolder(tmp_path / "run"), make_config({"model": "m", "data": "d"}))
     yield found
     found.close()

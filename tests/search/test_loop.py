@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.search.arms import ARMS, FIRST
-from litetuner.search.record import read_run
-from litetuner.search.run_folder import RunFolder
+from litetuner.search.proposals.scheduler import ARMS, FIRST
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import read_run
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import ConfigError, RunError

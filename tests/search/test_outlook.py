@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.search.budgets import Budget
-from litetuner.search.outlook import (
+from litetuner.search.config.budgets import Budget
+from litetuner.search.evaluation.upper_bounds import (
     CAUTION,
     ENOUGH,
     LEAST_MARGIN,
@@ -20,8 +20,8 @@ from litetuner.search.outlook import (
     failed_peers,
     margin,
 )
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.told import Told
+from litetuner.search.history import Told
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import State, Trial
 from tests.search.fakes import fake_search
 from tests.search.made_up import PRUNED, told, trial

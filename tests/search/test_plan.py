@@ -6,9 +6,18 @@ import dataclasses
 
 import pytest
 
-from litetuner.search.arms import FIRST
-from litetuner.search.plan import CUT_BETWEEN, CUT_FIRST, CUT_LESS, CUT_MORE, CUT_MOST, LATER, RECIPES, recipe
-from litetuner.search.told import Told
+from litetuner.search.history import Told
+from litetuner.search.proposals.recipes import (
+    CUT_BETWEEN,
+    CUT_FIRST,
+    CUT_LESS,
+    CUT_MORE,
+    CUT_MOST,
+    LATER,
+    RECIPES,
+    recipe,
+)
+from litetuner.search.proposals.scheduler import FIRST
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import Scripted, Space
 from litetuner.spaces.steps import STEPS

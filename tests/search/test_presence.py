@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from litetuner.search.presence import LOOKS, Presence
+from litetuner.search.evaluation.target_availability import LOOKS, Presence
 from tests.search.flaky import Dead, Flaky, Weather
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.profile import Profile
 from litetuner.objectives.profiles import PROFILES
 from litetuner.objectives.profiles.mcu import Mcu
-from litetuner.search.config import make_config
-from litetuner.search.terms import Terms, judged
+from litetuner.objectives.profiles.profile import Profile
+from litetuner.search.config.config import make_config
+from litetuner.search.criteria import Terms, judged
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import ConfigError

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from litetuner.reports.agreement import agreement_lines, to_json
-from litetuner.search.rebuild import rebuild
-from litetuner.search.trial_file import TrialFile, read_trial_file
+from litetuner.reports.terminal.rebuild import agreement_lines, to_json
+from litetuner.search.runs.rebuild import rebuild
+from litetuner.search.runs.trial_file import TrialFile, read_trial_file
 from litetuner.spaces.errors import Refused, RunError
 from tests.search.fakes import fake_search
 
@@ -151,8 +151,8 @@ def test_what_is_no_record(text: str, tmp_path: Path) -> None:
 
 
 def test_an_exported_record_needs_its_provenance_and_vouches_for_nothing(run: Path, tmp_path: Path) -> None:
-    from litetuner.reports.export import export
-    from litetuner.search.record import read_run
+    from litetuner.reports.export.export import export
+    from litetuner.search.runs.record import read_run
 
     record = read_run(run)
     folder = export(record, trial=int(record_of(run, trained=True).parent.name), out=tmp_path / "out").parent

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.search.budgets import Budget
-from litetuner.search.terms import Terms, judged
+from litetuner.search.config.budgets import Budget
+from litetuner.search.criteria import Terms, judged
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 

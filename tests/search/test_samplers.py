@@ -10,9 +10,9 @@ import pytest
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.front import Objective
-from litetuner.search.run_folder import RunFolder
-from litetuner.search.samplers import SAMPLERS
-from litetuner.search.study import Asked, Study
+from litetuner.search.proposals.samplers import SAMPLERS
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.study import Asked, Study
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.steps import STEPS

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from litetuner.objectives.targets import TARGETS
-from litetuner.reports.summary import summary
-from litetuner.reports.table import table
-from litetuner.reports.view import View
-from litetuner.search import presence
+from litetuner.reports.files.summary import summary
+from litetuner.reports.files.trials_csv import table
+from litetuner.reports.model.view import View
+from litetuner.search.evaluation import target_availability as presence
 from litetuner.search.front import front
-from litetuner.search.record import read_run
+from litetuner.search.runs.record import read_run
 from litetuner.search.trial import State
 from litetuner.spaces.errors import ConfigError, HostError, ModelError, RunError
 from tests.search.fakes import fake_search

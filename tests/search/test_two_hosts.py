@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from litetuner.reports.summary import summary
-from litetuner.search.config import make_config
-from litetuner.search.record import RunRecord
+from litetuner.reports.files.summary import summary
+from litetuner.search.config.config import make_config
 from litetuner.search.run import run_search
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State
 from tests.api.conftest import band_arrays, band_model
 

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from litetuner.search.units import BYTES, MICROSECONDS, format_bytes, format_seconds, format_us, parse, parse_duration
+from litetuner.search.config.units import (
+    BYTES,
+    MICROSECONDS,
+    format_bytes,
+    format_seconds,
+    format_us,
+    parse,
+    parse_duration,
+)
 from litetuner.spaces.errors import ConfigError
 
 

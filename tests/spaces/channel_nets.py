@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.channel_groups import ChannelGraph, nodes
-from litetuner.spaces.channel_rules import KERNELS
+from litetuner.spaces.channels.groups import ChannelGraph, nodes
+from litetuner.spaces.channels.layer_rules import KERNELS
 from litetuner.spaces.context import Context
 from litetuner.spaces.steps.channels import Channels
 from litetuner.spaces.tf import load

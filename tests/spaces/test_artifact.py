@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.artifact import read_artifact
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.flatbuffer import read_model
-from litetuner.spaces.slimming import slim
+from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.slimming import slim
+from litetuner.spaces.tflite.weights import read_model
 
 
 def pack(model: Any) -> bytes:

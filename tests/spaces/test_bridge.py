@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from litetuner.spaces.bridge import TOLERANCE, bridge, clone
-from litetuner.spaces.checkpoint import read_model, set_weights, write_model, write_weights
 from litetuner.spaces.errors import BuildFailed, ModelError
+from litetuner.spaces.models.checkpoint import read_model, set_weights, write_model, write_weights
+from litetuner.spaces.models.keras_bridge.bridge import TOLERANCE, bridge, clone
 from litetuner.spaces.tf import load
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litetuner.spaces.calibration import SELECTIONS, calibration_words, check_calibration, select_samples
+from litetuner.spaces.data.calibration import SELECTIONS, calibration_words, check_calibration, select_samples
 from litetuner.spaces.errors import DataError, Refused
 
 GENERATOR = np.random.default_rng(0)

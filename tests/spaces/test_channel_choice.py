@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.channel_cost import ChannelCost
-from litetuner.spaces.channel_importance import importances
-from litetuner.spaces.channel_surgery import cut
+from litetuner.spaces.channels.cost import ChannelCost
+from litetuner.spaces.channels.importance import importances
+from litetuner.spaces.channels.surgery import cut
 from litetuner.spaces.context import Context
 from tests.spaces.channel_nets import CONTEXT, NETS, TOLERANCE, Cut, build, check_oracle, distance, inputs, masked
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.channel_patches import patches, places
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
-from litetuner.spaces.least_squares import correction
+from litetuner.spaces.reconstruction.least_squares import correction
+from litetuner.spaces.reconstruction.patches import patches, places
 from litetuner.spaces.steps.channels import Channels
 from litetuner.spaces.tf import load
 from tests.spaces.channel_nets import CONTEXT, NETS, Cut, build
@@ -122,7 +122,7 @@ def test_patches_are_what_the_layer_reads(kind: str, padding: str) -> None:
     load()
     import tf_keras
 
-    from litetuner.spaces.channel_reconstruction import _linear
+    from litetuner.spaces.reconstruction.channels import _linear
 
     shape, settings = LAYERS[kind]
     if padding == "valid" and "padding" in settings:

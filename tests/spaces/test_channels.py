@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.channel_choice import remaining_width
-from litetuner.spaces.channel_groups import trace
-from litetuner.spaces.channel_rules import KERNELS
-from litetuner.spaces.channel_surgery import cut
+from litetuner.spaces.channels.groups import trace
+from litetuner.spaces.channels.layer_rules import KERNELS
+from litetuner.spaces.channels.selection import remaining_width
+from litetuner.spaces.channels.surgery import cut
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.steps.channels import Channels
 from litetuner.spaces.tf import load
@@ -237,9 +237,9 @@ def test_a_free_size_of_the_image_stays_free() -> None:
 
 def test_the_result_is_a_model_like_any_other(nets: dict[str, Any]) -> None:
     """It goes through a checkpoint bit by bit, and through the converter (tolerance 1e-4 of the largest output)."""
-    from litetuner.spaces.checkpoint import read_model, write_model
-    from litetuner.spaces.running import run
+    from litetuner.spaces.models.checkpoint import read_model, write_model
     from litetuner.spaces.steps.float32 import Float32
+    from litetuner.spaces.tflite.running import run
 
     narrow = Cut().apply(nets["squeeze_excite"], CONTEXT)
     x = inputs(narrow)
@@ -298,7 +298,7 @@ def test_zoo(name: str) -> None:
     load()
     import keras
 
-    from litetuner.spaces.bridge import bridge
+    from litetuner.spaces.models.keras_bridge.bridge import bridge
 
     keras.utils.set_random_seed(2)
     original = getattr(keras.applications, name)(

@@ -11,18 +11,18 @@ import pytest
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import ModelError, Refused
-from litetuner.spaces.flatbuffer import pack_model, read_model, weights_by_layer
-from litetuner.spaces.layers import model_facts
-from litetuner.spaces.model import load_model
-from litetuner.spaces.ports import predict
+from litetuner.spaces.models.inspection import model_facts
+from litetuner.spaces.models.loading import load_model
+from litetuner.spaces.models.signature import predict
 from litetuner.spaces.rules import Surroundings, broken_rules
-from litetuner.spaces.running import run
-from litetuner.spaces.slimming import slim
 from litetuner.spaces.space import Scripted, Space
 from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float16 import Float16
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
+from litetuner.spaces.tflite.running import run
+from litetuner.spaces.tflite.slimming import slim
+from litetuner.spaces.tflite.weights import pack_model, read_model, weights_by_layer
 
 X = np.random.default_rng(2).normal(size=(24, 8, 8, 3)).astype(np.float32)
 CONTEXT = Context(X[:0], np.zeros(0), X, "mse", 1, 0)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.data import calibration_samples, open_split, prepare_data
+from litetuner.spaces.data.preparation import calibration_samples, open_split, prepare_data
 from litetuner.spaces.errors import ConfigError, DataError
-from litetuner.spaces.facts import DataFacts
+from litetuner.spaces.info import DataFacts
 
 SHAPE = (None, 4, 4, 1)
 
@@ -321,7 +321,9 @@ def test_what_the_users_functions_print_stays_off_standard_output(tmp_path: Path
     source = npz(tmp_path, x_train=images(60), y_train=labels(60))
     call = f"prepare_data({str(source)!r}, Path('data'), seed=0, preprocess='{name}:f', input_shape={SHAPE}, "
     call += "input_dtype='float32', output_shape=(None, 3), task='classification')"
-    code = f"from pathlib import Path\nfrom litetuner.spaces.data import prepare_data\n{call}\nprint('result')"
+    code = (
+        f"from pathlib import Path\nfrom litetuner.spaces.data.preparation import prepare_data\n{call}\nprint('result')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.data_functions import read_function
+from litetuner.spaces.data.functions import read_function
 from litetuner.spaces.errors import DataError
 
 SHAPE = (None, 4, 4, 1)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.data import open_split, prepare_data
+from litetuner.spaces.data.preparation import open_split, prepare_data
 from litetuner.spaces.errors import DataError
-from litetuner.spaces.facts import DataFacts
+from litetuner.spaces.info import DataFacts
 
 
 def read(root: Path, folder: Path, **changed: Any) -> DataFacts:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.distillation import soft_targets, teacher_targets
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.steps.finetune import Finetune
 from litetuner.spaces.tf import load
+from litetuner.spaces.training.distillation import soft_targets, teacher_targets
 
 GENERATOR = np.random.default_rng(0)
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.flatbuffer import read_model, read_operators, tensors_of, weights_at, weights_by_layer
-from litetuner.spaces.layer_names import Named, operators_of_layers
-from litetuner.spaces.slimming import slim
-from litetuner.spaces.tensor_values import _unpack
+from litetuner.spaces.tflite.layer_names import Named, operators_of_layers
+from litetuner.spaces.tflite.slimming import slim
+from litetuner.spaces.tflite.tensor_values import _unpack
+from litetuner.spaces.tflite.weights import read_model, read_operators, tensors_of, weights_at, weights_by_layer
 
 KINDS = {
     "conv2d": ("CONV_2D", 0),

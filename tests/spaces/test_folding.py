@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.folding import fold, foldable
+from litetuner.spaces.models.folding import fold, foldable
 from litetuner.spaces.tf import load
 
 

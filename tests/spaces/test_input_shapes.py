@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from litetuner.inspecting import facts
-from litetuner.spaces.builder import Builder
+from litetuner.spaces.building.builder import Builder
 from litetuner.spaces.errors import ModelError
 from litetuner.spaces.store import Store
 from litetuner.spaces.tf import load

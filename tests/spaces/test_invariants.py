@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from litetuner.spaces.flatbuffer import Weight, weights_by_layer
-from litetuner.spaces.invariants import Finding, Promise, check_promises, distinct_per_channel, zeros
+from litetuner.spaces.tflite.invariants import Finding, Promise, check_promises, distinct_per_channel, zeros
+from litetuner.spaces.tflite.weights import Weight, weights_by_layer
 
 
 def weight(values: np.ndarray, dtype: str = "int8", zero_point: tuple[int, ...] = (0,), axis: int = 0) -> Weight:

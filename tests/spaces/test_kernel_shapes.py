@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.builder import Builder
+from litetuner.spaces.building.builder import Builder
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.checkpoint import write_model
-from litetuner.spaces.conversion import convert
+from litetuner.spaces.channels.kernel_shapes import compare, in_keras_order, kernels_of, promised_shapes
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.facts import DataFacts
-from litetuner.spaces.flatbuffer import Weight, weights_by_layer
-from litetuner.spaces.invariants import Promise, check_promises
-from litetuner.spaces.kernel_shapes import compare, in_keras_order, kernels_of, promised_shapes
-from litetuner.spaces.layers import model_facts
-from litetuner.spaces.model import LoadedModel
+from litetuner.spaces.info import DataFacts
+from litetuner.spaces.models.checkpoint import write_model
+from litetuner.spaces.models.inspection import model_facts
+from litetuner.spaces.models.loading import LoadedModel
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.slim import Slim
+from litetuner.spaces.tflite.conversion import convert
+from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.weights import Weight, weights_by_layer
 from tests.spaces.channel_nets import CONTEXT, Cut, build
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.layer_bytes import LayerInFile, read_layers
-from litetuner.spaces.slimming import slim
+from litetuner.spaces.tflite.layer_bytes import LayerInFile, read_layers
+from litetuner.spaces.tflite.slimming import slim
 
 
 @pytest.fixture(scope="module")

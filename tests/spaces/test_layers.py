@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from litetuner.spaces.facts import ModelFacts
-from litetuner.spaces.layers import int4_operators, model_facts
-from litetuner.spaces.model import LoadedModel
+from litetuner.spaces.info import ModelFacts
+from litetuner.spaces.models.inspection import int4_operators, model_facts
+from litetuner.spaces.models.loading import LoadedModel
 from litetuner.spaces.rules import Surroundings
 from litetuner.spaces.space import Space
 from litetuner.spaces.tf import load, quiet_stdout

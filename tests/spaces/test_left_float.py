@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.spaces.bridge import bridge
+from litetuner.spaces.models.keras_bridge.bridge import bridge
 from litetuner.spaces.steps.qat import Qat, refusals
 from litetuner.spaces.tf import load
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from litetuner.spaces.artifact import read_artifact
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.metadata import add_metadata, read_metadata
-from litetuner.spaces.running import run
-from litetuner.spaces.slimming import slim
+from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.metadata import add_metadata, read_metadata
+from litetuner.spaces.tflite.running import run
+from litetuner.spaces.tflite.slimming import slim
 
 
 @pytest.fixture(scope="module")

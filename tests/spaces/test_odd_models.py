@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from litetuner.objectives.predict import predict
-from litetuner.spaces.builder import rebuild
-from litetuner.spaces.conversion import convert
-from litetuner.spaces.ports import input_ports
-from litetuner.spaces.ports import predict as original
+from litetuner.objectives.scoring.predict import predict
+from litetuner.spaces.building.builder import rebuild
+from litetuner.spaces.models.signature import input_ports
+from litetuner.spaces.models.signature import predict as original
 from litetuner.spaces.tf import load
+from litetuner.spaces.tflite.conversion import convert
 
 
 @pytest.fixture(scope="module")

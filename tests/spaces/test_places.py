@@ -10,11 +10,11 @@ import pytest
 from litetuner.objectives.metrics import METRICS
 from litetuner.objectives.statistics import bootstrap_metric_interval
 from litetuner.spaces.context import Context
-from litetuner.spaces.data_labels import prepare_labels
-from litetuner.spaces.distillation import teacher_targets
+from litetuner.spaces.data.labels import prepare_labels
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.tf import load
-from litetuner.spaces.training import fit, resolve_loss
+from litetuner.spaces.training.distillation import teacher_targets
+from litetuner.spaces.training.fit import fit, resolve_loss
 
 RNG = np.random.default_rng(0)
 MASKS = RNG.integers(0, 3, (12, 4, 4))

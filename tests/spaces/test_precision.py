@@ -9,13 +9,13 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import ConfigError
-from litetuner.spaces.facts import LayerFacts, ModelFacts
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.precision import fixed_precision
+from litetuner.spaces.info import LayerFacts, ModelFacts
+from litetuner.spaces.quantization.precision import fixed_precision
 from litetuner.spaces.rules import Surroundings, broken_rules
 from litetuner.spaces.space import Scripted, Space
 from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 X = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32)
 CONTEXT = Context(X[:0], np.zeros(0), X, "mse", 1, 0)

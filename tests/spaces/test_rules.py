@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.facts import UNPROVABLE, LayerFacts, ModelFacts
+from litetuner.spaces.info import UNPROVABLE, LayerFacts, ModelFacts
 from litetuner.spaces.rules import RULES, Surroundings, broken_rules
 from litetuner.spaces.space import Scripted, Space
 from litetuner.spaces.steps import STEPS

@@ -8,19 +8,19 @@ import sys
 import numpy as np
 import pytest
 
-from litetuner.objectives.metric_choice import find_metric
-from litetuner.objectives.predict import predict
-from litetuner.spaces.bridge import TOLERANCE, bridge
-from litetuner.spaces.builder import rebuild
-from litetuner.spaces.checkpoint import read_model, write_model
-from litetuner.spaces.conversion import convert
-from litetuner.spaces.data import calibration_samples, open_split, prepare_data
+from litetuner.objectives.metrics.choice import find_metric
+from litetuner.objectives.scoring.predict import predict
+from litetuner.spaces.building.builder import rebuild
+from litetuner.spaces.data.preparation import calibration_samples, open_split, prepare_data
 from litetuner.spaces.errors import ConfigError, DataError, ModelError
-from litetuner.spaces.model import load_model
-from litetuner.spaces.original import chosen_output, original_outputs
-from litetuner.spaces.ports import input_ports, output_ports
-from litetuner.spaces.several import pack, unpack
+from litetuner.spaces.models.checkpoint import read_model, write_model
+from litetuner.spaces.models.keras_bridge.bridge import TOLERANCE, bridge
+from litetuner.spaces.models.loading import load_model
+from litetuner.spaces.models.outputs import chosen_output, original_outputs
+from litetuner.spaces.models.signature import input_ports, output_ports
+from litetuner.spaces.named_arrays import pack, unpack
 from litetuner.spaces.tf import load, quiet_stdout
+from litetuner.spaces.tflite.conversion import convert
 
 RNG = np.random.default_rng(0)
 X = {"left": RNG.normal(size=(40, 4)).astype("f4"), "image": RNG.normal(size=(40, 6, 6, 3)).astype("f4")}

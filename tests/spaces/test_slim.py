@@ -10,15 +10,15 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from litetuner.spaces import slimming
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.flatbuffer import read_model, text
-from litetuner.spaces.running import reference_digests, run
-from litetuner.spaces.sharing import SharingBuilder
-from litetuner.spaces.slimming import ALIGNMENT, slim
 from litetuner.spaces.steps.slim import Slim
+from litetuner.spaces.tflite import slimming
+from litetuner.spaces.tflite.deduplication import SharingBuilder
+from litetuner.spaces.tflite.running import reference_digests, run
+from litetuner.spaces.tflite.slimming import ALIGNMENT, slim
+from litetuner.spaces.tflite.weights import read_model, text
 
 FILES = [
     ("plain", "float32"),

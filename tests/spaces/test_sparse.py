@@ -11,11 +11,11 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.invariants import Promise, check_promises
-from litetuner.spaces.running import Outputs, run
-from litetuner.spaces.slimming import slim
 from litetuner.spaces.steps.sparse import TOLERANCE, Sparse
+from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.running import Outputs, run
+from litetuner.spaces.tflite.slimming import slim
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 
 @pytest.fixture(scope="module")

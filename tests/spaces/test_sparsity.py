@@ -7,7 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from litetuner.spaces.sparsity import MOST, blocks, by_magnitude, by_rank, erk, smallest, two_of_four, why_not_faster
+from litetuner.spaces.training.sparsity import (
+    MOST,
+    blocks,
+    by_magnitude,
+    by_rank,
+    erk,
+    smallest,
+    two_of_four,
+    why_not_faster,
+)
 
 SHAPES = {"stem": (3, 3, 3, 16), "wide": (3, 3, 64, 64), "point": (1, 1, 64, 128), "out": (128, 10)}
 SIZES = {name: math.prod(shape) for name, shape in SHAPES.items()}

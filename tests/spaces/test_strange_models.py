@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from litetuner.objectives.predict import predict
-from litetuner.spaces.builder import rebuild
+from litetuner.objectives.scoring.predict import predict
+from litetuner.spaces.building.builder import rebuild
 from litetuner.spaces.context import Context
-from litetuner.spaces.conversion import convert
 from litetuner.spaces.errors import BuildFailed, ModelError, told_by_keras
-from litetuner.spaces.model import load_model
-from litetuner.spaces.original import original_outputs
-from litetuner.spaces.ports import input_ports, output_ports
-from litetuner.spaces.ports import predict as original
+from litetuner.spaces.models.loading import load_model
+from litetuner.spaces.models.outputs import original_outputs
+from litetuner.spaces.models.signature import input_ports, output_ports
+from litetuner.spaces.models.signature import predict as original
 from litetuner.spaces.tf import load
-from litetuner.spaces.training import fit
+from litetuner.spaces.tflite.conversion import convert
+from litetuner.spaces.training.fit import fit
 
 RNG = np.random.default_rng(0)
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.augmentation import CHOICES, augmented
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, ConfigError, Refused
 from litetuner.spaces.steps.finetune import Finetune
-from litetuner.spaces.training import count_steps, fit, resolve_loss, seeded
+from litetuner.spaces.training.augmentation import CHOICES, augmented
+from litetuner.spaces.training.fit import count_steps, fit, resolve_loss, seeded
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 5)).astype(np.float32)

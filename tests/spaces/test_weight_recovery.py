@@ -9,10 +9,10 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.quantizer import recover_int4
+from litetuner.spaces.quantization.quantizer import recover_int4
+from litetuner.spaces.quantization.weight_recovery import grid_steps
 from litetuner.spaces.steps.float32 import Float32
-from litetuner.spaces.weight_recovery import grid_steps
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 GENERATOR = np.random.default_rng(3)
 SAMPLES = GENERATOR.normal(size=(16, 8, 8, 3)).astype(np.float32)

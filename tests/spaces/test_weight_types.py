@@ -9,8 +9,7 @@ import pytest
 
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.invariants import Promise, check_promises
+from litetuner.spaces.quantization.weight_types import promised_types
 from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.dynamic import Dynamic
@@ -19,7 +18,8 @@ from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.int16x8 import Int16x8
 from litetuner.spaces.steps.slim import Slim
-from litetuner.spaces.weight_types import promised_types
+from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 X = np.random.default_rng(0).normal(size=(8, 64)).astype(np.float32)
 CONTEXT = Context(X[:0], np.zeros(0), X, loss="mse", batch_size=1, seed=0)

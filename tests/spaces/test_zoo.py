@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from litetuner.spaces.bridge import TOLERANCE, bridge
-from litetuner.spaces.checkpoint import read_model, write_model
+from litetuner.spaces.models.checkpoint import read_model, write_model
+from litetuner.spaces.models.keras_bridge.bridge import TOLERANCE, bridge
 from litetuner.spaces.tf import load
 
 ZOO = {

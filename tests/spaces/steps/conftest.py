@@ -38,7 +38,7 @@ def context() -> Context:
     """Digits of scikit-learn: 1,200 samples of 8x8x1 in [0, 1]."""
     from sklearn.datasets import load_digits
 
-    from litetuner.spaces.training import resolve_loss
+    from litetuner.spaces.training.fit import resolve_loss
 
     x, y = load_digits(return_X_y=True)
     x, y = (x[:1200].reshape(-1, 8, 8, 1) / 16).astype(np.float32), y[:1200]
@@ -54,7 +54,7 @@ def probe(context: Context) -> Context:
 @pytest.fixture(scope="session")
 def model(context: Context) -> Any:
     """The digits network, trained to about 0.97. Tests may not change it."""
-    from litetuner.spaces.training import fit, seeded
+    from litetuner.spaces.training.fit import fit, seeded
 
     with seeded(1):
         network = digits_network()

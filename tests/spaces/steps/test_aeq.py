@@ -13,10 +13,10 @@ import pytest
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.quantizer_policy import RECIPES
+from litetuner.spaces.quantization.policy import RECIPES
 from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 from .conftest import LAYERS
 
@@ -115,8 +115,8 @@ def test_what_does_not_exist_is_refused() -> None:
 
 def test_static_ranges_cover_every_sample() -> None:
     """Table-like inputs, a large value now and then: an averaged range would clip them (and the model with them)."""
-    from litetuner.spaces.artifact import read_artifact
     from litetuner.spaces.tf import load
+    from litetuner.spaces.tflite.artifact import read_artifact
 
     load()
     import tf_keras

@@ -8,13 +8,13 @@ import itertools
 import numpy as np
 import pytest
 
-from litetuner.spaces.artifact import read_artifact
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.quantizer_policy import ALGORITHMS, GRANULARITIES, RECIPES, Scheme, why_not
+from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, RECIPES, Scheme, why_not
 from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 from .conftest import run
 

@@ -10,11 +10,11 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.invariants import Promise, check_promises
 from litetuner.spaces.steps.cluster import Cluster
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
+from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 from .conftest import PRUNABLE, kernel, weights_equal
 

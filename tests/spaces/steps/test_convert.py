@@ -10,12 +10,12 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
-from litetuner.spaces.flatbuffer import read_operators, weights_by_layer
 from litetuner.spaces.step import Step
 from litetuner.spaces.steps.dynamic import Dynamic
 from litetuner.spaces.steps.float16 import Float16
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.int16x8 import Int16x8
+from litetuner.spaces.tflite.weights import read_operators, weights_by_layer
 
 from .conftest import LAYERS
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.steps.finetune import Finetune
-from litetuner.spaces.training import seeded
+from litetuner.spaces.training.fit import seeded
 
 from .conftest import digits_network, weights_equal
 

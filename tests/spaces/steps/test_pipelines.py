@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.channels.kernel_shapes import kernels_of, promised_shapes
 from litetuner.spaces.context import Context
-from litetuner.spaces.facts import ModelFacts
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.invariants import Promise, check_promises
-from litetuner.spaces.kernel_shapes import kernels_of, promised_shapes
-from litetuner.spaces.layers import model_facts
-from litetuner.spaces.model import LoadedModel
+from litetuner.spaces.info import ModelFacts
+from litetuner.spaces.models.inspection import model_facts
+from litetuner.spaces.models.loading import LoadedModel
 from litetuner.spaces.rules import Surroundings, broken_rules
 from litetuner.spaces.step import Step
 from litetuner.spaces.steps import STEPS
+from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 SHORT = {"epochs": 0.1, "learning_rate": 1e-3}  # 4 steps
 ORDER = ("prune", "cluster", "qat")

@@ -10,11 +10,11 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.invariants import Promise, check_promises
-from litetuner.spaces.schedule import Rise
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.prune import Prune
+from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.weights import weights_by_layer
+from litetuner.spaces.training.sparsity_schedule import Rise
 
 from .conftest import PRUNABLE, kernel, weights_equal
 
@@ -64,7 +64,7 @@ def test_labels_details_and_promises() -> None:
 
 
 def test_equal_weights_cannot_be_ranked(model: Any, context: Context) -> None:
-    from litetuner.spaces.bridge import clone
+    from litetuner.spaces.models.keras_bridge.bridge import clone
 
     flat = clone(model)
     flat.get_layer("pointwise").kernel.assign(np.ones_like(kernel(flat, "pointwise")))

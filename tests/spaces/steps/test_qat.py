@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
-from litetuner.spaces.flatbuffer import read_operators, weights_by_layer
-from litetuner.spaces.invariants import Promise, check_promises, distinct_per_channel, zeros
+from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.cluster import Cluster
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.qat import Qat, refusals
+from litetuner.spaces.tflite.invariants import Promise, check_promises, distinct_per_channel, zeros
+from litetuner.spaces.tflite.weights import read_operators, weights_by_layer
 
 from .conftest import LAYERS, PRUNABLE, digits_network, run, weights_equal
 

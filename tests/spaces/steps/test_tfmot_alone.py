@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.bridge import clone
 from litetuner.spaces.context import Context
-from litetuner.spaces.flatbuffer import weights_by_layer
-from litetuner.spaces.invariants import Promise, check_promises
+from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.prune import Prune
 from litetuner.spaces.steps.qat import Qat
-from litetuner.spaces.training import fit
+from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.weights import weights_by_layer
+from litetuner.spaces.training.fit import fit
 
 from .conftest import kernel
 

@@ -1,0 +1,1 @@
+"""What can be computed from a file's bytes: memory, MACs, estimates."""

@@ -1,0 +1,147 @@
+"""Multiply-accumulates of a file, and an estimate of its energy from a published table. An estimate is not a measurement.
+
+The table is that of Mark Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, figure 1.1.9: 45 nm,
+0.9 V. Its values are for single operations of that process; a real processor spends several times as much on control. It ranks
+files of one model against each other; it does not tell what a battery gives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from litetuner.objectives.files.tensor_lifetimes import BITS, elements
+from litetuner.spaces.tflite.weights import operator_name, read_model, type_name
+
+# Picojoules (Horowitz 2014).
+ADD_PJ = {"int8": 0.03, "int32": 0.1, "float16": 0.4, "float32": 0.9}
+MULTIPLY_PJ = {"int8": 0.2, "int32": 3.1, "float16": 1.1, "float32": 3.7}
+SRAM_PJ, DRAM_PJ = (
+    100 / 8,
+    1300 / 8,
+)  # a byte: 64 bits of a 1 MB cache take 100 pJ, of DRAM 1.3 nJ (the lower end) and more
+CACHE_BYTES = 1_000_000  # a file whose constants fit is taken to run from the cache
+TABLE = "Horowitz, ISSCC 2014, 45 nm, 0.9 V"
+
+# operator: the input that holds its weights
+WEIGHTS = {
+    "CONV_2D": 1,
+    "DEPTHWISE_CONV_2D": 1,
+    "FULLY_CONNECTED": 1,
+    "TRANSPOSE_CONV": 1,
+    "CONV_3D": 1,
+    "BATCH_MATMUL": 1,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": 1,
+    "UNIDIRECTIONAL_SEQUENCE_RNN": 1,
+}
+FREE = frozenset({"RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BITCAST", "SHAPE"})
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+SPARE = "float32"  # what an operator computes in that has no typed input
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What one operator does for one inference; ``kind`` is the precision it multiplies in, such as ``int8*int8``."""
+
+    operator: str
+    macs: int
+    other_operations: int
+    bytes_moved: int
+    kind: str
+    energy_pj: float
+
+
+def count_macs(file: bytes) -> int:
+    """Multiply-accumulates of one inference, over all subgraphs; the body of a loop counts once. Raises ``BuildFailed``."""
+    return sum(work.macs for work in list_work(file))
+
+
+def estimate_energy_uj(file: bytes) -> float:
+    """Microjoules of one inference by the table. Raises ``BuildFailed`` for an unreadable file."""
+    return sum(work.energy_pj for work in list_work(file)) / 1e6
+
+
+def list_work(file: bytes) -> list[Work]:
+    """Every operator with what it computes and moves: each input read once, each output written once.
+
+    Activations are moved at the price of a 1 MB cache; constants too where they fit into it, else at that of DRAM.
+    """
+    model = read_model(file)
+    codes = [operator_name(code)[0] for code in model.operatorCodes or []]
+    constants = {index: buffer.data for index, buffer in enumerate(model.buffers) if buffer.data is not None}
+    price = SRAM_PJ if sum(map(len, constants.values())) <= CACHE_BYTES else DRAM_PJ
+    found = []
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            found.append(_work(codes[operator.opcodeIndex], operator, graph, constants, price))
+    return found
+
+
+def _work(name: str, operator: Any, graph: Any, constants: dict[int, Any], price: float) -> Work:
+    inputs = [None if index < 0 else graph.tensors[index] for index in _list(operator.inputs)]
+    outputs = [graph.tensors[index] for index in _list(operator.outputs)]
+    macs = _macs(name, operator, inputs, outputs)
+    kind, mac_pj, add_pj = _prices(name, inputs)
+    others = 0 if macs or name in FREE else sum(elements(tensor) for tensor in outputs)
+    energy, moved = macs * mac_pj + others * add_pj, 0
+    for tensor in (*inputs, *outputs) if name not in FREE else ():
+        if tensor is not None:
+            stored = constants.get(tensor.buffer)
+            size = len(stored) if stored is not None else elements(tensor) * BITS.get(type_name(tensor.type), 8) // 8
+            moved += size
+            energy += size * (SRAM_PJ if stored is None else price)
+    return Work(name, macs, others, moved, kind, energy)
+
+
+def _macs(name: str, operator: Any, inputs: list[Any], outputs: list[Any]) -> int:
+    if name not in WEIGHTS or len(inputs) <= WEIGHTS[name] or inputs[WEIGHTS[name]] is None:
+        return 0
+    weight, out = _list(inputs[WEIGHTS[name]].shape), elements(outputs[0])
+    if name == "CONV_2D":  # (out, height, width, in / groups)
+        return out * int(np.prod(weight[1:]))
+    if name == "DEPTHWISE_CONV_2D":  # (1, height, width, out)
+        return out * int(np.prod(weight[1:3]))
+    if name == "CONV_3D":  # (depth, height, width, in, out)
+        return out * int(np.prod(weight[:4]))
+    if name == "TRANSPOSE_CONV":  # (out, height, width, in); input 2 is what is spread
+        return elements(inputs[2]) * int(np.prod(weight[:3]))
+    if name == "FULLY_CONNECTED":  # (out, in)
+        return out * weight[-1]
+    if name == "BATCH_MATMUL":
+        shape = _list(inputs[0].shape)
+        return out * shape[-2 if operator.builtinOptions.adjX else -1]
+    # Recurrent: every step of every sample uses all matrices once.
+    matrices = [
+        tensor
+        for tensor in inputs[1:]
+        if tensor is not None and not tensor.isVariable and len(_list(tensor.shape)) == 2
+    ]
+    steps = int(np.prod(_list(inputs[0].shape)[:2]))
+    return steps * sum(elements(tensor) for tensor in matrices)
+
+
+def _prices(name: str, inputs: list[Any]) -> tuple[str, float, float]:
+    """Precision, and picojoules of a multiply-accumulate and of an addition in it.
+
+    The table's integer multiplications grow with the product of the widths (8 bits .2, 32 bits 3.1), so those it does not hold
+    are taken in proportion. Integers are added up in 32 bits, 16-bit activations in 64.
+    """
+    spread = inputs[2] if name == "TRANSPOSE_CONV" and len(inputs) > 2 else inputs[0] if inputs else None
+    first = SPARE if spread is None else type_name(spread.type)
+    second = first
+    if name in WEIGHTS and len(inputs) > WEIGHTS[name] and inputs[WEIGHTS[name]] is not None:
+        second = type_name(inputs[WEIGHTS[name]].type)
+    if first in FLOATS and second in FLOATS:
+        return f"{first}*{second}", MULTIPLY_PJ["float32"] + ADD_PJ["float32"], ADD_PJ["float32"]
+    # Float activations on integer weights are rounded to 8 bits on the way in.
+    widths = [8 if kind in FLOATS else 4 if kind == "int4" else BITS.get(kind, 8) for kind in (first, second)]
+    product = MULTIPLY_PJ["int8"] * widths[0] * widths[1] / 64
+    total = ADD_PJ["int32"] * (2 if widths[0] == 16 else 1)
+    plain = ADD_PJ["float32"] if first in FLOATS else ADD_PJ["int8"] * widths[0] / 8
+    return f"{first}*{second}", product + total, plain
+
+
+def _list(values: Any) -> list[int]:
+    return [] if values is None else [int(value) for value in values]

@@ -1,0 +1,158 @@
+"""From where to where each tensor of a file lives, counted in operators, by the rules of TensorFlow Lite Micro."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.tflite.weights import operator_name, type_name
+
+BITS = {
+    "float64": 64,
+    "int64": 64,
+    "uint64": 64,
+    "complex64": 64,
+    "float32": 32,
+    "int32": 32,
+    "resource": 32,  # a handle
+    "uint32": 32,
+    "float16": 16,
+    "bfloat16": 16,
+    "int16": 16,
+    "uint16": 16,
+    "int8": 8,
+    "uint8": 8,
+    "bool": 8,
+    "int4": 8,  # an activation of 4 bits takes a byte; constants of 4 bits are not planned
+}
+RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BITCAST")
+# operator: the options that name the subgraphs it runs
+CALLS = {
+    "IF": ("thenSubgraphIndex", "elseSubgraphIndex"),
+    "WHILE": ("condSubgraphIndex", "bodySubgraphIndex"),
+    "CALL_ONCE": ("initSubgraphIndex",),
+}
+DEEPEST = 100  # calls inside of calls
+
+
+@dataclasses.dataclass(frozen=True)
+class Lifetime:
+    """A tensor by (subgraph, index), its bytes, and the first and the last step at which it must be there."""
+
+    tensor: tuple[int, int]
+    size: int
+    first: int
+    last: int
+
+
+@dataclasses.dataclass
+class Lifetimes:
+    """All tensors that an arena must hold; ``variables`` are the bytes of those that are kept between inferences.
+
+    ``names`` are the operators by step; step 0 is before the first one.
+    """
+
+    tensors: list[Lifetime]
+    variables: list[int]
+    steps: int
+    names: dict[int, str]
+
+
+def find_lifetimes(model: Any, *, keeps_inputs: bool = False, shares_reshapes: bool = False) -> Lifetimes:
+    """Lifetimes in the object model of ``read_model``, by the order of its subgraphs and tensors.
+
+    Raises ``BuildFailed`` for tensors of unknown size and for subgraphs that call each other without end.
+    """
+    walk = _Walk(model, shares_reshapes)
+    walk.enter(0, 0)
+    spans, steps = walk.spans, walk.step
+    if keeps_inputs:
+        for index in _list(model.subgraphs[0].inputs):
+            spans[0, index][1] = steps
+    variables, tensors = [], []
+    for number, graph in enumerate(model.subgraphs):
+        for index, tensor in enumerate(graph.tensors):
+            if model.buffers[tensor.buffer].data is not None or (number, index) in walk.shared:
+                continue
+            size = tensor_bytes(tensor)
+            if tensor.isVariable:
+                variables.append(size)
+            elif size and (number, index) in spans:
+                first, last = spans[number, index]
+                tensors.append(Lifetime((number, index), size, first, last))
+    return Lifetimes(tensors, variables, steps, walk.names)
+
+
+def tensor_bytes(tensor: Any) -> int:
+    """Bytes of a tensor's values. Raises ``BuildFailed`` for text and other types without a fixed size."""
+    kind = type_name(tensor.type)
+    if kind not in BITS:
+        raise BuildFailed(f"a tensor of type {kind} has no size before the file runs, so its memory cannot be planned")
+    return elements(tensor) * BITS[kind] // 8
+
+
+def elements(tensor: Any) -> int:
+    """Number of values; free sizes count as 1."""
+    return int(np.prod([max(int(size), 0) if size != -1 else 1 for size in _list(tensor.shape)], dtype=np.int64))
+
+
+class _Walk:
+    """Goes through the graphs as they run. ``spans`` are [first, last] steps by (subgraph, tensor)."""
+
+    def __init__(self, model: Any, shares_reshapes: bool) -> None:
+        self.model = model
+        self.codes = [operator_name(code)[0] for code in model.operatorCodes or []]
+        self.shares = shares_reshapes
+        self.step = 0
+        self.spans: dict[tuple[int, int], list[int]] = {}
+        self.names: dict[int, str] = {}
+        self.shared: dict[tuple[int, int], tuple[int, int]] = {}  # what stands for another tensor, and which
+
+    def enter(self, number: int, depth: int) -> None:
+        if depth > DEEPEST or not 0 <= number < len(self.model.subgraphs):
+            raise BuildFailed(f"subgraph {number} of the file does not exist or calls itself; convert the model again")
+        graph = self.model.subgraphs[number]
+        ports = {*_list(graph.inputs), *_list(graph.outputs)}
+        for index in (*_list(graph.inputs), *_list(graph.outputs)):
+            self.spans[number, index] = [self.step, self.step]
+        for operator in graph.operators:
+            self.step += 1
+            name = self.codes[operator.opcodeIndex]
+            self.names[self.step] = name
+            inputs, outputs = _list(operator.inputs), _list(operator.outputs)
+            if (
+                self.shares
+                and name in RESHAPES
+                and not {inputs[0], outputs[0]} & ports
+                and self._stored(number, inputs[0])
+            ):
+                self.shared[number, outputs[0]] = self._meant(number, inputs[0])
+            for index in outputs:
+                if (number, index) not in self.shared:
+                    self.spans[number, index] = [self.step, self.step]
+            for option in CALLS.get(name, ()):
+                self.step += 1
+                self.enter(getattr(operator.builtinOptions, option), depth + 1)
+            for index in (*inputs, *outputs):
+                self._use(number, index)
+        for index in _list(graph.outputs):
+            self._use(number, index)
+
+    def _use(self, number: int, index: int) -> None:
+        span = self.spans.get(self._meant(number, index))
+        if span is not None:
+            span[1] = self.step
+
+    def _meant(self, number: int, index: int) -> tuple[int, int]:
+        return self.shared.get((number, index), (number, index))
+
+    def _stored(self, number: int, index: int) -> bool:
+        """Is the tensor in the arena, and not a constant?"""
+        return self._meant(number, index) in self.spans
+
+
+def _list(values: Any) -> list[int]:
+    return [] if values is None else [int(value) for value in values]

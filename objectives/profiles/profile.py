@@ -1,0 +1,46 @@
+"""A profile: a kind of machine that a file must suit, as data: its operators, its inputs and outputs, what it is short of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+
+class Profile:
+    """Subclasses set the fields; one file each in ``objectives/profiles``. Nothing is measured there: a profile has no machine.
+
+    ``settings`` are the configuration keys that it decides; a user who sets one of them to something else is told.
+    ``operators`` are the built-in operators that its runtime has kernels for, ``source`` says where that list is from.
+    ``memory`` is the measurement that ``max-memory`` bounds there. ``budgets`` are the keys of budgets that a search for
+    such a machine should have, with what each of them bounds.
+    """
+
+    name: ClassVar[str]
+    runtime: ClassVar[str]
+    io: ClassVar[Literal["int8", "uint8", "float32"]]
+    settings: ClassVar[Mapping[str, Any]]
+    operators: ClassVar[frozenset[str]]
+    source: ClassVar[str]
+    memory: ClassVar[str] = "memory_bytes"
+    budgets: ClassVar[Mapping[str, str]]
+
+    @classmethod
+    def missing(cls, operators: Iterable[str]) -> tuple[str, ...]:
+        """The operators of a file that the runtime has no kernel for."""
+        return tuple(sorted(set(operators) - cls.operators))
+
+    @classmethod
+    def misfits(cls, operators: Iterable[str], ports: Mapping[str, Iterable[str]]) -> list[str]:
+        """Why a finished file does not suit, in words; empty where it does.
+
+        ``ports`` are the types of its ``inputs`` and of its ``outputs``, as in ``spaces/tflite/artifact.py``.
+        """
+        found = []
+        missing = cls.missing(operators)
+        if missing:
+            found.append(f"{cls.runtime} has no kernel for {', '.join(missing)}")
+        for kind, types in ports.items():
+            other = sorted(set(types) - {cls.io})
+            if other:
+                found.append(f"its {kind} are {', '.join(other)}, not {cls.io}")
+        return found

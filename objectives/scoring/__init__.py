@@ -1,0 +1,1 @@
+"""Predictions of a file, and its metric."""

@@ -1,0 +1,102 @@
+"""What is looked at and kept on an Android device: its description, and our folder of verified files."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from litetuner.objectives.targets.adb.client import AdbClient
+from litetuner.objectives.targets.ssh.client import Dropped
+from litetuner.spaces.errors import HostError
+
+FOLDER = "/data/local/tmp/litetuner"
+KEPT = 40  # models that stay there; those that were used longest ago go first
+NAME = re.compile(r"[0-9a-f]{64}\.tflite|benchmark_model-[0-9a-f]{64}")
+LINE = re.compile(r"([0-9a-f]{64})\s+\*?(\S+)")
+PROPERTIES = (
+    "ro.product.manufacturer",
+    "ro.product.model",
+    "ro.build.version.release",
+    "ro.build.version.sdk",
+    "ro.soc.manufacturer",
+    "ro.soc.model",
+    "ro.board.platform",
+    "ro.hardware",
+    "ro.product.cpu.abilist",
+    "ro.product.cpu.abi",
+)
+LOOK = (
+    f"for p in {' '.join(PROPERTIES)}; do echo $p=$(getprop $p); done; "
+    "echo governor=$(cat /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor 2>/dev/null | sort -u); "
+    "echo thermal=$(dumpsys thermalservice 2>/dev/null | grep -m 1 'Thermal Status'); "
+    "echo possible=$(cat /sys/devices/system/cpu/possible 2>/dev/null); "
+    "echo load=$(cat /proc/loadavg 2>/dev/null); echo kernel=$(uname -r)"
+)
+
+
+def describe(client: AdbClient) -> dict[str, Any]:
+    """Device, Android, processor, ABIs, governors, thermal status (0 is cool) and load; ``None`` for what it does not tell."""
+    _, text = client.shell(LOOK)
+    told = {key: value.strip() for key, _, value in (line.partition("=") for line in text.splitlines())}
+    told = {key: value for key, value in told.items() if value}
+    heat = re.search(r"Thermal Status: *([0-9]+)", told.get("thermal", ""))
+    chips = (told.get("ro.soc.manufacturer"), told.get("ro.soc.model") or told.get("ro.board.platform"))
+    device = (told.get("ro.product.manufacturer"), told.get("ro.product.model"))
+    load = told.get("load", "").split()[:3]
+    return {
+        "device": " ".join(part for part in device if part) or None,
+        "cpu": " ".join(part for part in chips if part) or told.get("ro.hardware"),
+        "android": told.get("ro.build.version.release"),
+        "sdk": told.get("ro.build.version.sdk"),
+        "abis": told.get("ro.product.cpu.abilist") or told.get("ro.product.cpu.abi"),
+        "governor": told.get("governor"),
+        "cpus_possible": told.get("possible"),
+        "thermal_status": None if heat is None else int(heat[1]),
+        "load_average": [float(part) for part in load] if len(load) == 3 else None,
+        "os": "Android",
+        "kernel": told.get("kernel"),
+        "pinned_cores": None,
+    }
+
+
+def wrong_files(client: AdbClient, names: Iterable[str]) -> list[str]:
+    """Which of these files of ours are not there, are links, or do not hold what their names say."""
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"not a name of ours: {name!r}")
+    command = f"""mkdir -p {FOLDER} && cd {FOLDER} || exit 8
+for f in {" ".join(wanted)}; do
+if [ -f $f ] && [ ! -L $f ]; then touch $f; sha256sum $f || exit 9; fi
+done"""
+    code, text = client.shell(command, timeout_seconds=120)
+    if code:
+        raise HostError(
+            f"adb: {client.serial}: files cannot be verified there: {' '.join(text.split())[-300:]} (code {code}). "
+            f"sha256sum is needed, which Android has since 6, and {FOLDER} must be writable."
+        )
+    there = {name: digest for digest, name in LINE.findall(text)}
+    return [name for name in wanted if there.get(name) != re.sub(r"\.tflite$|^benchmark_model-", "", name)]
+
+
+def accept(client: AdbClient, incoming: str, name: str) -> None:
+    """Move a pushed file to its place if it arrived whole, and remove the oldest models. Raises ``Dropped``."""
+    digest = re.sub(r"\.tflite$|^benchmark_model-", "", name)
+    command = f"""cd {FOLDER} || exit 7
+[ "$(sha256sum {incoming} | cut -c 1-64)" = {digest} ] || {{ rm -f {incoming}; exit 9; }}
+chmod 755 {incoming} && rm -rf {name} && mv {incoming} {name} || exit 8
+ls -1t | grep 'tflite$' | tail -n +{KEPT + 1} | while read -r f; do rm -f $f; done
+find . -name 'in-*' -mmin +60 -exec rm -f {{}} ';'"""
+    code, text = client.shell(command, timeout_seconds=120)
+    if code == 8:
+        raise HostError(f"adb: {client.serial}: {FOLDER} cannot be written: {' '.join(text.split())[-300:]}")
+    if code:
+        raise Dropped(f"adb: {client.serial}: {name} did not arrive whole {' '.join(text.split())[-200:]}".strip())
+
+
+@contextlib.contextmanager
+def as_it_is() -> Iterator[str]:
+    """In place of fixed-performance mode, where it is not wanted."""
+    yield "off, as asked"

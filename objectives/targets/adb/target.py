@@ -1,0 +1,230 @@
+"""An Android device, through the system's ``adb`` and a ``benchmark_model`` that the user names."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.runner.intervals import half_width, ratio_of
+from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.adb.benchmark_model import FLAGS, Report, check_delegate, explain_failure, read_report
+from litetuner.objectives.targets.adb.client import AdbClient
+from litetuner.objectives.targets.adb.target import device as adb_device
+from litetuner.objectives.targets.adb.timing import Run, document_of, unsteadiness
+from litetuner.objectives.targets.options import check_path
+from litetuner.objectives.targets.python_target import file_sha256
+from litetuner.objectives.targets.ssh.client import Dropped
+from litetuner.objectives.targets.target import ADDRESS, Finding, Target, Timing
+from litetuner.spaces.errors import BuildFailed, CandidateError, ConfigError, HostError, Lost, TargetLost
+
+T = TypeVar("T")
+SERIAL = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9_.:\]-]{0,127}")
+MASK = re.compile(r"[0-9a-f]{1,16}")
+PAUSES_SECONDS = (2.0, 8.0, 20.0)  # before each further try
+BLOCKS = 6  # the fewest whose range is a 95 % interval of the median
+INVOKES = 15  # in a block at least, as the host's runner has it
+PUSH_BYTES_A_SECOND = 100_000  # slower than this is given up
+PUSH_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adb(Target):
+    """``adb[:serial]?benchmark=/path/benchmark_model``: binary and files are pushed under their sha256 and verified there.
+
+    A block is one process of the tool and its value that process's shortest invoke; blocks of the file and the baseline
+    alternate, and value, interval and ratio are formed of them as on the host. ``cpus`` is a mask for ``taskset`` in
+    hexadecimal (``f0``: cores 4 to 7), ``block_seconds`` what a block invokes for, ``warmup_seconds`` what it invokes
+    before. A device that drops is tried three times more, then it is ``TargetLost``.
+    """
+
+    name: ClassVar[str] = "adb"
+    alone: ClassVar[bool] = False
+    serial: str | None = dataclasses.field(default=None, metadata=ADDRESS)
+    benchmark: Path | None = None
+    delegate: str = "xnnpack"
+    cpus: str = ""
+    fixed_performance: bool = True
+    tolerance: float = 0.01
+    max_seconds: float = 20.0
+    block_seconds: float = 0.5
+    warmup_seconds: float = 0.2
+    timeout_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        if self.serial is not None and not SERIAL.fullmatch(self.serial):
+            raise ConfigError(f"target adb: {self.serial[:80]!r} is no serial as `adb devices` prints them.")
+        if self.benchmark is None:
+            raise ConfigError("target adb: name the benchmark_model for the device: adb?benchmark=/path/to/it")
+        check_path("target adb: benchmark", str(self.benchmark))
+        if self.delegate not in FLAGS:
+            raise ConfigError(f"target adb: delegate is one of {', '.join(FLAGS)}, not {self.delegate[:80]!r}.")
+        if self.cpus and not MASK.fullmatch(self.cpus):
+            raise ConfigError(
+                f"target adb: cpus is a mask in hexadecimal such as f0 (cores 4 to 7), not {self.cpus[:80]!r}."
+            )
+        for name in ("tolerance", "max_seconds", "block_seconds", "warmup_seconds", "timeout_seconds"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"target adb: {name} must be above 0, not {getattr(self, name)!r}.")
+
+    @classmethod
+    def from_spec(cls, rest: str, options: Mapping[str, str]) -> Self:
+        """See ``Target.from_spec``; ``rest`` is the serial, or nothing for the only device."""
+        return cls(serial=rest or None, **cls.parse(options))
+
+    @property
+    def default_name(self) -> str:
+        """The serial, with dashes for what a name cannot have."""
+        return re.sub(r"[^A-Za-z0-9_.-]+", "-", self.serial).strip("-") if self.serial else self.name
+
+    def check(self) -> list[Finding]:
+        """See ``Target.check``: adb, the device, the tool, and a tiny model timed from end to end."""
+        try:
+            client = AdbClient(self.serial).find()
+            about = adb_device.describe(client)
+        except (Dropped, HostError) as error:
+            remedy = f"Is it plugged in, with USB debugging on? By hand: {AdbClient(self.serial).by_hand()}"
+            return [Finding("connection", "fails", str(error), remedy if isinstance(error, Dropped) else "")]
+        device = f"{client.serial}: {about['device']}, {about['cpu']}, Android {about['android']} ({about['abis']})"
+        found = [Finding("connection", "works", device)]
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                document = self._once(tiny_model.write(Path(folder)), None, 1)
+            except (Dropped, HostError, CandidateError) as error:
+                return [*found, Finding("timing", "fails", str(error))]
+        latency, conditions = document["latency_us"], document["environment"]
+        text = f"a tiny model takes {latency['value']:.3g} us, timed in {document['seconds']:.1f} s by benchmark_model "
+        found.append(Finding("timing", "works", f"{text}({self.delegate})"))
+        if conditions["fixed_performance"] != "on":
+            text = f"fixed-performance mode is {conditions['fixed_performance']}, so the clock follows load and heat"
+            found.append(Finding("clock", "note", text))
+        if not document["stable"]:
+            remedy = "Let it cool, close what runs there, take it off the charger."
+            found.append(Finding("steadiness", "note", "; ".join(document["instability"]), remedy))
+        return found
+
+    def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
+        """See ``Target.time``. The ratio's interval and how it was formed stand in ``latency_us.extra["ratio"]``."""
+        document = self._patiently(lambda: self._once(file, baseline, threads)) | {"attempts": 1}
+        if not document["stable"]:
+            second = self._patiently(lambda: self._once(file, baseline, threads))
+            document = min(document, second, key=unsteadiness) | {"attempts": 2}
+        this, base = (self._measurement(part, document) for part in (document, document["baseline"]))
+        return Timing(this, base, document["ratio"]["value"])
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Do it, and once more after each pause while the device drops."""
+        for pause in (*PAUSES_SECONDS, None):
+            try:
+                return work()
+            except Dropped as error:
+                if pause is None:
+                    tries, hand = len(PAUSES_SECONDS) + 1, AdbClient(self.serial).by_hand()
+                    raise TargetLost(
+                        f"{error}. It did not come back in {tries} tries. Look by hand: {hand}",
+                        self.serial or self.name,
+                    ) from error
+                time.sleep(pause)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _once(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
+        """Push what is missing there, time in turns, and check that what was timed was what was meant."""
+        tool = self.benchmark
+        if tool is None or not tool.is_file():
+            raise HostError(f"target adb: there is no benchmark_model at {tool}. Name one: adb?benchmark=/path/to/it")
+        start = time.monotonic()
+        client = AdbClient(self.serial).find()
+        runs = [Run(path, file_sha256(path)) for path in (file, baseline) if path is not None]
+        sources = {f"{run.sha256}.tflite": run.path for run in runs} | {f"benchmark_model-{file_sha256(tool)}": tool}
+        self._place(client, sources)
+        about = adb_device.describe(client)
+        with client.fixed_performance() if self.fixed_performance else adb_device.as_it_is() as mode:
+            self._alternate(client, runs, list(sources)[-1], threads, about["abis"])
+        after = adb_device.describe(client)
+        changed = adb_device.wrong_files(client, sources)
+        if changed:
+            raise Lost(
+                f"adb: {client.serial}: {', '.join(changed)} changed while it was timed. Does something else run?"
+            )
+        about |= {"host": client.serial, "threads": threads, "delegate": self.delegate, "cpus": self.cpus or None}
+        about |= {
+            "runtime": "benchmark_model",
+            "runtime_version": list(sources)[-1][-64:-52],
+            "fixed_performance": mode,
+        }
+        about |= {"runtime_says": list(runs[0].reports[0].says), "thermal_status_after": after["thermal_status"]}
+        about |= {"load_average_after": after["load_average"]}
+        limits = {"tolerance": self.tolerance, "blocks": BLOCKS, "max_seconds": self.max_seconds}
+        return document_of(runs, about, self.delegate, limits, time.monotonic() - start)
+
+    def _place(self, client: AdbClient, sources: Mapping[str, Path]) -> None:
+        """Have every file there, under the name that its hash gives it."""
+        for name in adb_device.wrong_files(client, sources):
+            incoming = f"{adb_device.FOLDER}/in-{secrets.token_hex(8)}"
+            timeout = PUSH_SECONDS + sources[name].stat().st_size / PUSH_BYTES_A_SECOND
+            try:
+                client.push(sources[name], incoming, timeout)
+            except HostError:
+                client.shell(f"rm -f {incoming}")
+                raise
+            adb_device.accept(client, incoming, name)
+
+    def _alternate(self, client: AdbClient, runs: list[Run], tool: str, threads: int, abis: str) -> None:
+        """Blocks of all files in turn until the intervals are within the tolerance or the time is spent."""
+        start = time.monotonic()
+        while True:
+            for run in runs:
+                run.reports.append(self._block(client, run, tool, threads, abis, baseline=run is not runs[0]))
+            gone, count = time.monotonic() - start, len(runs[0].reports)
+            done = count >= BLOCKS and _reach(runs) <= self.tolerance
+            if done or gone * (1 + 1 / count) > self.max_seconds:
+                return
+
+    def _block(self, client: AdbClient, run: Run, tool: str, threads: int, abis: str, baseline: bool) -> Report:
+        words = [f"--graph={adb_device.FOLDER}/{run.sha256}.tflite", f"--num_threads={int(threads)}"]
+        words += ["--warmup_runs=1", f"--warmup_min_secs={self.warmup_seconds:.3f}", f"--num_runs={INVOKES}"]
+        share = max(self.max_seconds * 0.8 / (BLOCKS * 2), self.block_seconds)
+        words += [f"--min_secs={self.block_seconds:.3f}", f"--max_secs={share:.3f}"]
+        argv = [*(["taskset", self.cpus] if self.cpus else []), f"{adb_device.FOLDER}/{tool}", *words]
+        about = f"adb: {client.serial}: {run.path}"
+        begin = time.monotonic()
+        try:
+            code, text = client.shell(" ".join([*argv, *FLAGS[self.delegate]]), self.timeout_seconds)
+        except Dropped as error:
+            if time.monotonic() - begin >= self.timeout_seconds:
+                raise Lost(f"{about} took more than {self.timeout_seconds:g} s and was stopped.") from error
+            raise
+        try:
+            if failure := explain_failure(code, text, about, abis):
+                raise failure
+            report = read_report(text)
+            check_delegate(report, self.delegate, about)
+        except BuildFailed as error:
+            if baseline:  # no candidate could be timed beside it
+                raise HostError(f"the baseline cannot be timed there: {error}") from error
+            raise
+        return report
+
+    def _measurement(self, part: dict[str, Any], document: dict[str, Any]) -> Measurement:
+        found = dict(part["latency_us"])
+        value, interval, blocks = found.pop("value"), found.pop("interval"), found.pop("blocks")
+        about = {name: document[name] for name in ("stable", "instability", "attempts", "ratio")}
+        about |= {name: part[name] for name in ("sha256", "delegates", "peak_rss_bytes")}
+        environment = {"target": self.name} | document["environment"]
+        return Measurement(value, "us", environment, interval and tuple(interval), tuple(blocks), found | about)
+
+
+def _reach(runs: list[Run]) -> float:
+    """The wider of the relative half widths of the file's value and of the ratio."""
+    reach = half_width(runs[0].blocks_us)
+    if len(runs) == 1 or math.isinf(reach):
+        return reach
+    found = ratio_of(runs[1].blocks_us, runs[0].blocks_us)
+    return max(reach, (found["interval"][1] - found["interval"][0]) / 2 / found["value"])

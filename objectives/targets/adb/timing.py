@@ -1,0 +1,97 @@
+"""Blocks of ``benchmark_model`` as a document like the runner's: values, intervals, ratio, and why not to trust them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litetuner.objectives.runner.intervals import half_width, median, median_interval, ratio_of
+from litetuner.objectives.runner.runner import DRIFT_LIMIT, SPREAD_LIMIT
+from litetuner.objectives.targets.adb.benchmark_model import Report, delegates_of, summary_of
+from litetuner.spaces.tflite.weights import read_operators
+
+ROUNDED_US = 1.0  # the tool rounds down to whole microseconds: the truth lies up to this above what it prints
+
+
+@dataclasses.dataclass
+class Run:
+    """One file and what the tool said of it, block by block."""
+
+    path: Path
+    sha256: str
+    reports: list[Report] = dataclasses.field(default_factory=list)
+
+    @property
+    def blocks_us(self) -> list[float]:
+        """The shortest invoke of each block."""
+        return [report.least_us for report in self.reports]
+
+
+def document_of(
+    runs: list[Run], about: dict[str, Any], delegate: str, limits: dict[str, float], seconds: float
+) -> dict[str, Any]:
+    """What the runner prints, as far as the tool tells it; ``runs`` are the file's and perhaps the baseline's."""
+    this, base = _part(runs[0], delegate), _part(runs[1], delegate) if len(runs) > 1 else None
+    ratio = rounded_ratio(runs[1].blocks_us, runs[0].blocks_us) if len(runs) > 1 else None
+    reasons = find_instability(runs[0].blocks_us, ratio, about, limits)
+    found: dict[str, Any] = {**this, "baseline": base, "ratio": ratio, "seconds": round(seconds, 3)}
+    return found | {"stable": not reasons, "instability": reasons, "environment": about}
+
+
+def _part(run: Run, delegate: str) -> dict[str, Any]:
+    blocks, found = run.blocks_us, median_interval(run.blocks_us)
+    summary = summary_of(run.reports)
+    peak = summary.pop("peak_rss_bytes")
+    interval, coverage = (None, None)
+    if found is not None:
+        interval, coverage = [found[0][0], found[0][1] + ROUNDED_US], round(found[1], 4)
+    latency = {"value": median(blocks), "interval": interval, "coverage": coverage, "blocks": blocks} | summary
+    content = run.path.read_bytes()
+    # What the tool has timed is a .tflite; only a stand-in of it times anything else.
+    names = [operator.name for operator in read_operators(content)] if content[4:8] == b"TFL3" else []
+    delegates = delegates_of(run.reports[0], delegate, names)
+    return {"sha256": run.sha256, "latency_us": latency, "delegates": delegates, "peak_rss_bytes": peak}
+
+
+def rounded_ratio(base: list[float], this: list[float]) -> dict[str, Any]:
+    """Baseline / file as on the host, its interval widened by what rounding hides."""
+    found = ratio_of(base, this)
+    if found["interval"]:
+        low, high = found["interval"]
+        t, b = median(this), median(base)
+        found["interval"] = [low * t / (t + ROUNDED_US), high * (b + ROUNDED_US) / b]
+    return found
+
+
+def find_instability(
+    blocks: list[float], ratio: dict[str, Any] | None, about: dict[str, Any], limits: dict[str, float]
+) -> list[str]:
+    """Why the numbers should not be trusted, in words; empty for a steady run."""
+    third, value = max(len(blocks) // 3, 1), median(blocks)
+    reach = half_width(blocks)
+    if ratio and ratio["interval"]:
+        reach = max(reach, (ratio["interval"][1] - ratio["interval"][0]) / 2 / ratio["value"])
+    spread = float(np.subtract(*np.percentile(blocks, [75, 25]))) / value
+    drift = median(blocks[-third:]) / median(blocks[:third]) - 1
+    hot, wanted = about["thermal_status_after"] or 0, limits["tolerance"]
+    few, seconds = int(limits["blocks"]), limits["max_seconds"]
+    checks = [
+        (len(blocks) < few, f"blocks: only {len(blocks)} of {few} in {seconds:g} s"),
+        (ROUNDED_US / 2 / value > wanted, f"rounding: benchmark_model tells whole microseconds, here of {value:g}"),
+        (reach > wanted + ROUNDED_US / value, f"interval: half width {reach:.2%}, wanted {wanted:.2%}"),
+        (spread > SPREAD_LIMIT + ROUNDED_US / value, f"spread: the middle half of the blocks spans {spread:.1%}"),
+        (abs(drift) > DRIFT_LIMIT + ROUNDED_US / value, f"drift: {drift:+.1%} from first to last blocks (throttling?)"),
+        (hot > 0, f"hot: thermal status {hot} (0 is cool), so clocks are lowered"),
+    ]
+    return [reason for true, reason in checks if true]
+
+
+def unsteadiness(document: dict[str, Any]) -> tuple[bool, float]:
+    """Stable runs first, then by the relative width of the ratio's interval, or of the value's where there is no ratio."""
+    found = document["ratio"] or document["latency_us"]
+    low, high = found["interval"] or (0.0, math.inf)
+    return (not document["stable"], (high - low) / found["value"])

@@ -1,0 +1,148 @@
+"""What the targets share that run ``objectives/runner/runner.py``: its options, repetition, and what its end stands for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.runner.engine import WITHOUT
+from litetuner.objectives.targets.options import check_path
+from litetuner.objectives.targets.target import Target, Timing
+from litetuner.spaces.errors import BuildFailed, ConfigError, HostError, Lost
+
+CORE = re.compile(r"auto|none|[0-9]{1,4}(,[0-9]{1,4}){0,63}")
+OPTIONS = re.compile(r"[^=,]+=[^,]*(,[^=,]+=[^,]*)*")
+CRASHES = frozenset(getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"))
+FILE_STAGES = frozenset({"load", "allocate", "input", "invoke"})
+
+
+@dataclasses.dataclass(frozen=True)
+class PythonTarget(Target):
+    """A machine with Python and ai-edge-litert, timed by the runner (its docstring says how).
+
+    ``core`` is ``auto``, ``none`` or core numbers, ``delegate`` the path of a delegate's library on that machine,
+    ``delegate_options`` its settings (``name=value,name=value``), ``accelerator`` one of LiteRT's own (``cpu``, ``gpu``,
+    ``npu``); ``tolerance`` is the wanted half width of the intervals, ``timeout_seconds`` bounds one process. A run that
+    calls itself unstable is repeated once, and the steadier of the two is kept.
+    """
+
+    xnnpack: bool = True
+    core: str = "auto"
+    delegate: Path | None = None
+    delegate_options: str = ""
+    accelerator: str | None = None
+    tolerance: float = 0.01
+    max_seconds: float = 10.0
+    timeout_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not CORE.fullmatch(self.core):
+            raise ConfigError(f"target {self.name}: core must be auto, none or numbers such as 2,3, not {self.core!r}.")
+        if self.delegate is not None:
+            check_path(f"target {self.name}: delegate", str(self.delegate))
+        if self.delegate_options and (self.delegate is None or not OPTIONS.fullmatch(self.delegate_options)):
+            raise ConfigError(
+                f"target {self.name}: delegate_options are name=value,name=value beside a delegate, not "
+                f"{self.delegate_options!r}."
+            )
+        if self.accelerator is not None and self.accelerator not in WITHOUT:
+            raise ConfigError(
+                f"target {self.name}: accelerator is one of {', '.join(WITHOUT)}, not {self.accelerator!r}."
+            )
+        if self.accelerator and (self.delegate or not self.xnnpack):
+            raise ConfigError(
+                f"target {self.name}: an accelerator chooses its delegates itself: no delegate, no xnnpack=off."
+            )
+        for name in ("tolerance", "max_seconds", "timeout_seconds"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"target {self.name}: {name} must be above 0, not {getattr(self, name)!r}.")
+
+    def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
+        """See ``Target.time``. The ratio's interval and how it was formed stand in ``latency_us.extra["ratio"]``."""
+        document = self.measure(file, baseline, threads)
+        this, base = (self._measurement(part, document) for part in (document, document["baseline"]))
+        return Timing(this, base, document["ratio"]["value"])
+
+    def measure(self, file: Path, baseline: Path | None = None, threads: int = 1) -> dict[str, Any]:
+        """The runner's document for a file, with or without a baseline; ``attempts`` says how often it was measured."""
+        first = self._run(file, baseline, threads)
+        if first["stable"]:
+            return first | {"attempts": 1}
+        second = self._run(file, baseline, threads)
+        return min(first, second, key=_unsteadiness) | {"attempts": 2}
+
+    def _run(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
+        raise NotImplementedError(f"{type(self).__name__} defines no _run()")
+
+    def runner_arguments(self, threads: int) -> list[str]:
+        """The runner's flags but for the files and the parent."""
+        found = ["--threads", str(threads), "--core", self.core]
+        found += ["--tolerance", str(self.tolerance), "--max-seconds", str(self.max_seconds)]
+        found += ["--delegate", str(self.delegate)] if self.delegate else []
+        for option in self.delegate_options.split(",") if self.delegate_options else ():
+            found.append(f"--delegate-option={option}")
+        found += ["--accelerator", self.accelerator] if self.accelerator else []
+        return found + ([] if self.xnnpack else ["--no-xnnpack"])
+
+    def _measurement(self, part: dict[str, Any], document: dict[str, Any]) -> Measurement:
+        found = dict(part["latency_us"])
+        value, interval, blocks = found.pop("value"), found.pop("interval"), found.pop("blocks")
+        about = {name: document[name] for name in ("stable", "instability", "attempts", "ratio")}
+        about |= {name: part[name] for name in ("sha256", "delegates", "peak_rss_bytes", "energy_uj") if name in part}
+        environment = {"target": self.name} | document["environment"]
+        shape = tuple(interval) if interval else None
+        return Measurement(value, "us", environment, shape, tuple(blocks), found | about)
+
+
+def file_sha256(path: Path) -> str:
+    """The hash of a file that is about to be timed. Raises ``Lost`` where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise Lost(
+            f"cannot read {path}: {error.strerror}. Repeat the command; what is missing is made again."
+        ) from error
+
+
+def document_of(file: Path, code: int, output: str, messages: str) -> dict[str, Any]:
+    """The runner's document, or the error that its end stands for: ``BuildFailed``, ``Lost`` or ``HostError``."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        if -code in CRASHES:
+            raise BuildFailed(f"the runtime crashed with {name} on {file}, as it would crash an application")
+        raise Lost(f"timing {file} was ended by {name}. SIGKILL often means that memory ran out.")
+    tail = messages.strip()[-500:]
+    try:
+        document: dict[str, Any] = json.loads(output)
+    except ValueError as error:
+        raise HostError(f"the runner ended with code {code} and no result while timing {file}: {tail}") from error
+    if "error" in document:
+        stage, message = document["error"]["stage"], document["error"]["message"]
+        if stage in FILE_STAGES:
+            raise BuildFailed(message)
+        raise Lost(message) if stage == "read" else HostError(message)
+    return document
+
+
+def check_hashes(document: dict[str, Any], expected: dict[Path, str], baseline: Path | None, file: Path) -> None:
+    """What was timed is what was meant. Raises ``Lost``."""
+    parts = ((file, document), (baseline, document["baseline"]))
+    for path, part in parts:
+        if path is not None and part["sha256"] != expected[path]:
+            raise Lost(
+                f"{path} changed while it was measured: {part['sha256'][:12]} was timed, not {expected[path][:12]}"
+            )
+
+
+def _unsteadiness(document: dict[str, Any]) -> tuple[bool, float]:
+    """Stable runs first, then by the relative width of the ratio's interval, or of the value's where there is no ratio."""
+    found = document["ratio"] or document["latency_us"]
+    low, high = found["interval"] or (0.0, math.inf)
+    return (not document["stable"], (high - low) / found["value"])

@@ -1,0 +1,94 @@
+"""A target: a place where the latency of a ``.tflite`` is measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, get_type_hints
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.targets.options import parse_options
+from litetuner.spaces.errors import ConfigError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+ADDRESS = {"option": False}  # metadata of a field that the user does not set after the question mark
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """What one timing returns: the file's latency, the baseline's measured in the same minutes, and their ratio."""
+
+    latency_us: Measurement
+    baseline_us: Measurement
+    ratio: float  # baseline / this: above 1 means faster than the baseline
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at on a target: ``fails`` means that nothing can be timed until ``remedy`` is done."""
+
+    about: str
+    status: Literal["works", "note", "fails"]
+    text: str
+    remedy: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Subclasses set ``name`` and define ``time`` and ``check``; one file each in ``objectives/targets``.
+
+    ``name`` is the kind, which is also how the text of such a target begins: ``name[:rest][?option=value&...]``. The fields of
+    the dataclass are its options, except those with the metadata ``ADDRESS``. A subclass validates its fields in
+    ``__post_init__`` (``ConfigError``), so that a target that exists can be used in a command.
+    """
+
+    name: ClassVar[str]
+    alone: ClassVar[bool] = True  # works without another machine, so that the contract test can run it
+
+    @classmethod
+    def from_spec(cls, rest: str, options: Mapping[str, str]) -> Self:
+        """The target that a user's text describes: ``rest`` stands between the kind's colon and the question mark.
+
+        Raises ``ConfigError``. A kind with an address (``ssh``, ``adb``) overrides this, takes ``rest`` apart and calls
+        ``cls(**address, **cls.parse(options))``.
+        """
+        if rest:
+            raise ConfigError(f"target: {cls.name!r} takes nothing after its name but ?options, not {rest!r}.")
+        return cls(**cls.parse(options))
+
+    @classmethod
+    def parse(cls, options: Mapping[str, str]) -> dict[str, Any]:
+        """Option texts as values of the fields' types. Raises ``ConfigError`` for an unknown option or a bad value."""
+        kinds = get_type_hints(cls)
+        known = [field.name for field in dataclasses.fields(cls) if field.metadata.get("option", True)]
+        return parse_options(f"target {cls.name}", options, {name: kinds[name] for name in known})
+
+    @property
+    def default_name(self) -> str:
+        """What the target is called where the user gives it no name of its own (``pi=ssh://...``)."""
+        return self.name
+
+    def describe(self) -> dict[str, Any]:
+        """Kind and fields as JSON: two targets with equal descriptions may share a measurement."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {"kind": self.name} | {
+            key: str(value) if isinstance(value, Path) else value for key, value in fields.items()
+        }
+
+    def unsupported_operators(self) -> frozenset[str]:
+        """Names of TFLite operators without a kernel there; a candidate that has one is refused before any work."""
+        return frozenset()
+
+    def check(self) -> list[Finding]:
+        """What works, what does not, and what to do about it; for ``litetuner doctor``. Raises nothing of its own."""
+        raise NotImplementedError(f"{type(self).__name__} defines no check()")
+
+    def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
+        """Measure ``file`` with ``baseline`` interleaved.
+
+        Raises ``BuildFailed`` (the file's fault), ``TargetLost`` (the target went away, also after retries), ``Lost`` (one
+        run was lost) or ``HostError`` (the target lacks something; the message says what to install).
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no time()")

@@ -1,0 +1,1 @@
+"""The exported file and what goes with it."""

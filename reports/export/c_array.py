@@ -1,0 +1,62 @@
+"""A file as a C array, for TensorFlow Lite for Microcontrollers: a header and a source that compile as C11 and as C++11."""
+
+from __future__ import annotations
+
+import re
+
+from litetuner.reports.export.file_names import safe_name
+
+A_LINE = 12  # bytes
+ALIGNMENT = 16  # bytes; what the flatbuffer's own buffers are aligned to
+
+
+def c_name(file_name: str) -> str:
+    """A C identifier from a file's name, never a keyword: ``resnet8-int8.tflite`` gives ``resnet8_int8_model``."""
+    stem = safe_name(file_name.removesuffix(".tflite"), 60)
+    name = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9]", "_", stem)).strip("_").lower()
+    return f"{'m' if name[:1].isdigit() else ''}{name}_model"
+
+
+def c_header(name: str, about: str) -> str:
+    """The header that declares ``<name>`` and ``<name>_len``. ``about`` is one line for people."""
+    guard = f"LITETUNER_{name.upper()}_H_"
+    return f"""// {_comment(about)}
+#ifndef {guard}
+#define {guard}
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+extern const unsigned char {name}[];
+extern const unsigned int {name}_len;
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif  // {guard}
+"""
+
+
+def c_source(name: str, content: bytes, about: str) -> str:
+    """The source that holds the bytes, aligned to 16."""
+    lines = (content[start : start + A_LINE] for start in range(0, len(content), A_LINE))
+    body = "\n".join("    " + " ".join(f"0x{byte:02x}," for byte in line) for line in lines)
+    return f"""// {_comment(about)}
+#include "{name}.h"
+
+#ifndef __cplusplus
+#include <stdalign.h>
+#endif
+
+alignas({ALIGNMENT}) const unsigned char {name}[] = {{
+{body}
+}};
+const unsigned int {name}_len = {len(content)};
+"""
+
+
+def _comment(text: str) -> str:
+    """Text for a line comment: no line break, and no backslash or trigraph that would continue it on the next line."""
+    return " ".join(text.replace("\\", "/").replace("??/", "/").split())

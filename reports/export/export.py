@@ -1,0 +1,162 @@
+"""The export: the measured file, with all that a colleague needs to use it, judge it and make it again."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from litetuner.reports.export.c_array import c_header, c_name, c_source
+from litetuner.reports.export.file_names import artifact_name
+from litetuner.reports.export.folder import make_room
+from litetuner.reports.export.model_card import write_card
+from litetuner.reports.export.provenance import provenance, short
+from litetuner.reports.export.run_example import run_example
+from litetuner.reports.model.view import View
+from litetuner.reports.text.formatting import clean
+from litetuner.search.front import PICKS
+from litetuner.search.trial import Trial
+from litetuner.spaces.errors import BuildFailed, ConfigError, RunError, nearest
+from litetuner.spaces.steps.slim import Slim
+from litetuner.spaces.store import write_atomic, write_json
+from litetuner.spaces.tflite.metadata import add_metadata
+from litetuner.spaces.tflite.slimming import slim
+
+if TYPE_CHECKING:
+    from litetuner.search.runs.record import RunRecord
+
+METADATA = "litetuner"  # the name of the buffer inside a file
+
+
+def export(
+    record: RunRecord,
+    *,
+    trial: int | None = None,
+    pick: str | None = None,
+    out: Path,
+    c_array: bool = False,
+    metadata: bool = False,
+    force: bool = False,
+) -> Path:
+    """Write a trial's ``.tflite`` and what a colleague needs with it to the folder ``out``; returns the ``.tflite``.
+
+    The trial is the one of that number, or a pick by name, else the pick ``best``. The file's sha256 is checked to be
+    the measured one before anything is written. Beside it: ``trial.json``, ``provenance.json``, ``MODEL_CARD.md`` and
+    ``run_example.py``; with ``c_array`` also ``<name>.h`` and ``<name>.cc``. ``metadata`` puts a short provenance inside the
+    file: its outputs stay the same bit by bit, its sha256 does not. ``force`` replaces the export of another trial.
+
+    Raises ``ConfigError`` for a name that is no pick, or both a trial and a pick; ``RunError`` for a trial that does not
+    exist or has no file, when nothing is feasible, when the file was altered, when ``out`` holds another trial's export,
+    and when it cannot be written.
+    """
+    view = View(record)
+    chosen = _choose(view, trial, pick)
+    content = _read(record, chosen)
+    name = artifact_name(record.model.name, chosen.candidate.label)
+    if metadata:
+        content = _with_metadata(view, chosen, content)
+    files = {name: content} | (_c_array(view, chosen, name, content) if c_array else {})
+    written = provenance(view, chosen, files)
+    make_room(out, chosen, files, force)
+    for file, data in files.items():
+        write_atomic(out / file, data)
+    write_atomic(out / "MODEL_CARD.md", write_card(view, chosen, name, content))
+    write_atomic(out / "run_example.py", _example(record, name))
+    write_json(out / "trial.json", chosen.to_json())
+    write_json(out / "provenance.json", written)
+    return out / name
+
+
+def _with_metadata(view: View, trial: Trial, content: bytes) -> bytes:
+    """The file with a short provenance inside, as slim as it was."""
+    told = json.dumps(short(view, trial), separators=(",", ":")).encode()
+    try:
+        written = add_metadata(content, METADATA, told)
+        slims = [step for step in trial.candidate.steps if isinstance(step, Slim)]
+        return slim(written, keep_names=slims[0].keep_names).file if slims else written
+    except BuildFailed as error:
+        raise RunError(f"{view.record.folder.path}: trial {trial.number} takes no metadata: {error}") from error
+
+
+def _c_array(view: View, trial: Trial, name: str, content: bytes) -> dict[str, bytes]:
+    symbol = c_name(name)
+    about = f"{name}, trial {trial.number} of {clean(view.record.folder.path.name, 60)}, made by litetuner"
+    return {
+        f"{symbol}.h": c_header(symbol, about).encode(),
+        f"{symbol}.cc": c_source(symbol, content, about).encode(),
+    }
+
+
+def _example(record: RunRecord, name: str) -> str:
+    outputs = math.prod(size for size in record.model.output_shape[1:] if size is not None)
+    classifies = record.metric.task == "classification"
+    return run_example(
+        name,
+        classes=(record.data.classes or outputs) if classifies else None,
+        outputs=outputs,
+        class_names=record.data.class_names,
+        preprocess=record.config.preprocess,
+    )
+
+
+def _choose(view: View, number: int | None, pick: str | None) -> Trial:
+    if number is not None and pick is not None:
+        raise ConfigError(f"export: give a trial ({number}) or a pick ({clean(pick, 40)!r}), not both.")
+    if number is not None:
+        return _numbered(view, number)
+    name = pick or "best"
+    if name not in PICKS:
+        raise ConfigError(
+            f"export: there is no pick {clean(name, 40)!r}{nearest(name, PICKS)}. The picks are {', '.join(PICKS)}."
+        )
+    if view.blocked is not None:
+        raise RunError(nothing_to_export(view, name))
+    if name not in view.picks:
+        raise RunError(
+            f"{view.record.folder.path}: there is no {name} trial, since latency was not measured. "
+            f"The picks of this run are {', '.join(view.picks)}."
+        )
+    return view.picks[name]
+
+
+def nothing_to_export(view: View, name: str) -> str:
+    """Why there is no pick: the budget that blocks, and what would have to give."""
+    blocked = view.blocked
+    if blocked is None:
+        raise ValueError("something is feasible")
+    lines = [f"{view.record.folder.path}: no {name} trial, for nothing is within the budgets. {blocked.reason}"]
+    if blocked.settings:
+        lines.append(f"Search again with {' '.join(blocked.settings)}")
+        if blocked.nearest is not None:
+            lines[-1] += f", or export the nearest as it is with --trial {blocked.nearest.number}"
+        lines[-1] += "."
+    return " ".join(lines)
+
+
+def _numbered(view: View, number: int) -> Trial:
+    record = view.record
+    known = {trial.number: trial for trial in record.trials}
+    if number not in known:
+        exported = [trial.number for trial in record.trials if trial.artifact]
+        near = min(exported, key=lambda other: abs(other - number), default=None)
+        hint = f" The nearest with a file is trial {near}." if near is not None else ""
+        last = f"; they go from {min(known)} to {max(known)}" if known else ""
+        raise RunError(f"{record.folder.path}: there is no trial {number}{last}.{hint}")
+    return known[number]
+
+
+def _read(record: RunRecord, trial: Trial) -> bytes:
+    """The trial's file, its sha256 checked against the measured one."""
+    where = f"{record.folder.path}: trial {trial.number}"
+    if trial.artifact is None:
+        if trial.duplicate_of is not None:
+            raise RunError(f"{where} is the same candidate as trial {trial.duplicate_of}; export that one.")
+        reason = f" ({clean(trial.reason, 200)})" if trial.reason else ""
+        raise RunError(f"{where} is {trial.state}{reason} and has no file. Choose one of state COMPLETE or INFEASIBLE.")
+    name = PurePosixPath(trial.artifact).name
+    if trial.sha256 is not None and name.partition(".")[0] != trial.sha256:
+        raise RunError(
+            f"{where} was altered: its file is {clean(name, 90)}, but the one that was measured has sha256 {trial.sha256}."
+        )
+    return record.folder.artifacts.get(name)

@@ -1,0 +1,100 @@
+"""The provenance of an exported file: all that is needed to judge its numbers and to make it again, as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+from litetuner.reports.files.plain_json import finite
+from litetuner.reports.model.view import View
+from litetuner.search.config.config import keys
+from litetuner.search.trial import Trial
+
+if TYPE_CHECKING:
+    from litetuner.search.runs.record import RunRecord
+
+SCHEMA_VERSION = 1
+
+
+def provenance(view: View, trial: Trial, files: dict[str, bytes]) -> dict[str, Any]:
+    """``provenance.json`` of a trial; ``files`` are what is exported beside it, by name.
+
+    ``configuration`` and ``inputs`` are what ``litetuner rebuild`` works from; ``measurements`` and ``baseline`` hold raw
+    samples and the environment of every number; ``files`` and ``measured_sha256`` tell whether the file is the measured one.
+    """
+    record = view.record
+    found = {
+        "schema_version": SCHEMA_VERSION,
+        "litetuner": importlib.metadata.version("litetuner"),
+        "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "run": record.folder.path.name,
+        "trial": trial.number,
+        "label": trial.candidate.label,
+        "measured_sha256": trial.sha256,
+        "files": {name: _what(content) for name, content in files.items()},
+        "seed": {"run": record.config.seed, "training": trial.seed},
+        "inputs": _inputs(record),
+        "configuration": {key: value for key, name in keys().items() if (value := _value(record, name)) is not None},
+        "budgets": [{"name": budget.name, **dataclasses.asdict(budget)} for budget in view.budgets],
+        "measurements": {name: value.to_json() for name, value in trial.measurements.items()},
+        "baseline": _baseline(record),
+        "environment": record.environment,
+    }
+    return dict(finite(found))
+
+
+def short(view: View, trial: Trial) -> dict[str, Any]:
+    """What the metadata buffer inside a file tells: where it comes from, in a few hundred bytes."""
+    row, record = view.row(trial), view.record
+    told = {
+        "litetuner": importlib.metadata.version("litetuner"),
+        "recipe": row.label,
+        "run": record.folder.path.name,
+        "trial": row.trial,
+        "seed": record.config.seed,
+        "model_sha256": record.model.sha256,
+        "data_sha256": record.data.sha256,
+        "measured_sha256": row.sha256,
+        "metric": {"name": record.metric.name, "search": row.metric, "test": row.test_metric},
+    }
+    return dict(finite(told))
+
+
+def _inputs(record: RunRecord) -> dict[str, Any]:
+    identity = record.folder.read("identity") or {}
+    return {
+        "model": {
+            "source": record.config.model,
+            "name": record.model.name,
+            "content": identity.get("model_content"),
+            "sha256": record.model.sha256,
+            "parameters": record.model.parameters,
+        },
+        "data": {
+            "source": record.config.data,
+            "content": identity.get("data_content"),
+            "sha256": record.data.sha256,
+            "samples": record.data.counts,
+            "notes": list(record.data.notes),
+        },
+    }
+
+
+def _baseline(record: RunRecord) -> dict[str, Any] | None:
+    found = record.baseline
+    if found is None:
+        return None
+    measurements = {name: value.to_json() for name, value in found.measurements.items()}
+    return {"label": found.candidate.label, "sha256": found.sha256, "measurements": measurements}
+
+
+def _value(record: RunRecord, name: str) -> Any:
+    value = getattr(record.config, name)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _what(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

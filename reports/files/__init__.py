@@ -1,0 +1,1 @@
+"""``summary.json`` and ``trials.csv``."""

@@ -1,0 +1,106 @@
+"""The table: ``trials.csv``, every trial with the columns of the summary's rows, flat."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from litetuner.reports.model.rows import Row
+from litetuner.reports.model.view import View
+from litetuner.search.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COUNTS = ("operators", "delegated", "partitions", "quantize", "dequantize")  # of what delegates took
+LEADING = ("trial", "label", "state", "origin", "duplicate_of", "gate", "reason", "waits_for", "seconds_since_start")
+
+
+def table(view: View) -> pd.DataFrame:
+    """One line a trial.
+
+    ``latency_us`` and the like become a column for each target (``latency_us_host``), an interval two columns
+    (``metric_interval_low``, ``_high``), what a target's delegates took one for each count
+    (``delegates_host_partitions``), their fallback as JSON, a knob one (``prune.sparsity``; at a step's second occurrence
+    ``prune2.``).
+    """
+    import pandas as pd
+
+    columns, lines = _lines(view)
+    # dtype object: a whole number beside a missing one would become a float
+    return pd.DataFrame(lines, columns=columns, dtype=object)
+
+
+def _lines(view: View) -> tuple[list[str], list[dict[str, Any]]]:
+    """The columns in order, and the values of each trial by column."""
+    lines = [_line(view.row(trial), trial) for trial in view.record.trials]
+    own = list(dict.fromkeys(name for line in lines for name in line if "." not in name))
+    knobs = sorted({name for line in lines for name in line if "." in name})
+    return [*LEADING, *(name for name in own if name not in LEADING), *knobs], lines
+
+
+def write_csv(view: View) -> str:
+    """The table as CSV; what was not measured is empty."""
+    columns, lines = _lines(view)
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, columns, lineterminator="\n"
+    )  # without pandas, whose import takes as long as all the rest
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _line(row: Row, trial: Trial) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "origin": trial.origin,
+        "duplicate_of": trial.duplicate_of,
+        "gate": trial.gate,
+        "reason": trial.reason,
+        "waits_for": trial.waits_for,
+        "seconds_since_start": trial.seconds_since_start,
+    }
+    for name, value in row.to_json().items():
+        values |= _flat(name, value)
+    return values | knobs_of(trial)
+
+
+def _flat(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        flat: dict[str, Any] = {}
+        for target, item in value.items():
+            safe = str(target).replace(".", "_")  # a dot marks a knob
+            flat |= _flat_item(name, f"{name}_{safe}", item)
+        return flat
+    return _flat_interval(name, value) if "interval" in name else {name: value}
+
+
+def _flat_item(name: str, column: str, value: Any) -> dict[str, Any]:
+    if "interval" in name:
+        return _flat_interval(column, value)
+    if name == "delegates":
+        counts = value or {}
+        flat = {f"{column}_{count}": counts.get(count) for count in COUNTS}
+        return flat | {f"{column}_fallback": json.dumps(counts["fallback"]) if "fallback" in counts else None}
+    return {column: value}
+
+
+def _flat_interval(name: str, value: Any) -> dict[str, Any]:
+    low, high = value if value is not None else (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def knobs_of(trial: Trial) -> dict[str, Any]:
+    """The knobs of a trial's candidate by column; lists as JSON."""
+    found: dict[str, Any] = {}
+    seen: dict[str, int] = {}
+    for step in trial.candidate.to_json():
+        name = step["step"]
+        seen[name] = seen.get(name, 0) + 1
+        stem = name if seen[name] == 1 else f"{name}{seen[name]}"
+        values = {key: value for key, value in step.items() if key != "step"}
+        for key, value in values.items():
+            found[f"{stem}.{key}"] = json.dumps(value) if isinstance(value, list | dict) else value
+    return found

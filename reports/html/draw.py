@@ -1,0 +1,87 @@
+"""Templates, and JSON that is safe inside a page."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from litetuner.reports.files.plain_json import finite
+from litetuner.reports.text import formatting as words
+from litetuner.search.config.units import format_seconds
+
+# What could end a script element, start a comment in it, or end a line of JavaScript, is written as an escape.
+BREAKS = re.compile(r"(?<=[+_,;])|(?=\[)")  # where a recipe may break
+UNITS = re.compile(r"(\d) (?=(?:%|[kMG]?B|µs|ms|s)(?!\w))")
+ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def draw(template: str, **values: Any) -> Markup:
+    """A template of ``reports/html/templates`` as HTML; every value is escaped."""
+    return Markup(_environment().get_template(template).render(**values))
+
+
+def safe_json(value: Any) -> Markup:
+    """JSON that may stand in a ``<script type="application/json">``. NaN and infinity become null."""
+    text = json.dumps(finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup("".join(ESCAPES.get(c, c) for c in text) if any(c in text for c in ESCAPES) else text)
+
+
+def recipe(label: object, limit: int = 160) -> Markup:
+    """A candidate's label that may break after a ``+``, and in a long part after ``_`` or before ``[``."""
+    return Markup("<wbr>").join(escape(part) for part in BREAKS.split(words.clean(label, limit)))
+
+
+def tied(text: str) -> str:
+    """A sentence in which no unit begins a line."""
+    return UNITS.sub("\\1\u00a0", text)
+
+
+def strip(values: Sequence[float], width: int = 120, height: int = 14) -> Markup:
+    """Raw samples as ticks on a line, so that their spread is seen; drawn as SVG."""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    ticks = "".join(
+        f'<path d="M{4 + (value - low) / span * (width - 8):.1f} 2v{height - 4}"/>' for value in values[:400]
+    )
+    label = f"{len(values)} samples from {low:.6g} to {high:.6g}"
+    return Markup(
+        f'<svg class="strip" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{label}">'
+        f'<path class="base" d="M2 {height / 2}H{width - 2}"/>{ticks}</svg>'
+    )
+
+
+def figure_text(text: str) -> str:
+    """Text for a plotly figure, whose own small HTML (bold, links) is switched off in it."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "clean": words.clean,
+        "recipe": recipe,
+        "strip": strip,
+        "tied": tied,
+        "number": words.number,
+        "points": words.points,
+        "size": words.size,
+        "latency": words.latency,
+        "times": words.times,
+        "beyond": words.beyond,
+        "seconds": format_seconds,
+    }
+    return environment

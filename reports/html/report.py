@@ -1,0 +1,80 @@
+"""The report: one HTML file that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from litetuner.reports.files.summary import summarize
+from litetuner.reports.files.trials_csv import write_csv
+from litetuner.reports.html.draw import draw, safe_json
+from litetuner.reports.html.sections import SECTIONS
+from litetuner.reports.html.trial_data import trial_data
+from litetuner.reports.model.charts import cube_limits
+from litetuner.reports.model.view import View
+from litetuner.spaces.store import write_atomic
+
+if TYPE_CHECKING:
+    from litetuner.search.runs.record import RunRecord
+
+TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("core", "charts", "cube", "parallel", "table", "trial", "page")
+
+
+def write_report(record: RunRecord) -> Path:
+    """Write ``report.html``, ``trials.csv`` and ``summary.json`` into the run folder; returns the report's path.
+
+    Each file is written whole or not at all. Raises ``RunError`` when the folder cannot be written.
+    """
+    view = View(record)
+    folder = record.folder.path
+    write_atomic(folder / "summary.json", json.dumps(summarize(view), indent=1) + "\n")
+    write_atomic(folder / "trials.csv", write_csv(view))
+    write_atomic(record.folder.report, render(view))
+    return record.folder.report
+
+
+def render(view: View) -> str:
+    """The report as HTML.
+
+    The page allows itself no connection at all, and only scripts whose hash it names (Content-Security-Policy): should
+    a name that came from outside ever get through the escaping, it still could not run or call home.
+    """
+    from plotly.offline import get_plotlyjs
+
+    parts: list[tuple[str, str, Markup]] = []
+    figures: dict[str, dict[str, Any]] = {}
+    for name, section in SECTIONS.items():
+        content = section().render(view)
+        if content is not None:
+            parts.append((name, section.title, content.html))
+            figures |= content.figures
+    scripts = [get_plotlyjs() if figures else "", page_script()]
+    return str(
+        draw(
+            "report.html",
+            view=view,
+            parts=parts,
+            data=safe_json(trial_data(view) | {"figures": figures, "cube": cube_limits(view)}),
+            style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+            scripts=[Markup(script) for script in scripts if script],
+            policy=" ".join(f"'sha256-{_hash(script)}'" for script in scripts if script),
+        )
+    )
+
+
+@functools.cache
+def page_script() -> str:
+    """The page's own script: its parts in one scope of their own, in order."""
+    parts = [(TEMPLATES / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    return "(() => {\n" + "\n".join(parts) + "})();\n"
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

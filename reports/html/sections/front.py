@@ -1,0 +1,171 @@
+"""The front: a chart for each pair of objectives, and all three at once."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from litetuner.reports.html.draw import draw, figure_text
+from litetuner.reports.html.sections.section import Content, Section
+from litetuner.reports.model.charts import Axis, Chart, Group
+from litetuner.reports.model.view import View
+from litetuner.search.config.units import format_bytes
+
+NAMES: dict[Group, str] = {
+    "stopped": "stopped early",
+    "infeasible": "over a budget",
+    "feasible": "within budgets",
+    "front": "front",
+    "baseline": "baseline",
+}
+COLOURED: tuple[Group, ...] = ("feasible", "front")
+PLACES = tuple((side, below) for side in (1.0, 0.0, 0.5) for below in (False, True))  # of a level budget's name
+LABEL, MARK = (0.36, 0.085), 0.025  # shares of a narrow chart that such a name and half a mark take
+
+
+class FrontSection(Section):
+    name = "front"
+    order = 10
+    title = "The front"
+
+    def render(self, view: View) -> Content | None:
+        if not view.charts:
+            return None
+        figures = {f"chart-{chart.name}": figure(view, chart) for chart in view.charts}
+        counts = {group: max(len(chart.groups[group]) for chart in view.charts) for group in NAMES}
+        legend = [(group, NAMES[group], counts[group]) for group in reversed(NAMES) if counts[group]]
+        first, more = view.charts[:3], view.charts[3:]
+        return Content(draw("front.html", view=view, charts=first, more=more, legend=legend, cube=_cube(view)), figures)
+
+
+def _cube(view: View) -> bool:
+    """Are there three objectives that some trial has all of?"""
+    three = view.record.objectives[:3]
+    return len(three) == 3 and any(
+        all(view.finite(trial, objective.measurement) is not None for objective in three)
+        for trial in view.record.trials
+    )
+
+
+def figure(view: View, chart: Chart) -> dict[str, Any]:
+    """A chart as a plotly layout and, under ``pair``, which columns the page draws: the trials stand in its own table."""
+    coloured = [p.colour for group in COLOURED for p in chart.groups[group] if p.colour]
+    log = _wide(coloured)
+    names = [column.name for column in view.columns]
+    layout: dict[str, Any] = {
+        "xaxis": _axis(chart.x, chart.x_range),
+        "yaxis": _axis(chart.y, chart.y_range),
+        "shapes": [_shape(line.axis, line.value) for line in chart.lines],
+        "annotations": [_note(chart, line.axis, line.value, line.text) for line in chart.lines],
+    }
+    if chart.colour is not None:
+        bar = {"title": {"text": figure_text(_short(chart.colour))}} | _ticks(chart, log)
+        layout["coloraxis"] = {"colorbar": bar} | _colours(coloured, log)
+    colour = -1 if chart.colour is None else names.index(chart.colour.measurement)
+    pair = {"x": names.index(chart.x.measurement), "y": names.index(chart.y.measurement), "colour": colour, "log": log}
+    return {"pair": pair | {"steps": chart.steps}, "layout": layout}
+
+
+def _colours(values: list[float], log: bool) -> dict[str, float]:
+    """The range of the colours; plotly's own would follow the first trace."""
+    if not values:
+        return {}
+    low, high = (math.log10(bound) if log else bound for bound in (min(values), max(values)))
+    pad = 0.0 if high > low else abs(high) * 0.01 or 1.0
+    return {"cmin": low - pad, "cmax": high + pad}
+
+
+def _wide(values: list[float]) -> bool:
+    return bool(values) and min(values) > 0 and max(values) > 6 * min(values)
+
+
+def _ticks(chart: Chart, log: bool) -> dict[str, Any]:
+    if not log or chart.colour is None:
+        return {}
+    values = [p.colour for group in COLOURED for p in chart.groups[group] if p.colour]
+    return _log_ticks(chart.colour, min(values), max(values))
+
+
+def _log_ticks(axis: Axis, low: float, high: float) -> dict[str, Any]:
+    """Marks at 1, 2, 5, 10, 20, ..., only the powers of ten where those would be too many; positions are logarithms."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    marks = [m * 10.0**e for e in powers for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+    if len(marks) > 8:
+        marks = [10.0**e for e in powers if low <= 10.0**e <= high]
+    return {"tickvals": [math.log10(mark) for mark in marks], "ticktext": [_mark(axis, mark) for mark in marks]}
+
+
+def _mark(axis: Axis, value: float) -> str:
+    return (format_bytes if "_bytes" in axis.measurement else "{:g}".format)(value).replace(".00", "").replace(".0", "")
+
+
+def _short(axis: Axis) -> str:
+    if axis.measurement.startswith("latency"):
+        return "latency, µs"
+    return "size, B" if axis.measurement in ("deflated_bytes", "file_bytes") else axis.title
+
+
+def _axis(axis: Axis, shown: tuple[float, float]) -> dict[str, Any]:
+    found: dict[str, Any] = {"title": {"text": figure_text(axis.title)}, "range": list(shown)}
+    if axis.log:
+        ticks = _log_ticks(axis, *shown)
+        at = [10**value for value in ticks["tickvals"]]  # the axis wants values, a colour bar their logarithms
+        found |= {
+            "type": "log",
+            "range": [math.log10(value) for value in shown],
+            "tickvals": at,
+            "ticktext": ticks["ticktext"],
+        }
+    elif "_bytes" in axis.measurement:
+        found |= {"ticksuffix": "B", "exponentformat": "SI"}
+    return found
+
+
+def _shape(axis: str, value: float) -> dict[str, Any]:
+    other = "y" if axis == "x" else "x"
+    return {
+        "name": "budget",
+        "type": "line",
+        f"{axis}ref": axis,
+        f"{axis}0": value,
+        f"{axis}1": value,
+        f"{other}ref": f"{other} domain",
+        f"{other}0": 0,
+        f"{other}1": 1,
+    }
+
+
+def _note(chart: Chart, axis: str, value: float, text: str) -> dict[str, Any]:
+    """A budget's name: above the chart where its line stands upright, else where the line passes the fewest marks."""
+    common = {"name": "budget", "text": figure_text(text), "showarrow": False}
+    if axis == "x":
+        share = _share(value, chart.x, chart.x_range)
+        anchor = "left" if share < 0.15 else "right" if share > 0.85 else "center"
+        at = math.log10(value) if chart.x.log else value
+        return common | {"x": at, "xref": "x", "y": 1, "yref": "y domain", "xanchor": anchor, "yanchor": "bottom"}
+    level = _share(value, chart.y, chart.y_range)
+    marks = [
+        (_share(point.x, chart.x, chart.x_range), _share(point.y, chart.y, chart.y_range) - level)
+        for points in chart.groups.values()
+        for point in points
+    ]
+    side, below = min(PLACES, key=lambda place: _covered(marks, *place))
+    at = math.log10(value) if chart.y.log else value
+    anchor = "top" if below else "bottom"
+    x_anchor = {0.0: "left", 0.5: "center", 1.0: "right"}[side]
+    return common | {"x": side, "xref": "x domain", "y": at, "yref": "y", "xanchor": x_anchor, "yanchor": anchor}
+
+
+def _share(value: float, axis: Axis, shown: tuple[float, float]) -> float:
+    """Where a value stands along an axis: 0 at its beginning, 1 at its end."""
+    low, high = shown
+    if axis.log:
+        low, high, value = math.log(low), math.log(high), math.log(value) if value > 0 else -math.inf
+    return (value - low) / (high - low) if high > low else 0.5
+
+
+def _covered(marks: list[tuple[float, float]], side: float, below: bool) -> int:
+    """How many marks a label would lie on; ``marks`` are shares (along, above the line) of the chart."""
+    left = side * (1 - LABEL[0])
+    low, high = (-LABEL[1], MARK) if below else (-MARK, LABEL[1])
+    return sum(left - MARK <= x <= left + LABEL[0] + MARK and low <= y <= high for x, y in marks)

@@ -1,0 +1,34 @@
+"""A section of the report: one file in ``reports/sections``, found by being there."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from litetuner.reports.model.view import View
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What a section shows: HTML, and plotly figures (JSON objects) by the id of the element that they are drawn in.
+
+    A trace's ``meta.role`` and a shape's ``name`` say what it is; the page gives it the colours of the reader's theme.
+    """
+
+    html: Markup
+    figures: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+
+class Section:
+    """Subclasses set ``name`` (also the anchor), ``order`` (where it stands) and ``title``, and define ``render``."""
+
+    name: ClassVar[str]
+    order: ClassVar[int]
+    title: ClassVar[str]
+
+    def render(self, view: View) -> Content | None:
+        """Draw what the view has computed; ``None`` leaves the section out."""
+        raise NotImplementedError(f"{type(self).__name__} defines no render()")

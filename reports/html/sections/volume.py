@@ -1,0 +1,55 @@
+"""How the search went on: the hypervolume of what is within the budgets over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litetuner.reports.html.draw import draw, figure_text
+from litetuner.reports.html.sections.section import Content, Section
+from litetuner.reports.model.view import View
+from litetuner.search.config.units import format_seconds
+
+
+class VolumeSection(Section):
+    name = "volume"
+    order = 50
+    title = "How the search went on"
+
+    def render(self, view: View) -> Content | None:
+        if len(view.volumes) < 2:
+            return None
+        last = view.volumes[-1]
+        half = next(item for item in view.volumes if item.value >= 0.9 * last.value)
+        return Content(
+            draw("volume.html", view=view, last=last, most=half, told=len(view.record.trials)),
+            {"chart-volume": figure(view)},
+        )
+
+
+def figure(view: View) -> dict[str, Any]:
+    """The hypervolume as steps over the run's minutes."""
+    end = max((trial.seconds_since_start for trial in view.record.trials), default=0.0)
+    points = [*((item.seconds, item.value, item.trial) for item in view.volumes)]
+    unit, word = (60.0, "minutes") if end < 7200 else (3600.0, "hours")
+    xs = [round(seconds / unit, 4) for seconds, _, _ in points] + [round(end / unit, 4)]
+    ys = [round(value, 6) for _, value, _ in points] + [round(points[-1][1], 6)]
+    texts = [f"trial {trial}, after {format_seconds(seconds)}" for seconds, _, trial in points] + ["now"]
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "meta": {"role": "area"},
+                "x": xs,
+                "y": ys,
+                "text": [figure_text(text) for text in texts],
+                "line": {"shape": "hv"},
+                "fill": "tozeroy",
+                "hovertemplate": "%{y:.4f}<br>%{text}<extra></extra>",
+            }
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": f"{word} of the run"}, "rangemode": "tozero"},
+            "yaxis": {"title": {"text": "hypervolume"}, "rangemode": "tozero"},
+        },
+    }

@@ -1,0 +1,225 @@
+"""The charts of the front, one for each pair of objectives: points by group, the joined front, budgets, and what is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Container, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from litetuner.reports.model.columns import make_column
+from litetuner.reports.text.formatting import budget_text, clean
+from litetuner.search.config.budgets import Budget
+from litetuner.search.trial import State, Trial
+
+if TYPE_CHECKING:
+    from litetuner.reports.model.view import View
+
+Group = Literal["front", "feasible", "infeasible", "stopped", "baseline"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """A measurement on an axis."""
+
+    measurement: str
+    title: str
+    minimize: bool
+    log: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A trial in a chart."""
+
+    trial: int
+    x: float
+    y: float
+    colour: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A budget in a chart."""
+
+    axis: Literal["x", "y"]
+    value: float
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """``steps`` are the corners of the front that this pair of objectives has; ``outside`` counts points beyond the range."""
+
+    name: str
+    title: str
+    x: Axis
+    y: Axis
+    colour: Axis | None
+    groups: dict[Group, tuple[Point, ...]]
+    steps: tuple[tuple[float, float], ...]
+    lines: tuple[Line, ...]
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    outside: int
+
+
+def find_charts(view: View) -> tuple[Chart, ...]:
+    """One for each pair of objectives: the metric upwards where it takes part, the next objective as colour."""
+    axes = [_axis(view, objective.measurement) for objective in view.record.objectives]
+    found = []
+    for first, second in itertools.combinations(axes, 2):
+        y, x = (first, second) if first.measurement == "metric" else (second, first)
+        colour = next((axis for axis in (*axes[1:], axes[0]) if axis not in (first, second)), None)
+        name = f"{_word(view, y)}-{_word(view, x)}"
+        chart = _chart(view, name, f"{_word(view, y)} against {_word(view, x)}", x, y, colour, view.members)
+        if chart is not None:
+            found.append(chart)
+    return tuple(found)
+
+
+def target_chart(view: View, target: str) -> Chart | None:
+    """The metric against the latency on one target, whose own front is joined; the size is the colour."""
+    x, y, colour = (_axis(view, name) for name in (f"latency_us:{target}", "metric", view.size_measurement))
+    front = frozenset(trial.number for trial in view.fronts[target])
+    where = clean(target, 24)
+    return _chart(
+        view, f"target-{list(view.fronts).index(target)}", f"{view.metric_name} on {where}", x, y, colour, front
+    )
+
+
+def _axis(view: View, measurement: str) -> Axis:
+    column = make_column(view, measurement)
+    return Axis(measurement, column.axis, column.minimize)
+
+
+def _word(view: View, axis: Axis) -> str:
+    """An objective in a title: accuracy, size, latency; with the target where there are several."""
+    base, _, target = axis.measurement.partition(":")
+    sizes = [o.measurement for o in view.record.objectives if o.measurement in ("deflated_bytes", "file_bytes")]
+    if base == "metric":
+        return view.metric_name
+    if base in ("deflated_bytes", "file_bytes"):
+        return "size" if len(sizes) < 2 else base.replace("_bytes", " size")
+    word = "latency" if base == "latency_us" else clean(base.replace("_", " "), 30)
+    return word if not target or target == view.target else f"{word} on {clean(target, 24)}"
+
+
+def plotted(trial: Trial, measurement: str) -> float | None:
+    """What a chart shows of a trial: the measured value, for one that a probe stopped what the probe measured."""
+    for name in (measurement, f"probe.{measurement}"):
+        value = trial.value(name)
+        if value is not None and math.isfinite(value):
+            return value
+    return None
+
+
+def _chart(
+    view: View, name: str, title: str, x: Axis, y: Axis, colour: Axis | None, front: frozenset[int]
+) -> Chart | None:
+    groups: dict[Group, list[Point]] = {"front": [], "feasible": [], "infeasible": [], "stopped": [], "baseline": []}
+    for trial in view.record.trials:
+        here, there = plotted(trial, x.measurement), plotted(trial, y.measurement)
+        if trial.duplicate_of is None and here is not None and there is not None and here > 0:
+            shade = None if colour is None else plotted(trial, colour.measurement)
+            groups[group_of(trial, front)].append(Point(trial.number, here, there, shade))
+    shown = [point for group in groups.values() for point in group]
+    if not shown:
+        return None
+    lines = tuple(line for budget in view.budgets if (line := _line(view, budget, x, y)) is not None)
+    feasible = groups["front"] + [p for p in groups["baseline"] if p.trial in front] + groups["feasible"]
+    focus = groups["front"] + groups["baseline"] + groups["feasible"]
+    if len(focus) <= len(groups["baseline"]):  # nothing feasible: look at the better half of what there is
+        ranked = sorted(groups["infeasible"], key=lambda point: point.y if y.minimize else -point.y)
+        focus = focus + ranked[: (len(ranked) + 1) // 2] or shown
+    x_values = [p.x for p in focus] + [line.value for line in lines if line.axis == "x"]
+    y_values = [p.y for p in focus] + [line.value for line in lines if line.axis == "y"]
+    x_values += _near([p.x for p in shown], x_values)
+    y_values += _near([p.y for p in shown], y_values)
+    x = dataclasses.replace(x, log=_wide(x_values))
+    y = dataclasses.replace(y, log=y.measurement != "metric" and _wide(y_values))
+    x_range, y_range = _range(x_values, x.log), _range(y_values, y.log)
+    inside = [p for p in shown if x_range[0] <= p.x <= x_range[1] and y_range[0] <= p.y <= y_range[1]]
+    coloured = any(point.colour is not None for point in shown)
+    return Chart(
+        name=name,
+        title=title[0].upper() + title[1:],
+        x=x,
+        y=y,
+        colour=colour if coloured else None,
+        groups={group: tuple(found) for group, found in groups.items()},
+        steps=staircase([(p.x, p.y) for p in feasible], minimize_y=y.minimize),
+        lines=lines,
+        x_range=x_range,
+        y_range=y_range,
+        outside=len(shown) - len(inside),
+    )
+
+
+def _wide(values: Sequence[float]) -> bool:
+    return max(values) > 6 * min(values) > 0
+
+
+def group_of(trial: Trial, front: Container[int]) -> Group:
+    """Which kind of mark a trial is."""
+    if trial.number == 0:
+        return "baseline"
+    if trial.state is State.COMPLETE:
+        return "front" if trial.number in front else "feasible"
+    return "infeasible" if trial.state is State.INFEASIBLE else "stopped"
+
+
+def staircase(values: Sequence[tuple[float, float]], *, minimize_y: bool) -> tuple[tuple[float, float], ...]:
+    """The non-dominated of points (x, y), x minimised, by increasing x."""
+    sign = 1.0 if minimize_y else -1.0
+    kept: list[tuple[float, float]] = []
+    for x, y in sorted(values, key=lambda value: (value[0], sign * value[1])):
+        if not kept or sign * y < sign * kept[-1][1]:
+            kept.append((x, y))
+    return tuple(kept)
+
+
+def _near(values: Sequence[float], focus: Sequence[float]) -> list[float]:
+    """The values at most half as far from the focus as it is wide: the rest would squeeze it to a line."""
+    low, high = min(focus), max(focus)
+    width = 0.5 * ((high - low) or abs(high) * 0.1 or 1.0)
+    return [value for value in values if low - width <= value <= high + width]
+
+
+def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    if log:
+        factor = (high / low) ** 0.08
+        return low / factor, high * factor
+    pad = (high - low) * 0.08 or abs(high) * 0.05 or 1.0
+    return low - pad, high + pad
+
+
+def _line(view: View, budget: Budget, x: Axis, y: Axis) -> Line | None:
+    if budget.measurement == x.measurement:
+        return Line("x", budget.limit, budget_text(budget).removeprefix("--"))
+    if budget.measurement == y.measurement:
+        return Line("y", budget.limit, budget_text(budget).removeprefix("--"))
+    if (
+        y.measurement == "metric"
+        and budget.measurement == "drop"
+        and view.baseline is not None
+        and view.baseline.metric is not None
+    ):
+        base = view.baseline.metric
+        allowed = budget.limit if view.bounded else budget.limit * abs(base)
+        return Line("y", base + allowed if y.minimize else base - allowed, budget_text(budget).removeprefix("--"))
+    return None
+
+
+def cube_limits(view: View) -> list[list[dict[str, float]]]:
+    """The budgets on each of the first three objectives, for the view of all three at once."""
+    axes = [_axis(view, objective.measurement) for objective in view.record.objectives[:3]]
+    metric = axes[0]
+    found: list[list[dict[str, float]]] = []
+    for at, axis in enumerate(axes):
+        pair = (axis, axis) if at else (Axis("", "", True), metric)
+        lines = [_line(view, budget, *pair) for budget in view.budgets]
+        found.append([{"value": line.value} for line in lines if line is not None])
+    return found

@@ -1,6 +1,0 @@
-"""The sections of the report: one file each; a new file registers itself."""
-
-from litetuner.reports.section import Section
-from litetuner.spaces.registry import Registry
-
-SECTIONS = Registry(__name__, list(__path__), Section, order="order")

@@ -1,0 +1,115 @@
+"""What ``litetuner inspect`` shows: blockers first, then every layer with what it costs and what can be done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from litetuner.reports.text.formatting import clean
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from litetuner.spaces.info import DataFacts, LayerFacts, ModelFacts
+
+COLUMNS = ("layer", "type", "params", "MACs", "share", "prune", "cluster", "QAT", "bits", "channels")
+NUMBERS = ("params", "MACs", "share")
+FEW = 4  # layers that are named behind a reason
+
+
+def inspection(model: ModelFacts, data: DataFacts | None) -> RenderableType:
+    """The whole answer; fits 100 columns."""
+    macs = [layer.macs for layer in model.layers]
+    counted = sum(count for count in macs if count is not None)
+    more = " and some that nobody counts" if None in macs else ""
+    cost = f"{short(counted)} MACs{more}" if macs else "layers not known"
+    ports = [("input", model.inputs or {"": model.input_shape}), ("output", model.outputs or {"": model.output_shape})]
+    ends = [f"{what} {name} {shape[1:]}" for what, side in ports for name, shape in side.items()]
+    lines: list[RenderableType] = [
+        Text(f"{clean(model.name, 60)}: {model.parameters:,} parameters, {cost}"),
+        Text(f"{', '.join(ends)}, {model.input_dtype}"),
+    ]
+    if data is not None:
+        lines.append(Text("data: " + ", ".join(f"{count:,} {split}" for split, count in data.counts.items())))
+        lines += [Text(f"note: {note}", style="yellow") for note in data.notes]
+    if model.bridge_refusal is not None:
+        lines += [Text(""), Text(f"Post-training techniques only: {model.bridge_refusal}", style="yellow")]
+    reasons = list(blockers(model))
+    if reasons:
+        lines += [Text(""), Text("What cannot be done, and why:")]
+        lines += [Text(f"  {line}", style="yellow") for line in reasons]
+    if not macs:
+        return Group(*lines)
+    lines.append(layers_table(model))
+    lines.append(
+        Text(
+            "\nshare: of the parameters. bits: precisions that weights can have. channels: layers of one number are cut "
+            "together, their width in brackets.",
+            style="dim",
+        )
+    )
+    if model.zeros_in_latency:
+        lines.append(Text(model.zeros_in_latency))
+    return Group(*lines)
+
+
+def blockers(model: ModelFacts) -> Iterator[str]:
+    """A line for each technique and reason, with the layers that it keeps from it."""
+    kernels = [layer for layer in model.layers if layer.has_kernel]
+    for technique in ("prune", "cluster", "qat", "int4", "channels"):
+        found: dict[str, list[str]] = {}
+        for layer in kernels:
+            reason = layer.group_refusal if technique == "channels" else layer.refusals.get(technique)
+            if reason is not None and not (model.bridge_refusal is not None and technique != "int4"):
+                found.setdefault(reason, []).append(layer.name)
+        for reason, names in found.items():
+            named = ", ".join(clean(name, 40) for name in names[:FEW])
+            rest = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+            yield f"no {technique}: {reason}: {named}{rest}"
+
+
+def layers_table(model: ModelFacts) -> Table:
+    """A row for each layer that holds weights or computes with them."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", title=" ")
+    for title in COLUMNS:
+        numeric = title in NUMBERS
+        table.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for layer in model.layers:
+        if layer.parameters or layer.macs:
+            table.add_row(*(Text(cell) for cell in _row(layer, max(1, model.parameters))))
+    others = [layer.type for layer in model.layers if not (layer.parameters or layer.macs)]
+    if others:
+        table.caption = f"and {len(others)} without weights ({', '.join(sorted(set(others))[:6])}...)"
+        table.caption_justify = "left"
+    return table
+
+
+def _row(layer: LayerFacts, parameters: int) -> list[str]:
+    able = ["yes" if layer.has_kernel and layer.can(technique) else "-" for technique in ("prune", "cluster", "qat")]
+    bits = ("16 8 4" if layer.can("int4") else "16 8") if layer.has_kernel else "16" if layer.parameters else "-"
+    macs = "?" if layer.macs is None else short(layer.macs)
+    share = f"{layer.parameters / parameters:.1%}"
+    return [
+        clean(layer.name, 36),
+        layer.type,
+        short(layer.parameters),
+        macs,
+        share,
+        *able,
+        bits,
+        f"group {layer.group}" if layer.group else "-",
+    ]
+
+
+def short(count: int) -> str:
+    """A count in three digits: 999, 12.3k, 4.56M, 7.89G."""
+    value = float(count)
+    for unit in ("", "k", "M", "G"):
+        if value < 999.5 or unit == "G":
+            return f"{value:.0f}" if unit == "" else f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}T"

@@ -1,0 +1,136 @@
+"""What the command line shows while a search runs, as rich renderables and plain lines."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table, nothing_feasible, shown_sizes
+from litetuner.reports.text.formatting import clean, latency, number, points, size
+from litetuner.search.trial import Trial
+from litetuner.spaces.info import TECHNIQUES
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from litetuner.search.runs.record import RunRecord
+    from litetuner.spaces.info import DataFacts, ModelFacts
+
+LONGEST = 40  # layers in the table of a search
+
+
+def facts_table(model: ModelFacts, data: DataFacts) -> RenderableType:
+    """The model's layers with what can be done to each, and the data's splits; printed before any compute is spent."""
+    from rich.console import Group
+
+    counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
+    lines: list[RenderableType] = [
+        Text(
+            f"model  {clean(model.name, 60)}: {model.parameters:,} parameters, input {model.input_shape[1:]} {model.input_dtype}"
+        ),
+        Text(f"data   {counts}" + (f", {data.classes} classes" if data.classes else "")),
+        *(Text(f"note   {note}", style="yellow") for note in data.notes),
+    ]
+    if model.bridge_refusal:
+        lines.append(Text(f"note   only post-training techniques: {model.bridge_refusal}", style="yellow"))
+    lines.append(layers_table(model, LONGEST))
+    return Group(*lines)
+
+
+def layers_table(model: ModelFacts, most: int) -> RenderableType:
+    """The layers with kernels, and which techniques each can take."""
+    from rich.console import Group
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("layer", "type", "parameters", "share", *TECHNIQUES):
+        numeric = title in ("parameters", "share")
+        table.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    kernels = [layer for layer in model.layers if layer.has_kernel]
+    for layer in kernels[:most]:
+        able = ["yes" if layer.can(technique) else "-" for technique in TECHNIQUES]
+        share = f"{layer.parameters / max(1, model.parameters):.1%}"
+        table.add_row(Text(clean(layer.name, 40)), layer.type, f"{layer.parameters:,}", share, *able)
+    if len(kernels) <= most:
+        return table
+    return Group(table, Text(f"and {len(kernels) - most} more; `litetuner inspect MODEL` shows them all", style="dim"))
+
+
+def trial_line(trial: Trial, size_measurement: str = "deflated_bytes") -> str:
+    """One finished trial on one line; of its sizes the one that is optimised."""
+    state = "baseline" if trial.number == 0 else trial.state.lower()
+    label = clean(trial.candidate.label, 80)
+    if trial.duplicate_of is not None:
+        return f"{trial.number:4d}  known      {label}  the same as trial {trial.duplicate_of}"
+    if not trial.state.scored:
+        gate = f"{trial.gate}: " if trial.gate else ""
+        return f"{trial.number:4d}  {state:10s} {label}  {gate}{clean(trial.reason or '', 140)}"
+    timed = next((value.value for name, value in trial.measurements.items() if name.startswith("latency_us")), None)
+    found = (
+        number(trial.value("metric")),
+        f"loss {points(trial.value('drop'))}",
+        size(trial.value(size_measurement)),
+        latency(timed),
+    )
+    columns = (8, 13, 9, 9)
+    numbers = " ".join(f"{text:>{width}}" for text, width in zip(found, columns, strict=True))
+    broken = [name for name, value in trial.constraints.items() if value > 0]
+    over = f"  (over {', '.join(broken)})" if broken and trial.number else ""
+    return f"{trial.number:4d}  {state:10s} {numbers}  {label}{over}"
+
+
+def live_front(record: RunRecord, rows: int) -> RenderableType:
+    """The front so far with the names of the picks: its best ``rows`` by the size objective, and all picks."""
+    config, members = record.config, record.front
+    named: dict[int, list[str]] = {}
+    for name, trial in record.picks.items():
+        named.setdefault(trial.number, []).append(name)
+    members = sorted(members, key=lambda trial: trial.value(config.size_measurement) or 0.0)
+    room = max(0, rows - len(named))
+    others = [trial.number for trial in members if trial.number not in named][:room]
+    shown = [trial for trial in members if trial.number in named or trial.number in others]
+    more = f", {len(shown)} shown" if len(shown) < len(members) else ""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"front: {len(members)} within the budgets{more}",
+        title_justify="left",
+    )
+    sizes = shown_sizes(record)
+    titles = ("trial", clean(record.metric.name, 20), "loss", *sizes, "latency")
+    rows_shown = [_live_cells(trial, record, sizes) for trial in shown]
+    for title, *cells in zip(titles, *rows_shown, strict=True):
+        width = max(len(text) for text in (title, *cells))  # else a long recipe takes it
+        table.add_column(title, justify="right", no_wrap=True, min_width=width)
+    table.add_column("recipe", overflow="ellipsis", no_wrap=True, ratio=1)
+    for trial, row in zip(shown, rows_shown, strict=True):
+        picks = named.get(trial.number, [])
+        recipe = Text(", ".join(picks) + ("  " if picks else ""), "cyan")
+        recipe.append(clean(trial.candidate.label, 80), "default")
+        table.add_row(*row, recipe, style="bold" if "best" in picks else "")
+    return table
+
+
+def _live_cells(trial: Trial, record: RunRecord, sizes: tuple[str, ...]) -> tuple[str, ...]:
+    return (
+        str(trial.number),
+        number(trial.value("metric")),
+        points(trial.value("drop")),
+        *(size(trial.value(f"{name}_bytes")) for name in sizes),
+        latency(trial.value(record.config.latency_measurement)),
+    )
+
+
+def print_result(record: RunRecord) -> None:
+    """The result on standard output: baseline, front, and the best within the budgets or what blocks it."""
+    console = Console(highlight=False)
+    console.print(baseline_row(record))
+    if record.picks:
+        console.print(front_table(record))
+        console.print(best_panel(record, f"litetuner export {shlex.quote(str(record.folder.path))} --out exported"))
+    else:
+        console.print(nothing_feasible(record))

@@ -1,0 +1,67 @@
+"""What a rebuilt file was compared with, in lines for people and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litetuner.reports.text.formatting import between, clean, number
+from litetuner.search.runs.rebuild import Rebuilt
+
+SCHEMA_VERSION = 1
+
+
+def agreement_lines(found: Rebuilt) -> list[str]:
+    """One line for each thing that was compared, the verdict last."""
+    source = found.source
+    lines = [
+        f"recipe   {clean(source.candidate.label, 160)}: proved again in the new file",
+        f"sha256   {_sums(found)}",
+    ]
+    if found.metric is not None:
+        recorded = "not recorded" if source.metric is None else number(source.metric)
+        interval = f" (95 % interval {between(source.metric_interval)})" if source.metric_interval else ""
+        where = "" if source.metric is None else ", inside" if found.within else ", outside"
+        name = f"{clean(found.metric_name, 60)}, search split"
+        lines.append(f"metric   {name}: {number(found.metric)} now, {recorded} recorded{interval}{where}")
+    if found.versions and not found.same_file:
+        named = ", ".join(f"{name} {before}, now {now}" for name, before, now in found.versions[:6])
+        lines.append(f"versions differ: {named}")
+    return [*lines, f"verdict  {_verdict(found)}"]
+
+
+def to_json(found: Rebuilt) -> dict[str, Any]:
+    """The same as one JSON document."""
+    source = found.source
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "file": str(found.file),
+        "trial": source.number,
+        "label": source.candidate.label,
+        "trained": found.trained,
+        "sha256": {"recorded": source.sha256, "now": found.sha256, "same": found.same_file},
+        "metric": {
+            "name": found.metric_name,
+            "recorded": source.metric,
+            "interval": source.metric_interval,
+            "now": found.metric,
+            "within": found.same_file or found.within,
+        },
+        "versions": [{"package": name, "recorded": before, "now": now} for name, before, now in found.versions],
+        "agrees": found.agrees,
+    }
+
+
+def _sums(found: Rebuilt) -> str:
+    if found.same_file:
+        return f"{found.sha256}, as recorded"
+    return f"{found.sha256[:16]}... now, {found.source.sha256[:16]}... recorded"
+
+
+def _verdict(found: Rebuilt) -> str:
+    if found.same_file:
+        return "the same file, bit by bit"
+    if not found.trained:
+        return "another file: nothing in this recipe is trained, so it should be the same"
+    if found.source.metric is None:
+        return "another file, and no metric was recorded to compare it with"
+    return "as good: trained anew, the same recipe, the metric within its interval" if found.agrees else "not as good"

@@ -1,0 +1,165 @@
+"""Numbers and names as people read them. Names come from outside and are cleaned here before anything shows them."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import unicodedata
+from collections.abc import Callable
+
+from litetuner.search.config.budgets import Budget
+from litetuner.search.config.units import BYTES, MICROSECONDS, format_bytes, format_us
+
+Interval = tuple[float, float]
+
+
+def clean(text: object, limit: int = 160) -> str:
+    """A name on one line without control and direction characters, shortened in its middle to ``limit`` characters."""
+    found = str(text)
+    if len(found) > 4 * limit:  # do not walk through megabytes
+        found = found[: 2 * limit] + found[-2 * limit :]
+    if found.isascii() and found.isprintable() and len(found) <= limit:  # the usual case
+        return " ".join(found.split())
+    kept = "".join(" " if c.isspace() else "\ufffd" if _is_hidden(c) else c for c in found)
+    kept = " ".join(kept.split())
+    if len(kept) <= limit:
+        return kept
+    head = limit * 2 // 3
+    return f"{kept[:head]}…{kept[-(limit - head - 1) :]}"
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A metric's value: four decimals below 100, four significant digits above."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return minus(f"{value:.{digits}f}" if abs(value) < 100 else f"{value:.{digits + 2}g}")
+
+
+def points(value: float | None) -> str:
+    """A drop as a percentage: 0.0062 is 0.62 %. Points for bounded metrics, relative for the others."""
+    return "–" if value is None else minus(f"{value * 100 + 0.0:.2f} %")
+
+
+def loss_between(interval: Interval, bounded: bool) -> str:
+    """The interval of a drop in a sentence: ``0.48 to 1.19 points``."""
+    low, high = (minus(f"{bound * 100 + 0.0:.2f}") for bound in interval)
+    return f"{low} to {high} {'points' if bounded else '%'}"
+
+
+def minus(text: str) -> str:
+    """The typographic minus sign; a zero has none."""
+    if text.startswith("-") and not any(c in "123456789" for c in text):
+        return text[1:]
+    return text.replace("-", "−", 1) if text.startswith("-") else text
+
+
+def size(value: float | None) -> str:
+    return "–" if value is None else format_bytes(value)
+
+
+def latency(value: float | None) -> str:
+    return "–" if value is None else format_us(value)
+
+
+def times(ratio: float | None) -> str:
+    """A ratio such as 12×, 3.4× or 1.02×: three digits at most, more only where it is near one."""
+    if ratio is None or not math.isfinite(ratio):
+        return "–"
+    if ratio >= 100:
+        return f"{ratio:.0f}×"
+    return f"{ratio:.1f}×" if ratio >= 1.95 else f"{ratio:.2f}×"
+
+
+def drop_words(drop: float, bounded: bool) -> str:
+    """A drop in a sentence: ``0.62 points lower``, ``0.30 points higher``, ``2.1 % worse``."""
+    amount = f"{abs(drop) * 100:.2f}"
+    if amount == "0.00":
+        return "no measurable loss"
+    if bounded:
+        return f"{amount} points {'lost' if drop > 0 else 'gained'}"
+    return f"{amount} % {'worse' if drop > 0 else 'better'}"
+
+
+def between(interval: Interval | None, show: Callable[[float], str] = number) -> str:
+    """A 95 % interval as ``0.8621 to 0.8800``, or nothing."""
+    return "" if interval is None else f"{show(interval[0])} to {show(interval[1])}"
+
+
+def plain(value: float, measurement: str, unit: str = "") -> str:
+    """A measurement's value by its name, for people; by its unit where the name says nothing."""
+    if measurement.partition(":")[0].endswith("_bytes"):
+        return size(value)
+    if measurement.startswith("latency_us"):
+        return latency(value)
+    if measurement.startswith("latency_ratio"):
+        return times(value)
+    if measurement in ("drop", "test_drop", "conversion_gap"):
+        return points(value)
+    if measurement in ("metric", "test_metric", "keras_metric") or not unit or unit == "1":
+        return number(value)
+    if unit == "B":
+        return size(value)
+    if unit == "MAC":
+        return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value / 1e3:.3g} k"
+    shown = "µJ" if unit == "uJ" else clean(unit, 20)
+    return latency(value) if unit == "us" else f"{minus(f'{value:.3g}')} {shown}"
+
+
+def shell(path: object) -> str:
+    """A path as one word of a shell. Characters that cannot be seen are written as escapes: what is shown is what runs."""
+    text = str(path)
+    if any(_is_hidden(c) or (c.isspace() and c != " ") for c in text):
+        escaped = "".join(_escape(c) for c in text)
+        return f"$'{escaped}'"
+    return shlex.quote(text)
+
+
+def _escape(character: str) -> str:
+    if character in "\\'":
+        return "\\" + character
+    if _is_hidden(character) or (character.isspace() and character != " "):
+        return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+    return character
+
+
+def beyond(violation: float) -> str:
+    """How far a value is beyond a limit: 3.3 %, 394 %, 2,650 %."""
+    share = violation * 100
+    return f"{share:.1f} %" if share < 10 else f"{share:,.0f} %"
+
+
+def budget_text(budget: Budget) -> str:
+    """A budget as it would be typed: ``--max-deflated 60kB``."""
+    named = f"{budget.target}={budget.text}" if budget.target else budget.text
+    return f"--{budget.key} {named}"
+
+
+def budget_for(budget: Budget, value: float) -> str:
+    """The setting that lets a trial of this value pass, rounded to its side: ``--max-deflated 24.2kB``."""
+    if budget.measurement.endswith("_bytes"):
+        text = _ceiling(value, {name: BYTES[name] for name in ("B", "kB", "MB", "GB")})
+    elif budget.measurement.startswith("latency_us"):
+        text = _ceiling(value, {name: MICROSECONDS[name] for name in ("us", "ms", "s")})
+        text = f"{budget.target}={text}" if budget.target else text
+    elif budget.measurement == "drop":
+        text = f"{math.ceil(round(value * 1e4, 6)) / 100:g}%"
+    else:
+        rounded = math.floor(value * 1e4) if budget.sense == "at least" else math.ceil(value * 1e4)
+        text = f"{rounded / 1e4:g}"
+    return f"--{budget.key} {text}"
+
+
+def _ceiling(value: float, units: dict[str, float] | dict[str, int]) -> str:
+    """The smallest number of three digits and a unit that is not below ``value``."""
+    name, unit = max(
+        ((n, u) for n, u in units.items() if value >= u), key=lambda pair: pair[1], default=next(iter(units.items()))
+    )
+    scaled = value / unit
+    step = 10.0 ** (math.floor(math.log10(scaled)) - 2) if scaled > 0 else 1.0
+    if unit == 1 and name == "B":
+        step = max(step, 1.0)
+    return f"{math.ceil(round(scaled / step, 6)) * step:.10g}{name}"

@@ -1,0 +1,109 @@
+"""Budgets: what a shipped file may cost at most, and how far a measurement is from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.search.config.units import BYTES, MICROSECONDS, SHARE, format_bytes, format_us, parse
+from litetuner.spaces.errors import ConfigError, nearest
+
+ALLOWED_LOSS = 0.1  # where no budget bounds the metric: a file that lost more is worth nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """One limit. ``measurement`` names what it bounds (``Trial.measurements``); ``limit`` is in that measurement's unit."""
+
+    key: str  # as the user wrote it: max-deflated, max-latency, ...
+    measurement: str
+    limit: float
+    sense: Literal["at most", "at least"]
+    text: str  # the user's words: 60kB
+    target: str = ""  # the target that it must name, as another than the first one
+
+    def violation(self, value: float) -> float:
+        """``(value - limit) / limit``, at or below 0 where the budget holds. A limit of 0 is scaled by one percent."""
+        scale = abs(self.limit) or 0.01
+        gap = value - self.limit if self.sense == "at most" else self.limit - value
+        return gap / scale
+
+    def show(self, value: float) -> str:
+        """A value of this budget's measurement, for people."""
+        if self.measurement.endswith("_bytes"):
+            return format_bytes(value)
+        if self.measurement.startswith("latency_us"):
+            return format_us(value)
+        return f"{value:.2%}" if self.measurement == "drop" else f"{value:.4f}"
+
+    @property
+    def name(self) -> str:
+        """The budget's name in constraints: its key, with the target where there is one."""
+        return f"{self.key} {self.target}" if self.target else self.key
+
+
+def violations(budgets: tuple[Budget, ...], measurements: Mapping[str, Measurement]) -> dict[str, float]:
+    """The normalised violation of each budget whose measurement exists."""
+    return {
+        budget.name: budget.violation(measurements[budget.measurement].value)
+        for budget in budgets
+        if budget.measurement in measurements
+    }
+
+
+def parse_budgets(
+    *,
+    max_size: str | None,
+    max_deflated: str | None,
+    max_latency: tuple[str, ...],
+    max_drop: str | None,
+    min_metric: float | None,
+    direction: Literal["maximize", "minimize"],
+    targets: tuple[str, ...],
+    max_memory: str | None = None,
+    memory: str = "memory_bytes",
+) -> tuple[Budget, ...]:
+    """The budgets that the user's words ask for. Raises ``ConfigError`` for a missing unit or an unknown target.
+
+    ``targets`` are names, of which the first one is meant where a latency has none; ``memory`` is what ``max_memory`` bounds.
+    """
+    found: list[Budget] = []
+    if max_size is not None:
+        found.append(Budget("max-size", "file_bytes", parse(max_size, BYTES, "max-size"), "at most", max_size))
+    if max_deflated is not None:
+        limit = parse(max_deflated, BYTES, "max-deflated")
+        found.append(Budget("max-deflated", "deflated_bytes", limit, "at most", max_deflated))
+    for written in max_latency:
+        target, equals, value = written.rpartition("=")
+        name = target.strip() if equals else targets[0]
+        if name not in targets:
+            known = ", ".join(targets)
+            raise ConfigError(
+                f"max-latency: there is no target {name!r}{nearest(name, targets)} (the targets are {known}). "
+                f"Name one with --target {name or 'pi'}=ssh://user@host."
+            )
+        limit = parse(value, MICROSECONDS, "max-latency")
+        other = "" if name == targets[0] else name
+        found.append(Budget("max-latency", f"latency_us:{name}", limit, "at most", value.strip(), other))
+    if max_memory is not None:
+        found.append(Budget("max-memory", memory, parse(max_memory, BYTES, "max-memory"), "at most", max_memory))
+    if max_drop is not None:
+        found.append(Budget("max-drop", "drop", parse(max_drop, SHARE, "max-drop"), "at most", max_drop))
+    if min_metric is not None:
+        # "At least this good": at most, for an error that is minimised.
+        sense: Literal["at most", "at least"] = "at least" if direction == "maximize" else "at most"
+        found.append(Budget("min-metric", "metric", min_metric, sense, str(min_metric)))
+    names = [budget.name for budget in found]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            "max-latency: one limit for each target, please; " + ", ".join(max_latency) + " names one twice."
+        )
+    return tuple(found)
+
+
+def allowed_loss(budgets: Sequence[Budget]) -> float:
+    """The loss at which a file is worth nothing in the hypervolume: what the budgets allow, else ``ALLOWED_LOSS``."""
+    limits = [budget.limit for budget in budgets if budget.measurement == "drop" and budget.limit > 0]
+    return min(limits, default=ALLOWED_LOSS)

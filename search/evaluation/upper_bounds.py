@@ -1,0 +1,127 @@
+"""Outlook: the best that is to be hoped for of a candidate that nobody has trained yet, by what this run has seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.search.config.budgets import Budget
+from litetuner.search.history import Told
+from litetuner.search.trial import Trial
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.step import Stage
+
+UNTRAINED = "untrained."  # before a measurement's name: what an untrained copy gave
+# Until this run knows better, so much less than its untrained copy may a trained file measure.
+USUAL_MARGINS = {"file_bytes": 0.02, "deflated_bytes": 0.06}
+TIME_MARGIN = 0.03  # two measurements of one structure may differ by this much
+ENOUGH = 5  # trained files that were probed, then the margin is learnt from them
+CAUTION = 1.5  # times the largest error seen
+LEAST_MARGIN = 0.005
+PEERS = 3  # that began better, were trained as long and failed, then the next of their kind is not trained
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """How a trial that was trained stood before, and for how many passes it was trained."""
+
+    trial: Trial
+    metric: float
+    deflated_bytes: float
+    passes: float
+
+
+class Probed:
+    """What is remembered of trials that were probed: the errors of their probes, and how each stood untrained."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, int] = {}  # how many are known, by measurement
+        self.largest: dict[str, float] = {}
+        self.alike: dict[tuple[str, ...], list[Peer]] = {}  # those that were trained, by the names of their steps
+
+    def add(self, trial: Trial, gain: float) -> None:
+        """See ``View.add``."""
+        for key, found in trial.measurements.items():
+            name = key.removeprefix(UNTRAINED)
+            final = trial.value(name)
+            if name != key and trial.state.scored and found.value and final is not None:
+                self.errors[name] = self.errors.get(name, 0) + 1
+                self.largest[name] = max(self.largest.get(name, 0.0), 1 - final / found.value)
+        was_trained = trial.state.scored or trial.gate == "rung"
+        metric, deflated = trial.value(UNTRAINED + "metric"), trial.value(UNTRAINED + "deflated_bytes")
+        if was_trained and metric is not None and deflated is not None and trial.duplicate_of is None:
+            peer = Peer(trial, metric, deflated, _passes(trial.candidate))
+            self.alike.setdefault(_kinds(trial.candidate), []).append(peer)
+
+
+def margin(name: str, told: Told) -> float:
+    """How much smaller than its untrained copy a trained file may turn out, as a share."""
+    if name.startswith("latency_us"):
+        return TIME_MARGIN
+    probed = told.view(Probed)
+    if probed.errors.get(name, 0) < ENOUGH:
+        return USUAL_MARGINS.get(name, 0.0)
+    return max(LEAST_MARGIN, CAUTION * probed.largest[name])
+
+
+def hoped(untrained: Mapping[str, Measurement], told: Told) -> dict[str, float]:
+    """The least that the trained file may measure, by name, from what its untrained copy measured."""
+    return {name: found.value * (1 - margin(name, told)) for name, found in untrained.items()}
+
+
+def dominating(values: Mapping[str, float], told: Told) -> Trial | None:
+    """A member of the front that lost nothing, and that no objective of a file of ``values`` (by measurement) would better.
+
+    Where these are the best values to be hoped for, a candidate is dominated even if training loses nothing.
+    """
+    costs = [objective.measurement for objective in told.objectives if objective.measurement != "metric"]
+    if not costs or any(name not in values for name in costs):
+        return None
+    for member in told.front:
+        drop, found = member.value("drop"), [member.value(name) for name in costs]
+        better = all(value is not None and value <= values[name] for name, value in zip(costs, found, strict=True))
+        if better and drop is not None and drop <= 0 and not member.untouched:
+            return member
+    return None
+
+
+def failed_peers(
+    candidate: Candidate, untrained: Mapping[str, Measurement], budgets: Sequence[Budget], told: Told
+) -> list[Trial]:
+    """Candidates of the same kind that stood better untrained, were compressed less, and lost too much for all their training.
+
+    Empty where there are too few of them, or where one kept the budgets of the metric at the better end of its interval.
+    """
+    sign = -1 if told.objectives[0].direction == "maximize" else 1
+    metric, deflated, passes = (
+        sign * untrained["metric"].value,
+        untrained["deflated_bytes"].value,
+        _passes(candidate),
+    )
+    peers = [
+        peer.trial
+        for peer in told.view(Probed).alike.get(_kinds(candidate), [])
+        if peer.deflated_bytes >= deflated and sign * peer.metric <= metric and peer.passes >= passes
+    ]
+    return peers if len(peers) >= PEERS and all(_failed(trial, budgets) for trial in peers) else []
+
+
+def _failed(trial: Trial, budgets: Sequence[Budget]) -> bool:
+    """Is a budget of the metric broken even at the better end of its interval?"""
+    if trial.gate == "rung":
+        return True
+    for budget in budgets:
+        found = trial.measurements[budget.measurement]
+        low, high = found.interval or (found.value, found.value)
+        if budget.violation(high if budget.sense == "at least" else low) > 0:
+            return True
+    return False
+
+
+def _kinds(candidate: Candidate) -> tuple[str, ...]:
+    return tuple(step.name for step in candidate.prefix.steps)
+
+
+def _passes(candidate: Candidate) -> float:
+    return sum(float(step.knobs().get("epochs", 0.0)) for step in candidate.of_stage(Stage.TRAIN))

@@ -1,0 +1,1 @@
+"""What is measured once the search is over."""

@@ -1,0 +1,102 @@
+"""What each step of the winner contributes: the winner without it, trained and measured like any candidate."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from litetuner.search.clock import Clock
+from litetuner.search.evaluation.evaluator import Evaluator
+from litetuner.search.evaluation.pipeline import Work
+from litetuner.search.runs.record import RunRecord, read_run
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.errors import BuildFailed, Lost, Refused
+from litetuner.spaces.rules import broken_rules
+from litetuner.spaces.step import Stage, Step
+from litetuner.spaces.steps import STEPS
+
+UNTIMED_SECONDS = 60.0  # of new training, where no time budget says how long
+DEAREST = 3.0  # times plain training: cluster-preserving quantization-aware training
+START_SECONDS = 8.0  # wrapping, tracing and converting
+KEEPS = {"prune": "preserve_sparsity", "cluster": "preserve_clusters"}
+
+
+def ablate(evaluator: Evaluator, clock: Clock, stop: Callable[[], str | None]) -> None:
+    """Measure the best without each of its steps, as far as the time budget goes; into ``finals.json``, under ``ablation``.
+
+    What was a trial is taken from its record. What has no rest that the rules allow, or no time, is left out.
+    """
+    run = read_run(evaluator.folder.path)
+    best = run.picks.get("best")
+    record = evaluator.folder.read("finals") or {}
+    if best is None or (record.get("ablation") or {}).get("trial") == best.number:
+        return
+    steps = []
+    for without, candidate in rests(best.candidate):
+        if stop() or broken_rules(candidate, evaluator.around):
+            continue
+        found = _known(run, candidate) or _measured(evaluator, candidate, clock)
+        if found is not None:
+            steps.append({"without": without, "label": candidate.label} | found)
+    evaluator.folder.write("finals", record | {"ablation": {"trial": best.number, "steps": steps}})
+    clock.save()
+
+
+def rests(candidate: Candidate) -> Iterator[tuple[str, Candidate]]:
+    """The name of each step, and the candidate without it: later steps no longer keep what it made."""
+    for at, gone in enumerate(candidate.steps):
+        if gone.name in ("slim", "float32") or (gone.name == "finetune" and candidate.of_stage(Stage.RESHAPE)):
+            continue  # cut channels are mended by it: one without the other is no model
+        rest = [_free(step, gone.name) for place, step in enumerate(candidate.steps) if place != at]
+        if gone.stage is Stage.RESHAPE:
+            rest = [step for step in rest if step.name != "finetune" or len(candidate.of_stage(Stage.TRAIN)) == 1]
+        if gone.stage is Stage.CONVERT:
+            rest.insert(at, STEPS["float32"]())
+        yield gone.name, Candidate(tuple(rest))
+
+
+def _free(step: Step, gone: str) -> Step:
+    knob = KEEPS.get(gone)
+    return dataclasses.replace(step, **{knob: False}) if knob in step.knobs() else step
+
+
+def _known(run: RunRecord, candidate: Candidate) -> dict[str, Any] | None:
+    for trial in run.trials:
+        if trial.candidate == candidate and trial.state.scored and trial.duplicate_of is None:
+            values = {name: trial.value(name) for name in ("metric", "drop", "file_bytes", "deflated_bytes")}
+            return values | {"latency_us": trial.value(run.config.latency_measurement), "trial": trial.number}
+    return None
+
+
+def _measured(evaluator: Evaluator, candidate: Candidate, clock: Clock) -> dict[str, Any] | None:
+    limit = evaluator.config.seconds
+    left = UNTIMED_SECONDS if limit is None else limit - clock.wall
+    if _seconds(evaluator, candidate) > left:
+        return None
+    work = Work(evaluator, candidate)
+    try:
+        checkpoints: list[str] = []
+        for index in range(len(candidate.prefix.steps)):
+            checkpoints.append(work.run(evaluator.train_job(candidate, index, list(checkpoints)))["checkpoint"])
+        artifact = evaluator.build(candidate, checkpoints, False, work)
+        name = evaluator.config.latency_measurement
+        timed = evaluator.time(artifact, evaluator.config.targets[0], work)
+        scored = evaluator.measure_quality(artifact["artifact"], candidate, work)
+    except (BuildFailed, Lost, Refused) as error:
+        evaluator.folder.note("ablation failed", label=candidate.label, reason=str(error))
+        return None
+    finally:
+        clock.count(work.known["seconds"])
+    sizes = {size: float(artifact[size]) for size in ("file_bytes", "deflated_bytes")}
+    return sizes | {"metric": scored["metric"].value, "drop": scored["drop"].value, "latency_us": timed[name].value}
+
+
+def _seconds(evaluator: Evaluator, candidate: Candidate) -> float:
+    """About how long what is not trained yet would take."""
+    done = len(evaluator.checkpoints(candidate))
+    epoch = evaluator.inspection.seconds_per_epoch or 0.0
+    return sum(
+        START_SECONDS + DEAREST * epoch * float(step.knobs().get("epochs", 0.0))
+        for step in candidate.prefix.steps[done:]
+    )

@@ -1,0 +1,129 @@
+"""What was told so far: all trials by number and by candidate, their front, and what each added to it."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from litetuner.search.config.budgets import Budget, allowed_loss
+from litetuner.search.front import Objective, front
+from litetuner.search.hypervolume import Growth
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate
+
+CHEAP = 0.1  # seconds of a training step that nobody has to mind
+
+
+class View(Protocol):
+    """What one asker keeps of the trials, so that an ask need not walk them all."""
+
+    def add(self, trial: Trial, gain: float) -> None:
+        """Take in the next trial, which added ``gain`` to the hypervolume."""
+
+
+V = TypeVar("V", bound=View)
+
+
+class Told:
+    """The trials of a run, indexed, so that an ask costs the same after a thousand as after ten.
+
+    ``gains`` is what each trial added to the hypervolume over the baseline, in the order of ``trials``.
+    """
+
+    def __init__(
+        self, trials: Sequence[Trial] = (), objectives: Sequence[Objective] = (), budgets: Sequence[Budget] = ()
+    ) -> None:
+        self.trials: list[Trial] = []
+        self.gains: list[float] = []
+        self.objectives = tuple(objectives)
+        self.growth: Growth | None = None  # since the baseline was scored
+        self.count = (
+            0  # of trials with an answer, or that wait for a target: a killed search counts as an undisturbed one
+        )
+        self.longer: dict[tuple[int, float], Candidate] = {}  # of trial number and length: what a promotion would train
+        self.deployed: set[int] = set()  # members of the front all of whose planned deployments are known
+        self._allowed = allowed_loss(budgets)
+        self._answers: dict[str, Trial] = {}
+        self._waiting: set[str] = set()
+        self._trained: set[str] = set()
+        self._begun: set[str] = set()  # what was trained, and all that it was built upon
+        self.lost: dict[str, Trial] = {}  # by key: the last loss of each candidate without an answer
+        self._front: list[Trial] = []
+        self._fresh: list[Trial] = []  # told since the front was last asked for
+        self._views: dict[Callable[[], View], Any] = {}
+        self.seconds = 0.0  # that all trials took
+        self._per_step: list[float] = []  # seconds of training for each step, a trial each; in order of size
+        for trial in trials:
+            self.add(trial)
+
+    def add(self, trial: Trial) -> None:
+        """Take in the next trial."""
+        self.trials.append(trial)
+        self.seconds += sum(trial.seconds.values())
+        key = trial.candidate.key
+        if trial.state is not State.LOST:
+            if trial.duplicate_of is None:
+                self._answers.setdefault(key, trial)
+            self.lost.pop(key, None)
+        else:
+            if trial.waits_for is not None:
+                self._waiting.add(key)
+            if key not in self._answers:
+                self.lost[key] = trial
+        prefix = trial.candidate.prefix
+        if trial.state.scored:
+            beginnings = _beginnings(prefix)
+            fresh = len(beginnings - self._begun)
+            if fresh and trial.seconds.get("train"):
+                bisect.insort(self._per_step, trial.seconds["train"] / fresh)
+            self._begun |= beginnings
+            self._trained.add(prefix.key)
+        self.count += trial.state is not State.LOST or trial.waits_for is not None
+        if self.growth is None and trial.untouched and trial.state.scored:
+            self.growth = Growth(self.objectives, trial, self._allowed)
+        self.gains.append(self.growth.add(trial) if self.growth else 0.0)
+        self._fresh.append(trial)
+        for view in self._views.values():
+            view.add(trial, self.gains[-1])
+
+    def view(self, kind: Callable[[], V]) -> V:
+        """A view that was made of all trials, and is kept up to date from now on."""
+        if kind not in self._views:
+            self._views[kind] = found = kind()
+            for trial, gain in zip(self.trials, self.gains, strict=True):
+                found.add(trial, gain)
+        made: V = self._views[kind]
+        return made
+
+    def answer(self, key: str) -> Trial | None:
+        """The trial that has answered a candidate, by its key."""
+        return self._answers.get(key)
+
+    def knows(self, key: str) -> bool:
+        """Was this candidate answered, or does it wait for a target that is away?"""
+        return key in self._answers or key in self._waiting
+
+    def trained(self, prefix: Candidate) -> bool:
+        """Was a candidate with this trained part scored?"""
+        return prefix.key in self._trained
+
+    def price(self, candidate: Candidate) -> float:
+        """Seconds that a candidate's training should take: the median of a step so far, for each step that is not there."""
+        step = self._per_step[len(self._per_step) // 2] if self._per_step else 0.0
+        if step < CHEAP:
+            return 0.0
+        return step * len(_beginnings(candidate.prefix) - self._begun)
+
+    @property
+    def front(self) -> list[Trial]:
+        """The feasible non-dominated trials, the first objective's best first."""
+        if self._fresh:  # whoever was dominated once stays so
+            known = sorted([*self._front, *self._fresh], key=lambda trial: trial.number)
+            self._front, self._fresh = front(known, self.objectives), []
+        return self._front
+
+
+def _beginnings(prefix: Candidate) -> set[str]:
+    """The keys of a trained part and of all that it is built upon."""
+    return {Candidate(prefix.steps[:count]).key for count in range(1, len(prefix.steps) + 1)}

@@ -1,0 +1,18 @@
+"""NSGA-II, a genetic algorithm for several objectives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litetuner.search.proposals.samplers.sampler import Sampler
+
+
+class Nsga2(Sampler):
+    """Optuna's NSGA-II (Deb 2002, doi 10.1109/4235.996017). Its generations stand in the study, not in the sampler."""
+
+    name = "nsga2"
+
+    def make(self, seed: int) -> Any:
+        from optuna.samplers import NSGAIISampler
+
+        return NSGAIISampler(seed=seed, population_size=20)

@@ -1,0 +1,194 @@
+"""optuna-dashboard over a run: a study in memory that is filled from the records, so that nothing it does can touch the run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import socket
+import socketserver
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from litetuner.search.runs.record import RunRecord, read_run
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.errors import HostError, RunError
+from litetuner.spaces.store import Store
+
+HOST = "127.0.0.1"
+EVERY_SECONDS = 5.0  # how soon a new trial of a search that is at work is shown
+LOCAL_NAMES = ("127.0.0.1", "localhost")
+Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
+
+
+class Mirror:
+    """An Optuna study in memory that follows a run. ``update`` adds what was told since.
+
+    The dashboard writes notes, deletes studies and uploads files: here only the mirror, and nothing on disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import optuna
+
+        self._optuna = optuna
+        self._path = path
+        record = read_run(path)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.storage = optuna.storages.InMemoryStorage()
+        self.study = optuna.create_study(
+            study_name=record.folder.path.absolute().name,
+            storage=self.storage,
+            directions=[objective.direction for objective in record.objectives],
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self.study.set_metric_names([objective.measurement for objective in record.objectives])
+        self._known: set[int] = set()
+        self._add(record)
+
+    def update(self) -> None:
+        """Show what was told since; a record that is just being written is taken the next time."""
+        with contextlib.suppress(RunError):
+            self._add(read_run(self._path))
+
+    def _add(self, record: RunRecord) -> None:
+        for trial in record.trials:
+            if trial.number not in self._known:
+                self.study.add_trial(self._frozen(trial, record))
+                self._known.add(trial.number)
+
+    def _frozen(self, trial: Trial, record: RunRecord) -> Any:
+        states, from_json = self._optuna.trial.TrialState, self._optuna.distributions.json_to_distribution
+        values = [trial.value(objective.measurement) for objective in record.objectives]
+        known = [value for value in values if value is not None]
+        complete = trial.state.scored and len(known) == len(values)
+        state = states.COMPLETE if complete else states.FAIL if trial.state is State.LOST else states.PRUNED
+        told = {name: entry["value"] for name, entry in trial.params.items()}
+        return self._optuna.trial.create_trial(
+            state=state,
+            values=known if complete else None,
+            params=told,
+            distributions={name: from_json(trial.params[name]["distribution"]) for name in told},
+            constraints=trial.constraints if complete else None,
+            user_attrs=_facts(trial),
+            # The dashboard knows constraints only as this list; without it, it takes every trial for feasible.
+            system_attrs={"constraints": list(trial.constraints.values())} | _files(trial),
+        )
+
+
+def _facts(trial: Trial) -> dict[str, Any]:
+    """What stands beside a trial in the dashboard."""
+    found: dict[str, Any] = {
+        "litetuner trial": trial.number,
+        "recipe": trial.candidate.label,
+        "state": str(trial.state),
+    }
+    found |= {name: value.value for name, value in trial.measurements.items()}
+    for name in ("origin", "gate", "reason", "duplicate_of", "sha256"):
+        value = getattr(trial, name)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _files(trial: Trial) -> dict[str, str]:
+    """The trial's file as an artifact that the dashboard offers for download."""
+    if trial.sha256 is None:
+        return {}
+    meta = {
+        "artifact_id": trial.sha256,
+        "filename": f"trial{trial.number}.tflite",
+        "mimetype": "application/octet-stream",
+        "encoding": None,
+    }
+    return {f"artifacts:{trial.sha256}": json.dumps(meta)}
+
+
+class ReadOnly:
+    """The run's files as an artifact store of Optuna: they can be read, verified by sha256, and neither written nor removed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        return io.BytesIO(self._store.get(f"{artifact_id}.tflite"))
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        raise PermissionError("the dashboard only shows a run; nothing is written to it")
+
+    def remove(self, artifact_id: str) -> None:
+        raise PermissionError("the dashboard only shows a run; nothing is removed from it")
+
+
+class Server(socketserver.ThreadingMixIn, WSGIServer):
+    """One thread a request; none keeps the process alive."""
+
+    daemon_threads = True
+    address_family = socket.AF_INET
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are not logged: standard error is for people."""
+
+
+@contextlib.contextmanager
+def serve(path: Path, port: int) -> Iterator[Server]:
+    """A dashboard over a run on the loopback address, listening (0: any free port) and following the run.
+
+    Raises ``HostError`` where optuna-dashboard is not installed or the port is taken, ``RunError`` where there is no run.
+    """
+    mirror = Mirror(path)
+    application = _only_local(_application(mirror, read_run(path)))
+    try:
+        server = make_server(HOST, port, application, server_class=Server, handler_class=_Silent)
+    except OSError as error:
+        raise HostError(
+            f"dashboard: port {port} cannot be used ({error.strerror}). Give another one with --port, or 0 for any that is free."
+        ) from error
+    ended = threading.Event()
+    threads = [
+        threading.Thread(target=server.serve_forever, daemon=True),
+        threading.Thread(target=_follow, args=(mirror, ended), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield server
+    finally:
+        ended.set()
+        server.shutdown()
+        server.server_close()
+
+
+def _follow(mirror: Mirror, ended: threading.Event) -> None:
+    while not ended.wait(EVERY_SECONDS):
+        mirror.update()
+
+
+def _application(mirror: Mirror, record: RunRecord) -> Application:
+    try:
+        import optuna_dashboard
+    except ImportError as error:
+        raise HostError(
+            "dashboard: optuna-dashboard is not installed. Install it with: pip install 'litetuner[dashboard]'"
+        ) from error
+    found: Application = optuna_dashboard.wsgi(mirror.storage, artifact_store=ReadOnly(record.folder.artifacts))
+    return found
+
+
+def _only_local(application: Application) -> Application:
+    """Answers requests that were meant for this machine only: a web page elsewhere cannot reach it under a name of its own."""
+
+    def guarded(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        name = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
+        if name not in LOCAL_NAMES:
+            start("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"This dashboard answers on the loopback address only."]
+        return application(environ, start)
+
+    return guarded

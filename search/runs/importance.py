@@ -1,0 +1,143 @@
+"""Which choices matter: Optuna's parameter importance over the run's own records, for the front and for each objective."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from litetuner.search.front import Objective
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.trial import Trial
+from litetuner.spaces.candidate import digest
+from litetuner.spaces.errors import RunError
+from litetuner.spaces.store import write_json
+
+FEWEST = 20  # scored trials; with fewer, an importance is mostly chance
+TOP_TRIALS = 5  # PED-ANOVA wants so many in its best part
+TOP_SHARE = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Importance:
+    """``shares`` of the choices sum to 1, the largest first. ``goal`` is ``front`` or an objective's measurement.
+
+    A share says how much a choice decides whether a trial is among the best ``top`` of ``trials`` for that goal.
+    """
+
+    goal: str
+    shares: dict[str, float]
+    trials: int
+    top: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Importances:
+    """One for the front and one for each objective; none with too few trials, or where there is a ``problem``."""
+
+    found: tuple[Importance, ...] = ()
+    problem: str = ""
+
+
+def find_importances(trials: Sequence[Trial], objectives: Sequence[Objective]) -> tuple[Importance, ...]:
+    """The importance of each choice for reaching the front, then for each objective alone; empty with too few trials.
+
+    Optuna's conditional PED-ANOVA (https://arxiv.org/abs/2304.10255, https://arxiv.org/abs/2601.20800), the one evaluator that
+    takes several objectives and choices that are made only under others. Budgets play no part: a file over a budget
+    tells as much of a choice as another one. The study is built in memory, the run's database is not touched.
+    Raises ``RunError`` for a trial whose choices Optuna cannot read.
+    """
+    told = [trial for trial in trials if _usable(trial, objectives)]
+    if len(told) < FEWEST:
+        return ()
+    frozen = [_frozen(trial, objectives) for trial in told]
+    if not any(len(values) > 1 for values in _domains(told).values()):
+        return ()
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(directions=[objective.direction for objective in objectives])
+    study.add_trials(frozen)
+    share = min(0.5, max(TOP_SHARE, TOP_TRIALS / len(told)))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
+    goals: list[tuple[str, Callable[[Any], float] | None]] = [("front", None)]
+    goals += [(objective.measurement, _target(at, objective)) for at, objective in enumerate(objectives)]
+    found = []
+    for goal, target in goals:
+        with warnings.catch_warnings():  # it warns that targets are minimised, which they are, and of rare choices
+            warnings.simplefilter("ignore")
+            shares = optuna.importance.get_param_importances(study, evaluator=evaluator, target=target)
+        ordered = dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
+        found.append(Importance(goal, ordered, len(told), math.ceil(share * len(told))))
+    return tuple(found)
+
+
+def kept_importances(folder: RunFolder, trials: Sequence[Trial], objectives: Sequence[Objective]) -> Importances:
+    """The same, kept in the run's cache: importing Optuna's evaluators alone takes a second, mostly scikit-learn.
+
+    A record that cannot be read costs the importances, not what is drawn beside them: it is the ``problem``.
+    """
+    told = [trial for trial in trials if _usable(trial, objectives)]
+    if len(told) < FEWEST:
+        return Importances()
+    values = [[trial.number, *(trial.value(objective.measurement) for objective in objectives)] for trial in told]
+    key = digest([[objective.measurement, objective.direction] for objective in objectives] + values)
+    path = folder.path / "cache" / "importance.json"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if kept.get("key") == key:
+            return Importances(tuple(Importance(**item) for item in kept["importances"]))
+    except (ValueError, KeyError, TypeError, AttributeError):  # a torn cache is made again
+        pass
+    try:
+        found = find_importances(trials, objectives)
+    except RunError as error:
+        return Importances(problem=str(error))
+    write_json(path, {"key": key, "importances": [dataclasses.asdict(item) for item in found]}, durable=False)
+    return Importances(found)
+
+
+def _usable(trial: Trial, objectives: Sequence[Objective]) -> bool:
+    values = [trial.value(objective.measurement) for objective in objectives]
+    measured = all(value is not None and math.isfinite(value) for value in values)
+    return trial.duplicate_of is None and trial.state.scored and bool(trial.params) and measured
+
+
+def _domains(trials: Sequence[Trial]) -> dict[str, set[str]]:
+    """The values that each choice took."""
+    found: dict[str, set[str]] = {}
+    for trial in trials:
+        for name, entry in trial.params.items():
+            found.setdefault(name, set()).add(repr(entry["value"]))
+    return found
+
+
+def _target(at: int, objective: Objective) -> Callable[[Any], float]:
+    sign = -1.0 if objective.direction == "maximize" else 1.0
+    return lambda trial: sign * float(trial.values[at])
+
+
+def _frozen(trial: Trial, objectives: Sequence[Objective]) -> Any:
+    import optuna
+
+    try:
+        return optuna.trial.create_trial(
+            values=[trial.measurements[objective.measurement].value for objective in objectives],
+            params={name: entry["value"] for name, entry in trial.params.items()},
+            distributions={name: _distribution(entry["distribution"]) for name, entry in trial.params.items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a damaged record makes of itself
+        raise RunError(
+            f"the choices in the record of trial {trial.number} cannot be read ({type(error).__name__}: {error})"
+        ) from error
+
+
+@functools.cache
+def _distribution(text: str) -> Any:
+    from optuna.distributions import json_to_distribution
+
+    return json_to_distribution(text)

@@ -1,0 +1,178 @@
+"""A trial's file made again from the original model and data, by the search's own jobs and without its cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from litetuner.objectives.environment import environment
+from litetuner.objectives.metrics.choice import find_metric
+from litetuner.search.runtime.cache import JobCache
+from litetuner.search.clock import Clock
+from litetuner.search.config.config import Config
+from litetuner.search.evaluation.evaluator import Evaluator
+from litetuner.search.runtime.executors import EXECUTORS
+from litetuner.search.evaluation.inspection import Inspection, identity, inspect
+from litetuner.search.listener import Listener
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.trial_file import TrialFile
+from litetuner.search.evaluation.pipeline import Work
+from litetuner.spaces.errors import BuildFailed, DataError, ModelError, Refused, RunError
+from litetuner.spaces.rules import Surroundings, broken_rules
+from litetuner.spaces.store import write_atomic
+from litetuner.spaces.user_function import is_function
+
+
+@dataclasses.dataclass(frozen=True)
+class Rebuilt:
+    """What came out, and what it was compared with.
+
+    ``metric`` is the new file's on the search split, ``None`` where the files are equal to the last bit and nothing had to be
+    scored. ``versions`` are the packages that differ: name, recorded, now.
+    """
+
+    source: TrialFile
+    file: Path
+    sha256: str
+    metric: float | None
+    metric_name: str
+    versions: tuple[tuple[str, str, str], ...]
+
+    @property
+    def same_file(self) -> bool:
+        return self.sha256 == self.source.sha256
+
+    @property
+    def trained(self) -> bool:
+        """Did the recipe train? Then the file may differ in bits, and its metric is what counts."""
+        return bool(self.source.candidate.prefix.steps)
+
+    @property
+    def within(self) -> bool:
+        """Does the new metric lie in the recorded one's interval?"""
+        if self.metric is None or self.source.metric is None:
+            return False
+        low, high = self.source.metric_interval or (self.source.metric, self.source.metric)
+        return low <= self.metric <= high
+
+    @property
+    def agrees(self) -> bool:
+        """The same file; of a trained recipe one whose metric is within the recorded interval is as good."""
+        return self.same_file or (self.trained and self.within)
+
+
+def rebuild(source: TrialFile, out: Path, listener: Listener | None = None) -> Rebuilt:
+    """Make a trial's file again and write it to ``out``.
+
+    Inspects, trains, converts and finishes in worker processes in a folder of its own, which is removed. Raises ``ModelError``
+    or ``DataError`` when model or data are not those that the trial was made from, ``Refused`` when the rules refuse the
+    candidate, ``BuildFailed`` when the file cannot be made.
+    """
+    listener = listener or Listener()
+    config = _located(source)
+    _check_contents(source, config)
+    try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=".litetuner-rebuild-", dir=out.absolute().parent))
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror}. Choose another --out.") from error
+    folder = RunFolder(place / "run")
+    folder.create()
+    executor = EXECUTORS[config.executor](folder, config)
+    try:
+        cache = JobCache(folder, executor)
+        listener.doing("inspecting the model and the data")
+        inspection = inspect(folder, config, find_metric(config.metric), cache, Clock(folder))
+        _check_facts(source, inspection)
+        evaluator = _evaluator(folder, config, inspection, cache)
+        artifact, work = _build(evaluator, source, listener)
+        metric = None
+        if artifact["sha256"] != source.sha256:
+            listener.doing("scoring the new file")
+            metric = evaluator.score(artifact["artifact"], "search", work, source.candidate)["metric"]["value"]
+        write_atomic(out, folder.artifacts.get(artifact["artifact"]))
+        return Rebuilt(source, out, artifact["sha256"], metric, config.metric, _other_versions(source))
+    finally:
+        executor.close()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _build(evaluator: Evaluator, source: TrialFile, listener: Listener) -> tuple[dict[str, Any], Work]:
+    candidate = source.candidate
+    reasons = broken_rules(candidate, evaluator.around)
+    if reasons:
+        raise Refused(f"{source.path}: {candidate.label} is refused: {'; '.join(reasons)}.")
+    work = Work(evaluator, candidate)
+    checkpoints: list[str] = []
+    try:
+        for index, step in enumerate(candidate.prefix.steps):
+            listener.doing(f"training: {step.label()}")
+            trained = work.run(evaluator.train_job(candidate, index, list(checkpoints)))
+            checkpoints.append(trained["checkpoint"])
+        listener.doing(f"converting: {candidate.label}")
+        return evaluator.build(candidate, checkpoints, False, work), work
+    except BuildFailed as error:
+        raise BuildFailed(f"{source.path}: {candidate.label} cannot be made again: {error}") from error
+
+
+def _evaluator(folder: RunFolder, config: Config, inspection: Inspection, cache: JobCache) -> Evaluator:
+    around = Surroundings(inspection.model, bool(inspection.data.counts["train"]))
+    return Evaluator(folder, config, find_metric(config.metric), inspection, around, cache)
+
+
+def _located(source: TrialFile) -> Config:
+    """The configuration with paths that exist, where they were meant from the folder of the search."""
+    found = {}
+    for name in ("model", "data"):
+        given: str = getattr(source.config, name)
+        if not is_function(given) and not Path(given).exists() and (source.folder / given).exists():
+            found[name] = str(source.folder / given)
+    return source.config.model_copy(update=found)
+
+
+def _check_contents(source: TrialFile, config: Config) -> None:
+    """Files of other content are refused before anything is loaded."""
+    for name, error in (("model", ModelError), ("data", DataError)):
+        given = getattr(config, name)
+        if not is_function(given) and not Path(given).exists():
+            raise error(f"{name}: {given}, which the trial was made from, is not there. Say where it is with --{name}.")
+    now = identity(config)
+    for name, error in (("model", ModelError), ("data", DataError)):
+        before, found = source.contents.get(name), now[f"{name}_content"]
+        if before is not None and before != found:
+            raise error(
+                f"{name}: {getattr(config, name)} has sha256 {found[:16]}..., and trial {source.number} was made from "
+                f"{before[:16]}... Give the original with --{name}."
+            )
+
+
+def _check_facts(source: TrialFile, inspection: Inspection) -> None:
+    for name, error, now in (
+        ("model", ModelError, inspection.model.sha256),
+        ("data", DataError, inspection.data.sha256),
+    ):
+        before = source.facts.get(name)
+        if before is not None and before != now:
+            raise error(
+                f"{name}: what was read from {getattr(source.config, name)} has sha256 {now[:16]}..., and trial "
+                f"{source.number} was made from {before[:16]}... Give the original with --{name}."
+            )
+
+
+def _other_versions(source: TrialFile) -> tuple[tuple[str, str, str], ...]:
+    now = environment()["packages"]
+    return tuple(
+        (name, version, str(now.get(name) or "missing"))
+        for name, version in source.versions.items()
+        if now.get(name) != version
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

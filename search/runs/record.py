@@ -1,0 +1,125 @@
+"""All that is known of a run, read from its folder: what reports, exports and the command line work on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.metrics.metric import Metric
+from litetuner.objectives.metrics.choice import find_metric
+from litetuner.search.config.budgets import Budget
+from litetuner.search.config.config import Config
+from litetuner.search.front import Objective, front, fronts, picks
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.criteria import judged, objectives, terms
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.errors import RunError
+from litetuner.spaces.info import DataFacts, ModelFacts
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """One run as its folder tells it. Measurements of the finals stand in their trials, in place of the search's."""
+
+    folder: RunFolder
+    config: Config
+    metric: Metric
+    model: ModelFacts
+    data: DataFacts
+    trials: tuple[Trial, ...]
+    environment: dict[str, Any]
+    seconds: dict[str, float]  # train, convert, score, time, other, wall
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        return self.config.budgets
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return objectives(self.config, self.metric)
+
+    @property
+    def baseline(self) -> Trial | None:
+        return find_baseline(self.trials)
+
+    @property
+    def front(self) -> list[Trial]:
+        return front(self.trials, self.objectives)
+
+    @property
+    def fronts(self) -> dict[str, list[Trial]]:
+        """The front of each target by its name, the first target's first."""
+        return fronts(self.trials, self.objectives, self.config.targets)
+
+    @property
+    def picks(self) -> dict[str, Trial]:
+        bounded = any(budget.measurement in ("drop", "metric") for budget in self.budgets)
+        return picks(
+            self.trials,
+            self.objectives,
+            metric_bounded=bounded,
+            size=self.config.size_measurement,
+            targets=self.config.targets,
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials by state, duplicates left out."""
+        found = Counter(str(trial.state) for trial in self.trials if trial.duplicate_of is None)
+        return {str(state): found[str(state)] for state in State if found[str(state)]}
+
+    def trial(self, number: int) -> Trial:
+        """A trial by its number. Raises ``RunError`` for one that does not exist."""
+        for trial in self.trials:
+            if trial.number == number:
+                return trial
+        last = self.trials[-1].number if self.trials else None
+        raise RunError(
+            f"{self.folder.path} has no trial {number}" + (f"; they go from 0 to {last}." if last is not None else ".")
+        )
+
+
+def find_baseline(trials: Iterable[Trial]) -> Trial | None:
+    """The untouched model's trial, once it is scored: trial 0, unless that one was lost."""
+    return next((trial for trial in trials if trial.state.scored and (trial.number == 0 or trial.untouched)), None)
+
+
+def open_run(path: Path | str) -> tuple[RunFolder, Config, dict[str, Any]]:
+    """A run folder, its configuration and inspection, without its trials.
+
+    Raises ``RunError`` when it is none, or when nothing was inspected yet.
+    """
+    folder = RunFolder(Path(path))
+    config = folder.config()
+    inspection = folder.read("inspection")
+    if inspection is None:
+        raise RunError(f"{path}: this run stopped before it had inspected the model. Repeat the search command.")
+    return folder, config, inspection
+
+
+def read_run(path: Path | str) -> RunRecord:
+    """Read a run folder. Raises ``RunError`` when it is none, when nothing was inspected yet, or when a record is damaged."""
+    folder, config, inspection = open_run(path)
+    finals = (folder.read("finals") or {}).get("trials", {})
+    metric = find_metric(config.metric)
+    today = terms(config, metric)
+    trials = []
+    for trial in folder.trials():
+        measured = finals.get(str(trial.number if trial.duplicate_of is None else trial.duplicate_of), {})
+        final = {name: Measurement.from_json(value) for name, value in measured.items()}
+        merged = dataclasses.replace(trial, measurements=trial.measurements | final)
+        trials.append(judged(merged, today))
+    return RunRecord(
+        folder=folder,
+        config=config,
+        metric=metric,
+        model=ModelFacts.from_json(inspection["model"]),
+        data=DataFacts.from_json(inspection["data"]),
+        trials=tuple(trials),
+        environment=folder.read("environment") or {},
+        seconds=(folder.read("clock") or {}).get("seconds", {}),
+    )

@@ -1,0 +1,45 @@
+"""An executor: where jobs run."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from litetuner.search.config.config import Config
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.jobs import Job, Result
+
+
+class Executor:
+    """Subclasses set ``name``; one file each in ``search/executors``. Jobs of equal key give equal results."""
+
+    name: ClassVar[str]
+    simulated: ClassVar[bool] = False  # its results are no measurements, and never share a run with such
+
+    def __init__(self, folder: RunFolder, config: Config) -> None:
+        self.folder = folder
+        self.config = config
+
+    def run(self, job: Job) -> Result:
+        """Do a job. Raises ``BuildFailed`` (fails again), ``Lost`` (the machine's fault) or a ``UsageError``."""
+        raise NotImplementedError(f"{type(self).__name__} defines no run()")
+
+    @property
+    def overlaps(self) -> bool:
+        """Can it train beside other jobs, here and now?"""
+        return False
+
+    def prefetch(self, job: Job) -> None:
+        """Begin a ``train`` job in the background, in place of one that runs there; ``run`` of an equal job joins it.
+
+        What becomes of it is told by ``run`` alone: nothing is raised here.
+        """
+
+    def finished(self) -> list[tuple[Job, Result]]:
+        """Background jobs that have ended well since this was last asked, and that nobody joined."""
+        return []
+
+    def abandon(self) -> None:
+        """End what runs in the background."""
+
+    def close(self) -> None:
+        """End all processes."""

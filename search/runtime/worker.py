@@ -1,0 +1,123 @@
+"""A worker process: reads jobs as JSON lines from standard input, answers with JSON lines on its own channel.
+
+It dies with its parent, also while it is suspended. ``build`` and ``train`` workers hold TensorFlow, ``score`` workers
+only LiteRT. A ``train`` worker works beside the others, so it gives way to them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from litetuner.search.runs.folder import RunFolder
+from litetuner.spaces.errors import LitetunerError, to_json
+from litetuner.spaces.store import DISK_REFUSES, cannot_write
+
+PR_SET_PDEATHSIG = 1
+GIVES_WAY = 5  # nice; fewer threads would give other sums, and equal jobs must have equal results
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask Linux to kill this process when its parent ends; elsewhere the end of standard input does it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        sys.exit(1)
+
+
+def build_handlers(folder: RunFolder) -> dict[str, Handler]:
+    """What a ``build`` worker can do. TensorFlow is imported here, so that a job's time does not hold it."""
+    from litetuner.objectives.files.costs import file_costs
+    from litetuner.spaces import tf
+    from litetuner.spaces.building.builder import Builder
+
+    tf.load()
+    builder = Builder(folder.blobs, folder.artifacts)
+
+    def finish(inputs: dict[str, Any]) -> dict[str, Any]:
+        found = builder.finish(inputs)
+        costs = file_costs(folder.artifacts.get(found["artifact"]))
+        return found | {"facts": {name: cost.to_json() for name, cost in costs.items()}}
+
+    return {"inspect": builder.inspect, "train": builder.train, "convert": builder.convert, "finish": finish}
+
+
+def score_handlers(folder: RunFolder) -> dict[str, Handler]:
+    """What a ``score`` worker can do."""
+    from litetuner.objectives.scoring.scorer import Scorer
+
+    return {"score": Scorer(folder.blobs).score}
+
+
+def train_handlers(folder: RunFolder) -> dict[str, Handler]:
+    """The same as a ``build`` worker's, at a lower priority: threads that TensorFlow starts from now on inherit it."""
+    os.nice(GIVES_WAY)
+    return build_handlers(folder)
+
+
+ROLES: dict[str, Callable[[RunFolder], dict[str, Handler]]] = {
+    "build": build_handlers,
+    "score": score_handlers,
+    "train": train_handlers,
+}
+
+
+def main(arguments: list[str]) -> None:
+    """``worker ROLE RUN_FOLDER PARENT_PID``: serve until standard input ends."""
+    role, path, parent = arguments
+    die_with_parent(int(parent))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints goes to the log, never into an answer
+    started = time.perf_counter()
+    handlers = ROLES[role](RunFolder(Path(path)))
+    _answer(answers, {"ready": True, "seconds": time.perf_counter() - started})
+    for line in sys.stdin:
+        job = json.loads(line)
+        _answer(answers, _do(handlers[job["handler"]], job["inputs"]))
+
+
+def _do(handler: Handler, inputs: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"outputs": handler(inputs)}
+    except LitetunerError as error:
+        return {"error": to_json(error)}
+    except OSError as error:
+        if error.errno in DISK_REFUSES:  # the machine's fault, not the candidate's
+            return {"error": to_json(cannot_write(Path(str(error.filename or "a temporary file")), error))}
+        return _failed(error)
+    except MemoryError as error:
+        return {"error": {"type": "BuildFailed", "message": f"it ran out of memory ({error})"}}
+    except Exception as error:  # a candidate's failure must not end the worker: it is named, and logged in full
+        return _failed(error)
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    traceback.print_exception(error)
+    first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    return {"error": {"type": "BuildFailed", "message": f"{type(error).__name__}: {first[:300]} (at {place})"}}
+
+
+def _answer(channel: Any, record: dict[str, Any]) -> None:
+    channel.write(json.dumps(record, default=_scalar) + "\n")
+    channel.flush()
+
+
+def _scalar(value: Any) -> Any:
+    """NumPy scalars cross as the Python numbers that they are."""
+    return value.item()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

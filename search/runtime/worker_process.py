@@ -1,0 +1,203 @@
+"""A worker seen from the search: started, asked, limited, suspended, replaced when it dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import psutil
+
+from litetuner.search.runtime.jobs import Job, Limits
+from litetuner.spaces.errors import BuildFailed, HostError, Lost
+from litetuner.spaces.store import cannot_write
+
+POLL_SECONDS = 0.25
+START_LIMIT = Limits(seconds=300.0, memory_bytes=1 << 40)
+OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)  # who sends these is not the candidate
+
+
+def _opened(log: Path) -> BinaryIO:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("ab")
+    except OSError as error:
+        raise cannot_write(log, error) from error
+
+
+class WorkerProcess:
+    """One child process of a role, in a session of its own (a Ctrl-C in the terminal does not reach it).
+
+    Time in which it was suspended counts against no limit. It must be started from a thread that lives as long as it
+    should: Linux takes the end of that thread for the end of the parent.
+    """
+
+    def __init__(self, role: str, folder: Path, log: Path, *, wait: bool = True) -> None:
+        self.role = role
+        self.log = log
+        self.jobs = 0
+        self._logged = 0  # bytes of the log that were handed on
+        with _opened(log) as stream:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "litetuner.search.runtime.worker", role, str(folder), str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stream,
+                start_new_session=True,
+                env=os.environ
+                | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+        self._buffer = b""
+        self._what, self._limits, self._began = "starting", START_LIMIT, time.monotonic()
+        self._stopped: float | None = None  # since when it is suspended
+        self.slept = self._slept_before = 0.0  # seconds suspended in all, and before ``_began``
+        self._next: Job | None = None  # what it was given before it was ready
+        self.ready = False  # have its imports ended?
+        if not wait:
+            return
+        try:
+            self._wait(None)
+            self.ready = True
+        except BuildFailed as error:
+            raise HostError(
+                f"the {role} worker does not start: {error}. Its log is {log}. "
+                "`litetuner doctor` checks the installation."
+            ) from error
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def log_since(self) -> bytes:
+        """What the process has logged since this was last asked."""
+        with self.log.open("rb") as stream:
+            stream.seek(self._logged)
+            text = stream.read()
+        self._logged += len(text)
+        return text
+
+    def resident_bytes(self) -> int:
+        """Memory of the process and its children."""
+        try:
+            process = psutil.Process(self.pid)
+            return sum(item.memory_info().rss for item in (process, *process.children(recursive=True)))
+        except psutil.NoSuchProcess:
+            return 0
+
+    def ask(self, job: Job, meanwhile: Callable[[], object] | None = None) -> dict[str, Any]:
+        """Have a job done. Raises ``BuildFailed`` or ``Lost`` (the process is dead then), else gives the worker's answer.
+
+        ``meanwhile`` is called several times a second.
+        """
+        self.begin(job)
+        return self._wait(meanwhile)
+
+    def begin(self, job: Job) -> None:
+        """Give it a job, and do not wait: ``look`` tells when there is an answer. Raises as ``ask``."""
+        self.jobs += 1
+        if self.ready:
+            self._expect(job)
+        else:
+            self._next = job  # a pipe holds the line until the process is ready
+        line = json.dumps({"handler": job.handler or job.kind, "inputs": job.inputs | job.hints}) + "\n"
+        assert self._process.stdin is not None  # it was opened as a pipe
+        try:
+            self._process.stdin.write(line.encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._died(job.kind) from None
+
+    def _expect(self, job: Job) -> None:
+        self._what, self._limits, self._began, self._slept_before = job.kind, job.limits, time.monotonic(), self.slept
+
+    def _wait(self, meanwhile: Callable[[], object] | None) -> dict[str, Any]:
+        while True:
+            answer = self.look(POLL_SECONDS)
+            if answer is not None:
+                return answer
+            if meanwhile is not None:
+                meanwhile()
+
+    def look(self, seconds: float = 0.0) -> dict[str, Any] | None:
+        """The answer to what was begun, if it comes within some seconds; holds the job to its limits. Raises as ``ask``."""
+        assert self._process.stdout is not None  # it was opened as a pipe
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(seconds):
+                    self._hold_to_limits()
+                    return None
+                chunk = os.read(self._process.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    raise self._died(self._what)
+                self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        record: dict[str, Any] = json.loads(line)
+        if self._next is None:
+            return record
+        self.ready, job, self._next = True, self._next, None  # that was its readiness
+        self._expect(job)
+        return None
+
+    def _hold_to_limits(self) -> None:
+        if self._stopped is not None:
+            return
+        what, limits = self._what, self._limits
+        if time.monotonic() - self._began - (self.slept - self._slept_before) > limits.seconds:
+            self.kill()
+            raise BuildFailed(f"{what} took longer than {limits.seconds:.0f} s and was stopped")
+        if (used := self.resident_bytes()) > limits.memory_bytes:
+            self.kill()
+            raise BuildFailed(
+                f"{what} used {used / 1e9:.1f} GB, more than the {limits.memory_bytes / 1e9:.1f} GB allowed"
+            )
+
+    def _died(self, what: str) -> BuildFailed | Lost:
+        code = self._process.wait()
+        self.kill()
+        if code >= 0:
+            return BuildFailed(f"the process ended with code {code} while {what}; its log is {self.log}")
+        name = signal.Signals(-code).name
+        if -code in OUTSIDE:
+            return Lost(f"the process was ended from outside ({name}) while {what}")
+        return BuildFailed(f"the process died by {name} while {what}")
+
+    def suspend(self) -> None:
+        """Stop the process and its children, so that nothing of ours computes."""
+        self._stopped = self._stopped or time.monotonic()
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self._stopped is not None:
+            self.slept += time.monotonic() - self._stopped
+            self._stopped = None
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End the process and its children, also when they are suspended."""
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    continue  # unsent input of a dead process
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return  # it has ended already

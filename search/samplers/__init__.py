@@ -1,6 +1,0 @@
-"""Every sampler, one file each; a new file registers itself."""
-
-from litetuner.search.sampler import Sampler
-from litetuner.spaces.registry import Registry
-
-SAMPLERS = Registry(__name__, list(__path__), Sampler)

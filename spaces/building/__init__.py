@@ -1,0 +1,1 @@
+"""Jobs that turn a candidate into a file."""

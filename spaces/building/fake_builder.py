@@ -1,0 +1,140 @@
+"""A fake builder: plausible sizes and qualities by formula, in microseconds. For tests of the loop and studies of samplers."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from litetuner.spaces.candidate import Candidate, digest
+from litetuner.spaces.info import DataFacts, LayerFacts, ModelFacts
+from litetuner.spaces.step import Stage
+from litetuner.spaces.store import Store
+
+LAYERS = 8
+LONG = 8.0  # epochs over all steps; longer trainings help no further
+WEIGHTS = 10_000  # parameters of each layer
+BITS = {"float32": 32, "float16": 16, "dynamic": 8, "int8": 8, "int16x8": 8}
+
+
+@dataclasses.dataclass(frozen=True)
+class FakeBuilder:
+    """Does the jobs of ``Builder`` without a model. Deterministic; quality falls with what is left out, and training helps."""
+
+    blobs: Store
+    artifacts: Store
+
+    def inspect(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        Path(inputs["data_folder"]).mkdir(parents=True, exist_ok=True)
+        layers = tuple(
+            LayerFacts(
+                f"conv{index}",
+                "Conv2D",
+                WEIGHTS,
+                (3, 3, 8, 16),
+                (None, 8, 8, 16),
+                {} if index % 3 else {"int4": "a fake"},
+            )
+            for index in range(LAYERS)
+        )
+        sha256 = hashlib.sha256(inputs["model"].encode()).hexdigest()
+        size = LAYERS * WEIGHTS
+        shapes: dict[str, Any] = {"input_shape": (None, 8, 8, 3), "output_shape": (None, 10)}
+        model = ModelFacts(
+            "fake",
+            sha256,
+            "tf_keras",
+            input_dtype="float32",
+            parameters=size,
+            layers=layers,
+            output_activation="softmax",
+            **shapes,
+        )
+        counts = {"train": 1000, "search": 400, "test": 400}
+        data = DataFacts(sha256, inputs["data_folder"], counts, (8, 8, 3), "float32", 10, None)
+        return {
+            "model": model.to_json(),
+            "data": data.to_json(),
+            "base": self.blobs.put(b"fake base", ".npz"),
+            "loss": {},
+            "seconds_per_epoch": 0.0,
+            "training_seconds": 0.0,
+        }
+
+    def train(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "checkpoint": self.blobs.put(json.dumps([inputs["prefix"], inputs["seed"]]).encode(), ".npz"),
+            "fit_seconds": 0.0,
+            "notes": [],
+        }
+
+    def convert(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {"file": self.blobs.put(json.dumps(inputs["steps"]).encode(), ".tflite")}
+
+    def finish(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        candidate = Candidate.from_json(inputs["steps"])
+        name = self.artifacts.put(json.dumps(inputs["steps"]).encode(), ".tflite")
+        bits = _bits(candidate)
+        weights = WEIGHTS * _kept(candidate) ** 2
+        deflated = sum(bits) / 8 * weights * _entropy(candidate)
+        sizes = {"file_bytes": int(sum(bits) / 8 * weights) + 9000, "deflated_bytes": int(deflated) + 4000}
+        structure = structure_of(candidate)
+        (convert,) = candidate.of_stage(Stage.CONVERT)
+        port = {"dtype": convert.knobs().get("io", "float32")}
+        ends = {"QUANTIZE": 1, "DEQUANTIZE": 1} if convert.name == "int8" and port["dtype"] == "float32" else {}
+        facts: dict[str, Any] = {"inputs": [port], "outputs": [port]}
+        facts |= {"sha256": name.partition(".")[0], "operators": {"CONV_2D": LAYERS} | ends, "structure": structure}
+        return {"artifact": name, "invariants": [], "notes": [], **sizes, **facts}
+
+
+def structure_of(candidate: Candidate) -> str:
+    """What a fake latency belongs to: the deployment and the widths, not the trained values."""
+    return digest([[step.to_json() for step in candidate.deployment], _kept(candidate)])
+
+
+def stand_in(candidate: Candidate) -> bytes:
+    """Bytes for the fake target to time: as many as there is to compute, equal for candidates of one structure."""
+    work = sum(_bits(candidate)) * WEIGHTS * _kept(candidate) ** 2 / 32
+    return structure_of(candidate).encode() + bytes(int(work))
+
+
+def quality(candidate: Candidate) -> float:
+    """The share of samples that a fake candidate gets right, in [0, 1]."""
+    knobs = {step.name: step.knobs() for step in candidate.steps}
+    loss = sum({32: 0.0, 16: 0.0, 8: 0.001, 4: 0.004}[bit] for bit in _bits(candidate))
+    loss += 0.08 * knobs.get("prune", {}).get("sparsity", 0.0) ** 3
+    loss += 0.25 / knobs["cluster"]["count"] if "cluster" in knobs else 0.0
+    loss += 0.15 * (1 - _kept(candidate)) ** 2
+    trained = sum(step.knobs().get("epochs", 0.0) for step in candidate.of_stage(Stage.TRAIN))
+    gain = 0.3 + 0.2 * min(1.0, trained / LONG) if trained else 0.0
+    gain += 0.3 if "qat" in knobs else 0.0
+    return max(0.0, 0.9 - loss * (1 - gain))
+
+
+def _kept(candidate: Candidate) -> float:
+    """The share of channels that is kept."""
+    return 1.0 - sum(float(step.knobs()["ratio"]) for step in candidate.of_stage(Stage.RESHAPE))
+
+
+def _bits(candidate: Candidate) -> list[int]:
+    (convert,) = candidate.of_stage(Stage.CONVERT)
+    bits = [BITS[convert.name]] * LAYERS
+    for step in candidate.of_stage(Stage.REWRITE):
+        if step.name == "aeq":
+            recipe, layers = step.knobs()["recipe"], dict(step.knobs()["layers"])
+            base = 4 if "wi4" in recipe else 32 if recipe == "none" else 8
+            named = {"float32": 32, "int8": 8, "int4": 4}
+            bits = [
+                named[layers.get(f"conv{index}", "")] if f"conv{index}" in layers else base for index in range(LAYERS)
+            ]
+    return bits
+
+
+def _entropy(candidate: Candidate) -> float:
+    knobs = {step.name: step.knobs() for step in candidate.steps}
+    share = 0.9 * (1 - 0.9 * knobs.get("prune", {}).get("sparsity", 0.0))
+    if "cluster" in knobs:
+        share *= min(1.0, 0.4 + 0.1 * float(knobs["cluster"]["count"]) ** 0.5)
+    return float(share)

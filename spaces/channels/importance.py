@@ -1,0 +1,145 @@
+"""How much each channel matters: by its weights, or by what the loss would lose without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.channels.elimination import eliminations
+from litetuner.spaces.channels.groups import ChannelGraph
+from litetuner.spaces.channels.layer_rules import KERNELS
+from litetuner.spaces.channels.surgery import named_weights, weight_name
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import Refused
+from litetuner.spaces.tf import load
+
+IMPORTANCES = ("reconstruction", "l1", "l2", "norm", "taylor")  # the first is what recipes take
+TAYLOR_SAMPLES = 512
+TAYLOR_BATCH = 8  # squares of sums over few samples: what helps one and harms another still counts
+
+
+def importances(model: Any, graph: ChannelGraph, importance: str, context: Context) -> np.ndarray:
+    """Importance by channel id, summed over the layers that make a channel.
+
+    ``reconstruction`` is what the outputs lose that refitting the layers behind cannot make up for (``eliminations``), and the
+    share by ``l1`` where nothing behind a channel is refitted.
+    ``taylor`` is the squared first-order change of the loss when the channel is set to zero (Molchanov et al. 2019,
+    arXiv:1906.10771), on training samples drawn by ``context.seed``: at the batch normalization where there is one, else at the
+    kernel and its bias. The others are shares of their group's sum, which can be compared between groups: ``l1`` and ``l2`` are
+    norms of the slice of the kernel (Li et al. 2017, arXiv:1608.08710), ``norm`` the absolute scales of the batch normalizations
+    (Liu et al. 2017, arXiv:1708.06519), and the L1 norm in groups that do not all have one. Raises ``Refused`` for ``taylor``
+    without training data, and for ``reconstruction`` without samples.
+    """
+    if importance == "taylor":
+        return _taylor(model, graph, context)
+    by_kernels = _by_kernels(model, graph, importance)
+    if importance != "reconstruction":
+        return by_kernels
+    samples = context.x_train if len(context.x_train) else context.calibration
+    if not len(samples):
+        raise Refused(
+            "channels: importance reconstruction looks at activations, and there are no samples. Use l1 or l2, or give data."
+        )
+    scores, known = eliminations(model, graph, samples, context.seed)
+    return np.where(known, scores, by_kernels)
+
+
+def _by_kernels(model: Any, graph: ChannelGraph, importance: str) -> np.ndarray:
+    values = {call.layer.name: dict(named_weights(call.layer)) for call in graph.layers().values()}
+    scores = _kernel_norms(graph, values, 2 if importance == "l2" else 1)
+    scales, found = _norm_scales(graph, values)
+    for group in graph.groups:
+        if importance == "norm" and found[group.channels].all():
+            scores[group.channels] = scales[group.channels]
+        scores[group.channels] /= scores[group.channels].sum() or 1.0
+    return scores
+
+
+def _kernel_norms(graph: ChannelGraph, values: Mapping[str, Mapping[str, np.ndarray]], order: int) -> np.ndarray:
+    found = np.zeros(len(graph.roots))
+    for call in graph.layers().values():
+        for made, slices in _slices(call, values[call.layer.name], biased=False):
+            np.add.at(found, graph.roots[made], np.linalg.norm(slices.astype(np.float64), ord=order, axis=1))
+    return found
+
+
+def _norm_scales(graph: ChannelGraph, values: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    found, seen = np.zeros(len(graph.roots)), np.zeros(len(graph.roots), dtype=bool)
+    for call in graph.layers().values():
+        scale = values[call.layer.name].get("gamma")
+        if scale is not None and call.understood and type(call.layer).__name__ == "BatchNormalization":
+            np.add.at(found, graph.roots[call.output], np.abs(scale))
+            seen[graph.roots[call.output]] = True
+    return found, seen
+
+
+def _slices(call: Any, weights: Mapping[str, np.ndarray], biased: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The channels that a layer makes, and (channel, weights that make it)."""
+    kernels = KERNELS.get(type(call.layer).__name__)
+    if kernels is None or kernels.made_by is None or not call.understood:
+        return []
+    name, axes = kernels.made_by
+    value = weights[name]
+    last = [value.ndim - axis for axis in axes]
+    made = call.heads if kernels.heads else call.output
+    slices = np.moveaxis(value, last, range(-len(last), 0)).reshape(-1, len(made)).T
+    if biased and "bias" in weights and not kernels.heads:
+        slices = np.concatenate([slices, weights["bias"][:, None]], axis=1)
+    return [(made, slices)]
+
+
+def _taylor(model: Any, graph: ChannelGraph, context: Context) -> np.ndarray:
+    if not len(context.x_train):
+        raise Refused(
+            "channels: importance taylor asks how the loss changes, and there is no training data. Use l1 or l2."
+        )
+    total = np.zeros(len(graph.roots))
+    for products in _products(model, context):  # one dictionary of weight times gradient for each batch
+        made, normed = np.zeros(len(graph.roots)), np.zeros(len(graph.roots))
+        has_norm = np.zeros(len(graph.roots), dtype=bool)
+        for call in graph.layers().values():
+            own = products.get(call.layer.name, {})
+            ids = graph.roots[call.output]
+            if type(call.layer).__name__ == "BatchNormalization" and call.understood and own:
+                np.add.at(normed, ids, sum(own.values()) ** 2)
+                has_norm[ids] = True
+            elif own:
+                for atoms, slices in _slices(call, own, biased=True):
+                    np.add.at(made, graph.roots[atoms], slices.sum(axis=1) ** 2)
+        total += np.where(has_norm, normed, made)
+    return total
+
+
+def _products(model: Any, context: Context) -> Any:
+    tf = load()
+    import tf_keras
+
+    loss: Any = tf_keras.losses.get(context.loss) if isinstance(context.loss, str) else context.loss
+    weights = {
+        (layer.name, weight_name(layer, weight)): weight
+        for layer in model.layers
+        for weight in layer.weights
+        if weight.dtype.is_floating and "moving_" not in weight.name
+    }
+    variables = list(weights.values())
+    dtype = model.inputs[0].dtype
+
+    def gradients(x: Any, y: Any) -> list[Any]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            value = tf.reduce_mean(loss(y, model(x, training=False)))
+        found = tape.gradient(value, variables, unconnected_gradients="zero")
+        return [tf.convert_to_tensor(gradient) * variable for gradient, variable in zip(found, variables, strict=True)]
+
+    compiled = tf.function(gradients, reduce_retracing=True)
+    count = min(TAYLOR_SAMPLES, len(context.x_train))
+    chosen = np.sort(np.random.default_rng(context.seed).permutation(len(context.x_train))[:count])
+    for start in range(0, count, TAYLOR_BATCH):
+        rows = chosen[start : start + TAYLOR_BATCH]
+        x = tf.constant(np.asarray(context.x_train[rows], dtype.as_numpy_dtype))
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for (layer, name), product in zip(weights, compiled(x, tf.constant(context.y_train[rows])), strict=True):
+            found.setdefault(layer, {})[name] = product.numpy().astype(np.float64)
+        yield found

@@ -1,0 +1,93 @@
+"""Kernels' shapes after channels were cut: what the cut decided, promised of every layer that the file can tell."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from litetuner.spaces.store import Store
+from litetuner.spaces.tflite.layer_names import fits
+
+# Layers of one kernel each (of separable ones, the largest), whose operators the file reader knows.
+_CONVOLUTIONS = [f"Conv{rank}D{kind}" for rank in (1, 2, 3) for kind in ("", "Transpose")]
+_IN_DEPTH = [f"{kind}Conv{rank}D" for rank in (1, 2) for kind in ("Depthwise", "Separable")]
+_TOLD = frozenset(["Dense", *_CONVOLUTIONS, *_IN_DEPTH])
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """A layer's largest weight in Keras order, and whether a finished file tells it for sure from every other layer's."""
+
+    shape: tuple[int, ...]
+    told: bool
+
+
+def kernels_of(model: Any) -> dict[str, Kernel]:
+    """The kernels of a tf_keras model's layers, by name. One that is called several times may be in the file several times."""
+    found = {}
+    for layer in model.layers:
+        shapes = sorted((tuple(int(size) for size in weight.shape) for weight in layer.weights), key=math.prod)
+        if shapes and len(shapes[-1]) > 1:
+            told = type(layer).__name__ in _TOLD and len(layer.inbound_nodes) == 1
+            found[layer.name] = Kernel(shapes[-1], told)
+    return found
+
+
+@functools.lru_cache(maxsize=8)
+def kernels_of_checkpoint(blobs: Store, blob: str) -> Mapping[str, Kernel]:
+    """``kernels_of`` the model that a checkpoint holds. Raises ``BuildFailed`` for one without a model."""
+    from litetuner.spaces.models.checkpoint import read_model
+
+    return kernels_of(read_model(blobs.get(blob)))
+
+
+def promised_shapes(kernels: Mapping[str, Kernel]) -> list[tuple[str, str, str]]:
+    """(layer, "shape", "3x3x16x8") for every layer that can be told."""
+    return [(name, "shape", written(kernel.shape)) for name, kernel in kernels.items() if kernel.told]
+
+
+def written(shape: Sequence[int]) -> str:
+    """A shape as labels and reports write it."""
+    return "x".join(str(size) for size in shape)
+
+
+def in_keras_order(stored: Sequence[int], operator: str, asked: Sequence[int]) -> tuple[int, ...] | None:
+    """A weight's shape in the file, its axes as in the Keras kernel that ``asked`` describes.
+
+    ``None`` for an operator whose axes are not known. What cannot be such a kernel is given in the operator's own rank: a
+    matrix as (inputs, outputs), a convolution as (height, width, inputs, outputs).
+    """
+    shape = tuple(int(size) for size in stored)
+    if operator in ("CONV_2D", "TRANSPOSE_CONV") and len(shape) == 4:
+        outputs, height, width, inputs = shape
+        last = (inputs, outputs) if operator == "CONV_2D" else (outputs, inputs)
+        return _of_rank(len(asked), (height, width), last)
+    if operator == "DEPTHWISE_CONV_2D" and len(shape) == 4:
+        _, height, width, made = shape  # channels times multiplier, joined
+        several = asked[-1] if len(asked) > 2 and made % asked[-1] == 0 else 1
+        return _of_rank(len(asked), (height, width), (made // several, several))
+    if operator == "FULLY_CONNECTED" and len(shape) == 2:
+        outputs, inputs = shape
+        if asked and (math.prod(asked[:-1]), asked[-1]) == (inputs, outputs):
+            return tuple(asked)  # a convolution over all of its input is a matrix in the file
+        return _of_rank(len(asked), (1, 1), (inputs, outputs))
+    return shape if operator in ("CONV_3D", "CONV_3D_TRANSPOSE", "GATHER", "EMBEDDING_LOOKUP") else None
+
+
+def _of_rank(rank: int, window: tuple[int, int], last: tuple[int, int]) -> tuple[int, ...]:
+    """A convolution of two dimensions, or of one where the other is 1, or a matrix where both are."""
+    if rank == 3 and 1 in window:
+        return (math.prod(window), *last)
+    return last if rank == 2 and window == (1, 1) else (*window, *last)
+
+
+def compare(stored: Sequence[int], operator: str, asked: str) -> tuple[str, bool]:
+    """A stored weight's shape in words, and whether it is the Keras kernel ``asked`` ("3x3x16x8")."""
+    wanted = tuple(int(size) for size in asked.split("x"))
+    found = in_keras_order(stored, operator, wanted)
+    if found is None:  # axes of another meaning: the sizes must at least be the same
+        return written(stored), fits(wanted, stored)
+    return written(found), found == wanted

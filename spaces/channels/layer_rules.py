@@ -1,0 +1,250 @@
+"""How channels go through each type of layer, as a table; a layer that is not in it is opaque."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.channels.numbering import Atoms, OpaqueError
+from litetuner.spaces.models.keras_bridge.layers import is_standard
+
+# Activations that work number by number. A softmax does not: without one of its inputs the others change.
+_ELEMENTWISE = """
+elu exponential gelu hard_sigmoid leaky_relu linear mish relu relu6 selu sigmoid silu softplus softsign swish tanh
+"""
+ELEMENTWISE = frozenset(_ELEMENTWISE.split())
+_PASSING = """
+ActivityRegularization AlphaDropout AveragePooling1D AveragePooling2D AveragePooling3D Cropping1D Cropping2D Cropping3D
+Dropout ELU GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
+GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D Identity LeakyReLU MaxPooling1D MaxPooling2D MaxPooling3D ReLU
+RepeatVector Resizing SpatialDropout1D SpatialDropout2D SpatialDropout3D ThresholdedReLU UpSampling1D UpSampling2D UpSampling3D
+ZeroPadding1D ZeroPadding2D ZeroPadding3D
+"""
+# Their outputs are as wide as their inputs, and each depends on all channels.
+_MIXING = "GroupNormalization LayerNormalization Masking Normalization Softmax UnitNormalization"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernels:
+    """Which axes of a layer's weights are channels, and what sets its width.
+
+    ``axes``: weight name -> (axis from the end -> "source", "middle" or "output"). ``width`` is the setting that counts its
+    own channels, if it makes any. ``made_by`` is the weight, and its axes, of which each channel has a slice. ``heads``: what
+    the layer makes and counts are the heads of an attention, which nobody outside of it sees.
+    """
+
+    axes: dict[str, dict[int, str]]
+    width: str | None = None
+    made_by: tuple[str, tuple[int, ...]] | None = None
+    heads: bool = False
+
+
+_OUT = {1: "output"}
+_CONV = Kernels({"kernel": {2: "source", 1: "output"}, "bias": _OUT}, "filters", ("kernel", (1,)))
+_TRANSPOSE = Kernels({"kernel": {1: "source", 2: "output"}, "bias": _OUT}, "filters", ("kernel", (2,)))
+_DEPTHWISE = Kernels({"depthwise_kernel": {2: "source"}, "bias": _OUT}, None, ("depthwise_kernel", (2, 1)))
+_SEPARABLE = Kernels(
+    {"depthwise_kernel": {2: "source"}, "pointwise_kernel": {2: "middle", 1: "output"}, "bias": _OUT},
+    "filters",
+    ("pointwise_kernel", (1,)),
+)
+_ATTENTION = Kernels(
+    {f"{part}/{weight}": {2: "heads"} for part in ("query", "key", "value") for weight in ("kernel", "bias")}
+    | {"attention_output/kernel": {3: "heads"}},
+    "num_heads",
+    ("attention_output/kernel", (3,)),
+    heads=True,
+)
+KERNELS: dict[str, Kernels] = {
+    "BatchNormalization": Kernels({name: _OUT for name in ("gamma", "beta", "moving_mean", "moving_variance")}),
+    "Conv1D": _CONV,
+    "Conv1DTranspose": _TRANSPOSE,
+    "Conv2D": _CONV,
+    "Conv2DTranspose": _TRANSPOSE,
+    "Conv3D": _CONV,
+    "Conv3DTranspose": _TRANSPOSE,
+    "Dense": dataclasses.replace(_CONV, width="units"),
+    "DepthwiseConv1D": _DEPTHWISE,
+    "DepthwiseConv2D": _DEPTHWISE,
+    "MultiHeadAttention": _ATTENTION,
+    "PReLU": Kernels({"alpha": _OUT}),
+    "SeparableConv1D": _SEPARABLE,
+    "SeparableConv2D": _SEPARABLE,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Case:
+    """One call of a layer: its tensors, the atoms of its inputs' last axes, and those that it keeps to itself (``heads``)."""
+
+    layer: Any
+    inputs: list[Any]
+    sources: list[np.ndarray]
+    outputs: list[Any]
+    atoms: Atoms
+    heads: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+
+def passage(
+    layer: Any, inputs: list[Any], sources: list[np.ndarray], outputs: list[Any], atoms: Atoms
+) -> tuple[np.ndarray, np.ndarray]:
+    """The atoms of the output of one call of ``layer``, whose inputs have the atoms ``sources``, and those of its heads.
+
+    Raises ``OpaqueError``.
+    """
+    import tf_keras
+
+    kind = type(layer).__name__
+    if kind not in RULES or not is_standard(layer, tf_keras):
+        raise OpaqueError(f"how channels go through a {kind} is not known")
+    if getattr(layer, "data_format", None) == "channels_first":
+        raise OpaqueError("its channels come first")
+    if len(outputs) != 1 or any(len(tensor.shape) < 2 or tensor.shape[-1] is None for tensor in (*inputs, *outputs)):
+        raise OpaqueError("the size of its last axis is not known")
+    case = _Case(layer, inputs, sources, outputs, atoms)
+    found = RULES[kind](case)
+    if len(found) != outputs[0].shape[-1]:
+        raise OpaqueError(f"its {outputs[0].shape[-1]} outputs cannot be told from {len(found)} channels")
+    return found, np.concatenate([np.zeros(0, np.int64), *case.heads])
+
+
+def depends_on_width(layer: Any) -> bool:
+    """Would the layer be another one with fewer channels: has it weights, or a shape among its settings?"""
+    return bool(layer.weights) or type(layer).__name__ in ("Reshape", "Rescaling")
+
+
+def _single(case: _Case) -> np.ndarray:
+    if len(case.sources) != 1:
+        raise OpaqueError(f"it is called on {len(case.sources)} tensors")
+    return case.sources[0]
+
+
+def _pass(case: _Case) -> np.ndarray:
+    return _single(case)
+
+
+def _activation(case: _Case) -> np.ndarray:
+    return _after_activation(case, _single(case))
+
+
+def _mix(case: _Case) -> np.ndarray:
+    case.atoms.pin(_single(case), f"{case.layer.name}: a {type(case.layer).__name__} mixes channels")
+    return case.sources[0]
+
+
+def _normalization(case: _Case) -> np.ndarray:
+    axes = case.layer.axis if isinstance(case.layer.axis, (list, tuple)) else [case.layer.axis]
+    rank = len(case.inputs[0].shape)
+    if [axis % rank for axis in axes] != [rank - 1]:
+        raise OpaqueError("it normalizes another axis than the last")
+    return _single(case)
+
+
+def _rescaling(case: _Case) -> np.ndarray:
+    for value in (case.layer.scale, case.layer.offset):
+        if np.shape(value) not in ((), (1,), (len(case.sources[0]),)):
+            raise OpaqueError("it scales more than the last axis")
+    return _single(case)
+
+
+def _permute(case: _Case) -> np.ndarray:
+    dims = tuple(case.layer.dims)
+    if dims[-1] != len(dims):
+        raise OpaqueError("it moves the channels to another axis")
+    return _single(case)
+
+
+def _producer(case: _Case) -> np.ndarray:
+    """A layer that mixes its inputs into channels of its own."""
+    _single(case)
+    if getattr(case.layer, "groups", 1) != 1:
+        raise OpaqueError(f"its {case.layer.groups} groups must keep equal widths")
+    made = case.atoms.make(int(case.outputs[0].shape[-1]), case.layer.name)
+    return _after_activation(case, made)
+
+
+def _depthwise(case: _Case) -> np.ndarray:
+    return _after_activation(case, np.repeat(_single(case), case.layer.depth_multiplier))
+
+
+def _after_activation(case: _Case, made: np.ndarray) -> np.ndarray:
+    name = getattr(case.layer.activation, "__name__", "custom")
+    if name not in ELEMENTWISE:
+        case.atoms.pin(made, f"{case.layer.name}: its activation {name} may mix channels")
+    return made
+
+
+def _attention(case: _Case) -> np.ndarray:
+    """Every output depends on all inputs, but each head works by itself and is added to the others."""
+    config = case.layer.get_config()
+    if len(np.atleast_1d(config["output_shape"] or 0)) != 1:
+        raise OpaqueError("its output has several axes of channels")
+    for source in case.sources:
+        case.atoms.pin(source, f"{case.layer.name}: attention mixes channels")
+    case.heads.append(case.atoms.make_heads(config["num_heads"], case.layer.name))
+    made = case.atoms.make(int(case.outputs[0].shape[-1]), case.layer.name)
+    case.atoms.pin(made, f"{case.layer.name}: attention mixes channels")
+    return made
+
+
+def _merge(case: _Case) -> np.ndarray:
+    """Operators of tensors of one rank, number by number; an axis of size 1 is spread over the others'."""
+    if len({len(tensor.shape) for tensor in case.inputs}) != 1:
+        raise OpaqueError("its inputs have different numbers of axes")
+    width = max(len(source) for source in case.sources)
+    whole = [source for source in case.sources if len(source) == width]
+    for source in case.sources:
+        if len(source) != width:
+            case.atoms.pin(source, f"{case.layer.name}: it is spread over all channels")
+    for source in whole[1:]:
+        case.atoms.tie(whole[0], source)
+    return whole[0]
+
+
+def _concatenate(case: _Case) -> np.ndarray:
+    rank = len(case.inputs[0].shape)
+    if case.layer.axis % rank != rank - 1:
+        return _merge(case)  # along another axis, the channels of all must be the same
+    return np.concatenate(case.sources)
+
+
+def _reshape(case: _Case) -> np.ndarray:
+    """Read the numbers in their order: it works where every row of the new last axis has the same channels."""
+    source, before, after = _single(case), case.inputs[0].shape[1:], case.outputs[0].shape[1:]
+    if None in tuple(before) or None in tuple(after):
+        raise OpaqueError("it reshapes axes whose size is not known")
+    rows = np.tile(source, math.prod(before[:-1])).reshape(-1, after[-1])
+    if (rows != rows[0]).any():
+        raise OpaqueError("it spreads the channels over several axes")
+    return rows[0]
+
+
+_EACH = {
+    "Activation": _activation,
+    "Add": _merge,
+    "Average": _merge,
+    "BatchNormalization": _normalization,
+    "Concatenate": _concatenate,
+    "DepthwiseConv1D": _depthwise,
+    "DepthwiseConv2D": _depthwise,
+    "Flatten": _reshape,
+    "Maximum": _merge,
+    "Minimum": _merge,
+    "MultiHeadAttention": _attention,
+    "Multiply": _merge,
+    "PReLU": _pass,
+    "Permute": _permute,
+    "Rescaling": _rescaling,
+    "Reshape": _reshape,
+    "Subtract": _merge,
+}
+RULES: Mapping[str, Callable[[_Case], np.ndarray]] = (
+    dict.fromkeys(_PASSING.split(), _pass)
+    | dict.fromkeys(_MIXING.split(), _mix)
+    | dict.fromkeys((name for name, kernels in KERNELS.items() if kernels.width and not kernels.heads), _producer)
+    | _EACH
+)

@@ -1,0 +1,101 @@
+"""Which channels stay: widths by ratio and multiple, the most important channels of each group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.channels.cost import ChannelCost
+from litetuner.spaces.channels.groups import ChannelGraph
+from litetuner.spaces.channels.numbering import Group
+
+SPREADS = ("even", "inner", "sensitivity")
+# Times the ratio a group may lose: without a limit, ResNet8 lost 56 of 64 channels of one layer, and could not mend it.
+MOST = 2.0
+
+
+def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, multiple: int, spread: str) -> np.ndarray:
+    """True by channel id for what stays. ``scores`` are importances by channel id.
+
+    ``even`` cuts the share ``ratio`` of each group that can be cut, ``inner`` only of those that one layer alone makes: what is
+    added up, as the streams between the blocks of a residual network, keeps its width. ``sensitivity`` cuts as many
+    multiply-adds as ``even``, always the next ``multiple`` channels of the group that loses the least importance for each
+    multiply-add saved, and of no group more than twice the ratio.
+    """
+    even = np.ones(len(graph.roots), dtype=bool)
+    for group in _free(graph):
+        if spread == "inner" and len(group.layers) > 1:
+            continue
+        width = remaining_width(len(group.channels), ratio, _multiple(group, multiple))
+        even[_worst_first(group, scores)[: len(group.channels) - width]] = False
+    if spread != "sensitivity":
+        return even
+    cost = ChannelCost(model, graph)
+    least = {
+        id(group): remaining_width(len(group.channels), min(1.0, MOST * ratio), _multiple(group, multiple))
+        for group in _free(graph)
+    }
+    return _cheapest(graph, scores, multiple, cost, cost.total(even), least)
+
+
+def _cheapest(
+    graph: ChannelGraph, scores: np.ndarray, multiple: int, cost: ChannelCost, goal: int, least: dict[int, int]
+) -> np.ndarray:
+    kept = np.ones(len(graph.roots), dtype=bool)
+    groups = list(_free(graph))
+    order = {id(group): _worst_first(group, scores) for group in groups}
+    parts = {id(group): cost.of(group.channels) for group in groups}
+    total = cost.total(kept)
+    while total > goal:
+        best: tuple[float, int, np.ndarray] | None = None
+        for group in groups:
+            left, some = int(kept[group.channels].sum()), _multiple(group, multiple)
+            going = order[id(group)][len(group.channels) - left :][: (left % some) or some]
+            if left - len(going) < least[id(group)]:
+                continue
+            before = parts[id(group)].total(kept)
+            kept[going] = False
+            saved = before - parts[id(group)].total(kept)
+            kept[going] = True
+            price = float(scores[going].sum()) / saved if saved else math.inf
+            if best is None or price < best[0]:
+                best = (price, saved, going)
+        if best is None:
+            break
+        kept[best[2]] = False
+        total -= best[1]
+    return kept
+
+
+def remaining_width(width: int, ratio: float, multiple: int) -> int:
+    """How many of ``width`` channels stay: at most the share 1 - ``ratio``, in whole multiples, and at least one multiple.
+
+    Rounded down, because kernels take as long for 33 channels as for 40. A width below the multiple stays as it is.
+    """
+    asked = math.floor(width * (1 - ratio) + 1e-9)
+    return min(width, max(multiple, asked - asked % multiple))
+
+
+def too_narrow(graph: ChannelGraph, ratio: float, multiple: int) -> Iterator[Group]:
+    """The groups that could be cut but are not wide enough for it."""
+    for group in _free(graph):
+        width = len(group.channels)
+        if remaining_width(width, ratio, _multiple(group, multiple)) == width:
+            yield group
+
+
+def _free(graph: ChannelGraph) -> Iterator[Group]:
+    return (group for group in graph.groups if group.pinned is None)
+
+
+def _multiple(group: Group, multiple: int) -> int:
+    return 1 if group.heads else multiple
+
+
+def _worst_first(group: Group, scores: np.ndarray) -> np.ndarray:
+    # Of equal ones the later goes first, so that the order of channels decides.
+    order: np.ndarray = group.channels[np.argsort(-scores[group.channels], kind="stable")[::-1]]
+    return order

@@ -1,0 +1,1 @@
+"""The user's data as three splits of arrays on disk."""

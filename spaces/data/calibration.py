@@ -1,0 +1,89 @@
+"""Which training samples activation ranges are measured on. More are not always better: ranges only grow with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from litetuner.spaces.data.preparation import calibration_samples, open_split
+from litetuner.spaces.errors import DataError, Refused, nearest
+from litetuner.spaces.named_arrays import all_finite, parts
+
+SELECTIONS = ("balanced", "random", "spread", "extremes")
+COUNTS = (0, 50, 300, 1000)  # 0: as many as --calibration says
+POOL = 2000  # samples among which "spread" and "extremes" look
+
+
+def check_calibration(step: str, count: int, selection: str) -> None:
+    """Raise ``Refused`` for a size or a selection that does not exist."""
+    if count < 0:
+        raise Refused(f"{step}: calibration must be at least 1, or 0 for what --calibration says; got {count}")
+    if selection not in SELECTIONS:
+        raise Refused(
+            f"{step}: there is no selection {selection!r}{nearest(selection, SELECTIONS)}; known: {', '.join(SELECTIONS)}"
+        )
+
+
+def calibration_words(count: int, selection: str) -> list[str]:
+    """The part of a label that says how a step was calibrated, empty for what is usual."""
+    if not count and selection == "balanced":
+        return []
+    return [f"cal={'' if selection == 'balanced' else selection}{count or ''}"]
+
+
+def select_samples(
+    folder: Path | str,
+    count: int,
+    selection: str,
+    seed: int,
+    outputs: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """Real inputs (m, *sample) from the train split alone, m at most ``count``, in the order of the split.
+
+    ``balanced`` takes classes in turns, ``random`` draws by ``seed``. The others look at a pool of 2,000 drawn samples:
+    ``spread`` takes again and again the one whose output (``outputs``: (n, *sample) -> (n, ...)) is farthest from all that
+    were taken (greedy k-center, Gonzalez 1985); ``extremes`` those whose inputs lie farthest from the mean sample.
+    Raises ``DataError`` without train samples, and for values that are not finite.
+    """
+    if selection == "balanced":
+        return calibration_samples(folder, count, seed)
+    x, _ = open_split(folder, "train")
+    if len(x) == 0:
+        return calibration_samples(folder, count, seed)  # which says what to do
+    order = np.random.default_rng(seed).permutation(len(x))
+    if selection != "random":
+        pool = np.sort(order[:POOL])
+        samples = np.asarray(x[pool])
+        if selection == "spread":
+            if outputs is None:
+                raise ValueError("spread needs the outputs of the model")
+            order = pool[_k_centers(np.asarray(outputs(samples), np.float64).reshape(len(pool), -1), count)]
+        else:
+            flat = np.concatenate([part.reshape(len(pool), -1) for part in parts(samples)], axis=1)
+            order = pool[_farthest_from_mean(flat.astype(np.float64))]
+    chosen = np.asarray(x[np.sort(order[:count])])
+    if not all_finite(chosen):
+        raise DataError(f"the train samples in {folder} hold NaN or infinity. Prepare the data again.")
+    return chosen
+
+
+def _k_centers(points: np.ndarray, count: int) -> np.ndarray:
+    """Indices of ``count`` points (n, d), each the farthest from those before it; the first is the farthest from the mean."""
+    distance = np.linalg.norm(points - points.mean(axis=0), axis=1)
+    taken: list[int] = [int(distance.argmax())]
+    distance = np.linalg.norm(points - points[taken[0]], axis=1)
+    while len(taken) < min(count, len(points)):
+        distance[taken[-1]] = -1.0
+        taken.append(int(distance.argmax()))
+        distance = np.where(
+            distance < 0, distance, np.minimum(distance, np.linalg.norm(points - points[taken[-1]], axis=1))
+        )
+    return np.asarray(taken)
+
+
+def _farthest_from_mean(points: np.ndarray) -> np.ndarray:
+    spread = points.std(axis=0)
+    scaled = (points - points.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return np.argsort(-np.square(scaled).mean(axis=1), kind="stable")

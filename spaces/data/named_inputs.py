@@ -1,0 +1,77 @@
+"""Which of a source's arrays are the model's inputs, and which are the labels that are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from litetuner.spaces.data.sources import Arrays
+from litetuner.spaces.errors import DataError
+from litetuner.spaces.named_arrays import all_finite, pack
+
+
+def samples_of(source: str, split: str, given: Arrays, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Arrays by input, in the model's order; ``{"": array}`` for a model with one input. Raises ``DataError``.
+
+    ``names`` are the model's inputs.
+    """
+    if len(names) < 2:
+        if isinstance(given, np.ndarray):
+            return {"": given}
+        if len(given) == 1 and set(given) <= {*names, "x"}:
+            return {"": next(iter(given.values()))}
+        raise DataError(
+            f"{source} has {_keys('x', split, given)}, and the model has one input{f' ({names[0]})' if names else ''}. "
+            f"Give x_{split}."
+        )
+    if isinstance(given, np.ndarray) or set(given) != set(names):
+        has = f"x_{split}" if isinstance(given, np.ndarray) else _keys("x", split, given)
+        raise DataError(
+            f"{source} has {has}, and the model has {len(names)} inputs ({', '.join(names)}). "
+            f"Give {_keys('x', split, names)}, and the same for each split."
+        )
+    return {name: given[name] for name in names}
+
+
+def labels_of(source: str, split: str, given: Arrays, names: Sequence[str], output: str | None) -> np.ndarray:
+    """The labels of the output that is scored, as they are; a structured array of all where none is chosen of several.
+
+    ``names`` are the model's outputs. Raises ``DataError``.
+    """
+    if output is None and len(names) > 1:
+        return _all_labels(source, split, given, names)
+    if isinstance(given, np.ndarray):
+        return given
+    chosen = output or (names[0] if names else "")
+    if chosen not in given and not (len(given) == 1 and not names):
+        raise DataError(
+            f"{source} has {_keys('y', split, given)}, and the output {chosen!r} is scored. Give y_{split}:{chosen}."
+        )
+    return given[chosen] if chosen in given else next(iter(given.values()))
+
+
+def _all_labels(source: str, split: str, given: Arrays, names: Sequence[str]) -> np.ndarray:
+    if isinstance(given, np.ndarray) or not set(names) <= set(given):
+        has = f"y_{split}" if isinstance(given, np.ndarray) else _keys("y", split, given)
+        raise DataError(
+            f"{source} has {has}, and the metric gets the labels of all outputs. Give {_keys('y', split, names)}; or score "
+            f"one of them, such as --metric accuracy@{names[0]}."
+        )
+    lengths = {name: len(given[name]) for name in names}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"{source}: the labels of y_{split} differ in number: {lengths}")
+    found = {}
+    for name in names:
+        values = given[name]
+        if values.dtype.kind not in "biuf":
+            raise DataError(f"{source}: y_{split}:{name} has type {values.dtype}; labels must be numbers")
+        found[name] = values.astype(np.float32 if values.dtype.kind == "f" else np.int64)
+    packed = pack(found)
+    if not all_finite(packed):
+        raise DataError(f"{source}: y_{split} holds NaN or infinity")
+    return packed
+
+
+def _keys(axis: str, split: str, names: Sequence[str] | dict[str, np.ndarray]) -> str:
+    return " and ".join(f"{axis}_{split}:{name}" for name in names)

@@ -1,0 +1,89 @@
+"""Which samples belong to which split."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from litetuner.spaces.data.arrays import SPLITS
+from litetuner.spaces.errors import DataError
+
+SHARE = 0.1  # of train, for each split that is missing
+LEAST_SAMPLES = 100  # ... but at least this many, or a quarter of train where it is small
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """The samples of one split: rows of a split that the user gave, in the user's own numbering."""
+
+    given: str
+    rows: np.ndarray
+
+
+def cut_missing(labels: dict[str, np.ndarray], seed: int, stratify: bool) -> tuple[dict[str, Cut], list[str]]:
+    """The three splits as cuts of those that the user gave (by their labels), and notes on what was cut.
+
+    Missing ones are drawn from train by ``seed``, with ``stratify`` the same share of every class. Without train samples
+    train is empty, and a missing test split is half of search. Every split is shuffled by ``seed``: its first samples are
+    then a fair part of it, also where the user's are sorted by class. Raises ``DataError`` when there are too few samples.
+    """
+    cuts = {split: Cut(split, np.arange(len(values))) for split, values in labels.items()}
+    notes: list[str] = []
+    if "train" not in cuts and "search" not in cuts:
+        given = ", ".join(labels) or "nothing"
+        raise DataError(
+            f"the data hold neither train nor search samples, only {given}. Give x_train, y_train or x_search, y_search."
+        )
+    rng = np.random.default_rng(seed)
+    if "train" not in cuts:
+        notes.append("no train samples: only techniques that need no training data and no calibration can be used")
+        if "test" not in cuts:
+            _move(cuts, labels, "search", "test", len(cuts["search"].rows) // 2, rng, stratify, notes)
+        cuts["train"] = Cut("search", np.arange(0))
+    else:
+        whole = len(cuts["train"].rows)
+        count = max(round(SHARE * whole), min(LEAST_SAMPLES, whole // 4), 1)
+        for split in ("search", "test"):
+            if split not in cuts:
+                _move(cuts, labels, "train", split, count, rng, stratify, notes)
+    return {split: Cut(cuts[split].given, rng.permutation(cuts[split].rows)) for split in SPLITS}, notes
+
+
+def _move(
+    cuts: dict[str, Cut],
+    labels: dict[str, np.ndarray],
+    given: str,
+    split: str,
+    count: int,
+    rng: np.random.Generator,
+    stratify: bool,
+    notes: list[str],
+) -> None:
+    rows = cuts[given].rows
+    if count < 1 or count >= len(rows):
+        raise DataError(
+            f"there are too few samples: the {given} split has {len(labels[given])}, not enough to cut a {split} split from it. "
+            f"Give x_{split} and y_{split}, or more samples."
+        )
+    taken = _stratified(labels[given][rows], count, rng) if stratify else rng.permutation(len(rows))[:count]
+    mask = np.zeros(len(rows), bool)
+    mask[taken] = True
+    cuts[split], cuts[given] = Cut(given, rows[mask]), Cut(given, rows[~mask])
+    how = "the same share of every class" if stratify else "at random"
+    notes.append(
+        f"no {split} split was given: {count} of the {len(labels[given])} {given} samples were set apart, {how}"
+    )
+
+
+def _stratified(classes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of ``count`` samples, each class by its share; what rounding leaves over goes to the largest remainders."""
+    _, inverse, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    exact = sizes * (count / len(classes))
+    quota = np.floor(exact).astype(int)
+    leftover = np.argsort(-(exact - quota), kind="stable")[: count - quota.sum()]
+    quota[leftover] += 1
+    order = rng.permutation(len(classes))
+    order = order[np.argsort(inverse[order], kind="stable")]  # shuffled within each class, classes in turn
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    return np.concatenate([order[start : start + n] for start, n in zip(starts, quota, strict=True)])

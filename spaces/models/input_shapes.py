@@ -1,0 +1,124 @@
+"""The shapes of a model's inputs: a batch of any size, since all work goes sample by sample, and samples of known sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import ModelError, told_by_keras
+from litetuner.spaces.models.signature import Port, call, input_ports
+from litetuner.spaces.models.traced import TracedModel
+from litetuner.spaces.named_arrays import parts
+from litetuner.spaces.tf import load
+
+Shape = tuple[int | None, ...]
+
+
+def free_batch(model: Any, source: str) -> Any:
+    """``model`` (Keras 3 or tf_keras, with a graph) itself where its batch is free, else a copy of equal weights whose batch is.
+
+    Raises ``ModelError`` where layers remember from one call to the next, or the graph itself counts on the size.
+    """
+    size = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0] is not None), None)
+    remembering = [layer.name for layer in _flat(model) if getattr(layer, "stateful", False) is True]
+    if remembering:
+        raise ModelError(
+            f"{source}: layer {remembering[0]!r} is stateful: what it gives depends on the calls before, and every call of a "
+            ".tflite begins anew. Build the model with stateful=False and give it these weights: "
+            "free.set_weights(model.get_weights())."
+        )
+    if size is None:
+        return model
+    try:
+        copy = _copy(model, [tuple(tensor.shape[1:]) for tensor in model.inputs])
+        fixed = [tensor for tensor in copy.outputs if tensor.shape[0] is not None]
+        why = "" if not fixed else f"its output then still has shape {tuple(fixed[0].shape)}"
+    except Exception as error:  # layers and operators raise what they like
+        copy, why = None, told_by_keras(error)
+    if copy is None or why:
+        raise ModelError(
+            f"{source}: the model was built for batches of {size}, a .tflite runs on single samples, and the model cannot be "
+            f"built without that size: {why.rstrip('.')}. Build it with keras.Input(shape) and shapes such as (-1, ...) inside."
+        )
+    return copy
+
+
+def unknown_sizes(model: Any) -> bool:
+    """Does an input take samples of any size, as ``keras.Input((None, None, 3))`` does?"""
+    return any(size is None for port in input_ports(model) for size in port.shape[1:])
+
+
+def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, source: str) -> Any:
+    """``model`` itself where it takes samples of known sizes, else a copy of equal weights for those of ``shapes``.
+
+    ``shapes`` holds the shape with batch axis of each input by name, as the data have it; ``None`` where there are no data.
+    A file for one size is smaller and faster, and quantization needs it. Raises ``ModelError`` where the sizes stay unknown,
+    or the model cannot be built for them.
+    """
+    if not unknown_sizes(model):
+        return model
+    ports = input_ports(model)
+    known = [tuple((shapes or {}).get(port.name, port.shape))[1:] for port in ports]
+    if any(size is None for shape in known for size in shape):
+        port = next(port for port in ports if None in port.shape[1:])
+        raise ModelError(
+            f"{source}: the input shape {port.shape} of {port.name!r} has sizes that are not known. Add --data: the sizes are "
+            f"then those of its samples. Or fix them: inputs = keras.Input({tuple(size or 224 for size in port.shape[1:])}); "
+            "keras.Model(inputs, model(inputs)).save('fixed.keras')."
+        )
+    try:
+        if isinstance(model, TracedModel):
+            return _traced(model, known)
+        return _copy(model, known)
+    except Exception as error:  # layers and operators raise what they like
+        told = ", ".join(f"{port.name} {shape}" for port, shape in zip(ports, known, strict=True))
+        raise ModelError(
+            f"{source}: the model takes inputs of any size, and cannot be built for that of the data ({told}): "
+            f"{told_by_keras(error)}"
+        ) from error
+
+
+def sample_shapes(ports: Sequence[Port], samples: np.ndarray) -> dict[str, Shape]:
+    """The shapes with batch axis that stored samples (n, ...) have, for each input by name."""
+    return {port.name: (None, *part.shape[1:]) for port, part in zip(ports, parts(samples), strict=True)}
+
+
+def _traced(model: TracedModel, shapes: Sequence[Shape]) -> TracedModel:
+    inputs = tuple(
+        dataclasses.replace(tensor, shape=(None, *shape)) for tensor, shape in zip(model.inputs, shapes, strict=True)
+    )
+    tf = load()
+    zeros = [tf.zeros((model.batch or 1, *tensor.shape[1:]), tf.as_dtype(tensor.dtype)) for tensor in inputs]
+    found = [np.shape(output)[1:] for output in call(model, zeros)]
+    outputs = tuple(
+        dataclasses.replace(tensor, shape=(None, *shape)) for tensor, shape in zip(model.outputs, found, strict=True)
+    )
+    return dataclasses.replace(model, inputs=inputs, outputs=outputs)
+
+
+def _flat(model: Any) -> list[Any]:
+    return list(model._flatten_layers(include_self=False, recursive=True))
+
+
+def _copy(model: Any, shapes: Sequence[Shape]) -> Any:
+    """The same layers, names and weights behind inputs of a free batch and these shapes of a sample."""
+    import keras
+    import tf_keras
+
+    library = tf_keras if isinstance(model, tf_keras.Model) else keras
+    names = [str(tensor.name).split(":")[0] for tensor in model.inputs]
+    inputs = [
+        library.Input(shape, dtype=tensor.dtype, name=name)
+        for name, tensor, shape in zip(names, model.inputs, shapes, strict=True)
+    ]
+    if isinstance(model, (keras.Sequential, tf_keras.Sequential)):
+        layers = [type(layer).from_config(layer.get_config()) for layer in model.layers]
+        copy = library.Sequential([inputs[0], *layers], name=model.name)
+    else:
+        pack = keras.tree.pack_sequence_as if library is keras else load().nest.pack_sequence_as
+        copy = library.models.clone_model(model, input_tensors=pack(model.input, inputs))
+    copy.set_weights(model.get_weights())
+    return copy

@@ -1,0 +1,262 @@
+"""What each layer of the user's model can take, found out by asking tfmot and the quantizer before any compute is spent."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from litetuner.spaces.info import UNPROVABLE, LayerFacts, ModelFacts
+from litetuner.spaces.models.folding import foldable
+from litetuner.spaces.models.loading import LoadedModel
+from litetuner.spaces.models.macs import layer_macs
+from litetuner.spaces.models.signature import input_ports, output_ports
+from litetuner.spaces.models.tflite_layers import last_activation, layer_facts, with_names
+from litetuner.spaces.tf import load
+from litetuner.spaces.training.sparsity import sparse_latency
+
+# Layer type -> the TensorFlow Lite operators that hold its weights (seen in converted files).
+OPERATORS: dict[str, tuple[str, ...]] = {
+    "Conv1D": ("CONV_2D",),
+    "Conv1DTranspose": ("TRANSPOSE_CONV",),
+    "Conv2D": ("CONV_2D",),
+    "Conv2DTranspose": ("TRANSPOSE_CONV",),
+    "Conv3D": ("CONV_3D",),
+    "Conv3DTranspose": ("CONV_3D_TRANSPOSE",),
+    "Dense": ("FULLY_CONNECTED",),
+    "DepthwiseConv1D": ("DEPTHWISE_CONV_2D",),
+    "DepthwiseConv2D": ("DEPTHWISE_CONV_2D",),
+    "EinsumDense": ("FULLY_CONNECTED",),
+    "Embedding": ("GATHER",),
+    "GRU": ("WHILE",),
+    "LSTM": ("UNIDIRECTIONAL_SEQUENCE_LSTM",),
+    "MultiHeadAttention": ("FULLY_CONNECTED",),
+    "PReLU": ("PRELU",),
+    "SeparableConv1D": ("DEPTHWISE_CONV_2D", "CONV_2D"),
+    "SeparableConv2D": ("DEPTHWISE_CONV_2D", "CONV_2D"),
+    "SimpleRNN": ("WHILE",),
+}
+WRAPPERS = ("Bidirectional", "TimeDistributed")
+# Layers behind which the activation of the output is looked for.
+TRANSPARENT = ("Dropout", "Flatten", "Reshape", "Identity", "Permute")
+LIKE_ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "ReLU": "relu", "Relu": "relu", "Tanh": "tanh"}
+
+
+_UNPROVABLE = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "TimeDistributed", "MultiHeadAttention")
+
+
+def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, difference: float | None) -> ModelFacts:
+    """The model as the search sees it: the layers of ``bridged`` (its tf_keras copy), or the user's own where there is none.
+
+    ``refusal`` is the bridge's reason for ``bridged=None``; both are ``None`` before the bridge was tried.
+    """
+    load()
+    model = loaded.model if bridged is None else bridged
+    layers = [layer for layer in _layers(model) if type(layer).__name__ != "InputLayer"]
+    qat = _qat_refusals(bridged) if bridged is not None and refusal is None else {}
+    groups = channel_groups(bridged) if bridged is not None and refusal is None else {}
+    facts = []
+    for layer in layers:
+        refusals = (
+            _training_refusals(layer, qat)
+            if bridged is not None and refusal is None
+            else dict.fromkeys(("prune", "cluster", "qat"), _why_not(refusal))
+        )
+        if (int4 := _int4_refusal(layer)) is not None:
+            refusals["int4"] = int4
+        shapes = sorted((tuple(int(size) for size in weight.shape) for weight in layer.weights), key=math.prod)
+        facts.append(
+            LayerFacts(
+                name=layer.name,
+                type=type(layer).__name__,
+                parameters=sum(math.prod(shape) for shape in shapes),
+                kernel_shape=shapes[-1] if shapes else (),
+                output_shape=_output_shape(layer),
+                refusals=refusals,
+                macs=layer_macs(layer),
+                group=groups.get(layer.name, (None, None))[0],
+                group_refusal=groups.get(layer.name, (None, None))[1],
+            )
+        )
+    inputs, outputs = input_ports(loaded.model), output_ports(loaded.model)
+    file = getattr(loaded.model, "file", None)  # of a .tflite
+    return ModelFacts(
+        name=loaded.name,
+        sha256=loaded.sha256,
+        source=loaded.kind,
+        input_shape=inputs[0].shape,
+        input_dtype=inputs[0].dtype,
+        output_shape=outputs[0].shape,
+        parameters=int(loaded.model.count_params()),
+        layers=tuple(facts) if file is None else layer_facts(with_names(file), refusal or loaded.model.why),
+        output_activation=_output_activation(model) if file is None else last_activation(file),
+        bridge_refusal=refusal,
+        bridge_difference=difference,
+        inputs={port.name: port.shape for port in inputs},
+        outputs={port.name: port.shape for port in outputs},
+        folds=bool(foldable(bridged)) if bridged is not None and refusal is None else None,
+        zeros_in_latency=_zeros_in_latency(layers, facts) if file is None else "",
+    )
+
+
+def _zeros_in_latency(layers: list[Any], facts: list[LayerFacts]) -> str:
+    described = []
+    for layer, fact in zip(layers, facts, strict=True):
+        strides = getattr(layer, "strides", 1)
+        if fact.has_kernel:
+            stride = int(max(strides) if isinstance(strides, tuple | list) else strides)
+            described.append((fact.type, fact.kernel_shape, stride))
+    return sparse_latency(described) if described else ""
+
+
+def channel_groups(model: Any) -> dict[str, tuple[str | None, str | None]]:
+    """For each layer that makes channels: its group with the group's width (``3 (16)``), or why none of them can be cut."""
+    from litetuner.spaces.channels.groups import trace
+
+    graph = trace(model)
+    place = {int(channel): number for number, group in enumerate(graph.groups) for channel in group.channels}
+    cut = [number for number, group in enumerate(graph.groups) if group.pinned is None]
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for name, call in graph.layers().items():
+        number = place.get(int(graph.roots[call.output[0]])) if len(call.output) else None
+        if number is None or not call.layer.weights:
+            continue
+        group = graph.groups[number]
+        label = f"{cut.index(number) + 1} ({len(group.channels)})" if group.pinned is None else None
+        found[name] = (label, group.pinned)
+    return found
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """The layers in running order, those of nested models in place of the model."""
+    for layer in model.layers:
+        if hasattr(layer, "layers") and hasattr(layer, "inputs"):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
+def _why_not(refusal: str | None) -> str:
+    return "the model was not rebuilt for training" if refusal is None else f"the model cannot be trained: {refusal}"
+
+
+def _training_refusals(layer: Any, qat: dict[str, str]) -> dict[str, str]:
+    found: dict[str, str | None] = {
+        "prune": _prune_refusal(layer),
+        "cluster": _cluster_refusal(layer),
+        "qat": qat.get(layer.name),
+    }
+    if type(layer).__name__ in _UNPROVABLE:  # several kernels of one size, which the file does not name
+        found |= {name: UNPROVABLE for name in ("prune", "cluster") if found[name] is None}
+    return {technique: reason for technique, reason in found.items() if reason is not None}
+
+
+def _qat_refusals(model: Any) -> dict[str, str]:
+    # The step itself knows best; it also refuses layers without weights, which must then be left unannotated.
+    from litetuner.spaces.steps.qat import refusals
+
+    return refusals(model)
+
+
+def _prune_refusal(layer: Any) -> str | None:
+    from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
+
+    return _registry_refusal(layer, PruneRegistry, "prune", lambda: PruneRegistry._is_rnn_layer(layer))
+
+
+def _cluster_refusal(layer: Any) -> str | None:
+    from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
+
+    if type(layer).__name__ == "MultiHeadAttention":
+        # The registry lists it, but stripping the wrapper fails (ValueError: weight shapes; tfmot 0.8.1).
+        return "tfmot cannot take the clustering wrapper of a MultiHeadAttention off again"
+    recurrent = ("GRU", "LSTM", "SimpleRNN", "RNN", "Bidirectional")
+    return _registry_refusal(layer, ClusteringRegistry, "cluster", lambda: type(layer).__name__ in recurrent)
+
+
+def _registry_refusal(layer: Any, registry: Any, verb: str, unlisted: Callable[[], bool]) -> str | None:
+    """Why a tfmot registry does not take a layer: unknown type, or known with nothing in it that is pruned or clustered."""
+    kind = type(layer).__name__
+    if not layer.weights:
+        return "it has no weights"
+    if not registry.supports(layer):
+        return f"tfmot cannot {verb} a {kind}"
+    # make_prunable/make_clusterable would say the same, but they change the layer that they are asked about.
+    if not unlisted() and not registry._weight_names(layer):
+        return f"tfmot leaves the weights of a {kind} as they are"
+    return None
+
+
+@functools.cache
+def int4_operators() -> frozenset[str]:
+    """The operators to which the quantizer gives 4-bit weights in every mode: static, dynamic-range and weight-only."""
+    from ai_edge_quantizer.default_policy import DEFAULT_JSON_POLICY
+
+    policy = json.loads(DEFAULT_JSON_POLICY)
+    modes = [
+        set(policy["ops_per_config"][name])
+        for name, config in policy["configs"].items()
+        if config["weight_tensor_config"]["num_bits"] == 4 and not name.endswith("blockwise")
+    ]
+    return frozenset(set.intersection(*modes) - {"INPUT", "OUTPUT"})
+
+
+def _int4_refusal(layer: Any) -> str | None:
+    kind = type(layer).__name__
+    if not layer.weights:
+        return "it has no weights"
+    if kind in WRAPPERS:
+        return _int4_refusal(layer.forward_layer if hasattr(layer, "forward_layer") else layer.layer)
+    operators = OPERATORS.get(kind)
+    if operators is None:
+        return f"no operator is known to hold the weights of a {kind}"
+    refused = [name for name in operators if name not in int4_operators()]
+    return f"{refused[0]} takes no 4-bit weights" if refused else None
+
+
+def _output_shape(layer: Any) -> tuple[int | None, ...]:
+    """The first output's shape at the first call."""
+    nodes = layer._inbound_nodes
+    if not nodes:
+        return ()
+    outputs = nodes[0].outputs
+    first = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+    return (None, *tuple(first.shape)[1:])
+
+
+def _output_activation(model: Any) -> str:
+    """The activation that the model's output goes through last: "softmax", "sigmoid", "linear" and so on."""
+    if not model.layers:  # a traced model, which says nothing of what is inside
+        return "linear"
+    layer = _last_layer(model)
+    while type(layer).__name__ in TRANSPARENT and (before := _before(layer)) is not None:
+        layer = before
+    if type(layer).__name__ in WRAPPERS:
+        layer = getattr(layer, "layer", layer)
+    activation = getattr(layer, "activation", None)
+    if activation is not None:
+        return str(getattr(activation, "__name__", type(activation).__name__.lower()))
+    return LIKE_ACTIVATIONS.get(type(layer).__name__, "linear")
+
+
+def _last_layer(model: Any) -> Any:
+    """The layer or operator that gives the output, inside nested models too."""
+    if hasattr(model, "_functional"):  # a Keras 3 Sequential
+        model = model._functional
+    output = model.outputs[0]
+    layer = (
+        output._keras_history.operation if hasattr(output._keras_history, "operation") else output._keras_history.layer
+    )
+    return _last_layer(layer) if hasattr(layer, "layers") and hasattr(layer, "outputs") else layer
+
+
+def _before(layer: Any) -> Any | None:
+    node = layer._inbound_nodes[0]
+    parents = node.parent_nodes
+    if not parents:
+        return None
+    parent = parents[0]
+    found = parent.operation if hasattr(parent, "operation") else parent.layer
+    return _last_layer(found) if hasattr(found, "layers") and hasattr(found, "outputs") else found

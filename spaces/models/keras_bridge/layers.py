@@ -1,0 +1,345 @@
+"""Which Keras 3 layer is which tf_keras layer, and what becomes of its settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import ModelError
+from litetuner.spaces.models.keras_bridge.operators import TAILS, activation_name, native_activation
+
+Call = Callable[..., Any]
+
+# Layers that mean the same in both, once their settings are translated. A layer that is not here is refused.
+_SAME = """
+Activation ActivityRegularization Add AlphaDropout Attention AdditiveAttention Average AveragePooling1D AveragePooling2D
+AveragePooling3D BatchNormalization CenterCrop Concatenate Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D
+Conv3DTranspose ConvLSTM1D ConvLSTM2D Cropping1D Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU
+EinsumDense Embedding Flatten GRU GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D
+GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization LSTM
+LayerNormalization LeakyReLU Masking MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum MultiHeadAttention
+Multiply PReLU Permute ReLU RepeatVector Rescaling Reshape Resizing SeparableConv1D SeparableConv2D SimpleRNN Softmax
+SpatialDropout1D SpatialDropout2D SpatialDropout3D Subtract UnitNormalization UpSampling1D UpSampling2D UpSampling3D
+ZeroPadding1D ZeroPadding2D ZeroPadding3D
+"""
+SAME = frozenset(_SAME.split())
+
+# Do nothing when the model predicts: left out. (Augmentation belongs to the data, and tfmot cannot wrap it.)
+_NOTHING = """
+AugMix CutMix Identity MixUp RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast
+RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert
+RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation
+RandomWidth RandomZoom
+"""
+NOTHING = frozenset(_NOTHING.split())
+
+# Settings with no effect on what is computed from given weights.
+_MEANINGLESS = """
+name dtype trainable seed use_cudnn flash_attention lora_rank lora_alpha renorm_momentum query_shape key_shape value_shape
+build_config
+"""
+MEANINGLESS = frozenset(_MEANINGLESS.split())
+_FUSED = """
+Activation Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Dense DepthwiseConv1D DepthwiseConv2D
+EinsumDense SeparableConv1D SeparableConv2D
+"""
+FUSED = frozenset(_FUSED.split())
+# Settings that tf_keras takes without naming them in a signature.
+UNNAMED = {kind: ("zero_output_for_mask",) for kind in ("GRU", "LSTM", "SimpleRNN")}
+RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
+
+
+class UntranslatableError(Exception):
+    """Why a layer has no tf_keras twin; ``bridge`` adds the layer's name and makes a ``ModelError`` of it."""
+
+
+def is_standard(layer: Any, library: Any) -> bool:
+    """Is this exactly a layer class that ``library`` (``keras`` or ``tf_keras``) ships, not the user's subclass of one?"""
+    return type(layer) is getattr(library.layers, type(layer).__name__, None)
+
+
+def translate(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
+    """A callable of tf_keras layers that computes what the Keras 3 ``layer`` does; the layer with the weights is called ``name``.
+
+    ``keep(layer, twin)`` is told every pair whose weights must be copied. Raises ``UntranslatableError``.
+    """
+    import keras
+
+    kind = type(layer).__name__
+    if kind == "Lambda":
+        raise UntranslatableError("it is a Lambda, which is code and not a layer; replace it by standard layers")
+    if kind == "Pipeline":  # layers in a row
+        return _one_after_another([translate(inner, f"{name}_{inner.name}", keep) for inner in layer.layers])
+    if type(layer).__module__ == CONVNEXT and kind in ("LayerScale", "StochasticDepth"):
+        return _layer_scale(layer, name) if kind == "LayerScale" else _pass_on
+    if not is_standard(layer, keras):
+        if type(layer).__module__.startswith("keras."):
+            raise UntranslatableError(f"tf_keras has no layer that does what {kind} does")
+        return _custom(layer, name, keep)
+    if kind in NOTHING:
+        return _pass_on
+    if kind == "SpectralNormalization":  # while predicting it is the layer inside it, whose kernel it has normalized
+        return translate(layer.layer, name, keep)
+    special = SPECIAL.get(kind)
+    if special is not None:
+        twin = special(layer, name)
+    elif kind in SAME:
+        twin = _same(layer, name)
+    else:
+        raise UntranslatableError(f"tf_keras has no layer that does what {kind} does")
+    if kind != "Normalization":  # its statistics are settings of the twin, not weights
+        keep(layer, twin)
+    return _with_tail(layer, twin, name) if kind in FUSED else twin
+
+
+def _custom(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
+    """The user's own tf_keras class of the same name, from ``--custom-objects``."""
+    import tf_keras
+
+    kind = type(layer).__name__
+    twin_class = tf_keras.utils.get_custom_objects().get(kind)
+    if twin_class is None:
+        raise UntranslatableError(
+            f"{kind} is a custom layer, and no tf_keras twin of it is known. To train it, let --custom-objects module:dict map "
+            f"{kind!r} to a pair (the Keras 3 class, the tf_keras class)"
+        )
+    config = {key: value for key, value in layer.get_config().items() if key not in ("name", "dtype", "trainable")}
+    twin: Call = twin_class.from_config(config | {"name": name})
+    keep(layer, twin)
+    return twin
+
+
+def _pass_on(inputs: Any, **_: Any) -> Any:
+    return inputs
+
+
+def _one_after_another(calls: list[Call]) -> Call:
+    def run(inputs: Any) -> Any:
+        for call in calls:
+            inputs = call(inputs)
+        return inputs
+
+    return run
+
+
+CONVNEXT = (
+    "keras.src.applications.convnext"  # holds two layers of its own; StochasticDepth drops nothing while predicting
+)
+
+
+def _layer_scale(layer: Any, name: str) -> Call:
+    """A factor for each channel, as a setting: it is no longer trained, as that of a batch normalization that was folded."""
+    import tf_keras
+
+    twin: Call = tf_keras.layers.Rescaling(layer.gamma.numpy().tolist(), name=name)
+    return twin
+
+
+def _with_tail(layer: Any, twin: Any, name: str) -> Call:
+    """The twin, followed by its activation where tf_keras cannot fuse it."""
+    if layer.activation is None or native_activation(layer.activation) is not None:
+        return twin
+    bare = type(layer).__name__ == "Activation"
+    tail = _tail(layer.activation, name if bare else f"{name}_activation")
+    if bare:
+        return tail
+    return lambda *args, **kwargs: tail(twin(*args, **kwargs))
+
+
+def _tail(activation: Any, name: str) -> Call:
+    import keras
+
+    if isinstance(activation, keras.layers.Layer):
+        if activation.weights:
+            raise UntranslatableError(f"its activation {type(activation).__name__} has weights")
+        return translate(activation, name, lambda _layer, _twin: None)
+    found = activation_name(activation)
+    if found not in TAILS:
+        raise UntranslatableError(
+            f"tf_keras has no activation {found or getattr(activation, '__name__', activation)!r}"
+        )
+    return TAILS[found](name)
+
+
+def _same(layer: Any, name: str) -> Any:
+    import tf_keras
+
+    kind = type(layer).__name__
+    twin = getattr(tf_keras.layers, kind)
+    return twin(name=name, **settings(layer, twin))
+
+
+def settings(layer: Any, twin: type) -> dict[str, Any]:
+    """The constructor arguments of ``twin`` that mean what the Keras 3 layer's configuration means.
+
+    Raises ``UntranslatableError``.
+    """
+    kind = type(layer).__name__
+    known = _parameters(twin)
+    defaults = _parameters(type(layer))
+    found: dict[str, Any] = {}
+    for key, value in layer.get_config().items():
+        # Weights are copied, so how they were drawn is of no matter (and Keras 3.15 writes keys that tf_keras refuses).
+        if key in MEANINGLESS or key.endswith("_initializer"):
+            continue
+        target = RENAMED.get(kind, {}).get(key, key)
+        if key in ("activation", "recurrent_activation"):
+            found[key] = _fused(layer, key)
+        elif key.endswith("_regularizer") or key.endswith("_constraint"):
+            if value is not None:
+                found[key] = _training_object(key, value)
+        elif target in known or target in UNNAMED.get(kind, ()):
+            found[target] = value
+        elif value not in (None, False, defaults.get(key)) and (key, value) != ("data_format", "channels_last"):
+            # Off, or what it is anyway: nothing to say. Anything else would be lost.
+            raise UntranslatableError(f"tf_keras's {kind} has no setting {key}={value!r}")
+    return found
+
+
+def _parameters(kind: type) -> dict[str, Any]:
+    """Constructor parameters and their defaults, those of base classes included."""
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        if base.__module__.partition(".")[0] in ("keras", "tf_keras") and "__init__" in vars(base):
+            for name, parameter in inspect.signature(base.__init__).parameters.items():  # type: ignore[misc]
+                if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name != "self":
+                    found[name] = parameter.default
+    return found
+
+
+def _fused(layer: Any, key: str) -> str:
+    """A fused activation's name in tf_keras; "linear" where the activation becomes a layer of its own."""
+    activation = getattr(layer, key, None)
+    if activation is None:
+        return "linear"
+    name = native_activation(activation)
+    if name is None and type(layer).__name__ not in FUSED:
+        called = getattr(activation, "__name__", activation)
+        raise UntranslatableError(
+            f"tf_keras's {type(layer).__name__} cannot use {called!r} as its {key.replace('_', ' ')}"
+        )
+    return name or "linear"
+
+
+# What only matters in training: Keras's own, whose settings are numbers. Name -> settings that tf_keras knows.
+TRAINING_OBJECTS = {
+    "L1": ("l1",),
+    "L2": ("l2",),
+    "L1L2": ("l1", "l2"),
+    "OrthogonalRegularizer": ("factor", "mode"),
+    "MaxNorm": ("max_value", "axis"),
+    "NonNeg": (),
+    "UnitNorm": ("axis",),
+    "MinMaxNorm": ("min_value", "max_value", "rate", "axis"),
+}
+
+
+def _training_object(key: str, record: Any) -> Any:
+    import tf_keras
+
+    name = record.get("class_name") if isinstance(record, dict) else None
+    if name not in TRAINING_OBJECTS or not str(record.get("module", "")).startswith("keras"):
+        raise UntranslatableError(f"its {key} is custom ({name or record})")
+    library = tf_keras.regularizers if key.endswith("_regularizer") else tf_keras.constraints
+    return getattr(library, name)(**{item: record["config"][item] for item in TRAINING_OBJECTS[name]})
+
+
+def _normalization(layer: Any, name: str) -> Any:
+    """Mean and variance become settings: tf_keras would keep them as weights that count as adapted only after ``adapt``."""
+    import tf_keras
+
+    mean, variance = (np.asarray(layer.mean), np.asarray(layer.variance))
+    if mean.dtype == object or variance.dtype == object:
+        raise UntranslatableError("it was never adapted to data: call adapt() and save the model again")
+    # The layer's own statistics are already shaped (1, ..., k); the twin shapes them itself from the values along the axis.
+    axis = layer.get_config()["axis"]
+    flat = (
+        (lambda value: float(value.reshape(-1)[0]))
+        if axis in (None, (), [])
+        else (lambda value: value.squeeze().tolist())
+    )
+    return tf_keras.layers.Normalization(
+        axis=axis, mean=flat(mean), variance=flat(variance), invert=layer.invert, name=name
+    )
+
+
+def _bidirectional(layer: Any, name: str) -> Any:
+    import tf_keras
+
+    return tf_keras.layers.Bidirectional(
+        _inner(layer.forward_layer),
+        merge_mode=layer.merge_mode,
+        backward_layer=_inner(layer.backward_layer),
+        name=name,
+    )
+
+
+def _time_distributed(layer: Any, name: str) -> Any:
+    import tf_keras
+
+    return tf_keras.layers.TimeDistributed(_inner(layer.layer), name=name)
+
+
+def _inner(layer: Any) -> Any:
+    """The twin of a layer inside a wrapper: it must be one tf_keras layer."""
+    import keras
+    import tf_keras
+
+    if isinstance(layer, keras.Model):
+        raise UntranslatableError("it wraps a whole model")
+    found = translate(layer, layer.name, lambda _layer, _twin: None)
+    if not isinstance(found, tf_keras.layers.Layer):
+        raise UntranslatableError(f"the {type(layer).__name__} inside it is no single layer in tf_keras")
+    return found
+
+
+CELLS = ("GRUCell", "LSTMCell", "SimpleRNNCell")
+
+
+def _rnn(layer: Any, name: str) -> Any:
+    import keras
+    import tf_keras
+
+    cells = layer.cell.cells if type(layer.cell).__name__ == "StackedRNNCells" else [layer.cell]
+    for cell in cells:
+        if type(cell).__name__ not in CELLS or not is_standard(cell, keras):
+            raise UntranslatableError(f"its cell is a {type(cell).__name__}, which tf_keras does not know")
+    twins = [_same(cell, cell.name) for cell in cells]
+    config = {key: getattr(layer, key) for key in ("return_sequences", "return_state", "go_backwards", "stateful")}
+    return tf_keras.layers.RNN(twins if len(twins) > 1 else twins[0], unroll=layer.unroll, name=name, **config)
+
+
+SPECIAL: dict[str, Callable[[Any, str], Any]] = {
+    "Normalization": _normalization,
+    "Bidirectional": _bidirectional,
+    "RNN": _rnn,
+    "TimeDistributed": _time_distributed,
+}
+
+
+def copy_weights(layer: Any, twin: Any) -> None:
+    """Give ``twin`` the weights of the Keras 3 ``layer``. Raises ``ModelError`` where they do not correspond."""
+    kind = type(layer).__name__
+    alias = {"depthwise_kernel": "kernel"} if kind.startswith("DepthwiseConv") else {}
+    # Both list trainable weights first, in order of creation; names and shapes are compared because that is no promise.
+    given = {weight.path.rpartition("/")[2]: weight for weight in layer.weights}
+    if getattr(
+        layer, "lora_enabled", False
+    ):  # what it computes with is the sum of its kernel and the two small matrices
+        given = {key: value for key, value in given.items() if not key.startswith("lora_")}
+        given = {key: getattr(layer, key) if key in ("kernel", "embeddings") else value for key, value in given.items()}
+    elif len(given) != len(layer.weights):  # a layer of layers has several of one name
+        given = {weight.path: weight for weight in layer.weights}
+    theirs = [(key.rpartition("/")[2], tuple(weight.shape)) for key, weight in given.items()]
+    names = [weight.name.rpartition("/")[2].partition(":")[0] for weight in twin.weights]
+    ours = [(alias.get(name, name), tuple(weight.shape)) for name, weight in zip(names, twin.weights, strict=True)]
+    if kind not in SAME and kind not in SPECIAL:  # the user's own twin may call its weights otherwise
+        theirs, ours = ([shape for _, shape in side] for side in (theirs, ours))
+    if theirs != ours:
+        raise ModelError(
+            f"layer {layer.name!r} ({kind}) has weights {theirs} in Keras 3 and {ours} in tf_keras; they cannot be copied."
+        )
+    twin.set_weights([np.asarray(weight) for weight in given.values()])

@@ -1,0 +1,293 @@
+"""Activations and operators (``x + 3.0``, ``ops.mean(x, (1, 2))``) as tf_keras layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.models.keras_bridge.functions import FUNCTIONS, Functions, NoLayerError, function_layer, is_eager
+
+Call = Callable[..., Any]
+
+# Keras 3's name -> tf_keras's name of the same function. Keras 3's hard_sigmoid is another function than tf_keras's.
+_NATIVE = "elu exponential gelu linear mish relu selu sigmoid softmax softplus softsign tanh"
+NATIVE = {name: name for name in _NATIVE.split()} | {"silu": "swish"}
+
+
+def activation_name(function: Any) -> str | None:
+    """The name of Keras 3's own activation function; ``None`` for the user's own or a layer."""
+    module = str(getattr(function, "__module__", ""))
+    return function.__name__ if module.startswith("keras.") and hasattr(function, "__name__") else None
+
+
+def native_activation(function: Any) -> str | None:
+    """What tf_keras calls this Keras 3 activation function; ``None`` where it has none of the kind."""
+    name = activation_name(function)
+    return None if name is None else NATIVE.get(name)
+
+
+def _layers() -> Any:
+    import tf_keras
+
+    return tf_keras.layers
+
+
+def _hard_sigmoid(name: str) -> Call:
+    # relu6(x + 3) / 6, in the form that the TensorFlow Lite converter fuses.
+    shift = _layers().Rescaling(1.0, 3.0, name=f"{name}_shift")
+    clip = _layers().ReLU(6.0, name=f"{name}_clip")
+    scale = _layers().Rescaling(1.0 / 6.0, name=name)
+    return lambda x: scale(clip(shift(x)))
+
+
+def _hard_silu(name: str) -> Call:
+    gate, product = _hard_sigmoid(f"{name}_gate"), _layers().Multiply(name=name)
+    return lambda x: product([x, gate(x)])
+
+
+def _leaky_relu(name: str) -> Call:
+    return _layers().LeakyReLU(alpha=0.2, name=name)
+
+
+def _relu6(name: str) -> Call:
+    return _layers().ReLU(6.0, name=name)
+
+
+def _function_tail(path: str, **settings: Any) -> Callable[[str], Call]:
+    def build(name: str) -> Call:
+        layer = function_layer(path, name)
+        return lambda x: layer(x, **settings)
+
+    return build
+
+
+# Activations that tf_keras has as layers, not as functions.
+TAILS: dict[str, Callable[[str], Call]] = {
+    "celu": lambda name: _layers().ELU(name=name),
+    "hard_tanh": _function_tail("clip_by_value", clip_value_min=-1.0, clip_value_max=1.0),
+    "log_sigmoid": _function_tail("math.log_sigmoid"),
+    "log_softmax": _function_tail("nn.log_softmax", axis=-1),
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_silu": _hard_silu,
+    "hard_swish": _hard_silu,
+    "leaky_relu": _leaky_relu,
+    "relu6": _relu6,
+}
+
+
+def operator(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Call:
+    """A callable ``(args, kwargs) -> tensor`` of tf_keras layers for one Keras 3 operator node. Raises ``NoLayerError``."""
+    kind = type(node.operation).__name__
+    if kind not in ACTIVATIONS and kind not in OPERATORS and kind not in FUNCTIONS:
+        raise NoLayerError(f"the operator {kind} has no counterpart in tf_keras; write it with layers")
+    # A layer where there is one: the steps know layers, and take a function as it is.
+    try:
+        if kind in ACTIVATIONS:
+            activation = ACTIVATIONS[kind](node.operation, name)
+            return lambda args, kwargs: activation(*_tensors(args, kwargs))
+        if kind in OPERATORS:
+            return OPERATORS[kind](node, (*args, *kwargs.values()), name)
+    except NoLayerError:
+        if kind not in FUNCTIONS:
+            raise
+    return Functions(node.operation, name, FUNCTIONS[kind])
+
+
+def _is_tensor(value: Any) -> bool:
+    return type(value).__name__ == "KerasTensor"  # tf_keras's own question raises for a plain number
+
+
+def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    flat: list[Any] = []
+    for item in (*args, *kwargs.values()):
+        flat += item if isinstance(item, (list, tuple)) else [item]
+    return [item for item in flat if _is_tensor(item)]
+
+
+def _number(value: Any) -> np.ndarray:
+    """A constant operand, as float32. Raises ``NoLayerError`` for what is no plain number or array."""
+    if is_eager(value):
+        value = np.asarray(value)
+    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number, np.ndarray, list, tuple)):
+        raise NoLayerError(f"it works with a {type(value).__name__}, and only numbers and arrays can be rebuilt")
+    return np.asarray(value, dtype=np.float32)
+
+
+def _rescaling(scale: Any, offset: Any, name: str) -> Call:
+    layer = _layers().Rescaling(np.asarray(scale).tolist(), np.asarray(offset).tolist(), name=name)
+    return lambda args, kwargs: layer(_tensors(args, kwargs)[0])
+
+
+def _merge(node: Any, layer: Any) -> Call:
+    if len({len(tensor.shape) for tensor in node.arguments.keras_tensors}) != 1:
+        raise NoLayerError("its operands have different numbers of dimensions; Reshape them to be equal")
+    return lambda args, kwargs: layer(_tensors(args, kwargs))
+
+
+def _operands(operands: tuple[Any, ...]) -> tuple[Any, Any, bool, bool]:
+    first, second = operands[:2]
+    return first, second, _is_tensor(first), _is_tensor(second)
+
+
+def _add(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    first, second, one, two = _operands(operands)
+    return (
+        _merge(node, _layers().Add(name=name))
+        if one and two
+        else _rescaling(1.0, _number(second if one else first), name)
+    )
+
+
+def _subtract(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    first, second, one, two = _operands(operands)
+    if one and two:
+        return _merge(node, _layers().Subtract(name=name))
+    return _rescaling(1.0, -_number(second), name) if one else _rescaling(-1.0, _number(first), name)
+
+
+def _multiply(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    first, second, one, two = _operands(operands)
+    return (
+        _merge(node, _layers().Multiply(name=name))
+        if one and two
+        else _rescaling(_number(second if one else first), 0.0, name)
+    )
+
+
+def _divide(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    _, second, one, two = _operands(operands)
+    if two or not one:
+        raise NoLayerError("it divides by a tensor, which no tf_keras layer does")
+    return _rescaling(np.float32(1.0) / _number(second), 0.0, name)
+
+
+def _negative(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    return _rescaling(-1.0, 0.0, name)
+
+
+def _square(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    layer = _layers().Multiply(name=name)
+    return lambda args, kwargs: layer([_tensors(args, kwargs)[0]] * 2)
+
+
+def _extreme(kind: str) -> Callable[..., Call]:
+    def build(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+        _, _, one, two = _operands(operands)
+        if not (one and two):
+            raise NoLayerError("it compares with a constant, which no tf_keras layer does (a ReLU with max_value does)")
+        return _merge(node, getattr(_layers(), kind)(name=name))
+
+    return build
+
+
+def _concatenate(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    return _merge(node, _layers().Concatenate(axis=node.operation.axis, name=name))
+
+
+def _reshape(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    """Reshape, squeeze and expand_dims alike: the shape that comes out, behind an untouched batch axis."""
+    before, after = node.arguments.keras_tensors[0].shape, node.outputs[0].shape
+    if before[0] is not None or after[0] is not None or sum(size is None for size in after[1:]) > 1:
+        raise NoLayerError("it reshapes the batch axis, or to sizes that are not known")
+    layer = _layers().Reshape(tuple(-1 if size is None else size for size in after[1:]), name=name)
+    return lambda args, kwargs: layer(_tensors(args, kwargs)[0])
+
+
+def _slice(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    """``x[:, -1]``, ``x[:, 2:5]`` of (batch, steps, channels): a crop, and a reshape where the axis goes."""
+    before, after = node.arguments.keras_tensors[0].shape, node.outputs[0].shape
+    key = operands[1] if isinstance(operands[1], (list, tuple)) else (operands[1],)
+    whole = slice(None)
+    if (
+        len(before) != 3
+        or before[1] is None
+        or not 2 <= len(key) <= 3
+        or any(item != whole for item in (key[0], *key[2:]))
+    ):
+        raise NoLayerError("only slices of the middle axis of three are layers")
+    wanted = key[1]
+    if not isinstance(wanted, (int, slice)) or (isinstance(wanted, slice) and wanted.step not in (None, 1)):
+        raise NoLayerError(f"slicing by {wanted!r} is no layer")
+    kept = range(before[1])[wanted]
+    first, last = (kept, kept) if isinstance(kept, int) else (kept.start, kept.stop - 1)
+    crop = _layers().Cropping1D((first, before[1] - 1 - last), name=name if len(after) == 3 else f"{name}_crop")
+    shape = _layers().Reshape(tuple(after[1:]), name=name) if len(after) == 2 else None
+    return lambda args, kwargs: shape(crop(_tensors(args, kwargs)[0])) if shape else crop(_tensors(args, kwargs)[0])
+
+
+def _transpose(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+    axes = node.operation.axes
+    if not axes or axes[0] != 0:
+        raise NoLayerError("it moves the batch axis")
+    layer = _layers().Permute(tuple(axes[1:]), name=name)
+    return lambda args, kwargs: layer(_tensors(args, kwargs)[0])
+
+
+def _pool(kind: str) -> Callable[..., Call]:
+    def build(node: Any, operands: tuple[Any, ...], name: str) -> Call:
+        rank = len(node.arguments.keras_tensors[0].shape)
+        axis = node.operation.axis
+        axes = sorted(item % rank for item in ([axis] if isinstance(axis, int) else axis or range(rank)))
+        if rank not in (3, 4, 5) or axes != list(range(1, rank - 1)):
+            raise NoLayerError(
+                f"it reduces axes {axes} of {rank}; only reductions over all axes between batch and channels are layers"
+            )
+        layer = getattr(_layers(), f"Global{kind}Pooling{rank - 2}D")(keepdims=bool(node.operation.keepdims), name=name)
+        return lambda args, kwargs: layer(_tensors(args, kwargs)[0])
+
+    return build
+
+
+OPERATORS: dict[str, Callable[[Any, tuple[Any, ...], str], Call]] = {
+    "Add": _add,
+    "Subtract": _subtract,
+    "Multiply": _multiply,
+    "Divide": _divide,
+    "TrueDivide": _divide,
+    "Negative": _negative,
+    "Square": _square,
+    "Maximum": _extreme("Maximum"),
+    "Minimum": _extreme("Minimum"),
+    "Concatenate": _concatenate,
+    "Reshape": _reshape,
+    "Squeeze": _reshape,
+    "ExpandDims": _reshape,
+    "Transpose": _transpose,
+    "GetItem": _slice,
+    "Mean": _pool("Average"),
+    "Max": _pool("Max"),
+}
+
+
+def _function(name_of_function: str) -> Callable[[Any, str], Call]:
+    def build(operation: Any, name: str) -> Call:
+        if getattr(operation, "approximate", False):
+            raise NoLayerError("it is the approximate gelu; use gelu(approximate=False)")
+        return _layers().Activation(name_of_function, name=name)
+
+    return build
+
+
+def _tail(name_of_function: str) -> Callable[[Any, str], Call]:
+    return lambda operation, name: TAILS[name_of_function](name)
+
+
+# Operators of one tensor: class name -> how its layer is made from (operation, name).
+ACTIVATIONS: dict[str, Callable[[Any, str], Call]] = {
+    "Relu": lambda operation, name: _layers().ReLU(name=name),
+    "Relu6": _tail("relu6"),
+    "HardSigmoid": _tail("hard_sigmoid"),
+    "HardSilu": _tail("hard_silu"),
+    "LeakyRelu": lambda operation, name: _layers().LeakyReLU(alpha=operation.negative_slope, name=name),
+    "Elu": lambda operation, name: _layers().ELU(alpha=operation.alpha, name=name),
+    "Softmax": lambda operation, name: _layers().Softmax(axis=operation.axis, name=name),
+    "Sigmoid": _function("sigmoid"),
+    "Silu": _function("swish"),
+    "Gelu": _function("gelu"),
+    "Tanh": _function("tanh"),
+    "Softplus": _function("softplus"),
+    "Selu": _function("selu"),
+    "Exp": _function("exponential"),
+}

@@ -1,0 +1,64 @@
+"""The user's model as the reference: which of its outputs is scored, and what it gives on the search split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import ConfigError, ModelError, nearest, told_by_keras
+from litetuner.spaces.models.signature import Port, predict
+from litetuner.spaces.named_arrays import pack, parts
+
+BATCH = 64
+PATIENCE_SECONDS = 10.0  # so long the original may predict; what it has done by then is compared
+
+
+def chosen_output(outputs: Sequence[Port], wanted: str | None, takes_all: bool) -> Port | None:
+    """The output that the metric scores; ``None`` where a metric of the user's ``takes_all``. Raises ``ConfigError``."""
+    names = [port.name for port in outputs]
+    if wanted is not None:
+        if wanted not in names:
+            raise ConfigError(
+                f"--metric: the model has no output {wanted!r}{nearest(wanted, names)}. Its outputs: {', '.join(names)}."
+            )
+        return outputs[names.index(wanted)]
+    if len(outputs) > 1 and not takes_all:
+        raise ConfigError(
+            f"the model has {len(outputs)} outputs ({', '.join(names)}), and one number is needed: say which output is scored, "
+            f"such as --metric accuracy@{names[0]}, or give --metric module:function, which gets dicts of all of them."
+        )
+    return None if len(outputs) > 1 else outputs[0]
+
+
+def why_untrained(inputs: Sequence[Port], outputs: Sequence[Port]) -> str | None:
+    """Why a model with several inputs or outputs is not trained; ``None`` for one of each."""
+    if len(inputs) == len(outputs) == 1:
+        return None
+    return (
+        f"the model has {len(inputs)} inputs and {len(outputs)} outputs, and training takes models with one of each. "
+        "Post-training quantization works."
+    )
+
+
+def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[Port], output: Port | None) -> np.ndarray:
+    """What the model itself gives for the first samples of ``x`` (n, *sample): float32 (m, ...), m as far as time allows.
+
+    Of several outputs the chosen one, or all as a structured array. Raises ``ModelError`` where the model itself fails on them.
+    """
+    started, done = time.perf_counter(), []
+    for start in range(0, len(x), BATCH):
+        batch = parts(np.asarray(x[start : start + BATCH]))
+        try:
+            done.append(predict(model, batch, getattr(model, "batch", None) or BATCH))
+        except Exception as error:  # layers and kernels raise what they like
+            raise ModelError(
+                f"the model itself fails on samples {start} to {start + len(batch[0]) - 1} of the search split: "
+                f"{told_by_keras(error)} Do the data fit it? Try model.predict on them in Keras."
+            ) from error
+        if time.perf_counter() - started > PATIENCE_SECONDS:
+            break
+    columns = {port.name: np.concatenate(values) for port, values in zip(outputs, zip(*done, strict=True), strict=True)}
+    return pack(columns) if output is None else columns[output.name]

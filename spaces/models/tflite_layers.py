@@ -1,0 +1,64 @@
+"""The layers of a ``.tflite`` that is the user's model: its operators with weights, called by the tensors that they give."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.info import LayerFacts
+from litetuner.spaces.tflite.weights import Operator, pack_model, read_model, read_operators, text, type_name
+
+_ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh", "RELU": "relu"}
+
+
+def with_names(file: bytes) -> bytes:
+    """The file with a name of its own for each tensor, which recipes need; the same bytes where all have one."""
+    model = read_model(file)
+    graph = model.subgraphs[0]
+    names = [text(tensor.name) for tensor in graph.tensors]
+    wanting = [index for index, name in enumerate(names) if not name or names.count(name) > 1]
+    for index in wanting:
+        tensor = graph.tensors[index]
+        tensor.name = f"{names[index] or type_name(tensor.type)}_{index}".encode()
+    return pack_model(model) if wanting else file
+
+
+def layer_facts(file: bytes, why: str) -> tuple[LayerFacts, ...]:
+    """The operators with weights as layers, in running order. ``why`` is the reason that nothing can be trained."""
+    graph = read_model(file).subgraphs[0]
+    return tuple(_facts(operator, graph, why) for operator in read_operators(file) if operator.weight_index is not None)
+
+
+def last_activation(file: bytes) -> str:
+    """What the output goes through last, by Keras's name of it; "linear" for anything else."""
+    operators = read_operators(file)
+    return _ACTIVATIONS.get(operators[-1].name, "linear") if operators else "linear"
+
+
+def _facts(operator: Operator, graph: Any, why: str) -> LayerFacts:
+    from litetuner.spaces.models.inspection import int4_operators
+
+    shape = operator.weight_shape or ()
+    ends = graph.operators[operator.index]
+    inputs, outputs = ([int(index) for index in side] for side in (ends.inputs, ends.outputs))
+    biased = len(inputs) > 2 and inputs[2] >= 0 and operator.name != "TRANSPOSE_CONV"
+    refusals = dict.fromkeys(("prune", "cluster", "qat"), why)
+    if operator.name not in int4_operators():
+        refusals["int4"] = f"{operator.name} takes no 4-bit weights"
+    made = [int(size) for size in graph.tensors[outputs[0]].shape]
+    multiplied = math.prod(shape) // (made[-1] if operator.name == "DEPTHWISE_CONV_2D" else shape[0])
+    return LayerFacts(
+        name=operator.output_name.split(";")[-1],
+        type=operator.name,
+        parameters=math.prod(shape) + (int(np.prod(graph.tensors[inputs[2]].shape)) if biased else 0),
+        kernel_shape=shape,
+        output_shape=(None, *made[1:]),
+        refusals=refusals,
+        macs=math.prod(made[1:]) * multiplied if operator.name in _COUNTED else None,
+        group_refusal=why,
+    )
+
+
+_COUNTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

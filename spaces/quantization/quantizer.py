@@ -1,0 +1,251 @@
+"""ai-edge-quantizer on a float ``.tflite``: a recipe for all operators, other precisions for some layers, and proof.
+
+A recipe finds operators by a regular expression over their output names, and one that matches nothing raises nothing: so
+layers are mapped to operators first, names are escaped, and the weights of the finished file are read back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.named_arrays import all_finite, is_packed, unpack
+from litetuner.spaces.quantization.policy import (
+    BITS,
+    KEYS,
+    OTHER_NAMES,
+    RECIPES,
+    SETTERS,
+    Recipe,
+    Scheme,
+    granularity_of,
+    why_not,
+)
+from litetuner.spaces.quantization.weight_recovery import register
+from litetuner.spaces.tf import quiet_stdout
+from litetuner.spaces.tflite.conversion import first_meaningful_line
+from litetuner.spaces.tflite.weights import Operator, read_operators, weights_by_layer, weights_of_operators
+
+_UNGRAINED = ("BATCH_MATMUL", "GATHER")  # the quantizer chooses their scales by itself
+_SCOPE_LENGTH = 10_000  # the quantizer cuts longer scopes
+
+
+def quantize(
+    file: bytes,
+    recipe: Recipe,
+    layers: Sequence[tuple[str, str]],
+    calibration: np.ndarray,
+    *,
+    algorithm: str = "minmax",
+    granularity: str = "channel",
+    plain: Sequence[str] = (),
+    recovered: Sequence[str] = (),
+    io: str = "native",
+) -> bytes:
+    """The quantized file. ``layers`` are (Keras layer name, precision) pairs that differ from the recipe.
+
+    ``algorithm`` and ``granularity`` say how weights are rounded; the layers of ``plain`` are rounded by smallest and largest
+    value, by channel. ``recovered`` lie on a 4-bit grid already and become int4 without any change of value. ``io`` is the
+    type of a static file's input and output: native is that of its activations. ``calibration`` (m, *sample) is used by
+    static recipes and by GPTQ only. Every operator with weights ends with what is asked for it.
+
+    Raises ``Refused`` where an operator cannot take what is asked, ``BuildFailed`` where a layer is not to be found, where
+    calibration data are not finite, or where the finished file does not hold what was asked.
+    """
+    from ai_edge_quantizer import quantizer as aeq
+
+    operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
+    precisions = dict(layers) | dict.fromkeys(recovered, "int4")
+    chosen = _operators_of(file, operators, [*precisions, *(name for name in plain if name not in precisions)])
+    by_index = {index: name for name, index in chosen.items()}
+    schemes: dict[int, Scheme] = {}
+    for operator in operators:
+        name = by_index.get(operator.index, "")
+        bits = recipe.weight_bits if name not in precisions else BITS.get(precisions[name], 32)
+        special = "recovered" if name in recovered else "cast" if bits == 16 else ""
+        simple = bool(special) or name in plain or bits == 32
+        schemes[operator.index] = Scheme(bits, special or "minmax") if simple else Scheme(bits, algorithm, granularity)
+    try:
+        with quiet_stdout():
+            quantizer = aeq.Quantizer(bytearray(file))
+            _set_base(quantizer, recipe, io)
+            for operator in operators:
+                _set_operator(quantizer, recipe, operator, by_index.get(operator.index, ""), schemes[operator.index])
+            ranges = _ranges(quantizer, file, calibration) if quantizer.need_calibration else None
+            result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
+    except (Refused, BuildFailed):
+        raise
+    except Exception as error:  # the library raises ValueError, RuntimeError, KeyError and more, without a common base
+        raise BuildFailed(
+            f"ai-edge-quantizer refuses the file: {type(error).__name__}: {first_meaningful_line(str(error))}"
+        ) from error
+    quantized = bytes(result or b"")
+    _prove(operators, quantized, recipe, schemes, by_index)
+    return quantized
+
+
+def recover_int4(
+    file: bytes, layers: Sequence[str], calibration: np.ndarray, recipe: str = "static_wi8_ai8", io: str = "native"
+) -> bytes:
+    """A float ``.tflite`` whose weights of ``layers`` lie on a 4-bit grid by channel, with these as int4 of the same values.
+
+    All other operators follow ``recipe``. A grid is whole multiples -8 to 7 of any one step a channel, to a thousandth of a
+    step (folded batch norms may scale it). Only convolutions and dense layers have int4. Raises as ``quantize`` does, and
+    ``BuildFailed`` for a layer whose weights lie on no such grid.
+    """
+    return quantize(file, RECIPES[recipe], (), calibration, recovered=layers, io=io)
+
+
+def _operators_of(file: bytes, operators: Sequence[Operator], names: Sequence[str]) -> dict[str, int]:
+    weights = weights_by_layer(file, names) if names else {}
+    for name in names:
+        if name not in weights:
+            raise BuildFailed(
+                f"no operator of the float file could be told to be layer {name!r}, so its precision cannot be set"
+            )
+    return {name: weight.operator_index for name, weight in weights.items()}
+
+
+def _set_base(quantizer: Any, recipe: Recipe, io: str) -> None:
+    """What is not weighted: activations of static recipes, and the types at both ends."""
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.qtyping import (
+        ComputePrecision,
+        OpQuantizationConfig,
+        TensorDataType,
+        TensorQuantizationConfig,
+        TFLOperationName,
+    )
+
+    if recipe.kind != "static":
+        return
+    bits = recipe.activation_bits
+    quantizer.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, activation_num_bits=bits, weight_num_bits=8)
+    for end in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
+        if io == "float32":
+            quantizer.update_quantization_recipe(".*", end, algorithm_key=AlgorithmName.NO_QUANTIZE)
+        elif io == "uint8":
+            unsigned = OpQuantizationConfig(
+                activation_tensor_config=TensorQuantizationConfig(8, symmetric=False, dtype=TensorDataType.UINT),
+                weight_tensor_config=TensorQuantizationConfig(8, symmetric=True, granularity=granularity_of("channel")),
+                compute_precision=ComputePrecision.INTEGER,
+                explicit_dequantize=False,
+            )
+            quantizer.update_quantization_recipe(".*", end, unsigned)
+
+
+def _set_operator(quantizer: Any, recipe: Recipe, operator: Operator, name: str, scheme: Scheme) -> None:
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.qtyping import TFLOperationName
+
+    if scheme.algorithm == "recovered":
+        register()
+    scope = (operator.output_name + ";")[:_SCOPE_LENGTH]
+    regex = f"^{re.escape(scope)}$"
+    width = operator.weight_shape[-1] if operator.weight_shape else None
+    reason = why_not(operator.name, recipe, scheme, operator.input_rank, width)
+    if reason is not None:
+        raise Refused(f"{reason}, which computes layer {name or _last_name(operator)!r}")
+    known = (*TFLOperationName, *OTHER_NAMES)
+    if scheme.bits == 32 and operator.name in known:
+        kind = TFLOperationName(OTHER_NAMES.get(operator.name, operator.name))
+        quantizer.update_quantization_recipe(regex, kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    elif scheme.bits < 32:
+        kind = TFLOperationName(OTHER_NAMES.get(operator.name, operator.name))
+        key, granularity = AlgorithmName[KEYS[scheme.algorithm]], granularity_of(scheme.granularity)
+        SETTERS[recipe.kind](quantizer, regex, kind, recipe, scheme.bits, granularity, key)
+
+
+def _ranges(quantizer: Any, file: bytes, calibration: np.ndarray) -> Any:
+    """The smallest and largest value of every tensor over all samples, and for GPTQ how the inputs of a layer go together.
+
+    The quantizer's own default is a moving average of each sample's range: on inputs whose features differ from sample to
+    sample (tables) it clips most of them, and a model that is perfect at int8 becomes useless.
+    """
+    from ai_edge_quantizer import calibrator, recipe_manager
+
+    samples = _samples(file, calibration)
+    recipes = recipe_manager.RecipeManager()
+    recipes.load_quantization_recipe(quantizer.get_quantization_recipe())
+    measured = calibrator.Calibrator(file, num_threads=1, qsv_update_func=_whole_range)
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells that all tensors are kept; the bar cannot be turned off otherwise
+        measured.calibrate(samples, recipes)
+    return measured.get_model_qsvs()
+
+
+def _whole_range(known: Any, new: Any) -> Any:
+    """What is known of a tensor after one more sample. The Hessian is a mean over samples (Frantar et al., arXiv:2210.17323)."""
+    if not known:
+        return new
+    merged = {"min": np.minimum(known["min"], new["min"]), "max": np.maximum(known["max"], new["max"])}
+    if "hessian" in new:
+        counts = known["num_samples"], new["num_samples"]
+        merged["num_samples"] = sum(counts)
+        merged["hessian"] = (known["hessian"] * counts[0] + new["hessian"] * counts[1]) / max(sum(counts), 1)
+    return merged
+
+
+def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, np.ndarray]]]:
+    """Calibration samples as the quantizer wants them: by signature, then by input name."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    if not len(calibration):
+        raise Refused("a static recipe needs calibration samples, and there is no training data to take them from")
+    if not all_finite(calibration):
+        # One NaN gives, without an error, a file that kills the process which loads it.
+        raise BuildFailed(
+            "the calibration samples hold NaN or infinity, so no ranges can be measured on them. Check the data."
+        )
+    interpreter = Interpreter(model_content=file)
+    signatures = interpreter.get_signature_list()
+    if len(signatures) != 1:
+        raise BuildFailed(f"the float file has {len(signatures)} signatures; calibration needs exactly one")
+    key, ends = next(iter(signatures.items()))
+    details = interpreter.get_signature_runner(key).get_input_details()
+    rows = unpack(calibration) if is_packed(calibration) else {ends["inputs"][0]: calibration}
+    if set(rows) != set(details):
+        raise BuildFailed(f"the file's inputs are {', '.join(details)}, and the samples have {', '.join(rows)}")
+    return {
+        key: [
+            {name: np.asarray(values[index], dtype=details[name]["dtype"])[None] for name, values in rows.items()}
+            for index in range(len(calibration))
+        ]
+    }
+
+
+def _prove(
+    before: Sequence[Operator],
+    file: bytes,
+    recipe: Recipe,
+    schemes: Mapping[int, Scheme],
+    names: Mapping[int, str],
+) -> None:
+    """Every operator with weights has the type and the scales that were asked for; quantizing keeps the operators' order."""
+    after = [operator for operator in read_operators(file) if operator.weight_index is not None]
+    if [operator.name for operator in before] != [operator.name for operator in after]:
+        raise BuildFailed(
+            "the quantized file does not have the float file's operators with weights, so it cannot be proved"
+        )
+    weights = weights_of_operators(file, [operator.index for operator in after])
+    for old, new in zip(before, after, strict=True):
+        scheme, weight = schemes[old.index], weights[new.index]
+        typed = weight.dtype == scheme.weight_type
+        grained = scheme.bits > 8 or old.name in _UNGRAINED or scheme.granularity in weight.granularities
+        if not (typed and grained):
+            raise BuildFailed(
+                f"layer {names.get(old.index) or _last_name(old)!r} was to be {scheme.weight_type} by {scheme.granularity}, and "
+                f"its weights are {weight.dtype} by {'/'.join(weight.granularities) or 'nothing'} in the quantized file "
+                f"({recipe.kind})"
+            )
+
+
+def _last_name(operator: Operator) -> str:
+    return operator.output_name.split(";")[-1]

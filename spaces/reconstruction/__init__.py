@@ -1,0 +1,1 @@
+"""Layer-wise reconstruction by least squares."""

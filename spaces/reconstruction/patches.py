@@ -1,0 +1,86 @@
+"""What a layer with a kernel reads at single places of its output, as rows of a linear equation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.models.keras_bridge.layers import is_standard
+
+# Name of the kernel by type. Their outputs are linear in it: rows of what is read, times the kernel, plus the bias.
+_DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
+MOST_FEATURES = 4608  # a kernel of 3x3x512; the time of a solution grows by the cube
+KINDS = ("Conv1D", "Conv2D", "Dense", *_DEPTHWISE)
+
+
+def why_not_refitted(layer: Any) -> str | None:
+    """Why a tf_keras layer's kernel is not solved for from what it reads; ``None`` where it can be."""
+    import tf_keras
+
+    if type(layer).__name__ not in KINDS or not is_standard(layer, tf_keras):
+        return f"a {type(layer).__name__} is not refitted"
+    if len(layer.inbound_nodes) != 1:
+        return "it is called more than once"
+    if getattr(layer, "groups", 1) != 1:
+        return f"its {layer.groups} groups are not refitted"
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        return "its channels come first"
+    if layer.kernel_constraint if hasattr(layer, "kernel_constraint") else layer.depthwise_constraint:
+        return "its kernel has a constraint"
+    if features(layer) > MOST_FEATURES:
+        return f"its outputs have {features(layer)} weights each, and {MOST_FEATURES} are the most"
+    return None
+
+
+def features(layer: Any) -> int:
+    """How many weights each output of a layer has, apart from the bias."""
+    return math.prod(layer.weights[0].shape[: -2 if is_depthwise(layer) else -1])
+
+
+def is_depthwise(layer: Any) -> bool:
+    """Has each input channel a kernel of its own?"""
+    return type(layer).__name__ in _DEPTHWISE
+
+
+def places(shape: Sequence[int], count: int, random: np.random.Generator) -> np.ndarray:
+    """``count`` places of an output of this shape (n, ..., channels), or all if there are fewer: (axes but the last, count)."""
+    total = math.prod(shape[:-1])
+    chosen = np.sort(random.choice(total, min(count, total), replace=False))
+    return np.stack(np.unravel_index(chosen, tuple(shape[:-1])))
+
+
+def patches(layer: Any, x: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """What ``layer`` reads of its input ``x`` (n, ..., channels) at the output's places ``at``: (places, taps, channels)."""
+    if type(layer).__name__ == "Dense":
+        rows: np.ndarray = x[tuple(at)]
+        return rows[:, None]
+    axes = range(len(at) - 1)
+    sizes, strides, steps = (
+        _each(value, len(axes)) for value in (layer.kernel_size, layer.strides, layer.dilation_rate)
+    )
+    padding = [(0, 0), *(_padding(layer.padding, x.shape[1 + i], sizes[i], strides[i], steps[i]) for i in axes), (0, 0)]
+    whole = np.pad(x, padding)
+    taps = []
+    for tap in itertools.product(*(range(size) for size in sizes)):
+        taps.append(whole[(at[0], *(at[1 + i] * strides[i] + tap[i] * steps[i] for i in axes))])
+    return np.stack(taps, axis=1)
+
+
+def _each(value: Any, count: int) -> tuple[int, ...]:
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * count
+    return values * count if len(values) == 1 else values
+
+
+def _padding(kind: str, size: int, kernel: int, stride: int, step: int) -> tuple[int, int]:
+    """Zeros before and after an axis, as TensorFlow pads it."""
+    reach = (kernel - 1) * step
+    if kind == "valid":
+        return 0, 0
+    if kind == "causal":
+        return reach, 0
+    missing = max(0, (math.ceil(size / stride) - 1) * stride + reach + 1 - size)
+    return missing // 2, missing - missing // 2

@@ -1,0 +1,1 @@
+"""The ``.tflite`` file: read, checked, slimmed, run."""

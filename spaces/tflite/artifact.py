@@ -1,0 +1,184 @@
+"""The artifact: a finished ``.tflite`` and what was read back from it."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.tflite.weights import operator_name, read_model, text, type_name
+
+KNOWN_CUSTOM = frozenset({"aeq.hadamard_rotation"})  # custom by name, and built into LiteRT
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """An input or output of the file. ``scale`` is 0 where it is not quantized; a -1 in ``shape`` is a free size."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """What a file is, by its content; ``dataclasses.asdict`` makes it JSON.
+
+    ``deflated_bytes`` is ``len(zlib.compress(file, 9))``, what a download carries. ``operators`` counts them by name over
+    all subgraphs. ``structure`` is the same for files that must take the same time: it covers operators with their
+    options, wiring, tensor shapes and types, but neither weight values, names nor scales.
+    """
+
+    sha256: str
+    file_bytes: int
+    deflated_bytes: int
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    operators: dict[str, int]
+    structure: str
+
+
+def read_artifact(file: bytes) -> Artifact:
+    """Read a finished file back.
+
+    Raises ``BuildFailed`` for an unreadable file, and for operators that need TensorFlow's Flex delegate or are custom,
+    which the plain runtime does not know; all of them are named.
+    """
+    model = read_model(file)
+    try:
+        names = [operator_name(code) for code in model.operatorCodes or []]
+        _refuse_foreign({name for name, custom in names if custom})
+        counts = collections.Counter(
+            names[operator.opcodeIndex][0] for graph in model.subgraphs for operator in graph.operators
+        )
+        graph = model.subgraphs[0]
+        inputs = tuple(_port(graph.tensors[index]) for index in _ints(graph.inputs))
+        outputs = tuple(_port(graph.tensors[index]) for index in _ints(graph.outputs))
+        structure = _structure(model, names)
+    except (IndexError, TypeError, AttributeError, ValueError) as error:
+        raise BuildFailed(f"the .tflite of {len(file)} bytes is damaged: {error}. Convert it again.") from error
+    return Artifact(
+        sha256=hashlib.sha256(file).hexdigest(),
+        file_bytes=len(file),
+        deflated_bytes=len(zlib.compress(file, 9)),
+        inputs=inputs,
+        outputs=outputs,
+        operators=dict(sorted(counts.items())),
+        structure=structure,
+    )
+
+
+def _refuse_foreign(custom: set[str]) -> None:
+    flex = sorted(name for name in custom if name.startswith("Flex"))
+    others = sorted(custom - set(flex) - KNOWN_CUSTOM)
+    if flex:
+        raise BuildFailed(
+            f"the file needs TensorFlow's Flex delegate for {', '.join(flex)}, which the LiteRT runtime does not have. "
+            "Replace these operations in the model by ones with built-in operators."
+        )
+    if others:
+        raise BuildFailed(
+            f"the file holds custom operators that the LiteRT runtime does not know: {', '.join(others)}. "
+            "Replace them in the model by built-in ones."
+        )
+
+
+def _port(tensor: Any) -> Port:
+    quantization = tensor.quantization
+    scales = [] if quantization is None else _floats(quantization.scale)
+    zeros = [] if quantization is None else _ints(quantization.zeroPoint)
+    signature = _ints(tensor.shapeSignature)
+    return Port(
+        name=text(tensor.name),
+        dtype=type_name(tensor.type),
+        shape=tuple(signature or _ints(tensor.shape)),
+        scale=scales[0] if scales else 0.0,
+        zero_point=zeros[0] if zeros else 0,
+    )
+
+
+def _structure(model: Any, names: list[tuple[str, bool]]) -> str:
+    """Hex digest of all that determines latency. Tensors are numbered as operators meet them: converters order them freely."""
+    record = []
+    for graph in model.subgraphs:
+        numbers: dict[int, int] = {}
+        tensors: list[Any] = []
+        wiring = []
+
+        def number(
+            index: int, numbers: dict[int, int] = numbers, tensors: list[Any] = tensors, graph: Any = graph
+        ) -> int:
+            if index < 0:
+                return -1
+            if index not in numbers:
+                numbers[index] = len(numbers)
+                tensors.append(_tensor(model, graph.tensors[index]))
+            return numbers[index]
+
+        inputs = [number(index) for index in _ints(graph.inputs)]
+        for operator in graph.operators:
+            wiring.append(
+                [
+                    names[operator.opcodeIndex][0],
+                    [number(index) for index in _ints(operator.inputs)],
+                    [number(index) for index in _ints(operator.outputs)],
+                    _options(operator.builtinOptions),
+                    _options(operator.builtinOptions2),
+                    _options(operator.customOptions),
+                ]
+            )
+        record.append([inputs, [number(index) for index in _ints(graph.outputs)], wiring, tensors])
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _tensor(model: Any, tensor: Any) -> list[Any]:
+    """Shape, type and kind of one tensor; whole-number constants without a scale (axes, paddings, shapes) with their values."""
+    data = model.buffers[tensor.buffer].data
+    quantization = tensor.quantization
+    scales = 0 if quantization is None else len(_floats(quantization.scale))
+    kind = type_name(tensor.type)
+    argument = data is not None and not scales and kind in ("int32", "int64")
+    stored = None if tensor.sparsity is None or data is None else len(data)
+    return [
+        kind,
+        _ints(tensor.shape),
+        _ints(tensor.shapeSignature) or _ints(tensor.shape),
+        data is not None,
+        bool(tensor.isVariable),
+        min(scales, 2),  # none, by tensor, by channel: kernels differ
+        None if quantization is None else _options(quantization.details, leave_out=("scales", "zeroPoints")),
+        stored,  # a sparse kernel takes time by what is stored
+        bytes(data).hex() if argument else None,
+    ]
+
+
+def _options(options: Any, leave_out: tuple[str, ...] = ()) -> Any:
+    """Options of the schema's object model as JSON."""
+    if options is None:
+        return None
+    if isinstance(options, bytes):
+        return options.hex()
+    if isinstance(options, list | tuple | np.ndarray):
+        return [_options(item) for item in options]
+    if isinstance(options, np.generic):
+        return options.item()
+    if hasattr(options, "__dict__"):
+        values = {name: _options(value) for name, value in vars(options).items() if name not in leave_out}
+        return [type(options).__name__, values]
+    return options
+
+
+def _ints(values: Any) -> list[int]:
+    return [] if values is None else [int(value) for value in values]
+
+
+def _floats(values: Any) -> list[float]:
+    return [] if values is None else [float(value) for value in values]

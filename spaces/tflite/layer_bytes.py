@@ -1,0 +1,91 @@
+"""What each layer became in a finished file: its precision, zeros, distinct weights and bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from litetuner.spaces.tflite.invariants import distinct_per_channel, zeros
+from litetuner.spaces.tflite.weights import Weight, read_model, read_operators, weights_at, weights_by_layer
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerInFile:
+    """The weights of one layer as a file stores them.
+
+    ``layer`` is the user's Keras layer, or ``None`` where it cannot be told for sure which one an operator computes.
+    ``clusters`` is the most distinct values of any output channel, ``sparsity`` the share of zeros, ``bytes`` what the
+    tensor takes in the file, ``deflated`` the same after zlib at level 9 (of this tensor alone).
+    """
+
+    layer: str | None
+    operator: str
+    shape: tuple[int, ...]
+    precision: str
+    sparsity: float
+    clusters: int
+    bytes: int
+    deflated: int
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> LayerInFile:
+        return LayerInFile(**(dict(record) | {"shape": tuple(record["shape"])}))
+
+
+def read_layers(
+    file: bytes,
+    kernels: Mapping[str, Sequence[int]],
+    baseline: Sequence[LayerInFile] = (),
+    *,
+    reshaped: bool = False,
+) -> tuple[LayerInFile, ...]:
+    """All weights of a file, in the order of execution.
+
+    ``kernels`` gives the kernel shape (Keras order) of every layer with weights, in the model's order. Files of the search
+    carry no names, so layers are told by shape and order where one assignment is possible; with ``baseline`` (this
+    function's result for the untouched model's file) else by place, if both files do the same operators in the same
+    order on weights that are no larger. ``reshaped``: layers lost channels, so their shapes tell nothing. Raises
+    ``BuildFailed`` for an unreadable file.
+    """
+    model = read_model(file)
+    at = {str(operator.index): operator.weight_index for operator in read_operators(file)}
+    found = weights_at(file, {name: index for name, index in at.items() if index is not None})
+    weights = sorted(found.values(), key=lambda weight: weight.operator_index)
+    told = weights_by_layer(file, list(kernels), None if reshaped else kernels)
+    layers = {weight.operator_index: layer for layer, weight in told.items()}
+    if len(layers) < len(weights) and _same_operators(weights, baseline):
+        by_place = {weight.operator_index: old.layer for weight, old in zip(weights, baseline, strict=True)}
+        if all(by_place[index] == layer for index, layer in layers.items()):
+            layers = {index: layer for index, layer in by_place.items() if layer is not None}
+    tensors = model.subgraphs[0].tensors
+    return tuple(
+        _describe(
+            weight, bytes(model.buffers[tensors[weight.tensor_index].buffer].data), layers.get(weight.operator_index)
+        )
+        for weight in weights
+    )
+
+
+def _same_operators(weights: Sequence[Weight], baseline: Sequence[LayerInFile]) -> bool:
+    return len(weights) == len(baseline) and all(
+        weight.operator == old.operator
+        and weight.values.ndim == len(old.shape)
+        and all(size <= before for size, before in zip(weight.values.shape, old.shape, strict=True))
+        for weight, old in zip(weights, baseline, strict=True)
+    )
+
+
+def _describe(weight: Weight, stored: bytes, layer: str | None) -> LayerInFile:
+    zero = zeros(weight)
+    return LayerInFile(
+        layer=layer,
+        operator=weight.operator,
+        shape=tuple(int(size) for size in weight.values.shape),
+        precision=weight.dtype,
+        sparsity=float(zero.mean()) if zero.size else 0.0,
+        clusters=distinct_per_channel(weight),
+        bytes=len(stored),
+        deflated=len(zlib.compress(stored, 9)),
+    )

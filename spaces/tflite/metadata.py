@@ -1,0 +1,45 @@
+"""A named metadata buffer inside a ``.tflite``: text that travels with the file, and that no kernel reads."""
+
+from __future__ import annotations
+
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.tflite.deduplication import SharingBuilder
+from litetuner.spaces.tflite.running import run
+from litetuner.spaces.tflite.weights import IDENTIFIER, read_model
+
+ALIGNMENT = 16  # bytes; the schema's force_align of buffers
+
+
+def add_metadata(file: bytes, name: str, content: bytes) -> bytes:
+    """The file with a metadata buffer of that name, in place of one that has it already.
+
+    Raises ``BuildFailed`` when the file cannot be read, or would not give the same outputs, bit by bit.
+    """
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read_model(file)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(content, np.uint8)
+    entry.name, entry.buffer = name.encode(), len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [item for item in model.metadata or [] if item.name != entry.name] + [entry]
+    builder = SharingBuilder(len(file) + len(content) + 1024)
+    for item in reversed(model.buffers):  # written ahead of the tables, aligned; the last one written lies first
+        if item.data is not None:
+            builder.CreateNumpyVector(item.data, ALIGNMENT)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    written = bytes(builder.Output())
+    before, after = run(file, None), run(written, None)
+    if not after.identical(before) or after.plan != before.plan:
+        raise BuildFailed("the file with metadata would not compute the same; export it without --metadata.")
+    return written
+
+
+def read_metadata(file: bytes, name: str) -> bytes | None:
+    """The content of a metadata buffer, ``None`` where the file has none of that name."""
+    model = read_model(file)
+    for item in model.metadata or []:
+        if item.name == name.encode():
+            return bytes(model.buffers[item.buffer].data)
+    return None

@@ -1,0 +1,1 @@
+"""Fitting a tf_keras model, and what is trained towards."""
