@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from litetuner.objectives.runner.runner import machine as runner_machine
+from litetuner.objectives.runner import machine as runner_machine
 
 PACKAGES = (
     "tensorflow",

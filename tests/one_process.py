@@ -1,8 +1,8 @@
 """Searches in this process, so that TensorFlow is imported once for all commands of the docs and the examples.
 
 Conversions, trainings and scores are real, by the handlers of the real workers, over the same JSON. Two things are not as in a
-search: no worker is started (tests/search/test_local.py is about those), and latencies are computed by the target ``fake``
-(tests/objectives/test_runner.py is about real ones). Searches are cut down to a few trials and a few training steps.
+search: no worker is started (test_local.py is about those), and latencies are computed by the target ``fake``
+(test_runner.py is about real ones). Searches are cut down to a few trials and a few training steps.
 """
 
 from __future__ import annotations

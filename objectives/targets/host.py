@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from litetuner.objectives.runner.runner import runner
+from litetuner.objectives.runner import runner
 from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.python_target import PythonTarget, check_hashes, document_of, file_sha256
 from litetuner.objectives.targets.target import Finding

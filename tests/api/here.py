@@ -7,7 +7,7 @@ from litetuner.search.runtime.jobs import Job, Result
 
 
 class Here(Executor):
-    """Inspects for real, in this process: the boundary between processes is tested in tests/search/test_local.py."""
+    """Inspects for real, in this process: the boundary between processes: see test_local.py."""
 
     name = "here"
 

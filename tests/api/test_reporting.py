@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from litetuner.reporting import EVERY_SECONDS, Reporting
-from litetuner.reports.html.report import report as html
+from litetuner.reports.html import report as html
 from litetuner.search.listener import Listener
 from litetuner.search.run import run_search
 from litetuner.search.runs.folder import RunFolder

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Self, TypeVar
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.runner.intervals import half_width, ratio_of
 from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.adb import device as adb_device
 from litetuner.objectives.targets.adb.benchmark_model import FLAGS, Report, check_delegate, explain_failure, read_report
 from litetuner.objectives.targets.adb.client import AdbClient
-from litetuner.objectives.targets.adb.target import device as adb_device
 from litetuner.objectives.targets.adb.timing import Run, document_of, unsteadiness
 from litetuner.objectives.targets.options import check_path
 from litetuner.objectives.targets.python_target import file_sha256

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from litetuner.objectives.targets.ssh.target import remote as far
+from litetuner.objectives.targets.ssh import remote as far
 from litetuner.spaces.errors import HostError
 
 # Nothing of the user's is overridden but what would stop us from talking, or let something talk back: no questions, no

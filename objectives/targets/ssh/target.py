@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
-from litetuner.objectives.runner.runner import runner
+from litetuner.objectives.runner import runner
 from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.options import check_path
 from litetuner.objectives.targets.python_target import PythonTarget, check_hashes, document_of, file_sha256

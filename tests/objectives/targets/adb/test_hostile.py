@@ -11,7 +11,7 @@ from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.adb.target import Adb
 from litetuner.objectives.targets.choice import find_target
 from litetuner.spaces.errors import ConfigError, HostError
-from tests.objectives.fake_adb_device import ADB, REASON, FakeDevice, adb_server
+from tests.objectives.targets.adb.fake_adb_device import ADB, REASON, FakeDevice, adb_server
 
 # {C} is the canary. Each text goes into every place of a target's text below; what a place cannot take is refused.
 SNIPPETS = (

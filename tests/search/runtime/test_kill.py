@@ -37,7 +37,7 @@ def told(path: Path) -> list[tuple[str, str, dict[str, float]]]:
 
 
 def start(path: Path) -> subprocess.Popen[bytes]:
-    root = str(Path(__file__).parent.parent.parent)
+    root = str(Path(__file__).parents[3])
     code = SESSION.format(root=root, path=str(path), trials=TRIALS)
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -16,7 +16,7 @@ from litetuner.spaces.reconstruction.least_squares import correction
 from litetuner.spaces.reconstruction.patches import patches, places
 from litetuner.spaces.steps.channels import Channels
 from litetuner.spaces.tf import load
-from tests.spaces.channel_nets import CONTEXT, NETS, Cut, build
+from tests.spaces.channels.channel_nets import CONTEXT, NETS, Cut, build
 
 SEED = 3
 Fitted = functools.partial(Channels, importance="l1")

@@ -12,7 +12,17 @@ from litetuner.spaces.channels.cost import ChannelCost
 from litetuner.spaces.channels.importance import importances
 from litetuner.spaces.channels.surgery import cut
 from litetuner.spaces.context import Context
-from tests.spaces.channel_nets import CONTEXT, NETS, TOLERANCE, Cut, build, check_oracle, distance, inputs, masked
+from tests.spaces.channels.channel_nets import (
+    CONTEXT,
+    NETS,
+    TOLERANCE,
+    Cut,
+    build,
+    check_oracle,
+    distance,
+    inputs,
+    masked,
+)
 
 
 def transformer(layers: Any, x: Any) -> Any:

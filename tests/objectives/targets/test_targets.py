@@ -16,8 +16,8 @@ import pytest
 
 from litetuner.objectives.environment import PACKAGES, environment, host_warnings
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.runner.runner import machine as runner_machine
-from litetuner.objectives.runner.runner import runner
+from litetuner.objectives.runner import machine as runner_machine
+from litetuner.objectives.runner import runner
 from litetuner.objectives.targets import TARGETS
 from litetuner.objectives.targets import host as host_module
 from litetuner.objectives.targets.fake import Fake
@@ -52,7 +52,7 @@ def test_targets_are_registered():
 
 @pytest.mark.parametrize("name", sorted(set(TARGETS) - set(ALONE)))
 def test_what_needs_another_machine_has_tests_of_its_own(name):
-    assert (Path(__file__).parent / f"test_{name}.py").is_file()
+    assert (Path(__file__).parent / name / "test_target.py").is_file()
 
 
 @pytest.mark.parametrize("name", ALONE)

@@ -21,7 +21,7 @@ from litetuner.objectives.targets.choice import find_target
 from litetuner.objectives.targets.target import Target
 from litetuner.search.runtime.executors import fake as fake_executor
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TargetLost
-from tests.objectives.fake_adb_device import ADB, REASON, FakeDevice, adb_server
+from tests.objectives.targets.adb.fake_adb_device import ADB, REASON, FakeDevice, adb_server
 from tests.search.fakes import fake_search
 
 pytestmark = pytest.mark.skipif(ADB is None, reason=REASON)

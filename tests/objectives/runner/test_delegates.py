@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from litetuner.objectives.runner import runner
 from litetuner.objectives.runner.delegates import members, summarise_nodes
-from litetuner.objectives.runner.runner import runner
 
 QUICK = (
     "--warmup-seconds",

@@ -13,10 +13,10 @@ import pytest
 from litetuner.objectives.targets import ssh as ssh_module
 from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.choice import find_target
+from litetuner.objectives.targets.ssh import client as ssh_client
 from litetuner.objectives.targets.ssh.target import Ssh
-from litetuner.objectives.targets.ssh.target import client as ssh_client
 from litetuner.spaces.errors import ConfigError, HostError, LitetunerError
-from tests.objectives.sshd import LACKING, REASON, Sshd
+from tests.objectives.targets.ssh.sshd import LACKING, REASON, Sshd
 
 # {C} is the canary. Each text goes into every place of a target's text below; what a place cannot take is refused.
 SNIPPETS = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.objectives.runner.runner import energy
+from litetuner.objectives.runner import energy
 
 
 class Machine:

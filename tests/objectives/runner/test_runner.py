@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litetuner.objectives.runner.runner import intervals as runner_numbers
-from litetuner.objectives.runner.runner import runner
+from litetuner.objectives.runner import intervals as runner_numbers
+from litetuner.objectives.runner import runner
 
 SCRIPT = Path(runner.__file__)
 QUICK = ("--warmup-seconds", "0.02", "--block-ms", "5", "--max-seconds", "1.5", "--tolerance", "0.2")

@@ -21,7 +21,7 @@ from litetuner.spaces.steps.slim import Slim
 from litetuner.spaces.tflite.conversion import convert
 from litetuner.spaces.tflite.invariants import Promise, check_promises
 from litetuner.spaces.tflite.weights import Weight, weights_by_layer
-from tests.spaces.channel_nets import CONTEXT, Cut, build
+from tests.spaces.channels.channel_nets import CONTEXT, Cut, build
 
 
 def image_net(layers: Any, x: Any) -> Any:

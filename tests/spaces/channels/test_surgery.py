@@ -15,7 +15,7 @@ from litetuner.spaces.channels.surgery import cut
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.steps.channels import Channels
 from litetuner.spaces.tf import load
-from tests.spaces.channel_nets import (
+from tests.spaces.channels.channel_nets import (
     CONTEXT,
     NETS,
     TOLERANCE,
