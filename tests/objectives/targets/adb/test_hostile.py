@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from litetuner.objectives.targets import adb as adb_module
 from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.adb import target as adb_module
 from litetuner.objectives.targets.adb.target import Adb
 from litetuner.objectives.targets.choice import find_target
 from litetuner.spaces.errors import ConfigError, HostError

@@ -13,8 +13,8 @@ import pytest
 
 from litetuner.cli import doctor as doctor_module
 from litetuner.cli import run as cli
-from litetuner.objectives.targets import adb as adb_module
 from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.adb import target as adb_module
 from litetuner.objectives.targets.adb.client import AdbClient
 from litetuner.objectives.targets.adb.target import PAUSES_SECONDS, Adb
 from litetuner.objectives.targets.choice import find_target

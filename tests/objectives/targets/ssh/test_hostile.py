@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.objectives.targets import ssh as ssh_module
 from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.choice import find_target
 from litetuner.objectives.targets.ssh import client as ssh_client
+from litetuner.objectives.targets.ssh import target as ssh_module
 from litetuner.objectives.targets.ssh.target import Ssh
 from litetuner.spaces.errors import ConfigError, HostError, LitetunerError
 from tests.objectives.targets.ssh.sshd import LACKING, REASON, Sshd

@@ -18,10 +18,10 @@ import numpy as np
 import psutil
 import pytest
 
-from litetuner.objectives.targets import ssh as ssh_module
 from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.ssh import client as ssh_client
 from litetuner.objectives.targets.ssh import remote as far
+from litetuner.objectives.targets.ssh import target as ssh_module
 from litetuner.objectives.targets.ssh.client import SshClient
 from litetuner.objectives.targets.ssh.target import PAUSES_SECONDS
 from litetuner.objectives.targets.target import Finding
