@@ -26,7 +26,7 @@ def facts(request: dict[str, Any]) -> dict[str, object]:
     tf.load()
     from litetuner.spaces.building.builder import rebuild
     from litetuner.spaces.models.input_shapes import sample_shapes
-    from litetuner.spaces.models.inspection import model_facts
+    from litetuner.spaces.models.inspection import model_info
     from litetuner.spaces.models.loading import load_model, sized
     from litetuner.spaces.models.signature import input_ports
 
@@ -41,7 +41,7 @@ def facts(request: dict[str, Any]) -> dict[str, object]:
             found["data"] = data
         loaded = sized(loaded, sample_shapes(input_ports(loaded.model), samples), request["model"])
     copy, refusal, difference = rebuild(loaded.model, samples)
-    return {"model": model_facts(loaded, copy, refusal, difference).to_json()} | found
+    return {"model": model_info(loaded, copy, refusal, difference).to_json()} | found
 
 
 def _random_samples(ports: tuple[Any, ...]) -> np.ndarray:

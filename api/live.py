@@ -9,7 +9,7 @@ from litetuner.search.listener import Listener
 from litetuner.search.trial import State, Trial
 
 if TYPE_CHECKING:
-    from litetuner.reports.status.forecast import Outlook
+    from litetuner.reports.status.forecast import Forecast
     from litetuner.search.config.config import Config
     from litetuner.search.evaluation.inspection import Inspection
     from litetuner.search.runs.folder import RunFolder
@@ -78,7 +78,7 @@ class Live(Listener):
         self._trials = trials
         self._elapsed, self._told_at = trial.seconds_since_start, time.monotonic()
         self._budget_left = None if seconds_left == float("inf") else seconds_left
-        size = "deflated_bytes" if self._config is None else self._config.size_measurement
+        size = "compressed_bytes" if self._config is None else self._config.size_measurement
         line = trial_line(trial, size)
         if self._display is None and self._config is not None and len(trials) % LINES_BETWEEN == 0:
             line += f"\n... {self._outlook(self._config).words}"
@@ -111,7 +111,7 @@ class Live(Listener):
         """Rows of the front: what a small window has room for."""
         return max(2, min(FRONT_ROWS, self._console.height - 12))
 
-    def _outlook(self, config: Config) -> Outlook:
+    def _outlook(self, config: Config) -> Forecast:
         from litetuner.reports.status.forecast import find_outlook
 
         since = time.monotonic() - self._told_at

@@ -50,9 +50,9 @@ class Run:
 
     def status(self) -> dict[str, Any]:
         """How the run stands: is a search at work in it, what it is doing, how many trials and seconds are left."""
-        from litetuner.reports.status.status import find_standing
+        from litetuner.reports.status.status import find_status
 
-        return find_standing(self.record()).to_json()
+        return find_status(self.record()).to_json()
 
     def report(self) -> Path:
         """Write ``report.html``, ``trials.csv`` and ``summary.json`` into the run folder; gives the report's path."""
@@ -179,7 +179,7 @@ def init(
     from litetuner.inputs import as_data_source, as_model_source
     from litetuner.reports.starter_config import starter_toml, warning
     from litetuner.search.config.config import make_config
-    from litetuner.search.evaluation.preview import first_look
+    from litetuner.search.evaluation.preview import preview_model
     from litetuner.spaces.errors import RunError
     from litetuner.spaces.store import write_atomic
 
@@ -188,6 +188,6 @@ def init(
         raise RunError(f"{path} exists. Choose another --out, or replace it with --force.")
     values = {"model": as_model_source(model), "data": as_data_source(data)} | keys
     guess = keys.get("metric") is None
-    look = first_look(make_config(values, where="init"), path.absolute().parent, listener, guess_metric=guess)
+    look = preview_model(make_config(values, where="init"), path.absolute().parent, listener, guess_metric=guess)
     write_atomic(path, starter_toml(look))
     return path, warning(look)

@@ -39,7 +39,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors.local import Local
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.steps import STEPS
 
 BOUND = 0.02
@@ -123,7 +123,7 @@ class TrainingAhead:
         self._executor = Local(folder, config)
         cache, metric = JobCache(folder, self._executor), find_metric(config.metric)
         found = inspect(folder, config, metric, cache, Clock(folder))
-        around = Surroundings(found.model, has_training_data=True)
+        around = SpaceConstraints(found.model, has_training_data=True)
         candidate = Candidate((STEPS["finetune"](epochs=100.0), STEPS["int8"]()))
         self._job = Evaluator(folder, config, metric, found, around, cache).train_job(candidate, 0, [])
         self._executor.prefetch(self._job)

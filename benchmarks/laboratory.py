@@ -19,7 +19,7 @@ from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.rules import SpaceConstraints
 
 
 class Laboratory:
@@ -55,7 +55,7 @@ def laboratory(config: Config, folder: Path) -> Iterator[Laboratory]:
             cache = JobCache(run, executor)
             metric = find_metric(config.metric)
             inspection = inspect(run, config, metric, cache, clock)
-            around = Surroundings(inspection.model, bool(inspection.data.counts["train"]), None)
+            around = SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]), None)
             found = Laboratory(Evaluator(run, config, metric, inspection, around, cache), clock)
             found.evaluator.baseline = found.measure(BASELINE)
             yield found

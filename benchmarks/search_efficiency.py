@@ -40,7 +40,7 @@ from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.jobs import Job, Result
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.space import ScriptedChoices, Space
 
 RESULTS = Path(__file__).parent / "results" / "search_efficiency"
 MOST_DROP = 0.02
@@ -139,14 +139,14 @@ def grid(space: Space) -> Iterator[Candidate]:
         prune = {"prune": "constant", "prune.sparsity": sparsity} if sparsity else {}
         cluster = {"cluster": "kmeans++", "cluster.count": count} if count else {}
         none = not prune and not cluster and "qat" not in deploy
-        yield space.suggest(Scripted(deploy if none else usual | prune | cluster | deploy))
+        yield space.suggest(ScriptedChoices(deploy if none else usual | prune | cluster | deploy))
 
 
 def recipes(space: Space) -> Iterator[Candidate]:
     usual = {"epochs": space.epochs[len(space.epochs) // 2], "learning_rate": 1e-3, "distill": 1.0}
     for script in RECIPES:
         yield space.suggest(
-            Scripted(usual | {"channels.ratio": CUT_FIRST[0], "channels.spread": CUT_FIRST[1]} | script)
+            ScriptedChoices(usual | {"channels.ratio": CUT_FIRST[0], "channels.spread": CUT_FIRST[1]} | script)
         )
 
 
@@ -204,18 +204,18 @@ def point(trial: Trial, drop: str) -> dict[str, float]:
     return {
         "seconds": trial.seconds_since_start,
         "drop": trial.value(drop) or 0.0,
-        "deflated": trial.value("deflated_bytes") or 0.0,
+        "compressed": trial.value("compressed_bytes") or 0.0,
         "ratio": ratio,
     }
 
 
 def volume(points: Sequence[dict[str, Any]], until: float = float("inf")) -> float:
     """Share of the box; what lost more than the limit, or is larger or slower than float32, adds nothing. Starts with trial 0."""
-    base = points[0]["deflated"] if points else 1.0  # the first is trial 0, the untouched model
+    base = points[0]["compressed"] if points else 1.0  # the first is trial 0, the untouched model
     costs = [
         (
             max(0.0, item["drop"]) / MOST_DROP,
-            max(-1.0, float(np.log2(item["deflated"] / base)) / OCTAVES),
+            max(-1.0, float(np.log2(item["compressed"] / base)) / OCTAVES),
             max(-1.0, -float(np.log2(item["ratio"])) / OCTAVES),
         )
         for item in points

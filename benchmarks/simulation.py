@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--sampler", choices=sorted(SAMPLERS), default="tpe")
-    parser.add_argument("--alone", action="store_true", help="the sampler without promotions and neighbours")
+    parser.add_argument("--alone", action="store_true", help="the sampler without promotions and neighbors")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processor", action="store_true", help="processor seconds, for a machine that others use too")
     parser.add_argument("--out", type=Path)

@@ -25,7 +25,7 @@ from litetuner.objectives.environment import environment
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.tflite.slimming import slim
 
-# What was reached before this benchmark existed: bytes saved raw and deflated, and the largest that the slimmed file may be.
+# What was reached before this benchmark existed: bytes saved raw and compressed, and the largest that the slimmed file may be.
 # MLPerf Tiny's own DS-CNN (53,936 bytes) is of an older converter, which wrote more: there only the result is compared.
 AT_LEAST: dict[str, tuple[int, int, int]] = {
     "resnet8": (98_816 - 88_032, 79_521 - 78_454, 88_032),
@@ -72,17 +72,19 @@ def _row(name: str, file: bytes, samples: np.ndarray) -> dict[str, Any]:
             kernels: [_digest(Path(folder), each, kernels) for each in (file, slimmed.file, shared.file)]
             for kernels in ("xnnpack", "reference")
         }
-    raw, deflated = ([_size(each, deflate) for each in (file, slimmed.file, shared.file)] for deflate in (False, True))
-    least_raw, least_deflated, largest = AT_LEAST[name]
+    raw, compressed = (
+        [_size(each, compress) for each in (file, slimmed.file, shared.file)] for compress in (False, True)
+    )
+    least_raw, least_compressed, largest = AT_LEAST[name]
     identical = {kernels: len(set(each)) == 1 and bool(each[0]) for kernels, each in digests.items()}
     if not digests["reference"][0]:  # not every file runs there
         identical["reference"] = not any(digests["reference"])
-    saved = raw[0] - raw[1] >= least_raw and deflated[0] - deflated[1] >= least_deflated and raw[1] <= largest
+    saved = raw[0] - raw[1] >= least_raw and compressed[0] - compressed[1] >= least_compressed and raw[1] <= largest
     return {
         "file": name,
         "raw": raw,
-        "deflated": deflated,
-        "least_saved": [least_raw, least_deflated],
+        "compressed": compressed,
+        "least_saved": [least_raw, least_compressed],
         "largest_allowed": largest,
         "identical": identical,
         "runs_on_reference_kernels": bool(digests["reference"][0]),
@@ -107,13 +109,13 @@ def _digest(folder: Path, file: bytes, kernels: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def _size(file: bytes, deflate: bool) -> int:
-    return len(zlib.compress(file, 9)) if deflate else len(file)
+def _size(file: bytes, compress: bool) -> int:
+    return len(zlib.compress(file, 9)) if compress else len(file)
 
 
 def _line(row: dict[str, Any]) -> str:
     sizes = " | ".join(
-        f"{before:,} -> {after:,} (shared {shared:,})" for before, after, shared in (row["raw"], row["deflated"])
+        f"{before:,} -> {after:,} (shared {shared:,})" for before, after, shared in (row["raw"], row["compressed"])
     )
     kernels = ", ".join(f"{name} {'identical' if same else 'DIFFERENT'}" for name, same in row["identical"].items())
     return f"{row['file']:14s} | {sizes} | {kernels} | {'ok' if row['ok'] else 'NOT AS IT MUST BE'}"

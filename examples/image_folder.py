@@ -86,7 +86,7 @@ def main() -> None:
     if best is None:
         print(f"nothing fits the budgets; {run.path}/report.html says what would have to give")
         return
-    print(f"{best['label']}: {best['deflated_bytes']} bytes deflated, accuracy {best['metric']:.3f}")
+    print(f"{best['label']}: {best['compressed_bytes']} bytes compressed, accuracy {best['metric']:.3f}")
     print(run.export("exported/image_folder", force=True))
 
 

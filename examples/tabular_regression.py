@@ -62,7 +62,7 @@ def main() -> None:
         data,
         metric="tabular_regression:within_a_tenth",
         max_drop="3%",
-        max_deflated="15kB",
+        max_compressed_size="15kB",
         out="runs/tabular_regression",
         **(limits if limits["trials"] else {"time_budget": "5m"}),
     )
@@ -70,7 +70,7 @@ def main() -> None:
     if best is None:
         print(f"nothing fits the budgets; {run.path}/report.html says what would have to give")
         return
-    print(f"{best['label']}: {best['deflated_bytes']} bytes deflated, {best['metric']:.3f} within a tenth")
+    print(f"{best['label']}: {best['compressed_bytes']} bytes compressed, {best['metric']:.3f} within a tenth")
     print(run.export("exported/tabular_regression", force=True))
 
 

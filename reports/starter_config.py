@@ -10,12 +10,12 @@ from litetuner.objectives.metrics.choice import find_metric
 from litetuner.reports.text.formatting import clean, latency, number, size
 from litetuner.search.config.config import Config, keys
 from litetuner.search.config.units import format_seconds
-from litetuner.search.evaluation.preview import Cost, FirstLook
+from litetuner.search.evaluation.preview import Cost, Preview
 
 GROUPS = {
     "What is compressed": ("model", "data", "preprocess", "trust-model", "out"),
     "What counts": ("metric", "size", "target", "objective", "threads", "profile"),
-    "Budgets": ("max-drop", "min-metric", "max-deflated", "max-size", "max-latency", "max-memory"),
+    "Budgets": ("max-drop", "min-metric", "max-compressed-size", "max-size", "max-latency", "max-memory"),
     "How long": ("time-budget", "trials", "max-epochs"),
 }
 OF_THE_COMMAND = ("json", "debug", "executor")  # they belong to a call, not to a search
@@ -29,14 +29,14 @@ EXAMPLES: dict[str, Any] = {  # where there is no default
     "trials": 50,
     "max-epochs": 1.0,
 }
-SMALLER = 0.8  # of plain int8's deflated size: what a search should beat
+SMALLER = 0.8  # of plain int8's compressed size: what a search should beat
 SLACK = 1.02  # on the latency of plain int8: no slower than that, but for the noise of two timings
 LEAST_MINUTES, MOST_MINUTES = 30, 480
 EPOCHS_IN_A_BUDGET = 24  # the longest training of one step gets this part of the time budget
 WIDTH = 110
 
 
-def starter_toml(look: FirstLook) -> str:
+def starter_toml(look: Preview) -> str:
     """The TOML. Keys that are suggested are set, all others stand there as comments with their defaults."""
     suggested = suggestions(look)
     lines = [*_head(look), ""]
@@ -51,7 +51,7 @@ def starter_toml(look: FirstLook) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def suggestions(look: FirstLook) -> dict[str, Any]:
+def suggestions(look: Preview) -> dict[str, Any]:
     """The keys that are set, with their values."""
     config, int8 = look.config, look.int8
     found: dict[str, Any] = {"model": config.model, "data": config.data, "metric": config.metric}
@@ -62,7 +62,7 @@ def suggestions(look: FirstLook) -> dict[str, Any]:
         found["target"] = list(config.target)
     cost = int8 or look.original
     found["max-drop"] = "1%"
-    found["max-deflated"] = _bytes((SMALLER if int8 else 0.5) * cost.deflated_bytes)
+    found["max-compressed-size"] = _bytes((SMALLER if int8 else 0.5) * cost.compressed_bytes)
     quick = _quickest(look)
     if quick is not None:
         found["max-latency"] = _time(quick)
@@ -70,7 +70,7 @@ def suggestions(look: FirstLook) -> dict[str, Any]:
     return found
 
 
-def warning(look: FirstLook) -> str | None:
+def warning(look: Preview) -> str | None:
     """What the metric of the original says of model and data that do not fit together."""
     metric, classes = find_metric(look.config.metric), look.inspection.data.classes
     if metric.name in ("accuracy", "balanced-accuracy") and classes and look.metric < 1.5 / classes:
@@ -81,7 +81,7 @@ def warning(look: FirstLook) -> str | None:
     return None
 
 
-def _quickest(look: FirstLook) -> float | None:
+def _quickest(look: Preview) -> float | None:
     """The latency to allow: that of plain int8 or of the original, whichever is less."""
     known = [value for value in (look.original.latency_us,) if value is not None]
     if look.int8 is not None and look.int8.latency_us is not None:
@@ -89,7 +89,7 @@ def _quickest(look: FirstLook) -> float | None:
     return min(known, default=None)
 
 
-def _head(look: FirstLook) -> list[str]:
+def _head(look: Preview) -> list[str]:
     model, data = look.inspection.model, look.inspection.data
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     epoch = look.inspection.seconds_per_epoch
@@ -111,7 +111,7 @@ def _head(look: FirstLook) -> list[str]:
 
 def _costs(cost: Cost) -> str:
     timed = "not timed" if cost.latency_us is None else latency(cost.latency_us)
-    return f"{size(cost.deflated_bytes)} deflated, {size(cost.file_bytes)} file, {timed}"
+    return f"{size(cost.compressed_bytes)} compressed, {size(cost.file_bytes)} file, {timed}"
 
 
 def _comment(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from litetuner.objectives.profiles.profile import Profile
 from litetuner.search.config.budgets import Budget, violations
 from litetuner.search.evaluation.upper_bounds import dominating
 from litetuner.search.front import Objective
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.trial import State, Trial
 
 if TYPE_CHECKING:  # reports read terms, and need no pydantic
@@ -20,7 +20,7 @@ PROFILE = "profile"  # its name among gates and constraints
 
 
 @dataclasses.dataclass(frozen=True)
-class Terms:
+class Criteria:
     """What trials are judged by, today: a resumed run may have other terms than those that a trial was told under."""
 
     budgets: tuple[Budget, ...] = ()
@@ -40,14 +40,14 @@ def objectives(config: Config, metric: Metric) -> tuple[Objective, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def terms(config: Config, metric: Metric) -> Terms:
+def terms(config: Config, metric: Metric) -> Criteria:
     """The terms that a configuration sets."""
     budgets = config.budgets
     named = [item.measurement for item in objectives(config, metric)] + [item.measurement for item in budgets]
-    return Terms(budgets, tuple(dict.fromkeys(named)), config.targets, config.suited)
+    return Criteria(budgets, tuple(dict.fromkeys(named)), config.targets, config.suited)
 
 
-def judged(trial: Trial, today: Terms) -> Trial:
+def judged(trial: Trial, today: Criteria) -> Trial:
     """A trial with the state and constraints that today's terms give it. What they no longer stop is ``LOST``: asked again."""
     if trial.state is State.PRUNED and trial.gate in ("probe", "rung", "latency", "untrained"):
         measured = {name.removeprefix("probe."): value for name, value in trial.measurements.items()}
@@ -70,7 +70,7 @@ def judged(trial: Trial, today: Terms) -> Trial:
     return dataclasses.replace(trial, constraints=broken, state=state, reason="; ".join(misfits) or None)
 
 
-def again_if_undominated(trial: Trial, told: Told) -> Trial:
+def again_if_undominated(trial: Trial, told: History) -> Trial:
     """A trial; ``LOST`` if it was stopped because it was dominated, and nothing dominates it under today's terms."""
     if trial.gate != "dominated" or trial.state is not State.PRUNED:
         return trial
@@ -82,7 +82,7 @@ def _again(trial: Trial, reason: str) -> Trial:
     return dataclasses.replace(trial, state=State.LOST, constraints={}, reason=reason)
 
 
-def _refused(gate: str, today: Terms) -> bool:
+def _refused(gate: str, today: Criteria) -> bool:
     """Is what once refused a candidate, a profile or a target by its name, still part of the search?"""
     kind, _, name = gate.partition(" ")
     if kind == PROFILE:

@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from litetuner.search.config.budgets import Budget, allowed_loss
+from litetuner.search.config.budgets import Budget, allowed_drop
 from litetuner.search.front import Objective, front
 from litetuner.search.hypervolume import Growth
 from litetuner.search.trial import State, Trial
@@ -25,7 +25,7 @@ class View(Protocol):
 V = TypeVar("V", bound=View)
 
 
-class Told:
+class History:
     """The trials of a run, indexed, so that an ask costs the same after a thousand as after ten.
 
     ``gains`` is what each trial added to the hypervolume over the baseline, in the order of ``trials``.
@@ -43,7 +43,7 @@ class Told:
         )
         self.longer: dict[tuple[int, float], Candidate] = {}  # of trial number and length: what a promotion would train
         self.deployed: set[int] = set()  # members of the front all of whose planned deployments are known
-        self._allowed = allowed_loss(budgets)
+        self._allowed = allowed_drop(budgets)
         self._answers: dict[str, Trial] = {}
         self._waiting: set[str] = set()
         self._trained: set[str] = set()
@@ -80,7 +80,7 @@ class Told:
             self._begun |= beginnings
             self._trained.add(prefix.key)
         self.count += trial.state is not State.LOST or trial.waits_for is not None
-        if self.growth is None and trial.untouched and trial.state.scored:
+        if self.growth is None and trial.is_baseline and trial.state.scored:
             self.growth = Growth(self.objectives, trial, self._allowed)
         self.gains.append(self.growth.add(trial) if self.growth else 0.0)
         self._fresh.append(trial)

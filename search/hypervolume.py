@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from litetuner.search.config.budgets import ALLOWED_LOSS
+from litetuner.search.config.budgets import DEFAULT_ALLOWED_DROP
 from litetuner.search.front import Objective
 from litetuner.search.trial import State, Trial
 
@@ -102,7 +102,7 @@ def by_octaves(share: float) -> float:
 class Growth:
     """A front that grows trial by trial, and by how much each enlarged its hypervolume, with the baseline as reference."""
 
-    def __init__(self, objectives: Sequence[Objective], baseline: Trial, allowed: float = ALLOWED_LOSS) -> None:
+    def __init__(self, objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP) -> None:
         self._objectives, self._baseline, self._allowed = objectives, baseline, allowed
         self._corner = np.ones(len(objectives))
         self._kept = np.empty((0, len(objectives)))
@@ -132,7 +132,7 @@ class Growth:
 
 
 def volume_over_time(
-    trials: Sequence[Trial], objectives: Sequence[Objective], baseline: Trial, allowed: float = ALLOWED_LOSS
+    trials: Sequence[Trial], objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP
 ) -> tuple[Volume, ...]:
     """The hypervolume of what was within the budgets, at the start and whenever it grew, against the baseline as reference.
 

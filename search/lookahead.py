@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from litetuner.search.evaluation.gates import Gate, probe_gate
 from litetuner.search.evaluation.pipeline import Work
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.proposals.recipes import Proposal, baseline
 from litetuner.search.proposals.scheduler import order, propose
 from litetuner.search.runtime.jobs import Job
@@ -26,10 +26,10 @@ FARTHEST = 4  # candidates that are looked at for the next training
 HORIZON = 2  # of these, so many may be probed: a probe takes seconds of the trial that runs
 
 
-class Supposed(Told):
+class Supposed(History):
     """What was told, and candidates that are supposed to be told next, whatever comes of them."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: History) -> None:
         self.__dict__ |= told.__dict__ | {"deployed": set(told.deployed)}
         self._supposed: set[str] = set()
 
@@ -112,7 +112,7 @@ class Ahead:
             self._loop.clock.count(work.known["seconds"])
         return True
 
-    def _proposal(self, told: Told) -> Proposal | None:
+    def _proposal(self, told: History) -> Proposal | None:
         """What the loop would ask next. What the sampler proposes cannot be known before it is asked."""
         loop = self._loop
         space = loop.affordable()

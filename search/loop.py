@@ -9,7 +9,7 @@ from collections.abc import Callable
 from litetuner.search.clock import Clock, counted, left
 from litetuner.search.config.units import BYTES, parse
 from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.listener import Listener
 from litetuner.search.lookahead import Ahead
 from litetuner.search.proposals.recipes import Proposal, baseline, variant
@@ -47,7 +47,7 @@ class Loop:
     clock: Clock
     listener: Listener
     stop: Callable[[], str | None]
-    told: Told
+    told: History
     renewed: bool = False  # by objectives or budgets that are new to what was told
     lost: int = 0  # trials lost in a row in this session
 
@@ -60,7 +60,7 @@ class Loop:
                 self.evaluator.cache.abandon()
                 self.listener.stopping(reason)
                 return reason
-            self.evaluator.presence.look()
+            self.evaluator.availability.look()
             if self._stuck():
                 self._wait()
                 continue
@@ -71,21 +71,21 @@ class Loop:
             if trial.number % max(TRIALS_BETWEEN_EVICTIONS, trial.number // EVICTIONS) == 0:
                 limit = parse(self.evaluator.config.cache_limit, BYTES, "cache-limit")
                 evict(self.evaluator, self.told.front, limit)
-            if trial.untouched and self.evaluator.baseline is None:
+            if trial.is_baseline and self.evaluator.baseline is None:
                 self._set_baseline(trial)
 
     def _stuck(self) -> bool:
         """Is a target away, and so much waiting for it that nothing else is worth doing? All wait for the original."""
-        if not self.evaluator.presence.away:
+        if not self.evaluator.availability.away:
             return False
         waits = waiting(self.told.trials)
-        return len(waits) >= MOST_WAITING or any(trial.untouched for trial in waits)
+        return len(waits) >= MOST_WAITING or any(trial.is_baseline for trial in waits)
 
     def _wait(self) -> None:
         """Sleep until the next look at a target that is away, or until the search should stop."""
-        presence = self.evaluator.presence
-        seconds = presence.seconds_to_look
-        self.listener.doing(f"waiting for {', '.join(presence.away)}, next look in {seconds:.0f} s")
+        availability = self.evaluator.availability
+        seconds = availability.seconds_to_look
+        self.listener.doing(f"waiting for {', '.join(availability.away)}, next look in {seconds:.0f} s")
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self.stop() and not self._spent():
             time.sleep(min(NAP_SECONDS, max(0.0, deadline - time.monotonic())))
@@ -94,7 +94,7 @@ class Loop:
         """What was lost and can be asked again now."""
         if not self.told.lost:
             return None
-        away = self.evaluator.presence.away
+        away = self.evaluator.availability.away
         for trial in lost_before(self.told.trials):
             if trial.waits_for not in away:
                 return again(trial)
@@ -181,9 +181,9 @@ class Loop:
             return f"the last {config.patience} trials did not enlarge the front"
         if self._tail(lambda trial: trial.duplicate_of is not None) >= REPEATS_BEFORE_END:
             return "nothing new is proposed any more: the space that is left is exhausted"
-        gone = self.evaluator.presence.hopeless
+        gone = self.evaluator.availability.hopeless
         if gone is not None and self._stuck():
-            reason, count = self.evaluator.presence.away[gone], len(waiting(self.told.trials))
+            reason, count = self.evaluator.availability.away[gone], len(waiting(self.told.trials))
             trials = "1 trial waits" if count == 1 else f"{count} trials wait"
             return f"the target {gone} is gone, and {trials} for it ({reason}). Repeat the command when it answers"
         if self.lost >= LOST_BEFORE_END:
@@ -193,7 +193,7 @@ class Loop:
     def _met(self) -> Trial | None:
         """A trial within all budgets, besides the original."""
         return next(
-            (trial for trial in self.told.trials if trial.state is State.COMPLETE and not trial.untouched), None
+            (trial for trial in self.told.trials if trial.state is State.COMPLETE and not trial.is_baseline), None
         )
 
     def _stagnant(self, patience: int) -> bool:

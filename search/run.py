@@ -18,13 +18,13 @@ from litetuner.objectives.metrics.metric import Metric
 from litetuner.objectives.targets.fake import Fake
 from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
-from litetuner.search.criteria import Terms, again_if_undominated, judged, objectives
+from litetuner.search.criteria import Criteria, again_if_undominated, judged, objectives
 from litetuner.search.evaluation.evaluator import Evaluator
 from litetuner.search.evaluation.inspection import Inspection, default_folder, identity, inspect
 from litetuner.search.evaluation.sensitivity import rank_layers
 from litetuner.search.finals.ablation import ablate
 from litetuner.search.finals.finals import run_finals
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.listener import Listener
 from litetuner.search.loop import Loop, recover
 from litetuner.search.proposals.samplers import SAMPLERS
@@ -37,7 +37,7 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.errors import ConfigError, HostError, RunError, UsageError, nearest
 from litetuner.spaces.models.tflite_model import STEPS as CONVERTED
 from litetuner.spaces.quantization.precision import fixed_precision
-from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.steps import STEPS
 from litetuner.spaces.training.distillation import LARGEST_BYTES
@@ -123,7 +123,7 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
                 opened = not study.numbers()
                 trials = recover(folder, study, _rejudged(folder, config, metric, evaluator.terms))
                 evaluator.baseline = find_baseline(trials)
-                evaluator.told = Told(trials, study.objectives, config.budgets)
+                evaluator.told = History(trials, study.objectives, config.budgets)
                 loop = Loop(
                     folder,
                     study,
@@ -226,12 +226,12 @@ def _check_places(config: Config) -> None:
             raise HostError(f"the target {place.name} does not work. {what}. `litetuner doctor` looks at it again.")
 
 
-def _surroundings(config: Config, inspection: Inspection) -> Surroundings:
+def _surroundings(config: Config, inspection: Inspection) -> SpaceConstraints:
     steps = frozenset(config.steps) if config.steps else None
     if inspection.model.source == "tflite":  # converted already: what is left to do to it
         steps = CONVERTED if steps is None else steps & CONVERTED
     precision = fixed_precision(config.precision, inspection.model, steps)
-    return Surroundings(inspection.model, bool(inspection.data.counts["train"]), steps, precision=precision)
+    return SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]), steps, precision=precision)
 
 
 def _space(config: Config, inspection: Inspection, ranking: tuple[str, ...]) -> Space:
@@ -245,11 +245,11 @@ def _space(config: Config, inspection: Inspection, ranking: tuple[str, ...]) -> 
     return Space(around, ranking, epochs=inspection.epochs, distill=distill, io=io, keep_names=config.keep_names)
 
 
-def _rejudged(folder: RunFolder, config: Config, metric: Metric, today: Terms) -> list[Trial]:
+def _rejudged(folder: RunFolder, config: Config, metric: Metric, today: Criteria) -> list[Trial]:
     """All records under today's terms; what a gate stopped that they would let through is asked again."""
     before = folder.trials()
     found = [judged(trial, today) for trial in before]
-    told = Told(found, objectives(config, metric), today.budgets)
+    told = History(found, objectives(config, metric), today.budgets)
     found = [again_if_undominated(trial, told) for trial in found]
     for old, fresh in zip(before, found, strict=True):
         if fresh != old:

@@ -32,7 +32,7 @@ class Trial:
     """What is written to ``trials/0007/trial.json`` before Optuna is told.
 
     ``measurements`` holds, where they were measured: ``metric``, ``drop`` (points or relative, in the metric's worse
-    direction), ``file_bytes``, ``deflated_bytes``, ``latency_us:<target>``, ``latency_ratio:<target>`` (baseline / this)
+    direction), ``file_bytes``, ``compressed_bytes``, ``latency_us:<target>``, ``latency_ratio:<target>`` (baseline / this)
     and after the finals ``test_metric`` and ``test_drop``; of the file ``arena_bytes`` (peak tensor arena), ``memory_bytes``
     (arena and weights), ``macs`` and ``energy_estimate_uj``; where a target tells it, ``peak_rss_bytes:<target>`` and
     ``energy_uj:<target>``. ``constraints`` are ``(value - limit) / limit`` by budget name.
@@ -67,7 +67,7 @@ class Trial:
     seconds_since_start: float = 0.0
 
     @property
-    def untouched(self) -> bool:
+    def is_baseline(self) -> bool:
         """Is it the original, converted as it is, which all others are compared with?"""
         return [step.name for step in self.candidate.steps] == ["float32"]
 

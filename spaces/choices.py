@@ -14,7 +14,7 @@ _NAMES = "channels finetune prune cluster qat float32 float16 dynamic int8 int16
 COMPOSED = frozenset(_NAMES.split())
 
 
-class Choose(Protocol):
+class Chooser(Protocol):
     """Who decides: a sampler, a script, a random generator."""
 
     def one_of(self, name: str, options: Sequence[str]) -> str:
@@ -30,7 +30,7 @@ def others(stage: Stage, may: Callable[[str], bool]) -> list[str]:
 
 
 def offer(
-    choose: Choose, stage: Stage, may: Callable[[str], bool], given: Mapping[str, Any] | None = None
+    choose: Chooser, stage: Stage, may: Callable[[str], bool], given: Mapping[str, Any] | None = None
 ) -> Iterator[Step]:
     """Each of the others, if chosen, with its knobs; those in ``given`` (epochs, learning rate) are set and not asked for."""
     for name in others(stage, may):
@@ -38,7 +38,7 @@ def offer(
             yield make(choose, name, given or {})
 
 
-def make(choose: Choose, name: str, given: Mapping[str, Any]) -> Step:
+def make(choose: Chooser, name: str, given: Mapping[str, Any]) -> Step:
     """A step with a choice for each knob that has choices."""
     knobs: dict[str, Any] = {}
     for field in dataclasses.fields(STEPS[name]):
@@ -50,7 +50,7 @@ def make(choose: Choose, name: str, given: Mapping[str, Any]) -> Step:
     return STEPS[name](**knobs)
 
 
-def _choice(choose: Choose, name: str, options: Sequence[Any]) -> Any:
+def _choice(choose: Chooser, name: str, options: Sequence[Any]) -> Any:
     """Numbers are levels, everything else is one of several."""
     if all(isinstance(option, int | float) and not isinstance(option, bool) for option in options):
         return choose.level(name, options)

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from litetuner.spaces.choices import COMPOSED, Choose, make, others
-from litetuner.spaces.info import LayerFacts
+from litetuner.spaces.choices import COMPOSED, Chooser, make, others
+from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.models.inspection import OPERATORS
 from litetuner.spaces.quantization.policy import BITS, RECIPES, Recipe, Scheme, why_not
-from litetuner.spaces.rules import SPARSE_RECIPES, Surroundings
+from litetuner.spaces.rules import SPARSE_RECIPES, SpaceConstraints
 from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.steps import STEPS
 from litetuner.spaces.tflite.weights import WEIGHTED
@@ -47,7 +47,7 @@ _NATIVE = {"static_wi8_ai8": "int8", "static_wi8_ai16": "int16"}
 class Deployments:
     """What can be made of a trained or untouched model. ``may`` tells whether the user allows a step."""
 
-    around: Surroundings
+    around: SpaceConstraints
     ranking: tuple[str, ...]
     io: tuple[str, ...]
     may: Callable[[str], bool]
@@ -86,7 +86,7 @@ class Deployments:
             return not self._converts() and not self.around.precision
         return True
 
-    def choose(self, choose: Choose, trained: Sequence[str]) -> tuple[Step, ...]:
+    def choose(self, choose: Chooser, trained: Sequence[str]) -> tuple[Step, ...]:
         """The steps of one deployment of a model on which the steps named ``trained`` were done."""
         options = self.names()
         chosen = choose.one_of("deploy", options) if len(options) > 1 else options[0]
@@ -107,15 +107,15 @@ class Deployments:
             return (*made, _make("sparse")) if choose.one_of("sparse", ("no", "yes")) != "no" else made
         return made
 
-    def ends(self, choose: Choose) -> str:
+    def ends(self, choose: Chooser) -> str:
         """The type of input and output."""
         return choose.one_of("io", self.io) if len(self.io) > 1 else self.io[0]
 
-    def _calibration(self, choose: Choose) -> dict[str, Any]:
+    def _calibration(self, choose: Chooser) -> dict[str, Any]:
         count, selection = CALIBRATIONS[choose.one_of("calibration", tuple(CALIBRATIONS))]
         return {"calibration": count, "selection": selection}
 
-    def _quantized(self, choose: Choose, name: str, precisions: Mapping[str, str]) -> tuple[Step, ...]:
+    def _quantized(self, choose: Chooser, name: str, precisions: Mapping[str, str]) -> tuple[Step, ...]:
         """A float32 file quantized by a recipe. Layers that cannot take it are named, and the label counts them."""
         recipe = RECIPES[name]
         knobs: dict[str, Any] = {}
@@ -155,7 +155,7 @@ class Deployments:
                 found.append(layer.name)
         return tuple(found)
 
-    def _kernels(self) -> list[LayerFacts]:
+    def _kernels(self) -> list[LayerInfo]:
         return [layer for layer in self.around.model.layers if layer.has_kernel]
 
     def _dense(self) -> bool:
@@ -170,7 +170,7 @@ class Deployments:
         ranked = [name for name in self.ranking if name in able]
         return ranked + sorted(able - set(ranked))
 
-    def _mixed(self, choose: Choose) -> dict[str, str]:
+    def _mixed(self, choose: Chooser) -> dict[str, str]:
         """The k most sensitive layers keep float, the m least sensitive that can go to int4; the others are int8."""
         keep = choose.level("mixed.float32", [k for k in (0, 1, 2, 3) if k < len(self.ranking)])
         floats = set(self.ranking[:keep])
@@ -180,7 +180,7 @@ class Deployments:
         small = able[: round(share * len(able))]
         return dict.fromkeys(floats, "float32") | dict.fromkeys(small, "int4")
 
-    def _free(self, choose: Choose) -> dict[str, str]:
+    def _free(self, choose: Chooser) -> dict[str, str]:
         int4, fixed = set(self._int4()), dict(self.around.precision)
         return {
             name: choose.one_of(f"layer.{name}", ("int8", "int4", "float32") if name in int4 else ("int8", "float32"))

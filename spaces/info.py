@@ -10,7 +10,7 @@ UNPROVABLE = "its weights cannot be told apart in the finished file, so nothing 
 
 
 @dataclasses.dataclass(frozen=True)
-class LayerFacts:
+class LayerInfo:
     """One layer of the user's model, in the order in which it runs.
 
     ``refusals`` gives, for each technique that the layer cannot take (``prune``, ``cluster``, ``qat``, ``int4``), the reason
@@ -37,7 +37,7 @@ class LayerFacts:
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelFacts:
+class ModelInfo:
     """The model as the search sees it. ``bridge_refusal`` says why it cannot be trained (post-training techniques still run)."""
 
     name: str
@@ -47,7 +47,7 @@ class ModelFacts:
     input_dtype: str
     output_shape: tuple[int | None, ...]
     parameters: int
-    layers: tuple[LayerFacts, ...]
+    layers: tuple[LayerInfo, ...]
     output_activation: str  # "softmax", "sigmoid", "linear", ...
     bridge_refusal: str | None = None
     bridge_difference: float | None = None  # largest difference of outputs on real data, Keras 3 against tf_keras
@@ -56,7 +56,7 @@ class ModelFacts:
     folds: bool | None = None  # can batch normalizations be folded into the layers before them? ``None``: nobody looked
     zeros_in_latency: str = ""  # whether zeros can make it faster, in a sentence; "" where layers are not known
 
-    def layers_for(self, technique: str) -> tuple[LayerFacts, ...]:
+    def layers_for(self, technique: str) -> tuple[LayerInfo, ...]:
         """The layers with a kernel that can take a technique."""
         return tuple(layer for layer in self.layers if layer.has_kernel and layer.can(technique))
 
@@ -64,7 +64,7 @@ class ModelFacts:
         return dataclasses.asdict(self)
 
     @staticmethod
-    def from_json(record: dict[str, Any]) -> ModelFacts:
+    def from_json(record: dict[str, Any]) -> ModelInfo:
         values = dict(record)
         layers = [dict(layer) for layer in values.pop("layers")]
         for layer in layers:
@@ -74,11 +74,11 @@ class ModelFacts:
             values[name] = tuple(values[name])
         for name in ("inputs", "outputs"):
             values[name] = {port: tuple(shape) for port, shape in values.get(name, {}).items()}
-        return ModelFacts(layers=tuple(LayerFacts(**layer) for layer in layers), **values)
+        return ModelInfo(layers=tuple(LayerInfo(**layer) for layer in layers), **values)
 
 
 @dataclasses.dataclass(frozen=True)
-class DataFacts:
+class DataInfo:
     """The data as the search sees it: sizes of the splits and where their arrays lie (``<folder>/x_train.npy`` and so on)."""
 
     sha256: str
@@ -94,8 +94,8 @@ class DataFacts:
         return dataclasses.asdict(self)
 
     @staticmethod
-    def from_json(record: dict[str, Any]) -> DataFacts:
+    def from_json(record: dict[str, Any]) -> DataInfo:
         values = dict(record) | {"x_shape": tuple(record["x_shape"]), "notes": tuple(record.get("notes", ()))}
         if values.get("class_names") is not None:
             values["class_names"] = tuple(values["class_names"])
-        return DataFacts(**values)
+        return DataInfo(**values)

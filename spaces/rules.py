@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.info import ModelFacts
+from litetuner.spaces.info import ModelInfo
 from litetuner.spaces.quantization.policy import RECIPES
 from litetuner.spaces.step import Stage
 
@@ -16,10 +16,10 @@ TECHNIQUE = {"prune": "prune", "cluster": "cluster", "qat": "qat"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Surroundings:
+class SpaceConstraints:
     """What the rules need to know besides the candidate."""
 
-    model: ModelFacts
+    model: ModelInfo
     has_training_data: bool
     steps: frozenset[str] | None = None  # the user's --steps, None: all
     unsupported_operators: frozenset[str] = frozenset()  # what a target cannot run; data, not code
@@ -32,14 +32,14 @@ class Rule:
 
     name: str
     why: str
-    broken: Callable[[Candidate, Surroundings], Iterable[str]]
+    broken: Callable[[Candidate, SpaceConstraints], Iterable[str]]
 
 
 def _names(candidate: Candidate) -> list[str]:
     return [step.name for step in candidate.steps]
 
 
-def _stages(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _stages(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     stages = [step.stage for step in candidate.steps]
     if stages != sorted(stages):
         yield "its steps are not in the order reshape, train, convert, rewrite"
@@ -48,13 +48,13 @@ def _stages(candidate: Candidate, around: Surroundings) -> Iterable[str]:
         yield f"it has {converts} conversions, and needs exactly one"
 
 
-def _once(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _once(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     names = _names(candidate)
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{name} stands in it {names.count(name)} times"
 
 
-def _training_order(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _training_order(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     steps = candidate.of_stage(Stage.TRAIN)
     names = [step.name for step in steps]
     if names != [step.name for step in sorted(steps, key=lambda step: step.order)]:
@@ -66,7 +66,7 @@ def _training_order(candidate: Candidate, around: Surroundings) -> Iterable[str]
         yield f"{candidate.of_stage(Stage.RESHAPE)[0].name} without a training step after it leaves a broken model"
 
 
-def _preserving(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _preserving(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     names = _names(candidate)
     for step in candidate.steps:
         knobs = step.knobs()
@@ -80,7 +80,7 @@ def _preserving(candidate: Candidate, around: Surroundings) -> Iterable[str]:
                 yield f"{step.name} cannot keep what {needed} never made; unset {knob}"
 
 
-def _after_qat(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _after_qat(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     names = _names(candidate)
     if "qat" not in names:
         return
@@ -101,7 +101,7 @@ def _after_qat(candidate: Candidate, around: Surroundings) -> Iterable[str]:
             yield f"qat -> {name}: {name} starts from a float file"
 
 
-def _rewrites(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _rewrites(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     names = _names(candidate)
     convert = next((step.name for step in candidate.of_stage(Stage.CONVERT)), None)
     for name, starts in (("aeq", ("float32",)), ("sparse", ("float32", "float16"))):
@@ -119,7 +119,7 @@ def _rewrites(candidate: Candidate, around: Surroundings) -> Iterable[str]:
         yield "slim must come last: it removes the names that other rewrites need"
 
 
-def _training(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _training(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     for step in candidate.of_stage(Stage.RESHAPE, Stage.TRAIN):
         if around.model.bridge_refusal is not None:
             yield f"{step.name} needs a model that tf_keras can train: {around.model.bridge_refusal}"
@@ -127,14 +127,14 @@ def _training(candidate: Candidate, around: Surroundings) -> Iterable[str]:
             yield f"{step.name} needs training data, and there is none"
 
 
-def _calibration(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _calibration(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     if not around.has_training_data:
         for step in candidate.steps:
             if step.needs_calibration:
                 yield f"{step.name} needs calibration samples from training data, and there is none"
 
 
-def _layers(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _layers(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     by_name = {layer.name: layer for layer in around.model.layers}
     for step in candidate.steps:
         knobs = step.knobs()
@@ -156,14 +156,14 @@ def _layers(candidate: Candidate, around: Surroundings) -> Iterable[str]:
                 yield f"aeq: {name} cannot take int4: {by_name[name].refusals['int4']}"
 
 
-def _converted(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _converted(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     if around.model.source == "tflite":
         for step in candidate.of_stage(Stage.CONVERT):
             if step.name != "float32":
                 yield f"{step.name} converts a Keras model, and the model is a .tflite already; aeq does the like"
 
 
-def _precision(candidate: Candidate, around: Surroundings) -> Iterable[str]:
+def _precision(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     if _names(candidate) == ["float32"]:  # the baseline
         return
     last = next((step for step in candidate.deployment[::-1] if step.name not in ("slim", "sparse")), None)
@@ -175,9 +175,9 @@ def _precision(candidate: Candidate, around: Surroundings) -> Iterable[str]:
             yield f"--precision wants {wanted} for {name}, and it would be {found}"
 
 
-def _allowed(candidate: Candidate, around: Surroundings) -> Iterable[str]:
-    untouched = [step.name for step in candidate.steps] == ["float32"]  # the baseline, which every run needs
-    if around.steps is not None and not untouched:
+def _allowed(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
+    is_baseline = [step.name for step in candidate.steps] == ["float32"]  # the baseline, which every run needs
+    if around.steps is not None and not is_baseline:
         for step in candidate.steps:
             if step.name not in around.steps | {"slim"} and not (
                 step.name == "float32" and len(candidate.deployment) > 1
@@ -209,6 +209,6 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def broken_rules(candidate: Candidate, around: Surroundings) -> list[str]:
+def broken_rules(candidate: Candidate, around: SpaceConstraints) -> list[str]:
     """Why a candidate is refused, in words; an empty list for a legal one."""
     return [f"{how} ({rule.why})" for rule in RULES for how in rule.broken(candidate, around)]

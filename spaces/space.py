@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.choices import Choose, offer
+from litetuner.spaces.choices import Chooser, offer
 from litetuner.spaces.deployments import Deployments
 from litetuner.spaces.info import UNPROVABLE
-from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.step import HEAD, Stage, Step
 from litetuner.spaces.steps import STEPS
 from litetuner.spaces.training.sparsity import by_rank, erk
@@ -29,7 +29,7 @@ LARGE_HEAD = 0.1  # a head of more than this share of the other kernels may be p
 
 
 @dataclasses.dataclass(frozen=True)
-class Scripted:
+class ScriptedChoices:
     """Chooses by a script, and the first option where the script is silent. Used for baselines and recipes."""
 
     script: Mapping[str, Any]
@@ -47,7 +47,7 @@ class Scripted:
 class Space:
     """All candidates for one model. ``ranking`` lists weighted layers, the most sensitive to low precision first."""
 
-    around: Surroundings
+    around: SpaceConstraints
     ranking: tuple[str, ...]
     epochs: tuple[float, ...] = (1.0,)
     learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3)
@@ -59,13 +59,13 @@ class Space:
         default_factory=dict, compare=False, repr=False
     )  # a search asks thousands of times
 
-    def suggest(self, choose: Choose) -> Candidate:
+    def suggest(self, choose: Chooser) -> Candidate:
         """One candidate, by the choices of ``choose``. Only combinations that the rules allow are offered."""
         trained = self.trained(choose)
         rewrites = offer(choose, Stage.REWRITE, self._may)
         return Candidate((*trained, *self._deploy(choose, trained), *rewrites, *self.slimming()))
 
-    def trained(self, choose: Choose) -> tuple[Step, ...]:
+    def trained(self, choose: Chooser) -> tuple[Step, ...]:
         """The part of a candidate before it is converted, which several deployments can share."""
         return self._train(choose) if self._trainable() else self._once(choose)
 
@@ -95,7 +95,7 @@ class Space:
         ranked = [name for name in self.ranking if name in able]
         return ranked + sorted(able - set(ranked))
 
-    def _skip(self, choose: Choose, technique: str, leave: Sequence[str] = ()) -> tuple[str, ...]:
+    def _skip(self, choose: Chooser, technique: str, leave: Sequence[str] = ()) -> tuple[str, ...]:
         """The most sensitive layers that a technique leaves alone: none, one, two, a quarter or a half of them."""
         able = self._able(technique, leave)
         options = sorted({0, *(count for count in (1, 2, len(able) // 4, len(able) // 2) if 0 < count < len(able))})
@@ -103,7 +103,7 @@ class Space:
         blind = [layer.name for layer in self.around.model.layers if layer.refusals.get(technique) == UNPROVABLE]
         return tuple(sorted([*able[:count], *blind]))
 
-    def _train(self, choose: Choose) -> tuple[Step, ...]:
+    def _train(self, choose: Chooser) -> tuple[Step, ...]:
         if choose.one_of("train", (NO, "yes")) == NO:
             return ()
         epochs = choose.level("epochs", self.epochs)
@@ -154,7 +154,7 @@ class Space:
         """Does the model add tensors up, so that several layers must agree on their width?"""
         return any(layer.type in ("Add", "TFOpLambda", "AddV2") for layer in self.around.model.layers)
 
-    def _int4(self, choose: Choose, left_out: set[str]) -> tuple[str, ...]:
+    def _int4(self, choose: Chooser, left_out: set[str]) -> tuple[str, ...]:
         """The least sensitive layers that are trained for 4-bit weights."""
         if not (self._may("aeq") and self._takes("int8")):
             return ()
@@ -162,7 +162,7 @@ class Space:
         share = choose.level("qat.int4", (0.0, 0.25, 0.5, 0.75, 1.0)) if able else 0.0
         return tuple(sorted(able[: round(share * len(able))]))
 
-    def _prune(self, choose: Choose, **knobs: Any) -> Step:
+    def _prune(self, choose: Chooser, **knobs: Any) -> Step:
         """Pruning with its shares of zeros by layer, as far as the shapes and the ranking tell them."""
         sparsity = choose.level("prune.sparsity", STEPS["prune"].choices("sparsity"))
         spread = choose.one_of("prune.spread", SPREADS)
@@ -179,7 +179,7 @@ class Space:
             targets = tuple(by_rank(shapes, self.ranking, sparsity).items())
         return _make("prune", sparsity=sparsity, spread=spread, targets=targets, skip=skip, leave=leave, **knobs)
 
-    def _leave(self, choose: Choose) -> tuple[str, ...]:
+    def _leave(self, choose: Chooser) -> tuple[str, ...]:
         """Types of layers that stay dense: embeddings, and the head unless it is large or all there is."""
         usual, bare = ("Embedding", HEAD), ("Embedding",)
         weights = {layer.name: layer.parameters for layer in self.around.model.layers}
@@ -189,7 +189,7 @@ class Space:
         large = sum(weights[name] for name in all_of_it) > (1 + LARGE_HEAD) * sum(weights[name] for name in inner)
         return bare if large and choose.one_of("prune.head", (NO, "yes")) != NO else usual
 
-    def _once(self, choose: Choose) -> tuple[Step, ...]:
+    def _once(self, choose: Chooser) -> tuple[Step, ...]:
         """Without training data zeros and clusters are made in one shot."""
         if not self.train or self.around.has_training_data or self.around.model.bridge_refusal is not None:
             return ()
@@ -202,7 +202,7 @@ class Space:
             steps.append(_make("cluster", count=count, skip=skip, preserve_sparsity=bool(steps), epochs=0.0))
         return tuple(steps)
 
-    def _cut(self, choose: Choose) -> tuple[Step, ...]:
+    def _cut(self, choose: Chooser) -> tuple[Step, ...]:
         """Channels that are cut out before training, and other changes of the structure; training must mend them."""
         if not self._may("finetune"):
             return ()
@@ -216,12 +216,12 @@ class Space:
         spread = choose.one_of("channels.spread", STEPS["channels"].choices("spread"))
         return (_make("channels", ratio=ratio, importance=importance, spread=spread), *more)
 
-    def _offer(self, choose: Choose, name: str, knob: str) -> str:
+    def _offer(self, choose: Chooser, name: str, knob: str) -> str:
         if not (self._may(name) and self._able(name)):
             return NO
         return choose.one_of(name, (NO, *STEPS[name].choices(knob)))
 
-    def _deploy(self, choose: Choose, trained: tuple[Step, ...]) -> tuple[Step, ...]:
+    def _deploy(self, choose: Chooser, trained: tuple[Step, ...]) -> tuple[Step, ...]:
         names = {step.name for step in trained}
         if "qat" in names:
             small = next(step for step in trained if step.name == "qat").knobs()["int4_layers"]

@@ -20,8 +20,8 @@ def compare(
     max_size: Annotated[
         str | None, typer.Option("--max-size", help="Budget: bytes of the file, such as 300kB.")
     ] = None,
-    max_deflated: Annotated[
-        str | None, typer.Option("--max-deflated", help="Budget: deflated bytes, such as 60kB.")
+    max_compressed_size: Annotated[
+        str | None, typer.Option("--max-compressed-size", help="Budget: compressed bytes, such as 60kB.")
     ] = None,
     max_latency: Annotated[
         list[str] | None, typer.Option("--max-latency", help="Budget: latency, such as 2ms or host=2ms.")
@@ -41,7 +41,7 @@ def compare(
 
     budgets = {
         "max_size": max_size,
-        "max_deflated": max_deflated,
+        "max_compressed_size": max_compressed_size,
         "max_latency": tuple(max_latency or ()),
         "max_drop": max_drop,
         "min_metric": min_metric,

@@ -8,7 +8,7 @@ import typer
 
 VALUES = {
     "--pick": ("best", "accurate", "balanced", "smallest", "fastest"),
-    "--size": ("deflated", "file"),
+    "--size": ("compressed", "file"),
     "--io": ("any", "float32", "int8", "uint8"),
     "--sampler": ("tpe", "nsga2", "random"),
 }

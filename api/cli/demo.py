@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-BUDGETS = {"max_drop": "1%", "max_deflated": "20kB"}
+BUDGETS = {"max_drop": "1%", "max_compressed_size": "20kB"}
 TIME_BUDGET = "150s"
 
 

@@ -34,7 +34,7 @@ def inspect(
     from litetuner.objectives.metrics.choice import find_metric
     from litetuner.reports.terminal.inspection import inspection
     from litetuner.spaces.errors import HostError, from_json
-    from litetuner.spaces.info import DataFacts, ModelFacts
+    from litetuner.spaces.info import DataInfo, ModelInfo
 
     scored = find_metric(metric)
     request = {
@@ -60,6 +60,6 @@ def inspect(
     if as_json:
         typer.echo(json.dumps({"schema_version": 1} | answer, indent=1))
         return
-    known = DataFacts.from_json(answer["data"]) if "data" in answer else None
+    known = DataInfo.from_json(answer["data"]) if "data" in answer else None
     console = Console(highlight=False)
-    console.print(inspection(ModelFacts.from_json(answer["model"]), known), soft_wrap=False)
+    console.print(inspection(ModelInfo.from_json(answer["model"]), known), soft_wrap=False)

@@ -41,6 +41,6 @@ def slim(
         return 1
     write_atomic(out, slimmed.file)
     sizes = [(len(file), len(zlib.compress(file, 9))) for file in (before, slimmed.file)]
-    for name, old, new in zip(("file", "deflated"), *sizes, strict=True):
+    for name, old, new in zip(("file", "compressed"), *sizes, strict=True):
         typer.echo(f"{name:9s} {format_bytes(old)} -> {format_bytes(new)} ({1 - new / old:.1%} less)")
     return 0

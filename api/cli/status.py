@@ -20,7 +20,7 @@ def status(
     ] = False,
 ) -> None:
     """Print how far a run is, its front and the best file so far."""
-    from litetuner.reports.status.status import find_standing
+    from litetuner.reports.status.status import find_status
     from litetuner.reports.terminal.progress import print_result
     from litetuner.run import Run
 
@@ -30,5 +30,5 @@ def status(
         return
     record = found.record()
     typer.echo(f"run       {record.folder.path}")
-    typer.echo(f"search    {find_standing(record).words}")
+    typer.echo(f"search    {find_status(record).words}")
     print_result(record)

@@ -1,4 +1,4 @@
-"""The runner's own statistics: medians, their intervals, ratios of neighbours. Part of the runner (``runner.FILES``)."""
+"""The runner's own statistics: medians, their intervals, ratios of neighbors. Part of the runner (``runner.FILES``)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def half_width(values: Sequence[float]) -> float:
 
 
 def ratio_of(base: Sequence[float], this: Sequence[float]) -> dict[str, Any]:
-    """Baseline / candidate from neighbouring blocks or from the two medians, whichever interval is narrower."""
+    """Baseline / candidate from neighboring blocks or from the two medians, whichever interval is narrower."""
     pairs = [b / t for b, t in zip(base, this, strict=True)]
     value, found, method = median(pairs), median_interval(pairs), "pairs"
     interval = None if found is None else list(found[0])

@@ -12,7 +12,7 @@ whatever that is called: ``python -P runner.py FILE [--baseline BASE]`` prints o
   2 %, which no repetition on one interpreter shows; over fresh ones the interval shows it and the median averages it.
 - The value is the median of the block minima, its interval the distribution-free one from order statistics (six blocks for
   95 %); blocks are added until it is within the tolerance or the time is spent.
-- Blocks of the baseline stand between the candidate's. The ratio (baseline / candidate) comes from neighbouring blocks, in
+- Blocks of the baseline stand between the candidate's. The ratio (baseline / candidate) comes from neighboring blocks, in
   which a drift of the machine cancels, or from the two values, whichever has the narrower interval.
 """
 
@@ -80,7 +80,7 @@ def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> floa
     share = max(options.max_seconds * 0.8 / (options.blocks * len(subjects)), options.block_ms / 1000)
     start = time.perf_counter()
     for subject in subjects:
-        subject.first_look()
+        subject.preview_model()
     for subject in subjects:
         subject.warm(options.warmup_seconds, max(options.max_seconds * 0.1, options.warmup_seconds))
     gc.collect()

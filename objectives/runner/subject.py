@@ -63,7 +63,7 @@ class Subject:
         self.typical = spans[-1]
         self.engine = fresh
 
-    def first_look(self) -> None:
+    def preview_model(self) -> None:
         """The first engine of all: what its delegates took, and the peak of memory with it above that without."""
         watch = PeakMemory()
         self.content = self._read()

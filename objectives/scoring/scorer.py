@@ -11,7 +11,7 @@ import numpy as np
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.scoring.score import score
 from litetuner.spaces.data.preparation import open_split
-from litetuner.spaces.info import DataFacts
+from litetuner.spaces.info import DataInfo
 from litetuner.spaces.store import Store
 
 
@@ -23,7 +23,7 @@ class Scorer:
 
     def score(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """``file`` (path) on ``split``, its first ``limit`` samples or all; gives the metric, and per-sample values as blobs."""
-        data = DataFacts.from_json(inputs["data"])
+        data = DataInfo.from_json(inputs["data"])
         x, y = open_split(data.folder, inputs["split"])
         limit = inputs["limit"] or len(x)
         found = score(

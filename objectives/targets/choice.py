@@ -16,14 +16,14 @@ EXAMPLES = "host, pi=ssh://user@pi.local or adb:SERIAL"
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class NamedTarget:
     """A target and what it is called in budgets (``--max-latency pi=4ms``), columns and reports."""
 
     name: str
     target: Target
 
 
-def find_target(text: str) -> Place:
+def find_target(text: str) -> NamedTarget:
     """The place that ``text`` describes. Nothing is started. Raises ``ConfigError``, with the nearest kind or option."""
     found = SPEC.fullmatch(text)
     if len(text) > LONGEST or not text.isprintable() or found is None:
@@ -40,4 +40,4 @@ def find_target(text: str) -> Place:
             f"target: {name!r} cannot be a name: 1 to 40 of A-Z a-z 0-9 _ . -, the first a letter or a digit. "
             f"Give it one: NAME={text[:80]}"
         )
-    return Place(name, target)
+    return NamedTarget(name, target)

@@ -58,7 +58,7 @@ def lines_of(comparison: Comparison) -> list[tuple[str, str, str]]:
         line(f"  {view.metric_name}", of_best(lambda side: number(side.best.metric))),
         line("  loss", of_best(lambda side: points(side.best.drop))),
         line("  loss, test split", of_best(lambda side: points(side.best.test_drop))),
-        line("  deflated", of_best(lambda side: size(side.best.deflated_bytes))),
+        line("  compressed", of_best(lambda side: size(side.best.compressed_bytes))),
         line("  file", of_best(lambda side: size(side.best.file_bytes))),
         line("  latency", of_best(lambda side: latency(side.best.latency_us.get(side.view.target)))),
         line("  speed", of_best(lambda side: times(side.best.latency_ratio.get(side.view.target)))),

@@ -32,7 +32,7 @@ MOST_AXES = 9  # of choices, in the parallel coordinates
 MOST_SHAPES = 6  # of kernels, in a trial's details; the table of layers has all
 
 
-class Words:
+class TextTable:
     """Texts by index, each kept once."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Words:
 
 def trial_data(view: View) -> dict[str, Any]:
     """The table as JSON. Lists run in the order of ``record.trials``; ``None`` is what was not measured."""
-    words, steps = Words(), Words()
+    words, steps = TextTable(), TextTable()
     trials = view.record.trials
     front = {trial.number for trial in view.front}
     columns = view.columns
@@ -202,7 +202,7 @@ def _table(table: LayerTable) -> dict[str, Any]:
 
 
 def _layer(row: LayerRow) -> list[Any]:
-    """name, operator and shape, then precision, zeros, clusters (each found, asked), bytes before and after, deflated both."""
+    """name, operator and shape, then precision, zeros, clusters (each found, asked), bytes before and after, compressed both."""
     before = row.before
     return [
         row.name,
@@ -212,8 +212,8 @@ def _layer(row: LayerRow) -> list[Any]:
         [str(row.found.clusters), row.asked.get("clusters", "")],
         [None if before is None else before.bytes, "" if before is None else size(before.bytes)],
         [row.found.bytes, size(row.found.bytes)],
-        [None if before is None else before.deflated, "" if before is None else size(before.deflated)],
-        [row.found.deflated, size(row.found.deflated)],
+        [None if before is None else before.compressed, "" if before is None else size(before.compressed)],
+        [row.found.compressed, size(row.found.compressed)],
     ]
 
 

@@ -97,10 +97,10 @@ def _axis(view: View, measurement: str) -> Axis:
 def _word(view: View, axis: Axis) -> str:
     """An objective in a title: accuracy, size, latency; with the target where there are several."""
     base, _, target = axis.measurement.partition(":")
-    sizes = [o.measurement for o in view.record.objectives if o.measurement in ("deflated_bytes", "file_bytes")]
+    sizes = [o.measurement for o in view.record.objectives if o.measurement in ("compressed_bytes", "file_bytes")]
     if base == "metric":
         return view.metric_name
-    if base in ("deflated_bytes", "file_bytes"):
+    if base in ("compressed_bytes", "file_bytes"):
         return "size" if len(sizes) < 2 else base.replace("_bytes", " size")
     word = "latency" if base == "latency_us" else clean(base.replace("_", " "), 30)
     return word if not target or target == view.target else f"{word} on {clean(target, 24)}"

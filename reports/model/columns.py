@@ -16,7 +16,7 @@ KNOWN = {
     "drop": ("loss", "loss"),
     "test_metric": ("test", "metric, test split"),
     "test_drop": ("test loss", "loss, test split"),
-    "deflated_bytes": ("deflated", "size, deflated bytes"),
+    "compressed_bytes": ("compressed", "size, compressed bytes"),
     "file_bytes": ("file", "size, file bytes"),
     "latency_us": ("latency", "latency"),
     "latency_ratio": ("speed", "speed against the baseline"),
@@ -49,7 +49,7 @@ def find_columns(view: View) -> tuple[Column, ...]:
         for name, measurement in trial.measurements.items():
             if not name.startswith(("probe.", "untrained.")) and name not in OF_THE_RUN:
                 units.setdefault(name, measurement.unit)
-    for name in ("metric", "drop", "deflated_bytes", "file_bytes"):
+    for name in ("metric", "drop", "compressed_bytes", "file_bytes"):
         units.setdefault(name, "")
     order = list(KNOWN)
     targets = list(view.targets)

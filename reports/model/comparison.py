@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from litetuner.search.runs.record import RunRecord
 
 SCHEMA_VERSION = 1
-BUDGETS = ("max_size", "max_deflated", "max_latency", "max_memory", "max_drop", "min_metric")
+BUDGETS = ("max_size", "max_compressed_size", "max_latency", "max_memory", "max_drop", "min_metric")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _check(first: RunRecord, second: RunRecord) -> None:
         "objectives": _pair(first, second, lambda r: ", ".join(o.measurement for o in r.objectives)),
         "threads": _pair(first, second, lambda record: record.config.threads),
         "the baseline's metric": (base[0].value("metric"), base[1].value("metric")),
-        "the baseline's deflated size": (base[0].value("deflated_bytes"), base[1].value("deflated_bytes")),
+        "the baseline's compressed size": (base[0].value("compressed_bytes"), base[1].value("compressed_bytes")),
     }
     differences = [f"{what}: {clean(a, 60)} and {clean(b, 60)}" for what, (a, b) in pairs.items() if a != b]
     if differences:
@@ -156,7 +156,7 @@ def _volume(record: RunRecord) -> float:
     baseline = record.baseline
     if baseline is None:
         return 0.0
-    grown = volume_over_time(record.trials, record.objectives, baseline, View(record).allowed_loss)
+    grown = volume_over_time(record.trials, record.objectives, baseline, View(record).allowed_drop)
     return grown[-1].value if grown else 0.0
 
 

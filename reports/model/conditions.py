@@ -17,7 +17,7 @@ TITLES = {
     "test_metric": "metric, test split",
     "test_drop": "loss, test split",
     "file_bytes": "file size",
-    "deflated_bytes": "deflated size",
+    "compressed_bytes": "compressed size",
     "latency_us": "latency",
     "latency_ratio": "speed against the baseline",
     "keras_metric": "metric of the Keras model",

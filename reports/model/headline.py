@@ -82,7 +82,7 @@ def _size(view: View) -> Gain | None:
         return None
     ratio = before / after
     words = "as large" if 0.995 < ratio < 1.005 else "smaller" if ratio > 1 else "larger"
-    note = "deflated, what a download carries" if view.size_measurement == "deflated_bytes" else "bytes of the file"
+    note = "compressed, what a download carries" if view.size_measurement == "compressed_bytes" else "bytes of the file"
     return Gain("Size", times(max(ratio, 1 / ratio)), words, size(before), size(after), note)
 
 

@@ -34,7 +34,7 @@ class Row:
     test_drop: float | None
     test_drop_interval: Interval | None
     file_bytes: int | None
-    deflated_bytes: int | None
+    compressed_bytes: int | None
     latency_us: dict[str, float | None]
     latency_interval_us: dict[str, Interval | None]
     latency_ratio: dict[str, float | None]
@@ -52,8 +52,8 @@ class Row:
         return {name: getattr(self, name) for name in FIELDS}
 
     def size(self, measurement: str) -> int | None:
-        """The size that the search minimises: ``deflated_bytes`` or ``file_bytes``."""
-        return self.deflated_bytes if measurement == "deflated_bytes" else self.file_bytes
+        """The size that the search minimises: ``compressed_bytes`` or ``file_bytes``."""
+        return self.compressed_bytes if measurement == "compressed_bytes" else self.file_bytes
 
 
 FIELDS = tuple(
@@ -74,7 +74,7 @@ def make_row(trial: Trial, targets: Sequence[str]) -> Row:
         test_drop=_value(trial, "test_drop"),
         test_drop_interval=_interval(trial, "test_drop"),
         file_bytes=_whole(trial, "file_bytes"),
-        deflated_bytes=_whole(trial, "deflated_bytes"),
+        compressed_bytes=_whole(trial, "compressed_bytes"),
         latency_us={target: _value(trial, f"latency_us:{target}") for target in targets},
         latency_interval_us={target: _interval(trial, f"latency_us:{target}") for target in targets},
         latency_ratio={target: _value(trial, f"latency_ratio:{target}") for target in targets},

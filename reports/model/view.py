@@ -22,7 +22,7 @@ from litetuner.reports.model.targets import Targets, find_targets
 from litetuner.reports.model.unsteady_timings import unsteady_words
 from litetuner.reports.text.formatting import beyond, budget_text, clean
 from litetuner.reports.text.step_descriptions import label_words
-from litetuner.search.config.budgets import Budget, allowed_loss
+from litetuner.search.config.budgets import Budget, allowed_drop
 from litetuner.search.hypervolume import Volume, volume_over_time
 from litetuner.search.runs.importance import Importance, Importances, kept_importances
 from litetuner.search.trial import State, Trial
@@ -55,7 +55,7 @@ class TimeUse:
 
 
 def budget_words(budget: Budget) -> str:
-    """A budget in running text: ``max-deflated 60kB``."""
+    """A budget in running text: ``max-compressed-size 60kB``."""
     return budget_text(budget).removeprefix("--")
 
 
@@ -225,9 +225,9 @@ class View:
         return clean(self._importances.problem, 300)
 
     @functools.cached_property
-    def allowed_loss(self) -> float:
+    def allowed_drop(self) -> float:
         """The loss at which a file is worth nothing in the hypervolume."""
-        return allowed_loss(self.budgets)
+        return allowed_drop(self.budgets)
 
     @functools.cached_property
     def volumes(self) -> tuple[Volume, ...]:
@@ -235,7 +235,7 @@ class View:
         baseline = self.record.baseline
         if baseline is None:
             return ()
-        return volume_over_time(self.record.trials, self.record.objectives, baseline, self.allowed_loss)
+        return volume_over_time(self.record.trials, self.record.objectives, baseline, self.allowed_drop)
 
     @functools.cached_property
     def ablation(self) -> tuple[Contribution, ...]:

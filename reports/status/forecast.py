@@ -19,7 +19,7 @@ BAR = 24  # characters
 
 
 @dataclasses.dataclass(frozen=True)
-class Outlook:
+class Forecast:
     """``share`` of the search is done (0 to 1), ``seconds_left`` are left before the finals; ``None`` where nothing limits it."""
 
     scored: int
@@ -47,7 +47,7 @@ class Outlook:
         return f"{'━' * full}{'╌' * (BAR - full)} {self.share:4.0%}"
 
 
-def find_outlook(trials: Sequence[Trial], config: Config, elapsed: float, budget_left: float | None = None) -> Outlook:
+def find_outlook(trials: Sequence[Trial], config: Config, elapsed: float, budget_left: float | None = None) -> Forecast:
     """The outlook after ``elapsed`` seconds of the run; what ends it first, time or trials, counts.
 
     ``budget_left`` are the seconds that the time budget leaves, ``None`` without one. Trials still to come are taken to be as
@@ -67,7 +67,7 @@ def find_outlook(trials: Sequence[Trial], config: Config, elapsed: float, budget
         if pace is not None:
             left.append((max(0, config.trials - done) * pace, True))
     soonest = min(left, default=None)
-    return Outlook(
+    return Forecast(
         scored=sum(1 for trial in trials if trial.state.scored and trial.duplicate_of is None),
         counted=done,
         wanted=config.trials,

@@ -7,7 +7,7 @@ import platform
 import time
 from typing import TYPE_CHECKING, Any
 
-from litetuner.reports.status.forecast import Outlook, find_outlook
+from litetuner.reports.status.forecast import Forecast, find_outlook
 from litetuner.reports.text.formatting import clean
 from litetuner.search.config.units import format_seconds
 
@@ -18,14 +18,14 @@ CLOCKS = 2.0  # seconds by which a process's start and an event's time may seem 
 
 
 @dataclasses.dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """``running`` is ``None`` where it cannot be told: the search was started on another machine."""
 
     running: bool | None
     now: str | None
     reason: str | None  # why the last search stopped, as far as it said
     seconds: float  # of search so far, in all sessions
-    outlook: Outlook
+    outlook: Forecast
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -52,7 +52,7 @@ class Standing:
         return f"stopped after {done}" + (f": {clean(self.reason, 160)}" if self.reason else "")
 
 
-def find_standing(record: RunRecord) -> Standing:
+def find_status(record: RunRecord) -> RunStatus:
     """How a run stands now. The events are a log and no truth: where they say nothing, nothing is claimed."""
     opened: dict[str, Any] | None = None
     last: dict[str, str | None] = {"doing": None, "stopping": None}
@@ -70,7 +70,7 @@ def find_standing(record: RunRecord) -> Standing:
     if running and opened is not None:
         seconds = max(seconds, float(opened.get("before", 0.0)) + time.time() - float(opened["time"]))
     limit = record.config.seconds
-    return Standing(
+    return RunStatus(
         running=running,
         now=last["doing"] if running else None,
         reason=None if running else last["stopping"],

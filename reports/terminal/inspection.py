@@ -14,14 +14,14 @@ from litetuner.reports.text.formatting import clean
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from litetuner.spaces.info import DataFacts, LayerFacts, ModelFacts
+    from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo
 
 COLUMNS = ("layer", "type", "params", "MACs", "share", "prune", "cluster", "QAT", "bits", "channels")
 NUMBERS = ("params", "MACs", "share")
 FEW = 4  # layers that are named behind a reason
 
 
-def inspection(model: ModelFacts, data: DataFacts | None) -> RenderableType:
+def inspection(model: ModelInfo, data: DataInfo | None) -> RenderableType:
     """The whole answer; fits 100 columns."""
     macs = [layer.macs for layer in model.layers]
     counted = sum(count for count in macs if count is not None)
@@ -57,7 +57,7 @@ def inspection(model: ModelFacts, data: DataFacts | None) -> RenderableType:
     return Group(*lines)
 
 
-def blockers(model: ModelFacts) -> Iterator[str]:
+def blockers(model: ModelInfo) -> Iterator[str]:
     """A line for each technique and reason, with the layers that it keeps from it."""
     kernels = [layer for layer in model.layers if layer.has_kernel]
     for technique in ("prune", "cluster", "qat", "int4", "channels"):
@@ -72,7 +72,7 @@ def blockers(model: ModelFacts) -> Iterator[str]:
             yield f"no {technique}: {reason}: {named}{rest}"
 
 
-def layers_table(model: ModelFacts) -> Table:
+def layers_table(model: ModelInfo) -> Table:
     """A row for each layer that holds weights or computes with them."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", title=" ")
     for title in COLUMNS:
@@ -88,7 +88,7 @@ def layers_table(model: ModelFacts) -> Table:
     return table
 
 
-def _row(layer: LayerFacts, parameters: int) -> list[str]:
+def _row(layer: LayerInfo, parameters: int) -> list[str]:
     able = ["yes" if layer.has_kernel and layer.can(technique) else "-" for technique in ("prune", "cluster", "qat")]
     bits = ("16 8 4" if layer.can("int4") else "16 8") if layer.has_kernel else "16" if layer.parameters else "-"
     macs = "?" if layer.macs is None else short(layer.macs)

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from litetuner.search.runs.record import RunRecord
-    from litetuner.spaces.info import DataFacts, ModelFacts
+    from litetuner.spaces.info import DataInfo, ModelInfo
 
 LONGEST = 40  # layers in the table of a search
 
 
-def facts_table(model: ModelFacts, data: DataFacts) -> RenderableType:
+def facts_table(model: ModelInfo, data: DataInfo) -> RenderableType:
     """The model's layers with what can be done to each, and the data's splits; printed before any compute is spent."""
     from rich.console import Group
 
@@ -42,7 +42,7 @@ def facts_table(model: ModelFacts, data: DataFacts) -> RenderableType:
     return Group(*lines)
 
 
-def layers_table(model: ModelFacts, most: int) -> RenderableType:
+def layers_table(model: ModelInfo, most: int) -> RenderableType:
     """The layers with kernels, and which techniques each can take."""
     from rich.console import Group
 
@@ -60,7 +60,7 @@ def layers_table(model: ModelFacts, most: int) -> RenderableType:
     return Group(table, Text(f"and {len(kernels) - most} more; `litetuner inspect MODEL` shows them all", style="dim"))
 
 
-def trial_line(trial: Trial, size_measurement: str = "deflated_bytes") -> str:
+def trial_line(trial: Trial, size_measurement: str = "compressed_bytes") -> str:
     """One finished trial on one line; of its sizes the one that is optimised."""
     state = "baseline" if trial.number == 0 else trial.state.lower()
     label = clean(trial.candidate.label, 80)

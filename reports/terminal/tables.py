@@ -31,7 +31,7 @@ def baseline_row(record: RunRecord) -> RenderableType:
         return Text("baseline: not measured yet", style="dim")
     parts = [
         f"{view.metric_name} {number(row.metric)}",
-        f"{size(row.deflated_bytes)} deflated",
+        f"{size(row.compressed_bytes)} compressed",
         f"{size(row.file_bytes)} file",
         *(
             latency(value) if list(row.latency_us) == ["host"] else f"{latency(value)} on {clean(target, 24)}"
@@ -76,14 +76,14 @@ def _thinned(view: View, named: dict[int, list[str]]) -> list[Trial]:
 def shown_sizes(record: RunRecord) -> tuple[str, ...]:
     """Which sizes a table shows: the one that is optimised, and the other where a budget limits it."""
     budgeted = {budget.measurement.removesuffix("_bytes") for budget in record.budgets}
-    return tuple(name for name in ("deflated", "file") if name == record.config.size or name in budgeted)
+    return tuple(name for name in ("compressed", "file") if name == record.config.size or name in budgeted)
 
 
 def _numbers(view: View, row: Row, sizes: tuple[str, ...]) -> tuple[str, ...]:
     return (
         number(row.metric),
         points(row.drop),
-        *(size(row.deflated_bytes if name == "deflated" else row.file_bytes) for name in sizes),
+        *(size(row.compressed_bytes if name == "compressed" else row.file_bytes) for name in sizes),
         latency(row.latency_us.get(view.target)),
         times(row.latency_ratio.get(view.target)),
     )
@@ -136,7 +136,7 @@ def nothing_feasible(record: RunRecord) -> RenderableType:
     for relaxation in blocked.relaxations:
         row = view.row(relaxation.trial)
         timed = latency(row.latency_us.get(view.target))
-        numbers = f"{view.metric_name} {number(row.metric)}, {size(row.deflated_bytes)} deflated, {timed}"
+        numbers = f"{view.metric_name} {number(row.metric)}, {size(row.compressed_bytes)} compressed, {timed}"
         found.append(Text.assemble("  ", (relaxation.setting, "cyan"), f"  {clean(row.label, 60)}: {numbers}"))
     if view.unsteady_words:
         found += [Text(), Text(view.unsteady_words, style="yellow")]

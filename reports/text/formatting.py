@@ -133,13 +133,13 @@ def beyond(violation: float) -> str:
 
 
 def budget_text(budget: Budget) -> str:
-    """A budget as it would be typed: ``--max-deflated 60kB``."""
+    """A budget as it would be typed: ``--max-compressed-size 60kB``."""
     named = f"{budget.target}={budget.text}" if budget.target else budget.text
     return f"--{budget.key} {named}"
 
 
 def budget_for(budget: Budget, value: float) -> str:
-    """The setting that lets a trial of this value pass, rounded to its side: ``--max-deflated 24.2kB``."""
+    """The setting that lets a trial of this value pass, rounded to its side: ``--max-compressed-size 24.2kB``."""
     if budget.measurement.endswith("_bytes"):
         text = _ceiling(value, {name: BYTES[name] for name in ("B", "kB", "MB", "GB")})
     elif budget.measurement.startswith("latency_us"):

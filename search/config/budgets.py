@@ -10,14 +10,14 @@ from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.units import BYTES, MICROSECONDS, SHARE, format_bytes, format_us, parse
 from litetuner.spaces.errors import ConfigError, nearest
 
-ALLOWED_LOSS = 0.1  # where no budget bounds the metric: a file that lost more is worth nothing
+DEFAULT_ALLOWED_DROP = 0.1  # where no budget bounds the metric: a file that lost more is worth nothing
 
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
     """One limit. ``measurement`` names what it bounds (``Trial.measurements``); ``limit`` is in that measurement's unit."""
 
-    key: str  # as the user wrote it: max-deflated, max-latency, ...
+    key: str  # as the user wrote it: max-compressed-size, max-latency, ...
     measurement: str
     limit: float
     sense: Literal["at most", "at least"]
@@ -56,7 +56,7 @@ def violations(budgets: tuple[Budget, ...], measurements: Mapping[str, Measureme
 def parse_budgets(
     *,
     max_size: str | None,
-    max_deflated: str | None,
+    max_compressed_size: str | None,
     max_latency: tuple[str, ...],
     max_drop: str | None,
     min_metric: float | None,
@@ -72,9 +72,9 @@ def parse_budgets(
     found: list[Budget] = []
     if max_size is not None:
         found.append(Budget("max-size", "file_bytes", parse(max_size, BYTES, "max-size"), "at most", max_size))
-    if max_deflated is not None:
-        limit = parse(max_deflated, BYTES, "max-deflated")
-        found.append(Budget("max-deflated", "deflated_bytes", limit, "at most", max_deflated))
+    if max_compressed_size is not None:
+        limit = parse(max_compressed_size, BYTES, "max-compressed-size")
+        found.append(Budget("max-compressed-size", "compressed_bytes", limit, "at most", max_compressed_size))
     for written in max_latency:
         target, equals, value = written.rpartition("=")
         name = target.strip() if equals else targets[0]
@@ -103,7 +103,7 @@ def parse_budgets(
     return tuple(found)
 
 
-def allowed_loss(budgets: Sequence[Budget]) -> float:
-    """The loss at which a file is worth nothing in the hypervolume: what the budgets allow, else ``ALLOWED_LOSS``."""
+def allowed_drop(budgets: Sequence[Budget]) -> float:
+    """The loss at which a file is worth nothing in the hypervolume: what the budgets allow, else ``DEFAULT_ALLOWED_DROP``."""
     limits = [budget.limit for budget in budgets if budget.measurement == "drop" and budget.limit > 0]
-    return min(limits, default=ALLOWED_LOSS)
+    return min(limits, default=DEFAULT_ALLOWED_DROP)

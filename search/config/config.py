@@ -12,7 +12,7 @@ import pydantic
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.profiles import PROFILES
 from litetuner.objectives.profiles.profile import Profile
-from litetuner.objectives.targets.choice import Place, find_target
+from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, parse_budgets
 from litetuner.search.config.nearest_file import nearest_file
 from litetuner.search.config.units import BYTES, parse, parse_duration
@@ -46,11 +46,13 @@ class Config(pydantic.BaseModel):
     profile: str | None = pydantic.Field(
         None, description="A kind of machine that the files must suit: mcu (microcontrollers)."
     )
-    size: Literal["deflated", "file"] = pydantic.Field(
-        "deflated", description="Which size is optimised: deflated (a download) or file (flash)."
+    size: Literal["compressed", "file"] = pydantic.Field(
+        "compressed", description="Which size is optimised: compressed (a download) or file (flash)."
     )
     max_size: str | None = pydantic.Field(None, description="Budget: bytes of the file, such as 300kB.")
-    max_deflated: str | None = pydantic.Field(None, description="Budget: deflated bytes of the file, such as 60kB.")
+    max_compressed_size: str | None = pydantic.Field(
+        None, description="Budget: compressed bytes of the file, such as 60kB."
+    )
     max_latency: tuple[str, ...] = pydantic.Field((), description="Budget: latency, such as 2ms or pi=4ms.")
     max_memory: str | None = pydantic.Field(
         None, description="Budget: tensor arena and weights, such as 256kB; with --profile mcu the arena alone."
@@ -101,7 +103,7 @@ class Config(pydantic.BaseModel):
     def budgets(self) -> tuple[Budget, ...]:
         return parse_budgets(
             max_size=self.max_size,
-            max_deflated=self.max_deflated,
+            max_compressed_size=self.max_compressed_size,
             max_latency=self.max_latency,
             max_memory=self.max_memory,
             max_drop=self.max_drop,
@@ -112,7 +114,7 @@ class Config(pydantic.BaseModel):
         )
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[NamedTarget, ...]:
         """The targets with their names, in the user's order. Nothing is started."""
         return tuple(find_target(text) for text in self.target)
 
@@ -161,12 +163,22 @@ class Config(pydantic.BaseModel):
 
 
 # What ``--objective`` can name: what a file has, and what it has on each target.
-FILE_MEASUREMENTS = ("file_bytes", "deflated_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
+FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
 TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
 
 # What a run may change when it is resumed; all else is its identity.
 CHANGEABLE = frozenset(
-    {"out", "max_size", "max_deflated", "max_latency", "max_memory", "max_drop", "min_metric", "size", "objective"}
+    {
+        "out",
+        "max_size",
+        "max_compressed_size",
+        "max_latency",
+        "max_memory",
+        "max_drop",
+        "min_metric",
+        "size",
+        "objective",
+    }
     | {
         "time_budget",
         "profile",
@@ -250,7 +262,7 @@ def _check_words(config: Config) -> None:
     parse(config.cache_limit, BYTES, "cache-limit")
     if config.until_met and not config.budgets:
         raise ConfigError(
-            "until-met: there is no budget that a file could meet; give one, such as --max-deflated 60kB."
+            "until-met: there is no budget that a file could meet; give one, such as --max-compressed-size 60kB."
         )
     twice = [name for name in config.targets if config.targets.count(name) > 1]
     if twice:

@@ -14,14 +14,14 @@ from litetuner.objectives.metrics.metric import Metric
 from litetuner.objectives.statistics import paired_difference, paired_metric_difference
 from litetuner.search.config.config import Config
 from litetuner.search.config.units import BYTES, parse
-from litetuner.search.criteria import Terms, judged, terms
+from litetuner.search.criteria import Criteria, judged, terms
 from litetuner.search.evaluation.conversion_gap import conversion_gap
 from litetuner.search.evaluation.gates import Gate, Unsuited
 from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.evaluation.pipeline import Work
-from litetuner.search.evaluation.target_availability import Presence
+from litetuner.search.evaluation.target_availability import TargetAvailability
 from litetuner.search.evaluation.timing import read_timing
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.study import Asked, derive
 from litetuner.search.runtime.cache import JobCache
@@ -30,7 +30,7 @@ from litetuner.search.runtime.machine import machine_name, usable_cores
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed, Lost, Refused, TargetLost
-from litetuner.spaces.rules import Surroundings, broken_rules
+from litetuner.spaces.rules import SpaceConstraints, broken_rules
 from litetuner.spaces.step import Stage
 
 TRAIN_PATIENCE = 8.0  # times the estimate, then a training is taken for hung
@@ -46,16 +46,16 @@ class Evaluator:
     config: Config
     metric: Metric
     inspection: Inspection
-    around: Surroundings
+    around: SpaceConstraints
     cache: JobCache
     baseline: Trial | None = None
-    told: Told = dataclasses.field(default_factory=Told)
+    told: History = dataclasses.field(default_factory=History)
     trained: Callable[[Candidate], None] = lambda candidate: None  # called when nothing of a trial is left to train
 
     def __post_init__(self) -> None:
-        self.terms: Terms = terms(self.config, self.metric)
+        self.terms: Criteria = terms(self.config, self.metric)
         self.places = {place.name: place for place in self.config.places}
-        self.presence = Presence({name: place.target for name, place in self.places.items()})
+        self.availability = TargetAvailability({name: place.target for name, place in self.places.items()})
         self._where = {
             "model": self.config.model,
             "trust": self.config.trust_model,
@@ -170,15 +170,15 @@ class Evaluator:
         hints = {"file": str(file), "baseline": str(base), "spec": spec}
         job = Job("time", inputs, self.job("time", {}).limits, hints=hints)
         known = self.cache.known(job) is not None
-        if not known and target in self.presence.away:
-            raise TargetLost(self.presence.away[target], target)
+        if not known and target in self.availability.away:
+            raise TargetLost(self.availability.away[target], target)
         try:
             outputs = work.run(job)
         except TargetLost as error:
-            self.presence.lost(target, str(error))
+            self.availability.lost(target, str(error))
             raise
         if not known:
-            self.presence.answered(target)
+            self.availability.answered(target)
         return read_timing(outputs, target, baseline=file == base)
 
     def score(

@@ -9,7 +9,7 @@ from litetuner.search.config.budgets import Budget
 from litetuner.search.criteria import PROFILE
 from litetuner.search.evaluation.upper_bounds import PEERS, UNTRAINED, dominating, failed_peers, hoped
 from litetuner.search.front import Objective
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import Refused, TargetLost
@@ -44,12 +44,12 @@ class Unsuited(Refused):
 def suits_gate(work: Work, artifact: dict[str, Any]) -> None:
     """Refuse a file for operators without a kernel, or for what its profile does not take. The original is no product."""
     evaluator = work.evaluator
-    for name, target in evaluator.presence.targets.items():
+    for name, target in evaluator.availability.targets.items():
         missing = sorted(target.unsupported_operators() & set(artifact["operators"]))
         if missing:
             raise Unsuited(f"target {name}", f"the target {name} has no kernel for {', '.join(missing)}")
     profile = evaluator.terms.profile
-    if profile is None or work.untouched:
+    if profile is None or work.is_baseline:
         return
     misfits = profile.misfits(artifact["operators"], ports_of(artifact))
     if misfits:
@@ -94,7 +94,7 @@ def probe_gate(work: Work) -> None:
 def _untrained(work: Work, artifact: dict[str, Any]) -> dict[str, Measurement]:
     """What an untrained copy measures, but for the metric."""
     copy = {"of": "an untrained one-shot copy"}
-    found = {name: Measurement(artifact[name], "B", copy) for name in ("file_bytes", "deflated_bytes")}
+    found = {name: Measurement(artifact[name], "B", copy) for name in ("file_bytes", "compressed_bytes")}
     found |= {name: Measurement.from_json(fact) for name, fact in artifact["facts"].items()}
     for target in work.evaluator.terms.targets:
         latency = f"latency_us:{target}"
@@ -133,7 +133,7 @@ def _keep_hopes(work: Work, untrained: dict[str, Measurement], values: dict[str,
     }
 
 
-def _costs(told: Told) -> list[Objective]:
+def _costs(told: History) -> list[Objective]:
     return [objective for objective in told.objectives if objective.measurement != "metric"]
 
 

@@ -18,7 +18,7 @@ from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.jobs import Job, Limits
 from litetuner.spaces.errors import BuildFailed, DataError, HostError, Lost, ModelError
-from litetuner.spaces.info import DataFacts, ModelFacts
+from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.user_function import is_function
 
 INSPECT_SECONDS = 1800.0
@@ -31,8 +31,8 @@ UNTIMED_EPOCHS = 2.0  # the longest training where no time budget limits it
 class Inspection:
     """Facts of model and data, the tf_keras model as a blob (``None``: it cannot be trained), and the lengths of training."""
 
-    model: ModelFacts
-    data: DataFacts
+    model: ModelInfo
+    data: DataInfo
     base: str | None
     loss: dict[str, Any]
     seconds_per_epoch: float | None
@@ -45,8 +45,8 @@ class Inspection:
     @staticmethod
     def from_json(record: dict[str, Any]) -> Inspection:
         return Inspection(
-            model=ModelFacts.from_json(record["model"]),
-            data=DataFacts.from_json(record["data"]),
+            model=ModelInfo.from_json(record["model"]),
+            data=DataInfo.from_json(record["data"]),
             base=record["base"],
             loss=record["loss"],
             seconds_per_epoch=record["seconds_per_epoch"],

@@ -26,7 +26,7 @@ class Work:
         self.candidate = candidate
         self._log = log
         self.known: dict[str, Any] = {"measurements": {}, "seconds": {}, "notes": ()}
-        self.untouched = [step.name for step in candidate.steps] == ["float32"]  # the original, which is no product
+        self.is_baseline = [step.name for step in candidate.steps] == ["float32"]  # the original, which is no product
         self.unanswered: dict[str, str] = {}  # targets that were away, and why
 
     def run(self, job: Job) -> dict[str, Any]:
@@ -81,11 +81,11 @@ class Work:
         needed = set(self.evaluator.terms.needed)
         for target, reason in self.unanswered.items():
             # The original is what all others are compared with, on every target.
-            if f"latency_us:{target}" in needed or self.untouched:
+            if f"latency_us:{target}" in needed or self.is_baseline:
                 raise TargetLost(f"{reason}; it waits until {target} answers", target)
             self.known["notes"] += (f"not timed on {target}, which was away: {reason}",)
         missing = sorted(needed - set(self.known["measurements"]))
-        if missing and self.untouched:
+        if missing and self.is_baseline:
             raise HostError(
                 f"{', '.join(missing)} cannot be measured here, and an objective or a budget needs it. "
                 "Leave that out, or choose a target that tells it (`litetuner doctor` says what each can do)."
@@ -96,7 +96,9 @@ class Work:
     def _keep(self, artifact: dict[str, Any]) -> None:
         self.known["measurements"] |= {
             "file_bytes": Measurement(artifact["file_bytes"], "B", {"computed from": "the file"}),
-            "deflated_bytes": Measurement(artifact["deflated_bytes"], "B", {"computed by": "zlib.compress(file, 9)"}),
+            "compressed_bytes": Measurement(
+                artifact["compressed_bytes"], "B", {"computed by": "zlib.compress(file, 9)"}
+            ),
         } | {name: Measurement.from_json(fact) for name, fact in artifact["facts"].items()}
         self.known |= {
             "artifact": f"artifacts/{artifact['artifact']}",

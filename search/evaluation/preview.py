@@ -20,7 +20,7 @@ from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed, DataError, Lost, RunError
-from litetuner.spaces.rules import Surroundings, broken_rules
+from litetuner.spaces.rules import SpaceConstraints, broken_rules
 from litetuner.spaces.steps import STEPS
 
 SAMPLES = 1000  # of the search split: enough to see whether the model fits its data
@@ -32,12 +32,12 @@ class Cost:
     """What a file costs; ``latency_us`` is ``None`` where it could not be timed."""
 
     file_bytes: int
-    deflated_bytes: int
+    compressed_bytes: int
     latency_us: float | None
 
 
 @dataclasses.dataclass(frozen=True)
-class FirstLook:
+class Preview:
     """``metric`` is of the original on the first ``samples`` of the search split. ``int8`` is ``None`` where it cannot be had."""
 
     config: Config
@@ -48,9 +48,9 @@ class FirstLook:
     samples: int
 
 
-def first_look(
+def preview_model(
     config: Config, place: Path, listener: Listener | None = None, *, guess_metric: bool = False
-) -> FirstLook:
+) -> Preview:
     """Inspect, convert, time and score the original, and convert and time its int8 file, in worker processes.
 
     They work in a folder of their own below ``place``, which is removed. With ``guess_metric`` labels that are no class numbers
@@ -71,14 +71,14 @@ def first_look(
         cache = JobCache(folder, executor)
         listener.doing("inspecting the model and the data")
         config, inspection = _inspected(folder, config, cache, guess_metric)
-        around = Surroundings(inspection.model, bool(inspection.data.counts["train"]))
+        around = SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]))
         evaluator = Evaluator(folder, config, find_metric(config.metric), inspection, around, cache)
         listener.doing("converting, timing and scoring the original")
         original, artifact, work = _cost(evaluator, Candidate((STEPS["float32"](),)))
         samples = min(SAMPLES, inspection.data.counts["search"])
         scored = evaluator.score(artifact["artifact"], "search", work, work.candidate, limit=samples)
         listener.doing("converting and timing int8")
-        return FirstLook(config, inspection, original, _int8(evaluator), scored["metric"]["value"], samples)
+        return Preview(config, inspection, original, _int8(evaluator), scored["metric"]["value"], samples)
     finally:
         executor.close()
         shutil.rmtree(temporary, ignore_errors=True)
@@ -112,4 +112,4 @@ def _cost(evaluator: Evaluator, candidate: Candidate) -> tuple[Cost, dict[str, A
     artifact = evaluator.build(candidate, [], False, work)
     measured = evaluator.time(artifact, evaluator.config.targets[0], work)
     latency = next((found.value for name, found in measured.items() if name.startswith("latency_us")), None)
-    return Cost(artifact["file_bytes"], artifact["deflated_bytes"], latency), artifact, work
+    return Cost(artifact["file_bytes"], artifact["compressed_bytes"], latency), artifact, work

@@ -13,7 +13,7 @@ LOOKS = 5  # in a row without an answer and nothing else to do: then the search 
 
 
 @dataclasses.dataclass
-class Absence:
+class UnavailableTarget:
     """A target that does not answer: why, how often in a row (timings and looks), and when it is looked at next."""
 
     reason: str
@@ -22,13 +22,13 @@ class Absence:
 
 
 @dataclasses.dataclass
-class Presence:
+class TargetAvailability:
     """``targets`` by name. Told of every loss and of every answer; what is not told is taken to be there."""
 
     targets: Mapping[str, Target] = dataclasses.field(default_factory=dict)
     now: Callable[[], float] = time.monotonic
     pauses: tuple[float, ...] = PAUSES
-    _known: dict[str, Absence] = dataclasses.field(default_factory=dict)
+    _known: dict[str, UnavailableTarget] = dataclasses.field(default_factory=dict)
     _away: set[str] = dataclasses.field(default_factory=set)
 
     @property
@@ -40,7 +40,7 @@ class Presence:
         """A timing or a look was not answered."""
         times = self._known[name].times + 1 if name in self._known else 1
         pause = self.pauses[min(times, len(self.pauses)) - 1]
-        self._known[name] = Absence(reason, times, self.now() + pause)
+        self._known[name] = UnavailableTarget(reason, times, self.now() + pause)
         self._away.add(name)
 
     def answered(self, name: str) -> None:

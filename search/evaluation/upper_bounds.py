@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import Budget
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.step import Stage
 
 UNTRAINED = "untrained."  # before a measurement's name: what an untrained copy gave
 # Until this run knows better, so much less than its untrained copy may a trained file measure.
-USUAL_MARGINS = {"file_bytes": 0.02, "deflated_bytes": 0.06}
+USUAL_MARGINS = {"file_bytes": 0.02, "compressed_bytes": 0.06}
 TIME_MARGIN = 0.03  # two measurements of one structure may differ by this much
 ENOUGH = 5  # trained files that were probed, then the margin is learnt from them
 CAUTION = 1.5  # times the largest error seen
@@ -28,7 +28,7 @@ class Peer:
 
     trial: Trial
     metric: float
-    deflated_bytes: float
+    compressed_bytes: float
     passes: float
 
 
@@ -49,13 +49,13 @@ class Probed:
                 self.errors[name] = self.errors.get(name, 0) + 1
                 self.largest[name] = max(self.largest.get(name, 0.0), 1 - final / found.value)
         was_trained = trial.state.scored or trial.gate == "rung"
-        metric, deflated = trial.value(UNTRAINED + "metric"), trial.value(UNTRAINED + "deflated_bytes")
-        if was_trained and metric is not None and deflated is not None and trial.duplicate_of is None:
-            peer = Peer(trial, metric, deflated, _passes(trial.candidate))
+        metric, compressed = trial.value(UNTRAINED + "metric"), trial.value(UNTRAINED + "compressed_bytes")
+        if was_trained and metric is not None and compressed is not None and trial.duplicate_of is None:
+            peer = Peer(trial, metric, compressed, _passes(trial.candidate))
             self.alike.setdefault(_kinds(trial.candidate), []).append(peer)
 
 
-def margin(name: str, told: Told) -> float:
+def margin(name: str, told: History) -> float:
     """How much smaller than its untrained copy a trained file may turn out, as a share."""
     if name.startswith("latency_us"):
         return TIME_MARGIN
@@ -65,12 +65,12 @@ def margin(name: str, told: Told) -> float:
     return max(LEAST_MARGIN, CAUTION * probed.largest[name])
 
 
-def hoped(untrained: Mapping[str, Measurement], told: Told) -> dict[str, float]:
+def hoped(untrained: Mapping[str, Measurement], told: History) -> dict[str, float]:
     """The least that the trained file may measure, by name, from what its untrained copy measured."""
     return {name: found.value * (1 - margin(name, told)) for name, found in untrained.items()}
 
 
-def dominating(values: Mapping[str, float], told: Told) -> Trial | None:
+def dominating(values: Mapping[str, float], told: History) -> Trial | None:
     """A member of the front that lost nothing, and that no objective of a file of ``values`` (by measurement) would better.
 
     Where these are the best values to be hoped for, a candidate is dominated even if training loses nothing.
@@ -81,28 +81,28 @@ def dominating(values: Mapping[str, float], told: Told) -> Trial | None:
     for member in told.front:
         drop, found = member.value("drop"), [member.value(name) for name in costs]
         better = all(value is not None and value <= values[name] for name, value in zip(costs, found, strict=True))
-        if better and drop is not None and drop <= 0 and not member.untouched:
+        if better and drop is not None and drop <= 0 and not member.is_baseline:
             return member
     return None
 
 
 def failed_peers(
-    candidate: Candidate, untrained: Mapping[str, Measurement], budgets: Sequence[Budget], told: Told
+    candidate: Candidate, untrained: Mapping[str, Measurement], budgets: Sequence[Budget], told: History
 ) -> list[Trial]:
     """Candidates of the same kind that stood better untrained, were compressed less, and lost too much for all their training.
 
     Empty where there are too few of them, or where one kept the budgets of the metric at the better end of its interval.
     """
     sign = -1 if told.objectives[0].direction == "maximize" else 1
-    metric, deflated, passes = (
+    metric, compressed, passes = (
         sign * untrained["metric"].value,
-        untrained["deflated_bytes"].value,
+        untrained["compressed_bytes"].value,
         _passes(candidate),
     )
     peers = [
         peer.trial
         for peer in told.view(Probed).alike.get(_kinds(candidate), [])
-        if peer.deflated_bytes >= deflated and sign * peer.metric <= metric and peer.passes >= passes
+        if peer.compressed_bytes >= compressed and sign * peer.metric <= metric and peer.passes >= passes
     ]
     return peers if len(peers) >= PEERS and all(_failed(trial, budgets) for trial in peers) else []
 

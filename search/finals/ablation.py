@@ -64,7 +64,7 @@ def _free(step: Step, gone: str) -> Step:
 def _known(run: RunRecord, candidate: Candidate) -> dict[str, Any] | None:
     for trial in run.trials:
         if trial.candidate == candidate and trial.state.scored and trial.duplicate_of is None:
-            values = {name: trial.value(name) for name in ("metric", "drop", "file_bytes", "deflated_bytes")}
+            values = {name: trial.value(name) for name in ("metric", "drop", "file_bytes", "compressed_bytes")}
             return values | {"latency_us": trial.value(run.config.latency_measurement), "trial": trial.number}
     return None
 
@@ -88,7 +88,7 @@ def _measured(evaluator: Evaluator, candidate: Candidate, clock: Clock) -> dict[
         return None
     finally:
         clock.count(work.known["seconds"])
-    sizes = {size: float(artifact[size]) for size in ("file_bytes", "deflated_bytes")}
+    sizes = {size: float(artifact[size]) for size in ("file_bytes", "compressed_bytes")}
     return sizes | {"metric": scored["metric"].value, "drop": scored["drop"].value, "latency_us": timed[name].value}
 
 

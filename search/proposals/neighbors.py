@@ -1,4 +1,4 @@
-"""Neighbours: candidates beside those of the front, a choice or two away, or with the deployment of another one."""
+"""Neighbors: candidates beside those of the front, a choice or two away, or with the deployment of another one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from litetuner.search.history import Told
-from litetuner.search.proposals.recipes import Proposal, Seen
+from litetuner.search.history import History
+from litetuner.search.proposals.recipes import Proposal, RecordedChoices
 from litetuner.search.trial import Trial
-from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.space import ScriptedChoices, Space
 
 TRIES = 30  # to find one that was not told yet
 CROSSED = 0.3  # so often the other part comes from another member of the front
@@ -20,8 +20,8 @@ NEXT = 0.7  # so often an ordered choice moves by one level only
 
 
 @dataclasses.dataclass
-class Drawn:
-    """A ``Choose`` by a script: choices in ``changed`` become others, those that it does not know are drawn.
+class PerturbedChoices:
+    """A ``Chooser`` by a script: choices in ``changed`` become others, those that it does not know are drawn.
 
     What was drawn stays: asked twice, it answers twice the same.
     """
@@ -55,7 +55,7 @@ class Drawn:
         return options[self.random.choice(beside if self.random.random() < NEXT else others)]
 
 
-class Parts:
+class TrainedChoices:
     """Which choices of a trial led to what it trained: found once, and asked for at every try."""
 
     def __init__(self) -> None:
@@ -68,20 +68,20 @@ class Parts:
         """The names of the choices."""
         key = (trial.number, space.train)
         if key not in self._names:
-            seen = Seen(Scripted(_choices(trial)))
+            seen = RecordedChoices(ScriptedChoices(_choices(trial)))
             space.trained(seen)
             self._names[key] = set(seen.chosen)
         return self._names[key]
 
 
-def neighbour(space: Space, told: Told, seed: int, *, origin: str) -> Proposal | None:
+def neighbor(space: Space, told: History, seed: int, *, origin: str) -> Proposal | None:
     """A candidate near the front that was not told yet, or ``None`` where none is found.
 
-    A "neighbour" changes what is trained, mostly; a "variant" has the trained part of a member of the front, which costs
+    A "neighbor" changes what is trained, mostly; a "variant" has the trained part of a member of the front, which costs
     no training, and another deployment. What would take too long for so early a trial is left for later.
     """
     draw = random.Random(seed)
-    parts = told.view(Parts)
+    parts = told.view(TrainedChoices)
     members = [trial for trial in told.front if trial.params and (origin != "variant" or trial.candidate.prefix.steps)]
     for _ in range(TRIES if members else 0):
         member, other = draw.choice(members), draw.choice(told.front)
@@ -95,7 +95,7 @@ def neighbour(space: Space, told: Told, seed: int, *, origin: str) -> Proposal |
         part = deployed if origin == "variant" or not trained else trained
         names = sorted(name for name in part if name in own and name != "epochs")
         count = 1 + sum(draw.random() < chance for chance in MORE)
-        script = Drawn(own, frozenset(draw.sample(names, min(count, len(names)))), draw)
+        script = PerturbedChoices(own, frozenset(draw.sample(names, min(count, len(names)))), draw)
         candidate = space.suggest(script)
         if origin == "variant" and candidate.prefix != member.candidate.prefix:
             continue

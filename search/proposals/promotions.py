@@ -11,11 +11,11 @@ import heapq
 import math
 import statistics
 
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.hypervolume import Growth
 from litetuner.search.proposals.recipes import Proposal
 from litetuner.search.trial import Trial
-from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.space import ScriptedChoices, Space
 
 USUAL_SHARE = 0.3  # of a loss that the next length of training brings back, before this run has shown its own
 USUAL_WEIGHT = 3  # promotions that this belief counts as
@@ -69,7 +69,7 @@ class Rungs:
         return found
 
 
-def promotion(space: Space, told: Told) -> Proposal | None:
+def promotion(space: Space, told: History) -> Proposal | None:
     """The trial whose longer training promises the most hypervolume per second, or ``None`` when none promises any."""
     if told.growth is None or not space.train:
         return None
@@ -79,7 +79,7 @@ def promotion(space: Space, told: Told) -> Proposal | None:
     return rungs.best[space.epochs]
 
 
-def _best(space: Space, told: Told, rungs: Rungs, growth: Growth) -> Proposal | None:
+def _best(space: Space, told: History, rungs: Rungs, growth: Growth) -> Proposal | None:
     hopes = rungs.hopes(math.ceil(10 * brought_back(told)) / 10)  # in tenths, so that it seldom rises
     waiting: list[tuple[float, int, float, float]] = []  # a heap: what was hoped for is looked at again on its turn
     for number, hope in hopes.items():
@@ -98,13 +98,15 @@ def _best(space: Space, told: Told, rungs: Rungs, growth: Growth) -> Proposal | 
         if waiting and -worth > waiting[0][0]:
             heapq.heappush(waiting, (-worth, number, seconds, longer))
             continue
-        script = Scripted({key: item["chosen"] for key, item in rungs.open[number].params.items()} | {"epochs": longer})
+        script = ScriptedChoices(
+            {key: item["chosen"] for key, item in rungs.open[number].params.items()} | {"epochs": longer}
+        )
         candidate = told.longer[number, longer] = space.suggest(script)
         if not told.knows(candidate.key):
             return Proposal(script, candidate, "promotion", promise=worth)
     return None
 
 
-def brought_back(told: Told) -> float:
+def brought_back(told: History) -> float:
     """The share of a loss that the next length of training brings back: the median of this run's promotions and a belief."""
     return statistics.median([USUAL_SHARE] * USUAL_WEIGHT + told.view(Rungs).shares)

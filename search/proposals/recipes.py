@@ -8,12 +8,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from litetuner.search.config.budgets import ALLOWED_LOSS
-from litetuner.search.history import Told
+from litetuner.search.config.budgets import DEFAULT_ALLOWED_DROP
+from litetuner.search.history import History
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.choices import Choose
-from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.choices import Chooser
+from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps import STEPS
 
 LATER = 8  # recipes, then the later baselines: they give less than the first recipes do
@@ -25,11 +25,11 @@ BASELINE = Candidate((STEPS["float32"](),))  # not even slimmed
 
 _PRUNE = {"train": "yes", "prune": "constant", "prune.sparsity": 0.5}
 _CUT = {"train": "yes", "channels": "yes", "learning_rate": 3e-3}
-# Clusters of folded kernels, with one scale a tensor, deflate best: DS-CNN 38 % smaller than int8, unfolded 13 %.
+# Clusters of folded kernels, with one scale a tensor, compress best: DS-CNN 38 % smaller than int8, unfolded 13 %.
 # The two most sensitive layers stay as they are: ResNet8 then loses .2 point more than quantization alone, else 1.2.
 _CLUSTER = {"train": "yes", "cluster": "kmeans++", "cluster.count": 16, "cluster.fold": "yes", "cluster.skip": 2}
 _TENSOR = {"deploy": "int8", "int8.scales": "tensor"}
-# Full int8 with one clipped scale a tensor: 17 % (ResNet8) and 28 % (DS-CNN) smaller deflated than by channel, as accurate.
+# Full int8 with one clipped scale a tensor: 17 % (ResNet8) and 28 % (DS-CNN) smaller compressed than by channel, as accurate.
 _CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixed.float32": 0}
 
 # Shares of the channels and how they are spread: the first, then more where that was borne, less where it was not.
@@ -82,7 +82,7 @@ class Proposal:
     ``promise`` is what it may add to the hypervolume per second at best, where that is known.
     """
 
-    script: Choose
+    script: Chooser
     candidate: Candidate
     origin: str
     promise: float = 0.0
@@ -104,12 +104,12 @@ class Recipes:
             self.trials.append(trial)
 
 
-def baseline(space: Space, told: Told) -> Proposal | None:
+def baseline(space: Space, told: History) -> Proposal | None:
     """The first baseline that was not told yet, of those that everything else is compared with."""
     return _unknown(_baselines(space, BASELINES), told)
 
 
-def recipe(space: Space, told: Told, epochs: float) -> Proposal | None:
+def recipe(space: Space, told: History, epochs: float) -> Proposal | None:
     """The first known recipe that was not told yet; after the first few, the later baselines.
 
     ``epochs`` is how long the run's recipes are trained for. Where ``space`` cannot afford that any more, only those
@@ -125,21 +125,21 @@ def recipe(space: Space, told: Told, epochs: float) -> Proposal | None:
     return found
 
 
-def _unknown(proposals: Iterator[Proposal], told: Told) -> Proposal | None:
+def _unknown(proposals: Iterator[Proposal], told: History) -> Proposal | None:
     return next((item for item in proposals if not told.knows(item.candidate.key)), None)
 
 
-def variant(space: Space, told: Told) -> Proposal | None:
+def variant(space: Space, told: History) -> Proposal | None:
     """The first other deployment of a trained prefix on the front that was not told yet."""
     for trial in told.front:
         if not trial.candidate.prefix.steps or not trial.params or trial.number in told.deployed:
             continue
         choices = {name: entry["chosen"] for name, entry in trial.params.items()}
         for change in VARIANTS:
-            script = Scripted(choices | change)
+            script = ScriptedChoices(choices | change)
             candidate = space.suggest(script)
             same = candidate.prefix == trial.candidate.prefix
-            if same and not told.knows(candidate.key) and _kept(Scripted(change), space, choices):
+            if same and not told.knows(candidate.key) and _kept(ScriptedChoices(change), space, choices):
                 return Proposal(script, candidate, "variant")
         told.deployed.add(trial.number)
     return None
@@ -147,7 +147,7 @@ def variant(space: Space, told: Told) -> Proposal | None:
 
 def _baselines(space: Space, which: Sequence[dict[str, Any]]) -> Iterator[Proposal]:
     for choices in which:
-        script = Scripted(choices)
+        script = ScriptedChoices(choices)
         if choices["deploy"] == "float32":  # also where --steps leaves float32 out: what is lost is lost against it
             yield Proposal(script, BASELINE, "baseline")
         elif _kept(script, space):
@@ -161,7 +161,7 @@ def _recipes(space: Space, told: Sequence[Trial], epochs: float) -> Iterator[Pro
         if choices.get("train") and epochs not in space.epochs:
             continue  # there is no time left for it
         for cut in _cuts(choices, alone, mended, space, last=last):
-            script = Scripted(usual | _possible(choices, space) | cut)
+            script = ScriptedChoices(usual | _possible(choices, space) | cut)
             if _kept(script, space):
                 yield Proposal(script, space.suggest(script), "recipe")
 
@@ -210,7 +210,7 @@ def _spent(trial: Trial) -> float:
     """The share that a trial has spent of the loss that is allowed; infinite where it was not scored or broke a limit."""
     if not trial.state.scored or trial.constraints.get("min-metric", 0.0) > 0:
         return math.inf
-    return max((trial.value("drop") or 0.0) / ALLOWED_LOSS, 1 + trial.constraints.get("max-drop", -1.0))
+    return max((trial.value("drop") or 0.0) / DEFAULT_ALLOWED_DROP, 1 + trial.constraints.get("max-drop", -1.0))
 
 
 def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:
@@ -218,9 +218,9 @@ def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:
     return {name: value for name, value in choices.items() if name != "cluster.fold" or space.folds()}
 
 
-def _kept(script: Scripted, space: Space, more: Mapping[str, Any] | None = None) -> bool:
+def _kept(script: ScriptedChoices, space: Space, more: Mapping[str, Any] | None = None) -> bool:
     """Did the space offer every choice that the script wants? A space without QAT has no QAT recipe."""
-    seen = Seen(Scripted({**(more or {}), **script.script}))
+    seen = RecordedChoices(ScriptedChoices({**(more or {}), **script.script}))
     space.suggest(seen)
     if len(space.deployments()) == 1:  # then nobody is asked
         seen.chosen.setdefault("deploy", space.deployments()[0])
@@ -228,10 +228,10 @@ def _kept(script: Scripted, space: Space, more: Mapping[str, Any] | None = None)
 
 
 @dataclasses.dataclass
-class Seen:
-    """A ``Choose`` that asks another one and remembers what was chosen."""
+class RecordedChoices:
+    """A ``Chooser`` that asks another one and remembers what was chosen."""
 
-    inner: Choose
+    inner: Chooser
     chosen: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def one_of(self, name: str, options: Sequence[str]) -> str:

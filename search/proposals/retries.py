@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from litetuner.search.proposals.recipes import Proposal
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.space import Scripted
+from litetuner.spaces.space import ScriptedChoices
 
 MOST_WAITING = 8  # candidates; more would be trained while nothing is learnt from them
 MOST_LOSSES = 3  # of one candidate by accidents of this machine, then it is left alone
@@ -34,5 +34,5 @@ def waiting(trials: Sequence[Trial]) -> list[Trial]:
 
 def again(trial: Trial) -> Proposal:
     """The same candidate, by the same choices."""
-    script = Scripted({name: entry["chosen"] for name, entry in trial.params.items()})
+    script = ScriptedChoices({name: entry["chosen"] for name, entry in trial.params.items()})
     return Proposal(script, trial.candidate, trial.origin)

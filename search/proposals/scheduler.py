@@ -5,30 +5,30 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 
-from litetuner.search.history import Told
-from litetuner.search.proposals.neighbors import neighbour
+from litetuner.search.history import History
+from litetuner.search.proposals.neighbors import neighbor
 from litetuner.search.proposals.promotions import promotion
 from litetuner.search.proposals.recipes import Proposal, recipe, variant
 from litetuner.search.runs.study import derive
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import Space
 
-ARMS = ("recipe", "promotion", "neighbour", "variant", "sampler")
+STRATEGIES = ("recipe", "promotion", "neighbor", "variant", "sampler")
 PLAIN = ("recipe", "sampler")  # for samplers that are to be watched alone
 FIRST = 4  # trials in that order, recipes first: without them there is nothing to vary or to promote
 WINDOW = 8  # of an arm's trials, and each counts less than the one after it:
 FADING = 0.7  # what an arm gave before says little of what it gives now
 LASTING = 0.9  # the same for the run
-PATIENCE = 5 * len(ARMS)  # trials without an arm, then it is tried again
+PATIENCE = 5 * len(STRATEGIES)  # trials without an arm, then it is tried again
 SHORTEST = 0.05  # seconds; a trial that was answered from the cache is not free of cost
 PRIOR = 2.0  # trials that the belief in an arm counts as
 # What is believed of an arm before it was used, in shares of what the run gives. Eight searches gave, per 1,000 s and in
 # this order, .77, .47, .01, .12 and .01 of the hypervolume (docs/decisions.md).
-BELIEF = {"recipe": 1.0, "promotion": 1.0, "neighbour": 0.1, "variant": 0.25, "sampler": 0.1}
+BELIEF = {"recipe": 1.0, "promotion": 1.0, "neighbor": 0.1, "variant": 0.25, "sampler": 0.1}
 KEPT = 0.2  # of what a promotion promises at best, so much is believed (eight searches: .12 of all, more of the first ones)
 
 
-class Purse:
+class StrategyStatistics:
     """What the trials of each arm took and gave, and those of the run: the last ones count most."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Purse:
         self.count = 0.0  # the same, faded, and so are the next two
         self.seconds = 0.0
         self.gained = 0.0
-        self.last: dict[str, deque[tuple[int, float, float]]] = {arm: deque(maxlen=WINDOW) for arm in ARMS}
+        self.last: dict[str, deque[tuple[int, float, float]]] = {arm: deque(maxlen=WINDOW) for arm in STRATEGIES}
         self.later: dict[int, float] = {}  # by number of the first trial of a training: what its variants added since
         self.lately: deque[str] = deque(maxlen=PATIENCE)  # the arms of the last trials
         self.repeated = False  # was the last one a repetition?
@@ -44,7 +44,7 @@ class Purse:
 
     def add(self, trial: Trial, gain: float) -> None:
         """See ``View.add``."""
-        if trial.origin not in ARMS or trial.state is State.LOST:  # a killed search goes on as an undisturbed one
+        if trial.origin not in STRATEGIES or trial.state is State.LOST:  # a killed search goes on as an undisturbed one
             return
         self.lately.append(trial.origin)
         self.repeated = trial.duplicate_of is not None
@@ -75,7 +75,7 @@ class Purse:
         return gained / seconds
 
 
-def order(told: Told, space: Space, guided: bool) -> tuple[str, ...]:
+def order(told: History, space: Space, guided: bool) -> tuple[str, ...]:
     """The arms, the most promising first; ``guided`` is whether the sampler wants to be helped.
 
     An arm is worth what its last trials added to the hypervolume per second, and promotions also what the best one in
@@ -83,16 +83,16 @@ def order(told: Told, space: Space, guided: bool) -> tuple[str, ...]:
     """
     if not guided:
         return PLAIN
-    purse = told.view(Purse)
+    purse = told.view(StrategyStatistics)
     if purse.used < FIRST:
-        return ARMS
-    left_out = set(ARMS) - set(purse.lately) if len(purse.lately) == PATIENCE else set()
+        return STRATEGIES
+    left_out = set(STRATEGIES) - set(purse.lately) if len(purse.lately) == PATIENCE else set()
     best = promotion(space, told)
     promised = {"promotion": best.promise} if best else {}
     # A sampler that has just repeated itself has nothing new to say.
     return tuple(
         sorted(
-            ARMS,
+            STRATEGIES,
             key=lambda arm: (
                 purse.repeated and arm == "sampler",
                 arm not in left_out,
@@ -102,7 +102,9 @@ def order(told: Told, space: Space, guided: bool) -> tuple[str, ...]:
     )
 
 
-def propose(arm: str, told: Told, space: Space, whole: Space, root: int, guided: bool) -> tuple[Proposal | None, Space]:
+def propose(
+    arm: str, told: History, space: Space, whole: Space, root: int, guided: bool
+) -> tuple[Proposal | None, Space]:
     """What an arm proposes, and the space that its choices are of. The sampler's proposal is not known before it is asked.
 
     ``space`` is what can still be afforded of the ``whole``; ``root`` is the run's seed. Trainings begin short, and
@@ -114,8 +116,8 @@ def propose(arm: str, told: Told, space: Space, whole: Space, root: int, guided:
         return recipe(space, told, whole.epochs[0]), space
     if arm == "promotion":
         return promotion(space, told), space
-    if arm == "neighbour":
-        return neighbour(short, told, seed, origin=arm), short
+    if arm == "neighbor":
+        return neighbor(short, told, seed, origin=arm), short
     if arm == "variant":  # its training is there, so time does not matter
-        return variant(whole, told) or neighbour(whole, told, seed, origin=arm), whole
+        return variant(whole, told) or neighbor(whole, told, seed, origin=arm), whole
     return None, short if guided else space

@@ -22,7 +22,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.trial_file import TrialFile
 from litetuner.search.evaluation.pipeline import Work
 from litetuner.spaces.errors import BuildFailed, DataError, ModelError, Refused, RunError
-from litetuner.spaces.rules import Surroundings, broken_rules
+from litetuner.spaces.rules import SpaceConstraints, broken_rules
 from litetuner.spaces.store import write_atomic
 from litetuner.spaces.user_function import is_function
 
@@ -120,7 +120,7 @@ def _build(evaluator: Evaluator, source: TrialFile, listener: Listener) -> tuple
 
 
 def _evaluator(folder: RunFolder, config: Config, inspection: Inspection, cache: JobCache) -> Evaluator:
-    around = Surroundings(inspection.model, bool(inspection.data.counts["train"]))
+    around = SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]))
     return Evaluator(folder, config, find_metric(config.metric), inspection, around, cache)
 
 

@@ -18,7 +18,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.criteria import judged, objectives, terms
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.errors import RunError
-from litetuner.spaces.info import DataFacts, ModelFacts
+from litetuner.spaces.info import DataInfo, ModelInfo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +28,8 @@ class RunRecord:
     folder: RunFolder
     config: Config
     metric: Metric
-    model: ModelFacts
-    data: DataFacts
+    model: ModelInfo
+    data: DataInfo
     trials: tuple[Trial, ...]
     environment: dict[str, Any]
     seconds: dict[str, float]  # train, convert, score, time, other, wall
@@ -85,7 +85,7 @@ class RunRecord:
 
 def find_baseline(trials: Iterable[Trial]) -> Trial | None:
     """The untouched model's trial, once it is scored: trial 0, unless that one was lost."""
-    return next((trial for trial in trials if trial.state.scored and (trial.number == 0 or trial.untouched)), None)
+    return next((trial for trial in trials if trial.state.scored and (trial.number == 0 or trial.is_baseline)), None)
 
 
 def open_run(path: Path | str) -> tuple[RunFolder, Config, dict[str, Any]]:
@@ -117,8 +117,8 @@ def read_run(path: Path | str) -> RunRecord:
         folder=folder,
         config=config,
         metric=metric,
-        model=ModelFacts.from_json(inspection["model"]),
-        data=DataFacts.from_json(inspection["data"]),
+        model=ModelInfo.from_json(inspection["model"]),
+        data=DataInfo.from_json(inspection["data"]),
         trials=tuple(trials),
         environment=folder.read("environment") or {},
         seconds=(folder.read("clock") or {}).get("seconds", {}),

@@ -32,8 +32,8 @@ class Asked:
     params: dict[str, dict[str, Any]]
 
 
-class Recorder:
-    """A ``Choose`` that asks another one and keeps every choice as Optuna parameter and distribution."""
+class ChoiceRecorder:
+    """A ``Chooser`` that asks another one and keeps every choice as Optuna parameter and distribution."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -60,8 +60,8 @@ class Recorder:
 
 
 @dataclasses.dataclass(frozen=True)
-class Suggested:
-    """A ``Choose`` that lets an Optuna trial decide; ordered options are integers, so that order means something."""
+class OptunaChoices:
+    """A ``Chooser`` that lets an Optuna trial decide; ordered options are integers, so that order means something."""
 
     trial: Any
 
@@ -128,7 +128,7 @@ class Study:
         with self._lock:
             self._study.sampler = sampler.make(derive(self._seed, told))
             trial = self._study.ask()
-        recorder = Recorder(Suggested(trial))
+        recorder = ChoiceRecorder(OptunaChoices(trial))
         candidate = suggest(recorder)
         proposal = self._proposal(candidate, "sampler", recorder)
         self._set(trial.number, "proposal", proposal)
@@ -138,10 +138,10 @@ class Study:
         self, suggest: Callable[[Any], Candidate], script: Any, origin: str, candidate: Candidate | None = None
     ) -> Asked:
         """Start a trial whose choices are given by ``script``; ``candidate`` replaces what the choices lead to."""
-        recorder = Recorder(script)
+        recorder = ChoiceRecorder(script)
         suggested = suggest(recorder)
         if candidate is not None and candidate.of_stage(Stage.CONVERT) != suggested.of_stage(Stage.CONVERT):
-            recorder = Recorder(script)  # choices that lead elsewhere say nothing of this candidate
+            recorder = ChoiceRecorder(script)  # choices that lead elsewhere say nothing of this candidate
         proposal = self._proposal(candidate or suggested, origin, recorder)
         frozen = self._optuna.trial.create_trial(
             state=self._optuna.trial.TrialState.RUNNING,
@@ -154,7 +154,7 @@ class Study:
             number = storage.get_trial_number_from_id(storage.create_new_trial(self._study._study_id, frozen))
         return Asked(number, candidate or suggested, origin, proposal["params"])
 
-    def _proposal(self, candidate: Candidate, origin: str, recorder: Recorder) -> dict[str, Any]:
+    def _proposal(self, candidate: Candidate, origin: str, recorder: ChoiceRecorder) -> dict[str, Any]:
         to_json = self._optuna.distributions.distribution_to_json
         params = {
             name: {

@@ -14,7 +14,7 @@ import numpy as np
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, ModelError
-from litetuner.spaces.info import DataFacts, ModelFacts
+from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.store import Store, write_atomic
 
@@ -43,7 +43,7 @@ class Builder:
         from litetuner.spaces.data.preparation import open_split, prepare_data
         from litetuner.spaces.models.checkpoint import write_model
         from litetuner.spaces.models.input_shapes import sample_shapes
-        from litetuner.spaces.models.inspection import model_facts
+        from litetuner.spaces.models.inspection import model_info
         from litetuner.spaces.models.loading import sized
         from litetuner.spaces.models.outputs import chosen_output, original_outputs
         from litetuner.spaces.models.signature import input_ports, output_ports
@@ -71,7 +71,7 @@ class Builder:
         scored = chosen_output(outputs, inputs.get("output"), inputs.get("takes_all", False))
         trainable, refusal, difference = rebuild(loaded.model, sample)
         base = None if trainable is None else self.blobs.put(write_model(trainable), ".npz")
-        facts = model_facts(loaded, trainable, refusal, difference)
+        facts = model_info(loaded, trainable, refusal, difference)
         found = original_outputs(loaded.model, open_split(data.folder, "search")[0], outputs, scored)
         loss = {
             "metric_loss": inputs["metric_loss"],
@@ -108,7 +108,7 @@ class Builder:
             tuple((name, tuple(shape)) for name, shape in shapes.items()),
         )
 
-    def _seconds_per_epoch(self, model: Any, data: DataFacts, inputs: dict[str, Any]) -> float:
+    def _seconds_per_epoch(self, model: Any, data: DataInfo, inputs: dict[str, Any]) -> float:
         from litetuner.spaces.models.keras_bridge.bridge import clone
         from litetuner.spaces.training.fit import fit
 
@@ -186,12 +186,12 @@ class Builder:
         """Rewrite a raw file, prove what the label promises in the finished flatbuffer, and keep it as the artifact."""
         from litetuner.spaces.steps.slim import Slim
         from litetuner.spaces.tflite.artifact import read_artifact
-        from litetuner.spaces.tflite.invariants import check_promises
+        from litetuner.spaces.tflite.invariants import verify_invariants
         from litetuner.spaces.tflite.slimming import slim
         from litetuner.spaces.tflite.weights import weights_at, weights_by_layer
 
         candidate = Candidate.from_json(inputs["steps"])
-        facts = ModelFacts.from_json(inputs["facts"])
+        facts = ModelInfo.from_json(inputs["facts"])
         context = self._context(inputs["data"], inputs)
         file = self.blobs.get(inputs["file"])
         kernels = {layer.name: layer.kernel_shape for layer in facts.layers if layer.has_kernel}
@@ -218,8 +218,8 @@ class Builder:
         findings = []
         if not inputs["untrained"]:
             weights = weights_at(file, {layer: weight.tensor_index for layer, weight in mapped.items()})
-            promises = self._promises(candidate, facts, weights, cut)
-            findings = [dataclasses.asdict(item) for item in check_promises(promises, weights)]
+            invariants = self._invariants(candidate, facts, weights, cut)
+            findings = [dataclasses.asdict(item) for item in verify_invariants(invariants, weights)]
             broken = [item for item in findings if not item["ok"]]
             if broken:
                 raise BuildFailed("the finished file breaks its label: " + "; ".join(_say(item) for item in broken[:3]))
@@ -233,10 +233,10 @@ class Builder:
         _know(inputs)
         return kernels_of_checkpoint(self.blobs, inputs["cut"]) if inputs.get("cut") else {}
 
-    def _promises(self, candidate: Candidate, facts: ModelFacts, weights: Any, cut: Any) -> list[Any]:
-        from litetuner.spaces.channels.kernel_shapes import promised_shapes
-        from litetuner.spaces.quantization.weight_types import promised_types
-        from litetuner.spaces.tflite.invariants import Promise
+    def _invariants(self, candidate: Candidate, facts: ModelInfo, weights: Any, cut: Any) -> list[Any]:
+        from litetuner.spaces.channels.kernel_shapes import shape_invariants
+        from litetuner.spaces.quantization.weight_types import weight_type_invariants
+        from litetuner.spaces.tflite.invariants import Invariant
 
         found = []
         for step in candidate.steps:
@@ -244,10 +244,10 @@ class Builder:
             able = facts.layers_for(technique) if technique else facts.layers
             left = step.leaves([(layer.name, layer.type, layer.has_kernel) for layer in facts.layers])
             layers = [layer.name for layer in able if layer.has_kernel and layer.name not in left]
-            found += [Promise(*promise) for promise in getattr(step, "promises", lambda _: [])(layers)]
-        found += [Promise(*each) for each in promised_shapes(cut)]
+            found += [Invariant(*promise) for promise in getattr(step, "promises", lambda _: [])(layers)]
+        found += [Invariant(*each) for each in shape_invariants(cut)]
         known = {(promise.layer, promise.property) for promise in found}
-        found += [Promise(*each) for each in promised_types(candidate, weights) if each[:2] not in known]
+        found += [Invariant(*each) for each in weight_type_invariants(candidate, weights) if each[:2] not in known]
         return found
 
     def _restore(self, base: str, checkpoints: list[str], steps: tuple[Step, ...], context: Context) -> Any:
@@ -268,7 +268,7 @@ class Builder:
     def _model(self, blob: str) -> Any:
         return _cached_model(self.blobs, blob)
 
-    def _calibration(self, facts: DataFacts, inputs: dict[str, Any]) -> np.ndarray:
+    def _calibration(self, facts: DataInfo, inputs: dict[str, Any]) -> np.ndarray:
         """The calibration samples that the job's last calibrating step asks for; the usual ones where none asks."""
         from litetuner.spaces.data.calibration import select_samples
 
@@ -289,7 +289,7 @@ class Builder:
         from litetuner.spaces.data.preparation import open_split
         from litetuner.spaces.training.fit import resolve_loss
 
-        facts = DataFacts.from_json(data)
+        facts = DataInfo.from_json(data)
         x, y = open_split(facts.folder, "train")
         loss = inputs["loss"]
         shape = tuple(loss["output_shape"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.spaces.candidate import Candidate, digest
-from litetuner.spaces.info import DataFacts, LayerFacts, ModelFacts
+from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo
 from litetuner.spaces.step import Stage
 from litetuner.spaces.store import Store
 
@@ -29,7 +29,7 @@ class FakeBuilder:
     def inspect(self, inputs: dict[str, Any]) -> dict[str, Any]:
         Path(inputs["data_folder"]).mkdir(parents=True, exist_ok=True)
         layers = tuple(
-            LayerFacts(
+            LayerInfo(
                 f"conv{index}",
                 "Conv2D",
                 WEIGHTS,
@@ -42,7 +42,7 @@ class FakeBuilder:
         sha256 = hashlib.sha256(inputs["model"].encode()).hexdigest()
         size = LAYERS * WEIGHTS
         shapes: dict[str, Any] = {"input_shape": (None, 8, 8, 3), "output_shape": (None, 10)}
-        model = ModelFacts(
+        model = ModelInfo(
             "fake",
             sha256,
             "tf_keras",
@@ -53,7 +53,7 @@ class FakeBuilder:
             **shapes,
         )
         counts = {"train": 1000, "search": 400, "test": 400}
-        data = DataFacts(sha256, inputs["data_folder"], counts, (8, 8, 3), "float32", 10, None)
+        data = DataInfo(sha256, inputs["data_folder"], counts, (8, 8, 3), "float32", 10, None)
         return {
             "model": model.to_json(),
             "data": data.to_json(),
@@ -78,8 +78,8 @@ class FakeBuilder:
         name = self.artifacts.put(json.dumps(inputs["steps"]).encode(), ".tflite")
         bits = _bits(candidate)
         weights = WEIGHTS * _kept(candidate) ** 2
-        deflated = sum(bits) / 8 * weights * _entropy(candidate)
-        sizes = {"file_bytes": int(sum(bits) / 8 * weights) + 9000, "deflated_bytes": int(deflated) + 4000}
+        compressed = sum(bits) / 8 * weights * _entropy(candidate)
+        sizes = {"file_bytes": int(sum(bits) / 8 * weights) + 9000, "compressed_bytes": int(compressed) + 4000}
         structure = structure_of(candidate)
         (convert,) = candidate.of_stage(Stage.CONVERT)
         port = {"dtype": convert.knobs().get("io", "float32")}

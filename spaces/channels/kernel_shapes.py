@@ -44,7 +44,7 @@ def kernels_of_checkpoint(blobs: Store, blob: str) -> Mapping[str, Kernel]:
     return kernels_of(read_model(blobs.get(blob)))
 
 
-def promised_shapes(kernels: Mapping[str, Kernel]) -> list[tuple[str, str, str]]:
+def shape_invariants(kernels: Mapping[str, Kernel]) -> list[tuple[str, str, str]]:
     """(layer, "shape", "3x3x16x8") for every layer that can be told."""
     return [(name, "shape", written(kernel.shape)) for name, kernel in kernels.items() if kernel.told]
 

@@ -15,7 +15,7 @@ from litetuner.spaces.data.samples import SamplePreparer
 from litetuner.spaces.data.sources import read_source
 from litetuner.spaces.data.splits import Cut, cut_missing
 from litetuner.spaces.errors import DataError
-from litetuner.spaces.info import DataFacts
+from litetuner.spaces.info import DataInfo
 from litetuner.spaces.models.signature import Port
 from litetuner.spaces.named_arrays import all_finite, pack, row_type
 from litetuner.spaces.user_function import load_function
@@ -36,7 +36,7 @@ def prepare_data(
     inputs: Sequence[Port] = (),
     outputs: Sequence[Port] = (),
     output: str | None = None,
-) -> DataFacts:
+) -> DataInfo:
     """Read ``source``, cut the splits that it lacks, check all, and write ``<folder>/{x,y}_{train,search,test}.npy``.
 
     ``source`` is an ``.npz`` with ``x_train, y_train`` and, where there are, ``x_search, y_search, x_test, y_test``; a folder
@@ -111,7 +111,7 @@ def prepare_data(
     findings = (
         [f"{name}: {note}" for name, item in preparers.items() for note in item.notes] if several else first.findings()
     )
-    return DataFacts(
+    return DataInfo(
         sha256=writer.sha256,
         folder=str(folder),
         counts={split: len(cuts[split].rows) for split in SPLITS},

@@ -8,12 +8,12 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from litetuner.spaces.info import UNPROVABLE, LayerFacts, ModelFacts
+from litetuner.spaces.info import UNPROVABLE, LayerInfo, ModelInfo
 from litetuner.spaces.models.folding import foldable
 from litetuner.spaces.models.loading import LoadedModel
 from litetuner.spaces.models.macs import layer_macs
 from litetuner.spaces.models.signature import input_ports, output_ports
-from litetuner.spaces.models.tflite_layers import last_activation, layer_facts, with_names
+from litetuner.spaces.models.tflite_layers import last_activation, layer_info, with_names
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.sparsity import sparse_latency
 
@@ -47,7 +47,7 @@ LIKE_ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "ReLU": "relu", 
 _UNPROVABLE = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "TimeDistributed", "MultiHeadAttention")
 
 
-def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, difference: float | None) -> ModelFacts:
+def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, difference: float | None) -> ModelInfo:
     """The model as the search sees it: the layers of ``bridged`` (its tf_keras copy), or the user's own where there is none.
 
     ``refusal`` is the bridge's reason for ``bridged=None``; both are ``None`` before the bridge was tried.
@@ -68,7 +68,7 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
             refusals["int4"] = int4
         shapes = sorted((tuple(int(size) for size in weight.shape) for weight in layer.weights), key=math.prod)
         facts.append(
-            LayerFacts(
+            LayerInfo(
                 name=layer.name,
                 type=type(layer).__name__,
                 parameters=sum(math.prod(shape) for shape in shapes),
@@ -82,7 +82,7 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
         )
     inputs, outputs = input_ports(loaded.model), output_ports(loaded.model)
     file = getattr(loaded.model, "file", None)  # of a .tflite
-    return ModelFacts(
+    return ModelInfo(
         name=loaded.name,
         sha256=loaded.sha256,
         source=loaded.kind,
@@ -90,7 +90,7 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
         input_dtype=inputs[0].dtype,
         output_shape=outputs[0].shape,
         parameters=int(loaded.model.count_params()),
-        layers=tuple(facts) if file is None else layer_facts(with_names(file), refusal or loaded.model.why),
+        layers=tuple(facts) if file is None else layer_info(with_names(file), refusal or loaded.model.why),
         output_activation=_output_activation(model) if file is None else last_activation(file),
         bridge_refusal=refusal,
         bridge_difference=difference,
@@ -101,7 +101,7 @@ def model_facts(loaded: LoadedModel, bridged: Any | None, refusal: str | None, d
     )
 
 
-def _zeros_in_latency(layers: list[Any], facts: list[LayerFacts]) -> str:
+def _zeros_in_latency(layers: list[Any], facts: list[LayerInfo]) -> str:
     described = []
     for layer, fact in zip(layers, facts, strict=True):
         strides = getattr(layer, "strides", 1)

@@ -12,7 +12,7 @@ Shape = tuple[int | None, ...]
 def layer_macs(layer: Any) -> int | None:
     """Over all calls of the layer; 0 for one that multiplies nothing by weights, ``None`` where sizes or the type are unknown.
 
-    Additions of biases, activations, pooling and batch normalization (which is folded into its neighbour) are not counted.
+    Additions of biases, activations, pooling and batch normalization (which is folded into its neighbor) are not counted.
     """
     kind = type(layer).__name__
     if not layer.weights or kind in NOTHING:

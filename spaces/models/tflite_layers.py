@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.info import LayerFacts
+from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.tflite.weights import Operator, pack_model, read_model, read_operators, text, type_name
 
 _ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh", "RELU": "relu"}
@@ -25,7 +25,7 @@ def with_names(file: bytes) -> bytes:
     return pack_model(model) if wanting else file
 
 
-def layer_facts(file: bytes, why: str) -> tuple[LayerFacts, ...]:
+def layer_info(file: bytes, why: str) -> tuple[LayerInfo, ...]:
     """The operators with weights as layers, in running order. ``why`` is the reason that nothing can be trained."""
     graph = read_model(file).subgraphs[0]
     return tuple(_facts(operator, graph, why) for operator in read_operators(file) if operator.weight_index is not None)
@@ -37,7 +37,7 @@ def last_activation(file: bytes) -> str:
     return _ACTIVATIONS.get(operators[-1].name, "linear") if operators else "linear"
 
 
-def _facts(operator: Operator, graph: Any, why: str) -> LayerFacts:
+def _facts(operator: Operator, graph: Any, why: str) -> LayerInfo:
     from litetuner.spaces.models.inspection import int4_operators
 
     shape = operator.weight_shape or ()
@@ -49,7 +49,7 @@ def _facts(operator: Operator, graph: Any, why: str) -> LayerFacts:
         refusals["int4"] = f"{operator.name} takes no 4-bit weights"
     made = [int(size) for size in graph.tensors[outputs[0]].shape]
     multiplied = math.prod(shape) // (made[-1] if operator.name == "DEPTHWISE_CONV_2D" else shape[0])
-    return LayerFacts(
+    return LayerInfo(
         name=operator.output_name.split(";")[-1],
         type=operator.name,
         parameters=math.prod(shape) + (int(np.prod(graph.tensors[inputs[2]].shape)) if biased else 0),

@@ -6,12 +6,12 @@ import collections
 from collections.abc import Sequence
 
 from litetuner.spaces.errors import ConfigError, nearest
-from litetuner.spaces.info import ModelFacts
+from litetuner.spaces.info import ModelInfo
 from litetuner.spaces.quantization.policy import PRECISIONS
 
 
 def fixed_precision(
-    texts: Sequence[str], model: ModelFacts, steps: frozenset[str] | None
+    texts: Sequence[str], model: ModelInfo, steps: frozenset[str] | None
 ) -> tuple[tuple[str, str], ...]:
     """(layer, precision) pairs of texts such as ``conv2d_3=float32``, sorted.
 

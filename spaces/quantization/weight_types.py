@@ -10,7 +10,7 @@ from litetuner.spaces.tflite.weights import Weight
 _KEEP_TYPES = ("slim", "sparse")
 
 
-def promised_types(candidate: Candidate, weights: Mapping[str, Weight]) -> list[tuple[str, str, str]]:
+def weight_type_invariants(candidate: Candidate, weights: Mapping[str, Weight]) -> list[tuple[str, str, str]]:
     """(layer, "weight_type", type) for every layer whose weights are told in the file.
 
     The last step that decides on types answers (``weight_types``): a conversion, or the quantizer after it. Layers that a

@@ -22,7 +22,7 @@ class Aeq(Step):
     and have integer inputs and outputs unless ``io`` says otherwise. Weights are rounded by an algorithm: smallest and
     largest value; the least squared error (mse), the same by Newton's iteration (octav, arXiv:2206.06501), or with the
     layer's inputs in view (gptq, arXiv:2210.17323); or after a Hadamard rotation. mse and octav clip what is rare, and one
-    scale a tensor repeats values: both deflate better.
+    scale a tensor repeats values: both compress better.
 
     ``layers`` are (layer, precision) pairs that differ from the recipe; the layers of ``plain`` keep minmax and channel.
     The label is exact: a layer that cannot take what the recipe and the knobs say must be among them.
@@ -64,7 +64,7 @@ class Aeq(Step):
         kept = [f"aeq: {name}: minmax by channel" for name in self.plain]
         return [f"aeq: {name}: {precision}" for name, precision in self.layers] + kept
 
-    def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
+    def invariants(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
         """What must hold in the final file: (layer, "weight_type", type) for each of ``layers``.
 
         All operators with weights are proved by ``apply`` itself, types and scales: it sees operators, while a name among

@@ -34,7 +34,7 @@ class Cluster(Step):
     the kernels first, so that the values stay shared in the file (with one scale a tensor also at int8); with
     ``per_channel`` every output channel of a convolution has values of its own. With ``epochs`` 0, and in a probe, values
     are chosen in one shot and nothing is trained. The result is a plain model again, whose values were counted. The
-    deflated file shrinks; latency does not change.
+    compressed file shrinks; latency does not change.
     """
 
     name = "cluster"
@@ -78,7 +78,7 @@ class Cluster(Step):
     def details(self) -> list[str]:
         return [f"cluster: {name} stays unclustered" for name in self.skip]
 
-    def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
+    def invariants(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
         """What must hold in the final file for the clusterable ``layer_names`` but the skipped: (layer, property, count).
 
         The property is "tensor_clusters" where nothing but scales by channel can multiply the values, else "clusters".

@@ -31,7 +31,7 @@ class Finetune(Step):
     def __post_init__(self) -> None:
         check_augmentation(self.name, self.augment)
 
-    def promises(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
+    def invariants(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
         """What must hold in the final file, as (layer, property, value): nothing."""
         return []
 

@@ -31,7 +31,7 @@ class Prune(Step):
     magnitude ("global"), or sensitive layers less ("sensitivity", whose shares by layer stand in ``targets``; other spreads
     may bring theirs too). "constant" sets the masks at the first step; "polynomial" raises the sparsity, and a function of
     the user's does as it likes. With ``epochs`` 0, and in a probe, masks are set in one shot and nothing is trained. The
-    result is a plain model again, whose zeros were counted. A deflated file becomes about as much smaller as there are
+    result is a plain model again, whose zeros were counted. A compressed file becomes about as much smaller as there are
     zeros; latency hardly ever changes, and ``notes`` says why.
     """
 
@@ -43,7 +43,7 @@ class Prune(Step):
     schedule: str = knob("polynomial", KNOWN, "how the sparsity rises; or module:function(step) -> sparsity")
     spread: str = knob("uniform", SPREADS, "how zeros are spread over layers")
     targets: tuple[tuple[str, float], ...] = knob((), None, "share of zeros by layer, instead of what spread computes")
-    pattern: str = knob(_FREE, None, "free, or 2:4: two zeros in every four neighbours")
+    pattern: str = knob(_FREE, None, "free, or 2:4: two zeros in every four neighbors")
     block: tuple[int, int] = knob((1, 1), None, "inputs and outputs of the blocks of a Dense kernel that go together")
     skip: tuple[str, ...] = knob((), None, "layers left dense")
     leave: tuple[str, ...] = knob(("Embedding", HEAD), None, "types of layers left dense; head is the last kernel")
@@ -108,7 +108,7 @@ class Prune(Step):
         verdict = f"nowhere: {'; '.join(reasons)}" if reasons else "float files on ARM may become faster"
         return [*found, f"prune: where zeros save time (XNNPACK): {verdict}"]
 
-    def promises(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
+    def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file for the prunable ``layer_names`` that are not skipped: (layer, property, value).
 
         "pattern" for 2:4; "sparsity" by layer where shares by layer are known beforehand; else, for a "global" spread or one
@@ -242,7 +242,7 @@ class Prune(Step):
                     else share * values.size
                 )
                 if self.pattern != _FREE and (values[~two_of_four(values)] != 0).any():
-                    raise BuildFailed(f"prune: {name} has four neighbours with fewer than two zeros after training")
+                    raise BuildFailed(f"prune: {name} has four neighbors with fewer than two zeros after training")
                 if found < asked - 1:
                     raise BuildFailed(
                         f"prune: {name} has {found} zeros of {values.size} weights after training, and {share:g} of them were "

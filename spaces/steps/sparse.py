@@ -20,7 +20,7 @@ TOLERANCE = 1e-6  # of the largest output: float32 rounding; sparse kernels add 
 class Sparse(Step):
     """Encodes sparse weights by TensorFlow's own pass (``mlir_sparsify``). Needs pruning first, at about half zeros or more.
 
-    Makes the file smaller, the deflated one a little; weights are expanded when the file is loaded, so latency stays.
+    Makes the file smaller, the compressed one a little; weights are expanded when the file is loaded, so latency stays.
     Works on float32 and float16 files and on those whose weights alone are int8; on other quantized ones the pass goes wrong,
     which the rules refuse and the check of the outputs finds. A file that would grow is refused too.
     """

@@ -32,14 +32,14 @@ class Port:
 class Artifact:
     """What a file is, by its content; ``dataclasses.asdict`` makes it JSON.
 
-    ``deflated_bytes`` is ``len(zlib.compress(file, 9))``, what a download carries. ``operators`` counts them by name over
+    ``compressed_bytes`` is ``len(zlib.compress(file, 9))``, what a download carries. ``operators`` counts them by name over
     all subgraphs. ``structure`` is the same for files that must take the same time: it covers operators with their
     options, wiring, tensor shapes and types, but neither weight values, names nor scales.
     """
 
     sha256: str
     file_bytes: int
-    deflated_bytes: int
+    compressed_bytes: int
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     operators: dict[str, int]
@@ -68,7 +68,7 @@ def read_artifact(file: bytes) -> Artifact:
     return Artifact(
         sha256=hashlib.sha256(file).hexdigest(),
         file_bytes=len(file),
-        deflated_bytes=len(zlib.compress(file, 9)),
+        compressed_bytes=len(zlib.compress(file, 9)),
         inputs=inputs,
         outputs=outputs,
         operators=dict(sorted(counts.items())),

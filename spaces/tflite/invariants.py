@@ -14,7 +14,7 @@ Value = float | int | str
 
 
 @dataclasses.dataclass(frozen=True)
-class Promise:
+class Invariant:
     """One property of one layer's weights, or of the weights of the layers ``of`` together.
 
     ``property`` is one of
@@ -24,7 +24,7 @@ class Promise:
     - ``clusters``: at most so many distinct values in each output channel;
     - ``tensor_clusters``: at most so many distinct values in the tensor where it has one scale, as floats and weights
       quantized by tensor have; in each channel where scales by channel multiply them;
-    - ``pattern``: ``"2:4"``: at least two zeros in every four neighbours along the weight's last axis;
+    - ``pattern``: ``"2:4"``: at least two zeros in every four neighbors along the weight's last axis;
     - ``blocks``: ``"0.5 of 4x1"``: at least this share of the blocks of (inputs, outputs) is all zeros, one allowed;
     - ``weight_type`` and ``activation_type``: ``int8``, ``int4``, ``float32``, ``float16``, ``int16``;
     - ``shape``: a Keras kernel's, ``"3x3x16x32"``, which the file holds with its axes in another order (found is told in
@@ -54,10 +54,10 @@ class Finding:
     ok: bool
 
 
-def check_promises(promises: Sequence[Promise], weights: Mapping[str, Weight]) -> list[Finding]:
+def verify_invariants(invariants: Sequence[Invariant], weights: Mapping[str, Weight]) -> list[Finding]:
     """A finding for each promise, in order. A layer that is not in ``weights`` breaks its promises."""
     findings = []
-    for promise in promises:
+    for promise in invariants:
         held = [weights.get(layer) for layer in promise.of or (promise.layer,)]
         known = [weight for weight in held if weight is not None]
         found: Value | None
@@ -80,7 +80,7 @@ def zeros(weight: Weight) -> np.ndarray:
         shape = [1] * weight.values.ndim
         shape[weight.channel_axis] = points.size
         points = points.reshape(shape)
-    elif points.ndim > 1:  # blockwise: one for each run of neighbours along the last axis
+    elif points.ndim > 1:  # blockwise: one for each run of neighbors along the last axis
         points = np.repeat(points, weight.values.shape[-1] // points.shape[-1], axis=-1)
     return np.equal(weight.values.astype(np.int64), points)
 

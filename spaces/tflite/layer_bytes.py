@@ -17,7 +17,7 @@ class LayerInFile:
 
     ``layer`` is the user's Keras layer, or ``None`` where it cannot be told for sure which one an operator computes.
     ``clusters`` is the most distinct values of any output channel, ``sparsity`` the share of zeros, ``bytes`` what the
-    tensor takes in the file, ``deflated`` the same after zlib at level 9 (of this tensor alone).
+    tensor takes in the file, ``compressed`` the same after zlib at level 9 (of this tensor alone).
     """
 
     layer: str | None
@@ -27,7 +27,7 @@ class LayerInFile:
     sparsity: float
     clusters: int
     bytes: int
-    deflated: int
+    compressed: int
 
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> LayerInFile:
@@ -87,5 +87,5 @@ def _describe(weight: Weight, stored: bytes, layer: str | None) -> LayerInFile:
         sparsity=float(zero.mean()) if zero.size else 0.0,
         clusters=distinct_per_channel(weight),
         bytes=len(stored),
-        deflated=len(zlib.compress(stored, 9)),
+        compressed=len(zlib.compress(stored, 9)),
     )

@@ -2,7 +2,7 @@
 
 What goes: names of tensors and subgraphs (inputs, outputs and signatures keep theirs), minimum and maximum of quantized
 tensors, shape signatures that repeat the shape, the converter's own metadata, empty and duplicate buffers. What stays is
-written once, however often it is used, in the order that deflates best. Nothing that a kernel reads is touched: this is
+written once, however often it is used, in the order that compresses best. Nothing that a kernel reads is touched: this is
 proved on the file itself, and by running it.
 """
 
@@ -49,12 +49,12 @@ def slim(
     if share_bias_scales:
         _share_bias_scales(model)
     before = _content(model, keep_names)
-    packed = {each: _deflated_bytes(each) for each in _packed(file, keep_names, share_bias_scales)}
+    packed = {each: _compressed_bytes(each) for each in _packed(file, keep_names, share_bias_scales)}
     smallest = min(packed, key=lambda each: (packed[each], len(each)))
     if _content(read_model(smallest), keep_names) != before:
         return Slimmed(file, False, "the slimmed file would not hold the same operators, weights and scales")
-    if packed[smallest] > _deflated_bytes(file):
-        return Slimmed(file, False, "the deflated file would be larger")
+    if packed[smallest] > _compressed_bytes(file):
+        return Slimmed(file, False, "the compressed file would be larger")
     reason = _differs(file, smallest, samples)
     return Slimmed(file, False, reason) if reason else Slimmed(smallest, True, "")
 
@@ -257,7 +257,7 @@ def _macs(model: Any) -> int:
     return total
 
 
-def _deflated_bytes(file: bytes) -> int:
+def _compressed_bytes(file: bytes) -> int:
     return len(zlib.compress(file, 9))
 
 

@@ -221,7 +221,7 @@ def weights_by_layer(
 
     Give all layers with weights, in the model's order: a Keras 3 export numbers its scopes so that ``conv2d_1`` in the
     file can be the layer ``conv2d``, which only shows beside the others. Names are matched by whole path components.
-    With ``kernel_shapes`` (Keras order, as in ``LayerFacts``), weights that no name explains are assigned by order and
+    With ``kernel_shapes`` (Keras order, as in ``LayerInfo``), weights that no name explains are assigned by order and
     shape where one assignment is possible. A layer of several weights (separable convolutions) gives its largest.
     Layers that cannot be told for sure are left out. Raises ``BuildFailed`` for an unreadable file.
     """

@@ -93,7 +93,7 @@ def smallest(values: np.ndarray, sparsity: float) -> np.ndarray:
 
 
 def two_of_four(values: np.ndarray) -> np.ndarray:
-    """Which weights stay (bool): the two largest of every four neighbours along the input channels.
+    """Which weights stay (bool): the two largest of every four neighbors along the input channels.
 
     ``values`` is a kernel as Keras stores it, (..., in, out); in the file the input channels are the last axis.
     """

@@ -16,7 +16,7 @@ from litetuner.search.config.config import Config, keys, make_config, read_toml,
 from litetuner.search.runs.folder import RunFolder
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake"]
-BUDGETS = ["--max-drop", "3%", "--max-deflated", "60kB"]
+BUDGETS = ["--max-drop", "3%", "--max-compressed-size", "60kB"]
 VOLATILE = ("seconds", "environment")  # clocks go on between two summaries
 
 
@@ -115,7 +115,7 @@ def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
     [
         (["serch"], ("serch", "search", "litetuner --help")),
         (["search", "--modle", "a.keras"], ("--modle", "did you mean '--model'", "litetuner search --help")),
-        (["search", "--max-deflatd", "60kB"], ("did you mean '--max-deflated'",)),
+        (["search", "--max-compresed-size", "60kB"], ("did you mean '--max-compressed-size'",)),
         (["search", "--trials"], ("--trials",)),
         (["search", "--trials", "many"], ("--trials", "integer")),
         (["search", *FAKE, "a.toml", "b.toml"], ("b.toml",)),

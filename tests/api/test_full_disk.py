@@ -21,14 +21,14 @@ from litetuner.search.trial import State
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake", "--max-drop", "3%"]
 TRIALS = 10
-Told = list[tuple[str, str, dict[str, float]]]
+History = list[tuple[str, str, dict[str, float]]]
 
 
 def arguments(out: Path, trials: int = TRIALS) -> list[str]:
     return ["search", *FAKE, "--out", str(out), "--trials", str(trials)]
 
 
-def told(path: Path) -> Told:
+def told(path: Path) -> History:
     return [
         (trial.candidate.key, str(trial.state), {name: item.value for name, item in trial.measurements.items()})
         for trial in RunFolder(path).trials()
@@ -52,7 +52,7 @@ class FullDisk:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Told, int]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[History, int]:
     """What a search tells that has room enough, and how many files it writes."""
     path = tmp_path_factory.mktemp("undisturbed") / "run"
     with pytest.MonkeyPatch.context() as patch:
@@ -64,7 +64,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Told, int]:
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.1, 0.25, 0.45, 0.6, 0.75, 0.9, 0.97, 0.995])
 def test_whenever_the_disk_is_full_the_search_can_go_on(
-    share: float, tmp_path: Path, undisturbed: tuple[Told, int], capfd: pytest.CaptureFixture[str]
+    share: float, tmp_path: Path, undisturbed: tuple[History, int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     expected, writes = undisturbed
     out = tmp_path / "run"
@@ -125,7 +125,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_small_disk_really_full(
-    small_disk: Path, undisturbed: tuple[Told, int], capfd: pytest.CaptureFixture[str]
+    small_disk: Path, undisturbed: tuple[History, int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     expected, _ = undisturbed
     out = small_disk / "run"

@@ -13,20 +13,20 @@ import pytest
 from litetuner.cli import run as cli
 from litetuner.reports.starter_config import OF_THE_COMMAND, starter_toml, suggestions, warning
 from litetuner.search.config.config import Config, keys, make_config, read_toml
-from litetuner.search.evaluation.preview import Cost, FirstLook, first_look
+from litetuner.search.evaluation.preview import Cost, Preview, preview_model
 from tests.search.fakes import fake_config
 
 
 @pytest.fixture(scope="module")
-def look(tmp_path_factory: pytest.TempPathFactory) -> FirstLook:
+def look(tmp_path_factory: pytest.TempPathFactory) -> Preview:
     """A simulated model, looked at."""
     place = tmp_path_factory.mktemp("init")
-    found = first_look(fake_config(place / "run"), place)
+    found = preview_model(fake_config(place / "run"), place)
     assert not list(place.iterdir()), "the working folder is gone"
     return found
 
 
-def test_it_is_a_configuration_with_every_key_and_its_help(look: FirstLook, tmp_path: Path) -> None:
+def test_it_is_a_configuration_with_every_key_and_its_help(look: Preview, tmp_path: Path) -> None:
     text = starter_toml(look)
     path = tmp_path / "litetuner.toml"
     path.write_text(text)
@@ -40,7 +40,7 @@ def test_it_is_a_configuration_with_every_key_and_its_help(look: FirstLook, tmp_
     assert all(len(line) <= 120 for line in text.splitlines())
 
 
-def test_every_line_may_be_uncommented(look: FirstLook) -> None:
+def test_every_line_may_be_uncommented(look: Preview) -> None:
     for line in starter_toml(look).splitlines():
         found = re.fullmatch(r"# ([a-z-]+ = .*)", line)
         if found and '"..."' not in line:
@@ -48,21 +48,21 @@ def test_every_line_may_be_uncommented(look: FirstLook) -> None:
             make_config(base | tomllib.loads(found.group(1)))
 
 
-def test_budgets_ask_for_more_than_plain_int8(look: FirstLook) -> None:
+def test_budgets_ask_for_more_than_plain_int8(look: Preview) -> None:
     measured = dataclasses.replace(
         look, original=Cost(320_000, 290_000, 254.0), int8=Cost(88_000, 78_454, 78.2), metric=0.86
     )
     found = suggestions(measured)
-    assert (found["max-deflated"], found["max-latency"]) == ("63kB", "80us")
+    assert (found["max-compressed-size"], found["max-latency"]) == ("63kB", "80us")
     slower = dataclasses.replace(measured, int8=Cost(88_000, 78_454, 400.0))
     assert suggestions(slower)["max-latency"] == "260us", "no slower than the original"
     none = dataclasses.replace(measured, original=Cost(320_000, 290_000, None), int8=None)
-    assert "max-latency" not in suggestions(none) and suggestions(none)["max-deflated"] == "150kB"
+    assert "max-latency" not in suggestions(none) and suggestions(none)["max-compressed-size"] == "150kB"
     slow = dataclasses.replace(look.inspection, seconds_per_epoch=100.0)
     assert suggestions(dataclasses.replace(measured, inspection=slow))["time-budget"] == "40m"
 
 
-def test_a_model_that_only_guesses_is_said(look: FirstLook) -> None:
+def test_a_model_that_only_guesses_is_said(look: Preview) -> None:
     guessing = dataclasses.replace(look, metric=0.09)
     said = warning(guessing)
     assert said is not None and "--preprocess" in said and said[:40] in starter_toml(guessing)

@@ -21,7 +21,7 @@ import pytest
 import litetuner
 from litetuner import ConfigError, DataError, ModelError, Run, RunError
 from litetuner.search.listener import Listener
-from litetuner.search.proposals.scheduler import ARMS
+from litetuner.search.proposals.scheduler import STRATEGIES
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.tflite.metadata import read_metadata
 
@@ -53,7 +53,7 @@ def test_the_front_and_the_best(runs: Runs) -> None:
     best = run.best()
     assert best is not None and best in run.front
     assert best["drop"] <= 0.05 and best["state"] == "COMPLETE"
-    assert best["deflated_bytes"] == min(row["deflated_bytes"] for row in run.front)
+    assert best["compressed_bytes"] == min(row["compressed_bytes"] for row in run.front)
     metrics = [row["metric"] for row in run.front]
     assert metrics == sorted(metrics, reverse=True)
     assert all(row["latency_us"]["host"] > 0 and row["test_metric"] is not None for row in run.front)
@@ -66,7 +66,7 @@ def test_the_baseline_is_the_untouched_model_whatever_steps_are_allowed(runs: Ru
     names = {step.name for trial in others for step in trial.candidate.steps}
     assert names - {"float32", "slim"} == set(STEPS.split(","))
     origins = [trial.origin for trial in (first, *others)]
-    assert origins[:3] == ["baseline", "baseline", "recipe"] and set(origins[3:]) <= set(ARMS)
+    assert origins[:3] == ["baseline", "baseline", "recipe"] and set(origins[3:]) <= set(STRATEGIES)
 
 
 def test_every_file_is_what_its_row_says(runs: Runs) -> None:

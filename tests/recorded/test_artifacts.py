@@ -27,7 +27,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.rules import Surroundings, broken_rules
+from litetuner.spaces.rules import SpaceConstraints, broken_rules
 from litetuner.spaces.step import Step
 from litetuner.spaces.steps import STEPS
 
@@ -103,7 +103,7 @@ class Bench:
         cache = JobCache(run, OneProcess(run, config))
         metric = find_metric(config.metric)
         inspection = inspect(run, config, metric, cache, Clock(run))
-        around = Surroundings(inspection.model, bool(inspection.data.counts["train"]))
+        around = SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]))
         self.evaluator = Evaluator(run, config, metric, inspection, around, cache)
 
     def build(self, candidate: Candidate) -> dict[str, Any]:

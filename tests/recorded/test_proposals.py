@@ -22,6 +22,6 @@ def line(trial: Trial) -> str:
 
 
 def test_the_proposals_of_a_simulated_run(tmp_path: Path, compare: Callable[[str, str], None]) -> None:
-    run_search(make_config(BASE | {"max_deflated": "60kB", "out": str(tmp_path / "run"), "trials": 200}))
+    run_search(make_config(BASE | {"max_compressed_size": "60kB", "out": str(tmp_path / "run"), "trials": 200}))
     trials = RunFolder(tmp_path / "run").trials()
     compare("proposals.jsonl", "".join(line(trial) + "\n" for trial in trials))

@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run, with a report that says nothing of the machine or of the time that it took."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("recorded"))
-        run_search(make_config(KEYS | {"max_deflated": "60kB", "out": OUT, "trials": 25}))
+        run_search(make_config(KEYS | {"max_compressed_size": "60kB", "out": OUT, "trials": 25}))
         run = RunFolder(Path(OUT))
         for trial in run.trials():
             still = dict.fromkeys(trial.seconds, 0.0)

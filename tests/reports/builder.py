@@ -8,11 +8,11 @@ from typing import Any
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.search.config.config import make_config
-from litetuner.search.criteria import Terms, judged
+from litetuner.search.criteria import Criteria, judged
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.info import DataFacts, LayerFacts, ModelFacts
+from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo
 from tests.reports.files import tflite
 from tests.reports.names import candidate, params_of
 
@@ -24,7 +24,7 @@ HOST = {
     "pinned": True,
 }
 
-BASE = {"metric": 0.8720, "deflated": 296_412, "file": 321_904, "us": 254.3}
+BASE = {"metric": 0.8720, "compressed": 296_412, "file": 321_904, "us": 254.3}
 
 
 def measured(name: str, value: float, interval: tuple[float, float] | None = None, **extra: Any) -> Measurement:
@@ -33,7 +33,9 @@ def measured(name: str, value: float, interval: tuple[float, float] | None = Non
     if name.startswith("latency_ratio"):
         return Measurement(value, "ratio", HOST, interval)
     if name.endswith("_bytes"):
-        return Measurement(value, "B", {"how": "zlib level 9" if name.startswith("deflated") else "length of the file"})
+        return Measurement(
+            value, "B", {"how": "zlib level 9" if name.startswith("compressed") else "length of the file"}
+        )
     split = "test" if name.startswith("test") else "search"
     return Measurement(value, "1", {"split": split, "samples": 5000, "runtime": HOST["runtime"]}, interval)
 
@@ -55,9 +57,9 @@ class Builder:
             metric = BASE["metric"] - drop
             found["metric"] = measured("metric", metric, (metric - 0.0092, metric + 0.0090))
             found["drop"] = measured("drop", drop, (drop - 0.0035, drop + 0.0036))
-        if "deflated" in values:
-            found["deflated_bytes"] = measured("deflated_bytes", values["deflated"])
-            found["file_bytes"] = measured("file_bytes", values.get("file", values["deflated"] * 1.2 // 1))
+        if "compressed" in values:
+            found["compressed_bytes"] = measured("compressed_bytes", values["compressed"])
+            found["file_bytes"] = measured("file_bytes", values.get("file", values["compressed"] * 1.2 // 1))
         us = values.get("us", {})
         for target, own in (us if isinstance(us, dict) else {self.target: us}).items():
             ratio = self.base_us.get(target, BASE["us"]) / own
@@ -106,16 +108,16 @@ class Builder:
             "model": "resnet8_cifar10.keras",
             "data": "cifar10.npz",
             "max_drop": "1%",
-            "max_deflated": "60kB",
+            "max_compressed_size": "60kB",
             "max_latency": "150us",
         }
         settings = make_config({k: v for k, v in (values | config).items() if v is not None})
-        layers = tuple(LayerFacts(f"conv{k}", "Conv2D", 432, (3, 3, 3, 16), (None, 32, 32, 16), {}) for k in range(8))
+        layers = tuple(LayerInfo(f"conv{k}", "Conv2D", 432, (3, 3, 3, 16), (None, 32, 32, 16), {}) for k in range(8))
         return RunRecord(
             folder=self.folder,
             config=settings,
             metric=find_metric(settings.metric),
-            model=ModelFacts(
+            model=ModelInfo(
                 model_name,
                 "a" * 64,
                 "keras3",
@@ -128,7 +130,7 @@ class Builder:
                 None,
                 7.5e-7,
             ),
-            data=DataFacts(
+            data=DataInfo(
                 "b" * 64,
                 "/data",
                 {"train": 40000, "search": 5000, "test": 5000},
@@ -138,7 +140,7 @@ class Builder:
                 class_names,
                 ("The search split was cut from train by seed 0.",),
             ),
-            trials=tuple(judged(trial, Terms(settings.budgets)) for trial in self.trials),
+            trials=tuple(judged(trial, Criteria(settings.budgets)) for trial in self.trials),
             environment={
                 "cpu": {"model": "Example 9000", "cores": 2},
                 "python": "3.11.9",

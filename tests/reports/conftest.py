@@ -47,14 +47,14 @@ def many(tmp_path: Path) -> Callable[[int], RunRecord]:
 
     def make(count: int) -> RunRecord:
         build, rng = Builder(RunFolder(tmp_path / "many")), random.Random(1)
-        build.add("float32", drop=0.0, deflated=BASE["deflated"], file=BASE["file"], us=BASE["us"], artifact=False)
+        build.add("float32", drop=0.0, compressed=BASE["compressed"], file=BASE["file"], us=BASE["us"], artifact=False)
         for k in range(count - 1):
             quality = rng.random()
             build.add(
                 f"prune{k}+int8",
                 sparsity=quality,
                 drop=0.03 * quality * rng.random(),
-                deflated=round(90_000 - 70_000 * quality * rng.random()),
+                compressed=round(90_000 - 70_000 * quality * rng.random()),
                 us=40 + 50 * rng.random(),
                 artifact=False,
             )
@@ -68,7 +68,7 @@ def two_targets(tmp_path: Path) -> RunRecord:
     """A run on a host and on a board that likes other files: dynamic is slow there, narrow files gain less."""
     build = Builder(RunFolder(tmp_path / "two"), base_us={"pi": 2_900.0})
     build.add(
-        "float32", drop=0.0, deflated=296_412, us={"host": BASE["us"], "pi": 2_900.0}, kind="float32", keras=0.872
+        "float32", drop=0.0, compressed=296_412, us={"host": BASE["us"], "pi": 2_900.0}, kind="float32", keras=0.872
     )
     rows = [("dynamic", 0.0011, 81_204, 120.4, 3_300.0), ("int8", 0.0018, 78_454, 78.2, 700.0)]
     rows += [("prune0.7+int8", 0.0072, 47_400, 78.4, 702.0), ("channels0.75+qat+int8", 0.0041, 44_020, 57.9, 560.0)]
@@ -77,11 +77,13 @@ def two_targets(tmp_path: Path) -> RunRecord:
         ("channels0.625+qat+int8", 0.0072, 33_000, 44.0, 395.0),
     ]
     for label, drop, size, host, pi in rows:
-        build.add(label, drop=drop, deflated=size, us={"host": host, "pi": pi})
-    build.add("aeq_wi4", drop=0.006, deflated=45_000, us={"host": 36.0, "pi": 1_400.0})
-    build.add("channels0.25+int8", drop=0.064, deflated=9_800, us={"host": 21.5, "pi": 300.0})
-    build.add("prune0.9+int8", State.PRUNED, gate="probe", reason="it is dominated", deflated=30_000, us={"host": 78.0})
-    return build.record(target="host,pi=ssh://pi.local", max_deflated=None, max_latency=None)
+        build.add(label, drop=drop, compressed=size, us={"host": host, "pi": pi})
+    build.add("aeq_wi4", drop=0.006, compressed=45_000, us={"host": 36.0, "pi": 1_400.0})
+    build.add("channels0.25+int8", drop=0.064, compressed=9_800, us={"host": 21.5, "pi": 300.0})
+    build.add(
+        "prune0.9+int8", State.PRUNED, gate="probe", reason="it is dominated", compressed=30_000, us={"host": 78.0}
+    )
+    return build.record(target="host,pi=ssh://pi.local", max_compressed_size=None, max_latency=None)
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def hostile(build: Builder) -> RunRecord:
     build.folder.write("sensitivity", {"layers": layers})
     build.folder.write("finals", {"ablation": {"steps": [{"label": HOSTILE, "without": LONG, "metric": 0.1}]}})
     choice = {"chosen": HOSTILE, "value": HOSTILE, "distribution": HOSTILE}
-    build.add("float32", drop=0.0, deflated=BASE["deflated"], file=BASE["file"], us=BASE["us"])
+    build.add("float32", drop=0.0, compressed=BASE["compressed"], file=BASE["file"], us=BASE["us"])
     for k, text in enumerate((HOSTILE, LONG, "{{ 7*7 }}{% raw %}", "../../etc/passwd", "[red]not markup[/red]")):
         odd = Candidate((Convert(text=text, layers=(text,)),))
         checks = ({"layer": text, "property": text, "asked": text, "found": 1.0},)
@@ -100,7 +102,7 @@ def hostile(build: Builder) -> RunRecord:
             text,
             candidate=odd,
             drop=0.001 * (k + 1),
-            deflated=50_000 - 1000 * k,
+            compressed=50_000 - 1000 * k,
             us=70.0 - k,
             invariants=checks,
             notes=(text,),

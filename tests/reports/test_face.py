@@ -78,7 +78,7 @@ def test_a_label_is_explained_in_words() -> None:
 
 
 def test_the_table_begins_with_what_is_asked_for(record: RunRecord) -> None:
-    assert essentials(View(record)) >= {"metric", "drop", "deflated_bytes", "latency_us:host", "latency_ratio:host"}
+    assert essentials(View(record)) >= {"metric", "drop", "compressed_bytes", "latency_us:host", "latency_ratio:host"}
     assert "test_metric" not in essentials(View(record))
 
 

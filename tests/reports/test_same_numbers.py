@@ -43,7 +43,12 @@ def written(run_of_forty: RunRecord) -> dict[str, Any]:
 
 def row_numbers(row: dict[str, Any]) -> list[str]:
     """A row's numbers as people read them, in the order of the terminal's columns."""
-    return [number(row["metric"]), points(row["drop"]), size(row["deflated_bytes"]), latency(row["latency_us"]["host"])]
+    return [
+        number(row["metric"]),
+        points(row["drop"]),
+        size(row["compressed_bytes"]),
+        latency(row["latency_us"]["host"]),
+    ]
 
 
 def line_of(text: str, trial: int) -> str:
@@ -82,10 +87,14 @@ def test_terminal_and_live_view_show_what_the_summary_says(written: dict[str, An
         assert all(part in as_told for part in shown)
     base = summary["baseline"]
     first = written["terminal"].splitlines()[0]
-    for part in (number(base["metric"]), size(base["deflated_bytes"]), latency(base["latency_us"]["host"])):
+    for part in (number(base["metric"]), size(base["compressed_bytes"]), latency(base["latency_us"]["host"])):
         assert part in first
     best = written["terminal"].partition("─ best ─")[2]
-    for part in (size(summary["best"]["deflated_bytes"]), number(summary["best"]["metric"]), summary["best"]["label"]):
+    for part in (
+        size(summary["best"]["compressed_bytes"]),
+        number(summary["best"]["metric"]),
+        summary["best"]["label"],
+    ):
         assert part in best
 
 
@@ -93,7 +102,7 @@ def test_the_report_shows_what_the_summary_says(written: dict[str, Any]) -> None
     page = escapes.unescape(written["page"].replace("<wbr>", "").replace("\u00a0", " "))
     summary = written["summary"]
     for row in (summary["best"], summary["baseline"]):
-        for part in (number(row["metric"]), size(row["deflated_bytes"]), latency(row["latency_us"]["host"])):
+        for part in (number(row["metric"]), size(row["compressed_bytes"]), latency(row["latency_us"]["host"])):
             assert part in page
     gap = summary["conversion"]
     assert gap["samples"] == 4800 and number(gap["keras_metric"]) == "0.8722"
@@ -123,9 +132,9 @@ def test_each_model_card_shows_what_the_summary_says(
                 f"{number(low)} to {number(high)}",
             ),
             "loss, search split": (points(row["drop"]),),
-            "deflated (zlib 9), what a download carries": (
-                size(row["deflated_bytes"]),
-                f"{row['deflated_bytes']} bytes",
+            "compressed (zlib 9), what a download carries": (
+                size(row["compressed_bytes"]),
+                f"{row['compressed_bytes']} bytes",
             ),
             "file": (size(row["file_bytes"]), f"{row['file_bytes']} bytes"),
             "latency on host": (latency(row["latency_us"]["host"]), times(row["latency_ratio"]["host"])),

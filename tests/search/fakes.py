@@ -14,7 +14,7 @@ BASE: dict[str, Any] = {
     "executor": "fake",
     "target": "fake",
     "max_drop": "3%",
-    "max_deflated": "60kB",
+    "max_compressed_size": "60kB",
 }
 
 

@@ -6,19 +6,19 @@ import dataclasses
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.front import Objective
-from litetuner.search.history import Told
-from litetuner.search.proposals.recipes import Seen
+from litetuner.search.history import History
+from litetuner.search.proposals.recipes import RecordedChoices
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.info import LayerFacts, ModelFacts
-from litetuner.spaces.rules import Surroundings
-from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.info import LayerInfo, ModelInfo
+from litetuner.spaces.rules import SpaceConstraints
+from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps import STEPS
 
-OBJECTIVES = (Objective("metric", "maximize"), Objective("deflated_bytes", "minimize"), Objective("us", "minimize"))
-LAYERS = tuple(LayerFacts(f"conv{k}", "Conv2D", 1000, (3, 3, 8, 16), (None, 8, 8, 16), {}) for k in range(4))
-MODEL = ModelFacts("m", "0" * 64, "keras", (None, 8, 8, 3), (None, 10), "float32", 4000, LAYERS, "softmax")
-SPACE = Space(Surroundings(MODEL, True), tuple(layer.name for layer in LAYERS), epochs=(1.0, 2.0, 4.0))
+OBJECTIVES = (Objective("metric", "maximize"), Objective("compressed_bytes", "minimize"), Objective("us", "minimize"))
+LAYERS = tuple(LayerInfo(f"conv{k}", "Conv2D", 1000, (3, 3, 8, 16), (None, 8, 8, 16), {}) for k in range(4))
+MODEL = ModelInfo("m", "0" * 64, "keras", (None, 8, 8, 3), (None, 10), "float32", 4000, LAYERS, "softmax")
+SPACE = Space(SpaceConstraints(MODEL, True), tuple(layer.name for layer in LAYERS), epochs=(1.0, 2.0, 4.0))
 
 
 def trial(
@@ -31,17 +31,17 @@ def trial(
     **choices: object,
 ) -> Trial:
     """A trial whose candidate follows from ``choices``; number 0 is the baseline."""
-    measured = {"metric": 0.9 - drop, "drop": drop, "deflated_bytes": size, "us": size / 10}
+    measured = {"metric": 0.9 - drop, "drop": drop, "compressed_bytes": size, "us": size / 10}
     found = {name: Measurement(value, "1", {"made": "up"}) for name, value in measured.items()}
     found["drop"] = dataclasses.replace(found["drop"], interval=interval)
-    seen = Seen(Scripted(choices))
+    seen = RecordedChoices(ScriptedChoices(choices))
     candidate = SPACE.suggest(seen) if number else Candidate((STEPS["float32"](),))
     params = {name: {"chosen": value} for name, value in seen.chosen.items()}
     return Trial(number, candidate, state, origin, 0, measurements=found, params=params, seconds={"train": 10.0})
 
 
-def told(*trials: Trial) -> Told:
-    return Told((trial(0, 0.0, 1000.0, "baseline"), *trials), OBJECTIVES)
+def told(*trials: Trial) -> History:
+    return History((trial(0, 0.0, 1000.0, "baseline"), *trials), OBJECTIVES)
 
 
 PRUNED = {"train": "yes", "epochs": 1.0, "prune": "constant", "prune.sparsity": 0.5, "deploy": "int8"}

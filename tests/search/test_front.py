@@ -16,13 +16,13 @@ from litetuner.spaces.candidate import Candidate
 
 OBJECTIVES = (
     Objective("metric", "maximize"),
-    Objective("deflated_bytes", "minimize"),
+    Objective("compressed_bytes", "minimize"),
     Objective("latency_us:host", "minimize"),
 )
 
 
 def trial(number: int, metric: float, size: float, latency: float, state: State = State.COMPLETE) -> Trial:
-    values = {"metric": metric, "deflated_bytes": size, "latency_us:host": latency}
+    values = {"metric": metric, "compressed_bytes": size, "latency_us:host": latency}
     measured = {name: Measurement(value, "", {"test": True}) for name, value in values.items()}
     return Trial(number, Candidate(()), state, "sampler", 0, measured)
 
@@ -94,7 +94,7 @@ def test_fronts_and_the_robust_pick_of_two_targets() -> None:
     both = fronts(trials, OBJECTIVES, ("host", "pi"))
     assert [sorted(t.number for t in members) for members in both.values()] == [[0], [1]]
     assert robust(trials, OBJECTIVES, ("host", "pi")) == trials[2]
-    names = {"metric_bounded": True, "size": "deflated_bytes"}
+    names = {"metric_bounded": True, "size": "compressed_bytes"}
     assert picks(trials, OBJECTIVES, targets=("host", "pi"), **names)["robust"] == trials[2]  # type: ignore[arg-type]
     assert "robust" not in picks(trials, OBJECTIVES, targets=("host",), **names)  # type: ignore[arg-type]
     assert robust([trials[3]], OBJECTIVES, ("host", "pi")) is None
@@ -107,7 +107,7 @@ def test_infeasible_and_unmeasured_trials_are_left_out() -> None:
 
 def test_picks() -> None:
     a, b, c = trial(0, 0.95, 30, 30), trial(1, 0.90, 10, 40), trial(2, 0.93, 20, 20)
-    names = {"size": "deflated_bytes", "targets": ("host",)}
+    names = {"size": "compressed_bytes", "targets": ("host",)}
     bounded = picks([a, b, c], OBJECTIVES, metric_bounded=True, **names)
     assert {name: found.number for name, found in bounded.items()} == {
         "best": 1,

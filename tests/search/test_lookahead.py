@@ -29,7 +29,7 @@ from litetuner.search.runtime.worker import GIVES_WAY
 from litetuner.search.runtime.worker_process import WorkerProcess
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.steps import STEPS
 from tests.api.conftest import band_arrays, band_model
 from tests.search.fakes import fake_search
@@ -253,7 +253,7 @@ def test_a_training_in_the_background_gives_the_same_bits(tmp_path: Path) -> Non
     try:
         metric = find_metric(config.metric)
         found = inspect(folder, config, metric, JobCache(folder, executor), Clock(folder))
-        around = Surroundings(found.model, has_training_data=True)
+        around = SpaceConstraints(found.model, has_training_data=True)
         evaluator = Evaluator(folder, config, metric, found, around, JobCache(folder, executor))
         candidate = Candidate((STEPS["finetune"](epochs=0.25), STEPS["int8"]()))
         job = evaluator.train_job(candidate, 0, [])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.search.proposals.scheduler import ARMS, FIRST
+from litetuner.search.proposals.scheduler import FIRST, STRATEGIES
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import read_run
 from litetuner.search.trial import State, Trial
@@ -47,7 +47,7 @@ def test_baselines_come_first_and_trial_0_is_untouched(run: Path) -> None:
 
 def test_recipes_variants_and_the_sampler_take_their_turns(run: Path) -> None:
     origins = [trial.origin for trial in read_run(run).trials]
-    assert {"baseline", *ARMS} == set(origins)
+    assert {"baseline", *STRATEGIES} == set(origins)
     assert origins.index("recipe") < origins.index("sampler")
 
 
@@ -128,15 +128,15 @@ def test_a_finished_run_changes_nothing_when_it_is_repeated(run: Path) -> None:
 
 def test_new_budgets_judge_old_measurements_anew(tmp_path: Path) -> None:
     path = tmp_path / "budgets"
-    tight = fake_search(path, trials=30, max_deflated="30kB").record
+    tight = fake_search(path, trials=30, max_compressed_size="30kB").record
     assert any(trial.gate == "probe" for trial in tight.trials)
     known = len(tight.trials)
-    loose = fake_search(path, trials=60, max_deflated="900kB", max_drop="50%").record
+    loose = fake_search(path, trials=60, max_compressed_size="900kB", max_drop="50%").record
     assert all(trial.state is not State.INFEASIBLE for trial in loose.trials)
     asked_again = {trial.candidate.key for trial in loose.trials[:known] if trial.state is State.LOST}
     assert asked_again, "what the probe stopped is no answer under the new budgets"
     assert asked_again & {trial.candidate.key for trial in loose.trials[known:]}
-    back = fake_search(path, trials=60, max_deflated="30kB").record
+    back = fake_search(path, trials=60, max_compressed_size="30kB").record
     assert [t.state for t in back.trials[:known] if t.state.scored] == [t.state for t in tight.trials if t.state.scored]
 
 
@@ -175,7 +175,7 @@ def test_an_impossible_budget_ends_with_no_pick_and_the_nearest_scored(tmp_path:
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
 def test_every_sampler_goes_through_the_loop(tmp_path: Path, sampler: str) -> None:
-    record = fake_search(tmp_path / sampler, sampler=sampler, trials=52, max_deflated=None, max_drop=None).record
+    record = fake_search(tmp_path / sampler, sampler=sampler, trials=52, max_compressed_size=None, max_drop=None).record
     assert sum(1 for trial in record.trials if trial.origin == "sampler") >= 1
 
 
@@ -186,7 +186,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
 
 
 def test_steps_limit_the_space(tmp_path: Path) -> None:
-    record = fake_search(tmp_path / "steps", steps="int8,prune", trials=12, max_deflated=None).record
+    record = fake_search(tmp_path / "steps", steps="int8,prune", trials=12, max_compressed_size=None).record
     used = {step.name for trial in record.trials for step in trial.candidate.steps}
     assert used <= {"float32", "int8", "prune", "slim"}
 
@@ -215,7 +215,7 @@ def test_it_stops_when_the_front_no_longer_grows(tmp_path: Path) -> None:
 
 def test_until_met_needs_a_budget(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no budget that a file could meet"):
-        fake_search(tmp_path / "run", until_met=True, max_drop=None, max_deflated=None)
+        fake_search(tmp_path / "run", until_met=True, max_drop=None, max_compressed_size=None)
 
 
 def test_a_setting_that_the_model_refuses_leaves_no_folder_behind(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from litetuner.objectives.targets import TARGETS
 from litetuner.reports.files.summary import summary
 from litetuner.reports.files.trials_csv import table
 from litetuner.reports.model.view import View
-from litetuner.search.evaluation import target_availability as presence
+from litetuner.search.evaluation import target_availability as availability
 from litetuner.search.front import front
 from litetuner.search.runs.record import read_run
 from litetuner.search.trial import State
@@ -27,14 +27,16 @@ TRIALS = 12
 def targets(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in (Flaky, Dead, Poor, Strict):
         monkeypatch.setitem(TARGETS, kind.name, kind)
-    monkeypatch.setattr(presence, "PAUSES", (0.01,) * 5)
+    monkeypatch.setattr(availability, "PAUSES", (0.01,) * 5)
     Weather.forecast()
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks follow each other without pauses."""
-    monkeypatch.setattr(presence.Presence, "__init__", _without_pauses(presence.Presence.__init__))
+    monkeypatch.setattr(
+        availability.TargetAvailability, "__init__", _without_pauses(availability.TargetAvailability.__init__)
+    )
 
 
 def _without_pauses(make: Any) -> Any:

@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.info import UNPROVABLE, LayerFacts, ModelFacts
-from litetuner.spaces.rules import RULES, Surroundings, broken_rules
-from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.info import UNPROVABLE, LayerInfo, ModelInfo
+from litetuner.spaces.rules import RULES, SpaceConstraints, broken_rules
+from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps import STEPS
 
 
-def model(**refusals: dict[str, str]) -> ModelFacts:
+def model(**refusals: dict[str, str]) -> ModelInfo:
     layers = tuple(
-        LayerFacts(name, "Conv2D", 100, (3, 3, 2, 4), (None, 4, 4, 4), refusals.get(name, {}))
+        LayerInfo(name, "Conv2D", 100, (3, 3, 2, 4), (None, 4, 4, 4), refusals.get(name, {}))
         for name in ("a", "b", "c", "d")
     )
     shapes: dict[str, Any] = {"input_shape": (None, 4, 4, 1), "output_shape": (None, 3)}
-    return ModelFacts(
+    return ModelInfo(
         "m",
         "0",
         "tf_keras",
@@ -34,7 +34,7 @@ def model(**refusals: dict[str, str]) -> ModelFacts:
     )
 
 
-AROUND = Surroundings(model(), has_training_data=True)
+AROUND = SpaceConstraints(model(), has_training_data=True)
 
 
 def make(name: str, **knobs: Any) -> Any:
@@ -96,7 +96,7 @@ def test_trained_scales_are_kept() -> None:
 
 def test_without_training_data_zeros_and_clusters_come_in_one_shot() -> None:
     space = Space(dataclasses.replace(AROUND, has_training_data=False), ranking=("c", "a", "b", "d"))
-    candidate = space.suggest(Scripted({"prune": "once", "prune.spread": "erk", "cluster": "once"}))
+    candidate = space.suggest(ScriptedChoices({"prune": "once", "prune.spread": "erk", "cluster": "once"}))
     assert candidate.label == "prune0.3[erk,once]+cluster8[once]+float32"
     assert not broken_rules(candidate, space.around)
 
@@ -109,7 +109,7 @@ def test_folded_networks_are_trained_gently() -> None:
     around = dataclasses.replace(AROUND, model=dataclasses.replace(model(), layers=tuple(layers)))
     script = {"train": "yes", "learning_rate": 1e-3, "prune": "constant", "cluster": "linear", "qat": "all"}
     for fold, rate in (("no", 1e-3), ("yes", 1e-3 / 32)):
-        steps = Space(around, ranking=()).suggest(Scripted(script | {"cluster.fold": fold})).prefix.steps
+        steps = Space(around, ranking=()).suggest(ScriptedChoices(script | {"cluster.fold": fold})).prefix.steps
         assert [step.name for step in steps] == ["prune", "cluster", "qat"]
         assert [step.knobs()["learning_rate"] for step in steps] == [1e-3, rate, rate]
 
@@ -118,7 +118,7 @@ def test_spreads_by_layer_stand_in_the_candidate() -> None:
     """Four equal layers, of which the last is the head: the more sensitive a layer, the fewer zeros."""
     space = Space(AROUND, ranking=("c", "a", "b", "d"))
     script = {"train": "yes", "prune": "constant", "prune.sparsity": 0.5, "prune.spread": "sensitivity"}
-    targets = dict(space.suggest(Scripted(script)).steps[0].knobs()["targets"])
+    targets = dict(space.suggest(ScriptedChoices(script)).steps[0].knobs()["targets"])
     assert targets["c"] < targets["a"] < targets["b"] and "d" not in targets
     assert sum(targets.values()) / 3 == pytest.approx(0.5, abs=1e-3)
 
@@ -146,7 +146,7 @@ class Dice:
         dataclasses.replace(AROUND, model=dataclasses.replace(model(), bridge_refusal="custom")),
     ],
 )
-def test_what_the_space_offers_is_legal(around: Surroundings) -> None:
+def test_what_the_space_offers_is_legal(around: SpaceConstraints) -> None:
     space = Space(around, ranking=("c", "a", "b", "d"))
     dice = Dice(random.Random(1))
     candidates = {space.suggest(dice) for _ in range(400)}
@@ -157,12 +157,12 @@ def test_what_the_space_offers_is_legal(around: Surroundings) -> None:
 
 def test_mixed_precision_follows_the_ranking() -> None:
     space = Space(dataclasses.replace(AROUND, model=model(d={"int4": "no"})), ranking=("c", "a", "b", "d"))
-    candidate = space.suggest(Scripted({"deploy": "mixed", "mixed.float32": 1, "mixed.int4": 1.0}))
+    candidate = space.suggest(ScriptedChoices({"deploy": "mixed", "mixed.float32": 1, "mixed.int4": 1.0}))
     assert dict(candidate.steps[1].knobs()["layers"]) == {"c": "float32", "a": "int4", "b": "int4"}
 
 
 def test_layers_that_cannot_be_proved_are_skipped_by_name() -> None:
     space = Space(dataclasses.replace(AROUND, model=model(b={"prune": UNPROVABLE})), ranking=("c", "a", "b", "d"))
-    candidate = space.suggest(Scripted({"train": "yes", "prune": "constant", "prune.skip": 1}))
+    candidate = space.suggest(ScriptedChoices({"train": "yes", "prune": "constant", "prune.skip": 1}))
     assert candidate.steps[0].knobs()["skip"] == ("b", "c")
     assert any("b stays dense" in line for line in candidate.details)

@@ -102,7 +102,7 @@ def _mark(axis: Axis, value: float) -> str:
 def _short(axis: Axis) -> str:
     if axis.measurement.startswith("latency"):
         return "latency, µs"
-    return "size, B" if axis.measurement in ("deflated_bytes", "file_bytes") else axis.title
+    return "size, B" if axis.measurement in ("compressed_bytes", "file_bytes") else axis.title
 
 
 def _axis(axis: Axis, shown: tuple[float, float]) -> dict[str, Any]:

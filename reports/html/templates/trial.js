@@ -32,11 +32,11 @@
       el("th", { scope: "row" }, el("bdi", {}, name), el("small", {}, what)), asked(precision, "asked "), asked(zeros, "asked at least "), asked(clusters, "asked at most "),
       el("td", { class: "num" }, was[1] || "–"), el("td", { class: "num" }, is[1]), el("td", { class: "num" }, share(was[0], is[0])),
       el("td", { class: "num" }, wasPacked[1] || "–"), el("td", { class: "num" }, isPacked[1])));
-    const heads = ["layer", "precision", "zeros", "distinct a channel", "bytes before", "after", "of it", "deflated before", "after"];
+    const heads = ["layer", "precision", "zeros", "distinct a channel", "bytes before", "after", "of it", "compressed before", "after"];
     const table = el("table", {}, el("caption", {}, "Weights of each layer, read from the finished file: what was found, and what was asked of it"),
       el("thead", {}, el("tr", {}, ...heads.map((head, at) => el("th", at ? { scope: "col", class: "num" } : { scope: "col" }, head)))),
       el("tbody", {}, ...rows));
-    const bytes = el("p", { class: "note" }, "All weights: " + share(sum(5), sum(6)) + " of their bytes, " + share(sum(7), sum(8)) + " deflated (each tensor by itself).");
+    const bytes = el("p", { class: "note" }, "All weights: " + share(sum(5), sum(6)) + " of their bytes, " + share(sum(7), sum(8)) + " compressed (each tensor by itself).");
     return el("div", {}, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Layers, scrolls sideways" }, table), sum(5) ? bytes : "");
   }
 

@@ -13,7 +13,7 @@ class Sampler:
     """
 
     name: ClassVar[str]
-    guided: ClassVar[bool] = False  # do promotions and neighbours of the front take turns with it?
+    guided: ClassVar[bool] = False  # do promotions and neighbors of the front take turns with it?
 
     def make(self, seed: int) -> Any:
         """Optuna's sampler for one ask."""

@@ -69,7 +69,7 @@ def test_plans_beside_the_best_of_small_random_graphs(planner):
 
 
 def test_a_plan_by_hand():
-    """Sizes 32, 64, 48 in a chain: the largest at 0, its neighbours above it; the two neighbours never meet."""
+    """Sizes 32, 64, 48 in a chain: the largest at 0, its neighbors above it; the two neighbors never meet."""
     assert plan_offsets(lives((32, 0, 1), (64, 1, 2), (48, 2, 3))) == [64, 0, 64]
     assert plan_offsets(lives((32, 0, 1), (16, 5, 6))) == [0, 0]
     # First fit takes the lower gap of 64 bytes, best fit the one of 32 above it.

@@ -208,7 +208,7 @@ def test_few_values_say_how_little_they_cover():
     assert runner_numbers.median_interval([1, 2, 3, 4, 5]) == ((1, 5), 0.9375)
 
 
-def test_the_ratio_follows_neighbours_when_the_machine_drifts():
+def test_the_ratio_follows_neighbors_when_the_machine_drifts():
     drift = np.linspace(1, 2, 12)
     found = runner_numbers.ratio_of(list(20 * drift), list(10 * drift))
     assert found["method"] == "pairs"

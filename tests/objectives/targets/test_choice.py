@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.objectives.targets.choice import Place, find_target
+from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.objectives.targets.fake import Fake
 from litetuner.objectives.targets.host import Host
 from litetuner.objectives.targets.options import split_query
@@ -18,23 +18,23 @@ from litetuner.spaces.errors import ConfigError
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("host", Place("host", Host())),
-        ("fake", Place("fake", Fake())),
-        ("here=host?xnnpack=off&core=none", Place("here", Host(xnnpack=False, core="none"))),
-        ("host?delegate=/opt/a%20b/lib+x.so", Place("host", Host(delegate=Path("/opt/a b/lib+x.so")))),
-        ("host?core=2,3&tolerance=0.02", Place("host", Host(core="2,3", tolerance=0.02))),
+        ("host", NamedTarget("host", Host())),
+        ("fake", NamedTarget("fake", Fake())),
+        ("here=host?xnnpack=off&core=none", NamedTarget("here", Host(xnnpack=False, core="none"))),
+        ("host?delegate=/opt/a%20b/lib+x.so", NamedTarget("host", Host(delegate=Path("/opt/a b/lib+x.so")))),
+        ("host?core=2,3&tolerance=0.02", NamedTarget("host", Host(core="2,3", tolerance=0.02))),
         (
             "host?delegate=/a.so&delegate_options=a=1,b=/x",
-            Place("host", Host(delegate=Path("/a.so"), delegate_options="a=1,b=/x")),
+            NamedTarget("host", Host(delegate=Path("/a.so"), delegate_options="a=1,b=/x")),
         ),
-        ("gpu=host?accelerator=gpu", Place("gpu", Host(accelerator="gpu"))),
-        ("ssh://pi.local", Place("pi", Ssh(host="pi.local"))),
-        ("ssh://me@pi.local:2222", Place("pi", Ssh(host="pi.local", user="me", port=2222))),
-        ("ssh://me@10.0.0.7", Place("10.0.0.7", Ssh(host="10.0.0.7", user="me"))),
-        ("ssh://[fe80::1]:22", Place("fe80--1", Ssh(host="fe80::1", port=22))),
+        ("gpu=host?accelerator=gpu", NamedTarget("gpu", Host(accelerator="gpu"))),
+        ("ssh://pi.local", NamedTarget("pi", Ssh(host="pi.local"))),
+        ("ssh://me@pi.local:2222", NamedTarget("pi", Ssh(host="pi.local", user="me", port=2222))),
+        ("ssh://me@10.0.0.7", NamedTarget("10.0.0.7", Ssh(host="10.0.0.7", user="me"))),
+        ("ssh://[fe80::1]:22", NamedTarget("fe80--1", Ssh(host="fe80::1", port=22))),
         (
             "board=ssh://pi?python=/opt/litert/bin/python3&folder=/data/litetuner&config=/etc/my%3fconfig",
-            Place(
+            NamedTarget(
                 "board",
                 Ssh(
                     host="pi", python="/opt/litert/bin/python3", folder="/data/litetuner", config=Path("/etc/my?config")

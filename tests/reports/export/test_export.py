@@ -38,7 +38,7 @@ def test_export_writes_the_measured_file_its_trial_and_a_card(record: RunRecord,
 def test_export_of_a_number_and_of_picks(record: RunRecord, tmp_path: Path) -> None:
     assert "int8" in export(record, trial=3, out=tmp_path / "a").name
     card = (tmp_path / "a" / "MODEL_CARD.md").read_text()
-    assert "| `--max-deflated 60kB` | 78.5 kB | **broken** |" in card
+    assert "| `--max-compressed-size 60kB` | 78.5 kB | **broken** |" in card
     assert "The test split has not been scored for this trial" in card
     export(record, trial=0, out=tmp_path / "b")
     assert "Inputs and outputs are floating-point numbers" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
@@ -69,13 +69,15 @@ def test_errors_say_what_to_do(record: RunRecord, filled: Any, tmp_path: Path) -
         export(record, trial=33, out=out)
     with pytest.raises(RunError, match="same candidate as trial 7; export that one"):
         export(record, trial=35, out=out)
-    with pytest.raises(RunError, match=r"nothing is within the budgets.*--max-deflated 22kB, or export .* --trial 15"):
-        export(filled.record(max_deflated="8kB"), out=out)
+    with pytest.raises(
+        RunError, match=r"nothing is within the budgets.*--max-compressed-size 22kB, or export .* --trial 15"
+    ):
+        export(filled.record(max_compressed_size="8kB"), out=out)
     assert not out.exists()
 
 
 def test_no_fastest_where_nothing_was_timed(build: Any, tmp_path: Path) -> None:
-    build.add("float32", drop=0.0, deflated=50_000)
+    build.add("float32", drop=0.0, compressed=50_000)
     with pytest.raises(RunError, match=r"no fastest trial, since latency was not measured.*smallest"):
         export(build.record(max_latency=None), pick="fastest", out=tmp_path / "out")
 
@@ -115,7 +117,7 @@ def test_hostile_names_stay_inside_the_folder_and_out_of_the_markup(hostile: Run
 
 
 def test_a_file_that_is_no_tflite_gets_a_card_that_says_so(build: Any, tmp_path: Path) -> None:
-    trial = build.add("float32", drop=0.0, deflated=50_000, us=10.0)
+    trial = build.add("float32", drop=0.0, compressed=50_000, us=10.0)
     name = build.folder.artifacts.put(b"no model at all", ".tflite")
     build.trials[0] = dataclasses.replace(trial, artifact=f"artifacts/{name}", sha256=name.partition(".")[0])
     export(build.record(), trial=0, out=tmp_path / "out")
@@ -133,7 +135,7 @@ def test_the_same_numbers_everywhere(record: RunRecord, tmp_path: Path) -> None:
     lines = pd.read_csv(record.folder.path / "trials.csv").set_index("trial")
     for row in (*summary["front"], summary["baseline"]):
         line = lines.loc[row["trial"]]
-        for name in ("label", "state", "metric", "drop", "file_bytes", "deflated_bytes"):
+        for name in ("label", "state", "metric", "drop", "file_bytes", "compressed_bytes"):
             assert line[name] == row[name]
         assert line["latency_us_host"] == row["latency_us"]["host"]
         assert [line["metric_interval_low"], line["metric_interval_high"]] == row["metric_interval"]
@@ -144,7 +146,7 @@ def test_the_same_numbers_everywhere(record: RunRecord, tmp_path: Path) -> None:
     terminal = console.export_text()
     best = summary["best"]
     shown = [f"{best['metric']:.4f}", "21.9 kB", "38.4 µs", "6.6×"]
-    assert best["deflated_bytes"] == 21_904 and best["latency_us"]["host"] == 38.4
+    assert best["compressed_bytes"] == 21_904 and best["latency_us"]["host"] == 38.4
     for text in shown:
         assert text in html and text in card and text in terminal
 

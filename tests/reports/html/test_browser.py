@@ -126,8 +126,8 @@ def test_the_legend_hides_kinds_of_marks_in_all_charts(watched: Watched) -> None
 @needs_browser
 def test_columns_sort_by_mouse_and_keyboard_and_the_missing_stay_last(watched: Watched) -> None:
     page = watched.page
-    column = page.locator("#all thead th", has_text="deflated")
-    assert page.locator("#all thead th").nth(7).text_content() == "deflated"
+    column = page.locator("#all thead th", has_text="compressed")
+    assert page.locator("#all thead th").nth(7).text_content() == "compressed"
     read = "Array.from(document.querySelectorAll('#all tbody tr'), row => row.cells[7].textContent)"
     column.locator("button").click()
     assert column.get_attribute("aria-sort") == "ascending"
@@ -320,7 +320,7 @@ def test_a_script_that_got_in_would_not_run(browser: Any, record: RunRecord, tmp
 
 @needs_browser
 def test_nothing_feasible_is_shown_and_prints(browser: Any, filled: Any) -> None:
-    watched = Watched(browser, write_report(filled.record(max_deflated="8kB")))
+    watched = Watched(browser, write_report(filled.record(max_compressed_size="8kB")))
     assert "Nothing fits all budgets" in watched.page.locator("#headline").text_content()
     assert watched.page.pdf(format="A4").startswith(b"%PDF")
     assert watched.page.locator("#detail .who").text_content().startswith("Trial 15")  # the nearest

@@ -15,7 +15,7 @@ def steps(*named: tuple[str, dict[str, Any]]) -> Candidate:
 
 
 def fill(build: Any) -> Any:
-    build.add("float32", drop=0.0, deflated=100_000, us=200.0)
+    build.add("float32", drop=0.0, compressed=100_000, us=200.0)
     prune, cluster = ("prune", {"sparsity": 0.7}), ("cluster", {"count": 16})
     qat = {"preserve_sparsity": True, "preserve_clusters": True}
     recipes = [
@@ -32,33 +32,33 @@ def fill(build: Any) -> Any:
         (prune, cluster, ("qat", qat), ("float32", {}), ("slim", {})),  # without int8
     ]
     for k, recipe in enumerate(recipes):
-        build.add("x", candidate=steps(*recipe), drop=0.005 - k / 2000, deflated=20_000 + 3000 * k, us=80.0 + k)
+        build.add("x", candidate=steps(*recipe), drop=0.005 - k / 2000, compressed=20_000 + 3000 * k, us=80.0 + k)
     return build
 
 
 def test_the_winner_without_each_step_is_found_among_the_trials(build: Any) -> None:
     trials = fill(build).trials
-    found = among_trials(trials[1], trials, "deflated_bytes", "latency_us:host")
+    found = among_trials(trials[1], trials, "compressed_bytes", "latency_us:host")
     assert [(item.without, item.trial) for item in found] == [("prune", 2), ("cluster", 5), ("int8", 6)]
     assert all(item.same_training for item in found)
     assert (found[0].size_bytes, found[0].latency_us) == (23_000, 81.0)
-    assert among_trials(trials[3], trials, "deflated_bytes", "latency_us:host") == ()
+    assert among_trials(trials[3], trials, "compressed_bytes", "latency_us:host") == ()
 
 
 def test_without_the_like_training_another_one_is_taken_and_said_to_be_so(build: Any) -> None:
     trials = [trial for trial in fill(build).trials if trial.number != 5]
-    found = {item.without: item for item in among_trials(trials[1], trials, "deflated_bytes", "latency_us:host")}
+    found = {item.without: item for item in among_trials(trials[1], trials, "compressed_bytes", "latency_us:host")}
     assert found["cluster"].trial == 4 and not found["cluster"].same_training
 
 
 def test_what_the_finals_measured_comes_first(build: Any) -> None:
     record = fill(build).record()
     assert len(View(record).ablation) == 3
-    measured = {"label": "qat+int8", "without": "prune", "metric": 0.87, "deflated_bytes": 30_000, "latency_us": 78.5}
+    measured = {"label": "qat+int8", "without": "prune", "metric": 0.87, "compressed_bytes": 30_000, "latency_us": 78.5}
     record.folder.write("finals", {"trials": {}, "ablation": {"steps": [measured]}})
     (item,) = View(record).ablation
     assert (item.without, item.label, item.metric, item.size_bytes, item.latency_us) == tuple(
-        measured[name] for name in ("without", "label", "metric", "deflated_bytes", "latency_us")
+        measured[name] for name in ("without", "label", "metric", "compressed_bytes", "latency_us")
     )
     text = write_report(record).read_text()
     assert "What each step contributes" in text and "78.5 µs" in text
@@ -75,7 +75,7 @@ def test_all_numbers_of_the_page_are_those_of_the_rows(record: Any) -> None:
         for name, value, show in (
             ("metric", row.metric, number),
             ("drop", row.drop, points),
-            ("deflated_bytes", row.deflated_bytes, size),
+            ("compressed_bytes", row.compressed_bytes, size),
             ("file_bytes", row.file_bytes, size),
             ("latency_us:host", row.latency_us["host"], latency),
         ):

@@ -32,9 +32,9 @@ def write_toml_of(record: Any) -> None:
 @pytest.mark.parametrize(
     "budgets",
     [
-        {"max_deflated": "8kB"},
-        {"max_deflated": "21kB", "max_drop": "0.5%", "max_latency": "45us"},
-        {"max_deflated": "50kB", "max_drop": None, "min_metric": 0.9, "max_latency": "100us"},
+        {"max_compressed_size": "8kB"},
+        {"max_compressed_size": "21kB", "max_drop": "0.5%", "max_latency": "45us"},
+        {"max_compressed_size": "50kB", "max_drop": None, "min_metric": 0.9, "max_latency": "100us"},
         {"max_latency": "10us"},
     ],
 )
@@ -47,12 +47,12 @@ def test_the_command_to_try_next_lets_something_pass(filled: Any, budgets: dict[
     assert line is not None
     config = config_of(line)
     assert config.out == str(record.folder.path)
-    again = {name: getattr(config, name) for name in ("max_deflated", "max_drop", "min_metric", "max_latency")}
+    again = {name: getattr(config, name) for name in ("max_compressed_size", "max_drop", "min_metric", "max_latency")}
     assert View(filled.record(**again)).best is not None
 
 
 def test_what_each_budget_would_buy_comes_from_the_front(filled: Any) -> None:
-    view = View(filled.record(max_deflated="8kB"))
+    view = View(filled.record(max_compressed_size="8kB"))
     blocked = view.blocked
     assert blocked is not None
     (steps,) = blocked.steps
@@ -68,7 +68,7 @@ def test_what_each_budget_would_buy_comes_from_the_front(filled: Any) -> None:
 
 
 def test_the_nearest_are_ranked_and_say_what_they_break(filled: Any) -> None:
-    blocked = View(filled.record(max_deflated="21kB", max_drop="0.5%", max_latency="45us")).blocked
+    blocked = View(filled.record(max_compressed_size="21kB", max_drop="0.5%", max_latency="45us")).blocked
     assert blocked is not None
     assert blocked.near[0].trial.number == 15 and len(blocked.near) == 3
     worst = [max(item.violation for item in near.broken) for near in blocked.near]
@@ -77,9 +77,12 @@ def test_the_nearest_are_ranked_and_say_what_they_break(filled: Any) -> None:
 
 def test_other_targets_keep_their_limits_in_the_command(build: Any) -> None:
     build.target = "pi"
-    build.add("float32", drop=0.0, deflated=100_000, us=200.0)
+    build.add("float32", drop=0.0, compressed=100_000, us=200.0)
     record = build.record(
-        target="pi=ssh://me@pi.local,host", max_latency=["pi=100us", "host=50us"], max_drop=None, max_deflated=None
+        target="pi=ssh://me@pi.local,host",
+        max_latency=["pi=100us", "host=50us"],
+        max_drop=None,
+        max_compressed_size=None,
     )
     blocked = View(record).blocked
     assert blocked is not None
@@ -90,9 +93,10 @@ def test_other_targets_keep_their_limits_in_the_command(build: Any) -> None:
 
 
 def test_the_report_shows_it(filled: Any) -> None:
-    record = filled.record(max_deflated="8kB")
+    record = filled.record(max_compressed_size="8kB")
     text = write_report(record).read_text()
     assert "What giving way on one budget would buy" in text and "The nearest candidates" in text
     assert (
-        f"litetuner search {record.folder.path}/litetuner.toml --out {record.folder.path} --max-deflated 22kB" in text
+        f"litetuner search {record.folder.path}/litetuner.toml --out {record.folder.path} --max-compressed-size 22kB"
+        in text
     )

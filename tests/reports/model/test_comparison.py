@@ -19,11 +19,11 @@ from tests.reports.names import HOSTILE
 
 
 def run(path: Path, *candidates: tuple[str, float, int, float], **config: Any) -> RunRecord:
-    """A run with its baseline and candidates (label, drop, deflated bytes, microseconds)."""
+    """A run with its baseline and candidates (label, drop, compressed bytes, microseconds)."""
     build = Builder(RunFolder(path))
-    build.add("float32", drop=0.0, deflated=BASE["deflated"], file=BASE["file"], us=BASE["us"], artifact=False)
-    for label, drop, deflated, us in candidates:
-        build.add(label, drop=drop, deflated=deflated, us=us, artifact=False)
+    build.add("float32", drop=0.0, compressed=BASE["compressed"], file=BASE["file"], us=BASE["us"], artifact=False)
+    for label, drop, compressed, us in candidates:
+        build.add(label, drop=drop, compressed=compressed, us=us, artifact=False)
     return build.record(**config)
 
 
@@ -44,7 +44,7 @@ def shown(*items: Any, width: int = 120) -> str:
 def test_the_front_that_covers_more_wins(pair: tuple[RunRecord, RunRecord]) -> None:
     found = compare(*pair)
     one, two = found.sides
-    assert found.budgets == ("--max-deflated 60kB", "--max-latency 150us", "--max-drop 1%")
+    assert found.budgets == ("--max-compressed-size 60kB", "--max-latency 150us", "--max-drop 1%")
     assert 0 < one.volume < two.volume < 1
     assert (one.ahead, two.ahead) == (0, 1), "what both have is nobody's lead"
     assert one.best is not None and two.best is not None
@@ -57,7 +57,7 @@ def test_other_budgets_judge_both_runs_anew(pair: tuple[RunRecord, RunRecord]) -
     found = compare(*pair, {"max_drop": "3%", "max_latency": ()})
     assert found.budgets == ("--max-drop 3%",)
     assert [side.best.label for side in found.sides if side.best] == ["prune0.9+int8"] * 2
-    nothing = compare(*pair, {"max_deflated": "1kB"})
+    nothing = compare(*pair, {"max_compressed_size": "1kB"})
     assert [side.best for side in nothing.sides] == [None, None]
     assert "Neither run has a file" in verdict(nothing)
     with pytest.raises(ConfigError, match="max-drop"):
@@ -73,9 +73,9 @@ def test_runs_whose_numbers_mean_something_else_are_refused(pair: tuple[RunRecor
     with pytest.raises(RunError, match="metric: accuracy and macro-f1"):
         compare(first, metric)
     build = Builder(RunFolder(tmp_path / "base"))
-    build.add("float32", drop=0.01, deflated=90_000, us=100.0, artifact=False)
+    build.add("float32", drop=0.01, compressed=90_000, us=100.0, artifact=False)
     with pytest.raises(
-        RunError, match=r"the baseline's metric: 0\.872 and 0\.862; the baseline's deflated size: 296412 and"
+        RunError, match=r"the baseline's metric: 0\.872 and 0\.862; the baseline's compressed size: 296412 and"
     ):
         compare(first, build.record())
     with pytest.raises(RunError, match="no baseline yet"):

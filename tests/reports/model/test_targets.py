@@ -68,7 +68,7 @@ def test_a_target_that_was_not_measured_yet_is_said_to_be(two_targets: RunRecord
 
 
 def test_nothing_within_the_budgets_still_draws_the_marks(two_targets: RunRecord) -> None:
-    config = two_targets.config.model_copy(update={"max_deflated": "1kB"})
+    config = two_targets.config.model_copy(update={"max_compressed_size": "1kB"})
     trials = tuple(t for t in two_targets.trials if t.number in (0, 8, 9))  # baseline, over the drop, stopped
     view = View(dataclasses.replace(two_targets, config=config, trials=trials[1:]))
     content = TargetsSection().render(view)

@@ -19,7 +19,7 @@ from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State
 
 ROW = ["trial", "label", "state", "metric", "metric_interval", "drop", "test_metric", "test_drop", "test_drop_interval"]
-ROW += ["file_bytes", "deflated_bytes", "latency_us", "latency_interval_us", "latency_ratio"]
+ROW += ["file_bytes", "compressed_bytes", "latency_us", "latency_interval_us", "latency_ratio"]
 ROW += ["arena_bytes", "memory_bytes", "peak_rss_bytes", "macs", "energy_estimate_uj", "energy_uj", "delegates"]
 ROW += ["artifact", "sha256"]
 
@@ -55,7 +55,7 @@ def test_what_was_not_measured_is_null(record: RunRecord) -> None:
         "test_metric",
         "test_drop",
         "file_bytes",
-        "deflated_bytes",
+        "compressed_bytes",
         "artifact",
     ]
     assert [row[name] for name in empty] == [None] * len(empty)
@@ -112,32 +112,35 @@ def test_a_winner_that_misses_the_bound_on_test_is_said_to(filled: Any) -> None:
 
 
 def test_nothing_feasible_names_the_budget_and_what_giving_way_buys(filled: Any) -> None:
-    view = View(filled.record(max_deflated="8kB"))
+    view = View(filled.record(max_compressed_size="8kB"))
     blocked = view.blocked
     assert view.best is None and view.headline is None and blocked is not None
-    assert blocked.reason == "No candidate keeps --max-deflated 8kB (the best that any candidate reached is 9.80 kB)."
-    assert [(r.trial.number, r.setting) for r in blocked.relaxations] == [(15, "--max-deflated 22kB")]
-    relaxed = View(filled.record(max_deflated="22kB"))
+    assert (
+        blocked.reason
+        == "No candidate keeps --max-compressed-size 8kB (the best that any candidate reached is 9.80 kB)."
+    )
+    assert [(r.trial.number, r.setting) for r in blocked.relaxations] == [(15, "--max-compressed-size 22kB")]
+    relaxed = View(filled.record(max_compressed_size="22kB"))
     assert relaxed.best is not None and relaxed.best.trial == 15  # the promise holds
 
 
 def test_nothing_feasible_when_budgets_block_each_other(filled: Any) -> None:
-    blocked = View(filled.record(max_deflated="21kB", max_drop="0.5%", max_latency="45us")).blocked
+    blocked = View(filled.record(max_compressed_size="21kB", max_drop="0.5%", max_latency="45us")).blocked
     assert blocked is not None and blocked.nearest is not None
     assert blocked.nearest.number == 15
-    assert [item.budget.key for item in blocked.broken] == ["max-deflated", "max-drop"]
+    assert [item.budget.key for item in blocked.broken] == ["max-compressed-size", "max-drop"]
     (relaxation,) = blocked.relaxations
     assert relaxation.setting == "--max-drop 6.4%" and relaxation.trial.number == 36
 
 
 def test_no_single_budget_helps(build: Any) -> None:
-    build.add("float32", drop=0.0, deflated=100_000, us=200.0)
-    build.add("a", drop=0.02, deflated=60_000, us=90.0)
-    blocked = View(build.record(max_deflated="50kB", max_drop="1%", max_latency="100us")).blocked
+    build.add("float32", drop=0.0, compressed=100_000, us=200.0)
+    build.add("a", drop=0.02, compressed=60_000, us=90.0)
+    blocked = View(build.record(max_compressed_size="50kB", max_drop="1%", max_latency="100us")).blocked
     assert blocked is not None
     assert blocked.relaxations == ()
     assert blocked.nearest is not None and blocked.nearest.number == 1
-    assert blocked.settings == ("--max-deflated 60kB", "--max-drop 2%")
+    assert blocked.settings == ("--max-compressed-size 60kB", "--max-drop 2%")
 
 
 def test_nothing_scored_and_nothing_tried(build: Any) -> None:
@@ -162,12 +165,12 @@ def test_staircase_is_the_front_of_two_objectives(minimize: bool) -> None:
 def test_charts_hold_the_front_the_baseline_and_the_budgets(record: RunRecord) -> None:
     view = View(record)
     by_size, by_latency, both = view.charts
-    assert (both.x.measurement, both.y.measurement) == ("deflated_bytes", "latency_us:host")
-    assert {line.text for line in both.lines} == {"max-deflated 60kB", "max-latency 150us"} and both.y.minimize
+    assert (both.x.measurement, both.y.measurement) == ("compressed_bytes", "latency_us:host")
+    assert {line.text for line in both.lines} == {"max-compressed-size 60kB", "max-latency 150us"} and both.y.minimize
     assert {p.trial for p in by_size.groups["front"]} == {t.number for t in view.front}
     assert [p.trial for p in by_size.groups["baseline"]] == [0]
     assert {line.text: round(line.value, 6) for line in by_size.lines} == {
-        "max-deflated 60kB": 60_000,
+        "max-compressed-size 60kB": 60_000,
         "max-drop 1%": 0.862,
     }
     assert {line.text for line in by_latency.lines} == {"max-latency 150us", "max-drop 1%"}
@@ -178,11 +181,11 @@ def test_charts_hold_the_front_the_baseline_and_the_budgets(record: RunRecord) -
 def test_every_pair_of_objectives_has_a_chart(filled: Any) -> None:
     view = View(filled.record(objective="file_bytes"))
     assert [chart.name for chart in view.charts] == [
-        "accuracy-deflated size",
+        "accuracy-compressed size",
         "accuracy-latency",
         "accuracy-file size",
-        "latency-deflated size",
-        "file size-deflated size",
+        "latency-compressed size",
+        "file size-compressed size",
         "file size-latency",
     ]
     assert all(chart.colour is not None and chart.colour not in (chart.x, chart.y) for chart in view.charts)
@@ -190,7 +193,7 @@ def test_every_pair_of_objectives_has_a_chart(filled: Any) -> None:
 
 
 def test_what_a_probe_measured_of_a_stopped_trial_is_plotted(filled: Any) -> None:
-    probed = {"probe.deflated_bytes": filled.trials[3].measurements["deflated_bytes"]}
+    probed = {"probe.compressed_bytes": filled.trials[3].measurements["compressed_bytes"]}
     probed["probe.latency_us:host"] = filled.trials[3].measurements["latency_us:host"]
     filled.trials[32] = dataclasses.replace(filled.trials[32], state=State.PRUNED, gate="rung", measurements=probed)
     view = View(filled.record())
@@ -200,7 +203,7 @@ def test_what_a_probe_measured_of_a_stopped_trial_is_plotted(filled: Any) -> Non
 
 
 def test_charts_of_a_run_without_a_feasible_trial_still_show_the_trials(filled: Any) -> None:
-    for chart in View(filled.record(max_deflated="8kB")).charts:
+    for chart in View(filled.record(max_compressed_size="8kB")).charts:
         assert chart.groups["front"] == chart.groups["feasible"] == ()
         if chart.y.measurement != "metric":
             continue
@@ -212,8 +215,8 @@ def test_charts_of_a_run_without_a_feasible_trial_still_show_the_trials(filled: 
 def test_every_section_draws_every_kind_of_run(filled: Any, build: Any, hostile: RunRecord) -> None:
     records = [
         filled.record(),
-        filled.record(max_deflated="1B"),
-        filled.record(max_drop=None, max_deflated=None, max_latency=None),
+        filled.record(max_compressed_size="1B"),
+        filled.record(max_drop=None, max_compressed_size=None, max_latency=None),
     ]
     for record in (*records, hostile):
         view = View(record)
@@ -234,7 +237,7 @@ def test_regression_metrics_count_in_the_other_direction(filled: Any) -> None:
 
 def test_more_targets_each_have_their_columns(build: Any) -> None:
     build.target = "pi"
-    build.add("float32", drop=0.0, deflated=100_000, us=200.0)
+    build.add("float32", drop=0.0, compressed=100_000, us=200.0)
     view = View(build.record(target="pi=ssh://pi.local,host", max_latency=None))
     assert view.baseline is not None
     assert view.baseline.latency_us == {"pi": 200.0, "host": None}

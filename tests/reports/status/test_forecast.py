@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from litetuner.reports.status.forecast import BAR, find_outlook
-from litetuner.reports.status.status import find_standing
+from litetuner.reports.status.status import find_status
 from litetuner.search.trial import State
 
 
@@ -17,9 +17,9 @@ from litetuner.search.trial import State
 def trials(build: Any) -> Any:
     """Ten trials, one every 30 s, of which one was lost and one repeats another."""
     for number in range(8):
-        build.add("int8", drop=0.001, deflated=50_000, us=70.0 - number, artifact=False)
+        build.add("int8", drop=0.001, compressed=50_000, us=70.0 - number, artifact=False)
     build.add("qat", State.LOST, reason="killed")
-    build.add("int8", duplicate_of=1, drop=0.001, deflated=50_000, us=70.0)
+    build.add("int8", duplicate_of=1, drop=0.001, compressed=50_000, us=70.0)
     return build
 
 
@@ -49,14 +49,14 @@ def test_nothing_to_go_by(trials: Any) -> None:
 def test_a_run_in_which_a_search_is_at_work(trials: Any) -> None:
     trials.folder.path.mkdir(parents=True, exist_ok=True)
     record = trials.record(trials=16)
-    assert find_standing(record).running is False
+    assert find_status(record).running is False
     trials.folder.note("opened", pid=os.getpid(), host=platform.node(), before=100.0)
     trials.folder.note("doing", what="qat")
-    working = find_standing(record)
+    working = find_status(record)
     assert working.running is True and working.now == "qat" and "now: qat" in working.words
     trials.folder.note("stopping", reason="all 16 trials are done")
     trials.folder.note("ended")
-    ended = find_standing(record)
+    ended = find_status(record)
     assert ended.running is False and ended.words.endswith("all 16 trials are done") and ended.now is None
 
 
@@ -72,7 +72,7 @@ def test_a_run_in_which_a_search_is_at_work(trials: Any) -> None:
 def test_a_search_that_was_killed_or_is_elsewhere(event: dict[str, Any], running: bool | None, trials: Any) -> None:
     trials.folder.path.mkdir(parents=True, exist_ok=True)
     trials.folder.note("opened", **event)
-    found = find_standing(trials.record())
+    found = find_status(trials.record())
     assert found.running is running and found.to_json()["running"] is running
 
 
@@ -82,4 +82,4 @@ def test_a_process_that_got_the_number_of_a_dead_one(trials: Any, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: long_ago)
         trials.folder.note("opened", pid=os.getpid(), host=platform.node())
-    assert find_standing(trials.record()).running is False
+    assert find_status(trials.record()).running is False

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from litetuner.reports.terminal.inspection import inspection, short
 from litetuner.spaces.building.builder import rebuild
-from litetuner.spaces.models.inspection import model_facts
+from litetuner.spaces.models.inspection import model_info
 from litetuner.spaces.models.loading import LoadedModel
 from litetuner.spaces.tf import load
 
@@ -22,7 +22,7 @@ def shown(facts):
 
 def facts_of(model, x):
     copy, refusal, difference = rebuild(model, x)
-    return model_facts(LoadedModel(model, "keras3", "0" * 64, "net"), copy, refusal, difference)
+    return model_info(LoadedModel(model, "keras3", "0" * 64, "net"), copy, refusal, difference)
 
 
 def test_a_layer_has_its_cost_and_its_group():

@@ -19,7 +19,7 @@ def shown(*items: Any, width: int = 160) -> str:
 def test_baseline_front_and_best(record: RunRecord) -> None:
     text = shown(baseline_row(record), front_table(record), best_panel(record, "litetuner export runs/x --out out"))
     for part in (
-        "accuracy 0.8720 · 296.4 kB deflated",
+        "accuracy 0.8720 · 296.4 kB compressed",
         "best, smallest, fastest",
         "13.5×",
         "litetuner export runs/x --out out",
@@ -35,10 +35,10 @@ def test_narrow_terminals_lose_nothing_but_width(record: RunRecord) -> None:
 
 
 def test_nothing_feasible(filled: Any) -> None:
-    record = filled.record(max_deflated="8kB")
+    record = filled.record(max_compressed_size="8kB")
     for text in (shown(nothing_feasible(record)), shown(best_panel(record, "next"))):
-        assert "No candidate keeps --max-deflated 8kB" in text
-        assert "the same command with --max-deflated 22kB" in text
+        assert "No candidate keeps --max-compressed-size 8kB" in text
+        assert "the same command with --max-compressed-size 22kB" in text
 
 
 def test_before_the_baseline(build: Any) -> None:
@@ -54,7 +54,7 @@ def test_names_are_text_not_markup(hostile: RunRecord) -> None:
 
 def test_a_long_front_is_thinned_and_keeps_the_picks(build: Any) -> None:
     for k in range(80):
-        build.add(f"prune{k}+int8", drop=k / 10_000, deflated=60_000 - 500 * k, us=100.0 - k, artifact=False)
+        build.add(f"prune{k}+int8", drop=k / 10_000, compressed=60_000 - 500 * k, us=100.0 - k, artifact=False)
     text = shown(front_table(build.record()))
     assert len(text.splitlines()) < 32
     assert "best, smallest, fastest" in text and "of 80 shown; the report has all" in text

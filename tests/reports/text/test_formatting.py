@@ -28,7 +28,7 @@ def test_numbers_in_words() -> None:
 @pytest.mark.parametrize(
     ("key", "measurement", "value", "expected"),
     [
-        ("max-deflated", "deflated_bytes", 21_904, "--max-deflated 22kB"),
+        ("max-compressed-size", "compressed_bytes", 21_904, "--max-compressed-size 22kB"),
         ("max-size", "file_bytes", 999, "--max-size 999B"),
         ("max-size", "file_bytes", 1_234_567, "--max-size 1.24MB"),
         ("max-latency", "latency_us:host", 38.41, "--max-latency 38.5us"),
@@ -47,7 +47,7 @@ def test_a_relaxed_budget_can_be_typed_and_lets_the_value_pass(
     typed = setting.split(" ")[1]
     given: dict[str, object] = {
         "max_size": None,
-        "max_deflated": None,
+        "max_compressed_size": None,
         "max_latency": (),
         "max_drop": None,
         "min_metric": None,

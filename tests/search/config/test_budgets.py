@@ -7,7 +7,7 @@ from litetuner.search.config.budgets import parse_budgets, violations
 
 NOTHING = {
     "max_size": None,
-    "max_deflated": None,
+    "max_compressed_size": None,
     "max_latency": (),
     "max_memory": None,
     "max_drop": None,
@@ -23,8 +23,8 @@ def budgets(**keys: object):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("keys", "measurement", "value", "violation"),
     [
-        ({"max_deflated": "60kB"}, "deflated_bytes", 75_000, 0.25),
-        ({"max_deflated": "60kB"}, "deflated_bytes", 60_000, 0.0),
+        ({"max_compressed_size": "60kB"}, "compressed_bytes", 75_000, 0.25),
+        ({"max_compressed_size": "60kB"}, "compressed_bytes", 60_000, 0.0),
         ({"max_latency": ("2ms",)}, "latency_us:host", 1000, -0.5),
         ({"max_latency": ("pi=2ms",)}, "latency_us:pi", 3000, 0.5),
         ({"max_drop": "1%"}, "drop", 0.02, 1.0),

@@ -11,7 +11,7 @@ from litetuner.objectives.profiles import PROFILES
 from litetuner.objectives.profiles.mcu import Mcu
 from litetuner.objectives.profiles.profile import Profile
 from litetuner.search.config.config import make_config
-from litetuner.search.criteria import Terms, judged
+from litetuner.search.criteria import Criteria, judged
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import ConfigError
@@ -61,7 +61,7 @@ def test_misfits_are_named() -> None:
 
 
 def test_a_search_for_a_microcontroller_ships_int8_only(tmp_path: Path) -> None:
-    record = fake_search(tmp_path / "run", profile="mcu", max_deflated=None, max_size="1MB", trials=12).record
+    record = fake_search(tmp_path / "run", profile="mcu", max_compressed_size=None, max_size="1MB", trials=12).record
     assert record.config.size_measurement == "file_bytes"
     assert record.baseline is not None and record.baseline.state is State.INFEASIBLE
     assert "its inputs are float32" in (record.baseline.reason or "")
@@ -72,8 +72,8 @@ def test_operators_that_a_profile_lacks_are_refused_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Mcu, "operators", Mcu.operators - {"CONV_2D"})
-    record = fake_search(tmp_path / "run", profile="mcu", max_deflated=None, trials=8).record
-    others = [trial for trial in record.trials if not trial.untouched]
+    record = fake_search(tmp_path / "run", profile="mcu", max_compressed_size=None, trials=8).record
+    others = [trial for trial in record.trials if not trial.is_baseline]
     assert others and all(trial.state is State.INVALID and trial.gate == "profile mcu" for trial in others)
     assert all("no kernel for CONV_2D" in (trial.reason or "") for trial in others)
     assert not any("train" in trial.seconds for trial in others)
@@ -82,24 +82,24 @@ def test_operators_that_a_profile_lacks_are_refused_before_training(
 
 def test_without_the_profile_what_it_refused_is_asked_again() -> None:
     refused = Trial(3, Candidate(()), State.INVALID, "sampler", 0, gate="profile mcu", reason="no kernel")
-    assert judged(refused, Terms(profile=Mcu)) == refused
-    assert judged(refused, Terms()).state is State.LOST
+    assert judged(refused, Criteria(profile=Mcu)) == refused
+    assert judged(refused, Criteria()).state is State.LOST
     lacking = Trial(4, Candidate(()), State.INVALID, "sampler", 0, gate="target pi", reason="no kernel")
-    assert judged(lacking, Terms(targets=("pi", "host"))) == lacking
-    assert judged(lacking, Terms(targets=("host",))).state is State.LOST
+    assert judged(lacking, Criteria(targets=("pi", "host"))) == lacking
+    assert judged(lacking, Criteria(targets=("host",))).state is State.LOST
     ruled = Trial(5, Candidate(()), State.INVALID, "sampler", 0, reason="qat -> sparse")
-    assert judged(ruled, Terms()) == ruled
+    assert judged(ruled, Criteria()) == ruled
 
 
 def test_what_was_never_measured_is_asked_again() -> None:
     known = {"metric": Measurement(0.9, "", {"test": True})}
     scored = Trial(3, Candidate(()), State.COMPLETE, "sampler", 0, known)
-    found = judged(scored, Terms(needed=("metric", "memory_bytes")))
+    found = judged(scored, Criteria(needed=("metric", "memory_bytes")))
     assert found.state is State.LOST and found.reason == "memory_bytes was not measured then"
 
 
 def test_a_memory_budget_stops_candidates_at_the_probe(tmp_path: Path) -> None:
-    record = fake_search(tmp_path / "run", max_memory="110kB", max_deflated=None, trials=14).record
+    record = fake_search(tmp_path / "run", max_memory="110kB", max_compressed_size=None, trials=14).record
     assert all((trial.value("memory_bytes") or 0) <= 110_000 for trial in record.front)
     stopped = [trial for trial in record.trials if trial.gate == "probe"]
     assert any("max-memory 110kB" in (trial.reason or "") for trial in stopped)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from litetuner.search.evaluation.target_availability import LOOKS, Presence
+from litetuner.search.evaluation.target_availability import LOOKS, TargetAvailability
 from tests.search.flaky import Dead, Flaky, Weather
 
 
@@ -22,7 +22,7 @@ def clock() -> Clock:
 
 
 def test_a_loss_is_looked_at_after_growing_pauses_and_forgotten_by_an_answer(clock: Clock) -> None:
-    found = Presence({"pi": Dead()}, clock, pauses=(5, 15, 30))
+    found = TargetAvailability({"pi": Dead()}, clock, pauses=(5, 15, 30))
     found.lost("pi", "gone")
     pauses = []
     for _ in range(4):
@@ -40,7 +40,7 @@ def test_a_loss_is_looked_at_after_growing_pauses_and_forgotten_by_an_answer(clo
 
 
 def test_a_device_that_answers_looks_and_fails_at_work_is_given_up_too(clock: Clock) -> None:
-    found = Presence({"pi": Flaky()}, clock)
+    found = TargetAvailability({"pi": Flaky()}, clock)
     for _ in range(LOOKS):
         found.lost("pi", "no timing")
         assert found.away

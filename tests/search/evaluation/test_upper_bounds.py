@@ -20,7 +20,7 @@ from litetuner.search.evaluation.upper_bounds import (
     failed_peers,
     margin,
 )
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import State, Trial
 from tests.search.fakes import fake_search
@@ -39,37 +39,37 @@ def probed(number: int, drop: float, before: dict[str, float], after: float = 50
 
 
 def test_the_margin_is_learnt_from_the_probes_errors() -> None:
-    trials = [probed(k, 0.0, {"deflated_bytes": 500.0}, 500.0 - k) for k in range(1, ENOUGH + 1)]
-    assert margin("deflated_bytes", told(*trials[:-1])) == USUAL_MARGINS["deflated_bytes"]
-    assert margin("deflated_bytes", told(*trials)) == pytest.approx(CAUTION * ENOUGH / 500)
-    larger = [probed(k, 0.0, {"deflated_bytes": 500.0}, 510.0) for k in range(1, ENOUGH + 1)]
-    assert margin("deflated_bytes", told(*larger)) == LEAST_MARGIN, "never less"
-    assert margin("latency_us:host", Told()) == TIME_MARGIN
-    assert margin("memory_bytes", Told()) == 0.0, "an arena does not depend on values"
+    trials = [probed(k, 0.0, {"compressed_bytes": 500.0}, 500.0 - k) for k in range(1, ENOUGH + 1)]
+    assert margin("compressed_bytes", told(*trials[:-1])) == USUAL_MARGINS["compressed_bytes"]
+    assert margin("compressed_bytes", told(*trials)) == pytest.approx(CAUTION * ENOUGH / 500)
+    larger = [probed(k, 0.0, {"compressed_bytes": 500.0}, 510.0) for k in range(1, ENOUGH + 1)]
+    assert margin("compressed_bytes", told(*larger)) == LEAST_MARGIN, "never less"
+    assert margin("latency_us:host", History()) == TIME_MARGIN
+    assert margin("memory_bytes", History()) == 0.0, "an arena does not depend on values"
 
 
 def test_only_a_file_that_lost_nothing_dominates_what_is_not_trained_yet() -> None:
-    hopes = {"deflated_bytes": 400.0, "us": 40.0}
+    hopes = {"compressed_bytes": 400.0, "us": 40.0}
     lossless = trial(1, 0.0, 390.0, **PRUNED)
     assert dominating(hopes, told(lossless)) is lossless
     assert dominating(hopes, told(trial(1, 0.001, 390.0, **PRUNED))) is None, "training might lose less"
     assert dominating(hopes, told(trial(1, 0.0, 410.0, **PRUNED))) is None, "it may become smaller"
-    assert dominating({"deflated_bytes": 400.0}, told(lossless)) is None, "its latency is not known"
-    assert dominating(hopes, Told()) is None
+    assert dominating({"compressed_bytes": 400.0}, told(lossless)) is None, "its latency is not known"
+    assert dominating(hopes, History()) is None
 
 
 def test_peers_that_had_it_easier_and_failed_speak_against_a_candidate() -> None:
-    before = {"deflated_bytes": 500.0, "metric": 0.5}
+    before = {"compressed_bytes": 500.0, "metric": 0.5}
     failed = [probed(k, 0.1, before, **{"prune.sparsity": 0.3 + k / 10}) for k in range(1, PEERS + 1)]
     candidate = trial(9, 0.0, **PRUNED | {"prune.sparsity": 0.8}).candidate
-    worse = {"deflated_bytes": Measurement(450.0, "B", MADE), "metric": Measurement(0.4, "accuracy", MADE)}
+    worse = {"compressed_bytes": Measurement(450.0, "B", MADE), "metric": Measurement(0.4, "accuracy", MADE)}
     assert failed_peers(candidate, worse, (DROP,), told(*failed)) == failed
     assert not failed_peers(candidate, worse, (DROP,), told(*failed[1:])), "too few"
     good = probed(PEERS, 0.021, before, **{"prune.sparsity": 0.6})
     assert not failed_peers(candidate, worse, (DROP,), told(*failed[1:], good, failed[0])), (
         "within its interval one passed"
     )
-    for name, value in (("metric", 0.6), ("deflated_bytes", 600.0)):
+    for name, value in (("metric", 0.6), ("compressed_bytes", 600.0)):
         better = worse | {name: Measurement(value, "1", MADE)}
         assert not failed_peers(candidate, better, (DROP,), told(*failed)), f"its {name} is better than theirs was"
     longer = trial(9, 0.0, **PRUNED | {"epochs": 4.0}).candidate
@@ -80,10 +80,10 @@ def test_peers_that_had_it_easier_and_failed_speak_against_a_candidate() -> None
 
 def test_what_a_gate_stopped_is_asked_again_when_the_budgets_let_it_through(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    fake_search(path, trials=60, max_deflated="20kB", max_drop="1%")
+    fake_search(path, trials=60, max_compressed_size="20kB", max_drop="1%")
     stopped = [item for item in RunFolder(path).trials() if item.state is State.PRUNED]
     assert stopped and {item.gate for item in stopped} <= {"probe", "dominated", "untrained", "rung"}
-    fake_search(path, trials=70, max_deflated="200kB", max_drop="20%")
+    fake_search(path, trials=70, max_compressed_size="200kB", max_drop="20%")
     now = RunFolder(path).trials()
     by_budgets = {item.candidate.key for item in stopped if item.gate != "dominated"}
     answered = {item.candidate.key: item for item in now if item.state is not State.LOST}

@@ -54,7 +54,7 @@ def test_the_finals_tell_what_the_best_would_be_without_each_step(tmp_path: Path
     for step in ablation["steps"]:
         assert step["without"] in names
         assert step["label"] != best.candidate.label
-        assert step["deflated_bytes"] > 0 and step["latency_us"] > 0 and 0 <= step["metric"] <= 1
+        assert step["compressed_bytes"] > 0 and step["latency_us"] > 0 and 0 <= step["metric"] <= 1
         if step.get("trial") is not None:
             assert run.trial(step["trial"]).value("metric") == step["metric"]
 

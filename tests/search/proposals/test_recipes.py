@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.proposals.recipes import (
     CUT_BETWEEN,
     CUT_FIRST,
@@ -19,7 +19,7 @@ from litetuner.search.proposals.recipes import (
 )
 from litetuner.search.proposals.scheduler import FIRST
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps import STEPS
 from tests.search.made_up import SPACE, told, trial
 
@@ -44,7 +44,7 @@ def cut(number: int, share: tuple[float, str], spent: float, **more: str) -> Tri
     return dataclasses.replace(made, constraints=constraints)
 
 
-def shares(known: Told, space: Space = SPACE) -> list[tuple[str, float]]:
+def shares(known: History, space: Space = SPACE) -> list[tuple[str, float]]:
     """What the recipes still propose to cut, in their order: the names of the trained steps, the ratio."""
     found = []
     for number in range(100, 160):
@@ -129,7 +129,7 @@ def test_the_later_baselines_come_after_the_first_recipes() -> None:
     assert first is not None and first.origin == "recipe"
     later = recipe(SPACE, told(*few, trial(LATER, 0.5, 990.0, "recipe")), 1.0)
     assert later is not None and later.origin == "baseline"
-    assert later.candidate == SPACE.suggest(Scripted({"deploy": "dynamic"}))
+    assert later.candidate == SPACE.suggest(ScriptedChoices({"deploy": "dynamic"}))
 
 
 def test_when_no_recipe_is_left_another_answer_brings_them_back() -> None:

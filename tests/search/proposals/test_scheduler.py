@@ -1,4 +1,4 @@
-"""Which arm takes the next turn, and what promotions and neighbours propose; on the records of a simulated search."""
+"""Which arm takes the next turn, and what promotions and neighbors propose; on the records of a simulated search."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.search.config.budgets import allowed_loss
+from litetuner.search.config.budgets import allowed_drop
 from litetuner.search.front import front
-from litetuner.search.history import Told
+from litetuner.search.history import History
 from litetuner.search.hypervolume import volume_over_time
-from litetuner.search.proposals.neighbors import neighbour
+from litetuner.search.proposals.neighbors import neighbor
 from litetuner.search.proposals.promotions import USUAL_SHARE, brought_back, promotion
-from litetuner.search.proposals.scheduler import ARMS, FIRST, PATIENCE, PLAIN, WINDOW, order
+from litetuner.search.proposals.scheduler import FIRST, PATIENCE, PLAIN, STRATEGIES, WINDOW, order
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.space import Scripted
+from litetuner.spaces.space import ScriptedChoices
 from tests.search.fakes import fake_search
 from tests.search.made_up import PRUNED, SPACE, told, trial
 
@@ -34,9 +34,9 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
 
 def test_what_was_told_agrees_with_the_front_and_its_growth(record: RunRecord) -> None:
     trials = record.folder.trials()
-    found = Told(trials, record.objectives, record.budgets)
+    found = History(trials, record.objectives, record.budgets)
     assert found.front == front(trials, record.objectives)
-    volumes = volume_over_time(trials, record.objectives, trials[0], allowed_loss(record.budgets))
+    volumes = volume_over_time(trials, record.objectives, trials[0], allowed_drop(record.budgets))
     grown = {volume.trial for volume in volumes if volume.value}
     assert grown == {trial.number for trial, gain in zip(found.trials, found.gains, strict=True) if gain}
     assert found.growth is not None and sum(found.gains) == pytest.approx(found.growth.value)
@@ -47,7 +47,7 @@ def test_what_was_told_agrees_with_the_front_and_its_growth(record: RunRecord) -
 
 def test_every_arm_takes_turns_and_every_candidate_is_new_but_for_the_samplers(record: RunRecord) -> None:
     origins = Counter(item.origin for item in record.trials)
-    assert set(origins) == {"baseline", *ARMS}
+    assert set(origins) == {"baseline", *STRATEGIES}
     assert {item.origin for item in record.trials if item.duplicate_of is not None} <= {"sampler"}
 
 
@@ -55,11 +55,11 @@ def test_recipes_come_first_and_then_what_has_paid() -> None:
     few = [trial(k, 0.0, 990.0 - k, "recipe") for k in range(1, FIRST)]
     assert order(told(*few), SPACE, guided=True)[0] == "recipe"
     assert order(told(*few), SPACE, guided=False) == PLAIN
-    used = [trial(k, 0.05, 900.0, ARMS[k % len(ARMS)]) for k in range(1, 4 * len(ARMS) + 1)]
-    paying = [trial(100 + k, 0.0, 800.0 - 100 * k, "neighbour") for k in range(3)]
-    assert order(told(*used, *paying), SPACE, guided=True)[0] == "neighbour"
-    idle = [trial(200 + k, 0.05, 900.0, "neighbour") for k in range(PATIENCE)]
-    assert order(told(*used, *paying, *idle), SPACE, guided=True)[0] != "neighbour", (
+    used = [trial(k, 0.05, 900.0, STRATEGIES[k % len(STRATEGIES)]) for k in range(1, 4 * len(STRATEGIES) + 1)]
+    paying = [trial(100 + k, 0.0, 800.0 - 100 * k, "neighbor") for k in range(3)]
+    assert order(told(*used, *paying), SPACE, guided=True)[0] == "neighbor"
+    idle = [trial(200 + k, 0.05, 900.0, "neighbor") for k in range(PATIENCE)]
+    assert order(told(*used, *paying, *idle), SPACE, guided=True)[0] != "neighbor", (
         "what was left out for long is tried again"
     )
 
@@ -75,12 +75,12 @@ def test_a_promise_counts_as_much_as_what_was_seen_until_it_is_broken() -> None:
 
 
 def test_where_there_are_too_few_recipes_the_arms_still_take_turns() -> None:
-    used = [trial(k, 0.05, 990.0 - k, "neighbour") for k in range(1, PATIENCE + 1)]
-    assert order(told(*used), SPACE, guided=True)[0] != "neighbour", "a small space may have no recipes at all"
+    used = [trial(k, 0.05, 990.0 - k, "neighbor") for k in range(1, PATIENCE + 1)]
+    assert order(told(*used), SPACE, guided=True)[0] != "neighbor", "a small space may have no recipes at all"
 
 
 def test_lost_trials_change_no_turn() -> None:
-    used = [trial(k, 0.05, 900.0 - k, ARMS[k % len(ARMS)]) for k in range(1, 30)]
+    used = [trial(k, 0.05, 900.0 - k, STRATEGIES[k % len(STRATEGIES)]) for k in range(1, 30)]
     lost = dataclasses.replace(trial(99, 0.0, 1.0, "promotion"), state=State.LOST, measurements={})
     assert order(told(*used, lost), SPACE, guided=True) == order(told(*used), SPACE, guided=True)
 
@@ -95,10 +95,10 @@ def test_what_may_yet_reach_the_front_is_trained_for_longer() -> None:
     short = trial(1, 0.02, 500.0, interval=(0.01, 0.03), **PRUNED)
     found = promotion(SPACE, told(short))
     assert found is not None and found.origin == "promotion"
-    assert found.candidate == SPACE.suggest(Scripted(PRUNED | {"epochs": 2.0}))
+    assert found.candidate == SPACE.suggest(ScriptedChoices(PRUNED | {"epochs": 2.0}))
     longer = trial(2, 0.015, 500.0, "promotion", interval=(0.01, 0.02), **PRUNED | {"epochs": 2.0})
     found = promotion(SPACE, told(short, longer))
-    assert found is not None and found.candidate == SPACE.suggest(Scripted(PRUNED | {"epochs": 4.0})), (
+    assert found is not None and found.candidate == SPACE.suggest(ScriptedChoices(PRUNED | {"epochs": 4.0})), (
         "one rung after the other"
     )
     assert promotion(dataclasses.replace(SPACE, epochs=(1.0, 2.0)), told(short, longer)) is None
@@ -147,21 +147,21 @@ def test_where_longer_trainings_bring_nothing_back_no_more_are_asked_for() -> No
     assert promotion(SPACE, known) is None
 
 
-@pytest.mark.parametrize("origin", ["neighbour", "variant"])
-def test_neighbours_are_new_and_near_the_front_and_follow_from_the_seed(origin: str) -> None:
+@pytest.mark.parametrize("origin", ["neighbor", "variant"])
+def test_neighbors_are_new_and_near_the_front_and_follow_from_the_seed(origin: str) -> None:
     member = trial(1, 0.001, 400.0, **PRUNED)
     known = told(member)
     for seed in range(20):
-        found = neighbour(SPACE, known, seed, origin=origin)
+        found = neighbor(SPACE, known, seed, origin=origin)
         assert found is not None and not known.knows(found.candidate.key)
         assert SPACE.suggest(found.script) == found.candidate, "asked twice, the script answers the same"
-        again = neighbour(SPACE, known, seed, origin=origin)
+        again = neighbor(SPACE, known, seed, origin=origin)
         assert again is not None and again.candidate == found.candidate
         assert (found.candidate.prefix == member.candidate.prefix) == (origin == "variant")
 
 
-def test_without_a_front_there_are_no_neighbours() -> None:
-    assert neighbour(SPACE, told(), 0, origin="neighbour") is None
+def test_without_a_front_there_are_no_neighbors() -> None:
+    assert neighbor(SPACE, told(), 0, origin="neighbor") is None
 
 
 def test_a_thousand_trials_are_taken_in_quickly() -> None:

@@ -10,16 +10,16 @@ import pytest
 
 from litetuner.spaces.building.builder import Builder
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.channels.kernel_shapes import compare, in_keras_order, kernels_of, promised_shapes
+from litetuner.spaces.channels.kernel_shapes import compare, in_keras_order, kernels_of, shape_invariants
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.info import DataFacts
+from litetuner.spaces.info import DataInfo
 from litetuner.spaces.models.checkpoint import write_model
-from litetuner.spaces.models.inspection import model_facts
+from litetuner.spaces.models.inspection import model_info
 from litetuner.spaces.models.loading import LoadedModel
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.slim import Slim
 from litetuner.spaces.tflite.conversion import convert
-from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import Weight, weights_by_layer
 from tests.spaces.channels.channel_nets import CONTEXT, Cut, build
 
@@ -81,9 +81,9 @@ def found_in(file: bytes, kernels: Any) -> dict[str, Weight]:
 def test_the_shapes_of_the_cut_are_found(pairs: Any, name: str, mode: str) -> None:
     _, cut = pairs[name]
     kernels = kernels_of(cut)
-    promises = [Promise(*each) for each in promised_shapes(kernels)]
-    assert {promise.layer: promise.asked for promise in promises} == EXPECTED[name]
-    findings = check_promises(promises, found_in(converted(cut, mode), kernels))
+    invariants = [Invariant(*each) for each in shape_invariants(kernels)]
+    assert {promise.layer: promise.asked for promise in invariants} == EXPECTED[name]
+    findings = verify_invariants(invariants, found_in(converted(cut, mode), kernels))
     assert [(item.found, item.ok) for item in findings] == [(shape, True) for shape in EXPECTED[name].values()]
 
 
@@ -92,8 +92,8 @@ def test_the_original_has_other_shapes(pairs: Any, name: str) -> None:
     """Every layer that was cut says so, each for itself."""
     original, cut = pairs[name]
     kernels = kernels_of(cut)
-    promises = [Promise(*each) for each in promised_shapes(kernels)]
-    findings = check_promises(promises, found_in(converted(original, "float32"), kernels))
+    invariants = [Invariant(*each) for each in shape_invariants(kernels)]
+    findings = verify_invariants(invariants, found_in(converted(original, "float32"), kernels))
     assert not any(item.ok for item in findings)
 
 
@@ -130,7 +130,7 @@ def test_a_layer_that_is_called_twice_is_not_promised() -> None:
         shared = layers.Dense(8, name="shared")
         return layers.Dense(2, name="head")(layers.Add()([shared(x), shared(layers.ReLU()(x))]))
 
-    assert promised_shapes(kernels_of(build((4,), body))) == [("head", "shape", "8x2")]
+    assert shape_invariants(kernels_of(build((4,), body))) == [("head", "shape", "8x2")]
 
 
 def test_a_builder_proves_the_cut_and_fails_another_file(pairs: Any, stores: Any, tmp_path: Path) -> None:
@@ -140,10 +140,10 @@ def test_a_builder_proves_the_cut_and_fails_another_file(pairs: Any, stores: Any
         np.save(tmp_path / f"x_{split}.npy", np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32))
         np.save(tmp_path / f"y_{split}.npy", np.zeros(16, np.int64))
     counts = {"train": 16, "search": 16, "test": 0}
-    data = DataFacts("0", str(tmp_path), counts, (8, 8, 3), "float32", 5, None)
+    data = DataInfo("0", str(tmp_path), counts, (8, 8, 3), "float32", 5, None)
     inputs = {
         "steps": Candidate((Cut(ratio=0.5), Float32(), Slim())).to_json(),
-        "facts": model_facts(LoadedModel(original, "tf_keras", "0", "net"), original, None, 0.0).to_json(),
+        "facts": model_info(LoadedModel(original, "tf_keras", "0", "net"), original, None, 0.0).to_json(),
         "data": data.to_json(),
         "loss": {"metric_loss": "mse", "user_loss": None, "activation": "linear", "output_shape": [None, 5]},
         "base": None,

@@ -10,10 +10,10 @@ import pytest
 
 from litetuner.spaces.data.preparation import open_split, prepare_data
 from litetuner.spaces.errors import DataError
-from litetuner.spaces.info import DataFacts
+from litetuner.spaces.info import DataInfo
 
 
-def read(root: Path, folder: Path, **changed: Any) -> DataFacts:
+def read(root: Path, folder: Path, **changed: Any) -> DataInfo:
     settings: dict[str, Any] = {
         "seed": 0,
         "preprocess": None,

@@ -14,7 +14,7 @@ import pytest
 
 from litetuner.spaces.data.preparation import calibration_samples, open_split, prepare_data
 from litetuner.spaces.errors import ConfigError, DataError
-from litetuner.spaces.info import DataFacts
+from litetuner.spaces.info import DataInfo
 
 SHAPE = (None, 4, 4, 1)
 
@@ -27,7 +27,7 @@ def labels(n: int, classes: int = 3) -> np.ndarray:
     return np.arange(n) % classes
 
 
-def prepare(source: Any, folder: Path, **changed: Any) -> DataFacts:
+def prepare(source: Any, folder: Path, **changed: Any) -> DataInfo:
     settings: dict[str, Any] = {
         "seed": 0,
         "preprocess": None,
@@ -85,7 +85,7 @@ def test_all_splits_given_are_kept_with_their_samples(tmp_path: Path) -> None:
         given = {sample.tobytes(): label for sample, label in zip(arrays[f"x_{split}"], labels(len(x)), strict=True)}
         assert {sample.tobytes(): int(label) for sample, label in zip(x, y, strict=True)} == given
         assert isinstance(x, np.memmap) and not x.flags.writeable and y.dtype == np.int64
-    assert DataFacts.from_json(facts.to_json()) == facts
+    assert DataInfo.from_json(facts.to_json()) == facts
 
 
 def test_missing_splits_are_cut_stratified_disjoint_and_by_seed(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from litetuner.spaces.info import ModelFacts
-from litetuner.spaces.models.inspection import int4_operators, model_facts
+from litetuner.spaces.info import ModelInfo
+from litetuner.spaces.models.inspection import int4_operators, model_info
 from litetuner.spaces.models.loading import LoadedModel
-from litetuner.spaces.rules import Surroundings
+from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.space import Space
 from litetuner.spaces.tf import load, quiet_stdout
 
@@ -32,7 +32,7 @@ def chain(tf_keras, shape, *layers):
 
 
 def facts_of(model, refusal=None):
-    return model_facts(LoadedModel(model, "tf_keras", "0" * 64, "net"), None if refusal else model, refusal, 0.0)
+    return model_info(LoadedModel(model, "tf_keras", "0" * 64, "net"), None if refusal else model, refusal, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_facts_describe_the_model_in_running_order(images):
     by_name = {layer.name: layer for layer in facts.layers}
     assert by_name["conv"].kernel_shape == (3, 3, 3, 4) and by_name["relu"].kernel_shape == ()
     assert by_name["conv"].output_shape == (None, 10, 10, 4)
-    assert ModelFacts.from_json(json.loads(json.dumps(facts.to_json()))) == facts
+    assert ModelInfo.from_json(json.loads(json.dumps(facts.to_json()))) == facts
 
 
 def allowed(facts, technique):
@@ -137,7 +137,7 @@ def test_a_keras_3_model_has_facts_before_the_bridge(tf_keras):
     layers = keras.layers
     inner = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3, name="inner"), layers.Flatten()])
     model = keras.Sequential([keras.Input((8, 8, 3)), inner, layers.Dense(3, name="head"), layers.Softmax()])
-    facts = model_facts(LoadedModel(model, "keras3", "0" * 64, "net"), None, None, None)
+    facts = model_info(LoadedModel(model, "keras3", "0" * 64, "net"), None, None, None)
     assert [layer.name for layer in facts.layers][:1] == ["inner"]
     assert facts.output_activation == "softmax" and facts.input_shape == (None, 8, 8, 3)
     assert facts.bridge_refusal is None and not facts.layers_for("prune")
@@ -209,6 +209,6 @@ def test_a_normalization_behind_an_activation_cannot_be_folded(tf_keras, activat
         tf_keras, (8, 8, 3), layers.Conv2D(8, 3, activation=activation), layers.BatchNormalization(), layers.ReLU()
     )
     facts = facts_of(model)
-    assert facts.folds is folds and ModelFacts.from_json(json.loads(json.dumps(facts.to_json()))).folds is folds
-    assert Space(Surroundings(facts, True), ()).folds() is folds
+    assert facts.folds is folds and ModelInfo.from_json(json.loads(json.dumps(facts.to_json()))).folds is folds
+    assert Space(SpaceConstraints(facts, True), ()).folds() is folds
     assert facts_of(model, "no bridge").folds is None, "nobody looked"

@@ -144,7 +144,7 @@ def test_mixed_precision_is_read_as_float32(keras, tmp_path):
     assert loaded.model(np.ones((1, 4), "float32")).dtype == "float32"
 
 
-def test_a_missing_file_is_named_with_its_neighbours(keras, tmp_path):
+def test_a_missing_file_is_named_with_its_neighbors(keras, tmp_path):
     small(keras).save(tmp_path / "resnet.keras")
     with pytest.raises(ModelError, match=r"did you mean 'resnet.keras'\?"):
         load_model(str(tmp_path / "resmet.keras"))

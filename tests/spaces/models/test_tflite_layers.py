@@ -11,11 +11,11 @@ import pytest
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import ModelError, Refused
-from litetuner.spaces.models.inspection import model_facts
+from litetuner.spaces.models.inspection import model_info
 from litetuner.spaces.models.loading import load_model
 from litetuner.spaces.models.signature import predict
-from litetuner.spaces.rules import Surroundings, broken_rules
-from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.rules import SpaceConstraints, broken_rules
+from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float16 import Float16
 from litetuner.spaces.steps.float32 import Float32
@@ -60,7 +60,7 @@ def test_it_is_the_users_file(path: Path, network: Any) -> None:
 
 def test_facts_name_operators_by_their_tensors(path: Path) -> None:
     loaded = load_model(str(path))
-    facts = model_facts(loaded, None, "it is a .tflite", None)
+    facts = model_info(loaded, None, "it is a .tflite", None)
     assert [layer.macs for layer in facts.layers] == [36 * 8 * 27, 16 * 8 * 9, 8 * 4]
     assert facts.source == "tflite" and facts.output_activation == "softmax"
     assert [layer.type for layer in facts.layers] == ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"]
@@ -76,8 +76,8 @@ def test_facts_name_operators_by_their_tensors(path: Path) -> None:
 
 
 def test_the_space_holds_post_training_techniques_only(path: Path) -> None:
-    facts = model_facts(load_model(str(path)), None, "it is a .tflite", None)
-    around = Surroundings(facts, True)
+    facts = model_info(load_model(str(path)), None, "it is a .tflite", None)
+    around = SpaceConstraints(facts, True)
     space = Space(around, ranking=tuple(layer.name for layer in facts.layers))
     options = space.deployments()
     assert {"float32", "aeq_weight_only_wf16", "aeq_dynamic_wi8", "aeq_static_wi8_ai8", "mixed", "layers"} <= set(
@@ -86,7 +86,9 @@ def test_the_space_holds_post_training_techniques_only(path: Path) -> None:
     assert not {"int8", "float16", "dynamic", "int16x8"} & set(options)
     loaded = load_model(str(path))
     for name in options:
-        candidate = space.suggest(Scripted({"deploy": name, "train": "yes", "qat": "all", "rounding": "mse_tensor"}))
+        candidate = space.suggest(
+            ScriptedChoices({"deploy": name, "train": "yes", "qat": "all", "rounding": "mse_tensor"})
+        )
         assert not candidate.prefix.steps and not broken_rules(candidate, around)
         subject: Any = loaded.model
         for step in candidate.steps:
@@ -101,7 +103,7 @@ def test_the_space_holds_post_training_techniques_only(path: Path) -> None:
 @pytest.mark.parametrize("recipe", ["static_wi8_ai8", "dynamic_wi8", "weight_only_wi8"])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_precision_by_operator(path: Path, recipe: str, place: int) -> None:
-    names = [layer.name for layer in model_facts(load_model(str(path)), None, "no", None).layers]
+    names = [layer.name for layer in model_info(load_model(str(path)), None, "no", None).layers]
     file = Aeq(recipe, ((names[place], "float32"),)).apply(path.read_bytes(), CONTEXT)
     found = {name: weight.dtype for name, weight in weights_by_layer(file, names).items()}
     assert found == dict.fromkeys(names, "int8") | {names[place]: "float32"}
@@ -114,7 +116,7 @@ def test_a_file_without_names_and_signature_gets_some(path: Path, tmp_path: Path
     bare.write_bytes(pack_model(model))
     loaded = load_model(str(bare)).model
     assert np.array_equal(predict(loaded, [X[:4]])[0], predict(load_model(str(path)).model, [X[:4]])[0])
-    names = [layer.name for layer in model_facts(load_model(str(bare)), None, "no", None).layers]
+    names = [layer.name for layer in model_info(load_model(str(bare)), None, "no", None).layers]
     assert len(set(names)) == 3
     file = Aeq("static_wi8_ai8", ((names[0], "int4"),)).apply(Float32().apply(loaded, CONTEXT), CONTEXT)
     assert weights_by_layer(file, names)[names[0]].dtype == "int4"

@@ -9,10 +9,10 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import ConfigError
-from litetuner.spaces.info import LayerFacts, ModelFacts
+from litetuner.spaces.info import LayerInfo, ModelInfo
 from litetuner.spaces.quantization.precision import fixed_precision
-from litetuner.spaces.rules import Surroundings, broken_rules
-from litetuner.spaces.space import Scripted, Space
+from litetuner.spaces.rules import SpaceConstraints, broken_rules
+from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.tflite.weights import weights_by_layer
@@ -21,9 +21,9 @@ X = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32)
 CONTEXT = Context(X[:0], np.zeros(0), X, "mse", 1, 0)
 
 
-def facts(*layers: tuple[str, str, tuple[int, ...], dict[str, str]]) -> ModelFacts:
-    made = tuple(LayerFacts(name, kind, 9, shape, (None, 1), no) for name, kind, shape, no in layers)
-    return ModelFacts("m", "0", "keras3", (None, 8, 8, 3), "float32", (None, 4), 9, made, "softmax")
+def facts(*layers: tuple[str, str, tuple[int, ...], dict[str, str]]) -> ModelInfo:
+    made = tuple(LayerInfo(name, kind, 9, shape, (None, 1), no) for name, kind, shape, no in layers)
+    return ModelInfo("m", "0", "keras3", (None, 8, 8, 3), "float32", (None, 4), 9, made, "softmax")
 
 
 MODEL = facts(
@@ -71,17 +71,19 @@ def test_contradictions_are_refused() -> None:
 
 def test_the_space_and_the_rules_keep_to_it() -> None:
     fixed = (("conv.1", "float32"), ("deep", "int8"))
-    around = Surroundings(MODEL, True, precision=fixed)
+    around = SpaceConstraints(MODEL, True, precision=fixed)
     space = Space(around, ranking=("conv.1", "deep", "a=b"))
     options = space.deployments()
     assert options and all(name.startswith("aeq_") or name in ("mixed", "layers") for name in options)
     for name in options:
         for rounding in ("minmax", "mse_tensor", "octav"):
             script = {"deploy": name, "rounding": rounding, "rounding.float": rounding, "mixed.int4": 1.0}
-            candidate = space.suggest(Scripted(script))
+            candidate = space.suggest(ScriptedChoices(script))
             assert not [why for why in broken_rules(candidate, around) if "precision" in why]
             assert dict(candidate.steps[1].knobs()["layers"])["conv.1"] == "float32"
-    loose = Space(Surroundings(MODEL, True), ranking=("conv.1", "deep")).suggest(Scripted({"deploy": "int8"}))
+    loose = Space(SpaceConstraints(MODEL, True), ranking=("conv.1", "deep")).suggest(
+        ScriptedChoices({"deploy": "int8"})
+    )
     assert "--precision wants float32 for conv.1, and it would be int8" in broken_rules(loose, around)[0]
 
 

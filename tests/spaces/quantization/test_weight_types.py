@@ -9,7 +9,7 @@ import pytest
 
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
-from litetuner.spaces.quantization.weight_types import promised_types
+from litetuner.spaces.quantization.weight_types import weight_type_invariants
 from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.dynamic import Dynamic
@@ -18,7 +18,7 @@ from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.int16x8 import Int16x8
 from litetuner.spaces.steps.slim import Slim
-from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import weights_by_layer
 
 X = np.random.default_rng(0).normal(size=(8, 64)).astype(np.float32)
@@ -60,15 +60,15 @@ def built(steps: tuple[Step, ...], model: Any) -> bytes:
 )
 def test_types_are_promised_and_held(steps: tuple[Step, ...], types: tuple[str, str], network: Any) -> None:
     weights = weights_by_layer(built(steps, network), NAMES)
-    promised = promised_types(Candidate((*steps, Slim())), weights)
+    promised = weight_type_invariants(Candidate((*steps, Slim())), weights)
     assert promised == [(name, "weight_type", kind) for name, kind in zip(weights, types, strict=True)]
-    assert all(finding.ok for finding in check_promises([Promise(*each) for each in promised], weights))
+    assert all(finding.ok for finding in verify_invariants([Invariant(*each) for each in promised], weights))
 
 
 def test_a_file_of_another_kind_breaks_the_promise(network: Any) -> None:
     weights = weights_by_layer(built((Float32(),), network), NAMES)
-    promised = promised_types(Candidate((Int8(), Slim())), weights)
-    findings = check_promises([Promise(*each) for each in promised], weights)
+    promised = weight_type_invariants(Candidate((Int8(), Slim())), weights)
+    findings = verify_invariants([Invariant(*each) for each in promised], weights)
     assert [(item.found, item.ok) for item in findings] == [("float32", False)] * 2
 
 

@@ -95,7 +95,7 @@ def test_labels_details_promises_and_json() -> None:
     step = Aeq("static_wi8_ai8", (("stem", "float32"), ("pointwise", "int4"), ("classes", "float32")))
     assert step.label() == "aeq_static_wi8_ai8[2xfloat32,1xint4]"
     assert step.details() == ["aeq: stem: float32", "aeq: pointwise: int4", "aeq: classes: float32"]
-    assert step.promises(["stem", "depthwise"]) == [
+    assert step.invariants(["stem", "depthwise"]) == [
         ("stem", "weight_type", "float32"),
         ("pointwise", "weight_type", "int4"),
         ("classes", "weight_type", "float32"),

@@ -106,7 +106,7 @@ def test_ends(io: str, dtype: str, dense_file: bytes) -> None:
 
 def test_clipping_and_one_scale_deflate_better(dense_file: bytes) -> None:
     sizes = [
-        read_artifact(Aeq(algorithm=algorithm, granularity=granularity).apply(dense_file, CONTEXT)).deflated_bytes
+        read_artifact(Aeq(algorithm=algorithm, granularity=granularity).apply(dense_file, CONTEXT)).compressed_bytes
         for algorithm, granularity in (("minmax", "channel"), ("mse", "tensor"))
     ]
     assert sizes[1] < 0.95 * sizes[0]

@@ -13,7 +13,7 @@ from litetuner.spaces.errors import Refused
 from litetuner.spaces.steps.cluster import Cluster
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
-from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import weights_by_layer
 
 from .conftest import PRUNABLE, kernel, weights_equal
@@ -81,10 +81,10 @@ def test_folded_kernels_share_values_in_the_file(model: Any, probe: Context) -> 
     assert max(counts[True].values()) <= 8 < counts[False]["stem"]
     folded = promised.apply(model, probe)
     file = Int8(scales="tensor").apply(folded, probe)
-    promises = [Promise(*promise) for promise in promised.promises(PRUNABLE)]
+    invariants = [Invariant(*promise) for promise in promised.invariants(PRUNABLE)]
     weights = weights_by_layer(file, PRUNABLE)
     assert {weight.scale.size for weight in weights.values()} == {1}
-    assert max(finding.found for finding in check_promises(promises, weights)) <= 8
+    assert max(finding.found for finding in verify_invariants(invariants, weights)) <= 8
     by_channel = weights_by_layer(Int8().apply(folded, probe), PRUNABLE)
     assert np.unique(by_channel["pointwise"].values).size > 8
     assert not [layer for layer in folded.layers if layer.name.endswith("bn")]
@@ -104,7 +104,7 @@ def test_labels_details_and_promises() -> None:
     step = Cluster(count=16, skip=("stem",))
     assert (step.label(), Cluster().label()) == ("cluster16[-1]", "cluster32")
     assert step.details() == ["cluster: stem stays unclustered"]
-    assert step.promises(PRUNABLE) == [("pointwise", "clusters", 16), ("classes", "clusters", 16)]
+    assert step.invariants(PRUNABLE) == [("pointwise", "clusters", 16), ("classes", "clusters", 16)]
 
 
 def test_what_cannot_be_is_refused(model: Any, probe: Context) -> None:

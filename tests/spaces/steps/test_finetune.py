@@ -28,4 +28,4 @@ def test_a_probe_is_the_model_unchanged(model: Any, probe: Context) -> None:
 
 
 def test_it_promises_nothing() -> None:
-    assert Finetune().promises(["stem"]) == []
+    assert Finetune().invariants(["stem"]) == []

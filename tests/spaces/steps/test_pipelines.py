@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.channels.kernel_shapes import kernels_of, promised_shapes
+from litetuner.spaces.channels.kernel_shapes import kernels_of, shape_invariants
 from litetuner.spaces.context import Context
-from litetuner.spaces.info import ModelFacts
-from litetuner.spaces.models.inspection import model_facts
+from litetuner.spaces.info import ModelInfo
+from litetuner.spaces.models.inspection import model_info
 from litetuner.spaces.models.loading import LoadedModel
-from litetuner.spaces.rules import Surroundings, broken_rules
+from litetuner.spaces.rules import SpaceConstraints, broken_rules
 from litetuner.spaces.step import Step
 from litetuner.spaces.steps import STEPS
-from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import weights_by_layer
 
 SHORT = {"epochs": 0.1, "learning_rate": 1e-3}  # 4 steps
@@ -59,8 +59,8 @@ PIPELINES = [
 
 
 @pytest.fixture(scope="module")
-def facts(model: Any) -> ModelFacts:
-    return model_facts(LoadedModel(model, "tf_keras", "0", "digits"), model, None, 0.0)
+def facts(model: Any) -> ModelInfo:
+    return model_info(LoadedModel(model, "tf_keras", "0", "digits"), model, None, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -74,29 +74,29 @@ def train(model: Any, context: Context) -> Callable[[tuple[Step, ...]], Any]:
 
 @pytest.mark.parametrize("steps", PIPELINES, ids=lambda steps: Candidate(steps).label)
 def test_the_label_holds(
-    steps: tuple[Step, ...], train: Callable[[tuple[Step, ...]], Any], facts: ModelFacts, context: Context
+    steps: tuple[Step, ...], train: Callable[[tuple[Step, ...]], Any], facts: ModelInfo, context: Context
 ) -> None:
-    assert broken_rules(Candidate(steps), Surroundings(facts, has_training_data=True)) == []
+    assert broken_rules(Candidate(steps), SpaceConstraints(facts, has_training_data=True)) == []
     file = steps[-1].apply(train(steps[:-1]), context)
     kernels = [layer.name for layer in facts.layers if layer.has_kernel]
     described = [(layer.name, layer.type, layer.has_kernel) for layer in facts.layers]
-    promises = []
+    invariants = []
     for step in steps[:-1]:
         if step.name in ORDER:
             left = step.leaves(described)
             able = [layer.name for layer in facts.layers_for(step.name) if layer.name not in left]
-            promises += [Promise(*promise) for promise in step.promises(able)]  # type: ignore[attr-defined]
+            invariants += [Invariant(*promise) for promise in step.invariants(able)]  # type: ignore[attr-defined]
     shapes = None
     if steps[0].name == "channels":
         cut = kernels_of(train(steps[:1]))
-        promises += [Promise(*promise) for promise in promised_shapes(cut)]
+        invariants += [Invariant(*promise) for promise in shape_invariants(cut)]
         shapes = {name: kernel.shape for name, kernel in cut.items()}
-    findings = check_promises(promises, weights_by_layer(file, kernels, shapes))
+    findings = verify_invariants(invariants, weights_by_layer(file, kernels, shapes))
     assert findings and all(finding.ok for finding in findings), [item for item in findings if not item.ok]
 
 
-def test_every_other_order_is_refused(facts: ModelFacts) -> None:
-    around = Surroundings(facts, has_training_data=True)
+def test_every_other_order_is_refused(facts: ModelInfo) -> None:
+    around = SpaceConstraints(facts, has_training_data=True)
     for names in itertools.permutations(ORDER):
         if names != ORDER:
             assert broken_rules(Candidate(pipeline(False, names)), around)

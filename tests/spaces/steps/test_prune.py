@@ -12,7 +12,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.prune import Prune
-from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import weights_by_layer
 from litetuner.spaces.training.sparsity_schedule import Rise
 
@@ -60,7 +60,7 @@ def test_labels_details_and_promises() -> None:
     assert step.label() == "prune0.7[-2]"
     assert Prune(sparsity=0.5).label() == "prune0.5"
     assert step.details() == ["prune: stem stays dense", "prune: classes stays dense"]
-    assert step.promises(PRUNABLE) == [("pointwise", "sparsity", 0.7)]
+    assert step.invariants(PRUNABLE) == [("pointwise", "sparsity", 0.7)]
 
 
 def test_equal_weights_cannot_be_ranked(model: Any, context: Context) -> None:
@@ -118,7 +118,7 @@ def test_zeros_are_spread_over_layers(model: Any, context: Context, spread: str,
     assert sum(shares[name] * sizes[name] for name in PRUNABLE) >= 0.6 * sum(sizes.values()) - 3
     assert max(shares.values()) > min(shares.values()) + 0.05
     assert step.needs_training_data is bool(epochs)
-    assert step.promises(PRUNABLE) == [("all pruned layers", "sparsity_of_all", 0.6, PRUNABLE)]
+    assert step.invariants(PRUNABLE) == [("all pruned layers", "sparsity_of_all", 0.6, PRUNABLE)]
 
 
 def test_shares_by_layer_are_kept(model: Any, context: Context) -> None:
@@ -126,15 +126,15 @@ def test_shares_by_layer_are_kept(model: Any, context: Context) -> None:
     step = Prune(sparsity=0.5, spread="sensitivity", targets=targets, leave=(), epochs=0.3)
     pruned = step.apply(model, context)
     assert [round(zeros(pruned, name) / kernel(pruned, name).size, 1) for name, _ in targets] == [0.2, 0.8, 0.0]
-    assert step.promises(PRUNABLE) == [(name, "sparsity", share) for name, share in targets]
+    assert step.invariants(PRUNABLE) == [(name, "sparsity", share) for name, share in targets]
 
 
 @pytest.mark.parametrize("epochs", [0, 0.3])
 def test_two_of_four_reach_the_file(model: Any, context: Context, epochs: float) -> None:
     step = Prune(sparsity=0.5, pattern="2:4", leave=(), epochs=epochs)
     file = Int8().apply(step.apply(model, context), context)
-    promises = [Promise(*promise) for promise in step.promises(PRUNABLE)]
-    found = check_promises(promises, weights_by_layer(file, PRUNABLE))
+    invariants = [Invariant(*promise) for promise in step.invariants(PRUNABLE)]
+    found = verify_invariants(invariants, weights_by_layer(file, PRUNABLE))
     assert [(item.found, item.ok) for item in found] == [
         ("3:4", True),
         ("2:4", True),
@@ -146,10 +146,10 @@ def test_two_of_four_reach_the_file(model: Any, context: Context, epochs: float)
 def test_blocks_reach_the_file(model: Any, context: Context, epochs: float) -> None:
     step = Prune(sparsity=0.5, block=(4, 2), skip=("stem", "pointwise"), leave=(), epochs=epochs)
     file = Int8().apply(step.apply(model, context), context)
-    promises = [Promise(*promise) for promise in step.promises(PRUNABLE)]
-    (found,) = check_promises(promises, weights_by_layer(file, PRUNABLE))
+    invariants = [Invariant(*promise) for promise in step.invariants(PRUNABLE)]
+    (found,) = verify_invariants(invariants, weights_by_layer(file, PRUNABLE))
     assert (found.asked, found.found, found.ok) == ("0.5 of 4x2", "0.5 of 4x2", True)
-    assert not check_promises(promises, weights_by_layer(Int8().apply(model, context), PRUNABLE))[0].ok
+    assert not verify_invariants(invariants, weights_by_layer(Int8().apply(model, context), PRUNABLE))[0].ok
 
 
 def rising(step: int) -> float:

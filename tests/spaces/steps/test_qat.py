@@ -17,7 +17,7 @@ from litetuner.spaces.steps.cluster import Cluster
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.qat import Qat, refusals
-from litetuner.spaces.tflite.invariants import Promise, check_promises, distinct_per_channel, zeros
+from litetuner.spaces.tflite.invariants import Invariant, distinct_per_channel, verify_invariants, zeros
 from litetuner.spaces.tflite.weights import read_operators, weights_by_layer
 
 from .conftest import LAYERS, PRUNABLE, digits_network, run, weights_equal
@@ -117,7 +117,7 @@ def test_labels_and_details() -> None:
         assert Qat(preserve_sparsity=zeros_, preserve_clusters=clusters).label() == label
     assert Qat(skip=("a", "b", "c")).label() == "qat[-3]"
     assert Qat(skip=("a",)).details() == ["qat: a is trained in float, and quantized afterwards"]
-    assert Qat(skip=("a",), int4_layers=("b",)).promises(["a", "b", "c"]) == [
+    assert Qat(skip=("a",), int4_layers=("b",)).invariants(["a", "b", "c"]) == [
         ("b", "weight_type", "int4"),
         ("c", "weight_type", "int8"),
         ("b", "activation_type", "int8"),
@@ -209,8 +209,8 @@ def test_nothing_is_left_float(kind: str, context: Context) -> None:
     assert {operator.activation_dtype for operator in inner if operator.name not in ("QUANTIZE", "DEQUANTIZE")} == {
         "int8"
     }
-    promises = [Promise(*promise) for promise in step.promises(["kernel", "classes"])]
-    assert all(finding.ok for finding in check_promises(promises, weights_by_layer(file, ["kernel", "classes"])))
+    invariants = [Invariant(*promise) for promise in step.invariants(["kernel", "classes"])]
+    assert all(finding.ok for finding in verify_invariants(invariants, weights_by_layer(file, ["kernel", "classes"])))
 
 
 def test_four_bits_are_exported_exactly(pruned: Any, context: Context, accuracy: Callable[[Any], float]) -> None:
@@ -228,8 +228,8 @@ def test_four_bits_are_exported_exactly(pruned: Any, context: Context, accuracy:
         kernel, found = trained.get_layer(name).get_weights()[0], weights[name]
         scale = found.scale.reshape(-1, *[1] * (found.values.ndim - 1))
         np.testing.assert_allclose(np.moveaxis(found.values * scale, 0, -1), kernel, atol=1e-6)
-    promises = [Promise(*promise) for promise in step.promises(LAYERS)]
-    assert all(finding.ok for finding in check_promises(promises, weights))
+    invariants = [Invariant(*promise) for promise in step.invariants(LAYERS)]
+    assert all(finding.ok for finding in verify_invariants(invariants, weights))
     assert min(zeros(weights[name]).mean() for name in PRUNABLE) >= 0.5
     assert accuracy(file) > accuracy(pruned) - 0.05
 
@@ -240,9 +240,9 @@ def test_one_scale_a_tensor_keeps_clusters_a_tensor(model: Any, context: Context
     file = Int8().apply(step.apply(clusters.apply(model, context), context), context)
     weights = weights_by_layer(file, LAYERS)
     assert {weight.scale.size for weight in weights.values()} == {1}
-    promises = [Promise(*promise) for promise in clusters.promises(PRUNABLE)]
-    assert [promise.property for promise in promises] == ["tensor_clusters"] * 3
-    assert all(finding.ok for finding in check_promises(promises, weights))
+    invariants = [Invariant(*promise) for promise in clusters.invariants(PRUNABLE)]
+    assert [promise.property for promise in invariants] == ["tensor_clusters"] * 3
+    assert all(finding.ok for finding in verify_invariants(invariants, weights))
 
 
 def test_labels_of_grids() -> None:

@@ -12,7 +12,7 @@ import pytest
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.steps.sparse import TOLERANCE, Sparse
-from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.running import Outputs, run
 from litetuner.spaces.tflite.slimming import slim
 from litetuner.spaces.tflite.weights import weights_by_layer
@@ -37,8 +37,8 @@ def test_a_pruned_float_file_gets_smaller_and_computes_the_same(
     for layer, weight in dense.items():
         np.testing.assert_array_equal(decoded[layer].values, weight.values)
         assert decoded[layer].channel_axis == weight.channel_axis
-    promises = [Promise(layer, "sparsity", 0.6) for layer in dense]
-    assert all(finding.ok for finding in check_promises(promises, decoded))
+    invariants = [Invariant(layer, "sparsity", 0.6) for layer in dense]
+    assert all(finding.ok for finding in verify_invariants(invariants, decoded))
     slimmed = slim(encoded, context.calibration)
     assert slimmed.applied and len(slimmed.file) < len(encoded)
 

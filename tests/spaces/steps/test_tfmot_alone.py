@@ -13,7 +13,7 @@ from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.prune import Prune
 from litetuner.spaces.steps.qat import Qat
-from litetuner.spaces.tflite.invariants import Promise, check_promises
+from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import weights_by_layer
 from litetuner.spaces.training.fit import fit
 
@@ -45,10 +45,10 @@ def network() -> Any:
     return model
 
 
-def broken(model: Any, context: Context, promises: list[Promise]) -> list[str]:
+def broken(model: Any, context: Context, invariants: list[Invariant]) -> list[str]:
     file = Int8().apply(model, context)
     weights = weights_by_layer(file, ["wide", "pointwise", "classes"])
-    return [item.layer for item in check_promises(promises, weights) if not item.ok]
+    return [item.layer for item in verify_invariants(invariants, weights) if not item.ok]
 
 
 def alone(model: Any, scheme: Any, chosen: tuple[str, ...] | None = None) -> Any:
@@ -85,12 +85,12 @@ def test_zeros_drift(short: Context) -> None:
         default_8bit_prune_preserve_quantize_scheme as scheme,
     )
 
-    promises = [Promise(name, "sparsity", 0.5) for name in ("wide", "pointwise", "classes")]
+    invariants = [Invariant(name, "sparsity", 0.5) for name in ("wide", "pointwise", "classes")]
     theirs = alone(network(), scheme.Default8BitPrunePreserveQuantizeScheme())
     fit(theirs, short, epochs=1, learning_rate=1e-2)
-    assert broken(theirs, short, promises) == ["wide", "pointwise"]
+    assert broken(theirs, short, invariants) == ["wide", "pointwise"]
     ours = Qat(preserve_sparsity=True, epochs=1, learning_rate=1e-2).apply(network(), short)
-    assert broken(ours, short, promises) == []
+    assert broken(ours, short, invariants) == []
 
 
 def test_annotated_layers_that_are_not_quantized(short: Context) -> None:
@@ -121,13 +121,13 @@ def test_a_pointwise_kernel_in_pcqat(short: Context) -> None:
         default_8bit_cluster_preserve_quantize_scheme as scheme,
     )
 
-    promises = [Promise("pointwise", "sparsity", 0.5), Promise("pointwise", "clusters", 7)]
+    invariants = [Invariant("pointwise", "sparsity", 0.5), Invariant("pointwise", "clusters", 7)]
     theirs = alone(network(), scheme.Default8BitClusterPreserveQuantizeScheme(True))
     fit(theirs, short, epochs=1, learning_rate=1e-2)
-    assert broken(cluster_utils.strip_clustering_cqat(theirs), short, promises) == ["pointwise"] * 2
+    assert broken(cluster_utils.strip_clustering_cqat(theirs), short, invariants) == ["pointwise"] * 2
     step = Qat(preserve_sparsity=True, preserve_clusters=True, epochs=1, learning_rate=1e-2)
     file = Int8().apply(step.apply(network(), short), short)
     weights = weights_by_layer(file, ["wide", "pointwise", "classes"])
-    assert all(item.ok for item in check_promises(promises, weights))
+    assert all(item.ok for item in verify_invariants(invariants, weights))
     emptied = dataclasses.replace(weights["pointwise"], values=np.zeros_like(weights["pointwise"].values))
-    assert not any(item.ok for item in check_promises(promises, {"pointwise": emptied}))
+    assert not any(item.ok for item in verify_invariants(invariants, {"pointwise": emptied}))

@@ -29,7 +29,7 @@ def test_sizes_types_and_operators(tflite: Callable[..., bytes]) -> None:
     file = tflite("plain", "int8")
     artifact = read_artifact(file)
     assert artifact.sha256 == hashlib.sha256(file).hexdigest()
-    assert (artifact.file_bytes, artifact.deflated_bytes) == (len(file), len(zlib.compress(file, 9)))
+    assert (artifact.file_bytes, artifact.compressed_bytes) == (len(file), len(zlib.compress(file, 9)))
     assert artifact.operators == {
         "CONV_2D": 2,
         "DEPTHWISE_CONV_2D": 1,

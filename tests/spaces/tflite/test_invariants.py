@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from litetuner.spaces.tflite.invariants import Finding, Promise, check_promises, distinct_per_channel, zeros
+from litetuner.spaces.tflite.invariants import Finding, Invariant, distinct_per_channel, verify_invariants, zeros
 from litetuner.spaces.tflite.weights import Weight, weights_by_layer
 
 
@@ -26,8 +26,8 @@ def weight(values: np.ndarray, dtype: str = "int8", zero_point: tuple[int, ...] 
     )
 
 
-def check(promise: Promise, given: Weight) -> Finding:
-    (finding,) = check_promises([promise], {promise.layer: given})
+def check(promise: Invariant, given: Weight) -> Finding:
+    (finding,) = verify_invariants([promise], {promise.layer: given})
     return finding
 
 
@@ -35,7 +35,7 @@ def check(promise: Promise, given: Weight) -> Finding:
 def test_sparsity_allows_one_weight_of_rounding(zero_count: int, ok: bool) -> None:
     values = np.ones(100, np.int8)
     values[:zero_count] = 0
-    finding = check(Promise("a", "sparsity", 0.7), weight(values.reshape(10, 10)))
+    finding = check(Invariant("a", "sparsity", 0.7), weight(values.reshape(10, 10)))
     assert (finding.found, finding.ok) == (zero_count / 100, ok)
 
 
@@ -43,8 +43,8 @@ def test_a_kernel_of_nothing_but_zeros_breaks_its_promise() -> None:
     """tfmot issue 979. Of so few weights that none need be left, all may be zero."""
     empty = weight(np.zeros((8, 8), np.int8))
     for name, asked in (("sparsity", 0.5), ("clusters", 8), ("tensor_clusters", 8)):
-        assert not check(Promise("a", name, asked), empty).ok
-    assert check(Promise("a", "sparsity", 0.9), weight(np.zeros((3, 3), np.int8))).ok
+        assert not check(Invariant("a", name, asked), empty).ok
+    assert check(Invariant("a", "sparsity", 0.9), weight(np.zeros((3, 3), np.int8))).ok
 
 
 def test_zero_means_the_zero_point() -> None:
@@ -59,72 +59,74 @@ def test_clusters_are_counted_by_channel() -> None:
     values = np.arange(32, dtype=np.int8).reshape(4, 8) // 4  # two values a row, eight in all
     assert distinct_per_channel(weight(values)) == 2
     assert distinct_per_channel(weight(values, axis=1)) == 4
-    assert check(Promise("a", "clusters", 2), weight(values)).ok
-    broken = check(Promise("a", "clusters", 1), weight(values))
+    assert check(Invariant("a", "clusters", 2), weight(values)).ok
+    broken = check(Invariant("a", "clusters", 1), weight(values))
     assert not broken.ok and broken.found == 2
 
 
 def test_pattern_looks_at_blocks_of_the_last_axis() -> None:
     good = np.array([[1, 0, 0, 2, 3, 0, 0], [0, 0, 1, 1, 0, 1, 1]], np.float32)  # the last block is short
-    assert check(Promise("a", "pattern", "2:4"), weight(good, "float32")).ok
+    assert check(Invariant("a", "pattern", "2:4"), weight(good, "float32")).ok
     bad = good.copy()
     bad[0, 1] = 1
-    assert check(Promise("a", "pattern", "2:4"), weight(bad, "float32")) == Finding("a", "pattern", "2:4", "1:4", False)
+    assert check(Invariant("a", "pattern", "2:4"), weight(bad, "float32")) == Finding(
+        "a", "pattern", "2:4", "1:4", False
+    )
 
 
 def test_blocks_are_of_inputs_and_outputs() -> None:
     values = np.ones((4, 6), np.int8)  # four outputs, six inputs
     values[:2, :3] = 0
-    assert check(Promise("a", "blocks", "0.25 of 3x2"), weight(values)).found == "0.25 of 3x2"
-    assert check(Promise("a", "blocks", "0.5 of 3x2"), weight(values)).ok  # one block of rounding
-    assert not check(Promise("a", "blocks", "0.75 of 3x2"), weight(values)).ok
-    assert check(Promise("a", "blocks", "0.25 of 2x3"), weight(values)).found == "0 of 2x3"
+    assert check(Invariant("a", "blocks", "0.25 of 3x2"), weight(values)).found == "0.25 of 3x2"
+    assert check(Invariant("a", "blocks", "0.5 of 3x2"), weight(values)).ok  # one block of rounding
+    assert not check(Invariant("a", "blocks", "0.75 of 3x2"), weight(values)).ok
+    assert check(Invariant("a", "blocks", "0.25 of 2x3"), weight(values)).found == "0 of 2x3"
 
 
 def test_values_are_counted_by_tensor_where_it_has_one_scale() -> None:
     values = np.arange(32, dtype=np.int8).reshape(4, 8) // 4
-    assert check(Promise("a", "tensor_clusters", 8), weight(values)).found == 8
-    assert not check(Promise("a", "tensor_clusters", 7), weight(values)).ok
-    assert check(Promise("a", "tensor_clusters", 2), weight(values, zero_point=(0,) * 4)).found == 2
+    assert check(Invariant("a", "tensor_clusters", 8), weight(values)).found == 8
+    assert not check(Invariant("a", "tensor_clusters", 7), weight(values)).ok
+    assert check(Invariant("a", "tensor_clusters", 2), weight(values, zero_point=(0,) * 4)).found == 2
 
 
 def test_zeros_of_all_layers_together() -> None:
     held = {"a": weight(np.zeros((10, 10), np.int8)), "b": weight(np.ones((10, 10), np.int8))}
     for asked, ok in ((0.5, True), (0.51, True), (0.52, False)):  # a weight of each layer is allowed
-        (finding,) = check_promises([Promise("both", "sparsity_of_all", asked, ("a", "b"))], held)
+        (finding,) = verify_invariants([Invariant("both", "sparsity_of_all", asked, ("a", "b"))], held)
         assert (finding.found, finding.ok) == (0.5, ok)
-    (finding,) = check_promises([Promise("both", "sparsity_of_all", 0.1, ("a", "gone"))], held)
+    (finding,) = verify_invariants([Invariant("both", "sparsity_of_all", 0.1, ("a", "gone"))], held)
     assert finding == Finding("both", "sparsity_of_all", 0.1, None, False)
 
 
 def test_types_and_shapes() -> None:
     given = dataclasses.replace(weight(np.zeros((8, 3, 3, 4), np.int8)), activation_dtype="int8")
-    assert check(Promise("a", "activation_type", "int8"), given).ok
-    assert check(Promise("a", "activation_type", "float32"), given).found == "int8"
-    assert check(Promise("a", "shape", "3x3x4x8"), given).ok
-    assert not check(Promise("a", "shape", "3x3x4x16"), given).ok
+    assert check(Invariant("a", "activation_type", "int8"), given).ok
+    assert check(Invariant("a", "activation_type", "float32"), given).found == "int8"
+    assert check(Invariant("a", "shape", "3x3x4x8"), given).ok
+    assert not check(Invariant("a", "shape", "3x3x4x16"), given).ok
 
 
 def test_a_layer_that_is_not_found_breaks_its_promise() -> None:
-    promises = [Promise("gone", "sparsity", 0.5), Promise("gone", "weight_type", "int8")]
-    findings = check_promises(promises, {})
+    invariants = [Invariant("gone", "sparsity", 0.5), Invariant("gone", "weight_type", "int8")]
+    findings = verify_invariants(invariants, {})
     assert [(finding.found, finding.ok) for finding in findings] == [(None, False), (None, False)]
 
 
 def test_unknown_properties_are_refused() -> None:
     with pytest.raises(ValueError, match="sparsity, clusters, tensor_clusters, pattern, blocks, weight_type"):
-        Promise("a", "colour", 1)
+        Invariant("a", "colour", 1)
 
 
 @pytest.mark.parametrize(("mode", "dtype"), [("float32", "float32"), ("float16", "float16"), ("int8", "int8")])
 def test_real_files(tflite: Callable[..., bytes], layer_names: dict[str, list[str]], mode: str, dtype: str) -> None:
     """Four fifths of the kernels' weights are zero, drawn at random; batch-norm folding and quantization keep them."""
     found = weights_by_layer(tflite("zeros", mode), layer_names["zeros"])
-    promises = [Promise(layer, "sparsity", 0.6) for layer in found]
-    promises += [Promise(layer, "weight_type", dtype) for layer in found]
-    findings = check_promises(promises, found)
+    invariants = [Invariant(layer, "sparsity", 0.6) for layer in found]
+    invariants += [Invariant(layer, "weight_type", dtype) for layer in found]
+    findings = verify_invariants(invariants, found)
     assert len(findings) == 10 and all(finding.ok for finding in findings)
     json.dumps([dataclasses.asdict(finding) for finding in findings])
     dense = weights_by_layer(tflite("plain", mode), layer_names["plain"])
-    assert not check_promises([Promise("dense", "sparsity", 0.6)], dense)[0].ok
-    assert not check_promises([Promise("dense", "weight_type", "int4")], dense)[0].ok
+    assert not verify_invariants([Invariant("dense", "sparsity", 0.6)], dense)[0].ok
+    assert not verify_invariants([Invariant("dense", "weight_type", "int4")], dense)[0].ok

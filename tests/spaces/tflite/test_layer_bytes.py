@@ -55,8 +55,8 @@ def test_precision_zeros_clusters_and_bytes_of_each_layer(files: dict[str, bytes
     assert [layer.precision for layer in after] == ["int8"] * 3
     assert before[1].sparsity == pytest.approx(0.5, abs=0.01) and after[1].sparsity >= 0.5
     assert before[0].clusters == 27 and after[1].clusters <= 37
-    assert after[1].deflated < 0.8 * after[1].bytes
-    assert before[0].deflated > len(zlib.compress(b"", 9))
+    assert after[1].compressed < 0.8 * after[1].bytes
+    assert before[0].compressed > len(zlib.compress(b"", 9))
 
 
 def test_files_without_names_and_with_fewer_channels_are_told_by_place(files: dict[str, bytes]) -> None:

@@ -32,7 +32,7 @@ FILES = [
 ]
 
 
-def deflated(file: bytes) -> int:
+def compressed(file: bytes) -> int:
     return len(zlib.compress(file, 9))
 
 
@@ -45,7 +45,7 @@ def test_outputs_stay_and_bytes_go(tflite: Callable[..., bytes], samples: np.nda
     file = tflite(model, mode)
     slimmed = slim(file, samples)
     assert slimmed.applied, slimmed.reason
-    assert len(slimmed.file) < len(file) and deflated(slimmed.file) < deflated(file)
+    assert len(slimmed.file) < len(file) and compressed(slimmed.file) < compressed(file)
     ours, theirs = run(slimmed.file, samples), run(file, samples)
     assert ours.identical(theirs) and ours.plan == theirs.plan
     assert slim(slimmed.file, samples).file == slimmed.file  # idempotent
@@ -178,7 +178,7 @@ def test_biases_can_share_the_scales_of_their_weights(tflite: Callable[..., byte
     """What no CPU kernel reads: smaller, and the same under XNNPACK and under the reference kernels."""
     file = tflite("plain", "int8")
     usual, shared = slim(file, samples), slim(file, samples, share_bias_scales=True)
-    assert shared.applied and len(shared.file) < len(usual.file) and deflated(shared.file) < deflated(usual.file)
+    assert shared.applied and len(shared.file) < len(usual.file) and compressed(shared.file) < compressed(usual.file)
     ours, theirs = run(shared.file, samples), run(file, samples)
     assert ours.identical(theirs) and ours.plan == theirs.plan
     expected, found = reference_digests([file, shared.file], samples[:1])
