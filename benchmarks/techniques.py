@@ -67,7 +67,7 @@ def rows(epochs: float, small: tuple[str, ...] = ()) -> dict[str, tuple[Step, ..
     whole = step("qat", preserve_clusters=True, scales="tensor", **low)
     found["qat_tensor"] = (step("qat", scales="tensor", **low), int8)
     found["pqat50_tensor"] = (prune, step("qat", preserve_sparsity=True, scales="tensor", **low), int8)
-    clipped = (float32, step("aeq", recipe="static_wi8_ai8", algorithm="mse", granularity="tensor", io="float32"))
+    clipped = (float32, step("ptq", recipe="static_wi8_ai8", algorithm="mse", granularity="tensor", io="float32"))
     found["clipped"] = clipped
     found["prune50+clipped"] = (prune, *clipped)
     for count in (16, 32):

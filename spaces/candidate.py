@@ -37,7 +37,7 @@ class Candidate:
         """Short name such as ``prune0.7+cluster32+pcqat+int8``; lossless slimming, which all get, is left out."""
         shown = [step.label() for step in self.steps]
         if any(
-            step.name == "aeq" for step in self.steps
+            step.name == "ptq" for step in self.steps
         ):  # it always starts from a float32 file, which then is not shipped
             shown = [text for step, text in zip(self.steps, shown, strict=True) if step.name != "float32"]
         return "+".join(text for text in shown if text) or "untouched"

@@ -10,7 +10,7 @@ from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.steps import STEPS
 
 # What the space composes by hand, because choices depend on each other.
-_NAMES = "channels finetune prune cluster qat float32 float16 dynamic int8 int16x8 aeq sparse slim"
+_NAMES = "channels finetune prune cluster qat float32 float16 dynamic int8 int16x8 ptq sparse slim"
 COMPOSED = frozenset(_NAMES.split())
 
 

@@ -64,9 +64,9 @@ class Deployments:
             found += [name for name in others(Stage.CONVERT, self.may) if name in needs]
         if self.around.precision:  # converters know nothing of layers
             found = []
-        if self.may("aeq"):
-            able = [name for name in STEPS["aeq"].choices("recipe") if self._recipe(name)]
-            found += [f"aeq_{recipe}" for recipe in able]
+        if self.may("ptq"):
+            able = [name for name in STEPS["ptq"].choices("recipe") if self._recipe(name)]
+            found += [f"ptq_{recipe}" for recipe in able]
             if "static_wi8_ai8" in able and self.ranking:
                 found.append("mixed")
                 if 1 < len(self.ranking) <= FREE_LAYERS:
@@ -101,7 +101,7 @@ class Deployments:
             return self._quantized(choose, "static_wi8_ai8", self._free(choose))
         if chosen not in COMPOSED and chosen in STEPS:
             return (make(choose, chosen, {}),)
-        recipe = chosen.removeprefix("aeq_")
+        recipe = chosen.removeprefix("ptq_")
         made = (_make(chosen),) if recipe == chosen else self._quantized(choose, recipe, {})
         if "prune" in trained and self.may("sparse") and (chosen in _SPARSE or recipe in SPARSE_RECIPES):
             return (*made, _make("sparse")) if choose.one_of("sparse", ("no", "yes")) != "no" else made
@@ -135,7 +135,7 @@ class Deployments:
         if recipe.kind == "static" or knobs.get("algorithm") == "gptq":
             knobs |= self._calibration(choose)
         different = {layer: kind for layer, kind in layers.items() if kind != recipe.weight_type}
-        return (_make("float32"), _make("aeq", recipe=name, layers=tuple(sorted(different.items())), **knobs))
+        return (_make("float32"), _make("ptq", recipe=name, layers=tuple(sorted(different.items())), **knobs))
 
     def _widened(self, recipe: Recipe, precisions: Mapping[str, str]) -> dict[str, str]:
         """``precisions`` with int8 for what the recipe would make int4 and cannot."""

@@ -86,17 +86,17 @@ def _after_qat(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
         return
     small = set(candidate.steps[names.index("qat")].knobs()["int4_layers"])
     if small:
-        chosen = next((step.knobs() for step in candidate.steps if step.name == "aeq"), {})
+        chosen = next((step.knobs() for step in candidate.steps if step.name == "ptq"), {})
         found = {name for name, precision in chosen.get("layers", ()) if precision == "int4"}
         if chosen.get("recipe") != "static_wi8_ai8" or found != small:
-            yield "qat trained layers for int4, and only aeq with static_wi8_ai8 and these layers at int4 gives them that"
+            yield "qat trained layers for int4, and only ptq with static_wi8_ai8 and these layers at int4 gives them that"
         return
     for step in candidate.of_stage(Stage.CONVERT):
         if step.name not in INTEGER_ONLY:
             yield f"qat -> {step.name}: the 8-bit ranges that were trained would be dropped"
         elif step.knobs()["scales"] != "channel":
             yield "qat -> int8 with scales by tensor: weights keep the scales that they were trained with; set scales of qat"
-    for name in ("aeq", "sparse"):
+    for name in ("ptq", "sparse"):
         if name in names:
             yield f"qat -> {name}: {name} starts from a float file"
 
@@ -104,17 +104,17 @@ def _after_qat(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
 def _rewrites(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     names = _names(candidate)
     convert = next((step.name for step in candidate.of_stage(Stage.CONVERT)), None)
-    for name, starts in (("aeq", ("float32",)), ("sparse", ("float32", "float16"))):
+    for name, starts in (("ptq", ("float32",)), ("sparse", ("float32", "float16"))):
         if name in names and convert not in starts:
             yield f"{convert} -> {name}: {name} starts from a {' or '.join(starts)} file"
     if "sparse" in names and "prune" not in names:
         yield "sparse without prune: there are no zeros to leave out"
-    if "sparse" in names and "aeq" in names:
-        recipe = next(str(step.knobs()["recipe"]) for step in candidate.steps if step.name == "aeq")
+    if "sparse" in names and "ptq" in names:
+        recipe = next(str(step.knobs()["recipe"]) for step in candidate.steps if step.name == "ptq")
         if recipe not in SPARSE_RECIPES:
-            yield f"aeq {recipe} and sparse: only what computes in float can be encoded ({', '.join(SPARSE_RECIPES)})"
-        elif names.index("sparse") < names.index("aeq"):
-            yield "sparse -> aeq: the quantizer reads dense weights"
+            yield f"ptq {recipe} and sparse: only what computes in float can be encoded ({', '.join(SPARSE_RECIPES)})"
+        elif names.index("sparse") < names.index("ptq"):
+            yield "sparse -> ptq: the quantizer reads dense weights"
     if "slim" in names and names[-1] != "slim":
         yield "slim must come last: it removes the names that other rewrites need"
 
@@ -149,18 +149,18 @@ def _layers(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
         for name in knobs.get("int4_layers", ()):
             if name not in by_name or not (by_name[name].can("int4") and by_name[name].can("qat")):
                 yield f"{step.name}: {name} cannot be trained for int4"
-        for name, precision in knobs.get("layers", ()) if step.name == "aeq" else ():
+        for name, precision in knobs.get("layers", ()) if step.name == "ptq" else ():
             if name not in by_name:
-                yield f"aeq names the layer {name!r}, which the model does not have"
+                yield f"ptq names the layer {name!r}, which the model does not have"
             elif precision == "int4" and not by_name[name].can("int4"):
-                yield f"aeq: {name} cannot take int4: {by_name[name].refusals['int4']}"
+                yield f"ptq: {name} cannot take int4: {by_name[name].refusals['int4']}"
 
 
 def _converted(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:
     if around.model.source == "tflite":
         for step in candidate.of_stage(Stage.CONVERT):
             if step.name != "float32":
-                yield f"{step.name} converts a Keras model, and the model is a .tflite already; aeq does the like"
+                yield f"{step.name} converts a Keras model, and the model is a .tflite already; ptq does the like"
 
 
 def _precision(candidate: Candidate, around: SpaceConstraints) -> Iterable[str]:

@@ -156,7 +156,7 @@ class Space:
 
     def _int4(self, choose: Chooser, left_out: set[str]) -> tuple[str, ...]:
         """The least sensitive layers that are trained for 4-bit weights."""
-        if not (self._may("aeq") and self._takes("int8")):
+        if not (self._may("ptq") and self._takes("int8")):
             return ()
         able = [name for name in self._able("qat") if name in self._able("int4") and name not in left_out][::-1]
         share = choose.level("qat.int4", (0.0, 0.25, 0.5, 0.75, 1.0)) if able else 0.0
@@ -227,7 +227,7 @@ class Space:
             small = next(step for step in trained if step.name == "qat").knobs()["int4_layers"]
             if small:
                 layers = tuple((name, "int4") for name in small)
-                return (_make("float32"), _make("aeq", recipe="static_wi8_ai8", layers=layers))
+                return (_make("float32"), _make("ptq", recipe="static_wi8_ai8", layers=layers))
             return (_make("int8", io=self._deployments().ends(choose)),)
         return self._deployments().choose(choose, tuple(names))
 

@@ -1,4 +1,4 @@
-"""What the steps of a label mean: ``aeq_static_wi8_ai8_mse_tensor[io=float32]`` says nothing to whoever did not write it."""
+"""What the steps of a label mean: ``ptq_static_wi8_ai8_mse_tensor[io=float32]`` says nothing to whoever did not write it."""
 
 from __future__ import annotations
 

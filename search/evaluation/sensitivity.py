@@ -43,7 +43,7 @@ def rank_layers(evaluator: Evaluator, clock: Clock) -> tuple[str, ...]:
 
 def _measure(evaluator: Evaluator, clock: Clock, layers: list[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if "aeq" not in STEPS or not layers:
+    if "ptq" not in STEPS or not layers:
         return found
     deadline = clock.wall + SHARE * evaluator.config.seconds if evaluator.config.seconds else float("inf")
     reference = _predict(evaluator, Candidate((STEPS["float32"](),)), clock)
@@ -56,7 +56,7 @@ def _measure(evaluator: Evaluator, clock: Clock, layers: list[Any]) -> dict[str,
         others = {other.name: "float32" for other in layers if other is not layer}
         alone = others | ({layer.name: precision} if precision == "int4" else {})
         try:
-            step = STEPS["aeq"](recipe="weight_only_wi8", layers=tuple(sorted(alone.items())))  # type: ignore[call-arg]
+            step = STEPS["ptq"](recipe="weight_only_wi8", layers=tuple(sorted(alone.items())))  # type: ignore[call-arg]
             changed = _predict(evaluator, Candidate((STEPS["float32"](), step)), clock)
         except Lost:
             raise  # says nothing of the layer

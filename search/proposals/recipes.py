@@ -64,7 +64,7 @@ RECIPES: tuple[dict[str, Any], ...] = (
     _CUT | _PRUNE | _CLUSTER | {"qat": "all"},
     {"train": "yes", "deploy": "int8"},
     {"deploy": "mixed", "mixed.int4": 0.5},
-    {"deploy": "aeq_weight_only_wf16"},  # of a .tflite; a model is converted to float16
+    {"deploy": "ptq_weight_only_wf16"},  # of a .tflite; a model is converted to float16
 )
 
 # Deployments that the trained prefix of every member of the front is also tried with: they cost seconds.

@@ -11,16 +11,16 @@ from typing import Any
 
 from litetuner.objectives.environment import environment
 from litetuner.objectives.metrics.choice import find_metric
-from litetuner.search.runtime.cache import JobCache
 from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.evaluation.inspection import Inspection, identity, inspect
+from litetuner.search.evaluation.pipeline import Work
 from litetuner.search.listener import Listener
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.trial_file import TrialFile
-from litetuner.search.evaluation.pipeline import Work
+from litetuner.search.runtime.cache import JobCache
+from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.spaces.errors import BuildFailed, DataError, ModelError, Refused, RunError
 from litetuner.spaces.rules import SpaceConstraints, broken_rules
 from litetuner.spaces.store import write_atomic

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.metrics.metric import Metric
 from litetuner.objectives.metrics.choice import find_metric
+from litetuner.objectives.metrics.metric import Metric
 from litetuner.search.config.budgets import Budget
 from litetuner.search.config.config import Config
+from litetuner.search.criteria import judged, objectives, terms
 from litetuner.search.front import Objective, front, fronts, picks
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.criteria import judged, objectives, terms
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.errors import RunError
 from litetuner.spaces.info import DataInfo, ModelInfo

@@ -12,8 +12,8 @@ import filelock
 
 from litetuner.search.config.budgets import Budget
 from litetuner.search.front import Objective
-from litetuner.search.runs.folder import RunFolder
 from litetuner.search.proposals.samplers import SAMPLERS
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate, digest
 from litetuner.spaces.errors import HostError, RunError

@@ -122,7 +122,7 @@ def _bits(candidate: Candidate) -> list[int]:
     (convert,) = candidate.of_stage(Stage.CONVERT)
     bits = [BITS[convert.name]] * LAYERS
     for step in candidate.of_stage(Stage.REWRITE):
-        if step.name == "aeq":
+        if step.name == "ptq":
             recipe, layers = step.knobs()["recipe"], dict(step.knobs()["layers"])
             base = 4 if "wi4" in recipe else 32 if recipe == "none" else 8
             named = {"float32": 32, "int8": 8, "int4": 4}

@@ -161,22 +161,22 @@ def check_names(recipe: str, layers: Sequence[tuple[str, str]], plain: Sequence[
         *((knob, value, _KNOWN[knob]) for knob, value in knobs.items()),
     ):
         if value not in known:
-            raise Refused(f"aeq: there is no {what} {value!r}{nearest(value, known)}; known: {', '.join(known)}")
+            raise Refused(f"ptq: there is no {what} {value!r}{nearest(value, known)}; known: {', '.join(known)}")
     names = [name for name, _ in layers]
     for name, precision in layers:
         if precision not in PRECISIONS:
             raise Refused(
-                f"aeq: {name} is to be {precision!r}{nearest(precision, PRECISIONS)}; known: {', '.join(PRECISIONS)}"
+                f"ptq: {name} is to be {precision!r}{nearest(precision, PRECISIONS)}; known: {', '.join(PRECISIONS)}"
             )
         if names.count(name) > 1:
-            raise Refused(f"aeq: layer {name!r} is named {names.count(name)} times")
+            raise Refused(f"ptq: layer {name!r} is named {names.count(name)} times")
     if len(set(plain)) < len(plain):
-        raise Refused("aeq: plain names a layer twice")
+        raise Refused("ptq: plain names a layer twice")
     rounded = knobs.get("algorithm", "minmax"), knobs.get("granularity", "channel")
     if RECIPES[recipe].weight_bits == 16 and rounded != ("minmax", "channel"):
-        raise Refused("aeq: float16 is a cast, without algorithm and granularity")
+        raise Refused("ptq: float16 is a cast, without algorithm and granularity")
     if RECIPES[recipe].kind != "static" and knobs.get("io", "native") != "native":
-        raise Refused(f"aeq: {recipe} has float32 at both ends; io is a knob of static recipes")
+        raise Refused(f"ptq: {recipe} has float32 at both ends; io is a knob of static recipes")
 
 
 _KNOWN = {"algorithm": ALGORITHMS, "granularity": GRANULARITIES, "io": IO}

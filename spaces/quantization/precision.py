@@ -46,6 +46,6 @@ def fixed_precision(
             raise ConfigError(f"precision: {name} cannot take int4: {layers[name].refusals['int4']}")
         if found.setdefault(name, precision) != precision:
             raise ConfigError(f"precision: {name} is to be {found[name]} and {precision}")
-    if found and steps is not None and "aeq" not in steps:
-        raise ConfigError("precision: only the step aeq sets precisions by layer; add it to --steps")
+    if found and steps is not None and "ptq" not in steps:
+        raise ConfigError("precision: only the step ptq sets precisions by layer; add it to --steps")
     return tuple(sorted(found.items()))

@@ -59,7 +59,7 @@ def quantize(
     Raises ``Refused`` where an operator cannot take what is asked, ``BuildFailed`` where a layer is not to be found, where
     calibration data are not finite, or where the finished file does not hold what was asked.
     """
-    from ai_edge_quantizer import quantizer as aeq
+    from ai_edge_quantizer import quantizer as ptq
 
     operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
     precisions = dict(layers) | dict.fromkeys(recovered, "int4")
@@ -74,7 +74,7 @@ def quantize(
         schemes[operator.index] = Scheme(bits, special or "minmax") if simple else Scheme(bits, algorithm, granularity)
     try:
         with quiet_stdout():
-            quantizer = aeq.Quantizer(bytearray(file))
+            quantizer = ptq.Quantizer(bytearray(file))
             _set_base(quantizer, recipe, io)
             for operator in operators:
                 _set_operator(quantizer, recipe, operator, by_index.get(operator.index, ""), schemes[operator.index])

@@ -43,7 +43,7 @@ def make(name: str, **knobs: Any) -> Step:
 
 def candidates() -> Iterator[Candidate]:
     slim, float32, int8 = make("slim"), make("float32"), make("int8")
-    clipped = make("aeq", algorithm="mse", granularity="tensor", io="float32")
+    clipped = make("ptq", algorithm="mse", granularity="tensor", io="float32")
     mixed = (("hidden", "int4"), ("digit", "float32"), ("wide_conv", "int4"))
     prune = make("prune", sparsity=0.5, spread="global", schedule="constant", **SHORT)
     cluster = make("cluster", count=16, **SHORT)
@@ -60,12 +60,12 @@ def candidates() -> Iterator[Candidate]:
         (make("int8", io="int8"),),
         (make("int8", scales="tensor"),),
         (make("int16x8"),),
-        (float32, make("aeq")),
+        (float32, make("ptq")),
         (float32, clipped),
-        (float32, make("aeq", recipe="dynamic_wi8")),
-        (float32, make("aeq", recipe="dynamic_wi4", layers=(("depthwise", "int8"),))),
-        (float32, make("aeq", recipe="weight_only_wi8")),
-        (float32, make("aeq", layers=tuple(sorted(mixed)))),
+        (float32, make("ptq", recipe="dynamic_wi8")),
+        (float32, make("ptq", recipe="dynamic_wi4", layers=(("depthwise", "int8"),))),
+        (float32, make("ptq", recipe="weight_only_wi8")),
+        (float32, make("ptq", layers=tuple(sorted(mixed)))),
         (finetune, int8),
         (make("prune", sparsity=0.7, **SHORT), int8),
         (make("prune", sparsity=0.8, **SHORT), float32, make("sparse")),

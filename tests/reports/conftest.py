@@ -78,7 +78,7 @@ def two_targets(tmp_path: Path) -> RunRecord:
     ]
     for label, drop, size, host, pi in rows:
         build.add(label, drop=drop, compressed=size, us={"host": host, "pi": pi})
-    build.add("aeq_wi4", drop=0.006, compressed=45_000, us={"host": 36.0, "pi": 1_400.0})
+    build.add("ptq_wi4", drop=0.006, compressed=45_000, us={"host": 36.0, "pi": 1_400.0})
     build.add("channels0.25+int8", drop=0.064, compressed=9_800, us={"host": 21.5, "pi": 300.0})
     build.add(
         "prune0.9+int8", State.PRUNED, gate="probe", reason="it is dominated", compressed=30_000, us={"host": 78.0}

@@ -66,7 +66,7 @@ def fill(build: Builder) -> Builder:
     build.add("channels0.75+qat+int8", drop=0.0041, compressed=44_020, file=52_110, us=57.9, test_drop=0.0060)
     build.add("channels0.5+qat+int8", drop=0.0134, compressed=24_310, file=31_002, us=37.1)
     build.add("prune0.7+cluster16+pcqat+int8", sparsity=0.7, drop=0.0052, compressed=33_500, file=88_032, us=78.3)
-    build.add("aeq_wi4+int8", drop=0.0066, compressed=51_100, file=58_410, us=103.0)
+    build.add("ptq_wi4+int8", drop=0.0066, compressed=51_100, file=58_410, us=103.0)
     build.add("prune0.95+int8", sparsity=0.95, drop=0.41, compressed=18_100, file=88_032, us=78.0)
     for k in range(8):
         build.add(

@@ -21,7 +21,7 @@ from litetuner.reports.text.stages import stage_words
 from litetuner.reports.text.step_descriptions import label_words, step_words
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.steps.aeq import Aeq
+from litetuner.spaces.steps.ptq import Ptq
 from tests.reports.names import candidate
 
 
@@ -64,7 +64,7 @@ def test_what_another_trial_trained_is_said_to_be_its() -> None:
 
 
 def test_a_label_is_explained_in_words() -> None:
-    step = Aeq(recipe="static_wi8_ai8", algorithm="mse", granularity="tensor", io="float32")
+    step = Ptq(recipe="static_wi8_ai8", algorithm="mse", granularity="tensor", io="float32")
     said = step_words(step)
     for part in (
         "Weights of 8 bits",

@@ -22,7 +22,7 @@ PIPELINE = Candidate(
 def test_labels_are_short_and_details_name_the_rest() -> None:
     assert PIPELINE.label == "prune0.7[-2]+cluster32+pcqat+int8"
     assert PIPELINE.details == ["prune: a stays dense", "prune: b stays dense"]
-    assert Candidate((STEPS["float32"](), STEPS["aeq"](), STEPS["slim"]())).label == "aeq_static_wi8_ai8"
+    assert Candidate((STEPS["float32"](), STEPS["ptq"](), STEPS["slim"]())).label == "ptq_static_wi8_ai8"
 
 
 def test_json_both_ways_and_equal_keys() -> None:

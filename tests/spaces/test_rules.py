@@ -47,7 +47,7 @@ BROKEN = {
     "training order": (make("cluster"), make("prune"), make("int8")),
     "preserving": (make("prune"), make("cluster"), make("int8")),
     "after qat": (make("qat"), make("float16")),
-    "rewrites": (make("float32"), make("slim"), make("aeq")),
+    "rewrites": (make("float32"), make("slim"), make("ptq")),
     "layers": (make("prune", skip=("nowhere",)), make("int8")),
 }
 
@@ -74,15 +74,15 @@ def test_what_data_model_and_user_do_not_allow_is_refused() -> None:
 
 def test_a_layer_that_cannot_take_int4_is_named() -> None:
     around = dataclasses.replace(AROUND, model=model(b={"int4": "there is no kernel"}))
-    found = broken_rules(Candidate((make("float32"), make("aeq", layers=(("b", "int4"),)))), around)
+    found = broken_rules(Candidate((make("float32"), make("ptq", layers=(("b", "int4"),)))), around)
     assert any("b cannot take int4: there is no kernel" in reason for reason in found)
 
 
 def test_layers_that_were_trained_for_int4_become_int4() -> None:
     trained = make("qat", int4_layers=("a", "b"))
     whole = (("a", "int4"), ("b", "int4"))
-    assert not broken_rules(Candidate((trained, make("float32"), make("aeq", layers=whole))), AROUND)
-    for deployment in ((make("int8"),), (make("float32"), make("aeq", layers=whole[:1]))):
+    assert not broken_rules(Candidate((trained, make("float32"), make("ptq", layers=whole))), AROUND)
+    for deployment in ((make("int8"),), (make("float32"), make("ptq", layers=whole[:1]))):
         found = broken_rules(Candidate((trained, *deployment)), AROUND)
         assert any("trained layers for int4" in reason for reason in found)
     around = dataclasses.replace(AROUND, model=model(b={"int4": "there is no kernel"}))

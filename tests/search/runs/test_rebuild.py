@@ -19,7 +19,7 @@ from tests.search.fakes import fake_search
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("rebuild") / "run"
-    fake_search(path, trials=14, steps=("float32", "int8", "aeq", "prune", "qat", "finetune", "slim"))
+    fake_search(path, trials=14, steps=("float32", "int8", "ptq", "prune", "qat", "finetune", "slim"))
     return path
 
 

@@ -16,10 +16,10 @@ from litetuner.spaces.models.loading import load_model
 from litetuner.spaces.models.signature import predict
 from litetuner.spaces.rules import SpaceConstraints, broken_rules
 from litetuner.spaces.space import ScriptedChoices, Space
-from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float16 import Float16
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
+from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tflite.running import run
 from litetuner.spaces.tflite.slimming import slim
 from litetuner.spaces.tflite.weights import pack_model, read_model, weights_by_layer
@@ -80,7 +80,7 @@ def test_the_space_holds_post_training_techniques_only(path: Path) -> None:
     around = SpaceConstraints(facts, True)
     space = Space(around, ranking=tuple(layer.name for layer in facts.layers))
     options = space.deployments()
-    assert {"float32", "aeq_weight_only_wf16", "aeq_dynamic_wi8", "aeq_static_wi8_ai8", "mixed", "layers"} <= set(
+    assert {"float32", "ptq_weight_only_wf16", "ptq_dynamic_wi8", "ptq_static_wi8_ai8", "mixed", "layers"} <= set(
         options
     )
     assert not {"int8", "float16", "dynamic", "int16x8"} & set(options)
@@ -104,7 +104,7 @@ def test_the_space_holds_post_training_techniques_only(path: Path) -> None:
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_precision_by_operator(path: Path, recipe: str, place: int) -> None:
     names = [layer.name for layer in model_info(load_model(str(path)), None, "no", None).layers]
-    file = Aeq(recipe, ((names[place], "float32"),)).apply(path.read_bytes(), CONTEXT)
+    file = Ptq(recipe, ((names[place], "float32"),)).apply(path.read_bytes(), CONTEXT)
     found = {name: weight.dtype for name, weight in weights_by_layer(file, names).items()}
     assert found == dict.fromkeys(names, "int8") | {names[place]: "float32"}
 
@@ -118,11 +118,11 @@ def test_a_file_without_names_and_signature_gets_some(path: Path, tmp_path: Path
     assert np.array_equal(predict(loaded, [X[:4]])[0], predict(load_model(str(path)).model, [X[:4]])[0])
     names = [layer.name for layer in model_info(load_model(str(bare)), None, "no", None).layers]
     assert len(set(names)) == 3
-    file = Aeq("static_wi8_ai8", ((names[0], "int4"),)).apply(Float32().apply(loaded, CONTEXT), CONTEXT)
+    file = Ptq("static_wi8_ai8", ((names[0], "int4"),)).apply(Float32().apply(loaded, CONTEXT), CONTEXT)
     assert weights_by_layer(file, names)[names[0]].dtype == "int4"
 
 
-@pytest.mark.parametrize("steps", [(Float16(),), (Int8(),), (Float32(), Aeq("weight_only_wi8"))])
+@pytest.mark.parametrize("steps", [(Float16(),), (Int8(),), (Float32(), Ptq("weight_only_wi8"))])
 def test_quantized_files_are_refused(steps: tuple[Any, ...], network: Any, tmp_path: Path) -> None:
     subject = network
     for step in steps:

@@ -13,8 +13,8 @@ from litetuner.spaces.info import LayerInfo, ModelInfo
 from litetuner.spaces.quantization.precision import fixed_precision
 from litetuner.spaces.rules import SpaceConstraints, broken_rules
 from litetuner.spaces.space import ScriptedChoices, Space
-from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tflite.weights import weights_by_layer
 
 X = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32)
@@ -65,7 +65,7 @@ def test_what_cannot_be_is_refused(text: str, reason: str) -> None:
 def test_contradictions_are_refused() -> None:
     with pytest.raises(ConfigError, match="float32 and int8"):
         fixed_precision(["deep=float32", "deep=int8"], MODEL, None)
-    with pytest.raises(ConfigError, match="aeq"):
+    with pytest.raises(ConfigError, match="ptq"):
         fixed_precision(["deep=float32"], MODEL, frozenset({"int8"}))
 
 
@@ -74,7 +74,7 @@ def test_the_space_and_the_rules_keep_to_it() -> None:
     around = SpaceConstraints(MODEL, True, precision=fixed)
     space = Space(around, ranking=("conv.1", "deep", "a=b"))
     options = space.deployments()
-    assert options and all(name.startswith("aeq_") or name in ("mixed", "layers") for name in options)
+    assert options and all(name.startswith("ptq_") or name in ("mixed", "layers") for name in options)
     for name in options:
         for rounding in ("minmax", "mse_tensor", "octav"):
             script = {"deploy": name, "rounding": rounding, "rounding.float": rounding, "mixed.int4": 1.0}
@@ -114,6 +114,6 @@ NAMES = ("conv.1", "convx1", "conv.1-inner", "dense", "dense_1")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("precision", ["float32", "int4"])
 def test_one_layer_and_no_other(name: str, precision: str, awkward: bytes) -> None:
-    file = Aeq("static_wi8_ai8", ((name, precision),)).apply(awkward, CONTEXT)
+    file = Ptq("static_wi8_ai8", ((name, precision),)).apply(awkward, CONTEXT)
     found: dict[str, Any] = {layer: weight.dtype for layer, weight in weights_by_layer(file, NAMES).items()}
     assert found == dict.fromkeys(NAMES, "int8") | {name: precision}

@@ -11,12 +11,12 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.quantization.weight_types import weight_type_invariants
 from litetuner.spaces.step import Stage, Step
-from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.dynamic import Dynamic
 from litetuner.spaces.steps.float16 import Float16
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.int16x8 import Int16x8
+from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.steps.slim import Slim
 from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import weights_by_layer
@@ -54,8 +54,8 @@ def built(steps: tuple[Step, ...], model: Any) -> bytes:
         ((Dynamic(),), ("int8", "float32")),
         ((Int8(calibration=50, selection="random"),), ("int8", "int8")),
         ((Int16x8(),), ("int8", "int8")),
-        ((Float32(), Aeq("dynamic_wi8", (("small", "float32"),))), ("int8", "float32")),
-        ((Float32(), Aeq("weight_only_wf16")), ("float16", "float16")),
+        ((Float32(), Ptq("dynamic_wi8", (("small", "float32"),))), ("int8", "float32")),
+        ((Float32(), Ptq("weight_only_wf16")), ("float16", "float16")),
     ],
 )
 def test_types_are_promised_and_held(steps: tuple[Step, ...], types: tuple[str, str], network: Any) -> None:

@@ -12,10 +12,10 @@ import pytest
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.keras_bridge.bridge import clone
-from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.cluster import Cluster
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
+from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.steps.qat import Qat, refusals
 from litetuner.spaces.tflite.invariants import Invariant, distinct_per_channel, verify_invariants, zeros
 from litetuner.spaces.tflite.weights import read_operators, weights_by_layer
@@ -221,7 +221,7 @@ def test_four_bits_are_exported_exactly(pruned: Any, context: Context, accuracy:
     restored = step.wrap(pruned, context)
     restored.set_weights(trained.get_weights())
     layers = tuple((name, "int4") for name in small)
-    file = Aeq("static_wi8_ai8", layers).apply(Float32().apply(restored, context), context)
+    file = Ptq("static_wi8_ai8", layers).apply(Float32().apply(restored, context), context)
     weights = weights_by_layer(file, LAYERS)
     assert {name: weight.dtype for name, weight in weights.items()} == dict.fromkeys(LAYERS, "int8") | dict(layers)
     for name in small:

@@ -65,9 +65,9 @@ def test_a_quantized_file_passes_only_when_it_computes_the_same(tflite: Callable
 def test_what_computes_in_float_can_be_encoded(
     recipe: str, tflite: Callable[..., bytes], context: Context, layer_names: dict[str, list[str]]
 ) -> None:
-    from litetuner.spaces.steps.aeq import Aeq
+    from litetuner.spaces.steps.ptq import Ptq
 
-    file = Aeq(recipe).apply(tflite("zeros", "float32"), context)
+    file = Ptq(recipe).apply(tflite("zeros", "float32"), context)
     try:
         encoded = Sparse().apply(file, context)
     except BuildFailed as error:

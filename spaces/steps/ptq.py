@@ -15,7 +15,7 @@ from litetuner.spaces.step import Stage, Step, knob
 
 
 @dataclasses.dataclass(frozen=True)
-class Aeq(Step):
+class Ptq(Step):
     """Quantizes a float32 file by a recipe; costs milliseconds, so one conversion serves many variants.
 
     "dynamic" recipes quantize activations while running, "weight_only" compute in float, "static" need calibration samples
@@ -28,7 +28,7 @@ class Aeq(Step):
     The label is exact: a layer that cannot take what the recipe and the knobs say must be among them.
     """
 
-    name = "aeq"
+    name = "ptq"
     stage = Stage.REWRITE
 
     recipe: str = knob("static_wi8_ai8", tuple(RECIPES), "how all layers are quantized")
@@ -58,11 +58,11 @@ class Aeq(Step):
         parts += [f"io={self.io}"] if self.io != "native" else []
         parts += calibration_words(self.calibration, self.selection)
         how = [part for part in (self.algorithm, self.granularity) if part not in ("minmax", "channel")]
-        return "_".join(["aeq", self.recipe, *how]) + (f"[{','.join(parts)}]" if parts else "")
+        return "_".join(["ptq", self.recipe, *how]) + (f"[{','.join(parts)}]" if parts else "")
 
     def details(self) -> list[str]:
-        kept = [f"aeq: {name}: minmax by channel" for name in self.plain]
-        return [f"aeq: {name}: {precision}" for name, precision in self.layers] + kept
+        kept = [f"ptq: {name}: minmax by channel" for name in self.plain]
+        return [f"ptq: {name}: {precision}" for name, precision in self.layers] + kept
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
         """What must hold in the final file: (layer, "weight_type", type) for each of ``layers``.

@@ -14,8 +14,8 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.quantization.policy import RECIPES
-from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tflite.weights import weights_by_layer
 
 from .conftest import LAYERS
@@ -29,7 +29,7 @@ def types(file: bytes) -> dict[str, str]:
 def test_recipes(recipe: str, float_file: bytes, context: Context, accuracy: Callable[[Any], float]) -> None:
     """static_wi8_ai16 runs and is wrong on this network too: only its types are looked at."""
     layers = (("depthwise", "int8"),) if recipe.endswith("wi4") else ()
-    file = Aeq(recipe, layers).apply(float_file, context)
+    file = Ptq(recipe, layers).apply(float_file, context)
     expected = dict.fromkeys(LAYERS, RECIPES[recipe].weight_type) | dict(layers)
     assert types(file) == expected
     if recipe != "static_wi8_ai16":
@@ -41,7 +41,7 @@ def test_layers_get_their_own_precision(
     recipe: str, float_file: bytes, context: Context, accuracy: Callable[[Any], float]
 ) -> None:
     layers = (("stem", "float32"), ("pointwise", "int4"))
-    file = Aeq(recipe, layers).apply(float_file, context)
+    file = Ptq(recipe, layers).apply(float_file, context)
     assert types(file) == {"stem": "float32", "depthwise": "int8", "pointwise": "int4", "classes": "int8"}
     assert accuracy(file) > accuracy(float_file) - 0.1
 
@@ -60,7 +60,7 @@ def test_names_are_escaped_and_matched_whole(context: Context) -> None:
     x = layers.Dense(16, activation="relu", name="dense")(x)
     network = tf_keras.Model(source, layers.Dense(10, name="dense_1")(x))
     file = Float32().apply(network, context)
-    mixed = Aeq("dynamic_wi8", (("a.b", "float32"), ("dense", "int4"))).apply(file, context)
+    mixed = Ptq("dynamic_wi8", (("a.b", "float32"), ("dense", "int4"))).apply(file, context)
     found = {name: w.dtype for name, w in weights_by_layer(mixed, ["axb", "a.b", "dense", "dense_1"]).items()}
     assert found == {"axb": "int8", "a.b": "float32", "dense": "int4", "dense_1": "int8"}
 
@@ -69,32 +69,32 @@ def test_a_layer_that_the_recipe_leaves_out_must_be_named(float_file: bytes, con
     with pytest.raises(
         Refused, match=r"dynamic int4 does not exist for DEPTHWISE_CONV_2D, which computes layer '.*depthwise"
     ):
-        Aeq("dynamic_wi4").apply(float_file, context)
+        Ptq("dynamic_wi4").apply(float_file, context)
     with pytest.raises(Refused, match="int4 does not exist for DEPTHWISE_CONV_2D, which computes layer 'depthwise'"):
-        Aeq("static_wi8_ai8", (("depthwise", "int4"),)).apply(float_file, context)
+        Ptq("static_wi8_ai8", (("depthwise", "int4"),)).apply(float_file, context)
 
 
 def test_a_layer_that_is_not_in_the_file_fails(float_file: bytes, context: Context) -> None:
     with pytest.raises(BuildFailed, match="'nowhere'"):
-        Aeq("dynamic_wi8", (("nowhere", "int4"),)).apply(float_file, context)
+        Ptq("dynamic_wi8", (("nowhere", "int4"),)).apply(float_file, context)
 
 
 def test_calibration_is_checked(float_file: bytes, context: Context) -> None:
     broken = context.calibration.copy()
     broken[5, 1, 1, 0] = np.nan
     with pytest.raises(BuildFailed, match="NaN"):
-        Aeq().apply(float_file, dataclasses.replace(context, calibration=broken))
+        Ptq().apply(float_file, dataclasses.replace(context, calibration=broken))
     none = dataclasses.replace(context, calibration=context.calibration[:0])
     with pytest.raises(Refused, match="calibration"):
-        Aeq().apply(float_file, none)
-    assert types(Aeq("dynamic_wi8").apply(float_file, none))
-    assert (Aeq().needs_calibration, Aeq("dynamic_wi8").needs_calibration) == (True, False)
+        Ptq().apply(float_file, none)
+    assert types(Ptq("dynamic_wi8").apply(float_file, none))
+    assert (Ptq().needs_calibration, Ptq("dynamic_wi8").needs_calibration) == (True, False)
 
 
 def test_labels_details_promises_and_json() -> None:
-    step = Aeq("static_wi8_ai8", (("stem", "float32"), ("pointwise", "int4"), ("classes", "float32")))
-    assert step.label() == "aeq_static_wi8_ai8[2xfloat32,1xint4]"
-    assert step.details() == ["aeq: stem: float32", "aeq: pointwise: int4", "aeq: classes: float32"]
+    step = Ptq("static_wi8_ai8", (("stem", "float32"), ("pointwise", "int4"), ("classes", "float32")))
+    assert step.label() == "ptq_static_wi8_ai8[2xfloat32,1xint4]"
+    assert step.details() == ["ptq: stem: float32", "ptq: pointwise: int4", "ptq: classes: float32"]
     assert step.invariants(["stem", "depthwise"]) == [
         ("stem", "weight_type", "float32"),
         ("pointwise", "weight_type", "int4"),
@@ -106,11 +106,11 @@ def test_labels_details_promises_and_json() -> None:
 
 def test_what_does_not_exist_is_refused() -> None:
     with pytest.raises(Refused, match="did you mean 'dynamic_wi8'"):
-        Aeq("dynamic_w8")
+        Ptq("dynamic_w8")
     with pytest.raises(Refused, match="int5"):
-        Aeq(layers=(("stem", "int5"),))
+        Ptq(layers=(("stem", "int5"),))
     with pytest.raises(Refused, match="2 times"):
-        Aeq(layers=(("stem", "int8"), ("stem", "int4")))
+        Ptq(layers=(("stem", "int8"), ("stem", "int4")))
 
 
 def test_static_ranges_cover_every_sample() -> None:
@@ -127,7 +127,7 @@ def test_static_ranges_cover_every_sample() -> None:
     inputs = tf_keras.Input((12,), name="table")
     model = tf_keras.Model(inputs, tf_keras.layers.Dense(4, name="dense")(inputs))
     context = Context(x[:0], np.zeros(0), x, "mse", 1, 0)
-    file = Aeq(recipe="static_wi8_ai8").apply(Float32().apply(model, context), context)
+    file = Ptq(recipe="static_wi8_ai8").apply(Float32().apply(model, context), context)
     port = read_artifact(file).inputs[0]
     low, high = ((end - port.zero_point) * port.scale for end in (-128, 127))
     assert low <= x.min() + port.scale and high >= x.max() - port.scale

@@ -11,8 +11,8 @@ import pytest
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, RECIPES, Scheme, why_not
-from litetuner.spaces.steps.aeq import Aeq
 from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tflite.artifact import read_artifact
 from litetuner.spaces.tflite.weights import weights_by_layer
 
@@ -50,7 +50,7 @@ def legal(recipe: str, algorithm: str, granularity: str) -> bool:
 
 @pytest.mark.parametrize(("recipe", "algorithm", "granularity"), [each for each in COMBINATIONS if legal(*each)])
 def test_what_exists_is_what_it_says(recipe: str, algorithm: str, granularity: str, dense_file: bytes) -> None:
-    file = Aeq(recipe, algorithm=algorithm, granularity=granularity).apply(dense_file, CONTEXT)
+    file = Ptq(recipe, algorithm=algorithm, granularity=granularity).apply(dense_file, CONTEXT)
     for weight in weights_by_layer(file, NAMES).values():
         assert weight.dtype == RECIPES[recipe].weight_type
         assert weight.dtype == "float16" or weight.granularities == (granularity,)
@@ -62,7 +62,7 @@ def test_what_exists_is_what_it_says(recipe: str, algorithm: str, granularity: s
 @pytest.mark.parametrize(("recipe", "algorithm", "granularity"), [each for each in COMBINATIONS if not legal(*each)])
 def test_what_does_not_exist_is_refused(recipe: str, algorithm: str, granularity: str, dense_file: bytes) -> None:
     with pytest.raises(Refused, match=r"FULLY_CONNECTED|float16 is a cast"):
-        Aeq(recipe, algorithm=algorithm, granularity=granularity).apply(dense_file, CONTEXT)
+        Ptq(recipe, algorithm=algorithm, granularity=granularity).apply(dense_file, CONTEXT)
 
 
 def test_so_many_combinations_exist() -> None:
@@ -82,7 +82,7 @@ def test_layers_that_cannot_take_it_stay_plain(
     """A convolutional net: gptq is for dense layers, and dynamic ranges by tensor are wrong for depthwise ones."""
     recipe = "weight_only_wi8"
     plain = ("stem", "depthwise", "pointwise") if algorithm == "gptq" else ("depthwise",)
-    step = Aeq(recipe, algorithm=algorithm, granularity=granularity, plain=plain)
+    step = Ptq(recipe, algorithm=algorithm, granularity=granularity, plain=plain)
     found = weights_by_layer(step.apply(float_file, context), ["stem", "depthwise", "pointwise", "classes"])
     assert {name: weight.granularities[0] for name, weight in found.items()} == {
         name: "channel" if name in plain else granularity for name in found
@@ -90,36 +90,36 @@ def test_layers_that_cannot_take_it_stay_plain(
     assert f"{len(plain)}xplain" in step.label()
     if algorithm == "gptq":
         with pytest.raises(Refused, match=r"gptq does not exist for CONV_2D, which computes layer '.*stem"):
-            Aeq(recipe, algorithm="gptq").apply(float_file, context)
+            Ptq(recipe, algorithm="gptq").apply(float_file, context)
 
 
 def test_dynamic_depthwise_layers_by_tensor_are_refused(float_file: bytes, context: Context) -> None:
     with pytest.raises(Refused, match="chance level"):
-        Aeq("dynamic_wi8", granularity="tensor").apply(float_file, context)
+        Ptq("dynamic_wi8", granularity="tensor").apply(float_file, context)
 
 
 @pytest.mark.parametrize(("io", "dtype"), [("native", "int8"), ("float32", "float32"), ("uint8", "uint8")])
 def test_ends(io: str, dtype: str, dense_file: bytes) -> None:
-    artifact = read_artifact(Aeq(io=io).apply(dense_file, CONTEXT))
+    artifact = read_artifact(Ptq(io=io).apply(dense_file, CONTEXT))
     assert (artifact.inputs[0].dtype, artifact.outputs[0].dtype) == (dtype, dtype)
 
 
 def test_clipping_and_one_scale_deflate_better(dense_file: bytes) -> None:
     sizes = [
-        read_artifact(Aeq(algorithm=algorithm, granularity=granularity).apply(dense_file, CONTEXT)).compressed_bytes
+        read_artifact(Ptq(algorithm=algorithm, granularity=granularity).apply(dense_file, CONTEXT)).compressed_bytes
         for algorithm, granularity in (("minmax", "channel"), ("mse", "tensor"))
     ]
     assert sizes[1] < 0.95 * sizes[0]
 
 
 def test_labels_are_short_and_differ() -> None:
-    assert Aeq(algorithm="mse", granularity="tensor").label() == "aeq_static_wi8_ai8_mse_tensor"
-    step = Aeq("dynamic_wi4", (("a", "int8"),), granularity="block32", plain=("a", "b"))
-    assert step.label() == "aeq_dynamic_wi4_block32[1xint8,2xplain]"
+    assert Ptq(algorithm="mse", granularity="tensor").label() == "ptq_static_wi8_ai8_mse_tensor"
+    step = Ptq("dynamic_wi4", (("a", "int8"),), granularity="block32", plain=("a", "b"))
+    assert step.label() == "ptq_dynamic_wi4_block32[1xint8,2xplain]"
     assert (
-        Aeq(io="float32", calibration=50, selection="spread").label() == "aeq_static_wi8_ai8[io=float32,cal=spread50]"
+        Ptq(io="float32", calibration=50, selection="spread").label() == "ptq_static_wi8_ai8[io=float32,cal=spread50]"
     )
-    assert step.details() == ["aeq: a: int8", "aeq: a: minmax by channel", "aeq: b: minmax by channel"]
+    assert step.details() == ["ptq: a: int8", "ptq: a: minmax by channel", "ptq: b: minmax by channel"]
 
 
 def test_knobs_are_checked() -> None:
@@ -131,13 +131,13 @@ def test_knobs_are_checked() -> None:
         ({"plain": ("a", "a")}, "twice"),
     ):
         with pytest.raises(Refused, match=word):
-            Aeq(**knobs)  # type: ignore[arg-type]
+            Ptq(**knobs)  # type: ignore[arg-type]
     with pytest.raises(Refused, match="static recipes"):
-        Aeq("dynamic_wi8", io="uint8")
+        Ptq("dynamic_wi8", io="uint8")
 
 
 def test_gptq_needs_samples(dense_file: bytes) -> None:
-    step = Aeq("weight_only_wi8", algorithm="gptq")
+    step = Ptq("weight_only_wi8", algorithm="gptq")
     assert step.needs_calibration
     with pytest.raises(Refused, match="calibration samples"):
         step.apply(dense_file, dataclasses.replace(CONTEXT, calibration=X[:0]))
