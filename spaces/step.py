@@ -56,6 +56,13 @@ class Step:
         """What the step does to this model in another way than its label says, in words; a trial keeps them."""
         return []
 
+    def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """What must hold in the final file for the layers that the step works on: (layer, property, value).
+
+        A property of several layers together has their names as a fourth item.
+        """
+        return []
+
     def leaves(self, layers: Sequence[tuple[str, str, bool]]) -> set[str]:
         """The layers that the knob ``leave`` leaves out, of (name, type, has a kernel) in running order."""
         types = self.knobs().get("leave", ())

@@ -244,9 +244,9 @@ class Builder:
             able = facts.layers_for(technique) if technique else facts.layers
             left = step.leaves([(layer.name, layer.type, layer.has_kernel) for layer in facts.layers])
             layers = [layer.name for layer in able if layer.has_kernel and layer.name not in left]
-            found += [Invariant(*promise) for promise in getattr(step, "promises", lambda _: [])(layers)]
+            found += [Invariant(*each) for each in step.invariants(layers)]
         found += [Invariant(*each) for each in shape_invariants(cut)]
-        known = {(promise.layer, promise.property) for promise in found}
+        known = {(each.layer, each.property) for each in found}
         found += [Invariant(*each) for each in weight_type_invariants(candidate, weights) if each[:2] not in known]
         return found
 

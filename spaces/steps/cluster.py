@@ -78,7 +78,7 @@ class Cluster(Step):
     def details(self) -> list[str]:
         return [f"cluster: {name} stays unclustered" for name in self.skip]
 
-    def invariants(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
+    def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file for the clusterable ``layer_names`` but the skipped: (layer, property, count).
 
         The property is "tensor_clusters" where nothing but scales by channel can multiply the values, else "clusters".

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 from litetuner.spaces.context import Context
@@ -30,10 +29,6 @@ class Finetune(Step):
 
     def __post_init__(self) -> None:
         check_augmentation(self.name, self.augment)
-
-    def invariants(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
-        """What must hold in the final file, as (layer, property, value): nothing."""
-        return []
 
     def apply(self, subject: Any, context: Context) -> Any:
         """A trained copy of a tf_keras model."""

@@ -64,7 +64,7 @@ class Ptq(Step):
         kept = [f"ptq: {name}: minmax by channel" for name in self.plain]
         return [f"ptq: {name}: {precision}" for name, precision in self.layers] + kept
 
-    def invariants(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
+    def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file: (layer, "weight_type", type) for each of ``layers``.
 
         All operators with weights are proved by ``apply`` itself, types and scales: it sees operators, while a name among

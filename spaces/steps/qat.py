@@ -76,7 +76,7 @@ class Qat(Step):
         left = [f"qat: {name} is trained in float, and quantized afterwards" for name in self.skip]
         return left + [f"qat: {name} is trained for 4-bit weights" for name in self.int4_layers]
 
-    def invariants(self, layer_names: Sequence[str]) -> list[tuple[str, str, Any]]:
+    def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file, as (layer, property, value): nothing that was trained for integers is left float.
 
         Prune's and cluster's promises go on.
