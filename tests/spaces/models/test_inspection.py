@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.info import ModelInfo
-from litetuner.spaces.models.inspection import int4_operators, model_info
+from litetuner.spaces.models.inspection import model_info
 from litetuner.spaces.models.loading import LoadedModel
+from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.space import Space
 from litetuner.spaces.tf import load, quiet_stdout
