@@ -9,7 +9,7 @@ import json
 @functools.cache
 def int4_operators() -> frozenset[str]:
     """The operators to which the quantizer gives 4-bit weights in every mode: static, dynamic-range and weight-only."""
-    from ai_edge_quantizer.default_policy import DEFAULT_JSON_POLICY
+    from litert_quantizer.default_policy import DEFAULT_JSON_POLICY
 
     policy = json.loads(DEFAULT_JSON_POLICY)
     modes = [

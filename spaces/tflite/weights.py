@@ -102,7 +102,7 @@ def read_model(file: bytes) -> Any:
 
 
 def _as_arrays(model: Any) -> None:
-    """Bytes that lie outside the flatbuffer (ai-edge-quantizer writes some files so) come as ``bytes``: arrays like the rest."""
+    """Bytes that lie outside the flatbuffer (litert-quantizer writes some files so) come as ``bytes``: arrays like the rest."""
     for buffer in model.buffers or []:
         if isinstance(buffer.data, bytes):
             buffer.data = np.frombuffer(buffer.data, np.uint8)

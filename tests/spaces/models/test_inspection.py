@@ -174,7 +174,7 @@ def test_tfmot_accepts_what_qat_allows(tf_keras, images):
 def test_the_quantizer_gives_4_bits_to_what_int4_allows(tf_keras):
     """Weights of 4 bits are counted in the quantized file, for each layer type."""
     from ai_edge_litert.tools import flatbuffer_utils
-    from ai_edge_quantizer import qtyping, quantizer
+    from litert_quantizer import qtyping, quantizer
 
     tf, layers = load(), tf_keras.layers
     cases = [
