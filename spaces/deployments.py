@@ -8,12 +8,11 @@ from typing import Any
 
 from litetuner.spaces.choices import COMPOSED, Chooser, make, others
 from litetuner.spaces.info import LayerInfo
-from litetuner.spaces.models.inspection import OPERATORS
 from litetuner.spaces.quantization.policy import BITS, RECIPES, Recipe, Scheme, why_not
 from litetuner.spaces.rules import SPARSE_RECIPES, SpaceConstraints
 from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.steps import STEPS
-from litetuner.spaces.tflite.weights import WEIGHTED
+from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER, WEIGHT_OPERATORS
 
 FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -149,7 +148,7 @@ class Deployments:
         for layer in self._kernels():
             bits = BITS.get(layers.get(layer.name, recipe.weight_type), 32)
             width = layer.kernel_shape[0] if layer.type == "Dense" else layer.kernel_shape[-1]
-            operators = [name for name in OPERATORS.get(layer.type, (layer.type,)) if name in WEIGHTED]
+            operators = [name for name in OPERATORS_OF_LAYER.get(layer.type, (layer.type,)) if name in WEIGHT_OPERATORS]
             scheme = Scheme(bits, algorithm, granularity)
             if any(why_not(operator, recipe, scheme, width=width) for operator in operators):
                 found.append(layer.name)

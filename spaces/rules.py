@@ -199,7 +199,7 @@ RULES: tuple[Rule, ...] = (
         _preserving,
     ),
     Rule("after qat", "quantization-aware training fixes 8-bit ranges", _after_qat),
-    Rule("rewrites", "ai-edge-quantizer and sparse encoding work on float files; slimming removes names", _rewrites),
+    Rule("rewrites", "litert-quantizer and sparse encoding work on float files; slimming removes names", _rewrites),
     Rule("training", "tfmot trains tf_keras models on training data only", _training),
     Rule("calibration", "activation ranges come from training samples, never from search or test", _calibration),
     Rule("layers", "each layer type takes what the libraries' registries say", _layers),

@@ -20,7 +20,7 @@ IMPORTS = {
     "tensorflow": "import os; os.environ['TF_USE_LEGACY_KERAS'] = '1'; import tensorflow, tf_keras",
     "tensorflow-model-optimization": "from litetuner.spaces import tf; tf.load(); import tensorflow_model_optimization",
     "ai-edge-litert": "import ai_edge_litert.interpreter",
-    "ai-edge-quantizer": "import ai_edge_quantizer",
+    "litert-quantizer": "import litert_quantizer",
     "optuna": "import optuna, sqlite3",
 }
 SIGNS = {"works": "ok     ", "note": "note   ", "fails": "PROBLEM"}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces import tf
-from litetuner.spaces.data.sources import KEYS, SYNONYMS, Arrays, RawData, check_keys, pair_splits
+from litetuner.spaces.data.raw import KEYS, SYNONYMS, Arrays, RawData, check_keys, pair_splits
 from litetuner.spaces.errors import DataError, nearest
 from litetuner.spaces.user_function import load_function
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from litetuner.spaces.data.sources import RawData
+from litetuner.spaces.data.raw import RawData
 from litetuner.spaces.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from litetuner.spaces.data.sources import Arrays
+from litetuner.spaces.data.raw import Arrays
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.named_arrays import all_finite, pack
 

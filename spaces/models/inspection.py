@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,30 +12,11 @@ from litetuner.spaces.models.loading import LoadedModel
 from litetuner.spaces.models.macs import layer_macs
 from litetuner.spaces.models.signature import input_ports, output_ports
 from litetuner.spaces.models.tflite_layers import last_activation, layer_info, with_names
+from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.tf import load
+from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER
 from litetuner.spaces.training.sparsity import sparse_latency
 
-# Layer type -> the TensorFlow Lite operators that hold its weights (seen in converted files).
-OPERATORS: dict[str, tuple[str, ...]] = {
-    "Conv1D": ("CONV_2D",),
-    "Conv1DTranspose": ("TRANSPOSE_CONV",),
-    "Conv2D": ("CONV_2D",),
-    "Conv2DTranspose": ("TRANSPOSE_CONV",),
-    "Conv3D": ("CONV_3D",),
-    "Conv3DTranspose": ("CONV_3D_TRANSPOSE",),
-    "Dense": ("FULLY_CONNECTED",),
-    "DepthwiseConv1D": ("DEPTHWISE_CONV_2D",),
-    "DepthwiseConv2D": ("DEPTHWISE_CONV_2D",),
-    "EinsumDense": ("FULLY_CONNECTED",),
-    "Embedding": ("GATHER",),
-    "GRU": ("WHILE",),
-    "LSTM": ("UNIDIRECTIONAL_SEQUENCE_LSTM",),
-    "MultiHeadAttention": ("FULLY_CONNECTED",),
-    "PReLU": ("PRELU",),
-    "SeparableConv1D": ("DEPTHWISE_CONV_2D", "CONV_2D"),
-    "SeparableConv2D": ("DEPTHWISE_CONV_2D", "CONV_2D"),
-    "SimpleRNN": ("WHILE",),
-}
 WRAPPERS = ("Bidirectional", "TimeDistributed")
 # Layers behind which the activation of the output is looked for.
 TRANSPARENT = ("Dropout", "Flatten", "Reshape", "Identity", "Permute")
@@ -189,27 +168,13 @@ def _registry_refusal(layer: Any, registry: Any, verb: str, unlisted: Callable[[
     return None
 
 
-@functools.cache
-def int4_operators() -> frozenset[str]:
-    """The operators to which the quantizer gives 4-bit weights in every mode: static, dynamic-range and weight-only."""
-    from ai_edge_quantizer.default_policy import DEFAULT_JSON_POLICY
-
-    policy = json.loads(DEFAULT_JSON_POLICY)
-    modes = [
-        set(policy["ops_per_config"][name])
-        for name, config in policy["configs"].items()
-        if config["weight_tensor_config"]["num_bits"] == 4 and not name.endswith("blockwise")
-    ]
-    return frozenset(set.intersection(*modes) - {"INPUT", "OUTPUT"})
-
-
 def _int4_refusal(layer: Any) -> str | None:
     kind = type(layer).__name__
     if not layer.weights:
         return "it has no weights"
     if kind in WRAPPERS:
         return _int4_refusal(layer.forward_layer if hasattr(layer, "forward_layer") else layer.layer)
-    operators = OPERATORS.get(kind)
+    operators = OPERATORS_OF_LAYER.get(kind)
     if operators is None:
         return f"no operator is known to hold the weights of a {kind}"
     refused = [name for name in operators if name not in int4_operators()]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.info import LayerInfo
+from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.tflite.weights import Operator, pack_model, read_model, read_operators, text, type_name
 
 _ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh", "RELU": "relu"}
@@ -38,8 +39,6 @@ def last_activation(file: bytes) -> str:
 
 
 def _facts(operator: Operator, graph: Any, why: str) -> LayerInfo:
-    from litetuner.spaces.models.inspection import int4_operators
-
     shape = operator.weight_shape or ()
     ends = graph.operators[operator.index]
     inputs, outputs = ([int(index) for index in side] for side in (ends.inputs, ends.outputs))

@@ -1,4 +1,4 @@
-"""What ai-edge-quantizer can do to an operator's weights: its own policy asked, and what it or the runtime gets wrong."""
+"""What litert-quantizer can do to an operator's weights: its own policy asked, and what it or the runtime gets wrong."""
 
 from __future__ import annotations
 
@@ -117,9 +117,9 @@ _BROKEN = (
 
 @functools.cache
 def _exists(operator: str, recipe: Recipe, scheme: Scheme) -> bool:
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
-    from ai_edge_quantizer.qtyping import TFLOperationName
-    from ai_edge_quantizer.recipe_manager import RecipeManager
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import TFLOperationName
+    from litert_quantizer.recipe_manager import RecipeManager
 
     try:
         kind = TFLOperationName(OTHER_NAMES.get(operator, operator))
@@ -131,7 +131,7 @@ def _exists(operator: str, recipe: Recipe, scheme: Scheme) -> bool:
 
 
 def granularity_of(name: str) -> Any:
-    from ai_edge_quantizer.qtyping import QuantGranularity
+    from litert_quantizer.qtyping import QuantGranularity
 
     size = name.removeprefix("block")
     return QuantGranularity(f"BLOCKWISE_{size}" if size != name else f"{name.upper()}WISE")

@@ -1,4 +1,4 @@
-"""ai-edge-quantizer on a float ``.tflite``: a recipe for all operators, other precisions for some layers, and proof.
+"""litert-quantizer on a float ``.tflite``: a recipe for all operators, other precisions for some layers, and proof.
 
 A recipe finds operators by a regular expression over their output names, and one that matches nothing raises nothing: so
 layers are mapped to operators first, names are escaped, and the weights of the finished file are read back.
@@ -59,7 +59,7 @@ def quantize(
     Raises ``Refused`` where an operator cannot take what is asked, ``BuildFailed`` where a layer is not to be found, where
     calibration data are not finite, or where the finished file does not hold what was asked.
     """
-    from ai_edge_quantizer import quantizer as ptq
+    from litert_quantizer import quantizer as ptq
 
     operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
     precisions = dict(layers) | dict.fromkeys(recovered, "int4")
@@ -84,7 +84,7 @@ def quantize(
         raise
     except Exception as error:  # the library raises ValueError, RuntimeError, KeyError and more, without a common base
         raise BuildFailed(
-            f"ai-edge-quantizer refuses the file: {type(error).__name__}: {first_meaningful_line(str(error))}"
+            f"litert-quantizer refuses the file: {type(error).__name__}: {first_meaningful_line(str(error))}"
         ) from error
     quantized = bytes(result or b"")
     _prove(operators, quantized, recipe, schemes, by_index)
@@ -115,8 +115,8 @@ def _operators_of(file: bytes, operators: Sequence[Operator], names: Sequence[st
 
 def _set_base(quantizer: Any, recipe: Recipe, io: str) -> None:
     """What is not weighted: activations of static recipes, and the types at both ends."""
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
-    from ai_edge_quantizer.qtyping import (
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import (
         ComputePrecision,
         OpQuantizationConfig,
         TensorDataType,
@@ -142,8 +142,8 @@ def _set_base(quantizer: Any, recipe: Recipe, io: str) -> None:
 
 
 def _set_operator(quantizer: Any, recipe: Recipe, operator: Operator, name: str, scheme: Scheme) -> None:
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
-    from ai_edge_quantizer.qtyping import TFLOperationName
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import TFLOperationName
 
     if scheme.algorithm == "recovered":
         register()
@@ -169,7 +169,7 @@ def _ranges(quantizer: Any, file: bytes, calibration: np.ndarray) -> Any:
     The quantizer's own default is a moving average of each sample's range: on inputs whose features differ from sample to
     sample (tables) it clips most of them, and a model that is perfect at int8 becomes useless.
     """
-    from ai_edge_quantizer import calibrator, recipe_manager
+    from litert_quantizer import calibrator, recipe_manager
 
     samples = _samples(file, calibration)
     recipes = recipe_manager.RecipeManager()

@@ -1,6 +1,6 @@
 """Weights that already lie on a grid of few bits, found again in a float file: what low-bit training made is exported exactly.
 
-ai-edge-quantizer's own recovery takes the smallest gap between two values for the step of the grid. A channel of few weights
+litert-quantizer's own recovery takes the smallest gap between two values for the step of the grid. A channel of few weights
 may leave gaps (values 0, 2 and 5 steps), where that is wrong and it raises; batch-norm folding adds rounding. Here every
 step that the largest value allows is tried, so a grid of 4 bits is found whenever there is one.
 """
@@ -38,10 +38,10 @@ def grid_steps(weights: np.ndarray, bits: int) -> np.ndarray:
 
 @functools.cache
 def register() -> str:
-    """Teach ai-edge-quantizer this recovery, through its own registry, in place of its first guess; gives the algorithm's key."""
-    from ai_edge_quantizer import algorithm_manager as known
-    from ai_edge_quantizer.algorithms.uniform_quantize import common_quantize, dequantized_weight_recovery
-    from ai_edge_quantizer.qtyping import TFLOperationName as Kind
+    """Teach litert-quantizer this recovery, through its own registry, in place of its first guess; gives the algorithm's key."""
+    from litert_quantizer import algorithm_manager as known
+    from litert_quantizer.algorithms.uniform_quantize import common_quantize, dequantized_weight_recovery
+    from litert_quantizer.qtyping import TFLOperationName as Kind
 
     key = known.AlgorithmName.DEQUANTIZED_WEIGHT_RECOVERY
     for kind in (Kind.FULLY_CONNECTED, Kind.CONV_2D):
@@ -57,9 +57,9 @@ def register() -> str:
 
 def _quantized(op_info: Any, config: Any, tensor_content: Any = None, tensor_qsv: Any = None) -> Any:
     """The library's ``get_tensor_quant_params`` for weights on a grid; activations are measured as everywhere."""
-    from ai_edge_quantizer.algorithms.uniform_quantize import naive_min_max_quantize
-    from ai_edge_quantizer.algorithms.utils import common_utils
-    from ai_edge_quantizer.qtyping import UniformQuantParams
+    from litert_quantizer.algorithms.uniform_quantize import naive_min_max_quantize
+    from litert_quantizer.algorithms.utils import common_utils
+    from litert_quantizer.qtyping import UniformQuantParams
 
     if tensor_content is None:
         return naive_min_max_quantize.get_tensor_quant_params(op_info, config, tensor_content, tensor_qsv)

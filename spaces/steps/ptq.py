@@ -1,4 +1,4 @@
-"""Post-training quantization by ai-edge-quantizer, with a precision of its own for any layer."""
+"""Post-training quantization by litert-quantizer, with a precision of its own for any layer."""
 
 from __future__ import annotations
 

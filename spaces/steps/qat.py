@@ -37,7 +37,7 @@ class Qat(Step):
 
     With ``scales`` by tensor batch normalizations are folded into the kernels first, and shared values stay shared in the
     file. The layers of ``int4_layers`` are trained on a grid of 4 bits by output channel (-7 to 7); the result is then a
-    plain float model whose weights lie on that grid, and ai-edge-quantizer finds it again.
+    plain float model whose weights lie on that grid, and litert-quantizer finds it again.
     """
 
     name = "qat"

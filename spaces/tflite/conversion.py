@@ -100,7 +100,7 @@ def _as_it_is(model: Any, configure: Callable[[Any, Any], None]) -> bytes:
     asked = types.SimpleNamespace(target_spec=types.SimpleNamespace())
     configure(asked, load())
     if len(vars(asked)) > 1 or vars(asked.target_spec):
-        raise Refused("a .tflite cannot be converted again: only ai-edge-quantizer's techniques (ptq) work on it")
+        raise Refused("a .tflite cannot be converted again: only litert-quantizer's techniques (ptq) work on it")
     return with_signature(with_names(bytes(model.file)), *io_names(model))
 
 

@@ -16,23 +16,11 @@ import numpy as np
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.layer_names import Named, operators_of_layers
 from litetuner.spaces.tflite.tensor_values import dense_values
+from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
 
 IDENTIFIER = b"TFL3"
 
-# operator: (which input is the weight, its output-channel axis)
-WEIGHTED: dict[str, tuple[int, int]] = {
-    "CONV_2D": (1, 0),
-    "DEPTHWISE_CONV_2D": (1, 3),
-    "FULLY_CONNECTED": (1, 0),
-    "TRANSPOSE_CONV": (1, 0),
-    "CONV_3D": (1, 4),
-    "CONV_3D_TRANSPOSE": (1, 3),
-    "BATCH_MATMUL": (1, -1),
-    "EMBEDDING_LOOKUP": (1, 0),
-    "GATHER": (0, 0),
-}
 _BEHIND = ("DEQUANTIZE", "DENSIFY")  # what may stand between a constant weight and its operator
-_OTHER_INPUT = {"TRANSPOSE_CONV": 2, "GATHER": 1, "EMBEDDING_LOOKUP": 0}  # where the activation is not input 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +102,7 @@ def read_model(file: bytes) -> Any:
 
 
 def _as_arrays(model: Any) -> None:
-    """Bytes that lie outside the flatbuffer (ai-edge-quantizer writes some files so) come as ``bytes``: arrays like the rest."""
+    """Bytes that lie outside the flatbuffer (litert-quantizer writes some files so) come as ``bytes``: arrays like the rest."""
     for buffer in model.buffers or []:
         if isinstance(buffer.data, bytes):
             buffer.data = np.frombuffer(buffer.data, np.uint8)
@@ -175,10 +163,11 @@ def _operators(model: Any) -> list[Operator]:
     for index, operator in enumerate(graph.operators):
         name, custom = names[operator.opcodeIndex]
         inputs, outputs = _list(operator.inputs), _list(operator.outputs)
-        position = _OTHER_INPUT.get(name, 0)
+        holds = None if custom else WEIGHT_OPERATORS.get(name)
+        position = 0 if holds is None else holds.activation_input
         source = inputs[position] if position < len(inputs) and inputs[position] >= 0 else None
-        at = WEIGHTED.get(name, (len(inputs), 0))[0]
-        weight = constant(inputs[at]) if at < len(inputs) and not custom else None
+        at = len(inputs) if holds is None else holds.weight_input
+        weight = constant(inputs[at]) if at < len(inputs) else None
         tensor = None if weight is None else graph.tensors[weight]
         found.append(
             Operator(
@@ -290,7 +279,7 @@ def _weight(model: Any, operator: Operator) -> Weight:
     tensor = graph.tensors[index]
     values = dense_values(tensor, type_name(tensor.type), model.buffers[tensor.buffer].data)
     scale, zero_point = _quantization(model, graph, tensor)
-    axis = WEIGHTED[operator.name][1] % max(values.ndim, 1)
+    axis = WEIGHT_OPERATORS[operator.name].output_axis % max(values.ndim, 1)
     if operator.name == "BATCH_MATMUL" and graph.operators[operator.index].builtinOptions.adjY:
         axis = values.ndim - 2
     if scale.ndim == 1 and scale.size > 1:

@@ -193,7 +193,7 @@ def test_the_runner_dies_with_its_parent_also_while_stopped(files, tmp_path):
 def test_environment_knows_the_machine_and_imports_no_package():
     program = (
         "import sys, json; from litetuner.objectives.environment import environment; found = environment();"
-        "loaded = [m for m in ('tensorflow', 'keras', 'optuna', 'ai_edge_quantizer') if m in sys.modules];"
+        "loaded = [m for m in ('tensorflow', 'keras', 'optuna', 'litert_quantizer') if m in sys.modules];"
         "print(json.dumps([loaded, found]))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, timeout=60)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.info import ModelInfo
-from litetuner.spaces.models.inspection import int4_operators, model_info
+from litetuner.spaces.models.inspection import model_info
 from litetuner.spaces.models.loading import LoadedModel
+from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.space import Space
 from litetuner.spaces.tf import load, quiet_stdout
@@ -173,7 +174,7 @@ def test_tfmot_accepts_what_qat_allows(tf_keras, images):
 def test_the_quantizer_gives_4_bits_to_what_int4_allows(tf_keras):
     """Weights of 4 bits are counted in the quantized file, for each layer type."""
     from ai_edge_litert.tools import flatbuffer_utils
-    from ai_edge_quantizer import qtyping, quantizer
+    from litert_quantizer import qtyping, quantizer
 
     tf, layers = load(), tf_keras.layers
     cases = [

@@ -1,4 +1,4 @@
-"""ai-edge-quantizer: every recipe, every override proved in the file, and what is refused."""
+"""litert-quantizer: every recipe, every override proved in the file, and what is refused."""
 
 from __future__ import annotations
 

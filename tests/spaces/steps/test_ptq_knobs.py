@@ -1,4 +1,4 @@
-"""ai-edge-quantizer's algorithms, granularities and ends: every combination is what it says in the file, or refused in words."""
+"""litert-quantizer's algorithms, granularities and ends: every combination is what it says in the file, or refused in words."""
 
 from __future__ import annotations
 

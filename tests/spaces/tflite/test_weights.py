@@ -183,7 +183,7 @@ def test_four_bit_values_are_unpacked_low_nibble_first() -> None:
 
 
 def test_int4_weights_of_the_quantizer(tflite: Callable[..., bytes], layer_names: dict[str, list[str]]) -> None:
-    from ai_edge_quantizer import quantizer, recipe
+    from litert_quantizer import quantizer, recipe
 
     tool = quantizer.Quantizer(tflite("plain", "float32"), recipe.dynamic_wi4_afp32())
     file = bytes(tool.quantize().quantized_model)
@@ -218,7 +218,7 @@ def test_all_tensors_are_walked(tflite: Callable[..., bytes]) -> None:
 
 def test_blockwise_scales_of_the_quantizer(tflite: Callable[..., bytes], layer_names: dict[str, list[str]]) -> None:
     """Scales lie in a tensor of their own, and the weights outside the flatbuffer."""
-    from ai_edge_quantizer import qtyping, quantizer
+    from litert_quantizer import qtyping, quantizer
 
     tool = quantizer.Quantizer(tflite("plain", "float32"))
     dense = qtyping.TFLOperationName.FULLY_CONNECTED
