@@ -9,10 +9,9 @@ from typing import Any, Protocol, TypeVar
 from litetuner.search.config.budgets import Budget, allowed_drop
 from litetuner.search.front import Objective, front
 from litetuner.search.hypervolume import Growth
+from litetuner.search.policy import POLICY
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
-
-CHEAP = 0.1  # seconds of a training step that nobody has to mind
 
 
 class View(Protocol):
@@ -111,7 +110,7 @@ class History:
     def price(self, candidate: Candidate) -> float:
         """Seconds that a candidate's training should take: the median of a step so far, for each step that is not there."""
         step = self._per_step[len(self._per_step) // 2] if self._per_step else 0.0
-        if step < CHEAP:
+        if step < POLICY.neighbors.least_step_seconds:
             return 0.0
         return step * len(_beginnings(candidate.prefix) - self._begun)
 

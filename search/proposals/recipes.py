@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from litetuner.search.config.budgets import DEFAULT_ALLOWED_DROP
 from litetuner.search.history import History
+from litetuner.search.policy import POLICY
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.choices import Chooser
@@ -210,7 +210,10 @@ def _spent(trial: Trial) -> float:
     """The share that a trial has spent of the loss that is allowed; infinite where it was not scored or broke a limit."""
     if not trial.state.scored or trial.constraints.get("min-metric", 0.0) > 0:
         return math.inf
-    return max((trial.value("drop") or 0.0) / DEFAULT_ALLOWED_DROP, 1 + trial.constraints.get("max-drop", -1.0))
+    return max(
+        (trial.value("drop") or 0.0) / POLICY.hypervolume.default_allowed_drop,
+        1 + trial.constraints.get("max-drop", -1.0),
+    )
 
 
 def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:
