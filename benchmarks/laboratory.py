@@ -12,7 +12,7 @@ from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.evaluator import Evaluator
 from litetuner.search.evaluation.inspection import identity, inspect
-from litetuner.search.proposals.recipes import BASELINE
+from litetuner.search.proposals.baselines import BASELINE
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.study import Asked
 from litetuner.search.runtime.cache import JobCache

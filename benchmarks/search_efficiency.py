@@ -32,7 +32,9 @@ from litetuner.objectives.environment import environment
 from litetuner.search.config.config import Config, make_config
 from litetuner.search.finals.finals import run_finals
 from litetuner.search.hypervolume import hypervolume
-from litetuner.search.proposals.recipes import CUT_FIRST, RECIPES
+from litetuner.search.policy import POLICY
+from litetuner.search.proposals.recipes import RECIPES
+from litetuner.search.proposals.scheduler import STRATEGIES
 from litetuner.search.run import _space, run_search
 from litetuner.search.runs.record import objectives, read_run
 from litetuner.search.runs.study import Study
@@ -60,7 +62,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
         "litetuner.search.evaluation.pipeline.latency_gate": NOTHING,
     },
     "no_cache": {"litetuner.search.runtime.cache.JobCache.known": lambda self, job: None},
-    "no_warm_start": {"litetuner.search.proposals.scheduler.recipe": NOTHING},
+    "no_warm_start": {"litetuner.search.proposals.scheduler.STRATEGIES": STRATEGIES | {"recipe": NOTHING}},
 }
 UNGUARDED = ABLATIONS["no_probe"] | ABLATIONS["no_gates"]
 
@@ -144,10 +146,9 @@ def grid(space: Space) -> Iterator[Candidate]:
 
 def recipes(space: Space) -> Iterator[Candidate]:
     usual = {"epochs": space.epochs[len(space.epochs) // 2], "learning_rate": 1e-3, "distill": 1.0}
+    ratio, spread = POLICY.channels.first
     for script in RECIPES:
-        yield space.suggest(
-            ScriptedChoices(usual | {"channels.ratio": CUT_FIRST[0], "channels.spread": CUT_FIRST[1]} | script)
-        )
+        yield space.suggest(ScriptedChoices(usual | {"channels.ratio": ratio, "channels.spread": spread} | script))
 
 
 def patch(stack: contextlib.ExitStack, changes: dict[str, Any]) -> None:

@@ -9,10 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from litetuner.search.policy import POLICY
 from litetuner.search.trial import State, Trial
 
-SAME_SIZE = 0.05  # nobody ships a slower file for less
-SAME_LATENCY = 0.02
 PICKS = ("best", "accurate", "balanced", "smallest", "fastest", "robust")
 
 
@@ -137,9 +136,9 @@ def _best(members: Sequence[Trial], metric: Objective, size: str, latency: str) 
         return math.inf if found is None else found
 
     least = min(value(trial, size) for trial in members)
-    small = [trial for trial in members if value(trial, size) <= least * (1 + SAME_SIZE)]
+    small = [trial for trial in members if value(trial, size) <= least * (1 + POLICY.picks.same_size)]
     quickest = min(value(trial, latency) for trial in small)
-    quick = [trial for trial in small if value(trial, latency) <= quickest * (1 + SAME_LATENCY)]
+    quick = [trial for trial in small if value(trial, latency) <= quickest * (1 + POLICY.picks.same_latency)]
     return min(quick, key=lambda trial: (value(trial, size), metric.cost(trial)))
 
 

@@ -9,10 +9,9 @@ from typing import Any, Protocol, TypeVar
 from litetuner.search.config.budgets import Budget, allowed_drop
 from litetuner.search.front import Objective, front
 from litetuner.search.hypervolume import Growth
+from litetuner.search.policy import POLICY
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
-
-CHEAP = 0.1  # seconds of a training step that nobody has to mind
 
 
 class View(Protocol):
@@ -41,8 +40,6 @@ class History:
         self.count = (
             0  # of trials with an answer, or that wait for a target: a killed search counts as an undisturbed one
         )
-        self.longer: dict[tuple[int, float], Candidate] = {}  # of trial number and length: what a promotion would train
-        self.deployed: set[int] = set()  # members of the front all of whose planned deployments are known
         self._allowed = allowed_drop(budgets)
         self._answers: dict[str, Trial] = {}
         self._waiting: set[str] = set()
@@ -108,10 +105,10 @@ class History:
         """Was a candidate with this trained part scored?"""
         return prefix.key in self._trained
 
-    def price(self, candidate: Candidate) -> float:
-        """Seconds that a candidate's training should take: the median of a step so far, for each step that is not there."""
+    def training_seconds(self, candidate: Candidate) -> float:
+        """Seconds that a candidate's training should take: the median of a step so far, for each step without a checkpoint."""
         step = self._per_step[len(self._per_step) // 2] if self._per_step else 0.0
-        if step < CHEAP:
+        if step < POLICY.neighbors.least_step_seconds:
             return 0.0
         return step * len(_beginnings(candidate.prefix) - self._begun)
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from litetuner.search.config.budgets import DEFAULT_ALLOWED_DROP
 from litetuner.search.front import Objective
+from litetuner.search.policy import POLICY
 from litetuner.search.trial import State, Trial
 
-OCTAVES = 5.0  # down to 1/32 of the baseline's size or latency
+DEFAULT_ALLOWED_DROP = POLICY.hypervolume.default_allowed_drop
 
 
 def hypervolume(costs: np.ndarray, reference: Sequence[float] | np.ndarray) -> float:
@@ -79,7 +79,7 @@ def relative_costs(
 
     The metric counts as its loss (``drop``, the trial's own where none is given) in units of ``allowed``: 1 is a file that lost
     all that it may, 0 one that lost nothing, and one that gained is below 0. Size, latency and the like count by octaves, since
-    half of what is left is worth as much each time: 0 is ``2 ** -OCTAVES`` of the baseline's, or less.
+    half of what is left is worth as much each time: 0 is 1/32 of the baseline's, or less.
     """
     found = []
     for objective in objectives:
@@ -95,8 +95,8 @@ def relative_costs(
 
 
 def by_octaves(share: float) -> float:
-    """1 for the baseline's, less by ``1 / OCTAVES`` for each halving, and never below 0."""
-    return max(0.0, 1 + math.log2(share) / OCTAVES) if share > 0 else 0.0
+    """1 for the baseline's, less by a fifth for each halving, and never below 0."""
+    return max(0.0, 1 + math.log2(share) / POLICY.hypervolume.octaves) if share > 0 else 0.0
 
 
 class Growth:
@@ -132,7 +132,10 @@ class Growth:
 
 
 def volume_over_time(
-    trials: Sequence[Trial], objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    baseline: Trial,
+    allowed: float = DEFAULT_ALLOWED_DROP,
 ) -> tuple[Volume, ...]:
     """The hypervolume of what was within the budgets, at the start and whenever it grew, against the baseline as reference.
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from litetuner.search.evaluation.gates import Gate, probe_gate
 from litetuner.search.evaluation.pipeline import Work
 from litetuner.search.history import History
-from litetuner.search.proposals.recipes import Proposal, baseline
-from litetuner.search.proposals.scheduler import order, propose
+from litetuner.search.proposals.scheduler import propose
 from litetuner.search.runtime.jobs import Job
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import LitetunerError
@@ -30,7 +29,7 @@ class Supposed(History):
     """What was told, and candidates that are supposed to be told next, whatever comes of them."""
 
     def __init__(self, told: History) -> None:
-        self.__dict__ |= told.__dict__ | {"deployed": set(told.deployed)}
+        self.__dict__ |= told.__dict__
         self._supposed: set[str] = set()
 
     def suppose(self, candidate: Candidate) -> None:
@@ -84,16 +83,16 @@ class Ahead:
 
     def _untrained(self, running: Candidate) -> Iterator[Candidate]:
         """Candidates that will be asked for and need a training, the next one first; what a probe stops is left out."""
-        told = Supposed(self._loop.told)
+        loop = self._loop
+        told = Supposed(loop.told)
         told.suppose(running)
         probed = 0
         for _ in range(FARTHEST):
-            proposal = self._proposal(told)
-            if proposal is None:
+            candidate = propose(told, loop.spaces(), loop.evaluator.config.seed, guided=loop.study.guided).candidate
+            if candidate is None:  # what the sampler chooses cannot be known before it is asked
                 return
-            candidate = proposal.candidate
             told.suppose(candidate)
-            if self._missing(candidate) is None or broken_rules(candidate, self._loop.evaluator.around):
+            if self._missing(candidate) is None or broken_rules(candidate, loop.evaluator.around):
                 continue
             if probed == HORIZON:
                 return
@@ -111,16 +110,3 @@ class Ahead:
         finally:
             self._loop.clock.count(work.known["seconds"])
         return True
-
-    def _proposal(self, told: History) -> Proposal | None:
-        """What the loop would ask next. What the sampler proposes cannot be known before it is asked."""
-        loop = self._loop
-        space = loop.affordable()
-        found = baseline(space, told)
-        arms = iter(order(told, space, loop.study.guided))
-        while found is None:
-            arm = next(arms)
-            if arm == "sampler":
-                return None
-            found, _ = propose(arm, told, space, loop.space, loop.evaluator.config.seed, loop.study.guided)
-        return found

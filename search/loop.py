@@ -12,9 +12,10 @@ from litetuner.search.evaluation.evaluator import Evaluator
 from litetuner.search.history import History
 from litetuner.search.listener import Listener
 from litetuner.search.lookahead import Ahead
-from litetuner.search.proposals.recipes import Proposal, baseline, variant
-from litetuner.search.proposals.retries import MOST_WAITING, again, lost_before, waiting
-from litetuner.search.proposals.scheduler import order, propose
+from litetuner.search.policy import POLICY
+from litetuner.search.proposals import deployments, retries
+from litetuner.search.proposals.proposal import Proposal, Spaces
+from litetuner.search.proposals.scheduler import propose
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.study import Asked, Study
 from litetuner.search.runtime.eviction import evict
@@ -78,8 +79,8 @@ class Loop:
         """Is a target away, and so much waiting for it that nothing else is worth doing? All wait for the original."""
         if not self.evaluator.availability.away:
             return False
-        waits = waiting(self.told.trials)
-        return len(waits) >= MOST_WAITING or any(trial.is_baseline for trial in waits)
+        waits = retries.waiting(self.told.trials)
+        return len(waits) >= POLICY.retries.most_waiting or any(trial.is_baseline for trial in waits)
 
     def _wait(self) -> None:
         """Sleep until the next look at a target that is away, or until the search should stop."""
@@ -90,46 +91,29 @@ class Loop:
         while time.monotonic() < deadline and not self.stop() and not self._spent():
             time.sleep(min(NAP_SECONDS, max(0.0, deadline - time.monotonic())))
 
-    def _lost(self) -> Proposal | None:
-        """What was lost and can be asked again now."""
-        if not self.told.lost:
-            return None
-        away = self.evaluator.availability.away
-        for trial in lost_before(self.told.trials):
-            if trial.waits_for not in away:
-                return again(trial)
-        return None
-
     def _redeployed(self) -> Proposal | None:
         """Under new terms: the deployments of what is trained and now on the front, before anything else is trained."""
-        planned = variant(self.space, self.told) if self.renewed else None
+        planned = deployments.planned(self.told, self.space) if self.renewed else None
         self.renewed = planned is not None
         return planned
 
     def _ask(self) -> Asked:
-        """What new terms make of what is known, what was lost, the baselines, then what the arm finds that pays most.
+        """What new terms make of what is known, what was lost, then what the search policy proposes."""
+        spaces = self.spaces()
+        seed, guided = self.evaluator.config.seed, self.study.guided
+        lost = self._redeployed() or retries.propose(self.told, spaces.affordable, self.evaluator.availability.away)
+        return self._begin(lost or propose(self.told, spaces, seed, guided=guided))
 
-        The sampler always finds something.
-        """
-        space = self.affordable()
-        asked = self._begin(self._redeployed() or self._lost() or baseline(space, self.told), space)
-        arms = iter(order(self.told, space, self.study.guided))
-        while asked is None:
-            asked = self._found(next(arms), space)
-        return asked
-
-    def _found(self, arm: str, space: Space) -> Asked | None:
-        planned, of = propose(arm, self.told, space, self.space, self.evaluator.config.seed, self.study.guided)
-        return self._sampled(of) if arm == "sampler" else self._begin(planned, of)
-
-    def _begin(self, planned: Proposal | None, space: Space) -> Asked | None:
-        if planned is None:
-            return None
-        return self.study.enqueue(space.suggest, planned.script, planned.origin, planned.candidate)
-
-    def _sampled(self, space: Space) -> Asked:
+    def _begin(self, proposal: Proposal) -> Asked:
+        suggest = proposal.space.suggest
+        if proposal.script is not None:
+            return self.study.enqueue(suggest, proposal.script, proposal.origin, proposal.candidate)
         repeats = self._tail(lambda trial: trial.duplicate_of is not None)
-        return self.study.ask(space.suggest, self.told.count, at_random=repeats >= REPEATS_BEFORE_RANDOM)
+        return self.study.ask(suggest, self.told.count, at_random=repeats >= REPEATS_BEFORE_RANDOM)
+
+    def spaces(self) -> Spaces:
+        """The space, and what of it the time that is left can afford."""
+        return Spaces(self.affordable(), self.space)
 
     def affordable(self) -> Space:
         """Near the end of the time budget nothing is trained any more that could not be finished."""
@@ -183,7 +167,7 @@ class Loop:
             return "nothing new is proposed any more: the space that is left is exhausted"
         gone = self.evaluator.availability.hopeless
         if gone is not None and self._stuck():
-            reason, count = self.evaluator.availability.away[gone], len(waiting(self.told.trials))
+            reason, count = self.evaluator.availability.away[gone], len(retries.waiting(self.told.trials))
             trials = "1 trial waits" if count == 1 else f"{count} trials wait"
             return f"the target {gone} is gone, and {trials} for it ({reason}). Repeat the command when it answers"
         if self.lost >= LOST_BEFORE_END:

@@ -8,9 +8,8 @@ from typing import Literal
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.units import BYTES, MICROSECONDS, SHARE, format_bytes, format_us, parse
+from litetuner.search.policy import POLICY
 from litetuner.spaces.errors import ConfigError, nearest
-
-DEFAULT_ALLOWED_DROP = 0.1  # where no budget bounds the metric: a file that lost more is worth nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Budget:
 
     def violation(self, value: float) -> float:
         """``(value - limit) / limit``, at or below 0 where the budget holds. A limit of 0 is scaled by one percent."""
-        scale = abs(self.limit) or 0.01
+        scale = abs(self.limit) or POLICY.hypervolume.zero_limit_scale
         gap = value - self.limit if self.sense == "at most" else self.limit - value
         return gap / scale
 
@@ -104,6 +103,6 @@ def parse_budgets(
 
 
 def allowed_drop(budgets: Sequence[Budget]) -> float:
-    """The loss at which a file is worth nothing in the hypervolume: what the budgets allow, else ``DEFAULT_ALLOWED_DROP``."""
+    """The accuracy drop at which a file is worth nothing in the hypervolume: what budgets allow, else the default."""
     limits = [budget.limit for budget in budgets if budget.measurement == "drop" and budget.limit > 0]
-    return min(limits, default=DEFAULT_ALLOWED_DROP)
+    return min(limits, default=POLICY.hypervolume.default_allowed_drop)

@@ -23,10 +23,11 @@ from litetuner.search.evaluation.target_availability import TargetAvailability
 from litetuner.search.evaluation.timing import read_timing
 from litetuner.search.history import History
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runs.study import Asked, derive
+from litetuner.search.runs.study import Asked
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.jobs import Job, Kind, Limits
 from litetuner.search.runtime.machine import machine_name, usable_cores
+from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed, Lost, Refused, TargetLost

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import Budget
 from litetuner.search.criteria import PROFILE
-from litetuner.search.evaluation.upper_bounds import PEERS, UNTRAINED, dominating, failed_peers, hoped
+from litetuner.search.evaluation.upper_bounds import UNTRAINED, dominating, failed_peers, hoped
 from litetuner.search.front import Objective
 from litetuner.search.history import History
+from litetuner.search.policy import POLICY
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import Refused, TargetLost
@@ -17,11 +18,6 @@ from litetuner.spaces.steps import STEPS
 
 if TYPE_CHECKING:
     from litetuner.search.evaluation.pipeline import Work
-
-SUBSET = 512  # samples that an untrained copy is scored on
-LEAST_EXCESS = 1e-3  # a candidate that is dominated by a tie is dominated
-RUNG_SLACK = 0.1  # of the metric: so much a later training may bring back of what an earlier one lost
-CHEAP_SCORING_SECONDS = 5.0  # a file that breaks a budget is still scored when that costs no more
 
 
 class Gate(Exception):
@@ -87,7 +83,7 @@ def probe_gate(work: Work) -> None:
         reason = (
             f"even if training loses nothing, trial {better.number} ({better.candidate.label}) is smaller and faster"
         )
-        raise Gate("dominated", reason, {"dominated": max(LEAST_EXCESS, min(excess))})
+        raise Gate("dominated", reason, {"dominated": max(POLICY.gates.least_excess, min(excess))})
     _peers_gate(work, artifact, untrained)
 
 
@@ -111,7 +107,7 @@ def _peers_gate(work: Work, artifact: dict[str, Any], untrained: dict[str, Measu
     budgets = _of_the_metric(work)
     if not budgets:
         return
-    scored = evaluator.score(artifact["artifact"], "search", work, work.candidate, limit=SUBSET)
+    scored = evaluator.score(artifact["artifact"], "search", work, work.candidate, limit=POLICY.gates.untrained_samples)
     untrained["metric"] = Measurement.from_json(scored["metric"])
     work.known["measurements"][UNTRAINED + "metric"] = untrained["metric"]
     peers = failed_peers(work.candidate, untrained, budgets, evaluator.told)
@@ -122,7 +118,7 @@ def _peers_gate(work: Work, artifact: dict[str, Any], untrained: dict[str, Measu
         f"probe.{budget.measurement}": best.measurements[budget.measurement] for budget in budgets
     }
     broken = {budget.name: budget.violation(best.measurements[budget.measurement].value) for budget in budgets}
-    numbers = ", ".join(str(trial.number) for trial in peers[:PEERS])
+    numbers = ", ".join(str(trial.number) for trial in peers[: POLICY.upper_bounds.failed_peers])
     raise Gate("untrained", f"trials {numbers} stood better untrained, and lost too much", broken)
 
 
@@ -149,12 +145,14 @@ def rung_gate(work: Work, prefix: Candidate, checkpoints: list[str]) -> None:
     float_file = Candidate((*prefix.steps, STEPS["float32"]()))
     artifact = evaluator.build(float_file, checkpoints, False, work)
     found = evaluator.measure_quality(artifact["artifact"], float_file, work)
-    better = RUNG_SLACK if evaluator.metric.bounded else RUNG_SLACK * abs(found["metric"].value)
+    better = (
+        POLICY.gates.rung_slack if evaluator.metric.bounded else POLICY.gates.rung_slack * abs(found["metric"].value)
+    )
     sign = 1.0 if evaluator.metric.direction == "maximize" else -1.0
-    hopeful = {"drop": found["drop"].value - RUNG_SLACK, "metric": found["metric"].value + sign * better}
+    hopeful = {"drop": found["drop"].value - POLICY.gates.rung_slack, "metric": found["metric"].value + sign * better}
     broken = {budget.name: budget.violation(hopeful[budget.measurement]) for budget in budgets}
     if any(value > 0 for value in broken.values()):
-        conditions = {"rung": f"the float file after {prefix.label}, {RUNG_SLACK:.0%} better"}
+        conditions = {"rung": f"the float file after {prefix.label}, {POLICY.gates.rung_slack:.0%} better"}
         work.known["measurements"] |= {
             f"probe.{name}": Measurement(value, found[name].unit, conditions) for name, value in hopeful.items()
         }
@@ -171,7 +169,7 @@ def latency_gate(work: Work) -> None:
     seconds = min(latencies, default=0.0) * 1e-6 * evaluator.inspection.data.counts["search"] / usable_cores()
     if (
         any(value > 0 for value in broken.values())
-        and seconds > CHEAP_SCORING_SECONDS
+        and seconds > POLICY.gates.cheap_scoring_seconds
         and evaluator.baseline is not None
     ):
         reason = f"it breaks the latency budget, and scoring it would take about {seconds:.0f} s"

@@ -8,18 +8,12 @@ from collections.abc import Mapping, Sequence
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import Budget
 from litetuner.search.history import History
+from litetuner.search.policy import POLICY
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.step import Stage
 
 UNTRAINED = "untrained."  # before a measurement's name: what an untrained copy gave
-# Until this run knows better, so much less than its untrained copy may a trained file measure.
-USUAL_MARGINS = {"file_bytes": 0.02, "compressed_bytes": 0.06}
-TIME_MARGIN = 0.03  # two measurements of one structure may differ by this much
-ENOUGH = 5  # trained files that were probed, then the margin is learnt from them
-CAUTION = 1.5  # times the largest error seen
-LEAST_MARGIN = 0.005
-PEERS = 3  # that began better, were trained as long and failed, then the next of their kind is not trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +52,11 @@ class Probed:
 def margin(name: str, told: History) -> float:
     """How much smaller than its untrained copy a trained file may turn out, as a share."""
     if name.startswith("latency_us"):
-        return TIME_MARGIN
+        return POLICY.upper_bounds.latency_margin
     probed = told.view(Probed)
-    if probed.errors.get(name, 0) < ENOUGH:
-        return USUAL_MARGINS.get(name, 0.0)
-    return max(LEAST_MARGIN, CAUTION * probed.largest[name])
+    if probed.errors.get(name, 0) < POLICY.upper_bounds.enough_errors:
+        return POLICY.upper_bounds.usual_margins.get(name, 0.0)
+    return max(POLICY.upper_bounds.least_margin, POLICY.upper_bounds.caution * probed.largest[name])
 
 
 def hoped(untrained: Mapping[str, Measurement], told: History) -> dict[str, float]:
@@ -104,7 +98,11 @@ def failed_peers(
         for peer in told.view(Probed).alike.get(_kinds(candidate), [])
         if peer.compressed_bytes >= compressed and sign * peer.metric <= metric and peer.passes >= passes
     ]
-    return peers if len(peers) >= PEERS and all(_failed(trial, budgets) for trial in peers) else []
+    return (
+        peers
+        if len(peers) >= POLICY.upper_bounds.failed_peers and all(_failed(trial, budgets) for trial in peers)
+        else []
+    )
 
 
 def _failed(trial: Trial, budgets: Sequence[Budget]) -> bool:

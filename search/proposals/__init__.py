@@ -1,1 +1,1 @@
-"""What to try next: recipes, samplers, neighbors, promotions."""
+"""What to try next: one file for each proposal strategy, and a scheduler that shares time among them."""

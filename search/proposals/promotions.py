@@ -1,8 +1,8 @@
-"""Promotion: what was trained for a short time and stands well is trained for longer. Rungs for several objectives.
+"""Promotions: what was trained for a short time and does well is trained for longer. Rungs for several objectives.
 
-Optuna's own pruning knows one objective. Here a rung is a length of training, each of its candidates is a file that could
-ship, and one goes up when its best hope is on the front: its size and latency, which training does not change, with
-the lower end of its paired loss, less what longer trainings have been seen to bring back.
+Optuna's own pruning knows one objective. Here a rung is a length of training, and each of its candidates is a file that could
+ship. It is promoted when its upper bound is on the front: its size and latency, which training does not change, with
+the lower end of its paired accuracy drop, less what longer trainings have recovered so far.
 """
 
 from __future__ import annotations
@@ -13,26 +13,25 @@ import statistics
 
 from litetuner.search.history import History
 from litetuner.search.hypervolume import Growth
-from litetuner.search.proposals.recipes import Proposal
+from litetuner.search.policy import POLICY
+from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of
 from litetuner.search.trial import Trial
+from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.space import ScriptedChoices, Space
 
-USUAL_SHARE = 0.3  # of a loss that the next length of training brings back, before this run has shown its own
-USUAL_WEIGHT = 3  # promotions that this belief counts as
-SMALL = 1e-3  # a smaller loss says nothing of shares
-MENDABLE = ("max-drop", "min-metric")  # budgets that a longer training may yet keep
+RECOVERABLE = ("max-drop", "min-metric")  # budgets that a longer training may yet keep
 
 
 class Rungs:
-    """The trials that a longer training could better, and what longer trainings have brought back."""
+    """The trials that a longer training could improve, and what longer trainings have recovered."""
 
     def __init__(self) -> None:
         self.open: dict[int, Trial] = {}  # by number
-        self.shares: list[float] = []
+        self.recovered: list[float] = []  # shares of accuracy drops
+        self.longer: dict[tuple[int, float], Candidate] = {}  # by trial number and length: what would be trained
         self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths: asked for twice on each turn
-        # By number: no more than this it may add, as long as no more is brought back.
-        self._hopes: dict[int, float] = {}
-        self._share = 0.0  # that the hopes stand on
+        self._bounds: dict[int, float] = {}  # by number: it gains no more, as long as no larger share is recovered
+        self._share = 0.0  # that the bounds are computed with
         self._shorter: dict[tuple[tuple[str, str], ...], float] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
@@ -41,72 +40,78 @@ class Rungs:
         drop = trial.value("drop")
         if drop is None or "epochs" not in trial.params or trial.duplicate_of is not None:
             return
-        alike = tuple(sorted((name, str(entry["chosen"])) for name, entry in trial.params.items() if name != "epochs"))
+        alike = tuple(sorted((name, str(value)) for name, value in choices_of(trial).items() if name != "epochs"))
         before = self._shorter.get(alike)
-        if trial.origin == "promotion" and before is not None and before > SMALL:
-            self.shares.append(min(1.0, max(0.0, (before - drop) / before)))
+        if trial.origin == "promotion" and before is not None and before > POLICY.promotions.least_drop:
+            self.recovered.append(min(1.0, max(0.0, (before - drop) / before)))
         self._shorter[alike] = drop
-        if trial.state.scored and all(value <= 0 or name in MENDABLE for name, value in trial.constraints.items()):
+        broken = {name for name, value in trial.constraints.items() if value > 0}
+        if trial.state.scored and broken <= set(RECOVERABLE):
             self.open[trial.number] = trial
-            self._hopes[trial.number] = math.inf
+            self._bounds[trial.number] = math.inf
 
-    def hopes(self, share: float) -> dict[int, float]:
-        """By number, what each trial may add at most if a ``share`` of its loss is brought back; who adds nothing is left out."""
+    def upper_bounds(self, share: float) -> dict[int, float]:
+        """By number, what each trial gains at most if a ``share`` of its drop is recovered, for those that may gain anything."""
         if share > self._share:
-            self._hopes = dict.fromkeys(self.open, math.inf)
+            self._bounds = dict.fromkeys(self.open, math.inf)
         self._share = share
-        return self._hopes
+        return self._bounds
 
-    def gain(self, number: int, growth: Growth) -> float:
+    def update_bound(self, number: int, growth: Growth) -> float:
         """What a trial would add to the front of now, at the better end of its interval. It never grows: the front does."""
-        trial = self.open[number]
-        drop = trial.measurements["drop"]
+        drop = self.open[number].measurements["drop"]
         low = drop.value if drop.interval is None else drop.interval[0]
-        costs = growth.costs(trial, low - self._share * max(0.0, drop.value))
-        self._hopes[number] = found = 0.0 if costs is None else growth.gain(costs)
+        costs = growth.costs(self.open[number], low - self._share * max(0.0, drop.value))
+        self._bounds[number] = found = 0.0 if costs is None else growth.gain(costs)
         if not found:
-            del self._hopes[number]
+            del self._bounds[number]
         return found
 
 
-def promotion(space: Space, told: History) -> Proposal | None:
-    """The trial whose longer training promises the most hypervolume per second, or ``None`` when none promises any."""
-    if told.growth is None or not space.train:
+def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
+    """The trial whose longer training may gain the most hypervolume per second, or ``None`` when none may gain any."""
+    space = spaces.affordable
+    if history.growth is None or not space.train:
         return None
-    rungs = told.view(Rungs)
+    rungs = history.view(Rungs)
     if space.epochs not in rungs.best:
-        rungs.best[space.epochs] = _best(space, told, rungs, told.growth)
+        rungs.best[space.epochs] = _best(history, space, rungs, history.growth)
     return rungs.best[space.epochs]
 
 
-def _best(space: Space, told: History, rungs: Rungs, growth: Growth) -> Proposal | None:
-    hopes = rungs.hopes(math.ceil(10 * brought_back(told)) / 10)  # in tenths, so that it seldom rises
-    waiting: list[tuple[float, int, float, float]] = []  # a heap: what was hoped for is looked at again on its turn
-    for number, hope in hopes.items():
+def recovered_share(history: History) -> float:
+    """The share of a drop that the next length of training recovers: the median of this run's promotions and a prior."""
+    numbers = POLICY.promotions
+    return statistics.median([numbers.usual_recovery] * numbers.usual_recovery_weight + history.view(Rungs).recovered)
+
+
+def _best(history: History, space: Space, rungs: Rungs, growth: Growth) -> Proposal | None:
+    steps = POLICY.promotions.recovery_steps
+    bounds = rungs.upper_bounds(
+        math.ceil(steps * recovered_share(history)) / steps
+    )  # rounded up, so that it seldom rises
+    waiting: list[tuple[float, int, float, float]] = []  # a heap: an upper bound is computed anew on its turn
+    for number, bound in bounds.items():
         trial = rungs.open[number]
-        longer = next((length for length in space.epochs if length > trial.params["epochs"]["chosen"]), None)
-        known = None if longer is None else told.longer.get((number, longer))
-        if longer is not None and not (known is not None and told.knows(known.key)):
-            seconds = max(1.0, sum(trial.seconds.values()) * longer / trial.params["epochs"]["chosen"])
-            waiting.append((-hope / seconds, number, seconds, longer))
+        epochs = trial.params["epochs"]["chosen"]
+        longer = next((length for length in space.epochs if length > epochs), None)
+        if longer is None:
+            continue
+        known = rungs.longer.get((number, longer))
+        if known is None or not history.knows(known.key):
+            seconds = max(POLICY.promotions.least_seconds, sum(trial.seconds.values()) * longer / epochs)
+            waiting.append((-bound / seconds, number, seconds, longer))
     heapq.heapify(waiting)
     while waiting:
         _, number, seconds, longer = heapq.heappop(waiting)
-        worth = rungs.gain(number, growth) / seconds
-        if not worth:
+        per_second = rungs.update_bound(number, growth) / seconds
+        if not per_second:
             continue
-        if waiting and -worth > waiting[0][0]:
-            heapq.heappush(waiting, (-worth, number, seconds, longer))
+        if waiting and -per_second > waiting[0][0]:
+            heapq.heappush(waiting, (-per_second, number, seconds, longer))
             continue
-        script = ScriptedChoices(
-            {key: item["chosen"] for key, item in rungs.open[number].params.items()} | {"epochs": longer}
-        )
-        candidate = told.longer[number, longer] = space.suggest(script)
-        if not told.knows(candidate.key):
-            return Proposal(script, candidate, "promotion", promise=worth)
+        script = ScriptedChoices(choices_of(rungs.open[number]) | {"epochs": longer})
+        candidate = rungs.longer[number, longer] = space.suggest(script)
+        if not history.knows(candidate.key):
+            return Proposal("promotion", space, script, candidate, upper_bound=per_second)
     return None
-
-
-def brought_back(told: History) -> float:
-    """The share of a loss that the next length of training brings back: the median of this run's promotions and a belief."""
-    return statistics.median([USUAL_SHARE] * USUAL_WEIGHT + told.view(Rungs).shares)

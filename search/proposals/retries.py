@@ -1,38 +1,42 @@
-"""What was lost and is asked again: trials that wait for a target, and what the terms of an earlier session had stopped."""
+"""Retries: lost trials that are asked again, because of an accident, a target that was away, or budgets that have changed."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from litetuner.search.proposals.recipes import Proposal
+from litetuner.search.history import History
+from litetuner.search.policy import POLICY
+from litetuner.search.proposals.proposal import Proposal, choices_of
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.space import ScriptedChoices
-
-MOST_WAITING = 8  # candidates; more would be trained while nothing is learnt from them
-MOST_LOSSES = 3  # of one candidate by accidents of this machine, then it is left alone
+from litetuner.spaces.space import ScriptedChoices, Space
 
 
-def lost_before(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials to ask again: the last loss of each candidate without an answer, in the order of the first ones."""
+def propose(history: History, space: Space, away: Collection[str]) -> Proposal | None:
+    """The first lost candidate, by the same choices, that needs no target which is ``away``."""
+    if not history.lost:
+        return None
+    trial = next((trial for trial in lost(history.trials) if trial.waits_for not in away), None)
+    if trial is None:
+        return None
+    return Proposal(trial.origin, space, ScriptedChoices(choices_of(trial)), trial.candidate)
+
+
+def lost(trials: Sequence[Trial]) -> list[Trial]:
+    """The last loss of each candidate without an answer, in the order of the first ones. Repeated accidents are left out."""
     answered = {trial.candidate.key for trial in trials if trial.state is not State.LOST}
     own = [trial for trial in trials if trial.duplicate_of is None]  # a repeated answer was no loss of its own
     accidents = Counter(t.candidate.key for t in own if t.state is State.LOST and t.waits_for is None)
     found: dict[str, Trial] = {}
     for trial in own:
         key = trial.candidate.key
-        whole = bool(trial.candidate.steps)  # else the search died before it was written down
-        if trial.state is State.LOST and whole and key not in answered and accidents[key] < MOST_LOSSES:
+        known = bool(trial.candidate.steps)  # else the search died before it was written down
+        again = accidents[key] < POLICY.retries.most_losses
+        if trial.state is State.LOST and known and key not in answered and again:
             found[key] = trial
     return list(found.values())
 
 
 def waiting(trials: Sequence[Trial]) -> list[Trial]:
-    """Those of them that were lost because a target had gone away."""
-    return [trial for trial in lost_before(trials) if trial.waits_for is not None]
-
-
-def again(trial: Trial) -> Proposal:
-    """The same candidate, by the same choices."""
-    script = ScriptedChoices({name: entry["chosen"] for name, entry in trial.params.items()})
-    return Proposal(script, trial.candidate, trial.origin)
+    """Those that were lost because a target had gone away."""
+    return [trial for trial in lost(trials) if trial.waits_for is not None]

@@ -14,6 +14,7 @@ from litetuner.search.config.budgets import Budget
 from litetuner.search.front import Objective
 from litetuner.search.proposals.samplers import SAMPLERS
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate, digest
 from litetuner.spaces.errors import HostError, RunError
@@ -265,8 +266,3 @@ def _write_ahead(engine: Any) -> None:
 
     sqlalchemy.event.listen(engine, "connect", prepare)
     engine.dispose()  # connections that were opened before know nothing of it
-
-
-def derive(*parts: int | str) -> int:
-    """A 32-bit seed from a root seed and what it is for."""
-    return int(digest(list(parts))[:8], 16)

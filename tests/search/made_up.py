@@ -7,7 +7,7 @@ import dataclasses
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.front import Objective
 from litetuner.search.history import History
-from litetuner.search.proposals.recipes import RecordedChoices
+from litetuner.search.proposals.proposal import RecordedChoices, Spaces
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.info import LayerInfo, ModelInfo
@@ -19,6 +19,7 @@ OBJECTIVES = (Objective("metric", "maximize"), Objective("compressed_bytes", "mi
 LAYERS = tuple(LayerInfo(f"conv{k}", "Conv2D", 1000, (3, 3, 8, 16), (None, 8, 8, 16), {}) for k in range(4))
 MODEL = ModelInfo("m", "0" * 64, "keras", (None, 8, 8, 3), (None, 10), "float32", 4000, LAYERS, "softmax")
 SPACE = Space(SpaceConstraints(MODEL, True), tuple(layer.name for layer in LAYERS), epochs=(1.0, 2.0, 4.0))
+SPACES = Spaces(SPACE, SPACE)
 
 
 def trial(

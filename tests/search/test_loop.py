@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.search.proposals.scheduler import FIRST, STRATEGIES
+from litetuner.search.policy import POLICY
+from litetuner.search.proposals.scheduler import STRATEGIES
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import read_run
 from litetuner.search.trial import State, Trial
@@ -38,11 +39,12 @@ def test_baselines_come_first_and_trial_0_is_untouched(run: Path) -> None:
     trials = read_run(run).trials
     assert [trial.candidate.label for trial in trials[:2]] == ["float32", "int8"]
     assert [t.candidate.label for t in trials if t.origin == "baseline"] == ["float32", "int8", "dynamic", "float16"]
-    assert [trial.origin for trial in trials[2 : 2 + FIRST]] == ["recipe"] * FIRST, (
+    first = POLICY.scheduler.first_trials
+    assert [trial.origin for trial in trials[2 : 2 + first]] == ["recipe"] * first, (
         "which give more than the later ones"
     )
-    first = read_run(run).trials[0].candidate
-    assert [step.name for step in first.steps] == ["float32"], "the baseline is not even slimmed"
+    untouched = read_run(run).trials[0].candidate
+    assert [step.name for step in untouched.steps] == ["float32"], "the baseline is not even slimmed"
 
 
 def test_recipes_variants_and_the_sampler_take_their_turns(run: Path) -> None:

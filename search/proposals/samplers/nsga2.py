@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from litetuner.search.policy import POLICY
 from litetuner.search.proposals.samplers.sampler import Sampler
 
 
@@ -15,4 +16,4 @@ class Nsga2(Sampler):
     def make(self, seed: int) -> Any:
         from optuna.samplers import NSGAIISampler
 
-        return NSGAIISampler(seed=seed, population_size=20)
+        return NSGAIISampler(seed=seed, population_size=POLICY.samplers.nsga2_population)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from litetuner.search.policy import POLICY
 from litetuner.search.proposals.samplers.sampler import Sampler
 
 
@@ -15,7 +16,7 @@ class Tpe(Sampler):
     guided = True
 
     def make(self, seed: int) -> Any:
-        return _kind()(seed=seed, n_startup_trials=10)
+        return _kind()(seed=seed, n_startup_trials=POLICY.samplers.tpe_startup_trials)
 
 
 @functools.cache

@@ -9,23 +9,19 @@ import pytest
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import Budget
 from litetuner.search.evaluation.upper_bounds import (
-    CAUTION,
-    ENOUGH,
-    LEAST_MARGIN,
-    PEERS,
-    TIME_MARGIN,
     UNTRAINED,
-    USUAL_MARGINS,
     dominating,
     failed_peers,
     margin,
 )
 from litetuner.search.history import History
+from litetuner.search.policy import POLICY
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import State, Trial
 from tests.search.fakes import fake_search
 from tests.search.made_up import PRUNED, told, trial
 
+BOUNDS = POLICY.upper_bounds
 MADE = {"made": "up"}
 DROP = Budget("max-drop", "drop", 0.02, "at most", "2%")
 
@@ -39,12 +35,12 @@ def probed(number: int, drop: float, before: dict[str, float], after: float = 50
 
 
 def test_the_margin_is_learnt_from_the_probes_errors() -> None:
-    trials = [probed(k, 0.0, {"compressed_bytes": 500.0}, 500.0 - k) for k in range(1, ENOUGH + 1)]
-    assert margin("compressed_bytes", told(*trials[:-1])) == USUAL_MARGINS["compressed_bytes"]
-    assert margin("compressed_bytes", told(*trials)) == pytest.approx(CAUTION * ENOUGH / 500)
-    larger = [probed(k, 0.0, {"compressed_bytes": 500.0}, 510.0) for k in range(1, ENOUGH + 1)]
-    assert margin("compressed_bytes", told(*larger)) == LEAST_MARGIN, "never less"
-    assert margin("latency_us:host", History()) == TIME_MARGIN
+    trials = [probed(k, 0.0, {"compressed_bytes": 500.0}, 500.0 - k) for k in range(1, BOUNDS.enough_errors + 1)]
+    assert margin("compressed_bytes", told(*trials[:-1])) == BOUNDS.usual_margins["compressed_bytes"]
+    assert margin("compressed_bytes", told(*trials)) == pytest.approx(BOUNDS.caution * BOUNDS.enough_errors / 500)
+    larger = [probed(k, 0.0, {"compressed_bytes": 500.0}, 510.0) for k in range(1, BOUNDS.enough_errors + 1)]
+    assert margin("compressed_bytes", told(*larger)) == BOUNDS.least_margin, "never less"
+    assert margin("latency_us:host", History()) == BOUNDS.latency_margin
     assert margin("memory_bytes", History()) == 0.0, "an arena does not depend on values"
 
 
@@ -60,12 +56,12 @@ def test_only_a_file_that_lost_nothing_dominates_what_is_not_trained_yet() -> No
 
 def test_peers_that_had_it_easier_and_failed_speak_against_a_candidate() -> None:
     before = {"compressed_bytes": 500.0, "metric": 0.5}
-    failed = [probed(k, 0.1, before, **{"prune.sparsity": 0.3 + k / 10}) for k in range(1, PEERS + 1)]
+    failed = [probed(k, 0.1, before, **{"prune.sparsity": 0.3 + k / 10}) for k in range(1, BOUNDS.failed_peers + 1)]
     candidate = trial(9, 0.0, **PRUNED | {"prune.sparsity": 0.8}).candidate
     worse = {"compressed_bytes": Measurement(450.0, "B", MADE), "metric": Measurement(0.4, "accuracy", MADE)}
     assert failed_peers(candidate, worse, (DROP,), told(*failed)) == failed
     assert not failed_peers(candidate, worse, (DROP,), told(*failed[1:])), "too few"
-    good = probed(PEERS, 0.021, before, **{"prune.sparsity": 0.6})
+    good = probed(BOUNDS.failed_peers, 0.021, before, **{"prune.sparsity": 0.6})
     assert not failed_peers(candidate, worse, (DROP,), told(*failed[1:], good, failed[0])), (
         "within its interval one passed"
     )

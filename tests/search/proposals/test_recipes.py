@@ -1,4 +1,4 @@
-"""Which cuts of channels the recipes try, by what the last ones have lost; on made-up trials."""
+"""Which cuts of channels the recipes try, by the accuracy drop of the last ones; on made-up trials."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ import dataclasses
 import pytest
 
 from litetuner.search.history import History
-from litetuner.search.proposals.recipes import (
-    CUT_BETWEEN,
-    CUT_FIRST,
-    CUT_LESS,
-    CUT_MORE,
-    CUT_MOST,
-    LATER,
-    RECIPES,
-    recipe,
-)
-from litetuner.search.proposals.scheduler import FIRST
+from litetuner.search.policy import POLICY
+from litetuner.search.proposals import recipes
+from litetuner.search.proposals.proposal import Proposal, Spaces
+from litetuner.search.proposals.recipes import RECIPES
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps import STEPS
 from tests.search.made_up import SPACE, told, trial
 
+CUTS = POLICY.channels
+LATER = POLICY.recipes.recipes_before_later_baselines
 CHOICES = {"train": "yes", "epochs": 1.0, "learning_rate": 3e-3, "distill": 1.0, "channels": "yes"} | RECIPES[0]
 CUT = [number for number, choices in enumerate(RECIPES) if "channels" in choices]
 
@@ -30,15 +25,19 @@ CUT = [number for number, choices in enumerate(RECIPES) if "channels" in choices
 QAT = {"qat": "all", "qat.scales": "tensor"}
 
 
-def cut(number: int, share: tuple[float, str], spent: float, **more: str) -> Trial:
-    """A trial of a cut, and of no ``more``, that spent a share of the loss that is allowed, which is 2 points."""
-    constraints = {"max-drop": spent - 1}
+def recipe(history: History, space: Space = SPACE) -> Proposal | None:
+    return recipes.propose(history, Spaces(space, space), 0)
+
+
+def cut(number: int, share: tuple[float, str], used: float, **more: str) -> Trial:
+    """A trial of a cut, and of no ``more``, that used a share of the allowed drop, which is 2 points."""
+    constraints = {"max-drop": used - 1}
     made = trial(
         number,
-        0.02 * spent,
+        0.02 * used,
         500.0 - number,
         "recipe",
-        State.COMPLETE if spent <= 1 else State.INFEASIBLE,
+        State.COMPLETE if used <= 1 else State.INFEASIBLE,
         **CHOICES | {"channels.ratio": share[0], "channels.spread": share[1]} | more,
     )
     return dataclasses.replace(made, constraints=constraints)
@@ -48,7 +47,7 @@ def shares(known: History, space: Space = SPACE) -> list[tuple[str, float]]:
     """What the recipes still propose to cut, in their order: the names of the trained steps, the ratio."""
     found = []
     for number in range(100, 160):
-        proposal = recipe(space, known, 1.0)
+        proposal = recipe(known, space)
         if proposal is None:
             break
         if "channels" in proposal.candidate.label:
@@ -60,83 +59,86 @@ def shares(known: History, space: Space = SPACE) -> list[tuple[str, float]]:
 
 
 @pytest.mark.parametrize(
-    ("spent", "following"),
+    ("used", "following"),
     [
-        ({CUT_FIRST: 0.2}, CUT_MORE[0]),
-        ({CUT_FIRST: 0.2, CUT_MORE: 0.2}, CUT_MOST[0]),
-        ({CUT_FIRST: 0.2, CUT_MORE: 3.0}, CUT_BETWEEN[0]),
-        ({CUT_FIRST: 2.0}, CUT_LESS[2][0]),  # the model has no residual blocks, so there are no inner widths
-        ({CUT_FIRST: 8.0, CUT_LESS[2]: 2.0}, CUT_LESS[3][0]),
+        ({CUTS.first: 0.2}, CUTS.more[0]),
+        ({CUTS.first: 0.2, CUTS.more: 0.2}, CUTS.most[0]),
+        ({CUTS.first: 0.2, CUTS.more: 3.0}, CUTS.between[0]),
+        ({CUTS.first: 2.0}, CUTS.less[2][0]),  # the model has no residual blocks, so there are no inner widths
+        ({CUTS.first: 8.0, CUTS.less[2]: 2.0}, CUTS.less[3][0]),
     ],
 )
-def test_the_next_cut_follows_from_what_the_last_ones_lost(
-    spent: dict[tuple[float, str], float], following: float
+def test_the_next_cut_follows_from_the_drop_of_the_last_ones(
+    used: dict[tuple[float, str], float], following: float
 ) -> None:
-    trials = [cut(number, share, lost) for number, (share, lost) in enumerate(spent.items(), 1)]
+    trials = [cut(number, share, lost) for number, (share, lost) in enumerate(used.items(), 1)]
     assert shares(told(*trials))[0] == ("channels+finetune", following)
 
 
 @pytest.mark.parametrize(
-    ("before", "near"), [({}, CUT_FIRST), ({CUT_FIRST: 0.2}, CUT_MORE), ({CUT_FIRST: 0.2, CUT_MORE: 0.2}, CUT_MOST)]
+    ("before", "near"),
+    [({}, CUTS.first), ({CUTS.first: 0.2}, CUTS.more), ({CUTS.first: 0.2, CUTS.more: 0.2}, CUTS.most)],
 )
 def test_a_cut_that_was_a_little_too_much_is_first_trained_for_its_quantization(
     before: dict[tuple[float, str], float], near: tuple[float, str]
 ) -> None:
     trials = [cut(number, share, lost) for number, (share, lost) in enumerate({**before, near: 1.2}.items(), 1)]
     assert shares(told(*trials))[0] == ("channels+finetune+qat", near[0])
-    mended = shares(told(*trials, cut(9, near, 0.6, **QAT)))
-    assert {ratio for _, ratio in mended} == {near[0]}, "it was borne so, and the pipelines take it"
+    recovered = shares(told(*trials, cut(9, near, 0.6, **QAT)))
+    assert {ratio for _, ratio in recovered} == {near[0]}, "it was tolerated so, and the pipelines take it"
     failed = shares(told(*trials, cut(9, near, 1.1, **QAT)))
-    assert all(ratio < near[0] for _, ratio in failed), "less is tried, or the deepest that was borne"
+    assert all(ratio < near[0] for _, ratio in failed), "less is tried, or the deepest that was tolerated"
 
 
 def test_without_quantization_aware_training_less_is_tried_last() -> None:
     plain = dataclasses.replace(SPACE, around=dataclasses.replace(SPACE.around, steps=frozenset(STEPS) - {"qat"}))
-    known = told(cut(1, CUT_FIRST, 0.2), cut(2, CUT_MORE, 1.2))
+    known = told(cut(1, CUTS.first, 0.2), cut(2, CUTS.more, 1.2))
     found = [ratio for steps, ratio in shares(known, plain) if steps == "channels+finetune"]
-    assert found == [CUT_BETWEEN[0]]
+    assert found == [CUTS.between[0]]
 
 
 def test_where_half_of_the_channels_was_far_too_much_less_is_tried_last() -> None:
-    known = told(cut(1, CUT_FIRST, 8.0))
+    known = told(cut(1, CUTS.first, 8.0))
     names = []
-    while (proposal := recipe(SPACE, known, 1.0)) is not None:
+    while (proposal := recipe(known)) is not None:
         names.append("channels" in proposal.candidate.label)
         known.add(dataclasses.replace(trial(100 + len(names), 0.5, 990.0, "variant"), candidate=proposal.candidate))
     recipes_alone = names[: names.index(True)]
-    assert len(recipes_alone) > FIRST and names[len(recipes_alone)]
+    assert len(recipes_alone) > POLICY.scheduler.first_trials and names[len(recipes_alone)]
 
 
 @pytest.mark.parametrize(
-    ("spent", "deepest"),
+    ("used", "deepest"),
     [
-        ({CUT_FIRST: 0.8}, CUT_FIRST[0]),
-        ({CUT_FIRST: 0.2, CUT_MORE: 0.8}, CUT_MORE[0]),
-        ({CUT_FIRST: 0.2, CUT_MORE: 3.0, CUT_BETWEEN: 0.8}, CUT_BETWEEN[0]),
+        ({CUTS.first: 0.8}, CUTS.first[0]),
+        ({CUTS.first: 0.2, CUTS.more: 0.8}, CUTS.more[0]),
+        ({CUTS.first: 0.2, CUTS.more: 3.0, CUTS.between: 0.8}, CUTS.between[0]),
     ],
 )
-def test_pipelines_take_the_deepest_cut_that_was_borne(spent: dict[tuple[float, str], float], deepest: float) -> None:
-    trials = [cut(number, share, lost) for number, (share, lost) in enumerate(spent.items(), 1)]
+def test_pipelines_take_the_deepest_cut_that_was_tolerated(
+    used: dict[tuple[float, str], float], deepest: float
+) -> None:
+    trials = [cut(number, share, lost) for number, (share, lost) in enumerate(used.items(), 1)]
     found = shares(told(*trials))
-    assert found[0] == ("channels+finetune+qat", deepest), "what int8 costs a narrow model is mended first"
+    assert found[0] == ("channels+finetune+qat", deepest), "what int8 costs a narrow model is recovered first"
     assert {ratio for _, ratio in found} == {deepest}
     assert len(found) == len(CUT) - 1, "every recipe that cuts, but for the cut alone"
 
 
 def test_the_later_baselines_come_after_the_first_recipes() -> None:
     few = [trial(number, 0.5, 990.0, "recipe") for number in range(1, LATER)]
-    first = recipe(SPACE, told(*few), 1.0)
+    first = recipe(told(*few))
     assert first is not None and first.origin == "recipe"
-    later = recipe(SPACE, told(*few, trial(LATER, 0.5, 990.0, "recipe")), 1.0)
+    later = recipe(told(*few, trial(LATER, 0.5, 990.0, "recipe")))
     assert later is not None and later.origin == "baseline"
     assert later.candidate == SPACE.suggest(ScriptedChoices({"deploy": "dynamic"}))
 
 
 def test_when_no_recipe_is_left_another_answer_brings_them_back() -> None:
     known = told()
-    while (proposal := recipe(SPACE, known, 1.0)) is not None:
+    while (proposal := recipe(known)) is not None:
         answered = trial(len(known.trials), 0.5, 990.0, "variant")
         known.add(dataclasses.replace(answered, candidate=proposal.candidate))
-    assert recipe(SPACE, known, 1.0) is None
-    known.add(cut(len(known.trials), CUT_FIRST, 0.2))
-    assert recipe(SPACE, known, 1.0) is not None, "half of the channels is borne: more of them, and pipelines"
+    assert recipe(known) is None
+    known.add(cut(len(known.trials), CUTS.first, 0.2))
+    assert recipe(known) is not None, "half of the channels is tolerated: more of them, and pipelines"

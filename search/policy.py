@@ -1,0 +1,228 @@
+"""Every tunable number of the search policy, each with its evidence. "Decision" means an entry of docs/decisions.md."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+
+Cut = tuple[float, str]  # the share of channels that is pruned, and how it is spread over the layers
+
+
+@dataclasses.dataclass(frozen=True)
+class HypervolumePolicy:
+    """How files are compared in one number."""
+
+    # Size and latency count by halvings, down to 1/32 of the baseline. No evidence yet: a guess, smaller than any file seen.
+    octaves: float = 5.0
+    # The accuracy drop at which a file is worth nothing where no budget bounds the metric. No evidence yet: a guess.
+    default_allowed_drop: float = 0.1
+    # The scale of a budget whose limit is 0, in its own unit. No evidence yet: a guess.
+    zero_limit_scale: float = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class PickPolicy:
+    """Which file of the Pareto front is called the best."""
+
+    # A file may be so much larger than the smallest one when it is faster (decision 2026-11-20 on the best pick: 54.3 kB and
+    # 78 us is preferred to 53.3 kB and 88 us).
+    same_size: float = 0.05
+    # Two measurements of one file differ by less in at least 95 % of the pairs (benchmarks/README.md).
+    same_latency: float = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class RecipePolicy:
+    """The numbers in the known recipes."""
+
+    # Decision 2026-11-21 (int8 and channels come first): after eight recipes the later baselines follow.
+    recipes_before_later_baselines: int = 8
+    # Published with int8: DS-CNN-L (Speech Commands) loses 0.7 points, MobileNetV1 (ImageNet) 1.6.
+    sparsity: float = 0.5
+    # Published for DS-CNN-L: 32 clusters cost 0.1 points, 8 clusters 1. 16 is between (decision 2026-11-21 on clusters).
+    clusters: int = 16
+    # Decision 2026-11-21: with the two most sensitive layers left alone ResNet8 loses 0.42 points instead of 1.36.
+    unclustered_layers: int = 2
+    # No evidence yet: a guess (the default of Adam).
+    learning_rate: float = 1e-3
+    # Decision 2026-11-21 (channels are ranked): refitted models lost what they had gained at 1e-2; 3e-3 stays the best.
+    channels_learning_rate: float = 3e-3
+    # Decision 2026-11-20 on distillation: ResNet8 pruned to 50 % has .850 with it and .827 to .842 without.
+    distillation: float = 1.0
+    # The share of layers with 4-bit weights in the recipe of mixed precision. No evidence yet: a guess.
+    int4_share: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelPolicy:
+    """Which shares of the channels recipes prune, one after the other. Unit of the limits: the allowed accuracy drop."""
+
+    # Decision 2026-11-21 (int8 and channels come first): DS-CNN tolerates three quarters, ResNet8 not even a half. Upwards
+    # the next is halfway to what is left; where that was too much, halfway back.
+    first: Cut = (0.5, "even")
+    more: Cut = (0.75, "even")
+    most: Cut = (0.875, "even")
+    between: Cut = (0.625, "even")
+    # The same decision: where half was too much, the inner widths of residual blocks alone, then less.
+    less: tuple[Cut, ...] = ((0.5, "inner"), (0.25, "inner"), (0.25, "even"), (0.125, "even"))
+    # Up to this drop more channels are pruned next. The same decision; the number itself is a guess.
+    prune_more_below: float = 0.5
+    # Up to this drop the same channels are first trained with quantization: on DS-CNN that took 2.2 points to 1.3.
+    recover_below: float = 1.5
+    # Above this drop pruning less waits until all other recipes were tried: on ResNet8 four lesser cuts had taken 270 of the
+    # first 360 s for nothing.
+    postpone_above: float = 3.0
+
+    @property
+    def deepest_first(self) -> tuple[Cut, ...]:
+        """All cuts, the largest share of channels first."""
+        return (self.most, self.more, self.between, self.first, *self.less)
+
+
+@dataclasses.dataclass(frozen=True)
+class DeploymentPolicy:
+    """Other deployments of checkpoints that are trained already."""
+
+    # The share of layers with 4-bit weights in the planned mixed deployment. No evidence yet: a guess.
+    int4_share: float = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class NeighborPolicy:
+    """Random changes of members of the Pareto front."""
+
+    # Tries to find a new candidate. No evidence yet: a guess.
+    tries: int = 30
+    # How often the deployment comes from another member of the front. No evidence yet: a guess.
+    crossover: float = 0.3
+    # Chances of a second and of a third changed choice. No evidence yet: a guess.
+    more_changes: tuple[float, ...] = (0.4, 0.1)
+    # How often an ordered choice moves by one level only. No evidence yet: a guess.
+    next_level: float = 0.7
+    # Share of the seconds of all trials so far that one training may be expected to take. Decision 2026-11-21 (strategies
+    # take turns): on DS-CNN one training in five had taken 61 of the first 180 s.
+    most_share_of_time: float = 0.2
+    # Below so many seconds for a training step its cost is ignored. No evidence yet: a guess.
+    least_step_seconds: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class PromotionPolicy:
+    """Which trials are trained again for longer."""
+
+    # Share of a drop that the next length of training recovers, before this run has shown its own, and as how many
+    # promotions that belief counts. No evidence yet: a guess.
+    usual_recovery: float = 0.3
+    usual_recovery_weight: int = 3
+    # The recovery is rounded up to a multiple of 1/this, so that upper bounds are seldom computed anew. For speed only.
+    recovery_steps: int = 10
+    # A smaller drop says nothing about the share that was recovered. No evidence yet: a guess.
+    least_drop: float = 1e-3
+    # The least seconds of a promotion: a cached trial is not free. No evidence yet: a guess.
+    least_seconds: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class RetryPolicy:
+    """What is asked again after a loss."""
+
+    # Decision 2026-11-20 on targets that go away: nothing is learned from waiting candidates. The number is a guess.
+    most_waiting: int = 8
+    # Losses of one candidate by accidents of this machine; then it is left alone. No evidence yet: a guess.
+    most_losses: int = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplerPolicy:
+    """Optuna's samplers."""
+
+    # Finished trials before TPE starts: Optuna's default.
+    tpe_startup_trials: int = 10
+    # No evidence yet: a guess; Optuna's default of 50 is more than most runs have trials for.
+    nsga2_population: int = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class SchedulerPolicy:
+    """How the strategies share the time. Decision 2026-11-21 (strategies take turns) unless a line says otherwise."""
+
+    # Trials in the fixed order, recipes first: without them there is nothing to change or to promote. A guess.
+    first_trials: int = 4
+    # A strategy is judged by this many of its last trials, and each counts as much less than the one after it. The plain mean
+    # of eight trials, and a turn every fifteen, kept recipes that gave nothing before promotions that paid.
+    window: int = 8
+    discount: float = 0.7
+    # The same discount for the gain per second of the whole run. No evidence yet: a guess.
+    run_discount: float = 0.9
+    # After so many trials without a turn a strategy comes first.
+    patience: int = 25
+    # The least seconds of a trial: a cached answer is not free. No evidence yet: a guess.
+    least_seconds: float = 0.05
+    # The prior counts as so many trials of average length. No evidence yet: a guess.
+    prior_trials: float = 2.0
+    # Prior gain per second, as a share of the run's. Eight searches (six of DS-CNN, two of ResNet8) gave, per 1,000 s and in
+    # this order, .77, .47, .01, .12 and .01 of the hypervolume.
+    prior: Mapping[str, float] = dataclasses.field(
+        default_factory=lambda: MappingProxyType(
+            {"recipe": 1.0, "promotion": 1.0, "neighbor": 0.1, "variant": 0.25, "sampler": 0.1}
+        )
+    )
+    # Share of a promotion's upper bound that is believed: .12 of it came true in the eight searches, more of the first ones.
+    believed_share_of_bound: float = 0.2
+    # Keeps the order defined while nothing has gained anything. Not tunable in effect.
+    least_gain: float = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class GatePolicy:
+    """When a candidate is stopped before it is trained or scored."""
+
+    # Samples that an untrained copy is scored on. No evidence yet: a guess.
+    untrained_samples: int = 512
+    # The violation that is told to Optuna for a tie. Must be positive; no evidence yet: a guess.
+    least_excess: float = 1e-3
+    # Decision 2026-11-20 on a rung between trainings: a later training may recover so much of the metric.
+    rung_slack: float = 0.1
+    # Decision 2026-11-20: a file that breaks the latency budget is still scored when that takes no longer, in seconds.
+    cheap_scoring_seconds: float = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class UpperBoundPolicy:
+    """How good a candidate may become that is not trained yet. Decision 2026-11-21 (not trained when it cannot matter)."""
+
+    # How much smaller than its untrained copy a trained file may be before this run has shown it. Compressed sizes of copies
+    # without training are within 1 % on ResNet8; more is a guess.
+    usual_margins: Mapping[str, float] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({"file_bytes": 0.02, "compressed_bytes": 0.06})
+    )
+    # Two measurements of one structure may differ by this share. Median over fresh processes: 0.8 to 2.2 %.
+    latency_margin: float = 0.03
+    # After so many trained files the margin is this factor times the largest error, and never less than the last number.
+    enough_errors: int = 5
+    caution: float = 1.5
+    least_margin: float = 0.005
+    # So many candidates of the same steps that were better untrained and failed stop the next one.
+    failed_peers: int = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """All numbers of the search policy."""
+
+    hypervolume: HypervolumePolicy = HypervolumePolicy()
+    picks: PickPolicy = PickPolicy()
+    recipes: RecipePolicy = RecipePolicy()
+    channels: ChannelPolicy = ChannelPolicy()
+    deployments: DeploymentPolicy = DeploymentPolicy()
+    neighbors: NeighborPolicy = NeighborPolicy()
+    promotions: PromotionPolicy = PromotionPolicy()
+    retries: RetryPolicy = RetryPolicy()
+    samplers: SamplerPolicy = SamplerPolicy()
+    scheduler: SchedulerPolicy = SchedulerPolicy()
+    gates: GatePolicy = GatePolicy()
+    upper_bounds: UpperBoundPolicy = UpperBoundPolicy()
+
+
+POLICY = Policy()

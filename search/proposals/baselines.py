@@ -1,0 +1,30 @@
+"""Baselines: what everything else is compared with, before anything else is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from litetuner.search.history import History
+from litetuner.search.proposals.proposal import Proposal, Spaces, first_new, offers
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.space import ScriptedChoices, Space
+from litetuner.spaces.steps import STEPS
+
+FIRST = ("float32", "int8")  # deployments; trial 0 is the float model, converted as it is
+LATER = ("dynamic", "float16")  # these give less than the first recipes
+BASELINE = Candidate((STEPS["float32"](),))  # not even slimmed
+
+
+def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
+    """The first baseline without an answer."""
+    return first_new(baselines(spaces.affordable, FIRST), history)
+
+
+def baselines(space: Space, deployments: Sequence[str]) -> Iterator[Proposal]:
+    """The baselines of these deployments that the space offers."""
+    for name in deployments:
+        script = ScriptedChoices({"deploy": name})
+        if name == "float32":  # also where --steps leaves float32 out: accuracy drops are relative to it
+            yield Proposal("baseline", space, script, BASELINE)
+        elif offers(space, script):
+            yield Proposal("baseline", space, script, space.suggest(script))

@@ -1,0 +1,95 @@
+"""Which shares of the channels the recipes prune next, by what the last ones cost in accuracy."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from litetuner.search.policy import POLICY, Cut
+from litetuner.search.trial import Trial
+from litetuner.spaces.space import Space
+
+ALONE = ("channels", "finetune")  # trained steps of a recipe that prunes channels and nothing else
+RECOVERED = (*ALONE, "qat")  # the same, trained for its quantization as well
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelCuts:
+    """The share of the allowed accuracy drop that each cut used: ``alone``, and ``recovered`` by training with quantization."""
+
+    alone: Mapping[Cut, float]
+    recovered: Mapping[Cut, float]
+
+    @staticmethod
+    def of(recipes: Sequence[Trial], allowed: float) -> ChannelCuts:
+        """What the answered recipes show."""
+        return ChannelCuts(_used(recipes, ALONE, allowed), _used(recipes, RECOVERED, allowed))
+
+    def next(self, choices: Mapping[str, Any], space: Space, *, last: bool) -> list[dict[str, Any]]:
+        """The choices of the cuts that a recipe takes: none, or one.
+
+        Channels alone are pruned further while that is well tolerated, else less. A cut that was a little too much is first
+        trained with quantization. Where one was far too much, less waits for the ``last`` recipe. Pipelines take the
+        largest share that was tolerated.
+        """
+        if "channels" not in choices:
+            return [{}]
+        tolerated = self._tolerated()
+        recoverable = self._recoverable()
+        if {"prune", "cluster"} & set(choices):
+            found = tolerated[:1]
+        elif "qat" in choices:
+            found = (recoverable or tolerated)[:1]
+        elif recoverable and not last:
+            found = []
+        else:
+            found = self._next_alone(tolerated, space, last=last)
+        return [{"channels.ratio": ratio, "channels.spread": spread} for ratio, spread in found]
+
+    def _tolerated(self) -> list[Cut]:
+        """What used at most the allowed drop, the largest share of channels first."""
+        used = {cut: min(self.alone.get(cut, math.inf), self.recovered.get(cut, math.inf)) for cut in _deepest_first()}
+        return [cut for cut, share in used.items() if share <= 1]
+
+    def _recoverable(self) -> list[Cut]:
+        """What used a little too much and was not trained with quantization yet."""
+        limit = POLICY.channels.recover_below
+        return [cut for cut in _deepest_first() if 1 < self.alone.get(cut, 0.0) <= limit and cut not in self.recovered]
+
+    def _next_alone(self, tolerated: Sequence[Cut], space: Space, *, last: bool) -> list[Cut]:
+        numbers = POLICY.channels
+        if numbers.first not in self.alone:
+            return [numbers.first]
+        if self.alone[numbers.first] <= numbers.prune_more_below:
+            beyond = [numbers.more]
+            if self.alone.get(numbers.more, 0.0) <= numbers.prune_more_below:
+                beyond.append(numbers.most)
+            elif numbers.more not in tolerated:
+                beyond.append(numbers.between)
+            return [cut for cut in beyond if cut not in self.alone][:1]
+        if tolerated or (min(self.alone.values()) > numbers.postpone_above and not last):
+            return []
+        return [cut for cut in numbers.less if cut not in self.alone and (cut[1] != "inner" or space.sums())][:1]
+
+
+def _deepest_first() -> tuple[Cut, ...]:
+    return POLICY.channels.deepest_first
+
+
+def _used(recipes: Sequence[Trial], steps: tuple[str, ...], allowed: float) -> dict[Cut, float]:
+    return {
+        (trial.params["channels.ratio"]["chosen"], trial.params["channels.spread"]["chosen"]): _used_share(
+            trial, allowed
+        )
+        for trial in recipes
+        if tuple(step.name for step in trial.candidate.prefix.steps) == steps
+    }
+
+
+def _used_share(trial: Trial, allowed: float) -> float:
+    """The share of the allowed accuracy drop that a trial used; infinite where it was not scored or broke ``min-metric``."""
+    if not trial.state.scored or trial.constraints.get("min-metric", 0.0) > 0:
+        return math.inf
+    return max((trial.value("drop") or 0.0) / allowed, 1 + trial.constraints.get("max-drop", -1.0))

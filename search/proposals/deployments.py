@@ -1,0 +1,61 @@
+"""Deployments: checkpoints of the Pareto front, converted in another way. No training, so they cost seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litetuner.search.history import History
+from litetuner.search.policy import POLICY
+from litetuner.search.proposals.perturbation import perturbations
+from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of, offers
+from litetuner.search.proposals.recipes import CLIPPED
+from litetuner.search.trial import Trial
+from litetuner.spaces.space import ScriptedChoices, Space
+
+# Every trained member of the front is deployed in these ways first, then in random ones.
+PLANNED: tuple[dict[str, Any], ...] = (
+    CLIPPED,
+    {"deploy": "int8", "io": "int8"},
+    {"deploy": "mixed", "mixed.int4": POLICY.deployments.int4_share},
+)
+
+
+class Deployed:
+    """The trials all of whose planned deployments have answers."""
+
+    def __init__(self) -> None:
+        self.numbers: set[int] = set()
+
+    def add(self, trial: Trial, gain: float) -> None:
+        """Nothing changes for the trials before. See ``View.add``."""
+
+
+def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
+    """A planned deployment, else a random one. Nothing is trained, so the time that is left does not matter."""
+    return planned(history, spaces.whole) or _random(history, spaces.whole, seed)
+
+
+def planned(history: History, space: Space) -> Proposal | None:
+    """The first planned deployment of a trained member of the front that has no answer yet."""
+    done = history.view(Deployed).numbers
+    for trial in history.front:
+        if not trial.candidate.prefix.steps or not trial.params or trial.number in done:
+            continue
+        choices = choices_of(trial)
+        for change in PLANNED:
+            script = ScriptedChoices(choices | change)
+            candidate = space.suggest(script)
+            same = candidate.prefix == trial.candidate.prefix
+            if same and not history.knows(candidate.key) and offers(space, ScriptedChoices(change), choices):
+                return Proposal("variant", space, script, candidate)
+        done.add(trial.number)
+    return None
+
+
+def _random(history: History, space: Space, seed: int) -> Proposal | None:
+    members = [trial for trial in history.front if trial.params and trial.candidate.prefix.steps]
+    for member, script in perturbations(history, space, members, seed, deployment_only=True):
+        candidate = space.suggest(script)
+        if candidate.prefix == member.candidate.prefix and not history.knows(candidate.key):
+            return Proposal("variant", space, script, candidate)
+    return None
