@@ -36,7 +36,7 @@ def compare(
     """Compare two runs under the same budgets (default: the first run's): fronts, hypervolumes, the best of each."""
     from rich.console import Console
 
-    from litetuner.reports.html.comparison import comparison_table
+    from litetuner.reports.terminal.comparison import comparison_table
     from litetuner.run import Run
 
     budgets = {

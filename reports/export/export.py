@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from litetuner.reports.export.c_array import c_header, c_name, c_source
 from litetuner.reports.export.file_names import artifact_name
@@ -13,18 +12,17 @@ from litetuner.reports.export.folder import make_room
 from litetuner.reports.export.model_card import write_card
 from litetuner.reports.export.provenance import provenance, short
 from litetuner.reports.export.run_example import run_example
-from litetuner.reports.model.view import View
+from litetuner.reports.model.card import build_card
+from litetuner.reports.model.result import Result, build_result
 from litetuner.reports.text.formatting import clean
 from litetuner.search.front import PICKS
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed, ConfigError, RunError, nearest
 from litetuner.spaces.steps.slim import Slim
 from litetuner.spaces.store import write_atomic, write_json
 from litetuner.spaces.tflite.metadata import add_metadata
 from litetuner.spaces.tflite.slimming import slim
-
-if TYPE_CHECKING:
-    from litetuner.search.runs.record import RunRecord
 
 METADATA = "litetuner"  # the name of the buffer inside a file
 
@@ -50,38 +48,38 @@ def export(
     exist or has no file, when nothing is feasible, when the file was altered, when ``out`` holds another trial's export,
     and when it cannot be written.
     """
-    view = View(record)
-    chosen = _choose(view, trial, pick)
+    result = build_result(record)
+    chosen = _choose(result, trial, pick)
     content = _read(record, chosen)
     name = artifact_name(record.model.name, chosen.candidate.label)
     if metadata:
-        content = _with_metadata(view, chosen, content)
-    files = {name: content} | (_c_array(view, chosen, name, content) if c_array else {})
-    written = provenance(view, chosen, files)
+        content = _with_metadata(record, chosen, content)
+    files = {name: content} | (_c_array(record, chosen, name, content) if c_array else {})
+    written = provenance(record, chosen, files)
     make_room(out, chosen, files, force)
     for file, data in files.items():
         write_atomic(out / file, data)
-    write_atomic(out / "MODEL_CARD.md", write_card(view, chosen, name, content))
+    write_atomic(out / "MODEL_CARD.md", write_card(build_card(result, chosen, content), name))
     write_atomic(out / "run_example.py", _example(record, name))
     write_json(out / "trial.json", chosen.to_json())
     write_json(out / "provenance.json", written)
     return out / name
 
 
-def _with_metadata(view: View, trial: Trial, content: bytes) -> bytes:
+def _with_metadata(record: RunRecord, trial: Trial, content: bytes) -> bytes:
     """The file with a short provenance inside, as slim as it was."""
-    told = json.dumps(short(view, trial), separators=(",", ":")).encode()
+    told = json.dumps(short(record, trial), separators=(",", ":")).encode()
     try:
         written = add_metadata(content, METADATA, told)
         slims = [step for step in trial.candidate.steps if isinstance(step, Slim)]
         return slim(written, keep_names=slims[0].keep_names).file if slims else written
     except BuildFailed as error:
-        raise RunError(f"{view.record.folder.path}: trial {trial.number} takes no metadata: {error}") from error
+        raise RunError(f"{record.folder.path}: trial {trial.number} takes no metadata: {error}") from error
 
 
-def _c_array(view: View, trial: Trial, name: str, content: bytes) -> dict[str, bytes]:
+def _c_array(record: RunRecord, trial: Trial, name: str, content: bytes) -> dict[str, bytes]:
     symbol = c_name(name)
-    about = f"{name}, trial {trial.number} of {clean(view.record.folder.path.name, 60)}, made by litetuner"
+    about = f"{name}, trial {trial.number} of {clean(record.folder.path.name, 60)}, made by litetuner"
     return {
         f"{symbol}.h": c_header(symbol, about).encode(),
         f"{symbol}.cc": c_source(symbol, content, about).encode(),
@@ -100,42 +98,42 @@ def _example(record: RunRecord, name: str) -> str:
     )
 
 
-def _choose(view: View, number: int | None, pick: str | None) -> Trial:
+def _choose(result: Result, number: int | None, pick: str | None) -> Trial:
     if number is not None and pick is not None:
         raise ConfigError(f"export: give a trial ({number}) or a pick ({clean(pick, 40)!r}), not both.")
     if number is not None:
-        return _numbered(view, number)
+        return _numbered(result, number)
     name = pick or "best"
     if name not in PICKS:
         raise ConfigError(
             f"export: there is no pick {clean(name, 40)!r}{nearest(name, PICKS)}. The picks are {', '.join(PICKS)}."
         )
-    if view.blocked is not None:
-        raise RunError(nothing_to_export(view, name))
-    if name not in view.picks:
+    if result.nothing_feasible is not None:
+        raise RunError(nothing_to_export(result, name))
+    if name not in result.picks:
         raise RunError(
-            f"{view.record.folder.path}: there is no {name} trial, since latency was not measured. "
-            f"The picks of this run are {', '.join(view.picks)}."
+            f"{result.record.folder.path}: there is no {name} trial, since latency was not measured. "
+            f"The picks of this run are {', '.join(result.picks)}."
         )
-    return view.picks[name]
+    return result.record.trial(result.picks[name].trial)
 
 
-def nothing_to_export(view: View, name: str) -> str:
+def nothing_to_export(result: Result, name: str) -> str:
     """Why there is no pick: the budget that blocks, and what would have to give."""
-    blocked = view.blocked
+    blocked = result.nothing_feasible
     if blocked is None:
         raise ValueError("something is feasible")
-    lines = [f"{view.record.folder.path}: no {name} trial, for nothing is within the budgets. {blocked.reason}"]
+    lines = [f"{result.record.folder.path}: no {name} trial, for nothing is within the budgets. {blocked.reason}"]
     if blocked.settings:
         lines.append(f"Search again with {' '.join(blocked.settings)}")
-        if blocked.nearest is not None:
-            lines[-1] += f", or export the nearest as it is with --trial {blocked.nearest.number}"
+        if blocked.nearest:
+            lines[-1] += f", or export the nearest as it is with --trial {blocked.nearest[0].row.trial}"
         lines[-1] += "."
     return " ".join(lines)
 
 
-def _numbered(view: View, number: int) -> Trial:
-    record = view.record
+def _numbered(result: Result, number: int) -> Trial:
+    record = result.record
     known = {trial.number: trial for trial in record.trials}
     if number not in known:
         exported = [trial.number for trial in record.trials if trial.artifact]

@@ -6,26 +6,23 @@ import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litetuner.reports.files.plain_json import finite
-from litetuner.reports.model.view import View
+from litetuner.reports.model.rows import finite_value
 from litetuner.search.config.config import keys
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
-
-if TYPE_CHECKING:
-    from litetuner.search.runs.record import RunRecord
 
 SCHEMA_VERSION = 1
 
 
-def provenance(view: View, trial: Trial, files: dict[str, bytes]) -> dict[str, Any]:
+def provenance(record: RunRecord, trial: Trial, files: dict[str, bytes]) -> dict[str, Any]:
     """``provenance.json`` of a trial; ``files`` are what is exported beside it, by name.
 
     ``configuration`` and ``inputs`` are what ``litetuner rebuild`` works from; ``measurements`` and ``baseline`` hold raw
     samples and the environment of every number; ``files`` and ``measured_sha256`` tell whether the file is the measured one.
     """
-    record = view.record
     found = {
         "schema_version": SCHEMA_VERSION,
         "litetuner": importlib.metadata.version("litetuner"),
@@ -38,7 +35,7 @@ def provenance(view: View, trial: Trial, files: dict[str, bytes]) -> dict[str, A
         "seed": {"run": record.config.seed, "training": trial.seed},
         "inputs": _inputs(record),
         "configuration": {key: value for key, name in keys().items() if (value := _value(record, name)) is not None},
-        "budgets": [{"name": budget.name, **dataclasses.asdict(budget)} for budget in view.budgets],
+        "budgets": [{"name": budget.name, **dataclasses.asdict(budget)} for budget in record.budgets],
         "measurements": {name: value.to_json() for name, value in trial.measurements.items()},
         "baseline": _baseline(record),
         "environment": record.environment,
@@ -46,19 +43,22 @@ def provenance(view: View, trial: Trial, files: dict[str, bytes]) -> dict[str, A
     return dict(finite(found))
 
 
-def short(view: View, trial: Trial) -> dict[str, Any]:
+def short(record: RunRecord, trial: Trial) -> dict[str, Any]:
     """What the metadata buffer inside a file tells: where it comes from, in a few hundred bytes."""
-    row, record = view.row(trial), view.record
     told = {
         "litetuner": importlib.metadata.version("litetuner"),
-        "recipe": row.label,
+        "recipe": trial.candidate.label,
         "run": record.folder.path.name,
-        "trial": row.trial,
+        "trial": trial.number,
         "seed": record.config.seed,
         "model_sha256": record.model.sha256,
         "data_sha256": record.data.sha256,
-        "measured_sha256": row.sha256,
-        "metric": {"name": record.metric.name, "search": row.metric, "test": row.test_metric},
+        "measured_sha256": trial.sha256,
+        "metric": {
+            "name": record.metric.name,
+            "search": finite_value(trial, "metric"),
+            "test": finite_value(trial, "test_metric"),
+        },
     }
     return dict(finite(told))
 

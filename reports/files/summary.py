@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litetuner.reports.files.plain_json import finite
-from litetuner.reports.model.view import View
-
-if TYPE_CHECKING:
-    from litetuner.search.runs.record import RunRecord
+from litetuner.reports.model.result import Result, build_result
+from litetuner.search.runs.record import RunRecord
 
 SCHEMA_VERSION = 1
 SECONDS = ("train", "convert", "score", "time", "other", "wall")
@@ -17,12 +15,12 @@ SECONDS = ("train", "convert", "score", "time", "other", "wall")
 
 def summary(record: RunRecord) -> dict[str, Any]:
     """The summary of a run as a JSON object. What is not known is ``None``."""
-    return summarize(View(record))
+    return summarize(build_result(record))
 
 
-def summarize(view: View) -> dict[str, Any]:
-    """The summary of a view that is there already."""
-    record = view.record
+def summarize(result: Result) -> dict[str, Any]:
+    """The summary of a result that was built already."""
+    record = result.record
     found = {
         "schema_version": SCHEMA_VERSION,
         "run": str(record.folder.path),
@@ -30,12 +28,12 @@ def summarize(view: View) -> dict[str, Any]:
         "metric": {"name": record.metric.name, "direction": record.metric.direction},
         "objectives": [dataclasses.asdict(objective) for objective in record.objectives],
         "budgets": [{"name": budget.name, **dataclasses.asdict(budget)} for budget in record.budgets],
-        "baseline": None if view.baseline is None else view.baseline.to_json(),
-        "conversion": None if view.conversion is None else view.conversion.to_json(),
-        "best": None if view.best is None else view.best.to_json(),
-        "picks": {name: view.row(trial).to_json() for name, trial in view.picks.items()},
-        "front": [view.row(trial).to_json() for trial in view.front],
-        "fronts": {target: [trial.number for trial in own] for target, own in record.fronts.items()},
+        "baseline": None if result.baseline is None else result.baseline.to_json(),
+        "conversion": None if result.conversion is None else result.conversion.to_json(),
+        "best": None if result.best is None else result.best.to_json(),
+        "picks": {name: row.to_json() for name, row in result.picks.items()},
+        "front": [row.to_json() for row in result.front],
+        "fronts": {target: list(own) for target, own in result.fronts.items()},
         "counts": record.counts,
         "seconds": {name: record.seconds.get(name) for name in SECONDS}
         | {name: value for name, value in record.seconds.items() if name not in SECONDS},

@@ -5,49 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row
-from litetuner.reports.model.view import View
 from litetuner.search.trial import Trial
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-COUNTS = ("operators", "delegated", "partitions", "quantize", "dequantize")  # of what delegates took
+COUNTS = ("operators", "delegated", "partitions", "quantize", "dequantize")  # of a target's delegate
 LEADING = ("trial", "label", "state", "origin", "duplicate_of", "gate", "reason", "waits_for", "seconds_since_start")
 
 
-def table(view: View) -> pd.DataFrame:
-    """One line a trial.
+def write_csv(result: Result) -> str:
+    """One line a trial; what was not measured is empty.
 
     ``latency_us`` and the like become a column for each target (``latency_us_host``), an interval two columns
-    (``metric_interval_low``, ``_high``), what a target's delegates took one for each count
-    (``delegates_host_partitions``), their fallback as JSON, a knob one (``prune.sparsity``; at a step's second occurrence
-    ``prune2.``).
+    (``metric_interval_low``, ``_high``), a target's delegate one for each count (``delegates_host_partitions``), its fallback
+    as JSON, a knob one (``prune.sparsity``; at a step's second occurrence ``prune2.``).
     """
-    import pandas as pd
-
-    columns, lines = _lines(view)
-    # dtype object: a whole number beside a missing one would become a float
-    return pd.DataFrame(lines, columns=columns, dtype=object)
-
-
-def _lines(view: View) -> tuple[list[str], list[dict[str, Any]]]:
-    """The columns in order, and the values of each trial by column."""
-    lines = [_line(view.row(trial), trial) for trial in view.record.trials]
+    lines = [_line(result.rows[trial.number], trial) for trial in result.record.trials]
     own = list(dict.fromkeys(name for line in lines for name in line if "." not in name))
     knobs = sorted({name for line in lines for name in line if "." in name})
-    return [*LEADING, *(name for name in own if name not in LEADING), *knobs], lines
-
-
-def write_csv(view: View) -> str:
-    """The table as CSV; what was not measured is empty."""
-    columns, lines = _lines(view)
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, columns, lineterminator="\n"
-    )  # without pandas, whose import takes as long as all the rest
+    columns = [*LEADING, *(name for name in own if name not in LEADING), *knobs]
+    text = io.StringIO()  # without pandas, whose import takes as long as all the rest
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
@@ -16,12 +16,9 @@ from litetuner.reports.files.trials_csv import write_csv
 from litetuner.reports.html.draw import draw, safe_json
 from litetuner.reports.html.sections import SECTIONS
 from litetuner.reports.html.trial_data import trial_data
-from litetuner.reports.model.charts import cube_limits
-from litetuner.reports.model.view import View
+from litetuner.reports.model.report import Report, build_report
+from litetuner.search.runs.record import RunRecord
 from litetuner.spaces.store import write_atomic
-
-if TYPE_CHECKING:
-    from litetuner.search.runs.record import RunRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("core", "charts", "cube", "parallel", "table", "trial", "page")
@@ -32,15 +29,15 @@ def write_report(record: RunRecord) -> Path:
 
     Each file is written whole or not at all. Raises ``RunError`` when the folder cannot be written.
     """
-    view = View(record)
+    report = build_report(record)
     folder = record.folder.path
-    write_atomic(folder / "summary.json", json.dumps(summarize(view), indent=1) + "\n")
-    write_atomic(folder / "trials.csv", write_csv(view))
-    write_atomic(record.folder.report, render(view))
+    write_atomic(folder / "summary.json", json.dumps(summarize(report.result), indent=1) + "\n")
+    write_atomic(folder / "trials.csv", write_csv(report.result))
+    write_atomic(record.folder.report, render(report))
     return record.folder.report
 
 
-def render(view: View) -> str:
+def render(report: Report) -> str:
     """The report as HTML.
 
     The page allows itself no connection at all, and only scripts whose hash it names (Content-Security-Policy): should
@@ -51,17 +48,18 @@ def render(view: View) -> str:
     parts: list[tuple[str, str, Markup]] = []
     figures: dict[str, dict[str, Any]] = {}
     for name, section in SECTIONS.items():
-        content = section().render(view)
+        content = section().render(report)
         if content is not None:
             parts.append((name, section.title, content.html))
             figures |= content.figures
+    cube = [[{"value": limit} for limit in limits] for limits in report.cube.limits]
     scripts = [get_plotlyjs() if figures else "", page_script()]
     return str(
         draw(
             "report.html",
-            view=view,
+            model=report.result.record.model,
             parts=parts,
-            data=safe_json(trial_data(view) | {"figures": figures, "cube": cube_limits(view)}),
+            data=safe_json(trial_data(report) | {"figures": figures, "cube": cube}),
             style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
             scripts=[Markup(script) for script in scripts if script],
             policy=" ".join(f"'sha256-{_hash(script)}'" for script in scripts if script),

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litetuner.reports.text.formatting import clean
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.step import Stage, Step
-
-if TYPE_CHECKING:
-    from litetuner.reports.model.view import View
 
 FITTING = ("epochs", "learning_rate", "distill")  # how a step was trained, not what it does
 
 
 @dataclasses.dataclass(frozen=True)
-class Contribution:
-    """The winner without the step named ``without``: ``label`` is what that is, ``trial`` its number where it was a trial.
+class WithoutStep:
+    """The best without the step named ``without``: ``label`` is that candidate, ``trial`` its number where it was a trial.
 
-    ``same_training``: were epochs, learning rate and distillation the winner's?
+    ``same_training``: were epochs, learning rate and distillation those of the best? ``metric_change`` is this metric less the
+    best's, ``size_change`` and ``latency_change`` are relative to the best's (0.1: 10 % more).
     """
 
     without: str
@@ -31,25 +30,54 @@ class Contribution:
     latency_us: float | None
     trial: int | None = None
     same_training: bool = True
+    metric_change: float | None = None
+    size_change: float | None = None
+    latency_change: float | None = None
 
 
-def find_ablation(view: View) -> tuple[Contribution, ...]:
-    """One for each step of the best that was, or could be, left out: of the finals where they did so, else of the trials."""
-    if view.best_trial is None:
-        return ()
-    recorded = ((view.record.folder.read("finals") or {}).get("ablation") or {}).get("steps") or ()
-    if recorded:
-        return tuple(_recorded(item, view.size_measurement) for item in recorded)
-    return among_trials(view.best_trial, view.record.trials, view.size_measurement, f"latency_us:{view.target}")
+@dataclasses.dataclass(frozen=True)
+class Ablation:
+    """The best, and the best without each of its steps that was, or could be, left out."""
+
+    best: WithoutStep
+    steps: tuple[WithoutStep, ...]
 
 
-def _recorded(item: Mapping[str, Any], size: str) -> Contribution:
+def find_ablation(record: RunRecord, best: Trial | None) -> Ablation | None:
+    """From the finals where they measured it, else from the trials; ``None`` where there is nothing to show."""
+    if best is None:
+        return None
+    size, latency = record.config.size_measurement, f"latency_us:{record.config.targets[0]}"
+    recorded = ((record.folder.read("finals") or {}).get("ablation") or {}).get("steps") or ()
+    found = tuple(_recorded(item, size) for item in recorded) or among_trials(best, record.trials, size, latency)
+    if not found:
+        return None
+    own = WithoutStep(
+        "", best.candidate.label, best.value("metric"), best.value(size), best.value(latency), best.number
+    )
+    return Ablation(own, tuple(_against(own, item) for item in found))
+
+
+def _against(best: WithoutStep, item: WithoutStep) -> WithoutStep:
+    def relative(value: float | None, own: float | None) -> float | None:
+        return None if value is None or not own else value / own - 1
+
+    known = item.metric is not None and best.metric is not None
+    return dataclasses.replace(
+        item,
+        metric_change=(item.metric or 0.0) - (best.metric or 0.0) if known else None,
+        size_change=relative(item.size_bytes, best.size_bytes),
+        latency_change=relative(item.latency_us, best.latency_us),
+    )
+
+
+def _recorded(item: Mapping[str, Any], size: str) -> WithoutStep:
     def value(name: str) -> float | None:
         found = item.get(name)
         return float(found) if isinstance(found, int | float) else None
 
     number = item.get("trial")
-    return Contribution(
+    return WithoutStep(
         without=clean(item.get("without", ""), 60),
         label=clean(item.get("label", ""), 160),
         metric=value("metric"),
@@ -59,7 +87,7 @@ def _recorded(item: Mapping[str, Any], size: str) -> Contribution:
     )
 
 
-def among_trials(best: Trial, trials: Sequence[Trial], size: str, latency: str) -> tuple[Contribution, ...]:
+def among_trials(best: Trial, trials: Sequence[Trial], size: str, latency: str) -> tuple[WithoutStep, ...]:
     """A scored trial for each step of ``best`` that is ``best`` without it; steps for which there is none are left out.
 
     Steps that follow another's result (``preserve_sparsity`` once nothing is sparse) count as the same. Without its
@@ -75,7 +103,7 @@ def among_trials(best: Trial, trials: Sequence[Trial], size: str, latency: str) 
         if matches:
             chosen = max(matches, key=lambda trial: (_alike(trial.candidate, best.candidate), -trial.number))
             found.append(
-                Contribution(
+                WithoutStep(
                     without=step.name,
                     label=chosen.candidate.label,
                     metric=chosen.value("metric"),

@@ -6,15 +6,14 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from litetuner.reports.model.columns import make_column
-from litetuner.reports.text.formatting import budget_text, clean
+from litetuner.reports.model.rows import finite_value, metric_name
+from litetuner.reports.text.formatting import budget_words, clean
 from litetuner.search.config.budgets import Budget
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
-
-if TYPE_CHECKING:
-    from litetuner.reports.model.view import View
 
 Group = Literal["front", "feasible", "infeasible", "stopped", "baseline"]
 
@@ -36,7 +35,7 @@ class Point:
     trial: int
     x: float
     y: float
-    colour: float | None
+    color: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Chart:
     title: str
     x: Axis
     y: Axis
-    colour: Axis | None
+    color: Axis | None
     groups: dict[Group, tuple[Point, ...]]
     steps: tuple[tuple[float, float], ...]
     lines: tuple[Line, ...]
@@ -65,45 +64,50 @@ class Chart:
     outside: int
 
 
-def find_charts(view: View) -> tuple[Chart, ...]:
-    """One for each pair of objectives: the metric upwards where it takes part, the next objective as colour."""
-    axes = [_axis(view, objective.measurement) for objective in view.record.objectives]
+@dataclasses.dataclass(frozen=True)
+class Cube:
+    """The budgets on each of the first three objectives; ``shown``: some trial has values of all three."""
+
+    limits: tuple[tuple[float, ...], ...]
+    shown: bool
+
+
+def find_charts(record: RunRecord, front: frozenset[int]) -> tuple[Chart, ...]:
+    """One for each pair of objectives: the metric upwards where it takes part, the next objective as color."""
+    axes = [_axis(record, objective.measurement) for objective in record.objectives]
     found = []
     for first, second in itertools.combinations(axes, 2):
         y, x = (first, second) if first.measurement == "metric" else (second, first)
-        colour = next((axis for axis in (*axes[1:], axes[0]) if axis not in (first, second)), None)
-        name = f"{_word(view, y)}-{_word(view, x)}"
-        chart = _chart(view, name, f"{_word(view, y)} against {_word(view, x)}", x, y, colour, view.members)
+        color = next((axis for axis in (*axes[1:], axes[0]) if axis not in (first, second)), None)
+        name = f"{_word(record, y)}-{_word(record, x)}"
+        chart = _chart(record, name, f"{_word(record, y)} against {_word(record, x)}", x, y, color, front)
         if chart is not None:
             found.append(chart)
     return tuple(found)
 
 
-def target_chart(view: View, target: str) -> Chart | None:
-    """The metric against the latency on one target, whose own front is joined; the size is the colour."""
-    x, y, colour = (_axis(view, name) for name in (f"latency_us:{target}", "metric", view.size_measurement))
-    front = frozenset(trial.number for trial in view.fronts[target])
-    where = clean(target, 24)
-    return _chart(
-        view, f"target-{list(view.fronts).index(target)}", f"{view.metric_name} on {where}", x, y, colour, front
-    )
+def target_chart(record: RunRecord, at: int, front: frozenset[int]) -> Chart | None:
+    """The metric against the latency on the target of that position, whose own front is joined; the size is the color."""
+    target = record.config.targets[at]
+    x, y, color = (_axis(record, name) for name in (f"latency_us:{target}", "metric", record.config.size_measurement))
+    return _chart(record, f"target-{at}", f"{metric_name(record)} on {clean(target, 24)}", x, y, color, front)
 
 
-def _axis(view: View, measurement: str) -> Axis:
-    column = make_column(view, measurement)
+def _axis(record: RunRecord, measurement: str) -> Axis:
+    column = make_column(record, record.config.targets, measurement)
     return Axis(measurement, column.axis, column.minimize)
 
 
-def _word(view: View, axis: Axis) -> str:
+def _word(record: RunRecord, axis: Axis) -> str:
     """An objective in a title: accuracy, size, latency; with the target where there are several."""
     base, _, target = axis.measurement.partition(":")
-    sizes = [o.measurement for o in view.record.objectives if o.measurement in ("compressed_bytes", "file_bytes")]
+    sizes = [o.measurement for o in record.objectives if o.measurement in ("compressed_bytes", "file_bytes")]
     if base == "metric":
-        return view.metric_name
+        return metric_name(record)
     if base in ("compressed_bytes", "file_bytes"):
         return "size" if len(sizes) < 2 else base.replace("_bytes", " size")
     word = "latency" if base == "latency_us" else clean(base.replace("_", " "), 30)
-    return word if not target or target == view.target else f"{word} on {clean(target, 24)}"
+    return word if not target or target == record.config.targets[0] else f"{word} on {clean(target, 24)}"
 
 
 def plotted(trial: Trial, measurement: str) -> float | None:
@@ -116,18 +120,18 @@ def plotted(trial: Trial, measurement: str) -> float | None:
 
 
 def _chart(
-    view: View, name: str, title: str, x: Axis, y: Axis, colour: Axis | None, front: frozenset[int]
+    record: RunRecord, name: str, title: str, x: Axis, y: Axis, color: Axis | None, front: frozenset[int]
 ) -> Chart | None:
     groups: dict[Group, list[Point]] = {"front": [], "feasible": [], "infeasible": [], "stopped": [], "baseline": []}
-    for trial in view.record.trials:
+    for trial in record.trials:
         here, there = plotted(trial, x.measurement), plotted(trial, y.measurement)
         if trial.duplicate_of is None and here is not None and there is not None and here > 0:
-            shade = None if colour is None else plotted(trial, colour.measurement)
+            shade = None if color is None else plotted(trial, color.measurement)
             groups[group_of(trial, front)].append(Point(trial.number, here, there, shade))
     shown = [point for group in groups.values() for point in group]
     if not shown:
         return None
-    lines = tuple(line for budget in view.budgets if (line := _line(view, budget, x, y)) is not None)
+    lines = tuple(line for budget in record.budgets if (line := _line(record, budget, x, y)) is not None)
     feasible = groups["front"] + [p for p in groups["baseline"] if p.trial in front] + groups["feasible"]
     focus = groups["front"] + groups["baseline"] + groups["feasible"]
     if len(focus) <= len(groups["baseline"]):  # nothing feasible: look at the better half of what there is
@@ -141,13 +145,13 @@ def _chart(
     y = dataclasses.replace(y, log=y.measurement != "metric" and _wide(y_values))
     x_range, y_range = _range(x_values, x.log), _range(y_values, y.log)
     inside = [p for p in shown if x_range[0] <= p.x <= x_range[1] and y_range[0] <= p.y <= y_range[1]]
-    coloured = any(point.colour is not None for point in shown)
+    colored = any(point.color is not None for point in shown)
     return Chart(
         name=name,
         title=title[0].upper() + title[1:],
         x=x,
         y=y,
-        colour=colour if coloured else None,
+        color=color if colored else None,
         groups={group: tuple(found) for group, found in groups.items()},
         steps=staircase([(p.x, p.y) for p in feasible], minimize_y=y.minimize),
         lines=lines,
@@ -196,30 +200,32 @@ def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _line(view: View, budget: Budget, x: Axis, y: Axis) -> Line | None:
+def _line(record: RunRecord, budget: Budget, x: Axis, y: Axis) -> Line | None:
     if budget.measurement == x.measurement:
-        return Line("x", budget.limit, budget_text(budget).removeprefix("--"))
+        return Line("x", budget.limit, budget_words(budget))
     if budget.measurement == y.measurement:
-        return Line("y", budget.limit, budget_text(budget).removeprefix("--"))
+        return Line("y", budget.limit, budget_words(budget))
     if (
         y.measurement == "metric"
         and budget.measurement == "drop"
-        and view.baseline is not None
-        and view.baseline.metric is not None
+        and record.baseline is not None
+        and (base := finite_value(record.baseline, "metric")) is not None
     ):
-        base = view.baseline.metric
-        allowed = budget.limit if view.bounded else budget.limit * abs(base)
-        return Line("y", base + allowed if y.minimize else base - allowed, budget_text(budget).removeprefix("--"))
+        allowed = budget.limit if record.metric.bounded else budget.limit * abs(base)
+        return Line("y", base + allowed if y.minimize else base - allowed, budget_words(budget))
     return None
 
 
-def cube_limits(view: View) -> list[list[dict[str, float]]]:
-    """The budgets on each of the first three objectives, for the view of all three at once."""
-    axes = [_axis(view, objective.measurement) for objective in view.record.objectives[:3]]
-    metric = axes[0]
-    found: list[list[dict[str, float]]] = []
+def find_cube(record: RunRecord) -> Cube:
+    """The chart of the first three objectives at once."""
+    three = [objective.measurement for objective in record.objectives[:3]]
+    axes = [_axis(record, measurement) for measurement in three]
+    limits = []
     for at, axis in enumerate(axes):
-        pair = (axis, axis) if at else (Axis("", "", True), metric)
-        lines = [_line(view, budget, *pair) for budget in view.budgets]
-        found.append([{"value": line.value} for line in lines if line is not None])
-    return found
+        pair = (axis, axis) if at else (Axis("", "", True), axes[0])
+        lines = [_line(record, budget, *pair) for budget in record.budgets]
+        limits.append(tuple(line.value for line in lines if line is not None))
+    shown = len(three) == 3 and any(
+        all(finite_value(trial, name) is not None for name in three) for trial in record.trials
+    )
+    return Cube(tuple(limits), shown)

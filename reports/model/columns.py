@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from litetuner.reports.model.rows import metric_name
 from litetuner.reports.text.formatting import clean
-
-if TYPE_CHECKING:
-    from litetuner.reports.model.view import View
+from litetuner.search.runs.record import RunRecord
 
 # What is known by name: title in a table, title on an axis. Others are shown under their own names.
 KNOWN = {
@@ -33,26 +32,30 @@ OF_THE_RUN = ("keras_metric", "conversion_gap")  # told once (conversion.py), no
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A measurement by name. ``minimize``: is less better? ``unit`` is the measurements' own."""
+    """A measurement by name. ``minimize``: is less better? ``unit`` is the measurements' own.
+
+    ``essential``: objectives, budgets, accuracy drop, first size and first latency, which a table shows without being asked.
+    """
 
     name: str
     title: str
     axis: str
     minimize: bool
     unit: str
+    essential: bool
 
 
-def find_columns(view: View) -> tuple[Column, ...]:
+def find_columns(record: RunRecord, targets: Sequence[str]) -> tuple[Column, ...]:
     """The known ones in a fixed order, targets in the order of the configuration, then others by name. Probes are left out."""
     units: dict[str, str] = {}
-    for trial in view.record.trials:
+    for trial in record.trials:
         for name, measurement in trial.measurements.items():
             if not name.startswith(("probe.", "untrained.")) and name not in OF_THE_RUN:
                 units.setdefault(name, measurement.unit)
     for name in ("metric", "drop", "compressed_bytes", "file_bytes"):
         units.setdefault(name, "")
     order = list(KNOWN)
-    targets = list(view.targets)
+    targets = list(targets)
 
     def place(name: str) -> tuple[int, int, str]:
         base, _, target = name.partition(":")
@@ -61,22 +64,22 @@ def find_columns(view: View) -> tuple[Column, ...]:
             known = order.index("latency_us")
         return known, targets.index(target) if target in targets else len(targets), _last(name)
 
-    return tuple(make_column(view, name, units[name]) for name in sorted(units, key=place))
+    return tuple(make_column(record, targets, name, units[name]) for name in sorted(units, key=place))
 
 
 def _last(name: str) -> str:
     return name.replace("latency_ratio", "latency_us~")  # speed follows latency
 
 
-def make_column(view: View, name: str, unit: str = "") -> Column:
+def make_column(record: RunRecord, targets: Sequence[str], name: str, unit: str = "") -> Column:
     """The column of a measurement."""
     base, _, target = name.partition(":")
     plain = clean(base.replace("_", " "), 40)
     title, axis = KNOWN.get(base, (plain, plain + (f", {clean(unit, 12)}" if unit else "")))
-    maximized = view.record.metric.direction == "maximize"
+    maximized = record.metric.direction == "maximize"
     if base == "metric":
-        title, axis = view.metric_name, view.metric_name + ("" if maximized else ", less is better")
-    only = view.targets == ("host",)
+        title, axis = metric_name(record), metric_name(record) + ("" if maximized else ", less is better")
+    only = tuple(targets) == ("host",)
     if target and not (only and target == "host"):
         title += f" {clean(target, 24)}"
     if base == "latency_us":
@@ -86,4 +89,17 @@ def make_column(view: View, name: str, unit: str = "") -> Column:
     elif target:
         axis += f" on {clean(target, 40)}"
     minimize = not (base in LARGER_IS_BETTER or (base in ("metric", "test_metric") and maximized))
-    return Column(name, title, axis, minimize, unit)
+    return Column(name, title, axis, minimize, unit, name in _essential(record))
+
+
+def _essential(record: RunRecord) -> set[str]:
+    limited = {objective.measurement for objective in record.objectives}
+    limited |= {budget.measurement for budget in record.budgets}
+    target = record.config.targets[0]
+    return limited | {
+        "metric",
+        "drop",
+        record.config.size_measurement,
+        f"latency_us:{target}",
+        f"latency_ratio:{target}",
+    }

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from litetuner.reports.files.plain_json import finite
-from litetuner.reports.model.rows import Row
-from litetuner.reports.model.view import View
-from litetuner.reports.text.formatting import budget_text, clean
-from litetuner.search.config.budgets import Budget, violations
+from litetuner.reports.model.result import Result, build_result
+from litetuner.reports.model.rows import Row, finite_value
+from litetuner.reports.text.formatting import budget_text, clean, latency, number, points, size, times
+from litetuner.search.config.budgets import Budget, allowed_drop, violations
 from litetuner.search.config.config import make_config
-from litetuner.search.front import dominates
+from litetuner.search.config.units import format_seconds
+from litetuner.search.front import Objective, dominates, front
 from litetuner.search.hypervolume import volume_over_time
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.errors import RunError
-
-if TYPE_CHECKING:
-    from litetuner.search.runs.record import RunRecord
 
 SCHEMA_VERSION = 1
 BUDGETS = ("max_size", "max_compressed_size", "max_latency", "max_memory", "max_drop", "min_metric")
@@ -33,22 +32,45 @@ class Side:
     """
 
     name: str
-    view: View
+    result: Result
     volume: float
     ahead: int
 
     @property
     def best(self) -> Row | None:
-        return self.view.best
+        return self.result.best
+
+
+@dataclasses.dataclass(frozen=True)
+class FrontLine:
+    """A run's front in one chart: its trials as (x, metric, text), and the corners that no other dominates in these two."""
+
+    points: tuple[tuple[float, float, str], ...]
+    corners: tuple[tuple[float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrontChart:
+    """The metric of both runs' fronts against another measurement."""
+
+    name: str
+    title: str
+    lines: tuple[FrontLine, FrontLine]
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Both runs, the budgets that both were judged by, and what a reader should know of their conditions."""
+    """Both runs, the budgets that both were judged by, and what a reader should know of their conditions.
+
+    ``lines`` is what both pages show, (what, first run, second run); ``verdict`` one sentence on the hypervolumes.
+    """
 
     sides: tuple[Side, Side]
     budgets: tuple[str, ...]
     notes: tuple[str, ...]
+    lines: tuple[tuple[str, str, str], ...]
+    verdict: str
+    charts: tuple[FrontChart, ...]
 
     def to_json(self) -> dict[str, Any]:
         found = {
@@ -57,11 +79,11 @@ class Comparison:
             "notes": list(self.notes),
             "runs": [
                 {
-                    "run": str(side.view.record.folder.path),
-                    "trials": len(side.view.record.trials),
-                    "seconds": side.view.record.seconds.get("wall"),
+                    "run": str(side.result.record.folder.path),
+                    "trials": len(side.result.record.trials),
+                    "seconds": side.result.record.seconds.get("wall"),
                     "hypervolume": side.volume,
-                    "front": [side.view.row(trial).to_json() for trial in side.view.front],
+                    "front": [row.to_json() for row in side.result.front],
                     "ahead": side.ahead,
                     "best": None if side.best is None else side.best.to_json(),
                 }
@@ -87,11 +109,79 @@ def compare(first: RunRecord, second: RunRecord, budgets: Mapping[str, Any] | No
     for index, record in enumerate(records):
         others = fronts[1 - index]
         ahead = sum(not any(dominates(other, own) or other == own for other in others) for own in fronts[index])
-        sides.append(Side(names[index], View(record), _volume(record), ahead))
+        sides.append(Side(names[index], build_result(record), _volume(record), ahead))
     return Comparison(
         sides=(sides[0], sides[1]),
         budgets=tuple(budget_text(budget) for budget in records[0].budgets),
         notes=tuple(_notes(first, second, records[0].budgets)),
+        lines=_lines(*sides),
+        verdict=_verdict(*sides),
+        charts=_charts(sides[0], sides[1]),
+    )
+
+
+def _lines(first: Side, second: Side) -> tuple[tuple[str, str, str], ...]:
+    """What is compared, a line each: what, the first run's, the second run's."""
+
+    def line(what: str, show: Callable[[Side], str]) -> tuple[str, str, str]:
+        return what, show(first), show(second)
+
+    def of_best(show: Callable[[Row], str]) -> Callable[[Side], str]:
+        return lambda side: "–" if side.best is None else show(side.best)
+
+    return (
+        line("search", lambda side: format_seconds(side.result.record.seconds.get("wall") or 0.0)),
+        line("trials", lambda side: str(len(side.result.record.trials))),
+        line("front", lambda side: str(len(side.result.front))),
+        line("hypervolume", lambda side: f"{side.volume:.4f}"),
+        line("unmatched by the other", lambda side: f"{side.ahead} of {len(side.result.front)}"),
+        line("best", of_best(lambda row: f"{clean(row.label, 60)}, trial {row.trial}")),
+        line(f"  {first.result.metric_name}", of_best(lambda row: number(row.metric))),
+        line("  loss", of_best(lambda row: points(row.drop))),
+        line("  loss, test split", of_best(lambda row: points(row.test_drop))),
+        line("  compressed", of_best(lambda row: size(row.compressed_bytes))),
+        line("  file", of_best(lambda row: size(row.file_bytes))),
+        line("  latency", of_best(lambda row: latency(row.latency_us.get(first.result.target)))),
+        line("  speed", of_best(lambda row: times(row.latency_ratio.get(first.result.target)))),
+    )
+
+
+def _verdict(first: Side, second: Side) -> str:
+    """One sentence: whose front covers more, and by how much."""
+    more, less = (first, second) if first.volume >= second.volume else (second, first)
+    if more.volume == 0:
+        return "Neither run has a file within these budgets that is better than the original."
+    if less.volume == 0:
+        return f"Only {more.name} has files within these budgets."
+    if more.volume / less.volume < 1.0005:
+        return "Both fronts cover the same."
+    return f"The front of {more.name} covers {100 * (more.volume / less.volume - 1):.1f} % more."
+
+
+def _charts(first: Side, second: Side) -> tuple[FrontChart, ...]:
+    config = first.result.record.config
+    shown = {
+        "size": (config.size_measurement, f"{config.size} bytes"),
+        "latency": (config.latency_measurement, f"latency on {first.result.target}, µs"),
+    }
+    return tuple(
+        FrontChart(name, title, (_front_line(first, measurement), _front_line(second, measurement)))
+        for name, (measurement, title) in shown.items()
+    )
+
+
+def _front_line(side: Side, measurement: str) -> FrontLine:
+    record = side.result.record
+    shown = [trial for trial in record.front if finite_value(trial, measurement) is not None]
+    pair = [Objective("metric", record.metric.direction), Objective(measurement, "minimize")]
+    corners = sorted(front(shown, pair), key=lambda trial: trial.value(measurement) or 0.0)
+
+    def at(trial: Trial) -> tuple[float, float]:
+        return trial.measurements[measurement].value, trial.measurements["metric"].value
+
+    return FrontLine(
+        tuple((*at(trial), f"trial {trial.number}: {clean(trial.candidate.label, 80)}") for trial in shown),
+        tuple(at(trial) for trial in corners),
     )
 
 
@@ -156,7 +246,7 @@ def _volume(record: RunRecord) -> float:
     baseline = record.baseline
     if baseline is None:
         return 0.0
-    grown = volume_over_time(record.trials, record.objectives, baseline, View(record).allowed_drop)
+    grown = volume_over_time(record.trials, record.objectives, baseline, allowed_drop(record.budgets))
     return grown[-1].value if grown else 0.0
 
 

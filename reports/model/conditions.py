@@ -1,14 +1,16 @@
-"""The conditions of the numbers: where and how each one was measured."""
+"""The conditions of the numbers: where and how each was measured, what the conversion changes, and which timings are unstable."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.reports.text.formatting import between, clean, plain
+from litetuner.reports.text.formatting import Interval, between, clean, drop_words, loss_between, number, plain
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
 TITLES = {
@@ -22,6 +24,17 @@ TITLES = {
     "latency_ratio": "speed against the baseline",
     "keras_metric": "metric of the Keras model",
     "conversion_gap": "loss of the conversion alone",
+}
+
+CAUSES = {
+    "busy": "other work ran beside it",
+    "stolen": "the hypervisor took the core",
+    "throttled": "heat slowed the core down",
+    "drift": "it became slower or faster meanwhile",
+    "spread": "they scatter",
+    "interval": "their intervals stayed wide",
+    "preempted": "no invoke kept the core",
+    "blocks": "there was time for few of them",
 }
 
 
@@ -39,6 +52,58 @@ class Condition:
     environment: tuple[tuple[str, str], ...]
     how: str = ""
     raw: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConditions:
+    """How the numbers of one trial were measured, and the machine, versions, settings and budgets of the run.
+
+    ``common`` is what all measurements that recorded it share, ``own`` what is left of each one's environment.
+    """
+
+    measurements: tuple[Condition, ...]
+    common: tuple[tuple[str, str], ...]
+    own: tuple[tuple[tuple[str, str], ...], ...]
+    environment: tuple[tuple[str, str], ...]
+    settings: tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """``gap`` is counted as drops are: in points for metrics within [0, 1], else relative, above 0 where the file is worse.
+
+    Both were scored on the first ``samples`` samples of the search split; the interval is of 95 % and paired.
+    """
+
+    keras_metric: float
+    gap: float
+    gap_interval: Interval | None
+    samples: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def words(self, metric: str, bounded: bool) -> str:
+        """One sentence: what the original scores, and what the file loses of it."""
+        on = f"on {self.samples:,} samples of the search split" if self.samples else "on the search split"
+        text = f"What the conversion to .tflite itself cost: {metric} of the original Keras model is {number(self.keras_metric)}"
+        text += f" {on}, and its untouched float file has {drop_words(self.gap, bounded)} on the same samples"
+        if self.gap_interval is not None:
+            text += f" (95 % interval of the loss {loss_between(self.gap_interval, bounded)})"
+        return f"{text}."
+
+
+def find_run_conditions(record: RunRecord, trial: Trial | None) -> RunConditions:
+    """The conditions of a run, with the measurements of ``trial``."""
+    measurements = () if trial is None else find_conditions(trial)
+    common, own = _shared(measurements)
+    return RunConditions(
+        measurements=measurements,
+        common=common,
+        own=own,
+        environment=tuple(pair for pair in flatten(record.environment) if pair[0] != "format version"),
+        settings=tuple(flatten(record.config.model_dump(mode="json"))),
+    )
 
 
 def find_conditions(trial: Trial) -> tuple[Condition, ...]:
@@ -93,7 +158,9 @@ def _how(known: Mapping[str, Any]) -> str:
     return ", ".join(item.strip(", ") for item in parts if item)
 
 
-def shared(conditions: Sequence[Condition]) -> tuple[tuple[tuple[str, str], ...], list[tuple[tuple[str, str], ...]]]:
+def _shared(
+    conditions: Sequence[Condition],
+) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[tuple[str, str], ...], ...]]:
     """What all measurements that recorded it have in common (two at least), and what is left of each one's environment."""
     values: dict[str, set[str]] = {}
     counts: Counter[str] = Counter()
@@ -103,7 +170,7 @@ def shared(conditions: Sequence[Condition]) -> tuple[tuple[tuple[str, str], ...]
             counts[name] += 1
     common = {name for name, found in values.items() if len(found) == 1 and counts[name] > 1}
     first = {name: value for condition in conditions for name, value in condition.environment if name in common}
-    rest = [tuple((name, value) for name, value in item.environment if name not in common) for item in conditions]
+    rest = tuple(tuple((name, value) for name, value in item.environment if name not in common) for item in conditions)
     return tuple(first.items()), rest
 
 
@@ -120,3 +187,42 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield title, "yes" if value else "no"
         elif value is not None:
             yield title, f"{value:.6g}" if isinstance(value, float) else clean(value, 200)
+
+
+def find_conversion(baseline: Trial | None) -> Conversion | None:
+    """What trial 0 recorded; ``None`` where the original was not scored: it is a ``.tflite``, or there was no time."""
+    original = baseline.measurements.get("keras_metric") if baseline else None
+    gap = baseline.measurements.get("conversion_gap") if baseline else None
+    if original is None or gap is None or not (math.isfinite(original.value) and math.isfinite(gap.value)):
+        return None
+    samples = gap.environment.get("samples")
+    known = gap.interval is not None and all(math.isfinite(bound) for bound in gap.interval)
+    interval = (float(gap.interval[0]), float(gap.interval[1])) if known and gap.interval else None
+    return Conversion(original.value, gap.value, interval, samples if isinstance(samples, int) else None)
+
+
+def unsteady_words(trials: Iterable[Trial]) -> str:
+    """``Latency: 3 of 40 timings were unsteady (...)``; empty where all were steady, or none said."""
+    seen: dict[int, bool] = {}
+    causes: Counter[str] = Counter()
+    count = 0
+    for trial in trials:
+        for name, found in trial.measurements.items():
+            stable = found.extra.get("stable")
+            if not name.startswith("latency_us:") or stable is None or id(found) in seen:
+                continue
+            seen[id(found)] = True
+            count += 1
+            if stable is False:
+                causes["all"] += 1
+                reasons = found.extra.get("instability")
+                kinds = (
+                    {str(reason).partition(":")[0] for reason in reasons} if isinstance(reasons, list | tuple) else ()
+                )
+                causes.update(kinds)
+    many = causes.pop("all", 0)
+    if not many:
+        return ""
+    cause = causes.most_common(1)[0][0] if causes else ""
+    why = f", mostly since {CAUSES.get(cause, clean(cause, 40))}" if cause else ""
+    return f"Unsteady machine: {many} of {count} timings were unsteady{why}; small differences in latency may be noise."

@@ -1,10 +1,12 @@
-"""The headline: what you had, what you get."""
+"""The headline: the best file against the baseline."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from litetuner.reports.model.columns import Column
+from litetuner.reports.model.rows import Row, finite_value, metric_name
 from litetuner.reports.text.formatting import (
     between,
     budget_text,
@@ -17,14 +19,13 @@ from litetuner.reports.text.formatting import (
     size,
     times,
 )
-
-if TYPE_CHECKING:
-    from litetuner.reports.model.view import View
+from litetuner.search.runs.record import RunRecord
+from litetuner.search.trial import Trial
 
 
 @dataclasses.dataclass(frozen=True)
 class Gain:
-    """One of the three large figures: ``3.4×``, ``smaller``, and what stands behind it."""
+    """One of the three large figures: ``3.4×``, ``smaller``, both values and what they are of."""
 
     name: str
     figure: str
@@ -36,7 +37,7 @@ class Gain:
 
 @dataclasses.dataclass(frozen=True)
 class Headline:
-    """``gains`` are size, latency and metric of the best against the baseline; ``test`` says what the test split says.
+    """``gains`` are size, latency and metric of the best against the baseline; ``test`` is the sentence on the test split.
 
     ``also`` is everything else that both have and of which less is better: the other size, other targets, memory, energy.
     """
@@ -48,24 +49,37 @@ class Headline:
     also: tuple[Gain, ...] = ()
 
 
-def find_headline(view: View) -> Headline | None:
+def find_headline(
+    record: RunRecord, best: Row | None, baseline: Row | None, columns: Sequence[Column]
+) -> Headline | None:
     """The headline of the best trial, ``None`` where there is no best or no baseline."""
-    if view.best is None or view.baseline is None:
+    if best is None or baseline is None:
         return None
-    gains = [gain for gain in (_size(view), _latency(view), _metric(view)) if gain is not None]
-    test, misses = _test(view)
-    return Headline(tuple(gains), _rule(view), test, misses, _also(view))
+    trial = record.trial(best.trial)
+    gains = (
+        _size(record, best, baseline),
+        _latency(record, best, baseline, trial),
+        _metric(record, best, baseline, trial),
+    )
+    test, misses = _test(record, best)
+    return Headline(
+        gains=tuple(gain for gain in gains if gain is not None),
+        rule=_rule(record),
+        test=test,
+        test_misses=misses,
+        also=_also(record, trial, record.trial(baseline.trial), columns),
+    )
 
 
-def _also(view: View) -> tuple[Gain, ...]:
+def _also(record: RunRecord, best: Trial, baseline: Trial, columns: Sequence[Column]) -> tuple[Gain, ...]:
     """What was measured of both files beside the three large figures."""
-    best, baseline = view.best_trial, view.record.baseline
-    shown = {view.size_measurement, f"latency_us:{view.target}", "metric", "drop", "test_metric", "test_drop"}
+    latency_measurement = f"latency_us:{record.config.targets[0]}"
+    shown = {record.config.size_measurement, latency_measurement, "metric", "drop", "test_metric", "test_drop"}
     found = []
-    for column in view.columns:
-        if column.name in shown or not column.minimize or best is None or baseline is None:
+    for column in columns:
+        if column.name in shown or not column.minimize:
             continue
-        before, after = view.finite(baseline, column.name), view.finite(best, column.name)
+        before, after = finite_value(baseline, column.name), finite_value(best, column.name)
         if before is None or after is None or before <= 0 or after <= 0:
             continue
         ratio = before / after
@@ -76,28 +90,26 @@ def _also(view: View) -> tuple[Gain, ...]:
     return tuple(found)
 
 
-def _size(view: View) -> Gain | None:
-    before, after = view.sizes
+def _size(record: RunRecord, best: Row, baseline: Row) -> Gain | None:
+    before, after = (row.size(record.config.size_measurement) for row in (baseline, best))
     if not before or not after:
         return None
     ratio = before / after
     words = "as large" if 0.995 < ratio < 1.005 else "smaller" if ratio > 1 else "larger"
-    note = "compressed, what a download carries" if view.size_measurement == "compressed_bytes" else "bytes of the file"
+    compressed = record.config.size_measurement == "compressed_bytes"
+    note = "compressed, what a download carries" if compressed else "bytes of the file"
     return Gain("Size", times(max(ratio, 1 / ratio)), words, size(before), size(after), note)
 
 
-def _latency(view: View) -> Gain | None:
-    best, baseline = view.best, view.baseline
-    if best is None or baseline is None:
-        return None
-    target = view.target
+def _latency(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain | None:
+    target = record.config.targets[0]
     before, after = baseline.latency_us.get(target), best.latency_us.get(target)
     ratio = best.latency_ratio.get(target)
     if ratio is None and before and after:
         ratio = before / after
     if ratio is None or ratio <= 0 or after is None:
         return None
-    measured = view.best_trial.measurements.get(f"latency_ratio:{target}") if view.best_trial else None
+    measured = trial.measurements.get(f"latency_ratio:{target}")
     interval = measured.interval if measured else None
     undecided = interval is not None and interval[0] <= 1 <= interval[1]
     words = "as fast, within the noise" if undecided else "faster" if ratio > 1 else "slower"
@@ -110,47 +122,46 @@ def _latency(view: View) -> Gain | None:
     return Gain("Latency", times(ratio if ratio >= 1 else 1 / ratio), words, latency(before), latency(after), note)
 
 
-def _metric(view: View) -> Gain | None:
-    best, baseline = view.best, view.baseline
-    if best is None or baseline is None or best.metric is None:
+def _metric(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain | None:
+    if best.metric is None:
         return None
-    drop = best.drop
+    drop, name, bounded = best.drop, metric_name(record), record.metric.bounded
     if drop is None:
-        figure, words = number(best.metric), view.metric_name
+        figure, words = number(best.metric), name
     else:
-        figure = points(abs(drop)) if not view.bounded else f"{abs(drop) * 100:.2f}"
-        phrase = drop_words(drop, view.bounded)
+        figure = points(abs(drop)) if not bounded else f"{abs(drop) * 100:.2f}"
+        phrase = drop_words(drop, bounded)
         figure, words = (
             ("0.00", phrase) if phrase.startswith("no ") else (figure, phrase.split(" ", 1)[1].removeprefix("% "))
         )
-    interval = view.drop_interval
-    if interval is not None:
-        note = f"search split, loss {loss_between(interval, view.bounded)}"
+    measured = trial.measurements.get("drop")
+    if measured is not None and measured.interval is not None:
+        note = f"search split, loss {loss_between(measured.interval, bounded)}"
     elif best.metric_interval is not None:
         note = f"search split, {between(best.metric_interval)}"
     else:
         note = "search split"
-    return Gain(view.metric_name.capitalize(), figure, words, number(baseline.metric), number(best.metric), note)
+    return Gain(name.capitalize(), figure, words, number(baseline.metric), number(best.metric), note)
 
 
-def _rule(view: View) -> str:
-    within = "within the budgets" if view.budgets else "of the front"
-    if view.metric_is_limited:
+def _rule(record: RunRecord) -> str:
+    within = "within the budgets" if record.budgets else "of the front"
+    if any(budget.measurement in ("drop", "metric") for budget in record.budgets):
         return f"The best is the smallest candidate {within}, or a faster one that is at most 5 % larger."
-    return f"The best is the candidate {within} with the best {view.metric_name}; no budget limits the metric."
+    return f"The best is the candidate {within} with the best {metric_name(record)}; no budget limits the metric."
 
 
-def _test(view: View) -> tuple[str | None, bool]:
-    best = view.best
-    if best is None or best.test_metric is None:
+def _test(record: RunRecord, best: Row) -> tuple[str | None, bool]:
+    if best.test_metric is None:
         return None, False
-    text = f"On the test split, which selects nothing, {view.metric_name} is {number(best.test_metric)}"
+    bounded = record.metric.bounded
+    text = f"On the test split, which selects nothing, {metric_name(record)} is {number(best.test_metric)}"
     if best.test_drop is not None:
-        text += f": {drop_words(best.test_drop, view.bounded)}"
+        text += f": {drop_words(best.test_drop, bounded)}"
         if best.test_drop_interval is not None:
-            text += f" (95 % interval of the loss {loss_between(best.test_drop_interval, view.bounded)})"
+            text += f" (95 % interval of the loss {loss_between(best.test_drop_interval, bounded)})"
     missed = []
-    for budget in view.budgets:
+    for budget in record.budgets:
         value = {"drop": best.test_drop, "metric": best.test_metric}.get(budget.measurement)
         if value is not None and budget.violation(value) > 0:
             missed.append(budget_text(budget))

@@ -1,21 +1,21 @@
-"""The layers inside the files of the front: read from the files themselves, once each, and kept in the run's cache."""
+"""The layers: what the files of the front hold, read from the files once each and cached, and how sensitive each layer is."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
 
+from litetuner.reports.model.invariants import requested, value_words
 from litetuner.reports.text.formatting import clean
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed, RunError
 from litetuner.spaces.step import Stage
 from litetuner.spaces.store import write_json
 from litetuner.spaces.tflite.layer_bytes import LayerInFile, read_layers
-
-if TYPE_CHECKING:
-    from litetuner.reports.model.view import View
 
 MOST_FILES = 60
 MOST_BYTES = 100_000_000  # of files in all: a report is written every few minutes
@@ -24,14 +24,14 @@ VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class LayerRow:
-    """One layer: what the file holds, what the untouched file held, and what was asked of it (by property)."""
+    """One layer: what the file holds, what the baseline holds, and what was requested of it (by property)."""
 
     name: str
     operator: str
     shape: tuple[int, ...]
     found: LayerInFile
     before: LayerInFile | None
-    asked: dict[str, str]
+    requested: dict[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,30 +42,27 @@ class LayerTable:
     problem: str = ""
 
 
-def find_layer_tables(view: View) -> dict[int, LayerTable]:
-    """The layers of the files of the baseline, the picks and the front, by trial."""
-    baseline = view.record.baseline
-    before, _ = ((), "") if baseline is None else _read(view, baseline, ())
-    chosen = [*([baseline] if baseline else []), *view.picks.values(), *view.front]
-    if view.blocked is not None and view.blocked.nearest is not None:
-        chosen.append(view.blocked.nearest)
+def find_layer_tables(record: RunRecord, trials: Iterable[Trial]) -> dict[int, LayerTable]:
+    """The layers of the files of these trials, by trial, as far as the limits allow."""
+    baseline = record.baseline
+    before, _ = ((), "") if baseline is None else _read(record, baseline, ())
     found: dict[int, LayerTable] = {}
     total = 0
-    for trial in {trial.number: trial for trial in chosen}.values():
+    for trial in {trial.number: trial for trial in trials}.values():
         total += int(trial.value("file_bytes") or 0)
         if len(found) >= MOST_FILES or total > MOST_BYTES:
             break
         if trial.artifact is not None:
-            layers, problem = _read(view, trial, before)
-            found[trial.number] = LayerTable(_rows(trial, layers, before), problem)
+            layers, problem = _read(record, trial, before)
+            found[trial.number] = LayerTable(_rows(trial, layers, before), clean(problem, 300))
     return found
 
 
 def _rows(trial: Trial, layers: tuple[LayerInFile, ...], before: tuple[LayerInFile, ...]) -> tuple[LayerRow, ...]:
     old = {layer.layer: layer for layer in before if layer.layer is not None}
-    asked: dict[str, dict[str, str]] = {}
+    wanted: dict[str, dict[str, str]] = {}
     for item in trial.invariants:
-        asked.setdefault(str(item.get("layer")), {})[str(item.get("property"))] = text_of(item.get("asked"))
+        wanted.setdefault(str(item.get("layer")), {})[str(item.get("property"))] = value_words(requested(item))
     return tuple(
         LayerRow(
             name=clean(layer.layer if layer.layer is not None else f"operator {at}", 60),
@@ -73,22 +70,14 @@ def _rows(trial: Trial, layers: tuple[LayerInFile, ...], before: tuple[LayerInFi
             shape=layer.shape,
             found=layer,
             before=old.get(layer.layer or ""),
-            asked=asked.get(layer.layer or "", {}),
+            requested=wanted.get(layer.layer or "", {}),
         )
         for at, layer in enumerate(layers)
     )
 
 
-def text_of(value: Any) -> str:
-    """A value of an invariant in words."""
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else clean(value, 80)
-
-
-def _read(view: View, trial: Trial, before: tuple[LayerInFile, ...]) -> tuple[tuple[LayerInFile, ...], str]:
+def _read(record: RunRecord, trial: Trial, before: tuple[LayerInFile, ...]) -> tuple[tuple[LayerInFile, ...], str]:
     """The layers of a trial's file, and why they cannot be read where that is so."""
-    record = view.record
     name = PurePosixPath(trial.artifact or "").name
     kept = record.folder.path / "cache" / "layers" / f"{name.partition('.')[0]}.json"
     known = _known(kept)
@@ -114,3 +103,41 @@ def _known(kept: Path) -> tuple[LayerInFile, ...] | None:
         return tuple(LayerInFile.from_json(item) for item in record["layers"])
     except (ValueError, KeyError, TypeError):  # a torn cache is made again
         return None
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSensitivity:
+    """One layer. ``changes`` holds, by what was done to it alone (``int4``), the mean absolute change of the model's outputs
+    in units of their standard deviation, ``None`` where it was not measured, which ``reason`` then explains."""
+
+    name: str
+    type: str
+    parameters: int
+    changes: dict[str, float | None]
+    reason: str
+
+
+def find_sensitivity(record: RunRecord) -> tuple[LayerSensitivity, ...]:
+    """One for each layer that was looked at; empty where the search has not done so yet."""
+    layers = (record.folder.read("sensitivity") or {}).get("layers") or {}
+    facts = {layer.name: layer for layer in record.model.layers}
+    found = []
+    for name in [*(name for name in facts if name in layers), *(name for name in layers if name not in facts)]:
+        entry = layers[name]
+        changes = entry.get("changes")
+        if not isinstance(changes, dict):
+            changes = {entry.get("precision") or "not measured": entry.get("change")}
+        found.append(
+            LayerSensitivity(
+                name=clean(name, 60),
+                type=facts[name].type if name in facts else "",
+                parameters=facts[name].parameters if name in facts else 0,
+                changes={clean(key, 30): _number(value) for key, value in changes.items()},
+                reason=clean(entry.get("reason") or "", 200),
+            )
+        )
+    return tuple(found)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

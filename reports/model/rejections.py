@@ -1,29 +1,37 @@
-"""Why candidates were not kept: reasons of one kind together, the most frequent first."""
+"""Why candidates were rejected: reasons of one kind together, the most frequent first."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from litetuner.reports.text.formatting import beyond, budget_text, clean
+from litetuner.reports.model.rows import finite_value
+from litetuner.reports.text.formatting import beyond, budget_words, clean
+from litetuner.search.config.budgets import Budget
 from litetuner.search.trial import State, Trial
-
-if TYPE_CHECKING:
-    from litetuner.reports.model.view import View
 
 NUMBERS = re.compile(r"\d[\d.,]*")
 MOST_EXAMPLES = 5
+KINDS = {
+    State.INVALID: "refused by the rules",
+    State.FAILED: "failed",
+    State.LOST: "lost by the machine, asked again",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Rejection:
-    """``kind`` in words; ``example`` is what the first of these trials was told; ``trials`` are all of them by number."""
+    """``kind`` in words; ``example`` is the reason of the first of these trials; ``trials`` are all of them by number.
+
+    ``share`` is the count relative to the most frequent kind.
+    """
 
     kind: str
     state: str
     example: str
     trials: tuple[int, ...]
+    share: float = 1.0
 
     @property
     def count(self) -> int:
@@ -34,44 +42,64 @@ class Rejection:
         return self.trials[:MOST_EXAMPLES]
 
 
-WORDS = {
-    State.INVALID: "refused by the rules",
-    State.FAILED: "failed",
-    State.LOST: "lost by the machine, asked again",
-}
+def exceeded_budgets(trial: Trial, budgets: Sequence[Budget]) -> list[tuple[Budget, float]]:
+    """The budgets that a trial exceeds, with its values."""
+    return [
+        (budget, value)
+        for budget in budgets
+        if (value := finite_value(trial, budget.measurement)) is not None and budget.violation(value) > 0
+    ]
 
 
-def find_rejections(view: View) -> tuple[Rejection, ...]:
-    """One for each broken budget, gate, and different reason (numbers aside) of a failure or a refusal."""
-    found: dict[tuple[str, str], list[Trial]] = {}
-    for trial in view.record.trials:
+def why_rejected(trial: Trial, budgets: Sequence[Budget]) -> str:
+    """Why a trial is not kept, in words; empty for one that is feasible."""
+    if trial.duplicate_of is not None:
+        return f"same candidate as trial {trial.duplicate_of}"
+    if trial.state is State.INFEASIBLE:
+        over = [
+            f"over {budget_words(budget)} by {beyond(budget.violation(value))}"
+            for budget, value in exceeded_budgets(trial, budgets)
+        ]
+        return "; ".join(over + ([clean(trial.reason, 400)] if trial.reason else []))
+    gate = f"{clean(trial.gate, 40)}: " if trial.gate else ""
+    return gate + clean(trial.reason, 400) if trial.reason else gate.removesuffix(": ")
+
+
+def find_rejections(trials: Sequence[Trial], budgets: Sequence[Budget]) -> tuple[Rejection, ...]:
+    """One for each exceeded budget, each gate, and each different reason (numbers aside) of a failure or an invalid candidate."""
+    found: dict[tuple[str, str], list[tuple[Trial, str]]] = {}
+    for trial in trials:
         if trial.duplicate_of is None:
-            for key in _keys(view, trial):
-                found.setdefault(key, []).append(trial)
+            for kind, detail, example in _reasons(trial, budgets):
+                found.setdefault((kind, detail), []).append((trial, example))
+    largest = max((len(items) for items in found.values()), default=0)
     listed = [
         Rejection(
-            kind, str(trials[0].state).lower(), _example(view, kind, trials[0]), tuple(trial.number for trial in trials)
+            kind=kind,
+            state=str(items[0][0].state).lower(),
+            example=items[0][1],
+            trials=tuple(trial.number for trial, _ in items),
+            share=len(items) / largest,
         )
-        for (kind, _), trials in found.items()
+        for (kind, _), items in found.items()
     ]
     return tuple(sorted(listed, key=lambda item: (-item.count, item.kind, item.trials)))
 
 
-def _keys(view: View, trial: Trial) -> list[tuple[str, str]]:
-    """Kind, and what tells reasons of one kind apart."""
+def _reasons(trial: Trial, budgets: Sequence[Budget]) -> list[tuple[str, str, str]]:
+    """For each reason its kind, what tells reasons of one kind apart, and the text of this trial."""
+    text = clean(trial.reason or "", 300)
     if trial.state is State.INFEASIBLE:
-        return [(f"over {budget_text(budget).removeprefix('--')}", "") for budget, _ in view.broken(trial)]
+        return [
+            (
+                f"over {budget_words(budget)}",
+                "",
+                f"{budget.show(value).replace('us', 'µs')}, {beyond(budget.violation(value))} beyond",
+            )
+            for budget, value in exceeded_budgets(trial, budgets)
+        ]
     if trial.state is State.PRUNED:
-        return [(f"stopped early by the gate {clean(trial.gate or 'unnamed', 40)}", "")]
-    if trial.state in WORDS:
-        return [(WORDS[trial.state], NUMBERS.sub("#", clean(trial.reason or "", 160)))]
+        return [(f"stopped early by the gate {clean(trial.gate or 'unnamed', 40)}", "", text)]
+    if trial.state in KINDS:
+        return [(KINDS[trial.state], NUMBERS.sub("#", clean(trial.reason or "", 160)), text)]
     return []
-
-
-def _example(view: View, kind: str, trial: Trial) -> str:
-    if trial.state is not State.INFEASIBLE:
-        return clean(trial.reason or "", 300)
-    for budget, value in view.broken(trial):
-        if kind.endswith(budget_text(budget).removeprefix("--")):
-            return f"{budget.show(value).replace('us', 'µs')}, {beyond(budget.violation(value))} beyond"
-    return ""

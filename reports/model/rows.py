@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from litetuner.reports.text.formatting import clean
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
 Interval = tuple[float, float]
@@ -61,43 +63,56 @@ FIELDS = tuple(
 )  # dataclasses.asdict copies all depths: slow for thousands
 
 
+def metric_name(record: RunRecord) -> str:
+    """The metric's name as it is shown."""
+    return clean(record.metric.name, 60)
+
+
+def measured_targets(record: RunRecord) -> tuple[str, ...]:
+    """The targets of the configuration, then others that were measured earlier in the run."""
+    found = dict.fromkeys(record.config.targets)
+    for trial in record.trials:
+        found |= dict.fromkeys(n.partition(":")[2] for n in trial.measurements if n.startswith("latency_us:"))
+    return tuple(found)
+
+
 def make_row(trial: Trial, targets: Sequence[str]) -> Row:
     """The row of a trial."""
     return Row(
         trial=trial.number,
         label=trial.candidate.label,
         state=str(trial.state),
-        metric=_value(trial, "metric"),
+        metric=finite_value(trial, "metric"),
         metric_interval=_interval(trial, "metric"),
-        drop=_value(trial, "drop"),
-        test_metric=_value(trial, "test_metric"),
-        test_drop=_value(trial, "test_drop"),
+        drop=finite_value(trial, "drop"),
+        test_metric=finite_value(trial, "test_metric"),
+        test_drop=finite_value(trial, "test_drop"),
         test_drop_interval=_interval(trial, "test_drop"),
         file_bytes=_whole(trial, "file_bytes"),
         compressed_bytes=_whole(trial, "compressed_bytes"),
-        latency_us={target: _value(trial, f"latency_us:{target}") for target in targets},
+        latency_us={target: finite_value(trial, f"latency_us:{target}") for target in targets},
         latency_interval_us={target: _interval(trial, f"latency_us:{target}") for target in targets},
-        latency_ratio={target: _value(trial, f"latency_ratio:{target}") for target in targets},
+        latency_ratio={target: finite_value(trial, f"latency_ratio:{target}") for target in targets},
         arena_bytes=_whole(trial, "arena_bytes"),
         memory_bytes=_whole(trial, "memory_bytes"),
         peak_rss_bytes={target: _whole(trial, f"peak_rss_bytes:{target}") for target in targets},
         macs=_whole(trial, "macs"),
-        energy_estimate_uj=_value(trial, "energy_estimate_uj"),
-        energy_uj={target: _value(trial, f"energy_uj:{target}") for target in targets},
+        energy_estimate_uj=finite_value(trial, "energy_estimate_uj"),
+        energy_uj={target: finite_value(trial, f"energy_uj:{target}") for target in targets},
         delegates={target: _delegates(trial, target) for target in targets},
         artifact=trial.artifact,
         sha256=trial.sha256,
     )
 
 
-def _value(trial: Trial, name: str) -> float | None:
-    """The value; what is no number (NaN, infinity) counts as not measured, since JSON cannot hold it."""
+def finite_value(trial: Trial, name: str) -> float | None:
+    """A measurement's value. NaN and infinity count as not measured: JSON cannot hold them."""
     value = trial.value(name)
     return value if value is not None and math.isfinite(value) else None
 
 
 def _whole(trial: Trial, name: str) -> int | None:
-    value = _value(trial, name)
+    value = finite_value(trial, name)
     return None if value is None else round(value)
 
 

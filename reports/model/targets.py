@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from litetuner.reports.model.charts import Chart, target_chart
 from litetuner.reports.model.rows import Row
 from litetuner.reports.text.formatting import clean, times
-
-if TYPE_CHECKING:
-    from litetuner.reports.model.view import View
+from litetuner.search.runs.record import RunRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,28 +45,29 @@ class Targets:
     robust: str
 
 
-def find_targets(view: View) -> Targets | None:
+def find_targets(record: RunRecord, fronts: Mapping[str, Sequence[int]], picks: Mapping[str, Row]) -> Targets | None:
     """``None`` with one target."""
-    if len(view.fronts) < 2:
+    if len(fronts) < 2:
         return None
-    members = {target: {trial.number for trial in own} for target, own in view.fronts.items()}
     names: dict[int, list[str]] = {}
-    for name, trial in view.picks.items():
-        names.setdefault(trial.number, []).append(name)
-    rows = {trial.number: view.row(trial) for trial in view.picks.values()}
-    picks = tuple(
+    for name, row in picks.items():
+        names.setdefault(row.trial, []).append(name)
+    rows = {row.trial: row for row in picks.values()}
+    listed = tuple(
         TargetPick(
             tuple(found),
             rows[number],
             tuple(
-                OnTarget(t, rows[number].latency_us.get(t), rows[number].latency_ratio.get(t), number in members[t])
-                for t in members
+                OnTarget(
+                    target, rows[number].latency_us.get(target), rows[number].latency_ratio.get(target), number in own
+                )
+                for target, own in fronts.items()
             ),
         )
         for number, found in names.items()
     )
-    charts = {target: target_chart(view, target) for target in view.fronts}
-    return Targets(charts, picks, _robust(picks, len(members)))
+    charts = {target: target_chart(record, at, frozenset(own)) for at, (target, own) in enumerate(fronts.items())}
+    return Targets(charts, listed, _robust(listed, len(fronts)))
 
 
 def _robust(picks: Sequence[TargetPick], targets: int) -> str:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from litetuner.search.clock import counted
+from litetuner.search.config.config import Config
 from litetuner.search.config.units import format_seconds
 from litetuner.search.trial import Trial
-
-if TYPE_CHECKING:
-    from litetuner.search.config.config import Config
 
 RECENT = 12  # trials whose pace tells how long those that are left will take
 BAR = 24  # characters

@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 import platform
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litetuner.reports.status.forecast import Forecast, find_outlook
 from litetuner.reports.text.formatting import clean
 from litetuner.search.config.units import format_seconds
-
-if TYPE_CHECKING:
-    from litetuner.search.runs.record import RunRecord
+from litetuner.search.runs.record import RunRecord
 
 CLOCKS = 2.0  # seconds by which a process's start and an event's time may seem to be in the wrong order
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from litetuner.reports.text.formatting import clean
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo
+from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo
 
 COLUMNS = ("layer", "type", "params", "MACs", "share", "prune", "cluster", "QAT", "bits", "channels")
 NUMBERS = ("params", "MACs", "share")

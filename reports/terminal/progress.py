@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table, nothing_feasible, shown_sizes
+from litetuner.reports.model.result import build_result
+from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table, shown_sizes
 from litetuner.reports.text.formatting import clean, latency, number, points, size
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
-from litetuner.spaces.info import TECHNIQUES
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from litetuner.search.runs.record import RunRecord
-    from litetuner.spaces.info import DataInfo, ModelInfo
+from litetuner.spaces.info import TECHNIQUES, DataInfo, ModelInfo
 
 LONGEST = 40  # layers in the table of a search
 
 
 def facts_table(model: ModelInfo, data: DataInfo) -> RenderableType:
     """The model's layers with what can be done to each, and the data's splits; printed before any compute is spent."""
-    from rich.console import Group
-
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     lines: list[RenderableType] = [
         Text(
@@ -44,8 +37,6 @@ def facts_table(model: ModelInfo, data: DataInfo) -> RenderableType:
 
 def layers_table(model: ModelInfo, most: int) -> RenderableType:
     """The layers with kernels, and which techniques each can take."""
-    from rich.console import Group
-
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("layer", "type", "parameters", "share", *TECHNIQUES):
         numeric = title in ("parameters", "share")
@@ -100,7 +91,7 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
         title=f"front: {len(members)} within the budgets{more}",
         title_justify="left",
     )
-    sizes = shown_sizes(record)
+    sizes = shown_sizes(config)
     titles = ("trial", clean(record.metric.name, 20), "loss", *sizes, "latency")
     rows_shown = [_live_cells(trial, record, sizes) for trial in shown]
     for title, *cells in zip(titles, *rows_shown, strict=True):
@@ -126,11 +117,10 @@ def _live_cells(trial: Trial, record: RunRecord, sizes: tuple[str, ...]) -> tupl
 
 
 def print_result(record: RunRecord) -> None:
-    """The result on standard output: baseline, front, and the best within the budgets or what blocks it."""
-    console = Console(highlight=False)
-    console.print(baseline_row(record))
-    if record.picks:
-        console.print(front_table(record))
-        console.print(best_panel(record, f"litetuner export {shlex.quote(str(record.folder.path))} --out exported"))
-    else:
-        console.print(nothing_feasible(record))
+    """The result on standard output: baseline, Pareto front, and the best within the budgets or what blocks."""
+    console, result = Console(highlight=False), build_result(record)
+    console.print(baseline_row(result))
+    if result.picks:
+        console.print(front_table(result))
+    path = shlex.quote(str(record.folder.path))
+    console.print(best_panel(result, f"litetuner export {path} --out exported"))

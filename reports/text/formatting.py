@@ -138,6 +138,11 @@ def budget_text(budget: Budget) -> str:
     return f"--{budget.key} {named}"
 
 
+def budget_words(budget: Budget) -> str:
+    """A budget in running text: ``max-compressed-size 60kB``."""
+    return budget_text(budget).removeprefix("--")
+
+
 def budget_for(budget: Budget, value: float) -> str:
     """The setting that lets a trial of this value pass, rounded to its side: ``--max-compressed-size 24.2kB``."""
     if budget.measurement.endswith("_bytes"):

@@ -12,13 +12,12 @@ from rich.console import Console
 from litetuner.objectives.measurement import Measurement
 from litetuner.reports.html.sections.front import FrontSection
 from litetuner.reports.html.sections.headline import HeadlineSection
-from litetuner.reports.html.sections.trials import essentials
-from litetuner.reports.model.charts import find_charts
-from litetuner.reports.model.unsteady_timings import unsteady_words
-from litetuner.reports.model.view import View
+from litetuner.reports.model.conditions import unsteady_words
+from litetuner.reports.model.report import build_report
+from litetuner.reports.model.result import build_result
+from litetuner.reports.model.trial_details import stage_words
 from litetuner.reports.terminal.tables import best_panel
-from litetuner.reports.text.stages import stage_words
-from litetuner.reports.text.step_descriptions import label_words, step_words
+from litetuner.reports.text.steps import label_words, step_words
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.steps.ptq import Ptq
@@ -40,9 +39,9 @@ def test_an_unsteady_machine_is_told_once_in_the_terminal_and_the_head(record: R
     said = unsteady_words(record.trials)
     assert said.startswith("Unsteady machine: 1 of 1 timings") and "other work ran beside it" in said
     console = Console(width=400, file=io.StringIO(), record=True)
-    console.print(best_panel(record, "next"))
+    console.print(best_panel(build_result(record), "next"))
     assert said in console.export_text()
-    assert said[:40] in HeadlineSection().render(View(record)).html
+    assert said[:40] in HeadlineSection().render(build_report(record)).html
 
 
 def test_what_another_trial_trained_is_said_to_be_its() -> None:
@@ -78,14 +77,16 @@ def test_a_label_is_explained_in_words() -> None:
 
 
 def test_the_table_begins_with_what_is_asked_for(record: RunRecord) -> None:
-    assert essentials(View(record)) >= {"metric", "drop", "compressed_bytes", "latency_us:host", "latency_ratio:host"}
-    assert "test_metric" not in essentials(View(record))
+    essential = {column.name for column in build_result(record).columns if column.essential}
+    assert essential >= {"metric", "drop", "compressed_bytes", "latency_us:host", "latency_ratio:host"}
+    assert "test_metric" not in essential
 
 
 def test_the_names_of_budgets_lie_over_few_marks(record: RunRecord) -> None:
-    content = FrontSection().render(View(record))
+    report = build_report(record)
+    content = FrontSection().render(report)
     assert content is not None
-    for chart in find_charts(View(record)):
+    for chart in report.charts:
         for note in content.figures[f"chart-{chart.name}"]["layout"]["annotations"]:
             assert note["xref"] == "x domain" or (note["y"] == 1 and note["yanchor"] == "bottom"), "above the chart"
 

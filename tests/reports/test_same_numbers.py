@@ -15,6 +15,7 @@ from rich.console import Console
 
 from litetuner.reports.export.export import export
 from litetuner.reports.html.report import write_report
+from litetuner.reports.model.result import build_result
 from litetuner.reports.terminal.progress import live_front, trial_line
 from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table
 from litetuner.reports.text.formatting import latency, number, points, size, times
@@ -29,7 +30,11 @@ def written(run_of_forty: RunRecord) -> dict[str, Any]:
     with (folder / "trials.csv").open() as file:
         lines = {int(line["trial"]): line for line in csv.DictReader(file)}
     console = Console(width=220, record=True, file=io.StringIO())
-    console.print(baseline_row(run_of_forty), front_table(run_of_forty), best_panel(run_of_forty, "next"))
+    console.print(
+        baseline_row(build_result(run_of_forty)),
+        front_table(build_result(run_of_forty)),
+        best_panel(build_result(run_of_forty), "next"),
+    )
     live = Console(width=220, record=True, file=io.StringIO())
     live.print(live_front(run_of_forty, 100))
     return {

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.conditions import flatten, shared
-from litetuner.reports.model.view import View
+from litetuner.reports.model.report import Report
 from litetuner.reports.text.formatting import budget_text
 
 
@@ -14,18 +13,16 @@ class ConditionsSection(Section):
     order = 65
     title = "How the numbers were made"
 
-    def render(self, view: View) -> Content:
-        common, own = shared(view.conditions)
+    def render(self, report: Report) -> Content:
+        conditions, record = report.conditions, report.result.record
         return Content(
             draw(
                 "conditions.html",
-                view=view,
-                measured=list(zip(view.conditions, own, strict=True)),
-                common=common,
-                data=view.record.data,
-                model=view.record.model,
-                environment=[pair for pair in flatten(view.record.environment) if pair[0] != "format version"],
-                budgets=[budget_text(budget) for budget in view.budgets],
-                settings=list(flatten(view.record.config.model_dump(mode="json"))),
+                result=report.result,
+                conditions=conditions,
+                measured=list(zip(conditions.measurements, conditions.own, strict=True)),
+                data=record.data,
+                model=record.model,
+                budgets=[budget_text(budget) for budget in record.budgets],
             )
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from litetuner.reports.html.draw import draw, figure_text
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.charts import Axis, Chart, Group
-from litetuner.reports.model.view import View
+from litetuner.reports.model.columns import Column
+from litetuner.reports.model.report import Report
 from litetuner.search.config.units import format_bytes
 
 NAMES: dict[Group, str] = {
@@ -28,46 +30,37 @@ class FrontSection(Section):
     order = 10
     title = "The front"
 
-    def render(self, view: View) -> Content | None:
-        if not view.charts:
+    def render(self, report: Report) -> Content | None:
+        charts = report.charts
+        if not charts:
             return None
-        figures = {f"chart-{chart.name}": figure(view, chart) for chart in view.charts}
-        counts = {group: max(len(chart.groups[group]) for chart in view.charts) for group in NAMES}
+        figures = {f"chart-{chart.name}": figure(chart, report.result.columns) for chart in charts}
+        counts = {group: max(len(chart.groups[group]) for chart in charts) for group in NAMES}
         legend = [(group, NAMES[group], counts[group]) for group in reversed(NAMES) if counts[group]]
-        first, more = view.charts[:3], view.charts[3:]
-        return Content(draw("front.html", view=view, charts=first, more=more, legend=legend, cube=_cube(view)), figures)
+        return Content(draw("front.html", report=report, charts=charts[:3], more=charts[3:], legend=legend), figures)
 
 
-def _cube(view: View) -> bool:
-    """Are there three objectives that some trial has all of?"""
-    three = view.record.objectives[:3]
-    return len(three) == 3 and any(
-        all(view.finite(trial, objective.measurement) is not None for objective in three)
-        for trial in view.record.trials
-    )
-
-
-def figure(view: View, chart: Chart) -> dict[str, Any]:
+def figure(chart: Chart, columns: Sequence[Column]) -> dict[str, Any]:
     """A chart as a plotly layout and, under ``pair``, which columns the page draws: the trials stand in its own table."""
-    coloured = [p.colour for group in COLOURED for p in chart.groups[group] if p.colour]
-    log = _wide(coloured)
-    names = [column.name for column in view.columns]
+    colored = [p.color for group in COLOURED for p in chart.groups[group] if p.color]
+    log = _wide(colored)
+    names = [column.name for column in columns]
     layout: dict[str, Any] = {
         "xaxis": _axis(chart.x, chart.x_range),
         "yaxis": _axis(chart.y, chart.y_range),
         "shapes": [_shape(line.axis, line.value) for line in chart.lines],
         "annotations": [_note(chart, line.axis, line.value, line.text) for line in chart.lines],
     }
-    if chart.colour is not None:
-        bar = {"title": {"text": figure_text(_short(chart.colour))}} | _ticks(chart, log)
-        layout["coloraxis"] = {"colorbar": bar} | _colours(coloured, log)
-    colour = -1 if chart.colour is None else names.index(chart.colour.measurement)
-    pair = {"x": names.index(chart.x.measurement), "y": names.index(chart.y.measurement), "colour": colour, "log": log}
+    if chart.color is not None:
+        bar = {"title": {"text": figure_text(_short(chart.color))}} | _ticks(chart, log)
+        layout["coloraxis"] = {"colorbar": bar} | _colors(colored, log)
+    color = -1 if chart.color is None else names.index(chart.color.measurement)
+    pair = {"x": names.index(chart.x.measurement), "y": names.index(chart.y.measurement), "colour": color, "log": log}
     return {"pair": pair | {"steps": chart.steps}, "layout": layout}
 
 
-def _colours(values: list[float], log: bool) -> dict[str, float]:
-    """The range of the colours; plotly's own would follow the first trace."""
+def _colors(values: list[float], log: bool) -> dict[str, float]:
+    """The range of the colors; plotly's own would follow the first trace."""
     if not values:
         return {}
     low, high = (math.log10(bound) if log else bound for bound in (min(values), max(values)))
@@ -80,10 +73,10 @@ def _wide(values: list[float]) -> bool:
 
 
 def _ticks(chart: Chart, log: bool) -> dict[str, Any]:
-    if not log or chart.colour is None:
+    if not log or chart.color is None:
         return {}
-    values = [p.colour for group in COLOURED for p in chart.groups[group] if p.colour]
-    return _log_ticks(chart.colour, min(values), max(values))
+    values = [p.color for group in COLOURED for p in chart.groups[group] if p.color]
+    return _log_ticks(chart.color, min(values), max(values))
 
 
 def _log_ticks(axis: Axis, low: float, high: float) -> dict[str, Any]:
@@ -109,7 +102,7 @@ def _axis(axis: Axis, shown: tuple[float, float]) -> dict[str, Any]:
     found: dict[str, Any] = {"title": {"text": figure_text(axis.title)}, "range": list(shown)}
     if axis.log:
         ticks = _log_ticks(axis, *shown)
-        at = [10**value for value in ticks["tickvals"]]  # the axis wants values, a colour bar their logarithms
+        at = [10**value for value in ticks["tickvals"]]  # the axis wants values, a color bar their logarithms
         found |= {
             "type": "log",
             "range": [math.log10(value) for value in shown],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.view import View
+from litetuner.reports.model.report import Report
 
 MEANINGS = {
     "accurate": "the best metric",
@@ -20,12 +20,9 @@ class PicksSection(Section):
     order = 20
     title = "Picks"
 
-    def render(self, view: View) -> Content | None:
-        if not view.picks:
+    def render(self, report: Report) -> Content | None:
+        result = report.result
+        if not result.picks:
             return None
-        names: dict[int, list[str]] = {}
-        for name, trial in view.picks.items():
-            names.setdefault(trial.number, []).append(name)
-        trials = {trial.number: trial for trial in view.picks.values()}
-        cards = [(found, view.row(trials[number])) for number, found in names.items()]
-        return Content(draw("picks.html", view=view, cards=cards, meanings=MEANINGS))
+        cards = [(names, result.rows[number]) for number, names in result.pick_names.items()]
+        return Content(draw("picks.html", result=result, cards=cards, meanings=MEANINGS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.view import View
+from litetuner.reports.model.report import Report
 
 MOST = 30
 
@@ -14,10 +14,8 @@ class RejectionsSection(Section):
     order = 55
     title = "Why candidates were not kept"
 
-    def render(self, view: View) -> Content | None:
-        found = view.rejections
+    def render(self, report: Report) -> Content | None:
+        found = report.rejections
         if not found:
             return None
-        largest = found[0].count
-        lines = [(item, item.count / largest) for item in found[:MOST]]
-        return Content(draw("rejections.html", lines=lines, more=sum(item.count for item in found[MOST:])))
+        return Content(draw("rejections.html", lines=found[:MOST], more=sum(item.count for item in found[MOST:])))

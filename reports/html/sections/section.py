@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from markupsafe import Markup
 
-if TYPE_CHECKING:
-    from litetuner.reports.model.view import View
+from litetuner.reports.model.report import Report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +28,6 @@ class Section:
     order: ClassVar[int]
     title: ClassVar[str]
 
-    def render(self, view: View) -> Content | None:
-        """Draw what the view has computed; ``None`` leaves the section out."""
+    def render(self, report: Report) -> Content | None:
+        """Render the report; ``None`` leaves the section out."""
         raise NotImplementedError(f"{type(self).__name__} defines no render()")

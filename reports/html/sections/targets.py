@@ -7,7 +7,9 @@ from typing import Any
 from litetuner.reports.html.draw import draw, figure_text
 from litetuner.reports.html.sections.front import figure
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.view import View
+from litetuner.reports.model.charts import Chart
+from litetuner.reports.model.report import Report
+from litetuner.reports.model.targets import Targets
 from litetuner.reports.text.formatting import latency, times
 
 
@@ -16,11 +18,12 @@ class TargetsSection(Section):
     order = 22
     title = "Target by target"
 
-    def render(self, view: View) -> Content | None:
-        found = view.by_target
+    def render(self, report: Report) -> Content | None:
+        found = report.targets
         if found is None:
             return None
-        figures = {f"chart-{chart.name}": marked(view, target) for target, chart in found.charts.items() if chart}
+        drawn = {target: chart for target, chart in found.charts.items() if chart is not None}
+        figures = {f"chart-{chart.name}": marked(report, found, target, chart) for target, chart in drawn.items()}
         lines = [
             (
                 pick,
@@ -28,20 +31,16 @@ class TargetsSection(Section):
             )
             for pick in found.picks
         ]
-        missing = [target for target, chart in found.charts.items() if chart is None]
-        charts = [(target, chart, len(view.fronts[target])) for target, chart in found.charts.items() if chart]
-        return Content(
-            draw("targets.html", view=view, found=found, charts=charts, lines=lines, missing=missing), figures
-        )
+        missing = [target for target in found.charts if target not in drawn]
+        charts = [(target, chart, len(report.result.fronts[target])) for target, chart in drawn.items()]
+        html = draw("targets.html", result=report.result, found=found, charts=charts, lines=lines, missing=missing)
+        return Content(html, figures)
 
 
-def marked(view: View, target: str) -> dict[str, Any]:
+def marked(report: Report, found: Targets, target: str, chart: Chart) -> dict[str, Any]:
     """The chart of a target with its own front in place of the first target's, and the names of the picks."""
-    found, chart = view.by_target, None if view.by_target is None else view.by_target.charts[target]
-    if found is None or chart is None:
-        raise ValueError(f"there is no chart of the target {target!r}")
-    at = {trial.number: index for index, trial in enumerate(view.record.trials)}
-    drawn = figure(view, chart)
+    at = {trial.number: index for index, trial in enumerate(report.trials)}
+    drawn = figure(chart, report.result.columns)
     names = [[at[pick.row.trial], figure_text(", ".join(pick.names))] for pick in found.picks]
-    own = {"front": [at[trial.number] for trial in view.fronts[target]], "names": names, "down": chart.y.minimize}
+    own = {"front": [at[number] for number in report.result.fronts[target]], "names": names, "down": chart.y.minimize}
     return drawn | {"pair": drawn["pair"] | own}

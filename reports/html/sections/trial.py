@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.view import View
+from litetuner.reports.model.report import Report
 
 
 class TrialSection(Section):
@@ -12,7 +12,5 @@ class TrialSection(Section):
     order = 15
     title = "The chosen trial"
 
-    def render(self, view: View) -> Content | None:
-        if not view.record.trials:
-            return None
-        return Content(draw("trial.html", best=view.best_trial))
+    def render(self, report: Report) -> Content | None:
+        return Content(draw("trial.html", best=report.result.best)) if report.trials else None

@@ -128,6 +128,7 @@ def test_the_same_numbers_everywhere(record: RunRecord, tmp_path: Path) -> None:
     import pandas as pd
     from rich.console import Console
 
+    from litetuner.reports.model.result import build_result
     from litetuner.reports.terminal.tables import best_panel, front_table
 
     html = write_report(record).read_text()
@@ -142,7 +143,7 @@ def test_the_same_numbers_everywhere(record: RunRecord, tmp_path: Path) -> None:
     export(record, out=tmp_path / "out")
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(front_table(record), best_panel(record, "next"))
+    console.print(front_table(build_result(record)), best_panel(build_result(record), "next"))
     terminal = console.export_text()
     best = summary["best"]
     shown = [f"{best['metric']:.4f}", "21.9 kB", "38.4 µs", "6.6×"]

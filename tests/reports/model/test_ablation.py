@@ -5,7 +5,7 @@ from typing import Any
 
 from litetuner.reports.html.report import write_report
 from litetuner.reports.model.ablation import among_trials
-from litetuner.reports.model.view import View
+from litetuner.reports.model.report import build_report
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.steps import STEPS
 
@@ -36,6 +36,11 @@ def fill(build: Any) -> Any:
     return build
 
 
+def ablation_of(record: Any) -> Any:
+    found = build_report(record).ablation
+    return () if found is None else found.steps
+
+
 def test_the_winner_without_each_step_is_found_among_the_trials(build: Any) -> None:
     trials = fill(build).trials
     found = among_trials(trials[1], trials, "compressed_bytes", "latency_us:host")
@@ -53,10 +58,10 @@ def test_without_the_like_training_another_one_is_taken_and_said_to_be_so(build:
 
 def test_what_the_finals_measured_comes_first(build: Any) -> None:
     record = fill(build).record()
-    assert len(View(record).ablation) == 3
+    assert len(ablation_of(record)) == 3
     measured = {"label": "qat+int8", "without": "prune", "metric": 0.87, "compressed_bytes": 30_000, "latency_us": 78.5}
     record.folder.write("finals", {"trials": {}, "ablation": {"steps": [measured]}})
-    (item,) = View(record).ablation
+    (item,) = ablation_of(record)
     assert (item.without, item.label, item.metric, item.size_bytes, item.latency_us) == tuple(
         measured[name] for name in ("without", "label", "metric", "compressed_bytes", "latency_us")
     )
@@ -68,10 +73,10 @@ def test_all_numbers_of_the_page_are_those_of_the_rows(record: Any) -> None:
     from litetuner.reports.html.trial_data import trial_data
     from litetuner.reports.text.formatting import latency, number, points, size
 
-    view = View(record)
-    data = json.loads(json.dumps(trial_data(view)))
-    at = {column.name: c for c, column in enumerate(view.columns)}
-    for i, row in enumerate(view.rows):
+    report = build_report(record)
+    data = json.loads(json.dumps(trial_data(report)))
+    at = {column.name: c for c, column in enumerate(report.result.columns)}
+    for i, row in enumerate(report.result.rows.values()):
         for name, value, show in (
             ("metric", row.metric, number),
             ("drop", row.drop, points),

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from litetuner.reports.html.comparison import comparison_page, comparison_table, lines_of, verdict
+from litetuner.reports.html.comparison import comparison_page
 from litetuner.reports.model.comparison import compare
+from litetuner.reports.terminal.comparison import comparison_table
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord
 from litetuner.spaces.errors import ConfigError, RunError
@@ -49,8 +50,8 @@ def test_the_front_that_covers_more_wins(pair: tuple[RunRecord, RunRecord]) -> N
     assert (one.ahead, two.ahead) == (0, 1), "what both have is nobody's lead"
     assert one.best is not None and two.best is not None
     assert (one.best.label, two.best.label) == ("int8", "cluster16+int8")
-    assert verdict(found) == f"The front of two covers {100 * (two.volume / one.volume - 1):.1f} % more."
-    assert verdict(compare(pair[0], pair[0])) == "Both fronts cover the same."
+    assert found.verdict == f"The front of two covers {100 * (two.volume / one.volume - 1):.1f} % more."
+    assert compare(pair[0], pair[0]).verdict == "Both fronts cover the same."
 
 
 def test_other_budgets_judge_both_runs_anew(pair: tuple[RunRecord, RunRecord]) -> None:
@@ -59,7 +60,7 @@ def test_other_budgets_judge_both_runs_anew(pair: tuple[RunRecord, RunRecord]) -
     assert [side.best.label for side in found.sides if side.best] == ["prune0.9+int8"] * 2
     nothing = compare(*pair, {"max_compressed_size": "1kB"})
     assert [side.best for side in nothing.sides] == [None, None]
-    assert "Neither run has a file" in verdict(nothing)
+    assert "Neither run has a file" in nothing.verdict
     with pytest.raises(ConfigError, match="max-drop"):
         compare(*pair, {"max_drop": "3"})
 
@@ -92,7 +93,7 @@ def test_what_a_reader_should_know(pair: tuple[RunRecord, RunRecord]) -> None:
 def test_terminal_page_and_json_show_the_same_numbers(pair: tuple[RunRecord, RunRecord]) -> None:
     found = compare(*pair)
     text, page = shown(comparison_table(found)), comparison_page(found)
-    for what, *values in lines_of(found):
+    for what, *values in found.lines:
         for shown_value in (what.strip(), *values):
             assert shown_value in text and shown_value.replace("+", "+") in page
     told = json.loads(json.dumps(found.to_json(), allow_nan=False))

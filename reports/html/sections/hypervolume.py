@@ -6,30 +6,27 @@ from typing import Any
 
 from litetuner.reports.html.draw import draw, figure_text
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.view import View
+from litetuner.reports.model.progress import HypervolumeGrowth
+from litetuner.reports.model.report import Report
 from litetuner.search.config.units import format_seconds
 
 
-class VolumeSection(Section):
+class HypervolumeSection(Section):
     name = "volume"
     order = 50
     title = "How the search went on"
 
-    def render(self, view: View) -> Content | None:
-        if len(view.volumes) < 2:
+    def render(self, report: Report) -> Content | None:
+        growth = report.hypervolume
+        if growth is None:
             return None
-        last = view.volumes[-1]
-        half = next(item for item in view.volumes if item.value >= 0.9 * last.value)
-        return Content(
-            draw("volume.html", view=view, last=last, most=half, told=len(view.record.trials)),
-            {"chart-volume": figure(view)},
-        )
+        return Content(draw("hypervolume.html", growth=growth), {"chart-volume": figure(growth)})
 
 
-def figure(view: View) -> dict[str, Any]:
+def figure(growth: HypervolumeGrowth) -> dict[str, Any]:
     """The hypervolume as steps over the run's minutes."""
-    end = max((trial.seconds_since_start for trial in view.record.trials), default=0.0)
-    points = [*((item.seconds, item.value, item.trial) for item in view.volumes)]
+    end = growth.end
+    points = [(item.seconds, item.value, item.trial) for item in growth.values]
     unit, word = (60.0, "minutes") if end < 7200 else (3600.0, "hours")
     xs = [round(seconds / unit, 4) for seconds, _, _ in points] + [round(end / unit, 4)]
     ys = [round(value, 6) for _, value, _ in points] + [round(points[-1][1], 6)]

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from litetuner.reports.files.summary import summary
-from litetuner.reports.files.trials_csv import table
+from litetuner.reports.files.trials_csv import write_csv
 from litetuner.reports.html.report import write_report
 from litetuner.reports.html.sections import SECTIONS
-from litetuner.reports.model.charts import cube_limits, staircase
-from litetuner.reports.model.view import View
+from litetuner.reports.model.charts import staircase
+from litetuner.reports.model.report import build_report
+from litetuner.reports.model.result import build_result
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State
 
@@ -47,7 +48,7 @@ def test_summary_is_the_contract(record: RunRecord) -> None:
 
 
 def test_what_was_not_measured_is_null(record: RunRecord) -> None:
-    row = View(record).row(record.trial(32)).to_json()
+    row = build_result(record).rows[32].to_json()
     empty = [
         "metric",
         "metric_interval",
@@ -89,12 +90,13 @@ def test_a_step_that_is_done_twice_keeps_both_its_knobs(filled: Any) -> None:
         first, steps=(first.steps[0], dataclasses.replace(first.steps[0], sparsity=0.9), first.steps[1])
     )
     filled.trials[7] = dataclasses.replace(filled.trials[7], candidate=twice)
-    found = table(View(filled.record()))
+    write_report(record := filled.record())
+    found = pd.read_csv(record.folder.path / "trials.csv")
     assert (found.loc[7, "prune.sparsity"], found.loc[7, "prune2.sparsity"]) == (0.7, 0.9)
 
 
 def test_headline(record: RunRecord) -> None:
-    headline = View(record).headline
+    headline = build_result(record).headline
     assert headline is not None
     assert [(g.figure, g.words) for g in headline.gains] == [
         ("13.5×", "smaller"),
@@ -106,48 +108,49 @@ def test_headline(record: RunRecord) -> None:
 
 
 def test_a_winner_that_misses_the_bound_on_test_is_said_to(filled: Any) -> None:
-    headline = View(filled.record(max_drop="0.85%")).headline
+    headline = build_result(filled.record(max_drop="0.85%")).headline
     assert headline is not None and headline.test_misses
     assert "misses --max-drop 0.85%; it is reported, not replaced" in (headline.test or "")
 
 
 def test_nothing_feasible_names_the_budget_and_what_giving_way_buys(filled: Any) -> None:
-    view = View(filled.record(max_compressed_size="8kB"))
-    blocked = view.blocked
-    assert view.best is None and view.headline is None and blocked is not None
-    assert (
-        blocked.reason
-        == "No candidate keeps --max-compressed-size 8kB (the best that any candidate reached is 9.80 kB)."
-    )
-    assert [(r.trial.number, r.setting) for r in blocked.relaxations] == [(15, "--max-compressed-size 22kB")]
-    relaxed = View(filled.record(max_compressed_size="22kB"))
-    assert relaxed.best is not None and relaxed.best.trial == 15  # the promise holds
+    result = build_result(filled.record(max_compressed_size="8kB"))
+    blocked = result.nothing_feasible
+    assert result.best is None and result.headline is None and blocked is not None
+    assert blocked.reason == "No candidate is within --max-compressed-size 8kB (best value of any candidate: 9.80 kB)."
+    assert [(r.row.trial, r.setting) for r, *_ in blocked.relaxations] == [(15, "--max-compressed-size 22kB")]
+    relaxed = build_result(filled.record(max_compressed_size="22kB"))
+    assert relaxed.best is not None and relaxed.best.trial == 15  # as said
 
 
 def test_nothing_feasible_when_budgets_block_each_other(filled: Any) -> None:
-    blocked = View(filled.record(max_compressed_size="21kB", max_drop="0.5%", max_latency="45us")).blocked
-    assert blocked is not None and blocked.nearest is not None
-    assert blocked.nearest.number == 15
-    assert [item.budget.key for item in blocked.broken] == ["max-compressed-size", "max-drop"]
-    (relaxation,) = blocked.relaxations
-    assert relaxation.setting == "--max-drop 6.4%" and relaxation.trial.number == 36
+    blocked = build_result(
+        filled.record(max_compressed_size="21kB", max_drop="0.5%", max_latency="45us")
+    ).nothing_feasible
+    assert blocked is not None
+    assert blocked.nearest[0].row.trial == 15
+    assert [item.budget.key for item in blocked.nearest[0].exceeded] == ["max-compressed-size", "max-drop"]
+    ((relaxation, *_),) = blocked.relaxations
+    assert relaxation.setting == "--max-drop 6.4%" and relaxation.row.trial == 36
 
 
 def test_no_single_budget_helps(build: Any) -> None:
     build.add("float32", drop=0.0, compressed=100_000, us=200.0)
     build.add("a", drop=0.02, compressed=60_000, us=90.0)
-    blocked = View(build.record(max_compressed_size="50kB", max_drop="1%", max_latency="100us")).blocked
+    blocked = build_result(
+        build.record(max_compressed_size="50kB", max_drop="1%", max_latency="100us")
+    ).nothing_feasible
     assert blocked is not None
     assert blocked.relaxations == ()
-    assert blocked.nearest is not None and blocked.nearest.number == 1
+    assert blocked.nearest[0].row.trial == 1
     assert blocked.settings == ("--max-compressed-size 60kB", "--max-drop 2%")
 
 
 def test_nothing_scored_and_nothing_tried(build: Any) -> None:
-    assert View(build.record()).blocked.reason.startswith("Nothing was tried yet")
+    assert build_result(build.record()).nothing_feasible.reason.startswith("No trial has finished yet")
     assert summary(build.record())["baseline"] is None
     build.add("x", State.FAILED, reason="no")
-    blocked = View(build.record()).blocked
+    blocked = build_result(build.record()).nothing_feasible
     assert "No candidate could be scored" in blocked.reason and blocked.settings == ()
     write_report(build.record())
 
@@ -163,11 +166,11 @@ def test_staircase_is_the_front_of_two_objectives(minimize: bool) -> None:
 
 
 def test_charts_hold_the_front_the_baseline_and_the_budgets(record: RunRecord) -> None:
-    view = View(record)
-    by_size, by_latency, both = view.charts
+    report = build_report(record)
+    by_size, by_latency, both = report.charts
     assert (both.x.measurement, both.y.measurement) == ("compressed_bytes", "latency_us:host")
     assert {line.text for line in both.lines} == {"max-compressed-size 60kB", "max-latency 150us"} and both.y.minimize
-    assert {p.trial for p in by_size.groups["front"]} == {t.number for t in view.front}
+    assert {p.trial for p in by_size.groups["front"]} == {row.trial for row in report.result.front}
     assert [p.trial for p in by_size.groups["baseline"]] == [0]
     assert {line.text: round(line.value, 6) for line in by_size.lines} == {
         "max-compressed-size 60kB": 60_000,
@@ -179,8 +182,8 @@ def test_charts_hold_the_front_the_baseline_and_the_budgets(record: RunRecord) -
 
 
 def test_every_pair_of_objectives_has_a_chart(filled: Any) -> None:
-    view = View(filled.record(objective="file_bytes"))
-    assert [chart.name for chart in view.charts] == [
+    report = build_report(filled.record(objective="file_bytes"))
+    assert [chart.name for chart in report.charts] == [
         "accuracy-compressed size",
         "accuracy-latency",
         "accuracy-file size",
@@ -188,22 +191,22 @@ def test_every_pair_of_objectives_has_a_chart(filled: Any) -> None:
         "file size-compressed size",
         "file size-latency",
     ]
-    assert all(chart.colour is not None and chart.colour not in (chart.x, chart.y) for chart in view.charts)
-    assert [len(limits) for limits in cube_limits(view)] == [1, 1, 1]
+    assert all(chart.color is not None and chart.color not in (chart.x, chart.y) for chart in report.charts)
+    assert [len(limits) for limits in report.cube.limits] == [1, 1, 1]
 
 
 def test_what_a_probe_measured_of_a_stopped_trial_is_plotted(filled: Any) -> None:
     probed = {"probe.compressed_bytes": filled.trials[3].measurements["compressed_bytes"]}
     probed["probe.latency_us:host"] = filled.trials[3].measurements["latency_us:host"]
     filled.trials[32] = dataclasses.replace(filled.trials[32], state=State.PRUNED, gate="rung", measurements=probed)
-    view = View(filled.record())
-    assert 32 in {point.trial for point in view.charts[2].groups["stopped"]}
-    assert 32 not in {point.trial for point in view.charts[0].groups["stopped"]}
-    assert not any(column.name.startswith("probe") for column in view.columns)
+    report = build_report(filled.record())
+    assert 32 in {point.trial for point in report.charts[2].groups["stopped"]}
+    assert 32 not in {point.trial for point in report.charts[0].groups["stopped"]}
+    assert not any(column.name.startswith("probe") for column in report.result.columns)
 
 
 def test_charts_of_a_run_without_a_feasible_trial_still_show_the_trials(filled: Any) -> None:
-    for chart in View(filled.record(max_compressed_size="8kB")).charts:
+    for chart in build_report(filled.record(max_compressed_size="8kB")).charts:
         assert chart.groups["front"] == chart.groups["feasible"] == ()
         if chart.y.measurement != "metric":
             continue
@@ -219,9 +222,9 @@ def test_every_section_draws_every_kind_of_run(filled: Any, build: Any, hostile:
         filled.record(max_drop=None, max_compressed_size=None, max_latency=None),
     ]
     for record in (*records, hostile):
-        view = View(record)
+        report = build_report(record)
         for name, section in SECTIONS.items():
-            content = section().render(view)
+            content = section().render(report)
             assert content is None or str(content.html).strip(), name
     orders = [section.order for section in SECTIONS.values()]
     assert orders == sorted(orders) and len(set(orders)) == len(orders)
@@ -229,25 +232,28 @@ def test_every_section_draws_every_kind_of_run(filled: Any, build: Any, hostile:
 
 def test_regression_metrics_count_in_the_other_direction(filled: Any) -> None:
     record = filled.record(metric="rmse", max_drop="200%")
-    view = View(record)
-    (line,) = [line for line in view.charts[0].lines if line.text == "max-drop 200%"]
+    report = build_report(record)
+    (line,) = [line for line in report.charts[0].lines if line.text == "max-drop 200%"]
     assert line.value == pytest.approx(0.8720 * 3)  # relative, and worse is more
-    assert view.headline is not None and view.headline.gains[2].words in ("worse", "better", "no measurable loss")
+    headline = report.result.headline
+    assert headline is not None and headline.gains[2].words in ("worse", "better", "no measurable loss")
 
 
 def test_more_targets_each_have_their_columns(build: Any) -> None:
     build.target = "pi"
     build.add("float32", drop=0.0, compressed=100_000, us=200.0)
-    view = View(build.record(target="pi=ssh://pi.local,host", max_latency=None))
-    assert view.baseline is not None
-    assert view.baseline.latency_us == {"pi": 200.0, "host": None}
-    assert {"latency_us_pi", "latency_us_host", "latency_interval_us_pi_low"} <= set(table(view).columns)
+    result = build_result(build.record(target="pi=ssh://pi.local,host", max_latency=None))
+    assert result.baseline is not None
+    assert result.baseline.latency_us == {"pi": 200.0, "host": None}
+    assert {"latency_us_pi", "latency_us_host", "latency_interval_us_pi_low"} <= set(
+        write_csv(result).splitlines()[0].split(",")
+    )
 
 
 def test_duplicates_are_shown_but_not_counted(record: RunRecord) -> None:
-    view = View(record)
-    assert view.why(record.trial(35)) == "same candidate as trial 7"
-    assert all(point.trial != 35 for chart in view.charts for group in chart.groups.values() for point in group)
+    report = build_report(record)
+    assert report.trials[35].why == "same candidate as trial 7"
+    assert all(point.trial != 35 for chart in report.charts for group in chart.groups.values() for point in group)
 
 
 def test_report_of_a_thousand_trials_is_quick(many: Callable[[int], RunRecord]) -> None:
@@ -263,9 +269,10 @@ def test_a_record_whose_choices_cannot_be_read_costs_the_importance_not_the_repo
     name, entry = next(iter(first.params.items()))
     odd = first.params | {name: entry | {"distribution": '{"name": "<b>Odd</b>", "attributes": {"choices": 3}}'}}
     filled.trials[7] = dataclasses.replace(first, params=odd)
-    view = View(filled.record())
-    assert view.importances == () and "trial 7" in view.importance_problem
-    page = write_report(view.record).read_text()
+    record = filled.record()
+    choices = build_report(record).choices
+    assert choices.ranked == () and "trial 7" in choices.problem
+    page = write_report(record).read_text()
     assert "The importance of choices is left out: the choices in the record of trial 7 cannot be read" in page
     assert "&lt;b&gt;Odd" in page and "<b>Odd" not in page
     assert 'id="lines"' in page, "all choices are still drawn"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from litetuner.reports.html.trial_data import MOST_SHAPES, _checks
+from litetuner.reports.model.invariants import MOST_SHAPES, invariant_lines
 
 
 def trial(items):
@@ -17,21 +17,21 @@ def item(layer, asked, found=None):
 
 
 def test_one_line_for_all_layers():
-    assert _checks(trial([item("conv", "3x3x16x8"), item("head", "8x5")])) == [
+    assert invariant_lines(trial([item("conv", "3x3x16x8"), item("head", "8x5")])) == [
         "kernel shapes: asked of 2 layers, found as asked: conv 3×3×16×8, head 8×5"
     ]
 
 
 def test_many_layers_are_counted_and_what_is_wrong_comes_first():
     items = [item(f"conv{k}", "3x3x8x8") for k in range(40)] + [item("last", "8x5", "8x4")]
-    (line,) = _checks(trial(items))
+    (line,) = invariant_lines(trial(items))
     assert line.startswith("kernel shapes: asked of 41 layers, 1 found otherwise: last 8×5 but 8×4, conv0 3×3×8×8")
     assert line.endswith(f"and {41 - MOST_SHAPES} more")
 
 
 def test_other_properties_are_grouped_as_before():
     zeros = {"layer": "a", "property": "sparsity", "asked": 0.5, "found": 0.5, "ok": True}
-    assert _checks(trial([zeros, item("a", "4x4")])) == [
+    assert invariant_lines(trial([zeros, item("a", "4x4")])) == [
         "kernel shapes: asked of 1 layer, found as asked: a 4×4",
         "zeros: asked 0.5 of 1 layer, found 0.5",
     ]

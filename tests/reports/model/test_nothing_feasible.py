@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from litetuner.reports.html.report import write_report
-from litetuner.reports.model.blocking_budgets import command
-from litetuner.reports.model.view import View
+from litetuner.reports.model.nothing_feasible import command
+from litetuner.reports.model.result import build_result
 from litetuner.search.config.config import make_config, read_toml, to_toml
 from litetuner.spaces.store import write_atomic
 
@@ -41,37 +41,36 @@ def write_toml_of(record: Any) -> None:
 def test_the_command_to_try_next_lets_something_pass(filled: Any, budgets: dict[str, Any]) -> None:
     record = filled.record(**budgets)
     write_toml_of(record)
-    view = View(record)
-    assert view.blocked is not None and view.best is None
-    line = command(record.folder.path, view.blocked, record.budgets)
+    result = build_result(record)
+    assert result.nothing_feasible is not None and result.best is None
+    line = result.nothing_feasible.command
     assert line is not None
     config = config_of(line)
     assert config.out == str(record.folder.path)
     again = {name: getattr(config, name) for name in ("max_compressed_size", "max_drop", "min_metric", "max_latency")}
-    assert View(filled.record(**again)).best is not None
+    assert build_result(filled.record(**again)).best is not None
 
 
 def test_what_each_budget_would_buy_comes_from_the_front(filled: Any) -> None:
-    view = View(filled.record(max_compressed_size="8kB"))
-    blocked = view.blocked
+    blocked = build_result(filled.record(max_compressed_size="8kB")).nothing_feasible
     assert blocked is not None
-    (steps,) = blocked.steps
-    assert steps[0] == blocked.relaxations[0] and 1 < len(steps) <= 4
+    (steps,) = blocked.relaxations
+    assert 1 < len(steps) <= 4
     values = [step.value for step in steps]
     assert values == sorted(values) and len({step.setting for step in steps}) == len(steps)
     for one, other in itertools.pairwise(steps):  # giving more buys something
-        assert (other.trial.value("metric") or 0) > (one.trial.value("metric") or 0) or (
-            other.trial.value("latency_us:host") or 0
-        ) < (one.trial.value("latency_us:host") or 0)
-    assert all(step.trial.value("drop") <= 0.01 for step in steps)
-    assert {budget.key for budget in blocked.hopeless} == {"max-latency", "max-drop"}
+        assert other.row.metric > one.row.metric or other.row.latency_us["host"] < one.row.latency_us["host"]
+    assert all(step.row.drop <= 0.01 for step in steps)
+    assert {budget.key for budget in blocked.not_alone} == {"max-latency", "max-drop"}
 
 
 def test_the_nearest_are_ranked_and_say_what_they_break(filled: Any) -> None:
-    blocked = View(filled.record(max_compressed_size="21kB", max_drop="0.5%", max_latency="45us")).blocked
+    blocked = build_result(
+        filled.record(max_compressed_size="21kB", max_drop="0.5%", max_latency="45us")
+    ).nothing_feasible
     assert blocked is not None
-    assert blocked.near[0].trial.number == 15 and len(blocked.near) == 3
-    worst = [max(item.violation for item in near.broken) for near in blocked.near]
+    assert blocked.nearest[0].row.trial == 15 and len(blocked.nearest) == 3
+    worst = [max(item.violation for item in near.exceeded) for near in blocked.nearest]
     assert worst == sorted(worst)
 
 
@@ -84,9 +83,9 @@ def test_other_targets_keep_their_limits_in_the_command(build: Any) -> None:
         max_drop=None,
         max_compressed_size=None,
     )
-    blocked = View(record).blocked
+    blocked = build_result(record).nothing_feasible
     assert blocked is not None
-    line = command("runs/a b", blocked, record.budgets)
+    line = command("runs/a b", blocked.settings, record.budgets)
     assert line == (
         "litetuner search 'runs/a b/litetuner.toml' --out 'runs/a b' --max-latency 200us --max-latency host=50us"
     )

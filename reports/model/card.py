@@ -1,0 +1,88 @@
+"""What the model card says of an exported file: its inputs and outputs, operators, budgets and conditions."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from litetuner.reports.model.conditions import Condition, find_conditions, flatten
+from litetuner.reports.model.invariants import requested, value_words, verified
+from litetuner.reports.model.result import Result
+from litetuner.reports.model.rows import Row, finite_value
+from litetuner.reports.text.formatting import budget_text, plain
+from litetuner.search.runs.record import RunRecord
+from litetuner.search.trial import Trial
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.tflite.artifact import Port, read_artifact
+from litetuner.spaces.tflite.weights import Operator, read_operators
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """``ends`` are the inputs and outputs by role, ``unreadable`` says why there are none; ``operators`` those with weights.
+
+    ``budgets`` are (budget, value, kept); ``missed_on_test`` the budgets on the metric that the test split misses;
+    ``invariants`` are (layer, property, requested, verified).
+    """
+
+    result: Result
+    trial: Trial
+    row: Row
+    ends: tuple[tuple[str, Port], ...]
+    unreadable: str
+    operators: tuple[Operator, ...]
+    notes: tuple[str, ...]
+    invariants: tuple[tuple[str, str, str, str], ...]
+    budgets: tuple[tuple[str, str, bool], ...]
+    missed_on_test: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    environment: tuple[tuple[str, str], ...]
+
+    @property
+    def quantized(self) -> bool:
+        return any(port.scale for _, port in self.ends)
+
+
+def build_card(result: Result, trial: Trial, content: bytes) -> Card:
+    """The card of a trial whose file holds ``content``."""
+    ends: tuple[tuple[str, Port], ...] = ()
+    operators: tuple[Operator, ...] = ()
+    unreadable = ""
+    try:
+        operators = tuple(operator for operator in read_operators(content) if operator.weight_index is not None)
+        artifact = read_artifact(content)
+        ends = (*(("input", port) for port in artifact.inputs), *(("output", port) for port in artifact.outputs))
+    except BuildFailed as error:
+        unreadable = str(error)
+    record = result.record
+    return Card(
+        result=result,
+        trial=trial,
+        row=result.rows[trial.number],
+        ends=ends,
+        unreadable=unreadable,
+        operators=operators,
+        notes=tuple(dict.fromkeys((*trial.candidate.details, *trial.notes))),
+        invariants=tuple(
+            (str(i.get("layer")), str(i.get("property")), value_words(requested(i)), value_words(verified(i)))
+            for i in trial.invariants
+        ),
+        budgets=tuple(
+            (budget_text(budget), plain(value, budget.measurement), budget.violation(value) <= 0)
+            for budget in record.budgets
+            if (value := finite_value(trial, budget.measurement)) is not None
+        ),
+        missed_on_test=_missed_on_test(record, trial),
+        conditions=find_conditions(trial),
+        environment=tuple(flatten(record.environment)),
+    )
+
+
+def _missed_on_test(record: RunRecord, trial: Trial) -> tuple[str, ...]:
+    """The budgets on the metric that the trial misses on the test split."""
+    missed = []
+    for budget in record.budgets:
+        name = f"test_{budget.measurement}"
+        value = finite_value(trial, name)
+        if value is not None and budget.violation(value) > 0:
+            missed.append(f"{budget_text(budget)} ({plain(value, name)} there)")
+    return tuple(missed)

@@ -1,0 +1,81 @@
+"""How the search went: where the time was used, and how the hypervolume grew."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from litetuner.reports.text.formatting import clean
+from litetuner.search.config.budgets import allowed_drop
+from litetuner.search.hypervolume import Volume, volume_over_time
+from litetuner.search.runs.record import RunRecord
+
+KINDS = {
+    "inspect": "Inspecting the model and the data",
+    "train": "Training",
+    "convert": "Converting and rewriting files",
+    "score": "Scoring on the search split",
+    "time": "Timing on the target",
+}
+NOT_WORK = ("wall", "other", "train_overlapped")
+MOST_OF_IT = 0.9  # of the final hypervolume
+
+
+@dataclasses.dataclass(frozen=True)
+class TimeUse:
+    """Where the wall time was used: seconds and share of each kind of work, and what litetuner itself (``other``) took.
+
+    ``overlapped`` are seconds of training in parallel with the rest. ``overhead`` is ``other`` / ``wall``.
+    """
+
+    wall: float | None
+    parts: tuple[tuple[str, float, float], ...]
+    other: float | None
+    overlapped: float | None
+    overhead: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class HypervolumeGrowth:
+    """How the hypervolume grew; ``most`` is when it first reached 90 % of its last value, ``end`` the seconds of the run.
+
+    ``allowed_drop`` is the accuracy drop at which a file is worth nothing.
+    """
+
+    values: tuple[Volume, ...]
+    most: Volume
+    end: float
+    allowed_drop: float
+
+    @property
+    def last(self) -> Volume:
+        return self.values[-1]
+
+
+def find_time_use(record: RunRecord) -> TimeUse | None:
+    """``None`` where nothing was recorded."""
+    seconds = record.seconds
+    named = [(KINDS.get(kind, clean(kind, 40)), seconds[kind]) for kind in (*KINDS, *seconds) if kind in seconds]
+    work = [(name, value) for name, value in dict(named).items() if name not in NOT_WORK]
+    wall, other = seconds.get("wall"), seconds.get("other")
+    if other is not None:
+        work.append(("litetuner itself", other))
+    total = sum(value for _, value in work)
+    if not total:
+        return None
+    overhead = other / wall if wall and other is not None else None
+    parts = tuple((name, value, value / total) for name, value in work)
+    return TimeUse(wall, parts, other, seconds.get("train_overlapped"), overhead)
+
+
+def find_hypervolume_growth(record: RunRecord) -> HypervolumeGrowth | None:
+    """``None`` without a baseline, or before it grew."""
+    baseline = record.baseline
+    if baseline is None:
+        return None
+    allowed = allowed_drop(record.budgets)
+    values = tuple(volume_over_time(record.trials, record.objectives, baseline, allowed))
+    if len(values) < 2:
+        return None
+    most = next(item for item in values if item.value >= MOST_OF_IT * values[-1].value)
+    end = max((trial.seconds_since_start for trial in record.trials), default=0.0)
+    return HypervolumeGrowth(values, most, end, allowed)

@@ -1,0 +1,80 @@
+"""The result of a run: every trial's row, the baseline, the Pareto front, the picks, and the headline or what blocks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from litetuner.reports.model.columns import Column, find_columns
+from litetuner.reports.model.conditions import Conversion, find_conversion, unsteady_words
+from litetuner.reports.model.headline import Headline, find_headline
+from litetuner.reports.model.nothing_feasible import NothingFeasible, find_nothing_feasible
+from litetuner.reports.model.rows import Row, make_row, measured_targets, metric_name
+from litetuner.reports.text.steps import label_words
+from litetuner.search.runs.record import RunRecord
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What terminal, ``summary.json``, ``trials.csv`` and exports show of a run. It costs little and writes nothing.
+
+    ``rows`` are all trials by number. ``fronts`` are the numbers of each target's Pareto front, ``front`` is the first target's.
+    Of ``headline`` and ``nothing_feasible`` one is there at most. Sentences that do not apply are empty.
+    """
+
+    record: RunRecord
+    metric_name: str
+    target: str  # the first one, whose latency is an objective
+    targets: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: dict[int, Row]
+    baseline: Row | None
+    front: tuple[Row, ...]
+    fronts: dict[str, tuple[int, ...]]
+    picks: dict[str, Row]
+    headline: Headline | None
+    nothing_feasible: NothingFeasible | None
+    best_words: str  # what each step of the best means, a line for each
+    conversion: Conversion | None
+    conversion_words: str
+    unsteady_words: str
+
+    @property
+    def best(self) -> Row | None:
+        return self.picks.get("best")
+
+    @property
+    def pick_names(self) -> dict[int, list[str]]:
+        """The names of the picks by trial."""
+        found: dict[int, list[str]] = {}
+        for name, row in self.picks.items():
+            found.setdefault(row.trial, []).append(name)
+        return found
+
+
+def build_result(record: RunRecord) -> Result:
+    """The result of a run as its record has it now."""
+    targets, metric = measured_targets(record), metric_name(record)
+    rows = {trial.number: make_row(trial, targets) for trial in record.trials}
+    columns = find_columns(record, targets)
+    picked, base = record.picks, record.baseline
+    picks = {name: rows[trial.number] for name, trial in picked.items()}
+    baseline = None if base is None else rows[base.number]
+    conversion = find_conversion(base)
+    return Result(
+        record=record,
+        metric_name=metric,
+        target=record.config.targets[0],
+        targets=targets,
+        columns=columns,
+        rows=rows,
+        baseline=baseline,
+        front=tuple(rows[trial.number] for trial in record.front),
+        fronts={target: tuple(trial.number for trial in own) for target, own in record.fronts.items()},
+        picks=picks,
+        headline=find_headline(record, picks.get("best"), baseline, columns),
+        nothing_feasible=None if picks else find_nothing_feasible(record, rows),
+        best_words=label_words(picked["best"].candidate.steps) if "best" in picked else "",
+        conversion=conversion,
+        conversion_words="" if conversion is None else conversion.words(metric, record.metric.bounded),
+        unsteady_words=unsteady_words(record.trials),
+    )

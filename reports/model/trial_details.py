@@ -1,0 +1,166 @@
+"""The details of each trial: its state, steps, notes, numbers as text, stages and seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Container, Sequence
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.reports.model.charts import Group, group_of, plotted
+from litetuner.reports.model.columns import Column
+from litetuner.reports.model.conditions import flatten
+from litetuner.reports.model.invariants import invariant_lines
+from litetuner.reports.model.rejections import why_rejected
+from litetuner.reports.text.formatting import between, clean, plain
+from litetuner.reports.text.steps import step_words
+from litetuner.search.config.units import format_seconds
+from litetuner.search.runs.record import RunRecord
+from litetuner.search.trial import Trial
+from litetuner.spaces.step import Stage, Step
+
+STATES = ("baseline", "front", "complete", "infeasible", "pruned", "invalid", "failed", "lost", "repeated")
+NOTHING = 0.05  # seconds that are shown as 0.0 s
+DONE = {"train": "trained", "time": "timed"}
+
+
+@dataclasses.dataclass(frozen=True)
+class StepDetails:
+    """A step of a candidate: its knobs as (name, value) in words, and what they mean."""
+
+    name: str
+    stage: str
+    knobs: tuple[tuple[str, str], ...]
+    meaning: str
+    label: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialDetails:
+    """``state`` is one of ``STATES``, ``group`` its kind of mark in the charts (``None``: no mark).
+
+    ``values``, ``texts`` and ``intervals`` run along the columns; ``plotted`` is what a probe measured, by column, where the
+    trial itself was stopped.
+    """
+
+    number: int
+    label: str
+    state: str
+    group: Group | None
+    why: str
+    origin: str
+    finished_after: str
+    stages: tuple[tuple[str, str], ...]
+    steps: tuple[StepDetails, ...]
+    notes: tuple[str, ...]
+    invariants: tuple[str, ...]
+    has_file: bool
+    values: tuple[float | None, ...]
+    texts: tuple[str | None, ...]
+    intervals: tuple[str, ...]
+    plotted: dict[int, float]
+
+
+def find_trial_details(record: RunRecord, columns: Sequence[Column], front: frozenset[int]) -> tuple[TrialDetails, ...]:
+    """All trials in the order of the record."""
+    names = [column.name for column in columns]
+    probes = [names.index(o.measurement) for o in record.objectives if o.measurement in names]
+    budgets, found = record.budgets, []
+    for trial, stages in zip(record.trials, stage_words(record.trials), strict=True):
+        measured = [trial.measurements.get(name) for name in names]
+        found.append(
+            TrialDetails(
+                number=trial.number,
+                label=clean(trial.candidate.label, 160),
+                state=state_word(trial, front),
+                group=None if trial.duplicate_of is not None else group_of(trial, front),
+                why=why_rejected(trial, budgets),
+                origin=clean(trial.origin, 30),
+                finished_after=format_seconds(trial.seconds_since_start),
+                stages=tuple(stages),
+                steps=tuple(_step(step) for step in trial.candidate.steps),
+                notes=tuple(clean(note, 300) for note in dict.fromkeys((*trial.candidate.details, *trial.notes))),
+                invariants=tuple(invariant_lines(trial)),
+                has_file=trial.artifact is not None,
+                values=tuple(_value(item) for item in measured),
+                texts=tuple(_text(item, name) for item, name in zip(measured, names, strict=True)),
+                intervals=tuple(_interval(item, name) for item, name in zip(measured, names, strict=True)),
+                plotted={
+                    at: value
+                    for at in probes
+                    if trial.value(names[at]) is None and (value := plotted(trial, names[at])) is not None
+                },
+            )
+        )
+    return tuple(found)
+
+
+def state_word(trial: Trial, front: Container[int]) -> str:
+    """One of ``STATES``; ``front`` holds the numbers of the front's trials."""
+    if trial.duplicate_of is not None:
+        return "repeated"
+    if trial.number in front:
+        return "front"
+    if trial.number == 0 and trial.state.scored:
+        return "baseline"
+    return str(trial.state).lower()
+
+
+def _value(found: Measurement | None) -> float | None:
+    return found.value if found is not None and math.isfinite(found.value) else None
+
+
+def _text(found: Measurement | None, name: str) -> str | None:
+    return None if found is None or not math.isfinite(found.value) else plain(found.value, name, found.unit)
+
+
+def _interval(found: Measurement | None, name: str) -> str:
+    if found is None or found.interval is None or not all(math.isfinite(bound) for bound in found.interval):
+        return ""
+    unit = found.unit
+    return between(found.interval, lambda value: plain(value, name, unit))
+
+
+@functools.lru_cache(maxsize=4096)
+def _step(step: Step) -> StepDetails:
+    knobs: list[tuple[str, str]] = []
+    for name, value in step.knobs().items():
+        if value is None or value is False or value == ():
+            continue
+        if isinstance(value, tuple) and all(isinstance(item, tuple) for item in value):
+            value = [" ".join(str(part) for part in item) for item in value]
+        knobs += flatten({name: value})
+    label = clean(step.label() or step.name, 80)
+    return StepDetails(clean(step.name, 40), step.stage.name.lower(), tuple(knobs), step_words(step), label)
+
+
+def stage_words(trials: Sequence[Trial]) -> list[list[tuple[str, str]]]:
+    """For each trial its stages with ``40 s``, ``trained in trial 3``, or ``from the cache`` where no trial shown did it."""
+    first: dict[tuple[str, str], int] = {}
+    for trial in trials:
+        for kind in DONE:
+            if trial.seconds.get(kind, 0.0) >= NOTHING and (key := _work(trial, kind)):
+                first.setdefault((kind, key), trial.number)
+    return [_stages(trial, first) for trial in trials]
+
+
+def _stages(trial: Trial, first: dict[tuple[str, str], int]) -> list[tuple[str, str]]:
+    found = []
+    for kind, value in trial.seconds.items():
+        text = format_seconds(value)
+        if kind in DONE and value < NOTHING and (key := _work(trial, kind)):
+            other = first.get((kind, key))
+            text = "from the cache" if other in (None, trial.number) else f"{DONE[kind]} in trial {other}"
+        found.append((clean(kind, 40), text))
+    return found
+
+
+def _work(trial: Trial, kind: str) -> str:
+    """What a stage worked on: equal for trials that share it, empty where there was nothing to do."""
+    if kind == "time":  # latency belongs to a structure and its types
+        return trial.structure or ""
+    steps = [step for step in trial.candidate.steps if step.stage in (Stage.RESHAPE, Stage.TRAIN)]
+    trained = any(step.stage is Stage.TRAIN for step in steps)
+    return json.dumps([step.to_json() for step in steps], sort_keys=True) if trained else ""
