@@ -6,6 +6,8 @@ import math
 import textwrap
 from typing import Any
 
+import tomlkit
+
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.reports.text.formatting import clean, latency, number, size
 from litetuner.search.config.config import Config, keys
@@ -121,21 +123,10 @@ def _comment(text: str) -> list[str]:
 def _setting(key: str, field: Any, suggested: dict[str, Any]) -> str:
     """A line ``key = value``; one that is not suggested is a comment."""
     if key in suggested:
-        return f"{key} = {_toml(suggested[key])}"
+        return f"{key} = {tomlkit.item(suggested[key]).as_string()}"
     default = EXAMPLES.get(key, field.default)
     shown = "..." if default is None else default
-    return f"# {key} = {_toml(list(shown) if isinstance(shown, tuple) else shown)}"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c for c in text) + '"'
+    return f"# {key} = {tomlkit.item(list(shown) if isinstance(shown, tuple) else shown).as_string()}"
 
 
 def _bytes(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import typing
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -64,16 +65,16 @@ def _signature() -> inspect.Signature:
     parameters = [inspect.Parameter("config", kinds, default=None, annotation=toml)]
     for key, name in keys().items():
         field = Config.model_fields[name]
-        written = str(field.annotation)
+        types = _plain_types(field.annotation)
         flag, kind, shown = f"--{key}", str, "TEXT"
         if field.annotation is bool:
             # A switch that the TOML sets can be taken back.
             flag, kind, shown = (f"--{key}/--no-{key}", bool, None)  # type: ignore[assignment]
-        elif written.startswith("tuple"):
+        elif tuple in types:
             kind, shown = list[str], "TEXT"  # type: ignore[assignment]
-        elif "int" in written and "str" not in written and "Literal" not in written:
+        elif int in types:
             kind, shown = int, "N"  # type: ignore[assignment]
-        elif "float" in written and "str" not in written and "Literal" not in written:
+        elif float in types:
             kind, shown = float, "X"  # type: ignore[assignment]
         default = _default(field.default)
         help_text = (field.description or "") + (f" [default: {default}]" if default else "")
@@ -81,6 +82,12 @@ def _signature() -> inspect.Signature:
         parameters.append(inspect.Parameter(name, kinds, default=None, annotation=Annotated[Optional[kind], option]))  # noqa: UP045
     search.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return inspect.Signature(parameters)
+
+
+def _plain_types(annotation: Any) -> set[Any]:
+    """The types that an annotation is made of, such as ``{int, NoneType}``."""
+    parts = set(typing.get_args(annotation)) | {typing.get_origin(annotation) or annotation}
+    return parts.union(*(_plain_types(part) for part in typing.get_args(annotation) if not isinstance(part, str)))
 
 
 def _default(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -24,7 +25,12 @@ class Metric:
     task: ClassVar[Literal["classification", "regression"]]
     default_loss: ClassVar[str]
     takes_all: ClassVar[bool] = False  # can it score a structured array of several outputs?
+    limits: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # values that it can have; (0, 1) if it is bounded
     output: str | None = None
+
+    def __init_subclass__(cls) -> None:
+        if getattr(cls, "bounded", False):
+            cls.limits = (0.0, 1.0)
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """The metric of predictions ``y_pred`` (n, ...) against labels ``y_true`` (n, ...)."""

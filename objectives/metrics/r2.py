@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from litetuner.objectives.metrics.metric import Metric
@@ -14,6 +16,7 @@ class R2(Metric):
     name = "r2"
     direction = "maximize"
     bounded = False
+    limits = (-math.inf, 1.0)
     task = "regression"
     default_loss = "mean_squared_error"
 

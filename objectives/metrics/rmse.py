@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from litetuner.objectives.metrics.metric import Metric
@@ -13,6 +15,7 @@ class RootMeanSquaredError(Metric):
     name = "rmse"
     direction = "minimize"
     bounded = False
+    limits = (0.0, math.inf)
     task = "regression"
     default_loss = "mean_squared_error"
 

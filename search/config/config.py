@@ -1,103 +1,179 @@
-"""The configuration: every key is a flag of ``litetuner search``, a key of the TOML, and an argument of ``tune``."""
+"""The configuration: every key is a flag of ``litetuner search``, a key of the TOML file, and an argument of ``tune``."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
+import tomlkit
 
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.profiles import PROFILES
 from litetuner.objectives.profiles.profile import Profile
 from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, parse_budgets
+from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts
 from litetuner.search.config.nearest_file import nearest_file
-from litetuner.search.config.units import BYTES, parse, parse_duration
+from litetuner.search.config.units import SHARE, parse, parse_duration
 from litetuner.spaces.errors import ConfigError, nearest
+
+# What ``--objective`` can name: what a file has, and what it has on each target.
+FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
+TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
+
+# What a run may change when it is resumed; all other keys are its identity.
+CHANGEABLE = frozenset(
+    {"out", "size", "objective", "profile", "target", "sampler", "executor", "cache_limit", "max_job_memory"}
+    | {"max_size", "max_compressed_size", "max_latency", "max_memory", "max_drop", "min_metric"}
+    | {"time_budget", "trials", "patience", "until_met", "json_", "debug"}
+)
 
 
 class Config(pydantic.BaseModel):
     """What a search is to do. Field names with ``-`` for ``_`` are the flags and TOML keys; descriptions are the help."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
-    model: str = pydantic.Field(
-        description="The trained model: FILE.keras, FILE.h5, or module:function that returns it."
+    model: Text = pydantic.Field(
+        description="The trained model: FILE.keras, FILE.h5, FILE.tflite (float), or module:function that returns a model."
     )
-    data: str = pydantic.Field(
-        description="The data: FILE.npz, a folder of class folders of images, or module:function."
+    data: Text = pydantic.Field(
+        description="The data: FILE.npz, a folder of images with one subfolder per class, or module:function."
     )
-    out: str | None = pydantic.Field(None, description="Run folder. [default: runs/<model>-<hash>]")
-    metric: str = pydantic.Field("accuracy", description="Metric by name, or module:function(y_true, y_pred).")
-    preprocess: str | None = pydantic.Field(
+    out: Text | None = pydantic.Field(None, description="Run folder. [default: runs/<model>-<hash>]")
+    metric: Text = pydantic.Field("accuracy", description="Metric: a name, or module:function(y_true, y_pred).")
+    preprocess: Text | None = pydantic.Field(
         None, description="Preprocessing that the model expects: module:function(x)."
     )
-    loss: str | None = pydantic.Field(None, description="Training loss, a tf_keras name. [default: the metric's]")
-    target: tuple[str, ...] = pydantic.Field(
+    loss: Text | None = pydantic.Field(None, description="Training loss, a tf_keras name. [default: the metric's]")
+    target: Texts = pydantic.Field(
         ("host",),
-        description="Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimised.",
+        description="Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimized.",
     )
-    objective: tuple[str, ...] = pydantic.Field(
-        (), description="A further measurement to minimise, such as file_bytes or latency_us:pi."
+    objective: Texts = pydantic.Field(
+        (), description="One more measurement to minimize, such as file_bytes or latency_us:pi."
     )
-    profile: str | None = pydantic.Field(
-        None, description="A kind of machine that the files must suit: mcu (microcontrollers)."
+    profile: Text | None = pydantic.Field(
+        None, description="Device class that the files must run on: mcu (microcontrollers)."
     )
     size: Literal["compressed", "file"] = pydantic.Field(
-        "compressed", description="Which size is optimised: compressed (a download) or file (flash)."
+        "compressed", description="Which size is minimized: compressed (zlib, for downloads) or file (for flash)."
     )
-    max_size: str | None = pydantic.Field(None, description="Budget: bytes of the file, such as 300kB.")
-    max_compressed_size: str | None = pydantic.Field(
-        None, description="Budget: compressed bytes of the file, such as 60kB."
+    max_size: Size | None = pydantic.Field(None, description="Budget: size of the file in bytes, such as 300kB.")
+    max_compressed_size: Size | None = pydantic.Field(
+        None, description="Budget: compressed size (zlib) of the file, such as 60kB."
     )
-    max_latency: tuple[str, ...] = pydantic.Field((), description="Budget: latency, such as 2ms or pi=4ms.")
-    max_memory: str | None = pydantic.Field(
-        None, description="Budget: tensor arena and weights, such as 256kB; with --profile mcu the arena alone."
+    max_latency: Texts = pydantic.Field((), description="Budget: latency, such as 2ms or pi=4ms.")
+    max_memory: Size | None = pydantic.Field(
+        None, description="Budget: tensor arena and weights, such as 256kB; with --profile mcu only the arena."
     )
-    max_drop: str | None = pydantic.Field(
-        None, description="Budget: loss of the metric against the original, such as 1%."
+    max_drop: Share | None = pydantic.Field(
+        None, description="Budget: drop of the metric against the baseline, such as 1%."
     )
-    min_metric: float | None = pydantic.Field(None, description="Budget: the metric must be at least this good.")
-    time_budget: str | None = pydantic.Field(
-        None, description="Stop after this much time in all, such as 30m; the finals come after it. [default: 30m]"
+    min_metric: Number | None = pydantic.Field(
+        None, description="Budget: worst metric that is accepted, such as 0.85 for an accuracy."
     )
-    trials: int | None = pydantic.Field(None, ge=1, description="Stop after this many trials in all.")
-    patience: int | None = pydantic.Field(
-        None, ge=1, description="Stop after so many trials that did not enlarge the front (its hypervolume)."
+    time_budget: Duration | None = pydantic.Field(
+        None, description="Time of the search, such as 30m; the final measurements come after it. [default: 30m]"
     )
-    until_met: bool = pydantic.Field(False, description="Stop as soon as a file is within all budgets.")
-    sampler: str = pydantic.Field("tpe", description="Which sampler proposes candidates: tpe, nsga2 or random.")
-    steps: tuple[str, ...] = pydantic.Field(
-        (), description="Only these steps are tried, such as prune,int8. [default: all]"
+    trials: Integer | None = pydantic.Field(None, ge=1, description="Stop after this many trials in total.")
+    patience: Integer | None = pydantic.Field(
+        None, ge=1, description="Stop after this many trials that did not improve the Pareto front (its hypervolume)."
     )
+    until_met: bool = pydantic.Field(False, description="Stop as soon as a file meets all budgets.")
+    sampler: Text = pydantic.Field("tpe", description="Optuna sampler that proposes candidates: tpe, nsga2 or random.")
+    steps: Texts = pydantic.Field((), description="Only use these steps, such as prune,int8. [default: all]")
     io: Literal["any", "float32", "int8", "uint8"] = pydantic.Field(
-        "any", description="Input and output types of full int8 files; any: all three are tried."
+        "any", description="Input and output types of full int8 files; any: try all three."
     )
-    precision: tuple[str, ...] = pydantic.Field(
-        (), description="Layers whose precision is fixed, such as conv2d_3=float32,dense=int4."
+    precision: Texts = pydantic.Field(
+        (), description="Layers with a fixed precision, such as conv2d_3=float32,dense=int4."
     )
-    seed: int = pydantic.Field(0, ge=0, description="Root of all random numbers.")
-    batch_size: int = pydantic.Field(64, ge=1, description="Batch size of all training.")
-    max_epochs: float | None = pydantic.Field(
-        None, gt=0, description="Longest training of one step. [default: by time]"
+    seed: Integer = pydantic.Field(0, ge=0, description="Seed of all random numbers.")
+    batch_size: Integer = pydantic.Field(64, ge=1, description="Batch size for training.")
+    max_epochs: Number | None = pydantic.Field(
+        None, gt=0, description="Longest training of one step, in epochs. [default: chosen by the time budget]"
     )
-    calibration: int = pydantic.Field(300, ge=1, description="Training samples that quantization is calibrated on.")
-    threads: int = pydantic.Field(1, ge=1, description="Threads of the runtime while latency is measured.")
+    calibration: Integer = pydantic.Field(
+        300, ge=1, description="Number of training samples that calibrate quantization."
+    )
+    threads: Integer = pydantic.Field(1, ge=1, description="Threads of the runtime when latency is measured.")
     keep_names: bool = pydantic.Field(False, description="Keep tensor names in the files (for debugging).")
-    trust_model: bool = pydantic.Field(False, description="You vouch for the model file: code inside it may run.")
-    custom_objects: str | None = pydantic.Field(
-        None, description="Your own layers, module:dict; a pair (Keras 3 class, tf_keras class) can be trained too."
+    trust_model: bool = pydantic.Field(False, description="Trust the model file: loading it may execute code.")
+    custom_objects: Text | None = pydantic.Field(
+        None, description="Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
     )
-    executor: str = pydantic.Field("local", description="Where jobs run: local, or fake (a simulation without models).")
-    cache_limit: str = pydantic.Field(
-        "10GB", description="The run's cache of trained stages is kept below this; what the front needs stays."
+    executor: Text = pydantic.Field(
+        "local", description="Where jobs run: local, or fake (a simulation without models)."
     )
-    max_job_memory: str = pydantic.Field("12GB", description="A job that uses more memory is stopped.")
+    cache_limit: Size = pydantic.Field(
+        "10GB", description="Largest size of the run's cache; files that the Pareto front needs are always kept."
+    )
+    max_job_memory: Size = pydantic.Field("12GB", description="Stop a job that uses more memory than this.")
     json_: bool = pydantic.Field(False, alias="json", description="Print the summary as JSON on standard output.")
     debug: bool = pydantic.Field(False, description="Show tracebacks, and log more.")
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _not_empty(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        if value == "":
+            raise ConfigError(
+                f"{(info.field_name or '').replace('_', '-')} is empty; give it a value, or leave it out."
+            )
+        return value
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _with_profile(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Add what the profile decides. Raises ``ConfigError`` where the user decided otherwise."""
+        name = given.get("profile")
+        if name is None:
+            return given
+        if name not in PROFILES:
+            known = ", ".join(sorted(PROFILES))
+            raise ConfigError(f"profile: there is no {name!r}{nearest(str(name), PROFILES)} ({known})")
+        for key, value in PROFILES[name].settings.items():
+            # Steps are a choice within the profile: every file is checked.
+            if key in given and given[key] != value and key != "steps":
+                raise ConfigError(f"{key}: the profile {name} needs {value}, not {given[key]}; leave {key} out")
+        return dict(PROFILES[name].settings) | given
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Config:
+        """Keys that depend on each other: a wrong one is an error now, not in the middle of a search."""
+        if not self.target:
+            raise ConfigError("target: name at least one, such as host.")
+        twice = [name for name in self.targets if self.targets.count(name) > 1]
+        if twice:
+            raise ConfigError(f"target: two are called {twice[0]!r}; rename one: NAME={self.target[-1]}")
+        known = (*FILE_MEASUREMENTS, *(f"{kind}:{name}" for kind in TARGET_MEASUREMENTS for name in self.targets))
+        for name in self.objective:
+            if name not in known:
+                hint = nearest(name, known)
+                raise ConfigError(f"objective: there is no measurement {name!r}{hint} ({', '.join(known)})")
+        self._check_budgets()
+        return self
+
+    def _check_budgets(self) -> None:
+        """Raises ``ConfigError`` for a budget that no file can meet, or that every file meets."""
+        budgets = self.budgets
+        if self.until_met and not budgets:
+            raise ConfigError("until-met: there is no budget to meet; give one, such as --max-compressed-size 60kB.")
+        for budget in budgets:
+            if budget.key == "max-latency" and budget.limit <= 0:
+                raise ConfigError(f"max-latency: must be positive (got {budget.text}).")
+        if self.min_metric is not None:
+            low, high = find_metric(self.metric).limits
+            if not low <= self.min_metric <= high:
+                limit = f"at least {low:g}" if self.min_metric < low else f"at most {high:g}"
+                hint = f"; did you mean {self.min_metric / 100:g}?" if high == 1 < self.min_metric <= 100 else "."
+                raise ConfigError(f"min-metric: {self.min_metric:g} is impossible: {self.metric} is {limit}{hint}")
+        drop = 0.0 if self.max_drop is None else parse(self.max_drop, SHARE, "max-drop")
+        if drop > 1 and find_metric(self.metric).bounded:
+            raise ConfigError(f"max-drop: {self.max_drop} is impossible: {self.metric} is between 0 and 1.")
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -120,23 +196,23 @@ class Config(pydantic.BaseModel):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The targets' names, as they stand in budgets and columns."""
+        """The names of the targets, as in budgets and columns."""
         return tuple(place.name for place in self.places)
 
     @property
     def suited(self) -> type[Profile] | None:
-        """The profile that files must suit, if any."""
+        """The profile of the device class that files must run on, if any."""
         return None if self.profile is None else PROFILES[self.profile]
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """What a user of these settings should know before anything is spent, a sentence each."""
+        """What a user should know about these settings before the search starts, one sentence each."""
         profile = self.suited
         if profile is None:
             return ()
         found = [
-            f"Profile {profile.name}: latencies are those of {', '.join(self.targets)}, not of such a machine; "
-            "they rank candidates, and promise nothing."
+            f"Profile {profile.name}: latency is measured on {', '.join(self.targets)}, not on such a device; "
+            "it ranks candidates, and says nothing about the device."
         ]
         given = {budget.key for budget in self.budgets}
         found += [
@@ -148,7 +224,7 @@ class Config(pydantic.BaseModel):
 
     @property
     def seconds(self) -> float | None:
-        """The time budget in seconds; half an hour where neither time nor trials are limited."""
+        """The time budget in seconds; half an hour if neither time nor trials are limited."""
         if self.time_budget is None:
             return 1800.0 if self.trials is None else None
         return parse_duration(self.time_budget, "time-budget")
@@ -162,116 +238,40 @@ class Config(pydantic.BaseModel):
         return f"latency_us:{self.targets[0]}"
 
 
-# What ``--objective`` can name: what a file has, and what it has on each target.
-FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
-TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
-
-# What a run may change when it is resumed; all else is its identity.
-CHANGEABLE = frozenset(
-    {
-        "out",
-        "max_size",
-        "max_compressed_size",
-        "max_latency",
-        "max_memory",
-        "max_drop",
-        "min_metric",
-        "size",
-        "objective",
-    }
-    | {
-        "time_budget",
-        "profile",
-        "trials",
-        "patience",
-        "cache_limit",
-        "until_met",
-        "sampler",
-        "target",
-        "executor",
-        "max_job_memory",
-        "json_",
-        "debug",
-    }
-)
-
-
 def keys() -> dict[str, str]:
     """Field name by key (``max-drop`` -> ``max_drop``)."""
     return {(field.alias or name).replace("_", "-"): name for name, field in Config.model_fields.items()}
 
 
-def _spelling(key: str, known: Iterable[str], python: bool) -> tuple[str, list[str]]:
-    """A key and those it may be, with hyphens, or as Python spells them."""
-    mark = "_" if python else "-"
-    return key.replace("-", mark), [name.replace("-", mark) for name in known]
-
-
 def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> Config:
-    """A checked configuration of values by key or field name. Raises ``ConfigError`` with the nearest key for a misspelt one."""
+    """A checked configuration of values by key or field name; ``None`` is a key that was not given.
+
+    Raises ``ConfigError`` that begins with ``where``; for an unknown key it suggests the nearest one.
+    """
     known = keys()
-    python = where == "tune"  # whose keys are spelt as Python's names
+    mark = "_" if where == "tune" else "-"  # Python's spelling of a key, or that of flags and TOML
     given: dict[str, Any] = {}
     for key, value in values.items():
-        spelt = key.replace("_", "-").rstrip("-")
-        if spelt not in known:
-            raise ConfigError(f"{where}: there is no key {key!r}{nearest(*_spelling(spelt, known, python))}")
-        name = known[spelt]
-        if value is None:
-            continue
-        field = Config.model_fields[name]
-        if str(value) == "":
-            raise ConfigError(f"{where}: {spelt} is empty; give it a value, or leave it out.")
-        if isinstance(value, bool) and field.annotation is not bool:
-            raise ConfigError(f"{where}: {spelt}: {str(value).lower()} is no value for it ({field.description})")
-        repeated = str(field.annotation).startswith("tuple")
-        given[field.alias or name] = _many(value) if repeated else _plain(value, str(field.annotation))
+        spelled = key.replace("_", "-").rstrip("-")
+        if spelled not in known:
+            hint = nearest(spelled.replace("-", mark), [name.replace("-", mark) for name in known])
+            raise ConfigError(f"{where}: there is no key {key!r}{hint}")
+        if value is not None:
+            given[known[spelled]] = value
     try:
-        config = Config(**_profiled(given, where))
+        return Config(**given)
     except pydantic.ValidationError as error:
         raise ConfigError(f"{where}: " + "; ".join(_explain(item) for item in error.errors())) from error
-    try:
-        _check_words(config)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    return config
 
 
-def _profiled(given: dict[str, Any], where: str) -> dict[str, Any]:
-    """The values with what their profile decides. Raises ``ConfigError`` where the user decided otherwise."""
-    name = given.get("profile")
-    if name is None:
-        return given
-    if name not in PROFILES:
-        known = ", ".join(sorted(PROFILES))
-        raise ConfigError(f"{where}: profile: there is no {name!r}{nearest(str(name), PROFILES)} ({known})")
-    for key, value in PROFILES[name].settings.items():
-        # Steps are a choice within the profile: whatever they make is checked.
-        if key in given and given[key] != value and key != "steps":
-            raise ConfigError(f"{where}: {key}: the profile {name} needs {value}, not {given[key]}; leave {key} out")
-    return dict(PROFILES[name].settings) | given
-
-
-def _check_words(config: Config) -> None:
-    """What only other modules can read: a wrong unit or name is an error now, not in the middle of a search."""
-    if not config.target:
-        raise ConfigError("target: name at least one, such as host.")
-    if config.seconds is not None and config.seconds <= 0:
-        raise ConfigError("time-budget: must be more than nothing.")
-    parse(config.max_job_memory, BYTES, "max-job-memory")
-    parse(config.cache_limit, BYTES, "cache-limit")
-    if config.until_met and not config.budgets:
-        raise ConfigError(
-            "until-met: there is no budget that a file could meet; give one, such as --max-compressed-size 60kB."
-        )
-    twice = [name for name in config.targets if config.targets.count(name) > 1]
-    if twice:
-        raise ConfigError(f"target: two are called {twice[0]!r}; give one another name: NAME={config.target[-1]}")
-    known = (*FILE_MEASUREMENTS, *(f"{kind}:{name}" for kind in TARGET_MEASUREMENTS for name in config.targets))
-    _ = config.budgets
-    for name in config.objective:
-        if name not in known:
-            raise ConfigError(f"objective: there is no measurement {name!r}{nearest(name, known)} ({', '.join(known)})")
+def _explain(item: Any) -> str:
+    """One of pydantic's errors in our words."""
+    key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
+    if item["type"] == "missing":
+        return f"{key} is missing; give --{key} or set it in the TOML"
+    return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {item['input']!r})"
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -291,38 +291,5 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def to_toml(config: Config) -> str:
     """The resolved configuration as TOML; reading it gives the same configuration."""
-    lines = []
-    for key, name in keys().items():
-        value = getattr(config, name)
-        if value is not None:
-            lines.append(f"{key} = {_toml(value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c for c in text) + '"'
-
-
-def _many(value: Any) -> tuple[str, ...]:
-    items = [value] if isinstance(value, str) else list(value)
-    return tuple(part.strip() for item in items for part in str(item).split(",") if part.strip())
-
-
-def _plain(value: Any, annotation: str) -> Any:
-    """A path, or a number where words are expected (``max-size = 300``), as text; its unit is checked there."""
-    number = isinstance(value, int | float) and "int" not in annotation and "float" not in annotation
-    return str(value) if isinstance(value, Path) or (number and "str" in annotation) else value
-
-
-def _explain(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
-    if item["type"] == "missing":
-        return f"{key} is missing; give --{key} or set it in the TOML"
-    return f"{key}: {item['msg'].lower()} (got {item['input']!r})"
+    values = config.model_dump(by_alias=True, exclude_none=True)
+    return tomlkit.dumps({name.replace("_", "-"): value for name, value in values.items()})

@@ -245,7 +245,7 @@ def test_a_metric_of_the_user_that_fails_on_import_is_no_fault_of_ours(
         (["--time-budget", "30"], ("time-budget", "no unit", "30m")),
         (["--max-size", "300kb"], ("'kb' is no unit", "did you mean 300kB")),
         (["--max-job-memory", "12"], ("max-job-memory", "no unit")),
-        (["--time-budget", "0s", "--io", "int8"], ("time-budget", "more than nothing")),
+        (["--time-budget", "0s", "--io", "int8"], ("time-budget", "must be positive")),
         (["--max-latency", "pi=2ms"], ("no target 'pi'", "fake")),
         (["--trials", "0"], ("trials", "1", "got 0")),
         (["--trials", "-3"], ("trials", "got -3")),

@@ -47,7 +47,7 @@ def test_what_a_profile_decides_is_not_asked_of_the_user() -> None:
 def test_budgets_quiet_the_advice_and_memory_means_the_arena() -> None:
     config = make_config({"model": "m", "data": "d", "profile": "mcu", "max-size": "1MB", "max-memory": "256kB"})
     (said,) = config.advice
-    assert "latencies are those of host" in said
+    assert "latency is measured on host" in said
     assert [budget.measurement for budget in config.budgets] == ["file_bytes", "arena_bytes"]
     plain = make_config({"model": "m", "data": "d", "max-memory": "256KiB"})
     assert [(b.measurement, b.limit) for b in plain.budgets] == [("memory_bytes", 262144.0)]

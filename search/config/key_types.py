@@ -1,0 +1,52 @@
+"""Types of configuration keys: what may be written for a key, checked when the configuration is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+
+from litetuner.search.config.units import BYTES, SHARE, parse, parse_duration
+from litetuner.spaces.errors import ConfigError
+
+
+def _text(value: Any) -> Any:
+    """A path or a number as text: ``max-size = 300`` in a TOML file must be told that it has no unit."""
+    return str(value) if isinstance(value, int | float | Path) and not isinstance(value, bool) else value
+
+
+def _texts(value: Any) -> Any:
+    """``"a,b"`` and ``["a", "b"]`` are the same."""
+    if isinstance(value, bool):
+        return value
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(part.strip() for item in items for part in str(item).split(",") if part.strip())
+
+
+def _no_switch(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("input should be a number")
+    return value
+
+
+def _with_unit(read: Callable[[str, str], float], *, zero: bool = False) -> pydantic.AfterValidator:
+    """The text stays as it is written; ``read`` must understand it."""
+
+    def check(value: str, info: pydantic.ValidationInfo) -> str:
+        key = (info.field_name or "").replace("_", "-")
+        if read(value, key) <= 0 and not zero:
+            raise ConfigError(f"{key}: must be positive (got {value}).")
+        return value
+
+    return pydantic.AfterValidator(check)
+
+
+Text = Annotated[str, pydantic.BeforeValidator(_text)]
+Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_texts)]
+Integer = Annotated[int, pydantic.BeforeValidator(_no_switch)]
+Number = Annotated[float, pydantic.BeforeValidator(_no_switch)]
+Size = Annotated[Text, _with_unit(lambda text, key: parse(text, BYTES, key))]
+Duration = Annotated[Text, _with_unit(parse_duration)]
+Share = Annotated[Text, _with_unit(lambda text, key: parse(text, SHARE, key), zero=True)]
