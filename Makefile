@@ -1,8 +1,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WHEEL := build/wheel
+PROCESSES ?= 2
 
-.PHONY: install demo test test-zoo check lock clean
+# Tests run against the wheel, unpacked in build/wheel, not against the source tree; tests/conftest.py checks that.
+PYTEST := LITETUNER_INSTALLED=1 PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/python -m pytest
+# All tests of a file run in one process, because they share expensive fixtures; conftest.py puts the slowest files first.
+PARALLEL := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+
+.PHONY: install demo wheel test test-services test-zoo coverage check lock clean
 
 install: $(VENV)/installed
 
@@ -17,24 +24,35 @@ $(VENV)/installed: pyproject.toml requirements.lock
 demo: install
 	$(BIN)/litetuner demo
 
-# A file of tests stays in one process, since its fixtures are dear; much of the time is waiting for processes that tests start.
-test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# What a user installs: built without network, since setuptools is in the environment already.
+wheel: install
+	rm -rf build
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/dist .
+	$(BIN)/python -m pip install --quiet --no-deps --no-index --target $(WHEEL) build/dist/*.whl
 
-test-zoo: install
-	$(BIN)/python -m pytest -m zoo
+test: wheel
+	$(PYTEST) $(PARALLEL)
 
-# mypy cannot follow the folder mapping of an editable install, so it reads the package as it is shipped.
-check: install
+# pytest exits with 5 when no test is marked.
+test-services: wheel
+	@$(PYTEST) -m service; code=$$?; \
+	if [ $$code -eq 5 ]; then echo "No test is marked 'service': nothing to run."; exit 0; fi; exit $$code
+
+test-zoo: wheel
+	$(PYTEST) -m zoo --timeout 1800
+
+coverage: wheel
+	$(PYTEST) $(PARALLEL) --timeout 900 --cov --cov-report term:skip-covered --cov-report html:build/coverage
+
+# mypy cannot follow the folder mapping of an editable install, so it reads the unpacked wheel.
+check: wheel
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	rm -rf build/check
-	$(BIN)/python -m pip install --quiet --no-deps --target build/check .
-	cd build/check && ../../$(BIN)/mypy --config-file ../../pyproject.toml
+	cd $(WHEEL) && ../../$(BIN)/mypy --config-file ../../pyproject.toml
 
 # Pin what is installed now: names and versions only.
 lock:
 	$(BIN)/python -m pip list --format freeze --exclude litetuner --exclude pip --exclude setuptools --exclude wheel > requirements.lock
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache

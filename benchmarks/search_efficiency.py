@@ -1,7 +1,7 @@
 """How fast a front grows: litetuner against what a capable user would write by hand, over wall time.
 
-python -m benchmarks.search_efficiency run CASE METHOD [SEED] --model M --data D --minutes 15 --folder WORK
-python -m benchmarks.search_efficiency table CASE
+python benchmarks/search_efficiency.py run CASE METHOD [SEED] --model M --data D --minutes 15 --folder WORK
+python benchmarks/search_efficiency.py table CASE
 
 METHOD is one of litetuner, naive (the same space and sampler, every trial from scratch), random (the same, drawn at random),
 grid (sparsity x clusters x quantization), recipes (litetuner's own, alone), or an ablation: no_probe, no_gates, no_cache,
@@ -26,8 +26,8 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+from laboratory import Laboratory, laboratory
 
-from benchmarks.laboratory import Laboratory, laboratory
 from litetuner.objectives.environment import environment
 from litetuner.search.config.config import Config, make_config
 from litetuner.search.finals.finals import run_finals

@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.laboratory import laboratory
+from laboratory import laboratory
+
 from litetuner.objectives.environment import environment
 from litetuner.search.config.config import make_config
 from litetuner.search.trial import Trial

@@ -1,9 +1,24 @@
-"""Options of the whole suite."""
+"""Options of the whole suite: the order of the files, and which litetuner is tested."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="tests/recorded: write what is found, instead of comparing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """``LITETUNER_INSTALLED=1``, set by ``make test``: the installed wheel must be tested, not the source tree."""
+    if os.environ.get("LITETUNER_INSTALLED") == "1":
+        import litetuner
+
+        file = Path(litetuner.__file__).resolve()
+        if file.is_relative_to(ROOT / "api"):
+            raise pytest.UsageError(f"LITETUNER_INSTALLED=1, but {file} is the source tree: run `make test`")

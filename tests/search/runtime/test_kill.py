@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
@@ -20,12 +22,9 @@ from tests.search.fakes import fake_search
 
 KILLS = 20
 TRIALS = 40
-SESSION = """
-import sys; sys.path.insert(0, {root!r})
-from pathlib import Path
-from tests.search.fakes import fake_search
-fake_search(Path({path!r}), trials={trials})
-"""
+# Imported once, in a server that forks each session: what is killed is the search, not Python's start.
+PRELOADED = ("tests.search.fakes", "optuna", "optuna.storages", "optuna.samplers", "scipy.stats")
+PRELOADED += ("alembic.command", "sqlalchemy.dialects.sqlite", "sqlalchemy.orm")
 
 
 def told(path: Path) -> list[tuple[str, str, dict[str, float]]]:
@@ -36,10 +35,13 @@ def told(path: Path) -> list[tuple[str, str, dict[str, float]]]:
     ]
 
 
-def start(path: Path) -> subprocess.Popen[bytes]:
-    root = str(Path(__file__).parents[3])
-    code = SESSION.format(root=root, path=str(path), trials=TRIALS)
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def start(path: Path) -> BaseProcess:
+    """A search in a process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOADED])
+    process = context.Process(target=fake_search, args=(path,), kwargs={"trials": TRIALS})
+    process.start()
+    return process
 
 
 def wait_until_stopped(process: psutil.Process) -> None:
@@ -62,16 +64,18 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
             known = len(list(path.glob("trials/*/trial.json")))
             deadline = time.monotonic() + 60
             # From the first new record on, so that every session is killed at work, then at a random moment.
-            while process.poll() is None and len(list(path.glob("trials/*/trial.json"))) <= known:
+            while process.is_alive() and len(list(path.glob("trials/*/trial.json"))) <= known:
                 assert time.monotonic() < deadline
                 time.sleep(0.005)
             time.sleep(moments.uniform(0, 0.25))
-            if process.poll() is not None:
+            if not process.is_alive():
                 break  # this run was finished; the kills go on with another one
             process.kill()
-            process.wait()
-            kills += 1
-        assert start(path).wait(timeout=120) == 0
+            process.join()
+            kills += process.exitcode == -signal.SIGKILL
+        last = start(path)
+        last.join(120)
+        assert last.exitcode == 0
         assert told(path) == expected
         assert all(trial.reason for trial in RunFolder(path).trials() if trial.state is State.LOST)
     assert kills == KILLS
