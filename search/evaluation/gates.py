@@ -32,7 +32,9 @@ class Gate(Exception):
 class Unsuited(Refused):
     """A file that its machine cannot run: ``gate`` says which profile or target, the message what it lacks."""
 
-    def __init__(self, gate: str, reason: str) -> None:
+    carries = ("gate",)
+
+    def __init__(self, reason: str, gate: str = "") -> None:
         super().__init__(reason)
         self.gate = gate
 
@@ -43,13 +45,13 @@ def suits_gate(work: Work, artifact: dict[str, Any]) -> None:
     for name, target in evaluator.availability.targets.items():
         missing = sorted(target.unsupported_operators() & set(artifact["operators"]))
         if missing:
-            raise Unsuited(f"target {name}", f"the target {name} has no kernel for {', '.join(missing)}")
+            raise Unsuited(f"the target {name} has no kernel for {', '.join(missing)}", f"target {name}")
     profile = evaluator.terms.profile
     if profile is None or work.is_baseline:
         return
     misfits = profile.misfits(artifact["operators"], ports_of(artifact))
     if misfits:
-        raise Unsuited(f"{PROFILE} {profile.name}", "; ".join(misfits))
+        raise Unsuited("; ".join(misfits), f"{PROFILE} {profile.name}")
 
 
 def ports_of(artifact: dict[str, Any]) -> dict[str, tuple[str, ...]]:
