@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bisect
+import copy
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -22,6 +24,7 @@ class View(Protocol):
 
 
 V = TypeVar("V", bound=View)
+T = TypeVar("T")
 
 
 class History:
@@ -93,6 +96,13 @@ class History:
         made: V = self._views[kind]
         return made
 
+    def copy(self) -> History:
+        """A history to add to and to ask, without a trace in this one. Trials and candidates are shared: they never change."""
+        made = _with_own_containers(self)
+        made.growth = copy.copy(self.growth)
+        made._views = {kind: _with_own_containers(view) for kind, view in self._views.items()}
+        return made
+
     def answer(self, key: str) -> Trial | None:
         """The trial that has answered a candidate, by its key."""
         return self._answers.get(key)
@@ -119,6 +129,18 @@ class History:
             known = sorted([*self._front, *self._fresh], key=lambda trial: trial.number)
             self._front, self._fresh = front(known, self.objectives), []
         return self._front
+
+
+def _with_own_containers(item: T) -> T:
+    made = copy.copy(item)
+    made.__dict__.update({name: _own(value) for name, value in vars(item).items()})
+    return made
+
+
+def _own(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}
+    return copy.copy(value) if isinstance(value, list | set | deque) else value
 
 
 def _beginnings(prefix: Candidate) -> set[str]:
