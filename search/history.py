@@ -43,7 +43,8 @@ class History:
         self.count = (
             0  # of trials with an answer, or that wait for a target: a killed search counts as an undisturbed one
         )
-        self._allowed = allowed_drop(budgets)
+        self.allowed_drop = allowed_drop(budgets)  # of the accuracy; exact once the baseline was scored
+        self._budgets = tuple(budgets)
         self._answers: dict[str, Trial] = {}
         self._waiting: set[str] = set()
         self._trained: set[str] = set()
@@ -81,7 +82,8 @@ class History:
             self._trained.add(prefix.key)
         self.count += trial.state is not State.LOST or trial.waits_for is not None
         if self.growth is None and trial.is_baseline and trial.state.scored:
-            self.growth = Growth(self.objectives, trial, self._allowed)
+            self.allowed_drop = allowed_drop(self._budgets, trial.measurements)
+            self.growth = Growth(self.objectives, trial, self.allowed_drop)
         self.gains.append(self.growth.add(trial) if self.growth else 0.0)
         self._fresh.append(trial)
         for view in self._views.values():

@@ -227,7 +227,8 @@ class View:
     @functools.cached_property
     def allowed_drop(self) -> float:
         """The loss at which a file is worth nothing in the hypervolume."""
-        return allowed_drop(self.budgets)
+        baseline = self.record.baseline
+        return allowed_drop(self.budgets, baseline.measurements if baseline else None)
 
     @functools.cached_property
     def volumes(self) -> tuple[Volume, ...]:
