@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bisect
+import copy
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -22,6 +24,7 @@ class View(Protocol):
 
 
 V = TypeVar("V", bound=View)
+T = TypeVar("T")
 
 
 class History:
@@ -40,7 +43,8 @@ class History:
         self.count = (
             0  # of trials with an answer, or that wait for a target: a killed search counts as an undisturbed one
         )
-        self._allowed = allowed_drop(budgets)
+        self.allowed_drop = allowed_drop(budgets)  # of the accuracy; exact once the baseline was scored
+        self._budgets = tuple(budgets)
         self._answers: dict[str, Trial] = {}
         self._waiting: set[str] = set()
         self._trained: set[str] = set()
@@ -78,7 +82,8 @@ class History:
             self._trained.add(prefix.key)
         self.count += trial.state is not State.LOST or trial.waits_for is not None
         if self.growth is None and trial.is_baseline and trial.state.scored:
-            self.growth = Growth(self.objectives, trial, self._allowed)
+            self.allowed_drop = allowed_drop(self._budgets, trial.measurements)
+            self.growth = Growth(self.objectives, trial, self.allowed_drop)
         self.gains.append(self.growth.add(trial) if self.growth else 0.0)
         self._fresh.append(trial)
         for view in self._views.values():
@@ -91,6 +96,13 @@ class History:
             for trial, gain in zip(self.trials, self.gains, strict=True):
                 found.add(trial, gain)
         made: V = self._views[kind]
+        return made
+
+    def copy(self) -> History:
+        """A history to add to and to ask, without a trace in this one. Trials and candidates are shared: they never change."""
+        made = _with_own_containers(self)
+        made.growth = copy.copy(self.growth)
+        made._views = {kind: _with_own_containers(view) for kind, view in self._views.items()}
         return made
 
     def answer(self, key: str) -> Trial | None:
@@ -119,6 +131,18 @@ class History:
             known = sorted([*self._front, *self._fresh], key=lambda trial: trial.number)
             self._front, self._fresh = front(known, self.objectives), []
         return self._front
+
+
+def _with_own_containers(item: T) -> T:
+    made = copy.copy(item)
+    made.__dict__.update({name: _own(value) for name, value in vars(item).items()})
+    return made
+
+
+def _own(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}
+    return copy.copy(value) if isinstance(value, list | set | deque) else value
 
 
 def _beginnings(prefix: Candidate) -> set[str]:

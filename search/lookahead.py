@@ -29,7 +29,7 @@ class Supposed(History):
     """What was told, and candidates that are supposed to be told next, whatever comes of them."""
 
     def __init__(self, told: History) -> None:
-        self.__dict__ |= told.__dict__
+        self.__dict__ |= told.copy().__dict__
         self._supposed: set[str] = set()
 
     def suppose(self, candidate: Candidate) -> None:

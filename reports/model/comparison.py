@@ -246,7 +246,8 @@ def _volume(record: RunRecord) -> float:
     baseline = record.baseline
     if baseline is None:
         return 0.0
-    grown = volume_over_time(record.trials, record.objectives, baseline, allowed_drop(record.budgets))
+    allowed = allowed_drop(record.budgets, baseline.measurements)
+    grown = volume_over_time(record.trials, record.objectives, baseline, allowed)
     return grown[-1].value if grown else 0.0
 
 

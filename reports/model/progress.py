@@ -72,7 +72,7 @@ def find_hypervolume_growth(record: RunRecord) -> HypervolumeGrowth | None:
     baseline = record.baseline
     if baseline is None:
         return None
-    allowed = allowed_drop(record.budgets)
+    allowed = allowed_drop(record.budgets, baseline.measurements)
     values = tuple(volume_over_time(record.trials, record.objectives, baseline, allowed))
     if len(values) < 2:
         return None

@@ -11,6 +11,8 @@ from litetuner.search.config.units import BYTES, MICROSECONDS, SHARE, format_byt
 from litetuner.search.policy import POLICY
 from litetuner.spaces.errors import ConfigError, nearest
 
+POINTS = "points"  # unit of a drop that is no share of the baseline's metric
+
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
@@ -25,9 +27,11 @@ class Budget:
 
     def violation(self, value: float) -> float:
         """``(value - limit) / limit``, at or below 0 where the budget holds. A limit of 0 is scaled by one percent."""
-        scale = abs(self.limit) or POLICY.hypervolume.zero_limit_scale
-        gap = value - self.limit if self.sense == "at most" else self.limit - value
-        return gap / scale
+        return self.excess(value) / (abs(self.limit) or POLICY.hypervolume.zero_limit_scale)
+
+    def excess(self, value: float) -> float:
+        """How far a value is beyond the limit, in its unit; below 0 where the budget holds."""
+        return value - self.limit if self.sense == "at most" else self.limit - value
 
     def show(self, value: float) -> str:
         """A value of this budget's measurement, for people."""
@@ -44,7 +48,7 @@ class Budget:
 
 
 def violations(budgets: tuple[Budget, ...], measurements: Mapping[str, Measurement]) -> dict[str, float]:
-    """The normalised violation of each budget whose measurement exists."""
+    """The normalized violation of each budget whose measurement exists."""
     return {
         budget.name: budget.violation(measurements[budget.measurement].value)
         for budget in budgets
@@ -102,7 +106,17 @@ def parse_budgets(
     return tuple(found)
 
 
-def allowed_drop(budgets: Sequence[Budget]) -> float:
-    """The accuracy drop at which a file is worth nothing in the hypervolume: what budgets allow, else the default."""
-    limits = [budget.limit for budget in budgets if budget.measurement == "drop" and budget.limit > 0]
-    return min(limits, default=POLICY.hypervolume.default_allowed_drop)
+def allowed_drop(budgets: Sequence[Budget], baseline: Mapping[str, Measurement] | None = None) -> float:
+    """The accuracy drop at which a file is worth nothing in the hypervolume: what budgets allow, else the default.
+
+    ``baseline`` are the baseline's measurements, which ``min-metric`` is compared with; it has no effect without them. Where
+    no drop at all is allowed, the unit is the one that ``Budget.violation`` takes for a limit of 0.
+    """
+    drops = [budget.limit for budget in budgets if budget.measurement == "drop"]
+    if baseline and "metric" in baseline:
+        value = baseline["metric"].value
+        relative = "drop" in baseline and baseline["drop"].unit != POINTS
+        scale = (abs(value) or 1.0) if relative else 1.0
+        drops += [-budget.excess(value) / scale for budget in budgets if budget.measurement == "metric"]
+    least = min(drops, default=POLICY.hypervolume.default_allowed_drop)
+    return least if least > 0 else POLICY.hypervolume.zero_limit_scale

@@ -89,7 +89,8 @@ def _used(recipes: Sequence[Trial], steps: tuple[str, ...], allowed: float) -> d
 
 
 def _used_share(trial: Trial, allowed: float) -> float:
-    """The share of the allowed accuracy drop that a trial used; infinite where it was not scored or broke ``min-metric``."""
-    if not trial.state.scored or trial.constraints.get("min-metric", 0.0) > 0:
+    """The share of the allowed accuracy drop that a trial used, more than 1 where it broke the budget; infinite if not scored."""
+    if not trial.state.scored:
         return math.inf
-    return max((trial.value("drop") or 0.0) / allowed, 1 + trial.constraints.get("max-drop", -1.0))
+    broken = [value for name in ("max-drop", "min-metric") if (value := trial.constraints.get(name, 0.0)) > 0]
+    return max((trial.value("drop") or 0.0) / allowed, *(1 + value for value in broken), 0.0)

@@ -74,9 +74,11 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
     if history.growth is None or not space.train:
         return None
     rungs = history.view(Rungs)
-    if space.epochs not in rungs.best:
-        rungs.best[space.epochs] = _best(history, space, rungs, history.growth)
-    return rungs.best[space.epochs]
+    best = rungs.best.get(space.epochs)
+    answered = best is not None and best.candidate is not None and history.knows(best.candidate.key)
+    if answered or space.epochs not in rungs.best:
+        rungs.best[space.epochs] = best = _best(history, space, rungs, history.growth)
+    return best
 
 
 def recovered_share(history: History) -> float:

@@ -88,7 +88,7 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
 
 
 def _recipes(space: Space, history: History, answered: Sequence[Trial], epochs: float) -> Iterator[Proposal]:
-    cuts = ChannelCuts.of(answered, POLICY.hypervolume.default_allowed_drop)
+    cuts = ChannelCuts.of(answered, history.allowed_drop)
     for choices, last in [*((choices, False) for choices in RECIPES), (CHANNELS_ALONE, True)]:
         if choices.get("train") and epochs not in space.epochs:
             continue  # there is no time left for it

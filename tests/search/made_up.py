@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from litetuner.objectives.measurement import Measurement
+from litetuner.search.config.budgets import Budget, violations
 from litetuner.search.front import Objective
 from litetuner.search.history import History
 from litetuner.search.proposals.proposal import RecordedChoices, Spaces
@@ -41,8 +42,23 @@ def trial(
     return Trial(number, candidate, state, origin, 0, measurements=found, params=params, seconds={"train": 10.0})
 
 
-def told(*trials: Trial) -> History:
-    return History((trial(0, 0.0, 1000.0, "baseline"), *trials), OBJECTIVES)
+def judged(made: Trial, *budgets: Budget) -> Trial:
+    """A scored trial with the constraints and the state that the budgets give it."""
+    broken = violations(budgets, made.measurements)
+    state = State.INFEASIBLE if any(value > 0 for value in broken.values()) else State.COMPLETE
+    return dataclasses.replace(made, constraints=broken, state=state)
+
+
+def told(*trials: Trial, budgets: tuple[Budget, ...] = ()) -> History:
+    return History((trial(0, 0.0, 1000.0, "baseline"), *trials), OBJECTIVES, budgets)
+
+
+def max_drop(limit: float) -> Budget:
+    return Budget("max-drop", "drop", limit, "at most", f"{limit:.0%}")
+
+
+def min_metric(limit: float) -> Budget:
+    return Budget("min-metric", "metric", limit, "at least", str(limit))
 
 
 PRUNED = {"train": "yes", "epochs": 1.0, "prune": "constant", "prune.sparsity": 0.5, "deploy": "int8"}

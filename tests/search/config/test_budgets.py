@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.search.config.budgets import parse_budgets, violations
+from litetuner.search.config.budgets import allowed_drop, parse_budgets, violations
 
 NOTHING = {
     "max_size": None,
@@ -59,3 +59,28 @@ def test_the_first_target_needs_no_name_whatever_it_is() -> None:
 def test_a_memory_budget_bounds_what_it_is_told() -> None:
     assert [b.measurement for b in budgets(max_memory="256kB")] == ["memory_bytes"]
     assert [b.measurement for b in budgets(max_memory="256kB", memory="arena_bytes")] == ["arena_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "allowed"),
+    [
+        ({}, 0.1),  # the default
+        ({"max_size": "1kB"}, 0.1),
+        ({"max_drop": "3%"}, 0.03),
+        ({"max_drop": "20%"}, 0.2),
+        ({"max_drop": "0%"}, 0.01),  # as its violation is scaled
+        ({"min_metric": 0.75}, 0.05),
+        ({"min_metric": 0.75, "max_drop": "3%"}, 0.03),
+        ({"min_metric": 0.79, "max_drop": "3%"}, 0.01),
+        ({"min_metric": 0.85}, 0.01),  # more than the baseline has
+    ],
+)
+def test_the_allowed_drop_follows_from_every_budget_of_the_metric(keys: dict[str, object], allowed: float) -> None:
+    baseline = {name: Measurement(value, "points", {"test": True}) for name, value in (("metric", 0.8), ("drop", 0.0))}
+    assert allowed_drop(budgets(**keys), baseline) == pytest.approx(allowed)
+
+
+def test_the_allowed_drop_of_an_error_is_relative_to_the_baseline() -> None:
+    unit = "relative to the baseline"
+    baseline = {name: Measurement(value, unit, {"test": True}) for name, value in (("metric", 4.0), ("drop", 0.0))}
+    assert allowed_drop(budgets(min_metric=5.0, direction="minimize"), baseline) == pytest.approx(0.25)

@@ -6,17 +6,21 @@ import dataclasses
 
 import pytest
 
+from litetuner.search.config.budgets import Budget
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals import recipes
+from litetuner.search.proposals.channel_cuts import ChannelCuts
 from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.search.proposals.recipes import RECIPES
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps import STEPS
-from tests.search.made_up import SPACE, told, trial
+from tests.search.made_up import SPACE, judged, max_drop, min_metric, told, trial
 
 CUTS = POLICY.channels
+FIRST = {"channels.ratio": CUTS.first[0], "channels.spread": CUTS.first[1]}
+BUDGET = max_drop(0.02)
 LATER = POLICY.recipes.recipes_before_later_baselines
 CHOICES = {"train": "yes", "epochs": 1.0, "learning_rate": 3e-3, "distill": 1.0, "channels": "yes"} | RECIPES[0]
 CUT = [number for number, choices in enumerate(RECIPES) if "channels" in choices]
@@ -25,22 +29,18 @@ CUT = [number for number, choices in enumerate(RECIPES) if "channels" in choices
 QAT = {"qat": "all", "qat.scales": "tensor"}
 
 
-def recipe(history: History, space: Space = SPACE) -> Proposal | None:
-    return recipes.propose(history, Spaces(space, space), 0)
+def recipe(known: History, space: Space = SPACE) -> Proposal | None:
+    return recipes.propose(known, Spaces(space, space), 0)
 
 
 def cut(number: int, share: tuple[float, str], used: float, **more: str) -> Trial:
     """A trial of a cut, and of no ``more``, that used a share of the allowed drop, which is 2 points."""
-    constraints = {"max-drop": used - 1}
-    made = trial(
-        number,
-        0.02 * used,
-        500.0 - number,
-        "recipe",
-        State.COMPLETE if used <= 1 else State.INFEASIBLE,
-        **CHOICES | {"channels.ratio": share[0], "channels.spread": share[1]} | more,
-    )
-    return dataclasses.replace(made, constraints=constraints)
+    choices = CHOICES | {"channels.ratio": share[0], "channels.spread": share[1]} | more
+    return judged(trial(number, 0.02 * used, 500.0 - number, "recipe", **choices), BUDGET)  # type: ignore[arg-type]
+
+
+def history(*trials: Trial) -> History:
+    return told(*trials, budgets=(BUDGET,))
 
 
 def shares(known: History, space: Space = SPACE) -> list[tuple[str, float]]:
@@ -72,7 +72,7 @@ def test_the_next_cut_follows_from_the_drop_of_the_last_ones(
     used: dict[tuple[float, str], float], following: float
 ) -> None:
     trials = [cut(number, share, lost) for number, (share, lost) in enumerate(used.items(), 1)]
-    assert shares(told(*trials))[0] == ("channels+finetune", following)
+    assert shares(history(*trials))[0] == ("channels+finetune", following)
 
 
 @pytest.mark.parametrize(
@@ -83,22 +83,22 @@ def test_a_cut_that_was_a_little_too_much_is_first_trained_for_its_quantization(
     before: dict[tuple[float, str], float], near: tuple[float, str]
 ) -> None:
     trials = [cut(number, share, lost) for number, (share, lost) in enumerate({**before, near: 1.2}.items(), 1)]
-    assert shares(told(*trials))[0] == ("channels+finetune+qat", near[0])
-    recovered = shares(told(*trials, cut(9, near, 0.6, **QAT)))
+    assert shares(history(*trials))[0] == ("channels+finetune+qat", near[0])
+    recovered = shares(history(*trials, cut(9, near, 0.6, **QAT)))
     assert {ratio for _, ratio in recovered} == {near[0]}, "it was tolerated so, and the pipelines take it"
-    failed = shares(told(*trials, cut(9, near, 1.1, **QAT)))
+    failed = shares(history(*trials, cut(9, near, 1.1, **QAT)))
     assert all(ratio < near[0] for _, ratio in failed), "less is tried, or the deepest that was tolerated"
 
 
 def test_without_quantization_aware_training_less_is_tried_last() -> None:
     plain = dataclasses.replace(SPACE, around=dataclasses.replace(SPACE.around, steps=frozenset(STEPS) - {"qat"}))
-    known = told(cut(1, CUTS.first, 0.2), cut(2, CUTS.more, 1.2))
+    known = history(cut(1, CUTS.first, 0.2), cut(2, CUTS.more, 1.2))
     found = [ratio for steps, ratio in shares(known, plain) if steps == "channels+finetune"]
     assert found == [CUTS.between[0]]
 
 
 def test_where_half_of_the_channels_was_far_too_much_less_is_tried_last() -> None:
-    known = told(cut(1, CUTS.first, 8.0))
+    known = history(cut(1, CUTS.first, 8.0))
     names = []
     while (proposal := recipe(known)) is not None:
         names.append("channels" in proposal.candidate.label)
@@ -119,7 +119,7 @@ def test_pipelines_take_the_deepest_cut_that_was_tolerated(
     used: dict[tuple[float, str], float], deepest: float
 ) -> None:
     trials = [cut(number, share, lost) for number, (share, lost) in enumerate(used.items(), 1)]
-    found = shares(told(*trials))
+    found = shares(history(*trials))
     assert found[0] == ("channels+finetune+qat", deepest), "what int8 costs a narrow model is recovered first"
     assert {ratio for _, ratio in found} == {deepest}
     assert len(found) == len(CUT) - 1, "every recipe that cuts, but for the cut alone"
@@ -142,3 +142,30 @@ def test_when_no_recipe_is_left_another_answer_brings_them_back() -> None:
     assert recipe(known) is None
     known.add(cut(len(known.trials), CUTS.first, 0.2))
     assert recipe(known) is not None, "half of the channels is tolerated: more of them, and pipelines"
+
+
+@pytest.mark.parametrize(
+    ("budget", "drop", "tolerated"),
+    [
+        (max_drop(0.2), 0.15, True),
+        (max_drop(0.2), 0.21, False),
+        (max_drop(0.0), 0.0, True),
+        (max_drop(0.0), 0.005, False),
+        (min_metric(0.7), 0.15, True),  # the baseline has 0.9
+        (min_metric(0.7), 0.21, False),
+        (min_metric(0.95), -0.06, True),
+        (min_metric(0.95), 0.0, False),
+    ],
+)
+def test_a_cut_is_tolerated_when_its_budget_holds(budget: Budget, drop: float, tolerated: bool) -> None:
+    made = judged(trial(1, drop, 400.0, "recipe", **CHOICES | FIRST), budget)  # type: ignore[arg-type]
+    known = told(made, budgets=(budget,))
+    assert (ChannelCuts.of([made], known.allowed_drop).alone[CUTS.first] <= 1) == tolerated
+
+
+def test_a_feasible_cut_is_used_by_the_pipelines_whatever_the_budget() -> None:
+    budget = max_drop(0.2)
+    made = judged(trial(1, 0.15, 400.0, "recipe", **CHOICES | FIRST), budget)  # type: ignore[arg-type]
+    assert made.state is State.COMPLETE
+    found = shares(told(made, budgets=(budget,)))
+    assert {ratio for _, ratio in found} == {CUTS.first[0]} and len(found) == len(CUT) - 1

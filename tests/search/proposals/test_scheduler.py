@@ -37,7 +37,9 @@ def test_the_history_agrees_with_the_front_and_its_growth(record: RunRecord) -> 
     trials = record.folder.trials()
     found = History(trials, record.objectives, record.budgets)
     assert found.front == front(trials, record.objectives)
-    volumes = volume_over_time(trials, record.objectives, trials[0], allowed_drop(record.budgets))
+    volumes = volume_over_time(
+        trials, record.objectives, trials[0], allowed_drop(record.budgets, trials[0].measurements)
+    )
     grown = {volume.trial for volume in volumes if volume.value}
     assert grown == {trial.number for trial, gain in zip(found.trials, found.gains, strict=True) if gain}
     assert found.growth is not None and sum(found.gains) == pytest.approx(found.growth.value)
