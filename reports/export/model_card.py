@@ -14,8 +14,9 @@ from litetuner.reports.text import formatting as words
 from litetuner.reports.text.formatting import budget_text, clean
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.tflite.artifact import Port, read_artifact
-from litetuner.spaces.tflite.weights import Operator, read_operators
+from litetuner.spaces.info import TensorInfo
+from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.operators import Operator, read_operators
 
 MOST_OPERATORS = 120  # lines of the table of precisions
 SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|~!&"})
@@ -23,7 +24,7 @@ SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|~!&"})
 
 def write_card(view: View, trial: Trial, file_name: str, content: bytes) -> str:
     """The card of a trial whose file holds ``content``. A file that cannot be read as ``.tflite`` is said to be so."""
-    ports: list[tuple[str, Port]] = []
+    ports: list[tuple[str, TensorInfo]] = []
     unreadable = ""
     precisions: list[Operator] = []
     try:

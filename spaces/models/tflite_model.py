@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.errors import ModelError
-from litetuner.spaces.models.traced import Tensor, TracedModel
-from litetuner.spaces.tflite.weights import IDENTIFIER, read_model
+from litetuner.spaces.info import TensorInfo
+from litetuner.spaces.models.traced import TracedModel
+from litetuner.spaces.tflite.schema import IDENTIFIER, read_model
 
 FLOAT32 = 0  # the schema's number of the type
 STEPS = frozenset(["float32", "ptq", "sparse", "slim"])  # what works on a finished float file
@@ -68,9 +69,9 @@ def open_converted(path: Path) -> TracedModel:
     return TracedModel(path.stem, inputs, outputs, call_flat, None, parameters, why, file=content)
 
 
-def _tensor(name: str, detail: dict[str, Any]) -> Tensor:
+def _tensor(name: str, detail: dict[str, Any]) -> TensorInfo:
     shape = [int(size) for size in detail["shape_signature"]]
-    return Tensor(name, (None, *(None if size < 0 else size for size in shape[1:])), np.dtype(detail["dtype"]).name)
+    return TensorInfo(name, (None, *(None if size < 0 else size for size in shape[1:])), np.dtype(detail["dtype"]).name)
 
 
 def _is_small(detail: dict[str, Any]) -> bool:

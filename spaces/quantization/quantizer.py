@@ -31,7 +31,8 @@ from litetuner.spaces.quantization.policy import (
 from litetuner.spaces.quantization.weight_recovery import register
 from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.tflite.conversion import first_meaningful_line
-from litetuner.spaces.tflite.weights import Operator, read_operators, weights_by_layer, weights_of_operators
+from litetuner.spaces.tflite.operators import Operator, read_operators
+from litetuner.spaces.tflite.weights import weights_by_layer, weights_of_operators
 
 _UNGRAINED = ("BATCH_MATMUL", "GATHER")  # the quantizer chooses their scales by itself
 _SCOPE_LENGTH = 10_000  # the quantizer cuts longer scopes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.deduplication import SharingBuilder
 from litetuner.spaces.tflite.running import run
-from litetuner.spaces.tflite.weights import IDENTIFIER, read_model
+from litetuner.spaces.tflite.schema import IDENTIFIER, read_model
 
 ALIGNMENT = 16  # bytes; the schema's force_align of buffers
 
