@@ -34,12 +34,3 @@ def add_metadata(file: bytes, name: str, content: bytes) -> bytes:
     if not after.identical(before) or after.plan != before.plan:
         raise BuildFailed("the file with metadata would not compute the same; export it without --metadata.")
     return written
-
-
-def read_metadata(file: bytes, name: str) -> bytes | None:
-    """The content of a metadata buffer, ``None`` where the file has none of that name."""
-    model = read_model(file)
-    for item in model.metadata or []:
-        if item.name == name.encode():
-            return bytes(model.buffers[item.buffer].data)
-    return None
