@@ -28,18 +28,18 @@ def facts(request: dict[str, Any]) -> dict[str, object]:
     from litetuner.spaces.models.input_shapes import sample_shapes
     from litetuner.spaces.models.inspection import model_info
     from litetuner.spaces.models.loading import load_model, sized
-    from litetuner.spaces.models.signature import input_ports
+    from litetuner.spaces.models.signature import input_tensors
 
     loaded = load_model(request["model"], trust=request["trust"], custom_objects=request["custom_objects"])
     found: dict[str, object] = {}
     if request["data"] is None:
         loaded = sized(loaded, None, request["model"])
-        samples = _random_samples(input_ports(loaded.model))
+        samples = _random_samples(input_tensors(loaded.model))
     else:
         with tempfile.TemporaryDirectory(prefix="litetuner-") as folder:
             data, samples = _real_samples(loaded.model, request, Path(folder))
             found["data"] = data
-        loaded = sized(loaded, sample_shapes(input_ports(loaded.model), samples), request["model"])
+        loaded = sized(loaded, sample_shapes(input_tensors(loaded.model), samples), request["model"])
     copy, refusal, difference = rebuild(loaded.model, samples)
     return {"model": model_info(loaded, copy, refusal, difference).to_json()} | found
 
@@ -59,25 +59,14 @@ def _random_samples(ports: tuple[Any, ...]) -> np.ndarray:
 
 
 def _real_samples(model: Any, request: dict[str, Any], folder: Path) -> tuple[dict[str, Any], np.ndarray]:
-    from litetuner.spaces.data.preparation import open_split, prepare_data
+    from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_data
     from litetuner.spaces.models.outputs import chosen_output
-    from litetuner.spaces.models.signature import input_ports, output_ports
+    from litetuner.spaces.models.signature import input_tensors, output_tensors
 
-    ports, outputs = input_ports(model), output_ports(model)
+    ports, outputs = input_tensors(model), output_tensors(model)
     scored = chosen_output(outputs, request["output"], request["takes_all"])
-    data = prepare_data(
-        request["data"],
-        folder,
-        seed=0,
-        preprocess=request["preprocess"],
-        input_shape=ports[0].shape,
-        input_dtype=ports[0].dtype,
-        output_shape=(scored or outputs[0]).shape,
-        task=request["task"],
-        inputs=ports,
-        outputs=outputs,
-        output=scored.name if scored is not None else None,
-    )
+    wanted = DataRequest(request["data"], 0, request["preprocess"], request["task"], ports, outputs, scored)
+    data = prepare_data(wanted, folder)
     split = "train" if data.counts["train"] else "search"
     return data.to_json(), np.array(open_split(folder, split)[0][:REAL_SAMPLES])
 

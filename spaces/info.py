@@ -10,6 +10,20 @@ UNPROVABLE = "its weights cannot be told apart in the finished file, so nothing 
 
 
 @dataclasses.dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a model or a file. The shape includes the batch axis; ``None`` (in a file -1) is a free size.
+
+    ``scale`` is 0 where the tensor is not quantized.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class LayerInfo:
     """One layer of the user's model, in the order in which it runs.
 

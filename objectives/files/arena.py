@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from litetuner.objectives.files.tensor_lifetimes import Lifetime, find_lifetimes
-from litetuner.spaces.tflite.weights import read_model
+from litetuner.spaces.tflite.schema import read_model
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-
-from litetuner.objectives.files.tensor_lifetimes import BITS, elements
-from litetuner.spaces.tflite.weights import operator_name, read_model, type_name
+from litetuner.objectives.files.tensor_lifetimes import BITS
+from litetuner.spaces.tflite.macs import FACTOR_INPUTS, operator_macs
+from litetuner.spaces.tflite.schema import as_list, element_count, operator_name, read_model, type_name
 
 # Picojoules (Horowitz 2014).
 ADD_PJ = {"int8": 0.03, "int32": 0.1, "float16": 0.4, "float32": 0.9}
@@ -25,17 +24,6 @@ SRAM_PJ, DRAM_PJ = (
 CACHE_BYTES = 1_000_000  # a file whose constants fit is taken to run from the cache
 TABLE = "Horowitz, ISSCC 2014, 45 nm, 0.9 V"
 
-# operator: the input that holds its weights
-WEIGHTS = {
-    "CONV_2D": 1,
-    "DEPTHWISE_CONV_2D": 1,
-    "FULLY_CONNECTED": 1,
-    "TRANSPOSE_CONV": 1,
-    "CONV_3D": 1,
-    "BATCH_MATMUL": 1,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": 1,
-    "UNIDIRECTIONAL_SEQUENCE_RNN": 1,
-}
 FREE = frozenset({"RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BITCAST", "SHAPE"})
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 SPARE = "float32"  # what an operator computes in that has no typed input
@@ -80,46 +68,21 @@ def list_work(file: bytes) -> list[Work]:
 
 
 def _work(name: str, operator: Any, graph: Any, constants: dict[int, Any], price: float) -> Work:
-    inputs = [None if index < 0 else graph.tensors[index] for index in _list(operator.inputs)]
-    outputs = [graph.tensors[index] for index in _list(operator.outputs)]
-    macs = _macs(name, operator, inputs, outputs)
+    inputs = [None if index < 0 else graph.tensors[index] for index in as_list(operator.inputs)]
+    outputs = [graph.tensors[index] for index in as_list(operator.outputs)]
+    macs = operator_macs(name, operator, graph)
     kind, mac_pj, add_pj = _prices(name, inputs)
-    others = 0 if macs or name in FREE else sum(elements(tensor) for tensor in outputs)
+    others = 0 if macs or name in FREE else sum(element_count(tensor) for tensor in outputs)
     energy, moved = macs * mac_pj + others * add_pj, 0
     for tensor in (*inputs, *outputs) if name not in FREE else ():
         if tensor is not None:
             stored = constants.get(tensor.buffer)
-            size = len(stored) if stored is not None else elements(tensor) * BITS.get(type_name(tensor.type), 8) // 8
+            size = (
+                len(stored) if stored is not None else element_count(tensor) * BITS.get(type_name(tensor.type), 8) // 8
+            )
             moved += size
             energy += size * (SRAM_PJ if stored is None else price)
     return Work(name, macs, others, moved, kind, energy)
-
-
-def _macs(name: str, operator: Any, inputs: list[Any], outputs: list[Any]) -> int:
-    if name not in WEIGHTS or len(inputs) <= WEIGHTS[name] or inputs[WEIGHTS[name]] is None:
-        return 0
-    weight, out = _list(inputs[WEIGHTS[name]].shape), elements(outputs[0])
-    if name == "CONV_2D":  # (out, height, width, in / groups)
-        return out * int(np.prod(weight[1:]))
-    if name == "DEPTHWISE_CONV_2D":  # (1, height, width, out)
-        return out * int(np.prod(weight[1:3]))
-    if name == "CONV_3D":  # (depth, height, width, in, out)
-        return out * int(np.prod(weight[:4]))
-    if name == "TRANSPOSE_CONV":  # (out, height, width, in); input 2 is what is spread
-        return elements(inputs[2]) * int(np.prod(weight[:3]))
-    if name == "FULLY_CONNECTED":  # (out, in)
-        return out * weight[-1]
-    if name == "BATCH_MATMUL":
-        shape = _list(inputs[0].shape)
-        return out * shape[-2 if operator.builtinOptions.adjX else -1]
-    # Recurrent: every step of every sample uses all matrices once.
-    matrices = [
-        tensor
-        for tensor in inputs[1:]
-        if tensor is not None and not tensor.isVariable and len(_list(tensor.shape)) == 2
-    ]
-    steps = int(np.prod(_list(inputs[0].shape)[:2]))
-    return steps * sum(elements(tensor) for tensor in matrices)
 
 
 def _prices(name: str, inputs: list[Any]) -> tuple[str, float, float]:
@@ -131,8 +94,9 @@ def _prices(name: str, inputs: list[Any]) -> tuple[str, float, float]:
     spread = inputs[2] if name == "TRANSPOSE_CONV" and len(inputs) > 2 else inputs[0] if inputs else None
     first = SPARE if spread is None else type_name(spread.type)
     second = first
-    if name in WEIGHTS and len(inputs) > WEIGHTS[name] and inputs[WEIGHTS[name]] is not None:
-        second = type_name(inputs[WEIGHTS[name]].type)
+    factor = FACTOR_INPUTS.get(name, len(inputs))
+    if factor < len(inputs) and inputs[factor] is not None:
+        second = type_name(inputs[factor].type)
     if first in FLOATS and second in FLOATS:
         return f"{first}*{second}", MULTIPLY_PJ["float32"] + ADD_PJ["float32"], ADD_PJ["float32"]
     # Float activations on integer weights are rounded to 8 bits on the way in.
@@ -141,7 +105,3 @@ def _prices(name: str, inputs: list[Any]) -> tuple[str, float, float]:
     total = ADD_PJ["int32"] * (2 if widths[0] == 16 else 1)
     plain = ADD_PJ["float32"] if first in FLOATS else ADD_PJ["int8"] * widths[0] / 8
     return f"{first}*{second}", product + total, plain
-
-
-def _list(values: Any) -> list[int]:
-    return [] if values is None else [int(value) for value in values]

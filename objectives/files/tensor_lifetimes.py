@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.tflite.weights import operator_name, type_name
+from litetuner.spaces.tflite.schema import element_count, operator_name, type_name
 
 BITS = {
     "float64": 64,
@@ -91,12 +89,7 @@ def tensor_bytes(tensor: Any) -> int:
     kind = type_name(tensor.type)
     if kind not in BITS:
         raise BuildFailed(f"a tensor of type {kind} has no size before the file runs, so its memory cannot be planned")
-    return elements(tensor) * BITS[kind] // 8
-
-
-def elements(tensor: Any) -> int:
-    """Number of values; free sizes count as 1."""
-    return int(np.prod([max(int(size), 0) if size != -1 else 1 for size in _list(tensor.shape)], dtype=np.int64))
+    return element_count(tensor) * BITS[kind] // 8
 
 
 class _Walk:

@@ -15,9 +15,9 @@ import numpy as np
 from litetuner.spaces.errors import BuildFailed, DataError
 from litetuner.spaces.named_arrays import pack, unpack
 from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.interpreter import as_input, real_values, signature_names
 
 CHUNK_SAMPLES = 256  # converted to the file's input type at a time, so that the data are never copied as a whole
-QUANTIZED = ("int8", "uint8", "int16")
 
 # Operators that remember from one invoke to the next.
 STATEFUL = {"UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "SVDF", "RNN", "VAR_HANDLE"} | {
@@ -84,18 +84,6 @@ def load_interpreter(content: bytes) -> Any:
         raise BuildFailed(f"the runtime does not load the file: {_first_line(error)}") from error
 
 
-def quantize(x: np.ndarray, dtype: np.dtype, scale: float, zero_point: int) -> np.ndarray:
-    """Real numbers as integers of a type: ``round(x / scale) + zero_point``, halves to even, clipped.
-
-    In float32 and by the reciprocal of the scale, as XNNPACK does it: on inputs that lie half-way between two integers this
-    gave what the runtime gives in 256 of 256 cases, a division in 243, halves away from zero in 205.
-    """
-    limits = np.iinfo(dtype)
-    reciprocal = np.float32(1) / np.float32(scale)
-    steps = np.rint(np.asarray(x, np.float32) * reciprocal) + np.float32(zero_point)
-    return np.clip(steps, limits.min, limits.max).astype(dtype)
-
-
 def _predict_part(
     content: bytes, x: np.ndarray, deadline: float | None, stop: threading.Event, output: str | None
 ) -> np.ndarray:
@@ -115,7 +103,7 @@ def _run(
     remembers = bool(STATEFUL & set(read_artifact(content).operators))
     for start in range(0, len(x), CHUNK_SAMPLES):
         chunk = unpack(x[start : start + CHUNK_SAMPLES])
-        feeds = [(source["index"], _as_input(chunk[name], source)) for name, source in sources.items()]
+        feeds = [(source["index"], as_input(chunk[name], source)) for name, source in sources.items()]
         for offset in range(len(feeds[0][1])):
             for index, values in feeds:
                 interpreter.set_tensor(index, values[offset : offset + 1])
@@ -133,16 +121,8 @@ def _run(
                 )
             if stop.is_set():  # another part has failed, which is what is raised
                 return x[:0]
-    real = {name: _real(values, targets[name]) for name, values in raw.items()}
+    real = {name: real_values(values, targets[name]) for name, values in raw.items()}
     return next(iter(real.values())) if len(real) == 1 else pack(real)
-
-
-def _real(raw: np.ndarray, target: Mapping[str, Any]) -> np.ndarray:
-    """Outputs as real numbers."""
-    scale, zero_point = target["quantization"]
-    if raw.dtype.name in QUANTIZED and scale > 0:
-        return (raw.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
-    return raw.astype(np.float32, copy=False)
 
 
 Ports = dict[str, Mapping[str, Any]]
@@ -203,20 +183,14 @@ def _outputs(interpreter: Any, output: str | None) -> Ports:
 
 def _named(interpreter: Any, details: list[Mapping[str, Any]], side: str) -> Ports:
     """Inputs or outputs by their names in the file's signature."""
-    signatures = list(interpreter._get_full_signature_list().values())
-    if len(signatures) != 1:
-        raise BuildFailed(f"the file has several {side} and {len(signatures)} signatures to name them; it needs one")
-    by_index = {detail["index"]: detail for detail in details}
-    return {name: by_index[index] for name, index in sorted(signatures[0][side].items())}
-
-
-def _as_input(x: np.ndarray, source: Mapping[str, Any]) -> np.ndarray:
-    """A chunk of samples in the type of the file's input."""
-    dtype = np.dtype(source["dtype"])
-    scale, zero_point = source["quantization"]
-    if dtype.name in QUANTIZED and scale > 0:
-        return quantize(x, dtype, scale, zero_point)
-    return np.ascontiguousarray(x, dtype)
+    names = signature_names(interpreter)
+    if names is None:
+        count = len(interpreter.get_signature_list())
+        raise BuildFailed(f"the file has several {side} and {count} signatures to name them; it needs one")
+    by_index = names[0] if side == "inputs" else names[1]
+    return {
+        name: detail for name, detail in sorted(((by_index[d["index"]], d) for d in details), key=lambda pair: pair[0])
+    }
 
 
 def _check_outputs(outputs: np.ndarray, x: np.ndarray) -> None:

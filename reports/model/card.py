@@ -12,8 +12,9 @@ from litetuner.reports.text.formatting import budget_text, plain
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.tflite.artifact import Port, read_artifact
-from litetuner.spaces.tflite.weights import Operator, read_operators
+from litetuner.spaces.info import TensorInfo
+from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.operators import Operator, read_operators
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Card:
     result: Result
     trial: Trial
     row: Row
-    ends: tuple[tuple[str, Port], ...]
+    ends: tuple[tuple[str, TensorInfo], ...]
     unreadable: str
     operators: tuple[Operator, ...]
     notes: tuple[str, ...]
@@ -44,7 +45,7 @@ class Card:
 
 def build_card(result: Result, trial: Trial, content: bytes) -> Card:
     """The card of a trial whose file holds ``content``."""
-    ends: tuple[tuple[str, Port], ...] = ()
+    ends: tuple[tuple[str, TensorInfo], ...] = ()
     operators: tuple[Operator, ...] = ()
     unreadable = ""
     try:

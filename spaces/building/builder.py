@@ -40,34 +40,25 @@ class Builder:
 
     def inspect(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Load model and data, bridge the model to tf_keras, classify its layers, and time a few training steps."""
-        from litetuner.spaces.data.preparation import open_split, prepare_data
+        from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_data
         from litetuner.spaces.models.checkpoint import write_model
         from litetuner.spaces.models.input_shapes import sample_shapes
         from litetuner.spaces.models.inspection import model_info
         from litetuner.spaces.models.loading import sized
         from litetuner.spaces.models.outputs import chosen_output, original_outputs
-        from litetuner.spaces.models.signature import input_ports, output_ports
+        from litetuner.spaces.models.signature import input_tensors, output_tensors
 
         loaded = self._original(inputs)
-        ports, outputs = input_ports(loaded.model), output_ports(loaded.model)
+        ports, outputs = input_tensors(loaded.model), output_tensors(loaded.model)
         scored = chosen_output(outputs, inputs.get("output"), inputs.get("takes_all", False))
-        data = prepare_data(
-            inputs["data"],
-            Path(inputs["data_folder"]),
-            seed=inputs["seed"],
-            preprocess=inputs["preprocess"],
-            input_shape=ports[0].shape,
-            input_dtype=ports[0].dtype,
-            output_shape=(scored or outputs[0]).shape,
-            task=inputs["task"],
-            inputs=ports,
-            outputs=outputs,
-            output=scored.name if scored is not None else None,
+        request = DataRequest(
+            inputs["data"], inputs["seed"], inputs["preprocess"], inputs["task"], ports, outputs, scored
         )
+        data = prepare_data(request, Path(inputs["data_folder"]))
         split = "train" if data.counts["train"] else "search"
         sample = np.asarray(open_split(data.folder, split)[0][:BRIDGE_SAMPLES])
         loaded = sized(loaded, sample_shapes(ports, sample), inputs["model"])
-        outputs = output_ports(loaded.model)
+        outputs = output_tensors(loaded.model)
         scored = chosen_output(outputs, inputs.get("output"), inputs.get("takes_all", False))
         trainable, refusal, difference = rebuild(loaded.model, sample)
         base = None if trainable is None else self.blobs.put(write_model(trainable), ".npz")
@@ -336,9 +327,9 @@ def rebuild(model: Any, sample: np.ndarray) -> tuple[Any | None, str | None, flo
     """
     from litetuner.spaces.models.keras_bridge.bridge import bridge, clone
     from litetuner.spaces.models.outputs import why_untrained
-    from litetuner.spaces.models.signature import input_ports, output_ports
+    from litetuner.spaces.models.signature import input_tensors, output_tensors
 
-    ports, outputs = input_ports(model), output_ports(model)
+    ports, outputs = input_tensors(model), output_tensors(model)
     try:
         copy, difference = bridge(model, sample)
         clone(copy)  # every step begins with it, and only then it is known that a layer's settings are complete
@@ -349,7 +340,8 @@ def rebuild(model: Any, sample: np.ndarray) -> tuple[Any | None, str | None, flo
         return None, f"the model's copy in tf_keras cannot be made from its settings: {first[:200]}", None
     refusal = why_untrained(ports, outputs)
     if refusal is not None and (
-        [port.name for port in (*input_ports(copy), *output_ports(copy))] != [port.name for port in (*ports, *outputs)]
+        [port.name for port in (*input_tensors(copy), *output_tensors(copy))]
+        != [port.name for port in (*ports, *outputs)]
     ):
         return None, refusal, difference
     return copy, refusal, difference

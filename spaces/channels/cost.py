@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.channels.groups import ChannelGraph, nodes
+from litetuner.spaces.channels.groups import ChannelGraph
 from litetuner.spaces.channels.layer_rules import KERNELS
 from litetuner.spaces.channels.surgery import weight_name
+from litetuner.spaces.models.keras_graph import first_input, nodes
+from litetuner.spaces.models.macs import weight_uses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,31 +23,37 @@ class _Term:
     axes: tuple[np.ndarray, ...]
 
 
+@dataclasses.dataclass(frozen=True)
 class ChannelCost:
     """Counts multiply-adds of kernels for one sample; axes whose size is not known (a free image size) count as one."""
 
-    def __init__(self, model: Any, graph: ChannelGraph) -> None:
-        self._terms: list[_Term] = []
+    terms: list[_Term]
+
+    @staticmethod
+    def of_model(model: Any, graph: ChannelGraph) -> ChannelCost:
+        terms: list[_Term] = []
         for node, call in zip(nodes(model), graph.calls, strict=True):
             kernels = KERNELS.get(type(call.layer).__name__)
             if kernels is None or not call.understood:
                 continue
-            positions = math.prod(size or 1 for size in node.outputs.shape[1:-1])
+            before, after = ([size or 1 for size in tensor.shape] for tensor in (first_input(node), node.outputs))
+            uses = weight_uses(call.layer, before, after)
             weights = {weight_name(call.layer, weight): weight for weight in call.layer.weights}
             for name, axes in kernels.axes.items():
                 if name.endswith("kernel"):
                     shape = weights[name].shape
                     fixed = [size for axis, size in enumerate(shape) if len(shape) - axis not in axes]
                     sides = tuple(graph.roots[call.side(side)] for side in axes.values())
-                    self._terms.append(_Term(positions * math.prod(fixed), sides))
+                    terms.append(_Term(uses * math.prod(fixed), sides))
+        return ChannelCost(terms)
 
     def total(self, kept: np.ndarray) -> int:
         """Multiply-adds when the channels ``kept`` (true by id) stay."""
-        return sum(term.each * math.prod(int(kept[side].sum()) for side in term.axes) for term in self._terms)
+        return sum(term.each * math.prod(int(kept[side].sum()) for side in term.axes) for term in self.terms)
 
     def of(self, channels: np.ndarray) -> ChannelCost:
         """Only the kernels that some of these channels go through: their saving can be told from these alone."""
-        part = ChannelCost.__new__(ChannelCost)
         marked = set(channels.tolist())
-        part._terms = [term for term in self._terms if any(marked.intersection(side.tolist()) for side in term.axes)]
-        return part
+        return ChannelCost(
+            [term for term in self.terms if any(marked.intersection(side.tolist()) for side in term.axes)]
+        )

@@ -9,13 +9,14 @@ dependency graphs (Fang et al. 2023, arXiv:2301.12900), down to single channels.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.channels.layer_rules import depends_on_width, passage
 from litetuner.spaces.channels.numbering import Atoms, Group, OpaqueError
+from litetuner.spaces.models.keras_graph import call_outputs, nodes
 from litetuner.spaces.tf import load
 
 
@@ -86,7 +87,7 @@ class _Walk:
             self.atoms.pin(atoms, f"{name} is an input")
             self.tensors[id(tensor)] = atoms
         for node in nodes(self.model):
-            self._visit(node.layer, list(node.keras_inputs), list(load().nest.flatten(node.outputs)))
+            self._visit(node.layer, list(node.keras_inputs), call_outputs(node))
         for tensor in self.model.outputs:
             self.atoms.pin(self.tensors[id(tensor)], f"{tensor.node.layer.name} is an output", foremost=True)
         roots = self.atoms.roots()
@@ -127,14 +128,6 @@ class _Walk:
             raise OpaqueError("it is called on tensors of different widths")
         self.atoms.tie(before.source, source)
         self.atoms.tie(before.output, output)
-
-
-def nodes(model: Any) -> Iterator[Any]:
-    """The calls of a functional model's layers, each after those that it needs."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if not node.is_input:
-                yield node
 
 
 def _width(tensor: Any) -> int:

@@ -33,7 +33,7 @@ def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, mu
         even[_worst_first(group, scores)[: len(group.channels) - width]] = False
     if spread != "sensitivity":
         return even
-    cost = ChannelCost(model, graph)
+    cost = ChannelCost.of_model(model, graph)
     least = {
         id(group): remaining_width(len(group.channels), min(1.0, MOST * ratio), _multiple(group, multiple))
         for group in _free(graph)

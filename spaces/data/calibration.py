@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from litetuner.spaces.data.preparation import calibration_samples, open_split
+from litetuner.spaces.data.arrays import open_split
 from litetuner.spaces.errors import DataError, Refused, nearest
 from litetuner.spaces.named_arrays import all_finite, parts
 
@@ -67,6 +67,36 @@ def select_samples(
     if not all_finite(chosen):
         raise DataError(f"the train samples in {folder} hold NaN or infinity. Prepare the data again.")
     return chosen
+
+
+def calibration_samples(folder: Path | str, count: int, seed: int) -> np.ndarray:
+    """Real inputs (m, *sample) for calibration, m at most ``count``, drawn by ``seed`` from the train split alone.
+
+    Classes take turns, so that each is seen however rare. The type is the stored one; cast it as for any other input.
+    Raises ``DataError`` when there are no train samples, or some are not finite: one NaN would crash the runtime later.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    x, y = open_split(folder, "train")
+    if len(x) == 0:
+        raise DataError(
+            "integer quantization is calibrated on train samples, and there are none: search and test samples may not be used. "
+            "Give x_train and y_train (some hundreds are enough), or use techniques without calibration (float16, dynamic range)."
+        )
+    order = np.random.default_rng(seed).permutation(len(x))
+    if y.dtype.kind == "i" and y.ndim == 1:
+        _, classes = np.unique(y[order], return_inverse=True)
+        by_class = np.argsort(classes, kind="stable")
+        turn = np.empty(len(order), int)  # how many of its class came before
+        starts = np.concatenate([[0], np.cumsum(np.bincount(classes))[:-1]])
+        turn[by_class] = np.arange(len(order)) - starts[classes[by_class]]
+        order = order[np.argsort(turn, kind="stable")]
+    samples = np.asarray(x[np.sort(order[:count])])
+    if not all_finite(samples):
+        raise DataError(
+            f"the train samples in {folder} hold NaN or infinity, which they did not when they were prepared. Prepare again."
+        )
+    return samples
 
 
 def _k_centers(points: np.ndarray, count: int) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""The user's data as three splits of plain arrays on disk, checked before any compute is spent."""
+"""The user's data as three splits of plain arrays on disk, checked before anything is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -11,120 +12,161 @@ import numpy as np
 from litetuner.spaces.data.arrays import SPLITS, ArrayWriter, open_split
 from litetuner.spaces.data.labels import absent_classes, classes_of, prepare_labels
 from litetuner.spaces.data.named_inputs import labels_of, samples_of
+from litetuner.spaces.data.raw import Arrays, RawData
 from litetuner.spaces.data.samples import SamplePreparer
 from litetuner.spaces.data.sources import read_source
-from litetuner.spaces.data.splits import Cut, cut_missing
+from litetuner.spaces.data.splits import SplitRows, complete_splits
 from litetuner.spaces.errors import DataError
-from litetuner.spaces.info import DataInfo
-from litetuner.spaces.models.signature import Port
-from litetuner.spaces.named_arrays import all_finite, pack, row_type
+from litetuner.spaces.info import DataInfo, TensorInfo
+from litetuner.spaces.named_arrays import pack, row_type
 from litetuner.spaces.user_function import load_function
 
-__all__ = ["SPLITS", "calibration_samples", "open_split", "prepare_data"]
+__all__ = ["SPLITS", "DataRequest", "open_split", "prepare_data"]
 
 
-def prepare_data(
-    source: str,
-    folder: Path,
-    *,
-    seed: int,
-    preprocess: str | None,
-    input_shape: tuple[int | None, ...],
-    input_dtype: str,
-    output_shape: tuple[int | None, ...],
-    task: Literal["classification", "regression"],
-    inputs: Sequence[Port] = (),
-    outputs: Sequence[Port] = (),
-    output: str | None = None,
-) -> DataInfo:
-    """Read ``source``, cut the splits that it lacks, check all, and write ``<folder>/{x,y}_{train,search,test}.npy``.
+@dataclasses.dataclass(frozen=True)
+class DataRequest:
+    """The user's data and the model that they are prepared for.
 
-    ``source`` is an ``.npz`` with ``x_train, y_train`` and, where there are, ``x_search, y_search, x_test, y_test``; a folder
-    of class folders of images; or ``module:function`` that returns arrays or a ``tf.data.Dataset`` (see ``read_source``).
-    ``inputs`` and ``outputs`` are the model's where it has several: then ``x_train`` is ``x_train:<input>`` for each, stored as
-    one structured array. ``output`` names the one that is scored, whose labels are ``y_train`` or ``y_train:<output>``; with
-    several outputs and none named, labels of all are stored, as they are.
+    ``source`` is an ``.npz`` with ``x_train, y_train`` and optionally ``x_search, y_search, x_test, y_test``; a folder of class
+    folders of images; or ``module:function`` that returns arrays or a ``tf.data.Dataset`` (see ``read_source``).
     ``preprocess`` is the user's ``module:function(x) -> x``: it gets batches (b, *sample) of every split and returns batches
-    (b, *sample of the model). ``input_shape`` and ``output_shape`` are the model's, with the batch axis.
+    (b, *sample of the model). ``inputs`` and ``outputs`` are the model's. ``scored`` is the output whose labels are stored;
+    ``None`` stores the labels of all outputs.
+    """
+
+    source: str
+    seed: int
+    preprocess: str | None
+    task: Literal["classification", "regression"]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    scored: TensorInfo | None = None
+
+    @property
+    def all_outputs(self) -> bool:
+        """Are the labels of several outputs stored, as they are?"""
+        return len(self.outputs) > 1 and self.scored is None
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        return (self.scored or self.outputs[0]).shape
+
+
+def prepare_data(request: DataRequest, folder: Path) -> DataInfo:
+    """Read the source, make the missing splits, check everything, and write ``<folder>/{x,y}_{train,search,test}.npy``.
+
+    For a model with several inputs the source has ``x_train:<input>`` for each, stored as one structured array.
 
     Samples keep the user's type where it has at most 32 bits and the model can take it (8-bit images stay 8-bit and are
     cast when used). Labels are stored as int64 class numbers (n,), or as float32 (n,) or (n, k) for regression.
-    A missing search or test split is cut from train by ``seed``, a tenth each, the same share of every class. Without train
-    samples the train split is empty, and what needs training data cannot be had. What was done is said in ``notes``.
+    A missing search or test split is taken from train by ``seed``, a tenth each, the same share of every class. Without train
+    samples the train split is empty, and techniques that need training data are not available. ``notes`` says what was done.
 
     Raises ``DataError`` when the data cannot be read or do not fit the model, with what to do; ``ConfigError`` when a
     function that is named does not exist.
     """
-    several = len(inputs) > 1
-    if several and preprocess is not None:
+    if len(request.inputs) > 1 and request.preprocess is not None:
         raise DataError(
             "--preprocess takes models with one input. Give --data module:function that returns what the model expects."
         )
-    ports = tuple(inputs) if several else (Port("", tuple(input_shape), input_dtype),)
-    whole = len(outputs) > 1 and output is None
-    stratify = task == "classification" and not whole
-    classes = classes_of(output_shape) if stratify else None
-    raw = read_source(source, tuple(input_shape), {port.name: port.shape for port in inputs})
-    if raw.class_names is not None and classes is None:
-        raise DataError(
-            f"{source}: class folders give classes, the metric is of a regression. Choose --metric accuracy."
-        )
-    if raw.class_names is not None and len(raw.class_names) != classes:
-        raise DataError(
-            f"{source} has {len(raw.class_names)} classes ({', '.join(raw.class_names[:5])}...), the model has {classes}. "
-            "They must be the same, as classes are numbered in the order of their names."
-        )
-    names = [port.name for port in inputs]
-    xs = {split: samples_of(source, split, x, names) for split, (x, _) in raw.splits.items()}
-    labels = {}
-    for split, (_, given) in raw.splits.items():
-        y = labels_of(source, split, given, [port.name for port in outputs], output)
-        for name, part in xs[split].items():
-            if len(part) != len(y):
-                raise DataError(
-                    f"{source}: x_{split}{':' + name if name else ''} has {len(part)} samples, y_{split} has {len(y)} labels"
-                )
-        if len(y) == 0:
-            raise DataError(f"{source}: the {split} split is empty. Fill it, or leave x_{split} and y_{split} out.")
-        labels[split] = y if whole else prepare_labels(f"y_{split}", y, task, tuple(output_shape))
-    cuts, notes = cut_missing(labels, seed, stratify and all(y.ndim == 1 for y in labels.values()))
-
-    function = None if preprocess is None else load_function(preprocess, "--preprocess")
-    preparers = {port.name: SamplePreparer(port.shape, port.dtype, function, preprocess) for port in ports}
-    for name, preparer in preparers.items():
-        preparer.settle({_key(split, name): x[name] for split, x in xs.items()})
-    first = next(iter(preparers.values()))
-    dtype = row_type({name: (item.dtype, item.shape) for name, item in preparers.items()}) if several else first.dtype
+    stratify = request.task == "classification" and not request.all_outputs
+    classes = classes_of(request.output_shape) if stratify else None
+    raw = read_source(request.source, request.inputs[0].shape, {item.name: item.shape for item in request.inputs})
+    _check_class_folders(request, raw, classes)
+    samples = {
+        split: samples_of(request.source, split, x, [item.name for item in request.inputs])
+        for split, (x, _) in raw.splits.items()
+    }
+    labels = {split: _labels(request, split, samples[split], y) for split, (_, y) in raw.splits.items()}
+    rows, notes = complete_splits(labels, request.seed, stratify and all(y.ndim == 1 for y in labels.values()))
+    preparers = _preparers(request, samples)
     writer = ArrayWriter(folder)
     for split in SPLITS:
-        cut = cuts[split]
-        y = labels[cut.given][cut.rows]
-        columns = {
-            name: item.batches(split, xs[cut.given][name], Cut(_key(cut.given, name), cut.rows))
-            for name, item in preparers.items()
-        }
-        rows = _rows(columns) if several else columns[""]
-        writer.write(f"x_{split}", (len(y), *(() if several else first.shape)), dtype, rows)
+        y = labels[rows[split].given][rows[split].rows]
+        _write_samples(writer, split, rows[split], samples, preparers)
         writer.write(f"y_{split}", y.shape, y.dtype, [y])
         if classes is not None:
             notes += absent_classes(split, y, classes)
-    findings = (
-        [f"{name}: {note}" for name, item in preparers.items() for note in item.notes] if several else first.findings()
-    )
+    first = next(iter(preparers.values()))
     return DataInfo(
         sha256=writer.sha256,
         folder=str(folder),
-        counts={split: len(cuts[split].rows) for split in SPLITS},
+        counts={split: len(rows[split].rows) for split in SPLITS},
         x_shape=first.shape,
         x_dtype=first.dtype.name,
         classes=classes,
         class_names=raw.class_names,
-        notes=(*raw.notes, *notes, *findings),
+        notes=(*raw.notes, *notes, *_findings(preparers)),
     )
 
 
+def _check_class_folders(request: DataRequest, raw: RawData, classes: int | None) -> None:
+    if raw.class_names is not None and classes is None:
+        raise DataError(
+            f"{request.source}: class folders give classes, the metric is of a regression. Choose --metric accuracy."
+        )
+    if raw.class_names is not None and len(raw.class_names) != classes:
+        raise DataError(
+            f"{request.source} has {len(raw.class_names)} classes ({', '.join(raw.class_names[:5])}...), the model has "
+            f"{classes}. They must be the same, as classes are numbered in the order of their names."
+        )
+
+
+def _labels(request: DataRequest, split: str, samples: Mapping[str, np.ndarray], given: Arrays) -> np.ndarray:
+    """The labels of a split as they are stored, one for each sample."""
+    scored = None if request.scored is None else request.scored.name
+    y = labels_of(request.source, split, given, [item.name for item in request.outputs], scored)
+    for name, part in samples.items():
+        if len(part) != len(y):
+            raise DataError(
+                f"{request.source}: x_{_key(split, name)} has {len(part)} samples, y_{split} has {len(y)} labels"
+            )
+    if len(y) == 0:
+        raise DataError(f"{request.source}: the {split} split is empty. Fill it, or leave x_{split} and y_{split} out.")
+    return y if request.all_outputs else prepare_labels(f"y_{split}", y, request.task, request.output_shape)
+
+
+def _preparers(request: DataRequest, samples: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, SamplePreparer]:
+    """What turns the samples of each input into the model's, by the input's name ("" for the only one)."""
+    function = None if request.preprocess is None else load_function(request.preprocess, "--preprocess")
+    several = len(request.inputs) > 1
+    found = {
+        item.name if several else "": SamplePreparer(item.shape, item.dtype, function, request.preprocess)
+        for item in request.inputs
+    }
+    for name, preparer in found.items():
+        preparer.settle({_key(split, name): x[name] for split, x in samples.items()})
+    return found
+
+
+def _write_samples(
+    writer: ArrayWriter,
+    split: str,
+    rows: SplitRows,
+    samples: Mapping[str, Mapping[str, np.ndarray]],
+    preparers: Mapping[str, SamplePreparer],
+) -> None:
+    columns = {
+        name: item.batches(split, samples[rows.given][name], SplitRows(_key(rows.given, name), rows.rows))
+        for name, item in preparers.items()
+    }
+    if len(preparers) == 1:
+        ((name, item),) = preparers.items()
+        writer.write(f"x_{split}", (len(rows.rows), *item.shape), item.dtype, columns[name])
+    else:
+        dtype = row_type({name: (item.dtype, item.shape) for name, item in preparers.items()})
+        writer.write(f"x_{split}", (len(rows.rows),), dtype, _rows(columns))
+
+
+def _findings(preparers: Mapping[str, SamplePreparer]) -> list[str]:
+    if len(preparers) == 1:
+        return next(iter(preparers.values())).findings()
+    return [f"{name}: {note}" for name, item in preparers.items() for note in item.notes]
+
+
 def _key(split: str, name: str) -> str:
-    """What a split of an input is called: ``train``, or ``train:left`` where there are several."""
+    """The key of a split of one input: ``train``, or ``train:left`` where the model has several inputs."""
     return f"{split}:{name}" if name else split
 
 
@@ -132,33 +174,3 @@ def _rows(columns: Mapping[str, Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
     """Batches of several inputs as batches of rows."""
     for batches in zip(*columns.values(), strict=True):
         yield pack(dict(zip(columns, batches, strict=True)))
-
-
-def calibration_samples(folder: Path | str, count: int, seed: int) -> np.ndarray:
-    """Real inputs (m, *sample) for calibration, m at most ``count``, drawn by ``seed`` from the train split alone.
-
-    Classes take turns, so that each is seen however rare. The type is the stored one; cast it as for any other input.
-    Raises ``DataError`` when there are no train samples, or some are not finite: one NaN would crash the runtime later.
-    """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
-    x, y = open_split(folder, "train")
-    if len(x) == 0:
-        raise DataError(
-            "integer quantization is calibrated on train samples, and there are none: search and test samples may not be used. "
-            "Give x_train and y_train (some hundreds are enough), or use techniques without calibration (float16, dynamic range)."
-        )
-    order = np.random.default_rng(seed).permutation(len(x))
-    if y.dtype.kind == "i" and y.ndim == 1:
-        _, classes = np.unique(y[order], return_inverse=True)
-        by_class = np.argsort(classes, kind="stable")
-        turn = np.empty(len(order), int)  # how many of its class came before
-        starts = np.concatenate([[0], np.cumsum(np.bincount(classes))[:-1]])
-        turn[by_class] = np.arange(len(order)) - starts[classes[by_class]]
-        order = order[np.argsort(turn, kind="stable")]
-    samples = np.asarray(x[np.sort(order[:count])])
-    if not all_finite(samples):
-        raise DataError(
-            f"the train samples in {folder} hold NaN or infinity, which they did not when they were prepared. Prepare again."
-        )
-    return samples

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.data.splits import Cut
+from litetuner.spaces.data.splits import SplitRows
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.tf import quiet_stdout
 
@@ -55,18 +55,18 @@ class SamplePreparer:
         model = np.dtype(self.input_dtype)
         self.dtype = (joint if model.kind == "f" or np.can_cast(joint, model) else model).newbyteorder("=")
 
-    def batches(self, split: str, x: np.ndarray, cut: Cut) -> Iterator[np.ndarray]:
+    def batches(self, split: str, x: np.ndarray, source: SplitRows) -> Iterator[np.ndarray]:
         """Prepared batches (b, *shape) of a split's rows of ``x``. Raises ``DataError`` at the end when some are not finite."""
         hashes = self.hashes.setdefault(split, set())
         bad_values, bad_rows = 0, []
-        for start in range(0, len(cut.rows), BATCH_SAMPLES):
-            rows = cut.rows[start : start + BATCH_SAMPLES]
-            batch = self._preprocessed(cut.given, x[rows])
+        for start in range(0, len(source.rows), BATCH_SAMPLES):
+            rows = source.rows[start : start + BATCH_SAMPLES]
+            batch = self._preprocessed(source.given, x[rows])
             if batch.shape[1:] != self.shape and (*batch.shape[1:], 1) != self.shape:
                 raise DataError(
-                    f"{self._where(cut.given)} gives samples of shape {batch.shape[1:]} and of {self.shape}"
+                    f"{self._where(source.given)} gives samples of shape {batch.shape[1:]} and of {self.shape}"
                 )
-            batch = self._cast(cut.given, batch).reshape(len(rows), *self.shape)
+            batch = self._cast(source.given, batch).reshape(len(rows), *self.shape)
             if batch.dtype.kind == "f":
                 finite = np.isfinite(batch).reshape(len(rows), -1)
                 if not finite.all():
@@ -79,8 +79,8 @@ class SamplePreparer:
             yield batch
         if bad_rows:
             raise DataError(
-                f"{self._where(cut.given)} holds {bad_values} values that are NaN or infinite, in {len(bad_rows)} samples, "
-                f"first in x_{cut.given}[{min(bad_rows)}]. Remove those samples or mend them with --preprocess."
+                f"{self._where(source.given)} holds {bad_values} values that are NaN or infinite, in {len(bad_rows)} samples, "
+                f"first in x_{source.given}[{min(bad_rows)}]. Remove those samples or mend them with --preprocess."
             )
 
     def findings(self) -> list[str]:

@@ -14,66 +14,57 @@ LEAST_SAMPLES = 100  # ... but at least this many, or a quarter of train where i
 
 
 @dataclasses.dataclass(frozen=True)
-class Cut:
+class SplitRows:
     """The samples of one split: rows of a split that the user gave, in the user's own numbering."""
 
     given: str
     rows: np.ndarray
 
 
-def cut_missing(labels: dict[str, np.ndarray], seed: int, stratify: bool) -> tuple[dict[str, Cut], list[str]]:
-    """The three splits as cuts of those that the user gave (by their labels), and notes on what was cut.
+def complete_splits(labels: dict[str, np.ndarray], seed: int, stratify: bool) -> tuple[dict[str, SplitRows], list[str]]:
+    """The rows of all three splits, from the labels of those that the user gave, and notes on what was split off.
 
-    Missing ones are drawn from train by ``seed``, with ``stratify`` the same share of every class. Without train samples
+    Missing splits are drawn from train by ``seed``, with ``stratify`` the same share of every class. Without train samples
     train is empty, and a missing test split is half of search. Every split is shuffled by ``seed``: its first samples are
-    then a fair part of it, also where the user's are sorted by class. Raises ``DataError`` when there are too few samples.
+    then representative, also where the user's are sorted by class. Raises ``DataError`` when there are too few samples.
     """
-    cuts = {split: Cut(split, np.arange(len(values))) for split, values in labels.items()}
+    found = {split: SplitRows(split, np.arange(len(values))) for split, values in labels.items()}
     notes: list[str] = []
-    if "train" not in cuts and "search" not in cuts:
+    if "train" not in found and "search" not in found:
         given = ", ".join(labels) or "nothing"
         raise DataError(
             f"the data hold neither train nor search samples, only {given}. Give x_train, y_train or x_search, y_search."
         )
     rng = np.random.default_rng(seed)
-    if "train" not in cuts:
+
+    def split_off(given: str, split: str, count: int) -> None:
+        rows = found[given].rows
+        if count < 1 or count >= len(rows):
+            raise DataError(
+                f"there are too few samples: the {given} split has {len(labels[given])}, not enough to take a {split} split "
+                f"from it. Give x_{split} and y_{split}, or more samples."
+            )
+        taken = _stratified(labels[given][rows], count, rng) if stratify else rng.permutation(len(rows))[:count]
+        mask = np.zeros(len(rows), bool)
+        mask[taken] = True
+        found[split], found[given] = SplitRows(given, rows[mask]), SplitRows(given, rows[~mask])
+        how = "the same share of every class" if stratify else "at random"
+        notes.append(
+            f"no {split} split was given: {count} of the {len(labels[given])} {given} samples are used for it, {how}"
+        )
+
+    if "train" not in found:
         notes.append("no train samples: only techniques that need no training data and no calibration can be used")
-        if "test" not in cuts:
-            _move(cuts, labels, "search", "test", len(cuts["search"].rows) // 2, rng, stratify, notes)
-        cuts["train"] = Cut("search", np.arange(0))
+        if "test" not in found:
+            split_off("search", "test", len(found["search"].rows) // 2)
+        found["train"] = SplitRows("search", np.arange(0))
     else:
-        whole = len(cuts["train"].rows)
+        whole = len(found["train"].rows)
         count = max(round(SHARE * whole), min(LEAST_SAMPLES, whole // 4), 1)
         for split in ("search", "test"):
-            if split not in cuts:
-                _move(cuts, labels, "train", split, count, rng, stratify, notes)
-    return {split: Cut(cuts[split].given, rng.permutation(cuts[split].rows)) for split in SPLITS}, notes
-
-
-def _move(
-    cuts: dict[str, Cut],
-    labels: dict[str, np.ndarray],
-    given: str,
-    split: str,
-    count: int,
-    rng: np.random.Generator,
-    stratify: bool,
-    notes: list[str],
-) -> None:
-    rows = cuts[given].rows
-    if count < 1 or count >= len(rows):
-        raise DataError(
-            f"there are too few samples: the {given} split has {len(labels[given])}, not enough to cut a {split} split from it. "
-            f"Give x_{split} and y_{split}, or more samples."
-        )
-    taken = _stratified(labels[given][rows], count, rng) if stratify else rng.permutation(len(rows))[:count]
-    mask = np.zeros(len(rows), bool)
-    mask[taken] = True
-    cuts[split], cuts[given] = Cut(given, rows[mask]), Cut(given, rows[~mask])
-    how = "the same share of every class" if stratify else "at random"
-    notes.append(
-        f"no {split} split was given: {count} of the {len(labels[given])} {given} samples were set apart, {how}"
-    )
+            if split not in found:
+                split_off("train", split, count)
+    return {split: SplitRows(found[split].given, rng.permutation(found[split].rows)) for split in SPLITS}, notes
 
 
 def _stratified(classes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.models.keras_graph import call_arguments, call_outputs, nodes
 from litetuner.spaces.tf import load
 
 # The kernel's axes of output channels, from the end; a depthwise kernel's are inputs times multiplier.
@@ -69,16 +70,11 @@ def fold(model: Any) -> Any:
         for item in model.inputs
     }
     inputs = [tensors[id(item)] for item in model.inputs]
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if node.is_input:
-                continue
-            # map_arguments takes one copy of a tensor from its list for every use.
-            given = {str(id(item)): [tensors[id(item)]] * len(node.keras_inputs) for item in node.keras_inputs}
-            args, kwargs = node.map_arguments(given)
-            result = args[0] if node.layer.name in pairs else twin(node.layer)(*args, **kwargs)
-            flat = load().nest.flatten(result)
-            tensors |= {id(item): value for item, value in zip(load().nest.flatten(node.outputs), flat, strict=True)}
+    for node in nodes(model):
+        args, kwargs = call_arguments(node, tensors)
+        result = args[0] if node.layer.name in pairs else twin(node.layer)(*args, **kwargs)
+        flat = load().nest.flatten(result)
+        tensors |= {id(item): value for item, value in zip(call_outputs(node), flat, strict=True)}
     folded = tf_keras.Model(inputs, [tensors[id(item)] for item in model.outputs], name=model.name)
     for name, layer in made.items():
         source = model.get_layer(name)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.errors import ModelError, told_by_keras
-from litetuner.spaces.models.signature import Port, call, input_ports
+from litetuner.spaces.info import TensorInfo
+from litetuner.spaces.models.keras_graph import all_layers
+from litetuner.spaces.models.signature import call, input_tensors
 from litetuner.spaces.models.traced import TracedModel
 from litetuner.spaces.named_arrays import parts
 from litetuner.spaces.tf import load
@@ -23,7 +25,7 @@ def free_batch(model: Any, source: str) -> Any:
     Raises ``ModelError`` where layers remember from one call to the next, or the graph itself counts on the size.
     """
     size = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0] is not None), None)
-    remembering = [layer.name for layer in _flat(model) if getattr(layer, "stateful", False) is True]
+    remembering = [layer.name for layer in all_layers(model) if getattr(layer, "stateful", False) is True]
     if remembering:
         raise ModelError(
             f"{source}: layer {remembering[0]!r} is stateful: what it gives depends on the calls before, and every call of a "
@@ -48,7 +50,7 @@ def free_batch(model: Any, source: str) -> Any:
 
 def unknown_sizes(model: Any) -> bool:
     """Does an input take samples of any size, as ``keras.Input((None, None, 3))`` does?"""
-    return any(size is None for port in input_ports(model) for size in port.shape[1:])
+    return any(size is None for tensor in input_tensors(model) for size in tensor.shape[1:])
 
 
 def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, source: str) -> Any:
@@ -60,13 +62,13 @@ def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, sou
     """
     if not unknown_sizes(model):
         return model
-    ports = input_ports(model)
-    known = [tuple((shapes or {}).get(port.name, port.shape))[1:] for port in ports]
+    inputs = input_tensors(model)
+    known = [tuple((shapes or {}).get(tensor.name, tensor.shape))[1:] for tensor in inputs]
     if any(size is None for shape in known for size in shape):
-        port = next(port for port in ports if None in port.shape[1:])
+        tensor = next(tensor for tensor in inputs if None in tensor.shape[1:])
         raise ModelError(
-            f"{source}: the input shape {port.shape} of {port.name!r} has sizes that are not known. Add --data: the sizes are "
-            f"then those of its samples. Or fix them: inputs = keras.Input({tuple(size or 224 for size in port.shape[1:])}); "
+            f"{source}: the input shape {tensor.shape} of {tensor.name!r} has unknown sizes. Add --data: the sizes are then "
+            f"those of its samples. Or fix them: inputs = keras.Input({tuple(size or 224 for size in tensor.shape[1:])}); "
             "keras.Model(inputs, model(inputs)).save('fixed.keras')."
         )
     try:
@@ -74,16 +76,16 @@ def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, sou
             return _traced(model, known)
         return _copy(model, known)
     except Exception as error:  # layers and operators raise what they like
-        told = ", ".join(f"{port.name} {shape}" for port, shape in zip(ports, known, strict=True))
+        told = ", ".join(f"{tensor.name} {shape}" for tensor, shape in zip(inputs, known, strict=True))
         raise ModelError(
             f"{source}: the model takes inputs of any size, and cannot be built for that of the data ({told}): "
             f"{told_by_keras(error)}"
         ) from error
 
 
-def sample_shapes(ports: Sequence[Port], samples: np.ndarray) -> dict[str, Shape]:
+def sample_shapes(tensors: Sequence[TensorInfo], samples: np.ndarray) -> dict[str, Shape]:
     """The shapes with batch axis that stored samples (n, ...) have, for each input by name."""
-    return {port.name: (None, *part.shape[1:]) for port, part in zip(ports, parts(samples), strict=True)}
+    return {tensor.name: (None, *part.shape[1:]) for tensor, part in zip(tensors, parts(samples), strict=True)}
 
 
 def _traced(model: TracedModel, shapes: Sequence[Shape]) -> TracedModel:
@@ -97,10 +99,6 @@ def _traced(model: TracedModel, shapes: Sequence[Shape]) -> TracedModel:
         dataclasses.replace(tensor, shape=(None, *shape)) for tensor, shape in zip(model.outputs, found, strict=True)
     )
     return dataclasses.replace(model, inputs=inputs, outputs=outputs)
-
-
-def _flat(model: Any) -> list[Any]:
-    return list(model._flatten_layers(include_self=False, recursive=True))
 
 
 def _copy(model: Any, shapes: Sequence[Shape]) -> Any:

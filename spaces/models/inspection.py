@@ -8,9 +8,10 @@ from typing import Any
 
 from litetuner.spaces.info import UNPROVABLE, LayerInfo, ModelInfo
 from litetuner.spaces.models.folding import foldable
+from litetuner.spaces.models.keras_graph import calls_of, first_output, last_layer, layer_before
 from litetuner.spaces.models.loading import LoadedModel
 from litetuner.spaces.models.macs import layer_macs
-from litetuner.spaces.models.signature import input_ports, output_ports
+from litetuner.spaces.models.signature import input_tensors, output_tensors
 from litetuner.spaces.models.tflite_layers import last_activation, layer_info, with_names
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.tf import load
@@ -59,7 +60,7 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
                 group_refusal=groups.get(layer.name, (None, None))[1],
             )
         )
-    inputs, outputs = input_ports(loaded.model), output_ports(loaded.model)
+    inputs, outputs = input_tensors(loaded.model), output_tensors(loaded.model)
     file = getattr(loaded.model, "file", None)  # of a .tflite
     return ModelInfo(
         name=loaded.name,
@@ -183,20 +184,16 @@ def _int4_refusal(layer: Any) -> str | None:
 
 def _output_shape(layer: Any) -> tuple[int | None, ...]:
     """The first output's shape at the first call."""
-    nodes = layer._inbound_nodes
-    if not nodes:
-        return ()
-    outputs = nodes[0].outputs
-    first = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
-    return (None, *tuple(first.shape)[1:])
+    calls = calls_of(layer)
+    return (None, *tuple(first_output(calls[0]).shape)[1:]) if calls else ()
 
 
 def _output_activation(model: Any) -> str:
     """The activation that the model's output goes through last: "softmax", "sigmoid", "linear" and so on."""
     if not model.layers:  # a traced model, which says nothing of what is inside
         return "linear"
-    layer = _last_layer(model)
-    while type(layer).__name__ in TRANSPARENT and (before := _before(layer)) is not None:
+    layer = last_layer(model)
+    while type(layer).__name__ in TRANSPARENT and (before := layer_before(layer)) is not None:
         layer = before
     if type(layer).__name__ in WRAPPERS:
         layer = getattr(layer, "layer", layer)
@@ -204,24 +201,3 @@ def _output_activation(model: Any) -> str:
     if activation is not None:
         return str(getattr(activation, "__name__", type(activation).__name__.lower()))
     return LIKE_ACTIVATIONS.get(type(layer).__name__, "linear")
-
-
-def _last_layer(model: Any) -> Any:
-    """The layer or operator that gives the output, inside nested models too."""
-    if hasattr(model, "_functional"):  # a Keras 3 Sequential
-        model = model._functional
-    output = model.outputs[0]
-    layer = (
-        output._keras_history.operation if hasattr(output._keras_history, "operation") else output._keras_history.layer
-    )
-    return _last_layer(layer) if hasattr(layer, "layers") and hasattr(layer, "outputs") else layer
-
-
-def _before(layer: Any) -> Any | None:
-    node = layer._inbound_nodes[0]
-    parents = node.parent_nodes
-    if not parents:
-        return None
-    parent = parents[0]
-    found = parent.operation if hasattr(parent, "operation") else parent.layer
-    return _last_layer(found) if hasattr(found, "layers") and hasattr(found, "outputs") else found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-Shape = tuple[int | None, ...]
+from litetuner.spaces.models.keras_graph import calls_of, first_input, first_output
 
 
 def layer_macs(layer: Any) -> int | None:
@@ -21,7 +21,8 @@ def layer_macs(layer: Any) -> int | None:
     if count is None:
         return None
     total = 0
-    for before, after in _calls(layer):
+    for call in calls_of(layer):
+        before, after = tuple(first_input(call).shape), tuple(first_output(call).shape)
         if any(size is None for size in (*before[1:], *after[1:])):
             return None
         total += count(layer, [size or 1 for size in before], [size or 1 for size in after])
@@ -34,37 +35,27 @@ NOTHING = frozenset(
 )
 
 
-def _calls(layer: Any) -> list[tuple[Shape, Shape]]:
-    """Shapes of the first input and the first output of every call, with the batch axis."""
-    return [(_first_shape(node, "input"), _first_shape(node, "output")) for node in layer._inbound_nodes]
-
-
-def _first_shape(node: Any, side: str) -> Shape:
-    inputs = node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors
-    tensors = inputs if side == "input" else node.outputs
-    first = tensors[0] if isinstance(tensors, list | tuple) else tensors
-    return tuple(first.shape)
-
-
 def _kernel(layer: Any, name: str = "kernel") -> int:
     return math.prod(int(size) for size in getattr(layer, name).shape)
 
 
+def weight_uses(layer: Any, before: Sequence[int], after: Sequence[int]) -> int:
+    """How often each weight is used for one sample: at the input's positions in a transposed convolution, else the output's."""
+    return math.prod((before if type(layer).__name__.endswith("Transpose") else after)[1:-1])
+
+
 def _convolution(layer: Any, before: list[int], after: list[int]) -> int:
-    return math.prod(after[1:-1]) * _kernel(layer)
-
-
-def _transposed(layer: Any, before: list[int], after: list[int]) -> int:
-    return math.prod(before[1:-1]) * _kernel(layer)
+    return weight_uses(layer, before, after) * _kernel(layer)
 
 
 def _depthwise(layer: Any, before: list[int], after: list[int]) -> int:
     name = "depthwise_kernel" if hasattr(layer, "depthwise_kernel") else "kernel"
-    return math.prod(after[1:-1]) * _kernel(layer, name)
+    return weight_uses(layer, before, after) * _kernel(layer, name)
 
 
 def _separable(layer: Any, before: list[int], after: list[int]) -> int:
-    return math.prod(after[1:-1]) * (_kernel(layer, "depthwise_kernel") + _kernel(layer, "pointwise_kernel"))
+    kernels = _kernel(layer, "depthwise_kernel") + _kernel(layer, "pointwise_kernel")
+    return weight_uses(layer, before, after) * kernels
 
 
 def _einsum(layer: Any, before: list[int], after: list[int]) -> int:
@@ -104,7 +95,7 @@ def _attention(layer: Any, before: list[int], after: list[int]) -> int:
 
 COUNTERS: dict[str, Callable[[Any, list[int], list[int]], int]] = {
     **{f"Conv{rank}D": _convolution for rank in (1, 2, 3)},
-    **{f"Conv{rank}DTranspose": _transposed for rank in (1, 2, 3)},
+    **{f"Conv{rank}DTranspose": _convolution for rank in (1, 2, 3)},
     **{f"DepthwiseConv{rank}D": _depthwise for rank in (1, 2)},
     **{f"SeparableConv{rank}D": _separable for rank in (1, 2)},
     **{kind: _recurrent for kind in ("LSTM", "GRU", "SimpleRNN")},

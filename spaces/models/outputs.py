@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.errors import ConfigError, ModelError, nearest, told_by_keras
-from litetuner.spaces.models.signature import Port, predict
+from litetuner.spaces.info import TensorInfo
+from litetuner.spaces.models.signature import predict
 from litetuner.spaces.named_arrays import pack, parts
 
 BATCH = 64
 PATIENCE_SECONDS = 10.0  # so long the original may predict; what it has done by then is compared
 
 
-def chosen_output(outputs: Sequence[Port], wanted: str | None, takes_all: bool) -> Port | None:
+def chosen_output(outputs: Sequence[TensorInfo], wanted: str | None, takes_all: bool) -> TensorInfo | None:
     """The output that the metric scores; ``None`` where a metric of the user's ``takes_all``. Raises ``ConfigError``."""
-    names = [port.name for port in outputs]
+    names = [tensor.name for tensor in outputs]
     if wanted is not None:
         if wanted not in names:
             raise ConfigError(
@@ -33,7 +34,7 @@ def chosen_output(outputs: Sequence[Port], wanted: str | None, takes_all: bool) 
     return None if len(outputs) > 1 else outputs[0]
 
 
-def why_untrained(inputs: Sequence[Port], outputs: Sequence[Port]) -> str | None:
+def why_untrained(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> str | None:
     """Why a model with several inputs or outputs is not trained; ``None`` for one of each."""
     if len(inputs) == len(outputs) == 1:
         return None
@@ -43,7 +44,7 @@ def why_untrained(inputs: Sequence[Port], outputs: Sequence[Port]) -> str | None
     )
 
 
-def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[Port], output: Port | None) -> np.ndarray:
+def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[TensorInfo], output: TensorInfo | None) -> np.ndarray:
     """What the model itself gives for the first samples of ``x`` (n, *sample): float32 (m, ...), m as far as time allows.
 
     Of several outputs the chosen one, or all as a structured array. Raises ``ModelError`` where the model itself fails on them.
@@ -60,5 +61,7 @@ def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[Port], output:
             ) from error
         if time.perf_counter() - started > PATIENCE_SECONDS:
             break
-    columns = {port.name: np.concatenate(values) for port, values in zip(outputs, zip(*done, strict=True), strict=True)}
+    columns = {
+        tensor.name: np.concatenate(values) for tensor, values in zip(outputs, zip(*done, strict=True), strict=True)
+    }
     return pack(columns) if output is None else columns[output.name]

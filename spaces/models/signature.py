@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.info import TensorInfo
+from litetuner.spaces.models.keras_graph import functional
 from litetuner.spaces.tf import load
 
 
-@dataclasses.dataclass(frozen=True)
-class Port:
-    """One input or output: its name in data, metrics and the file's signature, its shape with the batch axis, its type."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-
-
-def input_ports(model: Any) -> tuple[Port, ...]:
+def input_tensors(model: Any) -> tuple[TensorInfo, ...]:
     """The inputs in the order in which the model was made of them."""
     names = [str(tensor.name).split(":")[0] for tensor in model.inputs]
-    return _ports(names, model.inputs)
+    return _tensors(names, model.inputs)
 
 
-def output_ports(model: Any) -> tuple[Port, ...]:
+def output_tensors(model: Any) -> tuple[TensorInfo, ...]:
     """The outputs in order, named by the layers that give them (a second one of a layer by a number behind)."""
-    graph = getattr(model, "_functional", model)  # a Keras 3 Sequential keeps its graph there
-    names = [str(name).removeprefix("quant_") for name in graph.output_names]
-    return _ports(names, model.outputs)
+    names = [str(name).removeprefix("quant_") for name in functional(model).output_names]
+    return _tensors(names, model.outputs)
 
 
-def _ports(names: Sequence[str], tensors: Sequence[Any]) -> tuple[Port, ...]:
+def _tensors(names: Sequence[str], tensors: Sequence[Any]) -> tuple[TensorInfo, ...]:
     taken: list[str] = []
     for wanted in names:
         # Names become those of TensorFlow's tensors, which may hold fewer characters.
@@ -44,7 +35,7 @@ def _ports(names: Sequence[str], tensors: Sequence[Any]) -> tuple[Port, ...]:
             name, number = f"{plain}_{number}", number + 1
         taken.append(name)
     pairs = zip(taken, tensors, strict=True)
-    return tuple(Port(name, (None, *tuple(tensor.shape)[1:]), _dtype(tensor)) for name, tensor in pairs)
+    return tuple(TensorInfo(name, (None, *tuple(tensor.shape)[1:]), _dtype(tensor)) for name, tensor in pairs)
 
 
 def _dtype(tensor: Any) -> str:
@@ -63,9 +54,8 @@ def call(model: Any, inputs: Sequence[Any]) -> list[Any]:
         return list(nest.flatten(model(given, training=False)))
     import keras
 
-    graph = getattr(model, "_functional", model)  # a Keras 3 Sequential keeps its graph there
     # A model may have been made from ``[input]`` or ``{"name": input}``; its outputs then come the same way.
-    given = keras.tree.pack_sequence_as(graph.input, list(inputs))
+    given = keras.tree.pack_sequence_as(functional(model).input, list(inputs))
     return list(keras.tree.flatten(model(given, training=False)))
 
 
@@ -73,12 +63,14 @@ def predict(model: Any, x: Sequence[np.ndarray], batch: int = 64) -> list[np.nda
     """The outputs (n, ...) in order as float32, for inputs (n, *sample) in order, batch by batch."""
     found = []
     for start in range(0, len(x[0]), batch):
-        given = [cast(part[start : start + batch], port) for part, port in zip(x, input_ports(model), strict=True)]
+        given = [
+            cast(part[start : start + batch], tensor) for part, tensor in zip(x, input_tensors(model), strict=True)
+        ]
         found.append([np.asarray(output, np.float32) for output in call(model, given)])
     return [np.concatenate(values) for values in zip(*found, strict=True)]
 
 
-def cast(x: np.ndarray, port: Port) -> Any:
+def cast(x: np.ndarray, tensor: TensorInfo) -> Any:
     """Samples as a tensor of the input's type."""
     tf = load()
-    return tf.constant(np.asarray(x, tf.as_dtype(port.dtype).as_numpy_dtype))
+    return tf.constant(np.asarray(x, tf.as_dtype(tensor.dtype).as_numpy_dtype))

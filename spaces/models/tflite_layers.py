@@ -9,7 +9,9 @@ import numpy as np
 
 from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.quantization.int4 import int4_operators
-from litetuner.spaces.tflite.weights import Operator, pack_model, read_model, read_operators, text, type_name
+from litetuner.spaces.tflite.macs import operator_macs
+from litetuner.spaces.tflite.operators import Operator, read_operators
+from litetuner.spaces.tflite.schema import pack_model, read_model, text, type_name
 
 _ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh", "RELU": "relu"}
 
@@ -47,7 +49,6 @@ def _facts(operator: Operator, graph: Any, why: str) -> LayerInfo:
     if operator.name not in int4_operators():
         refusals["int4"] = f"{operator.name} takes no 4-bit weights"
     made = [int(size) for size in graph.tensors[outputs[0]].shape]
-    multiplied = math.prod(shape) // (made[-1] if operator.name == "DEPTHWISE_CONV_2D" else shape[0])
     return LayerInfo(
         name=operator.output_name.split(";")[-1],
         type=operator.name,
@@ -55,9 +56,6 @@ def _facts(operator: Operator, graph: Any, why: str) -> LayerInfo:
         kernel_shape=shape,
         output_shape=(None, *made[1:]),
         refusals=refusals,
-        macs=math.prod(made[1:]) * multiplied if operator.name in _COUNTED else None,
+        macs=operator_macs(operator.name, graph.operators[operator.index], graph),
         group_refusal=why,
     )
-
-
-_COUNTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

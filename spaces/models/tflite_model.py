@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.errors import ModelError
-from litetuner.spaces.models.traced import Tensor, TracedModel
-from litetuner.spaces.tflite.weights import IDENTIFIER, read_model
+from litetuner.spaces.info import TensorInfo
+from litetuner.spaces.models.traced import TracedModel
+from litetuner.spaces.tflite.interpreter import signature_names
+from litetuner.spaces.tflite.schema import IDENTIFIER, read_model
 
 FLOAT32 = 0  # the schema's number of the type
 STEPS = frozenset(["float32", "ptq", "sparse", "slim"])  # what works on a finished float file
@@ -37,16 +39,7 @@ def open_converted(path: Path) -> TracedModel:
             f"{path} is quantized already (tensor {small[0]!r}), and compression starts from float32. Give the Keras model that "
             "it was made from, or its float .tflite."
         )
-    signatures = list(interpreter._get_full_signature_list().values())
-    sides = []
-    for side, details in (("inputs", interpreter.get_input_details()), ("outputs", interpreter.get_output_details())):
-        if len(details) > 1 and len(signatures) != 1:
-            raise ModelError(
-                f"{path} has {len(details)} {side} and no single signature that names them. Convert it again."
-            )
-        names = {index: name for name, index in signatures[0][side].items()} if len(signatures) == 1 else {}
-        sides.append(tuple(_tensor(names.get(detail["index"], str(detail["name"])), detail) for detail in details))
-    inputs, outputs = sides
+    inputs, outputs = _tensors_by_side(interpreter, path)
 
     def call_flat(values: Sequence[Any]) -> list[Any]:
         rows = []
@@ -61,16 +54,36 @@ def open_converted(path: Path) -> TracedModel:
         "it is a .tflite, converted already, so only post-training techniques are tried (litert-quantizer's, sparse encoding, "
         "slimming); give the Keras model that it was made from to train it"
     )
-    graph = read_model(content)
-    full = {index for index, buffer in enumerate(graph.buffers) if buffer.data is not None and len(buffer.data)}
-    constants = [tensor for tensor in graph.subgraphs[0].tensors if tensor.buffer in full and tensor.type == FLOAT32]
-    parameters = sum(int(np.prod(tensor.shape)) for tensor in constants)
-    return TracedModel(path.stem, inputs, outputs, call_flat, None, parameters, why, file=content)
+    return TracedModel(path.stem, inputs, outputs, call_flat, None, _parameters(content), why, file=content)
 
 
-def _tensor(name: str, detail: dict[str, Any]) -> Tensor:
+def _tensors_by_side(interpreter: Any, path: Path) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """The inputs and the outputs, named by the signature where there is one."""
+    details = interpreter.get_input_details(), interpreter.get_output_details()
+    names = signature_names(interpreter)
+    for side, found in zip(("inputs", "outputs"), details, strict=True):
+        if len(found) > 1 and names is None:
+            raise ModelError(
+                f"{path} has {len(found)} {side} and no single signature that names them. Convert it again."
+            )
+    inputs, outputs = (
+        tuple(_tensor(known.get(detail["index"], str(detail["name"])), detail) for detail in found)
+        for known, found in zip(names or ({}, {}), details, strict=True)
+    )
+    return inputs, outputs
+
+
+def _parameters(content: bytes) -> int:
+    """How many float32 constants the file holds."""
+    model = read_model(content)
+    full = {index for index, buffer in enumerate(model.buffers) if buffer.data is not None and len(buffer.data)}
+    constants = [tensor for tensor in model.subgraphs[0].tensors if tensor.buffer in full and tensor.type == FLOAT32]
+    return sum(int(np.prod(tensor.shape)) for tensor in constants)
+
+
+def _tensor(name: str, detail: dict[str, Any]) -> TensorInfo:
     shape = [int(size) for size in detail["shape_signature"]]
-    return Tensor(name, (None, *(None if size < 0 else size for size in shape[1:])), np.dtype(detail["dtype"]).name)
+    return TensorInfo(name, (None, *(None if size < 0 else size for size in shape[1:])), np.dtype(detail["dtype"]).name)
 
 
 def _is_small(detail: dict[str, Any]) -> bool:

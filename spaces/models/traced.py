@@ -10,18 +10,10 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.errors import ModelError
+from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.tf import load
 
 SIGNATURE = "serving_default"
-
-
-@dataclasses.dataclass(frozen=True)
-class Tensor:
-    """Name, shape with the batch axis, and type of an input or output, as a Keras tensor has them."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +21,8 @@ class TracedModel:
     """A function over tensors with the face of a Keras model. ``trackable`` owns its variables; ``why`` it cannot be trained."""
 
     name: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
     call_flat: Callable[[Sequence[Any]], list[Any]]
     trackable: Any
     parameters: int
@@ -90,7 +82,7 @@ def trace_subclassed(model: Any, source: str) -> TracedModel:
             "batch before it is saved or returned, or rebuild it with the functional API: outputs = model.call(inputs); "
             "keras.Model(inputs, outputs)."
         )
-    inputs = (Tensor("input", (None, *shape[1:]), "float32"),)
+    inputs = (TensorInfo("input", (None, *shape[1:]), "float32"),)
     try:
         found = _flat(model(np.zeros((1, *(size or 1 for size in shape[1:])), np.float32), training=False))
     except Exception as error:  # the user's own code
@@ -100,7 +92,7 @@ def trace_subclassed(model: Any, source: str) -> TracedModel:
         ) from error
     names = ["output"] if len(found) == 1 else [f"output_{index}" for index in range(len(found))]
     pairs = zip(names, found, strict=True)
-    outputs = tuple(Tensor(name, (None, *value.shape[1:]), value.dtype.name) for name, value in pairs)
+    outputs = tuple(TensorInfo(name, (None, *value.shape[1:]), value.dtype.name) for name, value in pairs)
     why = (
         "it is a subclassed model, whose layers are hidden in code, so it can be converted but not rebuilt; to train it, rebuild "
         "it with the functional API: outputs = model.call(inputs); keras.Model(inputs, outputs)"
@@ -133,6 +125,6 @@ def _flat(outputs: Any) -> list[Any]:
     return list(load().nest.flatten(outputs))
 
 
-def _tensor(name: str, spec: Any) -> Tensor:
+def _tensor(name: str, spec: Any) -> TensorInfo:
     shape = () if spec.shape.rank is None else tuple(spec.shape.as_list())
-    return Tensor(name, shape, spec.dtype.name)
+    return TensorInfo(name, shape, spec.dtype.name)

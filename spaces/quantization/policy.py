@@ -20,7 +20,6 @@ KEYS = {  # the quantizer's names
     "octav": "OCTAV",
     "gptq": "GPTQ",
     "hadamard": "HADAMARD_ROTATION",
-    "recovered": "DEQUANTIZED_WEIGHT_RECOVERY",
     "cast": "FLOAT_CASTING",
 }
 OTHER_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # what the quantizer calls an operator

@@ -7,6 +7,7 @@ layers are mapped to operators first, names are escaped, and the weights of the 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import re
 import warnings
@@ -21,20 +22,31 @@ from litetuner.spaces.quantization.policy import (
     BITS,
     KEYS,
     OTHER_NAMES,
-    RECIPES,
     SETTERS,
     Recipe,
     Scheme,
     granularity_of,
     why_not,
 )
-from litetuner.spaces.quantization.weight_recovery import register
 from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.tflite.conversion import first_meaningful_line
-from litetuner.spaces.tflite.weights import Operator, read_operators, weights_by_layer, weights_of_operators
+from litetuner.spaces.tflite.operators import Operator, read_operators
+from litetuner.spaces.tflite.weights import weights_by_layer, weights_of_operators
 
 _UNGRAINED = ("BATCH_MATMUL", "GATHER")  # the quantizer chooses their scales by itself
 _SCOPE_LENGTH = 10_000  # the quantizer cuts longer scopes
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightRounding:
+    """How weights are rounded: the algorithm, and what shares a scale.
+
+    The layers of ``plain`` are rounded by smallest and largest value with a scale by channel instead.
+    """
+
+    algorithm: str = "minmax"
+    granularity: str = "channel"
+    plain: tuple[str, ...] = ()
 
 
 def quantize(
@@ -42,73 +54,61 @@ def quantize(
     recipe: Recipe,
     layers: Sequence[tuple[str, str]],
     calibration: np.ndarray,
-    *,
-    algorithm: str = "minmax",
-    granularity: str = "channel",
-    plain: Sequence[str] = (),
-    recovered: Sequence[str] = (),
+    rounding: WeightRounding,
     io: str = "native",
 ) -> bytes:
     """The quantized file. ``layers`` are (Keras layer name, precision) pairs that differ from the recipe.
 
-    ``algorithm`` and ``granularity`` say how weights are rounded; the layers of ``plain`` are rounded by smallest and largest
-    value, by channel. ``recovered`` lie on a 4-bit grid already and become int4 without any change of value. ``io`` is the
-    type of a static file's input and output: native is that of its activations. ``calibration`` (m, *sample) is used by
-    static recipes and by GPTQ only. Every operator with weights ends with what is asked for it.
+    ``io`` is the type of a static file's input and output: native is that of its activations. ``calibration`` (m, *sample) is
+    used by static recipes and by GPTQ only. Every operator with weights ends with what the recipe and ``layers`` say.
 
-    Raises ``Refused`` where an operator cannot take what is asked, ``BuildFailed`` where a layer is not to be found, where
-    calibration data are not finite, or where the finished file does not hold what was asked.
+    Raises ``Refused`` where an operator cannot take its precision, ``BuildFailed`` where no operator belongs to a layer, where
+    calibration data are not finite, or where the finished file does not hold what was requested.
     """
     from litert_quantizer import quantizer as ptq
 
     operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
-    precisions = dict(layers) | dict.fromkeys(recovered, "int4")
-    chosen = _operators_of(file, operators, [*precisions, *(name for name in plain if name not in precisions)])
-    by_index = {index: name for name, index in chosen.items()}
-    schemes: dict[int, Scheme] = {}
-    for operator in operators:
-        name = by_index.get(operator.index, "")
-        bits = recipe.weight_bits if name not in precisions else BITS.get(precisions[name], 32)
-        special = "recovered" if name in recovered else "cast" if bits == 16 else ""
-        simple = bool(special) or name in plain or bits == 32
-        schemes[operator.index] = Scheme(bits, special or "minmax") if simple else Scheme(bits, algorithm, granularity)
+    precisions = dict(layers)
+    chosen = _operators_of(file, [*precisions, *(name for name in rounding.plain if name not in precisions)])
+    names = {index: name for name, index in chosen.items()}
+    schemes = {
+        operator.index: _scheme(recipe, precisions, rounding, names.get(operator.index, "")) for operator in operators
+    }
     try:
         with quiet_stdout():
             quantizer = ptq.Quantizer(bytearray(file))
             _set_base(quantizer, recipe, io)
             for operator in operators:
-                _set_operator(quantizer, recipe, operator, by_index.get(operator.index, ""), schemes[operator.index])
+                _set_operator(quantizer, recipe, operator, names.get(operator.index, ""), schemes[operator.index])
             ranges = _ranges(quantizer, file, calibration) if quantizer.need_calibration else None
             result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
     except (Refused, BuildFailed):
         raise
     except Exception as error:  # the library raises ValueError, RuntimeError, KeyError and more, without a common base
         raise BuildFailed(
-            f"litert-quantizer refuses the file: {type(error).__name__}: {first_meaningful_line(str(error))}"
+            f"litert-quantizer rejects the file: {type(error).__name__}: {first_meaningful_line(str(error))}"
         ) from error
     quantized = bytes(result or b"")
-    _prove(operators, quantized, recipe, schemes, by_index)
+    _verify(operators, quantized, recipe, schemes, names)
     return quantized
 
 
-def recover_int4(
-    file: bytes, layers: Sequence[str], calibration: np.ndarray, recipe: str = "static_wi8_ai8", io: str = "native"
-) -> bytes:
-    """A float ``.tflite`` whose weights of ``layers`` lie on a 4-bit grid by channel, with these as int4 of the same values.
-
-    All other operators follow ``recipe``. A grid is whole multiples -8 to 7 of any one step a channel, to a thousandth of a
-    step (folded batch norms may scale it). Only convolutions and dense layers have int4. Raises as ``quantize`` does, and
-    ``BuildFailed`` for a layer whose weights lie on no such grid.
-    """
-    return quantize(file, RECIPES[recipe], (), calibration, recovered=layers, io=io)
+def _scheme(recipe: Recipe, precisions: Mapping[str, str], rounding: WeightRounding, name: str) -> Scheme:
+    """How the weights of the operator of layer ``name`` ("" for an operator of no chosen layer) are quantized."""
+    bits = BITS.get(precisions[name], 32) if name in precisions else recipe.weight_bits
+    if bits == 16:
+        return Scheme(bits, "cast")
+    if bits == 32 or name in rounding.plain:
+        return Scheme(bits)
+    return Scheme(bits, rounding.algorithm, rounding.granularity)
 
 
-def _operators_of(file: bytes, operators: Sequence[Operator], names: Sequence[str]) -> dict[str, int]:
+def _operators_of(file: bytes, names: Sequence[str]) -> dict[str, int]:
     weights = weights_by_layer(file, names) if names else {}
     for name in names:
         if name not in weights:
             raise BuildFailed(
-                f"no operator of the float file could be told to be layer {name!r}, so its precision cannot be set"
+                f"no operator of the float file is known to belong to layer {name!r}, so its precision cannot be set"
             )
     return {name: weight.operator_index for name, weight in weights.items()}
 
@@ -145,8 +145,6 @@ def _set_operator(quantizer: Any, recipe: Recipe, operator: Operator, name: str,
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName
 
-    if scheme.algorithm == "recovered":
-        register()
     scope = (operator.output_name + ";")[:_SCOPE_LENGTH]
     regex = f"^{re.escape(scope)}$"
     width = operator.weight_shape[-1] if operator.weight_shape else None
@@ -221,7 +219,7 @@ def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, n
     }
 
 
-def _prove(
+def _verify(
     before: Sequence[Operator],
     file: bytes,
     recipe: Recipe,
@@ -232,7 +230,7 @@ def _prove(
     after = [operator for operator in read_operators(file) if operator.weight_index is not None]
     if [operator.name for operator in before] != [operator.name for operator in after]:
         raise BuildFailed(
-            "the quantized file does not have the float file's operators with weights, so it cannot be proved"
+            "the quantized file does not have the float file's operators with weights, so it cannot be verified"
         )
     weights = weights_of_operators(file, [operator.index for operator in after])
     for old, new in zip(before, after, strict=True):

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.channels.groups import Call, ChannelGraph, nodes
+from litetuner.spaces.channels.groups import Call, ChannelGraph
 from litetuner.spaces.channels.layer_rules import KERNELS
 from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.models.keras_graph import call_arguments, call_outputs, nodes
 from litetuner.spaces.reconstruction.least_squares import correction
 from litetuner.spaces.reconstruction.patches import features, is_depthwise, patches, places, why_not_refitted
 from litetuner.spaces.tf import load
@@ -62,7 +63,7 @@ def refusals(model: Any, graph: ChannelGraph) -> list[tuple[str, str]]:
         here = any(id(tensor) in reached for tensor in node.keras_inputs)
         here = here or bool(loses.intersection(graph.roots[call.source].tolist()))
         if here or loses.intersection(graph.roots[call.heads].tolist()):
-            reached |= {id(tensor) for tensor in load().nest.flatten(node.outputs)}
+            reached |= {id(tensor) for tensor in call_outputs(node)}
             reason = why_not_refitted(call.layer)
             if reason is not None and _has_kernel(call.layer):
                 found.setdefault(call.layer.name, reason)
@@ -75,7 +76,7 @@ def _has_kernel(layer: Any) -> bool:
 
 def _largest(model: Any) -> int:
     """Bytes of the largest tensor of one sample; an axis of unknown size counts as 64."""
-    tensors = [tensor for node in nodes(model) for tensor in load().nest.flatten(node.outputs)]
+    tensors = [tensor for node in nodes(model) for tensor in call_outputs(node)]
     return max(4 * math.prod(size or 64 for size in tensor.shape[1:]) for tensor in (*tensors, *model.inputs))
 
 
@@ -113,7 +114,7 @@ class _Walk:
             exact = not lost and all(id(tensor) in self.exact for tensor in before.keras_inputs)
             if not exact and why_not_refitted(call.layer) is None:
                 self._refit(before, after, call)
-            outputs = load().nest.flatten(before.outputs)
+            outputs = call_outputs(before)
             for values, node in ((self.original, before), (self.current, after)):
                 for tensor, value in zip(outputs, _outputs(node, before, values), strict=True):
                     values[id(tensor)] = np.asarray(value)
@@ -222,9 +223,8 @@ class _Walk:
 
 def _outputs(node: Any, names: Any, values: dict[int, np.ndarray]) -> list[Any]:
     """The outputs of one call, of which ``names`` is the original's, by whose tensors ``values`` go."""
-    pairs = list(zip(node.keras_inputs, names.keras_inputs, strict=True))
-    given = {str(id(own)): [values[id(other)]] * len(pairs) for own, other in pairs}
-    args, kwargs = node.map_arguments(given)
+    pairs = zip(node.keras_inputs, names.keras_inputs, strict=True)
+    args, kwargs = call_arguments(node, {id(own): values[id(other)] for own, other in pairs})
     return list(load().nest.flatten(node.layer(*args, **kwargs)))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from litetuner.spaces.context import Context
 from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
 from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, IO, RECIPES, check_names
-from litetuner.spaces.quantization.quantizer import quantize
+from litetuner.spaces.quantization.quantizer import WeightRounding, quantize
 from litetuner.spaces.step import Stage, Step, knob
 
 
@@ -88,8 +88,6 @@ class Ptq(Step):
             RECIPES[self.recipe],
             self.layers,
             context.calibration,
-            algorithm=self.algorithm,
-            granularity=self.granularity,
-            plain=self.plain,
-            io=self.io,
+            WeightRounding(self.algorithm, self.granularity, self.plain),
+            self.io,
         )

@@ -10,7 +10,7 @@ from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.tflite.running import run
-from litetuner.spaces.tflite.weights import read_model, tensors_of
+from litetuner.spaces.tflite.schema import read_model, tensors_of
 
 SAMPLES = 8
 TOLERANCE = 1e-6  # of the largest output: float32 rounding; sparse kernels add in another order

@@ -12,20 +12,10 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.tflite.weights import operator_name, read_model, text, type_name
+from litetuner.spaces.info import TensorInfo
+from litetuner.spaces.tflite.schema import operator_name, read_model, text, type_name
 
 KNOWN_CUSTOM = frozenset({"aeq.hadamard_rotation"})  # custom by name, and built into LiteRT
-
-
-@dataclasses.dataclass(frozen=True)
-class Port:
-    """An input or output of the file. ``scale`` is 0 where it is not quantized; a -1 in ``shape`` is a free size."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    scale: float
-    zero_point: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +30,8 @@ class Artifact:
     sha256: str
     file_bytes: int
     compressed_bytes: int
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
     operators: dict[str, int]
     structure: str
 
@@ -60,8 +50,8 @@ def read_artifact(file: bytes) -> Artifact:
             names[operator.opcodeIndex][0] for graph in model.subgraphs for operator in graph.operators
         )
         graph = model.subgraphs[0]
-        inputs = tuple(_port(graph.tensors[index]) for index in _ints(graph.inputs))
-        outputs = tuple(_port(graph.tensors[index]) for index in _ints(graph.outputs))
+        inputs = tuple(_tensor_info(graph.tensors[index]) for index in _ints(graph.inputs))
+        outputs = tuple(_tensor_info(graph.tensors[index]) for index in _ints(graph.outputs))
         structure = _structure(model, names)
     except (IndexError, TypeError, AttributeError, ValueError) as error:
         raise BuildFailed(f"the .tflite of {len(file)} bytes is damaged: {error}. Convert it again.") from error
@@ -91,12 +81,12 @@ def _refuse_foreign(custom: set[str]) -> None:
         )
 
 
-def _port(tensor: Any) -> Port:
+def _tensor_info(tensor: Any) -> TensorInfo:
     quantization = tensor.quantization
     scales = [] if quantization is None else _floats(quantization.scale)
     zeros = [] if quantization is None else _ints(quantization.zeroPoint)
     signature = _ints(tensor.shapeSignature)
-    return Port(
+    return TensorInfo(
         name=text(tensor.name),
         dtype=type_name(tensor.type),
         shape=tuple(signature or _ints(tensor.shape)),

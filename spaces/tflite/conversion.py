@@ -14,11 +14,11 @@ import numpy as np
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
-from litetuner.spaces.models.signature import call, input_ports, output_ports
+from litetuner.spaces.models.signature import call, input_tensors, output_tensors
 from litetuner.spaces.models.tflite_layers import with_names
 from litetuner.spaces.named_arrays import all_finite, parts
 from litetuner.spaces.tf import load, quiet_stdout
-from litetuner.spaces.tflite.weights import pack_model, read_model
+from litetuner.spaces.tflite.schema import pack_model, read_model
 
 _LONGEST = 240  # characters of a converter error that are worth showing
 
@@ -36,9 +36,10 @@ def converter_for(model: Any) -> Any:
 def _serving(model: Any) -> Any:
     """The concrete function of inference with a batch of one."""
     tf = load()
-    names = [port.name for port in output_ports(model)]
+    names = [tensor.name for tensor in output_tensors(model)]
     specs = [
-        tf.TensorSpec((1, *port.shape[1:]), tf.as_dtype(port.dtype), name=port.name) for port in input_ports(model)
+        tf.TensorSpec((1, *tensor.shape[1:]), tf.as_dtype(tensor.dtype), name=tensor.name)
+        for tensor in input_tensors(model)
     ]
     serve = tf.function(lambda *x: dict(zip(names, call(model, x), strict=True)), input_signature=specs)
     return serve.get_concrete_function()
@@ -65,8 +66,10 @@ def io_names(model: Any) -> tuple[list[str], list[str]]:
 
     Outputs are handed over as a dict, which TensorFlow sorts by name.
     """
-    outputs = [port.name for port in output_ports(model)]
-    return [port.name for port in input_ports(model)], outputs if getattr(model, "file", None) else sorted(outputs)
+    outputs = [tensor.name for tensor in output_tensors(model)]
+    return [tensor.name for tensor in input_tensors(model)], outputs if getattr(model, "file", None) else sorted(
+        outputs
+    )
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None], *, integer: bool = False) -> bytes:
@@ -138,7 +141,7 @@ def representative(model: Any, context: Context) -> Callable[[], Iterator[list[n
         raise BuildFailed(
             "the calibration samples hold NaN or infinity, so no ranges can be measured on them. Check the data."
         )
-    dtypes = [load().as_dtype(port.dtype).as_numpy_dtype for port in input_ports(model)]
+    dtypes = [load().as_dtype(tensor.dtype).as_numpy_dtype for tensor in input_tensors(model)]
 
     def generate() -> Iterator[list[np.ndarray]]:
         for index in range(len(samples)):

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litetuner.spaces.tflite.invariants import distinct_per_channel, zeros
-from litetuner.spaces.tflite.weights import Weight, read_model, read_operators, weights_at, weights_by_layer
+from litetuner.spaces.tflite.operators import read_operators
+from litetuner.spaces.tflite.schema import read_model
+from litetuner.spaces.tflite.weights import Weight, weights_at, weights_by_layer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.deduplication import SharingBuilder
 from litetuner.spaces.tflite.running import run
-from litetuner.spaces.tflite.weights import IDENTIFIER, read_model
+from litetuner.spaces.tflite.schema import IDENTIFIER, read_model
 
 ALIGNMENT = 16  # bytes; the schema's force_align of buffers
 
@@ -34,12 +34,3 @@ def add_metadata(file: bytes, name: str, content: bytes) -> bytes:
     if not after.identical(before) or after.plan != before.plan:
         raise BuildFailed("the file with metadata would not compute the same; export it without --metadata.")
     return written
-
-
-def read_metadata(file: bytes, name: str) -> bytes | None:
-    """The content of a metadata buffer, ``None`` where the file has none of that name."""
-    model = read_model(file)
-    for item in model.metadata or []:
-        if item.name == name.encode():
-            return bytes(model.buffers[item.buffer].data)
-    return None

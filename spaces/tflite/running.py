@@ -14,6 +14,7 @@ import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.named_arrays import is_packed
+from litetuner.spaces.tflite.interpreter import as_input, execution_plan, signature_names
 
 SYNTHETIC_SAMPLES = 4
 REFERENCE_SECONDS = 60.0
@@ -70,7 +71,7 @@ def run(file: bytes, samples: np.ndarray | None, reference: bool = False) -> Out
                 interpreter.set_tensor(detail["index"], value)
             interpreter.invoke()
             values += [interpreter.get_tensor(detail["index"]).copy() for detail in interpreter.get_output_details()]
-        plan = tuple(detail["op_name"] for detail in interpreter._get_ops_details())
+        plan = execution_plan(interpreter)
     except (ValueError, RuntimeError) as error:
         raise BuildFailed(f"the runtime does not run the file: {str(error).strip().splitlines()[0]}") from error
     return Outputs(tuple(values), plan)
@@ -115,23 +116,13 @@ def _answer() -> None:
 
 def _feeds(interpreter: Any, inputs: list[dict[str, Any]], samples: np.ndarray | None) -> list[list[np.ndarray]]:
     if samples is not None and len(samples) and len(inputs) == 1 and not is_packed(samples):
-        return [[_as_input(np.asarray(sample)[None], inputs[0])] for sample in samples]
-    signatures = list(interpreter._get_full_signature_list().values())
-    if samples is not None and len(samples) and is_packed(samples) and len(signatures) == 1:
-        names = {index: name for name, index in signatures[0]["inputs"].items()}
-        ends = [(names[detail["index"]], detail) for detail in inputs]
-        return [[_as_input(samples[i : i + 1][name], detail) for name, detail in ends] for i in range(len(samples))]
+        return [[as_input(np.asarray(sample)[None], inputs[0])] for sample in samples]
+    names = signature_names(interpreter)
+    if samples is not None and len(samples) and is_packed(samples) and names is not None:
+        named = [(names[0][detail["index"]], detail) for detail in inputs]
+        return [[as_input(samples[i : i + 1][name], detail) for name, detail in named] for i in range(len(samples))]
     rng = np.random.default_rng(0)
     return [[_random(rng, detail) for detail in inputs] for _ in range(SYNTHETIC_SAMPLES)]
-
-
-def _as_input(sample: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
-    scale, zero_point = detail["quantization"]
-    dtype = np.dtype(detail["dtype"])
-    if scale and np.issubdtype(dtype, np.integer):
-        limits = np.iinfo(dtype)
-        return np.clip(np.rint(sample / scale) + zero_point, limits.min, limits.max).astype(dtype)
-    return sample.astype(dtype)
 
 
 def _random(rng: np.random.Generator, detail: dict[str, Any]) -> np.ndarray:

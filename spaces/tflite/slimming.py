@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.tflite.deduplication import SharingBuilder
+from litetuner.spaces.tflite.macs import file_macs
 from litetuner.spaces.tflite.running import reference_digests, run
-from litetuner.spaces.tflite.weights import IDENTIFIER, read_model, tensors_of
+from litetuner.spaces.tflite.schema import IDENTIFIER, as_list, read_model, tensors_of
 
 ALIGNMENT = 16  # bytes; the schema's force_align of buffers
 SAMPLES = 8  # real inputs that the slimmed file must answer as the original does
@@ -67,7 +68,7 @@ def _differs(file: bytes, slimmed: bytes, samples: np.ndarray | None) -> str:
         return "its outputs are not bit-identical"
     if ours.plan != theirs.plan:
         return "the runtime would execute it by another plan"
-    if _macs(read_model(file)) > REFERENCE_MACS:
+    if file_macs(read_model(file)) > REFERENCE_MACS:
         return ""
     expected, found = reference_digests([file, slimmed], None if chosen is None else chosen[:1])
     # without an answer of the original there is nothing to compare with: not all operators have a reference kernel
@@ -133,13 +134,13 @@ def _strip(model: Any, keep_names: bool) -> None:
     model.description = None
     model.metadata = [item for item in model.metadata or [] if item.name not in _CONVERTER_METADATA] or None
     for graph in model.subgraphs:
-        ports = {*_list(graph.inputs), *_list(graph.outputs)}
+        ports = {*as_list(graph.inputs), *as_list(graph.outputs)}
         if not keep_names:
             graph.name = None
         for index, tensor in enumerate(graph.tensors):
             if index not in ports and not keep_names:
                 tensor.name = None
-            if tensor.shapeSignature is not None and _list(tensor.shapeSignature) == _list(tensor.shape):
+            if tensor.shapeSignature is not None and as_list(tensor.shapeSignature) == as_list(tensor.shape):
                 tensor.shapeSignature = None
             quantization = tensor.quantization
             if quantization is not None:
@@ -155,11 +156,11 @@ def _share_bias_scales(model: Any) -> None:
 
     for graph in model.subgraphs:
         for operator in graph.operators:
-            inputs = _list(operator.inputs)
+            inputs = as_list(operator.inputs)
             if len(inputs) < 3 or min(inputs[1:3]) < 0:
                 continue
             weight, bias = (graph.tensors[index] for index in inputs[1:3])
-            sizes = [len(_list(None if t.quantization is None else t.quantization.scale)) for t in (weight, bias)]
+            sizes = [len(as_list(None if t.quantization is None else t.quantization.scale)) for t in (weight, bias)]
             if bias.type == TensorType.INT32 and sizes[0] == sizes[1] > 1:
                 bias.quantization.scale = weight.quantization.scale
 
@@ -207,7 +208,7 @@ def _content(model: Any, keep_names: bool) -> Any:
     data = [b"" if buffer.data is None else bytes(buffer.data) for buffer in model.buffers]
     graphs = []
     for graph in model.subgraphs:
-        ports = {*_list(graph.inputs), *_list(graph.outputs)}
+        ports = {*as_list(graph.inputs), *as_list(graph.outputs)}
         tensors = []
         for index, tensor in enumerate(graph.tensors):
             quantization = tensor.quantization
@@ -219,14 +220,14 @@ def _content(model: Any, keep_names: bool) -> Any:
                 (
                     _plain(tensor, ("buffer", "quantization", "name", "shapeSignature")),
                     None if empty else kept,
-                    _list(tensor.shapeSignature) or _list(tensor.shape),
+                    as_list(tensor.shapeSignature) or as_list(tensor.shape),
                     data[tensor.buffer],
                     tensor.name if keep_names or index in ports else None,
                 )
             )
         operators = [(codes[operator.opcodeIndex], _plain(operator, ("opcodeIndex",))) for operator in graph.operators]
         graphs.append(
-            (tensors, operators, _list(graph.inputs), _list(graph.outputs), graph.name if keep_names else None)
+            (tensors, operators, as_list(graph.inputs), as_list(graph.outputs), graph.name if keep_names else None)
         )
     metadata = [(item.name, data[item.buffer]) for item in model.metadata or [] if item.name not in _CONVERTER_METADATA]
     rest = [_plain(part) for part in (model.signatureDefs, model.externalBufferGroups, model.externalBuffers)]
@@ -244,22 +245,5 @@ def _plain(item: Any, leave_out: Sequence[str] = ()) -> Any:
     return item
 
 
-def _macs(model: Any) -> int:
-    """Multiplications of one sample in convolutions and dense layers, from the shapes: weight size times output positions."""
-    total = 0
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            inputs, outputs = _list(operator.inputs), _list(operator.outputs)
-            weight = graph.tensors[inputs[1]] if len(inputs) > 1 and inputs[1] >= 0 and outputs else None
-            if weight is not None and len(_list(weight.shape)) > 1 and model.buffers[weight.buffer].data is not None:
-                positions = _list(graph.tensors[outputs[0]].shape)[:-1]
-                total += int(np.prod(_list(weight.shape), dtype=np.int64) * np.prod(positions, dtype=np.int64))
-    return total
-
-
 def _compressed_bytes(file: bytes) -> int:
     return len(zlib.compress(file, 9))
-
-
-def _list(values: Any) -> list[Any]:
-    return [] if values is None else list(values)

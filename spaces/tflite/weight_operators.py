@@ -23,9 +23,9 @@ WEIGHT_OPERATORS: dict[str, WeightOperator] = {
     "FULLY_CONNECTED": WeightOperator(1, 0),
     "TRANSPOSE_CONV": WeightOperator(1, 0, activation_input=2),
     "CONV_3D": WeightOperator(1, 4),
-    "CONV_3D_TRANSPOSE": WeightOperator(1, 3),
+    "CONV_3D_TRANSPOSE": WeightOperator(1, 3, activation_input=2),
     "BATCH_MATMUL": WeightOperator(1, -1),
-    "EMBEDDING_LOOKUP": WeightOperator(1, 0, activation_input=0),
+    "EMBEDDING_LOOKUP": WeightOperator(1, 0),
     "GATHER": WeightOperator(0, 0, activation_input=1),
 }
 

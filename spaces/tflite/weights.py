@@ -1,51 +1,19 @@
-"""A ``.tflite`` read back: its operators, and the weights of the user's layers. No TensorFlow needed.
-
-Only the main subgraph is read: that is where the converters put the layers of a Keras model.
-"""
+"""The weights of the user's layers in a ``.tflite``: stored values, types and scales. No TensorFlow is needed."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.layer_names import Named, operators_of_layers
+from litetuner.spaces.tflite.operators import Operator, operators_of
+from litetuner.spaces.tflite.schema import as_list, read_model, text, type_name
 from litetuner.spaces.tflite.tensor_values import dense_values
 from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
-
-IDENTIFIER = b"TFL3"
-
-_BEHIND = ("DEQUANTIZE", "DENSIFY")  # what may stand between a constant weight and its operator
-
-
-@dataclasses.dataclass(frozen=True)
-class Operator:
-    """One operator of the main subgraph, in the order of execution. Custom and Flex operators carry their own name.
-
-    ``weight_index`` is the constant that holds the weights, found behind a DEQUANTIZE (float16) or DENSIFY (sparse)
-    where there is one; it and what follows it is ``None`` for operators without constant weights.
-    """
-
-    index: int
-    name: str
-    custom: bool
-    output_name: str
-    input_index: int | None
-    activation_dtype: str | None
-    weight_index: int | None = None
-    weight_dtype: str | None = None
-    weight_shape: tuple[int, ...] | None = None
-    input_rank: int | None = None
-
-    @property
-    def flex(self) -> bool:
-        """Does it need TensorFlow's Flex delegate?"""
-        return self.custom and self.name.startswith("Flex")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,129 +48,6 @@ class Weight:
         return ("tensor", "channel") if one_channel else ("tensor",) if self.scale.size == 1 else ("channel",)
 
 
-def read_model(file: bytes) -> Any:
-    """The file as the schema's object model (``ModelT``). Raises ``BuildFailed`` for what is no readable ``.tflite``."""
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    if len(file) < 8:
-        raise BuildFailed(f"the .tflite has {len(file)} bytes: the conversion wrote nothing. Look at its log.")
-    if file[4:8] != IDENTIFIER:
-        raise BuildFailed(f"this is no .tflite: bytes 4 to 8 are {file[4:8]!r}, expected {IDENTIFIER!r}")
-    try:
-        model = flatbuffer_utils.read_model_from_bytearray(bytes(file))
-        _as_arrays(model)
-        complete = bool(model.subgraphs) and all(
-            graph.tensors is not None and graph.operators is not None for graph in model.subgraphs
-        )
-    except (struct.error, ValueError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
-        raise BuildFailed(f"the .tflite of {len(file)} bytes is torn or damaged: {error}. Convert it again.") from error
-    if not complete:
-        raise BuildFailed("the .tflite holds no graph: the model is empty, or the file is damaged. Convert it again.")
-    return model
-
-
-def _as_arrays(model: Any) -> None:
-    """Bytes that lie outside the flatbuffer (litert-quantizer writes some files so) come as ``bytes``: arrays like the rest."""
-    for buffer in model.buffers or []:
-        if isinstance(buffer.data, bytes):
-            buffer.data = np.frombuffer(buffer.data, np.uint8)
-    for graph in model.subgraphs or []:
-        for operator in graph.operators or []:
-            if isinstance(operator.customOptions, bytes):
-                operator.customOptions = np.frombuffer(operator.customOptions, np.uint8)
-
-
-@functools.cache
-def _names(enum: str) -> dict[int, str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return {value: name for name, value in vars(getattr(schema, enum)).items() if isinstance(value, int)}
-
-
-def type_name(tensor_type: int) -> str:
-    """``int8``, ``int4``, ``float32`` and so on."""
-    return _names("TensorType").get(tensor_type, f"type{tensor_type}").lower()
-
-
-def operator_name(code: Any) -> tuple[str, bool]:
-    """Name of an operator code and whether it is a custom one, which is then the custom name."""
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    name = _names("BuiltinOperator").get(number, f"BUILTIN_{number}")
-    if name == "CUSTOM":
-        return (code.customCode or b"unnamed").decode(errors="replace"), True
-    return name, False
-
-
-def text(name: bytes | str | None) -> str:
-    """A name of the flatbuffer; absent is empty."""
-    return name.decode(errors="replace") if isinstance(name, bytes) else name or ""
-
-
-def read_operators(file: bytes) -> list[Operator]:
-    """The operators of the main subgraph, in the order of execution. Raises ``BuildFailed`` for an unreadable file."""
-    return _operators(read_model(file))
-
-
-def _operators(model: Any) -> list[Operator]:
-    graph = model.subgraphs[0]
-    names = [operator_name(code) for code in model.operatorCodes or []]
-    producer = {index: operator for operator in graph.operators for index in _list(operator.outputs)}
-
-    def constant(index: int) -> int | None:
-        while index in producer:
-            operator = producer[index]
-            if names[operator.opcodeIndex][0] not in _BEHIND:
-                return None
-            index = operator.inputs[0]
-        tensor = graph.tensors[index] if index >= 0 else None
-        if tensor is None or model.buffers[tensor.buffer].data is None or len(_list(tensor.shape)) < 2:
-            return None
-        return index
-
-    found = []
-    for index, operator in enumerate(graph.operators):
-        name, custom = names[operator.opcodeIndex]
-        inputs, outputs = _list(operator.inputs), _list(operator.outputs)
-        holds = None if custom else WEIGHT_OPERATORS.get(name)
-        position = 0 if holds is None else holds.activation_input
-        source = inputs[position] if position < len(inputs) and inputs[position] >= 0 else None
-        at = len(inputs) if holds is None else holds.weight_input
-        weight = constant(inputs[at]) if at < len(inputs) else None
-        tensor = None if weight is None else graph.tensors[weight]
-        found.append(
-            Operator(
-                index=index,
-                name=name,
-                custom=custom,
-                output_name=text(graph.tensors[outputs[0]].name) if outputs else "",
-                input_index=source,
-                activation_dtype=None if source is None else type_name(graph.tensors[source].type),
-                weight_index=weight,
-                weight_dtype=None if tensor is None else type_name(tensor.type),
-                weight_shape=None if tensor is None else tuple(int(size) for size in _list(tensor.shape)),
-                input_rank=None if source is None else len(_list(graph.tensors[source].shape)),
-            )
-        )
-    return found
-
-
-def pack_model(model: Any) -> bytes:
-    """The file of an object model, with byte vectors at multiples of 16: the schema asks it, and generated Python forgets it."""
-    import flatbuffers
-
-    class AligningBuilder(flatbuffers.Builder):  # type: ignore[misc]
-        def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
-            content = x.astype(x.dtype.newbyteorder("<"), copy=False).tobytes()
-            self.StartVector(x.itemsize, x.size, 16 if x.itemsize == 1 else x.dtype.alignment)
-            self.head -= len(content)
-            self.Bytes[self.head : self.head + len(content)] = content
-            return int(self.EndVector())
-
-    builder = AligningBuilder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
-
-
 def weights_by_layer(
     file: bytes, layer_names: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Weight]:
@@ -216,7 +61,7 @@ def weights_by_layer(
     """
     model = read_model(file)
     graph = model.subgraphs[0]
-    weighted = [operator for operator in _operators(model) if operator.weight_index is not None]
+    weighted = [operator for operator in operators_of(model) if operator.weight_index is not None]
     named = [
         Named(
             index=operator.index,
@@ -254,7 +99,7 @@ def weights_at(file: bytes, tensors: Mapping[str, int]) -> dict[str, Weight]:
     """
     model = read_model(file)
     users: dict[int, Operator] = {}
-    for operator in _operators(model):
+    for operator in operators_of(model):
         if operator.weight_index is not None:
             users.setdefault(operator.weight_index, operator)
     lost = [f"{layer} (tensor {index})" for layer, index in tensors.items() if index not in users]
@@ -266,7 +111,7 @@ def weights_at(file: bytes, tensors: Mapping[str, int]) -> dict[str, Weight]:
 def weights_of_operators(file: bytes, indices: Sequence[int]) -> dict[int, Weight]:
     """The weights of operators by index (``Operator.index``). Raises ``BuildFailed`` for one without constant weights."""
     model = read_model(file)
-    found = {op.index: op for op in _operators(model) if op.weight_index is not None}
+    found = {op.index: op for op in operators_of(model) if op.weight_index is not None}
     lost = [str(index) for index in indices if index not in found]
     if lost:
         raise BuildFailed(f"operators {', '.join(lost)} of the file have no constant weights")
@@ -304,8 +149,8 @@ def _quantization(model: Any, graph: Any, tensor: Any) -> tuple[np.ndarray, np.n
     details = quantization.details
     if details is not None and hasattr(details, "blockSize"):
         return _table(model, graph, details.scales, np.float32), _table(model, graph, details.zeroPoints, np.int64)
-    scale = np.asarray(_list(quantization.scale), np.float32)
-    return scale, np.asarray(_list(quantization.zeroPoint), np.int64)
+    scale = np.asarray(as_list(quantization.scale), np.float32)
+    return scale, np.asarray(as_list(quantization.zeroPoint), np.int64)
 
 
 def _table(model: Any, graph: Any, index: int, dtype: type) -> np.ndarray:
@@ -315,13 +160,3 @@ def _table(model: Any, graph: Any, index: int, dtype: type) -> np.ndarray:
         return np.zeros(0, dtype)
     tensor = graph.tensors[index]
     return dense_values(tensor, type_name(tensor.type), data).astype(dtype)
-
-
-def _list(values: Any) -> list[Any]:
-    return [] if values is None else list(values)
-
-
-def tensors_of(model: Any) -> Iterator[Any]:
-    """All tensors of all subgraphs, in order."""
-    for graph in model.subgraphs:
-        yield from graph.tensors

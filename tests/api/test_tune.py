@@ -23,7 +23,8 @@ from litetuner import ConfigError, DataError, ModelError, Run, RunError
 from litetuner.search.listener import Listener
 from litetuner.search.proposals.scheduler import STRATEGIES
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.tflite.metadata import read_metadata
+
+from ..metadata import read_metadata
 
 KEYS: dict[str, Any] = {"max_drop": "5%", "target": "fake", "max_epochs": 0.2}
 STEPS = "int8,prune,qat"

@@ -11,13 +11,14 @@ import pytest
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.scoring.predict import predict
 from litetuner.spaces.building.builder import rebuild
-from litetuner.spaces.data.preparation import calibration_samples, open_split, prepare_data
+from litetuner.spaces.data.calibration import calibration_samples
+from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_data
 from litetuner.spaces.errors import ConfigError, DataError, ModelError
 from litetuner.spaces.models.checkpoint import read_model, write_model
 from litetuner.spaces.models.keras_bridge.bridge import TOLERANCE, bridge
 from litetuner.spaces.models.loading import load_model
 from litetuner.spaces.models.outputs import chosen_output, original_outputs
-from litetuner.spaces.models.signature import input_ports, output_ports
+from litetuner.spaces.models.signature import input_tensors, output_tensors
 from litetuner.spaces.named_arrays import pack, unpack
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.tflite.conversion import convert
@@ -45,26 +46,15 @@ def two():
 
 
 def order(model):
-    return {port.name: X[port.name] for port in input_ports(model)}
+    return {port.name: X[port.name] for port in input_tensors(model)}
 
 
 def prepared(tmp_path, model, given, output="kind"):
     np.savez(tmp_path / "data.npz", **given)
-    ports, outputs = input_ports(model), output_ports(model)
+    ports, outputs = input_tensors(model), output_tensors(model)
     chosen = chosen_output(outputs, output, True)
-    return prepare_data(
-        str(tmp_path / "data.npz"),
-        tmp_path / "data",
-        seed=0,
-        preprocess=None,
-        input_shape=ports[0].shape,
-        input_dtype="float32",
-        output_shape=(chosen or outputs[0]).shape,
-        task="classification",
-        inputs=ports,
-        outputs=outputs,
-        output=chosen.name if chosen else None,
-    )
+    request = DataRequest(str(tmp_path / "data.npz"), 0, None, "classification", ports, outputs, chosen)
+    return prepare_data(request, tmp_path / "data")
 
 
 def arrays(split="train", **others):
@@ -76,12 +66,12 @@ def test_they_are_rebuilt_and_converted_with_their_names(two):
     packed = pack(order(two))
     copy, difference = bridge(two, packed)
     assert difference <= TOLERANCE
-    ports = [port.name for port in (*input_ports(two), *output_ports(two))]
-    assert [port.name for port in (*input_ports(copy), *output_ports(copy))] == ports
+    ports = [port.name for port in (*input_tensors(two), *output_tensors(two))]
+    assert [port.name for port in (*input_tensors(copy), *output_tensors(copy))] == ports
     read = read_model(write_model(copy))
     base, refusal, _ = rebuild(two, packed)
     assert base is not None and "2 inputs and 2 outputs" in refusal
-    expected = original_outputs(two, packed, output_ports(two), None)
+    expected = original_outputs(two, packed, output_tensors(two), None)
     for model in (two, read):
         found = predict(convert(model, lambda converter, tf: None), packed)
         for name, values in unpack(expected).items():
@@ -119,7 +109,7 @@ def test_data_that_do_not_fit_are_refused(two, tmp_path, given, reason):
 
 
 def test_the_scored_output_is_asked_for(two):
-    outputs = output_ports(two)
+    outputs = output_tensors(two)
     with pytest.raises(ConfigError, match="--metric accuracy@kind"):
         chosen_output(outputs, None, False)
     with pytest.raises(ConfigError, match=r"no output 'kin' \(did you mean 'kind'"):
@@ -218,7 +208,7 @@ def test_subclassed_models_are_converted_only(module):
     assert loaded.kind == "traced" and loaded.model.count_params() == 10
     copy, refusal, _ = rebuild(loaded.model, X["left"])
     assert copy is None and "subclassed model" in refusal and "functional API" in refusal
-    expected = original_outputs(loaded.model, X["left"], output_ports(loaded.model), output_ports(loaded.model)[0])
+    expected = original_outputs(loaded.model, X["left"], output_tensors(loaded.model), output_tensors(loaded.model)[0])
     assert np.abs(predict(convert(loaded.model, lambda converter, tf: None), X["left"]) - expected).max() < 1e-5
 
 
@@ -232,11 +222,11 @@ def test_a_trusted_saved_model_is_converted_only(two, tmp_path):
     assert loaded.kind == "traced"
     packed = pack(order(loaded.model))
     assert "cannot be trained: it is a SavedModel" in rebuild(loaded.model, packed)[1]
-    expected = original_outputs(two, packed, output_ports(two), None)
+    expected = original_outputs(two, packed, output_tensors(two), None)
     found = predict(convert(loaded.model, lambda converter, tf: None), packed)
     for ours, theirs in zip(
         unpack(found).values(),
-        unpack(original_outputs(loaded.model, packed, output_ports(loaded.model), None)).values(),
+        unpack(original_outputs(loaded.model, packed, output_tensors(loaded.model), None)).values(),
         strict=True,
     ):
         assert np.abs(ours - theirs).max() < 1e-5
@@ -252,9 +242,9 @@ def test_a_float_tflite_is_quantized_only(two, tmp_path):
     (tmp_path / "two.tflite").write_bytes(content)
     loaded = load_model(str(tmp_path / "two.tflite"))
     assert (loaded.kind, convert(loaded.model, lambda converter, tf: None)) == ("tflite", content)
-    assert {port.name for port in (*input_ports(loaded.model), *output_ports(loaded.model))} == {*X, *Y}
+    assert {port.name for port in (*input_tensors(loaded.model), *output_tensors(loaded.model))} == {*X, *Y}
     packed = pack(order(loaded.model))
-    expected = original_outputs(loaded.model, packed, output_ports(loaded.model), None)
+    expected = original_outputs(loaded.model, packed, output_tensors(loaded.model), None)
     assert np.array_equal(predict(content, packed), expected)
     assert "converted already" in rebuild(loaded.model, packed)[1]
     with pytest.raises(Refused, match="cannot be converted again"):

@@ -12,7 +12,7 @@ import numpy as np
 from litetuner.objectives.runner.intervals import half_width, median, median_interval, ratio_of
 from litetuner.objectives.runner.runner import DRIFT_LIMIT, SPREAD_LIMIT
 from litetuner.objectives.targets.adb.benchmark_model import Report, delegates_of, summary_of
-from litetuner.spaces.tflite.weights import read_operators
+from litetuner.spaces.tflite.operators import read_operators
 
 ROUNDED_US = 1.0  # the tool rounds down to whole microseconds: the truth lies up to this above what it prints
 

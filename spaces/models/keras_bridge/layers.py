@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.errors import ModelError
 from litetuner.spaces.models.keras_bridge.operators import TAILS, activation_name, native_activation
+from litetuner.spaces.models.keras_bridge.settings import FUSED, UntranslatableError, settings
 
 Call = Callable[..., Any]
 
@@ -35,25 +34,6 @@ RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomShar
 RandomWidth RandomZoom
 """
 NOTHING = frozenset(_NOTHING.split())
-
-# Settings with no effect on what is computed from given weights.
-_MEANINGLESS = """
-name dtype trainable seed use_cudnn flash_attention lora_rank lora_alpha renorm_momentum query_shape key_shape value_shape
-build_config
-"""
-MEANINGLESS = frozenset(_MEANINGLESS.split())
-_FUSED = """
-Activation Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Dense DepthwiseConv1D DepthwiseConv2D
-EinsumDense SeparableConv1D SeparableConv2D
-"""
-FUSED = frozenset(_FUSED.split())
-# Settings that tf_keras takes without naming them in a signature.
-UNNAMED = {kind: ("zero_output_for_mask",) for kind in ("GRU", "LSTM", "SimpleRNN")}
-RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
-
-
-class UntranslatableError(Exception):
-    """Why a layer has no tf_keras twin; ``bridge`` adds the layer's name and makes a ``ModelError`` of it."""
 
 
 def is_standard(layer: Any, library: Any) -> bool:
@@ -172,81 +152,6 @@ def _same(layer: Any, name: str) -> Any:
     return twin(name=name, **settings(layer, twin))
 
 
-def settings(layer: Any, twin: type) -> dict[str, Any]:
-    """The constructor arguments of ``twin`` that mean what the Keras 3 layer's configuration means.
-
-    Raises ``UntranslatableError``.
-    """
-    kind = type(layer).__name__
-    known = _parameters(twin)
-    defaults = _parameters(type(layer))
-    found: dict[str, Any] = {}
-    for key, value in layer.get_config().items():
-        # Weights are copied, so how they were drawn is of no matter (and Keras 3.15 writes keys that tf_keras refuses).
-        if key in MEANINGLESS or key.endswith("_initializer"):
-            continue
-        target = RENAMED.get(kind, {}).get(key, key)
-        if key in ("activation", "recurrent_activation"):
-            found[key] = _fused(layer, key)
-        elif key.endswith("_regularizer") or key.endswith("_constraint"):
-            if value is not None:
-                found[key] = _training_object(key, value)
-        elif target in known or target in UNNAMED.get(kind, ()):
-            found[target] = value
-        elif value not in (None, False, defaults.get(key)) and (key, value) != ("data_format", "channels_last"):
-            # Off, or what it is anyway: nothing to say. Anything else would be lost.
-            raise UntranslatableError(f"tf_keras's {kind} has no setting {key}={value!r}")
-    return found
-
-
-def _parameters(kind: type) -> dict[str, Any]:
-    """Constructor parameters and their defaults, those of base classes included."""
-    found: dict[str, Any] = {}
-    for base in reversed(kind.__mro__):
-        if base.__module__.partition(".")[0] in ("keras", "tf_keras") and "__init__" in vars(base):
-            for name, parameter in inspect.signature(base.__init__).parameters.items():  # type: ignore[misc]
-                if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name != "self":
-                    found[name] = parameter.default
-    return found
-
-
-def _fused(layer: Any, key: str) -> str:
-    """A fused activation's name in tf_keras; "linear" where the activation becomes a layer of its own."""
-    activation = getattr(layer, key, None)
-    if activation is None:
-        return "linear"
-    name = native_activation(activation)
-    if name is None and type(layer).__name__ not in FUSED:
-        called = getattr(activation, "__name__", activation)
-        raise UntranslatableError(
-            f"tf_keras's {type(layer).__name__} cannot use {called!r} as its {key.replace('_', ' ')}"
-        )
-    return name or "linear"
-
-
-# What only matters in training: Keras's own, whose settings are numbers. Name -> settings that tf_keras knows.
-TRAINING_OBJECTS = {
-    "L1": ("l1",),
-    "L2": ("l2",),
-    "L1L2": ("l1", "l2"),
-    "OrthogonalRegularizer": ("factor", "mode"),
-    "MaxNorm": ("max_value", "axis"),
-    "NonNeg": (),
-    "UnitNorm": ("axis",),
-    "MinMaxNorm": ("min_value", "max_value", "rate", "axis"),
-}
-
-
-def _training_object(key: str, record: Any) -> Any:
-    import tf_keras
-
-    name = record.get("class_name") if isinstance(record, dict) else None
-    if name not in TRAINING_OBJECTS or not str(record.get("module", "")).startswith("keras"):
-        raise UntranslatableError(f"its {key} is custom ({name or record})")
-    library = tf_keras.regularizers if key.endswith("_regularizer") else tf_keras.constraints
-    return getattr(library, name)(**{item: record["config"][item] for item in TRAINING_OBJECTS[name]})
-
-
 def _normalization(layer: Any, name: str) -> Any:
     """Mean and variance become settings: tf_keras would keep them as weights that count as adapted only after ``adapt``."""
     import tf_keras
@@ -318,28 +223,3 @@ SPECIAL: dict[str, Callable[[Any, str], Any]] = {
     "RNN": _rnn,
     "TimeDistributed": _time_distributed,
 }
-
-
-def copy_weights(layer: Any, twin: Any) -> None:
-    """Give ``twin`` the weights of the Keras 3 ``layer``. Raises ``ModelError`` where they do not correspond."""
-    kind = type(layer).__name__
-    alias = {"depthwise_kernel": "kernel"} if kind.startswith("DepthwiseConv") else {}
-    # Both list trainable weights first, in order of creation; names and shapes are compared because that is no promise.
-    given = {weight.path.rpartition("/")[2]: weight for weight in layer.weights}
-    if getattr(
-        layer, "lora_enabled", False
-    ):  # what it computes with is the sum of its kernel and the two small matrices
-        given = {key: value for key, value in given.items() if not key.startswith("lora_")}
-        given = {key: getattr(layer, key) if key in ("kernel", "embeddings") else value for key, value in given.items()}
-    elif len(given) != len(layer.weights):  # a layer of layers has several of one name
-        given = {weight.path: weight for weight in layer.weights}
-    theirs = [(key.rpartition("/")[2], tuple(weight.shape)) for key, weight in given.items()]
-    names = [weight.name.rpartition("/")[2].partition(":")[0] for weight in twin.weights]
-    ours = [(alias.get(name, name), tuple(weight.shape)) for name, weight in zip(names, twin.weights, strict=True)]
-    if kind not in SAME and kind not in SPECIAL:  # the user's own twin may call its weights otherwise
-        theirs, ours = ([shape for _, shape in side] for side in (theirs, ours))
-    if theirs != ours:
-        raise ModelError(
-            f"layer {layer.name!r} ({kind}) has weights {theirs} in Keras 3 and {ours} in tf_keras; they cannot be copied."
-        )
-    twin.set_weights([np.asarray(weight) for weight in given.values()])

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.models.keras_bridge.functions import FUNCTIONS, Functions, NoLayerError, function_layer, is_eager
+from litetuner.spaces.models.keras_bridge.function_rules import FUNCTIONS
+from litetuner.spaces.models.keras_bridge.functions import Functions, NoLayerError, function_layer, is_eager, is_tensor
 
 Call = Callable[..., Any]
 
@@ -95,15 +96,11 @@ def operator(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
     return Functions(node.operation, name, FUNCTIONS[kind])
 
 
-def _is_tensor(value: Any) -> bool:
-    return type(value).__name__ == "KerasTensor"  # tf_keras's own question raises for a plain number
-
-
 def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     flat: list[Any] = []
     for item in (*args, *kwargs.values()):
         flat += item if isinstance(item, (list, tuple)) else [item]
-    return [item for item in flat if _is_tensor(item)]
+    return [item for item in flat if is_tensor(item)]
 
 
 def _number(value: Any) -> np.ndarray:
@@ -128,7 +125,7 @@ def _merge(node: Any, layer: Any) -> Call:
 
 def _operands(operands: tuple[Any, ...]) -> tuple[Any, Any, bool, bool]:
     first, second = operands[:2]
-    return first, second, _is_tensor(first), _is_tensor(second)
+    return first, second, is_tensor(first), is_tensor(second)
 
 
 def _add(node: Any, operands: tuple[Any, ...], name: str) -> Call:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from litetuner.objectives.metrics.choice import find_metric
-from litetuner.objectives.scoring.predict import load_interpreter, predict, quantize
+from litetuner.objectives.scoring.predict import load_interpreter, predict
 from litetuner.objectives.scoring.score import check_io, score
 from litetuner.spaces.errors import BuildFailed, DataError
+from litetuner.spaces.tflite.interpreter import quantize_values
 
 N = 600
 X = np.random.default_rng(0).normal(size=(N, 8)).astype(np.float32)
@@ -100,7 +101,7 @@ def test_free_sizes_are_set_to_the_samples(files: dict[str, bytes]) -> None:
 
 def test_rounding_is_to_even_and_clips() -> None:
     x = np.array([0.25, 0.75, 1.25, -0.25, -100, 100], np.float32)
-    assert quantize(x, np.dtype(np.int8), 0.5, 3).tolist() == [3, 5, 5, 3, -128, 127]
+    assert quantize_values(x, np.dtype(np.int8), 0.5, 3).tolist() == [3, 5, 5, 3, -128, 127]
 
 
 @pytest.mark.parametrize(

@@ -127,8 +127,8 @@ def test_cost_counts_what_the_cut_model_costs(name: str) -> None:
     everything = np.ones(len(graph.roots), dtype=bool)
     narrow_graph, _ = Cut(ratio=0.9, multiple=1).plan(narrow, CONTEXT)
     rest = np.ones(len(narrow_graph.roots), dtype=bool)
-    assert ChannelCost(model, graph).total(kept) == ChannelCost(narrow, narrow_graph).total(rest)
-    assert ChannelCost(model, graph).total(everything) > ChannelCost(model, graph).total(kept)
+    assert ChannelCost.of_model(model, graph).total(kept) == ChannelCost.of_model(narrow, narrow_graph).total(rest)
+    assert ChannelCost.of_model(model, graph).total(everything) > ChannelCost.of_model(model, graph).total(kept)
 
 
 def test_cost_of_known_layers() -> None:
@@ -140,7 +140,7 @@ def test_cost_of_known_layers() -> None:
 
     model = build((5, 5, 2), body)
     graph, _ = Cut(multiple=1).plan(model, CONTEXT)
-    assert ChannelCost(model, graph).total(np.ones(len(graph.roots), dtype=bool)) == 3 * 3 * 2 * 4 * 25 + 12
+    assert ChannelCost.of_model(model, graph).total(np.ones(len(graph.roots), dtype=bool)) == 3 * 3 * 2 * 4 * 25 + 12
 
 
 def test_sensitivity_saves_as_much_and_loses_less() -> None:
@@ -151,7 +151,7 @@ def test_sensitivity_saves_as_much_and_loses_less() -> None:
     for spread in ("even", "sensitivity"):
         step = Cut(ratio=0.5, multiple=4, importance="taylor", spread=spread)
         graph, kept = step.plan(model, context)
-        costs.append(ChannelCost(model, graph).total(kept))
+        costs.append(ChannelCost.of_model(model, graph).total(kept))
         scores = importances(model, graph, "taylor", context)
         lost.append(sum(scores[group.channels][~kept[group.channels]].sum() for group in graph.groups))
     assert costs[1] <= costs[0]

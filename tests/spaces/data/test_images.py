@@ -8,21 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.data.preparation import open_split, prepare_data
+from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_data
 from litetuner.spaces.errors import DataError
-from litetuner.spaces.info import DataInfo
+from litetuner.spaces.info import DataInfo, TensorInfo
 
 
 def read(root: Path, folder: Path, **changed: Any) -> DataInfo:
-    settings: dict[str, Any] = {
-        "seed": 0,
-        "preprocess": None,
-        "input_shape": (None, 4, 4, 1),
-        "input_dtype": "float32",
-        "output_shape": (None, 3),
-        "task": "classification",
-    }
-    return prepare_data(str(root), folder / "data", **settings | changed)
+    inputs = (TensorInfo("image", changed.pop("input_shape", (None, 4, 4, 1)), changed.pop("input_dtype", "float32")),)
+    outputs = (TensorInfo("class", changed.pop("output_shape", (None, 3)), "float32"),)
+    settings: dict[str, Any] = {"seed": 0, "preprocess": None, "task": "classification"}
+    request = DataRequest(source=str(root), inputs=inputs, outputs=outputs, **settings | changed)
+    return prepare_data(request, folder / "data")
 
 
 def refused(root: Path, folder: Path, *parts: str, **changed: Any) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.data.preparation import calibration_samples, open_split, prepare_data
+from litetuner.spaces.data.calibration import calibration_samples
+from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_data
 from litetuner.spaces.errors import ConfigError, DataError
-from litetuner.spaces.info import DataInfo
+from litetuner.spaces.info import DataInfo, TensorInfo
 
 SHAPE = (None, 4, 4, 1)
 
@@ -28,15 +29,11 @@ def labels(n: int, classes: int = 3) -> np.ndarray:
 
 
 def prepare(source: Any, folder: Path, **changed: Any) -> DataInfo:
-    settings: dict[str, Any] = {
-        "seed": 0,
-        "preprocess": None,
-        "input_shape": SHAPE,
-        "input_dtype": "float32",
-        "output_shape": (None, 3),
-        "task": "classification",
-    }
-    return prepare_data(str(source), folder / "data", **settings | changed)
+    inputs = (TensorInfo("image", changed.pop("input_shape", SHAPE), changed.pop("input_dtype", "float32")),)
+    outputs = (TensorInfo("class", changed.pop("output_shape", (None, 3)), "float32"),)
+    settings: dict[str, Any] = {"seed": 0, "preprocess": None, "task": "classification"}
+    request = DataRequest(source=str(source), inputs=inputs, outputs=outputs, **settings | changed)
+    return prepare_data(request, folder / "data")
 
 
 def npz(folder: Path, **arrays: Any) -> Path:
@@ -97,7 +94,7 @@ def test_missing_splits_are_cut_stratified_disjoint_and_by_seed(tmp_path: Path) 
     assert len(set.union(*first.values())) == 1000
     for split in ("search", "test"):
         assert np.bincount(open_split(facts.folder, split)[1]).tolist() == [70, 20, 10]
-    assert sum("set apart" in note for note in facts.notes) == 2
+    assert sum("are used for it" in note for note in facts.notes) == 2
     assert prepare(source, tmp_path).sha256 == facts.sha256
     assert prepare(source, tmp_path, seed=1).sha256 != facts.sha256
 
@@ -319,10 +316,13 @@ def test_preprocessing_is_done_in_batches_for_every_split(tmp_path: Path, module
 def test_what_the_users_functions_print_stays_off_standard_output(tmp_path: Path, module: Any) -> None:
     name = module("def f(x):\n    print('noise')\n    return x\n")
     source = npz(tmp_path, x_train=images(60), y_train=labels(60))
-    call = f"prepare_data({str(source)!r}, Path('data'), seed=0, preprocess='{name}:f', input_shape={SHAPE}, "
-    call += "input_dtype='float32', output_shape=(None, 3), task='classification')"
+    inputs, outputs = (TensorInfo("image", SHAPE, "float32"),), (TensorInfo("class", (None, 3), "float32"),)
+    request = DataRequest(str(source), 0, f"{name}:f", "classification", inputs, outputs)
     code = (
-        f"from pathlib import Path\nfrom litetuner.spaces.data.preparation import prepare_data\n{call}\nprint('result')"
+        "from pathlib import Path\n"
+        "from litetuner.spaces.data.preparation import DataRequest, prepare_data\n"
+        "from litetuner.spaces.info import TensorInfo\n"
+        f"prepare_data({request!r}, Path('data'))\nprint('result')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True

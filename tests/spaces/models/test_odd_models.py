@@ -7,7 +7,7 @@ import pytest
 
 from litetuner.objectives.scoring.predict import predict
 from litetuner.spaces.building.builder import rebuild
-from litetuner.spaces.models.signature import input_ports
+from litetuner.spaces.models.signature import input_tensors
 from litetuner.spaces.models.signature import predict as original
 from litetuner.spaces.tf import load
 from litetuner.spaces.tflite.conversion import convert
@@ -108,7 +108,7 @@ def build(keras, name):
 
 def check(keras, name):
     model = build(keras, name)
-    x = np.random.default_rng(0).uniform(0, 1, (3, *input_ports(model)[0].shape[1:])).astype("float32")
+    x = np.random.default_rng(0).uniform(0, 1, (3, *input_tensors(model)[0].shape[1:])).astype("float32")
     copy, refusal, difference = rebuild(model, x)
     if name in NOT_TRAINED:
         assert copy is None and refusal.endswith("Post-training quantization still works.") and "\n" not in refusal

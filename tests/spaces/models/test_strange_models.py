@@ -11,7 +11,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, ModelError, told_by_keras
 from litetuner.spaces.models.loading import load_model
 from litetuner.spaces.models.outputs import original_outputs
-from litetuner.spaces.models.signature import input_ports, output_ports
+from litetuner.spaces.models.signature import input_tensors, output_tensors
 from litetuner.spaces.models.signature import predict as original
 from litetuner.spaces.tf import load
 from litetuner.spaces.tflite.conversion import convert
@@ -73,7 +73,7 @@ def test_a_fixed_batch_becomes_free_and_weights_and_names_stay(keras, tmp_path, 
         keras.Model({"image": inputs}, layers[2](layers[1](layers[0](inputs)))),
     ):
         found = opened(model, tmp_path)
-        assert input_ports(found)[0].name == "image" and output_ports(found)[0].name == "head"
+        assert input_tensors(found)[0].name == "image" and output_tensors(found)[0].name == "head"
         np.testing.assert_allclose(original(found, [x])[0], original(model, [x])[0], atol=1e-6)
         rebuilt(found, RNG.random((3, 6, 6, 1), np.float32))
 
@@ -102,7 +102,7 @@ def test_layers_that_remember_are_refused_by_name(keras, tmp_path):
 def test_a_model_that_fails_on_its_data_says_so_without_a_traceback(keras):
     model = keras.Sequential([keras.Input((2,), dtype="int32"), keras.layers.Embedding(4, 2), keras.layers.Flatten()])
     x = np.full((3, 2), 9, np.int32)
-    said = refusal_of(original_outputs, model, x, output_ports(model), output_ports(model)[0])
+    said = refusal_of(original_outputs, model, x, output_tensors(model), output_tensors(model)[0])
     assert "the model itself fails on samples 0 to 2 of the search split" in said and "9" in said
 
 

@@ -21,8 +21,9 @@ from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tflite.running import run
+from litetuner.spaces.tflite.schema import pack_model, read_model
 from litetuner.spaces.tflite.slimming import slim
-from litetuner.spaces.tflite.weights import pack_model, read_model, weights_by_layer
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 X = np.random.default_rng(2).normal(size=(24, 8, 8, 3)).astype(np.float32)
 CONTEXT = Context(X[:0], np.zeros(0), X, "mse", 1, 0)

@@ -15,7 +15,8 @@ from litetuner.spaces.steps.dynamic import Dynamic
 from litetuner.spaces.steps.float16 import Float16
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.int16x8 import Int16x8
-from litetuner.spaces.tflite.weights import read_operators, weights_by_layer
+from litetuner.spaces.tflite.operators import read_operators
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 from .conftest import LAYERS
 

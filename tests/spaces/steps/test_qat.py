@@ -18,7 +18,8 @@ from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.steps.qat import Qat, refusals
 from litetuner.spaces.tflite.invariants import Invariant, distinct_per_channel, verify_invariants, zeros
-from litetuner.spaces.tflite.weights import read_operators, weights_by_layer
+from litetuner.spaces.tflite.operators import read_operators
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 from .conftest import LAYERS, PRUNABLE, digits_network, run, weights_equal
 

@@ -12,7 +12,9 @@ import pytest
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.tflite.conversion import convert, first_meaningful_line, representative
-from litetuner.spaces.tflite.weights import read_model, read_operators, weights_by_layer
+from litetuner.spaces.tflite.operators import read_operators
+from litetuner.spaces.tflite.schema import read_model
+from litetuner.spaces.tflite.weights import weights_by_layer
 
 RNG = np.random.default_rng(0)
 EMPTY = np.zeros((0,), np.float32)

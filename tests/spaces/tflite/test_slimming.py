@@ -17,8 +17,8 @@ from litetuner.spaces.steps.slim import Slim
 from litetuner.spaces.tflite import slimming
 from litetuner.spaces.tflite.deduplication import SharingBuilder
 from litetuner.spaces.tflite.running import reference_digests, run
+from litetuner.spaces.tflite.schema import read_model, text
 from litetuner.spaces.tflite.slimming import ALIGNMENT, slim
-from litetuner.spaces.tflite.weights import read_model, text
 
 FILES = [
     ("plain", "float32"),

@@ -11,9 +11,11 @@ import pytest
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.layer_names import Named, operators_of_layers
+from litetuner.spaces.tflite.operators import read_operators
+from litetuner.spaces.tflite.schema import read_model, tensors_of
 from litetuner.spaces.tflite.slimming import slim
 from litetuner.spaces.tflite.tensor_values import _unpack
-from litetuner.spaces.tflite.weights import read_model, read_operators, tensors_of, weights_at, weights_by_layer
+from litetuner.spaces.tflite.weights import weights_at, weights_by_layer
 
 KINDS = {
     "conv2d": ("CONV_2D", 0),

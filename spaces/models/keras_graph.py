@@ -1,0 +1,134 @@
+"""The graph of a Keras 3 or tf_keras model: its calls in order, and the layers that give its tensors.
+
+Neither library has a public interface for this. All private attributes of Keras and tf_keras are used here and nowhere else;
+``tests/spaces/models/test_keras_graph.py`` checks that each of them still exists.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from litetuner.spaces.tf import load
+
+
+def functional(model: Any) -> Any:
+    """The functional model with the nodes: a built Sequential of Keras 3 keeps one inside, any other model is its own."""
+    return getattr(model, "_functional", model)
+
+
+def is_functional(model: Any) -> bool:
+    """Is this a functional model of Keras 3 (not a Sequential)?"""
+    from keras.src.models.functional import Functional
+
+    return isinstance(model, Functional)
+
+
+def is_graph_network(model: Any) -> bool:
+    """Is this a functional or built sequential model of tf_keras?"""
+    return bool(getattr(model, "_is_graph_network", False))
+
+
+def has_graph(model: Any) -> bool:
+    """Does a model of either library know its nodes (a functional model, or a built sequential one)?"""
+    import tf_keras
+
+    if isinstance(model, tf_keras.Model):
+        return is_graph_network(model)
+    return is_functional(functional(model))
+
+
+def nodes(model: Any, *, latest_first: bool = False) -> Iterator[Any]:
+    """The calls of a functional model's layers, each after those that it needs; with ``latest_first`` in reverse."""
+    by_depth = model._nodes_by_depth
+    for depth in sorted(by_depth, reverse=not latest_first):
+        for node in reversed(by_depth[depth]) if latest_first else by_depth[depth]:
+            if not node.is_input:
+                yield node
+
+
+def calls_of(layer: Any) -> list[Any]:
+    """The nodes of all calls of a layer."""
+    return list(layer._inbound_nodes)
+
+
+def layer_of(node: Any) -> Any:
+    """The layer (in Keras 3 perhaps an operator) that a node calls."""
+    return node.operation if hasattr(node, "operation") else node.layer
+
+
+def maker(tensor: Any) -> Any:
+    """The layer or operator that gives a tensor."""
+    history = tensor._keras_history
+    return history.operation if hasattr(history, "operation") else history.layer
+
+
+def last_layer(model: Any) -> Any:
+    """The layer or operator that gives the first output, inside nested models too."""
+    return _innermost(maker(functional(model).outputs[0]))
+
+
+def layer_before(layer: Any) -> Any | None:
+    """The layer that gives the first input of a layer's first call, ``None`` for an input layer."""
+    parents = calls_of(layer)[0].parent_nodes
+    return _innermost(layer_of(parents[0])) if parents else None
+
+
+def _innermost(layer: Any) -> Any:
+    return last_layer(layer) if hasattr(layer, "layers") and hasattr(layer, "outputs") else layer
+
+
+def first_input(node: Any) -> Any:
+    """The first input tensor of a call."""
+    return _first(node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors)
+
+
+def first_output(node: Any) -> Any:
+    """The first output tensor of a call."""
+    return _first(node.outputs)
+
+
+def _first(tensors: Any) -> Any:
+    return tensors[0] if isinstance(tensors, list | tuple) else tensors
+
+
+def call_arguments(node: Any, values: Mapping[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a tf_keras call with ``values`` (by ``id`` of the tensor) in place of its input tensors."""
+    # map_arguments takes one copy of a tensor from its list for every use.
+    given = {str(id(item)): [values[id(item)]] * len(node.keras_inputs) for item in node.keras_inputs}
+    args, kwargs = node.map_arguments(given)
+    return tuple(args), dict(kwargs)
+
+
+def call_outputs(node: Any) -> list[Any]:
+    """The output tensors of a tf_keras call, in order."""
+    return list(load().nest.flatten(node.outputs))
+
+
+def all_layers(model: Any) -> list[Any]:
+    """All layers of a model of either library, those inside nested models and wrappers too, without the model itself."""
+    return list(model._flatten_layers(include_self=False, recursive=True))
+
+
+def reset_layer_names() -> None:
+    """Count layers from the beginning: unnamed ones are called dense, dense_1 and so on, the same in every process."""
+    import tf_keras
+    from keras.src.backend.common import global_state
+
+    tf_keras.backend.reset_uids()
+    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
+
+
+def is_operator_class(name: str) -> bool:
+    """Is this the name of an operator class of Keras 3, such as ``GetItem``?"""
+    from keras.src.ops import core, image, linalg, math, nn, numpy
+
+    return any(hasattr(module, name) for module in (core, image, linalg, math, nn, numpy))
+
+
+def function_layer_class() -> Any:
+    """tf_keras's own layer around a TensorFlow function."""
+    from tf_keras.src.layers.core.tf_op_layer import TFOpLambda
+
+    return TFOpLambda

@@ -1,0 +1,88 @@
+"""The operators of a ``.tflite`` in the order of execution, and which constant holds the weights of each.
+
+Only the main subgraph is read: the converters put the layers of a Keras model there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from litetuner.spaces.tflite.schema import as_list, operator_name, read_model, text, type_name
+from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
+
+_BEHIND = ("DEQUANTIZE", "DENSIFY")  # what may stand between a constant weight and its operator
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    """One operator of the main subgraph, in the order of execution. Custom and Flex operators carry their own name.
+
+    ``weight_index`` is the constant that holds the weights, found behind a DEQUANTIZE (float16) or DENSIFY (sparse)
+    where there is one; it and what follows it is ``None`` for operators without constant weights.
+    """
+
+    index: int
+    name: str
+    custom: bool
+    output_name: str
+    input_index: int | None
+    activation_dtype: str | None
+    weight_index: int | None = None
+    weight_dtype: str | None = None
+    weight_shape: tuple[int, ...] | None = None
+    input_rank: int | None = None
+
+    @property
+    def flex(self) -> bool:
+        """Does it need TensorFlow's Flex delegate?"""
+        return self.custom and self.name.startswith("Flex")
+
+
+def read_operators(file: bytes) -> list[Operator]:
+    """The operators of the main subgraph, in the order of execution. Raises ``BuildFailed`` for an unreadable file."""
+    return operators_of(read_model(file))
+
+
+def operators_of(model: Any) -> list[Operator]:
+    """``read_operators`` of a file that was read already."""
+    graph = model.subgraphs[0]
+    names = [operator_name(code) for code in model.operatorCodes or []]
+    producer = {index: operator for operator in graph.operators for index in as_list(operator.outputs)}
+
+    def constant(index: int) -> int | None:
+        while index in producer:
+            operator = producer[index]
+            if names[operator.opcodeIndex][0] not in _BEHIND:
+                return None
+            index = operator.inputs[0]
+        tensor = graph.tensors[index] if index >= 0 else None
+        if tensor is None or model.buffers[tensor.buffer].data is None or len(as_list(tensor.shape)) < 2:
+            return None
+        return index
+
+    found = []
+    for index, operator in enumerate(graph.operators):
+        name, custom = names[operator.opcodeIndex]
+        inputs, outputs = as_list(operator.inputs), as_list(operator.outputs)
+        holds = None if custom else WEIGHT_OPERATORS.get(name)
+        position = 0 if holds is None else holds.activation_input
+        source = inputs[position] if position < len(inputs) and inputs[position] >= 0 else None
+        at = len(inputs) if holds is None else holds.weight_input
+        weight = constant(inputs[at]) if at < len(inputs) else None
+        tensor = None if weight is None else graph.tensors[weight]
+        found.append(
+            Operator(
+                index=index,
+                name=name,
+                custom=custom,
+                output_name=text(graph.tensors[outputs[0]].name) if outputs else "",
+                input_index=source,
+                activation_dtype=None if source is None else type_name(graph.tensors[source].type),
+                weight_index=weight,
+                weight_dtype=None if tensor is None else type_name(tensor.type),
+                weight_shape=None if tensor is None else tuple(int(size) for size in as_list(tensor.shape)),
+                input_rank=None if source is None else len(as_list(graph.tensors[source].shape)),
+            )
+        )
+    return found

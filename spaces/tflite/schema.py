@@ -1,0 +1,108 @@
+"""A ``.tflite`` file as the schema's object model: read, written, and the names of its types and operators.
+
+All other modules read files through ``read_model``. No TensorFlow is needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import BuildFailed
+
+IDENTIFIER = b"TFL3"
+
+
+def read_model(file: bytes) -> Any:
+    """The file as the schema's object model (``ModelT``). Raises ``BuildFailed`` for what is no readable ``.tflite``."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    if len(file) < 8:
+        raise BuildFailed(f"the .tflite has {len(file)} bytes: the conversion wrote nothing. Look at its log.")
+    if file[4:8] != IDENTIFIER:
+        raise BuildFailed(f"this is no .tflite: bytes 4 to 8 are {file[4:8]!r}, expected {IDENTIFIER!r}")
+    try:
+        model = flatbuffer_utils.read_model_from_bytearray(bytes(file))
+        _as_arrays(model)
+        complete = bool(model.subgraphs) and all(
+            graph.tensors is not None and graph.operators is not None for graph in model.subgraphs
+        )
+    except (struct.error, ValueError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+        raise BuildFailed(f"the .tflite of {len(file)} bytes is torn or damaged: {error}. Convert it again.") from error
+    if not complete:
+        raise BuildFailed("the .tflite holds no graph: the model is empty, or the file is damaged. Convert it again.")
+    return model
+
+
+def _as_arrays(model: Any) -> None:
+    """Bytes that lie outside the flatbuffer (litert-quantizer writes some files so) come as ``bytes``: arrays like the rest."""
+    for buffer in model.buffers or []:
+        if isinstance(buffer.data, bytes):
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
+    for graph in model.subgraphs or []:
+        for operator in graph.operators or []:
+            if isinstance(operator.customOptions, bytes):
+                operator.customOptions = np.frombuffer(operator.customOptions, np.uint8)
+
+
+@functools.cache
+def _names(enum: str) -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return {value: name for name, value in vars(getattr(schema, enum)).items() if isinstance(value, int)}
+
+
+def type_name(tensor_type: int) -> str:
+    """``int8``, ``int4``, ``float32`` and so on."""
+    return _names("TensorType").get(tensor_type, f"type{tensor_type}").lower()
+
+
+def operator_name(code: Any) -> tuple[str, bool]:
+    """Name of an operator code and whether it is a custom one, which is then the custom name."""
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    name = _names("BuiltinOperator").get(number, f"BUILTIN_{number}")
+    if name == "CUSTOM":
+        return (code.customCode or b"unnamed").decode(errors="replace"), True
+    return name, False
+
+
+def text(name: bytes | str | None) -> str:
+    """A name of the flatbuffer; absent is empty."""
+    return name.decode(errors="replace") if isinstance(name, bytes) else name or ""
+
+
+def pack_model(model: Any) -> bytes:
+    """The file of an object model, with byte vectors at multiples of 16: the schema asks it, and generated Python forgets it."""
+    import flatbuffers
+
+    class AligningBuilder(flatbuffers.Builder):  # type: ignore[misc]
+        def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+            content = x.astype(x.dtype.newbyteorder("<"), copy=False).tobytes()
+            self.StartVector(x.itemsize, x.size, 16 if x.itemsize == 1 else x.dtype.alignment)
+            self.head -= len(content)
+            self.Bytes[self.head : self.head + len(content)] = content
+            return int(self.EndVector())
+
+    builder = AligningBuilder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def tensors_of(model: Any) -> Iterator[Any]:
+    """All tensors of all subgraphs, in order."""
+    for graph in model.subgraphs:
+        yield from graph.tensors
+
+
+def as_list(values: Any) -> list[Any]:
+    """A vector of the schema as a list; empty where the file has none."""
+    return [] if values is None else list(values)
+
+
+def element_count(tensor: Any) -> int:
+    """Number of values of a tensor; free sizes count as 1."""
+    return int(np.prod([max(int(size), 0) if size != -1 else 1 for size in as_list(tensor.shape)], dtype=np.int64))
