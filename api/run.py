@@ -155,14 +155,14 @@ def rebuild(
     """
     from litetuner.reports.export.file_names import artifact_name
     from litetuner.search.runs.rebuild import rebuild as make_again
-    from litetuner.search.runs.rebuild import sha256_of
     from litetuner.search.runs.trial_file import read_trial_file
     from litetuner.spaces.errors import RunError
+    from litetuner.spaces.store import file_sha256
 
     source = read_trial_file(Path(trial_json), trust_model=trust_model, model=model, data=data)
     name = artifact_name(Path(source.config.model).name, source.candidate.label)
     file = Path(out) if out is not None else Path("rebuilt") / name
-    if file.exists() and not force and (not file.is_file() or sha256_of(file) != source.sha256):
+    if file.exists() and not force and (not file.is_file() or file_sha256(file) != source.sha256):
         raise RunError(f"{file} exists and is another file. Choose another --out, or replace it with --force.")
     return make_again(source, file, listener)
 

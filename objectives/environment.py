@@ -32,7 +32,7 @@ def environment() -> dict[str, Any]:
         "cpu": machine["cpu"],
         "cpu_flags": machine["cpu_flags"],
         "cores": os.cpu_count(),
-        "usable_cores": len(_usable_cores()),
+        "usable_cores": usable_cores(),
         "memory_bytes": memory.total,
         "governor": machine["governor"],
         "os": platform.platform(),
@@ -45,7 +45,7 @@ def environment() -> dict[str, Any]:
 
 def host_warnings() -> list[str]:
     """What on this machine makes latencies unsteady, and what to do about it, one sentence each; empty where all is well."""
-    usable, load = len(_usable_cores()), runner_machine.load_average()
+    usable, load = usable_cores(), runner_machine.load_average()
     governor = runner_machine.describe_machine(None)["governor"]
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     warnings = []
@@ -64,10 +64,9 @@ def host_warnings() -> list[str]:
     return warnings
 
 
-def _usable_cores() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

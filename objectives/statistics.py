@@ -81,53 +81,9 @@ def paired_metric_difference(
     return value, _holding(value, _percentiles(np.array(differences), level))
 
 
-def median_interval(samples: np.ndarray, level: float = 0.95) -> Interval:
-    """Confidence interval of the median from order statistics: exact for any distribution, no random numbers.
-
-    The number of samples below the median is binomial(n, 1/2). Below 6 samples no such interval reaches 95 %: the smallest
-    and largest are given, which for 5 cover 93.75 %.
-    """
-    from scipy.stats import binom
-
-    values = np.sort(_values(samples))
-    n = len(values)
-    tail = (1 - level) / 2
-    rank = max(1, int(binom.ppf(tail, n, 0.5)))  # P(fewer than rank below the median) < tail
-    return float(values[rank - 1]), float(values[n - rank])
-
-
 def overlap(interval_a: Interval, interval_b: Interval) -> bool:
     """Do two intervals share a value? Then their numbers are called a tie."""
     return interval_a[0] <= interval_b[1] and interval_b[0] <= interval_a[1]
-
-
-def mcnemar(a_each: np.ndarray, b_each: np.ndarray) -> float:
-    """Exact two-sided p-value of McNemar's test: are two files right equally often on the same samples (n,) of 0 and 1?
-
-    Only samples on which they disagree tell; under equality each goes either way like a coin (McNemar 1947, Psychometrika 12).
-    """
-    from scipy.stats import binomtest
-
-    a, b = _values(a_each), _values(b_each)
-    if len(a) != len(b) or not (_is_binary(a) and _is_binary(b)):
-        raise ValueError(f"McNemar's test needs 0 and 1 for the same samples, got {len(a)} and {len(b)} values")
-    gained, lost = int((a > b).sum()), int((a < b).sum())
-    return 1.0 if gained + lost == 0 else float(binomtest(gained, gained + lost, 0.5).pvalue)
-
-
-def paired_p(a_each: np.ndarray, b_each: np.ndarray, seed: int) -> float:
-    """Two-sided p-value that ``a`` and ``b`` have the same mean over the same samples (n,).
-
-    McNemar's exact test for values of 0 and 1, else a paired bootstrap of the centred differences.
-    """
-    a, b = _values(a_each), _values(b_each)
-    if _is_binary(a) and _is_binary(b):
-        return mcnemar(a, b)
-    if len(a) != len(b):
-        raise ValueError(f"paired values must be of the same samples, got {len(a)} and {len(b)}")
-    difference = a - b
-    means = _resampled_means(difference - difference.mean(), seed)
-    return float((1 + (np.abs(means) >= abs(difference.mean())).sum()) / (1 + len(means)))
 
 
 def faster(a: Measurement, b: Measurement) -> Verdict:

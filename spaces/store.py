@@ -27,6 +27,12 @@ def cannot_write(path: Path, error: OSError) -> HostError | RunError:
     return RunError(f"cannot write {path}: {error.strerror}. Choose another folder with --out.")
 
 
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> None:
     """Write a whole file: temporary file, fsync, rename, fsync of the folder. Raises ``HostError`` when the disk
     is full, ``RunError`` when the folder cannot be written.

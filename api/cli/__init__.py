@@ -19,11 +19,11 @@ from litetuner.spaces.store import DISK_REFUSES
 USAGE = 2
 INTERNAL = 4
 INTERRUPTED = 130
+COMPLETE = "_LITETUNER_COMPLETE"  # set by typer's completion scripts: a shell asks what may follow
 
 app = typer.Typer(
     name="litetuner",
     help="Search TensorFlow Lite compression for a trained Keras model: accuracy, size and measured latency.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -60,11 +60,13 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line and give its exit code; errors become one message on standard error."""
     debug = "--debug" in arguments
-    if not arguments:
+    if not arguments and COMPLETE not in os.environ:
         return _show_help()
     try:
         # Not ``app(...)``: it makes exit codes of its own out of Ctrl-C and of a closed pipe.
         command = typer.main.get_command(app)
+        if COMPLETE in os.environ:
+            return int(command.main(prog_name="litetuner", complete_var=COMPLETE) or 0)
         with command.make_context("litetuner", _debug_first(arguments)) as context:
             code = command.invoke(context)
         sys.stdout.flush()  # a full disk or a closed pipe is met here, and not at exit
@@ -79,6 +81,8 @@ def run(arguments: list[str]) -> int:
         return _report(error, "interrupted; repeat the command to go on where it stopped.", INTERRUPTED, debug)
     except typer.Exit as done:  # after --help and --version
         return done.exit_code
+    except SystemExit as done:  # after --show-completion and its siblings
+        return int(done.code or 0)
     except BrokenPipeError:
         _drop_output()
         return 0  # the reader of our output has seen enough

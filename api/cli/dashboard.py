@@ -24,10 +24,10 @@ def dashboard(
     ] = 8080,
 ) -> None:
     """Show a run in optuna-dashboard, also while it is searching; Ctrl-C ends it. Needs litetuner[dashboard]."""
+    from litetuner.objectives.runner.machine import die_with
     from litetuner.search.runs.dashboard import serve
-    from litetuner.search.runtime.worker import die_with_parent
 
-    die_with_parent(os.getppid())  # no server is left behind by a terminal or a script that ends
+    die_with(os.getppid())  # no server is left behind by a terminal or a script that ends
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

@@ -18,7 +18,12 @@ def export(
     trial: Annotated[int | None, typer.Option("--trial", help="A trial by its number.", metavar="N")] = None,
     pick: Annotated[
         str | None,
-        typer.Option("--pick", help="best (default), accurate, balanced, smallest or fastest.", metavar="NAME"),
+        typer.Option(
+            "--pick",
+            help="best (default), accurate, balanced, smallest or fastest.",
+            metavar="NAME",
+            autocompletion=lambda: ["best", "accurate", "balanced", "smallest", "fastest"],
+        ),
     ] = None,
     c_array: Annotated[
         bool, typer.Option("--c-array", help="Also write the file as a C array, for TensorFlow Lite Micro.")

@@ -78,7 +78,10 @@ def _signature() -> inspect.Signature:
             kind, shown = float, "X"  # type: ignore[assignment]
         default = _default(field.default)
         help_text = (field.description or "") + (f" [default: {default}]" if default else "")
-        option = typer.Option(flag, help=help_text, show_default=False, metavar=shown)
+        values = [value for value in typing.get_args(field.annotation) if isinstance(value, str)]  # of a Literal
+        option = typer.Option(
+            flag, help=help_text, show_default=False, metavar=shown, autocompletion=values.copy if values else None
+        )
         parameters.append(inspect.Parameter(name, kinds, default=None, annotation=Annotated[Optional[kind], option]))  # noqa: UP045
     search.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return inspect.Signature(parameters)

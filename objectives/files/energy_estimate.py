@@ -41,16 +41,6 @@ class Work:
     energy_pj: float
 
 
-def count_macs(file: bytes) -> int:
-    """Multiply-accumulates of one inference, over all subgraphs; the body of a loop counts once. Raises ``BuildFailed``."""
-    return sum(work.macs for work in list_work(file))
-
-
-def estimate_energy_uj(file: bytes) -> float:
-    """Microjoules of one inference by the table. Raises ``BuildFailed`` for an unreadable file."""
-    return sum(work.energy_pj for work in list_work(file)) / 1e6
-
-
 def list_work(file: bytes) -> list[Work]:
     """Every operator with what it computes and moves: each input read once, each output written once.
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+SPREAD_LIMIT = 0.04  # of the block minima of a steady run
+DRIFT_LIMIT = 0.03  # of a steady run
+
 
 def median(values: Sequence[float]) -> float:
     return float(np.median(values))
@@ -42,3 +45,23 @@ def ratio_of(base: Sequence[float], this: Sequence[float]) -> dict[str, Any]:
         value, method = median(base) / median(this), "values"
         interval = [value * (1 - reach), value * (1 + reach)]
     return {"value": value, "interval": interval, "method": method, "pairs": len(pairs)}
+
+
+def reach(this: Sequence[float], base: Sequence[float] | None = None) -> float:
+    """The wider of the relative half widths of a file's value and of its ratio to the baseline."""
+    found = half_width(this)
+    if base is None or math.isinf(found):
+        return found
+    ratio = ratio_of(base, this)
+    return max(found, (ratio["interval"][1] - ratio["interval"][0]) / 2 / ratio["value"])
+
+
+def spread(blocks: Sequence[float]) -> float:
+    """The distance of the quartiles, relative to the median."""
+    return float(np.subtract(*np.percentile(blocks, [75, 25]))) / median(blocks)
+
+
+def drift(blocks: Sequence[float]) -> float:
+    """How much slower the last third of the blocks is than the first."""
+    third = max(len(blocks) // 3, 1)
+    return median(blocks[-third:]) / median(blocks[:third]) - 1

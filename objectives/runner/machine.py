@@ -82,7 +82,7 @@ def die_with(parent: int) -> None:
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)  # 1: PR_SET_PDEATHSIG
     if os.getppid() != parent:
-        sys.exit(f"runner: the process {parent} that asked for this timing is gone")
+        sys.exit(f"the process {parent} that started this one is gone")
 
 
 def throttle_count(cores: tuple[int, ...] | None) -> int | None:

@@ -22,7 +22,6 @@ import argparse
 import gc
 import importlib.util
 import json
-import math
 import os
 import sys
 import time
@@ -30,8 +29,6 @@ import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 if __name__ == "__main__" and "litetuner" not in sys.modules:
     # A script: its parts lie beside it, wherever that is, and go by the names that they have inside of litetuner.
@@ -42,7 +39,7 @@ if __name__ == "__main__" and "litetuner" not in sys.modules:
 from litetuner.objectives.runner.energy import POWERCAP, measure_energy
 from litetuner.objectives.runner.engine import WITHOUT, delegate_names, warm_runtime
 from litetuner.objectives.runner.error import RunnerError
-from litetuner.objectives.runner.intervals import half_width, median, ratio_of
+from litetuner.objectives.runner.intervals import DRIFT_LIMIT, SPREAD_LIMIT, drift, ratio_of, reach, spread
 from litetuner.objectives.runner.machine import (
     COUNTS_LOST_SLICES,
     choose_cores,
@@ -69,8 +66,6 @@ FILES = (
     "energy.py",
 )  # they travel together, into a folder of any name
 SCHEMA_VERSION = 1
-SPREAD_LIMIT = 0.04  # quartile distance of the block minima, relative to their median
-DRIFT_LIMIT = 0.03  # last third of the blocks against the first
 OTHERS_LIMIT, STOLEN_LIMIT = 0.25, 0.05  # shares of the pinned core's time that others and the hypervisor took
 NEIGHBOURS_LIMIT = 0.75  # share of the other cores' time: they share caches, memory and perhaps the core's units
 
@@ -91,36 +86,29 @@ def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> floa
             for subject in subjects if len(subjects[0].blocks_us) % 2 == 0 else subjects[::-1]:
                 subject.block(options.block_ms / 1000, share)
             gone, count = time.perf_counter() - start, len(subjects[0].blocks_us)
-            done = count >= options.blocks and reach_of(subjects) <= options.tolerance
+            done = count >= options.blocks and _reach_of(subjects) <= options.tolerance
             if done or gone * (1 + 1 / count) > options.max_seconds:
                 return gone
     finally:
         gc.enable()
 
 
-def reach_of(subjects: Sequence[Subject]) -> float:
-    """The wider of the relative half widths of the candidate's value and of the ratio."""
-    reach = half_width(subjects[0].blocks_us)
-    if len(subjects) == 1 or math.isinf(reach):
-        return reach
-    found = ratio_of(subjects[1].blocks_us, subjects[0].blocks_us)
-    return max(reach, (found["interval"][1] - found["interval"][0]) / 2 / found["value"])
+def _reach_of(subjects: Sequence[Subject]) -> float:
+    return reach(*(subject.blocks_us for subject in subjects))
 
 
 def find_instability(subjects: Sequence[Subject], about: dict[str, Any]) -> list[str]:
     """Why the numbers should not be trusted, in words; empty for a steady run. ``about`` is the environment of the run."""
     blocks, options = subjects[0].blocks_us, subjects[0].options
-    reach, third = reach_of(subjects), max(len(blocks) // 3, 1)
-    spread = float(np.subtract(*np.percentile(blocks, [75, 25]))) / median(blocks)
-    drift = median(blocks[-third:]) / median(blocks[:third]) - 1
+    width, scatter, trend = _reach_of(subjects), spread(blocks), drift(blocks)
     disturbed = sum(subject.disturbed for subject in subjects)
     others, stolen, near = about["others_on_core"], about["stolen_by_hypervisor"], about["others_on_other_cores"]
     hot, load = about["throttled"] or 0, about["load_average_after"]
     checks = [
         (len(blocks) < options.blocks, f"blocks: only {len(blocks)} of {options.blocks} in {options.max_seconds:g} s"),
-        (reach > options.tolerance, f"interval: half width {reach:.2%}, wanted {options.tolerance:.2%}"),
-        (spread > SPREAD_LIMIT, f"spread: the middle half of the blocks spans {spread:.1%}"),
-        (abs(drift) > DRIFT_LIMIT, f"drift: {drift:+.1%} from first to last blocks (throttling, or a busier machine)"),
+        (width > options.tolerance, f"interval: half width {width:.2%}, wanted {options.tolerance:.2%}"),
+        (scatter > SPREAD_LIMIT, f"spread: the middle half of the blocks spans {scatter:.1%}"),
+        (abs(trend) > DRIFT_LIMIT, f"drift: {trend:+.1%} from first to last blocks (throttling, or a busier machine)"),
         (hot > 0, f"throttled: heat slowed the core down {hot} times"),
         (disturbed > 0, f"preempted: {disturbed} blocks had no invoke that kept the core"),
         (others > OTHERS_LIMIT, f"busy: others took {others:.0%} of the core"),

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from litetuner.objectives.runner import runner
 from litetuner.objectives.targets import tiny_model
-from litetuner.objectives.targets.python_target import PythonTarget, check_hashes, document_of, file_sha256
+from litetuner.objectives.targets.python_target import PythonTarget, check_hashes, document_of, timed_sha256
 from litetuner.objectives.targets.target import Finding
 from litetuner.spaces.errors import CandidateError, HostError, Lost
 
@@ -48,7 +48,7 @@ class Host(PythonTarget):
         return tiny_model.findings(document)
 
     def _run(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
-        expected = {path: file_sha256(path) for path in (file, baseline) if path is not None}
+        expected = {path: timed_sha256(path) for path in (file, baseline) if path is not None}
         argv = [sys.executable, "-P", str(Path(runner.__file__).resolve()), str(file.absolute())]
         argv += ["--baseline", str(baseline.absolute())] if baseline else []
         argv += [*self.runner_arguments(threads), "--parent", str(os.getpid())]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import re
@@ -11,11 +10,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.runner.engine import WITHOUT
 from litetuner.objectives.targets.options import check_path
 from litetuner.objectives.targets.target import Target, Timing
+from litetuner.objectives.targets.timing_document import Document, steady_document, timing_of
 from litetuner.spaces.errors import BuildFailed, ConfigError, HostError, Lost
+from litetuner.spaces.store import file_sha256
 
 CORE = re.compile(r"auto|none|[0-9]{1,4}(,[0-9]{1,4}){0,63}")
 OPTIONS = re.compile(r"[^=,]+=[^,]*(,[^=,]+=[^,]*)*")
@@ -65,18 +65,12 @@ class PythonTarget(Target):
                 raise ConfigError(f"target {self.name}: {name} must be above 0, not {getattr(self, name)!r}.")
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
-        """See ``Target.time``. The ratio's interval and how it was formed stand in ``latency_us.extra["ratio"]``."""
-        document = self.measure(file, baseline, threads)
-        this, base = (self._measurement(part, document) for part in (document, document["baseline"]))
-        return Timing(this, base, document["ratio"]["value"])
+        """See ``Target.time``. The ratio's interval and how it was computed are in ``latency_us.extra["ratio"]``."""
+        return timing_of(self.name, self.measure(file, baseline, threads))
 
-    def measure(self, file: Path, baseline: Path | None = None, threads: int = 1) -> dict[str, Any]:
+    def measure(self, file: Path, baseline: Path | None = None, threads: int = 1) -> Document:
         """The runner's document for a file, with or without a baseline; ``attempts`` says how often it was measured."""
-        first = self._run(file, baseline, threads)
-        if first["stable"]:
-            return first | {"attempts": 1}
-        second = self._run(file, baseline, threads)
-        return min(first, second, key=_unsteadiness) | {"attempts": 2}
+        return steady_document(lambda: self._run(file, baseline, threads))
 
     def _run(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
         raise NotImplementedError(f"{type(self).__name__} defines no _run()")
@@ -91,23 +85,14 @@ class PythonTarget(Target):
         found += ["--accelerator", self.accelerator] if self.accelerator else []
         return found + ([] if self.xnnpack else ["--no-xnnpack"])
 
-    def _measurement(self, part: dict[str, Any], document: dict[str, Any]) -> Measurement:
-        found = dict(part["latency_us"])
-        value, interval, blocks = found.pop("value"), found.pop("interval"), found.pop("blocks")
-        about = {name: document[name] for name in ("stable", "instability", "attempts", "ratio")}
-        about |= {name: part[name] for name in ("sha256", "delegates", "peak_rss_bytes", "energy_uj") if name in part}
-        environment = {"target": self.name} | document["environment"]
-        shape = tuple(interval) if interval else None
-        return Measurement(value, "us", environment, shape, tuple(blocks), found | about)
 
-
-def file_sha256(path: Path) -> str:
+def timed_sha256(path: Path) -> str:
     """The hash of a file that is about to be timed. Raises ``Lost`` where it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise Lost(
-            f"cannot read {path}: {error.strerror}. Repeat the command; what is missing is made again."
+            f"cannot read {path}: {error.strerror}. Repeat the command; missing files are made again."
         ) from error
 
 
@@ -139,10 +124,3 @@ def check_hashes(document: dict[str, Any], expected: dict[Path, str], baseline: 
             raise Lost(
                 f"{path} changed while it was measured: {part['sha256'][:12]} was timed, not {expected[path][:12]}"
             )
-
-
-def _unsteadiness(document: dict[str, Any]) -> tuple[bool, float]:
-    """Stable runs first, then by the relative width of the ratio's interval, or of the value's where there is no ratio."""
-    found = document["ratio"] or document["latency_us"]
-    low, high = found["interval"] or (0.0, math.inf)
-    return (not document["stable"], (high - low) / found["value"])

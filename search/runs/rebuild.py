@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -170,9 +169,3 @@ def _other_versions(source: TrialFile) -> tuple[tuple[str, str, str], ...]:
         for name, version in source.versions.items()
         if now.get(name) != version
     )
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

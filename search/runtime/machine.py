@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
+
+from litetuner.objectives.environment import usable_cores as usable_cores
 
 
 def machine_name() -> str:
-    """Whose timings and cached results these are: the host's name and its processor's architecture."""
+    """The machine that timings and cached results belong to: host name and processor architecture."""
     return f"{platform.node()} {platform.machine()}"
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,7 +6,6 @@ only LiteRT. A ``train`` worker works beside the others, so it gives way to them
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -17,21 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from litetuner.objectives.runner.machine import die_with
 from litetuner.search.runs.folder import RunFolder
 from litetuner.spaces.errors import LitetunerError, to_json
 from litetuner.spaces.store import DISK_REFUSES, cannot_write
 
-PR_SET_PDEATHSIG = 1
 GIVES_WAY = 5  # nice; fewer threads would give other sums, and equal jobs must have equal results
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
-
-
-def die_with_parent(parent: int) -> None:
-    """Ask Linux to kill this process when its parent ends; elsewhere the end of standard input does it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before we asked
-        sys.exit(1)
 
 
 def build_handlers(folder: RunFolder) -> dict[str, Handler]:
@@ -74,7 +65,7 @@ ROLES: dict[str, Callable[[RunFolder], dict[str, Handler]]] = {
 def main(arguments: list[str]) -> None:
     """``worker ROLE RUN_FOLDER PARENT_PID``: serve until standard input ends."""
     role, path, parent = arguments
-    die_with_parent(int(parent))
+    die_with(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints goes to the log, never into an answer

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from litetuner.objectives.targets.ssh.client import Dropped
+from litetuner.objectives.targets.connection import Dropped
 from litetuner.spaces.errors import HostError
 
 NETWORK = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")  # a serial that adb connect takes

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from litetuner.objectives.targets.adb.client import AdbClient
-from litetuner.objectives.targets.ssh.client import Dropped
+from litetuner.objectives.targets.connection import Dropped
 from litetuner.spaces.errors import HostError
 
 FOLDER = "/data/local/tmp/litetuner"

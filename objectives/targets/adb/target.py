@@ -10,25 +10,23 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
-from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.runner.intervals import half_width, ratio_of
+from litetuner.objectives.runner.intervals import reach
 from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.adb import device as adb_device
 from litetuner.objectives.targets.adb.benchmark_model import FLAGS, Report, check_delegate, explain_failure, read_report
 from litetuner.objectives.targets.adb.client import AdbClient
-from litetuner.objectives.targets.adb.timing import Run, document_of, unsteadiness
+from litetuner.objectives.targets.adb.timing import Run, document_of
+from litetuner.objectives.targets.connection import PAUSES_SECONDS, Dropped, retry
 from litetuner.objectives.targets.options import check_path
-from litetuner.objectives.targets.python_target import file_sha256
-from litetuner.objectives.targets.ssh.client import Dropped
+from litetuner.objectives.targets.python_target import timed_sha256
 from litetuner.objectives.targets.target import ADDRESS, Finding, Target, Timing
-from litetuner.spaces.errors import BuildFailed, CandidateError, ConfigError, HostError, Lost, TargetLost
+from litetuner.objectives.targets.timing_document import steady_document, timing_of
+from litetuner.spaces.errors import BuildFailed, CandidateError, ConfigError, HostError, Lost
 
-T = TypeVar("T")
 SERIAL = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9_.:\]-]{0,127}")
 MASK = re.compile(r"[0-9a-f]{1,16}")
-PAUSES_SECONDS = (2.0, 8.0, 20.0)  # before each further try
 BLOCKS = 6  # the fewest whose range is a 95 % interval of the median
 INVOKES = 15  # in a block at least, as the host's runner has it
 PUSH_BYTES_A_SECOND = 100_000  # slower than this is given up
@@ -111,28 +109,11 @@ class Adb(Target):
         return found
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
-        """See ``Target.time``. The ratio's interval and how it was formed stand in ``latency_us.extra["ratio"]``."""
-        document = self._patiently(lambda: self._once(file, baseline, threads)) | {"attempts": 1}
-        if not document["stable"]:
-            second = self._patiently(lambda: self._once(file, baseline, threads))
-            document = min(document, second, key=unsteadiness) | {"attempts": 2}
-        this, base = (self._measurement(part, document) for part in (document, document["baseline"]))
-        return Timing(this, base, document["ratio"]["value"])
+        """See ``Target.time``. The ratio's interval and how it was computed are in ``latency_us.extra["ratio"]``."""
+        return timing_of(self.name, steady_document(lambda: self._retry(lambda: self._once(file, baseline, threads))))
 
-    def _patiently(self, work: Callable[[], T]) -> T:
-        """Do it, and once more after each pause while the device drops."""
-        for pause in (*PAUSES_SECONDS, None):
-            try:
-                return work()
-            except Dropped as error:
-                if pause is None:
-                    tries, hand = len(PAUSES_SECONDS) + 1, AdbClient(self.serial).by_hand()
-                    raise TargetLost(
-                        f"{error}. It did not come back in {tries} tries. Look by hand: {hand}",
-                        self.serial or self.name,
-                    ) from error
-                time.sleep(pause)
-        raise AssertionError("unreachable: the last try returns or raises")
+    def _retry(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        return retry(work, PAUSES_SECONDS, self.serial or self.name, AdbClient(self.serial).by_hand())
 
     def _once(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
         """Push what is missing there, time in turns, and check that what was timed was what was meant."""
@@ -141,8 +122,8 @@ class Adb(Target):
             raise HostError(f"target adb: there is no benchmark_model at {tool}. Name one: adb?benchmark=/path/to/it")
         start = time.monotonic()
         client = AdbClient(self.serial).find()
-        runs = [Run(path, file_sha256(path)) for path in (file, baseline) if path is not None]
-        sources = {f"{run.sha256}.tflite": run.path for run in runs} | {f"benchmark_model-{file_sha256(tool)}": tool}
+        runs = [Run(path, timed_sha256(path)) for path in (file, baseline) if path is not None]
+        sources = {f"{run.sha256}.tflite": run.path for run in runs} | {f"benchmark_model-{timed_sha256(tool)}": tool}
         self._place(client, sources)
         about = adb_device.describe(client)
         with client.fixed_performance() if self.fixed_performance else adb_device.as_it_is() as mode:
@@ -183,7 +164,7 @@ class Adb(Target):
             for run in runs:
                 run.reports.append(self._block(client, run, tool, threads, abis, baseline=run is not runs[0]))
             gone, count = time.monotonic() - start, len(runs[0].reports)
-            done = count >= BLOCKS and _reach(runs) <= self.tolerance
+            done = count >= BLOCKS and reach(*(run.blocks_us for run in runs)) <= self.tolerance
             if done or gone * (1 + 1 / count) > self.max_seconds:
                 return
 
@@ -211,20 +192,3 @@ class Adb(Target):
                 raise HostError(f"the baseline cannot be timed there: {error}") from error
             raise
         return report
-
-    def _measurement(self, part: dict[str, Any], document: dict[str, Any]) -> Measurement:
-        found = dict(part["latency_us"])
-        value, interval, blocks = found.pop("value"), found.pop("interval"), found.pop("blocks")
-        about = {name: document[name] for name in ("stable", "instability", "attempts", "ratio")}
-        about |= {name: part[name] for name in ("sha256", "delegates", "peak_rss_bytes")}
-        environment = {"target": self.name} | document["environment"]
-        return Measurement(value, "us", environment, interval and tuple(interval), tuple(blocks), found | about)
-
-
-def _reach(runs: list[Run]) -> float:
-    """The wider of the relative half widths of the file's value and of the ratio."""
-    reach = half_width(runs[0].blocks_us)
-    if len(runs) == 1 or math.isinf(reach):
-        return reach
-    found = ratio_of(runs[1].blocks_us, runs[0].blocks_us)
-    return max(reach, (found["interval"][1] - found["interval"][0]) / 2 / found["value"])

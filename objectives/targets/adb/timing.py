@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from litetuner.objectives.runner.intervals import half_width, median, median_interval, ratio_of
-from litetuner.objectives.runner.runner import DRIFT_LIMIT, SPREAD_LIMIT
+from litetuner.objectives.runner.intervals import (
+    DRIFT_LIMIT,
+    SPREAD_LIMIT,
+    drift,
+    half_width,
+    median,
+    median_interval,
+    ratio_of,
+    spread,
+)
 from litetuner.objectives.targets.adb.benchmark_model import Report, delegates_of, summary_of
 from litetuner.spaces.tflite.operators import read_operators
 
@@ -71,27 +76,17 @@ def find_instability(
     blocks: list[float], ratio: dict[str, Any] | None, about: dict[str, Any], limits: dict[str, float]
 ) -> list[str]:
     """Why the numbers should not be trusted, in words; empty for a steady run."""
-    third, value = max(len(blocks) // 3, 1), median(blocks)
-    reach = half_width(blocks)
+    value, width, scatter, trend = median(blocks), half_width(blocks), spread(blocks), drift(blocks)
     if ratio and ratio["interval"]:
-        reach = max(reach, (ratio["interval"][1] - ratio["interval"][0]) / 2 / ratio["value"])
-    spread = float(np.subtract(*np.percentile(blocks, [75, 25]))) / value
-    drift = median(blocks[-third:]) / median(blocks[:third]) - 1
+        width = max(width, (ratio["interval"][1] - ratio["interval"][0]) / 2 / ratio["value"])
     hot, wanted = about["thermal_status_after"] or 0, limits["tolerance"]
     few, seconds = int(limits["blocks"]), limits["max_seconds"]
     checks = [
         (len(blocks) < few, f"blocks: only {len(blocks)} of {few} in {seconds:g} s"),
         (ROUNDED_US / 2 / value > wanted, f"rounding: benchmark_model tells whole microseconds, here of {value:g}"),
-        (reach > wanted + ROUNDED_US / value, f"interval: half width {reach:.2%}, wanted {wanted:.2%}"),
-        (spread > SPREAD_LIMIT + ROUNDED_US / value, f"spread: the middle half of the blocks spans {spread:.1%}"),
-        (abs(drift) > DRIFT_LIMIT + ROUNDED_US / value, f"drift: {drift:+.1%} from first to last blocks (throttling?)"),
+        (width > wanted + ROUNDED_US / value, f"interval: half width {width:.2%}, wanted {wanted:.2%}"),
+        (scatter > SPREAD_LIMIT + ROUNDED_US / value, f"spread: the middle half of the blocks spans {scatter:.1%}"),
+        (abs(trend) > DRIFT_LIMIT + ROUNDED_US / value, f"drift: {trend:+.1%} from first to last blocks (throttling?)"),
         (hot > 0, f"hot: thermal status {hot} (0 is cool), so clocks are lowered"),
     ]
     return [reason for true, reason in checks if true]
-
-
-def unsteadiness(document: dict[str, Any]) -> tuple[bool, float]:
-    """Stable runs first, then by the relative width of the ratio's interval, or of the value's where there is no ratio."""
-    found = document["ratio"] or document["latency_us"]
-    low, high = found["interval"] or (0.0, math.inf)
-    return (not document["stable"], (high - low) / found["value"])

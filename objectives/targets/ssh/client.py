@@ -12,7 +12,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from litetuner.objectives.targets.ssh import remote as far
+from litetuner.objectives.targets.connection import Dropped
+from litetuner.objectives.targets.ssh import remote
 from litetuner.spaces.errors import HostError
 
 # Nothing of the user's is overridden but what would stop us from talking, or let something talk back: no questions, no
@@ -32,12 +33,8 @@ SETTINGS = (
 BOOT = (
     "import sys; sys.version_info < (3, 10) and sys.exit('litetuner needs Python 3.10 or newer, this is ' + sys.version); "
     "sys.path[:] = [p for p in sys.path if p]; "
-    "exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())), 'litetuner-far', 'exec'))"
+    "exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())), 'litetuner-remote', 'exec'))"
 )
-
-
-class Dropped(Exception):
-    """The connection is not there, or is there no more; worth another try."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +63,14 @@ class SshClient:
         return shlex.join(["ssh", *self._config(), *(["-p", str(self.port)] if self.port else []), self._plain()])
 
     def call(self, python: str, request: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        """Run ``far.py`` there by ``python``, and give its answer. Raises ``Dropped`` or ``HostError``."""
-        program = Path(far.__file__).read_bytes()
+        """Run ``remote.py`` there by ``python``, and give its answer. Raises ``Dropped`` or ``HostError``."""
+        program = Path(remote.__file__).read_bytes()
         payload = b"%d\n%s%s\n" % (len(program), program, json.dumps(request).encode())
         argv = ["ssh", "-T", *self._options(), *(["-p", str(self.port)] if self.port else []), "--", self._plain()]
         code, output, messages = self._finish([*argv, shlex.join([python, "-c", BOOT])], payload, timeout_seconds)
         for line in reversed(output.splitlines()):  # what a login script prints may stand before it
-            if line.startswith(far.MARK):
-                answer: dict[str, Any] = json.loads(line.removeprefix(far.MARK))
+            if line.startswith(remote.MARK):
+                answer: dict[str, Any] = json.loads(line.removeprefix(remote.MARK))
                 return answer
         raise self.explain(code, messages, python)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import ipaddress
@@ -10,19 +11,19 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 from litetuner.objectives.runner import runner
 from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.connection import PAUSES_SECONDS, Dropped, retry
 from litetuner.objectives.targets.options import check_path
-from litetuner.objectives.targets.python_target import PythonTarget, check_hashes, document_of, file_sha256
-from litetuner.objectives.targets.ssh.client import PYTHON_REMEDY, Dropped, SshClient
+from litetuner.objectives.targets.python_target import PythonTarget, check_hashes, document_of, timed_sha256
+from litetuner.objectives.targets.ssh.client import PYTHON_REMEDY, SshClient
 from litetuner.objectives.targets.target import ADDRESS, Finding
-from litetuner.spaces.errors import CandidateError, ConfigError, HostError, Lost, TargetLost
+from litetuner.spaces.errors import CandidateError, ConfigError, HostError, Lost
 
-T = TypeVar("T")
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 USER = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?")
 SPEC = re.compile(r"//(?:(?P<user>[^@]*)@)?(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?", re.DOTALL)
@@ -30,7 +31,6 @@ PYTHON = re.compile(r"python(3(\.[0-9]{1,2})?)?")
 FOLDER = re.compile(
     r"/?[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*"
 )  # no word that a shell would change
-PAUSES_SECONDS = (2.0, 8.0, 20.0)  # before each further try
 PUSH_BYTES_A_SECOND = 100_000  # slower than this is given up
 ANSWER_SECONDS = 60.0  # for what takes no time but the connection's
 
@@ -126,26 +126,12 @@ class Ssh(PythonTarget):
         return [*found, *tiny_model.findings(document)]
 
     def _run(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
-        return self._patiently(lambda: self._once(file, baseline, threads))
-
-    def _patiently(self, work: Callable[[], T]) -> T:
-        """Do it, and once more after each pause while the connection drops."""
-        for pause in (*PAUSES_SECONDS, None):
-            try:
-                return work()
-            except Dropped as error:
-                if pause is None:
-                    tries = len(PAUSES_SECONDS) + 1
-                    raise TargetLost(
-                        f"{error}. It did not come back in {tries} tries. Look by hand: {self.client.by_hand()}",
-                        self.client.address,
-                    ) from error
-                time.sleep(pause)
-        raise AssertionError("unreachable: the last try returns or raises")
+        work = functools.partial(self._once, file, baseline, threads)
+        return retry(work, PAUSES_SECONDS, self.client.address, self.client.by_hand())
 
     def _once(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
         """Push what is missing there, run the runner, and check that it timed what was meant."""
-        models = {path: file_sha256(path) for path in (file, baseline) if path is not None}
+        models = {path: timed_sha256(path) for path in (file, baseline) if path is not None}
         names = {path: f"{digest}.tflite" for path, digest in models.items()}
         parts, script = _runner_parts()
         argv = [f"{{{script}}}", f"{{{names[file]}}}", *(["--baseline", f"{{{names[baseline]}}}"] if baseline else [])]
@@ -166,8 +152,8 @@ class Ssh(PythonTarget):
         return document
 
     def _ask(self, sources: dict[str, Path], argv: list[str]) -> dict[str, Any]:
-        """Have ``far.py`` run ``argv`` with ``sources`` in place, whatever has to be pushed for that."""
-        digests = {name: file_sha256(path) for name, path in sources.items()}
+        """Have ``remote.py`` run ``argv`` with ``sources`` in place, whatever has to be pushed for that."""
+        digests = {name: timed_sha256(path) for name, path in sources.items()}
         incoming = f"in-{secrets.token_hex(8)}"
         request: dict[str, Any] = {"folder": self.folder, "incoming": incoming, "files": digests, "argv": argv}
         request["timeout_seconds"] = self.timeout_seconds

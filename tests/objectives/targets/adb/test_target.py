@@ -16,8 +16,9 @@ from litetuner.cli import run as cli
 from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.adb import target as adb_module
 from litetuner.objectives.targets.adb.client import AdbClient
-from litetuner.objectives.targets.adb.target import PAUSES_SECONDS, Adb
+from litetuner.objectives.targets.adb.target import Adb
 from litetuner.objectives.targets.choice import find_target
+from litetuner.objectives.targets.connection import PAUSES_SECONDS
 from litetuner.objectives.targets.target import Target
 from litetuner.search.runtime.executors import fake as fake_executor
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TargetLost
@@ -114,7 +115,7 @@ def test_a_stale_file_of_the_right_name_is_replaced(device, file, kind, tmp_path
 
 def test_a_corrupted_push_is_noticed_and_repeated(device, file):
     device.damage = 1
-    target(device)._patiently(lambda: target(device)._once(file, None, 1))
+    target(device)._retry(lambda: target(device)._once(file, None, 1))
     assert pushes(device) == 3 and not list(device.files.glob("in-*"))
     assert digest(device.files / f"{digest(file)}.tflite") == digest(file)
 
@@ -136,7 +137,7 @@ def test_a_file_that_changes_while_it_is_timed_is_lost(device, file):
 def test_a_line_that_breaks_is_tried_again(device, file, at):
     device.behave(sleep=0.15)  # so that it breaks in the midst of a run
     device.drop(at, times=2)
-    document = target(device)._patiently(lambda: target(device)._once(file, None, 1))
+    document = target(device)._retry(lambda: target(device)._once(file, None, 1))
     assert device.drops == 0 and document["latency_us"]["value"] > 0
     deadline = time.monotonic() + 5
     while device.fixed.count("true") != device.fixed.count("false") and time.monotonic() < deadline:
@@ -146,7 +147,7 @@ def test_a_line_that_breaks_is_tried_again(device, file, at):
 
 def test_a_line_that_breaks_at_the_end_is_tried_again(device, file):
     device.drop(r"^\n$", times=1)  # as fixed-performance mode is let go
-    document = target(device)._patiently(lambda: target(device)._once(file, None, 1))
+    document = target(device)._retry(lambda: target(device)._once(file, None, 1))
     assert device.drops == 0 and document["environment"]["fixed_performance"] == "on"
     assert device.fixed.count("true") == 2 and device.fixed[-1] == "false"
 

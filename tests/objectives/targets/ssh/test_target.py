@@ -19,11 +19,11 @@ import psutil
 import pytest
 
 from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.connection import PAUSES_SECONDS
 from litetuner.objectives.targets.ssh import client as ssh_client
 from litetuner.objectives.targets.ssh import remote as far
 from litetuner.objectives.targets.ssh import target as ssh_module
 from litetuner.objectives.targets.ssh.client import SshClient
-from litetuner.objectives.targets.ssh.target import PAUSES_SECONDS
 from litetuner.objectives.targets.target import Finding
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TargetLost
 from tests.objectives.targets.ssh.sshd import LACKING, REASON, Sshd
