@@ -1,8 +1,8 @@
-"""Compress a classifier of images that lie in class folders, with the preprocessing that its model expects.
+"""Compress an image classifier; the images are in class folders, and the model needs preprocessing.
 
 python image_folder.py [--trials N]
 
-It draws its images (squares, discs and crosses) into ``shapes/<class>/*.png``. Put your own folder there, one folder a class.
+The script draws images (squares, discs and crosses) into ``shapes/<class>/*.png``. Replace them with your own images.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ FOLDER = Path("shapes")
 
 
 def scale(x: np.ndarray) -> np.ndarray:
-    """Pixels come as 0 to 255; this model was trained on -1 to 1."""
+    """Scale pixels from 0..255 to -1..1, as in the training of this model."""
     return x.astype("float32") / 127.5 - 1
 
 
 def draw(kind: str, rng: np.random.Generator) -> np.ndarray:
-    """A light shape on a dark, noisy ground: (24, 24, 3), 0 to 255."""
+    """Draw a bright shape on a dark, noisy background: (24, 24, 3), 0 to 255."""
     (row, column), radius = rng.integers(8, 16, 2), rng.integers(4, 7)
     down, right = np.abs(np.mgrid[:24, :24] - np.array([row, column])[:, None, None])
     inside = {
@@ -36,19 +36,19 @@ def draw(kind: str, rng: np.random.Generator) -> np.ndarray:
     return image.astype("uint8")
 
 
-def write_images(each: int = 200) -> None:
-    """``each`` images of every class."""
+def write_images(count: int = 200) -> None:
+    """Write ``count`` images of every class."""
     from PIL import Image
 
     rng = np.random.default_rng(0)
     for kind in CLASSES:
         (FOLDER / kind).mkdir(parents=True, exist_ok=True)
-        for number in range(each):
+        for number in range(count):
             Image.fromarray(draw(kind, rng)).save(FOLDER / kind / f"{number:04}.png")
 
 
 def train_model() -> object:
-    """A small convolutional network, trained on the images in the folder."""
+    """Train a small convolutional network on the images in the folder."""
     import keras
     from PIL import Image
 
@@ -69,7 +69,7 @@ def train_model() -> object:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--trials", type=int, help="stop after so many trials; default: after five minutes")
+    arguments.add_argument("--trials", type=int, help="stop after this many trials; default: after five minutes")
     limits = vars(arguments.parse_args())
 
     if not FOLDER.exists():
@@ -84,7 +84,7 @@ def main() -> None:
     )
     best = run.best()
     if best is None:
-        print(f"nothing fits the budgets; {run.path}/report.html says what would have to give")
+        print(f"nothing fits the budgets; see {run.path}/report.html for the budgets to relax")
         return
     print(f"{best['label']}: {best['compressed_bytes']} bytes compressed, accuracy {best['metric']:.3f}")
     print(run.export("exported/image_folder", force=True))

@@ -1,4 +1,4 @@
-"""Compress a regression on a table, scored by a metric of one's own.
+"""Compress a regression model on tabular data, scored by a custom metric.
 
 python tabular_regression.py [--trials N]
 """
@@ -13,18 +13,18 @@ import litetuner
 
 
 def within_a_tenth(y_true: np.ndarray, y_pred: np.ndarray) -> float:
-    """The share of predictions that are off by less than a tenth of the labels' spread."""
+    """Share of predictions with an error below a tenth of the labels' standard deviation."""
     errors = np.abs(y_true.reshape(-1) - y_pred.reshape(-1))
     return float((errors < 0.1 * y_true.std()).mean())
 
 
-within_a_tenth.task = "regression"  # labels are quantities, not classes
-within_a_tenth.bounded = True  # within 0 and 1, so a drop of 1% is one point
-within_a_tenth.default_loss = "mean_absolute_error"  # what training minimises
+within_a_tenth.task = "regression"  # labels are numbers, not classes
+within_a_tenth.bounded = True  # in [0, 1]: a drop of 1% is one point
+within_a_tenth.default_loss = "mean_absolute_error"  # minimized in training
 
 
 def make_data() -> dict[str, np.ndarray]:
-    """Friedman's first problem: ten features, five of which matter."""
+    """Create Friedman's first problem: ten features, of which five are relevant."""
     from sklearn.datasets import make_friedman1
 
     x, y = make_friedman1(n_samples=3000, n_features=10, noise=0.1, random_state=0)
@@ -36,7 +36,7 @@ def make_data() -> dict[str, np.ndarray]:
 
 
 def train_model(data: dict[str, np.ndarray], epochs: int = 60) -> object:
-    """Two hidden layers; the features' scale is part of the model."""
+    """Train two hidden layers; a Normalization layer scales the features."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -53,7 +53,7 @@ def train_model(data: dict[str, np.ndarray], epochs: int = 60) -> object:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--trials", type=int, help="stop after so many trials; default: after five minutes")
+    arguments.add_argument("--trials", type=int, help="stop after this many trials; default: after five minutes")
     limits = vars(arguments.parse_args())
 
     data = make_data()
@@ -68,7 +68,7 @@ def main() -> None:
     )
     best = run.best()
     if best is None:
-        print(f"nothing fits the budgets; {run.path}/report.html says what would have to give")
+        print(f"nothing fits the budgets; see {run.path}/report.html for the budgets to relax")
         return
     print(f"{best['label']}: {best['compressed_bytes']} bytes compressed, {best['metric']:.3f} within a tenth")
     print(run.export("exported/tabular_regression", force=True))

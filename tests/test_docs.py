@@ -49,9 +49,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run = litetuner.tune("model.keras", "data.npz", max_drop="5%", max_size="60kB", out="runs/NAME")
         shutil.copytree("runs/NAME", "runs/OTHER")
         shutil.copy(run.export("exported"), "model.tflite")
-        shutil.copy(run.export("original", trial=0), "original.tflite")
+        shutil.copy(run.export("baseline", trial=0), "baseline.tflite")
         shutil.rmtree("exported")
-        shutil.rmtree("original")
+        shutil.rmtree("baseline")
     return folder
 
 
