@@ -9,6 +9,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# The slowest files, in the order in which parallel processes start them: a long file must not be the last one.
+SLOWEST = (
+    "tests/recorded/test_artifacts.py",
+    "tests/test_docs.py",
+    "tests/api/test_tune.py",
+    "tests/test_examples.py",
+    "tests/reports/html/test_browser.py",
+    "tests/spaces/steps/test_qat.py",
+    "tests/spaces/channels/test_surgery.py",
+    "tests/search/runtime/executors/test_local.py",
+    "tests/search/test_lookahead.py",
+    "tests/test_extending.py",
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="tests/recorded: write what is found, instead of comparing")
@@ -22,3 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         file = Path(litetuner.__file__).resolve()
         if file.is_relative_to(ROOT / "api"):
             raise pytest.UsageError(f"LITETUNER_INSTALLED=1, but {file} is the source tree: run `make test`")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {ROOT / name: number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from .conftest import SLOWEST
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = {  # folder -> package; a folder may import itself and the folders below it
     "api": "litetuner",
@@ -301,6 +303,8 @@ def test_tests_mirror_the_tree() -> None:
     inner = {path.parent for path in tests if path.parts[0] not in OTHER_TESTS}
     lacking = sorted(str(folder) for folder in inner if not (ROOT / folder).is_dir())
     assert not lacking, f"folders of tests/ that the library does not have: {lacking}"
+    gone = [name for name in SLOWEST if not (ROOT / name).is_file()]
+    assert not gone, f"tests/conftest.py names files that do not exist: {gone}"
 
 
 def test_public_names_exist_and_hide_no_folder() -> None:

@@ -14,6 +14,8 @@ from litetuner.cli import run as cli
 from litetuner.reports.starter_config import OF_THE_COMMAND, starter_toml, suggestions, warning
 from litetuner.search.config.config import Config, keys, make_config, read_toml
 from litetuner.search.evaluation.preview import Cost, Preview, preview_model
+from litetuner.search.runtime.executors import EXECUTORS
+from tests.one_process import OneProcess
 from tests.search.fakes import fake_config
 
 
@@ -87,8 +89,9 @@ def test_a_real_model_and_the_file_that_is_there_already(
 
 
 def test_labels_that_are_quantities_make_it_a_regression(
-    model_file: Path, arrays: dict[str, np.ndarray], tmp_path: Path
+    model_file: Path, arrays: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(EXECUTORS, "local", OneProcess)
     values = {name: np.eye(3, dtype=np.float32)[y] * 1.7 if name[0] == "y" else y for name, y in arrays.items()}
     np.savez(tmp_path / "values.npz", **values)  # type: ignore[arg-type]
     out = tmp_path / "first.toml"

@@ -22,9 +22,10 @@ import litetuner
 from litetuner import ConfigError, DataError, ModelError, Run, RunError
 from litetuner.search.listener import Listener
 from litetuner.search.proposals.scheduler import STRATEGIES
+from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.trial import State, Trial
-
-from ..metadata import read_metadata
+from tests.metadata import read_metadata
+from tests.one_process import OneProcess
 
 KEYS: dict[str, Any] = {"max_drop": "5%", "target": "fake", "max_epochs": 0.2}
 STEPS = "int8,prune,qat"
@@ -39,13 +40,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(home: Path, model_file: Path, data_file: Path, trained: object, arrays: dict[str, np.ndarray]) -> Runs:
+def killer() -> Killer:
+    """Kills the build worker of the search in memory, once."""
+    return Killer()
+
+
+@pytest.fixture(scope="module")
+def runs(
+    home: Path, model_file: Path, data_file: Path, trained: object, arrays: dict[str, np.ndarray], killer: Killer
+) -> Runs:
     """Two searches in one process: one of files, timed on this machine; one of a model and arrays that live in memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         real = KEYS | {"target": "host", "steps": STEPS}
         files = litetuner.tune(model_file, data_file, trials=TRIALS, out=home / "files", **real)
-        memory = litetuner.tune(trained, arrays, trials=3, **KEYS)
+        memory = litetuner.tune(trained, arrays, trials=3, listener=killer, **KEYS)
+    killer.join()
     return {"files": files, "memory": memory}
 
 
@@ -102,16 +112,17 @@ def test_the_exported_file_runs_and_scores_as_was_said(
     assert accuracy == pytest.approx(best["metric"], abs=1e-9)
 
 
-def test_files_are_made_again_from_their_records(runs: Runs, tmp_path: Path) -> None:
+def test_files_are_made_again_from_their_records(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Post-training: the same file. Trained: one whose metric lies in the recorded interval (here the same file as well)."""
     run = runs["files"]
     trials = [trial for trial in run.record().trials if trial.number and trial.artifact]
-    plain = next(trial for trial in trials if not trial.candidate.prefix.steps)
-    assert run.rebuild(plain.number, tmp_path / "plain.tflite").same_file
     trained = next(trial for trial in trials if trial.candidate.prefix.steps)
     exported = run.export(tmp_path / "out", trial=trained.number, metadata=True).parent
     found = litetuner.rebuild(exported, tmp_path / "trained.tflite")
     assert found.trained and found.agrees and found.source.candidate == trained.candidate
+    monkeypatch.setitem(EXECUTORS, "local", OneProcess)  # workers were used for the other one
+    plain = next(trial for trial in trials if not trial.candidate.prefix.steps)
+    assert run.rebuild(plain.number, tmp_path / "plain.tflite").same_file
 
 
 def test_what_goes_with_an_export_works(runs: Runs, tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -176,26 +187,28 @@ def test_the_same_call_adds_nothing(
     assert again.record().trials == before
 
 
-def test_more_trials_go_on_and_a_killed_worker_is_replaced(
-    runs: Runs, home: Path, trained: object, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SIGKILL to the build worker in the middle of a real search: the job is done again, and the search goes on."""
-    monkeypatch.chdir(home)
-    before = runs["memory"].record().trials
-    killer = Killer()
-    run = litetuner.tune(trained, arrays, trials=6, listener=killer, **KEYS)
-    killer.join()
+def test_a_killed_worker_is_replaced(runs: Runs, killer: Killer) -> None:
+    """SIGKILL to the build worker in the middle of a real search: the job is done again, and the search continues."""
     assert killer.killed, "no worker was there to be killed"
-    trials = run.record().trials
-    assert [trial.candidate for trial in trials[:3]] == [trial.candidate for trial in before]
-    finished = [trial for trial in trials if trial.state is not State.LOST and trial.duplicate_of is None]
-    assert len(finished) == 6 and all(trial.state.scored for trial in finished)
+    assert all(trial.state.scored for trial in runs["memory"].record().trials[:3])
     left = [
         child
         for child in psutil.Process().children(recursive=True)
         if "litetuner.search.runtime.worker" in child.cmdline()
     ]
     assert not left
+
+
+def test_more_trials_continue_the_run(
+    runs: Runs, home: Path, trained: object, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setitem(EXECUTORS, "local", OneProcess)
+    before = runs["memory"].record().trials
+    trials = litetuner.tune(trained, arrays, trials=6, **KEYS).record().trials
+    assert [trial.candidate for trial in trials[:3]] == [trial.candidate for trial in before[:3]]
+    finished = [trial for trial in trials if trial.state is not State.LOST and trial.duplicate_of is None]
+    assert len(finished) == 6 and all(trial.state.scored for trial in finished)
 
 
 def test_an_impossible_budget_on_real_files_has_no_best_and_says_what_would_have_to_give(
