@@ -25,10 +25,9 @@ from litetuner.search.listener import Listener
 from litetuner.search.proposals.samplers import SAMPLERS
 from litetuner.search.run import run_search
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runs.record import find_baseline
 from litetuner.search.runs.study import Study
 from litetuner.search.runtime.executors.fake import Fake
-from litetuner.search.trial import Trial
+from litetuner.search.trial import Trial, find_baseline
 
 BLOCK = 100  # trials
 GOAL_SECONDS = 0.2  # of ask and tell together
