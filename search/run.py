@@ -35,7 +35,6 @@ from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import ConfigError, HostError, RunError, UsageError, nearest
-from litetuner.spaces.models.tflite_model import STEPS as CONVERTED
 from litetuner.spaces.quantization.precision import fixed_precision
 from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.space import DISTILL, Space
@@ -228,8 +227,6 @@ def _check_places(config: Config) -> None:
 
 def _surroundings(config: Config, inspection: Inspection) -> SpaceConstraints:
     steps = frozenset(config.steps) if config.steps else None
-    if inspection.model.source == "tflite":  # converted already: what is left to do to it
-        steps = CONVERTED if steps is None else steps & CONVERTED
     precision = fixed_precision(config.precision, inspection.model, steps)
     return SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]), steps, precision=precision)
 

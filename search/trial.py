@@ -69,7 +69,7 @@ class Trial:
     @property
     def is_baseline(self) -> bool:
         """Is it the original, converted as it is, which all others are compared with?"""
-        return [step.name for step in self.candidate.steps] == ["float32"]
+        return self.candidate.is_baseline
 
     def value(self, name: str) -> float | None:
         """A measurement's value, ``None`` where it was not measured."""

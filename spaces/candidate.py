@@ -9,7 +9,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from litetuner.spaces.step import Stage, Step, step_from_json
+from litetuner.spaces.step import Role, Stage, Step, step_from_json
+from litetuner.spaces.steps import STEPS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +34,23 @@ class Candidate:
         return self.of_stage(Stage.CONVERT, Stage.REWRITE)
 
     @property
+    def is_baseline(self) -> bool:
+        """Is it the float conversion and nothing else, not even slimmed?"""
+        return len(self.steps) == 1 and self.steps[0].role is Role.FLOAT
+
+    @property
+    def probed(self) -> Candidate:
+        """What an untrained probe is built of: the steps that say something untrained."""
+        return Candidate(tuple(step for step in self.steps if step.in_probe))
+
+    @property
     def label(self) -> str:
         """Short name such as ``prune0.7+cluster32+pcqat+int8``; lossless slimming, which all get, is left out."""
         shown = [step.label() for step in self.steps]
         if any(
-            step.name == "ptq" for step in self.steps
+            step.role is Role.LAYER_PRECISION for step in self.steps
         ):  # it always starts from a float32 file, which then is not shipped
-            shown = [text for step, text in zip(self.steps, shown, strict=True) if step.name != "float32"]
+            shown = [text for step, text in zip(self.steps, shown, strict=True) if step.role is not Role.FLOAT]
         return "+".join(text for text in shown if text) or "untouched"
 
     @property
@@ -57,8 +68,6 @@ class Candidate:
 
     @staticmethod
     def from_json(record: Sequence[dict[str, Any]]) -> Candidate:
-        from litetuner.spaces.steps import STEPS
-
         return Candidate(tuple(step_from_json(item, STEPS) for item in record))
 
 

@@ -26,7 +26,6 @@ PROPERTIES = {
     "sparsity": "zeros",
     "clusters": "distinct weights a channel",
     "weight_type": "type",
-    "pattern": "pattern",
 }
 MOST_AXES = 9  # of choices, in the parallel coordinates
 MOST_SHAPES = 6  # of kernels, in a trial's details; the table of layers has all

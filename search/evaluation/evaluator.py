@@ -136,7 +136,7 @@ class Evaluator:
 
     def build(self, candidate: Candidate, checkpoints: list[str], untrained: bool, work: Work) -> dict[str, Any]:
         """Convert and finish: the artifact of a candidate, or of its one-shot probe."""
-        plain = Candidate(tuple(s for s in candidate.steps if s.name != "qat")) if untrained else candidate
+        plain = candidate.probed if untrained else candidate
         raw = Candidate((*plain.prefix.steps, *plain.of_stage(Stage.CONVERT)))
         convert = {"steps": raw.to_json(), "checkpoints": checkpoints, "untrained": untrained, "seed": self.config.seed}
         file = work.run(self.job("convert", convert))["file"]

@@ -13,7 +13,8 @@ from litetuner.search.history import History
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import Refused, TargetLost
-from litetuner.spaces.steps import STEPS
+from litetuner.spaces.step import Role
+from litetuner.spaces.steps import step_for
 
 if TYPE_CHECKING:
     from litetuner.search.evaluation.pipeline import Work
@@ -146,7 +147,7 @@ def rung_gate(work: Work, prefix: Candidate, checkpoints: list[str]) -> None:
     evaluator, budgets = work.evaluator, _of_the_metric(work)
     if not budgets:
         return
-    float_file = Candidate((*prefix.steps, STEPS["float32"]()))
+    float_file = Candidate((*prefix.steps, step_for(Role.FLOAT)()))
     artifact = evaluator.build(float_file, checkpoints, False, work)
     found = evaluator.measure_quality(artifact["artifact"], float_file, work)
     better = RUNG_SLACK if evaluator.metric.bounded else RUNG_SLACK * abs(found["metric"].value)

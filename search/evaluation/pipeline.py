@@ -26,7 +26,7 @@ class Work:
         self.candidate = candidate
         self._log = log
         self.known: dict[str, Any] = {"measurements": {}, "seconds": {}, "notes": ()}
-        self.is_baseline = [step.name for step in candidate.steps] == ["float32"]  # the original, which is no product
+        self.is_baseline = candidate.is_baseline  # the original, which is no product
         self.unanswered: dict[str, str] = {}  # targets that were away, and why
 
     def run(self, job: Job) -> dict[str, Any]:

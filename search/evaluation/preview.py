@@ -21,7 +21,8 @@ from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed, DataError, Lost, RunError
 from litetuner.spaces.rules import SpaceConstraints, broken_rules
-from litetuner.spaces.steps import STEPS
+from litetuner.spaces.step import Role
+from litetuner.spaces.steps import step_for
 
 SAMPLES = 1000  # of the search split: enough to see whether the model fits its data
 REGRESSION = "mae"
@@ -74,7 +75,7 @@ def preview_model(
         around = SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]))
         evaluator = Evaluator(folder, config, find_metric(config.metric), inspection, around, cache)
         listener.doing("converting, timing and scoring the original")
-        original, artifact, work = _cost(evaluator, Candidate((STEPS["float32"](),)))
+        original, artifact, work = _cost(evaluator, Candidate((step_for(Role.FLOAT)(),)))
         samples = min(SAMPLES, inspection.data.counts["search"])
         scored = evaluator.score(artifact["artifact"], "search", work, work.candidate, limit=samples)
         listener.doing("converting and timing int8")
@@ -98,7 +99,7 @@ def _inspected(folder: RunFolder, config: Config, cache: JobCache, guess_metric:
 
 
 def _int8(evaluator: Evaluator) -> Cost | None:
-    candidate = Candidate((STEPS["int8"](), STEPS["slim"]()))
+    candidate = Candidate((step_for(Role.INTEGER)(), step_for(Role.SLIM)()))
     if broken_rules(candidate, evaluator.around):
         return None
     try:

@@ -12,7 +12,8 @@ from litetuner.search.evaluation.pipeline import Work
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import CandidateError, Lost
 from litetuner.spaces.named_arrays import flat
-from litetuner.spaces.steps import STEPS
+from litetuner.spaces.step import Role
+from litetuner.spaces.steps import step_for
 
 SAMPLES = 256
 SHARE = 0.05  # of the time budget at most
@@ -43,10 +44,10 @@ def rank_layers(evaluator: Evaluator, clock: Clock) -> tuple[str, ...]:
 
 def _measure(evaluator: Evaluator, clock: Clock, layers: list[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if "ptq" not in STEPS or not layers:
+    if not layers:
         return found
     deadline = clock.wall + SHARE * evaluator.config.seconds if evaluator.config.seconds else float("inf")
-    reference = _predict(evaluator, Candidate((STEPS["float32"](),)), clock)
+    reference = _predict(evaluator, Candidate((step_for(Role.FLOAT)(),)), clock)
     spread = float(np.std(reference)) or 1.0
     for layer in layers:
         if left(deadline, clock) <= 0:
@@ -56,8 +57,8 @@ def _measure(evaluator: Evaluator, clock: Clock, layers: list[Any]) -> dict[str,
         others = {other.name: "float32" for other in layers if other is not layer}
         alone = others | ({layer.name: precision} if precision == "int4" else {})
         try:
-            step = STEPS["ptq"](recipe="weight_only_wi8", layers=tuple(sorted(alone.items())))  # type: ignore[call-arg]
-            changed = _predict(evaluator, Candidate((STEPS["float32"](), step)), clock)
+            step = step_for(Role.LAYER_PRECISION)(recipe="weight_only_wi8", layers=tuple(sorted(alone.items())))  # type: ignore[call-arg]
+            changed = _predict(evaluator, Candidate((step_for(Role.FLOAT)(), step)), clock)
         except Lost:
             raise  # says nothing of the layer
         except CandidateError as error:

@@ -141,7 +141,7 @@ class Builder:
         started = time.perf_counter()
         trained = step.apply(parent, context)
         seconds = time.perf_counter() - started
-        write = write_weights if hasattr(step, "wrap") else write_model
+        write = write_weights if step.restored_by_wrapping else write_model
         checkpoint = self.blobs.put(write(trained), ".npz")
         return {"checkpoint": checkpoint, "fit_seconds": seconds, "notes": step.notes(parent)}
 
@@ -184,10 +184,8 @@ class Builder:
 
     def finish(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Rewrite a raw file, prove what the label promises in the finished flatbuffer, and keep it as the artifact."""
-        from litetuner.spaces.steps.slim import Slim
         from litetuner.spaces.tflite.artifact import read_artifact
         from litetuner.spaces.tflite.invariants import verify_invariants
-        from litetuner.spaces.tflite.slimming import slim
         from litetuner.spaces.tflite.weights import weights_at, weights_by_layer
 
         candidate = Candidate.from_json(inputs["steps"])
@@ -202,17 +200,9 @@ class Builder:
         notes: list[str] = []
         mapped = weights_by_layer(file, list(kernels), shapes)
         for step in candidate.of_stage(Stage.REWRITE):
-            if isinstance(step, Slim):
-                slimmed = slim(file, context.calibration, step.keep_names)
-                saved = len(file) - len(slimmed.file)
-                notes.append(
-                    f"slimming removed {saved:,} bytes, outputs bit-identical on real data"
-                    if slimmed.applied
-                    else f"not slimmed: {slimmed.reason}"
-                )
-                file = slimmed.file
-            else:
-                file = step.apply(file, context)
+            file, said = step.apply_with_notes(file, context)
+            notes += said
+            if not step.removes_names:
                 mapped = weights_by_layer(file, list(kernels), shapes)
         artifact = read_artifact(file)
         findings = []
@@ -240,8 +230,7 @@ class Builder:
 
         found = []
         for step in candidate.steps:
-            technique = step.name if step.name in ("prune", "cluster", "qat") else None
-            able = facts.layers_for(technique) if technique else facts.layers
+            able = facts.layers_for(step.name) if step.selects_layers else facts.layers
             left = step.leaves([(layer.name, layer.type, layer.has_kernel) for layer in facts.layers])
             layers = [layer.name for layer in able if layer.has_kernel and layer.name not in left]
             found += [Invariant(*each) for each in step.invariants(layers)]
@@ -258,7 +247,7 @@ class Builder:
         if not steps:
             return clone(self._model(base))
         step = steps[-1]
-        if not hasattr(step, "wrap"):
+        if not step.restored_by_wrapping:
             return read_model(self.blobs.get(checkpoints[-1]))
         parent = self._restore(base, checkpoints[:-1], steps[:-1], context)
         model = step.wrap(parent, context)

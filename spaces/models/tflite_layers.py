@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.info import LayerInfo
+from litetuner.spaces.steps import layer_techniques
 from litetuner.spaces.tflite.weights import Operator, pack_model, read_model, read_operators, text, type_name
 
 _ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh", "RELU": "relu"}
@@ -44,7 +45,7 @@ def _facts(operator: Operator, graph: Any, why: str) -> LayerInfo:
     ends = graph.operators[operator.index]
     inputs, outputs = ([int(index) for index in side] for side in (ends.inputs, ends.outputs))
     biased = len(inputs) > 2 and inputs[2] >= 0 and operator.name != "TRANSPOSE_CONV"
-    refusals = dict.fromkeys(("prune", "cluster", "qat"), why)
+    refusals = dict.fromkeys(layer_techniques(), why)
     if operator.name not in int4_operators():
         refusals["int4"] = f"{operator.name} takes no 4-bit weights"
     made = [int(size) for size in graph.tensors[outputs[0]].shape]

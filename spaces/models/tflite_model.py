@@ -13,7 +13,6 @@ from litetuner.spaces.models.traced import Tensor, TracedModel
 from litetuner.spaces.tflite.weights import IDENTIFIER, read_model
 
 FLOAT32 = 0  # the schema's number of the type
-STEPS = frozenset(["float32", "ptq", "sparse", "slim"])  # what works on a finished float file
 
 
 def open_converted(path: Path) -> TracedModel:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from litetuner.spaces.choices import Choices
 from litetuner.spaces.context import Context
 from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
 from litetuner.spaces.errors import Refused, nearest
@@ -21,6 +22,7 @@ class Int16x8(Step):
 
     name = "int16x8"
     stage = Stage.CONVERT
+    order = 5
     needs_calibration = True
 
     io: str = knob("float32", _IO, "type of input and output")
@@ -39,8 +41,14 @@ class Int16x8(Step):
         return self.name + (f"[{','.join(parts)}]" if parts else "")
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
-        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means."""
         return dict.fromkeys(weights, "int8")
+
+    def precision(self, layer: str) -> str:
+        return "int16x8"
+
+    @classmethod
+    def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
+        return (cls(**choices.choose_calibration()),)
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The ``.tflite`` of a tf_keras or Keras 3 model.

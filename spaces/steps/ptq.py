@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from litetuner.spaces.choices import Choices
+from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
 from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, IO, RECIPES, check_names
 from litetuner.spaces.quantization.quantizer import quantize
-from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.quantization.recipe_choices import RecipeChoices
+from litetuner.spaces.step import Role, Rule, Stage, Step, knob
+from litetuner.spaces.steps.float32 import Float32
+
+PREFIX = "ptq_"  # of the deployments that are a recipe
+
+
+def _from_float(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    for step in steps:
+        if step.stage is Stage.CONVERT and not isinstance(step, Float32):
+            yield f"{step.name} -> ptq: ptq starts from a float32 file"
+
+
+def _named_layers(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    layers = {layer.name: layer for layer in around.model.layers}
+    for name, precision in next(step.layers for step in steps if isinstance(step, Ptq)):
+        if name not in layers:
+            yield f"ptq names the layer {name!r}, which the model does not have"
+        elif precision == "int4" and not layers[name].can("int4"):
+            yield f"ptq: {name} cannot take int4: {layers[name].refusals['int4']}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +51,13 @@ class Ptq(Step):
 
     name = "ptq"
     stage = Stage.REWRITE
+    order = 5
+    role = Role.LAYER_PRECISION
+    rules = (
+        Rule("quantizer", "the quantizer works on float files", _from_float),
+        Rule("precisions", "each layer type takes what the quantizer's policy says", _named_layers),
+    )
+    takes_tflite = True
 
     recipe: str = knob("static_wi8_ai8", tuple(RECIPES), "how all layers are quantized")
     layers: tuple[tuple[str, str], ...] = knob((), None, "layers with another precision: float32, int8 or int4")
@@ -73,9 +101,25 @@ class Ptq(Step):
         return [(name, "weight_type", precision) for name, precision in self.layers]
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
-        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means."""
-        named = dict(self.layers)
-        return {name: named.get(name, RECIPES[self.recipe].weight_type) for name in weights}
+        return {name: self.precision(name) for name in weights}
+
+    def precision(self, layer: str) -> str:
+        return dict(self.layers).get(layer, RECIPES[self.recipe].weight_type)
+
+    @classmethod
+    def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Nothing: it is a deployment."""
+        return ()
+
+    @classmethod
+    def deployments(cls, choices: Choices) -> tuple[str, ...]:
+        """Each recipe, and precisions by layer."""
+        found = RecipeChoices(choices)
+        return (*(PREFIX + name for name in found.recipes()), *found.mixes()) if choices.allows(cls.name) else ()
+
+    @classmethod
+    def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
+        return (Float32(), cls(**RecipeChoices(choices).knobs(deployment.removeprefix(PREFIX))))
 
     def apply(self, subject: bytes, context: Context) -> bytes:
         """The quantized file of a float32 one.

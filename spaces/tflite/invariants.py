@@ -24,8 +24,6 @@ class Invariant:
     - ``clusters``: at most so many distinct values in each output channel;
     - ``tensor_clusters``: at most so many distinct values in the tensor where it has one scale, as floats and weights
       quantized by tensor have; in each channel where scales by channel multiply them;
-    - ``pattern``: ``"2:4"``: at least two zeros in every four neighbors along the weight's last axis;
-    - ``blocks``: ``"0.5 of 4x1"``: at least this share of the blocks of (inputs, outputs) is all zeros, one allowed;
     - ``weight_type`` and ``activation_type``: ``int8``, ``int4``, ``float32``, ``float16``, ``int16``;
     - ``shape``: a Keras kernel's, ``"3x3x16x32"``, which the file holds with its axes in another order (found is told in
       Keras's).
@@ -120,26 +118,6 @@ def _tensor_clusters(weight: Weight, asked: Value) -> tuple[Value, bool]:
     return found, found <= int(asked) and not _emptied(zeros(weight), 0.0)
 
 
-def _blocks(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    """A matrix lies in the file as (outputs, inputs); short blocks at its ends count."""
-    share, size = str(asked).split(" of ")
-    height, width = (int(part) for part in size.split("x"))
-    zero = zeros(weight).reshape(weight.values.shape[0], -1).T
-    padded = np.pad(zero, ((0, -zero.shape[0] % height), (0, -zero.shape[1] % width)), constant_values=True)
-    empty = padded.reshape(padded.shape[0] // height, height, padded.shape[1] // width, width).all(axis=(1, 3))
-    return f"{empty.mean():.4g} of {size}", bool(empty.sum() + 1 >= float(share) * empty.size)
-
-
-def _pattern(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    """``found`` is the fewest zeros in any block, with the block's length. The last block of a row may be short (padding)."""
-    least, block = (int(part) for part in str(asked).split(":"))
-    zero = zeros(weight)
-    rows = zero.reshape(-1, zero.shape[-1])
-    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % block)), constant_values=True)
-    fewest = int(padded.reshape(-1, block).sum(axis=1).min())
-    return f"{fewest}:{block}", fewest >= least
-
-
 def _weight_type(weight: Weight, asked: Value) -> tuple[Value, bool]:
     return weight.dtype, weight.dtype == asked
 
@@ -157,8 +135,6 @@ PROPERTIES: dict[str, Callable[[Weight, Value], tuple[Value, bool]]] = {
     "sparsity": _sparsity,
     "clusters": _clusters,
     "tensor_clusters": _tensor_clusters,
-    "pattern": _pattern,
-    "blocks": _blocks,
     "weight_type": _weight_type,
     "activation_type": _activation_type,
     "shape": _shape,

@@ -12,11 +12,12 @@ import pytest
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.keras_bridge.bridge import clone
+from litetuner.spaces.quantization.qat_scheme import refusals
 from litetuner.spaces.steps.cluster import Cluster
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.ptq import Ptq
-from litetuner.spaces.steps.qat import Qat, refusals
+from litetuner.spaces.steps.qat import Qat
 from litetuner.spaces.tflite.invariants import Invariant, distinct_per_channel, verify_invariants, zeros
 from litetuner.spaces.tflite.weights import read_operators, weights_by_layer
 

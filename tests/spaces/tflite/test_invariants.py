@@ -64,25 +64,6 @@ def test_clusters_are_counted_by_channel() -> None:
     assert not broken.ok and broken.found == 2
 
 
-def test_pattern_looks_at_blocks_of_the_last_axis() -> None:
-    good = np.array([[1, 0, 0, 2, 3, 0, 0], [0, 0, 1, 1, 0, 1, 1]], np.float32)  # the last block is short
-    assert check(Invariant("a", "pattern", "2:4"), weight(good, "float32")).ok
-    bad = good.copy()
-    bad[0, 1] = 1
-    assert check(Invariant("a", "pattern", "2:4"), weight(bad, "float32")) == Finding(
-        "a", "pattern", "2:4", "1:4", False
-    )
-
-
-def test_blocks_are_of_inputs_and_outputs() -> None:
-    values = np.ones((4, 6), np.int8)  # four outputs, six inputs
-    values[:2, :3] = 0
-    assert check(Invariant("a", "blocks", "0.25 of 3x2"), weight(values)).found == "0.25 of 3x2"
-    assert check(Invariant("a", "blocks", "0.5 of 3x2"), weight(values)).ok  # one block of rounding
-    assert not check(Invariant("a", "blocks", "0.75 of 3x2"), weight(values)).ok
-    assert check(Invariant("a", "blocks", "0.25 of 2x3"), weight(values)).found == "0 of 2x3"
-
-
 def test_values_are_counted_by_tensor_where_it_has_one_scale() -> None:
     values = np.arange(32, dtype=np.int8).reshape(4, 8) // 4
     assert check(Invariant("a", "tensor_clusters", 8), weight(values)).found == 8
@@ -114,7 +95,7 @@ def test_a_layer_that_is_not_found_breaks_its_promise() -> None:
 
 
 def test_unknown_properties_are_refused() -> None:
-    with pytest.raises(ValueError, match="sparsity, clusters, tensor_clusters, pattern, blocks, weight_type"):
+    with pytest.raises(ValueError, match="sparsity, clusters, tensor_clusters, weight_type"):
         Invariant("a", "colour", 1)
 
 
