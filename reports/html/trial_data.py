@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 ROLES = ("stopped", "infeasible", "feasible", "front", "baseline")  # drawn in this order
 PROPERTIES = {
-    "sparsity": "zeros",
-    "clusters": "distinct weights a channel",
+    "sparsity": "sparsity",
+    "clusters": "clusters",
     "weight_type": "type",
 }
 MOST_AXES = 9  # of choices, in the parallel coordinates
@@ -143,9 +143,9 @@ def _checks(trial: Trial) -> list[str]:
     """What was asked of the layers and found in the file, a line for each property and wish."""
     groups: dict[tuple[str, str], list[Any]] = {}
     for item in trial.invariants:
-        key = (str(item.get("property")), str(item.get("asked")))
+        key = (str(item.get("property")), str(item.get("requested")))
         if key[0] != "shape":
-            groups.setdefault(key, []).append(item.get("found"))
+            groups.setdefault(key, []).append(item.get("verified"))
     lines = [*_delegates(trial), *_shapes(trial)]
     for (name, asked), found in groups.items():
         numbers = [value for value in found if isinstance(value, int | float)]
@@ -168,8 +168,8 @@ def _shapes(trial: Trial) -> list[str]:
     items.sort(key=lambda item: bool(item.get("ok", True)))
     wrong = [item for item in items if not item.get("ok", True)]
     shown = [
-        f"{clean(item.get('layer'), 40)} {_times(item.get('asked'))}"
-        + ("" if item.get("ok", True) else f" but {_times(item.get('found'))}")
+        f"{clean(item.get('layer'), 40)} {_times(item.get('requested'))}"
+        + ("" if item.get("ok", True) else f" but {_times(item.get('verified'))}")
         for item in items[:MOST_SHAPES]
     ]
     more = f" and {len(items) - MOST_SHAPES} more" if len(items) > MOST_SHAPES else ""

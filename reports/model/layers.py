@@ -65,7 +65,7 @@ def _rows(trial: Trial, layers: tuple[LayerInFile, ...], before: tuple[LayerInFi
     old = {layer.layer: layer for layer in before if layer.layer is not None}
     asked: dict[str, dict[str, str]] = {}
     for item in trial.invariants:
-        asked.setdefault(str(item.get("layer")), {})[str(item.get("property"))] = text_of(item.get("asked"))
+        asked.setdefault(str(item.get("layer")), {})[str(item.get("property"))] = text_of(item.get("requested"))
     return tuple(
         LayerRow(
             name=clean(layer.layer if layer.layer is not None else f"operator {at}", 60),

@@ -345,4 +345,4 @@ def rebuild(model: Any, sample: np.ndarray) -> tuple[Any | None, str | None, flo
 
 
 def _say(finding: dict[str, Any]) -> str:
-    return f"{finding['layer']}: {finding['property']} asked {finding['asked']}, found {finding['found']}"
+    return f"{finding['layer']}: {finding['property']} requested {finding['requested']}, found {finding['verified']}"

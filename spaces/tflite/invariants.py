@@ -1,4 +1,4 @@
-"""What a candidate's label promises of each layer, proved in the finished file."""
+"""What must hold for each layer of a candidate, verified in the finished file."""
 
 from __future__ import annotations
 
@@ -25,47 +25,44 @@ class Invariant:
     - ``tensor_clusters``: at most so many distinct values in the tensor where it has one scale, as floats and weights
       quantized by tensor have; in each channel where scales by channel multiply them;
     - ``weight_type`` and ``activation_type``: ``int8``, ``int4``, ``float32``, ``float16``, ``int16``;
-    - ``shape``: a Keras kernel's, ``"3x3x16x32"``, which the file holds with its axes in another order (found is told in
-      Keras's).
+    - ``shape``: a Keras kernel's, ``"3x3x16x32"``, which the file holds with its axes in another order.
     """
 
     layer: str
     property: str
-    asked: Value
+    requested: Value
     of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.property not in PROPERTIES and self.property != TOGETHER:
-            raise ValueError(
-                f"nothing can be promised about {self.property!r}; known: {', '.join([*PROPERTIES, TOGETHER])}"
-            )
+            raise ValueError(f"there is no property {self.property!r}; known: {', '.join([*PROPERTIES, TOGETHER])}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A promise and what the file holds; ``found`` is ``None`` when the layer's weights are not to be found in it."""
+    """What was requested and what the file holds; ``verified`` is ``None`` where the layer's weights are not found in it."""
 
     layer: str
     property: str
-    asked: Value
-    found: Value | None
+    requested: Value
+    verified: Value | None
     ok: bool
 
 
 def verify_invariants(invariants: Sequence[Invariant], weights: Mapping[str, Weight]) -> list[Finding]:
-    """A finding for each promise, in order. A layer that is not in ``weights`` breaks its promises."""
+    """A finding for each invariant, in order. A layer that is not in ``weights`` breaks its invariants."""
     findings = []
-    for promise in invariants:
-        held = [weights.get(layer) for layer in promise.of or (promise.layer,)]
+    for invariant in invariants:
+        held = [weights.get(layer) for layer in invariant.of or (invariant.layer,)]
         known = [weight for weight in held if weight is not None]
         found: Value | None
         if len(known) < len(held):
             found, ok = None, False
-        elif promise.property == TOGETHER:
-            found, ok = _sparsity_of_all(known, promise.asked)
+        elif invariant.property == TOGETHER:
+            found, ok = _sparsity_of_all(known, invariant.requested)
         else:
-            found, ok = PROPERTIES[promise.property](known[0], promise.asked)
-        findings.append(Finding(promise.layer, promise.property, promise.asked, found, ok))
+            found, ok = PROPERTIES[invariant.property](known[0], invariant.requested)
+        findings.append(Finding(invariant.layer, invariant.property, invariant.requested, found, ok))
     return findings
 
 
@@ -89,45 +86,45 @@ def distinct_per_channel(weight: Weight) -> int:
     return max((np.unique(channel).size for channel in channels), default=0)
 
 
-def _sparsity(weight: Weight, asked: Value) -> tuple[Value, bool]:
+def _sparsity(weight: Weight, requested: Value) -> tuple[Value, bool]:
     zero = zeros(weight)
     found = float(zero.mean()) if zero.size else 0.0
-    return found, bool(zero.sum() + 1 >= float(asked) * zero.size) and not _emptied(zero, float(asked))
+    return found, bool(zero.sum() + 1 >= float(requested) * zero.size) and not _emptied(zero, float(requested))
 
 
-def _emptied(zero: np.ndarray, asked: float) -> bool:
+def _emptied(zero: np.ndarray, requested: float) -> bool:
     """Is a kernel all zeros that should have kept at least two weights? tfmot was seen to do that (its issue 979)."""
-    return bool(zero.all()) and (1 - asked) * zero.size >= 2
+    return bool(zero.all()) and (1 - requested) * zero.size >= 2
 
 
-def _sparsity_of_all(weights: Sequence[Weight], asked: Value) -> tuple[Value, bool]:
+def _sparsity_of_all(weights: Sequence[Weight], requested: Value) -> tuple[Value, bool]:
     empty = sum(int(zeros(weight).sum()) for weight in weights)
     size = sum(weight.values.size for weight in weights)
-    return empty / size if size else 0.0, empty + len(weights) >= float(asked) * size
+    return empty / size if size else 0.0, empty + len(weights) >= float(requested) * size
 
 
-def _clusters(weight: Weight, asked: Value) -> tuple[Value, bool]:
+def _clusters(weight: Weight, requested: Value) -> tuple[Value, bool]:
     found = distinct_per_channel(weight)
-    return found, found <= int(asked) and not _emptied(zeros(weight), 0.0)
+    return found, found <= int(requested) and not _emptied(zeros(weight), 0.0)
 
 
-def _tensor_clusters(weight: Weight, asked: Value) -> tuple[Value, bool]:
+def _tensor_clusters(weight: Weight, requested: Value) -> tuple[Value, bool]:
     if weight.scale.size > 1:
-        return _clusters(weight, asked)
+        return _clusters(weight, requested)
     found = int(np.unique(weight.values).size)
-    return found, found <= int(asked) and not _emptied(zeros(weight), 0.0)
+    return found, found <= int(requested) and not _emptied(zeros(weight), 0.0)
 
 
-def _weight_type(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    return weight.dtype, weight.dtype == asked
+def _weight_type(weight: Weight, requested: Value) -> tuple[Value, bool]:
+    return weight.dtype, weight.dtype == requested
 
 
-def _activation_type(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    return weight.activation_dtype, weight.activation_dtype == asked
+def _activation_type(weight: Weight, requested: Value) -> tuple[Value, bool]:
+    return weight.activation_dtype, weight.activation_dtype == requested
 
 
-def _shape(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    return compare(weight.values.shape, weight.operator, str(asked))
+def _shape(weight: Weight, requested: Value) -> tuple[Value, bool]:
+    return compare(weight.values.shape, weight.operator, str(requested))
 
 
 TOGETHER = "sparsity_of_all"

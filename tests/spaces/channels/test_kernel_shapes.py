@@ -82,9 +82,9 @@ def test_the_shapes_of_the_cut_are_found(pairs: Any, name: str, mode: str) -> No
     _, cut = pairs[name]
     kernels = kernels_of(cut)
     invariants = [Invariant(*each) for each in shape_invariants(kernels)]
-    assert {promise.layer: promise.asked for promise in invariants} == EXPECTED[name]
+    assert {promise.layer: promise.requested for promise in invariants} == EXPECTED[name]
     findings = verify_invariants(invariants, found_in(converted(cut, mode), kernels))
-    assert [(item.found, item.ok) for item in findings] == [(shape, True) for shape in EXPECTED[name].values()]
+    assert [(item.verified, item.ok) for item in findings] == [(shape, True) for shape in EXPECTED[name].values()]
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -157,9 +157,11 @@ def test_a_builder_proves_the_cut_and_fails_another_file(pairs: Any, stores: Any
     }
     right = builder.blobs.put(converted(cut, "float32"), ".tflite")
     found = [item for item in builder.finish(inputs | {"file": right})["invariants"] if item["property"] == "shape"]
-    assert {item["layer"]: item["found"] for item in found} == EXPECTED["image"] and all(item["ok"] for item in found)
+    assert {item["layer"]: item["verified"] for item in found} == EXPECTED["image"] and all(
+        item["ok"] for item in found
+    )
     wrong = builder.blobs.put(converted(original, "float32"), ".tflite")
-    with pytest.raises(BuildFailed, match="breaks its label: conv: shape asked 3x3x3x8, found 3x3x3x16"):
+    with pytest.raises(BuildFailed, match="breaks its label: conv: shape requested 3x3x3x8, found 3x3x3x16"):
         builder.finish(inputs | {"file": wrong})
 
 

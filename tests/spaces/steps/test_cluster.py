@@ -84,7 +84,7 @@ def test_folded_kernels_share_values_in_the_file(model: Any, probe: Context) -> 
     invariants = [Invariant(*promise) for promise in promised.invariants(PRUNABLE)]
     weights = weights_by_layer(file, PRUNABLE)
     assert {weight.scale.size for weight in weights.values()} == {1}
-    assert max(finding.found for finding in verify_invariants(invariants, weights)) <= 8
+    assert max(finding.verified for finding in verify_invariants(invariants, weights)) <= 8
     by_channel = weights_by_layer(Int8().apply(folded, probe), PRUNABLE)
     assert np.unique(by_channel["pointwise"].values).size > 8
     assert not [layer for layer in folded.layers if layer.name.endswith("bn")]

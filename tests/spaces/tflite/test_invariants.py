@@ -36,7 +36,7 @@ def test_sparsity_allows_one_weight_of_rounding(zero_count: int, ok: bool) -> No
     values = np.ones(100, np.int8)
     values[:zero_count] = 0
     finding = check(Invariant("a", "sparsity", 0.7), weight(values.reshape(10, 10)))
-    assert (finding.found, finding.ok) == (zero_count / 100, ok)
+    assert (finding.verified, finding.ok) == (zero_count / 100, ok)
 
 
 def test_a_kernel_of_nothing_but_zeros_breaks_its_promise() -> None:
@@ -61,21 +61,21 @@ def test_clusters_are_counted_by_channel() -> None:
     assert distinct_per_channel(weight(values, axis=1)) == 4
     assert check(Invariant("a", "clusters", 2), weight(values)).ok
     broken = check(Invariant("a", "clusters", 1), weight(values))
-    assert not broken.ok and broken.found == 2
+    assert not broken.ok and broken.verified == 2
 
 
 def test_values_are_counted_by_tensor_where_it_has_one_scale() -> None:
     values = np.arange(32, dtype=np.int8).reshape(4, 8) // 4
-    assert check(Invariant("a", "tensor_clusters", 8), weight(values)).found == 8
+    assert check(Invariant("a", "tensor_clusters", 8), weight(values)).verified == 8
     assert not check(Invariant("a", "tensor_clusters", 7), weight(values)).ok
-    assert check(Invariant("a", "tensor_clusters", 2), weight(values, zero_point=(0,) * 4)).found == 2
+    assert check(Invariant("a", "tensor_clusters", 2), weight(values, zero_point=(0,) * 4)).verified == 2
 
 
 def test_zeros_of_all_layers_together() -> None:
     held = {"a": weight(np.zeros((10, 10), np.int8)), "b": weight(np.ones((10, 10), np.int8))}
     for asked, ok in ((0.5, True), (0.51, True), (0.52, False)):  # a weight of each layer is allowed
         (finding,) = verify_invariants([Invariant("both", "sparsity_of_all", asked, ("a", "b"))], held)
-        assert (finding.found, finding.ok) == (0.5, ok)
+        assert (finding.verified, finding.ok) == (0.5, ok)
     (finding,) = verify_invariants([Invariant("both", "sparsity_of_all", 0.1, ("a", "gone"))], held)
     assert finding == Finding("both", "sparsity_of_all", 0.1, None, False)
 
@@ -83,7 +83,7 @@ def test_zeros_of_all_layers_together() -> None:
 def test_types_and_shapes() -> None:
     given = dataclasses.replace(weight(np.zeros((8, 3, 3, 4), np.int8)), activation_dtype="int8")
     assert check(Invariant("a", "activation_type", "int8"), given).ok
-    assert check(Invariant("a", "activation_type", "float32"), given).found == "int8"
+    assert check(Invariant("a", "activation_type", "float32"), given).verified == "int8"
     assert check(Invariant("a", "shape", "3x3x4x8"), given).ok
     assert not check(Invariant("a", "shape", "3x3x4x16"), given).ok
 
@@ -91,7 +91,7 @@ def test_types_and_shapes() -> None:
 def test_a_layer_that_is_not_found_breaks_its_promise() -> None:
     invariants = [Invariant("gone", "sparsity", 0.5), Invariant("gone", "weight_type", "int8")]
     findings = verify_invariants(invariants, {})
-    assert [(finding.found, finding.ok) for finding in findings] == [(None, False), (None, False)]
+    assert [(finding.verified, finding.ok) for finding in findings] == [(None, False), (None, False)]
 
 
 def test_unknown_properties_are_refused() -> None:
