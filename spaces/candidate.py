@@ -45,17 +45,37 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """Short name such as ``prune0.7+cluster32+pcqat+int8``; lossless slimming, which all get, is left out."""
-        shown = [step.label() for step in self.steps]
-        if any(
-            step.role is Role.LAYER_PRECISION for step in self.steps
-        ):  # it always starts from a float32 file, which then is not shipped
-            shown = [text for step, text in zip(self.steps, shown, strict=True) if step.role is not Role.FLOAT]
-        return "+".join(text for text in shown if text) or "untouched"
+        """Short name such as ``prune 70% + cluster 32 + QAT int8``; what it leaves out is in ``details``.
+
+        Left out are slimming, which every candidate ends with, fine-tuning after reshaping, which always follows, and the
+        float file that a quantizer starts from.
+        """
+        reshaped = bool(self.of_stage(Stage.RESHAPE))
+        quantized = any(step.role is Role.LAYER_PRECISION for step in self.steps)
+        hidden = {Role.FINE_TUNE} if reshaped else set()
+        hidden |= {Role.FLOAT} if quantized else set()
+        shown = [step for step in self.steps if step.role not in hidden]
+        parts: list[str] = []
+        joining: list[Step] = []
+        for step in shown:
+            if step.label_with("") is not None:
+                joining.append(step)
+                continue
+            text = step.label()
+            if text and step.stage >= Stage.CONVERT:
+                while joining:
+                    text = joining.pop().label_with(text) or text
+            parts += [text] if text else []
+        return " + ".join([*parts, *(step.label() for step in joining)]) or "untouched"
+
+    @property
+    def id(self) -> str:
+        """6 hex digits that stand beside the label: equal labels may belong to different candidates."""
+        return self.key[:6]
 
     @property
     def details(self) -> list[str]:
-        """What the label leaves out: skipped layers, differing precisions."""
+        """What the label leaves out: rounding, inputs and outputs, calibration, skipped layers, differing precisions."""
         return [line for step in self.steps for line in step.details()]
 
     @functools.cached_property

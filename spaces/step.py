@@ -95,6 +95,10 @@ class Step:
         """The step's part of a candidate's label; empty where nothing is to be said."""
         return self.name
 
+    def label_with(self, deployment: str) -> str | None:
+        """The label of a training together with the deployment that it requires; ``None``: each has a part of its own."""
+        return None
+
     def details(self) -> list[str]:
         """What the label leaves out, in words (layers that are skipped, precisions that differ)."""
         return []

@@ -74,14 +74,17 @@ class Cluster(Step):
         return self.epochs > 0
 
     def label(self) -> str:
-        marks = ["fold"] if self.fold else []
-        marks += ["channel"] if self.per_channel else []
-        marks += ["once"] if not self.epochs else []
-        marks += [f"-{len(self.skip)}"] if self.skip else []
-        return f"cluster{self.count}" + (f"[{','.join(marks)}]" if marks else "")
+        return f"cluster {self.count}"
 
     def details(self) -> list[str]:
-        return [f"cluster: {name} stays unclustered" for name in self.skip]
+        said = {
+            "cluster: batch normalizations are folded into the kernels first": self.fold,
+            "cluster: values are counted in each output channel": self.per_channel,
+            "cluster: in one shot, not trained": not self.epochs,
+        }
+        return [line for line, holds in said.items() if holds] + [
+            f"cluster: {name} stays unclustered" for name in self.skip
+        ]
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file for the clusterable ``layer_names`` but the skipped: (layer, property, count).

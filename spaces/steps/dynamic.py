@@ -25,6 +25,9 @@ class Dynamic(Step):
     stage = Stage.CONVERT
     order = 3
 
+    def label(self) -> str:
+        return "dynamic int8"
+
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
         """Without the operators that the converter has no 8-bit kernel for."""
         return {

@@ -41,6 +41,9 @@ class Finetune(Step):
     def __post_init__(self) -> None:
         check_augmentation(self.name, self.augment)
 
+    def label(self) -> str:
+        return "fine-tune"
+
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
         """Nothing: the space adds it after reshaping, and where no other training was chosen."""

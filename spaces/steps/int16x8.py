@@ -8,7 +8,7 @@ from typing import Any
 
 from litetuner.spaces.choices import Choices
 from litetuner.spaces.context import Context
-from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
+from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
 from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.tflite.conversion import convert, representative
@@ -34,11 +34,9 @@ class Int16x8(Step):
             raise Refused(f"int16x8: there is no io {self.io!r}{nearest(self.io, _IO)}; it is one of {', '.join(_IO)}")
         check_calibration(self.name, self.calibration, self.selection)
 
-    def label(self) -> str:
-        parts = ([] if self.io == "float32" else [f"io={self.io}"]) + calibration_words(
-            self.calibration, self.selection
-        )
-        return self.name + (f"[{','.join(parts)}]" if parts else "")
+    def details(self) -> list[str]:
+        io = [f"int16x8: {self.io} inputs and outputs"] if self.io != "float32" else []
+        return io + calibration_details(self.name, self.calibration, self.selection)
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
         return dict.fromkeys(weights, "int8")

@@ -8,7 +8,7 @@ from typing import Any
 
 from litetuner.spaces.choices import Choices
 from litetuner.spaces.context import Context
-from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
+from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
 from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.quantization.rounding import SCALES
 from litetuner.spaces.step import Role, Stage, Step, knob
@@ -45,9 +45,11 @@ class Int8(Step):
         check_calibration(self.name, self.calibration, self.selection)
 
     def label(self) -> str:
-        parts = ([] if self.io == "float32" else [f"io={self.io}"]) + (["tensor"] if self.scales == "tensor" else [])
-        parts += calibration_words(self.calibration, self.selection)
-        return self.name + (f"[{','.join(parts)}]" if parts else "")
+        return "int8 per-tensor" if self.scales == "tensor" else "int8"
+
+    def details(self) -> list[str]:
+        io = [f"int8: {self.io} inputs and outputs"] if self.io != "float32" else []
+        return io + calibration_details(self.name, self.calibration, self.selection)
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
         return dict.fromkeys(weights, "int8")

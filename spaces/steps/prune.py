@@ -79,14 +79,17 @@ class Prune(Step):
         return self.epochs > 0
 
     def label(self) -> str:
-        marks = [self.spread] if self.spread != "uniform" else []
-        marks += ["once"] if not self.epochs else []
-        marks += [f"-{len(self.skip)}"] if self.skip else []
-        return f"prune{self.sparsity:g}" + (f"[{','.join(marks)}]" if marks else "")
+        return f"prune {100 * self.sparsity:g}%"
 
     def details(self) -> list[str]:
-        left = [f"prune: {name} stays dense" for name in self.skip]
-        return left + [f"prune: {name}: {share:g} zeros" for name, share in self.targets]
+        said = {
+            f"prune: {self.spread} spread over layers": self.spread != "uniform",
+            f"prune: {self.schedule} schedule": self.schedule != "polynomial" and self.epochs,
+            "prune: in one shot, not trained": not self.epochs,
+        }
+        dense = [f"prune: {name} stays dense" for name in self.skip]
+        targets = [f"prune: {name}: sparsity {share:g}" for name, share in self.targets]
+        return [line for line, holds in said.items() if holds] + dense + targets
 
     def notes(self, model: Any) -> list[str]:
         """The layers with kernels that stay dense without being named in ``skip``, and why zeros make nothing faster."""

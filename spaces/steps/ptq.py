@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from litetuner.spaces.choices import Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
-from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
+from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
 from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, IO, RECIPES, check_names
 from litetuner.spaces.quantization.quantizer import quantize
 from litetuner.spaces.quantization.recipe_choices import RecipeChoices
@@ -18,6 +17,15 @@ from litetuner.spaces.step import Role, Rule, Stage, Step, knob
 from litetuner.spaces.steps.float32 import Float32
 
 PREFIX = "ptq_"  # of the deployments that are a recipe
+LABELS = {
+    "dynamic_wi8": "dynamic int8",
+    "dynamic_wi4": "dynamic int4",
+    "weight_only_wi8": "weight-only int8",
+    "weight_only_wi4": "weight-only int4",
+    "weight_only_wf16": "float16",
+    "static_wi8_ai8": "int8",
+    "static_wi8_ai16": "int16x8",
+}
 
 
 def _from_float(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
@@ -46,7 +54,7 @@ class Ptq(Step):
     scale a tensor repeats values: both compress better.
 
     ``layers`` are (layer, precision) pairs that differ from the recipe; the layers of ``plain`` keep minmax and channel.
-    The label is exact: a layer that cannot take what the recipe and the knobs say must be among them.
+    A layer that cannot take what the recipe and the knobs say must be among them.
     """
 
     name = "ptq"
@@ -80,17 +88,20 @@ class Ptq(Step):
         return RECIPES[self.recipe].kind == "static" or self.algorithm == "gptq"
 
     def label(self) -> str:
-        counts = collections.Counter(precision for _, precision in self.layers)
-        parts = [f"{count}x{precision}" for precision, count in sorted(counts.items())]
-        parts += [f"{len(self.plain)}xplain"] if self.plain else []
-        parts += [f"io={self.io}"] if self.io != "native" else []
-        parts += calibration_words(self.calibration, self.selection)
-        how = [part for part in (self.algorithm, self.granularity) if part not in ("minmax", "channel")]
-        return "_".join(["ptq", self.recipe, *how]) + (f"[{','.join(parts)}]" if parts else "")
+        marks = ["per-tensor"] if self.granularity == "tensor" else []
+        marks += ["mixed"] if self.layers else []
+        return " ".join([LABELS[self.recipe], *marks])
 
     def details(self) -> list[str]:
-        kept = [f"ptq: {name}: minmax by channel" for name in self.plain]
-        return [f"ptq: {name}: {precision}" for name, precision in self.layers] + kept
+        said = {
+            f"ptq: weights rounded by {self.algorithm}": self.algorithm != "minmax",
+            f"ptq: one weight scale per {self.granularity}": self.granularity not in ("channel", "tensor"),
+            f"ptq: {self.io} inputs and outputs": self.io != "native",
+        }
+        lines = [line for line, holds in said.items() if holds]
+        lines += calibration_details(self.name, self.calibration, self.selection)
+        lines += [f"ptq: {name}: {precision}" for name, precision in self.layers]
+        return lines + [f"ptq: {name}: minmax by channel" for name in self.plain]
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file: (layer, "weight_type", type) for each of ``layers``.

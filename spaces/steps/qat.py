@@ -105,11 +105,11 @@ class Qat(Step):
             raise Refused("qat: a 4-bit grid has values of its own, so int4 layers and clusters exclude each other")
 
     def label(self) -> str:
-        kind = ("p" if self.preserve_sparsity else "") + ("c" if self.preserve_clusters else "") + "qat"
-        marks = ["tensor"] if self.scales == "tensor" else []
-        marks += [f"{len(self.int4_layers)}xint4"] if self.int4_layers else []
-        marks += [f"-{len(self.skip)}"] if self.skip else []
-        return kind + (f"[{','.join(marks)}]" if marks else "")
+        return "QAT"
+
+    def label_with(self, deployment: str) -> str:
+        tensor = self.scales == "tensor" and "per-tensor" not in deployment
+        return f"QAT {deployment}" + (" per-tensor" if tensor else "")
 
     def details(self) -> list[str]:
         left = [f"qat: {name} is trained in float, and quantized afterwards" for name in self.skip]

@@ -37,8 +37,11 @@ class Slim(Step):
     keep_names: bool = knob(False, help="keep the names of tensors and subgraphs, which profilers and editors show")
 
     def label(self) -> str:
-        """Empty, since every candidate is slimmed; ``names`` where they are kept."""
-        return "names" if self.keep_names else ""
+        """Empty, since every candidate is slimmed."""
+        return ""
+
+    def details(self) -> list[str]:
+        return ["slim: the names of tensors are kept"] if self.keep_names else []
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:

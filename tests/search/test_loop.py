@@ -37,7 +37,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_baselines_come_first_and_trial_0_is_untouched(run: Path) -> None:
     trials = read_run(run).trials
     assert [trial.candidate.label for trial in trials[:2]] == ["float32", "int8"]
-    assert [t.candidate.label for t in trials if t.origin == "baseline"] == ["float32", "int8", "dynamic", "float16"]
+    assert [t.candidate.label for t in trials if t.origin == "baseline"] == [
+        "float32",
+        "int8",
+        "dynamic int8",
+        "float16",
+    ]
     assert [trial.origin for trial in trials[2 : 2 + FIRST]] == ["recipe"] * FIRST, (
         "which give more than the later ones"
     )

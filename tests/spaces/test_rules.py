@@ -103,7 +103,7 @@ def test_trained_scales_are_kept() -> None:
 def test_without_training_data_zeros_and_clusters_come_in_one_shot() -> None:
     space = Space(dataclasses.replace(AROUND, has_training_data=False), ranking=("c", "a", "b", "d"))
     candidate = space.suggest(ScriptedChoices({"prune": "once", "prune.spread": "erk", "cluster": "once"}))
-    assert candidate.label == "prune0.3[erk,once]+cluster8[once]+float32"
+    assert candidate.label == "prune 30% + cluster 8 + float32"
     assert not broken_rules(candidate, space.around)
 
 

@@ -54,8 +54,8 @@ def test_a_probe_has_its_masks_and_the_other_weights(model: Any, probe: Context)
 
 def test_labels_details_and_promises() -> None:
     step = Prune(sparsity=0.7, skip=("stem", "classes"))
-    assert step.label() == "prune0.7[-2]"
-    assert Prune(sparsity=0.5).label() == "prune0.5"
+    assert step.label() == "prune 70%"
+    assert Prune(sparsity=0.5).label() == "prune 50%"
     assert step.details() == ["prune: stem stays dense", "prune: classes stays dense"]
     assert step.invariants(PRUNABLE) == [("pointwise", "sparsity", 0.7)]
 
@@ -147,4 +147,9 @@ def test_masks_are_updated_however_short_the_training(monkeypatch: pytest.Monkey
 
 
 def test_labels_of_the_variants() -> None:
-    assert Prune(spread="erk", skip=("a",)).label() == "prune0.5[erk,-1]"
+    step = Prune(spread="erk", skip=("a",), epochs=0)
+    assert step.details() == [
+        "prune: erk spread over layers",
+        "prune: in one shot, not trained",
+        "prune: a stays dense",
+    ]

@@ -113,10 +113,7 @@ def test_a_probe_is_the_model_unchanged(model: Any, probe: Context) -> None:
 
 
 def test_labels_and_details() -> None:
-    kinds = [(False, False, "qat"), (True, False, "pqat"), (False, True, "cqat"), (True, True, "pcqat")]
-    for zeros_, clusters, label in kinds:
-        assert Qat(preserve_sparsity=zeros_, preserve_clusters=clusters).label() == label
-    assert Qat(skip=("a", "b", "c")).label() == "qat[-3]"
+    assert (Qat().label(), Qat().label_with("int8")) == ("QAT", "QAT int8")
     assert Qat(skip=("a",)).details() == ["qat: a is trained in float, and quantized afterwards"]
     assert Qat(skip=("a",), int4_layers=("b",)).invariants(["a", "b", "c"]) == [
         ("b", "weight_type", "int4"),
@@ -247,8 +244,7 @@ def test_one_scale_a_tensor_keeps_clusters_a_tensor(model: Any, context: Context
 
 
 def test_labels_of_grids() -> None:
-    assert Qat(scales="tensor", preserve_clusters=True).label() == "cqat[tensor]"
-    assert Qat(int4_layers=("a", "b"), skip=("c",)).label() == "qat[2xint4,-1]"
+    assert Qat(scales="tensor").label_with("int8") == "QAT int8 per-tensor"
     with pytest.raises(Refused, match="exclude each other"):
         Qat(int4_layers=("a",), preserve_clusters=True)
     with pytest.raises(Refused, match="skipped and trained"):
