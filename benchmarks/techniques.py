@@ -55,7 +55,6 @@ def rows(epochs: float, small: tuple[str, ...] = ()) -> dict[str, tuple[Step, ..
         "prune50+int8": (prune, int8),
         "prune50+sparse": (prune, float32, step("sparse")),
         "prune80+int8": (step("prune", sparsity=0.8, spread="global", **fit), int8),
-        "prune2:4+int8": (step("prune", pattern="2:4", **fit), int8),
         "cluster16+int8": (clusters[16], int8),
         "cluster32+int8": (clusters[32], int8),
         "qat": (step("qat", **fit), int8),

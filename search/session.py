@@ -24,7 +24,6 @@ from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.machine import this_environment
 from litetuner.spaces.errors import ConfigError, DataError, RunError, nearest
-from litetuner.spaces.models.tflite_model import STEPS as CONVERTED
 from litetuner.spaces.quantization.precision import fixed_precision
 from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.steps import STEPS
@@ -121,7 +120,5 @@ def check_names(config: Config) -> None:
 def constraints(config: Config, inspection: Inspection) -> SpaceConstraints:
     """What candidates of this model, these data and this configuration may be."""
     steps = frozenset(config.steps) if config.steps else None
-    if inspection.model.source == "tflite":  # converted already: what is left to do to it
-        steps = CONVERTED if steps is None else steps & CONVERTED
     precision = fixed_precision(config.precision, inspection.model, steps)
     return SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]), steps, precision=precision)

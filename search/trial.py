@@ -72,7 +72,7 @@ class Trial:
     @property
     def is_baseline(self) -> bool:
         """Is it the original, converted as it is, which all others are compared with?"""
-        return is_baseline(self.candidate)
+        return self.candidate.is_baseline
 
     def value(self, name: str) -> float | None:
         """A measurement's value, ``None`` where it was not measured."""
@@ -105,11 +105,6 @@ class Trial:
         found = record.get("environment")
         values["environment"] = None if found is None else Environment.from_json(found)
         return Trial(**values)
-
-
-def is_baseline(candidate: Candidate) -> bool:
-    """Is it the user's model, converted as it is? It is no product, not even slimmed."""
-    return [step.name for step in candidate.steps] == ["float32"]
 
 
 def find_baseline(trials: Iterable[Trial]) -> Trial | None:

@@ -9,7 +9,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from litetuner.spaces.step import Stage, Step, step_from_json
+from litetuner.spaces.step import Role, Stage, Step, step_from_json
+from litetuner.spaces.steps import STEPS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,18 +34,48 @@ class Candidate:
         return self.of_stage(Stage.CONVERT, Stage.REWRITE)
 
     @property
+    def is_baseline(self) -> bool:
+        """Is it the float conversion and nothing else, not even slimmed?"""
+        return len(self.steps) == 1 and self.steps[0].role is Role.FLOAT
+
+    @property
+    def probed(self) -> Candidate:
+        """What an untrained probe is built of: the steps that say something untrained."""
+        return Candidate(tuple(step for step in self.steps if step.in_probe))
+
+    @property
     def label(self) -> str:
-        """Short name such as ``prune0.7+cluster32+pcqat+int8``; lossless slimming, which all get, is left out."""
-        shown = [step.label() for step in self.steps]
-        if any(
-            step.name == "ptq" for step in self.steps
-        ):  # it always starts from a float32 file, which then is not shipped
-            shown = [text for step, text in zip(self.steps, shown, strict=True) if step.name != "float32"]
-        return "+".join(text for text in shown if text) or "untouched"
+        """Short name such as ``prune 70% + cluster 32 + QAT int8``; what it leaves out is in ``details``.
+
+        Left out are slimming, which every candidate ends with, fine-tuning after reshaping, which always follows, and the
+        float file that a quantizer starts from.
+        """
+        reshaped = bool(self.of_stage(Stage.RESHAPE))
+        quantized = any(step.role is Role.LAYER_PRECISION for step in self.steps)
+        hidden = {Role.FINE_TUNE} if reshaped else set()
+        hidden |= {Role.FLOAT} if quantized else set()
+        shown = [step for step in self.steps if step.role not in hidden]
+        parts: list[str] = []
+        joining: list[Step] = []
+        for step in shown:
+            if step.label_with("") is not None:
+                joining.append(step)
+                continue
+            text = step.label()
+            if text and step.stage >= Stage.CONVERT:
+                while joining:
+                    text = joining.pop().label_with(text) or text
+            parts += [text] if text else []
+        return " + ".join([*parts, *(step.label() for step in joining)]) or "untouched"
+
+    @property
+    def id(self) -> str:
+        """6 hex digits that stand beside the label: equal labels may belong to different candidates."""
+        return self.key[:6]
 
     @property
     def details(self) -> list[str]:
-        """What the label leaves out: skipped layers, differing precisions."""
+        """What the label leaves out: rounding, inputs and outputs, calibration, skipped layers, differing precisions."""
         return [line for step in self.steps for line in step.details()]
 
     @functools.cached_property
@@ -57,8 +88,6 @@ class Candidate:
 
     @staticmethod
     def from_json(record: Sequence[dict[str, Any]]) -> Candidate:
-        from litetuner.spaces.steps import STEPS
-
         return Candidate(tuple(step_from_json(item, STEPS) for item in record))
 
 

@@ -1,17 +1,30 @@
-"""Steps that the space knows nothing of are offered by what they declare: their stage, their order, their knobs."""
+"""Choices: who decides, and what a step can ask before it is chosen."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from litetuner.spaces.step import Stage, Step
-from litetuner.spaces.steps import STEPS
+from litetuner.spaces.constraints import SpaceConstraints
+from litetuner.spaces.info import UNPROVABLE
+from litetuner.spaces.layer_selection import left_out
 
-# What the space composes by hand, because choices depend on each other.
-_NAMES = "channels finetune prune cluster qat float32 float16 dynamic int8 int16x8 ptq sparse slim"
-COMPOSED = frozenset(_NAMES.split())
+NO, YES = "no", "yes"
+ONCE = "once"  # in one shot, without training
+FOLDING = ("Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Dense", "DepthwiseConv2D")  # what a batch norm may go into
+FOLDED_RATE = (
+    1 / 32
+)  # of the learning rate that a network with batch normalizations takes; without them 1e-3 destroys it
+# (calibration, selection) by name.
+CALIBRATIONS: dict[str, tuple[int, str]] = {
+    "usual": (0, "balanced"),
+    "spread50": (50, "spread"),
+    "spread300": (300, "spread"),
+    "random1000": (1000, "random"),
+    "extremes50": (50, "extremes"),
+}
 
 
 class Chooser(Protocol):
@@ -24,35 +37,77 @@ class Chooser(Protocol):
         """One of ordered options."""
 
 
-def others(stage: Stage, may: Callable[[str], bool]) -> list[str]:
-    """The names of the steps of a stage that the space does not compose by hand, and that the user allows."""
-    return [name for name, kind in STEPS.items() if kind.stage is stage and name not in COMPOSED and may(name)]
+@dataclasses.dataclass(frozen=True)
+class Choices:
+    """One candidate being chosen: ``choose`` decides, the rest says what the options depend on.
 
+    ``ranking`` lists weighted layers, the most sensitive to low precision first. ``given`` are the knobs that all trainings
+    of a candidate share (epochs, learning rate, distillation).
+    """
 
-def offer(
-    choose: Chooser, stage: Stage, may: Callable[[str], bool], given: Mapping[str, Any] | None = None
-) -> Iterator[Step]:
-    """Each of the others, if chosen, with its knobs; those in ``given`` (epochs, learning rate) are set and not asked for."""
-    for name in others(stage, may):
-        if choose.one_of(name, ("no", "yes")) != "no":
-            yield make(choose, name, given or {})
+    choose: Chooser
+    constraints: SpaceConstraints
+    ranking: tuple[str, ...]
+    io: tuple[str, ...]
+    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    cache: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)  # a search asks thousands of times
 
+    def allows(self, name: str) -> bool:
+        """Is a step among the user's ``--steps``?"""
+        return self.constraints.steps is None or name in self.constraints.steps
 
-def make(choose: Chooser, name: str, given: Mapping[str, Any]) -> Step:
-    """A step with a choice for each knob that has choices."""
-    knobs: dict[str, Any] = {}
-    for field in dataclasses.fields(STEPS[name]):
-        options = field.metadata.get("choices")
-        if field.name in given:
-            knobs[field.name] = given[field.name]
-        elif options:
-            knobs[field.name] = _choice(choose, f"{name}.{field.name}", options)
-    return STEPS[name](**knobs)
+    def yes(self, name: str) -> bool:
+        """Choose between yes and no."""
+        return self.choose.one_of(name, (NO, YES)) != NO
 
+    def able(self, technique: str, leave: Sequence[str] = ()) -> list[str]:
+        """Layers that can take a technique and are not of the types in ``leave``, the most sensitive first."""
+        key = (technique, tuple(leave))
+        known = self.cache.get(key)
+        if known is None or known[0] is not self.constraints or known[1] != self.ranking:
+            self.cache[key] = known = (self.constraints, self.ranking, self._able(technique, leave))
+        return list(known[2])
 
-def _choice(choose: Chooser, name: str, options: Sequence[Any]) -> Any:
-    """Numbers are levels, everything else is one of several."""
-    if all(isinstance(option, int | float) and not isinstance(option, bool) for option in options):
-        return choose.level(name, options)
-    by_text = {str(option): option for option in options}
-    return by_text[choose.one_of(name, tuple(by_text))]
+    def _able(self, technique: str, leave: Sequence[str]) -> list[str]:
+        model = self.constraints.model
+        described = [(layer.name, layer.type, layer.has_kernel) for layer in model.layers]
+        able = {layer.name for layer in model.layers_for(technique)} - left_out(described, leave)
+        ranked = [name for name in self.ranking if name in able]
+        return ranked + sorted(able - set(ranked))
+
+    def skip(self, technique: str, leave: Sequence[str] = ()) -> tuple[str, ...]:
+        """The most sensitive layers that a technique leaves alone: none, one, two, a quarter or a half of them."""
+        able = self.able(technique, leave)
+        options = sorted({0, *(count for count in (1, 2, len(able) // 4, len(able) // 2) if 0 < count < len(able))})
+        count = self.choose.level(f"{technique}.skip", options) if len(options) > 1 else 0
+        layers = self.constraints.model.layers
+        unprovable = [layer.name for layer in layers if layer.refusals.get(technique) == UNPROVABLE]
+        return tuple(sorted([*able[:count], *unprovable]))
+
+    def folds(self) -> bool:
+        """Is there a batch normalization behind a layer that it may be folded into?"""
+        model = self.constraints.model
+        if model.folds is not None:
+            return model.folds
+        behind = [(before.type, layer.type) for before, layer in itertools.pairwise(model.layers)]
+        return any(kind in FOLDING and layer == "BatchNormalization" for kind, layer in behind)
+
+    def takes_io(self, io: str) -> bool:
+        """May files have this input and output type? All may when the user did not choose."""
+        return io in self.io or len(self.io) > 1
+
+    def choose_io(self) -> str:
+        """The type of input and output."""
+        return self.choose.one_of("io", self.io) if len(self.io) > 1 else self.io[0]
+
+    def choose_calibration(self) -> dict[str, Any]:
+        """The knobs that say which samples activation ranges are measured on."""
+        count, selection = CALIBRATIONS[self.choose.one_of("calibration", tuple(CALIBRATIONS))]
+        return {"calibration": count, "selection": selection}
+
+    def knob(self, name: str, options: Sequence[Any]) -> Any:
+        """A knob's value: numbers are levels, everything else is one of several."""
+        if all(isinstance(option, int | float) and not isinstance(option, bool) for option in options):
+            return self.choose.level(name, options)
+        by_text = {str(option): option for option in options}
+        return by_text[self.choose.one_of(name, tuple(by_text))]

@@ -19,7 +19,7 @@ from litetuner.search.front import PICKS
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed, ConfigError, RunError, nearest
-from litetuner.spaces.steps.slim import Slim
+from litetuner.spaces.step import Role
 from litetuner.spaces.store import write_atomic, write_json
 from litetuner.spaces.tflite.metadata import add_metadata
 from litetuner.spaces.tflite.slimming import slim
@@ -71,8 +71,8 @@ def _with_metadata(record: RunRecord, trial: Trial, content: bytes) -> bytes:
     told = json.dumps(short(record, trial), separators=(",", ":")).encode()
     try:
         written = add_metadata(content, METADATA, told)
-        slims = [step for step in trial.candidate.steps if isinstance(step, Slim)]
-        return slim(written, keep_names=slims[0].keep_names).file if slims else written
+        slims = [step for step in trial.candidate.steps if step.role is Role.SLIM]
+        return slim(written, keep_names=slims[0].knobs()["keep_names"]).file if slims else written
     except BuildFailed as error:
         raise RunError(f"{record.folder.path}: trial {trial.number} takes no metadata: {error}") from error
 

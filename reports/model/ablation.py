@@ -10,7 +10,8 @@ from litetuner.reports.text.formatting import clean
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.step import Stage, Step
+from litetuner.spaces.step import Role, Stage, Step
+from litetuner.spaces.steps import step_for
 
 FITTING = ("epochs", "learning_rate", "distill")  # how a step was trained, not what it does
 
@@ -96,7 +97,7 @@ def among_trials(best: Trial, trials: Sequence[Trial], size: str, latency: str) 
     found = []
     scored = [trial for trial in trials if trial.state.scored and trial.duplicate_of is None and trial is not best]
     for at, step in enumerate(best.candidate.steps):
-        if step.name in ("slim", "float32"):
+        if step.role in (Role.SLIM, Role.FLOAT):
             continue
         wanted = _without(best.candidate, at)
         matches = [trial for trial in scored if _does(trial.candidate) == wanted]
@@ -121,13 +122,13 @@ def _without(candidate: Candidate, at: int) -> list[tuple[str, frozenset[tuple[s
     done = _does(Candidate(tuple(rest)))
     if candidate.steps[at].stage is Stage.CONVERT:
         place = len(candidate.of_stage(Stage.RESHAPE, Stage.TRAIN))
-        done.insert(place, ("float32", frozenset()))
+        done.insert(place, (step_for(Role.FLOAT).name, frozenset()))
     return done
 
 
 def _does(candidate: Candidate) -> list[tuple[str, frozenset[tuple[str, str]]]]:
     """What a candidate does, step by step, without how long it was trained and what only follows from other steps."""
-    return [(step.name, _knobs(step)) for step in candidate.steps if step.name != "slim"]
+    return [(step.name, _knobs(step)) for step in candidate.steps if step.role is not Role.SLIM]
 
 
 def _knobs(step: Step) -> frozenset[tuple[str, str]]:

@@ -18,12 +18,12 @@ from litetuner.search.evaluation.stages import (
     types_of,
 )
 from litetuner.search.history import History
-from litetuner.search.trial import State, find_baseline, is_baseline
+from litetuner.search.trial import State, find_baseline
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed, CandidateError, HostError, Lost, Refused, TargetLost
 from litetuner.spaces.rules import broken_rules
-from litetuner.spaces.step import Stage
-from litetuner.spaces.steps import STEPS
+from litetuner.spaces.step import Role, Stage
+from litetuner.spaces.steps import step_for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _rung(
     prefix: Candidate, checkpoints: tuple[str, ...], services: Services, history: History, measured: Measured
 ) -> Measured:
     """Score the float file between two trainings."""
-    float_file = Candidate((*prefix.steps, STEPS["float32"]()))
+    float_file = Candidate((*prefix.steps, step_for(Role.FLOAT)()))
     finished, measured = build(services, float_file, checkpoints, measured)
     baseline = find_baseline(history.trials)
     found, measured = measure_quality(services, finished.name, float_file, baseline, measured)
@@ -120,7 +120,7 @@ def _measured(candidate: Candidate, services: Services, history: History, traine
     measured = dataclasses.replace(measured, finished=finished, notes=notes).adding(file_measurements(finished))
     operators, targets = finished.artifact.operators, services.availability.targets
     with keeping(measured):
-        suits_gate(operators, types_of(finished), targets, criteria, is_baseline=is_baseline(candidate))
+        suits_gate(operators, types_of(finished), targets, criteria, is_baseline=candidate.is_baseline)
     measured = time_everywhere(services, finished.ref, baseline, measured)
     if baseline is not None:
         with keeping(measured):
@@ -131,7 +131,7 @@ def _measured(candidate: Candidate, services: Services, history: History, traine
 
 def _complete(candidate: Candidate, services: Services, measured: Measured) -> Measured:
     """Is all there that objectives and budgets depend on? What waits for a target is ``TargetLost``, with its name."""
-    needed, first = set(services.criteria.needed), is_baseline(candidate)
+    needed, first = set(services.criteria.needed), candidate.is_baseline
     for target, reason in measured.unanswered.items():
         # The baseline is what all others are compared with, on every target.
         if f"latency_us:{target}" in needed or first:

@@ -15,7 +15,8 @@ from litetuner.search.listener import Listener
 from litetuner.search.session import open_session, temporary_folder
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.rules import broken_rules
-from litetuner.spaces.steps import STEPS
+from litetuner.spaces.step import Role
+from litetuner.spaces.steps import step_for
 
 SAMPLES = 1000  # of the search split: enough to see whether the model fits its data
 REGRESSION = "mae"
@@ -60,7 +61,7 @@ def preview_model(
     ):
         services = session.services
         listener.doing("converting, timing and scoring the original")
-        baseline = Candidate((STEPS["float32"](),))
+        baseline = Candidate((step_for(Role.FLOAT)(),))
         try:
             original, artifact = _cost(services, baseline)
             samples = min(SAMPLES, services.inspection.data.counts["search"])
@@ -73,7 +74,7 @@ def preview_model(
 
 
 def _int8(services: Services) -> Cost | None:
-    candidate = Candidate((STEPS["int8"](), STEPS["slim"]()))
+    candidate = Candidate((step_for(Role.INTEGER)(), step_for(Role.SLIM)()))
     if broken_rules(candidate, services.constraints):
         return None
     try:

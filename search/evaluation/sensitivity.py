@@ -16,7 +16,8 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import CandidateError, Lost
 from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.named_arrays import flat
-from litetuner.spaces.steps import STEPS
+from litetuner.spaces.step import Role
+from litetuner.spaces.steps import step_for
 
 SAMPLES = 256
 SHARE = 0.05  # of the time budget at most
@@ -47,11 +48,11 @@ def rank_layers(services: Services, clock: Clock) -> tuple[str, ...]:
 
 def _measure(services: Services, clock: Clock, layers: list[LayerInfo]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    if "ptq" not in STEPS or not layers:
+    if not layers:
         return found
     seconds = services.config.seconds
     deadline = clock.wall + SHARE * seconds if seconds else float("inf")
-    reference = _predict(services, Candidate((STEPS["float32"](),)), clock)
+    reference = _predict(services, Candidate((step_for(Role.FLOAT)(),)), clock)
     spread = float(np.std(reference)) or 1.0
     for layer in layers:
         if left(deadline, clock) <= 0:
@@ -61,8 +62,8 @@ def _measure(services: Services, clock: Clock, layers: list[LayerInfo]) -> dict[
         others = {other.name: "float32" for other in layers if other is not layer}
         alone = others | ({layer.name: precision} if precision == "int4" else {})
         try:
-            step = STEPS["ptq"](recipe="weight_only_wi8", layers=tuple(sorted(alone.items())))  # type: ignore[call-arg]
-            changed = _predict(services, Candidate((STEPS["float32"](), step)), clock)
+            step = step_for(Role.LAYER_PRECISION)(recipe="weight_only_wi8", layers=tuple(sorted(alone.items())))  # type: ignore[call-arg]
+            changed = _predict(services, Candidate((step_for(Role.FLOAT)(), step)), clock)
         except Lost:
             raise  # says nothing of the layer
         except CandidateError as error:

@@ -63,7 +63,7 @@ def build(
 
 def build_untrained(services: Services, candidate: Candidate, measured: Measured) -> tuple[FinishResult, Measured]:
     """The file of a one-shot copy: masks and centroids are set, nothing is trained."""
-    plain = Candidate(tuple(step for step in candidate.steps if step.name != "qat"))
+    plain = candidate.probed
     return _build(services, plain, (), True, measured)
 
 

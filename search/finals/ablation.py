@@ -15,13 +15,12 @@ from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.rules import broken_rules
-from litetuner.spaces.step import Stage, Step
-from litetuner.spaces.steps import STEPS
+from litetuner.spaces.step import Role, Stage, Step
+from litetuner.spaces.steps import step_for
 
 UNTIMED_SECONDS = 60.0  # of new training, where no time budget says how long
 DEAREST = 3.0  # times plain training: cluster-preserving quantization-aware training
 START_SECONDS = 8.0  # wrapping, tracing and converting
-KEEPS = {"prune": "preserve_sparsity", "cluster": "preserve_clusters"}
 
 
 def ablate(services: Services, clock: Clock, stop: Callable[[], str | None]) -> None:
@@ -48,19 +47,21 @@ def ablate(services: Services, clock: Clock, stop: Callable[[], str | None]) -> 
 def rests(candidate: Candidate) -> Iterator[tuple[str, Candidate]]:
     """The name of each step, and the candidate without it: later steps no longer keep what it made."""
     for at, gone in enumerate(candidate.steps):
-        if gone.name in ("slim", "float32") or (gone.name == "finetune" and candidate.of_stage(Stage.RESHAPE)):
+        recovers = gone.role is Role.FINE_TUNE and candidate.of_stage(Stage.RESHAPE)
+        if gone.role in (Role.SLIM, Role.FLOAT) or recovers:
             continue  # cut channels are mended by it: one without the other is no model
-        rest = [_free(step, gone.name) for place, step in enumerate(candidate.steps) if place != at]
+        rest = [_free(step, gone.makes) for place, step in enumerate(candidate.steps) if place != at]
         if gone.stage is Stage.RESHAPE:
-            rest = [step for step in rest if step.name != "finetune" or len(candidate.of_stage(Stage.TRAIN)) == 1]
+            rest = [
+                step for step in rest if step.role is not Role.FINE_TUNE or len(candidate.of_stage(Stage.TRAIN)) == 1
+            ]
         if gone.stage is Stage.CONVERT:
-            rest.insert(at, STEPS["float32"]())
+            rest.insert(at, step_for(Role.FLOAT)())
         yield gone.name, Candidate(tuple(rest))
 
 
 def _free(step: Step, gone: str) -> Step:
-    knob = KEEPS.get(gone)
-    return dataclasses.replace(step, **{knob: False}) if knob in step.knobs() else step
+    return dataclasses.replace(step, **{step.preserves[gone]: False}) if gone in step.preserves else step
 
 
 def _known(run: RunRecord, candidate: Candidate) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import ModelInfo
-from litetuner.spaces.step import Stage, Step
+from litetuner.spaces.step import Stage
 from litetuner.spaces.tflite.artifact import read_artifact
 from litetuner.spaces.tflite.invariants import Finding, Invariant, verify_invariants
 from litetuner.spaces.workspace import Workspace
@@ -47,22 +47,14 @@ def finish(job: FinishJob, workspace: Workspace) -> FinishResult:
 
 
 def _rewrite(candidate: Candidate, file: bytes, context: Context) -> tuple[bytes, bytes, tuple[str, ...]]:
-    """The finished file, the file before it was slimmed, and what slimming did."""
-    from litetuner.spaces.steps.slim import Slim
-    from litetuner.spaces.tflite.slimming import slim
-
-    plain = file
-    notes: tuple[str, ...] = ()
+    """The finished file, the last file in which layers are found by their names, and notes of the steps."""
+    plain, notes = file, []
     for step in candidate.of_stage(Stage.REWRITE):
-        if not isinstance(step, Slim):
-            plain = file = step.apply(file, context)
-            continue
-        slimmed = slim(file, context.calibration, step.keep_names)
-        saved = len(file) - len(slimmed.file)
-        done = f"slimming removed {saved:,} bytes, outputs bit-identical on real data"
-        notes = (*notes, done if slimmed.applied else f"not slimmed: {slimmed.reason}")
-        file = slimmed.file
-    return file, plain, notes
+        file, said = step.apply_with_notes(file, context)
+        notes += said
+        if not step.removes_names:
+            plain = file
+    return file, plain, tuple(notes)
 
 
 def _cut(job: FinishJob, workspace: Workspace) -> Any:
@@ -78,22 +70,15 @@ def _invariants(candidate: Candidate, model: ModelInfo, weights: Any, cut: Any) 
 
     found = []
     for step in candidate.steps:
-        technique = step.name if step.name in ("prune", "cluster", "qat") else None
-        able = model.layers_for(technique) if technique else model.layers
+        able = model.layers_for(step.name) if step.selects_layers else model.layers
         left = step.leaves([(layer.name, layer.type, layer.has_kernel) for layer in model.layers])
         layers = [layer.name for layer in able if layer.has_kernel and layer.name not in left]
-        found += [Invariant(*each) for each in _of_step(step, layers)]
+        found += [Invariant(*each) for each in step.invariants(layers)]
     found += [Invariant(*each) for each in shape_invariants(cut)]
-    known = {(promise.layer, promise.property) for promise in found}
+    known = {(each.layer, each.property) for each in found}
     found += [Invariant(*each) for each in weight_type_invariants(candidate, weights) if each[:2] not in known]
     return found
 
 
-def _of_step(step: Step, layers: list[str]) -> list[tuple[Any, ...]]:
-    """What a step's label says of these layers."""
-    declared = getattr(step, "invariants", None)
-    return [] if declared is None else list(declared(layers))
-
-
 def _say(finding: Finding) -> str:
-    return f"{finding.layer}: {finding.property} asked {finding.asked}, found {finding.found}"
+    return f"{finding.layer}: {finding.property} requested {finding.requested}, found {finding.verified}"

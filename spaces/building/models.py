@@ -29,11 +29,6 @@ def base_model(workspace: Workspace, inspected: Inspected) -> Any:
     return _read(workspace.blobs, inspected.base)
 
 
-def is_wrapped(step: Step) -> bool:
-    """Is the step's model the wrapped model of its parent, so that its checkpoint holds weights only?"""
-    return hasattr(step, "wrap")
-
-
 def restore(
     workspace: Workspace, base: str, checkpoints: Sequence[str], steps: Sequence[Step], context: Context
 ) -> Any:
@@ -43,8 +38,8 @@ def restore(
 
     if not steps:
         return clone(_read(workspace.blobs, base))
-    step: Any = steps[-1]
-    if not is_wrapped(step):
+    step = steps[-1]
+    if not step.restored_by_wrapping:
         return read_model(workspace.blobs.get(checkpoints[-1]))
     parent = restore(workspace, base, checkpoints[:-1], steps[:-1], context)
     model = step.wrap(parent, context)

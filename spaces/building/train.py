@@ -11,7 +11,7 @@ import numpy as np
 
 from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.jobs import TrainJob, TrainResult
-from litetuner.spaces.building.models import base_model, is_wrapped, know_custom_layers, restore
+from litetuner.spaces.building.models import base_model, know_custom_layers, restore
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.store import write_atomic
@@ -34,7 +34,7 @@ def train(job: TrainJob, workspace: Workspace) -> TrainResult:
     started = time.perf_counter()
     trained = step.apply(parent, context)
     seconds = time.perf_counter() - started
-    write = write_weights if is_wrapped(step) else write_model
+    write = write_weights if step.restored_by_wrapping else write_model
     return TrainResult(workspace.blobs.put(write(trained), ".npz"), seconds, tuple(step.notes(parent)))
 
 

@@ -26,11 +26,11 @@ def check_calibration(step: str, count: int, selection: str) -> None:
         )
 
 
-def calibration_words(count: int, selection: str) -> list[str]:
-    """The part of a label that says how a step was calibrated, empty for what is usual."""
+def calibration_details(step: str, count: int, selection: str) -> list[str]:
+    """How a step is calibrated, in words; empty for the default."""
     if not count and selection == "balanced":
         return []
-    return [f"cal={'' if selection == 'balanced' else selection}{count or ''}"]
+    return [f"{step}: calibrated on {count or 'the usual number of'} samples ({selection})"]
 
 
 def select_samples(

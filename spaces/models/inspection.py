@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from litetuner.spaces.info import UNPROVABLE, LayerInfo, ModelInfo
+from litetuner.spaces.info import LayerInfo, ModelInfo
 from litetuner.spaces.models.folding import foldable
 from litetuner.spaces.models.keras_graph import calls_of, first_output, last_layer, layer_before
 from litetuner.spaces.models.loading import LoadedModel
@@ -14,6 +14,7 @@ from litetuner.spaces.models.macs import layer_macs
 from litetuner.spaces.models.signature import input_tensors, output_tensors
 from litetuner.spaces.models.tflite_layers import last_activation, layer_info, with_names
 from litetuner.spaces.quantization.int4 import int4_operators
+from litetuner.spaces.steps import STEPS, layer_techniques
 from litetuner.spaces.tf import load
 from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER
 from litetuner.spaces.training.sparsity import sparse_latency
@@ -24,9 +25,6 @@ TRANSPARENT = ("Dropout", "Flatten", "Reshape", "Identity", "Permute")
 LIKE_ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "ReLU": "relu", "Relu": "relu", "Tanh": "tanh"}
 
 
-_UNPROVABLE = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "TimeDistributed", "MultiHeadAttention")
-
-
 def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, difference: float | None) -> ModelInfo:
     """The model as the search sees it: the layers of ``bridged`` (its tf_keras copy), or the user's own where there is none.
 
@@ -35,14 +33,14 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
     load()
     model = loaded.model if bridged is None else bridged
     layers = [layer for layer in _layers(model) if type(layer).__name__ != "InputLayer"]
-    qat = _qat_refusals(bridged) if bridged is not None and refusal is None else {}
+    asked = {} if bridged is None or refusal is not None else technique_refusals(bridged)
     groups = channel_groups(bridged) if bridged is not None and refusal is None else {}
     facts = []
     for layer in layers:
         refusals = (
-            _training_refusals(layer, qat)
+            {name: found[layer.name] for name, found in asked.items() if layer.name in found}
             if bridged is not None and refusal is None
-            else dict.fromkeys(("prune", "cluster", "qat"), _why_not(refusal))
+            else dict.fromkeys(layer_techniques(), _why_not(refusal))
         )
         if (int4 := _int4_refusal(layer)) is not None:
             refusals["int4"] = int4
@@ -79,6 +77,11 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
         folds=bool(foldable(bridged)) if bridged is not None and refusal is None else None,
         zeros_in_latency=_zeros_in_latency(layers, facts) if file is None else "",
     )
+
+
+def technique_refusals(model: Any) -> dict[str, dict[str, str]]:
+    """By technique the layers of a tf_keras model that it cannot take, each with the reason; the steps are asked."""
+    return {name: STEPS[name].layer_refusals(model) for name in layer_techniques()}
 
 
 def _zeros_in_latency(layers: list[Any], facts: list[LayerInfo]) -> str:
@@ -120,53 +123,6 @@ def _layers(model: Any) -> Iterator[Any]:
 
 def _why_not(refusal: str | None) -> str:
     return "the model was not rebuilt for training" if refusal is None else f"the model cannot be trained: {refusal}"
-
-
-def _training_refusals(layer: Any, qat: dict[str, str]) -> dict[str, str]:
-    found: dict[str, str | None] = {
-        "prune": _prune_refusal(layer),
-        "cluster": _cluster_refusal(layer),
-        "qat": qat.get(layer.name),
-    }
-    if type(layer).__name__ in _UNPROVABLE:  # several kernels of one size, which the file does not name
-        found |= {name: UNPROVABLE for name in ("prune", "cluster") if found[name] is None}
-    return {technique: reason for technique, reason in found.items() if reason is not None}
-
-
-def _qat_refusals(model: Any) -> dict[str, str]:
-    # The step itself knows best; it also refuses layers without weights, which must then be left unannotated.
-    from litetuner.spaces.steps.qat import refusals
-
-    return refusals(model)
-
-
-def _prune_refusal(layer: Any) -> str | None:
-    from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
-
-    return _registry_refusal(layer, PruneRegistry, "prune", lambda: PruneRegistry._is_rnn_layer(layer))
-
-
-def _cluster_refusal(layer: Any) -> str | None:
-    from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
-
-    if type(layer).__name__ == "MultiHeadAttention":
-        # The registry lists it, but stripping the wrapper fails (ValueError: weight shapes; tfmot 0.8.1).
-        return "tfmot cannot take the clustering wrapper of a MultiHeadAttention off again"
-    recurrent = ("GRU", "LSTM", "SimpleRNN", "RNN", "Bidirectional")
-    return _registry_refusal(layer, ClusteringRegistry, "cluster", lambda: type(layer).__name__ in recurrent)
-
-
-def _registry_refusal(layer: Any, registry: Any, verb: str, unlisted: Callable[[], bool]) -> str | None:
-    """Why a tfmot registry does not take a layer: unknown type, or known with nothing in it that is pruned or clustered."""
-    kind = type(layer).__name__
-    if not layer.weights:
-        return "it has no weights"
-    if not registry.supports(layer):
-        return f"tfmot cannot {verb} a {kind}"
-    # make_prunable/make_clusterable would say the same, but they change the layer that they are asked about.
-    if not unlisted() and not registry._weight_names(layer):
-        return f"tfmot leaves the weights of a {kind} as they are"
-    return None
 
 
 def _int4_refusal(layer: Any) -> str | None:

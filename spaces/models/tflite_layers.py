@@ -9,6 +9,7 @@ import numpy as np
 
 from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.quantization.int4 import int4_operators
+from litetuner.spaces.steps import layer_techniques
 from litetuner.spaces.tflite.macs import operator_macs
 from litetuner.spaces.tflite.operators import Operator, read_operators
 from litetuner.spaces.tflite.schema import pack_model, read_model, text, type_name
@@ -45,7 +46,7 @@ def _facts(operator: Operator, graph: Any, why: str) -> LayerInfo:
     ends = graph.operators[operator.index]
     inputs, outputs = ([int(index) for index in side] for side in (ends.inputs, ends.outputs))
     biased = len(inputs) > 2 and inputs[2] >= 0 and operator.name != "TRANSPOSE_CONV"
-    refusals = dict.fromkeys(("prune", "cluster", "qat"), why)
+    refusals = dict.fromkeys(layer_techniques(), why)
     if operator.name not in int4_operators():
         refusals["int4"] = f"{operator.name} takes no 4-bit weights"
     made = [int(size) for size in graph.tensors[outputs[0]].shape]

@@ -15,7 +15,6 @@ from litetuner.spaces.tflite.interpreter import signature_names
 from litetuner.spaces.tflite.schema import IDENTIFIER, read_model
 
 FLOAT32 = 0  # the schema's number of the type
-STEPS = frozenset(["float32", "ptq", "sparse", "slim"])  # what works on a finished float file
 
 
 def open_converted(path: Path) -> TracedModel:

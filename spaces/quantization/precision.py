@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.info import ModelInfo
 from litetuner.spaces.quantization.policy import PRECISIONS
+from litetuner.spaces.step import Role
+from litetuner.spaces.steps import step_for
 
 
 def fixed_precision(
@@ -46,6 +48,7 @@ def fixed_precision(
             raise ConfigError(f"precision: {name} cannot take int4: {layers[name].refusals['int4']}")
         if found.setdefault(name, precision) != precision:
             raise ConfigError(f"precision: {name} is to be {found[name]} and {precision}")
-    if found and steps is not None and "ptq" not in steps:
-        raise ConfigError("precision: only the step ptq sets precisions by layer; add it to --steps")
+    quantizer = step_for(Role.LAYER_PRECISION).name
+    if found and steps is not None and quantizer not in steps:
+        raise ConfigError(f"precision: only the step {quantizer} sets precisions by layer; add it to --steps")
     return tuple(sorted(found.items()))

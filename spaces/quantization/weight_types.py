@@ -1,4 +1,4 @@
-"""Which type every layer's weights have in a candidate's finished file, by what its label says."""
+"""Which type every layer's weights have in a candidate's finished file, by what its steps say."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from collections.abc import Mapping
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.tflite.weights import Weight
 
-_KEEP_TYPES = ("slim", "sparse")
-
 
 def weight_type_invariants(candidate: Candidate, weights: Mapping[str, Weight]) -> list[tuple[str, str, str]]:
     """(layer, "weight_type", type) for every layer whose weights are told in the file.
 
-    The last step that decides on types answers (``weight_types``): a conversion, or the quantizer after it. Layers that a
-    step names itself are in its own ``promises``.
+    The last step that decides on types says which: a conversion, or the quantizer after it.
     """
-    deciding = [step for step in candidate.deployment if step.name not in _KEEP_TYPES]
-    answer = getattr(deciding[-1], "weight_types", None) if deciding else None
-    return [] if answer is None else [(layer, "weight_type", kind) for layer, kind in answer(weights).items()]
+    said = [types for step in candidate.deployment if (types := step.weight_types(weights)) is not None]
+    return [(layer, "weight_type", kind) for layer, kind in said[-1].items()] if said else []

@@ -1,6 +1,24 @@
 """Every compression technique, one file each; a new file registers itself."""
 
+from __future__ import annotations
+
 from litetuner.spaces.registry import Registry
-from litetuner.spaces.step import Step
+from litetuner.spaces.step import Role, Stage, Step
 
 STEPS = Registry(__name__, list(__path__), Step)
+
+
+def steps_of(*stages: Stage) -> list[type[Step]]:
+    """The kinds of steps of some stages, stage by stage and in their order."""
+    found = [kind for kind in STEPS.values() if kind.stage in stages]
+    return sorted(found, key=lambda kind: (kind.stage, kind.order, kind.name))
+
+
+def step_for(role: Role) -> type[Step]:
+    """The step that has a role."""
+    return next(kind for kind in STEPS.values() if kind.role is role)
+
+
+def layer_techniques() -> tuple[str, ...]:
+    """The names of the steps that work on some layers only, in their order."""
+    return tuple(kind.name for kind in steps_of(*Stage) if kind.selects_layers)

@@ -70,9 +70,7 @@ class Channels(Step):
             raise Refused(f"channels: multiple is {self.multiple}, and must be 1 or more")
 
     def label(self) -> str:
-        spread = {"even": "", "inner": "i", "sensitivity": "s"}[self.spread]
-        marks = [f"-{len(self.skip)}"] * bool(self.skip) + ["unfitted"] * (self.recover == "none")
-        return f"channels{self.ratio:g}{spread}" + (f"[{','.join(marks)}]" if marks else "")
+        return f"channels -{100 * self.ratio:g}%"
 
     def details(self) -> list[str]:
         ranked = f"channels: ranked by {self.importance}, widths in multiples of {self.multiple}"
@@ -82,7 +80,7 @@ class Channels(Step):
             "sensitivity": ["channels: groups lose different shares, by what each loses for a multiply-add saved"],
         }[self.spread]
         fitted = ["channels: what reads fewer of them is refitted to the original's activations by least squares"]
-        recover = fitted if self.recover == "least_squares" else []
+        recover = fitted if self.recover == "least_squares" else ["channels: what reads fewer of them is not refitted"]
         return [ranked, *spread, *recover, *(f"channels: {name} keeps its width" for name in self.skip)]
 
     def notes(self, model: Any) -> list[str]:

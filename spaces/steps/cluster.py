@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from litetuner.spaces.choices import FOLDED_RATE, NO, ONCE, Choices
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused, nearest
 from litetuner.spaces.models.folding import fold, foldable
@@ -16,6 +17,7 @@ from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
 from litetuner.spaces.training.augmentation import NONE, check_augmentation
 from litetuner.spaces.training.fit import fit, seeded
+from litetuner.spaces.training.refusals import registry_refusals
 
 _INITS = {
     "linear": "LINEAR",
@@ -40,6 +42,9 @@ class Cluster(Step):
     name = "cluster"
     stage = Stage.TRAIN
     order = 30
+    selects_layers = True
+    makes = "clusters"
+    preserves: ClassVar[Mapping[str, str]] = {"sparsity": "preserve_sparsity"}
 
     count: int = knob(32, (8, 16, 32, 64, 128, 256), "different values in each kernel")
     init: str = knob("kmeans++", tuple(_INITS), "where the values start")
@@ -69,14 +74,17 @@ class Cluster(Step):
         return self.epochs > 0
 
     def label(self) -> str:
-        marks = ["fold"] if self.fold else []
-        marks += ["channel"] if self.per_channel else []
-        marks += ["once"] if not self.epochs else []
-        marks += [f"-{len(self.skip)}"] if self.skip else []
-        return f"cluster{self.count}" + (f"[{','.join(marks)}]" if marks else "")
+        return f"cluster {self.count}"
 
     def details(self) -> list[str]:
-        return [f"cluster: {name} stays unclustered" for name in self.skip]
+        said = {
+            "cluster: batch normalizations are folded into the kernels first": self.fold,
+            "cluster: values are counted in each output channel": self.per_channel,
+            "cluster: in one shot, not trained": not self.epochs,
+        }
+        return [line for line, holds in said.items() if holds] + [
+            f"cluster: {name} stays unclustered" for name in self.skip
+        ]
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file for the clusterable ``layer_names`` but the skipped: (layer, property, count).
@@ -85,6 +93,35 @@ class Cluster(Step):
         """
         found = "tensor_clusters" if self.fold and not self.per_channel else "clusters"
         return [(name, found, self.count) for name in layer_names if name not in self.skip]
+
+    @classmethod
+    def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Trained from one of the starts, or in one shot where there is no training data."""
+        if not (choices.allows(cls.name) and choices.able(cls.name)):
+            return ()
+        trains = choices.constraints.has_training_data
+        init = choices.choose.one_of(cls.name, (NO, *(cls.choices("init") if trains else (ONCE,))))
+        if init == NO:
+            return ()
+        knobs: dict[str, Any] = {"init": init, **choices.given} if trains else {"epochs": 0.0}
+        if trains and choices.folds() and choices.yes("cluster.fold"):
+            knobs |= {"fold": True, "learning_rate": FOLDED_RATE * choices.given["learning_rate"]}
+        knobs["count"] = choices.choose.level("cluster.count", cls.choices("count"))
+        knobs["skip"] = choices.skip(cls.name)
+        return (cls(preserve_sparsity=any(step.makes == "sparsity" for step in before), **knobs),)
+
+    @classmethod
+    def layer_refusals(cls, model: Any) -> dict[str, str]:
+        """What tfmot's registry does not take, or takes and cannot give back."""
+        from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
+
+        unlisted = ("GRU", "LSTM", "SimpleRNN", "RNN", "Bidirectional", "MultiHeadAttention")
+        found = registry_refusals(model, ClusteringRegistry, "cluster", lambda layer: type(layer).__name__ in unlisted)
+        for layer in model.layers:
+            if type(layer).__name__ == "MultiHeadAttention":
+                # The registry lists it, but stripping the wrapper fails (ValueError: weight shapes; tfmot 0.8.1).
+                found[layer.name] = "tfmot cannot take the clustering wrapper of a MultiHeadAttention off again"
+        return found
 
     def apply(self, subject: Any, context: Context) -> Any:
         """A clustered copy of a tf_keras model.

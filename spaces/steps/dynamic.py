@@ -23,17 +23,21 @@ class Dynamic(Step):
 
     name = "dynamic"
     stage = Stage.CONVERT
+    order = 3
+
+    def label(self) -> str:
+        return "dynamic int8"
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
-        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means.
-
-        Operators that the converter has no 8-bit kernel for are not promised.
-        """
+        """Without the operators that the converter has no 8-bit kernel for."""
         return {
             name: "int8" if weight.values.size >= SMALLEST else "float32"
             for name, weight in weights.items()
             if weight.operator in OPERATORS
         }
+
+    def precision(self, layer: str) -> str:
+        return "dynamic int8"  # or float32, where the kernel is small
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The ``.tflite`` of a tf_keras or Keras 3 model. Raises ``BuildFailed`` when the converter refuses it."""

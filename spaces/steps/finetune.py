@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
+from litetuner.spaces.choices import Choices
+from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.models.keras_bridge.bridge import clone
-from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.step import Role, Rule, Stage, Step, knob
 from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
 from litetuner.spaces.training.augmentation import NONE, check_augmentation
 from litetuner.spaces.training.fit import fit, seeded
+
+
+def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    trainings = [step for step in steps if step.stage is Stage.TRAIN]
+    if len(trainings) > 1 and not any(step.stage is Stage.RESHAPE for step in steps):
+        yield "finetune before another training step only costs time, since each trains by itself"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +29,8 @@ class Finetune(Step):
     name = "finetune"
     stage = Stage.TRAIN
     order = 10
+    role = Role.FINE_TUNE
+    rules = (Rule("fine-tuning", "it recovers what reshaping cost, or stands alone", _alone),)
     needs_training_data = True
 
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
@@ -29,6 +40,14 @@ class Finetune(Step):
 
     def __post_init__(self) -> None:
         check_augmentation(self.name, self.augment)
+
+    def label(self) -> str:
+        return "fine-tune"
+
+    @classmethod
+    def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Nothing: the space adds it after reshaping, and where no other training was chosen."""
+        return ()
 
     def apply(self, subject: Any, context: Context) -> Any:
         """A trained copy of a tf_keras model."""

@@ -17,10 +17,13 @@ class Float16(Step):
 
     name = "float16"
     stage = Stage.CONVERT
+    order = 2
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
-        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means."""
         return dict.fromkeys(weights, "float16")
+
+    def precision(self, layer: str) -> str:
+        return "float16"
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The ``.tflite`` of a tf_keras or Keras 3 model. Raises ``BuildFailed`` when the converter refuses it."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.step import Stage, Step
+from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.tflite.conversion import convert
 
 
@@ -17,10 +17,15 @@ class Float32(Step):
 
     name = "float32"
     stage = Stage.CONVERT
+    order = 1
+    role = Role.FLOAT
+    takes_tflite = True
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
-        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means."""
         return dict.fromkeys(weights, "float32")
+
+    def precision(self, layer: str) -> str:
+        return "float32"
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The ``.tflite`` of a tf_keras or Keras 3 model; a ``.tflite`` is its own. Raises ``BuildFailed`` when the converter

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from litetuner.spaces.choices import Choices
 from litetuner.spaces.context import Context
-from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
+from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
 from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.tflite.conversion import convert, representative
@@ -21,6 +22,7 @@ class Int16x8(Step):
 
     name = "int16x8"
     stage = Stage.CONVERT
+    order = 5
     needs_calibration = True
 
     io: str = knob("float32", _IO, "type of input and output")
@@ -32,15 +34,19 @@ class Int16x8(Step):
             raise Refused(f"int16x8: there is no io {self.io!r}{nearest(self.io, _IO)}; it is one of {', '.join(_IO)}")
         check_calibration(self.name, self.calibration, self.selection)
 
-    def label(self) -> str:
-        parts = ([] if self.io == "float32" else [f"io={self.io}"]) + calibration_words(
-            self.calibration, self.selection
-        )
-        return self.name + (f"[{','.join(parts)}]" if parts else "")
+    def details(self) -> list[str]:
+        io = [f"int16x8: {self.io} inputs and outputs"] if self.io != "float32" else []
+        return io + calibration_details(self.name, self.calibration, self.selection)
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
-        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means."""
         return dict.fromkeys(weights, "int8")
+
+    def precision(self, layer: str) -> str:
+        return "int16x8"
+
+    @classmethod
+    def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
+        return (cls(**choices.choose_calibration()),)
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The ``.tflite`` of a tf_keras or Keras 3 model.

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from litetuner.spaces.choices import Choices
 from litetuner.spaces.context import Context
-from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
+from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
 from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.quantization.rounding import SCALES
-from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.step import Role, Stage, Step, knob
 from litetuner.spaces.tflite.conversion import convert, representative
 
 _IO = ("float32", "int8", "uint8")
@@ -27,6 +28,8 @@ class Int8(Step):
 
     name = "int8"
     stage = Stage.CONVERT
+    order = 4
+    role = Role.INTEGER
     needs_calibration = True
 
     io: str = knob("float32", _IO, "type of input and output")
@@ -42,13 +45,22 @@ class Int8(Step):
         check_calibration(self.name, self.calibration, self.selection)
 
     def label(self) -> str:
-        parts = ([] if self.io == "float32" else [f"io={self.io}"]) + (["tensor"] if self.scales == "tensor" else [])
-        parts += calibration_words(self.calibration, self.selection)
-        return self.name + (f"[{','.join(parts)}]" if parts else "")
+        return "int8 per-tensor" if self.scales == "tensor" else "int8"
+
+    def details(self) -> list[str]:
+        io = [f"int8: {self.io} inputs and outputs"] if self.io != "float32" else []
+        return io + calibration_details(self.name, self.calibration, self.selection)
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
-        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means."""
         return dict.fromkeys(weights, "int8")
+
+    def precision(self, layer: str) -> str:
+        return "int8"
+
+    @classmethod
+    def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
+        scales = choices.choose.one_of("int8.scales", cls.choices("scales"))
+        return (cls(io=choices.choose_io(), scales=scales, **choices.choose_calibration()),)
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The ``.tflite`` of a tf_keras or Keras 3 model.

@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.choices import NO, ONCE, YES, Choices
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused, nearest
+from litetuner.spaces.layer_selection import HEAD
 from litetuner.spaces.models.keras_bridge.bridge import clone
-from litetuner.spaces.step import HEAD, Stage, Step, knob
+from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
 from litetuner.spaces.training.augmentation import NONE, check_augmentation
 from litetuner.spaces.training.fit import count_steps, fit, seeded
-from litetuner.spaces.training.sparsity import SPREADS, blocks, by_magnitude, erk, smallest, two_of_four, why_not_faster
+from litetuner.spaces.training.refusals import registry_refusals
+from litetuner.spaces.training.sparsity import SPREADS, by_magnitude, by_rank, erk, smallest, why_not_faster
 from litetuner.spaces.training.sparsity_schedule import KNOWN, Rise
 
-_FREE = "free"
-_PATTERNS = (_FREE, "2:4")
-_FOUR = ("Conv2D", "Dense")  # whose input channels are the last axis but one, as tfmot's 2:4 masks take it
+SEARCHED_SPREADS = ("global", "erk", "sensitivity", "uniform")  # the first is what recipes take
+LARGE_HEAD = 0.1  # a head of more than this share of the other kernels may be pruned too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +40,13 @@ class Prune(Step):
     name = "prune"
     stage = Stage.TRAIN
     order = 20
+    selects_layers = True
+    makes = "sparsity"
 
     sparsity: float = knob(0.5, (0.3, 0.5, 0.6, 0.7, 0.8, 0.9), "share of zeros in the pruned kernels, in (0, 1)")
     schedule: str = knob("polynomial", KNOWN, "how the sparsity rises; or module:function(step) -> sparsity")
     spread: str = knob("uniform", SPREADS, "how zeros are spread over layers")
     targets: tuple[tuple[str, float], ...] = knob((), None, "share of zeros by layer, instead of what spread computes")
-    pattern: str = knob(_FREE, None, "free, or 2:4: two zeros in every four neighbors")
-    block: tuple[int, int] = knob((1, 1), None, "inputs and outputs of the blocks of a Dense kernel that go together")
     skip: tuple[str, ...] = knob((), None, "layers left dense")
     leave: tuple[str, ...] = knob(("Embedding", HEAD), None, "types of layers left dense; head is the last kernel")
     initial: float = knob(0.0, None, "sparsity at which the polynomial schedule begins")
@@ -61,17 +63,13 @@ class Prune(Step):
         check_augmentation(self.name, self.augment)
         if not 0 < self.sparsity < 1:
             raise Refused(f"prune: sparsity is {self.sparsity}, and must lie between 0 and 1")
-        for kind, value, known in (("spread", self.spread, SPREADS), ("pattern", self.pattern, _PATTERNS)):
-            if value not in known:
-                raise Refused(f"prune: there is no {kind} {value!r}{nearest(value, known)}; known: {', '.join(known)}")
+        if self.spread not in SPREADS:
+            known = f"{nearest(self.spread, SPREADS)}; known: {', '.join(SPREADS)}"
+            raise Refused(f"prune: there is no spread {self.spread!r}{known}")
         if self.spread == "sensitivity" and not self.targets:
             raise Refused("prune: spread by sensitivity needs targets, the share of zeros by layer")
         if any(not 0 <= share < 1 for _, share in self.targets):
             raise Refused("prune: a target is a share of zeros in [0, 1)")
-        if len(self.block) != 2 or min(self.block) < 1:
-            raise Refused(f"prune: block is {self.block}, and must be two numbers above 0")
-        if self.pattern != _FREE and (self.sparsity != 0.5 or self.spread != "uniform" or self._in_blocks):
-            raise Refused("prune: 2:4 means a sparsity of 0.5, spread uniformly, without blocks")
         if self.epochs < 0:
             raise Refused(f"prune: epochs is {self.epochs:g}, and cannot be negative")
         self._rise()
@@ -80,21 +78,18 @@ class Prune(Step):
     def needs_training_data(self) -> bool:  # type: ignore[override]
         return self.epochs > 0
 
-    @property
-    def _in_blocks(self) -> bool:
-        return tuple(self.block) != (1, 1)
-
     def label(self) -> str:
-        what = self.pattern if self.pattern != _FREE else f"{self.sparsity:g}"
-        marks = [self.spread] if self.spread != "uniform" else []
-        marks += [f"{self.block[0]}x{self.block[1]}"] if self._in_blocks else []
-        marks += ["once"] if not self.epochs else []
-        marks += [f"-{len(self.skip)}"] if self.skip else []
-        return f"prune{what}" + (f"[{','.join(marks)}]" if marks else "")
+        return f"prune {100 * self.sparsity:g}%"
 
     def details(self) -> list[str]:
-        left = [f"prune: {name} stays dense" for name in self.skip]
-        return left + [f"prune: {name}: {share:g} zeros" for name, share in self.targets]
+        said = {
+            f"prune: {self.spread} spread over layers": self.spread != "uniform",
+            f"prune: {self.schedule} schedule": self.schedule != "polynomial" and self.epochs,
+            "prune: in one shot, not trained": not self.epochs,
+        }
+        dense = [f"prune: {name} stays dense" for name in self.skip]
+        targets = [f"prune: {name}: sparsity {share:g}" for name, share in self.targets]
+        return [line for line, holds in said.items() if holds] + dense + targets
 
     def notes(self, model: Any) -> list[str]:
         """The layers with kernels that stay dense without being named in ``skip``, and why zeros make nothing faster."""
@@ -111,26 +106,70 @@ class Prune(Step):
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file for the prunable ``layer_names`` that are not skipped: (layer, property, value).
 
-        "pattern" for 2:4; "sparsity" by layer where shares by layer are known beforehand; else, for a "global" spread or one
-        that only the model's shapes tell, "sparsity_of_all", with the layers as a fourth item.
+        "sparsity" by layer where shares by layer are known beforehand; else, for a "global" spread or one that only the
+        model's shapes tell, "sparsity_of_all", with the layers as a fourth item.
         """
         names = [name for name in layer_names if name not in self.skip]
-        if self.pattern != _FREE:
-            return [(name, "pattern", self.pattern) for name in names]
         if self.targets:
             return [(name, "sparsity", share) for name, share in self.targets if name in names]
-        if self._in_blocks:
-            height, width = self.block
-            return [(name, "blocks", f"{self.sparsity:g} of {height}x{width}") for name in names]
         if self.spread == "uniform":
             return [(name, "sparsity", self.sparsity) for name in names]
         return [("all pruned layers", "sparsity_of_all", self.sparsity, tuple(names))] if names else []
 
+    @classmethod
+    def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Trained by one of the schedules, or in one shot where there is no training data."""
+        if not (choices.allows(cls.name) and choices.able(cls.name)):
+            return ()
+        trains = choices.constraints.has_training_data
+        schedule = choices.choose.one_of(cls.name, (NO, *(cls.choices("schedule") if trains else (ONCE,))))
+        if schedule == NO:
+            return ()
+        fitting = {"schedule": schedule, **choices.given} if trains else {"schedule": "constant", "epochs": 0.0}
+        sparsity = choices.choose.level("prune.sparsity", cls.choices("sparsity"))
+        spread = choices.choose.one_of("prune.spread", SEARCHED_SPREADS)
+        leave = cls._chosen_leave(choices)
+        skip = choices.skip(cls.name, leave)
+        left = set(choices.able(cls.name, leave)) - set(skip)
+        shapes = {layer.name: layer.kernel_shape for layer in choices.constraints.model.layers if layer.name in left}
+        targets: tuple[tuple[str, float], ...] = ()
+        if len(shapes) < 2:
+            spread = "uniform"
+        elif spread == "erk":
+            targets = tuple(erk(shapes, sparsity).items())
+        elif spread == "sensitivity":
+            targets = tuple(by_rank(shapes, choices.ranking, sparsity).items())
+        return (cls(sparsity=sparsity, spread=spread, targets=targets, skip=skip, leave=leave, **fitting),)
+
+    @classmethod
+    def _chosen_leave(cls, choices: Choices) -> tuple[str, ...]:
+        """Types of layers that stay dense: embeddings, and the head unless it is large or all there is."""
+        usual, bare = ("Embedding", HEAD), ("Embedding",)
+        weights = {layer.name: layer.parameters for layer in choices.constraints.model.layers}
+        inner, all_of_it = choices.able(cls.name, usual), choices.able(cls.name, bare)
+        if not inner:
+            return bare if all_of_it else ()
+        large = sum(weights[name] for name in all_of_it) > (1 + LARGE_HEAD) * sum(weights[name] for name in inner)
+        return bare if large and choices.choose.one_of("prune.head", (NO, YES)) != NO else usual
+
+    @classmethod
+    def layer_refusals(cls, model: Any) -> dict[str, str]:
+        """What tfmot's registry does not take, or what the file would not tell."""
+        from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
+
+        return registry_refusals(model, PruneRegistry, "prune", PruneRegistry._is_rnn_layer)
+
+    def leaves_of(self, model: Any) -> set[str]:
+        """The layers of a tf_keras model that the knob ``leave`` leaves out."""
+        kernels = [any(len(weight.shape) > 1 for weight in layer.weights) for layer in model.layers]
+        return self.leaves(
+            [(layer.name, type(layer).__name__, kernel) for layer, kernel in zip(model.layers, kernels, strict=True)]
+        )
+
     def apply(self, subject: Any, context: Context) -> Any:
         """A pruned copy of a tf_keras model.
 
-        Raises ``Refused`` when no layer is left to prune or one cannot take the pattern, ``BuildFailed`` when a kernel has
-        fewer zeros than asked for.
+        Raises ``Refused`` when no layer is left to prune, ``BuildFailed`` when a kernel has fewer zeros than requested.
         """
         with seeded(context.seed):
             model = clone(subject)
@@ -140,7 +179,7 @@ class Prune(Step):
             if context.untrained or not steps:
                 for name in shares:
                     for kernel in _kernels(model.get_layer(name)):
-                        kernel.assign(np.where(self._mask(kernel.numpy(), shares[name]), kernel.numpy(), 0))
+                        kernel.assign(np.where(smallest(kernel.numpy(), shares[name]), kernel.numpy(), 0))
             else:
                 model = self._train(model, shares, steps, context)
             self._check(model, shares)
@@ -155,14 +194,12 @@ class Prune(Step):
 
         sparsity = tfmot.sparsity.keras
         rise = self._rise()
-        form: dict[str, Any] = {} if self.pattern == _FREE else {"sparsity_m_by_n": (2, 4)}
-        form |= {"block_size": tuple(self.block)} if self._in_blocks else {}
 
         def wrap(layer: Any) -> Any:
             if layer.name not in shares:
                 return layer
             schedule = rise.schedule(shares[layer.name], self.sparsity, steps)
-            return sparsity.prune_low_magnitude(layer, pruning_schedule=schedule, **form)
+            return sparsity.prune_low_magnitude(layer, pruning_schedule=schedule)
 
         wrapped = tf_keras.models.clone_model(model, clone_function=wrap)
         callbacks = [sparsity.UpdatePruningStep()]
@@ -194,22 +231,10 @@ class Prune(Step):
                 f"prune: no layer is left to prune ({len(able)} can be pruned; skip names {len(self.skip)}, and leave keeps "
                 f"{', '.join(self.leave) or 'none'} dense)"
             )
-        for layer in chosen:
-            self._refuse(layer)
         if self.targets and {layer.name for layer in chosen} != {name for name, _ in self.targets}:
             odd = sorted({layer.name for layer in chosen} ^ {name for name, _ in self.targets})
             raise Refused(f"prune: targets must name every layer that is pruned and no other; see {', '.join(odd)}")
         return [layer.name for layer in chosen]
-
-    def _refuse(self, layer: Any) -> None:
-        kind, kernels = type(layer).__name__, _kernels(layer)
-        if self.pattern != _FREE and kind not in _FOUR:
-            raise Refused(f"prune: {layer.name} is a {kind}, and 2:4 is for {' and '.join(_FOUR)}. Add it to skip.")
-        if self._in_blocks and any(len(kernel.shape) != 2 for kernel in kernels):
-            raise Refused(
-                f"prune: blocks are for kernels of two dimensions, and that of {layer.name} has {len(kernels[0].shape)}. "
-                "Add it to skip."
-            )
 
     def _shares(self, model: Any, chosen: Sequence[str]) -> dict[str, float]:
         """The share of zeros of each layer that gets any."""
@@ -226,27 +251,15 @@ class Prune(Step):
             shares = by_magnitude({name: kernel.numpy() for name, kernel in largest.items()}, self.sparsity)
         return {name: share for name, share in shares.items() if share > 0}
 
-    def _mask(self, values: np.ndarray, share: float) -> np.ndarray:
-        if self.pattern != _FREE:
-            return two_of_four(values)
-        return blocks(values, self.block, share) if self._in_blocks else smallest(values, share)
-
     def _check(self, model: Any, shares: Mapping[str, float]) -> None:
         for name, share in shares.items():
             for kernel in _kernels(model.get_layer(name)):
                 values = kernel.numpy()
                 found = int(np.count_nonzero(values == 0))
-                asked = (
-                    int((~self._mask(values, share)).sum())
-                    if self.pattern != _FREE or self._in_blocks
-                    else share * values.size
-                )
-                if self.pattern != _FREE and (values[~two_of_four(values)] != 0).any():
-                    raise BuildFailed(f"prune: {name} has four neighbors with fewer than two zeros after training")
-                if found < asked - 1:
+                if found < share * values.size - 1:
                     raise BuildFailed(
                         f"prune: {name} has {found} zeros of {values.size} weights after training, and {share:g} of them were "
-                        "asked for (equal weights cannot be ranked; many equal weights come from clustering)"
+                        "requested (equal weights cannot be ranked; many equal weights come from clustering)"
                     )
 
 

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from litetuner.spaces.choices import Choices
+from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
-from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_words, check_calibration
+from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
 from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, IO, RECIPES, check_names
 from litetuner.spaces.quantization.quantizer import WeightRounding, quantize
-from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.quantization.recipe_choices import RecipeChoices
+from litetuner.spaces.step import Role, Rule, Stage, Step, knob
+from litetuner.spaces.steps.float32 import Float32
+
+PREFIX = "ptq_"  # of the deployments that are a recipe
+LABELS = {
+    "dynamic_wi8": "dynamic int8",
+    "dynamic_wi4": "dynamic int4",
+    "weight_only_wi8": "weight-only int8",
+    "weight_only_wi4": "weight-only int4",
+    "weight_only_wf16": "float16",
+    "static_wi8_ai8": "int8",
+    "static_wi8_ai16": "int16x8",
+}
+
+
+def _from_float(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    for step in steps:
+        if step.stage is Stage.CONVERT and not isinstance(step, Float32):
+            yield f"{step.name} -> ptq: ptq starts from a float32 file"
+
+
+def _named_layers(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    layers = {layer.name: layer for layer in around.model.layers}
+    for name, precision in next(step.layers for step in steps if isinstance(step, Ptq)):
+        if name not in layers:
+            yield f"ptq names the layer {name!r}, which the model does not have"
+        elif precision == "int4" and not layers[name].can("int4"):
+            yield f"ptq: {name} cannot take int4: {layers[name].refusals['int4']}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +54,18 @@ class Ptq(Step):
     scale a tensor repeats values: both compress better.
 
     ``layers`` are (layer, precision) pairs that differ from the recipe; the layers of ``plain`` keep minmax and channel.
-    The label is exact: a layer that cannot take what the recipe and the knobs say must be among them.
+    A layer that cannot take what the recipe and the knobs say must be among them.
     """
 
     name = "ptq"
     stage = Stage.REWRITE
+    order = 5
+    role = Role.LAYER_PRECISION
+    rules = (
+        Rule("quantizer", "the quantizer works on float files", _from_float),
+        Rule("precisions", "each layer type takes what the quantizer's policy says", _named_layers),
+    )
+    takes_tflite = True
 
     recipe: str = knob("static_wi8_ai8", tuple(RECIPES), "how all layers are quantized")
     layers: tuple[tuple[str, str], ...] = knob((), None, "layers with another precision: float32, int8 or int4")
@@ -52,17 +88,20 @@ class Ptq(Step):
         return RECIPES[self.recipe].kind == "static" or self.algorithm == "gptq"
 
     def label(self) -> str:
-        counts = collections.Counter(precision for _, precision in self.layers)
-        parts = [f"{count}x{precision}" for precision, count in sorted(counts.items())]
-        parts += [f"{len(self.plain)}xplain"] if self.plain else []
-        parts += [f"io={self.io}"] if self.io != "native" else []
-        parts += calibration_words(self.calibration, self.selection)
-        how = [part for part in (self.algorithm, self.granularity) if part not in ("minmax", "channel")]
-        return "_".join(["ptq", self.recipe, *how]) + (f"[{','.join(parts)}]" if parts else "")
+        marks = ["per-tensor"] if self.granularity == "tensor" else []
+        marks += ["mixed"] if self.layers else []
+        return " ".join([LABELS[self.recipe], *marks])
 
     def details(self) -> list[str]:
-        kept = [f"ptq: {name}: minmax by channel" for name in self.plain]
-        return [f"ptq: {name}: {precision}" for name, precision in self.layers] + kept
+        said = {
+            f"ptq: weights rounded by {self.algorithm}": self.algorithm != "minmax",
+            f"ptq: one weight scale per {self.granularity}": self.granularity not in ("channel", "tensor"),
+            f"ptq: {self.io} inputs and outputs": self.io != "native",
+        }
+        lines = [line for line, holds in said.items() if holds]
+        lines += calibration_details(self.name, self.calibration, self.selection)
+        lines += [f"ptq: {name}: {precision}" for name, precision in self.layers]
+        return lines + [f"ptq: {name}: minmax by channel" for name in self.plain]
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file: (layer, "weight_type", type) for each of ``layers``.
@@ -73,9 +112,25 @@ class Ptq(Step):
         return [(name, "weight_type", precision) for name, precision in self.layers]
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
-        """The type of every layer's weights (``Weight`` by layer, as the file has them) that the label means."""
-        named = dict(self.layers)
-        return {name: named.get(name, RECIPES[self.recipe].weight_type) for name in weights}
+        return {name: self.precision(name) for name in weights}
+
+    def precision(self, layer: str) -> str:
+        return dict(self.layers).get(layer, RECIPES[self.recipe].weight_type)
+
+    @classmethod
+    def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Nothing: it is a deployment."""
+        return ()
+
+    @classmethod
+    def deployments(cls, choices: Choices) -> tuple[str, ...]:
+        """Each recipe, and precisions by layer."""
+        found = RecipeChoices(choices)
+        return (*(PREFIX + name for name in found.recipes()), *found.mixes()) if choices.allows(cls.name) else ()
+
+    @classmethod
+    def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
+        return (Float32(), cls(**RecipeChoices(choices).knobs(deployment.removeprefix(PREFIX))))
 
     def apply(self, subject: bytes, context: Context) -> bytes:
         """The quantized file of a float32 one.

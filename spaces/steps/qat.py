@@ -3,27 +3,58 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
+from litetuner.spaces.choices import FOLDED_RATE, NO, Choices
+from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.models.folding import fold
 from litetuner.spaces.models.keras_bridge.bridge import clone
-from litetuner.spaces.quantization.rounding import SCALES, Rounding, on_grid, weights_only
-from litetuner.spaces.step import Stage, Step, knob
+from litetuner.spaces.quantization.qat_ranges import set_ranges
+from litetuner.spaces.quantization.qat_scheme import Scheme, is_input, is_normalization, layer_before, refusals
+from litetuner.spaces.quantization.rounding import SCALES, Rounding, on_grid
+from litetuner.spaces.step import Rule, Stage, Step, knob
+from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.steps.int8 import Int8
+from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
 from litetuner.spaces.training.augmentation import NONE, check_augmentation
 from litetuner.spaces.training.fit import fit, seeded
 
-_RANGE_PASSES = 4  # each widens what the layers behind the first clipped one see
-_RANGE_SAMPLES = 256
-_DECAY = 0.999  # of tfmot's MovingAverageQuantizer
 _CENTROIDS = "cluster_centroids_tf"
 _MOST_CLUSTERS = 256  # kernels with more different values were not clustered by us
+
+INT4_RECIPE = "static_wi8_ai8"  # what gives int4 to the layers that were trained for it, and int8 to all others
+INT4_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def _deployed_as_trained(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    small = next(set(step.int4_layers) for step in steps if isinstance(step, Qat))
+    if small:
+        quantizer = next((step for step in steps if isinstance(step, Ptq)), None)
+        found = {name for name, precision in quantizer.layers if precision == "int4"} if quantizer else set()
+        if quantizer is None or quantizer.recipe != INT4_RECIPE or found != small:
+            yield f"qat trained layers for int4, and only ptq with {INT4_RECIPE} and these layers at int4 gives them that"
+        return
+    for step in steps:
+        if step.stage is Stage.CONVERT and not isinstance(step, Int8):
+            yield f"qat -> {step.name}: the 8-bit ranges that were trained would be dropped"
+        elif isinstance(step, Int8) and step.scales != "channel":
+            yield "qat -> int8 with scales by tensor: weights keep the scales that they were trained with; set scales of qat"
+        elif step.stage is Stage.REWRITE and step.name in ("ptq", "sparse"):
+            yield f"qat -> {step.name}: {step.name} starts from a float file"
+
+
+def _int4_layers(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    layers = {layer.name: layer for layer in around.model.layers}
+    for name in next(step.int4_layers for step in steps if isinstance(step, Qat)):
+        if name not in layers or not (layers[name].can("int4") and layers[name].can("qat")):
+            yield f"qat: {name} cannot be trained for int4"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +74,15 @@ class Qat(Step):
     name = "qat"
     stage = Stage.TRAIN
     order = 40
+    rules = (
+        Rule("after qat", "quantization-aware training fixes 8-bit ranges", _deployed_as_trained),
+        Rule("int4 layers", "each layer type takes what the quantizer's policy says", _int4_layers),
+    )
     needs_training_data = True
+    selects_layers = True
+    preserves: ClassVar[Mapping[str, str]] = {"sparsity": "preserve_sparsity", "clusters": "preserve_clusters"}
+    in_probe = False
+    restored_by_wrapping = True
 
     skip: tuple[str, ...] = knob((), None, "layers trained in float")
     preserve_sparsity: bool = knob(False, None, "zeros stay zero")
@@ -66,24 +105,64 @@ class Qat(Step):
             raise Refused("qat: a 4-bit grid has values of its own, so int4 layers and clusters exclude each other")
 
     def label(self) -> str:
-        kind = ("p" if self.preserve_sparsity else "") + ("c" if self.preserve_clusters else "") + "qat"
-        marks = ["tensor"] if self.scales == "tensor" else []
-        marks += [f"{len(self.int4_layers)}xint4"] if self.int4_layers else []
-        marks += [f"-{len(self.skip)}"] if self.skip else []
-        return kind + (f"[{','.join(marks)}]" if marks else "")
+        return "QAT"
+
+    def label_with(self, deployment: str) -> str:
+        tensor = self.scales == "tensor" and "per-tensor" not in deployment
+        return f"QAT {deployment}" + (" per-tensor" if tensor else "")
 
     def details(self) -> list[str]:
         left = [f"qat: {name} is trained in float, and quantized afterwards" for name in self.skip]
         return left + [f"qat: {name} is trained for 4-bit weights" for name in self.int4_layers]
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
-        """What must hold in the final file, as (layer, property, value): nothing that was trained for integers is left float.
-
-        Prune's and cluster's promises go on.
-        """
+        """Nothing that was trained for integers is left float; what pruning and clustering made must still hold."""
         names = [name for name in layer_names if name not in self.skip]
         types = [(name, "weight_type", "int4" if name in self.int4_layers else "int8") for name in names]
         return types + [(name, "activation_type", "int8") for name in names]
+
+    @classmethod
+    def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
+        """For all layers, or without the most sensitive ones; its weights then have one scale a channel or a tensor."""
+        around = choices.constraints
+        allowed = all(choices.allows(name) for name in (cls.name, Int8.name))
+        if not (allowed and around.has_training_data and choices.able(cls.name)) or around.precision:
+            return ()
+        chosen = choices.choose.one_of(cls.name, (NO, "all", "selective"))
+        if chosen == NO:
+            return ()
+        left_out = choices.skip(cls.name) if chosen == "selective" else ()
+        refused = {layer.name for layer in around.model.layers if not layer.can(cls.name)}
+        made = {step.makes for step in before}
+        folded = any(step.knobs().get("fold") for step in before)
+        knobs: dict[str, Any] = {name: what in made for what, name in cls.preserves.items()} | dict(choices.given)
+        knobs["scales"] = "tensor" if folded else choices.choose.one_of("qat.scales", cls.choices("scales"))
+        knobs["int4_layers"] = () if "clusters" in made else cls._chosen_int4(choices, set(left_out))
+        if knobs["scales"] == "tensor":
+            knobs["learning_rate"] = FOLDED_RATE * choices.given["learning_rate"]
+        return (cls(skip=tuple(sorted(refused | set(left_out))), **knobs),)
+
+    @classmethod
+    def _chosen_int4(cls, choices: Choices, left_out: set[str]) -> tuple[str, ...]:
+        """The least sensitive layers that are trained for 4-bit weights."""
+        if not (choices.allows(Ptq.name) and choices.takes_io("int8")):
+            return ()
+        small = choices.able("int4")
+        able = [name for name in choices.able(cls.name) if name in small and name not in left_out][::-1]
+        share = choices.choose.level("qat.int4", INT4_SHARES) if able else 0.0
+        return tuple(sorted(able[: round(share * len(able))]))
+
+    def required_deployment(self, choices: Choices) -> tuple[Step, ...]:
+        """Full int8, which takes over the trained ranges, or the quantizer for layers that were trained for int4."""
+        if self.int4_layers:
+            layers = tuple((name, "int4") for name in self.int4_layers)
+            return (Float32(), Ptq(recipe=INT4_RECIPE, layers=layers))
+        return (Int8(io=choices.choose_io()),)
+
+    @classmethod
+    def layer_refusals(cls, model: Any) -> dict[str, str]:
+        """The step itself knows best; it also refuses layers without weights, which must then be left unannotated."""
+        return refusals(model)
 
     def apply(self, subject: Any, context: Context) -> Any:
         """A quantization-aware trained copy of a tf_keras model, ready for the int8 conversion.
@@ -96,7 +175,7 @@ class Qat(Step):
         with seeded(context.seed):
             start = self._start(subject)
             model = self._quantized(start)
-            _set_ranges(model, context)
+            set_ranges(model, context)
             frozen, masks = self._holds(model)
             for layer in frozen:
                 layer.trainable = False
@@ -146,10 +225,9 @@ class Qat(Step):
             return layer if layer.name in left_out else annotate(layer)
 
         marked = tf_keras.models.clone_model(clone(subject), clone_function=mark)
-        make = _scheme(self.preserve_sparsity, self.preserve_clusters)
         refused = frozenset(refusals(subject, self.preserve_sparsity, self.preserve_clusters))
         rounding = Rounding(self.preserve_sparsity, self.preserve_clusters, self.scales, self.int4_layers)
-        scheme = _Scheme(make, refused, rounding)
+        scheme = Scheme.preserving(self.preserve_sparsity, self.preserve_clusters, refused, rounding)
         tf_keras.backend.reset_uids()  # tfmot's input quantizers are numbered through the process, and the names reach the file
         try:
             return tfmot.quantization.keras.quantize_apply(marked, scheme)
@@ -169,8 +247,10 @@ class Qat(Step):
             if name not in names:
                 raise Refused(f"qat: there is no layer {name!r} for int4{nearest(name, names)}")
         left_out = set(self.skip)
-        left_out |= {layer.name for layer in model.layers if _is_normalization(layer) and _before(layer) in left_out}
-        if len(left_out) >= sum(1 for layer in model.layers if not _is_input(layer)):
+        left_out |= {
+            layer.name for layer in model.layers if is_normalization(layer) and layer_before(layer) in left_out
+        }
+        if len(left_out) >= sum(1 for layer in model.layers if not is_input(layer)):
             raise Refused("qat: every layer is skipped, so there is nothing to train for int8")
         return left_out
 
@@ -200,147 +280,3 @@ class Qat(Step):
         )
 
         return cluster_utils.strip_clustering_cqat(model)
-
-
-class _Scheme:
-    """A tfmot scheme whose quantizers are made anew for each layer, and for every layer with a kernel.
-
-    tfmot's own cluster-preserving registry hands one quantizer to all layers, and a single layer without zeros switches the
-    keeping of zeros off for every other one. It also asks for the outputs of skipped layers, so those that it cannot quantize
-    are denied by name. And where a ReLU layer follows a convolution or a dense layer, tfmot leaves not only the output
-    between the two but the weights unquantized; ``apply`` puts them back.
-    """
-
-    def __init__(self, make: Callable[[], Any], refused: frozenset[str] = frozenset(), rounding: Any = None) -> None:
-        self._make = make
-        self._refused = refused
-        self._rounding = rounding
-
-    def get_layout_transformer(self) -> Any:
-        return self
-
-    def apply(self, model: Any, quantize_map: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """tfmot's transformer, with the weights of layers before a ReLU quantized as all others are."""
-        model, quantize_map = self._make().get_layout_transformer().apply(model, quantize_map)
-        for layer in model.layers:
-            found = quantize_map.get(layer.name, {}).get("quantize_config")
-            weighted = type(layer).__name__ in ("Conv2D", "DepthwiseConv2D", "Dense")
-            if weighted and type(found).__name__ == "NoOpQuantizeConfig":
-                quantize_map[layer.name]["quantize_config"] = weights_only(self.get_quantize_config(layer))
-        return model, quantize_map
-
-    def get_quantize_registry(self) -> Any:
-        return self
-
-    def supports(self, layer: Any) -> bool:
-        return layer.name not in self._refused and bool(self._make().get_quantize_registry().supports(layer))
-
-    def get_quantize_config(self, layer: Any) -> Any:
-        config = self._make().get_quantize_registry().get_quantize_config(layer)
-        return config if self._rounding is None else self._rounding.applied(layer, config)
-
-
-def _scheme(preserve_sparsity: bool, preserve_clusters: bool) -> Callable[[], Any]:
-    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
-        default_8bit_cluster_preserve_quantize_scheme as clusters,
-    )
-    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
-        default_8bit_prune_preserve_quantize_scheme as zeros,
-    )
-    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
-        default_8bit_quantize_scheme as plain,
-    )
-
-    if preserve_clusters:
-        return lambda: clusters.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity)
-    return zeros.Default8BitPrunePreserveQuantizeScheme if preserve_sparsity else plain.Default8BitQuantizeScheme
-
-
-def refusals(model: Any, preserve_sparsity: bool = False, preserve_clusters: bool = False) -> dict[str, str]:
-    """Layers of a tf_keras model that tfmot cannot quantize, each with the reason in words."""
-    load()
-    registry = _Scheme(_scheme(preserve_sparsity, preserve_clusters))
-    found = {layer.name: _refusal(layer, registry) for layer in model.layers if not _is_input(layer)}
-    return {name: reason for name, reason in found.items() if reason}
-
-
-def _refusal(layer: Any, registry: _Scheme) -> str | None:
-    from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import (
-        QuantizeAwareActivation,
-    )
-
-    kind = type(layer).__name__
-    if _is_normalization(layer):
-        return (
-            None
-            if _before(layer)
-            else f"a {kind} needs a Conv2D, DepthwiseConv2D or Dense without activation before it"
-        )
-    if kind in ("SeparableConv1D", "SeparableConv2D"):
-        return "it becomes two convolutions in training, which litetuner does not follow"
-    try:
-        if not registry.supports(layer):
-            return f"tfmot has no quantization for a {kind}"
-        config = registry.get_quantize_config(layer)
-        config.get_output_quantizers(layer)
-        activations = [activation.__name__ for activation, _ in config.get_activations_and_quantizers(layer)]
-    except (ValueError, RuntimeError) as error:
-        return str(error).strip().splitlines()[0]
-    known = QuantizeAwareActivation._PRE_QUANT_ACTIVATIONS | QuantizeAwareActivation._POST_QUANT_ACTIVATIONS
-    unknown = [name for name in activations if name not in known]
-    return f"tfmot cannot quantize the activation {unknown[0]}" if unknown else None
-
-
-def _is_input(layer: Any) -> bool:
-    return type(layer).__name__ == "InputLayer"
-
-
-def _is_normalization(layer: Any) -> bool:
-    return type(layer).__name__ in ("BatchNormalization", "SyncBatchNormalization")
-
-
-def _before(layer: Any) -> str | None:
-    """The name of the layer that a batch normalization can be folded into, or ``None``."""
-    nodes = layer.inbound_nodes
-    if len(nodes) != 1:
-        return None
-    before = nodes[0].inbound_layers
-    if isinstance(before, list) or type(before).__name__ not in ("Conv2D", "DepthwiseConv2D", "Dense"):
-        return None
-    linear = before.activation is None or before.activation.__name__ == "linear"
-    return before.name if linear and len(before.outbound_nodes) == 1 else None
-
-
-def _set_ranges(model: Any, context: Context) -> None:
-    """Start the activation ranges from real inputs instead of tfmot's -6..6.
-
-    They are moving averages with a decay of 0.999: a short training would end with mostly the initial guess in them, and
-    would clip every larger activation on the way. One pass with ``training=True`` moves an average by a thousandth towards
-    the batch's range, which that range is computed back from; a few passes, since a clipped layer hides the range of the
-    next one. All other variables are put back.
-    """
-    tf = load()
-    samples = context.calibration if len(context.calibration) else context.x_train
-    batch = tf.constant(np.asarray(samples[:_RANGE_SAMPLES], dtype=model.inputs[0].dtype.as_numpy_dtype))
-    pairs = [pair for layer in model.layers for pair in _range_pairs(layer)]
-    ranges = {variable.ref() for pair in pairs for variable in pair}
-    others = [(variable, variable.numpy()) for variable in model.weights if variable.ref() not in ranges]
-    for _ in range(_RANGE_PASSES):
-        before = [[variable.numpy() for variable in pair] for pair in pairs]
-        model(batch, training=True)
-        for pair, old in zip(pairs, before, strict=True):
-            low, high = ((v.numpy() - _DECAY * o) / (1 - _DECAY) for v, o in zip(pair, old, strict=True))
-            pair[0].assign(min(low, 0.0))
-            pair[1].assign(max(high, low + 1e-3, 0.0))
-    for variable, value in others:
-        variable.assign(value)
-
-
-def _range_pairs(layer: Any) -> list[tuple[Any, Any]]:
-    """The (min, max) variables of a wrapped layer's moving averages: its output and its activation."""
-    found = []
-    for kind in ("output", "pre_activation", "post_activation"):
-        named = {v.name.rsplit("/", 1)[-1].split(":")[0]: v for v in layer.non_trainable_weights}
-        if f"{kind}_min" in named:
-            found.append((named[f"{kind}_min"], named[f"{kind}_max"]))
-    return found

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
+from litetuner.spaces.choices import Choices
+from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.step import Stage, Step
+from litetuner.spaces.step import Rule, Stage, Step
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.tflite.running import run
 from litetuner.spaces.tflite.schema import read_model, tensors_of
 
 SAMPLES = 8
 TOLERANCE = 1e-6  # of the largest output: float32 rounding; sparse kernels add in another order
+
+CONVERSIONS = ("float32", "float16")  # whose files it can encode
+RECIPES = ("weight_only_wi8", "weight_only_wf16")  # of the quantizer: seen to compute the same when encoded
+
+
+def _encodable(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    names = [step.name for step in steps]
+    convert = next((step.name for step in steps if step.stage is Stage.CONVERT), None)
+    if convert not in CONVERSIONS:
+        yield f"{convert} -> sparse: sparse starts from a {' or '.join(CONVERSIONS)} file"
+    if not any(step.makes == "sparsity" for step in steps):
+        yield "sparse without prune: there are no zeros to leave out"
+    if "ptq" in names:
+        recipe = str(steps[names.index("ptq")].knobs()["recipe"])
+        if recipe not in RECIPES:
+            yield f"ptq {recipe} and sparse: only what computes in float can be encoded ({', '.join(RECIPES)})"
+        elif "sparse" in names and names.index("sparse") < names.index("ptq"):
+            yield "sparse -> ptq: the quantizer reads dense weights"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +48,14 @@ class Sparse(Step):
 
     name = "sparse"
     stage = Stage.REWRITE
+    order = 10
+    rules = (Rule("sparse encoding", "sparse encoding works on float files with zeros", _encodable),)
+    takes_tflite = True
+
+    @classmethod
+    def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Asked only where the file before can be encoded."""
+        return () if list(_encodable(before, choices.constraints)) else super().suggest(choices, before)
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The encoded file. Raises ``BuildFailed`` when no weight is sparse enough, or the outputs change."""

@@ -1,4 +1,4 @@
-"""What a candidate's label promises of each layer, proved in the finished file."""
+"""What must hold for each layer of a candidate, verified in the finished file."""
 
 from __future__ import annotations
 
@@ -24,50 +24,45 @@ class Invariant:
     - ``clusters``: at most so many distinct values in each output channel;
     - ``tensor_clusters``: at most so many distinct values in the tensor where it has one scale, as floats and weights
       quantized by tensor have; in each channel where scales by channel multiply them;
-    - ``pattern``: ``"2:4"``: at least two zeros in every four neighbors along the weight's last axis;
-    - ``blocks``: ``"0.5 of 4x1"``: at least this share of the blocks of (inputs, outputs) is all zeros, one allowed;
     - ``weight_type`` and ``activation_type``: ``int8``, ``int4``, ``float32``, ``float16``, ``int16``;
-    - ``shape``: a Keras kernel's, ``"3x3x16x32"``, which the file holds with its axes in another order (found is told in
-      Keras's).
+    - ``shape``: a Keras kernel's, ``"3x3x16x32"``, which the file holds with its axes in another order.
     """
 
     layer: str
     property: str
-    asked: Value
+    requested: Value
     of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.property not in PROPERTIES and self.property != TOGETHER:
-            raise ValueError(
-                f"nothing can be promised about {self.property!r}; known: {', '.join([*PROPERTIES, TOGETHER])}"
-            )
+            raise ValueError(f"there is no property {self.property!r}; known: {', '.join([*PROPERTIES, TOGETHER])}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A promise and what the file holds; ``found`` is ``None`` when the layer's weights are not to be found in it."""
+    """What was requested and what the file holds; ``verified`` is ``None`` where the layer's weights are not found in it."""
 
     layer: str
     property: str
-    asked: Value
-    found: Value | None
+    requested: Value
+    verified: Value | None
     ok: bool
 
 
 def verify_invariants(invariants: Sequence[Invariant], weights: Mapping[str, Weight]) -> list[Finding]:
-    """A finding for each promise, in order. A layer that is not in ``weights`` breaks its promises."""
+    """A finding for each invariant, in order. A layer that is not in ``weights`` breaks its invariants."""
     findings = []
-    for promise in invariants:
-        held = [weights.get(layer) for layer in promise.of or (promise.layer,)]
+    for invariant in invariants:
+        held = [weights.get(layer) for layer in invariant.of or (invariant.layer,)]
         known = [weight for weight in held if weight is not None]
         found: Value | None
         if len(known) < len(held):
             found, ok = None, False
-        elif promise.property == TOGETHER:
-            found, ok = _sparsity_of_all(known, promise.asked)
+        elif invariant.property == TOGETHER:
+            found, ok = _sparsity_of_all(known, invariant.requested)
         else:
-            found, ok = PROPERTIES[promise.property](known[0], promise.asked)
-        findings.append(Finding(promise.layer, promise.property, promise.asked, found, ok))
+            found, ok = PROPERTIES[invariant.property](known[0], invariant.requested)
+        findings.append(Finding(invariant.layer, invariant.property, invariant.requested, found, ok))
     return findings
 
 
@@ -91,65 +86,45 @@ def distinct_per_channel(weight: Weight) -> int:
     return max((np.unique(channel).size for channel in channels), default=0)
 
 
-def _sparsity(weight: Weight, asked: Value) -> tuple[Value, bool]:
+def _sparsity(weight: Weight, requested: Value) -> tuple[Value, bool]:
     zero = zeros(weight)
     found = float(zero.mean()) if zero.size else 0.0
-    return found, bool(zero.sum() + 1 >= float(asked) * zero.size) and not _emptied(zero, float(asked))
+    return found, bool(zero.sum() + 1 >= float(requested) * zero.size) and not _emptied(zero, float(requested))
 
 
-def _emptied(zero: np.ndarray, asked: float) -> bool:
+def _emptied(zero: np.ndarray, requested: float) -> bool:
     """Is a kernel all zeros that should have kept at least two weights? tfmot was seen to do that (its issue 979)."""
-    return bool(zero.all()) and (1 - asked) * zero.size >= 2
+    return bool(zero.all()) and (1 - requested) * zero.size >= 2
 
 
-def _sparsity_of_all(weights: Sequence[Weight], asked: Value) -> tuple[Value, bool]:
+def _sparsity_of_all(weights: Sequence[Weight], requested: Value) -> tuple[Value, bool]:
     empty = sum(int(zeros(weight).sum()) for weight in weights)
     size = sum(weight.values.size for weight in weights)
-    return empty / size if size else 0.0, empty + len(weights) >= float(asked) * size
+    return empty / size if size else 0.0, empty + len(weights) >= float(requested) * size
 
 
-def _clusters(weight: Weight, asked: Value) -> tuple[Value, bool]:
+def _clusters(weight: Weight, requested: Value) -> tuple[Value, bool]:
     found = distinct_per_channel(weight)
-    return found, found <= int(asked) and not _emptied(zeros(weight), 0.0)
+    return found, found <= int(requested) and not _emptied(zeros(weight), 0.0)
 
 
-def _tensor_clusters(weight: Weight, asked: Value) -> tuple[Value, bool]:
+def _tensor_clusters(weight: Weight, requested: Value) -> tuple[Value, bool]:
     if weight.scale.size > 1:
-        return _clusters(weight, asked)
+        return _clusters(weight, requested)
     found = int(np.unique(weight.values).size)
-    return found, found <= int(asked) and not _emptied(zeros(weight), 0.0)
+    return found, found <= int(requested) and not _emptied(zeros(weight), 0.0)
 
 
-def _blocks(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    """A matrix lies in the file as (outputs, inputs); short blocks at its ends count."""
-    share, size = str(asked).split(" of ")
-    height, width = (int(part) for part in size.split("x"))
-    zero = zeros(weight).reshape(weight.values.shape[0], -1).T
-    padded = np.pad(zero, ((0, -zero.shape[0] % height), (0, -zero.shape[1] % width)), constant_values=True)
-    empty = padded.reshape(padded.shape[0] // height, height, padded.shape[1] // width, width).all(axis=(1, 3))
-    return f"{empty.mean():.4g} of {size}", bool(empty.sum() + 1 >= float(share) * empty.size)
+def _weight_type(weight: Weight, requested: Value) -> tuple[Value, bool]:
+    return weight.dtype, weight.dtype == requested
 
 
-def _pattern(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    """``found`` is the fewest zeros in any block, with the block's length. The last block of a row may be short (padding)."""
-    least, block = (int(part) for part in str(asked).split(":"))
-    zero = zeros(weight)
-    rows = zero.reshape(-1, zero.shape[-1])
-    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % block)), constant_values=True)
-    fewest = int(padded.reshape(-1, block).sum(axis=1).min())
-    return f"{fewest}:{block}", fewest >= least
+def _activation_type(weight: Weight, requested: Value) -> tuple[Value, bool]:
+    return weight.activation_dtype, weight.activation_dtype == requested
 
 
-def _weight_type(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    return weight.dtype, weight.dtype == asked
-
-
-def _activation_type(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    return weight.activation_dtype, weight.activation_dtype == asked
-
-
-def _shape(weight: Weight, asked: Value) -> tuple[Value, bool]:
-    return compare(weight.values.shape, weight.operator, str(asked))
+def _shape(weight: Weight, requested: Value) -> tuple[Value, bool]:
+    return compare(weight.values.shape, weight.operator, str(requested))
 
 
 TOGETHER = "sparsity_of_all"
@@ -157,8 +132,6 @@ PROPERTIES: dict[str, Callable[[Weight, Value], tuple[Value, bool]]] = {
     "sparsity": _sparsity,
     "clusters": _clusters,
     "tensor_clusters": _tensor_clusters,
-    "pattern": _pattern,
-    "blocks": _blocks,
     "weight_type": _weight_type,
     "activation_type": _activation_type,
     "shape": _shape,

@@ -92,29 +92,6 @@ def smallest(values: np.ndarray, sparsity: float) -> np.ndarray:
     return mask.reshape(values.shape)
 
 
-def two_of_four(values: np.ndarray) -> np.ndarray:
-    """Which weights stay (bool): the two largest of every four neighbors along the input channels.
-
-    ``values`` is a kernel as Keras stores it, (..., in, out); in the file the input channels are the last axis.
-    """
-    rows = np.moveaxis(np.abs(values), -2, -1)
-    padded = np.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, -rows.shape[-1] % 4)], constant_values=-1.0)
-    groups = padded.reshape(*padded.shape[:-1], -1, 4)
-    order = np.argsort(np.argsort(-groups, axis=-1, kind="stable"), axis=-1)
-    mask = (order < 2).reshape(padded.shape)[..., : rows.shape[-1]]
-    return np.moveaxis(mask, -1, -2)
-
-
-def blocks(values: np.ndarray, block: tuple[int, int], sparsity: float) -> np.ndarray:
-    """Which weights stay (bool) when whole blocks (inputs, outputs) of a matrix (in, out) go, by their mean magnitude."""
-    height, width = block
-    rows, columns = values.shape
-    padded = np.pad(np.abs(values), ((0, -rows % height), (0, -columns % width)))
-    means = padded.reshape(padded.shape[0] // height, height, padded.shape[1] // width, width).mean(axis=(1, 3))
-    mask = smallest(means, sparsity)
-    return np.repeat(np.repeat(mask, height, axis=0), width, axis=1)[:rows, :columns]
-
-
 def why_not_faster(layers: Sequence[tuple[str, Sequence[int], int, float]]) -> list[str]:
     """Why zeros cannot make a model faster under XNNPACK's sparse inference; empty where they can.
 

@@ -97,7 +97,7 @@ def hostile(build: Builder) -> RunRecord:
     build.add("float32", drop=0.0, compressed=BASE["compressed"], file=BASE["file"], us=BASE["us"])
     for k, text in enumerate((HOSTILE, LONG, "{{ 7*7 }}{% raw %}", "../../etc/passwd", "[red]not markup[/red]")):
         odd = Candidate((Convert(text=text, layers=(text,)),))
-        checks = ({"layer": text, "property": text, "asked": text, "found": 1.0},)
+        checks = ({"layer": text, "property": text, "requested": text, "verified": 1.0},)
         build.add(
             text,
             candidate=odd,

@@ -45,10 +45,10 @@ def fill(build: Builder) -> Builder:
             us=78.3 + rng.random(),
         )
     invariants = tuple(
-        {"layer": f"conv{k}", "property": "sparsity", "asked": 0.7, "found": 0.7 + k / 1000} for k in range(4)
+        {"layer": f"conv{k}", "property": "sparsity", "requested": 0.7, "verified": 0.7 + k / 1000} for k in range(4)
     )
     invariants += tuple(
-        {"layer": f"conv{k}", "property": "distinct weights a channel", "asked": 16, "found": 15} for k in range(4)
+        {"layer": f"conv{k}", "property": "clusters", "requested": 16, "verified": 15} for k in range(4)
     )
     build.add(
         "channels0.5+prune0.7+cluster16+pcqat+int8",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,37 @@ PIPELINE = Candidate(
 
 
 def test_labels_are_short_and_details_name_the_rest() -> None:
-    assert PIPELINE.label == "prune0.7[-2]+cluster32+pcqat+int8"
+    assert PIPELINE.label == "prune 70% + cluster 32 + QAT int8"
     assert PIPELINE.details == ["prune: a stays dense", "prune: b stays dense"]
-    assert Candidate((STEPS["float32"](), STEPS["ptq"](), STEPS["slim"]())).label == "ptq_static_wi8_ai8"
+    assert PIPELINE.id == PIPELINE.key[:6]
+
+
+@pytest.mark.parametrize(
+    ("steps", "label"),
+    [
+        ((STEPS["float32"](),), "float32"),
+        ((STEPS["float32"](), STEPS["ptq"](), STEPS["slim"]()), "int8"),
+        ((STEPS["float32"](), STEPS["ptq"](granularity="tensor", algorithm="mse")), "int8 per-tensor"),
+        ((STEPS["float32"](), STEPS["ptq"](layers=(("a", "int4"),))), "int8 mixed"),
+        ((STEPS["float32"](), STEPS["ptq"](recipe="weight_only_wi4")), "weight-only int4"),
+        ((STEPS["float32"](), STEPS["ptq"](recipe="static_wi8_ai16")), "int16x8"),
+        ((STEPS["int8"](scales="tensor", io="int8", calibration=50),), "int8 per-tensor"),
+        ((STEPS["dynamic"](),), "dynamic int8"),
+        ((STEPS["channels"](), STEPS["finetune"](), STEPS["int8"]()), "channels -50% + int8"),
+        (
+            (STEPS["channels"](ratio=0.125), STEPS["qat"](scales="tensor"), STEPS["int8"]()),
+            "channels -12.5% + QAT int8 per-tensor",
+        ),
+        ((STEPS["finetune"](), STEPS["float16"](), STEPS["slim"](keep_names=True)), "fine-tune + float16"),
+        ((STEPS["prune"](epochs=0.0), STEPS["float32"](), STEPS["sparse"]()), "prune 50% + float32 + sparse"),
+        (
+            (STEPS["qat"](int4_layers=("a",)), STEPS["float32"](), STEPS["ptq"](layers=(("a", "int4"),))),
+            "QAT int8 mixed",
+        ),
+    ],
+)
+def test_labels(steps: tuple[Any, ...], label: str) -> None:
+    assert Candidate(steps).label == label
 
 
 def test_json_both_ways_and_equal_keys() -> None:

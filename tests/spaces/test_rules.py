@@ -11,7 +11,7 @@ import pytest
 
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.info import UNPROVABLE, LayerInfo, ModelInfo
-from litetuner.spaces.rules import RULES, SpaceConstraints, broken_rules
+from litetuner.spaces.rules import SpaceConstraints, broken_rules, rules_for
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps import STEPS
 
@@ -47,15 +47,21 @@ BROKEN = {
     "training order": (make("cluster"), make("prune"), make("int8")),
     "preserving": (make("prune"), make("cluster"), make("int8")),
     "after qat": (make("qat"), make("float16")),
-    "rewrites": (make("float32"), make("slim"), make("ptq")),
+    "fine-tuning": (make("finetune"), make("prune"), make("int8")),
+    "int4 layers": (make("qat", int4_layers=("nowhere",)), make("float32"), make("ptq", layers=(("nowhere", "int4"),))),
+    "slimming": (make("float32"), make("slim"), make("ptq")),
+    "quantizer": (make("float16"), make("ptq")),
+    "precisions": (make("float32"), make("ptq", layers=(("nowhere", "int4"),))),
+    "sparse encoding": (make("float32"), make("sparse")),
     "layers": (make("prune", skip=("nowhere",)), make("int8")),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_row_refuses_with_its_reason(name: str) -> None:
-    (rule,) = [rule for rule in RULES if rule.name == name]
-    found = broken_rules(Candidate(BROKEN[name]), AROUND)
+    candidate = Candidate(BROKEN[name])
+    (rule,) = [rule for rule in rules_for(candidate) if rule.name == name]
+    found = broken_rules(candidate, AROUND)
     assert any(rule.why in reason for reason in found), found
 
 
@@ -97,7 +103,7 @@ def test_trained_scales_are_kept() -> None:
 def test_without_training_data_zeros_and_clusters_come_in_one_shot() -> None:
     space = Space(dataclasses.replace(AROUND, has_training_data=False), ranking=("c", "a", "b", "d"))
     candidate = space.suggest(ScriptedChoices({"prune": "once", "prune.spread": "erk", "cluster": "once"}))
-    assert candidate.label == "prune0.3[erk,once]+cluster8[once]+float32"
+    assert candidate.label == "prune 30% + cluster 8 + float32"
     assert not broken_rules(candidate, space.around)
 
 

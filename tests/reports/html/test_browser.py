@@ -181,7 +181,7 @@ def test_a_click_on_a_mark_fills_the_details(watched: Watched) -> None:
     text = detail.text_content()
     assert "Trial 15" in text and "channels0.5+prune0.7+cluster16+pcqat" in text  # the recipe
     assert "sparsity 0.7" in text and "keeps float32: dense" in text
-    assert "zeros: asked 0.7 of 4 layers, found 0.7 to 0.703" in text  # asked and found
+    assert "sparsity: asked 0.7 of 4 layers, found 0.7 to 0.703" in text  # asked and found
     assert "train40 s" in text and "21.9 kB" in text and "0.8545 to 0.8727" in text  # stages, numbers with intervals
     commands = detail.locator(".command code").all_text_contents()
     run = str(watched.path.parent)

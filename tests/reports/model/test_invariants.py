@@ -13,7 +13,7 @@ def trial(items):
 
 def item(layer, asked, found=None):
     found = asked if found is None else found
-    return {"layer": layer, "property": "shape", "asked": asked, "found": found, "ok": asked == found}
+    return {"layer": layer, "property": "shape", "requested": asked, "verified": found, "ok": asked == found}
 
 
 def test_one_line_for_all_layers():
@@ -30,8 +30,8 @@ def test_many_layers_are_counted_and_what_is_wrong_comes_first():
 
 
 def test_other_properties_are_grouped_as_before():
-    zeros = {"layer": "a", "property": "sparsity", "asked": 0.5, "found": 0.5, "ok": True}
+    zeros = {"layer": "a", "property": "sparsity", "requested": 0.5, "verified": 0.5, "ok": True}
     assert invariant_lines(trial([zeros, item("a", "4x4")])) == [
         "kernel shapes: asked of 1 layer, found as asked: a 4×4",
-        "zeros: asked 0.5 of 1 layer, found 0.5",
+        "sparsity: asked 0.5 of 1 layer, found 0.5",
     ]

@@ -88,9 +88,9 @@ def test_the_shapes_of_the_cut_are_found(pairs: Any, name: str, mode: str) -> No
     _, cut = pairs[name]
     kernels = kernels_of(cut)
     invariants = [Invariant(*each) for each in shape_invariants(kernels)]
-    assert {promise.layer: promise.asked for promise in invariants} == EXPECTED[name]
+    assert {promise.layer: promise.requested for promise in invariants} == EXPECTED[name]
     findings = verify_invariants(invariants, found_in(converted(cut, mode), kernels))
-    assert [(item.found, item.ok) for item in findings] == [(shape, True) for shape in EXPECTED[name].values()]
+    assert [(item.verified, item.ok) for item in findings] == [(shape, True) for shape in EXPECTED[name].values()]
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -163,8 +163,8 @@ def test_a_builder_proves_the_cut_and_fails_another_file(pairs: Any, stores: Any
         cut=workspace.blobs.put(write_model(cut), ".npz"),
     )
     shapes = [item for item in finish(job, workspace).invariants if item.property == "shape"]
-    assert {item.layer: item.found for item in shapes} == EXPECTED["image"] and all(item.ok for item in shapes)
-    with pytest.raises(BuildFailed, match="breaks its label: conv: shape asked 3x3x3x8, found 3x3x3x16"):
+    assert {item.layer: item.verified for item in shapes} == EXPECTED["image"] and all(item.ok for item in shapes)
+    with pytest.raises(BuildFailed, match="breaks its label: conv: shape requested 3x3x3x8, found 3x3x3x16"):
         finish(dataclasses.replace(job, file=wrong), workspace)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litetuner.spaces.data.calibration import SELECTIONS, calibration_words, check_calibration, select_samples
+from litetuner.spaces.data.calibration import SELECTIONS, calibration_details, check_calibration, select_samples
 from litetuner.spaces.errors import DataError, Refused
 
 GENERATOR = np.random.default_rng(0)
@@ -73,10 +73,9 @@ def test_no_train_samples_and_bad_ones(tmp_path: Path, selection: str) -> None:
 
 
 def test_words_and_checks() -> None:
-    assert calibration_words(0, "balanced") == []
-    assert calibration_words(50, "balanced") == ["cal=50"]
-    assert calibration_words(0, "extremes") == ["cal=extremes"]
-    assert calibration_words(300, "spread") == ["cal=spread300"]
+    assert calibration_details("int8", 0, "balanced") == []
+    assert calibration_details("int8", 50, "balanced") == ["int8: calibrated on 50 samples (balanced)"]
+    assert calibration_details("int8", 0, "extremes") == ["int8: calibrated on the usual number of samples (extremes)"]
     with pytest.raises(Refused, match="did you mean 'spread'"):
         check_calibration("int8", 50, "spred")
     with pytest.raises(Refused, match="at least 1"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from litetuner.spaces.models.keras_bridge.bridge import bridge
-from litetuner.spaces.steps.qat import Qat, refusals
+from litetuner.spaces.quantization.qat_scheme import refusals
+from litetuner.spaces.steps.qat import Qat
 from litetuner.spaces.tf import load
 
 

@@ -69,7 +69,7 @@ def test_a_file_of_another_kind_breaks_the_promise(network: Any) -> None:
     weights = weights_by_layer(built((Float32(),), network), NAMES)
     promised = weight_type_invariants(Candidate((Int8(), Slim())), weights)
     findings = verify_invariants([Invariant(*each) for each in promised], weights)
-    assert [(item.found, item.ok) for item in findings] == [("float32", False)] * 2
+    assert [(item.verified, item.ok) for item in findings] == [("float32", False)] * 2
 
 
 def test_every_conversion_answers() -> None:

@@ -73,7 +73,7 @@ def test_random_centroids_follow_the_seed(model: Any, probe: Context) -> None:
 def test_folded_kernels_share_values_in_the_file(model: Any, probe: Context) -> None:
     """Without training; batch norms scale the channels of an unfolded kernel, whose values multiply."""
     promised = Cluster(count=8, fold=True, epochs=0)
-    assert promised.label() == "cluster8[fold,once]" and not promised.needs_training_data
+    assert "cluster: in one shot, not trained" in promised.details() and not promised.needs_training_data
     counts = {}
     for step in (promised, Cluster(count=8, epochs=0)):
         weights = weights_by_layer(Float32().apply(step.apply(model, probe), probe), PRUNABLE)
@@ -84,7 +84,7 @@ def test_folded_kernels_share_values_in_the_file(model: Any, probe: Context) -> 
     invariants = [Invariant(*promise) for promise in promised.invariants(PRUNABLE)]
     weights = weights_by_layer(file, PRUNABLE)
     assert {weight.scale.size for weight in weights.values()} == {1}
-    assert max(finding.found for finding in verify_invariants(invariants, weights)) <= 8
+    assert max(finding.verified for finding in verify_invariants(invariants, weights)) <= 8
     by_channel = weights_by_layer(Int8().apply(folded, probe), PRUNABLE)
     assert np.unique(by_channel["pointwise"].values).size > 8
     assert not [layer for layer in folded.layers if layer.name.endswith("bn")]
@@ -102,7 +102,7 @@ def test_channels_with_values_of_their_own(model: Any, context: Context) -> None
 
 def test_labels_details_and_promises() -> None:
     step = Cluster(count=16, skip=("stem",))
-    assert (step.label(), Cluster().label()) == ("cluster16[-1]", "cluster32")
+    assert (step.label(), Cluster().label()) == ("cluster 16", "cluster 32")
     assert step.details() == ["cluster: stem stays unclustered"]
     assert step.invariants(PRUNABLE) == [("pointwise", "clusters", 16), ("classes", "clusters", 16)]
 

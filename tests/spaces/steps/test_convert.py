@@ -34,10 +34,10 @@ def io_types(file: bytes) -> tuple[str, str]:
     [
         (Float16(), "float16", "float16", "float32"),
         (Int8(), "int8", "int8", "float32"),
-        (Int8(io="int8"), "int8[io=int8]", "int8", "int8"),
-        (Int8(io="uint8"), "int8[io=uint8]", "int8", "uint8"),
+        (Int8(io="int8"), "int8", "int8", "int8"),
+        (Int8(io="uint8"), "int8", "int8", "uint8"),
         (Int16x8(), "int16x8", "int8", "float32"),
-        (Int16x8(io="int16"), "int16x8[io=int16]", "int8", "int16"),
+        (Int16x8(io="int16"), "int16x8", "int8", "int16"),
     ],
 )
 def test_types_and_accuracy(

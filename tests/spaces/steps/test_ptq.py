@@ -93,7 +93,7 @@ def test_calibration_is_checked(float_file: bytes, context: Context) -> None:
 
 def test_labels_details_promises_and_json() -> None:
     step = Ptq("static_wi8_ai8", (("stem", "float32"), ("pointwise", "int4"), ("classes", "float32")))
-    assert step.label() == "ptq_static_wi8_ai8[2xfloat32,1xint4]"
+    assert step.label() == "int8 mixed"
     assert step.details() == ["ptq: stem: float32", "ptq: pointwise: int4", "ptq: classes: float32"]
     assert step.invariants(["stem", "depthwise"]) == [
         ("stem", "weight_type", "float32"),

@@ -133,14 +133,20 @@ def test_clipping_and_one_scale_deflate_better(dense_file: bytes) -> None:
     assert sizes[1] < 0.95 * sizes[0]
 
 
-def test_labels_are_short_and_differ() -> None:
-    assert Ptq(algorithm="mse", granularity="tensor").label() == "ptq_static_wi8_ai8_mse_tensor"
+def test_labels_are_short_and_details_say_the_rest() -> None:
+    assert Ptq(algorithm="mse", granularity="tensor").label() == "int8 per-tensor"
     step = Ptq("dynamic_wi4", (("a", "int8"),), granularity="block32", plain=("a", "b"))
-    assert step.label() == "ptq_dynamic_wi4_block32[1xint8,2xplain]"
-    assert (
-        Ptq(io="float32", calibration=50, selection="spread").label() == "ptq_static_wi8_ai8[io=float32,cal=spread50]"
-    )
-    assert step.details() == ["ptq: a: int8", "ptq: a: minmax by channel", "ptq: b: minmax by channel"]
+    assert step.label() == "dynamic int4 mixed"
+    assert Ptq(io="float32", calibration=50, selection="spread").details() == [
+        "ptq: float32 inputs and outputs",
+        "ptq: calibrated on 50 samples (spread)",
+    ]
+    assert step.details() == [
+        "ptq: one scale a block32",
+        "ptq: a: int8",
+        "ptq: a: minmax by channel",
+        "ptq: b: minmax by channel",
+    ]
 
 
 def test_knobs_are_checked() -> None:

@@ -12,11 +12,12 @@ import pytest
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.keras_bridge.bridge import clone
+from litetuner.spaces.quantization.qat_scheme import refusals
 from litetuner.spaces.steps.cluster import Cluster
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.ptq import Ptq
-from litetuner.spaces.steps.qat import Qat, refusals
+from litetuner.spaces.steps.qat import Qat
 from litetuner.spaces.tflite.invariants import Invariant, distinct_per_channel, verify_invariants, zeros
 from litetuner.spaces.tflite.operators import read_operators
 from litetuner.spaces.tflite.weights import weights_by_layer
@@ -113,10 +114,7 @@ def test_a_probe_is_the_model_unchanged(model: Any, probe: Context) -> None:
 
 
 def test_labels_and_details() -> None:
-    kinds = [(False, False, "qat"), (True, False, "pqat"), (False, True, "cqat"), (True, True, "pcqat")]
-    for zeros_, clusters, label in kinds:
-        assert Qat(preserve_sparsity=zeros_, preserve_clusters=clusters).label() == label
-    assert Qat(skip=("a", "b", "c")).label() == "qat[-3]"
+    assert (Qat().label(), Qat().label_with("int8")) == ("QAT", "QAT int8")
     assert Qat(skip=("a",)).details() == ["qat: a is trained in float, and quantized afterwards"]
     assert Qat(skip=("a",), int4_layers=("b",)).invariants(["a", "b", "c"]) == [
         ("b", "weight_type", "int4"),
@@ -247,8 +245,7 @@ def test_one_scale_a_tensor_keeps_clusters_a_tensor(model: Any, context: Context
 
 
 def test_labels_of_grids() -> None:
-    assert Qat(scales="tensor", preserve_clusters=True).label() == "cqat[tensor]"
-    assert Qat(int4_layers=("a", "b"), skip=("c",)).label() == "qat[2xint4,-1]"
+    assert Qat(scales="tensor").label_with("int8") == "QAT int8 per-tensor"
     with pytest.raises(Refused, match="exclude each other"):
         Qat(int4_layers=("a",), preserve_clusters=True)
     with pytest.raises(Refused, match="skipped and trained"):

@@ -1,0 +1,49 @@
+"""The activation ranges that quantization-aware training starts from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.context import Context
+from litetuner.spaces.tf import load
+
+_RANGE_PASSES = 4  # each widens what the layers behind the first clipped one see
+_RANGE_SAMPLES = 256
+_DECAY = 0.999  # of tfmot's MovingAverageQuantizer
+
+
+def set_ranges(model: Any, context: Context) -> None:
+    """Start the activation ranges from real inputs instead of tfmot's -6..6.
+
+    They are moving averages with a decay of 0.999: a short training would end with mostly the initial guess in them, and
+    would clip every larger activation on the way. One pass with ``training=True`` moves an average by a thousandth towards
+    the batch's range, which that range is computed back from; a few passes, since a clipped layer hides the range of the
+    next one. All other variables are put back.
+    """
+    tf = load()
+    samples = context.calibration if len(context.calibration) else context.x_train
+    batch = tf.constant(np.asarray(samples[:_RANGE_SAMPLES], dtype=model.inputs[0].dtype.as_numpy_dtype))
+    pairs = [pair for layer in model.layers for pair in _range_pairs(layer)]
+    ranges = {variable.ref() for pair in pairs for variable in pair}
+    others = [(variable, variable.numpy()) for variable in model.weights if variable.ref() not in ranges]
+    for _ in range(_RANGE_PASSES):
+        before = [[variable.numpy() for variable in pair] for pair in pairs]
+        model(batch, training=True)
+        for pair, old in zip(pairs, before, strict=True):
+            low, high = ((v.numpy() - _DECAY * o) / (1 - _DECAY) for v, o in zip(pair, old, strict=True))
+            pair[0].assign(min(low, 0.0))
+            pair[1].assign(max(high, low + 1e-3, 0.0))
+    for variable, value in others:
+        variable.assign(value)
+
+
+def _range_pairs(layer: Any) -> list[tuple[Any, Any]]:
+    """The (min, max) variables of a wrapped layer's moving averages: its output and its activation."""
+    found = []
+    for kind in ("output", "pre_activation", "post_activation"):
+        named = {v.name.rsplit("/", 1)[-1].split(":")[0]: v for v in layer.non_trainable_weights}
+        if f"{kind}_min" in named:
+            found.append((named[f"{kind}_min"], named[f"{kind}_max"]))
+    return found

@@ -1,0 +1,137 @@
+"""How a float file may be quantized: which recipes there are for a model, at which precision, rounded how."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from litetuner.spaces.choices import Choices
+from litetuner.spaces.info import LayerInfo
+from litetuner.spaces.quantization.policy import BITS, RECIPES, Recipe, Scheme, why_not
+from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER, WEIGHT_OPERATORS
+
+FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+# (algorithm, granularity) by name, the usual one first. Which pay was measured: docs/techniques.md.
+ROUNDINGS: dict[str, tuple[str, str]] = {
+    "minmax": ("minmax", "channel"),
+    "mse_tensor": ("mse", "tensor"),
+    "octav_tensor": ("octav", "tensor"),
+    "mse": ("mse", "channel"),
+    "octav": ("octav", "channel"),
+}
+DENSE_ROUNDINGS: dict[str, tuple[str, str]] = {  # for dense layers alone, and only where ranges are not static
+    "gptq": ("gptq", "channel"),
+    "octav_block32": ("octav", "block32"),
+    "hadamard": ("hadamard", "channel"),
+}
+DENSE_SHARE = 0.25  # of all kernels; below, what only dense layers take is not worth a trial
+INTEGER = "static_wi8_ai8"  # the recipe that precisions by layer start from
+MIXED, FREE = "mixed", "layers"  # its deployments with precisions by ranking, and with a free choice for each layer
+_NATIVE = {INTEGER: "int8", "static_wi8_ai16": "int16"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RecipeChoices:
+    """The recipes for one model, and the knobs of one of them."""
+
+    choices: Choices
+
+    def recipes(self) -> list[str]:
+        """The recipes that suit the model, the data and the input and output types."""
+        return [name for name in RECIPES if self._suits(name)]
+
+    def mixes(self) -> list[str]:
+        """The deployments with precisions by layer."""
+        ranking = self.choices.ranking
+        if not (ranking and self._suits(INTEGER)):
+            return []
+        return [MIXED, FREE] if 1 < len(ranking) <= FREE_LAYERS else [MIXED]
+
+    def _suits(self, name: str) -> bool:
+        around, io = self.choices.constraints, self.choices.io
+        if name in _NATIVE:
+            only = io[0] if len(io) == 1 else "float32"
+            fits = only in ("float32", _NATIVE[name]) or (only == "uint8" and _NATIVE[name] == "int8")
+            return around.has_training_data and fits
+        if name == "weight_only_wf16":  # the conversion to float16 says the same of a Keras model
+            return around.model.source == "tflite" and not around.precision
+        return True
+
+    def knobs(self, deployment: str) -> dict[str, Any]:
+        """The knobs of a recipe or of one of ``mixes``."""
+        if deployment == MIXED:
+            return self._quantized(INTEGER, self._mixed())
+        if deployment == FREE:
+            return self._quantized(INTEGER, self._free())
+        return self._quantized(deployment, {})
+
+    def _quantized(self, name: str, precisions: Mapping[str, str]) -> dict[str, Any]:
+        """Layers that cannot take the recipe are named, and the label counts them."""
+        recipe, choices = RECIPES[name], self.choices
+        knobs: dict[str, Any] = {"recipe": name}
+        rounding = "minmax"
+        static = recipe.kind == "static"
+        if recipe.weight_bits < 16:
+            roundings = ROUNDINGS if static or not self._dense() else ROUNDINGS | DENSE_ROUNDINGS
+            rounding = choices.choose.one_of("rounding" if static else "rounding.float", tuple(roundings))
+            knobs["algorithm"], knobs["granularity"] = roundings[rounding]
+        layers = self._widened(recipe, dict(precisions) | dict(choices.constraints.precision))
+        if rounding != "minmax":
+            knobs["plain"] = self._plain(recipe, layers, knobs["algorithm"], knobs["granularity"])
+        if static:
+            io = choices.choose_io()
+            native = io == "int8" or (_NATIVE[name] == "int16" and io != "float32")
+            knobs["io"] = "native" if native else io
+        if static or knobs.get("algorithm") == "gptq":
+            knobs |= choices.choose_calibration()
+        different = {layer: kind for layer, kind in layers.items() if kind != recipe.weight_type}
+        return knobs | {"layers": tuple(sorted(different.items()))}
+
+    def _widened(self, recipe: Recipe, precisions: Mapping[str, str]) -> dict[str, str]:
+        """``precisions`` with int8 for what the recipe would make int4 and cannot."""
+        able = {layer.name for layer in self.choices.constraints.model.layers_for("int4")}
+        wide = [layer.name for layer in self._kernels() if recipe.weight_bits == 4 and layer.name not in able]
+        return dict.fromkeys(wide, "int8") | dict(precisions)
+
+    def _plain(self, recipe: Recipe, layers: Mapping[str, str], algorithm: str, granularity: str) -> tuple[str, ...]:
+        """The layers that know neither the algorithm nor the granularity, or not both."""
+        found = []
+        for layer in self._kernels():
+            bits = BITS.get(layers.get(layer.name, recipe.weight_type), 32)
+            width = layer.kernel_shape[0] if layer.type == "Dense" else layer.kernel_shape[-1]
+            operators = [name for name in OPERATORS_OF_LAYER.get(layer.type, (layer.type,)) if name in WEIGHT_OPERATORS]
+            scheme = Scheme(bits, algorithm, granularity)
+            if any(why_not(operator, recipe, scheme, width=width) for operator in operators):
+                found.append(layer.name)
+        return tuple(found)
+
+    def _kernels(self) -> list[LayerInfo]:
+        return [layer for layer in self.choices.constraints.model.layers if layer.has_kernel]
+
+    def _dense(self) -> bool:
+        """Do dense layers hold a good part of the weights?"""
+        sizes = {layer.name: layer.parameters for layer in self._kernels()}
+        dense = [layer.name for layer in self._kernels() if layer.type in ("Dense", "FULLY_CONNECTED")]
+        return sum(sizes[name] for name in dense) >= DENSE_SHARE * (sum(sizes.values()) or 1)
+
+    def _mixed(self) -> dict[str, str]:
+        """The k most sensitive layers keep float, the m least sensitive that can go to int4; the others are int8."""
+        choose, ranking = self.choices.choose, self.choices.ranking
+        keep = choose.level("mixed.float32", [k for k in (0, 1, 2, 3) if k < len(ranking)])
+        floats = set(ranking[:keep])
+        able = [name for name in self.choices.able("int4") if name not in floats][::-1]
+        options = {round(share * len(able)) for share in SHARES}
+        share = choose.level("mixed.int4", SHARES) if len(options) > 1 else 0.0
+        small = able[: round(share * len(able))]
+        return dict.fromkeys(floats, "float32") | dict.fromkeys(small, "int4")
+
+    def _free(self) -> dict[str, str]:
+        int4, fixed = set(self.choices.able("int4")), dict(self.choices.constraints.precision)
+        options = {True: ("int8", "int4", "float32"), False: ("int8", "float32")}
+        return {
+            name: self.choices.choose.one_of(f"layer.{name}", options[name in int4])
+            for name in self.choices.ranking
+            if name not in fixed
+        }
