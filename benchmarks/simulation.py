@@ -72,7 +72,7 @@ class Stopwatch(Listener):
 @contextlib.contextmanager
 def watched(watch: Stopwatch) -> Iterator[None]:
     """The seams between loop, Optuna and executor, on the clock."""
-    seams = [(Study, "ask", "ask"), (Study, "enqueue", "enqueue"), (Study, "tell", "tell"), (Fake, "run", "jobs")]
+    seams = [(Study, "ask", "ask"), (Study, "enqueue", "enqueue"), (Study, "tell", "tell"), (Fake, "submit", "jobs")]
     before = [(kind, name, getattr(kind, name)) for kind, name, _ in seams]
     for kind, name, part in seams:
         setattr(kind, name, watch.timed(part, getattr(kind, name)))
