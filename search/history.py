@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from litetuner.search.config.budgets import Budget, allowed_drop
+from litetuner.search.config.budgets import Budget, allowed_drop, distance
 from litetuner.search.front import Objective, front
 from litetuner.search.hypervolume import Growth
 from litetuner.search.policy import POLICY
@@ -30,7 +30,8 @@ T = TypeVar("T")
 class History:
     """The trials of a run, indexed, so that an ask costs the same after a thousand as after ten.
 
-    ``gains`` is what each trial added to the hypervolume over the baseline, in the order of ``trials``.
+    ``gains`` is what each trial added to the hypervolume over the baseline, in the order of ``trials``. Until one is
+    within all budgets it is how much nearer to them each came, in units of the baseline's distance.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class History:
         )
         self.allowed_drop = allowed_drop(budgets)  # of the accuracy; exact once the baseline was scored
         self._budgets = tuple(budgets)
+        self._nearest = self._farthest = 0.0  # distance to the budgets: the smallest of all trials, and the baseline's
         self._answers: dict[str, Trial] = {}
         self._waiting: set[str] = set()
         self._trained: set[str] = set()
@@ -84,10 +86,22 @@ class History:
         if self.growth is None and trial.is_baseline and trial.state.scored:
             self.allowed_drop = allowed_drop(self._budgets, trial.measurements)
             self.growth = Growth(self.objectives, trial, self.allowed_drop)
-        self.gains.append(self.growth.add(trial) if self.growth else 0.0)
+            self._nearest = self._farthest = distance(trial.constraints)
+        self.gains.append(self._gain(trial))
         self._fresh.append(trial)
         for view in self._views.values():
             view.add(trial, self.gains[-1])
+
+    def _gain(self, trial: Trial) -> float:
+        """What the strategies are compared by: hypervolume, and until something is feasible the way to the budgets."""
+        if self.growth is None:
+            return 0.0
+        gain = self.growth.add(trial)
+        if self._nearest > 0 and trial.state.scored and trial.duplicate_of is None:
+            nearest = min(self._nearest, distance(trial.constraints))
+            gain += (self._nearest - nearest) / self._farthest
+            self._nearest = nearest
+        return gain
 
     def view(self, kind: Callable[[], V]) -> V:
         """A view that was made of all trials, and is kept up to date from now on."""

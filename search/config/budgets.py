@@ -56,6 +56,11 @@ def violations(budgets: tuple[Budget, ...], measurements: Mapping[str, Measureme
     }
 
 
+def distance(constraints: Mapping[str, float]) -> float:
+    """How far a file is from all budgets: the sum of the violations, 0 where every budget holds."""
+    return sum(value for value in constraints.values() if value > 0)
+
+
 def parse_budgets(
     *,
     max_size: str | None,

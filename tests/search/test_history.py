@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
+from litetuner.search.config.budgets import Budget
+from litetuner.search.history import History
 from litetuner.search.lookahead import Supposed
+from litetuner.search.policy import POLICY
 from litetuner.search.proposals import promotions, recipes
-from litetuner.search.proposals.scheduler import order
-from tests.search.made_up import PRUNED, SPACES, told, trial
+from litetuner.search.proposals.scheduler import STRATEGIES, order
+from litetuner.search.trial import Trial
+from tests.search.made_up import OBJECTIVES, PRUNED, SPACES, judged, told, trial
 
 
 def test_what_is_supposed_leaves_recipes_open_in_the_real_history() -> None:
@@ -39,3 +45,34 @@ def test_a_copy_takes_trials_in_on_its_own() -> None:
     found = order(history, SPACES), history.gains, history.count, [item.number for item in history.front]
     assert found == expected
     assert order(other, SPACES) != expected[0]
+
+
+SIZE = Budget("max-compressed-size", "compressed_bytes", 100.0, "at most", "100B")
+
+
+def tight(*trials: Trial) -> History:
+    """Nothing is within 100 B yet; the baseline has 1,000."""
+    return History([judged(item, SIZE) for item in (trial(0, 0.0, 1000.0, "baseline"), *trials)], OBJECTIVES, (SIZE,))
+
+
+def test_while_nothing_is_feasible_the_gain_is_what_comes_nearer_to_the_budgets() -> None:
+    history = tight(trial(1, 0.0, 800.0), trial(2, 0.0, 900.0), trial(3, 0.0, 550.0), trial(4, 0.0, 100.0))
+    ninths = [0.0, 2.0, 0.0, 2.5, 4.5]
+    assert history.growth is not None and history.growth.value > 0, "the last one is feasible"
+    expected = [part / 9 for part in ninths[:-1]] + [ninths[-1] / 9 + history.growth.value]
+    assert history.gains == pytest.approx(expected)
+    before = history.growth.value
+    history.add(judged(trial(5, 0.0, 50.0), SIZE))
+    assert history.gains[-1] == pytest.approx(history.growth.value - before), "then the hypervolume alone counts"
+
+
+def test_where_the_baseline_is_feasible_the_hypervolume_alone_counts() -> None:
+    history = told(trial(1, 0.0, 800.0), trial(2, 0.0, 400.0))
+    assert history.growth is not None and sum(history.gains) == pytest.approx(history.growth.value)
+
+
+def test_while_nothing_is_feasible_what_comes_nearer_goes_before_what_is_cheap() -> None:
+    cheap = [name for name in STRATEGIES if name != "neighbor"]
+    trials = [dataclasses.replace(trial(k, 0.0, 990.0, cheap[k % 4]), seconds={"score": 1.0}) for k in range(1, 17)]
+    trials += [trial(20 + k, 0.0, 900.0 - 100 * k, "neighbor") for k in range(POLICY.scheduler.first_trials)]
+    assert order(tight(*trials), SPACES)[0] == "neighbor"

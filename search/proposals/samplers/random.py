@@ -1,4 +1,4 @@
-"""Random search, the yardstick."""
+"""Random search, for comparison."""
 
 from __future__ import annotations
 

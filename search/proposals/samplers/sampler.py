@@ -1,4 +1,4 @@
-"""A sampler: who proposes what to try next."""
+"""A sampler of Optuna, made anew for each proposal."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 
 class Sampler:
-    """Subclasses set ``name`` and make Optuna's sampler; one file each in ``search/samplers``.
+    """Subclasses set ``name`` and make Optuna's sampler; one file each in ``search/proposals/samplers``.
 
-    A sampler is made anew for each ask, with a seed from (root seed, trials told), so that a resumed run goes on as an
+    A sampler is made anew for each ask, with a seed from (root seed, trials told), so that a resumed run continues as an
     undisturbed one would: it may keep no state of its own between asks.
     """
 
     name: ClassVar[str]
-    guided: ClassVar[bool] = False  # do promotions and neighbors of the front take turns with it?
+    guided: ClassVar[bool] = False  # do the other proposal strategies take turns with it?
 
     def make(self, seed: int) -> Any:
         """Optuna's sampler for one ask."""
