@@ -106,8 +106,8 @@ def _taylor(model: Any, graph: ChannelGraph, context: Context) -> np.ndarray:
                 np.add.at(normed, ids, sum(own.values()) ** 2)
                 has_norm[ids] = True
             elif own:
-                for atoms, slices in _slices(call, own, biased=True):
-                    np.add.at(made, graph.roots[atoms], slices.sum(axis=1) ** 2)
+                for numbers, slices in _slices(call, own, biased=True):
+                    np.add.at(made, graph.roots[numbers], slices.sum(axis=1) ** 2)
         total += np.where(has_norm, normed, made)
     return total
 

@@ -86,9 +86,9 @@ def _weights(layer: Any, call: Call | None, graph: ChannelGraph, kept: np.ndarra
         axes = kernels.axes.get(name, {}) if kernels and call is not None and call.understood else {}
         for from_end, side in axes.items():
             axis = value.ndim - from_end
-            atoms = call.side(side)  # type: ignore[union-attr]  # axes are empty where there is no call
-            if value.shape[axis] == len(atoms):  # else it is 1: a slope of PReLU that all channels share
-                value = np.take(value, graph.remaining(atoms, kept), axis=axis)
+            numbers = call.side(side)  # type: ignore[union-attr]  # axes are empty where there is no call
+            if value.shape[axis] == len(numbers):  # else it is 1: a slope of PReLU that all channels share
+                value = np.take(value, graph.remaining(numbers, kept), axis=axis)
         yield value
 
 

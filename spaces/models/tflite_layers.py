@@ -31,7 +31,9 @@ def with_names(file: bytes) -> bytes:
 def layer_info(file: bytes, why: str) -> tuple[LayerInfo, ...]:
     """The operators with weights as layers, in running order. ``why`` is the reason that nothing can be trained."""
     graph = read_model(file).subgraphs[0]
-    return tuple(_facts(operator, graph, why) for operator in read_operators(file) if operator.weight_index is not None)
+    return tuple(
+        _layer_info(operator, graph, why) for operator in read_operators(file) if operator.weight_index is not None
+    )
 
 
 def last_activation(file: bytes) -> str:
@@ -40,7 +42,7 @@ def last_activation(file: bytes) -> str:
     return _ACTIVATIONS.get(operators[-1].name, "linear") if operators else "linear"
 
 
-def _facts(operator: Operator, graph: Any, why: str) -> LayerInfo:
+def _layer_info(operator: Operator, graph: Any, why: str) -> LayerInfo:
     shape = operator.weight_shape or ()
     ends = graph.operators[operator.index]
     inputs, outputs = ([int(index) for index in side] for side in (ends.inputs, ends.outputs))

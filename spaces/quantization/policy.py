@@ -77,9 +77,9 @@ def why_not(
         casts = not how or how == "cast"
         scheme = Scheme(16, "cast")
         return None if casts and _exists(operator, recipe, scheme) else f"{what} does not exist for {operator}"
-    for broken in _BROKEN:
-        if broken.holds(operator, recipe, scheme, rank):
-            return f"{what} is not to be had for {operator}: {broken.reason}"
+    for defect in _KNOWN_DEFECTS:
+        if defect.holds(operator, recipe, scheme, rank):
+            return f"{what} is not to be had for {operator}: {defect.reason}"
     block = scheme.granularity.removeprefix("block")
     if width is not None and block.isdigit() and width % int(block):
         return f"{what} is not to be had for {operator}: {width} inputs are not whole blocks"
@@ -87,7 +87,7 @@ def why_not(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Broken:
+class _KnownDefect:
     """What the policy allows and the quantizer or the runtime gets wrong (0.10.0 and 2.3.0; empty: any)."""
 
     reason: str
@@ -105,12 +105,12 @@ class _Broken:
         return fits and (not self.above_rank or (rank or 0) > self.above_rank)
 
 
-_BROKEN = (
-    _Broken("the quantizer does not collect a layer's inputs there, and writes a damaged file", "static", "gptq"),
-    _Broken("the library has no such search", "", "mse", "block"),
-    _Broken("the rotation knows no static ranges", "static", "hadamard"),
-    _Broken("the rotation runs wrongly on inputs of more than three axes", "", "hadamard", above_rank=3),
-    _Broken("the runtime computes it wrongly, to chance level", "dynamic", "", "tensor", "DEPTHWISE_CONV_2D"),
+_KNOWN_DEFECTS = (
+    _KnownDefect("the quantizer does not collect a layer's inputs there, and writes a damaged file", "static", "gptq"),
+    _KnownDefect("the library has no such search", "", "mse", "block"),
+    _KnownDefect("the rotation knows no static ranges", "static", "hadamard"),
+    _KnownDefect("the rotation runs wrongly on inputs of more than three axes", "", "hadamard", above_rank=3),
+    _KnownDefect("the runtime computes it wrongly, to chance level", "dynamic", "", "tensor", "DEPTHWISE_CONV_2D"),
 )
 
 

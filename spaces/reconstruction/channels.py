@@ -51,7 +51,7 @@ def reconstruct(
     count = min(len(samples), SAMPLES, max(LEAST_SAMPLES, TENSOR_BYTES // _largest(model)))
     chosen = np.sort(random.permutation(len(samples))[:count])
     x = np.asarray(samples[chosen], model.inputs[0].dtype.as_numpy_dtype)
-    return _Walk(model, narrow, graph, kept, random).run(x)
+    return _Reconstruction(model, narrow, graph, kept, random).run(x)
 
 
 def refusals(model: Any, graph: ChannelGraph) -> list[tuple[str, str]]:
@@ -80,7 +80,7 @@ def _largest(model: Any) -> int:
     return max(4 * math.prod(size or 64 for size in tensor.shape[1:]) for tensor in (*tensors, *model.inputs))
 
 
-class _Walk:
+class _Reconstruction:
     """Both models side by side, node by node; tensors are kept while something still reads them."""
 
     def __init__(

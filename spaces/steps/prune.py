@@ -14,7 +14,7 @@ from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.step import HEAD, Stage, Step, knob
 from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
 from litetuner.spaces.training.augmentation import NONE, check_augmentation
-from litetuner.spaces.training.fit import count_steps, fit, seeded
+from litetuner.spaces.training.fit import TrainingHooks, count_steps, fit, seeded
 from litetuner.spaces.training.sparsity import SPREADS, blocks, by_magnitude, erk, smallest, two_of_four, why_not_faster
 from litetuner.spaces.training.sparsity_schedule import KNOWN, Rise
 
@@ -173,7 +173,7 @@ class Prune(Step):
             learning_rate=self.learning_rate,
             distill=self.distill,
             augment=self.augment,
-            callbacks=callbacks,
+            hooks=TrainingHooks(callbacks=callbacks),
         )
         return clone(sparsity.strip_pruning(wrapped))
 

@@ -17,7 +17,7 @@ from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
 from litetuner.spaces.training.augmentation import NONE, check_augmentation
-from litetuner.spaces.training.fit import fit, seeded
+from litetuner.spaces.training.fit import TrainingHooks, fit, seeded
 
 _RANGE_PASSES = 4  # each widens what the layers behind the first clipped one see
 _RANGE_SAMPLES = 256
@@ -107,7 +107,7 @@ class Qat(Step):
                 learning_rate=self.learning_rate,
                 distill=self.distill,
                 augment=self.augment,
-                masks=masks,
+                hooks=TrainingHooks(masks=masks),
             )
             for layer in frozen:
                 layer.trainable = True
