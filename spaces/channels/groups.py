@@ -1,8 +1,8 @@
-"""Which channels of a tf_keras model belong together: what is cut at one place must be cut at all of them.
+"""Which channels of a tf_keras model belong together: a channel pruned at one place must be pruned at all of them.
 
-Every channel that a layer makes is an number. A tensor's last axis is an array of numbers, one for each position: layers that
+Every channel that a layer makes gets a number. A tensor's last axis is an array of numbers, one for each position: layers that
 work channel by channel hand theirs on, a concatenation joins them, a flattening repeats them, and an addition ties the
-numbers that meet. Tied numbers stand or fall together; channels that the same layers make form a group. The idea is that of
+numbers that meet. Tied numbers are kept or pruned together; channels that the same layers make form a group. The idea is that of
 dependency graphs (Fang et al. 2023, arXiv:2301.12900), down to single channels.
 """
 
@@ -45,7 +45,7 @@ class Call:
 class ChannelGraph:
     """A model's channels: every call of every layer in the order of ``nodes``, the groups, and the channel id of each number.
 
-    ``ends`` are the ids of the inputs' and outputs' own channels.
+    ``ends`` are the ids of the channels of the model's inputs and outputs.
     """
 
     calls: tuple[Call, ...]
@@ -54,7 +54,7 @@ class ChannelGraph:
     ends: frozenset[int]
 
     def layers(self) -> dict[str, Call]:
-        """The first call of each layer, by name: calls of a layer with weights are tied, so it stands for the others."""
+        """The first call of each layer, by name: calls of a layer with weights are tied, so it represents the others."""
         return {call.layer.name: call for call in reversed(self.calls)}
 
     def remaining(self, numbers: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -63,7 +63,7 @@ class ChannelGraph:
 
 
 def trace(model: Any, pinned: Sequence[str] = ()) -> ChannelGraph:
-    """Follow the channels of a flat functional tf_keras model; those made by the layers ``pinned`` are never cut.
+    """Follow the channels of a flat functional tf_keras model; those made by the layers ``pinned`` are never pruned.
 
     Inputs and outputs are pinned, and so is all that a layer touches of which nothing is known (attention, recurrent).
     """
@@ -131,5 +131,5 @@ class _ChannelTracer:
 
 
 def _width(tensor: Any) -> int:
-    """Positions on the last axis; one stands for all where a tensor has no such axis, or its size is not known."""
+    """Positions on the last axis; 1 where a tensor has no such axis, or its size is not known."""
     return int(tensor.shape[-1] or 1) if len(tensor.shape) > 1 else 1

@@ -1,4 +1,4 @@
-"""Channels by number: which are tied to one another, which cannot be cut, and which layers make them."""
+"""Channels by number: which are tied together, which cannot be pruned, and which layers make them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class OpaqueError(Exception):
 class Group:
     """Channels that the same layers make. ``channels`` are ids (roots of tied numbers) in the order in which they stand.
 
-    ``pinned`` says why they cannot be cut, and is ``None`` where they can. ``heads``: they are an attention's heads, of which
+    ``pinned`` says why they cannot be pruned, and is ``None`` where they can. ``heads``: they are an attention's heads, of which
     any number may stay.
     """
 
@@ -48,13 +48,13 @@ class ChannelNumbers:
         return heads
 
     def tie(self, left: np.ndarray, right: np.ndarray) -> None:
-        """Let numbers that stand at the same position share one fate."""
+        """Tie the numbers at the same position: they are kept or pruned together."""
         for one, other in zip(left.tolist(), right.tolist(), strict=True):
             a, b = self._root(one), self._root(other)
             self._parents[max(a, b)] = min(a, b)  # the oldest is the root, so that groups keep the order of channels
 
     def pin(self, numbers: np.ndarray, reason: str, foremost: bool = False) -> None:
-        """Never cut these. The first reason is the one that is told, unless a later one comes ``foremost``."""
+        """Never prune these. The first reason is reported, unless a later one is ``foremost``."""
         self._pins.insert(0 if foremost else len(self._pins), (numbers, reason))
 
     def roots(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Cutting channels out of a tf_keras model: the same layers, narrower, with the weights that remain."""
+"""Removing channels from a tf_keras model: the same layers, narrower, with the weights that remain."""
 
 from __future__ import annotations
 
@@ -103,4 +103,4 @@ def _check(model: Any, copy: Any, graph: ChannelGraph, kept: np.ndarray) -> None
             raise BuildFailed(f"channels: {name} has {found} channels, and {widths} were planned")
     for before, after in zip(model.inputs + model.outputs, copy.inputs + copy.outputs, strict=True):
         if tuple(before.shape) != tuple(after.shape):
-            raise BuildFailed(f"channels: an end of the model changed from {before.shape} to {after.shape}")
+            raise BuildFailed(f"channels: an input or output of the model changed from {before.shape} to {after.shape}")

@@ -1,9 +1,9 @@
-"""Which operator of a ``.tflite`` computes which Keras layer, told by tensor names, then by order and shape.
+"""Which operator of a ``.tflite`` computes which Keras layer, by tensor names, then by order and shape.
 
 Names as the converters write them (all seen in files of TensorFlow 2.21): ``model/conv2d/Conv2D``; fused ones joined, the
 layer with the weights last, ``re_lu/Relu;batch_normalization/FusedBatchNormV3;conv2d/Conv2D``; a digit appended to make a
 name unique, ``conv2d/Conv2D1``; tfmot's wrappers, ``quant_conv2d/Conv2D;quant_conv2d/LastValueQuant/...``; and
-``StatefulPartitionedCall_1:0``, which says nothing. Keras 3 opens each layer's scope twice, once to build and once to
+``StatefulPartitionedCall_1:0``, which contains no layer name. Keras 3 opens each layer's scope twice, once to build and once to
 call, so its layers ``conv2d`` and ``conv2d_1`` are called ``conv2d_1`` and ``conv2d_1_2`` in the file.
 """
 
@@ -51,7 +51,7 @@ class NamedOperator:
 def operators_of_layers(
     operators: Sequence[NamedOperator], layers: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]]
 ) -> dict[str, int]:
-    """The operator index of each layer that can be told for sure. ``layers`` in the model's order."""
+    """The operator index of each layer that can be identified with certainty. ``layers`` in the model's order."""
     plain = _explained(operators, {layer: layer for layer in layers}, kernel_shapes)
     keras3 = _explained(operators, _keras3_scopes(layers), kernel_shapes)
     found, used = _choose(operators, plain, keras3)

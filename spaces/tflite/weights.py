@@ -57,7 +57,7 @@ def weights_by_layer(
     file can be the layer ``conv2d``, which only shows beside the others. Names are matched by whole path components.
     With ``kernel_shapes`` (Keras order, as in ``LayerInfo``), weights that no name explains are assigned by order and
     shape where one assignment is possible. A layer of several weights (separable convolutions) gives its largest.
-    Layers that cannot be told for sure are left out. Raises ``BuildFailed`` for an unreadable file.
+    Layers that cannot be identified with certainty are left out. Raises ``BuildFailed`` for an unreadable file.
     """
     model = read_model(file)
     graph = model.subgraphs[0]

@@ -1,4 +1,4 @@
-"""Fitting a tf_keras model: one loop for every TRAIN step, deterministic by seed and quick for small models.
+"""Fitting a tf_keras model: one loop for every TRAIN step, deterministic by seed and fast for small models.
 
 The loop is our own: tf.data and Keras callbacks cost more a step than a small network's arithmetic (digits network on two
 cores, ms a step: ``model.fit`` 4.6, with ``steps_per_execution=32`` 3.1, this loop with 32 steps a call 2.7).
