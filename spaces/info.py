@@ -1,4 +1,4 @@
-"""What is known of the user's model and data before any compute is spent."""
+"""What is known of the user's model and data before anything is computed."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class LayerInfo:
     kernel_shape: tuple[int, ...]
     output_shape: tuple[int | None, ...]
     refusals: dict[str, str]
-    macs: int | None = None  # multiply-accumulates of one sample; None where nobody counted
-    group: str | None = None  # number and width of the group of channels that are cut together, "3 (16)"
-    group_refusal: str | None = None  # why none of this layer's channels can be cut
+    macs: int | None = None  # MACs of one sample; None where they are not known
+    group: str | None = None  # number and width of the group of channels that are pruned together, "3 (16)"
+    group_refusal: str | None = None  # why none of this layer's channels can be pruned
 
     @property
     def has_kernel(self) -> bool:
@@ -67,7 +67,7 @@ class ModelInfo:
     bridge_difference: float | None = None  # largest difference of outputs on real data, Keras 3 against tf_keras
     inputs: dict[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)  # shape by name, in order
     outputs: dict[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)
-    folds: bool | None = None  # can batch normalizations be folded into the layers before them? ``None``: nobody looked
+    folds: bool | None = None  # can batch normalizations be folded into the layers before them? ``None``: not examined
     zeros_in_latency: str = ""  # whether zeros can make it faster, in a sentence; "" where layers are not known
 
     def layers_for(self, technique: str) -> tuple[LayerInfo, ...]:
@@ -93,7 +93,7 @@ class ModelInfo:
 
 @dataclasses.dataclass(frozen=True)
 class DataInfo:
-    """The data as the search sees it: sizes of the splits and where their arrays lie (``<folder>/x_train.npy`` and so on)."""
+    """The data as the search sees it: sizes of the splits and where their arrays are (``<folder>/x_train.npy`` and so on)."""
 
     sha256: str
     folder: str
@@ -102,7 +102,7 @@ class DataInfo:
     x_dtype: str
     classes: int | None  # number of classes, None for regression
     class_names: tuple[str, ...] | None
-    notes: tuple[str, ...] = ()  # what the user should know: splits that were cut, files that were skipped
+    notes: tuple[str, ...] = ()  # what the user should know: splits that were made, files that were skipped
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -1,4 +1,4 @@
-"""Multiply-adds of a tf_keras model for any choice of its channels, without building it."""
+"""MACs of a tf_keras model for any choice of its channels, without building it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from litetuner.spaces.models.macs import weight_uses
 
 @dataclasses.dataclass(frozen=True)
 class _Term:
-    """A kernel at work: ``each`` multiply-adds for every combination of the channels (by id) along its axes."""
+    """The MACs of one kernel: ``each`` for every combination of the channels (by id) along its axes."""
 
     each: int
     axes: tuple[np.ndarray, ...]
@@ -25,7 +25,7 @@ class _Term:
 
 @dataclasses.dataclass(frozen=True)
 class ChannelCost:
-    """Counts multiply-adds of kernels for one sample; axes whose size is not known (a free image size) count as one."""
+    """Counts MACs of kernels for one sample; axes whose size is not known (a free image size) count as one."""
 
     terms: list[_Term]
 
@@ -48,11 +48,11 @@ class ChannelCost:
         return ChannelCost(terms)
 
     def total(self, kept: np.ndarray) -> int:
-        """Multiply-adds when the channels ``kept`` (true by id) stay."""
+        """MACs when the channels ``kept`` (true by id) stay."""
         return sum(term.each * math.prod(int(kept[side].sum()) for side in term.axes) for term in self.terms)
 
     def of(self, channels: np.ndarray) -> ChannelCost:
-        """Only the kernels that some of these channels go through: their saving can be told from these alone."""
+        """Only the kernels that some of these channels go through: which are enough to compute what removing them saves."""
         marked = set(channels.tolist())
         return ChannelCost(
             [term for term in self.terms if any(marked.intersection(side.tolist()) for side in term.axes)]

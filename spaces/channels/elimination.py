@@ -1,8 +1,8 @@
-"""Importance by what cannot be made up for: channels go one by one, each time the one whose loss the others mend best.
+"""Importance by reconstruction error: channels are removed one by one, each time the one that the others compensate best.
 
 For a linear layer with the covariance H of what it reads and the kernel W, taking the inputs B out and refitting all others by
 least squares costs trace(W_B' (H^-1_BB)^-1 W_B): the optimal brain surgeon (Hassibi and Stork 1993) with the inputs of a channel
-for a weight, as in Frantar and Alistarh 2022 (arXiv:2208.11580). Outputs are weighted by what the model's own outputs owe to them
+for a weight, as in Frantar and Alistarh 2022 (arXiv:2208.11580). Outputs are weighted by their effect on the model's outputs
 (squared gradients of random projections), so that groups can be compared.
 """
 
@@ -127,11 +127,11 @@ def _read(model: Any, readers: list[_Reader], samples: np.ndarray, random: np.ra
 def _record(layer: Any, given: dict[str, Any]) -> None:
     activation = layer.activation
 
-    def told(value: Any) -> Any:
+    def recorded(value: Any) -> Any:
         given[layer.name] = value
         return activation(value)
 
-    layer.activation = told
+    layer.activation = recorded
 
 
 def _add(reader: _Reader, source: np.ndarray, gradient: np.ndarray, at: np.ndarray) -> None:

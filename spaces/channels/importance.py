@@ -1,4 +1,4 @@
-"""How much each channel matters: by its weights, or by what the loss would lose without it."""
+"""Importance of channels: by their weights, or by how much the loss changes without them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TAYLOR_BATCH = 8  # squares of sums over few samples: what helps one and harms a
 def importances(model: Any, graph: ChannelGraph, importance: str, context: Context) -> np.ndarray:
     """Importance by channel id, summed over the layers that make a channel.
 
-    ``reconstruction`` is what the outputs lose that refitting the layers behind cannot make up for (``eliminations``), and the
+    ``reconstruction`` is the output error that remains after the layers behind are refitted (``eliminations``), and the
     share by ``l1`` where nothing behind a channel is refitted.
     ``taylor`` is the squared first-order change of the loss when the channel is set to zero (Molchanov et al. 2019,
     arXiv:1906.10771), on training samples drawn by ``context.seed``: at the batch normalization where there is one, else at the
@@ -40,7 +40,7 @@ def importances(model: Any, graph: ChannelGraph, importance: str, context: Conte
     samples = context.x_train if len(context.x_train) else context.calibration
     if not len(samples):
         raise Refused(
-            "channels: importance reconstruction looks at activations, and there are no samples. Use l1 or l2, or give data."
+            "channels: importance reconstruction needs activations, and there are no samples. Use l1 or l2, or give data."
         )
     scores, known = eliminations(model, graph, samples, context.seed)
     return np.where(known, scores, by_kernels)
@@ -93,7 +93,7 @@ def _slices(call: Any, weights: Mapping[str, np.ndarray], biased: bool) -> list[
 def _taylor(model: Any, graph: ChannelGraph, context: Context) -> np.ndarray:
     if not len(context.x_train):
         raise Refused(
-            "channels: importance taylor asks how the loss changes, and there is no training data. Use l1 or l2."
+            "channels: importance taylor measures how the loss changes, and there is no training data. Use l1 or l2."
         )
     total = np.zeros(len(graph.roots))
     for products in _products(model, context):  # one dictionary of weight times gradient for each batch
@@ -106,8 +106,8 @@ def _taylor(model: Any, graph: ChannelGraph, context: Context) -> np.ndarray:
                 np.add.at(normed, ids, sum(own.values()) ** 2)
                 has_norm[ids] = True
             elif own:
-                for atoms, slices in _slices(call, own, biased=True):
-                    np.add.at(made, graph.roots[atoms], slices.sum(axis=1) ** 2)
+                for numbers, slices in _slices(call, own, biased=True):
+                    np.add.at(made, graph.roots[numbers], slices.sum(axis=1) ** 2)
         total += np.where(has_norm, normed, made)
     return total
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.channels.numbering import Atoms, OpaqueError
+from litetuner.spaces.channels.numbering import ChannelNumbers, OpaqueError
 from litetuner.spaces.models.keras_bridge.layers import is_standard
 
 # Activations that work number by number. A softmax does not: without one of its inputs the others change.
@@ -78,21 +78,21 @@ KERNELS: dict[str, Kernels] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class _Case:
-    """One call of a layer: its tensors, the atoms of its inputs' last axes, and those that it keeps to itself (``heads``)."""
+class _LayerCall:
+    """One call of a layer: its tensors, the numbers of its inputs' last axes, and those that it keeps to itself (``heads``)."""
 
     layer: Any
     inputs: list[Any]
     sources: list[np.ndarray]
     outputs: list[Any]
-    atoms: Atoms
+    numbers: ChannelNumbers
     heads: list[np.ndarray] = dataclasses.field(default_factory=list)
 
 
 def passage(
-    layer: Any, inputs: list[Any], sources: list[np.ndarray], outputs: list[Any], atoms: Atoms
+    layer: Any, inputs: list[Any], sources: list[np.ndarray], outputs: list[Any], numbers: ChannelNumbers
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The atoms of the output of one call of ``layer``, whose inputs have the atoms ``sources``, and those of its heads.
+    """The numbers of the output of one call of ``layer``, whose inputs have the numbers ``sources``, and those of its heads.
 
     Raises ``OpaqueError``.
     """
@@ -105,7 +105,7 @@ def passage(
         raise OpaqueError("its channels come first")
     if len(outputs) != 1 or any(len(tensor.shape) < 2 or tensor.shape[-1] is None for tensor in (*inputs, *outputs)):
         raise OpaqueError("the size of its last axis is not known")
-    case = _Case(layer, inputs, sources, outputs, atoms)
+    case = _LayerCall(layer, inputs, sources, outputs, numbers)
     found = RULES[kind](case)
     if len(found) != outputs[0].shape[-1]:
         raise OpaqueError(f"its {outputs[0].shape[-1]} outputs cannot be told from {len(found)} channels")
@@ -117,26 +117,26 @@ def depends_on_width(layer: Any) -> bool:
     return bool(layer.weights) or type(layer).__name__ in ("Reshape", "Rescaling")
 
 
-def _single(case: _Case) -> np.ndarray:
+def _single(case: _LayerCall) -> np.ndarray:
     if len(case.sources) != 1:
         raise OpaqueError(f"it is called on {len(case.sources)} tensors")
     return case.sources[0]
 
 
-def _pass(case: _Case) -> np.ndarray:
+def _pass(case: _LayerCall) -> np.ndarray:
     return _single(case)
 
 
-def _activation(case: _Case) -> np.ndarray:
+def _activation(case: _LayerCall) -> np.ndarray:
     return _after_activation(case, _single(case))
 
 
-def _mix(case: _Case) -> np.ndarray:
-    case.atoms.pin(_single(case), f"{case.layer.name}: a {type(case.layer).__name__} mixes channels")
+def _mix(case: _LayerCall) -> np.ndarray:
+    case.numbers.pin(_single(case), f"{case.layer.name}: a {type(case.layer).__name__} mixes channels")
     return case.sources[0]
 
 
-def _normalization(case: _Case) -> np.ndarray:
+def _normalization(case: _LayerCall) -> np.ndarray:
     axes = case.layer.axis if isinstance(case.layer.axis, (list, tuple)) else [case.layer.axis]
     rank = len(case.inputs[0].shape)
     if [axis % rank for axis in axes] != [rank - 1]:
@@ -144,54 +144,54 @@ def _normalization(case: _Case) -> np.ndarray:
     return _single(case)
 
 
-def _rescaling(case: _Case) -> np.ndarray:
+def _rescaling(case: _LayerCall) -> np.ndarray:
     for value in (case.layer.scale, case.layer.offset):
         if np.shape(value) not in ((), (1,), (len(case.sources[0]),)):
             raise OpaqueError("it scales more than the last axis")
     return _single(case)
 
 
-def _permute(case: _Case) -> np.ndarray:
+def _permute(case: _LayerCall) -> np.ndarray:
     dims = tuple(case.layer.dims)
     if dims[-1] != len(dims):
         raise OpaqueError("it moves the channels to another axis")
     return _single(case)
 
 
-def _producer(case: _Case) -> np.ndarray:
+def _producer(case: _LayerCall) -> np.ndarray:
     """A layer that mixes its inputs into channels of its own."""
     _single(case)
     if getattr(case.layer, "groups", 1) != 1:
         raise OpaqueError(f"its {case.layer.groups} groups must keep equal widths")
-    made = case.atoms.make(int(case.outputs[0].shape[-1]), case.layer.name)
+    made = case.numbers.make(int(case.outputs[0].shape[-1]), case.layer.name)
     return _after_activation(case, made)
 
 
-def _depthwise(case: _Case) -> np.ndarray:
+def _depthwise(case: _LayerCall) -> np.ndarray:
     return _after_activation(case, np.repeat(_single(case), case.layer.depth_multiplier))
 
 
-def _after_activation(case: _Case, made: np.ndarray) -> np.ndarray:
+def _after_activation(case: _LayerCall, made: np.ndarray) -> np.ndarray:
     name = getattr(case.layer.activation, "__name__", "custom")
     if name not in ELEMENTWISE:
-        case.atoms.pin(made, f"{case.layer.name}: its activation {name} may mix channels")
+        case.numbers.pin(made, f"{case.layer.name}: its activation {name} may mix channels")
     return made
 
 
-def _attention(case: _Case) -> np.ndarray:
+def _attention(case: _LayerCall) -> np.ndarray:
     """Every output depends on all inputs, but each head works by itself and is added to the others."""
     config = case.layer.get_config()
     if len(np.atleast_1d(config["output_shape"] or 0)) != 1:
         raise OpaqueError("its output has several axes of channels")
     for source in case.sources:
-        case.atoms.pin(source, f"{case.layer.name}: attention mixes channels")
-    case.heads.append(case.atoms.make_heads(config["num_heads"], case.layer.name))
-    made = case.atoms.make(int(case.outputs[0].shape[-1]), case.layer.name)
-    case.atoms.pin(made, f"{case.layer.name}: attention mixes channels")
+        case.numbers.pin(source, f"{case.layer.name}: attention mixes channels")
+    case.heads.append(case.numbers.make_heads(config["num_heads"], case.layer.name))
+    made = case.numbers.make(int(case.outputs[0].shape[-1]), case.layer.name)
+    case.numbers.pin(made, f"{case.layer.name}: attention mixes channels")
     return made
 
 
-def _merge(case: _Case) -> np.ndarray:
+def _merge(case: _LayerCall) -> np.ndarray:
     """Operators of tensors of one rank, number by number; an axis of size 1 is spread over the others'."""
     if len({len(tensor.shape) for tensor in case.inputs}) != 1:
         raise OpaqueError("its inputs have different numbers of axes")
@@ -199,20 +199,20 @@ def _merge(case: _Case) -> np.ndarray:
     whole = [source for source in case.sources if len(source) == width]
     for source in case.sources:
         if len(source) != width:
-            case.atoms.pin(source, f"{case.layer.name}: it is spread over all channels")
+            case.numbers.pin(source, f"{case.layer.name}: it is spread over all channels")
     for source in whole[1:]:
-        case.atoms.tie(whole[0], source)
+        case.numbers.tie(whole[0], source)
     return whole[0]
 
 
-def _concatenate(case: _Case) -> np.ndarray:
+def _concatenate(case: _LayerCall) -> np.ndarray:
     rank = len(case.inputs[0].shape)
     if case.layer.axis % rank != rank - 1:
         return _merge(case)  # along another axis, the channels of all must be the same
     return np.concatenate(case.sources)
 
 
-def _reshape(case: _Case) -> np.ndarray:
+def _reshape(case: _LayerCall) -> np.ndarray:
     """Read the numbers in their order: it works where every row of the new last axis has the same channels."""
     source, before, after = _single(case), case.inputs[0].shape[1:], case.outputs[0].shape[1:]
     if None in tuple(before) or None in tuple(after):
@@ -242,7 +242,7 @@ _EACH = {
     "Reshape": _reshape,
     "Subtract": _merge,
 }
-RULES: Mapping[str, Callable[[_Case], np.ndarray]] = (
+RULES: Mapping[str, Callable[[_LayerCall], np.ndarray]] = (
     dict.fromkeys(_PASSING.split(), _pass)
     | dict.fromkeys(_MIXING.split(), _mix)
     | dict.fromkeys((name for name, kernels in KERNELS.items() if kernels.width and not kernels.heads), _producer)

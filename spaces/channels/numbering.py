@@ -1,4 +1,4 @@
-"""Channels by number: which are tied to one another, which cannot be cut, and which layers make them."""
+"""Channels by number: which are tied together, which cannot be pruned, and which layers make them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class OpaqueError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Channels that the same layers make. ``channels`` are ids (roots of tied atoms) in the order in which they stand.
+    """Channels that the same layers make. ``channels`` are ids (roots of tied numbers) in the order in which they stand.
 
-    ``pinned`` says why they cannot be cut, and is ``None`` where they can. ``heads``: they are an attention's heads, of which
+    ``pinned`` says why they cannot be pruned, and is ``None`` where they can. ``heads``: they are an attention's heads, of which
     any number may stay.
     """
 
@@ -25,7 +25,7 @@ class Group:
     heads: bool = False
 
 
-class Atoms:
+class ChannelNumbers:
     """Channels by number: made, tied and pinned while the graph is walked; a union-find structure."""
 
     def __init__(self) -> None:
@@ -35,31 +35,31 @@ class Atoms:
         self._heads: set[int] = set()
 
     def make(self, count: int, maker: str) -> np.ndarray:
-        """``count`` new atoms of the layer ``maker``."""
+        """``count`` new numbers of the layer ``maker``."""
         first = len(self._parents)
         self._parents += range(first, first + count)
         self._makers += [maker] * count
         return np.arange(first, first + count)
 
     def make_heads(self, count: int, maker: str) -> np.ndarray:
-        """``count`` new atoms for the heads of the attention ``maker``."""
+        """``count`` new numbers for the heads of the attention ``maker``."""
         heads = self.make(count, f"{maker} (heads)")
         self._heads |= set(heads.tolist())
         return heads
 
     def tie(self, left: np.ndarray, right: np.ndarray) -> None:
-        """Let atoms that stand at the same position share one fate."""
+        """Tie the numbers at the same position: they are kept or pruned together."""
         for one, other in zip(left.tolist(), right.tolist(), strict=True):
             a, b = self._root(one), self._root(other)
             self._parents[max(a, b)] = min(a, b)  # the oldest is the root, so that groups keep the order of channels
 
-    def pin(self, atoms: np.ndarray, reason: str, foremost: bool = False) -> None:
-        """Never cut these. The first reason is the one that is told, unless a later one comes ``foremost``."""
-        self._pins.insert(0 if foremost else len(self._pins), (atoms, reason))
+    def pin(self, numbers: np.ndarray, reason: str, foremost: bool = False) -> None:
+        """Never prune these. The first reason is reported, unless a later one is ``foremost``."""
+        self._pins.insert(0 if foremost else len(self._pins), (numbers, reason))
 
     def roots(self) -> np.ndarray:
-        """The root of every atom."""
-        return np.array([self._root(atom) for atom in range(len(self._parents))], dtype=np.int64)
+        """The root of every number."""
+        return np.array([self._root(number) for number in range(len(self._parents))], dtype=np.int64)
 
     def groups(self, roots: np.ndarray) -> tuple[Group, ...]:
         """All channels by the layers that make them. A group is pinned by any of its channels."""
@@ -67,8 +67,8 @@ class Atoms:
         for root, maker in zip(roots.tolist(), self._makers, strict=True):
             makers.setdefault(root, []).append(maker)
         reasons: dict[int, str] = {}
-        for atoms, reason in self._pins:
-            for root in np.unique(roots[atoms]).tolist():
+        for numbers, reason in self._pins:
+            for root in np.unique(roots[numbers]).tolist():
                 reasons.setdefault(root, reason)
         alike: dict[tuple[str, ...], list[int]] = {}
         for root, names in makers.items():
@@ -83,9 +83,9 @@ class Atoms:
             for names, members in alike.items()
         )
 
-    def _root(self, atom: int) -> int:
+    def _root(self, number: int) -> int:
         parents = self._parents
-        while parents[atom] != atom:
-            parents[atom] = parents[parents[atom]]
-            atom = parents[atom]
-        return atom
+        while parents[number] != number:
+            parents[number] = parents[parents[number]]
+            number = parents[number]
+        return number

@@ -13,17 +13,17 @@ from litetuner.spaces.channels.groups import ChannelGraph
 from litetuner.spaces.channels.numbering import Group
 
 SPREADS = ("even", "inner", "sensitivity")
-# Times the ratio a group may lose: without a limit, ResNet8 lost 56 of 64 channels of one layer, and could not mend it.
+# Times the ratio a group may lose: without a limit, ResNet8 lost 56 of 64 channels of one layer, and could not recover.
 MOST = 2.0
 
 
 def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, multiple: int, spread: str) -> np.ndarray:
     """True by channel id for what stays. ``scores`` are importances by channel id.
 
-    ``even`` cuts the share ``ratio`` of each group that can be cut, ``inner`` only of those that one layer alone makes: what is
-    added up, as the streams between the blocks of a residual network, keeps its width. ``sensitivity`` cuts as many
-    multiply-adds as ``even``, always the next ``multiple`` channels of the group that loses the least importance for each
-    multiply-add saved, and of no group more than twice the ratio.
+    ``even`` prunes the share ``ratio`` of each group that can be pruned, ``inner`` only of those that one layer alone makes:
+    channels that are added up, as between the blocks of a residual network, keep their width. ``sensitivity`` prunes as many
+    MACs as ``even``, always the next ``multiple`` channels of the group that loses the least importance for each
+    MAC saved, and of no group more than twice the ratio.
     """
     even = np.ones(len(graph.roots), dtype=bool)
     for group in _free(graph):
@@ -80,7 +80,7 @@ def remaining_width(width: int, ratio: float, multiple: int) -> int:
 
 
 def too_narrow(graph: ChannelGraph, ratio: float, multiple: int) -> Iterator[Group]:
-    """The groups that could be cut but are not wide enough for it."""
+    """The groups that could be pruned but are too narrow."""
     for group in _free(graph):
         width = len(group.channels)
         if remaining_width(width, ratio, _multiple(group, multiple)) == width:

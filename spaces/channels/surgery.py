@@ -1,4 +1,4 @@
-"""Cutting channels out of a tf_keras model: the same layers, narrower, with the weights that remain."""
+"""Removing channels from a tf_keras model: the same layers, narrower, with the weights that remain."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ def _weights(layer: Any, call: Call | None, graph: ChannelGraph, kept: np.ndarra
         axes = kernels.axes.get(name, {}) if kernels and call is not None and call.understood else {}
         for from_end, side in axes.items():
             axis = value.ndim - from_end
-            atoms = call.side(side)  # type: ignore[union-attr]  # axes are empty where there is no call
-            if value.shape[axis] == len(atoms):  # else it is 1: a slope of PReLU that all channels share
-                value = np.take(value, graph.remaining(atoms, kept), axis=axis)
+            numbers = call.side(side)  # type: ignore[union-attr]  # axes are empty where there is no call
+            if value.shape[axis] == len(numbers):  # else it is 1: a slope of PReLU that all channels share
+                value = np.take(value, graph.remaining(numbers, kept), axis=axis)
         yield value
 
 
@@ -103,4 +103,4 @@ def _check(model: Any, copy: Any, graph: ChannelGraph, kept: np.ndarray) -> None
             raise BuildFailed(f"channels: {name} has {found} channels, and {widths} were planned")
     for before, after in zip(model.inputs + model.outputs, copy.inputs + copy.outputs, strict=True):
         if tuple(before.shape) != tuple(after.shape):
-            raise BuildFailed(f"channels: an end of the model changed from {before.shape} to {after.shape}")
+            raise BuildFailed(f"channels: an input or output of the model changed from {before.shape} to {after.shape}")

@@ -1,4 +1,4 @@
-"""Which training samples activation ranges are measured on. More are not always better: ranges only grow with them."""
+"""Calibration: the training samples on which activation ranges are measured. More are not always better: ranges only grow."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def select_samples(
 ) -> np.ndarray:
     """Real inputs (m, *sample) from the train split alone, m at most ``count``, in the order of the split.
 
-    ``balanced`` takes classes in turns, ``random`` draws by ``seed``. The others look at a pool of 2,000 drawn samples:
-    ``spread`` takes again and again the one whose output (``outputs``: (n, *sample) -> (n, ...)) is farthest from all that
+    ``balanced`` takes classes in turn, ``random`` draws by ``seed``. The others look at a pool of 2,000 drawn samples:
+    ``spread`` repeatedly takes the one whose output (``outputs``: (n, *sample) -> (n, ...)) is farthest from all that
     were taken (greedy k-center, Gonzalez 1985); ``extremes`` those whose inputs lie farthest from the mean sample.
     Raises ``DataError`` without train samples, and for values that are not finite.
     """
@@ -51,7 +51,7 @@ def select_samples(
         return calibration_samples(folder, count, seed)
     x, _ = open_split(folder, "train")
     if len(x) == 0:
-        return calibration_samples(folder, count, seed)  # which says what to do
+        return calibration_samples(folder, count, seed)  # raises an error that says what to do
     order = np.random.default_rng(seed).permutation(len(x))
     if selection != "random":
         pool = np.sort(order[:POOL])
@@ -94,7 +94,7 @@ def calibration_samples(folder: Path | str, count: int, seed: int) -> np.ndarray
     samples = np.asarray(x[np.sort(order[:count])])
     if not all_finite(samples):
         raise DataError(
-            f"the train samples in {folder} hold NaN or infinity, which they did not when they were prepared. Prepare again."
+            f"the train samples in {folder} hold NaN or infinity, but had none when they were prepared. Prepare the data again."
         )
     return samples
 

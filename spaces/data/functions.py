@@ -100,7 +100,7 @@ def _array(source: str, key: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise DataError(f"{source}: {key} is no array ({error}). All samples must have one shape.") from error
+        raise DataError(f"{source}: {key} is not an array ({error}). All samples must have one shape.") from error
     if array.ndim == 0:
         raise DataError(f"{source}: {key} is {type(value).__name__}; it must be an array with one row for each sample")
     return array
@@ -111,7 +111,7 @@ def _is_dataset(value: Any) -> bool:
 
 
 def _from_dataset(source: str, dataset: Any, shapes: Shapes) -> Pair:
-    """All samples of a ``tf.data.Dataset``. Whether it is batched is told from the shapes of its elements."""
+    """All samples of a ``tf.data.Dataset``. The shapes of its elements show whether it is batched."""
     spec = dataset.element_spec
     parts = (
         [part for side in spec for part in _named(side).values()] if isinstance(spec, tuple) and len(spec) == 2 else []
@@ -119,7 +119,7 @@ def _from_dataset(source: str, dataset: Any, shapes: Shapes) -> Pair:
     if not parts or not all(hasattr(part, "shape") for part in parts):
         raise DataError(f"{source}: the dataset's elements are {spec}; they must be pairs (x, y) of tensors")
     if int(dataset.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
-        raise DataError(f"{source}: the dataset repeats for ever. Leave repeat() out.")
+        raise DataError(f"{source}: the dataset repeats forever. Remove repeat().")
     batched = _is_batched(spec, shapes)
     sides: tuple[dict[str, list[np.ndarray]], ...] = ({}, {})
     for element in dataset.as_numpy_iterator():

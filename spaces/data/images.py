@@ -50,7 +50,7 @@ def read_images(folder: Path, input_shape: tuple[int | None, ...]) -> RawData:
     if resized:
         notes.append(f"{resized} images were resized to {height}x{width} pixels (bilinear)")
     if skipped:
-        notes.append(f"{len(skipped)} files that are no images were left out, such as {skipped[0].relative_to(folder)}")
+        notes.append(f"{len(skipped)} files that are not images were skipped, such as {skipped[0].relative_to(folder)}")
     return RawData(raw, tuple(names), tuple(notes))
 
 
@@ -79,7 +79,7 @@ def _split_folders(folder: Path) -> dict[str, Path]:
     if len(inside) != len(found):
         other = next(path.name for path in found if path not in inside)
         raise DataError(
-            f"{folder} holds splits ({inside[0].name}) and other folders ({other}) side by side. Move one of them away."
+            f"{folder} holds splits ({inside[0].name}) and other folders ({other}) side by side. Move one of them."
         )
     splits: dict[str, Path] = {}
     for path in inside:
@@ -102,7 +102,7 @@ def _images(root: Path, folder: Path, skipped: list[Path]) -> list[Path]:
     inner = [path for path in entries if path.is_dir()]
     if inner:
         raise DataError(
-            f"{inner[0]} is a folder inside a class folder. The images of a class must lie in {folder} itself."
+            f"{inner[0]} is a folder inside a class folder. The images of a class must be in {folder} itself."
         )
     images = [path for path in entries if path.suffix.lower() in SUFFIXES]
     skipped.extend(path for path in entries if path.suffix.lower() not in SUFFIXES)
@@ -112,12 +112,14 @@ def _images(root: Path, folder: Path, skipped: list[Path]) -> list[Path]:
 
 
 def _entries(root: Path, folder: Path) -> list[Path]:
-    """What lies in a folder, by name, without hidden files. Raises ``DataError`` for a link that leads out of ``root``."""
+    """The entries of a folder by name, without hidden files. Raises ``DataError`` for a link that leads out of ``root``."""
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     inside = root.resolve()
     for path in entries:
         if path.is_symlink() and not path.resolve().is_relative_to(inside):
-            raise DataError(f"{path} is a link that leads out of {root}. Copy the file, or give the folder it lies in.")
+            raise DataError(
+                f"{path} is a link that leads out of {root}. Copy the file, or give the folder that contains it."
+            )
     return entries
 
 

@@ -79,7 +79,7 @@ def _class_numbers(name: str, y: np.ndarray, classes: int, places: tuple[int | N
     if values.dtype.kind == "f" and (numbers != values).any():
         first = _place(numbers != values)
         raise DataError(
-            f"{name}[{_say(first)}] is {values[first]}, which is no class number. If the model predicts numbers, choose a "
+            f"{name}[{_say(first)}] is {values[first]}, which is not a class number. If the model predicts numbers, choose a "
             "regression metric such as --metric mae."
         )
     outside = (numbers < 0) | (numbers >= classes)

@@ -20,7 +20,7 @@ Shape = tuple[int | None, ...]
 
 @dataclasses.dataclass
 class SamplePreparer:
-    """Turns the user's samples into those of the model, the same way for all splits, and remembers what it saw.
+    """Turns the user's samples into those of the model, the same way for all splits, and collects what the notes say.
 
     ``preprocess`` is the user's function over batches, named ``spec``. ``shape`` and ``dtype`` of a prepared sample are
     known once ``settle`` has tried the first batch.
@@ -80,7 +80,7 @@ class SamplePreparer:
         if bad_rows:
             raise DataError(
                 f"{self._where(source.given)} holds {bad_values} values that are NaN or infinite, in {len(bad_rows)} samples, "
-                f"first in x_{source.given}[{min(bad_rows)}]. Remove those samples or mend them with --preprocess."
+                f"first in x_{source.given}[{min(bad_rows)}]. Remove those samples or fix them with --preprocess."
             )
 
     def findings(self) -> list[str]:
@@ -91,7 +91,7 @@ class SamplePreparer:
                 shared = len(self.hashes.get(split, set()) & self.hashes.get(other, set()))
                 if shared:
                     found.append(
-                        f"{shared} samples of {split} are also in {other}, byte for byte: scores on {split} flatter"
+                        f"{shared} samples of {split} are also in {other}, byte for byte: scores on {split} are too high"
                     )
         widths = {split: max(abs(low), abs(high)) for split, (low, high) in self.ranges.items()}
         if widths and max(widths.values()) > 20 * min(widths.values()):
@@ -176,7 +176,7 @@ def _fits(sample: Shape, expected: Shape) -> bool:
 def _fitted_shape(name: str, sample: tuple[int, ...], expected: Shape) -> tuple[int, ...]:
     """The shape in which samples are stored. A missing last axis of 1 is added; all else that differs is a ``DataError``."""
     if 0 in sample:
-        raise DataError(f"{name} has samples of shape {sample}, which hold nothing")
+        raise DataError(f"{name} has samples of shape {sample}, which are empty")
     if _fits(sample, expected):
         return sample
     if _fits((*sample, 1), expected):

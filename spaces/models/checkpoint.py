@@ -29,7 +29,7 @@ def write_model(model: Any) -> bytes:
         known = type(layer).__module__.startswith("tf_keras.") or type(layer) in twins
         if isinstance(layer, tf_keras.layers.Lambda) or not known:
             raise BuildFailed(
-                f"layer {layer.name!r} ({type(layer).__name__}) is no standard layer; its checkpoint could not be read back"
+                f"layer {layer.name!r} ({type(layer).__name__}) is not a standard layer; its checkpoint could not be read back"
             )
     return _pack(model.get_weights(), {"format_version": FORMAT_VERSION, "model": json.loads(model.to_json())})
 
@@ -88,7 +88,7 @@ def _unpack(blob: bytes) -> tuple[list[np.ndarray], dict[str, Any]]:
             names = sorted(name for name in archive.namelist() if name.endswith(".npy"))
             weights = [np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False) for name in names]
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise BuildFailed(f"this is no checkpoint of litetuner: {error}") from error
+        raise BuildFailed(f"this is not a litetuner checkpoint: {error}") from error
     if record.get("format_version") != FORMAT_VERSION:
         raise BuildFailed(
             f"the checkpoint has format {record.get('format_version')}, this litetuner reads {FORMAT_VERSION}"

@@ -25,7 +25,7 @@ NONE = CustomObjects({}, {})
 
 
 def load_custom_objects(spec: str | None) -> CustomObjects:
-    """The objects of ``module:dict``, and their twins made known to tf_keras.
+    """The objects of ``module:dict``, and registers their tf_keras twins.
 
     The dict (or a function that returns it) gives for each name a Keras 3 class or function; a tf_keras class, for files of
     Keras 2; or a pair of both, and then models with it can be trained. A twin is made by ``from_config`` of the Keras 3

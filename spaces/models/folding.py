@@ -1,7 +1,7 @@
-"""Batch normalizations folded into the layers before them: the same function with fewer, already scaled weights.
+"""Folding: batch normalizations merged into the layers before them, the same function with fewer, already scaled weights.
 
-The converter folds them too, but after clustering, where every channel's scale makes a value of its own out of each of the
-shared ones.
+The converter folds them too, but after clustering, where the scale of each channel turns every shared value into
+a different one.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ def free_batch(model: Any, source: str) -> Any:
     remembering = [layer.name for layer in all_layers(model) if getattr(layer, "stateful", False) is True]
     if remembering:
         raise ModelError(
-            f"{source}: layer {remembering[0]!r} is stateful: what it gives depends on the calls before, and every call of a "
-            ".tflite begins anew. Build the model with stateful=False and give it these weights: "
+            f"{source}: layer {remembering[0]!r} is stateful: its output depends on earlier calls, and every call of a "
+            ".tflite starts from zero. Build the model with stateful=False and give it these weights: "
             "free.set_weights(model.get_weights())."
         )
     if size is None:
@@ -76,9 +76,9 @@ def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, sou
             return _traced(model, known)
         return _copy(model, known)
     except Exception as error:  # layers and operators raise what they like
-        told = ", ".join(f"{tensor.name} {shape}" for tensor, shape in zip(inputs, known, strict=True))
+        shapes_of_data = ", ".join(f"{tensor.name} {shape}" for tensor, shape in zip(inputs, known, strict=True))
         raise ModelError(
-            f"{source}: the model takes inputs of any size, and cannot be built for that of the data ({told}): "
+            f"{source}: the model takes inputs of any size, and cannot be built for that of the data ({shapes_of_data}): "
             f"{told_by_keras(error)}"
         ) from error
 

@@ -1,4 +1,4 @@
-"""Files of Keras 2 made readable for Keras 3: the configuration inside an old file is mended as data, nothing is run.
+"""Files of Keras 2 made readable for Keras 3: the configuration inside an old file is repaired as data, nothing is run.
 
 tf_keras could read them as they are, but it would run a Lambda's bytecode on the way.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Settings that Keras 2 wrote and Keras 3 refuses, with the one value that says nothing.
+# Settings that Keras 2 wrote and Keras 3 refuses, with the one value that has no effect.
 DROPPED: dict[str, dict[str, Any]] = {
     **{f"DepthwiseConv{rank}D": {"groups": 1} for rank in (1, 2)},
     **{
@@ -62,22 +62,22 @@ def h5_config(path: Path) -> dict[str, Any] | None:
     return None if text is None else json.loads(_text(text))
 
 
-def load_mended(path: Path, load: Callable[[str], Any]) -> Any:
-    """What ``load`` makes of a mended copy of an old file; the file itself is only read.
+def load_repaired(path: Path, load: Callable[[str], Any]) -> Any:
+    """What ``load`` makes of a repaired copy of an old file; the file itself is only read.
 
-    Raises ``ValueError`` where Keras 3 orders the layers otherwise: weights are handed out in order, and would go astray.
+    Raises ``ValueError`` where Keras 3 orders the layers differently: weights are assigned in order, to the wrong layers.
     """
     with tempfile.TemporaryDirectory(prefix="litetuner-") as folder:
         copy = Path(folder) / f"model{path.suffix}"
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
-                config = _mended(old.read("config.json"))
+                config = _repaired(old.read("config.json"))
                 for name in old.namelist():
                     new.writestr(name, json.dumps(config) if name == "config.json" else old.read(name))
         else:
             shutil.copyfile(path, copy)
             with _open(copy, "r+") as file:
-                config = _mended(file.attrs["model_config"])
+                config = _repaired(file.attrs["model_config"])
                 file.attrs["model_config"] = json.dumps(config)
         model = load(str(copy))
     _check_order(config, model)
@@ -97,20 +97,20 @@ def _check_order(config: dict[str, Any], model: Any) -> None:
             _check_order(item, layer)
 
 
-def _mended(text: Any) -> dict[str, Any]:
+def _repaired(text: Any) -> dict[str, Any]:
     config: dict[str, Any] = json.loads(_text(text))
-    mend(config)
+    repair(config)
     return config
 
 
-def mend(config: Any) -> None:
+def repair(config: Any) -> None:
     """Change a Keras 2 configuration, in place, into one that Keras 3 reads to the same effect."""
     for layer in layers_of(config):
         settings = layer["config"]
         if not isinstance(settings, dict):
             continue
-        for key, meaningless in DROPPED.get(layer["class_name"], {}).items():
-            if key in settings and (meaningless is ... or settings[key] == meaningless):
+        for key, no_effect in DROPPED.get(layer["class_name"], {}).items():
+            if key in settings and (no_effect is ... or settings[key] == no_effect):
                 del settings[key]
         if layer["class_name"] in ("Functional", "Model") and "module" in layer:  # Keras 2's module is gone
             layer |= {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": None}
@@ -123,15 +123,15 @@ def mend(config: Any) -> None:
         if isinstance(policy, dict):  # {"class_name": "Policy", "config": {"name": "mixed_float16"}}
             settings["dtype"] = policy["config"]["name"]
         if isinstance(settings.get("layers"), list):
-            _mend_graph(settings)
+            _repair_graph(settings)
 
 
-def _mend_graph(settings: dict[str, Any]) -> None:
+def _repair_graph(settings: dict[str, Any]) -> None:
     """Names without ``/``, calls of nested models counted from 0 (Keras 2 counted the model's own making as the first), and
     arithmetic (``x + 3.0``) as layers."""
     for layer in settings["layers"]:
         if layer["class_name"] == "TFOpLambda":
-            _mend_operator(layer)
+            _repair_operator(layer)
     nested = {item["config"]["name"] for item in settings["layers"] if item["class_name"] in MODELS}
 
     def reference(value: Any) -> Any:
@@ -168,7 +168,7 @@ ARITHMETIC: dict[str, tuple[str, Callable[[float], tuple[float, float]]]] = {
 }
 
 
-def _mend_operator(layer: dict[str, Any]) -> None:
+def _repair_operator(layer: dict[str, Any]) -> None:
     """Make ``x + 3.0`` a Rescaling and ``x + y`` an Add; any other operator stays, and is refused by name."""
     kind, scale_and_offset = ARITHMETIC.get(layer["config"].get("function"), ("", None))
     calls = layer["inbound_nodes"]

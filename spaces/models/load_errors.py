@@ -14,7 +14,7 @@ TRUST = "If you made the file yourself, --trust-model opens it anyway."
 
 
 def missing_file(path: Path) -> str:
-    """There is no such file; the models that lie beside it are named."""
+    """The file does not exist; models in the same folder are listed."""
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {folder}, so no model {path.name} in it."

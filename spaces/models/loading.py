@@ -1,4 +1,4 @@
-"""The user's model: read safely, and refused in words where it cannot be used."""
+"""The user's model: read safely, or rejected with a clear error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from litetuner.spaces.models.checks import checked_model
 from litetuner.spaces.models.custom_objects import CustomObjects, load_custom_objects
 from litetuner.spaces.models.digests import digest_model, digest_path
 from litetuner.spaces.models.input_shapes import fix_sizes
-from litetuner.spaces.models.keras2_files import h5_config, layers_of, load_mended, written_by_keras_2
+from litetuner.spaces.models.keras2_files import h5_config, layers_of, load_repaired, written_by_keras_2
 from litetuner.spaces.models.keras_graph import all_layers, reset_layer_names
 from litetuner.spaces.models.load_errors import SUFFIXES, TRUST, missing_file, unreadable_file
 from litetuner.spaces.models.tflite_model import open_converted
@@ -87,7 +87,7 @@ def _require_tensorflow_backend() -> None:
 def _open_folder(path: Path, trust: bool, custom: CustomObjects) -> Any:
     if not (path / "saved_model.pb").exists():
         raise ModelError(
-            f"{path} is a folder and no model. Give a .keras or .h5 file, or module:function that returns the model."
+            f"{path} is a folder, not a model. Give a .keras or .h5 file, or module:function that returns the model."
         )
     if not trust:
         raise ModelError(
@@ -103,7 +103,7 @@ def _open_file(path: Path, trust: bool, custom: CustomObjects) -> Any:
         return open_converted(path)
     if path.suffix not in SUFFIXES:
         raise ModelError(
-            f"{path} is no Keras model file ({', '.join(SUFFIXES)}). Save the model with model.save('model.keras'), "
+            f"{path} is not a Keras model file ({', '.join(SUFFIXES)}). Save the model with model.save('model.keras'), "
             "or give module:function that returns it."
         )
     config = _config(path)
@@ -132,7 +132,7 @@ def _config(path: Path) -> dict[str, Any]:
             config = h5_config(path)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
         raise ModelError(
-            f"{path} is no Keras model: {error}. Was it written completely? Save the model again with model.save('model.keras')."
+            f"{path} is not a Keras model: {error}. Is it complete? Save the model again with model.save('model.keras')."
         ) from error
     if config is None:
         raise ModelError(
@@ -148,14 +148,14 @@ def _open_with_keras_3(path: Path, *, safe: bool, custom: CustomObjects) -> Any:
     def open_it(file: str) -> Any:
         return keras.saving.load_model(file, custom_objects=dict(custom.keras3), compile=False, safe_mode=safe)
 
-    return load_mended(path, open_it) if written_by_keras_2(path) else open_it(str(path))
+    return load_repaired(path, open_it) if written_by_keras_2(path) else open_it(str(path))
 
 
 def _open_with_tf_keras(path: Path, custom: CustomObjects, before: Exception | None = None) -> Any:
     import tf_keras
 
     try:
-        # Only the trusted come here.
+        # Only trusted files get here.
         found = tf_keras.models.load_model(str(path), dict(custom.twins), compile=False, safe_mode=False)
     except Exception as error:
         also = f" Keras 3 says: {told_by_keras(before)}" if before else ""

@@ -1,4 +1,4 @@
-"""The user's model as the reference: which of its outputs is scored, and what it gives on the search split."""
+"""The user's model as the baseline: which output is scored, and its outputs on the search split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from litetuner.spaces.models.signature import predict
 from litetuner.spaces.named_arrays import pack, parts
 
 BATCH = 64
-PATIENCE_SECONDS = 10.0  # so long the original may predict; what it has done by then is compared
+PATIENCE_SECONDS = 10.0  # time limit of the baseline; the outputs that are ready by then are compared
 
 
 def chosen_output(outputs: Sequence[TensorInfo], wanted: str | None, takes_all: bool) -> TensorInfo | None:
@@ -45,7 +45,7 @@ def why_untrained(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -
 
 
 def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[TensorInfo], output: TensorInfo | None) -> np.ndarray:
-    """What the model itself gives for the first samples of ``x`` (n, *sample): float32 (m, ...), m as far as time allows.
+    """The model's own outputs for the first samples of ``x`` (n, *sample): float32 (m, ...), as many as the time limit allows.
 
     Of several outputs the chosen one, or all as a structured array. Raises ``ModelError`` where the model itself fails on them.
     """

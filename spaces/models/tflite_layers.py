@@ -1,4 +1,4 @@
-"""The layers of a ``.tflite`` that is the user's model: its operators with weights, called by the tensors that they give."""
+"""The layers of a ``.tflite`` that is the user's model: its operators with weights, named by their output tensors."""
 
 from __future__ import annotations
 
@@ -18,33 +18,35 @@ _ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh", "RE
 
 
 def with_names(file: bytes) -> bytes:
-    """The file with a name of its own for each tensor, which recipes need; the same bytes where all have one."""
+    """The file with a unique name for each tensor, which recipes need; the same bytes where all names are unique."""
     model = read_model(file)
     graph = model.subgraphs[0]
     names = [text(tensor.name) for tensor in graph.tensors]
-    wanting = [index for index, name in enumerate(names) if not name or names.count(name) > 1]
-    for index in wanting:
+    unnamed = [index for index, name in enumerate(names) if not name or names.count(name) > 1]
+    for index in unnamed:
         tensor = graph.tensors[index]
         tensor.name = f"{names[index] or type_name(tensor.type)}_{index}".encode()
-    return pack_model(model) if wanting else file
+    return pack_model(model) if unnamed else file
 
 
 def layer_info(file: bytes, why: str) -> tuple[LayerInfo, ...]:
     """The operators with weights as layers, in running order. ``why`` is the reason that nothing can be trained."""
     graph = read_model(file).subgraphs[0]
-    return tuple(_facts(operator, graph, why) for operator in read_operators(file) if operator.weight_index is not None)
+    return tuple(
+        _layer_info(operator, graph, why) for operator in read_operators(file) if operator.weight_index is not None
+    )
 
 
 def last_activation(file: bytes) -> str:
-    """What the output goes through last, by Keras's name of it; "linear" for anything else."""
+    """The last activation before the output, by its Keras name; "linear" for anything else."""
     operators = read_operators(file)
     return _ACTIVATIONS.get(operators[-1].name, "linear") if operators else "linear"
 
 
-def _facts(operator: Operator, graph: Any, why: str) -> LayerInfo:
+def _layer_info(operator: Operator, graph: Any, why: str) -> LayerInfo:
     shape = operator.weight_shape or ()
-    ends = graph.operators[operator.index]
-    inputs, outputs = ([int(index) for index in side] for side in (ends.inputs, ends.outputs))
+    node = graph.operators[operator.index]
+    inputs, outputs = ([int(index) for index in side] for side in (node.inputs, node.outputs))
     biased = len(inputs) > 2 and inputs[2] >= 0 and operator.name != "TRANSPOSE_CONV"
     refusals = dict.fromkeys(layer_techniques(), why)
     if operator.name not in int4_operators():

@@ -24,7 +24,7 @@ def open_converted(path: Path) -> TracedModel:
     content = path.read_bytes()
     if content[4:8] != IDENTIFIER:
         raise ModelError(
-            f"{path} is no TensorFlow Lite file (its bytes 4 to 8 are not {IDENTIFIER.decode()}). Is it complete?"
+            f"{path} is not a TensorFlow Lite file (its bytes 4 to 8 are not {IDENTIFIER.decode()}). Is it complete?"
         )
     try:
         interpreter = Interpreter(model_content=content, num_threads=1)
@@ -50,7 +50,7 @@ def open_converted(path: Path) -> TracedModel:
         return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
 
     why = (
-        "it is a .tflite, converted already, so only post-training techniques are tried (litert-quantizer's, sparse encoding, "
+        "it is a .tflite, already converted, so only post-training techniques are tried (litert-quantizer's, sparse encoding, "
         "slimming); give the Keras model that it was made from to train it"
     )
     return TracedModel(path.stem, inputs, outputs, call_flat, None, _parameters(content), why, file=content)

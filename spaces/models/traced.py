@@ -18,7 +18,8 @@ SIGNATURE = "serving_default"
 
 @dataclasses.dataclass(frozen=True)
 class TracedModel:
-    """A function over tensors with the face of a Keras model. ``trackable`` owns its variables; ``why`` it cannot be trained."""
+    """A function over tensors with the interface of a Keras model. ``trackable`` owns its variables;
+    ``why`` says why it cannot be trained."""
 
     name: str
     inputs: tuple[TensorInfo, ...]

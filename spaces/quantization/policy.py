@@ -1,4 +1,4 @@
-"""What litert-quantizer can do to an operator's weights: its own policy asked, and what it or the runtime gets wrong."""
+"""What an operator's weights can be quantized to: the policy of litert-quantizer, and known defects of it and the runtime."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from litetuner.spaces.errors import Refused, nearest
 PRECISIONS = ("float32", "int8", "int4")
 ALGORITHMS = ("minmax", "mse", "octav", "gptq", "hadamard")
 GRANULARITIES = ("channel", "tensor", "block32", "block64", "block128", "block256")
-IO = ("native", "float32", "uint8")  # of a static file's ends
+IO = ("native", "float32", "uint8")  # types of a static file's input and output
 BITS = {"int8": 8, "int4": 4}
 KEYS = {  # the quantizer's names
     "minmax": "MIN_MAX_UNIFORM_QUANT",
@@ -77,17 +77,17 @@ def why_not(
         casts = not how or how == "cast"
         scheme = Scheme(16, "cast")
         return None if casts and _exists(operator, recipe, scheme) else f"{what} does not exist for {operator}"
-    for broken in _BROKEN:
-        if broken.holds(operator, recipe, scheme, rank):
-            return f"{what} is not to be had for {operator}: {broken.reason}"
+    for defect in _KNOWN_DEFECTS:
+        if defect.holds(operator, recipe, scheme, rank):
+            return f"{what} is not available for {operator}: {defect.reason}"
     block = scheme.granularity.removeprefix("block")
     if width is not None and block.isdigit() and width % int(block):
-        return f"{what} is not to be had for {operator}: {width} inputs are not whole blocks"
+        return f"{what} is not available for {operator}: {width} inputs are not whole blocks"
     return None if _exists(operator, recipe, scheme) else f"{what} does not exist for {operator}"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Broken:
+class _KnownDefect:
     """What the policy allows and the quantizer or the runtime gets wrong (0.10.0 and 2.3.0; empty: any)."""
 
     reason: str
@@ -99,18 +99,18 @@ class _Broken:
 
     def holds(self, operator: str, recipe: Recipe, scheme: Scheme, rank: int | None) -> bool:
         granularity = "block" if scheme.granularity.startswith("block") else scheme.granularity
-        asked = (recipe.kind, scheme.algorithm, granularity, operator)
+        requested = (recipe.kind, scheme.algorithm, granularity, operator)
         ours = (self.kind, self.algorithm, self.granularity, self.operator)
-        fits = all(mine in ("", theirs) for mine, theirs in zip(ours, asked, strict=True))
+        fits = all(mine in ("", theirs) for mine, theirs in zip(ours, requested, strict=True))
         return fits and (not self.above_rank or (rank or 0) > self.above_rank)
 
 
-_BROKEN = (
-    _Broken("the quantizer does not collect a layer's inputs there, and writes a damaged file", "static", "gptq"),
-    _Broken("the library has no such search", "", "mse", "block"),
-    _Broken("the rotation knows no static ranges", "static", "hadamard"),
-    _Broken("the rotation runs wrongly on inputs of more than three axes", "", "hadamard", above_rank=3),
-    _Broken("the runtime computes it wrongly, to chance level", "dynamic", "", "tensor", "DEPTHWISE_CONV_2D"),
+_KNOWN_DEFECTS = (
+    _KnownDefect("the quantizer does not collect a layer's inputs there, and writes a damaged file", "static", "gptq"),
+    _KnownDefect("the library has no such search", "", "mse", "block"),
+    _KnownDefect("the rotation knows no static ranges", "static", "hadamard"),
+    _KnownDefect("the rotation runs wrongly on inputs of more than three axes", "", "hadamard", above_rank=3),
+    _KnownDefect("the runtime computes it wrongly, to chance level", "dynamic", "", "tensor", "DEPTHWISE_CONV_2D"),
 )
 
 
@@ -175,7 +175,7 @@ def check_names(recipe: str, layers: Sequence[tuple[str, str]], plain: Sequence[
     if RECIPES[recipe].weight_bits == 16 and rounded != ("minmax", "channel"):
         raise Refused("ptq: float16 is a cast, without algorithm and granularity")
     if RECIPES[recipe].kind != "static" and knobs.get("io", "native") != "native":
-        raise Refused(f"ptq: {recipe} has float32 at both ends; io is a knob of static recipes")
+        raise Refused(f"ptq: {recipe} has float32 inputs and outputs; io is a knob of static recipes")
 
 
 _KNOWN = {"algorithm": ALGORITHMS, "granularity": GRANULARITIES, "io": IO}

@@ -26,7 +26,7 @@ def fixed_precision(
     for text in texts:
         name, equals, precision = (part.strip() for part in text.rpartition("="))
         if not equals or not name:
-            raise ConfigError(f"precision: {text!r} is no layer=precision, such as dense=float32")
+            raise ConfigError(f"precision: {text!r} is not layer=precision, such as dense=float32")
         if precision not in PRECISIONS:
             raise ConfigError(
                 f"precision: {name} is to be {precision!r}{nearest(precision, PRECISIONS)} (known: {', '.join(PRECISIONS)})"

@@ -1,4 +1,4 @@
-"""litert-quantizer on a float ``.tflite``: a recipe for all operators, other precisions for some layers, and proof.
+"""litert-quantizer on a float ``.tflite``: a recipe for all operators, other precisions for some layers, all verified.
 
 A recipe finds operators by a regular expression over their output names, and one that matches nothing raises nothing: so
 layers are mapped to operators first, names are escaped, and the weights of the finished file are read back.
@@ -114,7 +114,7 @@ def _operators_of(file: bytes, names: Sequence[str]) -> dict[str, int]:
 
 
 def _set_base(quantizer: Any, recipe: Recipe, io: str) -> None:
-    """What is not weighted: activations of static recipes, and the types at both ends."""
+    """Operators without weights: activations of static recipes, and the types of inputs and outputs."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import (
         ComputePrecision,
@@ -128,9 +128,9 @@ def _set_base(quantizer: Any, recipe: Recipe, io: str) -> None:
         return
     bits = recipe.activation_bits
     quantizer.add_static_config(".*", TFLOperationName.ALL_SUPPORTED, activation_num_bits=bits, weight_num_bits=8)
-    for end in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
+    for side in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         if io == "float32":
-            quantizer.update_quantization_recipe(".*", end, algorithm_key=AlgorithmName.NO_QUANTIZE)
+            quantizer.update_quantization_recipe(".*", side, algorithm_key=AlgorithmName.NO_QUANTIZE)
         elif io == "uint8":
             unsigned = OpQuantizationConfig(
                 activation_tensor_config=TensorQuantizationConfig(8, symmetric=False, dtype=TensorDataType.UINT),
@@ -138,7 +138,7 @@ def _set_base(quantizer: Any, recipe: Recipe, io: str) -> None:
                 compute_precision=ComputePrecision.INTEGER,
                 explicit_dequantize=False,
             )
-            quantizer.update_quantization_recipe(".*", end, unsigned)
+            quantizer.update_quantization_recipe(".*", side, unsigned)
 
 
 def _set_operator(quantizer: Any, recipe: Recipe, operator: Operator, name: str, scheme: Scheme) -> None:
@@ -206,9 +206,9 @@ def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, n
     signatures = interpreter.get_signature_list()
     if len(signatures) != 1:
         raise BuildFailed(f"the float file has {len(signatures)} signatures; calibration needs exactly one")
-    key, ends = next(iter(signatures.items()))
+    key, names = next(iter(signatures.items()))
     details = interpreter.get_signature_runner(key).get_input_details()
-    rows = unpack(calibration) if is_packed(calibration) else {ends["inputs"][0]: calibration}
+    rows = unpack(calibration) if is_packed(calibration) else {names["inputs"][0]: calibration}
     if set(rows) != set(details):
         raise BuildFailed(f"the file's inputs are {', '.join(details)}, and the samples have {', '.join(rows)}")
     return {
@@ -226,7 +226,7 @@ def _verify(
     schemes: Mapping[int, Scheme],
     names: Mapping[int, str],
 ) -> None:
-    """Every operator with weights has the type and the scales that were asked for; quantizing keeps the operators' order."""
+    """Every operator with weights has the type and the scales that were requested; quantizing keeps the operators' order."""
     after = [operator for operator in read_operators(file) if operator.weight_index is not None]
     if [operator.name for operator in before] != [operator.name for operator in after]:
         raise BuildFailed(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 SCALES = ("channel", "tensor")
-INT4 = 7  # the grid's largest value; its smallest is -7, so that zero lies in its middle
+INT4 = 7  # the grid's largest value; its smallest is -7, so that it is symmetric around zero
 _BY_TENSOR = ("Default8BitConvTransposeWeightsQuantizer",)  # which have one scale already, on a permuted kernel
 
 
@@ -22,7 +22,7 @@ class Rounding:
     int4_layers: tuple[str, ...] = ()
 
     def applied(self, layer: Any, config: Any) -> Any:
-        """``config`` (made anew for this layer) with its weight quantizer, where there is one, replaced as asked for."""
+        """``config`` (created for this layer) with its weight quantizer, if it has one, replaced as requested."""
         quantizer = getattr(config, "weight_quantizer", None)
         if quantizer is None or type(quantizer).__name__ in _BY_TENSOR:
             return config

@@ -1,8 +1,8 @@
-"""Refitting a model that lost channels: each layer gives again what the original's gave, as far as what is left allows.
+"""Reconstruction after channel pruning: each layer is refitted to give the output that it gave in the unpruned model.
 
 He, Zhang and Sun 2017 (arXiv:1707.06168): the kernel of a layer that reads fewer channels is the least-squares solution that
-reproduces the original's output. Layers are refitted one after the other on what the narrower model really computes, so later
-ones mend what earlier ones could not; what a shortcut brings wrong into a sum is mended by the branch that is added to it.
+reproduces the original output. Layers are refitted one after the other on the narrower model's own activations, so later
+layers correct the errors of earlier ones; the error of a shortcut is corrected by the branch that is added to it.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def reconstruct(
     count = min(len(samples), SAMPLES, max(LEAST_SAMPLES, TENSOR_BYTES // _largest(model)))
     chosen = np.sort(random.permutation(len(samples))[:count])
     x = np.asarray(samples[chosen], model.inputs[0].dtype.as_numpy_dtype)
-    return _Walk(model, narrow, graph, kept, random).run(x)
+    return _Reconstruction(model, narrow, graph, kept, random).run(x)
 
 
 def refusals(model: Any, graph: ChannelGraph) -> list[tuple[str, str]]:
-    """Layers with a kernel that a cut may reach and that are not refitted, each with the reason."""
+    """Layers with a kernel that pruning may affect and that are not refitted, each with the reason."""
     loses = {channel for group in graph.groups if group.pinned is None for channel in group.channels.tolist()}
     reached: set[int] = set()
     found: dict[str, str] = {}
@@ -80,7 +80,7 @@ def _largest(model: Any) -> int:
     return max(4 * math.prod(size or 64 for size in tensor.shape[1:]) for tensor in (*tensors, *model.inputs))
 
 
-class _Walk:
+class _Reconstruction:
     """Both models side by side, node by node; tensors are kept while something still reads them."""
 
     def __init__(
@@ -91,8 +91,8 @@ class _Walk:
         self.random = random
         self.pairs = list(zip(nodes(model), nodes(narrow), graph.calls, strict=True))
         if any(before.layer.name != after.layer.name for before, after, _ in self.pairs):
-            raise BuildFailed("channels: the narrower model's layers stand in another order than the original's")
-        self.ends = ([id(tensor) for tensor in model.inputs], [id(tensor) for tensor in narrow.inputs])
+            raise BuildFailed("channels: the narrower model's layers are in another order than the unpruned model's")
+        self.inputs = ([id(tensor) for tensor in model.inputs], [id(tensor) for tensor in narrow.inputs])
         self.readers: dict[int, list[Any]] = {}
         for before, _, _ in self.pairs:
             for tensor in before.keras_inputs:
@@ -100,14 +100,14 @@ class _Walk:
         self.outputs = {id(tensor) for tensor in model.outputs}
         self.calls = {id(before): call for before, _, call in self.pairs}
         self.original: dict[int, np.ndarray] = {}
-        self.current: dict[int, np.ndarray] = {}  # the narrower model's, by the original's tensors
+        self.current: dict[int, np.ndarray] = {}  # the narrower model's, by tensor of the unpruned model
         self.exact: set[int] = set()  # the same numbers in both, at the channels that stay
         self.found: list[Refit] = []
 
     def run(self, x: np.ndarray) -> list[Refit]:
-        for end in self.ends[0]:
-            self.original[end] = self.current[end] = x
-            self.exact.add(end)
+        for tensor_id in self.inputs[0]:
+            self.original[tensor_id] = self.current[tensor_id] = x
+            self.exact.add(tensor_id)
         for before, after, call in self._ordered():
             lost = len(self.graph.remaining(call.source, self.kept)) < len(call.source) and _mixes(call.layer)
             lost = lost or not self.kept[self.graph.roots[call.heads]].all()
@@ -126,7 +126,7 @@ class _Walk:
     def _ordered(self) -> Iterator[tuple[Any, Any, Call]]:
         """An order in which all can be computed: what has no kernel as soon as it can be, then the smallest kernel.
 
-        So the shortcut comes before the branch, whose last kernel then mends what both of them brought into their sum.
+        So the shortcut comes before the branch, whose last kernel then corrects the error of both in their sum.
         """
         waiting = list(self.pairs)
         while waiting:
@@ -217,12 +217,12 @@ class _Walk:
             return lacks
         twin = self._twin(normalization)
         scale = 1 / np.sqrt(twin.moving_variance.numpy() + twin.epsilon) * (twin.gamma.numpy() if twin.scale else 1.0)
-        usable = np.abs(scale) > 1e-3 * np.abs(scale).max()  # another could mend nothing, and would grow beyond measure
+        usable = np.abs(scale) > 1e-3 * np.abs(scale).max()  # the division would explode for others
         return np.where(usable, lacks / np.where(usable, scale, 1.0), 0.0)
 
 
 def _outputs(node: Any, names: Any, values: dict[int, np.ndarray]) -> list[Any]:
-    """The outputs of one call, of which ``names`` is the original's, by whose tensors ``values`` go."""
+    """The outputs of one call; ``values`` are keyed by the tensors of ``names``, the same call in the unpruned model."""
     pairs = zip(node.keras_inputs, names.keras_inputs, strict=True)
     args, kwargs = call_arguments(node, {id(own): values[id(other)] for own, other in pairs})
     return list(load().nest.flatten(node.layer(*args, **kwargs)))

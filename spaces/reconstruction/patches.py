@@ -1,4 +1,4 @@
-"""What a layer with a kernel reads at single places of its output, as rows of a linear equation."""
+"""The inputs of a layer at single positions of its output (im2col), as rows of a linear equation."""
 
 from __future__ import annotations
 

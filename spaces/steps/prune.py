@@ -16,7 +16,7 @@ from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
 from litetuner.spaces.training.augmentation import NONE, check_augmentation
-from litetuner.spaces.training.fit import count_steps, fit, seeded
+from litetuner.spaces.training.fit import TrainingHooks, count_steps, fit, seeded
 from litetuner.spaces.training.refusals import registry_refusals
 from litetuner.spaces.training.sparsity import SPREADS, by_magnitude, by_rank, erk, smallest, why_not_faster
 from litetuner.spaces.training.sparsity_schedule import KNOWN, Rise
@@ -210,7 +210,7 @@ class Prune(Step):
             learning_rate=self.learning_rate,
             distill=self.distill,
             augment=self.augment,
-            callbacks=callbacks,
+            hooks=TrainingHooks(callbacks=callbacks),
         )
         return clone(sparsity.strip_pruning(wrapped))
 

@@ -24,7 +24,7 @@ from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
 from litetuner.spaces.training.augmentation import NONE, check_augmentation
-from litetuner.spaces.training.fit import fit, seeded
+from litetuner.spaces.training.fit import TrainingHooks, fit, seeded
 
 _CENTROIDS = "cluster_centroids_tf"
 _MOST_CLUSTERS = 256  # kernels with more different values were not clustered by us
@@ -186,7 +186,7 @@ class Qat(Step):
                 learning_rate=self.learning_rate,
                 distill=self.distill,
                 augment=self.augment,
-                masks=masks,
+                hooks=TrainingHooks(masks=masks),
             )
             for layer in frozen:
                 layer.trainable = True

@@ -22,7 +22,7 @@ KNOWN_CUSTOM = frozenset({"aeq.hadamard_rotation"})  # custom by name, and built
 class Artifact:
     """What a file is, by its content; ``dataclasses.asdict`` makes it JSON.
 
-    ``compressed_bytes`` is ``len(zlib.compress(file, 9))``, what a download carries. ``operators`` counts them by name over
+    ``compressed_bytes`` is ``len(zlib.compress(file, 9))``, the compressed size. ``operators`` counts them by name over
     all subgraphs. ``structure`` is the same for files that must take the same time: it covers operators with their
     options, wiring, tensor shapes and types, but neither weight values, names nor scales.
     """

@@ -94,15 +94,15 @@ def convert(model: Any, configure: Callable[[Any, Any], None], *, integer: bool 
         except (BuildFailed, Refused):
             raise
         except Exception as error:  # its passes raise what they like: ConverterError, ValueError, RuntimeError...
-            raise BuildFailed(f"the converter refuses the model: {first_meaningful_line(str(error))}") from error
+            raise BuildFailed(f"the converter rejects the model: {first_meaningful_line(str(error))}") from error
     return with_signature(file, *io_names(model))
 
 
 def _as_it_is(model: Any, configure: Callable[[Any, Any], None]) -> bytes:
-    """A file that is converted already; only its baseline is had so."""
-    asked = types.SimpleNamespace(target_spec=types.SimpleNamespace())
-    configure(asked, load())
-    if len(vars(asked)) > 1 or vars(asked.target_spec):
+    """A file that is already converted: only the float32 conversion is possible."""
+    settings = types.SimpleNamespace(target_spec=types.SimpleNamespace())
+    configure(settings, load())
+    if len(vars(settings)) > 1 or vars(settings.target_spec):
         raise Refused("a .tflite cannot be converted again: only litert-quantizer's techniques (ptq) work on it")
     return with_signature(with_names(bytes(model.file)), *io_names(model))
 

@@ -1,4 +1,4 @@
-"""A flatbuffer builder that writes every vector, string and table once, however often it is asked for."""
+"""A flatbuffer builder that writes every distinct vector, string and table once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    """Remembers what it has written and gives the same place again.
+    """Remembers what it has written and reuses its offset.
 
     Offsets in a flatbuffer are relative, so equal parts can be one part that several others point to. A table's fields are
     held back until its end, to know whether it was written before, and then written by width, which needs less padding.

@@ -17,7 +17,7 @@ from litetuner.spaces.tflite.weights import Weight, weights_at, weights_by_layer
 class LayerInFile:
     """The weights of one layer as a file stores them.
 
-    ``layer`` is the user's Keras layer, or ``None`` where it cannot be told for sure which one an operator computes.
+    ``layer`` is the user's Keras layer, or ``None`` where it is not certain which one an operator computes.
     ``clusters`` is the most distinct values of any output channel, ``sparsity`` the share of zeros, ``bytes`` what the
     tensor takes in the file, ``compressed`` the same after zlib at level 9 (of this tensor alone).
     """
@@ -46,17 +46,17 @@ def read_layers(
     """All weights of a file, in the order of execution.
 
     ``kernels`` gives the kernel shape (Keras order) of every layer with weights, in the model's order. Files of the search
-    carry no names, so layers are told by shape and order where one assignment is possible; with ``baseline`` (this
-    function's result for the untouched model's file) else by place, if both files do the same operators in the same
-    order on weights that are no larger. ``reshaped``: layers lost channels, so their shapes tell nothing. Raises
+    carry no names, so layers are matched by shape and order where only one assignment is possible; with ``baseline`` (this
+    function's result for the baseline's file) else by position, if both files do the same operators in the same
+    order on weights that are no larger. ``reshaped``: layers lost channels, so shapes cannot be matched. Raises
     ``BuildFailed`` for an unreadable file.
     """
     model = read_model(file)
     at = {str(operator.index): operator.weight_index for operator in read_operators(file)}
     found = weights_at(file, {name: index for name, index in at.items() if index is not None})
     weights = sorted(found.values(), key=lambda weight: weight.operator_index)
-    told = weights_by_layer(file, list(kernels), None if reshaped else kernels)
-    layers = {weight.operator_index: layer for layer, weight in told.items()}
+    matched = weights_by_layer(file, list(kernels), None if reshaped else kernels)
+    layers = {weight.operator_index: layer for layer, weight in matched.items()}
     if len(layers) < len(weights) and _same_operators(weights, baseline):
         by_place = {weight.operator_index: old.layer for weight, old in zip(weights, baseline, strict=True)}
         if all(by_place[index] == layer for index, layer in layers.items()):

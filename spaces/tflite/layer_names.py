@@ -1,9 +1,9 @@
-"""Which operator of a ``.tflite`` computes which Keras layer, told by tensor names, then by order and shape.
+"""Which operator of a ``.tflite`` computes which Keras layer, by tensor names, then by order and shape.
 
 Names as the converters write them (all seen in files of TensorFlow 2.21): ``model/conv2d/Conv2D``; fused ones joined, the
 layer with the weights last, ``re_lu/Relu;batch_normalization/FusedBatchNormV3;conv2d/Conv2D``; a digit appended to make a
 name unique, ``conv2d/Conv2D1``; tfmot's wrappers, ``quant_conv2d/Conv2D;quant_conv2d/LastValueQuant/...``; and
-``StatefulPartitionedCall_1:0``, which says nothing. Keras 3 opens each layer's scope twice, once to build and once to
+``StatefulPartitionedCall_1:0``, which contains no layer name. Keras 3 opens each layer's scope twice, once to build and once to
 call, so its layers ``conv2d`` and ``conv2d_1`` are called ``conv2d_1`` and ``conv2d_1_2`` in the file.
 """
 
@@ -36,7 +36,7 @@ _COUNTER = re.compile(r"_?\d+$")
 
 
 @dataclasses.dataclass(frozen=True)
-class Named:
+class NamedOperator:
     """An operator with weights: its index, the names of its weight and output tensors, its weight's shape and storage.
 
     ``storage`` is equal for operators that share one weight, as a layer's that is called twice.
@@ -49,9 +49,9 @@ class Named:
 
 
 def operators_of_layers(
-    operators: Sequence[Named], layers: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]]
+    operators: Sequence[NamedOperator], layers: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]]
 ) -> dict[str, int]:
-    """The operator index of each layer that can be told for sure. ``layers`` in the model's order."""
+    """The operator index of each layer that can be identified with certainty. ``layers`` in the model's order."""
     plain = _explained(operators, {layer: layer for layer in layers}, kernel_shapes)
     keras3 = _explained(operators, _keras3_scopes(layers), kernel_shapes)
     found, used = _choose(operators, plain, keras3)
@@ -61,7 +61,7 @@ def operators_of_layers(
 _Explained = tuple[dict[str, int], set[int]]  # layer -> operator, and all operators that some name explains
 
 
-def _choose(operators: Sequence[Named], plain: _Explained, keras3: _Explained) -> _Explained:
+def _choose(operators: Sequence[NamedOperator], plain: _Explained, keras3: _Explained) -> _Explained:
     scopes = [path[-2:] for operator in operators for path in _paths(operator) if len(path) > 1]
     if any(_bare(operation) == "convolution" for _, operation in scopes):
         return keras3  # only Keras 3 calls a convolution so
@@ -96,7 +96,7 @@ def _keras3_scopes(layers: Sequence[str]) -> dict[str, str]:
 
 
 def _explained(
-    operators: Sequence[Named], scopes: Mapping[str, str], kernel_shapes: Mapping[str, Sequence[int]]
+    operators: Sequence[NamedOperator], scopes: Mapping[str, str], kernel_shapes: Mapping[str, Sequence[int]]
 ) -> _Explained:
     """Layer -> operator by names, and the operators that are spoken for. An operator that two layers claim goes to none."""
     parts = {tuple(scope.split("/")): layer for scope, layer in scopes.items()}
@@ -124,7 +124,7 @@ def _explained(
     return found, used
 
 
-def _paths(operator: Named) -> list[list[str]]:
+def _paths(operator: NamedOperator) -> list[list[str]]:
     """Path components of an operator's names: of those that compute with weights if there are any, else of all."""
     paths = [part.split("/") for name in operator.names for part in name.split(";") if part]
     return [path for path in paths if _bare(path[-1]) in _WEIGHTED] or paths
@@ -154,7 +154,7 @@ def _unwrapped(component: str) -> str:
 
 
 def _by_shape(
-    operators: Sequence[Named],
+    operators: Sequence[NamedOperator],
     layers: Sequence[str],
     kernel_shapes: Mapping[str, Sequence[int]],
     found: dict[str, int],
@@ -178,7 +178,10 @@ def _by_shape(
 
 
 def _by_order(
-    operators: Sequence[Named], layers: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]], known: dict[str, int]
+    operators: Sequence[NamedOperator],
+    layers: Sequence[str],
+    kernel_shapes: Mapping[str, Sequence[int]],
+    known: dict[str, int],
 ) -> dict[str, int]:
     """Between two layers that are known, as many layers as operators, all fitting one by one."""
     added: dict[str, int] = {}

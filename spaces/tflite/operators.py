@@ -11,7 +11,7 @@ from typing import Any
 from litetuner.spaces.tflite.schema import as_list, operator_name, read_model, text, type_name
 from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
 
-_BEHIND = ("DEQUANTIZE", "DENSIFY")  # what may stand between a constant weight and its operator
+_BETWEEN = ("DEQUANTIZE", "DENSIFY")  # what may stand between a constant weight and its operator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def operators_of(model: Any) -> list[Operator]:
     def constant(index: int) -> int | None:
         while index in producer:
             operator = producer[index]
-            if names[operator.opcodeIndex][0] not in _BEHIND:
+            if names[operator.opcodeIndex][0] not in _BETWEEN:
                 return None
             index = operator.inputs[0]
         tensor = graph.tensors[index] if index >= 0 else None

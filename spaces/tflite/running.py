@@ -87,7 +87,7 @@ def reference_digests(files: Sequence[bytes], samples: np.ndarray | None) -> lis
     arrays = {f"file{index}": np.frombuffer(file, np.uint8) for index, file in enumerate(files)}
     np.savez(sent, **arrays, **({} if samples is None else {"samples": samples}))  # type: ignore[arg-type]
     try:
-        told = subprocess.run(
+        answered = subprocess.run(
             [sys.executable, "-c", _CHILD],
             input=sent.getvalue(),
             capture_output=True,
@@ -95,8 +95,8 @@ def reference_digests(files: Sequence[bytes], samples: np.ndarray | None) -> lis
             check=False,
         ).stdout
     except subprocess.TimeoutExpired as late:
-        told = late.stdout or b""
-    digests: list[str | None] = [line if line != "-" else None for line in told.decode().split()]
+        answered = late.stdout or b""
+    digests: list[str | None] = [line if line != "-" else None for line in answered.decode().split()]
     return digests + [None] * (len(files) - len(digests))
 
 

@@ -18,13 +18,13 @@ IDENTIFIER = b"TFL3"
 
 
 def read_model(file: bytes) -> Any:
-    """The file as the schema's object model (``ModelT``). Raises ``BuildFailed`` for what is no readable ``.tflite``."""
+    """The file as the schema's object model (``ModelT``). Raises ``BuildFailed`` for anything but a readable ``.tflite``."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     if len(file) < 8:
-        raise BuildFailed(f"the .tflite has {len(file)} bytes: the conversion wrote nothing. Look at its log.")
+        raise BuildFailed(f"the .tflite has {len(file)} bytes: the conversion wrote nothing. See its log.")
     if file[4:8] != IDENTIFIER:
-        raise BuildFailed(f"this is no .tflite: bytes 4 to 8 are {file[4:8]!r}, expected {IDENTIFIER!r}")
+        raise BuildFailed(f"this is not a .tflite: bytes 4 to 8 are {file[4:8]!r}, expected {IDENTIFIER!r}")
     try:
         model = flatbuffer_utils.read_model_from_bytearray(bytes(file))
         _as_arrays(model)
@@ -32,7 +32,9 @@ def read_model(file: bytes) -> Any:
             graph.tensors is not None and graph.operators is not None for graph in model.subgraphs
         )
     except (struct.error, ValueError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
-        raise BuildFailed(f"the .tflite of {len(file)} bytes is torn or damaged: {error}. Convert it again.") from error
+        raise BuildFailed(
+            f"the .tflite of {len(file)} bytes is truncated or damaged: {error}. Convert it again."
+        ) from error
     if not complete:
         raise BuildFailed("the .tflite holds no graph: the model is empty, or the file is damaged. Convert it again.")
     return model

@@ -1,9 +1,9 @@
-"""Lossless slimming: a ``.tflite`` without the bytes that it carries for nothing.
+"""Lossless slimming: a ``.tflite`` without unused data.
 
 What goes: names of tensors and subgraphs (inputs, outputs and signatures keep theirs), minimum and maximum of quantized
 tensors, shape signatures that repeat the shape, the converter's own metadata, empty and duplicate buffers. What stays is
 written once, however often it is used, in the order that compresses best. Nothing that a kernel reads is touched: this is
-proved on the file itself, and by running it.
+verified on the file itself, and by running it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from litetuner.spaces.tflite.running import reference_digests, run
 from litetuner.spaces.tflite.schema import IDENTIFIER, as_list, read_model, tensors_of
 
 ALIGNMENT = 16  # bytes; the schema's force_align of buffers
-SAMPLES = 8  # real inputs that the slimmed file must answer as the original does
+SAMPLES = 8  # real inputs that the slimmed file must give the same outputs for
 REFERENCE_MACS = 50_000_000  # above this many multiplications the reference kernels take seconds a sample
 SEVERAL_LAYOUTS_BYTES = 1_000_000  # of stored weights: zlib needs seconds for a megabyte of mostly zeros
 _CONVERTER_METADATA = (b"min_runtime_version", b"CONVERSION_METADATA")
@@ -71,7 +71,7 @@ def _differs(file: bytes, slimmed: bytes, samples: np.ndarray | None) -> str:
     if file_macs(read_model(file)) > REFERENCE_MACS:
         return ""
     expected, found = reference_digests([file, slimmed], None if chosen is None else chosen[:1])
-    # without an answer of the original there is nothing to compare with: not all operators have a reference kernel
+    # without a result for the original there is nothing to compare: not all operators have a reference kernel
     return "reference kernels give other outputs" if expected is not None and found != expected else ""
 
 
@@ -130,7 +130,7 @@ _LAYOUTS: tuple[tuple[Callable[[_Data], tuple[int, ...]], bool], ...] = (
 
 
 def _strip(model: Any, keep_names: bool) -> None:
-    """Remove, in place, what no kernel and no user reads, and number the buffers anew in the order of their use."""
+    """Remove, in place, what no kernel and no user reads, and renumber the buffers in the order of their use."""
     model.description = None
     model.metadata = [item for item in model.metadata or [] if item.name not in _CONVERTER_METADATA] or None
     for graph in model.subgraphs:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.tflite.layer_names import Named, operators_of_layers
+from litetuner.spaces.tflite.layer_names import NamedOperator, operators_of_layers
 from litetuner.spaces.tflite.operators import Operator, operators_of
 from litetuner.spaces.tflite.schema import as_list, read_model, text, type_name
 from litetuner.spaces.tflite.tensor_values import dense_values
@@ -57,13 +57,13 @@ def weights_by_layer(
     file can be the layer ``conv2d``, which only shows beside the others. Names are matched by whole path components.
     With ``kernel_shapes`` (Keras order, as in ``LayerInfo``), weights that no name explains are assigned by order and
     shape where one assignment is possible. A layer of several weights (separable convolutions) gives its largest.
-    Layers that cannot be told for sure are left out. Raises ``BuildFailed`` for an unreadable file.
+    Layers that cannot be identified with certainty are left out. Raises ``BuildFailed`` for an unreadable file.
     """
     model = read_model(file)
     graph = model.subgraphs[0]
     weighted = [operator for operator in operators_of(model) if operator.weight_index is not None]
     named = [
-        Named(
+        NamedOperator(
             index=operator.index,
             names=(text(graph.tensors[operator.weight_index].name), operator.output_name),
             shape=operator.weight_shape or (),

@@ -1,4 +1,4 @@
-"""Random views of images in a short training: mirrored, and shifted by up to an eighth, as the original was often trained."""
+"""Random views of images in a short training: mirrored, and shifted by up to an eighth, as the baseline was often trained."""
 
 from __future__ import annotations
 

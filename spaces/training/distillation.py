@@ -1,7 +1,7 @@
-"""Knowledge distillation: train towards the original model's outputs (Hinton et al. 2015, arXiv:1503.02531).
+"""Knowledge distillation: train towards the baseline's outputs (Hinton et al. 2015, arXiv:1503.02531).
 
-A compressed copy should compute what the original computes, and the original's outputs say more about that than labels do:
-a short training on labels alone drifts away from what a long one with augmentation had found.
+A compressed copy should compute what the baseline computes, and the baseline's outputs contain more information than labels:
+a short training on labels alone loses what a long training with augmentation had learned.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LARGEST_BYTES = 1 << 30  # of outputs that are kept; above, a model is trained o
 
 
 def teacher_targets(model: Any, x: np.ndarray, activation: str, classification: bool) -> np.ndarray:
-    """The original's outputs (n, ...) on ``x`` (n, *sample), as probabilities for a classifier whose outputs are logits."""
+    """The baseline's outputs (n, ...) on ``x`` (n, *sample), as probabilities for a classifier whose outputs are logits."""
     tf = load()
     dtype = model.inputs[0].dtype
 
@@ -38,7 +38,7 @@ def teacher_targets(model: Any, x: np.ndarray, activation: str, classification: 
 
 
 def soft_targets(y: np.ndarray, teacher: np.ndarray | None, share: float, loss: Any) -> tuple[np.ndarray, Any]:
-    """Labels mixed with a ``share`` of the original's outputs, and the loss that takes them.
+    """Labels mixed with a ``share`` of the baseline's outputs, and the loss that takes them.
 
     The cross-entropy is linear in its target, so a mixture of targets is the mixture of both losses. Raises
     ``BuildFailed`` where there are no outputs to learn from or the labels are not of their shape.
@@ -49,7 +49,7 @@ def soft_targets(y: np.ndarray, teacher: np.ndarray | None, share: float, loss: 
     import tf_keras
 
     if teacher is None:
-        raise BuildFailed("the original's outputs are not kept (too large, or no training data): set distill to 0")
+        raise BuildFailed("the baseline's outputs are not kept (too large, or no training data): set distill to 0")
     if isinstance(loss, tf_keras.losses.SparseCategoricalCrossentropy):
         loss = tf_keras.losses.CategoricalCrossentropy(from_logits=loss.get_config()["from_logits"])
         labels: np.ndarray = np.eye(teacher.shape[-1], dtype=np.float32)[y.ravel()]

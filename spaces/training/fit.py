@@ -1,4 +1,4 @@
-"""Fitting a tf_keras model: one loop for every TRAIN step, deterministic by seed and quick for small models.
+"""Fitting a tf_keras model: one loop for every TRAIN step, deterministic by seed and fast for small models.
 
 The loop is our own: tf.data and Keras callbacks cost more a step than a small network's arithmetic (digits network on two
 cores, ms a step: ``model.fit`` 4.6, with ``steps_per_execution=32`` 3.1, this loop with 32 steps a call 2.7).
@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from litetuner.spaces.errors import BuildFailed, ConfigError, Refused, nearest
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.augmentation import NONE, augmented
 from litetuner.spaces.training.distillation import soft_targets
+from litetuner.spaces.training.learning_rate import cosine_decay
 from litetuner.spaces.user_function import is_function, load_function
 
 _CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
@@ -50,6 +51,19 @@ def count_steps(context: Context, epochs: float) -> int:
     return math.ceil(epochs * samples / min(context.batch_size, samples)) if samples else 0
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainingHooks:
+    """What else happens during a training.
+
+    ``callbacks`` are Keras callbacks of which ``on_train_begin``, ``on_epoch_end`` (once, after the last step) and
+    ``on_train_end`` are called. ``masks`` are (variable, 0/1 array) pairs: the variable is multiplied by its mask after every
+    step, so zeros stay zero.
+    """
+
+    callbacks: Sequence[Any] = ()
+    masks: Sequence[tuple[Any, np.ndarray]] = ()
+
+
 def fit(
     model: Any,
     context: Context,
@@ -58,33 +72,32 @@ def fit(
     learning_rate: float,
     distill: float = 0.0,
     augment: str = NONE,
-    callbacks: Sequence[Any] = (),
-    masks: Sequence[tuple[Any, np.ndarray]] = (),
+    hooks: TrainingHooks | None = None,
 ) -> None:
-    """Train ``model`` in place on the context's training data with Adam and a cosine decay to zero.
+    """Train ``model`` in place on the context's training data with Adam and a cosine decay to zero (``learning_rate.py``).
 
-    ``distill`` is the share of the original's outputs (``context.teacher``) in the targets. Batches are cut from one
+    ``distill`` is the share of the baseline's outputs (``context.teacher``) in the targets. Batches are cut from one
     stream of permutations drawn from ``context.seed``, so all are full. Samples may be memory-mapped and of any type; they
-    are cast batch by batch. ``callbacks`` are Keras callbacks of which ``on_train_begin``, ``on_epoch_end`` (once, after
-    the last step) and ``on_train_end`` are called. ``masks`` are (variable, 0/1 array) pairs: the variable is multiplied by
-    its mask after every step, so what is zero stays zero. ``augment`` names the views of images that are trained on
-    (spaces/training/augmentation.py); with ``distill`` a view's target is what the original says of the image itself.
+    are cast batch by batch. ``augment`` names the random views of images that are trained on (``augmentation.py``); with
+    ``distill`` the target of a view is the baseline's output for the image itself.
 
     Raises ``Refused`` without training data, ``BuildFailed`` when the weights do not stay finite.
     """
+    hooks = hooks or TrainingHooks()
     steps = count_steps(context, epochs)
     if not len(context.x_train):
         raise Refused(
             "this step trains, and there is no training data. Give data with a train split, or leave the step out."
         )
-    for callback in callbacks:
+    for callback in hooks.callbacks:
         callback.set_model(model)
         callback.on_train_begin({})
     if steps:
-        with _brisk_statistics(model, steps):
+        with _fast_statistics(model, steps):
             targets, loss = soft_targets(context.y_train, context.teacher, distill, context.loss)
-            _run(model, dataclasses.replace(context, y_train=targets, loss=loss), steps, learning_rate, masks, augment)
-    for callback in callbacks:
+            training = dataclasses.replace(context, y_train=targets, loss=loss)
+            _run(model, training, steps, _step(model, loss, cosine_decay(learning_rate, steps), hooks.masks), augment)
+    for callback in hooks.callbacks:
         callback.on_epoch_end(max(0, math.ceil(epochs) - 1), {})
         callback.on_train_end({})
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
@@ -95,7 +108,7 @@ def fit(
 
 
 @contextlib.contextmanager
-def _brisk_statistics(model: Any, steps: int) -> Iterator[None]:
+def _fast_statistics(model: Any, steps: int) -> Iterator[None]:
     """Let batch normalization average over the last tenth of a short training, not over hundreds of steps it does not have.
 
     With the usual momentum of 0.99, 100 steps after pruning leave a third of the statistics to weights that are gone.
@@ -117,20 +130,13 @@ def _brisk_statistics(model: Any, steps: int) -> Iterator[None]:
             layer.momentum = momentum
 
 
-def _run(
-    model: Any,
-    context: Context,
-    steps: int,
-    learning_rate: float,
-    masks: Sequence[tuple[Any, np.ndarray]],
-    augment: str,
-) -> None:
+def _step(model: Any, loss: Any, schedule: Any, masks: Sequence[tuple[Any, np.ndarray]]) -> Callable[[Any, Any], None]:
+    """One optimizer step on a batch (x, y)."""
     tf = load()
     import tf_keras
 
-    samples, batch = len(context.x_train), min(context.batch_size, len(context.x_train))
-    loss_of = tf_keras.losses.get(context.loss)
-    optimizer = tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(learning_rate, steps))
+    loss_of = tf_keras.losses.get(loss)
+    optimizer = tf_keras.optimizers.Adam(schedule)
     optimizer.build(model.trainable_variables)
     kept = [(variable, tf.constant(mask, variable.dtype)) for variable, mask in masks]
 
@@ -147,6 +153,13 @@ def _run(
         for variable, mask in kept:
             variable.assign(variable * mask)
 
+    return step
+
+
+def _run(model: Any, context: Context, steps: int, step: Callable[[Any, Any], None], augment: str) -> None:
+    """Do ``steps`` optimizer steps, many in each call of a compiled function."""
+    tf = load()
+    samples, batch = len(context.x_train), min(context.batch_size, len(context.x_train))
     input_type = model.inputs[0].dtype
     y_train = context.y_train
     if model.outputs[0].shape.rank == y_train.ndim + 1 and model.outputs[0].shape[-1] == 1:
@@ -161,7 +174,9 @@ def _run(
         tf.TensorSpec((None, batch, *y_train.shape[1:]), tf.as_dtype(y_train.dtype)),
     ]
     compiled = tf.function(run, input_signature=shapes)
-    views = np.random.default_rng([context.seed, 1])  # apart from the order, which is the same without views
+    views = np.random.default_rng(
+        [context.seed, 1]
+    )  # a generator of its own: the order is the same with and without views
     order = _order(samples, steps * batch, context.seed).reshape(steps, batch)
     sample_bytes = max(1, int(np.prod(context.x_train.shape[1:])) * input_type.size)
     at_once = max(1, min(_CALL_STEPS, _CALL_BYTES // (batch * sample_bytes)))

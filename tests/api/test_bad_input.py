@@ -45,12 +45,12 @@ def no_model(kind: str, folder: Path, model: Path) -> Path:
 @pytest.mark.parametrize(
     ("kind", "parts"),
     [
-        ("text", ("is no Keras model", "model.save")),
-        ("text h5", ("is no Keras model", "model.save")),
-        ("truncated", ("is no Keras model", "written completely")),
-        ("zip", ("is no Keras model", "config.json")),
-        ("tflite", ("no TensorFlow Lite file",)),
-        ("folder", ("is a folder and no model", ".keras")),
+        ("text", ("is not a Keras model", "model.save")),
+        ("text h5", ("is not a Keras model", "model.save")),
+        ("truncated", ("is not a Keras model", "Is it complete")),
+        ("zip", ("is not a Keras model", "config.json")),
+        ("tflite", ("not a TensorFlow Lite file",)),
+        ("folder", ("is a folder, not a model", ".keras")),
     ],
 )
 def test_what_is_no_model(

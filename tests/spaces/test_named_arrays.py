@@ -250,5 +250,5 @@ def test_a_float_tflite_is_quantized_only(two, tmp_path):
     with pytest.raises(Refused, match="cannot be converted again"):
         convert(loaded.model, lambda converter, tf: setattr(converter, "optimizations", [1]))
     (tmp_path / "broken.tflite").write_bytes(b"no file")
-    with pytest.raises(ModelError, match="no TensorFlow Lite file"):
+    with pytest.raises(ModelError, match="not a TensorFlow Lite file"):
         load_model(str(tmp_path / "broken.tflite"))

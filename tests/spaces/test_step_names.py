@@ -13,7 +13,14 @@ from litetuner.spaces.steps import STEPS
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("api", "reports", "search", "objectives", "spaces")
 # Lists of examples, and the simulation whose formulas are about known steps.
-EXAMPLES = ("spaces/steps/", "search/proposals/recipes.py", "objectives/profiles/", "spaces/building/fake_builder.py")
+EXAMPLES = (
+    "spaces/steps/",
+    "search/proposals/baselines.py",
+    "search/proposals/recipes.py",
+    "search/proposals/channel_cuts.py",  # of the recipes that prune channels
+    "objectives/profiles/",
+    "spaces/building/fake_builder.py",
+)
 # Names that are also a type, a kind of recipe, a dimension or a command: only comparisons with a step's name count.
 OTHER_MEANINGS = ("float32", "float16", "int8", "dynamic", "channels", "slim")
 ALLOWED = {  # files that still name steps, to be shortened

@@ -1,8 +1,8 @@
-"""The bridge: a Keras 3 model rebuilt in tf_keras, layer by layer, because tfmot takes nothing else.
+"""The bridge: a Keras 3 model rebuilt in tf_keras, layer by layer, because tfmot accepts only tf_keras models.
 
-Every layer is made anew from its settings and given its weights; nested models are unrolled into one flat graph (tfmot
+Every layer is created again from its settings and gets its weights; nested models are unrolled into one flat graph (tfmot
 fails on nested ones), a Sequential model becomes a functional one, and all layers are trainable (a frozen backbone could
-not recover from pruning). The copy counts only after its outputs were compared with the original's on real data.
+not recover from pruning). The copy is used only if its outputs on real data equal those of the user's model.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def bridge(model: Any, sample_x: np.ndarray) -> tuple[Any, float]:
         for ours, theirs in zip(_outputs(rebuilt, given), _outputs(model, given), strict=True):
             apart = float(np.max(np.abs(ours - theirs))) if np.isfinite(theirs).all() else float("nan")
             difference, scale = max(difference, apart), max(scale, float(np.max(np.abs(theirs))))
-            if not apart <= TOLERANCE * scale:  # also where the original gives NaN
+            if not apart <= TOLERANCE * scale:  # also where the user's model gives NaN
                 raise ModelError(
                     f"model {model.name!r}: its copy in tf_keras gives other outputs (largest difference {apart:.3g}, "
                     f"allowed {TOLERANCE * scale:.3g}), so it cannot be trained. Post-training quantization still works."
@@ -77,7 +77,7 @@ def clone(model: Any) -> Any:
 
 
 class _Rebuild:
-    """One rebuilding: which names are taken, and which operation has become what (a shared layer is made once)."""
+    """State of one rebuild: names in use, and the new layer of each operation (a shared layer is created once)."""
 
     def __init__(self, model: Any, reader: Keras3Reader | TfKerasReader) -> None:
         self.model = model
@@ -108,7 +108,7 @@ class _Rebuild:
         tensors = {id(key): value for key, value in zip(graph.inputs, inputs, strict=True)}
         for node, operation in self.reader.nodes(graph):
             args, kwargs = self.reader.arguments(node, tensors)
-            # A frozen part (training=False) means nothing to a model that predicts, and would stay frozen in the copy.
+            # training=False has no effect on inference, and would keep this part frozen in the copy.
             kwargs = {
                 key: value for key, value in kwargs.items() if value is not None and (key, value) != ("training", False)
             }
@@ -147,7 +147,7 @@ class _Rebuild:
             NotImplementedError,
             AttributeError,
         ) as error:  # what tf_keras says of settings and shapes
-            raise self._refusal(operation, f"tf_keras refuses it: {told_by_keras(error).rstrip('.')}") from error
+            raise self._refusal(operation, f"tf_keras rejects it: {told_by_keras(error).rstrip('.')}") from error
 
     def _keep(self, layer: Any, twin: Any) -> None:
         self.pairs.append((layer, twin))

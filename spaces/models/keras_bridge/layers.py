@@ -44,13 +44,13 @@ def is_standard(layer: Any, library: Any) -> bool:
 def translate(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
     """A callable of tf_keras layers that computes what the Keras 3 ``layer`` does; the layer with the weights is called ``name``.
 
-    ``keep(layer, twin)`` is told every pair whose weights must be copied. Raises ``UntranslatableError``.
+    ``keep(layer, twin)`` is called for every pair whose weights must be copied. Raises ``UntranslatableError``.
     """
     import keras
 
     kind = type(layer).__name__
     if kind == "Lambda":
-        raise UntranslatableError("it is a Lambda, which is code and not a layer; replace it by standard layers")
+        raise UntranslatableError("it is a Lambda, which is code and not a layer; replace it with standard layers")
     if kind == "Pipeline":  # layers in a row
         return _one_after_another([translate(inner, f"{name}_{inner.name}", keep) for inner in layer.layers])
     if type(layer).__module__ == CONVNEXT and kind in ("LayerScale", "StochasticDepth"):
@@ -111,7 +111,7 @@ CONVNEXT = (
 
 
 def _layer_scale(layer: Any, name: str) -> Call:
-    """A factor for each channel, as a setting: it is no longer trained, as that of a batch normalization that was folded."""
+    """A factor for each channel, as a setting: it is not trained any more, like a folded batch normalization."""
     import tf_keras
 
     twin: Call = tf_keras.layers.Rescaling(layer.gamma.numpy().tolist(), name=name)
@@ -197,7 +197,7 @@ def _inner(layer: Any) -> Any:
         raise UntranslatableError("it wraps a whole model")
     found = translate(layer, layer.name, lambda _layer, _twin: None)
     if not isinstance(found, tf_keras.layers.Layer):
-        raise UntranslatableError(f"the {type(layer).__name__} inside it is no single layer in tf_keras")
+        raise UntranslatableError(f"the {type(layer).__name__} inside it is not a single layer in tf_keras")
     return found
 
 

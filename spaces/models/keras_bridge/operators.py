@@ -104,7 +104,7 @@ def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
 
 
 def _number(value: Any) -> np.ndarray:
-    """A constant operand, as float32. Raises ``NoLayerError`` for what is no plain number or array."""
+    """A constant operand, as float32. Raises ``NoLayerError`` for anything but a plain number or array."""
     if is_eager(value):
         value = np.asarray(value)
     if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number, np.ndarray, list, tuple)):
@@ -184,7 +184,7 @@ def _concatenate(node: Any, operands: tuple[Any, ...], name: str) -> Call:
 
 
 def _reshape(node: Any, operands: tuple[Any, ...], name: str) -> Call:
-    """Reshape, squeeze and expand_dims alike: the shape that comes out, behind an untouched batch axis."""
+    """Reshape, squeeze and expand_dims: the output shape behind an unchanged batch axis."""
     before, after = node.arguments.keras_tensors[0].shape, node.outputs[0].shape
     if before[0] is not None or after[0] is not None or sum(size is None for size in after[1:]) > 1:
         raise NoLayerError("it reshapes the batch axis, or to sizes that are not known")
@@ -206,7 +206,7 @@ def _slice(node: Any, operands: tuple[Any, ...], name: str) -> Call:
         raise NoLayerError("only slices of the middle axis of three are layers")
     wanted = key[1]
     if not isinstance(wanted, (int, slice)) or (isinstance(wanted, slice) and wanted.step not in (None, 1)):
-        raise NoLayerError(f"slicing by {wanted!r} is no layer")
+        raise NoLayerError(f"slicing by {wanted!r} is not a layer")
     kept = range(before[1])[wanted]
     first, last = (kept, kept) if isinstance(kept, int) else (kept.start, kept.stop - 1)
     crop = _layers().Cropping1D((first, before[1] - 1 - last), name=name if len(after) == 3 else f"{name}_crop")

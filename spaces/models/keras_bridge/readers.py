@@ -34,7 +34,7 @@ class Keras3Reader:
             return functional(model)
         if not self.is_model(model):
             raise ModelError(
-                f"model {model.name!r} is no functional or sequential model, so it has no layers to rebuild."
+                f"model {model.name!r} is not a functional or sequential model, so it has no layers to rebuild."
             )
         return model
 
@@ -96,7 +96,7 @@ class TfKerasReader:
             return tf_keras.Model(model.inputs, model.outputs, name=model.name)
         if not self.is_model(model):
             raise ModelError(
-                f"model {model.name!r} is no functional or sequential model, so it has no layers to rebuild."
+                f"model {model.name!r} is not a functional or sequential model, so it has no layers to rebuild."
             )
         return model
 
@@ -129,9 +129,9 @@ class TfKerasReader:
 
         kind = type(layer).__name__
         if kind == "Lambda":
-            raise UntranslatableError("it is a Lambda, which is code and not a layer; replace it by standard layers")
+            raise UntranslatableError("it is a Lambda, which is code and not a layer; replace it with standard layers")
         if not is_standard(layer, tf_keras):
-            raise UntranslatableError(f"{kind} is no standard layer, so no checkpoint of it could be read back")
+            raise UntranslatableError(f"{kind} is not a standard layer, so a checkpoint of it could not be read back")
         twin = type(layer).from_config(layer.get_config() | {"name": name, "trainable": True})
         keep(layer, twin)
         called: Callable[..., Any] = twin

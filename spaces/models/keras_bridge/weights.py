@@ -14,7 +14,7 @@ def copy_weights(layer: Any, twin: Any) -> None:
     """Give ``twin`` the weights of the Keras 3 ``layer``. Raises ``ModelError`` where they do not correspond."""
     kind = type(layer).__name__
     alias = {"depthwise_kernel": "kernel"} if kind.startswith("DepthwiseConv") else {}
-    # Both list trainable weights first, in order of creation; names and shapes are compared because that is no promise.
+    # Both list trainable weights first, in order of creation; names and shapes are compared because that is not guaranteed.
     given = {weight.path.rpartition("/")[2]: weight for weight in layer.weights}
     if getattr(
         layer, "lora_enabled", False

@@ -159,9 +159,9 @@ def test_what_is_no_model_is_refused(keras, tmp_path):
     with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
         archive.writestr("readme.txt", "hello")
     for name in ("text.keras", "text.h5", "net.onnx", "empty.keras"):
-        with pytest.raises(ModelError, match="no Keras model"):
+        with pytest.raises(ModelError, match="not a Keras model"):
             load_model(str(tmp_path / name))
-    with pytest.raises(ModelError, match="is a folder and no model"):
+    with pytest.raises(ModelError, match="is a folder, not a model"):
         load_model(str(tmp_path))
     model = small(keras)
     model.save_weights(tmp_path / "net.weights.h5")

@@ -49,7 +49,7 @@ def test_names_are_taken_literally() -> None:
     ("text", "reason"),
     [
         ("conv_1=int8", r"no layer 'conv_1' \(did you mean 'conv.1'\?\)"),
-        ("conv.1", "no layer=precision"),
+        ("conv.1", "not layer=precision"),
         ("conv.1=int5", "did you mean 'int"),
         ("conv.*=int8", "no layer 'conv.*'"),
         ("twin=int8", "2 layers are called 'twin'"),

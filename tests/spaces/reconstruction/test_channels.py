@@ -193,5 +193,5 @@ def test_a_double_goes_first() -> None:
 
 def test_importance_by_reconstruction_needs_samples() -> None:
     body, shape = NETS["residual"]
-    with pytest.raises(Refused, match="importance reconstruction looks at activations, and there are no samples"):
+    with pytest.raises(Refused, match="importance reconstruction needs activations, and there are no samples"):
         Channels(recover="none").apply(build(shape, body), CONTEXT)

@@ -15,7 +15,7 @@ from litetuner.spaces.steps.prune import Prune
 from litetuner.spaces.steps.qat import Qat
 from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import weights_by_layer
-from litetuner.spaces.training.fit import fit
+from litetuner.spaces.training.fit import TrainingHooks, fit
 
 from .conftest import kernel
 
@@ -72,7 +72,7 @@ def test_a_schedule_that_never_fires(model: Any, short: Context) -> None:
     sparsity = tfmot.sparsity.keras
     schedule = sparsity.PolynomialDecay(0.0, 0.5, begin_step=0, end_step=20)
     wrapped = sparsity.prune_low_magnitude(clone(model), pruning_schedule=schedule)
-    fit(wrapped, short, epochs=1, learning_rate=1e-3, callbacks=[sparsity.UpdatePruningStep()])
+    fit(wrapped, short, epochs=1, learning_rate=1e-3, hooks=TrainingHooks(callbacks=[sparsity.UpdatePruningStep()]))
     left = kernel(sparsity.strip_pruning(wrapped), "pointwise")
     assert (left == 0).mean() == 0
     ours = Prune(sparsity=0.5, schedule="polynomial", epochs=1).apply(model, short)

@@ -44,5 +44,5 @@ def test_a_second_text_takes_the_place_of_the_first(file: bytes) -> None:
 
 
 def test_what_is_no_file_is_refused() -> None:
-    with pytest.raises(BuildFailed, match=r"no \.tflite"):
+    with pytest.raises(BuildFailed, match=r"not a \.tflite"):
         add_metadata(b"0123456789", "litetuner", b"x")

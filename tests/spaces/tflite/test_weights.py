@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.tflite.layer_names import Named, operators_of_layers
+from litetuner.spaces.tflite.layer_names import NamedOperator as Named
+from litetuner.spaces.tflite.layer_names import operators_of_layers
 from litetuner.spaces.tflite.operators import read_operators
 from litetuner.spaces.tflite.schema import read_model, tensors_of
 from litetuner.spaces.tflite.slimming import slim
@@ -135,11 +136,18 @@ def test_order_and_shape_explain_what_names_do_not(tflite: Callable[..., bytes],
 
 
 def test_what_is_ambiguous_is_left_out() -> None:
-    twins = [Named(0, ("x", "y"), (8, 3, 3, 8)), Named(1, ("x", "y"), (8, 3, 3, 8)), Named(2, ("x", "y"), (4, 8))]
+    twins = [
+        Named(0, ("x", "y"), (8, 3, 3, 8)),
+        Named(1, ("x", "y"), (8, 3, 3, 8)),
+        Named(2, ("x", "y"), (4, 8)),
+    ]
     kernels = {"a": (3, 3, 8, 8), "b": (8, 4)}
     assert operators_of_layers(twins, ["a", "b"], kernels) == {"b": 2}
     assert operators_of_layers(twins, ["a", "c", "b"], kernels | {"c": (3, 3, 8, 8)}) == {"a": 0, "c": 1, "b": 2}
-    nested = [Named(0, ("m/left/conv/Conv2D",), (8, 3, 3, 8)), Named(1, ("m/right/conv/Conv2D",), (8, 3, 3, 4))]
+    nested = [
+        Named(0, ("m/left/conv/Conv2D",), (8, 3, 3, 8)),
+        Named(1, ("m/right/conv/Conv2D",), (8, 3, 3, 4)),
+    ]
     assert operators_of_layers(nested, ["conv"], {}) == {}
     torn = [Named(0, ("m/one/Conv2D;m/two/Conv2D",), (8, 3, 3, 8))]
     assert operators_of_layers(torn, ["one", "two"], {}) == {}
@@ -159,7 +167,10 @@ def test_what_is_ambiguous_is_left_out() -> None:
 )
 def test_names_as_converters_write_them(name: str, layer: str | None) -> None:
     layers = ["conv2d", "batch_normalization", "re_lu"]
-    operators = [Named(0, (name, "StatefulPartitionedCall:0"), (8, 3, 3, 3)), Named(1, ("m/other/MatMul",), (4, 4))]
+    operators = [
+        Named(0, (name, "StatefulPartitionedCall:0"), (8, 3, 3, 3)),
+        Named(1, ("m/other/MatMul",), (4, 4)),
+    ]
     assert operators_of_layers(operators, layers, {}) == ({} if layer is None else {layer: 0})
 
 
@@ -172,7 +183,10 @@ def test_a_layer_that_is_called_twice_is_found() -> None:
 
 
 def test_a_grouped_convolution_has_no_name_and_is_found_by_its_shape() -> None:
-    operators = [Named(0, ("m/a/Conv2D", "m/a/Conv2D1"), (4, 3, 3, 4)), Named(1, ("Conv2D", "Identity"), (8, 3, 3, 2))]
+    operators = [
+        Named(0, ("m/a/Conv2D", "m/a/Conv2D1"), (4, 3, 3, 4)),
+        Named(1, ("Conv2D", "Identity"), (8, 3, 3, 2)),
+    ]
     assert operators_of_layers(operators, ["a", "grouped"], {}) == {"a": 0}
     kernels = {"a": (3, 3, 4, 4), "grouped": (3, 3, 2, 8)}
     assert operators_of_layers(operators, ["a", "grouped"], kernels) == {"a": 0, "grouped": 1}
@@ -200,7 +214,7 @@ def test_int4_weights_of_the_quantizer(tflite: Callable[..., bytes], layer_names
 
 @pytest.mark.parametrize(
     ("file", "reason"),
-    [(b"", "0 bytes"), (b"PK\x03\x04" + bytes(100), "no .tflite"), (b"\x08\x00\x00\x00TFL3", "damaged")],
+    [(b"", "0 bytes"), (b"PK\x03\x04" + bytes(100), "not a .tflite"), (b"\x08\x00\x00\x00TFL3", "damaged")],
 )
 def test_what_is_no_file_is_refused(file: bytes, reason: str) -> None:
     with pytest.raises(BuildFailed, match=reason):
@@ -225,7 +239,7 @@ def test_blockwise_scales_of_the_quantizer(tflite: Callable[..., bytes], layer_n
     tool = quantizer.Quantizer(tflite("plain", "float32"))
     dense = qtyping.TFLOperationName.FULLY_CONNECTED
     blocks = qtyping.QuantGranularity.BLOCKWISE_32
-    tool.add_dynamic_config(regex="sequential/dense/", operation_name=dense, num_bits=4, granularity=blocks)
+    tool.add_dynamic_config(regex="/dense/", operation_name=dense, num_bits=4, granularity=blocks)
     file = bytes(tool.quantize().quantized_model)
     found = weights_by_layer(file, layer_names["plain"])
     weight, original = found["dense"], weights_by_layer(tflite("plain", "float32"), layer_names["plain"])["dense"]

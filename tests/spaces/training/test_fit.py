@@ -14,7 +14,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, ConfigError, Refused
 from litetuner.spaces.steps.finetune import Finetune
 from litetuner.spaces.training.augmentation import CHOICES, augmented
-from litetuner.spaces.training.fit import count_steps, fit, resolve_loss, seeded
+from litetuner.spaces.training.fit import TrainingHooks, count_steps, fit, resolve_loss, seeded
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 5)).astype(np.float32)
@@ -88,7 +88,7 @@ def test_memory_mapped_integers_are_cast(tmp_path: Path, line: Context) -> None:
 def test_masks_hold_zeros(line: Context) -> None:
     model = network()
     mask = np.array([[1], [0], [1], [0], [1]])
-    fit(model, line, epochs=5, learning_rate=0.05, masks=[(model.trainable_variables[0], mask)])
+    fit(model, line, epochs=5, learning_rate=0.05, hooks=TrainingHooks(masks=[(model.trainable_variables[0], mask)]))
     assert np.array_equal(model.get_weights()[0] != 0, mask.astype(bool))
 
 

@@ -314,7 +314,7 @@ def refused_models(keras):
     regularized = layers.Dense(2, bias_regularizer=lambda x: 0.0, name="culprit")
     wrapper = layers.TimeDistributed(sequential(keras, (4,), layers.Dense(2)), name="culprit")
     return {
-        "replace it by standard layers": sequential(keras, (4,), layers.Lambda(lambda x: x, name="culprit")),
+        "replace it with standard layers": sequential(keras, (4,), layers.Lambda(lambda x: x, name="culprit")),
         "custom layer": sequential(keras, (4,), Mine(2, name="culprit")),
         "RMSNormalization": sequential(keras, (4,), layers.RMSNormalization(name="culprit")),
         "'squareplus'": sequential(keras, (4,), layers.Dense(2, activation="squareplus", name="culprit")),
@@ -385,7 +385,7 @@ def test_checkpoints_that_do_not_fit_are_refused(keras):
         set_weights(small, write_weights(model))
     with pytest.raises(BuildFailed, match="weights only"):
         read_model(write_weights(model))
-    with pytest.raises(BuildFailed, match="no checkpoint"):
+    with pytest.raises(BuildFailed, match="not a litetuner checkpoint"):
         read_model(b"not a zip")
     with pytest.raises(BuildFailed, match="'code'"):
         write_model(tf_keras.Sequential([tf_keras.Input((4,)), tf_keras.layers.Lambda(lambda x: x, name="code")]))
