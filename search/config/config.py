@@ -16,9 +16,11 @@ from litetuner.objectives.profiles.profile import Profile
 from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, parse_budgets
 from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts
+from litetuner.search.config.metric_budgets import check_metric_budgets
 from litetuner.search.config.nearest_file import nearest_file
-from litetuner.search.config.units import SHARE, parse, parse_duration
+from litetuner.search.config.units import parse_duration
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.user_function import is_function
 
 # What ``--objective`` can name: what a file has, and what it has on each target.
 FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
@@ -165,18 +167,16 @@ class Config(pydantic.BaseModel):
         for budget in budgets:
             if budget.key == "max-latency" and budget.limit <= 0:
                 raise ConfigError(f"max-latency: must be positive (got {budget.text}).")
-        if self.min_metric is not None:
-            low, high = find_metric(self.metric).limits
-            if not low <= self.min_metric <= high:
-                limit = f"at least {low:g}" if self.min_metric < low else f"at most {high:g}"
-                hint = f"; did you mean {self.min_metric / 100:g}?" if high == 1 < self.min_metric <= 100 else "."
-                raise ConfigError(f"min-metric: {self.min_metric:g} is impossible: {self.metric} is {limit}{hint}")
-        drop = 0.0 if self.max_drop is None else parse(self.max_drop, SHARE, "max-drop")
-        if drop > 1 and find_metric(self.metric).bounded:
-            raise ConfigError(f"max-drop: {self.max_drop} is impossible: {self.metric} is between 0 and 1.")
+        check_metric_budgets(self.metric, self.min_metric, self.max_drop)
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
+        """The budgets, of a user's own metric as if it were to be maximized: what it is, is known once it was inspected."""
+        unknown = self.min_metric is None or is_function(self.metric.partition("@")[0])
+        return self.budgets_for("maximize" if unknown else find_metric(self.metric).direction)
+
+    def budgets_for(self, direction: Literal["maximize", "minimize"]) -> tuple[Budget, ...]:
+        """The budgets for a metric of this direction."""
         return parse_budgets(
             max_size=self.max_size,
             max_compressed_size=self.max_compressed_size,
@@ -184,7 +184,7 @@ class Config(pydantic.BaseModel):
             max_memory=self.max_memory,
             max_drop=self.max_drop,
             min_metric=self.min_metric,
-            direction="maximize" if self.min_metric is None else find_metric(self.metric).direction,
+            direction=direction,
             targets=self.targets,
             memory="memory_bytes" if self.suited is None else self.suited.memory,
         )
