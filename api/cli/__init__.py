@@ -1,4 +1,4 @@
-"""The command line: every command is parse, one call of the Python API, print. A new file registers its own command.
+"""The command line: each command parses, calls the Python API once, and prints. A new file registers its own command.
 
 Standard output carries the result only; everything else goes to standard error.
 """
@@ -42,7 +42,7 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; every command takes it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; works with every command.")] = False,
 ) -> None:
     """Search TensorFlow Lite compression for a trained Keras model: accuracy, size and measured latency."""
 
@@ -63,47 +63,47 @@ def run(arguments: list[str]) -> int:
     if not arguments and COMPLETE not in os.environ:
         return _show_help()
     try:
-        # Not ``app(...)``: it makes exit codes of its own out of Ctrl-C and of a closed pipe.
+        # Not ``app(...)``: it has its own exit codes for Ctrl-C and a closed pipe.
         command = typer.main.get_command(app)
         if COMPLETE in os.environ:
             return int(command.main(prog_name="litetuner", complete_var=COMPLETE) or 0)
         with command.make_context("litetuner", _debug_first(arguments)) as context:
             code = command.invoke(context)
-        sys.stdout.flush()  # a full disk or a closed pipe is met here, and not at exit
+        sys.stdout.flush()  # a full disk or a closed pipe is an error here, not at exit
         return int(code or 0)
-    except CandidateError as error:  # no search is there to go on: it is the file that the user gave
+    except CandidateError as error:  # without a search it is the file that the user gave
         return _report(error, str(error), USAGE, debug)
     except LitetunerError as error:
         return _report(error, str(error), error.exit_code, debug)
     except typer.TyperException as error:
         return _report(error, _explain(error), USAGE, debug)
     except (KeyboardInterrupt, typer.Abort) as error:
-        return _report(error, "interrupted; repeat the command to go on where it stopped.", INTERRUPTED, debug)
+        return _report(error, "interrupted; repeat the command to resume.", INTERRUPTED, debug)
     except typer.Exit as done:  # after --help and --version
         return done.exit_code
     except SystemExit as done:  # after --show-completion and its siblings
         return int(done.code or 0)
     except BrokenPipeError:
         _drop_output()
-        return 0  # the reader of our output has seen enough
+        return 0  # the reader of our output is gone
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_REFUSES:
             _drop_output()
             what = f"{error.filename or 'standard output'} cannot be written: {error.strerror}. Free some space and repeat."
             return _report(error, what, HostError.exit_code, debug)
-        hint = "This is a fault of litetuner; run again with --debug and report what it prints."
+        hint = "This is a bug in litetuner; run again with --debug and report the output."
         return _report(error, f"internal error: {type(error).__name__}: {error}. {hint}", INTERNAL, debug)
 
 
 def _debug_first(arguments: list[str]) -> list[str]:
-    """``--debug`` is taken wherever it stands; of the commands only ``search`` knows it, as a key of its configuration."""
+    """``--debug`` may be anywhere; of the commands only ``search`` has it, as a key of the configuration."""
     if "--debug" not in arguments or arguments[0] == "search":
         return arguments
     return ["--debug", *(argument for argument in arguments if argument != "--debug")]
 
 
 def _explain(error: typer.TyperException) -> str:
-    """What typer says, with the nearest option and where to read on."""
+    """The message of typer, with the nearest option and a hint to the help."""
     context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
     message = error.format_message().rstrip(".")
     if context is None:
@@ -111,14 +111,14 @@ def _explain(error: typer.TyperException) -> str:
     if option is not None and message.startswith("No such option"):
         known = [name for parameter in context.command.params for name in parameter.opts if name.startswith("-")]
         bare = option.lstrip("-") in {parameter.name for parameter in context.command.params}
-        hint = "; give what follows without it" if bare else nearest(option, known)
+        hint = "; give the value without it" if bare else nearest(option, known)
         message = f"there is no option {option}{hint}"
     ending = "" if message.endswith("?") else "."
     return f"{message}{ending} See `{context.command_path} --help`."
 
 
 def _show_help() -> int:
-    """No command at all: the help, on standard error."""
+    """Without a command: print the help on standard error."""
     command = typer.main.get_command(app)
     with typer.Context(command, info_name="litetuner") as context:
         sys.stderr.write(command.get_help(context) + "\n")
@@ -126,7 +126,7 @@ def _show_help() -> int:
 
 
 def _drop_output() -> None:
-    """Send what is left of standard output nowhere: else Python tries to write it again at exit, and complains."""
+    """Discard the rest of standard output: Python would try to write it at exit, and print an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""``litetuner dashboard``: optuna-dashboard over a run, on this machine only."""
+"""``litetuner dashboard``: optuna-dashboard of a run, on this machine only."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("dashboard", short_help="Show a run in optuna-dashboard; Ctrl-C ends it.")(dashboard)
+    app.command("dashboard", short_help="Show a run in optuna-dashboard; Ctrl-C stops it.")(dashboard)
 
 
 def dashboard(
     run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")],
     port: Annotated[
         int,
-        typer.Option("--port", help="The port to listen on; 0 takes any that is free.", metavar="N", min=0, max=65535),
+        typer.Option("--port", help="The port to listen on; 0: any free port.", metavar="N", min=0, max=65535),
     ] = 8080,
 ) -> None:
-    """Show a run in optuna-dashboard, also while it is searching; Ctrl-C ends it. Needs litetuner[dashboard]."""
+    """Show a run in optuna-dashboard, also during the search; Ctrl-C stops it. Needs litetuner[dashboard]."""
     from litetuner.objectives.runner.machine import die_with
     from litetuner.search.runs.dashboard import serve
 
-    die_with(os.getppid())  # no server is left behind by a terminal or a script that ends
+    die_with(os.getppid())  # no server outlives its terminal or script
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with serve(Path(run), port) as server:
         typer.echo(f"http://127.0.0.1:{server.server_port}/dashboard")
-        typer.echo("Ctrl-C ends it. It shows a copy: nothing that is done there changes the run.", err=True)
+        typer.echo("Ctrl-C stops it. It shows a copy: changes there do not affect the run.", err=True)
         ended.wait()

@@ -1,4 +1,4 @@
-"""``litetuner demo``: the whole path on data and a model that come with it, in a few minutes."""
+"""``litetuner demo``: a complete search on data and a model that are included, in a few minutes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def demo(
         str, typer.Option("--time-budget", help="Time for the search.", metavar="TEXT")
     ] = TIME_BUDGET,
 ) -> int:
-    """Train a small digit classifier, search its compressions for about three minutes, report and export the best."""
+    """Train a small digit classifier, search its compressions for about three minutes, report and export the best file."""
     from litetuner.cli.search import conduct
     from litetuner.run import Run
     from litetuner.search.config.config import make_config
@@ -44,19 +44,19 @@ def demo(
     except OSError as error:
         raise cannot_write(inputs, error) from error
     if not (inputs / "digits.keras").exists():
-        typer.echo("training the demo's model on 997 handwritten digits ...", err=True)
+        typer.echo("training the model of the demo on 997 handwritten digits ...", err=True)
         done = subprocess.run(
             [sys.executable, "-m", "litetuner.demo", str(inputs)], capture_output=True, text=True, check=False
         )
         if done.returncode:
             lines = done.stderr.strip().splitlines()
             raise HostError(
-                f"the demo's model cannot be trained: {lines[-1] if lines else 'no message'}. "
+                f"the model of the demo cannot be trained: {lines[-1] if lines else 'no message'}. "
                 "`litetuner doctor` checks the installation."
             )
     code = conduct(config)
     if code == 0:
-        file = Run(out).export(Path(out) / "export", force=True)  # a longer demo may have another best
+        file = Run(out).export(Path(out) / "export", force=True)  # a longer demo may find another best file
         typer.echo(f"exported: {file}")
         typer.echo("next: litetuner search --model YOUR.keras --data YOUR.npz --max-drop 1% --time-budget 30m")
     return code

@@ -1,4 +1,4 @@
-"""``litetuner doctor``: do this machine and the configured targets have what a search needs?"""
+"""``litetuner doctor``: check that this machine and the targets have everything that a search needs."""
 
 from __future__ import annotations
 
@@ -33,22 +33,23 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     config: Annotated[
-        Path | None, typer.Argument(help="A TOML whose targets are looked at.", metavar="[CONFIG.toml]")
+        Path | None, typer.Argument(help="A configuration whose targets are checked.", metavar="[CONFIG.toml]")
     ] = None,
     target: Annotated[
-        list[str] | None, typer.Option(help="A target: host, [NAME=]ssh://user@host[:port], [NAME=]adb[:serial].")
+        list[str] | None,
+        typer.Option(help="A target to check: host, [NAME=]ssh://user@host[:port], [NAME=]adb[:serial]."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> int:
-    """Check libraries, disk, machine and targets, and say what to do about what is wrong; exits with 3 if a search cannot run."""
+    """Check libraries, disk, machine and targets, and say how to fix problems; exits with 3 if a search cannot run."""
     from litetuner.objectives.environment import environment, host_warnings
     from litetuner.objectives.targets.choice import find_target
     from litetuner.spaces.errors import ConfigError
 
-    places = [find_target(text) for text in (*_configured(config), *(target or ()))]  # a wrong text ends it here
+    places = [find_target(text) for text in (*_configured(config), *(target or ()))]  # a wrong text is an error here
     names = [place.name for place in places]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"target: two targets are called {twice[0]!r}; give one another name: NAME=...")
+        raise ConfigError(f"target: two are called {twice[0]!r}; rename one: NAME=...")
     found, problems, warnings = environment(), _imports(), [*host_warnings(), *_disk()]
     targets: dict[str, list[Finding]] = {place.name: place.target.check() for place in places}
     for name, findings in targets.items():
@@ -63,7 +64,7 @@ def doctor(
 
 
 def _configured(config: Path | None) -> tuple[str, ...]:
-    """The texts of a configuration's targets; its other keys need not be complete."""
+    """The targets of a configuration as written; its other keys may be incomplete."""
     from litetuner.spaces.errors import ConfigError
 
     if config is None:
@@ -102,7 +103,9 @@ def _disk() -> list[str]:
     free = shutil.disk_usage(".").free
     if free >= FREE_BYTES:
         return []
-    return [f"Only {format_bytes(free)} are free here: a run keeps checkpoints and files. Choose another --out."]
+    return [
+        f"Only {format_bytes(free)} are free in this folder; a run stores checkpoints and files. Choose another --out."
+    ]
 
 
 def _sentence(finding: Finding) -> str:

@@ -1,4 +1,4 @@
-"""``litetuner export``: take a file out of a run."""
+"""``litetuner export``: export a file of a run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("export", short_help="Write a trial's file with record, model card and example.")(export)
+    app.command("export", short_help="Export a trial's file with record, model card and example.")(export)
 
 
 def export(
     run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")],
     out: Annotated[str, typer.Option("--out", help="The folder to write to.", metavar="DIR")],
-    trial: Annotated[int | None, typer.Option("--trial", help="A trial by its number.", metavar="N")] = None,
+    trial: Annotated[
+        int | None, typer.Option("--trial", help="Export the trial with this number.", metavar="N")
+    ] = None,
     pick: Annotated[
         str | None,
         typer.Option(
@@ -29,11 +31,11 @@ def export(
         bool, typer.Option("--c-array", help="Also write the file as a C array, for TensorFlow Lite Micro.")
     ] = False,
     metadata: Annotated[
-        bool, typer.Option("--metadata", help="Put a short provenance inside the file, which changes its sha256.")
+        bool, typer.Option("--metadata", help="Store a short provenance in the file; this changes its sha256.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the export of another trial in DIR.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an export of another trial in DIR.")] = False,
 ) -> None:
-    """Write a trial's .tflite with its record, provenance, model card and an example, and print where the .tflite is."""
+    """Export a trial's .tflite with record, provenance, model card and example, and print the path of the .tflite."""
     from litetuner.run import Run
 
     typer.echo(Run(run).export(out, trial=trial, pick=pick, c_array=c_array, metadata=metadata, force=force))

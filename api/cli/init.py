@@ -1,16 +1,20 @@
-"""``litetuner init``: a first configuration, fitted to a model and its data."""
+"""``litetuner init``: a first configuration for a model and its data."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from litetuner.cli.options import add_options
+
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("init", short_help="Write a commented configuration for a model.")(init)
+    """Add the command, with options for what the first look at a model needs."""
+    metric = "Metric. [default: accuracy, or mae if the labels are not classes]"
+    add_options(init, ("metric", "preprocess", "target", "trust_model"), metric=metric)
+    app.command("init", short_help="Write a commented configuration for a model.", help=init.__doc__)(init)
 
 
 def init(
@@ -18,38 +22,22 @@ def init(
     data: Annotated[
         str,
         typer.Option(
-            "--data", help="FILE.npz, a folder of class folders of images, or module:function.", metavar="DATA"
+            "--data",
+            help="FILE.npz, a folder of images with one subfolder per class, or module:function.",
+            metavar="DATA",
         ),
     ],
     out: Annotated[str, typer.Option("--out", help="The file to write.", metavar="FILE.toml")] = "litetuner.toml",
-    metric: Annotated[
-        str | None, typer.Option("--metric", help="The metric. [default: accuracy, or mae where labels are quantities]")
-    ] = None,
-    preprocess: Annotated[
-        str | None, typer.Option("--preprocess", help="Preprocessing that the model expects: module:function(x).")
-    ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option("--target", help="Where latency is measured. [default: host]")
-    ] = None,
-    trust_model: Annotated[bool, typer.Option("--trust-model", help="You vouch for the model file.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    **keys: Any,
 ) -> None:
-    """Look at a model and its data for a minute, and write a TOML with every key, its help and suggested budgets."""
+    """Look at a model and its data for a minute, and write a TOML file with every key, its help and suggested budgets."""
     from litetuner.live import Live
     from litetuner.run import init as start
 
+    given = {name: value for name, value in keys.items() if value not in (None, [])}
     with Live() as live:
-        path, said = start(
-            model,
-            data,
-            out=out,
-            metric=metric,
-            preprocess=preprocess,
-            target=tuple(target or ()) or None,
-            trust_model=trust_model or None,
-            force=force,
-            listener=live,
-        )
+        path, said = start(model, data, out=out, force=force, listener=live, **given)
     if said:
         typer.echo(f"warning: {said}", err=True)
     typer.echo(Path(path))

@@ -1,4 +1,4 @@
-"""``litetuner inspect``: what can be done to each layer of a model, before anything is spent."""
+"""``litetuner inspect``: what can be done to each layer of a model, before a search."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def register(app: typer.Typer) -> None:
 def inspect(
     model: Annotated[str, typer.Argument(help="FILE.keras, FILE.h5, SavedModel or module:function.", metavar="MODEL")],
     data: Annotated[
-        str | None, typer.Option("--data", help="Data to check the rebuilt model on, as for search.")
+        str | None, typer.Option("--data", help="Data that the rebuilt model is checked on, as for search.")
     ] = None,
-    metric: Annotated[str, typer.Option("--metric", help="With --data: what the labels are for.")] = "accuracy",
+    metric: Annotated[str, typer.Option("--metric", help="With --data: the metric of the labels.")] = "accuracy",
     preprocess: Annotated[str | None, typer.Option("--preprocess", help="With --data: module:function(x).")] = None,
-    custom_objects: Annotated[
-        str | None, typer.Option("--custom-objects", help="Your own layers, module:dict.")
-    ] = None,
-    trust_model: Annotated[bool, typer.Option("--trust-model", help="You vouch for the model file.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
+    custom_objects: Annotated[str | None, typer.Option("--custom-objects", help="Custom layers, module:dict.")] = None,
+    trust_model: Annotated[
+        bool, typer.Option("--trust-model", help="Trust the model file (it may execute code).")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Print each layer's type, parameters, multiply-accumulates and share, and what can be done to it or why not."""
+    """Print type, parameters and MACs of each layer, and which steps can be applied to it, or why not."""
     from rich.console import Console
 
     from litetuner.objectives.scoring.scorer import check_metric_name

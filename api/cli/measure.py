@@ -1,4 +1,4 @@
-"""``litetuner measure``: what any ``.tflite`` costs on a target, by the protocol that a search uses."""
+"""``litetuner measure``: latency and memory of any ``.tflite`` on a target, measured as in a search."""
 
 from __future__ import annotations
 
@@ -9,46 +9,61 @@ from urllib.parse import quote
 
 import typer
 
+from litetuner.cli.options import add_options
+
 if TYPE_CHECKING:
     from litetuner.objectives.targets.target import Target
 
-LITTLE = 5  # reasons for operators that stayed behind that are printed; all of them stand in the JSON
+MOST_REASONS = 5  # that are printed for operators outside the delegate; the JSON has all of them
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("measure")(measure)
+    add_options(measure, ("threads",))
+    app.command("measure", help=measure.__doc__)(measure)
 
 
 def measure(
     file: Annotated[Path, typer.Argument(help="The file to time.", metavar="FILE.tflite")],
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", help="Another file, timed in turns with it; gives a ratio.", metavar="FILE.tflite"),
+        typer.Option(
+            "--baseline",
+            help="Another file, measured in alternation; gives a ratio.",
+            metavar="FILE.tflite",
+        ),
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", help="Threads of the runtime.", metavar="N", min=1)] = 1,
     target: Annotated[
-        str, typer.Option("--target", help="Where: host, ssh://user@host[:port], adb[:serial].", metavar="TARGET")
+        str,
+        typer.Option(
+            "--target", help="Where to measure: host, ssh://user@host[:port], adb[:serial].", metavar="TARGET"
+        ),
     ] = "host",
     delegate: Annotated[
         Path | None, typer.Option("--delegate", help="A delegate's shared library.", metavar="LIBRARY")
     ] = None,
     accelerator: Annotated[
-        str | None, typer.Option("--accelerator", help="One of LiteRT's own: gpu, npu or cpu.", metavar="NAME")
+        str | None, typer.Option("--accelerator", help="An accelerator of LiteRT: gpu, npu or cpu.", metavar="NAME")
     ] = None,
-    no_xnnpack: Annotated[bool, typer.Option("--no-xnnpack", help="The runtime's plain kernels.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything that was measured as JSON.")] = False,
+    no_xnnpack: Annotated[
+        bool, typer.Option("--no-xnnpack", help="Use the runtime's own kernels, without XNNPACK.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all measurements as JSON.")] = False,
+    **keys: Any,
 ) -> None:
-    """Time a file in a fresh process on one core; print its latency with its interval, its memory and its delegates."""
+    """Measure a file in a fresh process on one core; print latency with interval, memory and delegates."""
     from litetuner.objectives.files.costs import file_costs
     from litetuner.objectives.targets.choice import find_target
     from litetuner.spaces.errors import ConfigError
 
+    threads = 1 if keys["threads"] is None else keys["threads"]
+    if threads < 1:
+        raise ConfigError(f"measure: threads must be at least 1 (got {threads}).")
     for path in (file, baseline):
         if path is not None and not path.is_file():
             raise ConfigError(f"measure: {path} does not exist.")
         if path is not None and path.read_bytes()[4:8] != b"TFL3":
-            raise ConfigError(f"measure: {path} is no .tflite file. Give one, such as `litetuner export` writes.")
+            raise ConfigError(f"measure: {path} is not a .tflite file. Give one, for example from `litetuner export`.")
     options = [f"delegate={quote(str(delegate.absolute()))}"] if delegate else []
     options += [f"accelerator={accelerator}"] if accelerator else []
     options += ["xnnpack=off"] if no_xnnpack else []
@@ -61,11 +76,11 @@ def measure(
     for line in _lines(found, baseline):
         typer.echo(line)
     for reason in found["instability"]:
-        typer.echo(f"unsteady: {reason}", err=True)
+        typer.echo(f"unstable: {reason}", err=True)
 
 
 def _measure(target: Target, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
-    """The runner's document, or one like it from a target that has no runner (``None``: not measured there)."""
+    """The document of the runner, or the same from a target without a runner (``None``: not measured there)."""
     from litetuner.objectives.targets.python_target import PythonTarget
 
     if isinstance(target, PythonTarget):
@@ -87,7 +102,7 @@ def _measure(target: Target, file: Path, baseline: Path | None, threads: int) ->
 
 
 def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
-    """What was measured, as a person reads it."""
+    """The measurements as text."""
     from litetuner.search.config.units import format_bytes, format_us
 
     latency, costs, machine = found["latency_us"], found["costs"], found["environment"]
@@ -106,7 +121,7 @@ def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
         memory.append(f"peak of the process above the bare runtime {format_bytes(found['peak_rss_bytes'])}")
     lines.append("memory: " + ", ".join(memory))
     lines += _delegates(found["delegates"])
-    lines.append(f"{costs['macs']['value']:,} multiply-accumulates; {_energy(found['energy_uj'], costs)}")
+    lines.append(f"{costs['macs']['value']:,} MACs; {_energy(found['energy_uj'], costs)}")
     conditions = [
         machine.get("cpu"),
         f"{machine['threads']} thread{'s' * (machine['threads'] > 1)}" if machine.get("threads") else None,
@@ -124,15 +139,15 @@ def _delegates(found: dict[str, Any] | None) -> list[str]:
     if not names:
         return [f"operators: {found['operators']}, no delegate"]
     if found["delegated"] is None:
-        return [f"operators: {found['operators']}, some of them on {names}; LiteRT does not say which"]
+        return [f"operators: {found['operators']}, some of them on {names}; LiteRT does not report which"]
     parts = (
         "" if found["partitions"] is None else f" in {found['partitions']} partition{'s' * (found['partitions'] != 1)}"
     )
-    lines = [f"operators: {found['delegated']} of {found['operators']} by {names}{parts}"]
+    lines = [f"operators: {found['delegated']} of {found['operators']} on {names}{parts}"]
     lines[0] += f"; {found['quantize']} quantize, {found['dequantize']} dequantize"
     left = found["fallback"] or []
-    lines += [f"  {part['count']} {part['operator']} left: {part['why']}" for part in left[:LITTLE]]
-    return lines + ([f"  and {len(left) - LITTLE} kinds more (--json)"] if len(left) > LITTLE else [])
+    lines += [f"  {part['count']} {part['operator']} not delegated: {part['why']}" for part in left[:MOST_REASONS]]
+    return lines + ([f"  and {len(left) - MOST_REASONS} more kinds (--json)"] if len(left) > MOST_REASONS else [])
 
 
 def _energy(measured: dict[str, Any] | None, costs: dict[str, Any]) -> str:

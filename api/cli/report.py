@@ -1,4 +1,4 @@
-"""``litetuner report``: write the report of a run again."""
+"""``litetuner report``: write the report of a run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("report", short_help="Write a run's report, table and summary again.")(report)
+    app.command("report", short_help="Write the report, table and summary of a run.")(report)
 
 
 def report(run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")]) -> None:
-    """Write report.html, trials.csv and summary.json of a run, and print where the report is."""
+    """Write report.html, trials.csv and summary.json of a run, and print the path of the report."""
     from litetuner.run import Run
 
     typer.echo(Run(run).report())

@@ -1,4 +1,4 @@
-"""``litetuner slim``: take out of any ``.tflite`` what it carries for nothing."""
+"""``litetuner slim``: remove unused data from any ``.tflite``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def slim(
     keep_names: Annotated[bool, typer.Option("--keep-names", help="Keep tensor names, for debugging.")] = False,
     share_bias_scales: Annotated[
         bool,
-        typer.Option("--share-bias-scales", help="Also drop the biases' scales, which only accelerators may read."),
+        typer.Option("--share-bias-scales", help="Also drop the scales of biases, which only accelerators may read."),
     ] = False,
 ) -> int:
-    """Write a smaller file whose outputs are bit-identical; exits with 1 where that cannot be shown, and writes nothing."""
+    """Write a smaller file with bit-identical outputs; exits with 1, without a file, if that cannot be verified."""
     import zlib
 
     from litetuner.search.config.units import format_bytes
@@ -34,7 +34,7 @@ def slim(
         raise ConfigError(f"slim: {source} does not exist.")
     before = source.read_bytes()
     if before[4:8] != b"TFL3":
-        raise ConfigError(f"slim: {source} is no .tflite file. Give one, such as `litetuner export` writes.")
+        raise ConfigError(f"slim: {source} is not a .tflite file. Give one, for example from `litetuner export`.")
     slimmed = slim_file(before, keep_names=keep_names, share_bias_scales=share_bias_scales)
     if not slimmed.applied:
         typer.echo(f"not slimmed: {slimmed.reason}", err=True)
@@ -42,5 +42,5 @@ def slim(
     write_atomic(out, slimmed.file)
     sizes = [(len(file), len(zlib.compress(file, 9))) for file in (before, slimmed.file)]
     for name, old, new in zip(("file", "compressed"), *sizes, strict=True):
-        typer.echo(f"{name:9s} {format_bytes(old)} -> {format_bytes(new)} ({1 - new / old:.1%} less)")
+        typer.echo(f"{name:9s} {format_bytes(old)} -> {format_bytes(new)} ({1 - new / old:.1%} smaller)")
     return 0

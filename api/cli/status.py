@@ -1,4 +1,4 @@
-"""``litetuner status``: how far a run is, also while it is searching."""
+"""``litetuner status``: the progress of a run, also during the search."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("status", short_help="Print how far a run is, its front and the best.")(status)
+    app.command("status", short_help="Print the progress of a run, its Pareto front and the best file.")(status)
 
 
 def status(
     run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary and how the search stands as JSON.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary and the progress as JSON.")] = False,
 ) -> None:
-    """Print how far a run is, its front and the best file so far."""
+    """Print the progress of a run, its Pareto front and the best file so far."""
     from litetuner.reports.status.status import find_status
     from litetuner.reports.terminal.progress import print_result
     from litetuner.run import Run

@@ -16,8 +16,9 @@ from litetuner.objectives.profiles.profile import Profile
 from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, parse_budgets
 from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts
+from litetuner.search.config.metric_budgets import check_metric_budgets
 from litetuner.search.config.nearest_file import nearest_file
-from litetuner.search.config.units import SHARE, parse, parse_duration
+from litetuner.search.config.units import parse_duration
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
@@ -166,15 +167,7 @@ class Config(pydantic.BaseModel):
         for budget in budgets:
             if budget.key == "max-latency" and budget.limit <= 0:
                 raise ConfigError(f"max-latency: must be positive (got {budget.text}).")
-        if self.min_metric is not None:
-            low, high = find_metric(self.metric).limits
-            if not low <= self.min_metric <= high:
-                limit = f"at least {low:g}" if self.min_metric < low else f"at most {high:g}"
-                hint = f"; did you mean {self.min_metric / 100:g}?" if high == 1 < self.min_metric <= 100 else "."
-                raise ConfigError(f"min-metric: {self.min_metric:g} is impossible: {self.metric} is {limit}{hint}")
-        drop = 0.0 if self.max_drop is None else parse(self.max_drop, SHARE, "max-drop")
-        if drop > 1 and find_metric(self.metric).bounded:
-            raise ConfigError(f"max-drop: {self.max_drop} is impossible: {self.metric} is between 0 and 1.")
+        check_metric_budgets(self.metric, self.min_metric, self.max_drop)
 
     @property
     def budgets(self) -> tuple[Budget, ...]:

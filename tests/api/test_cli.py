@@ -123,7 +123,7 @@ def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
         (["search", "--model", "fake:model"], ("data is missing", "--data")),
         (
             ["inspect", "--model", "a.keras"],
-            ("there is no option --model; give what follows without it. See `litetuner inspect --help`",),
+            ("there is no option --model; give the value without it. See `litetuner inspect --help`",),
         ),
         (["inspect", "--jsn", "a.keras"], ("did you mean '--json'",)),
         (["measure", "nothing.tflite"], ("nothing.tflite does not exist",)),

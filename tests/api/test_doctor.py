@@ -69,7 +69,7 @@ def test_a_wrong_target_or_file_ends_it_at_once(
 
 def test_two_targets_of_one_name_are_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli(["doctor", "--target", "pi=host", "--target", "pi=fake"]) == 2
-    assert "two targets are called 'pi'" in capfd.readouterr().err
+    assert "two are called 'pi'" in capfd.readouterr().err
 
 
 def test_without_targets_the_machine_alone_is_looked_at(capfd: pytest.CaptureFixture[str]) -> None:

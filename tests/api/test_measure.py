@@ -20,7 +20,7 @@ def test_a_person_reads_latency_memory_delegates_and_energy(file, capsys):
     out = capsys.readouterr().out
     for part in ("95 % interval", "p50", "load", "times as fast as", "memory: arena", "peak of the process"):
         assert part in out
-    assert "by xnnpack in 1 partition" in out and "256 multiply-accumulates" in out
+    assert "on xnnpack in 1 partition" in out and "256 MACs" in out
     assert "energy: " in out and "estimate" in out
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets import connection, tiny_model
 from litetuner.objectives.targets.connection import PAUSES_SECONDS
 from litetuner.objectives.targets.ssh import client as ssh_client
 from litetuner.objectives.targets.ssh import remote as far
@@ -189,7 +189,7 @@ def test_a_connection_that_drops_every_time_is_a_lost_target(sshd, file, quick):
     ended: list[psutil.Process] = []
     thread = drop_sessions(sshd, 4, ended)
     target = sshd.target()
-    with pytest.raises(TargetLost, match=r"did not come back in 4 tries\. Look by hand: ssh -F") as found:
+    with pytest.raises(TargetLost, match=r"did not come back in 4 tries\. Try by hand: ssh -F") as found:
         target.measure(file)
     thread.join()
     assert found.value.target == target.client.address and len(ended) == 4
@@ -199,7 +199,7 @@ def test_a_connection_that_drops_every_time_is_a_lost_target(sshd, file, quick):
 def test_the_pauses_grow(sshd, file, monkeypatch):
     pauses: list[float] = []
     monkeypatch.setattr(ssh_module, "PAUSES_SECONDS", PAUSES_SECONDS)
-    monkeypatch.setattr(ssh_module, "time", types.SimpleNamespace(sleep=pauses.append))
+    monkeypatch.setattr(connection, "time", types.SimpleNamespace(sleep=pauses.append))
     with pytest.raises(TargetLost, match="refused"):
         sshd.target(port=1).measure(file)  # nothing listens there
     assert len(pauses) == 3 and 0 < pauses[0] < pauses[1] < pauses[2]

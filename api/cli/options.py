@@ -1,0 +1,63 @@
+"""Options of commands that are keys of the configuration: one source of their types and help."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Optional
+
+import typer
+
+KEYWORD, REST = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD
+
+
+def add_options(command: Callable[..., Any], names: Iterable[str] | None = None, **texts: str) -> None:
+    """Give a command that takes ``**keys`` an option for each field of the configuration in ``names``, or for all.
+
+    ``texts`` are help texts that differ from those of the configuration.
+    """
+    from litetuner.search.config.config import keys
+
+    chosen = None if names is None else set(names)
+    own = [part for part in inspect.signature(command, eval_str=True).parameters.values() if part.kind is not REST]
+    options = [_option(key, name, texts.get(name)) for key, name in keys().items() if chosen is None or name in chosen]
+    parameters = [part.replace(kind=KEYWORD) for part in own]
+    command.__signature__ = inspect.Signature(parameters + options)  # type: ignore[attr-defined]
+    command.__annotations__ = {part.name: part.annotation for part in parameters + options}
+
+
+def _option(key: str, name: str, text: str | None) -> inspect.Parameter:
+    from litetuner.search.config.config import Config
+
+    field = Config.model_fields[name]
+    types = _plain_types(field.annotation)
+    flag, kind, shown = f"--{key}", str, "TEXT"
+    if field.annotation is bool:
+        # A switch that the TOML sets can be taken back.
+        flag, kind, shown = (f"--{key}/--no-{key}", bool, None)  # type: ignore[assignment]
+    elif tuple in types:
+        kind, shown = list[str], "TEXT"  # type: ignore[assignment]
+    elif int in types:
+        kind, shown = int, "N"  # type: ignore[assignment]
+    elif float in types:
+        kind, shown = float, "X"  # type: ignore[assignment]
+    default = _default(field.default)
+    text = text or (field.description or "") + (f" [default: {default}]" if default else "")
+    values = [value for value in typing.get_args(field.annotation) if isinstance(value, str)]  # of a Literal
+    option = typer.Option(
+        flag, help=text, show_default=False, metavar=shown, autocompletion=values.copy if values else None
+    )
+    return inspect.Parameter(name, KEYWORD, default=None, annotation=Annotated[Optional[kind], option])  # noqa: UP045
+
+
+def _plain_types(annotation: Any) -> set[Any]:
+    """The types that an annotation is made of, such as ``{int, NoneType}``."""
+    parts = set(typing.get_args(annotation)) | {typing.get_origin(annotation) or annotation}
+    return parts.union(*(_plain_types(part) for part in typing.get_args(annotation) if not isinstance(part, str)))
+
+
+def _default(value: Any) -> str:
+    if value in (None, (), False) or "Undefined" in str(value):
+        return ""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
