@@ -52,7 +52,7 @@ def runs(
     """Two searches in one process: one of files, timed on this machine; one of a model and arrays that live in memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        real = KEYS | {"target": "host", "steps": STEPS}
+        real = KEYS | {"target": "host?max_seconds=2", "steps": STEPS}
         files = litetuner.tune(model_file, data_file, trials=TRIALS, out=home / "files", **real)
         memory = litetuner.tune(trained, arrays, trials=3, listener=killer, **KEYS)
     killer.join()
