@@ -60,6 +60,7 @@ def pages(*, run: bool) -> list[Path]:
     return [page for page in PAGES if any(block.runs is run for block in blocks(page))]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "page", [page for page in pages(run=True) if page.name != "extending.md"], ids=lambda path: path.name
 )

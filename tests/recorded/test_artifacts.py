@@ -133,6 +133,7 @@ def conditions(model: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.timeout(1200)
 def test_the_files_of_25_candidates(
     tmp_path: Path, request: pytest.FixtureRequest, compare: Callable[[str, str], None]
 ) -> None:
