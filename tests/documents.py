@@ -1,4 +1,4 @@
-"""README and docs as a reader types them: their fenced blocks, page by page, in order."""
+"""The fenced blocks of README and docs, and how to run them as a reader would."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ def parse(words: list[str]) -> None:
 
 
 class Reader:
-    """Does what a page says, in the working folder. Python blocks of a page share one namespace."""
+    """Runs the blocks of a page in the working folder. Python blocks of a page share one namespace."""
 
     def __init__(self) -> None:
         self.namespace: dict[str, Any] = {"__name__": "page"}
 
     def do(self, block: Block) -> None:
-        """Do a block. Raises whatever it raises, and ``AssertionError`` for a command that fails."""
+        """Run a block. A command that fails raises ``AssertionError``."""
         if block.file is not None:
             Path(block.file).write_text(block.text, encoding="utf-8")
         elif block.language == "toml":

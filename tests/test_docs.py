@@ -1,7 +1,8 @@
-"""README and docs, done as they are written: every command, every Python snippet, every TOML, page by page, on a small model.
+"""README and docs: every command, Python snippet and TOML file is run as it is written, page by page, on a small model.
 
-A page finds the demo's model and data under the names that pages use for the reader's own, and a finished run as ``runs/NAME``.
-Searches end after four trials (tests/one_process.py). A block that needs what is not here says so in a comment, and is parsed.
+Each page starts in a folder with the demo's model and data, under the names that pages use, and with a finished run,
+``runs/NAME``. Searches end after four trials (tests/one_process.py). A block that cannot be run says why in a comment before it;
+its command is only parsed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .one_process import small_searches
 
 MODELS = ("model.keras", "resnet8_cifar10.keras")
 DATA = ("data.npz", "cifar10.npz")
-NOT_RUN = 12  # blocks at most: what cannot be run here is the exception
+MOST_NOT_RUN = 12  # blocks
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 
@@ -30,14 +31,14 @@ def _one_process() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what pages take for granted: a model, its data, a run, two files."""
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what pages need: a model, its data, a run, two exported files."""
     import litetuner
     from litetuner import demo
     from litetuner.spaces.tf import load
 
     load()
-    folder = tmp_path_factory.mktemp("desk")
+    folder = tmp_path_factory.mktemp("prepared")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "EPOCHS", 15)
         model, data = demo.make_inputs(folder / "inputs")
@@ -59,12 +60,13 @@ def pages(*, run: bool) -> list[Path]:
     return [page for page in PAGES if any(block.runs is run for block in blocks(page))]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "page", [page for page in pages(run=True) if page.name != "extending.md"], ids=lambda path: path.name
 )
-def test_a_page_does_what_it_says(page: Path, desk: Path, tmp_path: Path) -> None:
+def test_the_blocks_of_a_page_run(page: Path, prepared: Path, tmp_path: Path) -> None:
     folder = tmp_path / "reader"
-    shutil.copytree(desk, folder)
+    shutil.copytree(prepared, folder)
     reader = Reader()
     with own_folder(folder):
         for block in blocks(page):
@@ -77,20 +79,20 @@ def test_a_page_does_what_it_says(page: Path, desk: Path, tmp_path: Path) -> Non
     [block for block in BLOCKS if block.say.startswith("not run:")],
     ids=lambda block: f"{block.page.name}:{block.line}",
 )
-def test_what_is_not_run_is_a_command_that_exists(block: Block) -> None:
+def test_blocks_that_are_not_run_are_valid_commands(block: Block) -> None:
     assert len(block.say) > len("not run: because"), "say why"
     for words in block.lines if block.language in COMMANDS else []:
         if words[0] == "litetuner":
             parse(words[1:])
 
 
-def test_hardly_anything_is_not_run() -> None:
-    assert sum(block.say.startswith("not run:") for block in BLOCKS) <= NOT_RUN
+def test_few_blocks_are_not_run() -> None:
+    assert sum(block.say.startswith("not run:") for block in BLOCKS) <= MOST_NOT_RUN
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_no_command_hides_from_this_test(page: Path) -> None:
-    """Indented commands would not be run."""
+def test_all_commands_are_in_fenced_blocks(page: Path) -> None:
+    """An indented command would not be run."""
     hidden = [
         line for line in prose(page).splitlines() if line.startswith(("    litetuner ", "    python ", "    import "))
     ]

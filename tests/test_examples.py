@@ -1,4 +1,4 @@
-"""Every example runs, small: three trials each, and stand-ins of the same shapes for what must be brought along."""
+"""Every example runs: three trials each, with small models and data of the same shapes in place of the real ones."""
 
 from __future__ import annotations
 
@@ -74,6 +74,6 @@ def test_a_script_searches_and_exports(name: str, folder: Path, capsys: pytest.C
     assert Path(file).parent.name == name
 
 
-def test_each_has_its_line() -> None:
+def test_the_readme_lists_every_example() -> None:
     told = re.findall(r"^\| `(\S+)` \|", (EXAMPLES / "README.md").read_text(), flags=re.M)
     assert sorted(told) == sorted(path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".toml"))

@@ -1,4 +1,4 @@
-"""What docs/extending.md shows is put into a copy of the tree: found by itself, kept to the contracts, used in a search."""
+"""The units of docs/extending.md, in a copy of the package: found without registration, tested by the contracts, searched."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def done(tree: Path, *command: str) -> str:
     return str(found.stdout)
 
 
-def test_the_three_are_found(tree: Path) -> None:
+def test_the_units_are_found(tree: Path) -> None:
     assert done(tree, "-c", FOUND).split() == ["True"] * 3
 
 
-def test_they_keep_the_contracts(tree: Path) -> None:
+def test_the_contract_tests_run_on_them_and_pass(tree: Path) -> None:
     files = (
         "spaces/steps/test_contract.py",
         "objectives/metrics/test_metrics.py",
@@ -62,7 +62,7 @@ def test_they_keep_the_contracts(tree: Path) -> None:
     assert int(told.split(" passed")[0].split()[-1]) >= 8
 
 
-def test_a_search_tries_the_step_at_its_place(tree: Path) -> None:
+def test_a_search_tries_the_step_in_its_stage(tree: Path) -> None:
     script = """
 import numpy as np, litetuner
 rng = np.random.default_rng(0)

@@ -32,6 +32,7 @@ STEPS = "int8,prune,qat"
 TRIALS = 5  # two baselines, two trained recipes, and a variant of one
 
 Runs = dict[str, Run]
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def runs(
     """Two searches in one process: one of files, timed on this machine; one of a model and arrays that live in memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        real = KEYS | {"target": "host", "steps": STEPS}
+        real = KEYS | {"target": "host?max_seconds=2", "steps": STEPS}
         files = litetuner.tune(model_file, data_file, trials=TRIALS, out=home / "files", **real)
         memory = litetuner.tune(trained, arrays, trials=3, listener=killer, **KEYS)
     killer.join()

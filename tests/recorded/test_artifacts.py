@@ -130,6 +130,7 @@ def conditions(model: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.timeout(1200)
 def test_the_files_of_25_candidates(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -34,8 +34,7 @@ def nets() -> dict[str, Any]:
     return {name: build(shape, body) for name, (body, shape) in NETS.items()}
 
 
-@pytest.mark.parametrize("importance", ["l1", "l2", "norm"])
-@pytest.mark.parametrize("ratio", [0.25, 0.5])
+@pytest.mark.parametrize(("ratio", "importance"), [(0.25, "l1"), (0.5, "l2"), (0.5, "norm")])
 @pytest.mark.parametrize("name", NETS)
 def test_oracle(nets: dict[str, Any], name: str, ratio: float, importance: str) -> None:
     model = nets[name]
