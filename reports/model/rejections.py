@@ -14,9 +14,9 @@ from litetuner.search.trial import State, Trial
 NUMBERS = re.compile(r"\d[\d.,]*")
 MOST_EXAMPLES = 5
 KINDS = {
-    State.INVALID: "refused by the rules",
+    State.INVALID: "invalid (rejected by the rules)",
     State.FAILED: "failed",
-    State.LOST: "lost by the machine, asked again",
+    State.LOST: "lost (the machine failed), repeated",
 }
 
 
@@ -99,7 +99,7 @@ def _reasons(trial: Trial, budgets: Sequence[Budget]) -> list[tuple[str, str, st
             for budget, value in exceeded_budgets(trial, budgets)
         ]
     if trial.state is State.PRUNED:
-        return [(f"stopped early by the gate {clean(trial.gate or 'unnamed', 40)}", "", text)]
+        return [(f"pruned by the gate {clean(trial.gate or 'unnamed', 40)}", "", text)]
     if trial.state in KINDS:
         return [(KINDS[trial.state], NUMBERS.sub("#", clean(trial.reason or "", 160)), text)]
     return []

@@ -1,4 +1,4 @@
-"""The front: a chart for each pair of objectives, and all three at once."""
+"""The Pareto front: a chart for each pair of objectives, and all three at once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from litetuner.reports.model.report import Report
 from litetuner.search.config.units import format_bytes
 
 NAMES: dict[Group, str] = {
-    "stopped": "stopped early",
+    "stopped": "pruned",
     "infeasible": "over a budget",
     "feasible": "within budgets",
-    "front": "front",
+    "front": "Pareto front",
     "baseline": "baseline",
 }
 COLOURED: tuple[Group, ...] = ("feasible", "front")
@@ -28,7 +28,7 @@ LABEL, MARK = (0.36, 0.085), 0.025  # shares of a narrow chart that such a name 
 class FrontSection(Section):
     name = "front"
     order = 10
-    title = "The front"
+    title = "Pareto front"
 
     def render(self, report: Report) -> Content | None:
         charts = report.charts

@@ -19,7 +19,7 @@ class StepsSection(Section):
         if ablation is None:
             return None
         bounded = report.result.record.metric.bounded
-        lines = [("nothing, the best", ablation.best, _cells(ablation.best, bounded))]
+        lines = [("nothing (the best)", ablation.best, _cells(ablation.best, bounded))]
         lines += [(item.without, item, _cells(item, bounded)) for item in ablation.steps]
         return Content(draw("steps.html", result=report.result, lines=lines))
 

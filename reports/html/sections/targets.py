@@ -16,7 +16,7 @@ from litetuner.reports.text.formatting import latency, times
 class TargetsSection(Section):
     name = "targets"
     order = 22
-    title = "Target by target"
+    title = "Targets"
 
     def render(self, report: Report) -> Content | None:
         found = report.targets

@@ -1,4 +1,4 @@
-"""All trials in one table, the rejected ones with their reason; the page fills it, a part at a time."""
+"""All trials in one table, rejected ones with their reason; the page fills it, fifty rows at a time."""
 
 from __future__ import annotations
 
