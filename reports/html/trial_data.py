@@ -104,7 +104,7 @@ def _probed(trials: tuple[TrialDetails, ...]) -> dict[str, list[list[float | Non
 
 
 def _step(step: StepDetails) -> list[Any]:
-    return [step.name, step.stage, [list(pair) for pair in step.knobs], step.meaning, step.label]
+    return [step.name, step.stage, [list(knob) for knob in step.knobs], step.meaning, step.label]
 
 
 def _axis(axis: ChoiceAxis) -> dict[str, Any]:

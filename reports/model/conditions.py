@@ -12,16 +12,18 @@ from litetuner.objectives.measurement import Measurement
 from litetuner.reports.text.formatting import (
     DROPS,
     Interval,
-    between,
     clean,
     drop_between,
     drop_words,
+    interval_words,
     number,
+    size,
     with_unit,
 )
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
+PREFIXES = {"untrained": "untrained copy", "probe": "probe"}
 TITLES = {
     "metric": "metric, search split",
     "drop": "drop, search split",
@@ -31,6 +33,12 @@ TITLES = {
     "compressed_bytes": "compressed size (zlib)",
     "latency_us": "latency",
     "latency_ratio": "speed relative to the baseline",
+    "arena_bytes": "tensor arena",
+    "memory_bytes": "memory: arena and constants",
+    "peak_rss_bytes": "peak memory of the process",
+    "macs": "MACs",
+    "energy_uj": "energy",
+    "energy_estimate_uj": "energy (estimate)",
     "keras_metric": "metric of the Keras model",
     "conversion_gap": "drop of the conversion alone",
 }
@@ -123,13 +131,15 @@ def find_conditions(trial: Trial) -> tuple[Condition, ...]:
 
 
 def _condition(name: str, found: Measurement) -> Condition:
-    base, _, target = name.partition(":")
-    title = TITLES.get(base, base) + (f" on {clean(target, 40)}" if target else "")
-    unit = "" if base in TITLES and base not in DROPS else found.unit
+    prefix, _, own = name.partition(".") if name.partition(".")[0] in PREFIXES else ("", "", name)
+    base, _, target = own.partition(":")
+    title = TITLES.get(base, clean(base.replace("_", " "), 40)) + (f" on {clean(target, 40)}" if target else "")
+    title += f" ({PREFIXES[prefix]})" if prefix else ""
+    unit = found.unit if base in DROPS or base not in TITLES or base.startswith(("macs", "energy")) else ""
     return Condition(
         title=title,
-        value=with_unit(found.value, name, unit),
-        interval=between(found.interval, lambda value: with_unit(value, name, found.unit)),
+        value=with_unit(found.value, base, unit),
+        interval=interval_words(found.interval, base, unit),
         samples=len(found.samples),
         environment=tuple(flatten({**found.environment, **found.extra})),
         how=_how({**found.environment, **found.extra}),
@@ -195,6 +205,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield title, shown or "none"
         elif isinstance(value, bool):
             yield title, "yes" if value else "no"
+        elif isinstance(value, int) and title.endswith(" bytes"):
+            yield title.removesuffix(" bytes"), size(value)
         elif value is not None:
             yield title, f"{value:.6g}" if isinstance(value, float) else clean(value, 200)
 
@@ -212,27 +224,21 @@ def find_conversion(baseline: Trial | None) -> Conversion | None:
 
 
 def unsteady_words(trials: Iterable[Trial]) -> str:
-    """``Unstable timing: 3 of 40 measurements ...``; empty where all were stable, or where nothing was recorded."""
-    seen: dict[int, bool] = {}
-    causes: Counter[str] = Counter()
-    count = 0
-    for trial in trials:
-        for name, found in trial.measurements.items():
-            stable = found.extra.get("stable")
-            if not name.startswith("latency_us:") or stable is None or id(found) in seen:
-                continue
-            seen[id(found)] = True
-            count += 1
-            if stable is False:
-                causes["all"] += 1
-                reasons = found.extra.get("instability")
-                kinds = (
-                    {str(reason).partition(":")[0] for reason in reasons} if isinstance(reasons, list | tuple) else ()
-                )
-                causes.update(kinds)
-    many = causes.pop("all", 0)
-    if not many:
+    """``Unstable timing in 3 of 40 latency measurements ...``; empty where all were stable, or where nothing was recorded."""
+    timed = {
+        id(found): found
+        for trial in trials
+        for name, found in trial.measurements.items()
+        if name.startswith("latency_us:") and found.extra.get("stable") is not None
+    }
+    unstable = [found for found in timed.values() if found.extra["stable"] is False]
+    if not unstable:
         return ""
+    causes: Counter[str] = Counter()
+    for found in unstable:
+        reasons = found.extra.get("instability")
+        causes.update({str(item).partition(":")[0] for item in reasons} if isinstance(reasons, list | tuple) else ())
     cause = causes.most_common(1)[0][0] if causes else ""
     why = f", mostly because {CAUSES.get(cause, clean(cause, 40))}" if cause else ""
-    return f"Unstable timing: {many} of {count} measurements were unstable{why}. Small differences in latency may be noise."
+    count = f"{len(unstable)} of {len(timed)} latency measurements"
+    return f"Unstable timing in {count}{why}. Small differences in latency may be noise."

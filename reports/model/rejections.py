@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from litetuner.reports.model.rows import finite_value
+from litetuner.reports.model.rows import finite_value, measured_words
 from litetuner.reports.text.formatting import beyond, budget_words, clean
 from litetuner.search.config.budgets import Budget
 from litetuner.search.trial import State, Trial
@@ -94,7 +94,7 @@ def _reasons(trial: Trial, budgets: Sequence[Budget]) -> list[tuple[str, str, st
             (
                 f"over {budget_words(budget)}",
                 "",
-                f"{budget.show(value).replace('us', 'µs')}, {beyond(budget.violation(value))} beyond",
+                f"{measured_words(trial, budget.measurement)}, {beyond(budget.violation(value))} beyond",
             )
             for budget, value in exceeded_budgets(trial, budgets)
         ]

@@ -116,7 +116,7 @@ def nothing_feasible(result: Result) -> RenderableType:
         for item in near.exceeded:
             budget = item.budget
             over = f"{beyond(item.violation)} beyond {budget.text}"
-            found.append(Text(f"  {budget.key}: {budget.show(item.value)}, {over}"))
+            found.append(Text(f"  {budget.key}: {item.value}, {over}"))
     if blocked.relaxations:
         found.append(Text("\nwhat relaxing each budget gains", style="bold"))
     for relaxation, *_ in blocked.relaxations:

@@ -120,6 +120,12 @@ def with_unit(value: float, measurement: str, unit: str = "") -> str:
     return f"{text} points" if unit == "points" and measurement in DROPS else text
 
 
+def interval_words(interval: Interval | None, measurement: str, unit: str = "") -> str:
+    """An interval outside of a table: ``0.48 to 1.19 points``."""
+    points_unit = " points" if interval is not None and unit == "points" and measurement in DROPS else ""
+    return between(interval, lambda value: plain(value, measurement, unit)) + points_unit
+
+
 def shell(path: object) -> str:
     """A path as one word of a shell. Hidden characters are written as escapes, so that what is shown is what runs."""
     text = str(path)

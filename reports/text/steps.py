@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
 
 from litetuner.reports.text.formatting import clean
 from litetuner.spaces.step import Step
@@ -19,18 +18,20 @@ KINDS = {
 
 @functools.lru_cache(maxsize=4096)
 def step_words(step: Step) -> str:
-    """One sentence on the technique, then the meaning of each knob that differs from its default."""
+    """One or two sentences on the technique, without its knobs."""
     first = re.split(r"(?<=\.)\s|\n\n", (type(step).__doc__ or "").strip().replace("``", ""))[0]
     parts = [] if first.startswith(type(step).__name__ + "(") else [" ".join(first.split()).rstrip(".")]
     recipe = RECIPE.fullmatch(str(step.knobs().get("recipe", "")))
     if recipe is not None:
         parts.append(_recipe(recipe))
-    fields: dict[str, Any] = type(step).__dataclass_fields__
-    for name, value in step.knobs().items():
-        help_text = str(fields[name].metadata.get("help", ""))
-        if name != "recipe" and help_text and value != fields[name].default and not isinstance(value, tuple):
-            parts.append(f"{name.replace('_', ' ')} = {value}: {help_text}")
     return clean(". ".join(part for part in parts if part) + ".", 600) if any(parts) else ""
+
+
+def knob_help(step: Step, name: str) -> str:
+    """The help of a knob, and whether its value is the default."""
+    field = type(step).__dataclass_fields__[name]
+    default = " (default)" if step.knobs()[name] == field.default else ""
+    return clean(str(field.metadata.get("help", "")), 300) + default
 
 
 def _recipe(found: re.Match[str]) -> str:

@@ -16,7 +16,7 @@
   function steps(i) {
     return el("ol", { class: "steps" }, ...data.steps[i].map((at) => {
       const [name, stage, knobs, meaning, label] = data.recipe[at];
-      const values = knobs.map(([knob, value]) => el("span", { class: "knob" }, knob + " ", el("b", {}, el("bdi", {}, value))));
+      const values = knobs.map(([knob, value, help]) => el("span", { class: help.endsWith("(default)") ? "knob default" : "knob", title: help }, knob + " ", el("b", {}, el("bdi", {}, value))));
       const said = meaning ? el("span", { class: "step-words" }, el("bdi", {}, meaning)) : "";
       return el("li", {}, el("code", { title: label }, el("bdi", {}, name)), " ", el("small", { class: "muted" }, stage), said, ...values);
     }));

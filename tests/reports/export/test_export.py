@@ -67,7 +67,7 @@ def test_errors_say_what_to_do(record: RunRecord, filled: Any, tmp_path: Path) -
         export(record, pick="best", trial=1, out=out)
     with pytest.raises(RunError, match=r"trial 33 is FAILED .*no_integer_overflow.* has no file"):
         export(record, trial=33, out=out)
-    with pytest.raises(RunError, match="repeats trial 7. Export that trial"):
+    with pytest.raises(RunError, match=r"repeats trial 7\. Export that trial"):
         export(record, trial=35, out=out)
     with pytest.raises(
         RunError, match=r"no candidate is within the budgets.*--max-compressed-size 22kB, or export .* --trial 15"

@@ -58,7 +58,12 @@ def test_another_file_is_as_good_within_the_interval_and_only_if_it_was_trained(
     far = trained.metric - 0.2
     cases = [
         (other(trained), True, "inside", "equivalent"),
-        (other(trained, metric=far, metric_interval=(far - 0.01, far + 0.01)), False, "outside", "different: metric outside"),
+        (
+            other(trained, metric=far, metric_interval=(far - 0.01, far + 0.01)),
+            False,
+            "outside",
+            "different: metric outside",
+        ),
         (other(trained, metric=None, metric_interval=None), False, "not recorded", "no metric was recorded"),
         (other(read_trial_file(record_of(run, trained=False))), False, "inside", "should be identical"),
     ]
