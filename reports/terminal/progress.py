@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from litetuner.reports.model.result import build_result
-from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table, shown_sizes
-from litetuner.reports.text.formatting import clean, drop_title, latency, number, points, size, with_unit
+from litetuner.reports.terminal.tables import baseline_row, best_panel, drop_header, front_table, shown_sizes
+from litetuner.reports.text.formatting import clean, latency, number, points, size, with_unit
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.info import TECHNIQUES, DataInfo, ModelInfo
@@ -93,10 +93,10 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
         title_justify="left",
     )
     sizes = shown_sizes(config)
-    titles = ("trial", clean(record.metric.name, 20), drop_title(record.metric.bounded), *sizes, "latency")
+    titles = ("trial", clean(record.metric.name, 20), drop_header(record.metric.bounded), *sizes, "latency")
     rows_shown = [_live_cells(trial, record, sizes) for trial in shown]
     for title, *cells in zip(titles, *rows_shown, strict=True):
-        width = max(len(text) for text in (title, *cells))  # else a long label takes it
+        width = max(len(text) for text in (*title.split("\n"), *cells))  # else a long label takes it
         table.add_column(title, justify="right", no_wrap=True, min_width=width)
     table.add_column("candidate", overflow="ellipsis", no_wrap=True, ratio=1)
     for trial, row in zip(shown, rows_shown, strict=True):

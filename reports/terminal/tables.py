@@ -40,7 +40,7 @@ def front_table(result: Result) -> RenderableType:
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("candidate", overflow="fold", ratio=1, min_width=24)
     sizes = shown_sizes(result.record.config)
-    for title in (result.metric_name, drop_title(result.record.metric.bounded), *sizes, "latency", "speed"):
+    for title in (result.metric_name, drop_header(result.record.metric.bounded), *sizes, "latency", "speed"):
         table.add_column(title, justify="right", no_wrap=True)
     shown = _thinned(result)
     for row in shown:
@@ -61,6 +61,11 @@ def _thinned(result: Result) -> tuple[Row, ...]:
     picks = result.pick_names
     step = -(-len(result.front) // (LONGEST - len(picks)))
     return tuple(row for at, row in enumerate(result.front) if at % step == 0 or row.trial in picks)
+
+
+def drop_header(bounded: bool) -> str:
+    """The head of a column of drops, on two short lines."""
+    return drop_title(bounded).replace(", ", "\n")
 
 
 def shown_sizes(config: Config) -> tuple[str, ...]:

@@ -58,9 +58,9 @@
     box.replaceChildren(head, el("p", { class: "recipe" }, L.named(i)),
       why ? el("p", { class: "lead warn" }, el("bdi", {}, why)) : "",
       el("div", { class: "columns" },
-        el("div", {}, el("h4", {}, "Steps"), steps(i), notes.length ? el("ul", { class: "plain" }, ...notes) : "", ...(data.file[i] ? commands : []), inTable),
+        el("div", {}, el("h4", {}, "Steps"), steps(i), notes.length ? el("ul", { class: "plain" }, ...notes) : "", inTable),
         el("div", {}, el("h4", {}, "Measured"), numbers),
-        el("div", {}, el("h4", {}, "Stages and time"), times, checks.length ? el("h4", {}, "Requested and verified") : "", checks.length ? el("ul", { class: "plain" }, ...checks) : "")),
+        el("div", {}, el("h4", {}, "Stages and time"), times, checks.length ? el("h4", {}, "Requested and verified") : "", checks.length ? el("ul", { class: "plain" }, ...checks) : "", ...(data.file[i] ? commands : []))),
       layers(i));
     if (state.fromTable) head.append(el("button", { type: "button", class: "plain-button", onclick: () => L.row(i) }, "Back to the table"));
   }

@@ -35,6 +35,7 @@ def test_baseline_front_and_best(record: RunRecord) -> None:
 
 
 def test_narrow_terminals_lose_nothing_but_width(record: RunRecord) -> None:
+    assert " speed" in shown(front_table(build_result(record)), width=80)
     assert all(
         len(line) <= 80
         for line in shown(
