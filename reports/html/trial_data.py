@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from litetuner.reports.model.choices import ChoiceAxis
-from litetuner.reports.model.invariants import shape_words
-from litetuner.reports.model.layers import LayerRow, LayerTable
 from litetuner.reports.model.report import Report
-from litetuner.reports.model.trial_details import STATES, StepDetails, TrialDetails
+from litetuner.reports.model.sections.choices import ChoiceAxis
+from litetuner.reports.model.sections.invariants import shape_words
+from litetuner.reports.model.sections.layers import LayerRow, LayerTable
+from litetuner.reports.model.sections.trial_details import STATES, StepDetails, TrialDetails
 from litetuner.reports.text.formatting import shell, size
 
 T = TypeVar("T")

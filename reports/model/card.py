@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from litetuner.reports.model.conditions import Condition, find_conditions, flatten
-from litetuner.reports.model.invariants import requested, value_words, verified
 from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row, finite_value, measured_words
+from litetuner.reports.model.sections.invariants import requested, value_words, verified
 from litetuner.reports.text.formatting import budget_text
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial

@@ -15,7 +15,7 @@ from litetuner.reports.html.sections.headline import HeadlineSection
 from litetuner.reports.model.conditions import unsteady_words
 from litetuner.reports.model.report import build_report
 from litetuner.reports.model.result import build_result
-from litetuner.reports.model.trial_details import stage_words
+from litetuner.reports.model.sections.trial_details import stage_words
 from litetuner.reports.terminal.tables import best_panel
 from litetuner.reports.text.steps import label_words, step_words
 from litetuner.search.runs.record import RunRecord

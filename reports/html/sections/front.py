@@ -8,9 +8,9 @@ from typing import Any
 
 from litetuner.reports.html.draw import draw, figure_text
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.charts import Axis, Chart, Group
 from litetuner.reports.model.columns import Column
 from litetuner.reports.model.report import Report
+from litetuner.reports.model.sections.charts import Axis, Chart, Group
 from litetuner.search.config.units import format_bytes
 
 NAMES: dict[Group, str] = {

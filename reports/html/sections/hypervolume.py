@@ -6,8 +6,8 @@ from typing import Any
 
 from litetuner.reports.html.draw import draw, figure_text
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.progress import HypervolumeGrowth
 from litetuner.reports.model.report import Report
+from litetuner.reports.model.sections.progress import HypervolumeGrowth
 from litetuner.search.config.units import format_seconds
 
 

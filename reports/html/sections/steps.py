@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.ablation import WithoutStep
 from litetuner.reports.model.report import Report
+from litetuner.reports.model.sections.ablation import WithoutStep
 from litetuner.reports.text.formatting import latency, minus, number, size
 
 

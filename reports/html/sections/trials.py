@@ -7,7 +7,7 @@ from collections import Counter
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report
-from litetuner.reports.model.trial_details import STATES
+from litetuner.reports.model.sections.trial_details import STATES
 
 MOST_STATIC = 40  # rows that are there without JavaScript: the baseline and the front
 

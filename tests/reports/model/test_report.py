@@ -13,9 +13,9 @@ from litetuner.reports.files.summary import summary
 from litetuner.reports.files.trials_csv import write_csv
 from litetuner.reports.html.report import write_report
 from litetuner.reports.html.sections import SECTIONS
-from litetuner.reports.model.charts import staircase
 from litetuner.reports.model.report import build_report
 from litetuner.reports.model.result import build_result
+from litetuner.reports.model.sections.charts import staircase
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from litetuner.reports.model.invariants import requested, value_words
+from litetuner.reports.model.sections.invariants import requested, value_words
 from litetuner.reports.text.formatting import clean
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial

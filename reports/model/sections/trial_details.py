@@ -9,11 +9,11 @@ import math
 from collections.abc import Container, Sequence
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.reports.model.charts import Group, group_of, plotted
 from litetuner.reports.model.columns import Column
 from litetuner.reports.model.conditions import flatten
-from litetuner.reports.model.invariants import invariant_lines
 from litetuner.reports.model.rejections import why_rejected
+from litetuner.reports.model.sections.charts import Group, group_of, plotted
+from litetuner.reports.model.sections.invariants import invariant_lines
 from litetuner.reports.text.formatting import between, clean, plain
 from litetuner.reports.text.steps import knob_help, step_words
 from litetuner.search.config.units import format_seconds

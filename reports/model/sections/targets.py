@@ -6,8 +6,8 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from litetuner.reports.model.charts import Chart, target_chart
 from litetuner.reports.model.rows import Row
+from litetuner.reports.model.sections.charts import Chart, target_chart
 from litetuner.reports.text.formatting import clean, times
 from litetuner.search.runs.record import RunRecord
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from litetuner.reports.model.invariants import MOST_SHAPES, invariant_lines
+from litetuner.reports.model.sections.invariants import MOST_SHAPES, invariant_lines
 
 
 def trial(items):
