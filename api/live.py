@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from litetuner.search.runs.record import RunRecord
 
 FRONT_ROWS = 8
-LINES_BETWEEN = 10  # where it is not a terminal, every tenth trial says how far the search is
+LINES_BETWEEN = 10  # without a terminal, every tenth trial also shows the progress
 
 
 class Live(Listener):
-    """A context manager that is told of the search by the loop."""
+    """A context manager and a listener of the search."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -33,9 +33,9 @@ class Live(Listener):
         self._trials: list[Trial] = []
         self._folder: RunFolder | None = None
         self._inspection: Inspection | None = None
-        self._elapsed = 0.0  # seconds of the run when the last trial was told
-        self._told_at = time.monotonic()
-        self._budget_left: float | None = None  # then
+        self._elapsed = 0.0  # seconds of the run at the last trial
+        self._last_trial = time.monotonic()
+        self._budget_left: float | None = None  # at the last trial
 
     def __enter__(self) -> Live:
         from rich.live import Live as Display
@@ -55,8 +55,8 @@ class Live(Listener):
     def opened(self, folder: RunFolder, config: Config) -> None:
         self._config, self._folder = config, folder
         known = len(folder.trials())
-        going_on = f" (going on with its {known} trials; time and trials are totals)" if known else ""
-        self._console.print(f"run folder: {folder.path}{going_on}", markup=False, soft_wrap=True)
+        resumed = f" (resumes with its {known} trials; time and trial budgets are totals)" if known else ""
+        self._console.print(f"run folder: {folder.path}{resumed}", markup=False, soft_wrap=True)
 
     def advised(self, sentence: str) -> None:
         self._console.print(f"note: {sentence}", markup=False, soft_wrap=True)
@@ -67,21 +67,21 @@ class Live(Listener):
             self._console.print(f"... {what}", markup=False, soft_wrap=True)
 
     def inspected(self, inspection: Inspection) -> None:
-        from litetuner.reports.terminal.progress import facts_table
+        from litetuner.reports.terminal.progress import model_table
 
-        self._inspection, self._told_at = inspection, time.monotonic()
-        self._console.print(facts_table(inspection.model, inspection.data))
+        self._inspection, self._last_trial = inspection, time.monotonic()
+        self._console.print(model_table(inspection.model, inspection.data))
 
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
         from litetuner.reports.terminal.progress import trial_line
 
         self._trials = trials
-        self._elapsed, self._told_at = trial.seconds_since_start, time.monotonic()
+        self._elapsed, self._last_trial = trial.seconds_since_start, time.monotonic()
         self._budget_left = None if seconds_left == float("inf") else seconds_left
         size = "compressed_bytes" if self._config is None else self._config.size_measurement
         line = trial_line(trial, size)
         if self._display is None and self._config is not None and len(trials) % LINES_BETWEEN == 0:
-            line += f"\n... {self._outlook(self._config).words}"
+            line += f"\n... {self._forecast(self._config).words}"
         self._console.print(line, markup=False, soft_wrap=True)
 
     def stopping(self, reason: str) -> None:
@@ -102,21 +102,21 @@ class Live(Listener):
         if self._config is None or record is None:
             parts.append(Text(now, style="dim"))
         else:
-            outlook = self._outlook(self._config)
-            parts.append(Text.assemble((outlook.bar, "cyan"), "  " if outlook.bar else "", (outlook.words, "dim")))
+            forecast = self._forecast(self._config)
+            parts.append(Text.assemble((forecast.bar, "cyan"), "  " if forecast.bar else "", (forecast.words, "dim")))
             parts.append(Text.assemble(("now  ", "dim"), (self._doing, "bold"), (now.removeprefix(self._doing), "dim")))
         return Group(*parts)
 
     def _rows(self) -> int:
-        """Rows of the front: what a small window has room for."""
+        """Rows of the Pareto front that fit into the window."""
         return max(2, min(FRONT_ROWS, self._console.height - 12))
 
-    def _outlook(self, config: Config) -> Forecast:
-        from litetuner.reports.status.forecast import find_outlook
+    def _forecast(self, config: Config) -> Forecast:
+        from litetuner.reports.status.forecast import find_forecast
 
-        since = time.monotonic() - self._told_at
+        since = time.monotonic() - self._last_trial
         left = None if self._budget_left is None else self._budget_left - since
-        return find_outlook(self._trials, config, self._elapsed + since, left)
+        return find_forecast(self._trials, config, self._elapsed + since, left)
 
     def _record(self) -> RunRecord | None:
         """The run as far as it is known here, so that front and picks are those of the result."""

@@ -1,4 +1,4 @@
-"""The report while a search is at work: written again every few minutes, between trials, where it costs next to nothing."""
+"""The report during a search: written every few minutes, between trials, with under 1 % of the time."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from litetuner.search.runs.folder import RunFolder
 
 EVERY_SECONDS = 180.0
-SHARE = 0.01  # of the time since the last report: more a report may not take
+SHARE = 0.01  # of the time since the last report: the most that a report may take
 
 
 class Reporting(Listener):
-    """Passes everything on, writes the report between trials, and notes in ``events.jsonl`` what ``litetuner status`` shows.
+    """Forwards all events, writes the report between trials, and logs to ``events.jsonl`` what ``litetuner status`` shows.
 
-    The loop waits while it is written, so nothing is being timed, and its seconds count as ``other``. What it costs is known
-    from the last time: it is written again when that is less than 1 % of the time since. A report that cannot be written
-    ends no search: it is said, noted, and tried again later.
+    The loop waits while the report is written, so that no timing runs; its seconds count as ``other``. It is written again when
+    the last one took less than 1 % of the time since. If it cannot be written, the search continues: the problem is
+    shown, logged, and the report is tried again later.
     """
 
     def __init__(self, inner: Listener, now: Callable[[], float] = time.monotonic) -> None:
@@ -80,8 +80,10 @@ class Reporting(Listener):
         try:
             path = write_report(read_run(self._folder.path))
             self._folder.note("report", path=path.name)
-        except Exception as error:  # hours of search are worth more than a picture of them: said and noted, not raised
+        except Exception as error:  # the search must not fail because of a report
             self._folder.note("report failed", reason=f"{type(error).__name__}: {error}")
-            self._inner.advised(f"the report could not be written ({type(error).__name__}: {error}); tried again later")
+            self._inner.advised(
+                f"the report could not be written ({type(error).__name__}: {error}); it will be tried again later"
+            )
         self._last = self._now()
         self._cost = self._last - started

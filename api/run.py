@@ -160,7 +160,7 @@ def rebuild(
     from litetuner.spaces.store import file_sha256
 
     source = read_trial_file(Path(trial_json), trust_model=trust_model, model=model, data=data)
-    name = artifact_name(Path(source.config.model).name, source.candidate.label)
+    name = artifact_name(Path(source.config.model).name, source.candidate)
     file = Path(out) if out is not None else Path("rebuilt") / name
     if file.exists() and not force and (not file.is_file() or file_sha256(file) != source.sha256):
         raise RunError(f"{file} exists and is another file. Choose another --out, or replace it with --force.")

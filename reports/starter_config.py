@@ -1,4 +1,4 @@
-"""The first configuration: a TOML with every key and its help, fitted to a model and its data."""
+"""The starter configuration: a TOML with every key and its help, adapted to a model and its data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from litetuner.search.evaluation.preview import Cost, Preview
 
 GROUPS = {
     "What is compressed": ("model", "data", "preprocess", "trust-model", "out"),
-    "What counts": ("metric", "size", "target", "objective", "threads", "profile"),
+    "What is optimized": ("metric", "size", "target", "objective", "threads", "profile"),
     "Budgets": ("max-drop", "min-metric", "max-compressed-size", "max-size", "max-latency", "max-memory"),
     "How long": ("time-budget", "trials", "max-epochs"),
 }
-OF_THE_COMMAND = ("json", "debug", "executor")  # they belong to a call, not to a search
+OF_THE_COMMAND = ("json", "debug", "executor")  # flags of a command, not of a search
 EXAMPLES: dict[str, Any] = {  # where there is no default
     "preprocess": "module:function",
     "out": "runs/mine",
@@ -30,15 +30,15 @@ EXAMPLES: dict[str, Any] = {  # where there is no default
     "trials": 50,
     "max-epochs": 1.0,
 }
-SMALLER = 0.8  # of plain int8's compressed size: what a search should beat
-SLACK = 1.02  # on the latency of plain int8: no slower than that, but for the noise of two timings
+SMALLER = 0.8  # of plain int8's compressed size: a search should be smaller
+SLACK = 1.02  # on the latency of plain int8, for the noise of two timings
 LEAST_MINUTES, MOST_MINUTES = 30, 480
-EPOCHS_IN_A_BUDGET = 24  # the longest training of one step gets this part of the time budget
+EPOCHS_IN_A_BUDGET = 24  # the longest training of one step gets 1 / this of the time budget
 WIDTH = 110
 
 
 def starter_toml(look: Preview) -> str:
-    """The TOML. Keys that are suggested are set, all others stand there as comments with their defaults."""
+    """The TOML. Suggested keys are set; all others are comments with their defaults."""
     suggested = suggestions(look)
     lines = [*_head(look), ""]
     fields = {key: Config.model_fields[name] for key, name in keys().items() if key not in OF_THE_COMMAND}
@@ -53,7 +53,7 @@ def starter_toml(look: Preview) -> str:
 
 
 def suggestions(look: Preview) -> dict[str, Any]:
-    """The keys that are set, with their values."""
+    """The suggested keys with their values."""
     config, int8 = look.config, look.int8
     found: dict[str, Any] = {"model": config.model, "data": config.data, "metric": config.metric}
     found |= {key: getattr(config, key) for key in ("preprocess",) if getattr(config, key) is not None}
@@ -72,18 +72,18 @@ def suggestions(look: Preview) -> dict[str, Any]:
 
 
 def warning(look: Preview) -> str | None:
-    """What the metric of the original says of model and data that do not fit together."""
+    """A warning where the baseline's metric suggests that model and data do not match."""
     metric, classes = look.inspection.metric, look.inspection.data.classes
     if metric.name in ("accuracy", "balanced-accuracy") and classes and look.metric < 1.5 / classes:
         return (
-            f"The original's {metric.name} is {number(look.metric)}, hardly more than guessing among {classes} classes: do the "
-            "data need --preprocess, or are the labels in another order?"
+            f"The baseline's {metric.name} is {number(look.metric)}, close to random guessing among {classes} classes. Do the "
+            "data need --preprocess, or are the labels in a different order?"
         )
     return None
 
 
 def _quickest(look: Preview) -> float | None:
-    """The latency to allow: that of plain int8 or of the original, whichever is less."""
+    """The latency budget: that of plain int8 or of the baseline, whichever is lower."""
     known = [value for value in (look.original.latency_us,) if value is not None]
     if look.int8 is not None and look.int8.latency_us is not None:
         known.append(look.int8.latency_us * SLACK)
@@ -96,16 +96,16 @@ def _head(look: Preview) -> list[str]:
     epoch = look.inspection.seconds_per_epoch
     lines = [
         f"# litetuner search of {clean(model.name, 60)}: {model.parameters:,} parameters; {counts} samples.",
-        "# Start it with:  litetuner search THIS_FILE   (flags win over what stands here)",
+        "# Start it with:  litetuner search THIS_FILE   (flags override the values in this file)",
         "#",
-        f"# original  {_costs(look.original)}; {look.config.metric} {number(look.metric)} on {look.samples:,} samples",
+        f"# baseline  {_costs(look.original)}; {look.config.metric} {number(look.metric)} on {look.samples:,} samples",
     ]
     if look.int8 is not None:
-        lines.append(f"# int8      {_costs(look.int8)}; nothing trained: a search should beat it")
+        lines.append(f"# int8      {_costs(look.int8)}; post-training only: a search should be better")
     if epoch is not None:
-        lines.append(f"# training  {format_seconds(max(epoch, 0.1))} an epoch on this machine")
+        lines.append(f"# training  {format_seconds(max(epoch, 0.1))} per epoch on this machine")
     if model.bridge_refusal:
-        lines += _comment(f"Only post-training techniques: {clean(model.bridge_refusal, 300)}")
+        lines += _comment(f"Post-training techniques only: {clean(model.bridge_refusal, 300)}")
     said = warning(look)
     return lines + (_comment(f"WARNING: {said}") if said else [])
 
@@ -120,7 +120,7 @@ def _comment(text: str) -> list[str]:
 
 
 def _setting(key: str, field: Any, suggested: dict[str, Any]) -> str:
-    """A line ``key = value``; one that is not suggested is a comment."""
+    """A line ``key = value``; a comment where it is not suggested."""
     if key in suggested:
         return f"{key} = {tomlkit.item(suggested[key]).as_string()}"
     default = EXAMPLES.get(key, field.default)
@@ -152,6 +152,6 @@ def _two_digits(value: float) -> float:
 
 
 def _minutes(seconds_per_epoch: float | None) -> int:
-    """Time in which one step may train for about an epoch, in tens of minutes."""
+    """A time budget in which one step can train for about one epoch, in tens of minutes."""
     wanted = EPOCHS_IN_A_BUDGET * (seconds_per_epoch or 0.0) / 60
     return max(LEAST_MINUTES, min(MOST_MINUTES, math.ceil(wanted / 10) * 10))

@@ -1,4 +1,4 @@
-"""A file as a C array, for TensorFlow Lite for Microcontrollers: a header and a source that compile as C11 and as C++11."""
+"""A file as a C array for TensorFlow Lite for Microcontrollers: header and source, valid C11 and C++11."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from litetuner.reports.export.file_names import safe_name
 
 A_LINE = 12  # bytes
-ALIGNMENT = 16  # bytes; what the flatbuffer's own buffers are aligned to
+ALIGNMENT = 16  # bytes; the alignment of the flatbuffer's buffers
 
 
 def c_name(file_name: str) -> str:

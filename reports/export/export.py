@@ -1,4 +1,4 @@
-"""The export: the measured file, with all that a colleague needs to use it, judge it and make it again."""
+"""The export: the measured file, with everything needed to use, judge and reproduce it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from litetuner.reports.export.c_array import c_header, c_name, c_source
 from litetuner.reports.export.file_names import artifact_name
-from litetuner.reports.export.folder import make_room
+from litetuner.reports.export.folder import prepare_folder
 from litetuner.reports.export.model_card import write_card
 from litetuner.reports.export.provenance import provenance, short
 from litetuner.reports.export.run_example import run_example
@@ -24,7 +24,7 @@ from litetuner.spaces.store import write_atomic, write_json
 from litetuner.spaces.tflite.metadata import add_metadata
 from litetuner.spaces.tflite.slimming import slim
 
-METADATA = "litetuner"  # the name of the buffer inside a file
+METADATA = "litetuner"  # name of the metadata buffer in the file
 
 
 def export(
@@ -37,26 +37,26 @@ def export(
     metadata: bool = False,
     force: bool = False,
 ) -> Path:
-    """Write a trial's ``.tflite`` and what a colleague needs with it to the folder ``out``; returns the ``.tflite``.
+    """Write a trial's ``.tflite`` and what is needed with it to the folder ``out``; returns the path of the ``.tflite``.
 
     The trial is the one of that number, or a pick by name, else the pick ``best``. The file's sha256 is checked to be
     the measured one before anything is written. Beside it: ``trial.json``, ``provenance.json``, ``MODEL_CARD.md`` and
     ``run_example.py``; with ``c_array`` also ``<name>.h`` and ``<name>.cc``. ``metadata`` puts a short provenance inside the
     file: its outputs stay the same bit by bit, its sha256 does not. ``force`` replaces the export of another trial.
 
-    Raises ``ConfigError`` for a name that is no pick, or both a trial and a pick; ``RunError`` for a trial that does not
-    exist or has no file, when nothing is feasible, when the file was altered, when ``out`` holds another trial's export,
-    and when it cannot be written.
+    Raises ``ConfigError`` for an unknown pick, or both a trial and a pick; ``RunError`` for a trial that does not
+    exist or has no file, when nothing is feasible, when the file was changed, when ``out`` holds another trial's export,
+    or when it cannot be written.
     """
     result = build_result(record)
     chosen = _choose(result, trial, pick)
     content = _read(record, chosen)
-    name = artifact_name(record.model.name, chosen.candidate.label)
+    name = artifact_name(record.model.name, chosen.candidate)
     if metadata:
         content = _with_metadata(record, chosen, content)
     files = {name: content} | (_c_array(record, chosen, name, content) if c_array else {})
     written = provenance(record, chosen, files)
-    make_room(out, chosen, files, force)
+    prepare_folder(out, chosen, files, force)
     for file, data in files.items():
         write_atomic(out / file, data)
     write_atomic(out / "MODEL_CARD.md", write_card(build_card(result, chosen, content), name))
@@ -74,7 +74,7 @@ def _with_metadata(record: RunRecord, trial: Trial, content: bytes) -> bytes:
         slims = [step for step in trial.candidate.steps if step.role is Role.SLIM]
         return slim(written, keep_names=slims[0].knobs()["keep_names"]).file if slims else written
     except BuildFailed as error:
-        raise RunError(f"{record.folder.path}: trial {trial.number} takes no metadata: {error}") from error
+        raise RunError(f"{record.folder.path}: metadata cannot be added to trial {trial.number}: {error}") from error
 
 
 def _c_array(record: RunRecord, trial: Trial, name: str, content: bytes) -> dict[str, bytes]:
@@ -100,34 +100,36 @@ def _example(record: RunRecord, name: str) -> str:
 
 def _choose(result: Result, number: int | None, pick: str | None) -> Trial:
     if number is not None and pick is not None:
-        raise ConfigError(f"export: give a trial ({number}) or a pick ({clean(pick, 40)!r}), not both.")
+        raise ConfigError(f"export: pass a trial ({number}) or a pick ({clean(pick, 40)!r}), not both.")
     if number is not None:
         return _numbered(result, number)
     name = pick or "best"
     if name not in PICKS:
         raise ConfigError(
-            f"export: there is no pick {clean(name, 40)!r}{nearest(name, PICKS)}. The picks are {', '.join(PICKS)}."
+            f"export: unknown pick {clean(name, 40)!r}{nearest(name, PICKS)}. The picks are {', '.join(PICKS)}."
         )
     if result.nothing_feasible is not None:
         raise RunError(nothing_to_export(result, name))
     if name not in result.picks:
         raise RunError(
-            f"{result.record.folder.path}: there is no {name} trial, since latency was not measured. "
+            f"{result.record.folder.path}: there is no {name} trial because latency was not measured. "
             f"The picks of this run are {', '.join(result.picks)}."
         )
     return result.record.trial(result.picks[name].trial)
 
 
 def nothing_to_export(result: Result, name: str) -> str:
-    """Why there is no pick: the budget that blocks, and what would have to give."""
+    """Why there is no pick: what blocks, and what to do."""
     blocked = result.nothing_feasible
     if blocked is None:
         raise ValueError("something is feasible")
-    lines = [f"{result.record.folder.path}: no {name} trial, for nothing is within the budgets. {blocked.reason}"]
+    lines = [
+        f"{result.record.folder.path}: there is no {name} trial because no candidate is within the budgets. {blocked.reason}"
+    ]
     if blocked.settings:
         lines.append(f"Search again with {' '.join(blocked.settings)}")
         if blocked.nearest:
-            lines[-1] += f", or export the nearest as it is with --trial {blocked.nearest[0].row.trial}"
+            lines[-1] += f", or export the nearest candidate with --trial {blocked.nearest[0].row.trial}"
         lines[-1] += "."
     return " ".join(lines)
 
@@ -139,7 +141,7 @@ def _numbered(result: Result, number: int) -> Trial:
         exported = [trial.number for trial in record.trials if trial.artifact]
         near = min(exported, key=lambda other: abs(other - number), default=None)
         hint = f" The nearest with a file is trial {near}." if near is not None else ""
-        last = f"; they go from {min(known)} to {max(known)}" if known else ""
+        last = f"; trial numbers are {min(known)} to {max(known)}" if known else ""
         raise RunError(f"{record.folder.path}: there is no trial {number}{last}.{hint}")
     return known[number]
 
@@ -149,12 +151,14 @@ def _read(record: RunRecord, trial: Trial) -> bytes:
     where = f"{record.folder.path}: trial {trial.number}"
     if trial.artifact is None:
         if trial.duplicate_of is not None:
-            raise RunError(f"{where} is the same candidate as trial {trial.duplicate_of}; export that one.")
+            raise RunError(f"{where} repeats trial {trial.duplicate_of}. Export that trial.")
         reason = f" ({clean(trial.reason, 200)})" if trial.reason else ""
-        raise RunError(f"{where} is {trial.state}{reason} and has no file. Choose one of state COMPLETE or INFEASIBLE.")
+        raise RunError(
+            f"{where} is {trial.state}{reason} and has no file. Choose a trial with state COMPLETE or INFEASIBLE."
+        )
     name = PurePosixPath(trial.artifact).name
     if trial.sha256 is not None and name.partition(".")[0] != trial.sha256:
         raise RunError(
-            f"{where} was altered: its file is {clean(name, 90)}, but the one that was measured has sha256 {trial.sha256}."
+            f"{where} was changed: its file is {clean(name, 90)}, but the measured file has sha256 {trial.sha256}."
         )
     return record.folder.artifacts.get(name)

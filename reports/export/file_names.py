@@ -5,18 +5,29 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from litetuner.spaces.candidate import Candidate
+
 LONGEST = 100
+ID_DIGITS = 6
 
 
 def safe_name(text: str, longest: int = LONGEST) -> str:
-    """Letters, digits, ``. _ + -`` only, no leading dot or dash, at most ``longest`` characters, never empty."""
+    """ASCII letters, digits, ``. _ + -`` only, no leading dot or dash, at most ``longest`` characters, never empty."""
     folded = unicodedata.normalize("NFKD", text[: 4 * longest]).encode("ascii", "ignore").decode()
     kept = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9._+-]", "_", folded)).lstrip("._-+")
     return kept[:longest].rstrip("._-+") or "model"
 
 
-def artifact_name(model: str, label: str) -> str:
-    """``<model>-<label>.tflite``, at most 100 characters; a long label is cut, for the whole of it stands in trial.json."""
-    suffix = ".tflite"
+def slug(label: str, longest: int = LONGEST) -> str:
+    """A label in a file name: ``channels -50% + QAT int8`` is ``channels-50-qat-int8``."""
+    return safe_name(re.sub(r"[^a-z0-9.]+", "-", label[: 4 * longest].lower()), longest)
+
+
+def artifact_name(model: str, candidate: Candidate) -> str:
+    """``<model>-<slug of the label>-<first 6 digits of the key>.tflite``, at most 100 characters.
+
+    A long label is cut; the whole of it is in trial.json.
+    """
     stem = safe_name(model.removesuffix(".keras").removesuffix(".h5"), 48)
-    return f"{stem}-{safe_name(label, LONGEST - len(suffix) - len(stem) - 1)}{suffix}"
+    end = f"-{candidate.key[:ID_DIGITS]}.tflite"
+    return f"{stem}-{slug(candidate.label, LONGEST - len(end) - len(stem) - 1)}{end}"

@@ -1,4 +1,4 @@
-"""The model card: what a colleague has to know of an exported file, in Markdown."""
+"""The model card of an exported file, in Markdown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def write_card(card: Card, file_name: str) -> str:
             model=record.model,
             data=record.data,
             config=record.config,
-            points_of=words.points,
+            bounded=record.metric.bounded,
+            points_of=functools.partial(words.points, bounded=record.metric.bounded),
             latency_of=words.latency,
         )
     )
@@ -70,4 +71,5 @@ def _environment() -> jinja2.Environment:
         "times": words.times,
         "between": words.between,
     }
+    environment.globals["drop_title"] = words.drop_title
     return environment

@@ -1,4 +1,4 @@
-"""The provenance of an exported file: all that is needed to judge its numbers and to make it again, as JSON."""
+"""The provenance of an exported file: everything needed to judge its numbers and to reproduce it, as JSON."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SCHEMA_VERSION = 1
 def provenance(record: RunRecord, trial: Trial, files: dict[str, bytes]) -> dict[str, Any]:
     """``provenance.json`` of a trial; ``files`` are what is exported beside it, by name.
 
-    ``configuration`` and ``inputs`` are what ``litetuner rebuild`` works from; ``measurements`` and ``baseline`` hold raw
-    samples and the environment of every number; ``files`` and ``measured_sha256`` tell whether the file is the measured one.
+    ``litetuner rebuild`` uses ``configuration`` and ``inputs``; ``measurements`` and ``baseline`` hold raw samples and
+    the environment of every number; ``files`` and ``measured_sha256`` show whether the file is the measured one.
     """
     found = {
         "schema_version": SCHEMA_VERSION,
@@ -44,8 +44,8 @@ def provenance(record: RunRecord, trial: Trial, files: dict[str, bytes]) -> dict
 
 
 def short(record: RunRecord, trial: Trial) -> dict[str, Any]:
-    """What the metadata buffer inside a file tells: where it comes from, in a few hundred bytes."""
-    told = {
+    """The metadata buffer inside a file: where it comes from, in a few hundred bytes."""
+    found = {
         "litetuner": importlib.metadata.version("litetuner"),
         "recipe": trial.candidate.label,
         "run": record.folder.path.name,
@@ -60,7 +60,7 @@ def short(record: RunRecord, trial: Trial) -> dict[str, Any]:
             "test": finite_value(trial, "test_metric"),
         },
     }
-    return dict(finite(told))
+    return dict(finite(found))
 
 
 def _inputs(record: RunRecord) -> dict[str, Any]:

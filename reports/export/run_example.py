@@ -1,4 +1,4 @@
-"""The example that goes with an exported file: about twenty lines that load it, feed it one input and print a prediction."""
+"""``run_example.py`` of an export: about twenty lines that load the file, run one input and print a prediction."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from litetuner.reports.text.formatting import clean
 
-MOST_NAMES = 1000  # classes that are written into the example
+MOST_NAMES = 1000  # classes that are listed in the example
 
-_HEAD = '''"""Runs {file} on one input:  python run_example.py [INPUT.npy]   (pip install ai-edge-litert numpy)"""
+_HEAD = '''"""Run {file} on one input:  python run_example.py [INPUT.npy]   (pip install ai-edge-litert numpy)"""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ source, sink = model.get_input_details()[0], model.get_output_details()[0]
 given = np.load(sys.argv[1], allow_pickle=False) if len(sys.argv) > 1 else np.random.default_rng(0).random(source["shape"])
 x = np.reshape(given, source["shape"])  # {preparing}
 scale, zero = source["quantization"]
-if scale:  # the file takes integers
+if scale:  # quantized input
     limits = np.iinfo(source["dtype"])
     x = np.clip(np.rint(x / scale) + zero, limits.min, limits.max)
 model.set_tensor(source["index"], x.astype(source["dtype"]))
@@ -47,11 +47,9 @@ def run_example(
     """The text of ``run_example.py`` for a file beside it.
 
     ``outputs`` is the number of values in one output; ``classes`` is ``None`` for a regression. Names are written as Python
-    literals, so that nothing in them runs.
+    literals, so that nothing in them is executed.
     """
-    preparing = (
-        f"as {clean(preprocess, 80)} gives it" if preprocess else "as the training data are: prepare it likewise"
-    )
+    preparing = f"as returned by {clean(preprocess, 80)}" if preprocess else "preprocess it like the training data"
     head = _HEAD.format(file=file_name, quoted=repr(file_name), preparing=preparing)
     if classes is None:
         return head + _NUMBERS

@@ -17,7 +17,7 @@ from litetuner.reports.text import formatting as words
 from litetuner.search.config.units import format_seconds
 
 # What could end a script element, start a comment in it, or end a line of JavaScript, is written as an escape.
-BREAKS = re.compile(r"(?<=[+_,;])|(?=\[)")  # where a recipe may break
+BREAKS = re.compile(r"(?<=[+_,;])|(?=\[)")  # where a label may break
 UNITS = re.compile(r"(\d) (?=(?:%|[kMG]?B|µs|ms|s)(?!\w))")
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -34,17 +34,17 @@ def safe_json(value: Any) -> Markup:
 
 
 def recipe(label: object, limit: int = 160) -> Markup:
-    """A candidate's label that may break after a ``+``, and in a long part after ``_`` or before ``[``."""
+    """A candidate's label that may break after ``+ _ , ;`` and before ``[``, as well as at spaces."""
     return Markup("<wbr>").join(escape(part) for part in BREAKS.split(words.clean(label, limit)))
 
 
 def tied(text: str) -> str:
-    """A sentence in which no unit begins a line."""
+    """A sentence in which no unit starts a line."""
     return UNITS.sub("\\1\u00a0", text)
 
 
 def strip(values: Sequence[float], width: int = 120, height: int = 14) -> Markup:
-    """Raw samples as ticks on a line, so that their spread is seen; drawn as SVG."""
+    """Raw samples as ticks on a line, as SVG."""
     low, high = min(values), max(values)
     span = (high - low) or 1.0
     ticks = "".join(
@@ -78,10 +78,12 @@ def _environment() -> jinja2.Environment:
         "tied": tied,
         "number": words.number,
         "points": words.points,
+        "drop_words": words.drop_words,
         "size": words.size,
         "latency": words.latency,
         "times": words.times,
         "beyond": words.beyond,
         "seconds": format_seconds,
     }
+    environment.globals["drop_title"] = words.drop_title
     return environment

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from litetuner.reports.model.choices import ChoiceAxis
-from litetuner.reports.model.invariants import shape_words
-from litetuner.reports.model.layers import LayerRow, LayerTable
 from litetuner.reports.model.report import Report
-from litetuner.reports.model.trial_details import STATES, StepDetails, TrialDetails
+from litetuner.reports.model.sections.choices import ChoiceAxis
+from litetuner.reports.model.sections.invariants import shape_words
+from litetuner.reports.model.sections.layers import LayerRow, LayerTable
+from litetuner.reports.model.sections.trial_details import STATES, StepDetails, TrialDetails
 from litetuner.reports.text.formatting import shell, size
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ def _probed(trials: tuple[TrialDetails, ...]) -> dict[str, list[list[float | Non
 
 
 def _step(step: StepDetails) -> list[Any]:
-    return [step.name, step.stage, [list(pair) for pair in step.knobs], step.meaning, step.label]
+    return [step.name, step.stage, [list(knob) for knob in step.knobs], step.meaning, step.label]
 
 
 def _axis(axis: ChoiceAxis) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from litetuner.reports.model.conditions import Condition, find_conditions, flatten
-from litetuner.reports.model.invariants import requested, value_words, verified
 from litetuner.reports.model.result import Result
-from litetuner.reports.model.rows import Row, finite_value
-from litetuner.reports.text.formatting import budget_text, plain
+from litetuner.reports.model.rows import Row, finite_value, measured_words
+from litetuner.reports.model.sections.invariants import requested, value_words, verified
+from litetuner.reports.text.formatting import budget_text
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed
@@ -68,7 +68,7 @@ def build_card(result: Result, trial: Trial, content: bytes) -> Card:
             for i in trial.invariants
         ),
         budgets=tuple(
-            (budget_text(budget), plain(value, budget.measurement), budget.violation(value) <= 0)
+            (budget_text(budget), measured_words(trial, budget.measurement), budget.violation(value) <= 0)
             for budget in record.budgets
             if (value := finite_value(trial, budget.measurement)) is not None
         ),
@@ -85,5 +85,5 @@ def _missed_on_test(record: RunRecord, trial: Trial) -> tuple[str, ...]:
         name = f"test_{budget.measurement}"
         value = finite_value(trial, name)
         if value is not None and budget.violation(value) > 0:
-            missed.append(f"{budget_text(budget)} ({plain(value, name)} there)")
+            missed.append(f"{budget_text(budget)} ({measured_words(trial, name)} there)")
     return tuple(missed)

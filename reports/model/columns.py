@@ -1,4 +1,4 @@
-"""The columns of numbers: every measurement that any trial has, with its title and how it is written."""
+"""The columns of numbers: every measurement that any trial has, with its title."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import dataclasses
 from collections.abc import Sequence
 
 from litetuner.reports.model.rows import metric_name
-from litetuner.reports.text.formatting import clean
+from litetuner.reports.text.formatting import clean, drop_title
 from litetuner.search.runs.record import RunRecord
 
 # What is known by name: title in a table, title on an axis. Others are shown under their own names.
 KNOWN = {
     "metric": ("", ""),  # the metric's own name
-    "drop": ("loss", "loss"),
+    "drop": ("drop", ""),
     "test_metric": ("test", "metric, test split"),
-    "test_drop": ("test loss", "loss, test split"),
-    "compressed_bytes": ("compressed", "size, compressed bytes"),
-    "file_bytes": ("file", "size, file bytes"),
+    "test_drop": ("test drop", ""),
+    "compressed_bytes": ("compressed", "compressed size (zlib), bytes"),
+    "file_bytes": ("file", "file size, bytes"),
     "latency_us": ("latency", "latency"),
-    "latency_ratio": ("speed", "speed against the baseline"),
+    "latency_ratio": ("speed", "speed relative to the baseline"),
     "memory_bytes": ("memory", "memory: arena and constants, bytes"),
     "arena_bytes": ("arena", "tensor arena, bytes"),
     "peak_rss_bytes": ("peak memory", "peak memory of the process, bytes"),
-    "macs": ("multiply-adds", "multiply-adds"),
+    "macs": ("MACs", "MACs"),
     "energy_uj": ("energy", "energy, µJ"),
-    "energy_estimate_uj": ("energy (estimate)", "energy, an estimate, µJ"),
+    "energy_estimate_uj": ("energy (estimate)", "energy (estimate), µJ"),
 }
 LARGER_IS_BETTER = ("latency_ratio",)
-OF_THE_RUN = ("keras_metric", "conversion_gap")  # told once (conversion.py), no column of trials
+OF_THE_RUN = ("keras_metric", "conversion_gap")  # shown once (conditions.py), not a column
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A measurement by name. ``minimize``: is less better? ``unit`` is the measurements' own.
+    """A measurement by name. ``minimize``: lower is better. ``unit`` is the measurements' own.
 
     ``essential``: objectives, budgets, accuracy drop, first size and first latency, which a table shows without being asked.
     """
@@ -60,7 +60,7 @@ def find_columns(record: RunRecord, targets: Sequence[str]) -> tuple[Column, ...
     def place(name: str) -> tuple[int, int, str]:
         base, _, target = name.partition(":")
         known = order.index(base) if base in order else len(order)
-        if base in ("latency_us", "latency_ratio"):  # each target's two beside each other
+        if base in ("latency_us", "latency_ratio"):  # both of each target side by side
             known = order.index("latency_us")
         return known, targets.index(target) if target in targets else len(targets), _last(name)
 
@@ -78,7 +78,11 @@ def make_column(record: RunRecord, targets: Sequence[str], name: str, unit: str 
     title, axis = KNOWN.get(base, (plain, plain + (f", {clean(unit, 12)}" if unit else "")))
     maximized = record.metric.direction == "maximize"
     if base == "metric":
-        title, axis = metric_name(record), metric_name(record) + ("" if maximized else ", less is better")
+        title, axis = metric_name(record), metric_name(record) + ("" if maximized else ", lower is better")
+    if base in ("drop", "test_drop"):
+        bounded = record.metric.bounded
+        title = title.replace("drop", drop_title(bounded))
+        axis = f"{metric_name(record)} {drop_title(bounded)}" + (", test split" if base == "test_drop" else "")
     only = tuple(targets) == ("host",)
     if target and not (only and target == "host"):
         title += f" {clean(target, 24)}"

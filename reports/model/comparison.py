@@ -1,4 +1,4 @@
-"""Two runs of one model on the same data, under the same budgets: whose front covers more, whose best is better."""
+"""Two runs of one model on the same data under the same budgets: their hypervolumes, Pareto fronts and best files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from litetuner.reports.files.plain_json import finite
 from litetuner.reports.model.result import Result, build_result
 from litetuner.reports.model.rows import Row, finite_value
-from litetuner.reports.text.formatting import budget_text, clean, latency, number, points, size, times
+from litetuner.reports.text.formatting import budget_text, clean, drop_title, latency, number, points, size, times
 from litetuner.search.config.budgets import Budget, allowed_drop, violations
 from litetuner.search.config.config import make_config
 from litetuner.search.config.units import format_seconds
@@ -27,8 +27,8 @@ BUDGETS = ("max_size", "max_compressed_size", "max_latency", "max_memory", "max_
 class Side:
     """One of the two runs under the budgets of the comparison.
 
-    ``volume`` is the hypervolume of its front against its own baseline (0: the baseline alone, 1: nothing lost at 1/32 of it),
-    ``ahead`` how many of its front no file of the other run dominates or equals.
+    ``volume`` is the hypervolume of its front relative to its own baseline (0: the baseline alone, 1: no drop at 1/32 of it),
+    ``ahead`` how many trials of its front no trial of the other run dominates or equals.
     """
 
     name: str
@@ -60,7 +60,7 @@ class FrontChart:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Both runs, the budgets that both were judged by, and what a reader should know of their conditions.
+    """Both runs, the budgets that both were judged by, and notes on their conditions.
 
     ``lines`` is what both pages show, (what, first run, second run); ``verdict`` one sentence on the hypervolumes.
     """
@@ -123,6 +123,8 @@ def compare(first: RunRecord, second: RunRecord, budgets: Mapping[str, Any] | No
 def _lines(first: Side, second: Side) -> tuple[tuple[str, str, str], ...]:
     """What is compared, a line each: what, the first run's, the second run's."""
 
+    bounded = first.result.record.metric.bounded
+
     def line(what: str, show: Callable[[Side], str]) -> tuple[str, str, str]:
         return what, show(first), show(second)
 
@@ -130,17 +132,17 @@ def _lines(first: Side, second: Side) -> tuple[tuple[str, str, str], ...]:
         return lambda side: "–" if side.best is None else show(side.best)
 
     return (
-        line("search", lambda side: format_seconds(side.result.record.seconds.get("wall") or 0.0)),
+        line("search time", lambda side: format_seconds(side.result.record.seconds.get("wall") or 0.0)),
         line("trials", lambda side: str(len(side.result.record.trials))),
-        line("front", lambda side: str(len(side.result.front))),
+        line("Pareto front", lambda side: str(len(side.result.front))),
         line("hypervolume", lambda side: f"{side.volume:.4f}"),
-        line("unmatched by the other", lambda side: f"{side.ahead} of {len(side.result.front)}"),
+        line("not dominated or matched", lambda side: f"{side.ahead} of {len(side.result.front)}"),
         line("best", of_best(lambda row: f"{clean(row.label, 60)}, trial {row.trial}")),
         line(f"  {first.result.metric_name}", of_best(lambda row: number(row.metric))),
-        line("  loss", of_best(lambda row: points(row.drop))),
-        line("  loss, test split", of_best(lambda row: points(row.test_drop))),
-        line("  compressed", of_best(lambda row: size(row.compressed_bytes))),
-        line("  file", of_best(lambda row: size(row.file_bytes))),
+        line(f"  {drop_title(bounded)}", of_best(lambda row: points(row.drop, bounded))),
+        line(f"  {drop_title(bounded)}, test split", of_best(lambda row: points(row.test_drop, bounded))),
+        line("  compressed size (zlib)", of_best(lambda row: size(row.compressed_bytes))),
+        line("  file size", of_best(lambda row: size(row.file_bytes))),
         line("  latency", of_best(lambda row: latency(row.latency_us.get(first.result.target)))),
         line("  speed", of_best(lambda row: times(row.latency_ratio.get(first.result.target)))),
     )
@@ -150,12 +152,12 @@ def _verdict(first: Side, second: Side) -> str:
     """One sentence: whose front covers more, and by how much."""
     more, less = (first, second) if first.volume >= second.volume else (second, first)
     if more.volume == 0:
-        return "Neither run has a file within these budgets that is better than the original."
+        return "Neither run has a file within these budgets that is better than the baseline."
     if less.volume == 0:
         return f"Only {more.name} has files within these budgets."
     if more.volume / less.volume < 1.0005:
-        return "Both fronts cover the same."
-    return f"The front of {more.name} covers {100 * (more.volume / less.volume - 1):.1f} % more."
+        return "Both Pareto fronts have the same hypervolume."
+    return f"The Pareto front of {more.name} has {100 * (more.volume / less.volume - 1):.1f} % more hypervolume."
 
 
 def _charts(first: Side, second: Side) -> tuple[FrontChart, ...]:
@@ -190,7 +192,7 @@ def _check(first: RunRecord, second: RunRecord) -> None:
     base = [record.baseline for record in (first, second)]
     if base[0] is None or base[1] is None:
         missing = (first if base[0] is None else second).folder.path
-        raise RunError(f"{missing} has no baseline yet, so nothing can be compared. Repeat its search command.")
+        raise RunError(f"{missing} has no baseline yet, so it cannot be compared. Repeat its search command to resume.")
     pairs: dict[str, tuple[Any, Any]] = {
         "model": _pair(first, second, lambda record: record.model.sha256[:16]),
         "data": _pair(first, second, lambda record: record.data.sha256[:16]),
@@ -204,7 +206,7 @@ def _check(first: RunRecord, second: RunRecord) -> None:
     differences = [f"{what}: {clean(a, 60)} and {clean(b, 60)}" for what, (a, b) in pairs.items() if a != b]
     if differences:
         raise RunError(
-            f"{first.folder.path} and {second.folder.path} cannot be compared, since their numbers do not mean the same: "
+            f"{first.folder.path} and {second.folder.path} cannot be compared because their numbers have different meanings: "
             f"{'; '.join(differences)}."
         )
 
@@ -214,7 +216,7 @@ def _pair(first: RunRecord, second: RunRecord, what: Any) -> tuple[Any, Any]:
 
 
 def _judged(record: RunRecord, budgets: Mapping[str, Any]) -> RunRecord:
-    """The run as it would be under other budgets; what a gate stopped stays stopped."""
+    """The run under other budgets; pruned trials stay pruned."""
     values = record.config.model_dump(by_alias=True, exclude_none=True)
     values = {name: value for name, value in values.items() if name not in BUDGETS} | dict(budgets)
     config = make_config(values, where="compare")
@@ -226,7 +228,7 @@ def _rejudged(trial: Trial, budgets: tuple[Budget, ...]) -> Trial:
     if not trial.state.scored:
         return trial
     broken = violations(budgets, trial.measurements)
-    # A budget on what was not measured is not kept.
+    # A budget on a missing measurement counts as exceeded.
     kept = len(broken) == len(budgets) and all(value <= 0 for value in broken.values())
     return dataclasses.replace(trial, constraints=broken, state=State.COMPLETE if kept else State.INFEASIBLE)
 
@@ -273,10 +275,10 @@ def _notes(first: RunRecord, second: RunRecord, budgets: tuple[Budget, ...]) -> 
         notes.append(f"Versions differ: {', '.join(clean(name, 40) for name in other)}.")
     walls = _pair(first, second, lambda record: record.seconds.get("wall") or 0.0)
     if max(walls) > 1.2 * min(walls):
-        notes.append("One search had more time than the other.")
+        notes.append("One search took over 20 % more time than the other.")
     stopped = [sum(trial.state is State.PRUNED for trial in record.trials) for record in (first, second)]
     if any(stopped) and (first.budgets != budgets or second.budgets != budgets):
         notes.append(
-            f"{stopped[0]} and {stopped[1]} candidates were stopped early under the budgets of their own runs, which are others."
+            f"{stopped[0]} and {stopped[1]} candidates were pruned under the budgets of their own runs, which differ."
         )
     return notes

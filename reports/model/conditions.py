@@ -9,32 +9,49 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.reports.text.formatting import Interval, between, clean, drop_words, loss_between, number, plain
+from litetuner.reports.text.formatting import (
+    DROPS,
+    Interval,
+    clean,
+    drop_between,
+    drop_words,
+    interval_words,
+    number,
+    size,
+    with_unit,
+)
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
+PREFIXES = {"untrained": "untrained copy", "probe": "probe"}
 TITLES = {
     "metric": "metric, search split",
-    "drop": "loss, search split",
+    "drop": "drop, search split",
     "test_metric": "metric, test split",
-    "test_drop": "loss, test split",
+    "test_drop": "drop, test split",
     "file_bytes": "file size",
-    "compressed_bytes": "compressed size",
+    "compressed_bytes": "compressed size (zlib)",
     "latency_us": "latency",
-    "latency_ratio": "speed against the baseline",
+    "latency_ratio": "speed relative to the baseline",
+    "arena_bytes": "tensor arena",
+    "memory_bytes": "memory: arena and constants",
+    "peak_rss_bytes": "peak memory of the process",
+    "macs": "MACs",
+    "energy_uj": "energy",
+    "energy_estimate_uj": "energy (estimate)",
     "keras_metric": "metric of the Keras model",
-    "conversion_gap": "loss of the conversion alone",
+    "conversion_gap": "drop of the conversion alone",
 }
 
 CAUSES = {
-    "busy": "other work ran beside it",
-    "stolen": "the hypervisor took the core",
-    "throttled": "heat slowed the core down",
-    "drift": "it became slower or faster meanwhile",
-    "spread": "they scatter",
-    "interval": "their intervals stayed wide",
-    "preempted": "no invoke kept the core",
-    "blocks": "there was time for few of them",
+    "busy": "other processes were running",
+    "stolen": "the hypervisor used the core",
+    "throttled": "the core was throttled",
+    "drift": "the speed drifted",
+    "spread": "the samples are spread widely",
+    "interval": "the intervals stayed wide",
+    "preempted": "every invocation was preempted",
+    "blocks": "there was time for few blocks",
 }
 
 
@@ -70,7 +87,7 @@ class RunConditions:
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """``gap`` is counted as drops are: in points for metrics within [0, 1], else relative, above 0 where the file is worse.
+    """``gap`` is counted like a drop: in points for metrics within [0, 1], else relative, above 0 where the file is worse.
 
     Both were scored on the first ``samples`` samples of the search split; the interval is of 95 % and paired.
     """
@@ -84,12 +101,12 @@ class Conversion:
         return dataclasses.asdict(self)
 
     def words(self, metric: str, bounded: bool) -> str:
-        """One sentence: what the original scores, and what the file loses of it."""
+        """One sentence: the metric of the Keras model, and the drop of its float file."""
         on = f"on {self.samples:,} samples of the search split" if self.samples else "on the search split"
-        text = f"What the conversion to .tflite itself cost: {metric} of the original Keras model is {number(self.keras_metric)}"
-        text += f" {on}, and its untouched float file has {drop_words(self.gap, bounded)} on the same samples"
+        text = f"Conversion alone: the Keras model has {metric} {number(self.keras_metric)} {on}; "
+        text += f"the float .tflite file (the baseline) shows {drop_words(self.gap, bounded)} on the same samples"
         if self.gap_interval is not None:
-            text += f" (95 % interval of the loss {loss_between(self.gap_interval, bounded)})"
+            text += f" (95 % interval {drop_between(self.gap_interval, bounded)})"
         return f"{text}."
 
 
@@ -114,12 +131,15 @@ def find_conditions(trial: Trial) -> tuple[Condition, ...]:
 
 
 def _condition(name: str, found: Measurement) -> Condition:
-    base, _, target = name.partition(":")
-    title = TITLES.get(base, base) + (f" on {clean(target, 40)}" if target else "")
+    prefix, _, own = name.partition(".") if name.partition(".")[0] in PREFIXES else ("", "", name)
+    base, _, target = own.partition(":")
+    title = TITLES.get(base, clean(base.replace("_", " "), 40)) + (f" on {clean(target, 40)}" if target else "")
+    title += f" ({PREFIXES[prefix]})" if prefix else ""
+    unit = found.unit if base in DROPS or base not in TITLES or base.startswith(("macs", "energy")) else ""
     return Condition(
         title=title,
-        value=plain(found.value, name) if base in TITLES else plain(found.value, name, found.unit),
-        interval=between(found.interval, lambda value: plain(value, name, found.unit)),
+        value=with_unit(found.value, base, unit),
+        interval=interval_words(found.interval, base, unit),
         samples=len(found.samples),
         environment=tuple(flatten({**found.environment, **found.extra})),
         how=_how({**found.environment, **found.extra}),
@@ -128,7 +148,7 @@ def _condition(name: str, found: Measurement) -> Condition:
 
 
 def _how(known: Mapping[str, Any]) -> str:
-    """The parts of an environment that a reader asks for first, as far as they were recorded."""
+    """The most important parts of an environment, as far as they were recorded."""
 
     def part(key: str, words: str) -> str:
         value = known.get(key)
@@ -145,15 +165,15 @@ def _how(known: Mapping[str, Any]) -> str:
         part("computed from", "computed from {}"),
         part("how", "{}"),
         split,
-        "paired with the baseline's on the same samples" if known.get("paired") else "",
-        "in turns with the baseline" if known.get("interleaved") else "",
+        "paired with the baseline on the same samples" if known.get("paired") else "",
+        "interleaved with the baseline" if known.get("interleaved") else "",
         part("target", "on {}"),
         threads,
         part("pinned_cores", "pinned to core {}"),
         runtime,
         part("delegate", "{} delegate"),
         part("invokes", "{} invokes"),
-        "not stable" if known.get("stable") is False else "",
+        "unstable" if known.get("stable") is False else "",
     ]
     return ", ".join(item.strip(", ") for item in parts if item)
 
@@ -185,12 +205,14 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield title, shown or "none"
         elif isinstance(value, bool):
             yield title, "yes" if value else "no"
+        elif isinstance(value, int) and title.endswith(" bytes"):
+            yield title.removesuffix(" bytes"), size(value)
         elif value is not None:
             yield title, f"{value:.6g}" if isinstance(value, float) else clean(value, 200)
 
 
 def find_conversion(baseline: Trial | None) -> Conversion | None:
-    """What trial 0 recorded; ``None`` where the original was not scored: it is a ``.tflite``, or there was no time."""
+    """What trial 0 recorded; ``None`` where the Keras model was not scored: the input is a ``.tflite``, or there was no time."""
     original = baseline.measurements.get("keras_metric") if baseline else None
     gap = baseline.measurements.get("conversion_gap") if baseline else None
     if original is None or gap is None or not (math.isfinite(original.value) and math.isfinite(gap.value)):
@@ -202,27 +224,21 @@ def find_conversion(baseline: Trial | None) -> Conversion | None:
 
 
 def unsteady_words(trials: Iterable[Trial]) -> str:
-    """``Latency: 3 of 40 timings were unsteady (...)``; empty where all were steady, or none said."""
-    seen: dict[int, bool] = {}
-    causes: Counter[str] = Counter()
-    count = 0
-    for trial in trials:
-        for name, found in trial.measurements.items():
-            stable = found.extra.get("stable")
-            if not name.startswith("latency_us:") or stable is None or id(found) in seen:
-                continue
-            seen[id(found)] = True
-            count += 1
-            if stable is False:
-                causes["all"] += 1
-                reasons = found.extra.get("instability")
-                kinds = (
-                    {str(reason).partition(":")[0] for reason in reasons} if isinstance(reasons, list | tuple) else ()
-                )
-                causes.update(kinds)
-    many = causes.pop("all", 0)
-    if not many:
+    """``Unstable timing in 3 of 40 latency measurements ...``; empty where all were stable, or where nothing was recorded."""
+    timed = {
+        id(found): found
+        for trial in trials
+        for name, found in trial.measurements.items()
+        if name.startswith("latency_us:") and found.extra.get("stable") is not None
+    }
+    unstable = [found for found in timed.values() if found.extra["stable"] is False]
+    if not unstable:
         return ""
+    causes: Counter[str] = Counter()
+    for found in unstable:
+        reasons = found.extra.get("instability")
+        causes.update({str(item).partition(":")[0] for item in reasons} if isinstance(reasons, list | tuple) else ())
     cause = causes.most_common(1)[0][0] if causes else ""
-    why = f", mostly since {CAUSES.get(cause, clean(cause, 40))}" if cause else ""
-    return f"Unsteady machine: {many} of {count} timings were unsteady{why}; small differences in latency may be noise."
+    why = f", mostly because {CAUSES.get(cause, clean(cause, 40))}" if cause else ""
+    count = f"{len(unstable)} of {len(timed)} latency measurements"
+    return f"Unstable timing in {count}{why}. Small differences in latency may be noise."

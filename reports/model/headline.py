@@ -10,9 +10,9 @@ from litetuner.reports.model.rows import Row, finite_value, metric_name
 from litetuner.reports.text.formatting import (
     between,
     budget_text,
+    drop_between,
     drop_words,
     latency,
-    loss_between,
     number,
     plain,
     points,
@@ -82,10 +82,10 @@ def _also(record: RunRecord, best: Trial, baseline: Trial, columns: Sequence[Col
         before, after = finite_value(baseline, column.name), finite_value(best, column.name)
         if before is None or after is None or before <= 0 or after <= 0:
             continue
-        ratio = before / after
-        word = "the same" if 0.995 < ratio < 1.005 else "less" if ratio > 1 else "more"
+        change = after / before - 1
+        word = "the same" if abs(change) < 0.005 else "less" if change < 0 else "more"
         had, has = (plain(value, column.name, column.unit) for value in (before, after))
-        figure = "" if word == "the same" else times(max(ratio, 1 / ratio))
+        figure = "" if word == "the same" else f"{abs(change):.0%}".replace("%", " %")
         found.append(Gain(column.title, figure, word, had, has, ""))
     return tuple(found)
 
@@ -97,7 +97,7 @@ def _size(record: RunRecord, best: Row, baseline: Row) -> Gain | None:
     ratio = before / after
     words = "as large" if 0.995 < ratio < 1.005 else "smaller" if ratio > 1 else "larger"
     compressed = record.config.size_measurement == "compressed_bytes"
-    note = "compressed, what a download carries" if compressed else "bytes of the file"
+    note = "compressed size (zlib)" if compressed else "file size"
     return Gain("Size", times(max(ratio, 1 / ratio)), words, size(before), size(after), note)
 
 
@@ -112,11 +112,11 @@ def _latency(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain 
     measured = trial.measurements.get(f"latency_ratio:{target}")
     interval = measured.interval if measured else None
     undecided = interval is not None and interval[0] <= 1 <= interval[1]
-    words = "as fast, within the noise" if undecided else "faster" if ratio > 1 else "slower"
+    words = "no measurable difference" if undecided else "faster" if ratio > 1 else "slower"
     if interval is not None:
-        note = f"on {target}, ratio {between(interval, times)}"
+        note = f"on {target}, 95 % interval {between(interval, times)}"
     elif (spread := best.latency_interval_us.get(target)) is not None:
-        note = f"on {target}, {between(spread, latency)}"
+        note = f"on {target}, 95 % interval {between(spread, latency)}"
     else:
         note = f"on {target}"
     return Gain("Latency", times(ratio if ratio >= 1 else 1 / ratio), words, latency(before), latency(after), note)
@@ -129,25 +129,22 @@ def _metric(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain |
     if drop is None:
         figure, words = number(best.metric), name
     else:
-        figure = points(abs(drop)) if not bounded else f"{abs(drop) * 100:.2f}"
-        phrase = drop_words(drop, bounded)
-        figure, words = (
-            ("0.00", phrase) if phrase.startswith("no ") else (figure, phrase.split(" ", 1)[1].removeprefix("% "))
-        )
+        figure = points(drop, bounded)
+        words = ("points drop" if bounded else "relative drop") + (" (a gain)" if figure.startswith("−") else "")
     measured = trial.measurements.get("drop")
     if measured is not None and measured.interval is not None:
-        note = f"search split, loss {loss_between(measured.interval, bounded)}"
+        note = f"search split, 95 % interval {drop_between(measured.interval, bounded)}"
     elif best.metric_interval is not None:
-        note = f"search split, {between(best.metric_interval)}"
+        note = f"search split, 95 % interval {between(best.metric_interval)}"
     else:
         note = "search split"
     return Gain(name.capitalize(), figure, words, number(baseline.metric), number(best.metric), note)
 
 
 def _rule(record: RunRecord) -> str:
-    within = "within the budgets" if record.budgets else "of the front"
+    within = "within the budgets" if record.budgets else "on the Pareto front"
     if any(budget.measurement in ("drop", "metric") for budget in record.budgets):
-        return f"The best is the smallest candidate {within}, or a faster one that is at most 5 % larger."
+        return f"The best is the smallest candidate {within}, or a faster one at most 5 % larger."
     return f"The best is the candidate {within} with the best {metric_name(record)}; no budget limits the metric."
 
 
@@ -157,14 +154,14 @@ def _test(record: RunRecord, best: Row) -> tuple[str | None, bool]:
     bounded = record.metric.bounded
     text = f"On the test split, which selects nothing, {metric_name(record)} is {number(best.test_metric)}"
     if best.test_drop is not None:
-        text += f": {drop_words(best.test_drop, bounded)}"
+        text += f", {drop_words(best.test_drop, bounded)}"
         if best.test_drop_interval is not None:
-            text += f" (95 % interval of the loss {loss_between(best.test_drop_interval, bounded)})"
+            text += f" (95 % interval {drop_between(best.test_drop_interval, bounded)})"
     missed = []
     for budget in record.budgets:
         value = {"drop": best.test_drop, "metric": best.test_metric}.get(budget.measurement)
         if value is not None and budget.violation(value) > 0:
             missed.append(budget_text(budget))
     if missed:
-        return f"{text}. There it misses {' and '.join(missed)}; it is reported, not replaced.", True
+        return f"{text}. On this split it is not within {' and '.join(missed)}; the best is not replaced.", True
     return text + ".", False

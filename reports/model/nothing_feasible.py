@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from litetuner.reports.model.rejections import exceeded_budgets
-from litetuner.reports.model.rows import Row
+from litetuner.reports.model.rows import Row, measured_words
 from litetuner.reports.text.formatting import budget_for, budget_text, plain, shell
 from litetuner.search.config.budgets import Budget, violations
 from litetuner.search.criteria import PROFILE
@@ -31,10 +31,10 @@ class Relaxation:
 
 @dataclasses.dataclass(frozen=True)
 class Excess:
-    """A budget that a candidate exceeds: its value, the setting that would accept it, how far beyond it is (0.2: 20 %)."""
+    """A budget that a candidate exceeds: its value in words, the setting that would accept it, the excess (0.2: 20 %)."""
 
     budget: Budget
-    value: float
+    value: str
     setting: str
     violation: float
 
@@ -108,7 +108,7 @@ def command(run: object, settings: Sequence[str], budgets: Sequence[Budget]) -> 
 
 def _excesses(trial: Trial, budgets: Sequence[Budget]) -> tuple[Excess, ...]:
     return tuple(
-        Excess(budget, value, budget_for(budget, value), budget.violation(value))
+        Excess(budget, measured_words(trial, budget.measurement), budget_for(budget, value), budget.violation(value))
         for budget, value in exceeded_budgets(trial, budgets)
     )
 

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from litetuner.reports.model.rows import finite_value
+from litetuner.reports.model.rows import finite_value, measured_words
 from litetuner.reports.text.formatting import beyond, budget_words, clean
 from litetuner.search.config.budgets import Budget
 from litetuner.search.trial import State, Trial
@@ -14,9 +14,9 @@ from litetuner.search.trial import State, Trial
 NUMBERS = re.compile(r"\d[\d.,]*")
 MOST_EXAMPLES = 5
 KINDS = {
-    State.INVALID: "refused by the rules",
+    State.INVALID: "invalid (rejected by the rules)",
     State.FAILED: "failed",
-    State.LOST: "lost by the machine, asked again",
+    State.LOST: "lost (the machine failed), repeated",
 }
 
 
@@ -94,12 +94,12 @@ def _reasons(trial: Trial, budgets: Sequence[Budget]) -> list[tuple[str, str, st
             (
                 f"over {budget_words(budget)}",
                 "",
-                f"{budget.show(value).replace('us', 'µs')}, {beyond(budget.violation(value))} beyond",
+                f"{measured_words(trial, budget.measurement)}, {beyond(budget.violation(value))} beyond",
             )
             for budget, value in exceeded_budgets(trial, budgets)
         ]
     if trial.state is State.PRUNED:
-        return [(f"stopped early by the gate {clean(trial.gate or 'unnamed', 40)}", "", text)]
+        return [(f"pruned by the gate {clean(trial.gate or 'unnamed', 40)}", "", text)]
     if trial.state in KINDS:
         return [(KINDS[trial.state], NUMBERS.sub("#", clean(trial.reason or "", 160)), text)]
     return []

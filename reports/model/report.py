@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
-from litetuner.reports.model.ablation import Ablation, find_ablation
-from litetuner.reports.model.charts import Chart, Cube, find_charts, find_cube
-from litetuner.reports.model.choices import Choices, find_choices
 from litetuner.reports.model.conditions import RunConditions, find_run_conditions
-from litetuner.reports.model.layers import LayerSensitivity, LayerTable, find_layer_tables, find_sensitivity
-from litetuner.reports.model.progress import HypervolumeGrowth, TimeUse, find_hypervolume_growth, find_time_use
 from litetuner.reports.model.rejections import Rejection, find_rejections
 from litetuner.reports.model.result import Result, build_result
-from litetuner.reports.model.targets import Targets, find_targets
-from litetuner.reports.model.trial_details import TrialDetails, find_trial_details
+from litetuner.reports.model.sections.ablation import Ablation, find_ablation
+from litetuner.reports.model.sections.charts import Chart, Cube, find_charts, find_cube
+from litetuner.reports.model.sections.choices import Choices, find_choices
+from litetuner.reports.model.sections.layers import LayerSensitivity, LayerTable, find_layer_tables, find_sensitivity
+from litetuner.reports.model.sections.progress import HypervolumeGrowth, TimeUse, find_hypervolume_growth, find_time_use
+from litetuner.reports.model.sections.targets import Targets, find_targets
+from litetuner.reports.model.sections.trial_details import TrialDetails, find_trial_details
 from litetuner.search.runs.record import RunRecord
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from litetuner.reports.text.formatting import clean
+from litetuner.reports.text.formatting import clean, with_unit
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
@@ -74,6 +74,12 @@ def measured_targets(record: RunRecord) -> tuple[str, ...]:
     for trial in record.trials:
         found |= dict.fromkeys(n.partition(":")[2] for n in trial.measurements if n.startswith("latency_us:"))
     return tuple(found)
+
+
+def measured_words(trial: Trial, name: str) -> str:
+    """A measured value with its unit, as running text."""
+    found = trial.measurements[name]
+    return with_unit(found.value, name, found.unit)
 
 
 def make_row(trial: Trial, targets: Sequence[str]) -> Row:

@@ -1,4 +1,4 @@
-"""The outlook of a search: how far it is, and how long it will still take."""
+"""The forecast of a search: how much is done, and how long it will take."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from litetuner.search.config.config import Config
 from litetuner.search.config.units import format_seconds
 from litetuner.search.trial import Trial
 
-RECENT = 12  # trials whose pace tells how long those that are left will take
+RECENT = 12  # trials whose pace predicts the rest
 BAR = 24  # characters
 
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """``share`` of the search is done (0 to 1), ``seconds_left`` are left before the finals; ``None`` where nothing limits it."""
+    """``share`` of the search is done (0 to 1), ``seconds_left`` remain before the finals; ``None`` without a limit."""
 
     scored: int
     counted: int
     wanted: int | None
     share: float | None
     seconds_left: float | None
-    guessed: bool  # from the pace of the last trials
+    estimated: bool  # from the pace of the last trials
 
     @property
     def words(self) -> str:
@@ -32,22 +32,24 @@ class Forecast:
         wanted = f"{self.counted} of {self.wanted} trials" if self.wanted is not None else f"{self.counted} trials"
         found = f"{wanted}, {self.scored} scored"
         if self.seconds_left:
-            found += f" · {'about ' if self.guessed else ''}{format_seconds(self.seconds_left)} left"
+            found += f" · {'about ' if self.estimated else ''}{format_seconds(self.seconds_left)} left"
         return found
 
     @property
     def bar(self) -> str:
-        """A bar of 24 characters with the share in percent; empty where nothing limits the search."""
+        """A bar of 24 characters with the share in percent; empty without a limit."""
         if self.share is None:
             return ""
         full = round(BAR * self.share)
         return f"{'━' * full}{'╌' * (BAR - full)} {self.share:4.0%}"
 
 
-def find_outlook(trials: Sequence[Trial], config: Config, elapsed: float, budget_left: float | None = None) -> Forecast:
-    """The outlook after ``elapsed`` seconds of the run; what ends it first, time or trials, counts.
+def find_forecast(
+    trials: Sequence[Trial], config: Config, elapsed: float, budget_left: float | None = None
+) -> Forecast:
+    """The forecast after ``elapsed`` seconds of the run; time or trials, whichever ends it first.
 
-    ``budget_left`` are the seconds that the time budget leaves, ``None`` without one. Trials still to come are taken to be as
+    ``budget_left`` are the seconds that the time budget leaves, ``None`` without one. Future trials are assumed to be as
     slow as the last dozen.
     """
     done = counted(list(trials))
@@ -70,7 +72,7 @@ def find_outlook(trials: Sequence[Trial], config: Config, elapsed: float, budget
         wanted=config.trials,
         share=max(shares, default=None),
         seconds_left=None if soonest is None else soonest[0],
-        guessed=soonest is not None and soonest[1],
+        estimated=soonest is not None and soonest[1],
     )
 
 

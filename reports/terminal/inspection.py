@@ -1,4 +1,4 @@
-"""What ``litetuner inspect`` shows: blockers first, then every layer with what it costs and what can be done to it."""
+"""What ``litetuner inspect`` shows: what is not possible and why, then every layer with its costs and techniques."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo
 
 COLUMNS = ("layer", "type", "params", "MACs", "share", "prune", "cluster", "QAT", "bits", "channels")
 NUMBERS = ("params", "MACs", "share")
-FEW = 4  # layers that are named behind a reason
+FEW = 4  # layers that are named with a reason
 
 
 def inspection(model: ModelInfo, data: DataInfo | None) -> RenderableType:
-    """The whole answer; fits 100 columns."""
+    """The whole output; fits 100 columns."""
     macs = [layer.macs for layer in model.layers]
     counted = sum(count for count in macs if count is not None)
-    more = " and some that nobody counts" if None in macs else ""
-    cost = f"{short(counted)} MACs{more}" if macs else "layers not known"
-    ports = [("input", model.inputs or {"": model.input_shape}), ("output", model.outputs or {"": model.output_shape})]
-    ends = [f"{what} {name} {shape[1:]}" for what, side in ports for name, shape in side.items()]
+    more = " and some not counted" if None in macs else ""
+    cost = f"{short(counted)} MACs{more}" if macs else "layers unknown"
+    sides = [("input", model.inputs or {"": model.input_shape}), ("output", model.outputs or {"": model.output_shape})]
+    ends = [f"{what} {name} {shape[1:]}" for what, side in sides for name, shape in side.items()]
     lines: list[RenderableType] = [
         Text(f"{clean(model.name, 60)}: {model.parameters:,} parameters, {cost}"),
         Text(f"{', '.join(ends)}, {model.input_dtype}"),
@@ -35,15 +35,15 @@ def inspection(model: ModelInfo, data: DataInfo | None) -> RenderableType:
         lines += [Text(""), Text(f"Post-training techniques only: {model.bridge_refusal}", style="yellow")]
     reasons = list(blockers(model))
     if reasons:
-        lines += [Text(""), Text("What cannot be done, and why:")]
+        lines += [Text(""), Text("Not possible, and why:")]
         lines += [Text(f"  {line}", style="yellow") for line in reasons]
     if not macs:
         return Group(*lines)
     lines.append(layers_table(model))
     lines.append(
         Text(
-            "\nshare: of the parameters. bits: precisions that weights can have. channels: layers of one number are cut "
-            "together, their width in brackets.",
+            "\nshare: of the parameters. bits: possible weight precisions. channels: the layers of one group are pruned "
+            "together.",
             style="dim",
         )
     )
@@ -53,7 +53,7 @@ def inspection(model: ModelInfo, data: DataInfo | None) -> RenderableType:
 
 
 def blockers(model: ModelInfo) -> Iterator[str]:
-    """A line for each technique and reason, with the layers that it keeps from it."""
+    """A line for each technique and reason, with the affected layers."""
     kernels = [layer for layer in model.layers if layer.has_kernel]
     for technique in ("prune", "cluster", "qat", "int4", "channels"):
         found: dict[str, list[str]] = {}

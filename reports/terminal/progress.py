@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from litetuner.reports.model.result import build_result
-from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table, shown_sizes
-from litetuner.reports.text.formatting import clean, latency, number, points, size
+from litetuner.reports.terminal.tables import baseline_row, best_panel, drop_header, front_table, shown_sizes
+from litetuner.reports.text.formatting import clean, latency, number, points, size, with_unit
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.info import TECHNIQUES, DataInfo, ModelInfo
@@ -19,8 +19,8 @@ from litetuner.spaces.info import TECHNIQUES, DataInfo, ModelInfo
 LONGEST = 40  # layers in the table of a search
 
 
-def facts_table(model: ModelInfo, data: DataInfo) -> RenderableType:
-    """The model's layers with what can be done to each, and the data's splits; printed before any compute is spent."""
+def model_table(model: ModelInfo, data: DataInfo) -> RenderableType:
+    """The model's layers with their techniques, and the data's splits; printed before any compute is used."""
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     lines: list[RenderableType] = [
         Text(
@@ -30,7 +30,7 @@ def facts_table(model: ModelInfo, data: DataInfo) -> RenderableType:
         *(Text(f"note   {note}", style="yellow") for note in data.notes),
     ]
     if model.bridge_refusal:
-        lines.append(Text(f"note   only post-training techniques: {model.bridge_refusal}", style="yellow"))
+        lines.append(Text(f"note   post-training techniques only: {model.bridge_refusal}", style="yellow"))
     lines.append(layers_table(model, LONGEST))
     return Group(*lines)
 
@@ -52,57 +52,58 @@ def layers_table(model: ModelInfo, most: int) -> RenderableType:
 
 
 def trial_line(trial: Trial, size_measurement: str = "compressed_bytes") -> str:
-    """One finished trial on one line; of its sizes the one that is optimised."""
+    """One finished trial on one line, with the size that is optimized."""
     state = "baseline" if trial.number == 0 else trial.state.lower()
     label = clean(trial.candidate.label, 80)
     if trial.duplicate_of is not None:
-        return f"{trial.number:4d}  known      {label}  the same as trial {trial.duplicate_of}"
+        return f"{trial.number:4d}  repeated   {label}  same as trial {trial.duplicate_of}"
     if not trial.state.scored:
         gate = f"{trial.gate}: " if trial.gate else ""
         return f"{trial.number:4d}  {state:10s} {label}  {gate}{clean(trial.reason or '', 140)}"
     timed = next((value.value for name, value in trial.measurements.items() if name.startswith("latency_us")), None)
+    drop = trial.measurements.get("drop")
     found = (
         number(trial.value("metric")),
-        f"loss {points(trial.value('drop'))}",
+        "drop –" if drop is None else f"drop {with_unit(drop.value, 'drop', drop.unit)}",
         size(trial.value(size_measurement)),
         latency(timed),
     )
     columns = (8, 13, 9, 9)
     numbers = " ".join(f"{text:>{width}}" for text, width in zip(found, columns, strict=True))
-    broken = [name for name, value in trial.constraints.items() if value > 0]
-    over = f"  (over {', '.join(broken)})" if broken and trial.number else ""
+    exceeded = [name for name, value in trial.constraints.items() if value > 0]
+    over = f"  (over {', '.join(exceeded)})" if exceeded and trial.number else ""
     return f"{trial.number:4d}  {state:10s} {numbers}  {label}{over}"
 
 
 def live_front(record: RunRecord, rows: int) -> RenderableType:
-    """The front so far with the names of the picks: its best ``rows`` by the size objective, and all picks."""
+    """The Pareto front so far: all picks, and the smallest others, ``rows`` in all."""
     config, members = record.config, record.front
     named: dict[int, list[str]] = {}
     for name, trial in record.picks.items():
         named.setdefault(trial.number, []).append(name)
     members = sorted(members, key=lambda trial: trial.value(config.size_measurement) or 0.0)
-    room = max(0, rows - len(named))
-    others = [trial.number for trial in members if trial.number not in named][:room]
+    places = max(0, rows - len(named))
+    others = [trial.number for trial in members if trial.number not in named][:places]
     shown = [trial for trial in members if trial.number in named or trial.number in others]
     more = f", {len(shown)} shown" if len(shown) < len(members) else ""
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        title=f"front: {len(members)} within the budgets{more}",
+        title=f"Pareto front: {len(members)} within the budgets{more}",
         title_justify="left",
     )
     sizes = shown_sizes(config)
-    titles = ("trial", clean(record.metric.name, 20), "loss", *sizes, "latency")
+    titles = ("trial", clean(record.metric.name, 20), drop_header(record.metric.bounded), *sizes, "latency")
     rows_shown = [_live_cells(trial, record, sizes) for trial in shown]
     for title, *cells in zip(titles, *rows_shown, strict=True):
-        width = max(len(text) for text in (title, *cells))  # else a long recipe takes it
+        width = max(len(text) for text in (*title.split("\n"), *cells))  # else a long label takes it
         table.add_column(title, justify="right", no_wrap=True, min_width=width)
-    table.add_column("recipe", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("candidate", overflow="ellipsis", no_wrap=True, ratio=1)
     for trial, row in zip(shown, rows_shown, strict=True):
         picks = named.get(trial.number, [])
-        recipe = Text(", ".join(picks) + ("  " if picks else ""), "cyan")
-        recipe.append(clean(trial.candidate.label, 80), "default")
-        table.add_row(*row, recipe, style="bold" if "best" in picks else "")
+        label = Text(", ".join(picks) + ("  " if picks else ""), "cyan")
+        label.append(clean(trial.candidate.label, 80), "default")
+        table.add_row(*row, label, style="bold" if "best" in picks else "")
     return table
 
 
@@ -110,7 +111,7 @@ def _live_cells(trial: Trial, record: RunRecord, sizes: tuple[str, ...]) -> tupl
     return (
         str(trial.number),
         number(trial.value("metric")),
-        points(trial.value("drop")),
+        points(trial.value("drop"), record.metric.bounded),
         *(size(trial.value(f"{name}_bytes")) for name in sizes),
         latency(trial.value(record.config.latency_measurement)),
     )

@@ -1,4 +1,4 @@
-"""What a rebuilt file was compared with, in lines for people and as JSON."""
+"""The comparison of a rebuilt file with the recorded one, as lines and as JSON."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ SCHEMA_VERSION = 1
 
 
 def agreement_lines(found: Rebuilt) -> list[str]:
-    """One line for each thing that was compared, the verdict last."""
+    """One line for each comparison, the verdict last."""
     source = found.source
     lines = [
-        f"recipe   {clean(source.candidate.label, 160)}: proved again in the new file",
-        f"sha256   {_sums(found)}",
+        f"candidate {clean(source.candidate.label, 160)}: verified in the new file",
+        f"sha256    {_sums(found)}",
     ]
     if found.metric is not None:
         recorded = "not recorded" if source.metric is None else number(source.metric)
         interval = f" (95 % interval {between(source.metric_interval)})" if source.metric_interval else ""
         where = "" if source.metric is None else ", inside" if found.within else ", outside"
         name = f"{clean(found.metric_name, 60)}, search split"
-        lines.append(f"metric   {name}: {number(found.metric)} now, {recorded} recorded{interval}{where}")
+        lines.append(f"metric    {name}: {number(found.metric)} now, {recorded} recorded{interval}{where}")
     if found.versions and not found.same_file:
         named = ", ".join(f"{name} {before}, now {now}" for name, before, now in found.versions[:6])
-        lines.append(f"versions differ: {named}")
-    return [*lines, f"verdict  {_verdict(found)}"]
+        lines.append(f"versions  {named}")
+    return [*lines, f"verdict   {_verdict(found)}"]
 
 
 def to_json(found: Rebuilt) -> dict[str, Any]:
-    """The same as one JSON document."""
+    """The same as a JSON object."""
     source = found.source
     return {
         "schema_version": SCHEMA_VERSION,
@@ -59,9 +59,13 @@ def _sums(found: Rebuilt) -> str:
 
 def _verdict(found: Rebuilt) -> str:
     if found.same_file:
-        return "the same file, bit by bit"
+        return "identical file"
     if not found.trained:
-        return "another file: nothing in this recipe is trained, so it should be the same"
+        return "different file: no step of this candidate trains, so it should be identical"
     if found.source.metric is None:
-        return "another file, and no metric was recorded to compare it with"
-    return "as good: trained anew, the same recipe, the metric within its interval" if found.agrees else "not as good"
+        return "different file, and no metric was recorded to compare with"
+    return (
+        "equivalent: trained again, metric within the recorded interval"
+        if found.agrees
+        else "different: metric outside the recorded interval"
+    )

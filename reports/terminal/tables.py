@@ -10,7 +10,7 @@ from rich.text import Text
 
 from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row
-from litetuner.reports.text.formatting import beyond, clean, latency, number, points, size, times
+from litetuner.reports.text.formatting import beyond, clean, drop_title, latency, number, points, size, times
 from litetuner.search.config.config import Config
 
 LONGEST = 24  # rows of the Pareto front; the report has them all
@@ -38,19 +38,19 @@ def front_table(result: Result) -> RenderableType:
     """The Pareto front, the best metric first, with the names of the picks."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right", no_wrap=True)
-    table.add_column("recipe", overflow="fold", ratio=1, min_width=24)
+    table.add_column("candidate", overflow="fold", ratio=1, min_width=24)
     sizes = shown_sizes(result.record.config)
-    for title in (result.metric_name, "loss", *sizes, "latency", "speed"):
+    for title in (result.metric_name, drop_header(result.record.metric.bounded), *sizes, "latency", "speed"):
         table.add_column(title, justify="right", no_wrap=True)
     shown = _thinned(result)
     for row in shown:
         picks = result.pick_names.get(row.trial, [])
-        recipe = Text(clean(row.label, 120))
+        label = Text(clean(row.label, 120))
         if picks:
-            recipe.append(f"\n{', '.join(picks)}", "cyan")
-        table.add_row(str(row.trial), recipe, *_numbers(result, row, sizes), style="bold" if "best" in picks else "")
+            label.append(f"\n{', '.join(picks)}", "cyan")
+        table.add_row(str(row.trial), label, *_numbers(result, row, sizes), style="bold" if "best" in picks else "")
     if len(shown) < len(result.front):
-        return Group(table, Text(f"{len(shown)} of {len(result.front)} shown; the report has all.", style="dim"))
+        return Group(table, Text(f"{len(shown)} of {len(result.front)} shown; the report shows all.", style="dim"))
     return table
 
 
@@ -63,6 +63,11 @@ def _thinned(result: Result) -> tuple[Row, ...]:
     return tuple(row for at, row in enumerate(result.front) if at % step == 0 or row.trial in picks)
 
 
+def drop_header(bounded: bool) -> str:
+    """The head of a column of drops, on two short lines."""
+    return drop_title(bounded).replace(", ", "\n")
+
+
 def shown_sizes(config: Config) -> tuple[str, ...]:
     """Which sizes a table shows: the one that is optimized, and the other where a budget limits it."""
     limited = {budget.measurement.removesuffix("_bytes") for budget in config.budgets}
@@ -72,7 +77,7 @@ def shown_sizes(config: Config) -> tuple[str, ...]:
 def _numbers(result: Result, row: Row, sizes: tuple[str, ...]) -> tuple[str, ...]:
     return (
         number(row.metric),
-        points(row.drop),
+        points(row.drop, result.record.metric.bounded),
         *(size(row.compressed_bytes if name == "compressed" else row.file_bytes) for name in sizes),
         latency(row.latency_us.get(result.target)),
         times(row.latency_ratio.get(result.target)),
@@ -116,7 +121,7 @@ def nothing_feasible(result: Result) -> RenderableType:
         for item in near.exceeded:
             budget = item.budget
             over = f"{beyond(item.violation)} beyond {budget.text}"
-            found.append(Text(f"  {budget.key}: {budget.show(item.value)}, {over}"))
+            found.append(Text(f"  {budget.key}: {item.value}, {over}"))
     if blocked.relaxations:
         found.append(Text("\nwhat relaxing each budget gains", style="bold"))
     for relaxation, *_ in blocked.relaxations:

@@ -1,4 +1,4 @@
-"""Numbers and names as people read them. Names come from outside and are cleaned here before anything shows them."""
+"""Numbers and names as people read them. Names from outside are cleaned here before they are shown."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from litetuner.search.config.budgets import Budget
 from litetuner.search.config.units import BYTES, MICROSECONDS, format_bytes, format_us
 
 Interval = tuple[float, float]
+DROPS = ("drop", "test_drop", "conversion_gap")
 
 
 def clean(text: object, limit: int = 160) -> str:
     """A name on one line without control and direction characters, shortened in its middle to ``limit`` characters."""
     found = str(text)
-    if len(found) > 4 * limit:  # do not walk through megabytes
+    if len(found) > 4 * limit:  # do not process megabytes
         found = found[: 2 * limit] + found[-2 * limit :]
     if found.isascii() and found.isprintable() and len(found) <= limit:  # the usual case
         return " ".join(found.split())
@@ -39,14 +40,21 @@ def number(value: float | None, digits: int = 4) -> str:
     return minus(f"{value:.{digits}f}" if abs(value) < 100 else f"{value:.{digits + 2}g}")
 
 
-def points(value: float | None) -> str:
-    """A drop as a percentage: 0.0062 is 0.62 %. Points for bounded metrics, relative for the others."""
-    return "–" if value is None else minus(f"{value * 100 + 0.0:.2f} %")
+def points(drop: float | None, bounded: bool = True) -> str:
+    """A drop, signed: 0.0062 is ``0.62`` (points, for bounded metrics) or ``0.62 %`` (relative, for the others)."""
+    if drop is None:
+        return "–"
+    return minus(f"{drop * 100 + 0.0:.2f}") + ("" if bounded else " %")
 
 
-def loss_between(interval: Interval, bounded: bool) -> str:
+def drop_title(bounded: bool) -> str:
+    """The title of a column of drops."""
+    return "drop, points" if bounded else "drop, relative"
+
+
+def drop_between(interval: Interval, bounded: bool) -> str:
     """The interval of a drop in a sentence: ``0.48 to 1.19 points``."""
-    low, high = (minus(f"{bound * 100 + 0.0:.2f}") for bound in interval)
+    low, high = (points(bound) for bound in interval)
     return f"{low} to {high} {'points' if bounded else '%'}"
 
 
@@ -75,13 +83,10 @@ def times(ratio: float | None) -> str:
 
 
 def drop_words(drop: float, bounded: bool) -> str:
-    """A drop in a sentence: ``0.62 points lower``, ``0.30 points higher``, ``2.1 % worse``."""
-    amount = f"{abs(drop) * 100:.2f}"
-    if amount == "0.00":
-        return "no measurable loss"
-    if bounded:
-        return f"{amount} points {'lost' if drop > 0 else 'gained'}"
-    return f"{amount} % {'worse' if drop > 0 else 'better'}"
+    """A drop in a sentence: ``a drop of 0.62 points``, ``a drop of −0.30 points (a gain)``, ``a drop of 2.10 %``."""
+    amount = points(drop)
+    gain = " (a gain)" if amount.startswith("−") else ""
+    return f"a drop of {amount} {'points' if bounded else '%'}{gain}"
 
 
 def between(interval: Interval | None, show: Callable[[float], str] = number) -> str:
@@ -97,8 +102,8 @@ def plain(value: float, measurement: str, unit: str = "") -> str:
         return latency(value)
     if measurement.startswith("latency_ratio"):
         return times(value)
-    if measurement in ("drop", "test_drop", "conversion_gap"):
-        return points(value)
+    if measurement in DROPS:
+        return points(value, bounded=unit in ("points", "1", ""))
     if measurement in ("metric", "test_metric", "keras_metric") or not unit or unit == "1":
         return number(value)
     if unit == "B":
@@ -109,8 +114,20 @@ def plain(value: float, measurement: str, unit: str = "") -> str:
     return latency(value) if unit == "us" else f"{minus(f'{value:.3g}')} {shown}"
 
 
+def with_unit(value: float, measurement: str, unit: str = "") -> str:
+    """The same outside of a table, where no title names the unit of a drop: ``0.62 points``."""
+    text = plain(value, measurement, unit)
+    return f"{text} points" if unit == "points" and measurement in DROPS else text
+
+
+def interval_words(interval: Interval | None, measurement: str, unit: str = "") -> str:
+    """An interval outside of a table: ``0.48 to 1.19 points``."""
+    points_unit = " points" if interval is not None and unit == "points" and measurement in DROPS else ""
+    return between(interval, lambda value: plain(value, measurement, unit)) + points_unit
+
+
 def shell(path: object) -> str:
-    """A path as one word of a shell. Characters that cannot be seen are written as escapes: what is shown is what runs."""
+    """A path as one word of a shell. Hidden characters are written as escapes, so that what is shown is what runs."""
     text = str(path)
     if any(_is_hidden(c) or (c.isspace() and c != " ") for c in text):
         escaped = "".join(_escape(c) for c in text)
@@ -144,7 +161,7 @@ def budget_words(budget: Budget) -> str:
 
 
 def budget_for(budget: Budget, value: float) -> str:
-    """The setting that lets a trial of this value pass, rounded to its side: ``--max-compressed-size 24.2kB``."""
+    """The setting that accepts a trial of this value, rounded to that side: ``--max-compressed-size 24.2kB``."""
     if budget.measurement.endswith("_bytes"):
         text = _ceiling(value, {name: BYTES[name] for name in ("B", "kB", "MB", "GB")})
     elif budget.measurement.startswith("latency_us"):

@@ -37,7 +37,8 @@ def measured(name: str, value: float, interval: tuple[float, float] | None = Non
             value, "B", {"how": "zlib level 9" if name.startswith("compressed") else "length of the file"}
         )
     split = "test" if name.startswith("test") else "search"
-    return Measurement(value, "1", {"split": split, "samples": 5000, "runtime": HOST["runtime"]}, interval)
+    unit = "points" if name.endswith("drop") else "1"
+    return Measurement(value, unit, {"split": split, "samples": 5000, "runtime": HOST["runtime"]}, interval)
 
 
 @dataclasses.dataclass

@@ -136,12 +136,12 @@ def test_each_model_card_shows_what_the_summary_says(
                 number(base["metric"]),
                 f"{number(low)} to {number(high)}",
             ),
-            "loss, search split": (points(row["drop"]),),
-            "compressed (zlib 9), what a download carries": (
+            "drop, points, search split": (points(row["drop"]),),
+            "compressed size (zlib 9)": (
                 size(row["compressed_bytes"]),
                 f"{row['compressed_bytes']} bytes",
             ),
-            "file": (size(row["file_bytes"]), f"{row['file_bytes']} bytes"),
+            "file size": (size(row["file_bytes"]), f"{row['file_bytes']} bytes"),
             "latency on host": (latency(row["latency_us"]["host"]), times(row["latency_ratio"]["host"])),
         }.items():
             assert all(part in lines[what] for part in parts), (name, what, lines[what])

@@ -11,7 +11,7 @@ from litetuner.reports.text.formatting import budget_text
 class ConditionsSection(Section):
     name = "conditions"
     order = 65
-    title = "How the numbers were made"
+    title = "How it was measured"
 
     def render(self, report: Report) -> Content:
         conditions, record = report.conditions, report.result.record

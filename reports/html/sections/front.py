@@ -1,4 +1,4 @@
-"""The front: a chart for each pair of objectives, and all three at once."""
+"""The Pareto front: a chart for each pair of objectives, and all three at once."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from litetuner.reports.html.draw import draw, figure_text
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.charts import Axis, Chart, Group
 from litetuner.reports.model.columns import Column
 from litetuner.reports.model.report import Report
+from litetuner.reports.model.sections.charts import Axis, Chart, Group
 from litetuner.search.config.units import format_bytes
 
 NAMES: dict[Group, str] = {
-    "stopped": "stopped early",
+    "stopped": "pruned",
     "infeasible": "over a budget",
     "feasible": "within budgets",
-    "front": "front",
+    "front": "Pareto front",
     "baseline": "baseline",
 }
 COLOURED: tuple[Group, ...] = ("feasible", "front")
@@ -28,7 +28,7 @@ LABEL, MARK = (0.36, 0.085), 0.025  # shares of a narrow chart that such a name 
 class FrontSection(Section):
     name = "front"
     order = 10
-    title = "The front"
+    title = "Pareto front"
 
     def render(self, report: Report) -> Content | None:
         charts = report.charts

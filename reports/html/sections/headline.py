@@ -1,4 +1,4 @@
-"""What you had, what you get; or why there is nothing to get."""
+"""The best against the baseline, or why nothing is feasible."""
 
 from __future__ import annotations
 

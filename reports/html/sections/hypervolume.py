@@ -1,4 +1,4 @@
-"""How the search went on: the hypervolume of what is within the budgets over time."""
+"""The progress of the search: hypervolume over time."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from typing import Any
 
 from litetuner.reports.html.draw import draw, figure_text
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.progress import HypervolumeGrowth
 from litetuner.reports.model.report import Report
+from litetuner.reports.model.sections.progress import HypervolumeGrowth
 from litetuner.search.config.units import format_seconds
 
 
 class HypervolumeSection(Section):
     name = "volume"
     order = 50
-    title = "How the search went on"
+    title = "Search progress"
 
     def render(self, report: Report) -> Content | None:
         growth = report.hypervolume
         if growth is None:
             return None
-        return Content(draw("hypervolume.html", growth=growth), {"chart-volume": figure(growth)})
+        return Content(
+            draw("hypervolume.html", growth=growth, bounded=report.result.record.metric.bounded),
+            {"chart-volume": figure(growth)},
+        )
 
 
 def figure(growth: HypervolumeGrowth) -> dict[str, Any]:

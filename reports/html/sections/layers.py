@@ -1,4 +1,4 @@
-"""How much each layer minds compression, as a heat map."""
+"""Layer sensitivity to quantization, as a heat map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from litetuner.reports.model.report import Report
 class LayersSection(Section):
     name = "layers"
     order = 30
-    title = "Sensitivity by layer"
+    title = "Layer sensitivity to quantization"
 
     def render(self, report: Report) -> Content | None:
         layers = report.sensitivity

@@ -1,4 +1,4 @@
-"""The picks from the front: one card for each trial, under all the names that it has."""
+"""The picks from the Pareto front: one card for each trial, with all its pick names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report
 
 MEANINGS = {
-    "accurate": "the best metric",
-    "balanced": "nearest to the best of everything",
-    "smallest": "the least to ship",
-    "fastest": "the lowest latency",
-    "robust": "gains most where it gains least",
+    "accurate": "best metric",
+    "balanced": "nearest to the best of all objectives",
+    "smallest": "smallest size",
+    "fastest": "lowest latency",
+    "robust": "best worst target",
 }
 
 

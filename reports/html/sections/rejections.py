@@ -12,7 +12,7 @@ MOST = 30
 class RejectionsSection(Section):
     name = "rejections"
     order = 55
-    title = "Why candidates were not kept"
+    title = "Rejected candidates"
 
     def render(self, report: Report) -> Content | None:
         found = report.rejections

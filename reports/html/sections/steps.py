@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.ablation import WithoutStep
 from litetuner.reports.model.report import Report
+from litetuner.reports.model.sections.ablation import WithoutStep
 from litetuner.reports.text.formatting import latency, minus, number, size
 
 
@@ -19,7 +19,7 @@ class StepsSection(Section):
         if ablation is None:
             return None
         bounded = report.result.record.metric.bounded
-        lines = [("nothing, the best", ablation.best, _cells(ablation.best, bounded))]
+        lines = [("nothing (the best)", ablation.best, _cells(ablation.best, bounded))]
         lines += [(item.without, item, _cells(item, bounded)) for item in ablation.steps]
         return Content(draw("steps.html", result=report.result, lines=lines))
 

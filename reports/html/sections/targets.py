@@ -7,16 +7,16 @@ from typing import Any
 from litetuner.reports.html.draw import draw, figure_text
 from litetuner.reports.html.sections.front import figure
 from litetuner.reports.html.sections.section import Content, Section
-from litetuner.reports.model.charts import Chart
 from litetuner.reports.model.report import Report
-from litetuner.reports.model.targets import Targets
+from litetuner.reports.model.sections.charts import Chart
+from litetuner.reports.model.sections.targets import Targets
 from litetuner.reports.text.formatting import latency, times
 
 
 class TargetsSection(Section):
     name = "targets"
     order = 22
-    title = "Target by target"
+    title = "Targets"
 
     def render(self, report: Report) -> Content | None:
         found = report.targets

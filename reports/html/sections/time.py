@@ -1,4 +1,4 @@
-"""Where the time went, and what litetuner itself took of it."""
+"""The time used by each kind of work and by litetuner itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from litetuner.reports.model.report import Report
 class TimeSection(Section):
     name = "time"
     order = 60
-    title = "Where the time went"
+    title = "Time used"
 
     def render(self, report: Report) -> Content | None:
         return None if report.time_use is None else Content(draw("time.html", use=report.time_use))

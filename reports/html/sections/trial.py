@@ -1,4 +1,4 @@
-"""The chosen trial: its recipe, layers, stages and commands; the page fills it with whatever is clicked."""
+"""The selected trial: its steps, layers, stages and commands; the page fills it when a trial is clicked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from litetuner.reports.model.report import Report
 class TrialSection(Section):
     name = "trial"
     order = 15
-    title = "The chosen trial"
+    title = "Selected trial"
 
     def render(self, report: Report) -> Content | None:
         return Content(draw("trial.html", best=report.result.best)) if report.trials else None

@@ -1,4 +1,4 @@
-"""All trials in one table, the rejected ones with their reason; the page fills it, a part at a time."""
+"""All trials in one table, rejected ones with their reason; the page fills it, fifty rows at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report
-from litetuner.reports.model.trial_details import STATES
+from litetuner.reports.model.sections.trial_details import STATES
 
 MOST_STATIC = 40  # rows that are there without JavaScript: the baseline and the front
 

@@ -6,7 +6,7 @@
   const drawn = new Set();
   let mode = "select";
 
-  // Colours belong to the reader's theme, so the page sets them; a figure only says what each trace is.
+  // Colors depend on the reader's theme, so the page sets them; a figure only says what each trace is.
   const looks = {
     line: (c) => ({ line: { color: c.accent }, opacity: 0.7 }),
     area: (c) => ({ line: { color: c.accent, width: 2 }, fillcolor: c.accent + "1c" }),
@@ -30,7 +30,7 @@
   function traces(figure) {
     if (!figure.pair) return figure.data;
     const { x, y, colour, log, steps, front, names: named } = figure.pair;
-    const own = front && new Set(front); // a target's own front, in place of the first one's
+    const own = front && new Set(front); // this target's front instead of the first one's
     const roleOf = (i) => (own && ["front", "feasible"].includes(L.role(i)) ? (own.has(i) ? "front" : "feasible") : L.role(i));
     const found = [];
     if (steps.length > 1) {
@@ -59,7 +59,7 @@
       const axis = figure.layout.xaxis, [low, high] = axis.range;
       const share = (i) => ((axis.type === "log" ? Math.log10(L.value(x, i)) : L.value(x, i)) - low) / (high - low);
       const side = (i) => (figure.pair.down ? "bottom " : "top ") + (share(i) < 0.15 ? "right" : share(i) > 0.85 ? "left" : "center");
-      found.push({ // marks that are not seen hold the names off the marks that are
+      found.push({ // invisible marks keep the names away from the visible ones
         type: "scatter", mode: "markers+text", meta: { role: "names" }, hoverinfo: "skip", cliponaxis: false, marker: {}, text: places.map((p) => p[1]),
         textposition: places.map(([i]) => side(i)), x: places.map(([i]) => L.value(x, i)), y: places.map(([i]) => L.value(y, i)),
       });
@@ -69,8 +69,8 @@
 
   const chosenPoints = (points) => (state.selection ? points.flatMap((i, at) => (state.selection.has(i) ? [at] : [])) : null);
 
-  // The chosen trial's ring lies over the chart: moving it computes nothing anew. (Plotly's shapes of a size in pixels
-  // are wrong on logarithmic axes, and a trace of its own costs a redraw of all points.)
+  // The selected trial's ring lies over the chart, so that moving it redraws nothing. (Plotly's shapes with a size in pixels
+  // are wrong on logarithmic axes, and a separate trace redraws all points.)
   function ring(id) {
     const plot = document.getElementById(id), { x, y } = figures[id].pair, i = state.chosen;
     const mark = plot.querySelector(":scope > .ring") || plot.appendChild(L.el("i", { class: "ring", "aria-hidden": "true" }));
@@ -93,7 +93,7 @@
     for (const trace of shown) {
       merge(trace, looks[trace.meta.role](c));
       const many = trace.customdata && ["stopped", "infeasible"].includes(trace.meta.role) ? Math.sqrt(100 / trace.customdata.length) : 1;
-      if (trace.marker) trace.marker.opacity *= Math.min(1, Math.max(0.35, many)); // a crowd may not outshout the front
+      if (trace.marker) trace.marker.opacity *= Math.min(1, Math.max(0.35, many)); // many points must not hide the front
       trace.visible = !state.hidden.has(trace.meta.role);
     }
     const layout = merge(JSON.parse(JSON.stringify(figure.layout)), {
@@ -139,7 +139,7 @@
     plot.on("plotly_deselect", () => L.select(null));
   }
 
-  // The front's mark under the pointer, if there is one: plotly prefers the smaller of two marks that overlap.
+  // The front's mark under the pointer, if any: plotly prefers the smaller of two overlapping marks.
   function foremost(id, plot, event) {
     const { x, y, front } = figures[id].pair, layout = plot._fullLayout, area = plot.querySelector(".nsewdrag");
     if (!layout || !area || event?.clientX === undefined) return undefined;
@@ -160,7 +160,7 @@
 
   L.on("theme", paint);
   L.on("hidden", paint);
-  // A colour bar that changes its direction is left behind by react, so the charts are then made anew.
+  // Plotly.react keeps the old color bar when its direction changes, so the charts are created again.
   L.on("print", () => [...drawn].forEach(draw));
   L.on("narrow", () => [...drawn].forEach(draw));
   L.on("chosen", () => pairs().forEach(ring));
@@ -168,7 +168,7 @@
     for (const id of pairs()) {
       const plot = document.getElementById(id);
       const at = plot.data.flatMap((trace, index) => (trace.customdata ? [index] : []));
-      // Where plotly has drawn a frame it counts its own selection anew, and fades what it never held: the chart is made anew.
+      // After a selection frame, plotly recomputes its own selection and fades other points: create the chart again.
       if (!state.selection && plot.layout.selections?.length) draw(id);
       else Plotly.restyle(id, { selectedpoints: at.map((index) => chosenPoints(plot.data[index].customdata)) }, at);
     }
@@ -181,7 +181,7 @@
     });
   });
 
-  // The keyboard walks along the front; Enter goes to the details.
+  // Arrow keys move along the front; Enter opens the details.
   for (const id of names.filter((name) => figures[name].pair)) {
     document.getElementById(id).addEventListener("keydown", (event) => {
       if (event.key === "Enter") { L.reveal(); return; }
@@ -194,6 +194,6 @@
     });
   }
 
-  // One at once, the others as they come near: the first is on the screen before the second is computed.
+  // The first chart is drawn at once, the others when they come near the screen.
   names.forEach((id, at) => (at < 1 ? draw(id) : L.whenNear(document.getElementById(id), () => draw(id))));
 })();

@@ -1,5 +1,5 @@
 "use strict";
-// What all parts of the page share: the trials, the reader's choices, colours, and small helpers. No text becomes markup.
+// Shared by all scripts: trials, state, colors and helpers. Text never becomes markup.
 const L = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const state = { chosen: null, selection: null, hidden: new Set(), printing: false, fromTable: false };
@@ -26,7 +26,7 @@ const L = (() => {
     return found;
   }
 
-  // A recipe may break after a plus, and where a part of it is long after an underscore or before a bracket.
+  // A label may break at spaces, after + _ , ; and before a bracket.
   function recipe(text) {
     const code = el("code"), inner = el("bdi");
     text.split(/(?<=[+_,;])|(?=\[)/).forEach((part, at) => { if (at) inner.append(el("wbr")); inner.append(part); });
@@ -34,7 +34,7 @@ const L = (() => {
     return code;
   }
 
-  // A trial's recipe, which says when pointed at what each of its steps means.
+  // A trial's label, with the meaning of each step as its title.
   function named(i) {
     const code = recipe(word(data.label[i])), said = data.steps[i].map((at) => data.recipe[at]).filter((step) => step[3]);
     code.title = said.map((step) => step[4] + ": " + step[3]).join("\n");
@@ -75,7 +75,7 @@ const L = (() => {
   }
   addEventListener("scroll", () => hint(null), { passive: true });
 
-  // Calls act once, as soon as the element comes near the screen; before the page is printed, at once.
+  // Calls act once, when the element comes near the screen, or before the page is printed.
   const waiting = new Map();
   const watcher = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting) arrive(entry.target);

@@ -1,9 +1,9 @@
-// The three objectives at once: a box that turns, drawn on a canvas, so that it needs no graphics driver and prints.
+// Three objectives in a rotating box, drawn on a canvas, so that it needs no graphics driver and can be printed.
 (() => {
   const canvas = document.getElementById("cube");
   if (!canvas) return;
   const { data, state } = L;
-  const [up, right, deep] = data.run.objectives; // the metric stands, size goes right, latency goes back
+  const [up, right, deep] = data.run.objectives; // metric up, size to the right, latency to the back
   const limits = data.cube;
   let turn = -0.6, tilt = 0.42, zoom = 1, marks = [], axes = [];
 
@@ -30,7 +30,7 @@
   function project(x, y, z, size) {
     const c = Math.cos(turn), s = Math.sin(turn), ct = Math.cos(tilt), st = Math.sin(tilt);
     const X = x * c - y * s, Y = x * s + y * c;
-    const Z = z * ct + Y * st, depth = Y * ct - z * st; // seen from above: what is far stands higher
+    const Z = z * ct + Y * st, depth = Y * ct - z * st; // seen from above: distant points are higher
     const scale = size.scale * zoom / (1 + depth * 0.12);
     return { x: size.w / 2 + X * scale, y: size.h * 0.47 - Z * scale, depth };
   }
@@ -46,7 +46,7 @@
     const at = (x, y, z) => project(x, y, z, size);
     const line = (p, q, colour, width = 1, dash = []) => { g.strokeStyle = colour; g.lineWidth = width; g.setLineDash(dash); g.beginPath(); g.moveTo(p.x, p.y); g.lineTo(q.x, q.y); g.stroke(); g.setLineDash([]); };
 
-    // The floor with its grid, and the two walls behind.
+    // The floor with its grid and the two back walls.
     const backX = Math.sin(turn) > 0 ? 1 : -1, backY = Math.cos(turn) > 0 ? 1 : -1;
     for (const t of [-1, -0.5, 0, 0.5, 1]) {
       line(at(t, -1, -1), at(t, 1, -1), c.grid); line(at(-1, t, -1), at(1, t, -1), c.grid);
@@ -66,7 +66,7 @@
     label(lowY, -backX * 1.14, -1, -1.04); label(highY, -backX * 1.14, 1, -1.04);
     label(lowZ, -backX * 1.12, backY * 1.04, -0.95); label(highZ, -backX * 1.12, backY * 1.04, 0.95);
 
-    // Budgets: the edge of what is allowed, as a dashed frame across the box.
+    // Budgets, as dashed frames across the box.
     limits.forEach((found, which) => found.forEach((limit) => {
       const p = axes[which].place(limit.value);
       if (!(p > -1 && p < 1)) return;

@@ -1,4 +1,4 @@
-// What the reader can switch for all charts at once: kinds of marks, the selection, copied commands, links to trials.
+// Controls for all charts: kinds of marks, selection, copied commands, links to trials.
 (() => {
   const { data, state, el } = L;
   document.querySelectorAll(".legend button[data-role]").forEach((button) => {
@@ -17,18 +17,18 @@
       const i = state.chosen;
       if (i === null) { picked.replaceChildren(...before); return; }
       const link = el("a", { href: "#trial" }, "trial " + data.number[i]);
-      picked.replaceChildren("Chosen: ", link, " ", L.named(i));
+      picked.replaceChildren("Selected: ", link, " ", L.named(i));
     });
   }
   if (clear) {
     clear.addEventListener("click", () => L.select(null));
     L.on("selection", () => {
       clear.hidden = !state.selection;
-      clear.textContent = state.selection ? "Clear the selection of " + state.selection.size : "";
+      clear.textContent = state.selection ? "Clear selection of " + state.selection.size : "";
     });
   }
 
-  // Trials that the page names elsewhere: a button chooses them.
+  // Buttons elsewhere on the page select a trial.
   const at = new Map(data.number.map((number, i) => [number, i]));
   document.querySelectorAll("[data-trial]").forEach((button) => {
     button.addEventListener("click", () => {

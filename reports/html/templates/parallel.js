@@ -31,7 +31,7 @@
 
   const x = (k) => LEFT + (canvas.clientWidth - LEFT - RIGHT) * k / Math.max(1, axes.length - 1);
   const y = (share) => canvas.clientHeight - BOTTOM - (canvas.clientHeight - TOP - BOTTOM) * share;
-  const nothing = () => canvas.clientHeight - 14; // where a line goes that has no value on an axis
+  const nothing = () => canvas.clientHeight - 14; // position of a line without a value on an axis
 
   function draw() {
     const c = L.colours(), ratio = devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
@@ -143,7 +143,7 @@
   canvas.addEventListener("pointerup", (event) => {
     const at = where(event);
     if (!held) { const i = axes.length > 1 ? nearest(at.px, at.py) : null; if (i !== null) L.choose(i); return; }
-    if (Math.abs(held.to - held.from) < 0.015) brushes.delete(held.k); // a click on the axis takes its range away
+    if (Math.abs(held.to - held.from) < 0.015) brushes.delete(held.k); // a click on the axis removes its range
     held = null;
     apply();
   });

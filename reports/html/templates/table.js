@@ -8,12 +8,12 @@
   const numeric = data.columns.length;
   const heads = [...table.tHead.rows[0].cells];
   const texts = data.label.map((label, i) => (data.number[i] + " " + L.word(label) + " " + L.word(data.why[i])).toLowerCase());
-  // The columns of the table: trial, recipe, state, one for each measurement, why not.
+  // The columns of the table: trial, candidate, state, one for each measurement, reason.
   const keys = [
     (i) => data.number[i], (i) => L.word(data.label[i]).toLowerCase(), (i) => data.kind[i],
     ...data.columns.map((_, c) => (i) => data.values[c][i]), (i) => L.word(data.why[i]).toLowerCase() || null,
   ];
-  // The reader turns the other columns on; cells of a hidden one stay in the document, so a column keeps its place.
+  // Cells of hidden columns stay in the document, so that columns keep their index.
   const extra = document.getElementById("more"), boxes = [...document.querySelectorAll("input[name=column]")];
   const hiddenNow = () => new Set(boxes.filter((box) => !box.checked).map((box) => Number(box.value)));
   let away = hiddenNow();
@@ -42,7 +42,7 @@
     const key = keys[sorted.column], sign = sorted.down ? -1 : 1;
     order.sort((a, b) => {
       const x = key(a), y = key(b);
-      if (x === null || y === null) return (x === null) - (y === null) || a - b; // what was not measured stays last
+      if (x === null || y === null) return (x === null) - (y === null) || a - b; // missing values stay last
       return (x < y ? -sign : x > y ? sign : 0) || a - b;
     });
     shown.textContent = order.length === count ? "" : order.length + " of " + count + " shown";

@@ -18,7 +18,7 @@ from litetuner.spaces.store import Store
 
 def test_export_writes_the_measured_file_its_trial_and_a_card(record: RunRecord, tmp_path: Path) -> None:
     path = export(record, out=tmp_path / "out")
-    assert path.name == "resnet8_cifar10-channels0.5+prune0.7+cluster16+pcqat+int8.tflite"
+    assert path.name == "resnet8_cifar10-channels0.5-prune0.7-cluster16-pcqat-int8-2eb5a4.tflite"
     best = record.picks["best"]
     assert Store(tmp_path).put(path.read_bytes(), "") == best.sha256
     told = json.loads((tmp_path / "out" / "trial.json").read_text())
@@ -38,7 +38,7 @@ def test_export_writes_the_measured_file_its_trial_and_a_card(record: RunRecord,
 def test_export_of_a_number_and_of_picks(record: RunRecord, tmp_path: Path) -> None:
     assert "int8" in export(record, trial=3, out=tmp_path / "a").name
     card = (tmp_path / "a" / "MODEL_CARD.md").read_text()
-    assert "| `--max-compressed-size 60kB` | 78.5 kB | **broken** |" in card
+    assert "| `--max-compressed-size 60kB` | 78.5 kB | **exceeded** |" in card
     assert "The test split has not been scored for this trial" in card
     export(record, trial=0, out=tmp_path / "b")
     assert "Inputs and outputs are floating-point numbers" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
@@ -50,7 +50,7 @@ def test_export_of_a_number_and_of_picks(record: RunRecord, tmp_path: Path) -> N
 def test_the_card_says_what_test_misses(filled: Any, tmp_path: Path) -> None:
     export(filled.record(max_drop="0.85%"), out=tmp_path / "out")
     assert (
-        "**On the test split it misses --max-drop 0.85% (0.91 % there).**"
+        "**On the test split it is not within --max-drop 0.85% (0.91 points there).**"
         in (tmp_path / "out" / "MODEL_CARD.md").read_text()
     )
 
@@ -58,19 +58,19 @@ def test_the_card_says_what_test_misses(filled: Any, tmp_path: Path) -> None:
 def test_errors_say_what_to_do(record: RunRecord, filled: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(
-        RunError, match=r"there is no trial 99; they go from 0 to 39\. The nearest with a file is trial 39"
+        RunError, match=r"there is no trial 99; trial numbers are 0 to 39\. The nearest with a file is trial 39"
     ):
         export(record, trial=99, out=out)
-    with pytest.raises(ConfigError, match=r"there is no pick 'smalest' \(did you mean 'smallest'"):
+    with pytest.raises(ConfigError, match=r"unknown pick 'smalest' \(did you mean 'smallest'"):
         export(record, pick="smalest", out=out)
     with pytest.raises(ConfigError, match="not both"):
         export(record, pick="best", trial=1, out=out)
     with pytest.raises(RunError, match=r"trial 33 is FAILED .*no_integer_overflow.* has no file"):
         export(record, trial=33, out=out)
-    with pytest.raises(RunError, match="same candidate as trial 7; export that one"):
+    with pytest.raises(RunError, match=r"repeats trial 7\. Export that trial"):
         export(record, trial=35, out=out)
     with pytest.raises(
-        RunError, match=r"nothing is within the budgets.*--max-compressed-size 22kB, or export .* --trial 15"
+        RunError, match=r"no candidate is within the budgets.*--max-compressed-size 22kB, or export .* --trial 15"
     ):
         export(filled.record(max_compressed_size="8kB"), out=out)
     assert not out.exists()
@@ -78,7 +78,7 @@ def test_errors_say_what_to_do(record: RunRecord, filled: Any, tmp_path: Path) -
 
 def test_no_fastest_where_nothing_was_timed(build: Any, tmp_path: Path) -> None:
     build.add("float32", drop=0.0, compressed=50_000)
-    with pytest.raises(RunError, match=r"no fastest trial, since latency was not measured.*smallest"):
+    with pytest.raises(RunError, match=r"no fastest trial because latency was not measured.*smallest"):
         export(build.record(max_latency=None), pick="fastest", out=tmp_path / "out")
 
 
@@ -94,7 +94,7 @@ def test_an_altered_file_is_not_exported(record: RunRecord, tmp_path: Path) -> N
         export(record, out=tmp_path / "out")
     other = dataclasses.replace(best, artifact=record.trial(3).artifact)  # a record that names another trial's file
     trials = tuple(other if trial.number == best.number else trial for trial in record.trials)
-    with pytest.raises(RunError, match="was altered: its file is"):
+    with pytest.raises(RunError, match="was changed: its file is"):
         export(dataclasses.replace(record, trials=trials), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -173,7 +173,7 @@ def test_a_folder_holds_one_trial(record: RunRecord, tmp_path: Path) -> None:
     first = export(record, out=out, c_array=True)
     assert export(record, out=out) == first, "the same trial again is no other"
     assert not list(out.glob("*.cc")), "what is not asked for any more would be out of date"
-    with pytest.raises(RunError, match=r"holds trial 15 \(.*\), and this is trial 3 .*--force"):
+    with pytest.raises(RunError, match=r"contains trial 15 \(.*\), not trial 3 .*--force"):
         export(record, trial=3, out=out)
     assert first.is_file()
     second = export(record, trial=3, out=out, force=True)
@@ -185,10 +185,10 @@ def test_somebody_elses_files_are_left_alone(record: RunRecord, tmp_path: Path) 
     out = tmp_path / "out"
     out.mkdir()
     (out / "run_example.py").write_text("mine")
-    with pytest.raises(RunError, match=r"already has run_example\.py.*--force"):
+    with pytest.raises(RunError, match=r"already contains run_example\.py.*--force"):
         export(record, out=out)
     (out / "trial.json").write_text("[1, 2")
-    with pytest.raises(RunError, match="is not what an export writes"):
+    with pytest.raises(RunError, match="was not written by an export"):
         export(record, out=out, force=True)
     assert (out / "run_example.py").read_text() == "mine"
 
@@ -207,7 +207,7 @@ def test_force_removes_what_an_export_wrote_and_nothing_else(record: RunRecord, 
 
 
 def test_a_file_that_cannot_carry_metadata_is_said(record: RunRecord, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="takes no metadata"):
+    with pytest.raises(RunError, match="metadata cannot be added"):
         export(
             record, out=tmp_path / "out", metadata=True
         )  # these files have no operators, so the runtime refuses them

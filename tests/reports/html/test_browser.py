@@ -181,7 +181,7 @@ def test_a_click_on_a_mark_fills_the_details(watched: Watched) -> None:
     text = detail.text_content()
     assert "Trial 15" in text and "channels0.5+prune0.7+cluster16+pcqat" in text  # the recipe
     assert "sparsity 0.7" in text and "keeps float32: dense" in text
-    assert "sparsity: asked 0.7 of 4 layers, found 0.7 to 0.703" in text  # asked and found
+    assert "sparsity: requested 0.7 for 4 layers, verified 0.7 to 0.703" in text
     assert "train40 s" in text and "21.9 kB" in text and "0.8545 to 0.8727" in text  # stages, numbers with intervals
     commands = detail.locator(".command code").all_text_contents()
     run = str(watched.path.parent)
@@ -321,7 +321,7 @@ def test_a_script_that_got_in_would_not_run(browser: Any, record: RunRecord, tmp
 @needs_browser
 def test_nothing_feasible_is_shown_and_prints(browser: Any, filled: Any) -> None:
     watched = Watched(browser, write_report(filled.record(max_compressed_size="8kB")))
-    assert "Nothing fits all budgets" in watched.page.locator("#headline").text_content()
+    assert "Nothing is feasible" in watched.page.locator("#headline").text_content()
     assert watched.page.pdf(format="A4").startswith(b"%PDF")
     assert watched.page.locator("#detail .who").text_content().startswith("Trial 15")  # the nearest
     watched.quiet()

@@ -50,8 +50,8 @@ def test_the_front_that_covers_more_wins(pair: tuple[RunRecord, RunRecord]) -> N
     assert (one.ahead, two.ahead) == (0, 1), "what both have is nobody's lead"
     assert one.best is not None and two.best is not None
     assert (one.best.label, two.best.label) == ("int8", "cluster16+int8")
-    assert found.verdict == f"The front of two covers {100 * (two.volume / one.volume - 1):.1f} % more."
-    assert compare(pair[0], pair[0]).verdict == "Both fronts cover the same."
+    assert found.verdict == f"The Pareto front of two has {100 * (two.volume / one.volume - 1):.1f} % more hypervolume."
+    assert compare(pair[0], pair[0]).verdict == "Both Pareto fronts have the same hypervolume."
 
 
 def test_other_budgets_judge_both_runs_anew(pair: tuple[RunRecord, RunRecord]) -> None:

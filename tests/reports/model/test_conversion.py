@@ -15,9 +15,9 @@ def test_what_the_conversion_cost_is_said_once_for_the_run(filled: Any) -> None:
     record = filled.record()
     result = build_result(record)
     assert result.conversion_words == (
-        "What the conversion to .tflite itself cost: accuracy of the original Keras model is 0.8722 on 4,800 samples of the "
-        "search split, and its untouched float file has 0.02 points lost on the same samples "
-        "(95 % interval of the loss \u22120.07 to 0.11 points)."
+        "Conversion alone: the Keras model has accuracy 0.8722 on 4,800 samples of the search split; "
+        "the float .tflite file (the baseline) shows a drop of 0.02 points on the same samples "
+        "(95 % interval \u22120.07 to 0.11 points)."
     )
     assert summary(record)["conversion"] == {
         "keras_metric": 0.8722,
@@ -32,13 +32,13 @@ def test_what_the_conversion_cost_is_said_once_for_the_run(filled: Any) -> None:
 
 def test_a_relative_gap_and_one_without_an_interval(filled: Any) -> None:
     first = filled.trials[0]
-    gap = Measurement(-0.0113, "relative to the original", {"samples": 50})
+    gap = Measurement(-0.0113, "relative to the baseline", {"samples": 50})
     filled.trials[0] = dataclasses.replace(first, measurements=first.measurements | {"conversion_gap": gap})
     result = build_result(filled.record(metric="rmse"))
     assert result.conversion is not None and result.conversion.gap_interval is None
-    assert result.conversion_words.endswith("and its untouched float file has 1.13 % better on the same samples.")
+    assert result.conversion_words.endswith("shows a drop of \u22121.13 % (a gain) on the same samples.")
     shown = {item.title: item.value for item in find_conditions(filled.trials[0])}
-    assert shown["loss of the conversion alone"] == "\u22121.13 %" and shown["metric of the Keras model"] == "0.8722"
+    assert shown["drop of the conversion alone"] == "\u22121.13 %" and shown["metric of the Keras model"] == "0.8722"
 
 
 @pytest.mark.parametrize("missing", ["keras_metric", "conversion_gap"])

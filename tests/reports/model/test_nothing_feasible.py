@@ -94,7 +94,7 @@ def test_other_targets_keep_their_limits_in_the_command(build: Any) -> None:
 def test_the_report_shows_it(filled: Any) -> None:
     record = filled.record(max_compressed_size="8kB")
     text = write_report(record).read_text()
-    assert "What giving way on one budget would buy" in text and "The nearest candidates" in text
+    assert "What relaxing each budget gains" in text and "The nearest candidates" in text
     assert (
         f"litetuner search {record.folder.path}/litetuner.toml --out {record.folder.path} --max-compressed-size 22kB"
         in text

@@ -13,9 +13,9 @@ from litetuner.reports.files.summary import summary
 from litetuner.reports.files.trials_csv import write_csv
 from litetuner.reports.html.report import write_report
 from litetuner.reports.html.sections import SECTIONS
-from litetuner.reports.model.charts import staircase
 from litetuner.reports.model.report import build_report
 from litetuner.reports.model.result import build_result
+from litetuner.reports.model.sections.charts import staircase
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State
 
@@ -101,16 +101,16 @@ def test_headline(record: RunRecord) -> None:
     assert [(g.figure, g.words) for g in headline.gains] == [
         ("13.5×", "smaller"),
         ("6.6×", "faster"),
-        ("0.83", "points lost"),
+        ("0.83", "points drop"),
     ]
-    assert "accuracy is 0.8589: 0.91 points lost" in (headline.test or "")
+    assert "accuracy is 0.8589, a drop of 0.91 points" in (headline.test or "")
     assert not headline.test_misses
 
 
 def test_a_winner_that_misses_the_bound_on_test_is_said_to(filled: Any) -> None:
     headline = build_result(filled.record(max_drop="0.85%")).headline
     assert headline is not None and headline.test_misses
-    assert "misses --max-drop 0.85%; it is reported, not replaced" in (headline.test or "")
+    assert "not within --max-drop 0.85%; the best is not replaced" in (headline.test or "")
 
 
 def test_nothing_feasible_names_the_budget_and_what_giving_way_buys(filled: Any) -> None:
@@ -236,7 +236,7 @@ def test_regression_metrics_count_in_the_other_direction(filled: Any) -> None:
     (line,) = [line for line in report.charts[0].lines if line.text == "max-drop 200%"]
     assert line.value == pytest.approx(0.8720 * 3)  # relative, and worse is more
     headline = report.result.headline
-    assert headline is not None and headline.gains[2].words in ("worse", "better", "no measurable loss")
+    assert headline is not None and headline.gains[2].words in ("relative drop", "relative drop (a gain)")
 
 
 def test_more_targets_each_have_their_columns(build: Any) -> None:
@@ -273,6 +273,6 @@ def test_a_record_whose_choices_cannot_be_read_costs_the_importance_not_the_repo
     choices = build_report(record).choices
     assert choices.ranked == () and "trial 7" in choices.problem
     page = write_report(record).read_text()
-    assert "The importance of choices is left out: the choices in the record of trial 7 cannot be read" in page
+    assert "The importance of choices is not available: the choices in the record of trial 7 cannot be read" in page
     assert "&lt;b&gt;Odd" in page and "<b>Odd" not in page
     assert 'id="lines"' in page, "all choices are still drawn"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from litetuner.reports.status.forecast import BAR, find_outlook
+from litetuner.reports.status.forecast import BAR, find_forecast
 from litetuner.reports.status.status import find_status
 from litetuner.search.trial import State
 
@@ -25,24 +25,24 @@ def trials(build: Any) -> Any:
 
 def test_by_time_by_trials_and_by_what_ends_first(trials: Any) -> None:
     told = trials.trials
-    by_time = find_outlook(told, trials.record(time_budget="600s").config, 300.0, 300.0)
-    assert (by_time.share, by_time.seconds_left, by_time.guessed) == (0.5, 300.0, False)
+    by_time = find_forecast(told, trials.record(time_budget="600s").config, 300.0, 300.0)
+    assert (by_time.share, by_time.seconds_left, by_time.estimated) == (0.5, 300.0, False)
     assert by_time.words == "8 trials, 8 scored · 5 min 00 s left"
     config = trials.record(trials=16).config
-    by_trials = find_outlook(told, config, 270.0, math.inf)
-    assert (by_trials.share, by_trials.seconds_left, by_trials.guessed) == (0.5, 8 * 30.0, True)
+    by_trials = find_forecast(told, config, 270.0, math.inf)
+    assert (by_trials.share, by_trials.seconds_left, by_trials.estimated) == (0.5, 8 * 30.0, True)
     assert by_trials.words == "8 of 16 trials, 8 scored · about 4 min 00 s left"
-    first = find_outlook(told, config, 270.0, 30.0)
+    first = find_forecast(told, config, 270.0, 30.0)
     assert (first.share, first.seconds_left) == (0.9, 30.0)
     assert len(first.bar.split()[0]) == BAR and first.bar.endswith("90%")
 
 
 def test_nothing_to_go_by(trials: Any) -> None:
-    early = find_outlook([], trials.record(trials=16).config, 3.0)
+    early = find_forecast([], trials.record(trials=16).config, 3.0)
     assert early.share == 0.0 and early.seconds_left is None and "left" not in early.words
-    endless = find_outlook(trials.trials, trials.record().config, 300.0, None)
+    endless = find_forecast(trials.trials, trials.record().config, 300.0, None)
     assert endless.share is None and endless.bar == ""
-    over = find_outlook(trials.trials, trials.record().config, 300.0, -5.0)
+    over = find_forecast(trials.trials, trials.record().config, 300.0, -5.0)
     assert over.share == 1.0 and over.seconds_left == 0.0 and "left" not in over.words
 
 

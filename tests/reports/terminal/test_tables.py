@@ -35,6 +35,7 @@ def test_baseline_front_and_best(record: RunRecord) -> None:
 
 
 def test_narrow_terminals_lose_nothing_but_width(record: RunRecord) -> None:
+    assert " speed" in shown(front_table(build_result(record)), width=80)
     assert all(
         len(line) <= 80
         for line in shown(
@@ -66,4 +67,4 @@ def test_a_long_front_is_thinned_and_keeps_the_picks(build: Any) -> None:
         build.add(f"prune{k}+int8", drop=k / 10_000, compressed=60_000 - 500 * k, us=100.0 - k, artifact=False)
     text = shown(front_table(build_result(build.record())))
     assert len(text.splitlines()) < 32
-    assert "best, smallest, fastest" in text and "of 80 shown; the report has all" in text
+    assert "best, smallest, fastest" in text and "of 80 shown; the report shows all" in text

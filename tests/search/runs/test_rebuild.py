@@ -48,7 +48,7 @@ def test_the_same_file_comes_out(trained: bool, run: Path, tmp_path: Path) -> No
     found = rebuild(source, tmp_path / "out" / "again.tflite")
     assert found.same_file and found.agrees and found.trained == trained
     assert found.file.read_bytes() == (run / "artifacts" / f"{source.sha256}.tflite").read_bytes()
-    assert agreement_lines(found)[-1] == "verdict  the same file, bit by bit"
+    assert agreement_lines(found)[-1] == "verdict   identical file"
     assert [path.name for path in found.file.parent.iterdir()] == ["again.tflite"], "the working folder is gone"
 
 
@@ -57,10 +57,15 @@ def test_another_file_is_as_good_within_the_interval_and_only_if_it_was_trained(
     assert trained.metric is not None
     far = trained.metric - 0.2
     cases = [
-        (other(trained), True, "inside", "as good"),
-        (other(trained, metric=far, metric_interval=(far - 0.01, far + 0.01)), False, "outside", "not as good"),
+        (other(trained), True, "inside", "equivalent"),
+        (
+            other(trained, metric=far, metric_interval=(far - 0.01, far + 0.01)),
+            False,
+            "outside",
+            "different: metric outside",
+        ),
         (other(trained, metric=None, metric_interval=None), False, "not recorded", "no metric was recorded"),
-        (other(read_trial_file(record_of(run, trained=False))), False, "inside", "should be the same"),
+        (other(read_trial_file(record_of(run, trained=False))), False, "inside", "should be identical"),
     ]
     for source, agrees, where, verdict in cases:
         found = rebuild(source, tmp_path / "again.tflite")

@@ -1,4 +1,4 @@
-"""What each step of the winner contributes: the winner without that step, measured in the finals or found among the trials."""
+"""What each step of the best contributes: the best without that step, measured in the finals or found among the trials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for
 
-FITTING = ("epochs", "learning_rate", "distill")  # how a step was trained, not what it does
+TRAINING = ("epochs", "learning_rate", "distill")  # how a step was trained, not what it does
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,7 @@ def among_trials(best: Trial, trials: Sequence[Trial], size: str, latency: str) 
     """A scored trial for each step of ``best`` that is ``best`` without it; steps for which there is none are left out.
 
     Steps that follow another's result (``preserve_sparsity`` once nothing is sparse) count as the same. Without its
-    conversion a candidate is converted to float32. Of several the one that was trained most alike is taken.
+    conversion a candidate is converted to float32. Of several, the one with the most similar training is used.
     """
     found = []
     scored = [trial for trial in trials if trial.state.scored and trial.duplicate_of is None and trial is not best]
@@ -102,7 +102,7 @@ def among_trials(best: Trial, trials: Sequence[Trial], size: str, latency: str) 
         wanted = _without(best.candidate, at)
         matches = [trial for trial in scored if _does(trial.candidate) == wanted]
         if matches:
-            chosen = max(matches, key=lambda trial: (_alike(trial.candidate, best.candidate), -trial.number))
+            chosen = max(matches, key=lambda trial: (_similarity(trial.candidate, best.candidate), -trial.number))
             found.append(
                 WithoutStep(
                     without=step.name,
@@ -132,7 +132,7 @@ def _does(candidate: Candidate) -> list[tuple[str, frozenset[tuple[str, str]]]]:
 
 
 def _knobs(step: Step) -> frozenset[tuple[str, str]]:
-    left_out = {name for name in step.knobs() if name in FITTING or name.startswith("preserve_")}
+    left_out = {name for name in step.knobs() if name in TRAINING or name.startswith("preserve_")}
     return frozenset((name, repr(value)) for name, value in step.knobs().items() if name not in left_out)
 
 
@@ -141,9 +141,9 @@ def _training(candidate: Candidate) -> set[tuple[str, str, str]]:
         (step.name, name, repr(value))
         for step in candidate.steps
         for name, value in step.knobs().items()
-        if name in FITTING
+        if name in TRAINING
     }
 
 
-def _alike(one: Candidate, other: Candidate) -> int:
+def _similarity(one: Candidate, other: Candidate) -> int:
     return len(_training(one) & _training(other))

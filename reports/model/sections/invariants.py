@@ -9,9 +9,9 @@ from litetuner.reports.text.formatting import clean
 from litetuner.search.trial import Trial
 
 PROPERTIES = {
-    "sparsity": "zeros",
-    "clusters": "distinct weights a channel",
-    "weight_type": "type",
+    "sparsity": "sparsity",
+    "clusters": "distinct weights per channel",
+    "weight_type": "weight type",
     "pattern": "pattern",
 }
 MOST_SHAPES = 6  # of kernels, on one line; the table of layers has all
@@ -49,7 +49,7 @@ def invariant_lines(trial: Trial) -> list[str]:
     lines = [*_delegates(trial), *_shapes(trial.invariants)]
     for (name, wanted), found in groups.items():
         title = PROPERTIES.get(name, clean(name, 40))
-        lines.append(f"{title}: asked {clean(wanted, 40)} of {_layers(len(found))}, found {_range(found)}")
+        lines.append(f"{title}: requested {clean(wanted, 40)} for {_layers(len(found))}, verified {_range(found)}")
     return lines
 
 
@@ -70,12 +70,12 @@ def _shapes(invariants: Sequence[Mapping[str, Any]]) -> list[str]:
     wrong = sum(not item.get("ok", True) for item in items)
     shown = [
         f"{clean(item.get('layer'), 40)} {shape_words(requested(item))}"
-        + ("" if item.get("ok", True) else f" but {shape_words(verified(item))}")
+        + ("" if item.get("ok", True) else f" (verified {shape_words(verified(item))})")
         for item in items[:MOST_SHAPES]
     ]
     more = f" and {len(items) - MOST_SHAPES} more" if len(items) > MOST_SHAPES else ""
-    verdict = f"{wrong} found otherwise" if wrong else "found as asked"
-    return [f"kernel shapes: asked of {_layers(len(items))}, {verdict}: {', '.join(shown)}{more}"]
+    verdict = f"{wrong} different" if wrong else "all verified"
+    return [f"kernel shapes: requested for {_layers(len(items))}, {verdict}: {', '.join(shown)}{more}"]
 
 
 def _layers(count: int) -> str:

@@ -1,4 +1,4 @@
-"""The charts of the front, one for each pair of objectives: points by group, the joined front, budgets, and what is shown."""
+"""The charts of the Pareto front, one for each pair of objectives: points by group, the front's steps, budgets, ranges."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Cube:
 
 
 def find_charts(record: RunRecord, front: frozenset[int]) -> tuple[Chart, ...]:
-    """One for each pair of objectives: the metric upwards where it takes part, the next objective as color."""
+    """One for each pair of objectives: the metric on the y axis where it is one of them, the next objective as color."""
     axes = [_axis(record, objective.measurement) for objective in record.objectives]
     found = []
     for first, second in itertools.combinations(axes, 2):
@@ -87,7 +87,7 @@ def find_charts(record: RunRecord, front: frozenset[int]) -> tuple[Chart, ...]:
 
 
 def target_chart(record: RunRecord, at: int, front: frozenset[int]) -> Chart | None:
-    """The metric against the latency on the target of that position, whose own front is joined; the size is the color."""
+    """The metric against the latency on the target of that position, with that target's front; the size is the color."""
     target = record.config.targets[at]
     x, y, color = (_axis(record, name) for name in (f"latency_us:{target}", "metric", record.config.size_measurement))
     return _chart(record, f"target-{at}", f"{metric_name(record)} on {clean(target, 24)}", x, y, color, front)
@@ -111,7 +111,7 @@ def _word(record: RunRecord, axis: Axis) -> str:
 
 
 def plotted(trial: Trial, measurement: str) -> float | None:
-    """What a chart shows of a trial: the measured value, for one that a probe stopped what the probe measured."""
+    """The value that a chart shows: the measured one, else what a probe measured before the trial was stopped."""
     for name in (measurement, f"probe.{measurement}"):
         value = trial.value(name)
         if value is not None and math.isfinite(value):
@@ -134,7 +134,7 @@ def _chart(
     lines = tuple(line for budget in record.budgets if (line := _line(record, budget, x, y)) is not None)
     feasible = groups["front"] + [p for p in groups["baseline"] if p.trial in front] + groups["feasible"]
     focus = groups["front"] + groups["baseline"] + groups["feasible"]
-    if len(focus) <= len(groups["baseline"]):  # nothing feasible: look at the better half of what there is
+    if len(focus) <= len(groups["baseline"]):  # nothing feasible: show the better half
         ranked = sorted(groups["infeasible"], key=lambda point: point.y if y.minimize else -point.y)
         focus = focus + ranked[: (len(ranked) + 1) // 2] or shown
     x_values = [p.x for p in focus] + [line.value for line in lines if line.axis == "x"]
@@ -175,7 +175,7 @@ def group_of(trial: Trial, front: Container[int]) -> Group:
 
 
 def staircase(values: Sequence[tuple[float, float]], *, minimize_y: bool) -> tuple[tuple[float, float], ...]:
-    """The non-dominated of points (x, y), x minimised, by increasing x."""
+    """The non-dominated of points (x, y), x minimized, by increasing x."""
     sign = 1.0 if minimize_y else -1.0
     kept: list[tuple[float, float]] = []
     for x, y in sorted(values, key=lambda value: (value[0], sign * value[1])):
@@ -185,7 +185,7 @@ def staircase(values: Sequence[tuple[float, float]], *, minimize_y: bool) -> tup
 
 
 def _near(values: Sequence[float], focus: Sequence[float]) -> list[float]:
-    """The values at most half as far from the focus as it is wide: the rest would squeeze it to a line."""
+    """The values at most half the width of the focus away from it; others would compress it to a line."""
     low, high = min(focus), max(focus)
     width = 0.5 * ((high - low) or abs(high) * 0.1 or 1.0)
     return [value for value in values if low - width <= value <= high + width]

@@ -39,15 +39,15 @@ def test_the_robust_pick_is_explained_and_told_from_the_fastest(two_targets: Run
     assert [round(on.ratio or 0, 2) for on in robust.on] == [5.78, 7.34]
     assert robust.slowest is not None and robust.slowest.target == "host"
     assert found.robust == (
-        "Robust is trial 6: on both targets it runs at 5.8× the speed of the original or more (the least on host), "
-        "and no other candidate within the budgets has a better worst target; the fastest one, trial 7, comes to 2.1× on pi."
+        "The robust pick is trial 6: at least 5.8× the baseline's speed on both targets (lowest on host). "
+        "No other candidate within the budgets has a better worst target; the fastest pick, trial 7, reaches 2.1× on pi."
     )
 
 
 def test_the_report_shows_latency_and_ratio_of_every_pick_on_every_target(two_targets: RunRecord) -> None:
     page = write_report(two_targets).read_text()
     section = page.partition('<section id="targets"')[2].partition("</section>")[0]
-    assert '<a href="#targets">Target by target</a>' in page
+    assert '<a href="#targets">Targets</a>' in page
     for part in ("395 µs", "7.3×", "44 µs", "5.8×", "1.4 ms", "2.1×", "robust", "trial 6"):
         assert part in section, part
     assert section.count("●") == 1 + sum(
@@ -66,7 +66,7 @@ def test_a_target_that_was_not_measured_yet_is_said_to_be(two_targets: RunRecord
     content = TargetsSection().render(report)
     assert content is not None and list(content.figures) == ["chart-target-0"]
     assert "Nothing was measured on pi yet." in content.html
-    assert "so none is called robust" in content.html
+    assert "so there is no robust pick" in content.html
 
 
 def test_nothing_within_the_budgets_still_draws_the_marks(two_targets: RunRecord) -> None:

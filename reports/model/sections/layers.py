@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from litetuner.reports.model.invariants import requested, value_words
+from litetuner.reports.model.sections.invariants import requested, value_words
 from litetuner.reports.text.formatting import clean
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
@@ -18,7 +18,7 @@ from litetuner.spaces.store import write_json
 from litetuner.spaces.tflite.layer_bytes import LayerInFile, read_layers
 
 MOST_FILES = 60
-MOST_BYTES = 100_000_000  # of files in all: a report is written every few minutes
+MOST_BYTES = 100_000_000  # of all files: a report is written every few minutes
 VERSION = 1
 
 
@@ -77,7 +77,7 @@ def _rows(trial: Trial, layers: tuple[LayerInFile, ...], before: tuple[LayerInFi
 
 
 def _read(record: RunRecord, trial: Trial, before: tuple[LayerInFile, ...]) -> tuple[tuple[LayerInFile, ...], str]:
-    """The layers of a trial's file, and why they cannot be read where that is so."""
+    """The layers of a trial's file, else the reason why they cannot be read."""
     name = PurePosixPath(trial.artifact or "").name
     kept = record.folder.path / "cache" / "layers" / f"{name.partition('.')[0]}.json"
     known = _known(kept)
@@ -101,14 +101,14 @@ def _known(kept: Path) -> tuple[LayerInFile, ...] | None:
         if record["version"] != VERSION:
             return None
         return tuple(LayerInFile.from_json(item) for item in record["layers"])
-    except (ValueError, KeyError, TypeError):  # a torn cache is made again
+    except (ValueError, KeyError, TypeError):  # a damaged cache is rebuilt
         return None
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerSensitivity:
-    """One layer. ``changes`` holds, by what was done to it alone (``int4``), the mean absolute change of the model's outputs
-    in units of their standard deviation, ``None`` where it was not measured, which ``reason`` then explains."""
+    """One layer. ``changes`` holds, by the compression of this layer alone (``int4``), the mean absolute change of the model's
+    outputs in units of their standard deviation, ``None`` where it was not measured; ``reason`` says why."""
 
     name: str
     type: str
@@ -118,7 +118,7 @@ class LayerSensitivity:
 
 
 def find_sensitivity(record: RunRecord) -> tuple[LayerSensitivity, ...]:
-    """One for each layer that was looked at; empty where the search has not done so yet."""
+    """One for each measured layer; empty where the search has not measured any yet."""
     layers = (record.folder.read("sensitivity") or {}).get("layers") or {}
     facts = {layer.name: layer for layer in record.model.layers}
     found = []

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from litetuner.reports.html.report import write_report
-from litetuner.reports.model.ablation import among_trials
 from litetuner.reports.model.report import build_report
+from litetuner.reports.model.sections.ablation import among_trials
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.steps import STEPS
 

@@ -9,13 +9,13 @@ import math
 from collections.abc import Container, Sequence
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.reports.model.charts import Group, group_of, plotted
 from litetuner.reports.model.columns import Column
 from litetuner.reports.model.conditions import flatten
-from litetuner.reports.model.invariants import invariant_lines
 from litetuner.reports.model.rejections import why_rejected
+from litetuner.reports.model.sections.charts import Group, group_of, plotted
+from litetuner.reports.model.sections.invariants import invariant_lines
 from litetuner.reports.text.formatting import between, clean, plain
-from litetuner.reports.text.steps import step_words
+from litetuner.reports.text.steps import knob_help, step_words
 from litetuner.search.config.units import format_seconds
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
@@ -28,11 +28,11 @@ DONE = {"train": "trained", "time": "timed"}
 
 @dataclasses.dataclass(frozen=True)
 class StepDetails:
-    """A step of a candidate: its knobs as (name, value) in words, and what they mean."""
+    """A step of a candidate: its knobs as (name, value, help) in words, and what the technique does."""
 
     name: str
     stage: str
-    knobs: tuple[tuple[str, str], ...]
+    knobs: tuple[tuple[str, str, str], ...]
     meaning: str
     label: str
 
@@ -125,13 +125,13 @@ def _interval(found: Measurement | None, name: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _step(step: Step) -> StepDetails:
-    knobs: list[tuple[str, str]] = []
+    knobs: list[tuple[str, str, str]] = []
     for name, value in step.knobs().items():
         if value is None or value is False or value == ():
             continue
         if isinstance(value, tuple) and all(isinstance(item, tuple) for item in value):
             value = [" ".join(str(part) for part in item) for item in value]
-        knobs += flatten({name: value})
+        knobs += ((title, text, knob_help(step, name)) for title, text in flatten({name: value}))
     label = clean(step.label() or step.name, 80)
     return StepDetails(clean(step.name, 40), step.stage.name.lower(), tuple(knobs), step_words(step), label)
 

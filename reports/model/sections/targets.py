@@ -1,4 +1,4 @@
-"""Several targets: each one's own front, how the picks do on each, and why the robust one is robust."""
+"""Several targets: the Pareto front of each, the picks on each, and why the robust pick is robust."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from litetuner.reports.model.charts import Chart, target_chart
 from litetuner.reports.model.rows import Row
+from litetuner.reports.model.sections.charts import Chart, target_chart
 from litetuner.reports.text.formatting import clean, times
 from litetuner.search.runs.record import RunRecord
 
 
 @dataclasses.dataclass(frozen=True)
 class OnTarget:
-    """A pick on one target: its latency, how much faster than the baseline there, and whether it is on that target's front."""
+    """A pick on one target: its latency, its speed relative to the baseline, and whether it is on that target's Pareto front."""
 
     target: str
     latency_us: float | None
@@ -24,7 +24,7 @@ class OnTarget:
 
 @dataclasses.dataclass(frozen=True)
 class TargetPick:
-    """A trial that is picked, under all the names that it has."""
+    """A picked trial with all its pick names."""
 
     names: tuple[str, ...]
     row: Row
@@ -32,7 +32,7 @@ class TargetPick:
 
     @property
     def slowest(self) -> OnTarget | None:
-        """The target on which it gains least, ``None`` where it was not measured on all."""
+        """The target with the lowest ratio, ``None`` where it was not measured on all."""
         return min(self.on, key=_ratio) if all(item.ratio for item in self.on) else None
 
 
@@ -74,14 +74,14 @@ def _robust(picks: Sequence[TargetPick], targets: int) -> str:
     """Why the robust pick is that one, in a sentence."""
     chosen = next((pick for pick in picks if "robust" in pick.names), None)
     if not picks:
-        return "Nothing is within the budgets, so there is no robust pick."
+        return "No candidate is within the budgets, so there is no robust pick."
     if chosen is None or chosen.slowest is None:
-        return "No candidate within the budgets was measured on all targets, so none is called robust."
+        return "No candidate within the budgets was measured on all targets, so there is no robust pick."
     every = "both targets" if targets == 2 else f"all {targets} targets"
     least = times(chosen.slowest.ratio)
     text = (
-        f"Robust is trial {chosen.row.trial}: on {every} it runs at {least} the speed of the original or more "
-        f"(the least on {clean(chosen.slowest.target, 40)}), and no other candidate within the budgets has a better worst target"
+        f"The robust pick is trial {chosen.row.trial}: at least {least} the baseline's speed on {every} "
+        f"(lowest on {clean(chosen.slowest.target, 40)}). No other candidate within the budgets has a better worst target"
     )
     rivals = [
         pick for pick in picks if pick is not chosen and pick.slowest is not None and _worst(pick) < _worst(chosen)
@@ -90,7 +90,7 @@ def _robust(picks: Sequence[TargetPick], targets: int) -> str:
     if rival is not None and rival.slowest is not None:
         name = "fastest" if "fastest" in rival.names else "best"
         slow = rival.slowest
-        text += f"; the {name} one, trial {rival.row.trial}, comes to {times(slow.ratio)} on {clean(slow.target, 40)}"
+        text += f"; the {name} pick, trial {rival.row.trial}, reaches {times(slow.ratio)} on {clean(slow.target, 40)}"
     return f"{text}."
 
 
