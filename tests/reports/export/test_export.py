@@ -18,7 +18,7 @@ from litetuner.spaces.store import Store
 
 def test_export_writes_the_measured_file_its_trial_and_a_card(record: RunRecord, tmp_path: Path) -> None:
     path = export(record, out=tmp_path / "out")
-    assert path.name == "resnet8_cifar10-channels0.5+prune0.7+cluster16+pcqat+int8.tflite"
+    assert path.name == "resnet8_cifar10-channels0.5+prune0.7+cluster16+pcqat_+_int8.tflite"
     best = record.picks["best"]
     assert Store(tmp_path).put(path.read_bytes(), "") == best.sha256
     told = json.loads((tmp_path / "out" / "trial.json").read_text())
