@@ -49,7 +49,7 @@ def test_the_front_that_covers_more_wins(pair: tuple[RunRecord, RunRecord]) -> N
     assert 0 < one.volume < two.volume < 1
     assert (one.ahead, two.ahead) == (0, 1), "what both have is nobody's lead"
     assert one.best is not None and two.best is not None
-    assert (one.best.label, two.best.label) == ("int8", "cluster16+int8")
+    assert (one.best.label, two.best.label) == ("int8", "cluster16 + int8")
     assert found.verdict == f"The Pareto front of two has {100 * (two.volume / one.volume - 1):.1f} % more hypervolume."
     assert compare(pair[0], pair[0]).verdict == "Both Pareto fronts have the same hypervolume."
 
@@ -57,7 +57,7 @@ def test_the_front_that_covers_more_wins(pair: tuple[RunRecord, RunRecord]) -> N
 def test_other_budgets_judge_both_runs_anew(pair: tuple[RunRecord, RunRecord]) -> None:
     found = compare(*pair, {"max_drop": "3%", "max_latency": ()})
     assert found.budgets == ("--max-drop 3%",)
-    assert [side.best.label for side in found.sides if side.best] == ["prune0.9+int8"] * 2
+    assert [side.best.label for side in found.sides if side.best] == ["prune0.9 + int8"] * 2
     nothing = compare(*pair, {"max_compressed_size": "1kB"})
     assert [side.best for side in nothing.sides] == [None, None]
     assert "Neither run has a file" in nothing.verdict

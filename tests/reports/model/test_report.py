@@ -39,7 +39,7 @@ def test_summary_is_the_contract(record: RunRecord) -> None:
     )
     assert set(found["picks"]) == {"best", "accurate", "balanced", "smallest", "fastest"}
     assert found["picks"]["best"] == found["best"]
-    assert found["best"]["label"] == "channels0.5+prune0.7+cluster16+pcqat+int8"
+    assert found["best"]["label"] == "channels0.5+prune0.7+cluster16+pcqat + int8"
     assert found["baseline"]["latency_us"] == {"host": 254.3}
     assert list(found["seconds"]) == ["train", "convert", "score", "time", "other", "wall"]
     assert sum(found["counts"].values()) == 39  # 40 less one duplicate

@@ -35,7 +35,7 @@ def test_the_robust_pick_is_explained_and_told_from_the_fastest(two_targets: Run
     assert found is not None
     by_name = {name: pick for pick in found.picks for name in pick.names}
     robust, fastest = by_name["robust"], by_name["fastest"]
-    assert robust.row.label == "channels0.625+qat+int8" and fastest.row.label == "ptq_wi4"
+    assert robust.row.label == "channels0.625+qat + int8" and fastest.row.label == "ptq_wi4"
     assert [round(on.ratio or 0, 2) for on in robust.on] == [5.78, 7.34]
     assert robust.slowest is not None and robust.slowest.target == "host"
     assert found.robust == (
