@@ -1,6 +1,6 @@
 """Load a model and print its facts as JSON: ``python -m litetuner.inspecting REQUEST``, for ``litetuner inspect``.
 
-The request is JSON: ``{model, trust, custom_objects, data, preprocess, task, output, takes_all}``, data being ``null`` for none.
+The request is JSON: ``{model, trust, custom_objects, data, preprocess, metric}``, data being ``null`` for none.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 
 from litetuner.spaces import tf
 from litetuner.spaces.errors import LitetunerError, to_json
+from litetuner.spaces.store import Store
+from litetuner.spaces.workspace import Sources, Workspace
 
 SAMPLES = 4
 REAL_SAMPLES = 32
@@ -24,7 +26,7 @@ REAL_SAMPLES = 32
 def facts(request: dict[str, Any]) -> dict[str, object]:
     """What ``litetuner inspect`` shows; the bridge is tried on the user's data, or without them on random inputs."""
     tf.load()
-    from litetuner.spaces.building.builder import rebuild
+    from litetuner.spaces.building.trainable import rebuild
     from litetuner.spaces.models.input_shapes import sample_shapes
     from litetuner.spaces.models.inspection import model_info
     from litetuner.spaces.models.loading import load_model, sized
@@ -59,27 +61,15 @@ def _random_samples(ports: tuple[Any, ...]) -> np.ndarray:
 
 
 def _real_samples(model: Any, request: dict[str, Any], folder: Path) -> tuple[dict[str, Any], np.ndarray]:
-    from litetuner.spaces.data.preparation import open_split, prepare_data
-    from litetuner.spaces.models.outputs import chosen_output
-    from litetuner.spaces.models.signature import input_ports, output_ports
+    from litetuner.objectives.scoring.scorer import describe_metric
+    from litetuner.spaces.building.inspect import prepare
+    from litetuner.spaces.data.arrays import open_split
 
-    ports, outputs = input_ports(model), output_ports(model)
-    scored = chosen_output(outputs, request["output"], request["takes_all"])
-    data = prepare_data(
-        request["data"],
-        folder,
-        seed=0,
-        preprocess=request["preprocess"],
-        input_shape=ports[0].shape,
-        input_dtype=ports[0].dtype,
-        output_shape=(scored or outputs[0]).shape,
-        task=request["task"],
-        inputs=ports,
-        outputs=outputs,
-        output=scored.name if scored is not None else None,
-    )
+    sources = Sources(data=request["data"], preprocess=request["preprocess"])
+    workspace = Workspace(folder, Store(folder), Store(folder), sources)
+    data = prepare(model, describe_metric(request["metric"]), workspace, 0)
     split = "train" if data.counts["train"] else "search"
-    return data.to_json(), np.array(open_split(folder, split)[0][:REAL_SAMPLES])
+    return data.to_json(), np.array(open_split(workspace.data(data), split)[0][:REAL_SAMPLES])
 
 
 if __name__ == "__main__":

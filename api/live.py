@@ -120,7 +120,6 @@ class Live(Listener):
 
     def _record(self) -> RunRecord | None:
         """The run as far as it is known here, so that front and picks are those of the result."""
-        from litetuner.objectives.metrics.choice import find_metric
         from litetuner.search.runs.record import RunRecord
 
         if self._config is None or self._folder is None or self._inspection is None:
@@ -129,7 +128,7 @@ class Live(Listener):
         return RunRecord(
             folder=self._folder,
             config=self._config,
-            metric=find_metric(self._config.metric),
+            metric=found.metric,
             model=found.model,
             data=found.data,
             trials=tuple(self._trials),

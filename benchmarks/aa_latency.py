@@ -27,19 +27,16 @@ from typing import Any
 
 from litetuner.objectives.environment import environment, host_warnings
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.runner.machine import die_with
 from litetuner.objectives.statistics import faster
 from litetuner.objectives.targets.host import Host
-from litetuner.search.clock import Clock
 from litetuner.search.config.config import make_config
-from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.evaluation.inspection import inspect
+from litetuner.search.evaluation.candidate_jobs import train_job
+from litetuner.search.listener import Listener
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors.local import Local
+from litetuner.search.session import open_session
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.steps import STEPS
 
 BOUND = 0.02
@@ -120,12 +117,10 @@ class TrainingAhead:
         config = make_config({"model": str(model), "data": str(data)})
         folder = RunFolder(Path(self._folder.name) / "run")
         folder.create()
-        self._executor = Local(folder, config)
-        cache, metric = JobCache(folder, self._executor), find_metric(config.metric)
-        found = inspect(folder, config, metric, cache, Clock(folder))
-        around = SpaceConstraints(found.model, has_training_data=True)
         candidate = Candidate((STEPS["finetune"](epochs=100.0), STEPS["int8"]()))
-        self._job = Evaluator(folder, config, metric, found, around, cache).train_job(candidate, 0, [])
+        with open_session(config, folder, Listener()) as session:
+            self._job = train_job(session.services, candidate, 0, [])
+        self._executor = Local(folder, config)
         self._executor.prefetch(self._job)
         time.sleep(10.0)  # its imports
 

@@ -35,13 +35,14 @@ from litetuner.search.hypervolume import hypervolume
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals.recipes import RECIPES
 from litetuner.search.proposals.scheduler import STRATEGIES
-from litetuner.search.run import _space, run_search
+from litetuner.search.run import run_search, whole_space
 from litetuner.search.runs.record import objectives, read_run
 from litetuner.search.runs.study import Study
 from litetuner.search.runtime.cache import JobCache
-from litetuner.search.runtime.jobs import Job, Result
+from litetuner.search.runtime.jobs import JobResult
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.job import Job, R
 from litetuner.spaces.space import ScriptedChoices, Space
 
 RESULTS = Path(__file__).parent / "results" / "search_efficiency"
@@ -52,14 +53,15 @@ SHARES = (0.8, 0.9, 0.95, 1.0)
 BY_HAND = ("naive", "random", "grid", "recipes")
 COLORS = {"litetuner": "#0b6e4f", "naive": "#c1440e", "random": "#8a8a8a", "grid": "#b59f3b", "recipes": "#3a6ea5"}
 NOTHING = lambda *_: None  # noqa: E731
+UNCHANGED = lambda *given: given[-1]  # noqa: E731  # what was measured so far
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no_probe": {
-        "litetuner.search.evaluation.pipeline.probe_gate": NOTHING,
-        "litetuner.search.lookahead.probe_gate": NOTHING,
+        "litetuner.search.evaluation.evaluate.probe": UNCHANGED,
+        "litetuner.search.lookahead.probe": UNCHANGED,
     },
     "no_gates": {
-        "litetuner.search.evaluation.pipeline.rung_gate": NOTHING,
-        "litetuner.search.evaluation.pipeline.latency_gate": NOTHING,
+        "litetuner.search.evaluation.evaluate.rung_gate": NOTHING,
+        "litetuner.search.evaluation.evaluate.latency_gate": NOTHING,
     },
     "no_cache": {"litetuner.search.runtime.cache.JobCache.known": lambda self, job: None},
     "no_warm_start": {"litetuner.search.proposals.scheduler.STRATEGIES": STRATEGIES | {"recipe": NOTHING}},
@@ -71,15 +73,15 @@ class OneTrial(JobCache):
     """Remembers only what belongs to the trial that runs, and the baseline, which nobody measures twice."""
 
     def __init__(self, room: Laboratory) -> None:
-        super().__init__(room.evaluator.folder, room.evaluator.cache._executor)
+        super().__init__(room.services.folder, room.services.cache._executor)
         self.current: set[str] = set()
-        self.kept = frozenset(_shared_keys(room.evaluator.folder.path))
+        self.kept = frozenset(_shared_keys(room.services.folder.path))
 
-    def run(self, job: Job) -> Result:
+    def run(self, job: Job[R], log: Path | None = None) -> JobResult[R]:
         self.current.add(job.key)
-        return super().run(job)
+        return super().run(job, log)
 
-    def known(self, job: Job) -> Result | None:
+    def known(self, job: Job[R]) -> JobResult[R] | None:
         return super().known(job) if job.key in self.current or job.key in self.kept else None
 
 
@@ -95,33 +97,34 @@ def by_hand(method: str, config: Config, folder: Path, seconds: float) -> None:
     with contextlib.ExitStack() as stack:
         patch(stack, UNGUARDED)
         room = stack.enter_context(laboratory(config, folder))
-        room.evaluator.cache = cache = OneTrial(room)
-        space = _space(config, room.evaluator.inspection, ())
+        cache = OneTrial(room)
+        room.services = dataclasses.replace(room.services, cache=cache)
+        space = whole_space(room.services, ())
         for _ in trials(method, room, space, seconds):
             room.clock.save()
             cache.current.clear()
-        run_finals(room.evaluator, room.clock)
+        run_finals(room.services, room.clock)
 
 
 def trials(method: str, room: Laboratory, space: Space, seconds: float) -> Iterator[Trial]:
     """Evaluated trials until the time is spent."""
     if method in ("naive", "random"):
-        evaluator = room.evaluator
-        config = evaluator.config
+        services = room.services
+        config, budgets = services.config, services.criteria.budgets
         sampler = "tpe" if method == "naive" else "random"
-        study = Study(evaluator.folder, objectives(config, evaluator.metric), config.budgets, sampler, config.seed)
-        before = evaluator.folder.trials()
+        study = Study(services.folder, objectives(config, services.metric), budgets, sampler, config.seed)
+        before = services.folder.trials()
         study.refill([trial for trial in before if trial.number])
         count = len(before)
         while room.clock.wall < seconds:
             asked = study.ask(space.suggest, count)
-            trial = dataclasses.replace(evaluator.evaluate(asked), seconds_since_start=room.clock.wall)
+            trial = dataclasses.replace(room.evaluate(asked), seconds_since_start=room.clock.wall)
             study.tell(trial)
             count += 1
             # Optuna counts from 0, and so does the baseline.
             trial = dataclasses.replace(trial, number=asked.number + 1)
             room.clock.count(trial.seconds)
-            room.evaluator.folder.write_trial(trial)
+            services.folder.write_trial(trial)
             yield trial
         study.close()
         return

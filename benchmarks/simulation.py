@@ -25,10 +25,9 @@ from litetuner.search.listener import Listener
 from litetuner.search.proposals.samplers import SAMPLERS
 from litetuner.search.run import run_search
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runs.record import find_baseline
 from litetuner.search.runs.study import Study
 from litetuner.search.runtime.executors.fake import Fake
-from litetuner.search.trial import Trial
+from litetuner.search.trial import Trial, find_baseline
 
 BLOCK = 100  # trials
 GOAL_SECONDS = 0.2  # of ask and tell together
@@ -73,7 +72,7 @@ class Stopwatch(Listener):
 @contextlib.contextmanager
 def watched(watch: Stopwatch) -> Iterator[None]:
     """The seams between loop, Optuna and executor, on the clock."""
-    seams = [(Study, "ask", "ask"), (Study, "enqueue", "enqueue"), (Study, "tell", "tell"), (Fake, "run", "jobs")]
+    seams = [(Study, "ask", "ask"), (Study, "enqueue", "enqueue"), (Study, "tell", "tell"), (Fake, "submit", "jobs")]
     before = [(kind, name, getattr(kind, name)) for kind, name, _ in seams]
     for kind, name, part in seams:
         setattr(kind, name, watch.timed(part, getattr(kind, name)))

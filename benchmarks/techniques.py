@@ -95,7 +95,7 @@ def rows(epochs: float, small: tuple[str, ...] = ()) -> dict[str, tuple[Step, ..
 def measure(name: str, options: argparse.Namespace) -> None:
     config = make_config({"model": options.model, "data": options.data, "time_budget": "10h", "seed": options.seed})
     with laboratory(config, options.folder) as room:
-        layers = room.evaluator.inspection.model.layers
+        layers = room.services.inspection.model.layers
         wanted = rows(
             options.epochs,
             tuple(sorted(layer.name for layer in layers if layer.has_kernel and layer.parameters < LARGE)),

@@ -6,7 +6,6 @@ import math
 import textwrap
 from typing import Any
 
-from litetuner.objectives.metrics.choice import find_metric
 from litetuner.reports.text.formatting import clean, latency, number, size
 from litetuner.search.config.config import Config, keys
 from litetuner.search.config.units import format_seconds
@@ -72,7 +71,7 @@ def suggestions(look: Preview) -> dict[str, Any]:
 
 def warning(look: Preview) -> str | None:
     """What the metric of the original says of model and data that do not fit together."""
-    metric, classes = find_metric(look.config.metric), look.inspection.data.classes
+    metric, classes = look.inspection.metric, look.inspection.data.classes
     if metric.name in ("accuracy", "balanced-accuracy") and classes and look.metric < 1.5 / classes:
         return (
             f"The original's {metric.name} is {number(look.metric)}, hardly more than guessing among {classes} classes: do the "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import State, Trial
@@ -28,7 +30,7 @@ class Clock:
     def wall(self) -> float:
         return self._before.get("wall", 0.0) + time.monotonic() - self._started
 
-    def count(self, seconds: dict[str, float], overlapped: float = 0.0) -> None:
+    def count(self, seconds: Mapping[Any, float], overlapped: float = 0.0) -> None:
         """Add what jobs took, by kind; nobody waited for ``overlapped`` of the seconds of training."""
         for kind in KINDS:
             self._own[kind] += seconds.get(kind, 0.0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from litetuner.objectives.metrics.metric import Metric
 from litetuner.objectives.profiles.profile import Profile
 from litetuner.search.config.budgets import Budget, violations
 from litetuner.search.evaluation.upper_bounds import dominating
 from litetuner.search.front import Objective
 from litetuner.search.history import History
 from litetuner.search.trial import State, Trial
+from litetuner.spaces.metric_info import MetricInfo
 
 if TYPE_CHECKING:  # reports read terms, and need no pydantic
     from litetuner.search.config.config import Config
@@ -29,7 +29,7 @@ class Criteria:
     profile: type[Profile] | None = None
 
 
-def objectives(config: Config, metric: Metric) -> tuple[Objective, ...]:
+def objectives(config: Config, metric: MetricInfo) -> tuple[Objective, ...]:
     """What is optimised: the metric, size, latency of the first target, and what the user added."""
     found = [
         Objective("metric", metric.direction),
@@ -40,9 +40,9 @@ def objectives(config: Config, metric: Metric) -> tuple[Objective, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def terms(config: Config, metric: Metric) -> Criteria:
+def terms(config: Config, metric: MetricInfo) -> Criteria:
     """The terms that a configuration sets."""
-    budgets = config.budgets
+    budgets = config.budgets_for(metric.direction)
     named = [item.measurement for item in objectives(config, metric)] + [item.measurement for item in budgets]
     return Criteria(budgets, tuple(dict.fromkeys(named)), config.targets, config.suited)
 

@@ -7,106 +7,99 @@ that was guessed wrong waits in the cache.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from litetuner.search.evaluation.gates import Gate, probe_gate
-from litetuner.search.evaluation.pipeline import Work
+from litetuner.search.clock import Clock
+from litetuner.search.evaluation.candidate_jobs import missing_training
+from litetuner.search.evaluation.measured import Measured, Stopped
+from litetuner.search.evaluation.probe import probe
+from litetuner.search.evaluation.services import Services
 from litetuner.search.history import History
+from litetuner.search.proposals.proposal import Spaces
 from litetuner.search.proposals.scheduler import propose
-from litetuner.search.runtime.jobs import Job
+from litetuner.search.trial import find_baseline
+from litetuner.spaces.building.jobs import TrainJob
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import LitetunerError
 from litetuner.spaces.rules import broken_rules
-
-if TYPE_CHECKING:
-    from litetuner.search.loop import Loop
 
 FARTHEST = 4  # candidates that are looked at for the next training
 HORIZON = 2  # of these, so many may be probed: a probe takes seconds of the trial that runs
 
 
-class Supposed(History):
-    """What was told, and candidates that are supposed to be told next, whatever comes of them."""
+class ExpectedHistory(History):
+    """A copy of the history, and candidates that are expected next: the real one must not learn of what is only expected."""
 
-    def __init__(self, told: History) -> None:
-        self.__dict__ |= told.copy().__dict__
-        self._supposed: set[str] = set()
+    def __init__(self, history: History) -> None:
+        self.__dict__ |= history.copy().__dict__
+        self._expected: set[str] = set()
 
-    def suppose(self, candidate: Candidate) -> None:
-        """Take a candidate for told."""
-        self._supposed.add(candidate.key)
+    def expect(self, candidate: Candidate) -> None:
+        """Take a candidate for completed."""
+        self._expected.add(candidate.key)
         self.count += 1
 
     def knows(self, key: str) -> bool:
-        return key in self._supposed or super().knows(key)
+        return key in self._expected or super().knows(key)
 
 
-class Ahead:
-    """The look ahead of one loop."""
+class Lookahead:
+    """Trains for the candidates to come. Nothing of it is needed for a result."""
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+    def __init__(self, services: Services, clock: Clock, *, guided: bool) -> None:
+        self._services = services
+        self._clock = clock
+        self._guided = guided
         self._next: Candidate | None = None  # whom the background trains for
 
-    def look(self, running: Candidate) -> None:
+    def begin(self, running: Candidate, history: History, spaces: Spaces) -> None:
         """Have the next training begin, if one can be told; ``running`` is the candidate of the trial that runs.
 
-        A training that is under way for a candidate that was not told yet stays.
+        A training that is under way for a candidate that is not completed yet stays.
         """
-        loop = self._loop
-        cache = loop.evaluator.cache
-        if not cache.overlaps or loop.evaluator.baseline is None or loop.stop() is not None:
+        cache = self._services.cache
+        if not cache.overlaps or find_baseline(history.trials) is None:
             return
-        if self._next is not None and self._next != running and not loop.told.knows(self._next.key):
+        if self._next is not None and self._next != running and not history.knows(self._next.key):
             job = self._missing(self._next)
             if job is not None:
                 cache.prefetch(job)
                 return
-        for candidate in self._untrained(running):
+        for candidate in self._untrained(running, history, spaces):
             job = self._missing(candidate)
             if job is not None:
                 self._next = candidate
                 cache.prefetch(job)
                 return
 
-    def _missing(self, candidate: Candidate) -> Job | None:
-        """The first training of a candidate that is not done."""
-        evaluator = self._loop.evaluator
-        found: list[str] = []
-        for index in range(len(candidate.prefix.steps)):
-            job = evaluator.train_job(candidate, index, list(found))
-            stored = evaluator.cache.stored(job)
-            if stored is None:
-                return job
-            found.append(stored.outputs["checkpoint"])
-        return None
+    def _missing(self, candidate: Candidate) -> TrainJob | None:
+        return missing_training(self._services, candidate)[0]
 
-    def _untrained(self, running: Candidate) -> Iterator[Candidate]:
+    def _untrained(self, running: Candidate, history: History, spaces: Spaces) -> Iterator[Candidate]:
         """Candidates that will be asked for and need a training, the next one first; what a probe stops is left out."""
-        loop = self._loop
-        told = Supposed(loop.told)
-        told.suppose(running)
+        expected = ExpectedHistory(history)
+        expected.expect(running)
         probed = 0
         for _ in range(FARTHEST):
-            candidate = propose(told, loop.spaces(), loop.evaluator.config.seed, guided=loop.study.guided).candidate
+            candidate = propose(expected, spaces, self._services.config.seed, guided=self._guided).candidate
             if candidate is None:  # what the sampler chooses cannot be known before it is asked
                 return
-            told.suppose(candidate)
-            if self._missing(candidate) is None or broken_rules(candidate, loop.evaluator.around):
+            expected.expect(candidate)
+            if self._missing(candidate) is None or broken_rules(candidate, self._services.constraints):
                 continue
             if probed == HORIZON:
                 return
             probed += 1
-            if self._passes(candidate):
+            if self._passes(candidate, history):
                 yield candidate
 
-    def _passes(self, candidate: Candidate) -> bool:
+    def _passes(self, candidate: Candidate, history: History) -> bool:
         """Would the probe let it through? Its jobs are the trial's own, which finds them in the cache."""
-        work = Work(self._loop.evaluator, candidate)
         try:
-            probe_gate(work)
-        except (Gate, LitetunerError):  # its trial says why
+            measured = probe(candidate, self._services, history, Measured())
+        except Stopped as stop:  # its trial says why
+            self._clock.count(stop.measured.seconds)
             return False
-        finally:
-            self._loop.clock.count(work.known["seconds"])
+        except LitetunerError:
+            return False
+        self._clock.count(measured.seconds)
         return True

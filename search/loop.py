@@ -8,18 +8,20 @@ from collections.abc import Callable
 
 from litetuner.search.clock import Clock, counted, left
 from litetuner.search.config.units import BYTES, parse
-from litetuner.search.evaluation.evaluator import Evaluator
+from litetuner.search.evaluation.evaluate import evaluate
+from litetuner.search.evaluation.sensitivity import rank_layers
+from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.trial_record import trial_of
 from litetuner.search.history import History
 from litetuner.search.listener import Listener
-from litetuner.search.lookahead import Ahead
+from litetuner.search.lookahead import Lookahead
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals import deployments, retries
 from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.search.proposals.scheduler import propose
-from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.study import Asked, Study
 from litetuner.search.runtime.eviction import evict
-from litetuner.search.trial import State, Trial
+from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import ModelError
 from litetuner.spaces.space import Space
@@ -39,52 +41,80 @@ NAP_SECONDS = 0.2  # while waiting for a target, how often is looked whether the
 
 @dataclasses.dataclass
 class Loop:
-    """One session of a search. ``told`` has all records of the run; ``stop`` is asked between trials."""
+    """One session of a search. ``history`` has all trials of the run; ``stop`` is asked between trials.
 
-    folder: RunFolder
+    ``whole`` gives the space for a ranking of layers; without a baseline there is no ranking yet.
+    """
+
+    services: Services
     study: Study
-    evaluator: Evaluator
-    space: Space
+    history: History
     clock: Clock
     listener: Listener
     stop: Callable[[], str | None]
-    told: History
-    renewed: bool = False  # by objectives or budgets that are new to what was told
+    whole: Callable[[tuple[str, ...]], Space]
+    renewed: bool = False  # by objectives or budgets that are new to the history
     lost: int = 0  # trials lost in a row in this session
+
+    def __post_init__(self) -> None:
+        self.space = self.whole(())
+        self._ranked = False
+        self._lookahead = Lookahead(self.services, self.clock, guided=self.study.guided)
 
     def run(self) -> str:
         """Search until something ends it, and say in words what it was."""
-        self.evaluator.trained = Ahead(self).look
         while True:
+            if self.baseline is not None and not self._ranked and not self.stop():
+                self._rank()
             reason = self.stop() or self._spent()
             if reason:
-                self.evaluator.cache.abandon()
+                self.services.cache.abandon()
                 self.listener.stopping(reason)
                 return reason
-            self.evaluator.availability.look()
+            self.services.availability.look()
             if self._stuck():
                 self._wait()
                 continue
             asked = self._ask()
             self.listener.doing(asked.candidate.label)
-            trial = self._answered(asked) or self.evaluator.evaluate(asked)
+            trial = self._answered(asked) or self._evaluated(asked)
             self._tell(trial)
             if trial.number % max(TRIALS_BETWEEN_EVICTIONS, trial.number // EVICTIONS) == 0:
-                limit = parse(self.evaluator.config.cache_limit, BYTES, "cache-limit")
-                evict(self.evaluator, self.told.front, limit)
-            if trial.is_baseline and self.evaluator.baseline is None:
-                self._set_baseline(trial)
+                limit = parse(self.services.config.cache_limit, BYTES, "cache-limit")
+                evict(self.services, self.history.front, limit)
+            if trial.is_baseline and not trial.state.scored and trial.state is not State.LOST and not self.baseline:
+                raise ModelError(f"the untouched model cannot be converted and scored: {trial.reason}")
+
+    @property
+    def baseline(self) -> Trial | None:
+        """The baseline's trial, once it is scored."""
+        return find_baseline(self.history.trials)
+
+    def _rank(self) -> None:
+        """The baseline came first, so that whoever stops early has something; now the layers, then everything."""
+        self.listener.doing("sensitivity: which layers mind low precision")
+        self.space = self.whole(rank_layers(self.services, self.clock))
+        self._ranked = True
+
+    def _evaluated(self, asked: Asked) -> Trial:
+        services = self.services.for_trial(asked.number)
+        outcome = evaluate(asked.candidate, services, self.history, lambda: self._look_ahead(asked.candidate))
+        return trial_of(asked, outcome, services)
+
+    def _look_ahead(self, running: Candidate) -> None:
+        if self.stop() is None:
+            self._lookahead.begin(running, self.history, self._spaces())
 
     def _stuck(self) -> bool:
-        """Is a target away, and so much waiting for it that nothing else is worth doing? All wait for the original."""
-        if not self.evaluator.availability.away:
+        """Is a target away, and so much waiting for it that nothing else is worth doing? All wait for the baseline."""
+        if not self.services.availability.away:
             return False
-        waits = retries.waiting(self.told.trials)
+        waits = retries.waiting(self.history.trials)
         return len(waits) >= POLICY.retries.most_waiting or any(trial.is_baseline for trial in waits)
 
     def _wait(self) -> None:
         """Sleep until the next look at a target that is away, or until the search should stop."""
-        availability = self.evaluator.availability
+        availability = self.services.availability
         seconds = availability.seconds_to_look
         self.listener.doing(f"waiting for {', '.join(availability.away)}, next look in {seconds:.0f} s")
         deadline = time.monotonic() + seconds
@@ -93,31 +123,33 @@ class Loop:
 
     def _redeployed(self) -> Proposal | None:
         """Under new terms: the deployments of what is trained and now on the front, before anything else is trained."""
-        planned = deployments.planned(self.told, self.space) if self.renewed else None
+        if not self.renewed or self.baseline is None:
+            return None
+        planned = deployments.planned(self.history, self.space)
         self.renewed = planned is not None
         return planned
 
     def _ask(self) -> Asked:
         """What new terms make of what is known, what was lost, then what the search policy proposes."""
-        spaces = self.spaces()
-        seed, guided = self.evaluator.config.seed, self.study.guided
-        lost = self._redeployed() or retries.propose(self.told, spaces.affordable, self.evaluator.availability.away)
-        return self._begin(lost or propose(self.told, spaces, seed, guided=guided))
+        spaces, away = self._spaces(), self.services.availability.away
+        proposal = self._redeployed() or retries.propose(self.history, spaces.affordable, away)
+        seed, guided = self.services.config.seed, self.study.guided
+        return self._begin(proposal or propose(self.history, spaces, seed, guided=guided))
 
     def _begin(self, proposal: Proposal) -> Asked:
         suggest = proposal.space.suggest
         if proposal.script is not None:
             return self.study.enqueue(suggest, proposal.script, proposal.origin, proposal.candidate)
         repeats = self._tail(lambda trial: trial.duplicate_of is not None)
-        return self.study.ask(suggest, self.told.count, at_random=repeats >= REPEATS_BEFORE_RANDOM)
+        return self.study.ask(suggest, self.history.count, at_random=repeats >= REPEATS_BEFORE_RANDOM)
 
-    def spaces(self) -> Spaces:
+    def _spaces(self) -> Spaces:
         """The space, and what of it the time that is left can afford."""
         return Spaces(self.affordable(), self.space)
 
     def affordable(self) -> Space:
         """Near the end of the time budget nothing is trained any more that could not be finished."""
-        seconds, epoch = self._left(), self.evaluator.inspection.seconds_per_epoch or 0.0
+        seconds, epoch = self._left(), self.services.inspection.seconds_per_epoch or 0.0
         affordable = tuple(
             level for level in self.space.epochs if level * epoch * LONGEST_PIPELINE + START_SECONDS < seconds
         )
@@ -127,7 +159,7 @@ class Loop:
 
     def _answered(self, asked: Asked) -> Trial | None:
         """The stored answer for a candidate that was seen before."""
-        known = self.told.answer(asked.candidate.key)
+        known = self.history.answer(asked.candidate.key)
         if known is None:
             return None
         asked_as = dataclasses.replace(known, number=asked.number, origin=asked.origin, params=asked.params)
@@ -135,29 +167,23 @@ class Loop:
 
     def _tell(self, trial: Trial) -> None:
         """Write the record, synced, before Optuna is told; then nothing can be lost."""
-        self.clock.count(trial.seconds, self.evaluator.cache.take_overlapped())
+        self.clock.count(trial.seconds, self.services.cache.take_overlapped())
         trial = dataclasses.replace(trial, seconds_since_start=round(self.clock.wall, 3))
-        self.folder.write_trial(trial)
+        self.services.folder.write_trial(trial)
         self.study.tell(trial)
-        self.told.add(trial)
+        self.history.add(trial)
         if trial.waits_for is None:
             self.lost = self.lost + 1 if trial.state is State.LOST else 0
         self.clock.save()
-        self.folder.note("told", trial=trial.number, label=trial.candidate.label, state=str(trial.state))
-        self.listener.told(trial, self.told.trials, self._left())
-
-    def _set_baseline(self, trial: Trial) -> None:
-        if trial.state.scored:
-            self.evaluator.baseline = trial
-        elif trial.state is not State.LOST:
-            raise ModelError(f"the untouched model cannot be converted and scored: {trial.reason}")
+        self.services.folder.note("told", trial=trial.number, label=trial.candidate.label, state=str(trial.state))
+        self.listener.told(trial, self.history.trials, self._left())
 
     def _spent(self) -> str | None:
         """What ends the search now, if anything."""
-        config = self.evaluator.config
-        if config.trials is not None and counted(self.told.trials) >= config.trials:
+        config, trials = self.services.config, self.history.trials
+        if config.trials is not None and counted(trials) >= config.trials:
             return f"all {config.trials} trials are done"
-        if self._left() <= 0 and self.evaluator.baseline is not None:
+        if self._left() <= 0 and self.baseline is not None:
             return f"the time budget of {config.time_budget or '30m'} is spent"
         if config.until_met and (met := self._met()) is not None:
             return f"trial {met.number} is within all budgets"
@@ -165,62 +191,43 @@ class Loop:
             return f"the last {config.patience} trials did not enlarge the front"
         if self._tail(lambda trial: trial.duplicate_of is not None) >= REPEATS_BEFORE_END:
             return "nothing new is proposed any more: the space that is left is exhausted"
-        gone = self.evaluator.availability.hopeless
-        if gone is not None and self._stuck():
-            reason, count = self.evaluator.availability.away[gone], len(retries.waiting(self.told.trials))
-            trials = "1 trial waits" if count == 1 else f"{count} trials wait"
-            return f"the target {gone} is gone, and {trials} for it ({reason}). Repeat the command when it answers"
-        if self.lost >= LOST_BEFORE_END:
-            return f"the last {LOST_BEFORE_END} trials were lost ({self.told.trials[-1].reason})"
-        return None
+        if (gone := self._gone()) is not None:
+            return gone
+        return f"the last {self.lost} trials were lost ({trials[-1].reason})" if self.lost >= LOST_BEFORE_END else None
+
+    def _gone(self) -> str | None:
+        """A target that does not come back, and for which all that is left waits."""
+        gone = self.services.availability.hopeless
+        if gone is None or not self._stuck():
+            return None
+        reason, count = self.services.availability.away[gone], len(retries.waiting(self.history.trials))
+        trials = "1 trial waits" if count == 1 else f"{count} trials wait"
+        return f"the target {gone} is gone, and {trials} for it ({reason}). Repeat the command when it answers"
 
     def _met(self) -> Trial | None:
-        """A trial within all budgets, besides the original."""
+        """A trial within all budgets, besides the baseline."""
         return next(
-            (trial for trial in self.told.trials if trial.state is State.COMPLETE and not trial.is_baseline), None
+            (trial for trial in self.history.trials if trial.state is State.COMPLETE and not trial.is_baseline), None
         )
 
     def _stagnant(self, patience: int) -> bool:
         """Were so many trials told since the front last grew? Its newest member is what enlarged its hypervolume last."""
-        newest = max((trial.number for trial in self.told.front), default=-1)
+        newest = max((trial.number for trial in self.history.front), default=-1)
         return (
-            bool(self.told.front)
-            and counted([trial for trial in self.told.trials if trial.number > newest]) >= patience
+            bool(self.history.front)
+            and counted([trial for trial in self.history.trials if trial.number > newest]) >= patience
         )
 
     def _left(self) -> float:
         """Seconds left for trials: the time budget without what the finals need."""
-        limit = self.evaluator.config.seconds
+        limit = self.services.config.seconds
         return left(None if limit is None else limit * (1 - FINALS_SHARE), self.clock)
 
     def _tail(self, match: Callable[[Trial], bool]) -> int:
         """How many of the last trials in a row match."""
         count = 0
-        for trial in reversed(self.told.trials):
+        for trial in reversed(self.history.trials):
             if not match(trial):
                 break
             count += 1
         return count
-
-
-def recover(folder: RunFolder, study: Study, trials: list[Trial]) -> list[Trial]:
-    """Bring study and records together after any end: a running trial with a record is told, one without is lost."""
-    records = {trial.number: trial for trial in trials}
-    study.refill(trials)
-    for number in study.running():
-        trial = records.get(number)
-        if trial is None:
-            asked = study.candidate(number)
-            trial = Trial(
-                number=number,
-                candidate=asked.candidate if asked else Candidate(()),
-                state=State.LOST,
-                origin=asked.origin if asked else "sampler",
-                seed=0,
-                reason="the search ended while it ran; it is asked again",
-                params=asked.params if asked else {},
-            )
-            folder.write_trial(trial)
-            records[number] = trial
-        study.tell(trial)
-    return [records[number] for number in sorted(records)]

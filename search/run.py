@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import shutil
 import signal
@@ -11,35 +12,27 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from litetuner.objectives.environment import environment
-from litetuner.objectives.metrics.choice import find_metric
-from litetuner.objectives.metrics.metric import Metric
 from litetuner.objectives.targets.fake import Fake
-from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
-from litetuner.search.criteria import Criteria, again_if_undominated, judged, objectives
-from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.evaluation.inspection import Inspection, default_folder, identity, inspect
-from litetuner.search.evaluation.sensitivity import rank_layers
+from litetuner.search.criteria import objectives
+from litetuner.search.evaluation.inspection import default_folder, identity
+from litetuner.search.evaluation.services import Services
 from litetuner.search.finals.ablation import ablate
 from litetuner.search.finals.finals import run_finals
 from litetuner.search.history import History
 from litetuner.search.listener import Listener
-from litetuner.search.loop import Loop, recover
-from litetuner.search.proposals.samplers import SAMPLERS
+from litetuner.search.loop import Loop
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runs.record import RunRecord, find_baseline, read_run
+from litetuner.search.runs.record import RunRecord, read_run
+from litetuner.search.runs.recovery import recover, rejudge
 from litetuner.search.runs.study import Study, database_errors
-from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
-from litetuner.search.trial import Trial
-from litetuner.spaces.errors import ConfigError, HostError, RunError, UsageError, nearest
-from litetuner.spaces.models.tflite_model import STEPS as CONVERTED
-from litetuner.spaces.quantization.precision import fixed_precision
-from litetuner.spaces.rules import SpaceConstraints
+from litetuner.search.session import check_names, open_session
+from litetuner.spaces.errors import HostError, RunError, UsageError
 from litetuner.spaces.space import DISTILL, Space
-from litetuner.spaces.steps import STEPS
 from litetuner.spaces.training.distillation import LARGEST_BYTES
 
 
@@ -77,7 +70,7 @@ class Interrupt:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class SearchEnd:
     """How a search ended: the run as its folder tells it, why the loop stopped, whether by Ctrl-C."""
 
     record: RunRecord
@@ -85,17 +78,16 @@ class Outcome:
     interrupted: bool
 
 
-def run_search(config: Config, listener: Listener | None = None) -> Outcome:
-    """Search, or go on with a search: the same configuration finds its run folder again.
+def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
+    """Search, or resume a search: the same configuration finds its run folder again.
 
-    Raises ``UsageError`` for bad input before any compute is spent, ``HostError`` when this machine does not play along,
+    Raises ``UsageError`` for bad input before any compute is spent, ``HostError`` when this machine does not work,
     and ``KeyboardInterrupt`` on a second Ctrl-C; everything that was told by then is kept.
     """
     listener = listener or Listener()
-    metric = find_metric(config.metric)
-    _check(config)
+    check_names(config)
     listener.doing(f"looking at {', '.join(config.targets)}")
-    _check_places(config)
+    _check_targets(config)
     contents = identity(config)
     folder = RunFolder(Path(config.out) if config.out else default_folder(config, contents))
     fresh = not folder.path.exists()
@@ -105,96 +97,66 @@ def run_search(config: Config, listener: Listener | None = None) -> Outcome:
         listener.opened(folder, config)
         for sentence in config.advice:
             listener.advised(sentence)
-        _name_places(folder, config)
-        clock = Clock(folder)
+        _name_targets(folder, config)
         folder.write("environment", environment())
-        executor = EXECUTORS[config.executor](folder, config)
         interrupt = Interrupt(listener)
         try:
-            with interrupt.installed(), database_errors(folder), contextlib.ExitStack() as ending:
-                cache = JobCache(folder, executor)
-                listener.doing("inspecting the model and the data")
-                inspection = inspect(folder, config, metric, cache, clock)
-                listener.inspected(inspection)
-                around = _surroundings(config, inspection)
-                evaluator = Evaluator(folder, config, metric, inspection, around, cache)
-                study = Study(folder, objectives(config, metric), config.budgets, config.sampler, config.seed)
-                ending.callback(study.close)
-                opened = not study.numbers()
-                trials = recover(folder, study, _rejudged(folder, config, metric, evaluator.terms))
-                evaluator.baseline = find_baseline(trials)
-                evaluator.told = History(trials, study.objectives, config.budgets)
-                loop = Loop(
-                    folder,
-                    study,
-                    evaluator,
-                    _space(config, inspection, ()),
-                    clock,
-                    listener,
-                    interrupt.reason,
-                    evaluator.told,
-                    renewed=opened and bool(trials),
-                )
-                reason = _search(loop, inspection)
-                listener.doing("finals: timing the front again, scoring it on the test split")
-                run_finals(evaluator, clock)
-                listener.doing("the winner without each of its steps")
-                ablate(evaluator, clock, interrupt.reason)
+            with interrupt.installed(), database_errors(folder):
+                reason = _search(config, folder, contents, listener, interrupt)
         except UsageError:
+            # Model, data or settings were refused: nothing was done that is worth keeping.
             if fresh and not folder.trials():
-                executor.close()
-                shutil.rmtree(
-                    folder.path
-                )  # model, data or settings were refused: nothing was done that is worth keeping
+                shutil.rmtree(folder.path)
             raise
-        finally:
-            executor.close()
-            if folder.path.exists():
-                clock.save()
-        return Outcome(read_run(folder.path), reason, interrupt.asked)
+        return SearchEnd(read_run(folder.path), reason, interrupt.asked)
 
 
-def _search(loop: Loop, inspection: Inspection) -> str:
-    """Baselines first, so that whoever stops early has something; then sensitivity, then everything."""
-    config = loop.evaluator.config
-    if loop.evaluator.baseline is None:
-        first = dataclasses.replace(loop, stop=lambda: loop.stop() or ("baseline" if loop.evaluator.baseline else None))
-        first.listener = _Muted(loop.listener)
-        reason = first.run()
-        if loop.evaluator.baseline is None:
-            loop.listener.stopping(reason)
+def _search(
+    config: Config, folder: RunFolder, contents: dict[str, Any], listener: Listener, interrupt: Interrupt
+) -> str:
+    """The loop and what is measured after it, in one session; why the loop stopped."""
+    with open_session(config, folder, listener, contents=contents) as session, contextlib.ExitStack() as ending:
+        services = session.services
+        listener.inspected(services.inspection)
+        goals = objectives(config, services.metric)
+        study = Study(folder, goals, services.criteria.budgets, config.sampler, config.seed)
+        ending.callback(study.close)
+        opened = not study.numbers()
+        trials = recover(folder, study, rejudge(folder, goals, services.criteria))
+        loop = Loop(
+            services=services,
+            study=study,
+            history=History(trials, study.objectives, services.criteria.budgets),
+            clock=session.clock,
+            listener=listener,
+            stop=interrupt.reason,
+            whole=functools.partial(whole_space, services),
+            renewed=opened and bool(trials),
+        )
+        reason = loop.run()
+        if loop.baseline is None:
             return reason
-    loop.listener.doing("sensitivity: which layers mind low precision")
-    loop.space = _space(config, inspection, rank_layers(loop.evaluator, loop.clock))
-    return loop.run()
+        listener.doing("finals: timing the front again, scoring it on the test split")
+        run_finals(services, session.clock)
+        listener.doing("the winner without each of its steps")
+        ablate(services, session.clock, interrupt.reason)
+        return reason
 
 
-class _Muted(Listener):
-    """Passes trials on, and keeps the end of the first stretch to itself."""
-
-    def __init__(self, inner: Listener) -> None:
-        self._inner = inner
-
-    def doing(self, what: str) -> None:
-        self._inner.doing(what)
-
-    def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
-        self._inner.told(trial, trials, seconds_left)
-
-
-def _check(config: Config) -> None:
-    """Names that a search needs: executor, sampler, steps."""
-    for key, given, known in (
-        ("executor", (config.executor,), EXECUTORS),
-        ("sampler", (config.sampler,), SAMPLERS),
-        ("steps", config.steps, STEPS),
-    ):
-        for name in given:
-            if name not in known:
-                raise ConfigError(f"{key}: there is no {name!r}{nearest(name, known)} ({', '.join(sorted(known))})")
+def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:
+    """All that may be tried; ``ranking`` are the layers, the most sensitive first (empty: in the model's order)."""
+    config, inspection = services.config, services.inspection
+    io = ("float32", "int8", "uint8") if config.io == "any" else (config.io,)
+    if not ranking:
+        ranking = tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
+    outputs = math.prod(size for size in inspection.model.output_shape if size is not None)
+    kept = outputs * 4 * inspection.data.counts["train"] <= LARGEST_BYTES  # else the baseline's outputs are not at hand
+    distill = DISTILL if kept else DISTILL[:1]
+    around, epochs = services.constraints, inspection.epochs
+    return Space(around, ranking, epochs=epochs, distill=distill, io=io, keep_names=config.keep_names)
 
 
-def _name_places(folder: RunFolder, config: Config) -> None:
+def _name_targets(folder: RunFolder, config: Config) -> None:
     """A name means one place for as long as a run lives, else its columns would hold the numbers of two.
 
     Raises ``RunError`` for a name that meant another place.
@@ -215,7 +177,7 @@ def _plain(place: Mapping[str, object]) -> str:
     return ", ".join(f"{key} {value}" for key, value in place.items() if value is not None)
 
 
-def _check_places(config: Config) -> None:
+def _check_targets(config: Config) -> None:
     """Every target works, now: raises ``HostError`` with what to do where one does not. Simulations ask no device."""
     for place in config.places:
         if EXECUTORS[config.executor].simulated and not isinstance(place.target, Fake):
@@ -224,34 +186,3 @@ def _check_places(config: Config) -> None:
         if failed:
             what = ". ".join(f"{item.about}: {item.text}. {item.remedy}".strip(". ") for item in failed)
             raise HostError(f"the target {place.name} does not work. {what}. `litetuner doctor` looks at it again.")
-
-
-def _surroundings(config: Config, inspection: Inspection) -> SpaceConstraints:
-    steps = frozenset(config.steps) if config.steps else None
-    if inspection.model.source == "tflite":  # converted already: what is left to do to it
-        steps = CONVERTED if steps is None else steps & CONVERTED
-    precision = fixed_precision(config.precision, inspection.model, steps)
-    return SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]), steps, precision=precision)
-
-
-def _space(config: Config, inspection: Inspection, ranking: tuple[str, ...]) -> Space:
-    io = ("float32", "int8", "uint8") if config.io == "any" else (config.io,)
-    if not ranking:
-        ranking = tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
-    around = _surroundings(config, inspection)
-    outputs = math.prod(size for size in inspection.model.output_shape if size is not None)
-    kept = outputs * 4 * inspection.data.counts["train"] <= LARGEST_BYTES  # else the original's outputs are not at hand
-    distill = DISTILL if kept else DISTILL[:1]
-    return Space(around, ranking, epochs=inspection.epochs, distill=distill, io=io, keep_names=config.keep_names)
-
-
-def _rejudged(folder: RunFolder, config: Config, metric: Metric, today: Criteria) -> list[Trial]:
-    """All records under today's terms; what a gate stopped that they would let through is asked again."""
-    before = folder.trials()
-    found = [judged(trial, today) for trial in before]
-    told = History(found, objectives(config, metric), today.budgets)
-    found = [again_if_undominated(trial, told) for trial in found]
-    for old, fresh in zip(before, found, strict=True):
-        if fresh != old:
-            folder.write_trial(fresh)
-    return found

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Iterable
 from typing import Any
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.environment import Environment
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class State(enum.StrEnum):
@@ -65,11 +67,12 @@ class Trial:
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # per kind of job: train, convert, score, time
     seconds_since_start: float = 0.0
+    environment: Environment | None = None  # the versions and the machine it was measured with
 
     @property
     def is_baseline(self) -> bool:
         """Is it the original, converted as it is, which all others are compared with?"""
-        return [step.name for step in self.candidate.steps] == ["float32"]
+        return is_baseline(self.candidate)
 
     def value(self, name: str) -> float | None:
         """A measurement's value, ``None`` where it was not measured."""
@@ -86,6 +89,7 @@ class Trial:
             "candidate": self.candidate.to_json(),
             "state": str(self.state),
             "measurements": {name: value.to_json() for name, value in self.measurements.items()},
+            "environment": None if self.environment is None else self.environment.to_json(),
         }
 
     @staticmethod
@@ -98,4 +102,16 @@ class Trial:
         values["invariants"] = tuple(record.get("invariants", ()))
         values["ports"] = {name: tuple(types) for name, types in record.get("ports", {}).items()}
         values["notes"] = tuple(record.get("notes", ()))
+        found = record.get("environment")
+        values["environment"] = None if found is None else Environment.from_json(found)
         return Trial(**values)
+
+
+def is_baseline(candidate: Candidate) -> bool:
+    """Is it the user's model, converted as it is? It is no product, not even slimmed."""
+    return [step.name for step in candidate.steps] == ["float32"]
+
+
+def find_baseline(trials: Iterable[Trial]) -> Trial | None:
+    """The baseline's trial, once it is scored: trial 0, unless that one was lost."""
+    return next((trial for trial in trials if trial.state.scored and (trial.number == 0 or trial.is_baseline)), None)

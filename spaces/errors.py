@@ -19,12 +19,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 class LitetunerError(Exception):
     """Base of all errors that litetuner raises on purpose."""
 
     exit_code = 4
+    carries: ClassVar[tuple[str, ...]] = ()  # attributes, besides the message, that cross a process boundary
 
 
 class UsageError(LitetunerError):
@@ -74,6 +76,8 @@ class Lost(CandidateError):
 class TargetLost(Lost):
     """A target went away and did not come back; ``target`` is its address. The trial waits, the search goes on."""
 
+    carries = ("target",)
+
     def __init__(self, message: str, target: str = "") -> None:
         super().__init__(message)
         self.target = target
@@ -88,7 +92,8 @@ def _tree(base: type[LitetunerError]) -> dict[str, type[LitetunerError]]:
 
 def to_json(error: BaseException) -> dict[str, str]:
     """How an error crosses a process boundary."""
-    return {"type": type(error).__name__, "message": str(error)}
+    carried = error.carries if isinstance(error, LitetunerError) else ()
+    return {"type": type(error).__name__, "message": str(error)} | {name: getattr(error, name) for name in carried}
 
 
 def from_json(record: dict[str, str]) -> LitetunerError:
@@ -96,7 +101,7 @@ def from_json(record: dict[str, str]) -> LitetunerError:
     kind = _tree(LitetunerError).get(record["type"])
     if kind is None:
         return BuildFailed(f"{record['type']}: {record['message']}")
-    return kind(record["message"])
+    return kind(record["message"], **{name: record[name] for name in kind.carries if name in record})
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

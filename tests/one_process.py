@@ -11,6 +11,7 @@ import json
 import subprocess
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,10 +21,13 @@ from litetuner.objectives.targets.fake import Fake
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import _blobs as blobs_of
+from litetuner.search.runtime.dispatcher import completed
 from litetuner.search.runtime.executors.executor import Executor
-from litetuner.search.runtime.jobs import Job, Result
-from litetuner.search.runtime.worker import ROLES, Handler, _do, _scalar
+from litetuner.search.runtime.executors.local import sources_of
+from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult
+from litetuner.search.runtime.worker import ROLES, Handler, do_job
 from litetuner.spaces.errors import from_json
+from litetuner.spaces.job import Job, R
 
 SMALL = {"trials": 4, "max_epochs": 0.1}
 
@@ -38,41 +42,40 @@ class OneProcess(Executor):
         super().__init__(RunFolder(folder.path.absolute()), config)
         self._handlers: dict[str, dict[str, Handler]] = {}
 
-    def run(self, job: Job) -> Result:
-        started = time.monotonic()
-        outputs = self._time(job) if job.kind == "time" else self._work(job)
-        return Result(outputs, time.monotonic() - started)
+    def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
+        return completed(lambda: self._run(job))
 
-    def _work(self, job: Job) -> dict[str, Any]:
+    def _run(self, job: Job[R]) -> JobResult[R]:
+        started = time.monotonic()
+        record = self._time(job) if isinstance(job, TimeJob) else self._work(job)
+        return JobResult(job.read(record), time.monotonic() - started)
+
+    def _work(self, job: Job[Any]) -> dict[str, Any]:
         """A job that was done before is answered from there: equal keys promise equal results."""
-        if job.key not in self._done:
-            self._done[job.key] = (self._compute(job), self.folder)
-        outputs, where = self._done[job.key]
-        for name in blobs_of(outputs):
+        key = f"{job.key} {self.folder.path if job.kind == 'inspect' else ''}"  # which writes the data into its folder
+        if key not in self._done:
+            self._done[key] = (self._compute(job), self.folder)
+        record, where = self._done[key]
+        for name in blobs_of(record):
             for here, there in ((self.folder.blobs, where.blobs), (self.folder.artifacts, where.artifacts)):
                 if not here.has(name) and there.has(name):
                     here.put(there.get(name), Path(name).suffix)
-        return outputs
+        return record
 
-    def _compute(self, job: Job) -> dict[str, Any]:
+    def _compute(self, job: Job[Any]) -> dict[str, Any]:
         role = "score" if job.kind == "score" else "build"
         if role not in self._handlers:
-            self._handlers[role] = ROLES[role](self.folder)
-        inputs = json.loads(json.dumps(job.inputs | job.hints))
-        answer = _do(self._handlers[role][job.handler or job.kind], inputs)
-        answer = json.loads(json.dumps(answer, default=_scalar))
+            self._handlers[role] = ROLES[role](self.folder.workspace(sources_of(self.config)))
+        answer = do_job(self._handlers[role][job.verb], json.loads(json.dumps(job.to_json())))
         if "error" in answer:
             raise from_json(answer["error"])
-        outputs: dict[str, Any] = answer["outputs"]
-        return outputs
+        record: dict[str, Any] = json.loads(json.dumps(answer["result"]))
+        return record
 
-    def _time(self, job: Job) -> dict[str, Any]:
-        timing = Fake().time(Path(job.hints["file"]), Path(job.hints["baseline"]), job.inputs["threads"])
-        return {
-            "latency_us": timing.latency_us.to_json(),
-            "baseline_us": timing.baseline_us.to_json(),
-            "ratio": timing.ratio,
-        }
+    def _time(self, job: TimeJob) -> dict[str, Any]:
+        artifacts = self.folder.artifacts
+        timing = Fake().time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
+        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio).to_json()
 
 
 def small_searches(patch: pytest.MonkeyPatch, **small: Any) -> None:
@@ -80,7 +83,7 @@ def small_searches(patch: pytest.MonkeyPatch, **small: Any) -> None:
     import litetuner.cli.inspect
     import litetuner.search.config.config
     from litetuner.search.runtime.executors import EXECUTORS
-    from litetuner.spaces.building.builder import Builder
+    from litetuner.spaces.building import inspect
 
     make = litetuner.search.config.config.make_config
     limits = SMALL | small
@@ -89,7 +92,7 @@ def small_searches(patch: pytest.MonkeyPatch, **small: Any) -> None:
         return make(values, *arguments, **how).model_copy(update=limits)
 
     patch.setattr(litetuner.search.config.config, "make_config", make_small)
-    patch.setattr(Builder, "_seconds_per_epoch", lambda *_, **__: 0.5)  # trains for seconds to time an epoch
+    patch.setattr(inspect, "seconds_per_epoch", lambda *_, **__: 0.5)  # trains for seconds to time an epoch
     patch.setitem(EXECUTORS, "local", OneProcess)
     patch.setattr(litetuner.cli.inspect, "subprocess", _Inspecting())
 

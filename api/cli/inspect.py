@@ -31,21 +31,19 @@ def inspect(
     """Print each layer's type, parameters, multiply-accumulates and share, and what can be done to it or why not."""
     from rich.console import Console
 
-    from litetuner.objectives.metrics.choice import find_metric
+    from litetuner.objectives.scoring.scorer import check_metric_name
     from litetuner.reports.terminal.inspection import inspection
     from litetuner.spaces.errors import HostError, from_json
     from litetuner.spaces.info import DataInfo, ModelInfo
 
-    scored = find_metric(metric)
+    check_metric_name(metric)
     request = {
         "model": model,
         "trust": trust_model,
         "custom_objects": custom_objects,
         "data": data,
         "preprocess": preprocess,
-        "task": scored.task,
-        "output": scored.output,
-        "takes_all": scored.takes_all,
+        "metric": metric,
     }
     # TensorFlow stays in a process of its own, as in a search.
     command = [sys.executable, "-m", "litetuner.inspecting", json.dumps(request)]

@@ -38,7 +38,6 @@ def score(
     seed: int,
     threads: int,
     expected_io: tuple[str, str] | None,
-    limit_seconds: float | None = None,
 ) -> Score:
     """Score a file on samples ``x`` (n, *sample) with labels ``y`` (n, ...); the interval is of 95 %.
 
@@ -52,7 +51,7 @@ def score(
     content = read_file(file)
     if expected_io is not None:
         check_io(content, expected_io)
-    predictions = predict(content, x, threads, limit_seconds, metric.output)
+    predictions = predict(content, x, threads, output=metric.output)
     labels = np.asarray(y)
     value = metric.score(labels, predictions)
     if not math.isfinite(value):

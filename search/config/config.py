@@ -17,6 +17,7 @@ from litetuner.search.config.budgets import Budget, parse_budgets
 from litetuner.search.config.nearest_file import nearest_file
 from litetuner.search.config.units import BYTES, parse, parse_duration
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.user_function import is_function
 
 
 class Config(pydantic.BaseModel):
@@ -101,6 +102,12 @@ class Config(pydantic.BaseModel):
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
+        """The budgets, of a user's own metric as if it were to be maximized: what it is, is known once it was inspected."""
+        unknown = self.min_metric is None or is_function(self.metric.partition("@")[0])
+        return self.budgets_for("maximize" if unknown else find_metric(self.metric).direction)
+
+    def budgets_for(self, direction: Literal["maximize", "minimize"]) -> tuple[Budget, ...]:
+        """The budgets for a metric of this direction."""
         return parse_budgets(
             max_size=self.max_size,
             max_compressed_size=self.max_compressed_size,
@@ -108,7 +115,7 @@ class Config(pydantic.BaseModel):
             max_memory=self.max_memory,
             max_drop=self.max_drop,
             min_metric=self.min_metric,
-            direction="maximize" if self.min_metric is None else find_metric(self.metric).direction,
+            direction=direction,
             targets=self.targets,
             memory="memory_bytes" if self.suited is None else self.suited.memory,
         )

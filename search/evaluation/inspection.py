@@ -5,21 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from litetuner.objectives.metrics.metric import Metric
-from litetuner.search.clock import Clock
 from litetuner.search.config.config import CHANGEABLE, Config
 from litetuner.search.config.nearest_file import nearest_file
 from litetuner.search.config.units import BYTES, parse
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
-from litetuner.search.runtime.jobs import Job, Limits
+from litetuner.spaces.building.jobs import InspectJob
+from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import BuildFailed, DataError, HostError, Lost, ModelError
 from litetuner.spaces.info import DataInfo, ModelInfo
+from litetuner.spaces.job import Limits
+from litetuner.spaces.metric_info import MetricInfo
+from litetuner.spaces.record import Record
 from litetuner.spaces.user_function import is_function
+from litetuner.spaces.workspace import LossSettings
 
 INSPECT_SECONDS = 1800.0
 EPOCH_LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
@@ -28,71 +32,79 @@ UNTIMED_EPOCHS = 2.0  # the longest training where no time budget limits it
 
 
 @dataclasses.dataclass(frozen=True)
-class Inspection:
-    """Facts of model and data, the tf_keras model as a blob (``None``: it cannot be trained), and the lengths of training."""
+class Inspection(Record):
+    """What is known of model, data and metric, and the lengths of training.
+
+    ``base`` is the tf_keras model as a blob (``None``: it cannot be trained), ``inspected`` the blob that jobs name,
+    ``original`` what the user's model gives on the search split. No path of this machine is part of it.
+    """
 
     model: ModelInfo
     data: DataInfo
     base: str | None
-    loss: dict[str, Any]
+    loss: LossSettings
+    metric: MetricInfo
+    inspected: str
     seconds_per_epoch: float | None
     epochs: tuple[float, ...]
-    original: str | None = None  # what the user's model gives on the search split, as a blob
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @staticmethod
-    def from_json(record: dict[str, Any]) -> Inspection:
-        return Inspection(
-            model=ModelInfo.from_json(record["model"]),
-            data=DataInfo.from_json(record["data"]),
-            base=record["base"],
-            loss=record["loss"],
-            seconds_per_epoch=record["seconds_per_epoch"],
-            epochs=tuple(record["epochs"]),
-            original=record.get("original"),
-        )
+    original: str | None = None
 
 
-def inspect(folder: RunFolder, config: Config, metric: Metric, cache: JobCache, clock: Clock) -> Inspection:
-    """Load and check model and data, once a run. Raises ``ModelError`` or ``DataError`` before any compute is spent."""
-    known = folder.read("inspection")
-    if (
-        known is not None
-        and Path(known["data"]["folder"]).is_dir()
-        and (not known["base"] or folder.blobs.has(known["base"]))
-    ):
-        return Inspection.from_json(known)
-    inputs = {
-        "model": config.model,
-        "trust": config.trust_model,
-        "data": config.data,
-        "preprocess": config.preprocess,
-        "task": metric.task,
-        "metric_loss": metric.default_loss,
-        "loss": config.loss,
-        "output": metric.output,
-        "takes_all": metric.takes_all,
-        "custom_objects": config.custom_objects,
-        "seed": config.seed,
-        "batch_size": config.batch_size,
-        "calibration": config.calibration,
-        "data_folder": str((folder.path / "cache" / "data").absolute()),
-    }
-    limits = Limits(INSPECT_SECONDS, int(parse(config.max_job_memory, BYTES, "max-job-memory")))
+def inspect(
+    folder: RunFolder, config: Config, contents: Mapping[str, Any], cache: JobCache, environment: Environment
+) -> tuple[Inspection, dict[str, float]]:
+    """Load and check model, data and metric, once a run; with the seconds by kind of job that it took.
+
+    ``contents`` are those of ``identity``. Raises ``ModelError``, ``DataError`` or ``ConfigError`` before any compute is spent.
+    """
+    known = _known(folder)
+    if known is not None:
+        return known, {}
+    job = InspectJob(
+        environment=environment,
+        limits=Limits(INSPECT_SECONDS, int(parse(config.max_job_memory, BYTES, "max-job-memory"))),
+        model_content=contents["model_content"],
+        data_content=contents["data_content"],
+        metric=config.metric,
+        loss=config.loss,
+        preprocess=config.preprocess,
+        custom_objects=config.custom_objects,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        calibration=config.calibration,
+    )
     try:
-        result = cache.run(Job("inspect", inputs, limits))
+        result = cache.run(job)
     except BuildFailed as error:
         raise ModelError(f"the model {config.model} or the data {config.data} cannot be opened: {error}.") from error
     except Lost as error:
         raise HostError(f"inspecting the model and the data was cut short: {error}. Is there enough memory?") from error
-    outputs = result.outputs
-    # Starting the worker that will convert, and the training that was timed, are stages; the rest is ours.
-    clock.count({"convert": result.start_seconds, "train": 0.0 if result.cached else outputs["training_seconds"]})
-    found = Inspection.from_json(outputs | {"epochs": epoch_levels(config, outputs["seconds_per_epoch"])})
+    value = result.value
+    found = Inspection(
+        model=value.model,
+        data=value.data,
+        base=value.base,
+        loss=value.loss,
+        metric=value.metric,
+        inspected=value.inspected,
+        seconds_per_epoch=value.seconds_per_epoch,
+        epochs=epoch_levels(config, value.seconds_per_epoch),
+        original=value.original,
+    )
     folder.write("inspection", found.to_json())
-    return found
+    # Starting the worker that will convert, and the training that was timed, are stages; the rest is ours.
+    return found, {"convert": result.start_seconds, "train": 0.0 if result.cached else value.training_seconds}
+
+
+def _known(folder: RunFolder) -> Inspection | None:
+    """What an earlier session found, if all that it names is still there."""
+    record = folder.read("inspection")
+    if record is None:
+        return None
+    found = Inspection.from_json(record)
+    blobs = [name for name in (found.base, found.inspected) if name is not None]
+    there = (folder.path / found.data.folder).is_dir() and all(folder.blobs.has(name) for name in blobs)
+    return found if there else None
 
 
 def epoch_levels(config: Config, seconds_per_epoch: float | None) -> tuple[float, ...]:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import tempfile
 from pathlib import Path
-from typing import Any
 
-from litetuner.objectives.metrics.choice import find_metric
-from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
-from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.evaluation.inspection import Inspection, identity, inspect
-from litetuner.search.evaluation.pipeline import Work
+from litetuner.search.evaluation.candidate_jobs import score_job
+from litetuner.search.evaluation.inspection import Inspection, identity
+from litetuner.search.evaluation.measured import Measured, Stopped
+from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.stages import build, score, time_on
 from litetuner.search.listener import Listener
-from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runtime.cache import JobCache
-from litetuner.search.runtime.executors import EXECUTORS
+from litetuner.search.session import open_session, temporary_folder
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.errors import BuildFailed, DataError, Lost, RunError
-from litetuner.spaces.rules import SpaceConstraints, broken_rules
+from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.steps import STEPS
 
 SAMPLES = 1000  # of the search split: enough to see whether the model fits its data
@@ -51,65 +45,46 @@ class Preview:
 def preview_model(
     config: Config, place: Path, listener: Listener | None = None, *, guess_metric: bool = False
 ) -> Preview:
-    """Inspect, convert, time and score the original, and convert and time its int8 file, in worker processes.
+    """Inspect, convert, time and score the baseline, and convert and time its int8 file, in worker processes.
 
     They work in a folder of their own below ``place``, which is removed. With ``guess_metric`` labels that are no class numbers
-    make it a regression. Raises ``ModelError`` or ``DataError`` as a search would, ``BuildFailed`` when the original cannot be
+    make it a regression. Raises ``ModelError`` or ``DataError`` as a search would, ``BuildFailed`` when the baseline cannot be
     converted.
     """
     listener = listener or Listener()
-    identity(config)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".litetuner-init-", dir=place))
-    except OSError as error:
-        raise RunError(f"cannot write {place}: {error.strerror}. Choose another --out.") from error
-    folder = RunFolder(temporary / "run")
-    folder.create()
-    executor = EXECUTORS[config.executor](folder, config)
-    try:
-        cache = JobCache(folder, executor)
-        listener.doing("inspecting the model and the data")
-        config, inspection = _inspected(folder, config, cache, guess_metric)
-        around = SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]))
-        evaluator = Evaluator(folder, config, find_metric(config.metric), inspection, around, cache)
+    contents = identity(config)
+    guess = REGRESSION if guess_metric else None
+    with (
+        temporary_folder(place, ".litetuner-init-") as folder,
+        open_session(config, folder, listener, contents=contents, or_metric=guess) as session,
+    ):
+        services = session.services
         listener.doing("converting, timing and scoring the original")
-        original, artifact, work = _cost(evaluator, Candidate((STEPS["float32"](),)))
-        samples = min(SAMPLES, inspection.data.counts["search"])
-        scored = evaluator.score(artifact["artifact"], "search", work, work.candidate, limit=samples)
-        listener.doing("converting and timing int8")
-        return Preview(config, inspection, original, _int8(evaluator), scored["metric"]["value"], samples)
-    finally:
-        executor.close()
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _inspected(folder: RunFolder, config: Config, cache: JobCache, guess_metric: bool) -> tuple[Config, Inspection]:
-    try:
-        return config, inspect(folder, config, find_metric(config.metric), cache, Clock(folder))
-    except DataError as error:
-        if not guess_metric:
-            raise
-        other = config.model_copy(update={"metric": REGRESSION})
+        baseline = Candidate((STEPS["float32"](),))
         try:
-            return other, inspect(folder, other, find_metric(REGRESSION), cache, Clock(folder))
-        except DataError:
-            raise error from None
+            original, artifact = _cost(services, baseline)
+            samples = min(SAMPLES, services.inspection.data.counts["search"])
+            job = dataclasses.replace(score_job(services, artifact, baseline), limit=samples)
+            scored, _ = score(services, job, Measured())
+        except Stopped as stop:
+            raise stop.cause from stop
+        listener.doing("converting and timing int8")
+        return Preview(session.config, services.inspection, original, _int8(services), scored.metric.value, samples)
 
 
-def _int8(evaluator: Evaluator) -> Cost | None:
+def _int8(services: Services) -> Cost | None:
     candidate = Candidate((STEPS["int8"](), STEPS["slim"]()))
-    if broken_rules(candidate, evaluator.around):
+    if broken_rules(candidate, services.constraints):
         return None
     try:
-        return _cost(evaluator, candidate)[0]
-    except (BuildFailed, Lost):
-        return None  # an answer: int8 cannot be had of this model
+        return _cost(services, candidate)[0]
+    except Stopped:
+        return None  # an answer: there is no int8 file of this model
 
 
-def _cost(evaluator: Evaluator, candidate: Candidate) -> tuple[Cost, dict[str, Any], Work]:
-    work = Work(evaluator, candidate)
-    artifact = evaluator.build(candidate, [], False, work)
-    measured = evaluator.time(artifact, evaluator.config.targets[0], work)
-    latency = next((found.value for name, found in measured.items() if name.startswith("latency_us")), None)
-    return Cost(artifact["file_bytes"], artifact["compressed_bytes"], latency), artifact, work
+def _cost(services: Services, candidate: Candidate) -> tuple[Cost, str]:
+    """What a file costs, and its name."""
+    finished, measured = build(services, candidate, (), Measured())
+    timed, _ = time_on(services, finished.ref, services.config.targets[0], None, measured)
+    latency = next((found.value for name, found in timed.items() if name.startswith("latency_us")), None)
+    return Cost(finished.artifact.file_bytes, finished.artifact.compressed_bytes, latency), finished.name

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from litetuner.search.clock import Clock, left
-from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.evaluation.pipeline import Work
+from litetuner.search.evaluation.candidate_jobs import score_job
+from litetuner.search.evaluation.measured import Measured, Stopped
+from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.stages import build, score
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import CandidateError, Lost
+from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.named_arrays import flat
 from litetuner.spaces.steps import STEPS
 
@@ -18,22 +22,22 @@ SAMPLES = 256
 SHARE = 0.05  # of the time budget at most
 
 
-def rank_layers(evaluator: Evaluator, clock: Clock) -> tuple[str, ...]:
+def rank_layers(services: Services, clock: Clock) -> tuple[str, ...]:
     """Layers with weights, the most sensitive first; cached in ``sensitivity.json``.
 
     A layer's sensitivity is the mean absolute change of the outputs over a subset of the search split when its weights
     alone are quantized (to int4 where it can take that, else to int8), in units of the outputs' standard deviation.
     Outputs are compared rather than the metric: a few hundred samples hardly move an accuracy.
     """
-    known = evaluator.folder.read("sensitivity")
-    layers = [layer for layer in evaluator.inspection.model.layers if layer.has_kernel]
+    known = services.folder.read("sensitivity")
+    layers = [layer for layer in services.inspection.model.layers if layer.has_kernel]
     if known is None:
         known = {"layers": {}}
         try:
-            known["layers"] = _measure(evaluator, clock, layers)
-            evaluator.folder.write("sensitivity", {"samples": SAMPLES, "layers": known["layers"]})
+            known["layers"] = _measure(services, clock, layers)
+            services.folder.write("sensitivity", {"samples": SAMPLES, "layers": known["layers"]})
         except CandidateError as error:  # the search goes on without, and a resumed one measures again
-            evaluator.folder.note("sensitivity failed", reason=str(error))
+            services.folder.note("sensitivity failed", reason=str(error))
     sensitivity = {name: entry["change"] for name, entry in known["layers"].items() if entry["change"] is not None}
     # A layer that was not measured (time, or it failed alone) is ranked by place: ends of a network are sensitive.
     places = {layer.name: min(index, len(layers) - 1 - index) for index, layer in enumerate(layers)}
@@ -41,12 +45,13 @@ def rank_layers(evaluator: Evaluator, clock: Clock) -> tuple[str, ...]:
     return (*ordered, *sorted((name for name in places if name not in sensitivity), key=places.__getitem__))
 
 
-def _measure(evaluator: Evaluator, clock: Clock, layers: list[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _measure(services: Services, clock: Clock, layers: list[LayerInfo]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
     if "ptq" not in STEPS or not layers:
         return found
-    deadline = clock.wall + SHARE * evaluator.config.seconds if evaluator.config.seconds else float("inf")
-    reference = _predict(evaluator, Candidate((STEPS["float32"](),)), clock)
+    seconds = services.config.seconds
+    deadline = clock.wall + SHARE * seconds if seconds else float("inf")
+    reference = _predict(services, Candidate((STEPS["float32"](),)), clock)
     spread = float(np.std(reference)) or 1.0
     for layer in layers:
         if left(deadline, clock) <= 0:
@@ -57,7 +62,7 @@ def _measure(evaluator: Evaluator, clock: Clock, layers: list[Any]) -> dict[str,
         alone = others | ({layer.name: precision} if precision == "int4" else {})
         try:
             step = STEPS["ptq"](recipe="weight_only_wi8", layers=tuple(sorted(alone.items())))  # type: ignore[call-arg]
-            changed = _predict(evaluator, Candidate((STEPS["float32"](), step)), clock)
+            changed = _predict(services, Candidate((STEPS["float32"](), step)), clock)
         except Lost:
             raise  # says nothing of the layer
         except CandidateError as error:
@@ -67,11 +72,16 @@ def _measure(evaluator: Evaluator, clock: Clock, layers: list[Any]) -> dict[str,
     return found
 
 
-def _predict(evaluator: Evaluator, candidate: Candidate, clock: Clock) -> np.ndarray:
-    work = Work(evaluator, candidate)
+def _predict(services: Services, candidate: Candidate, clock: Clock) -> np.ndarray:
+    """A file's outputs on the subset. Raises ``CandidateError`` where it cannot be built or run."""
     try:
-        artifact = evaluator.build(candidate, [], False, work)
-        scored = evaluator.score(artifact["artifact"], "search", work, candidate, limit=SAMPLES, keep=True)
-        return flat(np.load(evaluator.folder.blobs.path(scored["predictions"]), allow_pickle=False))
-    finally:
-        clock.count(work.known["seconds"])
+        finished, measured = build(services, candidate, (), Measured())
+        job = score_job(services, finished.name, candidate)
+        job = dataclasses.replace(job, limit=SAMPLES, keep_predictions=True)
+        scored, measured = score(services, job, measured)
+    except Stopped as stop:
+        clock.count(stop.measured.seconds)
+        raise stop.cause from stop
+    clock.count(measured.seconds)
+    assert scored.predictions is not None  # the job keeps them
+    return flat(services.folder.workspace().array(scored.predictions))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from litetuner.objectives.measurement import Measurement
+from litetuner.search.runtime.jobs import TimeResult
 
 
-def read_timing(outputs: dict[str, Any], target: str, *, baseline: bool = False) -> dict[str, Measurement]:
+def read_timing(timed: TimeResult, target: str, *, baseline: bool = False) -> dict[str, Measurement]:
     """Latency and ratio of a ``time`` job, and peak memory and energy where the target told them.
 
     The ratio of the baseline to itself is 1 by definition, whatever two timings of it say. What a delegate took and left
     stays in the latency's ``extra["delegates"]``.
     """
-    latency = Measurement.from_json(outputs["latency_us"])
+    latency = timed.latency_us
     around = latency.environment
-    ratio = 1.0 if baseline else outputs["ratio"]
+    ratio = 1.0 if baseline else timed.ratio
     found = {
         f"latency_us:{target}": latency,
         f"latency_ratio:{target}": Measurement(ratio, "baseline / this", {"interleaved": True} | around),

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from litetuner.search.clock import Clock
-from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.evaluation.pipeline import Work
+from litetuner.search.evaluation.candidate_jobs import known_checkpoints
+from litetuner.search.evaluation.measured import Measured, Stopped
+from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.stages import build, measure_quality, time_on, train_all
 from litetuner.search.runs.record import RunRecord, read_run
+from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.errors import BuildFailed, Lost, Refused
 from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.steps import STEPS
@@ -22,24 +24,24 @@ START_SECONDS = 8.0  # wrapping, tracing and converting
 KEEPS = {"prune": "preserve_sparsity", "cluster": "preserve_clusters"}
 
 
-def ablate(evaluator: Evaluator, clock: Clock, stop: Callable[[], str | None]) -> None:
+def ablate(services: Services, clock: Clock, stop: Callable[[], str | None]) -> None:
     """Measure the best without each of its steps, as far as the time budget goes; into ``finals.json``, under ``ablation``.
 
     What was a trial is taken from its record. What has no rest that the rules allow, or no time, is left out.
     """
-    run = read_run(evaluator.folder.path)
+    run = read_run(services.folder.path)
     best = run.picks.get("best")
-    record = evaluator.folder.read("finals") or {}
+    record = services.folder.read("finals") or {}
     if best is None or (record.get("ablation") or {}).get("trial") == best.number:
         return
     steps = []
     for without, candidate in rests(best.candidate):
-        if stop() or broken_rules(candidate, evaluator.around):
+        if stop() or broken_rules(candidate, services.constraints):
             continue
-        found = _known(run, candidate) or _measured(evaluator, candidate, clock)
+        found = _known(run, candidate) or _measured(services, candidate, run.baseline, clock)
         if found is not None:
             steps.append({"without": without, "label": candidate.label} | found)
-    evaluator.folder.write("finals", record | {"ablation": {"trial": best.number, "steps": steps}})
+    services.folder.write("finals", record | {"ablation": {"trial": best.number, "steps": steps}})
     clock.save()
 
 
@@ -69,33 +71,35 @@ def _known(run: RunRecord, candidate: Candidate) -> dict[str, Any] | None:
     return None
 
 
-def _measured(evaluator: Evaluator, candidate: Candidate, clock: Clock) -> dict[str, Any] | None:
-    limit = evaluator.config.seconds
+def _measured(services: Services, candidate: Candidate, baseline: Trial | None, clock: Clock) -> dict[str, Any] | None:
+    limit = services.config.seconds
     left = UNTIMED_SECONDS if limit is None else limit - clock.wall
-    if _seconds(evaluator, candidate) > left:
+    if _seconds(services, candidate) > left:
         return None
-    work = Work(evaluator, candidate)
     try:
-        checkpoints: list[str] = []
-        for index in range(len(candidate.prefix.steps)):
-            checkpoints.append(work.run(evaluator.train_job(candidate, index, list(checkpoints)))["checkpoint"])
-        artifact = evaluator.build(candidate, checkpoints, False, work)
-        name = evaluator.config.latency_measurement
-        timed = evaluator.time(artifact, evaluator.config.targets[0], work)
-        scored = evaluator.measure_quality(artifact["artifact"], candidate, work)
-    except (BuildFailed, Lost, Refused) as error:
-        evaluator.folder.note("ablation failed", label=candidate.label, reason=str(error))
+        checkpoints, measured = train_all(services, candidate, Measured())
+        finished, measured = build(services, candidate, checkpoints, measured)
+        timed, measured = time_on(services, finished.ref, services.config.targets[0], baseline, measured)
+        scored, measured = measure_quality(services, finished.name, candidate, baseline, measured)
+    except Stopped as stop:
+        clock.count(stop.measured.seconds)
+        services.folder.note("ablation failed", label=candidate.label, reason=str(stop))
         return None
-    finally:
-        clock.count(work.known["seconds"])
-    sizes = {size: float(artifact[size]) for size in ("file_bytes", "compressed_bytes")}
-    return sizes | {"metric": scored["metric"].value, "drop": scored["drop"].value, "latency_us": timed[name].value}
+    clock.count(measured.seconds)
+    artifact = finished.artifact
+    return {
+        "file_bytes": float(artifact.file_bytes),
+        "compressed_bytes": float(artifact.compressed_bytes),
+        "metric": scored["metric"].value,
+        "drop": scored["drop"].value,
+        "latency_us": timed[services.config.latency_measurement].value,
+    }
 
 
-def _seconds(evaluator: Evaluator, candidate: Candidate) -> float:
+def _seconds(services: Services, candidate: Candidate) -> float:
     """About how long what is not trained yet would take."""
-    done = len(evaluator.checkpoints(candidate))
-    epoch = evaluator.inspection.seconds_per_epoch or 0.0
+    done = len(known_checkpoints(services, candidate))
+    epoch = services.inspection.seconds_per_epoch or 0.0
     return sum(
         START_SECONDS + DEAREST * epoch * float(step.knobs().get("epochs", 0.0))
         for step in candidate.prefix.steps[done:]

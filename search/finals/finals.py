@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from litetuner.objectives.measurement import Measurement
 from litetuner.search.clock import Clock
-from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.evaluation.pipeline import Work
+from litetuner.search.evaluation.candidate_jobs import score_job
+from litetuner.search.evaluation.measured import Measured, Stopped
+from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.stages import artifact_of, measure_drop, score, time_everywhere
 from litetuner.search.runs.record import read_run
 from litetuner.search.trial import Trial
-from litetuner.spaces.errors import BuildFailed, Lost
+from litetuner.spaces.building.jobs import FileRef
 
 
-def run_finals(evaluator: Evaluator, clock: Clock) -> None:
+def run_finals(services: Services, clock: Clock) -> None:
     """Measure baseline and front finally; results go to ``finals.json``, trial records stay as they were told."""
-    folder = evaluator.folder
+    folder = services.folder
     record = folder.read("finals") or {}
     done: dict[str, dict[str, object]] = dict(record.get("trials", {}))
     again = dict(record.get("waiting", {}))  # by number: why; the next session measures these anew
@@ -27,36 +28,35 @@ def run_finals(evaluator: Evaluator, clock: Clock) -> None:
             break
         for trial in wanted:
             number = str(trial.number)
-            measured, unanswered = _measure(evaluator, trial, clock)
-            done[number] = {name: value.to_json() for name, value in measured.items()}
+            measured = _measure(services, trial, run.baseline)
+            clock.count(measured.seconds)
+            done[number] = {name: value.to_json() for name, value in measured.measurements.items()}
             again.pop(number, None)
-            again |= {number: unanswered} if unanswered else {}
+            again |= {number: dict(measured.unanswered)} if measured.unanswered else {}
             seen.add(number)
             folder.write("finals", {"trials": done, "waiting": again})
             clock.save()
 
 
-def _measure(evaluator: Evaluator, trial: Trial, clock: Clock) -> tuple[dict[str, Measurement], dict[str, str]]:
-    """What was measured, and why each target that did not answer did not."""
-    work = Work(evaluator, trial.candidate)
-    measured: dict[str, Measurement] = work.known["measurements"]
-    assert trial.artifact is not None  # scored trials have one
-    name = trial.artifact.removeprefix("artifacts/")
+def _measure(services: Services, trial: Trial, baseline: Trial | None) -> Measured:
+    """What was measured of a trial's file, and which targets did not answer."""
     try:
-        evaluator.folder.artifacts.get(name)  # its sha256 is checked, so that no altered file is measured
-        artifact = {"artifact": name, "structure": trial.structure}
-        work.time(artifact, occasion="finals")
-        if evaluator.inspection.data.counts.get("test"):
-            scored = evaluator.score(name, "test", work, trial.candidate)
-            measured["test_metric"] = Measurement.from_json(scored["metric"])
-            assert (
-                evaluator.baseline is not None and evaluator.baseline.artifact is not None
-            )  # finals come after trial 0
-            base_name = evaluator.baseline.artifact.removeprefix("artifacts/")
-            base = evaluator.score(base_name, "test", work, evaluator.baseline.candidate)
-            measured["test_drop"] = evaluator.drop(scored, base, "test")
-    except (BuildFailed, Lost) as error:
-        evaluator.folder.note("final failed", trial=trial.number, reason=str(error))
-    finally:
-        clock.count(work.known["seconds"])
-    return measured, work.unanswered
+        return _final(services, trial, baseline)
+    except Stopped as stop:
+        services.folder.note("final failed", trial=trial.number, reason=str(stop))
+        return stop.measured
+
+
+def _final(services: Services, trial: Trial, baseline: Trial | None) -> Measured:
+    name = artifact_of(trial)
+    assert name is not None  # scored trials have one
+    services.folder.artifacts.get(name)  # its sha256 is checked, so that no altered file is measured
+    file = FileRef(name, trial.structure or "")
+    measured = time_everywhere(services, file, baseline, Measured(), "finals")
+    if services.inspection.data.counts.get("test"):
+        job = score_job(services, name, trial.candidate, "test")
+        scored, measured = score(services, job, measured)
+        measured = measured.adding({"test_metric": scored.metric})
+        drop, measured = measure_drop(services, scored, baseline, "test", measured)
+        measured = measured.adding({"test_drop": drop})
+    return measured

@@ -17,6 +17,7 @@ from litetuner.search.config.config import CHANGEABLE, Config, make_config, to_t
 from litetuner.search.trial import FORMAT_VERSION, Trial
 from litetuner.spaces.errors import RunError
 from litetuner.spaces.store import Store, cannot_write, write_atomic, write_json
+from litetuner.spaces.workspace import Sources, Workspace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,10 @@ class RunFolder:
     def blobs(self) -> Store:
         """Everything else that jobs pass on: checkpoints, predictions, raw conversions."""
         return Store(self.path / "cache" / "blobs")
+
+    def workspace(self, sources: Sources | None = None) -> Workspace:
+        """What a worker sees of it."""
+        return Workspace(self.path, self.blobs, self.artifacts, sources or Sources())
 
     @property
     def study_url(self) -> str:
@@ -73,11 +78,16 @@ class RunFolder:
         begun anew: so the data can be mended. Raises ``RunError`` with every difference.
         """
         path = self.path / "identity.json"
-        frozen = {
-            name.replace("_", "-"): value
-            for name, value in config.model_dump(mode="json").items()
-            if name not in CHANGEABLE
-        } | identity
+        self._check_format()
+        frozen = (
+            {"format_version": FORMAT_VERSION}
+            | {
+                name.replace("_", "-"): value
+                for name, value in config.model_dump(mode="json").items()
+                if name not in CHANGEABLE
+            }
+            | identity
+        )
         if path.exists():
             differences = _differences(_read_json(path), frozen)
             if differences and self.read("inspection") is None and not self.trials():
@@ -100,12 +110,20 @@ class RunFolder:
 
     def config(self) -> Config:
         """The resolved configuration. Raises ``RunError`` when this is no run folder."""
+        self._check_format()
         path = self.path / "litetuner.toml"
         if not path.is_file():
             raise RunError(
                 f"{self.path} is no run folder: it has no litetuner.toml. Give the folder that a search printed."
             )
         return make_config(tomllib.loads(path.read_text(encoding="utf-8")), where=str(path))
+
+    def _check_format(self) -> None:
+        """Raise ``RunError`` for a run folder of another format, before anything of it is read or changed."""
+        path = self.path / "identity.json"
+        version = _parsed(path).get("format_version", 1) if path.exists() else FORMAT_VERSION
+        if version != FORMAT_VERSION:
+            raise RunError(_other_format(self.path, version))
 
     def write_trial(self, trial: Trial) -> None:
         """Write a trial's record; done before Optuna is told."""
@@ -152,7 +170,7 @@ def _differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What two identities differ in, in words."""
     found = []
     for key in sorted(known | now):
-        if key in ("model", "data") or known.get(key) == now.get(key):
+        if key in ("model", "data", "format_version") or known.get(key) == now.get(key):
             continue
         what = key.removesuffix("_content")
         sides = [
@@ -167,13 +185,22 @@ def _hashed(side: dict[str, Any], key: str) -> bool:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path} is damaged ({error}). Remove it, or the whole run folder, and search again.") from error
+    record = _parsed(path)
     version = record.get("format_version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
-        raise RunError(
-            f"{path} has format {version}, this litetuner reads format {FORMAT_VERSION}. Use the version that wrote it."
-        )
-    return dict(record)
+        raise RunError(_other_format(path, version))
+    return record
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}). Remove it, or the whole run folder, and search again.") from error
+
+
+def _other_format(path: Path, version: object) -> str:
+    return (
+        f"{path} has format {version}, and this version of litetuner reads format {FORMAT_VERSION}: "
+        "search again into a new folder, or use the version of litetuner that wrote it."
+    )

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from litetuner.objectives.environment import environment
-from litetuner.objectives.metrics.choice import find_metric
-from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
-from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.evaluation.inspection import Inspection, identity, inspect
-from litetuner.search.evaluation.pipeline import Work
+from litetuner.search.evaluation.candidate_jobs import score_job
+from litetuner.search.evaluation.inspection import Inspection, identity
+from litetuner.search.evaluation.measured import Measured, Stopped
+from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.stages import build, score, train_step
 from litetuner.search.listener import Listener
-from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.trial_file import TrialFile
-from litetuner.search.runtime.cache import JobCache
-from litetuner.search.runtime.executors import EXECUTORS
-from litetuner.spaces.errors import BuildFailed, DataError, ModelError, Refused, RunError
-from litetuner.spaces.rules import SpaceConstraints, broken_rules
+from litetuner.search.session import open_session, temporary_folder
+from litetuner.spaces.building.jobs import FinishResult
+from litetuner.spaces.errors import BuildFailed, DataError, ModelError, Refused
+from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.store import write_atomic
 from litetuner.spaces.user_function import is_function
 
@@ -74,54 +71,43 @@ def rebuild(source: TrialFile, out: Path, listener: Listener | None = None) -> R
     """
     listener = listener or Listener()
     config = _located(source)
-    _check_contents(source, config)
-    try:
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=".litetuner-rebuild-", dir=out.absolute().parent))
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror}. Choose another --out.") from error
-    folder = RunFolder(place / "run")
-    folder.create()
-    executor = EXECUTORS[config.executor](folder, config)
-    try:
-        cache = JobCache(folder, executor)
-        listener.doing("inspecting the model and the data")
-        inspection = inspect(folder, config, find_metric(config.metric), cache, Clock(folder))
-        _check_facts(source, inspection)
-        evaluator = _evaluator(folder, config, inspection, cache)
-        artifact, work = _build(evaluator, source, listener)
-        metric = None
-        if artifact["sha256"] != source.sha256:
-            listener.doing("scoring the new file")
-            metric = evaluator.score(artifact["artifact"], "search", work, source.candidate)["metric"]["value"]
-        write_atomic(out, folder.artifacts.get(artifact["artifact"]))
-        return Rebuilt(source, out, artifact["sha256"], metric, config.metric, _other_versions(source))
-    finally:
-        executor.close()
-        shutil.rmtree(place, ignore_errors=True)
+    contents = _check_contents(source, config)
+    with (
+        temporary_folder(out.absolute().parent, ".litetuner-rebuild-") as folder,
+        open_session(config, folder, listener, contents=contents) as session,
+    ):
+        services = session.services
+        _check_inspected(source, services.inspection)
+        try:
+            finished = _build(services, source, listener)
+            metric = None
+            if finished.artifact.sha256 != source.sha256:
+                listener.doing("scoring the new file")
+                job = score_job(services, finished.name, source.candidate)
+                metric = score(services, job, Measured())[0].metric.value
+        except Stopped as stop:
+            raise stop.cause from stop
+        write_atomic(out, folder.artifacts.get(finished.name))
+        return Rebuilt(source, out, finished.artifact.sha256, metric, config.metric, _other_versions(source))
 
 
-def _build(evaluator: Evaluator, source: TrialFile, listener: Listener) -> tuple[dict[str, Any], Work]:
+def _build(services: Services, source: TrialFile, listener: Listener) -> FinishResult:
     candidate = source.candidate
-    reasons = broken_rules(candidate, evaluator.around)
+    reasons = broken_rules(candidate, services.constraints)
     if reasons:
         raise Refused(f"{source.path}: {candidate.label} is refused: {'; '.join(reasons)}.")
-    work = Work(evaluator, candidate)
-    checkpoints: list[str] = []
+    checkpoints: tuple[str, ...] = ()
+    measured = Measured()
     try:
-        for index, step in enumerate(candidate.prefix.steps):
+        for step in candidate.prefix.steps:
             listener.doing(f"training: {step.label()}")
-            trained = work.run(evaluator.train_job(candidate, index, list(checkpoints)))
-            checkpoints.append(trained["checkpoint"])
+            checkpoints, measured = train_step(services, candidate, checkpoints, measured)
         listener.doing(f"converting: {candidate.label}")
-        return evaluator.build(candidate, checkpoints, False, work), work
-    except BuildFailed as error:
-        raise BuildFailed(f"{source.path}: {candidate.label} cannot be made again: {error}") from error
-
-
-def _evaluator(folder: RunFolder, config: Config, inspection: Inspection, cache: JobCache) -> Evaluator:
-    around = SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]))
-    return Evaluator(folder, config, find_metric(config.metric), inspection, around, cache)
+        return build(services, candidate, checkpoints, measured)[0]
+    except Stopped as stop:
+        if not isinstance(stop.cause, BuildFailed):
+            raise
+        raise BuildFailed(f"{source.path}: {candidate.label} cannot be made again: {stop}") from stop
 
 
 def _located(source: TrialFile) -> Config:
@@ -134,8 +120,8 @@ def _located(source: TrialFile) -> Config:
     return source.config.model_copy(update=found)
 
 
-def _check_contents(source: TrialFile, config: Config) -> None:
-    """Files of other content are refused before anything is loaded."""
+def _check_contents(source: TrialFile, config: Config) -> dict[str, Any]:
+    """The contents of model and data; files of other content are refused before anything is loaded."""
     for name, error in (("model", ModelError), ("data", DataError)):
         given = getattr(config, name)
         if not is_function(given) and not Path(given).exists():
@@ -148,9 +134,10 @@ def _check_contents(source: TrialFile, config: Config) -> None:
                 f"{name}: {getattr(config, name)} has sha256 {found[:16]}..., and trial {source.number} was made from "
                 f"{before[:16]}... Give the original with --{name}."
             )
+    return now
 
 
-def _check_facts(source: TrialFile, inspection: Inspection) -> None:
+def _check_inspected(source: TrialFile, inspection: Inspection) -> None:
     for name, error, now in (
         ("model", ModelError, inspection.model.sha256),
         ("data", DataError, inspection.data.sha256),

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.metrics.choice import find_metric
-from litetuner.objectives.metrics.metric import Metric
 from litetuner.search.config.budgets import Budget
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import judged, objectives, terms
 from litetuner.search.front import Objective, front, fronts, picks
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.trial import State, Trial
+from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.errors import RunError
 from litetuner.spaces.info import DataInfo, ModelInfo
+from litetuner.spaces.metric_info import MetricInfo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +25,7 @@ class RunRecord:
 
     folder: RunFolder
     config: Config
-    metric: Metric
+    metric: MetricInfo
     model: ModelInfo
     data: DataInfo
     trials: tuple[Trial, ...]
@@ -36,7 +34,7 @@ class RunRecord:
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
-        return self.config.budgets
+        return self.config.budgets_for(self.metric.direction)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -83,11 +81,6 @@ class RunRecord:
         )
 
 
-def find_baseline(trials: Iterable[Trial]) -> Trial | None:
-    """The untouched model's trial, once it is scored: trial 0, unless that one was lost."""
-    return next((trial for trial in trials if trial.state.scored and (trial.number == 0 or trial.is_baseline)), None)
-
-
 def open_run(path: Path | str) -> tuple[RunFolder, Config, dict[str, Any]]:
     """A run folder, its configuration and inspection, without its trials.
 
@@ -105,7 +98,7 @@ def read_run(path: Path | str) -> RunRecord:
     """Read a run folder. Raises ``RunError`` when it is none, when nothing was inspected yet, or when a record is damaged."""
     folder, config, inspection = open_run(path)
     finals = (folder.read("finals") or {}).get("trials", {})
-    metric = find_metric(config.metric)
+    metric = MetricInfo.from_json(inspection["metric"])
     today = terms(config, metric)
     trials = []
     for trial in folder.trials():

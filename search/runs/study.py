@@ -100,6 +100,7 @@ class Study:
             directions=[objective.direction for objective in objectives],
             load_if_exists=True,
         )
+        self._study_id: int = storage.get_study_id_from_name(self.name)
 
     def close(self) -> None:
         """Close the database; else its files stay open for as long as this process lives."""
@@ -150,9 +151,8 @@ class Study:
             distributions=recorder.distributions,
             user_attrs={"proposal": json.dumps(proposal)},
         )
-        storage = self._study._storage  # of which one learns the new trial's number without reading all others
-        with self._lock:
-            number = storage.get_trial_number_from_id(storage.create_new_trial(self._study._study_id, frozen))
+        with self._lock:  # the storage tells the new trial's number without reading all others
+            number = self._storage.get_trial_number_from_id(self._storage.create_new_trial(self._study_id, frozen))
         return Asked(number, candidate or suggested, origin, proposal["params"])
 
     def _proposal(self, candidate: Candidate, origin: str, recorder: ChoiceRecorder) -> dict[str, Any]:
@@ -222,10 +222,10 @@ class Study:
         return trial.constraints | {"refused": UNKNOWN_VIOLATION}
 
     def _set(self, number: int, name: str, value: dict[str, Any]) -> None:
-        self._study._storage.set_trial_user_attr(self._id(number), name, json.dumps(value))
+        self._storage.set_trial_user_attr(self._id(number), name, json.dumps(value))
 
     def _id(self, number: int) -> int:
-        trial_id: int = self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        trial_id: int = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         return trial_id
 
 

@@ -5,26 +5,31 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from litetuner.search.runtime.jobs import Job, Result
+from litetuner.search.runtime.jobs import JobResult, append_log
 from litetuner.search.runtime.worker_process import POLL_SECONDS, WorkerProcess
 from litetuner.spaces.errors import LitetunerError, Lost, from_json
+from litetuner.spaces.job import Job, R
 
 
 class Background:
     """At most one job at a time. ``find`` gives a worker for a job, alive, and need not wait until it is ready."""
 
-    def __init__(self, find: Callable[[Job], WorkerProcess]) -> None:
+    def __init__(self, find: Callable[[Job[Any]], WorkerProcess]) -> None:
         self._find = find
         self._worker: WorkerProcess | None = None
-        self._job: Job | None = None  # what runs
+        self._job: Job[Any] | None = None  # what runs
         self._began = self._slept = 0.0  # when it began, and what its worker had slept by then
-        self._done: dict[str, tuple[Job, Result]] = {}  # by key, until somebody takes it
+        self._done: dict[str, tuple[Job[Any], JobResult[Any]]] = {}  # by key, until somebody takes it
         self._failed: dict[str, LitetunerError] = {}
+        self.used = False
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: Job[Any]) -> None:
         """Begin a job, in place of another one that runs; one that runs or has ended stays as it is."""
         self.look()
+        self.used = True
         if job.key in self._failed or job.key in self._done or (self._job is not None and self._job.key == job.key):
             return
         self.stop()
@@ -52,16 +57,16 @@ class Background:
             return
         job, self._job = self._job, None
         spent = time.monotonic() - self._began - (self._worker.slept - self._slept)
-        result = Result(answer["outputs"], spent, overlapped=spent, log=self._worker.log_since())
+        result = JobResult(job.read(answer["result"]), spent, overlapped=spent, log=self._worker.log_since())
         self._done[job.key] = (job, result)
 
-    def take(self) -> list[tuple[Job, Result]]:
+    def take(self) -> list[tuple[Job[Any], JobResult[Any]]]:
         """What has ended well and was not taken yet."""
         self.look()
         found, self._done = list(self._done.values()), {}
         return found
 
-    def join(self, job: Job) -> Result | None:
+    def join(self, job: Job[R], log: Path | None = None) -> JobResult[R] | None:
         """The result of a job that runs or ran here, waited for; ``None`` for any other. Raises what it failed with."""
         started = time.monotonic()
         while self._job is not None and self._job.key == job.key:
@@ -71,7 +76,7 @@ class Background:
         if job.key not in self._done:
             return None
         _, result = self._done.pop(job.key)
-        job.keep_log(result.log)
+        append_log(log, result.log)
         waited = time.monotonic() - started
         return dataclasses.replace(result, overlapped=max(0.0, result.seconds - waited))
 

@@ -4,59 +4,101 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.dispatcher import completed, settle
 from litetuner.search.runtime.executors.executor import Executor
-from litetuner.search.runtime.jobs import Job, Result
+from litetuner.search.runtime.jobs import JobResult, append_log
+from litetuner.spaces.job import Job, R
 from litetuner.spaces.store import write_json
 
 BLOB = re.compile(r"[0-9a-f]{64}\.\w+")
 
 
 class JobCache:
-    """Runs jobs through an executor, or answers them from ``cache/<key>/result.json``."""
+    """Runs jobs through an executor, or answers them from ``cache/<key>/result.json``. Threads may share it.
+
+    Equal jobs in flight are one job; whoever asks second gets its result as a cached one.
+    """
 
     def __init__(self, folder: RunFolder, executor: Executor) -> None:
         self._folder = folder
         self._executor = executor
-        self._unclaimed: dict[str, Result] = {}  # what ran ahead, by key, until somebody runs it
+        self._lock = threading.RLock()
+        self._running: dict[str, Future[JobResult[Any]]] = {}  # by key
+        self._unclaimed: dict[str, JobResult[Any]] = {}  # what ran ahead, by key, until somebody runs it
         self._ahead: set[str] = set()  # blobs that what runs ahead stands on
         self._overlapped = 0.0
 
-    def run(self, job: Job) -> Result:
+    def run(self, job: Job[R], log: Path | None = None) -> JobResult[R]:
         """A job's result; one from the cache costs nothing and is marked ``cached``."""
-        stored = self.stored(job)
-        ahead = self._unclaimed.pop(job.key, None)
-        if stored is not None and ahead is None:
-            return stored
-        if stored is not None and ahead is not None:
-            job.keep_log(ahead.log)
-            result = ahead
-        else:
-            result = self._executor.run(job)
-            self._write(job, result)
-        self._overlapped += result.overlapped
-        return result
+        return self.submit(job, log).result()
 
-    def known(self, job: Job) -> Result | None:
+    def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
+        """The promise of a job's result; ``log`` is the file that gets what the job writes."""
+        self._harvest()
+        promised: Future[JobResult[R]] = Future()
+        with self._lock:
+            running = self._running.get(job.key)
+            if running is not None:
+                return _shared(running)
+            stored, ahead = self._read(job), self._unclaimed.pop(job.key, None)
+            if stored is not None and ahead is not None:
+                append_log(log, ahead.log)
+                self._overlapped += ahead.overlapped
+                return completed(lambda: ahead)
+            if stored is not None:
+                return completed(lambda: stored)
+            self._running[job.key] = promised
+        try:
+            started = self._executor.submit(job, log)
+        except BaseException as error:
+            self._settle(job, promised, _failed(error))
+            raise
+        started.add_done_callback(lambda found: self._settle(job, promised, found))
+        return promised
+
+    def _settle(self, job: Job[R], promised: Future[JobResult[R]], found: Future[JobResult[R]]) -> None:
+        def keep() -> JobResult[R]:
+            try:
+                result = found.result()
+                self._write(job, result)
+            finally:
+                with self._lock:
+                    del self._running[job.key]
+            with self._lock:
+                self._overlapped += result.overlapped
+            return result
+
+        settle(promised, keep)
+
+    def known(self, job: Job[R]) -> JobResult[R] | None:
         """The result if it is stored and all its blobs are still there.
 
         What ran ahead is known once somebody has run it: a trial must not depend on how far the background had come.
         """
-        stored = self.stored(job)
-        return None if job.key in self._unclaimed else stored
+        found = self.stored(job)
+        return None if job.key in self._unclaimed else found
+
+    def stored(self, job: Job[R]) -> JobResult[R] | None:
+        """The result if it is stored, also where it ran ahead and nobody has asked for it yet."""
+        self._harvest()
+        return self._read(job)
 
     @property
     def overlaps(self) -> bool:
         """Can the executor train beside other jobs?"""
         return self._executor.overlaps
 
-    def prefetch(self, job: Job) -> None:
+    def prefetch(self, job: Job[Any]) -> None:
         """Have a ``train`` job begin in the background, in place of another one there, if it is not done already."""
         if self.stored(job) is None:
-            self._ahead = set(_blobs(job.inputs))  # at most one runs
+            self._ahead = set(_blobs(job.to_json()))  # at most one runs
             self._executor.prefetch(job)
 
     def abandon(self) -> None:
@@ -67,38 +109,55 @@ class JobCache:
     @property
     def held(self) -> set[str]:
         """Blobs that what runs or ran ahead needs: none of them may be evicted."""
-        return self._ahead | {blob for result in self._unclaimed.values() for blob in _blobs(result.outputs)}
+        with self._lock:
+            return self._ahead | {
+                blob for result in self._unclaimed.values() for blob in _blobs(result.value.to_json())
+            }
 
     def take_overlapped(self) -> float:
         """Seconds of training, since this was last asked, that passed beside other jobs."""
-        found, self._overlapped = self._overlapped, 0.0
-        return found
+        with self._lock:
+            found, self._overlapped = self._overlapped, 0.0
+            return found
 
     def _harvest(self) -> None:
+        """Outside of the lock: an executor may be waiting for it."""
         for job, result in self._executor.finished():
             self._write(job, result)
-            self._unclaimed[job.key] = result
+            with self._lock:
+                self._unclaimed[job.key] = result
 
-    def _write(self, job: Job, result: Result) -> None:
-        record = {"kind": job.kind, "seconds": result.seconds, "outputs": result.outputs}
-        write_json(self._path(job), record, durable=False)
+    def _write(self, job: Job[R], result: JobResult[R]) -> None:
+        record = {"kind": job.kind, "verb": job.verb, "seconds": result.seconds, "result": result.value.to_json()}
+        write_json(self._path(job), record | {"environment": job.environment.to_json()}, durable=False)
 
-    def stored(self, job: Job) -> Result | None:
-        """The result if it is stored, also where it ran ahead and nobody has asked for it yet."""
-        self._harvest()
+    def _read(self, job: Job[R]) -> JobResult[R] | None:
         path = self._path(job)
         if not path.exists():
             return None
         text = path.read_text(encoding="utf-8")
         if not text:  # a power cut; the job is done again
             return None
-        outputs = json.loads(text)["outputs"]
-        if not all(self._folder.blobs.has(name) or self._folder.artifacts.has(name) for name in _blobs(outputs)):
+        record = json.loads(text)["result"]
+        if not all(self._folder.blobs.has(name) or self._folder.artifacts.has(name) for name in _blobs(record)):
             return None
-        return Result(outputs, cached=True)
+        return JobResult(job.read(record), cached=True)
 
-    def _path(self, job: Job) -> Any:
+    def _path(self, job: Job[Any]) -> Path:
         return self._folder.path / "cache" / job.key / "result.json"
+
+
+def _shared(running: Future[JobResult[R]]) -> Future[JobResult[R]]:
+    """The promise of a job that somebody else waits for, whose seconds are counted there."""
+    promised: Future[JobResult[R]] = Future()
+    running.add_done_callback(lambda found: settle(promised, lambda: JobResult(found.result().value, cached=True)))
+    return promised
+
+
+def _failed(error: BaseException) -> Future[Any]:
+    failed: Future[Any] = Future()
+    failed.set_exception(error)
+    return failed
 
 
 def _blobs(value: Any) -> Iterator[str]:

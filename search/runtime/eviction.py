@@ -6,19 +6,20 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from litetuner.search.evaluation.evaluator import Evaluator
+from litetuner.search.evaluation.candidate_jobs import known_checkpoints
+from litetuner.search.evaluation.services import Services
 from litetuner.search.trial import Trial
 
 MODELS = (".npz", ".tflite")  # checkpoints and converted files are the bulk; predictions are small
 
 
-def evict(evaluator: Evaluator, members: Iterable[Trial], limit_bytes: float) -> int:
+def evict(services: Services, members: Iterable[Trial], limit_bytes: float) -> int:
     """Remove the oldest models from the cache until it is within ``limit_bytes``; returns the bytes that were freed.
 
     The rebuilt original and the checkpoints of ``members`` (the front) stay, also above the limit: their variants would
     have to be trained again. What is gone is made again if it is ever asked for. Artifacts are not part of the cache.
     """
-    folder = evaluator.folder.blobs.folder
+    folder = services.folder.blobs.folder
     if not folder.is_dir():
         return 0
     with os.scandir(folder) as entries:
@@ -26,9 +27,9 @@ def evict(evaluator: Evaluator, members: Iterable[Trial], limit_bytes: float) ->
     total = sum(about.st_size for _, about in found)
     if total <= limit_bytes:
         return 0
-    needed = {evaluator.inspection.base, evaluator.inspection.original} | evaluator.cache.held
+    needed = {services.inspection.base, services.inspection.original} | services.cache.held
     for trial in members:
-        needed |= set(evaluator.checkpoints(trial.candidate))
+        needed |= set(known_checkpoints(services, trial.candidate))
     freed = 0
     for entry, about in sorted(found, key=lambda item: item[1].st_mtime):
         if total - freed <= limit_bytes:
@@ -36,5 +37,5 @@ def evict(evaluator: Evaluator, members: Iterable[Trial], limit_bytes: float) ->
         if entry.name not in needed:
             Path(entry.path).unlink(missing_ok=True)
             freed += about.st_size
-    evaluator.folder.note("cache evicted", bytes=freed)
+    services.folder.note("cache evicted", bytes=freed)
     return freed

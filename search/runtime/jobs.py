@@ -1,65 +1,61 @@
-"""A job: one stage of work as JSON, and its result."""
+"""The job time, and what an executor gives for any job."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Generic
 
-from litetuner.spaces.candidate import digest
-
-Kind = Literal["inspect", "train", "convert", "score", "time"]
-KINDS: tuple[Kind, ...] = ("inspect", "train", "convert", "score", "time")
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What a job may use: wall seconds and resident bytes of its process."""
-
-    seconds: float
-    memory_bytes: int
+from litetuner.objectives.measurement import Measurement
+from litetuner.spaces.job import NOT_IN_KEY, Job, Kind, R
+from litetuner.spaces.record import Record
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """``inputs`` is all that determines the result (JSON; blobs by sha256); ``limits`` only bound it.
+class TimeResult(Record):
+    """Latencies of file and baseline, measured in turns, and their ratio."""
 
-    Jobs of equal ``key`` have equal results, so a result is cached by it.
+    latency_us: Measurement
+    baseline_us: Measurement
+    ratio: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TimeJob(Job[TimeResult]):
+    """Time a file beside the baseline on a target: one measurement for all files of one ``structure``.
+
+    ``described`` is what the target says of itself, ``spec`` how the user wrote it.
     """
 
-    kind: Kind
-    inputs: dict[str, Any]
-    limits: Limits
-    handler: str = ""  # which of a worker's handlers does it; the kind's own where it is empty
-    hints: dict[str, Any] = dataclasses.field(
-        default_factory=dict
-    )  # where inputs lie on this machine; not part of the key
-
-    @property
-    def key(self) -> str:
-        return digest([self.kind, self.handler, self.inputs])
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    def keep_log(self, text: bytes) -> None:
-        """Append what the job logged to its trial's log, where it belongs to a trial."""
-        if text and "log" in self.hints:
-            path = Path(self.hints["log"])
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as stream:
-                stream.write(text)
+    kind: ClassVar[Kind] = "time"
+    verb: ClassVar[str] = "time"
+    result: ClassVar[type[Record]] = TimeResult
+    structure: str
+    baseline: str
+    target: str
+    described: dict[str, Any]
+    threads: int
+    occasion: str
+    file: str = dataclasses.field(metadata=NOT_IN_KEY)
+    spec: str = dataclasses.field(metadata=NOT_IN_KEY)
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
-    """What a job gave: JSON ``outputs`` (blobs by sha256), and its wall seconds; ``start_seconds`` of them went to
-    starting a process with its imports, ``overlapped`` of them passed beside other jobs. ``log`` is what a job that ran
-    ahead wrote; its trial gets it."""
+class JobResult(Generic[R]):
+    """What a job gave, and its wall seconds; ``start_seconds`` of them went to starting a process with its imports,
+    ``overlapped`` of them passed beside other jobs. ``log`` is what a job that ran ahead wrote; its trial gets it."""
 
-    outputs: dict[str, Any]
+    value: R
     seconds: float = 0.0
     start_seconds: float = 0.0
     cached: bool = False
     overlapped: float = 0.0
     log: bytes = b""
+
+
+def append_log(log: Path | None, text: bytes) -> None:
+    """Append what a job logged to its trial's log, where it belongs to a trial."""
+    if text and log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as stream:
+            stream.write(text)

@@ -1,9 +1,39 @@
-"""This machine, as jobs need to know it."""
+"""This machine and its packages, as jobs need to know them."""
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import os
 import platform
+
+from litetuner.objectives.runner import machine as runner_machine
+from litetuner.spaces.environment import Environment
+
+# What the results of jobs depend on. The quantizer has two names.
+PACKAGES = ("litetuner", "tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
+QUANTIZERS = ("litert-quantizer", "ai-edge-quantizer")
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that determine results, and of Python; a package that is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for name in (*PACKAGES, *QUANTIZERS):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def this_environment() -> Environment:
+    """What jobs are done with here and now."""
+    return Environment(package_versions(), machine_name(), _processor())
+
+
+@functools.cache
+def _processor() -> str:
+    return str(runner_machine.describe_machine(None)["cpu"])
 
 
 def machine_name() -> str:

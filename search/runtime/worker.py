@@ -7,6 +7,7 @@ only LiteRT. A ``train`` worker works beside the others, so it gives way to them
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import json
 import os
 import signal
@@ -15,15 +16,18 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from litetuner.search.runs.folder import RunFolder
 from litetuner.spaces.errors import LitetunerError, to_json
+from litetuner.spaces.record import Record
 from litetuner.spaces.store import DISK_REFUSES, cannot_write
+from litetuner.spaces.workspace import Sources, Workspace
 
 PR_SET_PDEATHSIG = 1
 GIVES_WAY = 5  # nice; fewer threads would give other sums, and equal jobs must have equal results
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
+J = TypeVar("J", bound=Record)
 
 
 def die_with_parent(parent: int) -> None:
@@ -34,37 +38,55 @@ def die_with_parent(parent: int) -> None:
         sys.exit(1)
 
 
-def build_handlers(folder: RunFolder) -> dict[str, Handler]:
+def build_handlers(workspace: Workspace) -> dict[str, Handler]:
     """What a ``build`` worker can do. TensorFlow is imported here, so that a job's time does not hold it."""
     from litetuner.objectives.files.costs import file_costs
+    from litetuner.objectives.scoring.scorer import describe_metric
     from litetuner.spaces import tf
-    from litetuner.spaces.building.builder import Builder
+    from litetuner.spaces.building.convert import convert
+    from litetuner.spaces.building.finish import finish
+    from litetuner.spaces.building.inspect import inspect
+    from litetuner.spaces.building.jobs import ConvertJob, FinishJob, FinishResult, InspectJob, TrainJob
+    from litetuner.spaces.building.train import train
 
     tf.load()
-    builder = Builder(folder.blobs, folder.artifacts)
 
-    def finish(inputs: dict[str, Any]) -> dict[str, Any]:
-        found = builder.finish(inputs)
-        costs = file_costs(folder.artifacts.get(found["artifact"]))
-        return found | {"facts": {name: cost.to_json() for name, cost in costs.items()}}
+    def finish_with_costs(job: FinishJob) -> FinishResult:
+        found = finish(job, workspace)
+        costs = file_costs(workspace.artifacts.get(found.name))
+        return dataclasses.replace(found, costs={name: cost.to_json() for name, cost in costs.items()})
 
-    return {"inspect": builder.inspect, "train": builder.train, "convert": builder.convert, "finish": finish}
+    return {
+        "inspect": handler(InspectJob, lambda job: inspect(job, describe_metric(job.metric), workspace)),
+        "train": handler(TrainJob, lambda job: train(job, workspace)),
+        "convert": handler(ConvertJob, lambda job: convert(job, workspace)),
+        "finish": handler(FinishJob, finish_with_costs),
+    }
 
 
-def score_handlers(folder: RunFolder) -> dict[str, Handler]:
+def score_handlers(workspace: Workspace) -> dict[str, Handler]:
     """What a ``score`` worker can do."""
-    from litetuner.objectives.scoring.scorer import Scorer
+    from litetuner.objectives.scoring.jobs import CompareJob, ScoreJob
+    from litetuner.objectives.scoring.scorer import compare, score_file
 
-    return {"score": Scorer(folder.blobs).score}
+    return {
+        "score": handler(ScoreJob, lambda job: score_file(job, workspace)),
+        "compare": handler(CompareJob, lambda job: compare(job, workspace)),
+    }
 
 
-def train_handlers(folder: RunFolder) -> dict[str, Handler]:
+def train_handlers(workspace: Workspace) -> dict[str, Handler]:
     """The same as a ``build`` worker's, at a lower priority: threads that TensorFlow starts from now on inherit it."""
     os.nice(GIVES_WAY)
-    return build_handlers(folder)
+    return build_handlers(workspace)
 
 
-ROLES: dict[str, Callable[[RunFolder], dict[str, Handler]]] = {
+def handler(kind: type[J], do: Callable[[J], Record]) -> Handler:
+    """A function of jobs as one of their JSON."""
+    return lambda record: do(kind.from_json(record)).to_json()
+
+
+ROLES: dict[str, Callable[[Workspace], dict[str, Handler]]] = {
     "build": build_handlers,
     "score": score_handlers,
     "train": train_handlers,
@@ -72,23 +94,24 @@ ROLES: dict[str, Callable[[RunFolder], dict[str, Handler]]] = {
 
 
 def main(arguments: list[str]) -> None:
-    """``worker ROLE RUN_FOLDER PARENT_PID``: serve until standard input ends."""
-    role, path, parent = arguments
+    """``worker ROLE RUN_FOLDER SOURCES PARENT_PID``: serve until standard input ends."""
+    role, path, sources, parent = arguments
     die_with_parent(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints goes to the log, never into an answer
     started = time.perf_counter()
-    handlers = ROLES[role](RunFolder(Path(path)))
+    handlers = ROLES[role](RunFolder(Path(path)).workspace(Sources.from_json(json.loads(sources))))
     _answer(answers, {"ready": True, "seconds": time.perf_counter() - started})
     for line in sys.stdin:
-        job = json.loads(line)
-        _answer(answers, _do(handlers[job["handler"]], job["inputs"]))
+        given = json.loads(line)
+        _answer(answers, do_job(handlers[given["verb"]], given["job"]))
 
 
-def _do(handler: Handler, inputs: dict[str, Any]) -> dict[str, Any]:
+def do_job(handler: Handler, job: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a job: its result, or its error."""
     try:
-        return {"outputs": handler(inputs)}
+        return {"result": handler(job)}
     except LitetunerError as error:
         return {"error": to_json(error)}
     except OSError as error:
@@ -110,13 +133,8 @@ def _failed(error: Exception) -> dict[str, Any]:
 
 
 def _answer(channel: Any, record: dict[str, Any]) -> None:
-    channel.write(json.dumps(record, default=_scalar) + "\n")
+    channel.write(json.dumps(record) + "\n")
     channel.flush()
-
-
-def _scalar(value: Any) -> Any:
-    """NumPy scalars cross as the Python numbers that they are."""
-    return value.item()
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from litetuner.search.runtime.jobs import Job, Limits
 from litetuner.spaces.errors import BuildFailed, HostError, Lost
+from litetuner.spaces.job import Job, Limits
 from litetuner.spaces.store import cannot_write
+from litetuner.spaces.workspace import Sources
 
 POLL_SECONDS = 0.25
 START_LIMIT = Limits(seconds=300.0, memory_bytes=1 << 40)
@@ -39,14 +40,18 @@ class WorkerProcess:
     should: Linux takes the end of that thread for the end of the parent.
     """
 
-    def __init__(self, role: str, folder: Path, log: Path, *, wait: bool = True) -> None:
+    def __init__(
+        self, role: str, folder: Path, log: Path, sources: Sources | None = None, *, wait: bool = True
+    ) -> None:
         self.role = role
         self.log = log
         self.jobs = 0
         self._logged = 0  # bytes of the log that were handed on
+        given = json.dumps((sources or Sources()).to_json())
+        command = [sys.executable, "-m", "litetuner.search.runtime.worker", role, str(folder), given, str(os.getpid())]
         with _opened(log) as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "litetuner.search.runtime.worker", role, str(folder), str(os.getpid())],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,
@@ -58,16 +63,20 @@ class WorkerProcess:
         self._what, self._limits, self._began = "starting", START_LIMIT, time.monotonic()
         self._stopped: float | None = None  # since when it is suspended
         self.slept = self._slept_before = 0.0  # seconds suspended in all, and before ``_began``
-        self._next: Job | None = None  # what it was given before it was ready
+        self._next: Job[Any] | None = None  # what it was given before it was ready
         self.ready = False  # have its imports ended?
-        if not wait:
-            return
+        if wait:
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Wait for its imports. Raises ``HostError`` when it does not start."""
         try:
-            self._wait(None)
-            self.ready = True
+            if not self.ready:
+                self._wait(None)
+                self.ready = True
         except BuildFailed as error:
             raise HostError(
-                f"the {role} worker does not start: {error}. Its log is {log}. "
+                f"the {self.role} worker does not start: {error}. Its log is {self.log}. "
                 "`litetuner doctor` checks the installation."
             ) from error
 
@@ -95,7 +104,7 @@ class WorkerProcess:
         except psutil.NoSuchProcess:
             return 0
 
-    def ask(self, job: Job, meanwhile: Callable[[], object] | None = None) -> dict[str, Any]:
+    def ask(self, job: Job[Any], meanwhile: Callable[[], object] | None = None) -> dict[str, Any]:
         """Have a job done. Raises ``BuildFailed`` or ``Lost`` (the process is dead then), else gives the worker's answer.
 
         ``meanwhile`` is called several times a second.
@@ -103,14 +112,14 @@ class WorkerProcess:
         self.begin(job)
         return self._wait(meanwhile)
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: Job[Any]) -> None:
         """Give it a job, and do not wait: ``look`` tells when there is an answer. Raises as ``ask``."""
         self.jobs += 1
         if self.ready:
             self._expect(job)
         else:
             self._next = job  # a pipe holds the line until the process is ready
-        line = json.dumps({"handler": job.handler or job.kind, "inputs": job.inputs | job.hints}) + "\n"
+        line = json.dumps({"verb": job.verb, "job": job.to_json()}) + "\n"
         assert self._process.stdin is not None  # it was opened as a pipe
         try:
             self._process.stdin.write(line.encode())
@@ -118,7 +127,7 @@ class WorkerProcess:
         except BrokenPipeError:
             raise self._died(job.kind) from None
 
-    def _expect(self, job: Job) -> None:
+    def _expect(self, job: Job[Any]) -> None:
         self._what, self._limits, self._began, self._slept_before = job.kind, job.limits, time.monotonic(), self.slept
 
     def _wait(self, meanwhile: Callable[[], object] | None) -> dict[str, Any]:

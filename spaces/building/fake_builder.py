@@ -5,88 +5,95 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
 
+from litetuner.spaces.building.inspect import DATA_FOLDER
+from litetuner.spaces.building.jobs import (
+    ConvertJob,
+    ConvertResult,
+    FinishJob,
+    FinishResult,
+    InspectJob,
+    InspectResult,
+    TrainJob,
+    TrainResult,
+)
 from litetuner.spaces.candidate import Candidate, digest
 from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo
+from litetuner.spaces.metric_info import MetricInfo
 from litetuner.spaces.step import Stage
-from litetuner.spaces.store import Store
+from litetuner.spaces.tflite.artifact import Artifact, Port
+from litetuner.spaces.workspace import Inspected, LossSettings, Workspace
 
 LAYERS = 8
 LONG = 8.0  # epochs over all steps; longer trainings help no further
 WEIGHTS = 10_000  # parameters of each layer
+COUNTS = {"train": 1000, "search": 400, "test": 400}
 BITS = {"float32": 32, "float16": 16, "dynamic": 8, "int8": 8, "int16x8": 8}
 
 
 @dataclasses.dataclass(frozen=True)
 class FakeBuilder:
-    """Does the jobs of ``Builder`` without a model. Deterministic; quality falls with what is left out, and training helps."""
+    """Does the jobs of the builder without a model. Deterministic; quality falls with what is left out, and training helps."""
 
-    blobs: Store
-    artifacts: Store
+    workspace: Workspace
 
-    def inspect(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        Path(inputs["data_folder"]).mkdir(parents=True, exist_ok=True)
-        layers = tuple(
-            LayerInfo(
-                f"conv{index}",
-                "Conv2D",
-                WEIGHTS,
-                (3, 3, 8, 16),
-                (None, 8, 8, 16),
-                {} if index % 3 else {"int4": "a fake"},
-            )
-            for index in range(LAYERS)
-        )
-        sha256 = hashlib.sha256(inputs["model"].encode()).hexdigest()
-        size = LAYERS * WEIGHTS
-        shapes: dict[str, Any] = {"input_shape": (None, 8, 8, 3), "output_shape": (None, 10)}
-        model = ModelInfo(
-            "fake",
-            sha256,
-            "tf_keras",
-            input_dtype="float32",
-            parameters=size,
-            layers=layers,
-            output_activation="softmax",
-            **shapes,
-        )
-        counts = {"train": 1000, "search": 400, "test": 400}
-        data = DataInfo(sha256, inputs["data_folder"], counts, (8, 8, 3), "float32", 10, None)
-        return {
-            "model": model.to_json(),
-            "data": data.to_json(),
-            "base": self.blobs.put(b"fake base", ".npz"),
-            "loss": {},
-            "seconds_per_epoch": 0.0,
-            "training_seconds": 0.0,
-        }
+    def inspect(self, job: InspectJob, metric: MetricInfo) -> InspectResult:
+        """A model of ``LAYERS`` convolutions, and data of ten classes."""
+        (self.workspace.folder / DATA_FOLDER).mkdir(parents=True, exist_ok=True)
+        sha256 = hashlib.sha256(job.model_content.encode()).hexdigest()
+        model, data = _model(sha256), DataInfo(sha256, DATA_FOLDER, COUNTS, (8, 8, 3), "float32", 10, None)
+        base = self.workspace.blobs.put(b"fake base", ".npz")
+        loss = LossSettings(metric.default_loss, job.loss, model.output_activation, model.output_shape)
+        inspected = json.dumps(Inspected(model, data, base, loss).to_json()).encode()
+        blob = self.workspace.blobs.put(inspected, ".json")
+        return InspectResult(model, data, base, loss, metric, blob, None, 0.0, 0.0)
 
-    def train(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "checkpoint": self.blobs.put(json.dumps([inputs["prefix"], inputs["seed"]]).encode(), ".npz"),
-            "fit_seconds": 0.0,
-            "notes": [],
-        }
+    def train(self, job: TrainJob) -> TrainResult:
+        """A checkpoint that holds what it is of."""
+        content = json.dumps([job.prefix.to_json(), job.seed]).encode()
+        return TrainResult(self.workspace.blobs.put(content, ".npz"), 0.0, ())
 
-    def convert(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        return {"file": self.blobs.put(json.dumps(inputs["steps"]).encode(), ".tflite")}
+    def convert(self, job: ConvertJob) -> ConvertResult:
+        """A raw file that holds its steps."""
+        return ConvertResult(self.workspace.blobs.put(json.dumps(job.candidate.to_json()).encode(), ".tflite"))
 
-    def finish(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        candidate = Candidate.from_json(inputs["steps"])
-        name = self.artifacts.put(json.dumps(inputs["steps"]).encode(), ".tflite")
+    def finish(self, job: FinishJob) -> FinishResult:
+        """A file that holds its steps, with sizes by formula."""
+        candidate = job.candidate
+        name = self.workspace.artifacts.put(json.dumps(candidate.to_json()).encode(), ".tflite")
         bits = _bits(candidate)
         weights = WEIGHTS * _kept(candidate) ** 2
-        compressed = sum(bits) / 8 * weights * _entropy(candidate)
-        sizes = {"file_bytes": int(sum(bits) / 8 * weights) + 9000, "compressed_bytes": int(compressed) + 4000}
-        structure = structure_of(candidate)
         (convert,) = candidate.of_stage(Stage.CONVERT)
-        port = {"dtype": convert.knobs().get("io", "float32")}
-        ends = {"QUANTIZE": 1, "DEQUANTIZE": 1} if convert.name == "int8" and port["dtype"] == "float32" else {}
-        facts: dict[str, Any] = {"inputs": [port], "outputs": [port]}
-        facts |= {"sha256": name.partition(".")[0], "operators": {"CONV_2D": LAYERS} | ends, "structure": structure}
-        return {"artifact": name, "invariants": [], "notes": [], **sizes, **facts}
+        port = Port("", convert.knobs().get("io", "float32"), (), 0.0, 0)
+        ends = {"QUANTIZE": 1, "DEQUANTIZE": 1} if convert.name == "int8" and port.dtype == "float32" else {}
+        artifact = Artifact(
+            sha256=name.partition(".")[0],
+            file_bytes=int(sum(bits) / 8 * weights) + 9000,
+            compressed_bytes=int(sum(bits) / 8 * weights * _entropy(candidate)) + 4000,
+            inputs=(port,),
+            outputs=(port,),
+            operators={"CONV_2D": LAYERS} | ends,
+            structure=structure_of(candidate),
+        )
+        return FinishResult(name, artifact, (), ())
+
+
+def _model(sha256: str) -> ModelInfo:
+    refusals = [{} if index % 3 else {"int4": "a fake"} for index in range(LAYERS)]
+    return ModelInfo(
+        "fake",
+        sha256,
+        "tf_keras",
+        input_shape=(None, 8, 8, 3),
+        input_dtype="float32",
+        output_shape=(None, 10),
+        parameters=LAYERS * WEIGHTS,
+        layers=tuple(
+            LayerInfo(f"conv{index}", "Conv2D", WEIGHTS, (3, 3, 8, 16), (None, 8, 8, 16), refusals[index])
+            for index in range(LAYERS)
+        ),
+        output_activation="softmax",
+    )
 
 
 def structure_of(candidate: Candidate) -> str:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from pathlib import Path
+
+from litetuner.objectives.scoring.scorer import describe_metric
+from litetuner.search.runtime.dispatcher import completed
 from litetuner.search.runtime.executors.executor import Executor
-from litetuner.search.runtime.jobs import Job, Result
+from litetuner.search.runtime.executors.local import sources_of
+from litetuner.search.runtime.jobs import JobResult
+from litetuner.spaces.building.jobs import InspectJob, InspectResult
 
 
 class Here(Executor):
@@ -11,7 +18,8 @@ class Here(Executor):
 
     name = "here"
 
-    def run(self, job: Job) -> Result:
-        from litetuner.spaces.building.builder import Builder
+    def submit(self, job: InspectJob, log: Path | None = None) -> Future[JobResult[InspectResult]]:  # type: ignore[override]
+        from litetuner.spaces.building.inspect import inspect
 
-        return Result(Builder(self.folder.blobs, self.folder.artifacts).inspect(job.inputs))
+        workspace = self.folder.workspace(sources_of(self.config))
+        return completed(lambda: JobResult(inspect(job, describe_metric(job.metric), workspace)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ import pytest
 from litetuner.cli import run as cli
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.executors.executor import Executor
-from litetuner.search.runtime.jobs import Job, Result
+from litetuner.search.runtime.jobs import JobResult
 from litetuner.spaces.errors import BuildFailed, Lost
+from litetuner.spaces.job import Job
 from tests.api.here import Here
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake"]
@@ -51,10 +54,10 @@ def test_an_inspection_that_kills_its_process(
     code: int,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def run(self: object, job: Job) -> Result:
+    def submit(self: object, job: Job[Any], log: Path | None = None) -> Future[JobResult[Any]]:
         raise failure("the process died by SIGSEGV while inspect")
 
-    monkeypatch.setattr("litetuner.search.runtime.executors.fake.Fake.run", run)
+    monkeypatch.setattr("litetuner.search.runtime.executors.fake.Fake.submit", submit)
     assert cli(["search", *FAKE, "--out", str(tmp_path / "run")]) == code
     err = capfd.readouterr().err
     assert "SIGSEGV" in err and "inspect" in err and "internal" not in err
@@ -64,14 +67,14 @@ def test_an_inspection_that_kills_its_process(
 def test_a_sensitivity_that_cannot_be_measured_does_not_end_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: type[Exception]
 ) -> None:
-    real = EXECUTORS["fake"].run
+    real = EXECUTORS["fake"].submit
 
-    def run(self: Executor, job: Job) -> Result:
-        if job.inputs.get("keep_predictions"):
+    def submit(self: Executor, job: Job[Any], log: Path | None = None) -> Future[JobResult[Any]]:
+        if getattr(job, "keep_predictions", False):
             raise failure("by design")
-        return real(self, job)
+        return real(self, job, log)
 
-    monkeypatch.setattr("litetuner.search.runtime.executors.fake.Fake.run", run)
+    monkeypatch.setattr("litetuner.search.runtime.executors.fake.Fake.submit", submit)
     assert cli(["search", *FAKE, "--out", str(tmp_path / "run"), "--trials", "7"]) == 0
     assert not (tmp_path / "run" / "sensitivity.json").exists(), "it is measured when the search goes on"
 

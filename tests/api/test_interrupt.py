@@ -23,13 +23,13 @@ LIMIT = 60.0  # seconds that a test waits for what takes a fraction of one
 SLOW = """
 import sys, time
 from litetuner.search.runtime.executors.fake import Fake
-quick = Fake.run
-def slow(self, job):
+quick = Fake.submit
+def slow(self, job, log=None):
     if job.kind == {kind!r}:
         sys.stderr.write("job begins\\n"); sys.stderr.flush()
         time.sleep({seconds})
-    return quick(self, job)
-Fake.run = slow
+    return quick(self, job, log)
+Fake.submit = slow
 from litetuner.cli import main
 main({arguments!r})
 """

@@ -17,17 +17,18 @@ from typing import Any
 
 import pytest
 
-from litetuner.objectives.metrics.choice import find_metric
-from litetuner.search.clock import Clock
 from litetuner.search.config.config import make_config
-from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.evaluation.inspection import inspect
-from litetuner.search.evaluation.pipeline import Work
+from litetuner.search.evaluation.measured import Measured
+from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.stages import build, train_all
+from litetuner.search.listener import Listener
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runtime.cache import JobCache
+from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.machine import usable_cores
+from litetuner.search.session import open_session
+from litetuner.spaces.building.jobs import FinishResult
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.rules import SpaceConstraints, broken_rules
+from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.step import Step
 from litetuner.spaces.steps import STEPS
 
@@ -93,27 +94,23 @@ class Bench:
     """Builds candidates of one run as a search does, in this process."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         inputs = folder / "inputs"
         subprocess.run([sys.executable, "-m", "litetuner.demo", str(inputs)], check=True, capture_output=True)
         self.model = inputs / "digits.keras"
         keys = {"model": str(self.model), "data": str(inputs / "digits.npz"), "out": str(folder / "run")}
-        config = make_config(keys)
-        run = RunFolder(folder / "run")
-        run.create()
-        cache = JobCache(run, OneProcess(run, config))
-        metric = find_metric(config.metric)
-        inspection = inspect(run, config, metric, cache, Clock(run))
-        around = SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]))
-        self.evaluator = Evaluator(run, config, metric, inspection, around, cache)
+        self.config = make_config(keys | {"executor": "one-process"})
 
-    def build(self, candidate: Candidate) -> dict[str, Any]:
-        assert broken_rules(candidate, self.evaluator.around) == []
-        work = Work(self.evaluator, candidate)
-        checkpoints: list[str] = []
-        for index in range(len(candidate.prefix.steps)):
-            job = self.evaluator.train_job(candidate, index, list(checkpoints))
-            checkpoints.append(work.run(job)["checkpoint"])
-        return self.evaluator.build(candidate, checkpoints, False, work)
+    def build(self, found: list[Candidate]) -> list[FinishResult]:
+        run = RunFolder(self.folder / "run")
+        run.create()
+        with open_session(self.config, run, Listener()) as session:
+            return [self.build_one(candidate, session.services) for candidate in found]
+
+    def build_one(self, candidate: Candidate, services: Services) -> FinishResult:
+        assert broken_rules(candidate, services.constraints) == []
+        checkpoints, measured = train_all(services, candidate, Measured())
+        return build(services, candidate, checkpoints, measured)[0]
 
 
 def conditions(model: Path) -> dict[str, Any]:
@@ -134,17 +131,29 @@ def conditions(model: Path) -> dict[str, Any]:
 
 
 def test_the_files_of_25_candidates(
-    tmp_path: Path, request: pytest.FixtureRequest, compare: Callable[[str, str], None]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    compare: Callable[[str, str], None],
 ) -> None:
     assert len(CANDIDATES) == 25
+    monkeypatch.setitem(EXECUTORS, "one-process", OneProcess)
     bench = Bench(tmp_path)
-    found = [bench.build(candidate) for candidate in CANDIDATES]
+    built = bench.build(CANDIDATES)
+    for candidate, item in zip(CANDIDATES, built, strict=True):
+        verified = {finding.property for finding in item.invariants}
+        for name, properties in (
+            ("prune", {"sparsity", "sparsity_of_all"}),
+            ("cluster", {"clusters", "tensor_clusters"}),
+        ):
+            assert name not in [step.name for step in candidate.steps] or verified & properties, candidate.label
+    found = [item.artifact for item in built]
     now = conditions(bench.model)
     recorded = Path(__file__).parent / "data" / "artifacts.json"
     exact = request.config.getoption("--record") or json.loads(recorded.read_text())["conditions"] == now
     rows = [
-        {"number": number, "bytes": item["file_bytes"], "structure": item["structure"]}
-        | ({"sha256": item["sha256"]} if exact else {})
+        {"number": number, "bytes": item.file_bytes, "structure": item.structure}
+        | ({"sha256": item.sha256} if exact else {})
         for number, item in enumerate(found)
     ]
     if exact:

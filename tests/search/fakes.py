@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.search.config.config import Config, make_config
-from litetuner.search.run import Outcome, run_search
+from litetuner.search.run import SearchEnd, run_search
 
 BASE: dict[str, Any] = {
     "model": "fake:model",
@@ -22,5 +22,5 @@ def fake_config(out: Path, **keys: Any) -> Config:
     return make_config(BASE | {"out": str(out), "trials": 25} | keys)
 
 
-def fake_search(out: Path, **keys: Any) -> Outcome:
+def fake_search(out: Path, **keys: Any) -> SearchEnd:
     return run_search(fake_config(out, **keys))

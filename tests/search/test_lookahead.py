@@ -2,53 +2,63 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import psutil
 import pytest
 
-from litetuner.objectives.metrics.choice import find_metric
 from litetuner.search.clock import Clock
 from litetuner.search.config.config import make_config
-from litetuner.search.evaluation.evaluator import Evaluator
-from litetuner.search.evaluation.inspection import inspect
+from litetuner.search.evaluation.candidate_jobs import train_job
+from litetuner.search.listener import Listener
+from litetuner.search.lookahead import ExpectedHistory
+from litetuner.search.proposals.recipes import recipe
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
+from litetuner.search.runtime.dispatcher import completed
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.executors.fake import Fake
 from litetuner.search.runtime.executors.local import Local
-from litetuner.search.runtime.jobs import Job, Limits, Result
+from litetuner.search.runtime.jobs import JobResult
 from litetuner.search.runtime.worker import GIVES_WAY
 from litetuner.search.runtime.worker_process import WorkerProcess
+from litetuner.search.session import open_session
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.rules import SpaceConstraints
+from litetuner.spaces.job import Job, Kind, Limits, R
+from litetuner.spaces.record import Record
 from litetuner.spaces.steps import STEPS
 from tests.api.conftest import band_arrays, band_model
 from tests.search.fakes import fake_search
+from tests.search.made_up import SPACE, told
 
 LIMITS = Limits(seconds=20, memory_bytes=4 << 30)
+NOWHERE = Environment({}, "", "")
 
 # A worker whose trainings sleep: the process boundary is what is tested.
 SLEEPING = """
 import os, sys, time
 from litetuner.search.runtime import worker
 
-def do(inputs):
-    deadline = time.monotonic() + inputs.get("seconds", 0)
+def do(job):
+    deadline = time.monotonic() + job["seconds"]
     sys.stderr.write("trained\\n"); sys.stderr.flush()
     while time.monotonic() < deadline: time.sleep(0.01)
-    if inputs.get("fail"): raise ZeroDivisionError("by design")
+    if job["fail"]: raise ZeroDivisionError("by design")
     return {"pid": os.getpid()}
 
-worker.ROLES.update(dict.fromkeys(("build", "train"), lambda folder: {"train": do}))
+worker.ROLES.update(dict.fromkeys(("build", "train"), lambda workspace: {"train": do}))
 worker.main(sys.argv[1:])
 """
 
@@ -62,27 +72,27 @@ class Eager(Fake):
 
     def __init__(self, *keys: object) -> None:
         super().__init__(*keys)  # type: ignore[arg-type]
-        self._done: list[tuple[Job, Result]] = []
+        self._done: list[tuple[Job[Any], JobResult[Any]]] = []
         Eager.joined = Eager.begun = 0
 
-    def prefetch(self, job: Job) -> None:
+    def prefetch(self, job: Job[Any]) -> None:
         Eager.begun += 1
         if Eager.begun % 3:
-            self._done.append((job, Fake.run(self, job)))
+            self._done.append((job, Fake.submit(self, job).result()))
 
-    def finished(self) -> list[tuple[Job, Result]]:
+    def finished(self) -> list[tuple[Job[Any], JobResult[Any]]]:
         found, self._done = (self._done, []) if Eager.begun % 2 else ([], self._done)
         return found
 
-    def run(self, job: Job) -> Result:
-        for done, result in self._done:
-            if done.key == job.key:
-                Eager.joined += 1
-                return result
-        return super().run(job)
+    def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
+        found = next((result for done, result in self._done if done.key == job.key), None)
+        if found is None:
+            return super().submit(job, log)
+        Eager.joined += 1
+        return completed(lambda: found)
 
 
-def told(path: Path) -> list[tuple[int, str, str, str, str | None, dict[str, float]]]:
+def completed_trials(path: Path) -> list[tuple[int, str, str, str, str | None, dict[str, float]]]:
     return [
         (trial.number, trial.origin, trial.candidate.key, str(trial.state), trial.gate, values(trial.measurements))
         for trial in RunFolder(path).trials()
@@ -97,7 +107,7 @@ def test_looking_ahead_changes_no_trial_and_no_order(tmp_path: Path, monkeypatch
     fake_search(tmp_path / "plain", trials=24)
     monkeypatch.setitem(EXECUTORS, "fake", Eager)
     fake_search(tmp_path / "ahead", trials=24)
-    assert told(tmp_path / "ahead") == told(tmp_path / "plain")
+    assert completed_trials(tmp_path / "ahead") == completed_trials(tmp_path / "plain")
     assert Eager.begun >= 3
 
 
@@ -119,8 +129,29 @@ def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]
     found.close()
 
 
-def train(name: str, seconds: float = 0.0, limits: Limits = LIMITS, **inputs: object) -> Job:
-    return Job("train", {"name": name, "seconds": seconds, **inputs}, limits)
+@dataclasses.dataclass(frozen=True)
+class Answer(Record):
+    pid: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sleeping(Job[Answer]):
+    kind: ClassVar[Kind] = "train"
+    verb: ClassVar[str] = "train"
+    result: ClassVar[type[Record]] = Answer
+    environment: Environment = NOWHERE
+    limits: Limits = LIMITS
+    name: str
+    seconds: float
+    fail: bool
+
+
+def train(name: str, seconds: float = 0.0, limits: Limits = LIMITS, fail: bool = False) -> Sleeping:
+    return Sleeping(name=name, seconds=seconds, limits=limits, fail=fail)
+
+
+def run(executor: Local, job: Job[R], log: Path | None = None) -> JobResult[R]:
+    return executor.submit(job, log).result(timeout=60)
 
 
 def background(executor: Local) -> psutil.Process:
@@ -138,11 +169,11 @@ def test_a_run_joins_what_was_begun(executor: Local, tmp_path: Path) -> None:
     job = train("a", 0.5)
     executor.prefetch(job)
     worker = background(executor)
-    result = executor.run(Job(job.kind, job.inputs, LIMITS, hints={"log": str(tmp_path / "log.txt")}))
-    assert result.outputs["pid"] == worker.pid
+    result = run(executor, job, tmp_path / "log.txt")
+    assert result.value.pid == worker.pid
     assert result.seconds >= 0.5 > result.overlapped
     assert (tmp_path / "log.txt").read_text().count("trained") == 1
-    assert executor.run(train("b")).outputs["pid"] != worker.pid
+    assert run(executor, train("b")).value.pid != worker.pid
     assert executor.finished() == []
 
 
@@ -162,9 +193,9 @@ def test_one_that_is_killed_is_run_again(executor: Local) -> None:
     executor.prefetch(train("a", 0.3))
     pid = background(executor).pid
     os.kill(pid, signal.SIGKILL)
-    assert executor.run(train("a", 0.3)).outputs["pid"] != pid
+    assert run(executor, train("a", 0.3)).value.pid != pid
     executor.prefetch(train("b"))
-    assert executor.run(train("b")).outputs["pid"] not in (pid, None)
+    assert run(executor, train("b")).value.pid not in (pid, None)
 
 
 def test_a_failure_is_told_when_the_job_is_run(executor: Local) -> None:
@@ -172,18 +203,18 @@ def test_a_failure_is_told_when_the_job_is_run(executor: Local) -> None:
     wait_for(lambda: executor.finished() or executor._background._failed)
     executor.prefetch(train("b"))  # one more does not take it away
     with pytest.raises(BuildFailed, match="by design"):
-        executor.run(train("a", fail=True))
-    assert executor.run(train("b")).outputs["pid"]
+        run(executor, train("a", fail=True))
+    assert run(executor, train("b")).value.pid
 
 
 def test_another_training_has_the_machine_to_itself_and_nothing_is_lost(executor: Local) -> None:
     executor.prefetch(train("a", 0.6))
     wait_for(lambda: executor._background.look() or executor._workers["train"].ready)
     started = time.monotonic()
-    executor.run(train("b", 0.8))
-    assert [job.inputs["name"] for job, _ in executor.finished()] in ([], ["a"])
+    run(executor, train("b", 0.8))
+    assert [job.name for job, _ in executor.finished()] in ([], ["a"])
     assert executor._workers["train"].slept >= 0.8
-    assert executor.run(train("c")).outputs["pid"] != background(executor).pid
+    assert run(executor, train("c")).value.pid != background(executor).pid
     assert time.monotonic() - started < 10
 
 
@@ -196,8 +227,8 @@ def test_what_is_timed_is_timed_alone_and_costs_the_training_no_time(executor: L
         wait_for(lambda: worker.status() == psutil.STATUS_STOPPED)
         time.sleep(2)
         executor._background.look()  # beyond its limit, had it run
-    result = executor.run(job)
-    assert result.outputs["pid"] == worker.pid
+    result = run(executor, job)
+    assert result.value.pid == worker.pid
     assert result.seconds < 3
 
 
@@ -205,7 +236,7 @@ def test_a_limit_holds_in_the_background(executor: Local) -> None:
     job = train("a", 30, Limits(0.5, 4 << 30))
     executor.prefetch(job)
     with pytest.raises(BuildFailed, match="longer than"):
-        executor.run(job)
+        run(executor, job)
 
 
 @pytest.mark.parametrize("suspended", [False, True])
@@ -243,25 +274,41 @@ def test_the_clock_counts_what_was_waited_for(tmp_path: Path) -> None:
     assert seconds["other"] == pytest.approx(55, abs=1)
 
 
-def test_a_training_in_the_background_gives_the_same_bits(tmp_path: Path) -> None:
+class Kept(Local):
+    """The executor of the session that was opened last."""
+
+    last: ClassVar[Local]
+
+    def __init__(self, *keys: Any) -> None:
+        super().__init__(*keys)
+        Kept.last = self
+
+
+def test_a_training_in_the_background_gives_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "data.npz", **band_arrays())  # type: ignore[arg-type]
     band_model().save(tmp_path / "model.keras")  # type: ignore[attr-defined]
     config = make_config({"model": str(tmp_path / "model.keras"), "data": str(tmp_path / "data.npz")})
     folder = RunFolder((tmp_path / "run").absolute())
     folder.create()
-    executor = Local(folder, config)
-    try:
-        metric = find_metric(config.metric)
-        found = inspect(folder, config, metric, JobCache(folder, executor), Clock(folder))
-        around = SpaceConstraints(found.model, has_training_data=True)
-        evaluator = Evaluator(folder, config, metric, found, around, JobCache(folder, executor))
+    monkeypatch.setitem(EXECUTORS, "local", Kept)
+    with open_session(config, folder, Listener()) as session:
+        executor = Kept.last
         candidate = Candidate((STEPS["finetune"](epochs=0.25), STEPS["int8"]()))
-        job = evaluator.train_job(candidate, 0, [])
+        job = train_job(session.services, candidate, 0, [])
         executor._background.begin(job)  # also where there is one core
-        joined = executor.run(job)
+        joined = run(executor, job)
         assert joined.overlapped >= 0 and psutil.Process(executor._workers["train"].pid).nice() == GIVES_WAY
-        again = executor.run(job)
-        assert joined.outputs["checkpoint"] == again.outputs["checkpoint"]  # the name of a blob is its sha256
+        again = run(executor, job)
+        assert joined.value.checkpoint == again.value.checkpoint  # the name of a blob is its sha256
         assert executor._workers["build"].jobs == 2
-    finally:
-        executor.close()
+
+
+def test_what_is_only_expected_changes_nothing_of_the_history() -> None:
+    """The recipes that a look ahead expects to be answered are still open."""
+    history = told()
+    first = recipe(SPACE, history, 1.0)
+    expected = ExpectedHistory(history)
+    while (proposal := recipe(SPACE, expected, 1.0)) is not None:
+        expected.expect(proposal.candidate)
+    found = recipe(SPACE, history, 1.0)
+    assert first is not None and found is not None and found.candidate == first.candidate

@@ -10,7 +10,7 @@ import pytest
 
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.scoring.predict import predict
-from litetuner.spaces.building.builder import rebuild
+from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.data.preparation import calibration_samples, open_split, prepare_data
 from litetuner.spaces.errors import ConfigError, DataError, ModelError
 from litetuner.spaces.models.checkpoint import read_model, write_model

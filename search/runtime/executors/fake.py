@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import json
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.scoring.jobs import CompareJob, CompareResult, ScoreJob, ScoreResult
+from litetuner.objectives.scoring.scorer import describe_metric
+from litetuner.objectives.statistics import paired_difference
 from litetuner.objectives.targets.choice import find_target
 from litetuner.objectives.targets.fake import Fake as FakeTarget
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.dispatcher import completed
 from litetuner.search.runtime.executors.executor import Executor
-from litetuner.search.runtime.jobs import Job, Result
+from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult
 from litetuner.spaces.building.fake_builder import FakeBuilder, quality, stand_in
+from litetuner.spaces.building.jobs import FinishJob, FinishResult, InspectJob, InspectResult
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.job import Job, R
 
 
 class Fake(Executor):
@@ -30,52 +37,54 @@ class Fake(Executor):
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         super().__init__(folder, config)
-        self._builder = builder = FakeBuilder(folder.blobs, folder.artifacts)
-        self._handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-            "inspect": builder.inspect,
+        self._workspace = folder.workspace()
+        self._builder = builder = FakeBuilder(self._workspace)
+        self._verbs: dict[str, Callable[[Any], Any]] = {
+            "inspect": self._inspect,
             "train": builder.train,
             "convert": builder.convert,
             "finish": self._finish,
             "score": self._score,
+            "compare": self._compare,
             "time": self._time,
         }
 
-    def run(self, job: Job) -> Result:
-        return Result(self._handlers[job.handler or job.kind](job.inputs | job.hints))
+    def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
+        return completed(lambda: JobResult(self._verbs[job.verb](job)))
 
-    def _score(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        candidate = Candidate.from_json(json.loads(Path(inputs["file"]).read_text()))
-        count = inputs["limit"] or inputs["data"]["counts"][inputs["split"]]
+    def _inspect(self, job: InspectJob) -> InspectResult:
+        return self._builder.inspect(job, describe_metric(job.metric))
+
+    def _score(self, job: ScoreJob) -> ScoreResult:
+        candidate = self._candidate(job.artifact)
+        count = job.limit or self._workspace.inspected(job.inspected).data.counts[job.split]
         right = np.zeros(count, dtype=np.float64)
         right[: round(quality(candidate) * count)] = 1.0
         value = float(right.mean())
-        environment = {"simulated": True, "split": inputs["split"], "samples": count}
-        measured = Measurement(value, inputs["metric"], environment, (value - 0.01, value + 0.01))
-        blob = self._keep(right)
-        return {"metric": measured.to_json(), "each": blob, "predictions": blob}
+        environment = {"simulated": True, "split": job.split, "samples": count}
+        blob = self._workspace.keep_array(right)
+        return ScoreResult(Measurement(value, job.metric, environment, (value - 0.01, value + 0.01)), blob, blob)
 
-    def _time(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        asked = find_target(inputs["spec"]).target
+    def _compare(self, job: CompareJob) -> CompareResult:
+        first, second = (self._workspace.array(str(blob)) for blob in (job.first_each, job.second_each))
+        value = float(first.mean()) if job.value is None else job.value
+        return CompareResult(value, *paired_difference(first, second, job.seed), len(first))
+
+    def _time(self, job: TimeJob) -> TimeResult:
+        asked = find_target(job.spec).target
         target = asked if isinstance(asked, FakeTarget) else FakeTarget()  # a simulation bothers no device
         with tempfile.TemporaryDirectory() as place:
-            for name in ("file", "baseline"):
-                candidate = Candidate.from_json(json.loads(Path(inputs[name]).read_text()))
-                (Path(place) / name).write_bytes(stand_in(candidate))
-            timing = target.time(Path(place) / "file", Path(place) / "baseline", inputs["threads"])
-        return {
-            "latency_us": timing.latency_us.to_json(),
-            "baseline_us": timing.baseline_us.to_json(),
-            "ratio": timing.ratio,
-        }
+            for name, artifact in (("file", job.file), ("baseline", job.baseline)):
+                (Path(place) / name).write_bytes(stand_in(self._candidate(artifact)))
+            timing = target.time(Path(place) / "file", Path(place) / "baseline", job.threads)
+        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio)
 
-    def _finish(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        found = self._builder.finish(inputs)
-        arena = 0.3 * found["file_bytes"]
-        values = {"arena_bytes": arena, "memory_bytes": arena + found["file_bytes"]}
-        facts = {name: Measurement(round(value), "B", {"simulated": True}).to_json() for name, value in values.items()}
-        return found | {"facts": facts}
+    def _finish(self, job: FinishJob) -> FinishResult:
+        found = self._builder.finish(job)
+        arena = 0.3 * found.artifact.file_bytes
+        values = {"arena_bytes": arena, "memory_bytes": arena + found.artifact.file_bytes}
+        costs = {name: Measurement(round(value), "B", {"simulated": True}).to_json() for name, value in values.items()}
+        return dataclasses.replace(found, costs=costs)
 
-    def _keep(self, values: np.ndarray) -> str:
-        buffer = io.BytesIO()
-        np.save(buffer, values, allow_pickle=False)
-        return self.folder.blobs.put(buffer.getvalue(), ".npy")
+    def _candidate(self, artifact: str) -> Candidate:
+        return Candidate.from_json(json.loads(self._workspace.artifacts.path(artifact).read_text()))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -13,11 +15,14 @@ from litetuner.objectives.targets.choice import find_target
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.background import Background
+from litetuner.search.runtime.dispatcher import Dispatcher
 from litetuner.search.runtime.executors.executor import Executor
-from litetuner.search.runtime.jobs import Job, Kind, Result
+from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult, append_log
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.search.runtime.worker_process import WorkerProcess
 from litetuner.spaces.errors import Lost, from_json
+from litetuner.spaces.job import Job, Kind, R
+from litetuner.spaces.workspace import Sources
 
 ROLES: dict[Kind, str] = {"inspect": "build", "train": "build", "convert": "build", "score": "score"}
 JOBS_A_WORKER = 200  # then it is replaced: libraries leak
@@ -28,28 +33,38 @@ RETRIES = 1  # a lost job is tried again on a new worker
 
 
 class Local(Executor):
-    """The default executor. Workers die with the search; one that dies alone fails its job and is replaced."""
+    """The default executor: one job at a time. A worker dies with the search; one that dies alone fails its job.
+
+    All workers are started and asked on one thread, which lives as long as they should (see ``WorkerProcess``).
+    """
 
     name = "local"
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         super().__init__(folder, config)
+        self._sources = sources_of(config)
         self._workers: dict[str, WorkerProcess] = {}
         self._started = 0
         self._start_seconds = 0.0  # of the job that runs
-        self._background = Background(lambda job: self._worker(BACKGROUND, job.limits.memory_bytes, wait=False))
+        self._closing = False
+        self._dispatcher = Dispatcher("litetuner jobs")
+        self._background = Background(lambda job: self._worker(BACKGROUND, job.limits.memory_bytes))
 
-    def run(self, job: Job) -> Result:
-        joined = self._join(job)
+    def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
+        return self._dispatcher.submit(lambda: self._do(job, log))
+
+    def _do(self, job: Job[R], log: Path | None) -> JobResult[R]:
+        joined = self._join(job, log)
         if joined is not None:
             return joined
         started, self._start_seconds = time.monotonic(), 0.0
-        if job.kind == "time":
-            outputs = self._time(job)
+        value: Any
+        if isinstance(job, TimeJob):
+            value = self._time(job)
         else:  # two trainings at once would take longer, and neither could say what it costs
             with self._suspended([BACKGROUND] if job.kind == "train" else []):
-                outputs = self._work(job)
-        return Result(outputs, time.monotonic() - started, self._start_seconds)
+                value = self._work(job, log)
+        return JobResult(value, time.monotonic() - started, self._start_seconds)
 
     @property
     def overlaps(self) -> bool:
@@ -59,63 +74,62 @@ class Local(Executor):
         worker = self._workers.get(BACKGROUND)
         return (worker is not None and worker.alive) or psutil.virtual_memory().available > SPARE_BYTES
 
-    def prefetch(self, job: Job) -> None:
+    def prefetch(self, job: Job[Any]) -> None:
         if self.overlaps:
-            self._background.begin(job)
+            self._dispatcher.submit(lambda: self._background.begin(job)).result()
 
-    def finished(self) -> list[tuple[Job, Result]]:
-        return self._background.take()
+    def finished(self) -> list[tuple[Job[Any], JobResult[Any]]]:
+        return self._dispatcher.submit(self._background.take).result() if self._background.used else []
 
     def abandon(self) -> None:
-        self._background.stop()
+        if self._background.used:
+            self._dispatcher.submit(self._background.stop).result()
 
-    def _join(self, job: Job) -> Result | None:
+    def _join(self, job: Job[R], log: Path | None) -> JobResult[R] | None:
         try:
-            return self._background.join(job)
+            return self._background.join(job, log)
         except Lost as error:
             self.folder.note("a training in the background was lost and is run again", reason=str(error))
             return None
 
-    def _work(self, job: Job) -> dict[str, object]:
-        role = ROLES[job.kind]
+    def _work(self, job: Job[R], log: Path | None) -> R:
         for attempt in range(RETRIES + 1):
-            worker = self._worker(role, job.limits.memory_bytes)
+            worker = self._worker(ROLES[job.kind], job.limits.memory_bytes)
             try:
+                began = time.monotonic()
+                worker.wait_until_ready()
+                self._start_seconds += time.monotonic() - began
                 answer = worker.ask(job, self._background.look)
             except Lost:
-                if attempt == RETRIES:
+                if attempt == RETRIES or self._closing:
                     raise
                 continue
             finally:
-                job.keep_log(worker.log_since())
+                append_log(log, worker.log_since())
             if "error" in answer:
                 raise from_json(answer["error"])
-            outputs: dict[str, object] = answer["outputs"]
-            return outputs
+            return job.read(answer["result"])
         raise AssertionError("unreachable: the loop returns or raises")
 
-    def _worker(self, role: str, memory_bytes: int, *, wait: bool = True) -> WorkerProcess:
+    def _worker(self, role: str, memory_bytes: int) -> WorkerProcess:
+        """The worker of a role, alive; a new one may still import."""
         worker = self._workers.get(role)
         if worker is not None and worker.alive:
             if worker.jobs < JOBS_A_WORKER and worker.resident_bytes() < RECYCLE_SHARE * memory_bytes:
                 return worker
             worker.kill()
+        if self._closing:
+            raise Lost("the search ends")
         self._started += 1
-        began = time.monotonic()
         log = self.folder.path / "cache" / "logs" / f"{role}-{self._started}.log"
-        self._workers[role] = WorkerProcess(role, self.folder.path.absolute(), log, wait=wait)
-        self._start_seconds += time.monotonic() - began
+        self._workers[role] = WorkerProcess(role, self.folder.path.absolute(), log, self._sources, wait=False)
         return self._workers[role]
 
-    def _time(self, job: Job) -> dict[str, object]:
-        target = find_target(job.hints["spec"]).target
+    def _time(self, job: TimeJob) -> TimeResult:
+        target, artifacts = find_target(job.spec).target, self.folder.artifacts
         with self.quiet():
-            timing = target.time(Path(job.hints["file"]), Path(job.hints["baseline"]), job.inputs["threads"])
-        return {
-            "latency_us": timing.latency_us.to_json(),
-            "baseline_us": timing.baseline_us.to_json(),
-            "ratio": timing.ratio,
-        }
+            timing = target.time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
+        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio)
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:
         """Suspend every worker: while something is timed, nothing of ours computes."""
@@ -135,6 +149,12 @@ class Local(Executor):
                 worker.resume()
 
     def close(self) -> None:
-        for worker in self._workers.values():
+        self._closing = True
+        for worker in list(self._workers.values()):
             worker.kill()
-        self._workers.clear()
+        self._dispatcher.close()
+
+
+def sources_of(config: Config) -> Sources:
+    """The user's files and functions, as workers of this session open them."""
+    return Sources(config.model, config.data, config.trust_model, config.preprocess, config.custom_objects)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from litetuner.spaces.building.builder import Builder
+from litetuner.spaces.building.finish import finish
+from litetuner.spaces.building.jobs import FinishJob
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.channels.kernel_shapes import compare, in_keras_order, kernels_of, shape_invariants
+from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import DataInfo
+from litetuner.spaces.job import Limits
 from litetuner.spaces.models.checkpoint import write_model
 from litetuner.spaces.models.inspection import model_info
 from litetuner.spaces.models.loading import LoadedModel
@@ -21,6 +26,7 @@ from litetuner.spaces.steps.slim import Slim
 from litetuner.spaces.tflite.conversion import convert
 from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import Weight, weights_by_layer
+from litetuner.spaces.workspace import Inspected, LossSettings, Sources, Workspace
 from tests.spaces.channels.channel_nets import CONTEXT, Cut, build
 
 
@@ -135,32 +141,31 @@ def test_a_layer_that_is_called_twice_is_not_promised() -> None:
 
 def test_a_builder_proves_the_cut_and_fails_another_file(pairs: Any, stores: Any, tmp_path: Path) -> None:
     original, cut = pairs["image"]
-    builder = Builder(*stores)
+    workspace = Workspace(tmp_path, *stores, Sources())
     for split in ("train", "search"):
         np.save(tmp_path / f"x_{split}.npy", np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32))
         np.save(tmp_path / f"y_{split}.npy", np.zeros(16, np.int64))
     counts = {"train": 16, "search": 16, "test": 0}
-    data = DataInfo("0", str(tmp_path), counts, (8, 8, 3), "float32", 5, None)
-    inputs = {
-        "steps": Candidate((Cut(ratio=0.5), Float32(), Slim())).to_json(),
-        "facts": model_info(LoadedModel(original, "tf_keras", "0", "net"), original, None, 0.0).to_json(),
-        "data": data.to_json(),
-        "loss": {"metric_loss": "mse", "user_loss": None, "activation": "linear", "output_shape": [None, 5]},
-        "base": None,
-        "calibration": 8,
-        "batch_size": 4,
-        "seed": 0,
-        "untrained": False,
-        "cut": builder.blobs.put(write_model(cut), ".npz"),
-        "model": "",
-        "trust": False,
-    }
-    right = builder.blobs.put(converted(cut, "float32"), ".tflite")
-    found = [item for item in builder.finish(inputs | {"file": right})["invariants"] if item["property"] == "shape"]
-    assert {item["layer"]: item["found"] for item in found} == EXPECTED["image"] and all(item["ok"] for item in found)
-    wrong = builder.blobs.put(converted(original, "float32"), ".tflite")
+    data = DataInfo("0", ".", counts, (8, 8, 3), "float32", 5, None)
+    model = model_info(LoadedModel(original, "tf_keras", "0", "net"), original, None, 0.0)
+    found = Inspected(model, data, None, LossSettings("mse", None, "linear", (None, 5)))
+    right, wrong = (workspace.blobs.put(converted(each, "float32"), ".tflite") for each in (cut, original))
+    job = FinishJob(
+        environment=Environment({}, "", ""),
+        limits=Limits(60.0, 1 << 32),
+        inspected=workspace.blobs.put(json.dumps(found.to_json()).encode(), ".json"),
+        seed=0,
+        batch_size=4,
+        calibration=8,
+        candidate=Candidate((Cut(ratio=0.5), Float32(), Slim())),
+        file=right,
+        untrained=False,
+        cut=workspace.blobs.put(write_model(cut), ".npz"),
+    )
+    shapes = [item for item in finish(job, workspace).invariants if item.property == "shape"]
+    assert {item.layer: item.found for item in shapes} == EXPECTED["image"] and all(item.ok for item in shapes)
     with pytest.raises(BuildFailed, match="breaks its label: conv: shape asked 3x3x3x8, found 3x3x3x16"):
-        builder.finish(inputs | {"file": wrong})
+        finish(dataclasses.replace(job, file=wrong), workspace)
 
 
 @pytest.fixture

@@ -8,14 +8,19 @@ import numpy as np
 import pytest
 
 from litetuner.inspecting import facts
-from litetuner.spaces.building.builder import Builder
+from litetuner.objectives.scoring.scorer import describe_metric
+from litetuner.spaces.building.inspect import inspect
+from litetuner.spaces.building.jobs import InspectJob, InspectResult
+from litetuner.spaces.building.models import user_model
+from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import ModelError
+from litetuner.spaces.job import Limits
 from litetuner.spaces.store import Store
 from litetuner.spaces.tf import load
+from litetuner.spaces.workspace import Sources, Workspace
 
 RNG = np.random.default_rng(0)
-COMMON = {"trust": False, "preprocess": None, "task": "classification", "takes_all": False, "output": None}
-FIT = {"metric_loss": "classification", "loss": None, "seed": 0, "batch_size": 8, "calibration": 8}
+COMMON = {"trust": False, "preprocess": None, "metric": "accuracy"}
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +43,28 @@ def files(tmp_path_factory):
 
 @pytest.mark.parametrize("name, shape", [("image", (9, 7, 3)), ("text", (5,))])
 def test_sizes_are_those_of_the_data(files, tmp_path, name, shape):
-    builder = Builder(Store(tmp_path / "blobs"), Store(tmp_path / "artifacts"))
-    given = {"model": str(files / f"{name}.keras"), "data": str(files / f"{name}.npz")} | COMMON | FIT
-    found = json.loads(json.dumps(builder.inspect(given | {"data_folder": str(tmp_path / "data")})))
-    assert found["model"]["bridge_refusal"] is None
-    assert [tuple(sizes[1:]) for sizes in found["model"]["inputs"].values()] == [shape]
-    # A later job opens the file itself, and finds the sizes in the facts.
-    later = builder._original(given | {"model_sha256": "1", "facts": found["model"]}).model
+    sources = Sources(str(files / f"{name}.keras"), str(files / f"{name}.npz"))
+    workspace = Workspace(tmp_path, Store(tmp_path / "blobs"), Store(tmp_path / "artifacts"), sources)
+    job = InspectJob(
+        environment=Environment({}, "", ""),
+        limits=Limits(60.0, 1 << 32),
+        model_content="m",
+        data_content="d",
+        metric="accuracy",
+        loss=None,
+        preprocess=None,
+        custom_objects=None,
+        seed=0,
+        batch_size=8,
+        calibration=8,
+    )
+    result = inspect(job, describe_metric(job.metric), workspace)
+    found = InspectResult.from_json(json.loads(json.dumps(result.to_json())))
+    assert found == result and found.data.folder == "cache/data"
+    assert found.model.bridge_refusal is None
+    assert [tuple(sizes[1:]) for sizes in found.model.inputs.values()] == [shape]
+    # A later job opens the file itself, and finds the sizes in what the inspection stored.
+    later = user_model(sources, workspace.inspected(found.inspected).model).model
     assert tuple(later.inputs[0].shape[1:]) == shape
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from litetuner.objectives.scoring.predict import predict
-from litetuner.spaces.building.builder import rebuild
+from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.models.signature import input_ports
 from litetuner.spaces.models.signature import predict as original
 from litetuner.spaces.tf import load

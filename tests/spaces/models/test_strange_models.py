@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from litetuner.objectives.scoring.predict import predict
-from litetuner.spaces.building.builder import rebuild
+from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, ModelError, told_by_keras
 from litetuner.spaces.models.loading import load_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -16,11 +18,14 @@ import pytest
 from litetuner.search.config.config import make_config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.executors.local import Local
-from litetuner.search.runtime.jobs import Job, Limits
 from litetuner.search.runtime.worker_process import WorkerProcess
+from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import BuildFailed, DataError, Lost
+from litetuner.spaces.job import Job, Kind, Limits
+from litetuner.spaces.record import Record
 
 LIMITS = Limits(seconds=20, memory_bytes=4 << 30)
+NOWHERE = Environment({}, "", "")
 
 # A worker whose jobs misbehave on request: the process boundary is what is tested, so the handlers are stand-ins.
 MISBEHAVING = """
@@ -28,9 +33,9 @@ import os, signal, sys, time
 from litetuner.search.runtime import worker
 from litetuner.spaces.errors import DataError
 
-def do(inputs):
-    what = inputs["what"]
-    if what == "signal": os.kill(os.getpid(), inputs["number"])
+def do(job):
+    what = job["what"]
+    if what == "signal": os.kill(os.getpid(), job["number"])
     if what == "exit": os._exit(3)
     if what == "hang": time.sleep(1000)
     if what == "memory":
@@ -42,7 +47,7 @@ def do(inputs):
     if what == "print": print("noise on standard output"); sys.stdout.flush(); os.write(1, b"more noise")
     return {"pid": os.getpid()}
 
-worker.ROLES["score"] = lambda folder: {"score": do}
+worker.ROLES["score"] = lambda workspace: {"score": do}
 worker.main(sys.argv[1:])
 """
 
@@ -62,12 +67,29 @@ def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]
     found.close()
 
 
-def job(what: str, limits: Limits = LIMITS, **inputs: object) -> Job:
-    return Job("score", {"what": what, **inputs}, limits)
+@dataclasses.dataclass(frozen=True)
+class Answer(Record):
+    pid: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Misbehaving(Job[Answer]):
+    kind: ClassVar[Kind] = "score"
+    verb: ClassVar[str] = "score"
+    result: ClassVar[type[Record]] = Answer
+    environment: Environment = NOWHERE
+    limits: Limits = LIMITS
+    what: str
+    number: int = 0
+
+
+def run(executor: Local, what: str, limits: Limits = LIMITS, number: int = 0) -> int:
+    job = Misbehaving(what=what, limits=limits, number=number)
+    return executor.submit(job).result(timeout=60).value.pid
 
 
 def works(executor: Local) -> int:
-    return int(executor.run(job("fine")).outputs["pid"])
+    return run(executor, "fine")
 
 
 @pytest.mark.parametrize(
@@ -85,33 +107,33 @@ def test_death_by_signal_is_told_apart_and_the_search_goes_on(
 ) -> None:
     before = works(executor)
     with pytest.raises(kind, match=number.name):
-        executor.run(job("signal", number=int(number)))
+        run(executor, "signal", number=int(number))
     assert works(executor) != before
 
 
 def test_an_exit_a_hang_and_too_much_memory_fail_the_job(executor: Local) -> None:
     with pytest.raises(BuildFailed, match="code 3"):
-        executor.run(job("exit"))
+        run(executor, "exit")
     started = time.monotonic()
     with pytest.raises(BuildFailed, match="longer than 1 s"):
-        executor.run(job("hang", Limits(1, 4 << 30)))
+        run(executor, "hang", Limits(1, 4 << 30))
     assert time.monotonic() - started < 15
     with pytest.raises(BuildFailed, match=r"more than the 0\.5 GB allowed"):
-        executor.run(job("memory", Limits(20, 500_000_000)))
+        run(executor, "memory", Limits(20, 500_000_000))
     assert works(executor)
 
 
 def test_an_error_keeps_its_type_and_the_worker(executor: Local) -> None:
     before = works(executor)
     with pytest.raises(BuildFailed, match="ZeroDivisionError: by design"):
-        executor.run(job("raise"))
+        run(executor, "raise")
     with pytest.raises(DataError, match="NaN"):
-        executor.run(job("usage"))
+        run(executor, "usage")
     assert works(executor) == before
 
 
 def test_noise_on_standard_output_is_no_answer(executor: Local) -> None:
-    assert executor.run(job("print")).outputs["pid"] == works(executor)
+    assert run(executor, "print") == works(executor)
 
 
 def test_a_worker_that_grew_is_replaced(executor: Local) -> None:
@@ -137,3 +159,14 @@ def test_workers_are_suspended_while_something_is_timed(executor: Local) -> None
         seen.append(child.status())
     assert seen == [psutil.STATUS_STOPPED]
     assert works(executor) == child.pid
+
+
+def test_the_end_ends_a_job_that_runs_and_starts_no_other(executor: Local) -> None:
+    child = psutil.Process(works(executor))
+    hanging, waiting = (executor.submit(Misbehaving(what=what)) for what in ("hang", "fine"))
+    time.sleep(0.3)
+    executor.close()
+    with pytest.raises(Lost):
+        hanging.result(timeout=10)
+    assert waiting.cancelled() and not child.is_running()
+    assert executor.slots("score") == 1

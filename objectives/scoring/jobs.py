@@ -1,0 +1,68 @@
+"""The jobs of the score worker: score a file, compare two scores sample by sample."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.spaces.job import Job, Kind
+from litetuner.spaces.record import Record
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreResult(Record):
+    """The metric, and what paired comparisons need as blobs: per-sample values, or predictions where there are none."""
+
+    metric: Measurement
+    each: str | None
+    predictions: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoreJob(Job[ScoreResult]):
+    """Score a finished file on a split, its first ``limit`` samples or (0) all. ``metric`` is what the user wrote."""
+
+    kind: ClassVar[Kind] = "score"
+    verb: ClassVar[str] = "score"
+    result: ClassVar[type[Record]] = ScoreResult
+    inspected: str
+    artifact: str
+    split: str
+    limit: int
+    metric: str
+    seed: int
+    threads: int
+    io: tuple[str, str] | None
+    keep_predictions: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareResult(Record):
+    """The paired difference (first - second), ``None`` where there is nothing to pair, and the first one's own metric."""
+
+    value: float
+    difference: float | None
+    interval: tuple[float, float] | None
+    samples: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareJob(Job[CompareResult]):
+    """Compare two outputs on the same samples: blobs of per-sample values or, else, of predictions.
+
+    ``value`` is the first one's metric; ``None`` where it is to be computed from its predictions.
+    """
+
+    kind: ClassVar[Kind] = "score"
+    verb: ClassVar[str] = "compare"
+    result: ClassVar[type[Record]] = CompareResult
+    inspected: str
+    split: str
+    metric: str
+    seed: int
+    value: float | None
+    first_each: str | None
+    first_predictions: str | None
+    second_each: str | None
+    second_predictions: str | None

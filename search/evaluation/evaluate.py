@@ -1,0 +1,148 @@
+"""From a candidate to its outcome: probe, train, build, time, score; cheap before expensive."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from litetuner.search.evaluation.gates import Gate, Unsuited, latency_gate, of_the_metric, rung_gate, suits_gate
+from litetuner.search.evaluation.measured import Measured, Stopped, keeping
+from litetuner.search.evaluation.probe import probe
+from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.stages import (
+    build,
+    file_measurements,
+    measure_quality,
+    time_everywhere,
+    train_step,
+    types_of,
+)
+from litetuner.search.history import History
+from litetuner.search.trial import State, find_baseline, is_baseline
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.errors import BuildFailed, CandidateError, HostError, Lost, Refused, TargetLost
+from litetuner.spaces.rules import broken_rules
+from litetuner.spaces.step import Stage
+from litetuner.spaces.steps import STEPS
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a candidate: its state, why, and all that was measured."""
+
+    state: State
+    measured: Measured
+    gate: str | None = None
+    reason: str | None = None
+    constraints: dict[str, float] = dataclasses.field(default_factory=dict)
+    waits_for: str | None = None
+
+
+def evaluate(
+    candidate: Candidate,
+    services: Services,
+    history: History,
+    after_training: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """What becomes of a candidate, whatever that is. Only usage errors, ``HostError`` and interrupts are raised.
+
+    ``after_training`` is called when nothing of it is left to train: from then on another training fits beside it.
+    """
+    try:
+        measured = _trained(candidate, services, history)
+        after_training()
+        return Outcome(State.COMPLETE, _measured(candidate, services, history, measured))
+    except Stopped as stop:
+        return _outcome(stop.cause, stop.measured)
+
+
+def _outcome(cause: Gate | CandidateError, measured: Measured) -> Outcome:
+    reason = str(cause)
+    match cause:
+        case Gate():
+            return Outcome(State.PRUNED, measured, cause.name, reason, cause.constraints)
+        case Unsuited():
+            return Outcome(State.INVALID, measured, cause.gate, reason)
+        case Refused():
+            return Outcome(State.INVALID, measured, None, reason)
+        case TargetLost():
+            return Outcome(State.LOST, measured, None, reason, waits_for=cause.target)
+        case Lost():
+            return Outcome(State.LOST, measured, None, reason)
+        case _:
+            return Outcome(State.FAILED, measured, None, reason)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trained:
+    checkpoints: tuple[str, ...]
+    measured: Measured
+
+
+def _trained(candidate: Candidate, services: Services, history: History) -> _Trained:
+    """Check the rules, probe what is new, and train step by step."""
+    with keeping(Measured()):
+        reasons = broken_rules(candidate, services.constraints)
+        if reasons:
+            raise Refused("; ".join(reasons))
+    steps, measured = candidate.prefix.steps, Measured()
+    # Not: is it in the cache? A killed search, asked again, must judge as an undisturbed one.
+    new = bool(steps) and not history.trained(candidate.prefix)
+    if new:
+        measured = probe(candidate, services, history, measured)
+    checkpoints: tuple[str, ...] = ()
+    for index, step in enumerate(steps):
+        checkpoints, measured = train_step(services, candidate, checkpoints, measured)
+        # A reshaped model that nobody trained yet says nothing.
+        if new and step.stage is Stage.TRAIN and index + 1 < len(steps) and of_the_metric(services.criteria):
+            measured = _rung(Candidate(steps[: index + 1]), checkpoints, services, history, measured)
+    return _Trained(checkpoints, measured)
+
+
+def _rung(
+    prefix: Candidate, checkpoints: tuple[str, ...], services: Services, history: History, measured: Measured
+) -> Measured:
+    """Score the float file between two trainings."""
+    float_file = Candidate((*prefix.steps, STEPS["float32"]()))
+    finished, measured = build(services, float_file, checkpoints, measured)
+    baseline = find_baseline(history.trials)
+    found, measured = measure_quality(services, finished.name, float_file, baseline, measured)
+    with keeping(measured):
+        rung_gate(prefix, found, services.metric, services.criteria)
+    return measured
+
+
+def _measured(candidate: Candidate, services: Services, history: History, trained: _Trained) -> Measured:
+    """Build the file, time it, score it."""
+    criteria, baseline = services.criteria, find_baseline(history.trials)
+    finished, measured = build(services, candidate, trained.checkpoints, trained.measured)
+    notes = (*candidate.details, *measured.notes, *finished.notes)
+    measured = dataclasses.replace(measured, finished=finished, notes=notes).adding(file_measurements(finished))
+    operators, targets = finished.artifact.operators, services.availability.targets
+    with keeping(measured):
+        suits_gate(operators, types_of(finished), targets, criteria, is_baseline=is_baseline(candidate))
+    measured = time_everywhere(services, finished.ref, baseline, measured)
+    if baseline is not None:
+        with keeping(measured):
+            latency_gate(measured.measurements, services.inspection.data.counts["search"], criteria)
+    found, measured = measure_quality(services, finished.name, candidate, baseline, measured)
+    return _complete(candidate, services, measured.adding(found))
+
+
+def _complete(candidate: Candidate, services: Services, measured: Measured) -> Measured:
+    """Is all there that objectives and budgets depend on? What waits for a target is ``TargetLost``, with its name."""
+    needed, first = set(services.criteria.needed), is_baseline(candidate)
+    for target, reason in measured.unanswered.items():
+        # The baseline is what all others are compared with, on every target.
+        if f"latency_us:{target}" in needed or first:
+            raise Stopped(TargetLost(f"{reason}; it waits until {target} answers", target), measured)
+        measured = measured.noting(f"not timed on {target}, which was away: {reason}")
+    missing = ", ".join(sorted(needed - set(measured.measurements)))
+    if missing and first:
+        raise HostError(
+            f"{missing} cannot be measured here, and an objective or a budget needs it. "
+            "Leave that out, or choose a target that tells it (`litetuner doctor` says what each can do)."
+        )
+    if missing:
+        raise Stopped(BuildFailed(f"{missing} could not be measured"), measured)
+    return measured

@@ -1,0 +1,39 @@
+"""What the evaluation of any candidate of a run needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from litetuner.search.config.config import Config
+from litetuner.search.criteria import Criteria
+from litetuner.search.evaluation.inspection import Inspection
+from litetuner.search.evaluation.target_availability import TargetAvailability
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.cache import JobCache
+from litetuner.spaces.environment import Environment
+from litetuner.spaces.metric_info import MetricInfo
+from litetuner.spaces.rules import SpaceConstraints
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """Made once a session by ``open_session``. ``log`` is the file that gets what jobs write, where they belong to a trial."""
+
+    folder: RunFolder
+    config: Config
+    inspection: Inspection
+    constraints: SpaceConstraints
+    criteria: Criteria
+    availability: TargetAvailability
+    cache: JobCache
+    environment: Environment
+    log: Path | None = None
+
+    @property
+    def metric(self) -> MetricInfo:
+        return self.inspection.metric
+
+    def for_trial(self, number: int) -> Services:
+        """The same, with the log of a trial."""
+        return dataclasses.replace(self, log=self.folder.trial_folder(number) / "log.txt")

@@ -1,0 +1,198 @@
+"""The stages of a candidate: train, build, time, score. Each takes what was measured so far and gives more of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.scoring.jobs import CompareResult, ScoreJob, ScoreResult
+from litetuner.search.evaluation.candidate_jobs import (
+    convert_job,
+    drop_job,
+    finish_job,
+    gap_job,
+    score_job,
+    time_job,
+    train_job,
+)
+from litetuner.search.evaluation.measured import Measured, Stopped
+from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.timing import read_timing
+from litetuner.search.trial import Trial
+from litetuner.spaces.building.jobs import FileRef, FinishResult
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.errors import CandidateError, TargetLost
+from litetuner.spaces.job import Job, R
+
+
+def run_job(services: Services, job: Job[R], measured: Measured) -> tuple[R, Measured]:
+    """A job's result; its seconds count also when it fails, then inside ``Stopped``."""
+    started = time.monotonic()
+    try:
+        found = services.cache.run(job, services.log)
+    except CandidateError as error:
+        raise Stopped(error, measured.after(job.kind, time.monotonic() - started)) from error
+    return found.value, measured.after(job.kind, found.seconds)
+
+
+def train_step(
+    services: Services, candidate: Candidate, checkpoints: tuple[str, ...], measured: Measured
+) -> tuple[tuple[str, ...], Measured]:
+    """Train the next step of a prefix: its checkpoint is added."""
+    trained, measured = run_job(services, train_job(services, candidate, len(checkpoints), checkpoints), measured)
+    return (*checkpoints, trained.checkpoint), measured.noting(*trained.notes)
+
+
+def train_all(services: Services, candidate: Candidate, measured: Measured) -> tuple[tuple[str, ...], Measured]:
+    """Train all steps of a prefix."""
+    checkpoints: tuple[str, ...] = ()
+    for _ in candidate.prefix.steps:
+        checkpoints, measured = train_step(services, candidate, checkpoints, measured)
+    return checkpoints, measured
+
+
+def build(
+    services: Services, candidate: Candidate, checkpoints: Sequence[str], measured: Measured
+) -> tuple[FinishResult, Measured]:
+    """Convert and finish: a candidate's file."""
+    return _build(services, candidate, checkpoints, False, measured)
+
+
+def build_untrained(services: Services, candidate: Candidate, measured: Measured) -> tuple[FinishResult, Measured]:
+    """The file of a one-shot copy: masks and centroids are set, nothing is trained."""
+    plain = Candidate(tuple(step for step in candidate.steps if step.name != "qat"))
+    return _build(services, plain, (), True, measured)
+
+
+def _build(
+    services: Services, candidate: Candidate, checkpoints: Sequence[str], untrained: bool, measured: Measured
+) -> tuple[FinishResult, Measured]:
+    job = convert_job(services, candidate, checkpoints, untrained)
+    converted, measured = run_job(services, job, measured)
+    return run_job(services, finish_job(job, candidate, converted.file), measured)
+
+
+def time_on(
+    services: Services,
+    file: FileRef,
+    target: str,
+    baseline: Trial | None,
+    measured: Measured,
+    occasion: str = "search",
+) -> tuple[dict[str, Measurement], Measured]:
+    """What a target, by its name, measures of a structure: one measurement for all files that share it.
+
+    ``Stopped`` by ``TargetLost`` at once for a target that is known to be away.
+    """
+    base = artifact_of(baseline) or file.name
+    job = time_job(services, file, target, base, occasion)
+    known, away = services.cache.known(job) is not None, services.availability.away
+    if not known and target in away:
+        raise Stopped(TargetLost(away[target], target), measured)
+    try:
+        found, measured = run_job(services, job, measured)
+    except Stopped as stop:
+        if isinstance(stop.cause, TargetLost):
+            services.availability.lost(target, str(stop))
+        raise
+    if not known:
+        services.availability.answered(target)
+    return read_timing(found, target, baseline=file.name == base), measured
+
+
+def time_everywhere(
+    services: Services, file: FileRef, baseline: Trial | None, measured: Measured, occasion: str = "search"
+) -> Measured:
+    """Time a file on every target. One that is away is left out: what else can be measured need not wait for it."""
+    for target in services.criteria.targets:
+        try:
+            found, measured = time_on(services, file, target, baseline, measured, occasion)
+            measured = measured.adding(found)
+        except Stopped as stop:
+            if not isinstance(stop.cause, TargetLost):
+                raise
+            measured = stop.measured.without(target, str(stop))
+    return measured
+
+
+def score(services: Services, job: ScoreJob, measured: Measured) -> tuple[ScoreResult, Measured]:
+    """Score a file."""
+    return run_job(services, job, measured)
+
+
+def measure_quality(
+    services: Services, artifact: str, candidate: Candidate, baseline: Trial | None, measured: Measured
+) -> tuple[dict[str, Measurement], Measured]:
+    """The metric of a finished file on the search split, and its drop against the baseline.
+
+    Without a baseline this is the baseline, and also what its conversion cost is measured.
+    """
+    scored, measured = score(services, score_job(services, artifact, candidate), measured)
+    drop, measured = measure_drop(services, scored, baseline, "search", measured)
+    found = {"metric": scored.metric, "drop": drop}
+    original = services.inspection.original
+    if baseline is None and original is not None:
+        compared, measured = run_job(services, gap_job(services, original, scored), measured)
+        found |= conversion_gap(services, compared)
+    return found, measured
+
+
+def measure_drop(
+    services: Services, own: ScoreResult, baseline: Trial | None, split: str, measured: Measured
+) -> tuple[Measurement, Measured]:
+    """How much worse than the baseline, paired on the same samples: points where the metric is bounded, else relative."""
+    base, name = own, artifact_of(baseline)
+    if baseline is not None and name is not None:
+        base, measured = score(services, score_job(services, name, baseline.candidate, split), measured)
+    compared, measured = run_job(services, drop_job(services, base, own, split), measured)
+    found = paired(services, compared, "baseline", split, services.inspection.data.counts[split])
+    assert found is not None  # two scores of one metric can always be compared
+    return found, measured
+
+
+def conversion_gap(services: Services, compared: CompareResult) -> dict[str, Measurement]:
+    """``keras_metric``, the user's own model's score, and ``conversion_gap``, how much worse the float file is (paired)."""
+    gap = paired(services, compared, "original", "search", compared.samples)
+    conditions = {"split": "search", "samples": compared.samples, "runtime": "Keras"}
+    if gap is None:
+        return {}
+    return {
+        "keras_metric": Measurement(compared.value, services.metric.name, conditions),
+        "conversion_gap": gap,
+    }
+
+
+def paired(services: Services, compared: CompareResult, against: str, split: str, samples: int) -> Measurement | None:
+    """A difference in the metric's worse direction: in points for metrics within [0, 1], else relative to the first one."""
+    if compared.difference is None or compared.interval is None:
+        return None
+    metric = services.metric
+    sign = 1.0 if metric.direction == "maximize" else -1.0
+    scale = sign if metric.bounded else sign / (abs(compared.value) or 1.0)
+    low, high = sorted(end * scale for end in compared.interval)
+    unit = "points" if metric.bounded else f"relative to the {against}"
+    environment = {"split": split, "samples": samples, "paired": True}
+    return Measurement(compared.difference * scale, unit, environment, (low, high))
+
+
+def artifact_of(trial: Trial | None) -> str | None:
+    """The name of a trial's file among the artifacts."""
+    return Path(trial.artifact).name if trial is not None and trial.artifact is not None else None
+
+
+def file_measurements(finished: FinishResult) -> dict[str, Measurement]:
+    """What a file's bytes alone tell."""
+    how = {"computed by": "zlib.compress(file, 9)"}
+    return {
+        "file_bytes": Measurement(finished.artifact.file_bytes, "B", {"computed from": "the file"}),
+        "compressed_bytes": Measurement(finished.artifact.compressed_bytes, "B", how),
+    } | {name: Measurement.from_json(cost) for name, cost in finished.costs.items()}
+
+
+def types_of(finished: FinishResult) -> dict[str, tuple[str, ...]]:
+    """The types of a file's inputs and outputs."""
+    ports = dataclasses.asdict(finished.artifact)
+    return {kind: tuple(port["dtype"] for port in ports[kind]) for kind in ("inputs", "outputs")}

@@ -1,0 +1,127 @@
+"""A session: model, data, cache, executor and inspection, put together for search, init, inspect and rebuild alike."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from litetuner.objectives.scoring.scorer import check_metric_name
+from litetuner.search.clock import Clock
+from litetuner.search.config.config import Config
+from litetuner.search.criteria import terms
+from litetuner.search.evaluation.inspection import Inspection, identity, inspect
+from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.target_availability import TargetAvailability
+from litetuner.search.listener import Listener
+from litetuner.search.proposals.samplers import SAMPLERS
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.cache import JobCache
+from litetuner.search.runtime.executors import EXECUTORS
+from litetuner.search.runtime.machine import this_environment
+from litetuner.spaces.errors import ConfigError, DataError, RunError, nearest
+from litetuner.spaces.models.tflite_model import STEPS as CONVERTED
+from litetuner.spaces.quantization.precision import fixed_precision
+from litetuner.spaces.rules import SpaceConstraints
+from litetuner.spaces.steps import STEPS
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """What an inspected model and its data are worked on with, until the session is closed."""
+
+    folder: RunFolder
+    config: Config
+    clock: Clock
+    services: Services
+
+
+@contextlib.contextmanager
+def open_session(
+    config: Config,
+    folder: RunFolder,
+    listener: Listener,
+    *,
+    contents: Mapping[str, Any] | None = None,
+    or_metric: str | None = None,
+) -> Iterator[Session]:
+    """Start the executor, inspect model and data, and end all processes at the end.
+
+    ``contents`` are those of ``identity``, where they are known. With ``or_metric`` data whose labels do not suit the metric are
+    inspected for that one. Raises ``UsageError`` for what cannot be used, ``HostError`` when this machine does not work.
+    """
+    check_names(config)
+    contents = identity(config) if contents is None else contents
+    clock, environment = Clock(folder), this_environment()
+    executor = EXECUTORS[config.executor](folder, config)
+    try:
+        cache = JobCache(folder, executor)
+        listener.doing("inspecting the model and the data")
+        try:
+            inspection, seconds = inspect(folder, config, contents, cache, environment)
+        except DataError as error:
+            if or_metric is None:
+                raise
+            config = config.model_copy(update={"metric": or_metric})
+            try:
+                inspection, seconds = inspect(folder, config, contents, cache, environment)
+            except DataError:
+                raise error from None
+        clock.count(seconds)
+        services = Services(
+            folder=folder,
+            config=config,
+            inspection=inspection,
+            constraints=constraints(config, inspection),
+            criteria=terms(config, inspection.metric),
+            availability=TargetAvailability({place.name: place.target for place in config.places}),
+            cache=cache,
+            environment=environment,
+        )
+        yield Session(folder, config, clock, services)
+    finally:
+        executor.close()
+        if folder.path.exists():
+            clock.save()
+
+
+@contextlib.contextmanager
+def temporary_folder(beside: Path, prefix: str, option: str = "--out") -> Iterator[RunFolder]:
+    """A run folder of its own below ``beside``, which is removed. Raises ``RunError`` where nothing can be written."""
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=beside))
+    except OSError as error:
+        raise RunError(f"cannot write {beside}: {error.strerror}. Choose another {option}.") from error
+    try:
+        folder = RunFolder(temporary / "run")
+        folder.create()
+        yield folder
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_names(config: Config) -> None:
+    """Names that a session needs: executor, sampler, steps, metric. A user's own metric is looked at by a worker."""
+    check_metric_name(config.metric)
+    for key, given, known in (
+        ("executor", (config.executor,), EXECUTORS),
+        ("sampler", (config.sampler,), SAMPLERS),
+        ("steps", config.steps, STEPS),
+    ):
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"{key}: there is no {name!r}{nearest(name, known)} ({', '.join(sorted(known))})")
+
+
+def constraints(config: Config, inspection: Inspection) -> SpaceConstraints:
+    """What candidates of this model, these data and this configuration may be."""
+    steps = frozenset(config.steps) if config.steps else None
+    if inspection.model.source == "tflite":  # converted already: what is left to do to it
+        steps = CONVERTED if steps is None else steps & CONVERTED
+    precision = fixed_precision(config.precision, inspection.model, steps)
+    return SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]), steps, precision=precision)

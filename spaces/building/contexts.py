@@ -1,0 +1,60 @@
+"""The context of a job: the data, the calibration samples and the loss that its steps work with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.building.jobs import BuildJob, InspectJob
+from litetuner.spaces.building.models import base_model
+from litetuner.spaces.context import Context
+from litetuner.spaces.step import Step
+from litetuner.spaces.workspace import Inspected, Workspace
+
+
+def make_context(
+    workspace: Workspace,
+    inspected: Inspected,
+    job: BuildJob[Any] | InspectJob,
+    steps: tuple[Step, ...] = (),
+    *,
+    untrained: bool = False,
+) -> Context:
+    """The context for some steps. A job's ``calibration`` is how many samples there are where no step asks for another number."""
+    from litetuner.spaces.data.arrays import open_split
+    from litetuner.spaces.training.fit import resolve_loss
+
+    loss = inspected.loss
+    x, y = open_split(workspace.data(inspected.data), "train")
+    samples = x[:0]
+    if inspected.data.counts["train"]:
+        samples = _calibration(workspace, inspected, steps, job.calibration, job.seed)
+    return Context(
+        x_train=x,
+        y_train=y,
+        calibration=samples,
+        loss=resolve_loss(loss.metric_loss, loss.activation, loss.output_shape, loss.user_loss),
+        batch_size=job.batch_size,
+        seed=job.seed,
+        untrained=untrained,
+    )
+
+
+def _calibration(
+    workspace: Workspace, inspected: Inspected, steps: tuple[Step, ...], count: int, seed: int
+) -> np.ndarray:
+    """The samples that the last calibrating step asks for; the usual ones where none asks."""
+    from litetuner.spaces.data.calibration import select_samples
+
+    asked: dict[str, Any] = next((step.knobs() for step in reversed(steps) if "selection" in step.knobs()), {})
+
+    def outputs(samples: np.ndarray) -> np.ndarray:
+        from litetuner.spaces.models.signature import predict
+        from litetuner.spaces.named_arrays import parts
+
+        model = base_model(workspace, inspected)
+        return np.concatenate([out.reshape(len(samples), -1) for out in predict(model, parts(samples))], axis=1)
+
+    folder, selection = workspace.data(inspected.data), asked.get("selection", "balanced")
+    return select_samples(folder, asked.get("calibration") or count, selection, seed, outputs)

@@ -1,0 +1,27 @@
+"""The job convert: a checkpoint to a raw ``.tflite``."""
+
+from __future__ import annotations
+
+from litetuner.spaces.building.contexts import make_context
+from litetuner.spaces.building.jobs import ConvertJob, ConvertResult
+from litetuner.spaces.building.models import base_model, know_custom_layers, restore
+from litetuner.spaces.step import Stage
+from litetuner.spaces.workspace import Workspace
+
+
+def convert(job: ConvertJob, workspace: Workspace) -> ConvertResult:
+    """Convert a trained prefix; ``untrained`` ones are built from the base, with masks and centroids but without training."""
+    know_custom_layers(workspace)
+    inspected = workspace.inspected(job.inspected)
+    (step,) = job.candidate.of_stage(Stage.CONVERT)
+    context = make_context(workspace, inspected, job, job.candidate.steps, untrained=job.untrained)
+    steps = job.candidate.prefix.steps
+    if inspected.base is None:
+        model = base_model(workspace, inspected)
+    elif job.untrained:
+        model = restore(workspace, inspected.base, (), (), context)
+        for training in steps:
+            model = training.apply(model, context)
+    else:
+        model = restore(workspace, inspected.base, job.checkpoints, steps, context)
+    return ConvertResult(workspace.blobs.put(step.apply(model, context), ".tflite"))

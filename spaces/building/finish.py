@@ -1,0 +1,99 @@
+"""The job finish: rewrite a raw file, and verify in the finished flatbuffer what the label says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from litetuner.spaces.building.contexts import make_context
+from litetuner.spaces.building.jobs import FinishJob, FinishResult
+from litetuner.spaces.building.models import know_custom_layers
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.info import ModelInfo
+from litetuner.spaces.step import Stage, Step
+from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.invariants import Finding, Invariant, verify_invariants
+from litetuner.spaces.workspace import Workspace
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def finish(job: FinishJob, workspace: Workspace) -> FinishResult:
+    """The artifact of a candidate. Raises ``BuildFailed`` for a file that is not what its label says."""
+    from litetuner.spaces.tflite.weights import weights_at, weights_by_layer
+
+    know_custom_layers(workspace)
+    inspected = workspace.inspected(job.inspected)
+    context = make_context(workspace, inspected, job, job.candidate.steps, untrained=job.untrained)
+    kernels = {layer.name: layer.kernel_shape for layer in inspected.model.layers if layer.has_kernel}
+    cut = _cut(job, workspace)
+    shapes: dict[str, tuple[int, ...]] | None = kernels
+    if job.candidate.of_stage(Stage.RESHAPE):  # the shapes of an untrained copy are not known, and nothing is verified
+        shapes = {name: kernel.shape for name, kernel in cut.items()} or None
+    raw = workspace.blobs.get(job.file)
+    file, plain, notes = _rewrite(job.candidate, raw, context)
+    findings: list[Finding] = []
+    artifact = read_artifact(file)
+    if not job.untrained:
+        mapped = weights_by_layer(plain, list(kernels), shapes)  # by names, which slimming removes
+        weights = weights_at(file, {layer: weight.tensor_index for layer, weight in mapped.items()})
+        findings = verify_invariants(_invariants(job.candidate, inspected.model, weights, cut), weights)
+        broken = [item for item in findings if not item.ok]
+        if broken:
+            raise BuildFailed("the finished file breaks its label: " + "; ".join(_say(item) for item in broken[:3]))
+    return FinishResult(workspace.artifacts.put(file, ".tflite"), artifact, tuple(findings), notes)
+
+
+def _rewrite(candidate: Candidate, file: bytes, context: Context) -> tuple[bytes, bytes, tuple[str, ...]]:
+    """The finished file, the file before it was slimmed, and what slimming did."""
+    from litetuner.spaces.steps.slim import Slim
+    from litetuner.spaces.tflite.slimming import slim
+
+    plain = file
+    notes: tuple[str, ...] = ()
+    for step in candidate.of_stage(Stage.REWRITE):
+        if not isinstance(step, Slim):
+            plain = file = step.apply(file, context)
+            continue
+        slimmed = slim(file, context.calibration, step.keep_names)
+        saved = len(file) - len(slimmed.file)
+        done = f"slimming removed {saved:,} bytes, outputs bit-identical on real data"
+        notes = (*notes, done if slimmed.applied else f"not slimmed: {slimmed.reason}")
+        file = slimmed.file
+    return file, plain, notes
+
+
+def _cut(job: FinishJob, workspace: Workspace) -> Any:
+    """The kernels that the last step which reshapes the model left in its checkpoint, by layer; none without one."""
+    from litetuner.spaces.channels.kernel_shapes import kernels_of_checkpoint
+
+    return {} if job.cut is None else kernels_of_checkpoint(workspace.blobs, job.cut)
+
+
+def _invariants(candidate: Candidate, model: ModelInfo, weights: Any, cut: Any) -> list[Invariant]:
+    from litetuner.spaces.channels.kernel_shapes import shape_invariants
+    from litetuner.spaces.quantization.weight_types import weight_type_invariants
+
+    found = []
+    for step in candidate.steps:
+        technique = step.name if step.name in ("prune", "cluster", "qat") else None
+        able = model.layers_for(technique) if technique else model.layers
+        left = step.leaves([(layer.name, layer.type, layer.has_kernel) for layer in model.layers])
+        layers = [layer.name for layer in able if layer.has_kernel and layer.name not in left]
+        found += [Invariant(*each) for each in _of_step(step, layers)]
+    found += [Invariant(*each) for each in shape_invariants(cut)]
+    known = {(promise.layer, promise.property) for promise in found}
+    found += [Invariant(*each) for each in weight_type_invariants(candidate, weights) if each[:2] not in known]
+    return found
+
+
+def _of_step(step: Step, layers: list[str]) -> list[tuple[Any, ...]]:
+    """What a step's label says of these layers."""
+    declared = getattr(step, "invariants", None)
+    return [] if declared is None else list(declared(layers))
+
+
+def _say(finding: Finding) -> str:
+    return f"{finding.layer}: {finding.property} asked {finding.asked}, found {finding.found}"

@@ -1,0 +1,136 @@
+"""The jobs that need the model: inspect, train, convert, finish."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.info import DataInfo, ModelInfo
+from litetuner.spaces.job import Job, Kind, R
+from litetuner.spaces.metric_info import MetricInfo
+from litetuner.spaces.record import Record
+from litetuner.spaces.tflite.artifact import Artifact
+from litetuner.spaces.tflite.invariants import Finding
+from litetuner.spaces.workspace import LossSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class InspectResult(Record):
+    """``inspected`` is the blob that later jobs name, ``original`` what the user's model gives on the search split."""
+
+    model: ModelInfo
+    data: DataInfo
+    base: str | None
+    loss: LossSettings
+    metric: MetricInfo
+    inspected: str
+    original: str | None
+    seconds_per_epoch: float | None
+    training_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InspectJob(Job[InspectResult]):
+    """Load and check model, data and metric. Contents are sha256 sums, or the names of functions."""
+
+    kind: ClassVar[Kind] = "inspect"
+    verb: ClassVar[str] = "inspect"
+    result: ClassVar[type[Record]] = InspectResult
+    model_content: str
+    data_content: str
+    metric: str
+    loss: str | None
+    preprocess: str | None
+    custom_objects: str | None
+    seed: int
+    batch_size: int
+    calibration: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuildJob(Job[R]):
+    """What all jobs of a run have in common; ``inspected`` is a blob."""
+
+    inspected: str
+    seed: int
+    batch_size: int
+    calibration: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult(Record):
+    """The trained model as a blob."""
+
+    checkpoint: str
+    fit_seconds: float
+    notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainJob(BuildJob[TrainResult]):
+    """Do the last step of a prefix on its parents' checkpoints (one for each step before)."""
+
+    kind: ClassVar[Kind] = "train"
+    verb: ClassVar[str] = "train"
+    result: ClassVar[type[Record]] = TrainResult
+    prefix: Candidate
+    parents: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertResult(Record):
+    """The raw file as a blob."""
+
+    file: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertJob(BuildJob[ConvertResult]):
+    """Convert a checkpoint (or, ``untrained``, a one-shot copy of a prefix) to a raw file."""
+
+    kind: ClassVar[Kind] = "convert"
+    verb: ClassVar[str] = "convert"
+    result: ClassVar[type[Record]] = ConvertResult
+    candidate: Candidate
+    checkpoints: tuple[str, ...]
+    untrained: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class FileRef:
+    """A finished file: its name among the artifacts, and the structure that its latency belongs to."""
+
+    name: str
+    structure: str
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishResult(Record):
+    """The finished file: its name among the artifacts, what was read back from it, and what its bytes alone tell.
+
+    ``costs`` are measurements by name, as JSON.
+    """
+
+    name: str
+    artifact: Artifact
+    invariants: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    costs: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def ref(self) -> FileRef:
+        return FileRef(self.name, self.artifact.structure)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinishJob(BuildJob[FinishResult]):
+    """Rewrite a raw file and verify it. ``cut`` is the checkpoint whose shapes the file must have."""
+
+    kind: ClassVar[Kind] = "convert"
+    verb: ClassVar[str] = "finish"
+    result: ClassVar[type[Record]] = FinishResult
+    candidate: Candidate
+    file: str
+    untrained: bool
+    cut: str | None

@@ -1,0 +1,57 @@
+"""The job train: one step of a prefix on its parent's checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+import time
+
+import numpy as np
+
+from litetuner.spaces.building.contexts import make_context
+from litetuner.spaces.building.jobs import TrainJob, TrainResult
+from litetuner.spaces.building.models import base_model, is_wrapped, know_custom_layers, restore
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import Refused
+from litetuner.spaces.store import write_atomic
+from litetuner.spaces.workspace import Inspected, Workspace
+
+
+def train(job: TrainJob, workspace: Workspace) -> TrainResult:
+    """Train, and keep the checkpoint as a blob."""
+    from litetuner.spaces.models.checkpoint import write_model, write_weights
+
+    know_custom_layers(workspace)
+    inspected = workspace.inspected(job.inspected)
+    if inspected.base is None:
+        raise Refused("this model cannot be trained")
+    *before, step = job.prefix.steps
+    context = make_context(workspace, inspected, job)
+    if step.knobs().get("distill"):
+        context = dataclasses.replace(context, teacher=_teacher(workspace, inspected, context))
+    parent = restore(workspace, inspected.base, job.parents, before, context)
+    started = time.perf_counter()
+    trained = step.apply(parent, context)
+    seconds = time.perf_counter() - started
+    write = write_weights if is_wrapped(step) else write_model
+    return TrainResult(workspace.blobs.put(write(trained), ".npz"), seconds, tuple(step.notes(parent)))
+
+
+def _teacher(workspace: Workspace, inspected: Inspected, context: Context) -> np.ndarray | None:
+    """The baseline's outputs on the training data, computed once a run and memory-mapped from then on."""
+    from litetuner.spaces.training.distillation import LARGEST_BYTES, teacher_targets
+
+    loss = inspected.loss
+    outputs = math.prod(size for size in loss.output_shape if size is not None)
+    if not len(context.x_train) or len(context.x_train) * outputs * 4 > LARGEST_BYTES:
+        return None
+    path = workspace.data(inspected.data) / f"teacher-{str(inspected.base)[:16]}.npy"
+    if not path.exists():
+        buffer = io.BytesIO()
+        classifies = loss.user_loss is None and loss.metric_loss == "classification"
+        targets = teacher_targets(base_model(workspace, inspected), context.x_train, loss.activation, classifies)
+        np.save(buffer, targets, allow_pickle=False)
+        write_atomic(path, buffer.getvalue(), durable=False)
+    found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found

@@ -1,0 +1,35 @@
+"""The tf_keras copy of a user's model, which is what gets trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import ModelError
+
+
+def rebuild(model: Any, sample: np.ndarray) -> tuple[Any | None, str | None, float | None]:
+    """The tf_keras copy of a model, why it cannot be trained, and the largest difference of outputs on ``sample``.
+
+    A copy that is not trained (several inputs or outputs) is still converted where its inputs and outputs keep their names.
+    """
+    from litetuner.spaces.models.keras_bridge.bridge import bridge, clone
+    from litetuner.spaces.models.outputs import why_untrained
+    from litetuner.spaces.models.signature import input_ports, output_ports
+
+    ports, outputs = input_ports(model), output_ports(model)
+    try:
+        copy, difference = bridge(model, sample)
+        clone(copy)  # every step begins with it, and only then it is known that a layer's settings are complete
+    except ModelError as error:
+        return None, str(error), None
+    except Exception as error:  # a user's own layer raises what it likes
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return None, f"the model's copy in tf_keras cannot be made from its settings: {first[:200]}", None
+    refusal = why_untrained(ports, outputs)
+    if refusal is not None and (
+        [port.name for port in (*input_ports(copy), *output_ports(copy))] != [port.name for port in (*ports, *outputs)]
+    ):
+        return None, refusal, difference
+    return copy, refusal, difference

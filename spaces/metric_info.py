@@ -1,0 +1,21 @@
+"""What is known of a metric without running it: the user's own function runs in workers only."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from litetuner.spaces.record import Record
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricInfo(Record):
+    """The attributes of a metric (``objectives/metrics/metric.py``), as the inspection stores them."""
+
+    name: str
+    direction: Literal["maximize", "minimize"]
+    bounded: bool  # within [0, 1], so that a drop is in points
+    task: Literal["classification", "regression"]
+    default_loss: str
+    takes_all: bool = False
+    output: str | None = None

@@ -1,0 +1,83 @@
+"""Where a worker finds what its jobs name: blobs and files by sha256, the user's own files by the session's settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from litetuner.spaces.info import DataInfo, ModelInfo
+from litetuner.spaces.record import Record
+from litetuner.spaces.store import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources(Record):
+    """The user's files and functions as this session finds them; no job holds these, so that no key depends on a path."""
+
+    model: str = ""
+    data: str = ""
+    trust: bool = False
+    preprocess: str | None = None
+    custom_objects: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class LossSettings(Record):
+    """What the training loss follows from."""
+
+    metric_loss: str
+    user_loss: str | None
+    activation: str
+    output_shape: tuple[int | None, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspected(Record):
+    """What an inspection found, which all later jobs need; kept as a blob, so that a job names it by its sha256.
+
+    ``base`` is the tf_keras model as a blob, ``None`` where the model cannot be rebuilt.
+    """
+
+    model: ModelInfo
+    data: DataInfo
+    base: str | None
+    loss: LossSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """The folder of a run as a worker sees it. ``blobs`` keeps what jobs pass on, ``artifacts`` the finished files."""
+
+    folder: Path
+    blobs: Store
+    artifacts: Store
+    sources: Sources
+
+    def inspected(self, blob: str) -> Inspected:
+        """What the inspection found, by the name of its blob."""
+        return _inspected(self.blobs, blob)
+
+    def data(self, info: DataInfo) -> Path:
+        """The folder of the prepared arrays."""
+        return self.folder / info.folder
+
+    def keep_array(self, values: np.ndarray) -> str:
+        """Keep an array as a blob and return its name."""
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(values), allow_pickle=False)
+        return self.blobs.put(buffer.getvalue(), ".npy")
+
+    def array(self, blob: str) -> np.ndarray:
+        """The array of a blob, verified."""
+        found: np.ndarray = np.load(io.BytesIO(self.blobs.get(blob)), allow_pickle=False)
+        return found
+
+
+@functools.lru_cache(maxsize=4)
+def _inspected(blobs: Store, blob: str) -> Inspected:
+    return Inspected.from_json(json.loads(blobs.get(blob)))
