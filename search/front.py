@@ -1,4 +1,4 @@
-"""The front, and the picks from it. Objectives are never summed."""
+"""The Pareto front, and the picks from it. Objectives are never summed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PICKS = ("best", "accurate", "balanced", "smallest", "fastest", "robust")
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """A measurement that is optimised, and where to: ``maximize`` or ``minimize``."""
+    """A measurement that is optimized, and its direction: ``maximize`` or ``minimize``."""
 
     measurement: str
     direction: Literal["maximize", "minimize"]
@@ -57,7 +57,7 @@ def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tria
 
 
 def fronts(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Sequence[str]) -> dict[str, list[Trial]]:
-    """The front of each target by its name: that target's latency stands in the place of the first one's."""
+    """The front of each target by its name: that target's latency replaces the first one's."""
     first = f"latency_us:{targets[0]}"
     found = {}
     for target in targets:
@@ -73,7 +73,7 @@ def robust(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Se
     """The feasible trial whose worst target is the fastest, or ``None`` where none was measured on all targets.
 
     It need not be on any target's front: what is second on each of them may be the best for all. A latency counts in units of
-    the original's on the same target (the inverse of ``latency_ratio``), so that targets of different speeds are compared; a
+    the baseline's on the same target (the inverse of ``latency_ratio``), so that targets of different speeds are compared; a
     trial is as good as on the target where that is largest. Of equals, the better metric.
     """
 

@@ -1,4 +1,4 @@
-"""What was told so far: all trials by number and by candidate, their front, and what each added to it."""
+"""The history of a run: all trials by number and by candidate, their Pareto front, and what each gained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from litetuner.spaces.candidate import Candidate
 
 
 class View(Protocol):
-    """What one asker keeps of the trials, so that an ask need not walk them all."""
+    """What one strategy keeps of the trials, so that a proposal need not read them all."""
 
     def add(self, trial: Trial, gain: float) -> None:
         """Take in the next trial, which added ``gain`` to the hypervolume."""
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class History:
-    """The trials of a run, indexed, so that an ask costs the same after a thousand as after ten.
+    """The trials of a run, indexed, so that a proposal costs the same after a thousand trials as after ten.
 
     ``gains`` is what each trial added to the hypervolume over the baseline, in the order of ``trials``. Until one is
     within all budgets it is how much nearer to them each came, in units of the baseline's distance.
@@ -50,10 +50,10 @@ class History:
         self._answers: dict[str, Trial] = {}
         self._waiting: set[str] = set()
         self._trained: set[str] = set()
-        self._begun: set[str] = set()  # what was trained, and all that it was built upon
+        self._begun: set[str] = set()  # what was trained, and all that it was built on
         self.lost: dict[str, Trial] = {}  # by key: the last loss of each candidate without an answer
         self._front: list[Trial] = []
-        self._fresh: list[Trial] = []  # told since the front was last asked for
+        self._fresh: list[Trial] = []  # added since the front was last asked for
         self._views: dict[Callable[[], View], Any] = {}
         self.seconds = 0.0  # that all trials took
         self._per_step: list[float] = []  # seconds of training for each step, a trial each; in order of size
@@ -124,7 +124,7 @@ class History:
         return self._answers.get(key)
 
     def knows(self, key: str) -> bool:
-        """Was this candidate answered, or does it wait for a target that is away?"""
+        """Does this candidate have an answer, or does it wait for a target that is away?"""
         return key in self._answers or key in self._waiting
 
     def trained(self, prefix: Candidate) -> bool:
@@ -141,7 +141,7 @@ class History:
     @property
     def front(self) -> list[Trial]:
         """The feasible non-dominated trials, the first objective's best first."""
-        if self._fresh:  # whoever was dominated once stays so
+        if self._fresh:  # what was dominated once stays so
             known = sorted([*self._front, *self._fresh], key=lambda trial: trial.number)
             self._front, self._fresh = front(known, self.objectives), []
         return self._front
@@ -160,5 +160,5 @@ def _own(value: Any) -> Any:
 
 
 def _beginnings(prefix: Candidate) -> set[str]:
-    """The keys of a trained part and of all that it is built upon."""
+    """The keys of a trained part and of all that it is built on."""
     return {Candidate(prefix.steps[:count]).key for count in range(1, len(prefix.steps) + 1)}

@@ -1,4 +1,4 @@
-"""The hypervolume: how much of the box between nothing and a reference point a front covers, and how it grew."""
+"""The hypervolume: how much of the box between an ideal file and a reference point a Pareto front covers, and how it grew."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _grid(xs: np.ndarray, ys: np.ndarray, zs: np.ndarray, corner: np.ndarray, to
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """The hypervolume once ``trial`` was told, ``seconds`` of the run's time after its start."""
+    """The hypervolume after ``trial``, ``seconds`` of the run's time after its start."""
 
     trial: int
     seconds: float
@@ -77,8 +77,8 @@ def relative_costs(
 ) -> tuple[float, ...] | None:
     """A trial's costs where the baseline's are 1 and an ideal file's 0; ``None`` where something was not measured.
 
-    The metric counts as its loss (``drop``, the trial's own where none is given) in units of ``allowed``: 1 is a file that lost
-    all that it may, 0 one that lost nothing, and one that gained is below 0. Size, latency and the like count by octaves, since
+    The metric counts as its drop (``drop``, the trial's own where none is given) in units of ``allowed``: 1 is a file that lost
+    all that it may, 0 one without a drop, and a gain is below 0. Size, latency and the like count by octaves, since
     half of what is left is worth as much each time: 0 is 1/32 of the baseline's, or less.
     """
     found = []
@@ -100,7 +100,7 @@ def by_octaves(share: float) -> float:
 
 
 class Growth:
-    """A front that grows trial by trial, and by how much each enlarged its hypervolume, with the baseline as reference."""
+    """A front that grows trial by trial, and what each added to its hypervolume, with the baseline as reference."""
 
     def __init__(self, objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP) -> None:
         self._objectives, self._baseline, self._allowed = objectives, baseline, allowed
@@ -139,7 +139,7 @@ def volume_over_time(
 ) -> tuple[Volume, ...]:
     """The hypervolume of what was within the budgets, at the start and whenever it grew, against the baseline as reference.
 
-    0 is the baseline alone; files that cost nothing and lose nothing would come to 1 (more, if they gained). So two runs
+    0 is the baseline alone; ideal files without a drop would come to 1 (more with a gain). So two runs
     of one model under the same budgets and objectives can be compared by it.
     """
     growth = Growth(objectives, baseline, allowed)

@@ -6,9 +6,7 @@ that was guessed wrong waits in the cache.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from typing import Any
 
 from litetuner.search.clock import Clock
 from litetuner.search.evaluation.candidate_jobs import missing_training
@@ -23,15 +21,13 @@ from litetuner.spaces.building.jobs import TrainJob
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import LitetunerError
 from litetuner.spaces.rules import broken_rules
-from litetuner.spaces.space import Space
 
 FARTHEST = 4  # candidates that are looked at for the next training
 HORIZON = 2  # of these, so many may be probed: a probe takes seconds of the trial that runs
 
 
 class ExpectedHistory(History):
-    """The history, and candidates that are expected next, whatever comes of them. Its views are copies: the real ones
-    must not learn of what is only expected."""
+    """A copy of the history, and candidates that are expected next: the real one must not learn of what is only expected."""
 
     def __init__(self, history: History) -> None:
         self.__dict__ |= history.copy().__dict__
@@ -46,13 +42,6 @@ class ExpectedHistory(History):
         return key in self._expected or super().knows(key)
 
 
-def _copied(view: Any) -> Any:
-    """A view with containers of its own; the trials in them are shared."""
-    found = copy.copy(view)
-    found.__dict__ |= {name: copy.copy(value) for name, value in vars(view).items()}
-    return found
-
-
 class Lookahead:
     """Trains for the candidates to come. Nothing of it is needed for a result."""
 
@@ -62,11 +51,10 @@ class Lookahead:
         self._guided = guided
         self._next: Candidate | None = None  # whom the background trains for
 
-    def begin(self, running: Candidate, history: History, space: Space, whole: Space) -> None:
+    def begin(self, running: Candidate, history: History, spaces: Spaces) -> None:
         """Have the next training begin, if one can be told; ``running`` is the candidate of the trial that runs.
 
-        ``space`` is what can still be afforded of the ``whole``. A training that is under way for a candidate that was not
-        told yet stays.
+        A training that is under way for a candidate that is not completed yet stays.
         """
         cache = self._services.cache
         if not cache.overlaps or find_baseline(history.trials) is None:
@@ -76,7 +64,7 @@ class Lookahead:
             if job is not None:
                 cache.prefetch(job)
                 return
-        for candidate in self._untrained(running, history, space, whole):
+        for candidate in self._untrained(running, history, spaces):
             job = self._missing(candidate)
             if job is not None:
                 self._next = candidate
@@ -86,14 +74,13 @@ class Lookahead:
     def _missing(self, candidate: Candidate) -> TrainJob | None:
         return missing_training(self._services, candidate)[0]
 
-    def _untrained(self, running: Candidate, history: History, space: Space, whole: Space) -> Iterator[Candidate]:
+    def _untrained(self, running: Candidate, history: History, spaces: Spaces) -> Iterator[Candidate]:
         """Candidates that will be asked for and need a training, the next one first; what a probe stops is left out."""
         expected = ExpectedHistory(history)
         expected.expect(running)
         probed = 0
-        seed = self._services.config.seed
         for _ in range(FARTHEST):
-            candidate = propose(expected, Spaces(space, whole), seed, guided=self._guided).candidate
+            candidate = propose(expected, spaces, self._services.config.seed, guided=self._guided).candidate
             if candidate is None:  # what the sampler chooses cannot be known before it is asked
                 return
             expected.expect(candidate)

@@ -103,7 +103,7 @@ class Loop:
 
     def _look_ahead(self, running: Candidate) -> None:
         if self.stop() is None:
-            self._lookahead.begin(running, self.history, self.affordable(), self.space)
+            self._lookahead.begin(running, self.history, self._spaces())
 
     def _stuck(self) -> bool:
         """Is a target away, and so much waiting for it that nothing else is worth doing? All wait for the baseline."""
@@ -131,10 +131,10 @@ class Loop:
 
     def _ask(self) -> Asked:
         """What new terms make of what is known, what was lost, then what the search policy proposes."""
-        spaces = Spaces(self.affordable(), self.space)
-        lost = self._redeployed() or retries.propose(self.history, spaces.affordable, self.services.availability.away)
+        spaces, away = self._spaces(), self.services.availability.away
+        proposal = self._redeployed() or retries.propose(self.history, spaces.affordable, away)
         seed, guided = self.services.config.seed, self.study.guided
-        return self._begin(lost or propose(self.history, spaces, seed, guided=guided))
+        return self._begin(proposal or propose(self.history, spaces, seed, guided=guided))
 
     def _begin(self, proposal: Proposal) -> Asked:
         suggest = proposal.space.suggest
@@ -142,6 +142,10 @@ class Loop:
             return self.study.enqueue(suggest, proposal.script, proposal.origin, proposal.candidate)
         repeats = self._tail(lambda trial: trial.duplicate_of is not None)
         return self.study.ask(suggest, self.history.count, at_random=repeats >= REPEATS_BEFORE_RANDOM)
+
+    def _spaces(self) -> Spaces:
+        """The space, and what of it the time that is left can afford."""
+        return Spaces(self.affordable(), self.space)
 
     def affordable(self) -> Space:
         """Near the end of the time budget nothing is trained any more that could not be finished."""

@@ -12,12 +12,11 @@ from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build_untrained, file_measurements, score, time_on, types_of
 from litetuner.search.evaluation.upper_bounds import UNTRAINED
 from litetuner.search.history import History
+from litetuner.search.policy import POLICY
 from litetuner.search.trial import find_baseline
 from litetuner.spaces.building.jobs import FinishResult
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import TargetLost
-
-SUBSET = 512  # samples that an untrained copy is scored on
 
 
 def probe(candidate: Candidate, services: Services, history: History, measured: Measured) -> Measured:
@@ -37,7 +36,7 @@ def probe(candidate: Candidate, services: Services, history: History, measured: 
         cost_gate(untrained, history, criteria)
     if not of_the_metric(criteria):
         return measured
-    job = dataclasses.replace(score_job(services, finished.name, candidate), limit=SUBSET)
+    job = dataclasses.replace(score_job(services, finished.name, candidate), limit=POLICY.gates.untrained_samples)
     scored, measured = score(services, job, measured)
     measured = measured.adding({UNTRAINED + "metric": scored.metric})
     with keeping(measured):

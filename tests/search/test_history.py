@@ -8,7 +8,7 @@ import pytest
 
 from litetuner.search.config.budgets import Budget
 from litetuner.search.history import History
-from litetuner.search.lookahead import Supposed
+from litetuner.search.lookahead import ExpectedHistory
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals import promotions, recipes
 from litetuner.search.proposals.scheduler import STRATEGIES, order
@@ -16,22 +16,22 @@ from litetuner.search.trial import Trial
 from tests.search.made_up import OBJECTIVES, PRUNED, SPACES, judged, told, trial
 
 
-def test_what_is_supposed_leaves_recipes_open_in_the_real_history() -> None:
+def test_what_is_expected_leaves_recipes_open_in_the_real_history() -> None:
     history = told(trial(1, 0.01, 500.0, "recipe", **PRUNED))
     recipes.propose(history, SPACES, 0)
-    supposed = Supposed(history)
-    while (found := recipes.propose(supposed, SPACES, 0)) is not None and found.candidate is not None:
-        supposed.suppose(found.candidate)
+    expected = ExpectedHistory(history)
+    while (found := recipes.propose(expected, SPACES, 0)) is not None and found.candidate is not None:
+        expected.expect(found.candidate)
     assert recipes.propose(history, SPACES, 0) is not None
 
 
-def test_what_is_supposed_leaves_promotions_open_in_the_real_history() -> None:
+def test_what_is_expected_leaves_promotions_open_in_the_real_history() -> None:
     history = told(trial(1, 0.02, 500.0, interval=(0.01, 0.03), **PRUNED))
-    supposed = Supposed(history)
-    found = promotions.propose(supposed, SPACES, 0)
+    expected = ExpectedHistory(history)
+    found = promotions.propose(expected, SPACES, 0)
     assert found is not None and found.candidate is not None
-    supposed.suppose(found.candidate)
-    assert promotions.propose(supposed, SPACES, 0) is None, "the same promotion is not proposed twice"
+    expected.expect(found.candidate)
+    assert promotions.propose(expected, SPACES, 0) is None, "the same promotion is not proposed twice"
     assert promotions.propose(history, SPACES, 0) is not None
 
 

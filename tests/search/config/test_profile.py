@@ -95,7 +95,7 @@ def test_what_was_never_measured_is_asked_again() -> None:
     known = {"metric": Measurement(0.9, "", {"test": True})}
     scored = Trial(3, Candidate(()), State.COMPLETE, "sampler", 0, known)
     found = judged(scored, Criteria(needed=("metric", "memory_bytes")))
-    assert found.state is State.LOST and found.reason == "memory_bytes was not measured then"
+    assert found.state is State.LOST and found.reason == "memory_bytes was not measured"
 
 
 def test_a_memory_budget_stops_candidates_at_the_probe(tmp_path: Path) -> None:
