@@ -1,8 +1,8 @@
-"""The demo's inputs: scikit-learn's digits and a small convolutional classifier, trained on the spot with a fixed seed.
+"""The demo's inputs: scikit-learn's digits and a small convolutional classifier, trained with a fixed seed.
 
     python -m litetuner.demo FOLDER
 
-writes ``digits.npz`` and ``digits.keras``; TensorFlow stays in that process.
+writes ``digits.npz`` and ``digits.keras``; TensorFlow is loaded only in that process.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def digits_model() -> object:
 
 
 def make_inputs(folder: Path) -> tuple[Path, Path]:
-    """Write data and trained model into a folder; gives (model, data). What is there already is left as it is."""
+    """Write data and trained model into a folder; gives (model, data). Existing files are kept."""
     model_path, data_path = folder / "digits.keras", folder / "digits.npz"
     folder.mkdir(parents=True, exist_ok=True)
     arrays = digits_arrays()

@@ -1,4 +1,4 @@
-"""Models and arrays that live in memory, written down once so that worker processes and a resumed run find them."""
+"""Models and arrays in memory are saved once, so that worker processes and a resumed run find them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ INPUTS = Path("runs") / "inputs"
 
 
 def as_model_source(model: Any) -> str:
-    """A path or ``module:function`` as it is; a Keras model is saved under a name that says what is in it.
+    """A path or ``module:function`` as it is; a Keras model is saved under a name that depends on its content.
 
-    Raises ``ModelError`` for what is no model, or cannot be saved; ``HostError`` or ``RunError`` where it cannot be written.
+    Raises ``ModelError`` for anything else, or if it cannot be saved; ``HostError`` or ``RunError`` if it cannot be written.
     """
     if isinstance(model, str | Path):
         return str(model)
@@ -46,9 +46,9 @@ def as_model_source(model: Any) -> str:
 
 
 def as_data_source(data: Any) -> str:
-    """A path or ``module:function`` as it is; a dictionary of arrays is saved under a name that says what is in it.
+    """A path or ``module:function`` as it is; a dictionary of arrays is saved under a name that depends on its content.
 
-    Raises ``DataError`` for what is neither, ``HostError`` or ``RunError`` where it cannot be written.
+    Raises ``DataError`` for anything else, ``HostError`` or ``RunError`` if it cannot be written.
     """
     if isinstance(data, str | Path):
         return str(data)
@@ -78,7 +78,7 @@ def as_data_source(data: Any) -> str:
 
 
 def _kept(name: str, suffix: str, save: Callable[[str], Any]) -> str:
-    """The path of an input, written whole or not at all; one of that name is there already."""
+    """The path of an input, written completely or not at all; an existing one is kept."""
     path = INPUTS / f"{name}{suffix}"
     if path.exists():
         return str(path)

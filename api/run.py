@@ -1,4 +1,4 @@
-"""The Python face: ``tune`` searches, a ``Run`` is what came out."""
+"""The Python API: ``tune`` searches, a ``Run`` is the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run folder. It may be read while a search is at work in it, and on another machine.
+    """A run folder. It can be read during the search, and on another machine.
 
     Raises ``RunError`` where the folder holds no run.
     """
@@ -26,7 +26,7 @@ class Run:
         open_run(self.path)
 
     def record(self) -> RunRecord:
-        """All that is known of the run now: trials, configuration, facts of model and data."""
+        """The current state of the run: trials, configuration, model and data."""
         from litetuner.search.runs.record import read_run
 
         return read_run(self.path)
@@ -44,12 +44,12 @@ class Run:
         return rows
 
     def best(self) -> dict[str, Any] | None:
-        """The row of the best trial within the budgets, ``None`` where nothing is feasible."""
+        """The row of the best trial within the budgets, ``None`` if nothing is feasible."""
         row: dict[str, Any] | None = self.summary()["best"]
         return row
 
     def status(self) -> dict[str, Any]:
-        """How the run stands: is a search at work in it, what it is doing, how many trials and seconds are left."""
+        """The progress of the run: is a search running, what does it do, how many trials and seconds are left."""
         from litetuner.reports.status.status import find_status
 
         return find_status(self.record()).to_json()
@@ -83,7 +83,7 @@ class Run:
         )
 
     def rebuild(self, trial: int, out: Path | str | None = None, **how: Any) -> Rebuilt:
-        """Make a trial's file again from model and data, and compare; see ``litetuner.rebuild``."""
+        """Build a trial's file again from model and data, and compare; see ``litetuner.rebuild``."""
         record = self.record()
         record.trial(trial)
         return rebuild(record.folder.trial_folder(trial), out, **how)
@@ -108,15 +108,15 @@ class Run:
 
 
 def tune(model: Any, data: Any, *, listener: Listener | None = None, **keys: Any) -> Run:
-    """Search compressions of ``model`` on ``data``; the same call again goes on with the same run.
+    """Search compressions of ``model`` on ``data``; the same call again resumes the run.
 
     ``model`` is a file (``.keras``, ``.h5``), ``"module:function"``, or a Keras model. ``data`` is an ``.npz`` file, a folder
-    of class folders of images, ``"module:function"``, or a dictionary of arrays (``x_train``, ``y_train``, and optionally
+    of images with one subfolder per class, ``"module:function"``, or a dictionary of arrays (``x_train``, ``y_train``, optional
     ``x_search``, ``y_search``, ``x_test``, ``y_test``). ``keys`` are those of the configuration, such as ``max_drop="1%"``,
     ``max_latency="2ms"``, ``time_budget="30m"``, ``trials=50``, ``metric="accuracy"``, ``out="runs/mine"``.
 
-    Raises ``UsageError`` for bad input before any compute is spent. A search in which nothing is feasible is no error:
-    then ``Run.best()`` is ``None`` and the report says which budget blocks.
+    Raises ``UsageError`` for bad input before any computing. A search in which nothing is feasible is not an error:
+    then ``Run.best()`` is ``None``, and the report says which budget cannot be met.
 
         run = litetuner.tune("model.keras", "data.npz", max_drop="1%", time_budget="30m")
     """
@@ -144,10 +144,10 @@ def rebuild(
     force: bool = False,
     listener: Listener | None = None,
 ) -> Rebuilt:
-    """Make a trial's file again from its record, by the search's own jobs and without its cache, and compare the two.
+    """Build a trial's file again from its record, with the jobs of the search and without its cache, and compare the two.
 
     ``trial_json`` is that of a run, or one that was exported with its ``provenance.json`` beside it; ``model`` and ``data`` say
-    where those lie now, and are checked to be the same by sha256. The file is written to ``out``, or into ``rebuilt/``.
+    where those are now; they are verified by sha256. The file is written to ``out``, or into ``rebuilt/``.
     ``Rebuilt.agrees`` says whether it is the same file, or, for a trained recipe, one whose metric is within its interval.
 
     Raises ``RunError`` for a record that cannot be used, ``ModelError`` or ``DataError`` for other model or data than those it
@@ -172,8 +172,8 @@ def init(
 ) -> tuple[Path, str | None]:
     """Write a TOML with every key and its help, fitted to a model and its data: the baseline is measured, budgets suggested.
 
-    ``keys`` are those of the configuration; ``metric`` is guessed by the labels where it is not given. Gives the path, and a
-    warning where the original does no better than guessing. Raises ``RunError`` when ``out`` exists, unless ``force`` is set,
+    ``keys`` are those of the configuration; ``metric`` is guessed by the labels if it is not given. Gives the path, and a
+    warning if the baseline is not better than guessing. Raises ``RunError`` when ``out`` exists, unless ``force`` is set,
     and what ``tune`` raises for bad input.
     """
     from litetuner.inputs import as_data_source, as_model_source

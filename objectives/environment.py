@@ -1,4 +1,4 @@
-"""This machine as a report must know it."""
+"""This machine, as reports describe it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKAGES = (
     "optuna",
     "numpy",
 )
-HEAVY_LOAD = 0.5  # running processes a core, over the last minute, from which on timings suffer
+HEAVY_LOAD = 0.5  # running processes per core, over the last minute; above this, timings are disturbed
 
 
 def environment() -> dict[str, Any]:
@@ -44,20 +44,20 @@ def environment() -> dict[str, Any]:
 
 
 def host_warnings() -> list[str]:
-    """What on this machine makes latencies unsteady, and what to do about it, one sentence each; empty where all is well."""
+    """What makes latencies on this machine unstable, and what to do about it, one sentence each; empty if there is nothing."""
     usable, load = usable_cores(), runner_machine.load_average()
     governor = runner_machine.describe_machine(None)["governor"]
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     warnings = []
     if usable < 2:
-        warnings.append("Only one core is usable: whatever else runs shares it with the file under the clock.")
+        warnings.append("Only one core is usable: other processes share it with the file that is timed.")
     if load and load[0] > HEAVY_LOAD * usable:
         warnings.append(
             f"The load average is {load[0]:g} on {usable} cores: stop other work, or expect wide latency intervals."
         )
     if governor not in (None, "performance", "schedutil"):
         warnings.append(
-            f"The frequency governor is {governor!r}: `cpupower frequency-set -g performance` steadies timings."
+            f"The frequency governor is {governor!r}: `cpupower frequency-set -g performance` makes timings stable."
         )
     if battery is not None and not battery.power_plugged:
         warnings.append("The machine runs on its battery, which lowers the clock: plug it in before timing.")

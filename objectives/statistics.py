@@ -1,4 +1,4 @@
-"""Intervals: how sure a measured number is, and whether two numbers differ.
+"""Intervals: the uncertainty of a measured number, and whether two numbers differ.
 
 All are deterministic: random numbers come from the seed that is given.
 """
@@ -25,8 +25,8 @@ BLOCK_VALUES = 1_000_000  # random indices drawn at a time
 def bootstrap_interval(each: np.ndarray, seed: int, level: float = 0.95) -> Interval:
     """Confidence interval of the mean of per-sample values (n,), in their unit.
 
-    Values of 0 and 1 (right or wrong) get Wilson's score interval, a closed form that stays honest where all or none are
-    right (the bootstrap's would have no width there); others a percentile bootstrap.
+    Values of 0 and 1 (right or wrong) get Wilson's score interval, a closed form that is also correct if all or none are
+    right (the bootstrap interval would have no width); others a percentile bootstrap.
     """
     from scipy.stats import binomtest
 
@@ -49,7 +49,7 @@ def bootstrap_metric_interval(
 def paired_difference(a_each: np.ndarray, b_each: np.ndarray, seed: int, level: float = 0.95) -> tuple[float, Interval]:
     """Mean of ``a - b`` over the same samples (n,), and its confidence interval.
 
-    Pairing removes what both share, so far smaller differences show than two single intervals could tell apart. Values of
+    Pairing removes what both share, so that much smaller differences are visible than with two single intervals. Values of
     0 and 1 get the interval of Agresti and Min (2005, Statistics in Medicine 24, 729): half a sample is added to each
     cell, so that two files that never disagreed are not thought exactly equal. Others get a percentile bootstrap.
     """
@@ -82,12 +82,12 @@ def paired_metric_difference(
 
 
 def overlap(interval_a: Interval, interval_b: Interval) -> bool:
-    """Do two intervals share a value? Then their numbers are called a tie."""
+    """Do two intervals share a value?"""
     return interval_a[0] <= interval_b[1] and interval_b[0] <= interval_a[1]
 
 
 def faster(a: Measurement, b: Measurement) -> Verdict:
-    """Is the file of latency ``a`` faster than that of ``b``, slower, or can it not be told?
+    """Is the file of latency ``a`` faster than that of ``b``, slower, or is it a tie?
 
     Latencies that were measured with a baseline in turns are compared by their ratios to it, in which what the machine did
     meanwhile cancels; others by themselves. It is a tie where the intervals overlap, where there is none, and below

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def modules(package: str, path: list[str]) -> Iterator[Any]:
-    """Import every module of a package in name order, then those of its sub-packages. A broken file is a loud error."""
+    """Import every module of a package in name order, then those of its sub-packages. A broken file is an error."""
     for found in sorted(pkgutil.iter_modules(path), key=lambda module: module.name):
         module = importlib.import_module(f"{package}.{found.name}")
         yield module
@@ -23,7 +23,7 @@ def modules(package: str, path: list[str]) -> Iterator[Any]:
 class Registry(MutableMapping[str, type[T]]):
     """All subclasses of ``base`` in a package, by their ``name`` attribute. The package is read at first use.
 
-    So the base class and what chooses among the units may stand beside them. Units are in ``order`` of that attribute.
+    So the base class and the code that chooses a unit can be in the same package. Units are sorted by the attribute ``order``.
     """
 
     def __init__(self, package: str, path: list[str], base: type[T], order: str = "name") -> None:

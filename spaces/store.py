@@ -1,4 +1,4 @@
-"""Blobs by sha256, and files that are written whole or not at all."""
+"""Blobs by sha256, and files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from litetuner.spaces.errors import HostError, RunError
 
-# What a disk answers that is full, over its quota or broken: the machine's fault, not the user's choice of a folder.
+# A disk that is full, over its quota or broken: a problem of the machine, not of the chosen folder.
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -21,7 +21,7 @@ def cannot_write(path: Path, error: OSError) -> HostError | RunError:
     """The error for a file that cannot be written: ``HostError`` where the disk refuses, ``RunError`` where the folder does."""
     if error.errno in DISK_REFUSES:
         return HostError(
-            f"cannot write {path}: {error.strerror}. Free some space and repeat the command: it goes on with all that "
+            f"cannot write {path}: {error.strerror}. Free some space and repeat the command: it resumes with all that "
             "was recorded. (Another folder can be chosen with --out.)"
         )
     return RunError(f"cannot write {path}: {error.strerror}. Choose another folder with --out.")
@@ -37,7 +37,7 @@ def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> N
     """Write a whole file: temporary file, fsync, rename, fsync of the folder. Raises ``HostError`` when the disk
     is full, ``RunError`` when the folder cannot be written.
 
-    Without ``durable`` a power cut may leave the file empty (a killed process may not): enough for what can be made again.
+    Without ``durable`` a power cut may leave the file empty (a killed process may not): enough for files that can be rebuilt.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary: str | None = None
@@ -99,7 +99,7 @@ class Store:
         return content
 
     def path(self, name: str) -> Path:
-        """Where a blob lies. Raises ``RunError`` when it is missing."""
+        """The path of a blob. Raises ``RunError`` when it is missing."""
         path = self.folder / name
         if not path.is_file():
             raise RunError(f"{path} is missing. Repeat the search command; it makes it again.")

@@ -40,7 +40,7 @@ def load_function(spec: str, purpose: str) -> Callable[..., Any]:
 
 
 def load_attribute(spec: str, purpose: str) -> Any:
-    """What ``module:name`` names, found and refused as by ``load_function``."""
+    """What ``module:name`` names, with the errors of ``load_function``."""
     module_name, _, name = spec.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:

@@ -5,7 +5,7 @@ Every tensor that an operator writes lives from there to its last use. The plann
 live at the same time. Finding the best plan is NP-complete; this one is the runtime's, so it is what a device needs.
 
 Not in it, since only kernels know them: scratch buffers of operators, and the interpreter's own records (on microcontrollers
-some kB; ``interpreter.arena_used_bytes()`` tells there).
+some kB; ``interpreter.arena_used_bytes()`` reports them there).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from litetuner.spaces.tflite.schema import read_model
 class Planner:
     """How a runtime plans. ``MICRO`` is TensorFlow Lite Micro's, ``LITE`` that of LiteRT's interpreter without delegates.
 
-    LiteRT also lets some elementwise operators write over an input that nobody else reads, which is not planned here.
+    LiteRT also lets some elementwise operators write over an input that no other operator reads; that is not planned here.
     """
 
     alignment: int

@@ -1,4 +1,4 @@
-"""What a file costs that can be read from its bytes alone: memory, multiply-accumulates, an estimate of energy."""
+"""Costs that can be computed from a file alone: memory, MACs, an estimate of energy."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Multiply-accumulates of a file, and an estimate of its energy from a published table. An estimate is not a measurement.
+"""MACs of a file, and an estimate of its energy from a published table. An estimate is not a measurement.
 
 The table is that of Mark Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, figure 1.1.9: 45 nm,
 0.9 V. Its values are for single operations of that process; a real processor spends several times as much on control. It ranks
-files of one model against each other; it does not tell what a battery gives.
+files of one model against each other; it does not predict battery life.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class _Walk:
         self.step = 0
         self.spans: dict[tuple[int, int], list[int]] = {}
         self.names: dict[int, str] = {}
-        self.shared: dict[tuple[int, int], tuple[int, int]] = {}  # what stands for another tensor, and which
+        self.shared: dict[tuple[int, int], tuple[int, int]] = {}  # tensors that share the memory of another one
 
     def enter(self, number: int, depth: int) -> None:
         if depth > DEEPEST or not 0 <= number < len(self.model.subgraphs):

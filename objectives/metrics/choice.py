@@ -37,7 +37,7 @@ def find_metric(spec: str) -> Metric:
     """
     name, at, output = spec.partition("@")
     if at and not output:
-        raise ConfigError(f"--metric {spec}: behind @ stands the output to score, such as {name}@head.")
+        raise ConfigError(f"--metric {spec}: name the output to score after @, such as {name}@head.")
     if name in METRICS:
         return METRICS[name](output or None)
     if is_function(name):

@@ -1,4 +1,4 @@
-"""What a classifier's raw output says: class numbers, probabilities."""
+"""Class numbers and scores from the raw output of a classifier."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SLACK = 0.05  # a calibrated integer output may pass 0 or 1 by a little and is s
 def decide(y_pred: np.ndarray) -> np.ndarray:
     """Class numbers (n,) from raw outputs (n, classes), the largest first; or from (n, 1) or (n,) of a binary model.
 
-    Outputs (n, *places, classes) of a model that tells classes apart at every place, as in segmentation, give (n, *places).
+    Outputs (n, *places, classes) of a model that classifies every position, as in segmentation, give (n, *places).
 
     A binary output is positive above .5 where all values look like probabilities (within [0, 1], with a slack of .05 for
     integer outputs), else they are logits and it is positive above 0. So a model with logits must show at least one

@@ -1,11 +1,11 @@
-"""Microcontrollers: integers in and out, the operators of TensorFlow Lite for Microcontrollers, little flash and memory."""
+"""Microcontrollers: integer inputs and outputs, operators of TensorFlow Lite for Microcontrollers, little flash and memory."""
 
 from __future__ import annotations
 
 from litetuner.objectives.profiles.profile import Profile
 
 # What ``python/tflite_micro/python_ops_resolver.cc`` registers, without its custom operators; commit 85e19dd of
-# github.com/tensorflow/tflite-micro. A port to a chip may have fewer, and a kernel may not take every type.
+# github.com/tensorflow/tflite-micro. A port to a chip may have fewer, and a kernel may not support every type.
 OPERATORS = """
 ABS ADD ADD_N ARG_MAX ARG_MIN ASSIGN_VARIABLE AVERAGE_POOL_2D BATCH_MATMUL BATCH_TO_SPACE_ND BROADCAST_ARGS
 BROADCAST_TO CALL_ONCE CAST CEIL CONCATENATION CONV_2D COS CUMSUM DEPTH_TO_SPACE DEPTHWISE_CONV_2D
@@ -23,7 +23,7 @@ class Mcu(Profile):
     """Full int8 files for TensorFlow Lite for Microcontrollers.
 
     Flash holds the file as it is, so pruned or clustered weights save nothing there: the steps are those that make the file
-    smaller or faster. Weights are read from flash where they lie, so ``max-memory`` bounds the tensor arena alone.
+    smaller or faster. Weights are read directly from flash, so ``max-memory`` bounds only the tensor arena.
     """
 
     name = "mcu"

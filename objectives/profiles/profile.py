@@ -1,4 +1,4 @@
-"""A profile: a kind of machine that a file must suit, as data: its operators, its inputs and outputs, what it is short of."""
+"""A profile: a class of devices that a file must run on, as data: operators, input and output types, scarce resources."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 
 
 class Profile:
-    """Subclasses set the fields; one file each in ``objectives/profiles``. Nothing is measured there: a profile has no machine.
+    """Subclasses set the fields; one file each in ``objectives/profiles``. Nothing is measured on a profile.
 
-    ``settings`` are the configuration keys that it decides; a user who sets one of them to something else is told.
+    ``settings`` are the configuration keys that it decides; a user who sets one of them to another value gets an error.
     ``operators`` are the built-in operators that its runtime has kernels for, ``source`` says where that list is from.
     ``memory`` is the measurement that ``max-memory`` bounds there. ``budgets`` are the keys of budgets that a search for
-    such a machine should have, with what each of them bounds.
+    such a device should have, with what each of them bounds.
     """
 
     name: ClassVar[str]
@@ -31,7 +31,7 @@ class Profile:
 
     @classmethod
     def misfits(cls, operators: Iterable[str], ports: Mapping[str, Iterable[str]]) -> list[str]:
-        """Why a finished file does not suit, in words; empty where it does.
+        """Why a finished file does not fit the profile; empty if it does.
 
         ``ports`` are the types of its ``inputs`` and of its ``outputs``, as in ``spaces/tflite/artifact.py``.
         """

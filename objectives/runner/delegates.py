@@ -1,8 +1,8 @@
 """Which operators a delegate took, and why it left the others. Part of the runner (``runner.FILES``).
 
-The runtime does not say it; its list of nodes does. After a delegate was applied, the nodes of the file are followed by one
-``DELEGATE`` node a partition, with the tensors that go in and come out. Walking back from what comes out until a tensor that
-goes in gives the nodes of the file that the partition stands for.
+The runtime does not report it, but its list of nodes shows it. With a delegate, the nodes of the file are followed by one
+``DELEGATE`` node per partition, with the tensors that go in and come out. Walking back from what comes out until a tensor that
+goes in gives the nodes of the file that the partition replaces.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from litetuner.objectives.runner.litert_private import Node, list_nodes
 
 DELEGATE = "DELEGATE"
-# tflite/delegates/xnnpack/README.md of LiteRT, the operators in float32 and (a part of them) in 8 bits. Only used to word why an
-# operator was left, never to decide that it was.
+# tflite/delegates/xnnpack/README.md of LiteRT, the operators in float32 and (a part of them) in 8 bits. Only used to
+# explain why an operator was not delegated, never to decide that it was not.
 _FLOAT = """
     ABS AVERAGE_POOL_2D BATCH_MATMUL CEIL COS DIV EXP EXPAND_DIMS FLOOR GELU HARD_SWISH LOG MAXIMUM MINIMUM NEG
     PRELU RELU RELU6 RELU_N1_TO_1 ROUND RSQRT SIN SOFTMAX SPACE_TO_DEPTH SQRT SQUARE SQUARED_DIFFERENCE
@@ -33,7 +33,7 @@ XNNPACK = "xnnpack"
 
 
 def read_delegates(interpreter: Any, before: int, requested: Sequence[str]) -> dict[str, Any]:
-    """What became of the main graph of an allocated ``Interpreter``.
+    """How the main graph of an allocated ``Interpreter`` is divided among delegates.
 
     ``before`` is the number of nodes of an interpreter of the same file without delegates. ``requested`` names the delegates in
     the order in which they were applied; the last one is asked why an operator was left. Keys: ``requested``, ``operators``,
@@ -57,7 +57,7 @@ def summarize_nodes(own: Sequence[Node], partitions: Sequence[Node], requested: 
 
 
 def members(own: Sequence[Node], partition: Node) -> set[int]:
-    """Indices of the file's nodes that a partition stands for (those without any use in it are not found)."""
+    """Indices of the file's nodes that a partition replaces (nodes without a use in it are not found)."""
     producer = {int(index): node for node in own for index in node["outputs"]}
     entries = {int(index) for index in partition["inputs"]}
     found: set[int] = set()
@@ -73,7 +73,7 @@ def members(own: Sequence[Node], partition: Node) -> set[int]:
 
 
 def why_left(node: Node, produced: set[int], requested: Sequence[str]) -> str:
-    """Why the last of the delegates probably left a node; certain where it says so without a ``probably``.
+    """Why the last delegate did not take a node; certain unless the text says ``probably``.
 
     ``produced`` are the tensors that operators of the file write.
     """
@@ -82,7 +82,7 @@ def why_left(node: Node, produced: set[int], requested: Sequence[str]) -> str:
     first, *others = [_kind(kind) for kind in node["operand_types"]] or ["none"]
     at, weight = SHAPE_INPUT.get(name), WEIGHT_INPUT.get(name)
     if last != XNNPACK:
-        return f"{last} did not take it; libraries of delegates do not say why"
+        return f"{last} did not take it; delegate libraries do not report why"
     if at is not None and at < len(inputs) and inputs[at] in produced:
         return "its shape is computed while the file runs; XNNPACK needs it before"
     if name not in XNNPACK_FLOAT:
@@ -95,7 +95,7 @@ def why_left(node: Node, produced: set[int], requested: Sequence[str]) -> str:
         return "its weights are unpacked while the file runs; XNNPACK needs constants"
     if weight is not None and first == "float32" and others and others[0] == "int8":
         return "integer weights under float activations, of a kind that XNNPACK does not take"
-    return "probably its options, weights or shapes: XNNPACK does not say why"
+    return "probably its options, weights or shapes: XNNPACK does not report why"
 
 
 def _kind(dtype: Any) -> str:

@@ -1,8 +1,8 @@
-"""Joules from the counters of Linux's powercap (RAPL), and from nothing else. Part of the runner (``runner.FILES``).
+"""Energy from the powercap counters of Linux (RAPL), and from nothing else. Part of the runner (``runner.FILES``).
 
-A zone counts microjoules up to ``max_energy_range_uj`` and starts again. Packages are added up, and the memory (``dram``)
-beside them where it has a zone; ``core`` and ``uncore`` are parts of their package and ``psys`` contains all of them.
-What the machine takes while nothing of ours runs is measured in turns with the work, and subtracted.
+A zone counts microjoules up to ``max_energy_range_uj`` and starts again. Packages are added up; the memory (``dram``)
+is added if it has a zone; ``core`` and ``uncore`` are parts of their package and ``psys`` contains all of them.
+The power of the idle machine is measured in alternation with the work, and subtracted.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ def measure_energy(
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], Any] = time.sleep,
 ) -> dict[str, Any]:
-    """Energy of one ``invoke``, in microjoules, above what the machine takes without it.
+    """Energy of one ``invoke``, in microjoules, above the idle machine.
 
     Gives ``{"value", "interval", "idle_watts", "busy_watts", "invokes", "zones"}``, or ``{"absent": why}``; nothing is
-    estimated in its place. A round is a pause and then invokes, both ``ROUND_SECONDS`` long; the value is the median of rounds.
+    estimated instead. A round is a pause and then invokes, both ``ROUND_SECONDS`` long; the value is the median of rounds.
     """
     try:
         zones = find_zones(root)

@@ -16,7 +16,7 @@ from litetuner.objectives.runner.error import RunnerError
 from litetuner.objectives.runner.litert_private import list_nodes
 from litetuner.objectives.runner.memory import one_addition
 
-# Accelerators, and what LiteRT writes when it goes on without the accelerator that was asked for.
+# Accelerators, and what LiteRT writes when it continues without the requested one.
 WITHOUT: dict[str, tuple[str, ...]] = {
     "cpu": (),
     "gpu": ("No adapters found", "Failed to initialize", "GPU accelerator could not be loaded"),
@@ -39,12 +39,12 @@ class Engine:
 
 
 def open_engine(content: bytes, path: str, options: argparse.Namespace) -> Engine:
-    """The engine that the options ask for. Nothing else is taken instead where it is not there."""
+    """The engine that the options request. There is no fallback."""
     return CompiledEngine(content, path, options) if options.accelerator else InterpreterEngine(content, path, options)
 
 
 def warm_runtime() -> None:
-    """Run a model of one addition, so that what libraries allocate once (5 MB) is counted as no file's memory or load time."""
+    """Run a model of one addition: one-time allocations of libraries (5 MB) must not count as memory or load time of a file."""
     plain = argparse.Namespace(threads=1, delegate=None, delegate_option=[], no_xnnpack=False, accelerator=None)
     engine = open_engine(one_addition(), "one addition", plain)
     engine.fill(np.random.default_rng(0))
@@ -60,7 +60,7 @@ def delegate_names(options: argparse.Namespace) -> list[str]:
 
 
 class InterpreterEngine(Engine):
-    """LiteRT's interpreter. The library's delegate chooses first, XNNPACK from what is left, as in an application."""
+    """LiteRT's interpreter. The delegate of the library chooses operators first, then XNNPACK, as in an application."""
 
     def __init__(self, content: bytes, path: str, options: argparse.Namespace) -> None:
         self.content, self.path, self.options = content, path, options
@@ -111,7 +111,7 @@ class InterpreterEngine(Engine):
 
 
 class CompiledEngine(Engine):
-    """LiteRT's ``CompiledModel``, which knows GPUs and NPUs; the processor takes the operators that they leave."""
+    """LiteRT's ``CompiledModel``, which uses GPUs and NPUs; the CPU runs the remaining operators."""
 
     def __init__(self, content: bytes, path: str, options: argparse.Namespace) -> None:
         from ai_edge_litert import compiled_model as litert
@@ -132,7 +132,7 @@ class CompiledEngine(Engine):
         self.invoke = lambda: self.model.run_by_index(0, self.inputs, outputs)
 
     def _refuse(self, messages: str) -> None:
-        """Raise when LiteRT wrote that it goes on without what was asked for."""
+        """Raise if LiteRT wrote that it continues without the requested accelerator."""
         said = next((line.strip() for line in messages.splitlines() for sign in WITHOUT[self.name] if sign in line), "")
         if said:
             message = f"this machine has no {self.name.upper()} that LiteRT can use ({said})."
@@ -148,7 +148,7 @@ class CompiledEngine(Engine):
                 buffer.write(value)
 
     def delegates(self) -> dict[str, Any]:
-        """A compiled model only says whether all of it is accelerated: what is not known is ``None``."""
+        """A compiled model only reports whether all of it is accelerated: what is unknown is ``None``."""
         from ai_edge_litert import interpreter as litert
 
         plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -180,7 +180,7 @@ def _stage(stage: str, path: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _native_messages() -> Iterator[Callable[[], str]]:
-    """What libraries write to standard error inside; it is passed on afterwards."""
+    """What libraries write to standard error in the block; it is forwarded afterwards."""
     with tempfile.TemporaryFile() as file:
         kept = os.dup(2)
         os.dup2(file.fileno(), 2)

@@ -1,4 +1,4 @@
-"""What LiteRT tells only through private attributes, in one place. Part of the runner (``runner.FILES``).
+"""Private attributes of LiteRT that have no public equivalent, in one place. Part of the runner (``runner.FILES``).
 
 ``tests/objectives/runner/test_litert_private.py`` fails for a version of LiteRT that it was not checked with.
 """

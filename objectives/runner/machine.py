@@ -26,7 +26,7 @@ FLAGS = "avx avx2 fma f16c avx_vnni avx512f avx512bw avx512_vnni avx512_bf16 amx
 
 
 def read_text(path: str) -> str | None:
-    """A small file of the kernel, ``None`` where this machine has none or keeps it to itself."""
+    """A small file of the kernel, ``None`` if it does not exist or cannot be read."""
     try:
         return Path(path).read_text().strip()
     except OSError:
@@ -66,7 +66,7 @@ def choose_cores(asked: str, threads: int) -> tuple[int, ...] | None:
 
 
 def raise_priority() -> str:
-    """Ask for the highest niceness and say what became of it: a user's process may not, and is timed as it is."""
+    """Request the highest priority and report the result: a process without that right is timed as it is."""
     try:
         os.setpriority(os.PRIO_PROCESS, 0, -20)
         # A session has a scheduling group of its own, inside of which alone the niceness of a process counts.
@@ -86,7 +86,7 @@ def die_with(parent: int) -> None:
 
 
 def throttle_count(cores: tuple[int, ...] | None) -> int | None:
-    """How often heat slowed the pinned cores down since boot; ``None`` where nothing counts it."""
+    """How often heat slowed the pinned cores down since boot; ``None`` if nothing counts it."""
     counts = [
         read_text(f"/sys/devices/system/cpu/cpu{core}/thermal_throttle/core_throttle_count") for core in cores or (0,)
     ]
@@ -98,7 +98,7 @@ def load_average() -> list[float] | None:
 
 
 def lost_slices() -> int:
-    """How often the scheduler took the core away from this process; 0 where the system does not count it."""
+    """How often the scheduler took the core away from this process; 0 if the system does not count it."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0
 
 
@@ -108,14 +108,14 @@ def cpu_info(field: str) -> str | None:
 
 
 def clock_of(cores: tuple[int, ...] | None) -> dict[str, Any]:
-    """Governor and frequency of the first pinned core, ``None`` where the kernel does not tell."""
+    """Governor and frequency of the first pinned core, ``None`` if the kernel does not report it."""
     folder, mhz = f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq", cpu_info("cpu MHz")
     khz = read_text(f"{folder}/scaling_cur_freq") or (float(mhz) * 1000 if mhz else None)
     return {"governor": read_text(f"{folder}/scaling_governor"), "frequency_mhz": khz and float(khz) / 1000}
 
 
 def describe_machine(cores: tuple[int, ...] | None) -> dict[str, Any]:
-    """What a reader must know to judge a latency: processor, settings, versions."""
+    """What is needed to judge a latency: processor, settings, versions."""
     flags = (cpu_info("flags") or cpu_info("Features") or "").split()
     name = cpu_info("model name") or read_text("/proc/device-tree/model") or platform.processor() or platform.machine()
     found: dict[str, Any] = {"cpu": name, "cpu_flags": [flag for flag in FLAGS.split() if flag in flags]}

@@ -1,6 +1,6 @@
-"""The memory that a file needs while it runs: the process's peak above what the runtime needs anyway. Part of the runner.
+"""The memory that a file needs at run time: the peak of the process above that of the bare runtime. Part of the runner.
 
-Linux only: elsewhere, and where the kernel keeps ``clear_refs`` to itself, the peak is absent.
+Linux only: elsewhere, and without access to ``clear_refs``, there is no peak.
 """
 
 from __future__ import annotations

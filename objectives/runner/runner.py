@@ -1,19 +1,19 @@
-"""Time a ``.tflite`` file: a script that stands alone, so that the same file runs here and on a board far away.
+"""Measure the latency of a ``.tflite`` file: a stand-alone script, so that the same file runs here and on a remote board.
 
-It needs Python, numpy and ai-edge-litert, and of litetuner only its own parts (``FILES``), which lie in the same folder,
-whatever that is called: ``python -P runner.py FILE [--baseline BASE]`` prints one JSON document and exits with 0, or
+It needs Python, numpy, ai-edge-litert, and its own parts (``FILES``) in the same folder, which may have any name:
+``python -P runner.py FILE [--baseline BASE]`` prints one JSON document and exits with 0, or
 ``{"schema_version": 1, "error": {"stage", "file", "message"}}`` and 1.
 
 - One core is pinned, the least busy of the fastest; the process asks for a high priority and says whether it got it.
 - Each invoke is timed alone. A block holds at least ``block_ms`` and ``BLOCK_INVOKES`` invokes, and its value is its
-  minimum: what a machine does beside us only ever adds time. Long invokes that lost the core on their way are left out,
-  and the block goes on until it has enough others.
-- **Every block has an interpreter of its own.** Where weights and tensors happen to lie in memory moves a latency by 1 to
-  2 %, which no repetition on one interpreter shows; over fresh ones the interval shows it and the median averages it.
+  minimum: other work on the machine only adds time. Long invokes that lost the core are left out, and the block
+  continues until it has enough others.
+- **Every block has its own interpreter.** The positions of weights and tensors in memory change a latency by 1 to 2 %, which
+  repetition on one interpreter does not show; with fresh ones the interval shows it and the median averages it.
 - The value is the median of the block minima, its interval the distribution-free one from order statistics (six blocks for
-  95 %); blocks are added until it is within the tolerance or the time is spent.
-- Blocks of the baseline stand between the candidate's. The ratio (baseline / candidate) comes from neighboring blocks, in
-  which a drift of the machine cancels, or from the two values, whichever has the narrower interval.
+  95 %); blocks are added until it is within the tolerance or the time is up.
+- Blocks of the baseline and the candidate alternate. The ratio (baseline / candidate) comes from neighboring blocks, where
+  a drift of the machine cancels, or from the two values, whichever has the narrower interval.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__" and "litetuner" not in sys.modules:
-    # A script: its parts lie beside it, wherever that is, and go by the names that they have inside of litetuner.
+    # A script: its parts are in the same folder, and are imported by their names in litetuner.
     for _name in ("litetuner", "litetuner.objectives", "litetuner.objectives.runner"):
         sys.modules[_name] = types.ModuleType(_name)
         sys.modules[_name].__path__ = [str(Path(__file__).resolve().parent)]
@@ -65,14 +65,14 @@ FILES = (
     "subject.py",
     "delegates.py",
     "energy.py",
-)  # they travel together, into a folder of any name
+)  # are copied together, into a folder of any name
 SCHEMA_VERSION = 1
 OTHERS_LIMIT, STOLEN_LIMIT = 0.25, 0.05  # shares of the pinned core's time that others and the hypervisor took
-NEIGHBOURS_LIMIT = 0.75  # share of the other cores' time: they share caches, memory and perhaps the core's units
+OTHER_CORES_LIMIT = 0.75  # share of the other cores' time: they share caches, memory and perhaps the core's units
 
 
 def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> float:
-    """Blocks of all subjects in turn until the intervals are within the tolerance or the time is spent; returns seconds."""
+    """Blocks of all subjects in turn until the intervals are within the tolerance or the time is up; returns seconds."""
     share = max(options.max_seconds * 0.8 / (options.blocks * len(subjects)), options.block_ms / 1000)
     start = time.perf_counter()
     for subject in subjects:
@@ -99,7 +99,7 @@ def _reach_of(subjects: Sequence[Subject]) -> float:
 
 
 def find_instability(subjects: Sequence[Subject], about: dict[str, Any]) -> list[str]:
-    """Why the numbers should not be trusted, in words; empty for a steady run. ``about`` is the environment of the run."""
+    """Why the numbers should not be trusted; empty for a stable run. ``about`` is the environment of the run."""
     blocks, options = subjects[0].blocks_us, subjects[0].options
     width, scatter, trend = _reach_of(subjects), spread(blocks), drift(blocks)
     disturbed = sum(subject.disturbed for subject in subjects)
@@ -113,7 +113,7 @@ def find_instability(subjects: Sequence[Subject], about: dict[str, Any]) -> list
         (hot > 0, f"throttled: heat slowed the core down {hot} times"),
         (disturbed > 0, f"preempted: {disturbed} blocks had no invoke that kept the core"),
         (others > OTHERS_LIMIT, f"busy: others took {others:.0%} of the core"),
-        (near > NEIGHBOURS_LIMIT, f"busy: the other cores worked {near:.0%} of the time (load average {load})"),
+        (near > OTHER_CORES_LIMIT, f"busy: the other cores worked {near:.0%} of the time (load average {load})"),
         (stolen > STOLEN_LIMIT, f"stolen: the hypervisor took {stolen:.0%} of the core"),
     ]
     return [reason for true, reason in checks if true]
@@ -122,7 +122,7 @@ def find_instability(subjects: Sequence[Subject], about: dict[str, Any]) -> list
 def watch_run(
     subjects: Sequence[Subject], options: argparse.Namespace, cores: tuple[int, ...] | None
 ) -> dict[str, Any]:
-    """Time the subjects, and say what else happened on the machine meanwhile: shares of core time, lost slices, heat."""
+    """Time the subjects, and record what else happened on the machine: shares of core time, lost slices, heat."""
     times, own, lost, hot = core_times(), time.process_time(), lost_slices(), throttle_count(cores)
     seconds = run_blocks(subjects, options)
     own, lost, after = time.process_time() - own, lost_slices() - lost, core_times()
@@ -212,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.parent is not None:
         die_with(options.parent)
     output = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints must not stand in the document
+    os.dup2(2, 1)  # output of libraries must not be part of the document
     try:
         document = measure(options)
     except RunnerError as error:

@@ -1,4 +1,4 @@
-"""One file under the clock. Part of the runner (``runner.FILES``)."""
+"""One file that is timed. Part of the runner (``runner.FILES``)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG_INVOKE_NS = 1_000_000  # from here on each invoke is checked for lost time 
 
 
 class Subject:
-    """One file under the clock, with all that was seen of it, in nanoseconds where no unit is named."""
+    """One file that is timed, with all its measurements, in nanoseconds unless a unit is named."""
 
     def __init__(self, path: str, options: argparse.Namespace) -> None:
         self.path, self.options = path, options

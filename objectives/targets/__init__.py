@@ -1,4 +1,4 @@
-"""Every place where latency can be measured, one file each; a new file registers itself."""
+"""All targets, one file each; a new file registers itself."""
 
 from litetuner.objectives.targets.target import Target
 from litetuner.spaces.registry import Registry

@@ -1,4 +1,4 @@
-"""The user's text for a target, ``[name=]kind[:rest][?option=value&...]``, as a place where something can be timed."""
+"""The user's text for a target, ``[name=]kind[:rest][?option=value&...]``, as a target."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NamedTarget:
 
 
 def find_target(text: str) -> NamedTarget:
-    """The place that ``text`` describes. Nothing is started. Raises ``ConfigError``, with the nearest kind or option."""
+    """The target that ``text`` describes. Nothing is started. Raises ``ConfigError``, with the nearest kind or option."""
     found = SPEC.fullmatch(text)
     if len(text) > LONGEST or not text.isprintable() or found is None:
         raise ConfigError(f"target: {text[:80]!r} is no target; write {EXAMPLES}.")

@@ -15,7 +15,7 @@ SWITCHES = {"on": True, "true": True, "yes": True, "1": True, "off": False, "fal
 
 
 def split_query(text: str) -> dict[str, str]:
-    """``a=1&b=2`` as a dictionary; ``%XX`` stands for a byte, a plus sign for itself. Raises ``ConfigError``."""
+    """``a=1&b=2`` as a dictionary; ``%XX`` is a byte, a plus sign is a plus sign. Raises ``ConfigError``."""
     found: dict[str, str] = {}
     for part in text.split("&") if text else ():
         key, equals, value = part.partition("=")

@@ -1,4 +1,4 @@
-"""What the targets share that run ``objectives/runner/runner.py``: its options, repetition, and what its end stands for."""
+"""What targets that run ``objectives/runner/runner.py`` share: its options, and what its exit means."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class PythonTarget(Target):
 
     ``core`` is ``auto``, ``none`` or core numbers, ``delegate`` the path of a delegate's library on that machine,
     ``delegate_options`` its settings (``name=value,name=value``), ``accelerator`` one of LiteRT's own (``cpu``, ``gpu``,
-    ``npu``); ``tolerance`` is the wanted half width of the intervals, ``timeout_seconds`` bounds one process. A run that
-    calls itself unstable is repeated once, and the steadier of the two is kept.
+    ``npu``); ``tolerance`` is the wanted half width of the intervals, ``timeout_seconds`` bounds one process. An unstable
+    run is repeated once, and the more stable of the two is kept.
     """
 
     xnnpack: bool = True
@@ -97,7 +97,7 @@ def timed_sha256(path: Path) -> str:
 
 
 def document_of(file: Path, code: int, output: str, messages: str) -> dict[str, Any]:
-    """The runner's document, or the error that its end stands for: ``BuildFailed``, ``Lost`` or ``HostError``."""
+    """The runner's document, or the error that its exit means: ``BuildFailed``, ``Lost`` or ``HostError``."""
     if code < 0:
         name = signal.Signals(-code).name
         if -code in CRASHES:
@@ -117,7 +117,7 @@ def document_of(file: Path, code: int, output: str, messages: str) -> dict[str, 
 
 
 def check_hashes(document: dict[str, Any], expected: dict[Path, str], baseline: Path | None, file: Path) -> None:
-    """What was timed is what was meant. Raises ``Lost``."""
+    """Check that the timed files are the requested ones. Raises ``Lost``."""
     parts = ((file, document), (baseline, document["baseline"]))
     for path, part in parts:
         if path is not None and part["sha256"] != expected[path]:

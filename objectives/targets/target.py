@@ -1,4 +1,4 @@
-"""A target: a place where the latency of a ``.tflite`` is measured."""
+"""A target: a machine or device on which the latency of a ``.tflite`` is measured."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at on a target: ``fails`` means that nothing can be timed until ``remedy`` is done."""
+    """The result of one check of a target: ``fails`` means that nothing can be timed until ``remedy`` is done."""
 
     about: str
     status: Literal["works", "note", "fails"]
@@ -49,7 +49,7 @@ class Target:
 
     @classmethod
     def from_spec(cls, rest: str, options: Mapping[str, str]) -> Self:
-        """The target that a user's text describes: ``rest`` stands between the kind's colon and the question mark.
+        """The target that a user's text describes: ``rest`` is the part between the colon of the kind and the question mark.
 
         Raises ``ConfigError``. A kind with an address (``ssh``, ``adb``) overrides this, takes ``rest`` apart and calls
         ``cls(**address, **cls.parse(options))``.
@@ -67,7 +67,7 @@ class Target:
 
     @property
     def default_name(self) -> str:
-        """What the target is called where the user gives it no name of its own (``pi=ssh://...``)."""
+        """The name of the target if the user does not give one (``pi=ssh://...``)."""
         return self.name
 
     def describe(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from litetuner.spaces.errors import ConfigError
 
 
 def _text(value: Any) -> Any:
-    """A path or a number as text: ``max-size = 300`` in a TOML file must be told that it has no unit."""
+    """A path or a number as text: ``max-size = 300`` in a TOML file gets the error that it has no unit."""
     return str(value) if isinstance(value, int | float | Path) and not isinstance(value, bool) else value
 
 

@@ -1,4 +1,4 @@
-"""Which file was meant by a path that does not exist."""
+"""The file that was probably meant by a path that does not exist."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-NEAR = 0.7  # of difflib's ratio: a letter or two, not another word
+NEAR = 0.7  # ratio of difflib: one or two letters differ
 
 
 def nearest_file(path: Path, names: Iterable[str]) -> str:
-    """A `` (did you mean ...?)`` of the files beside it: one of its suffix, or of its stem with another; else nothing."""
+    """A `` (did you mean ...?)`` with a file of the same folder and the same suffix or stem, or an empty string."""
     same = [name for name in names if Path(name).suffix.lower() == path.suffix.lower() or Path(name).stem == path.stem]
     found = difflib.get_close_matches(path.name, same, n=1, cutoff=NEAR)
     found = found or [name for name in same if Path(name).stem == path.stem]

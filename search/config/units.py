@@ -1,4 +1,4 @@
-"""Numbers with units: sizes, durations, shares. A number without a unit is refused with a suggestion."""
+"""Numbers with units: sizes, durations, shares. A number without a unit is rejected with a suggestion."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parse(text: object, units: dict[str, float] | dict[str, int], key: str) -> f
         raise ConfigError(f"{key}: {written!r} has no unit ({known}); did you mean {meant}{likely}?")
     folded = {name.lower(): name for name in units}
     hint = f" (did you mean {number}{folded[unit.lower()]}?)" if unit.lower() in folded else nearest(unit, units)
-    raise ConfigError(f"{key}: {unit!r} is no unit that is known here ({known}){hint}")
+    raise ConfigError(f"{key}: {unit!r} is an unknown unit ({known}){hint}")
 
 
 def parse_duration(text: object, key: str) -> float:

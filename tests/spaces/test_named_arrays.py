@@ -116,7 +116,7 @@ def test_the_scored_output_is_asked_for(two):
         chosen_output(outputs, "kin", False)
     metric = find_metric("accuracy@kind")
     assert (metric.name, metric.output) == ("accuracy", "kind")
-    with pytest.raises(ConfigError, match="behind @"):
+    with pytest.raises(ConfigError, match="after @"):
         find_metric("accuracy@")
 
 

@@ -1,4 +1,4 @@
-"""The system's ``adb``: argument vectors, the user's own server and keys, and what its failures mean."""
+"""The system's ``adb``: commands, the server and keys of the user, and what failures mean."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from litetuner.objectives.targets.connection import Dropped
 from litetuner.spaces.errors import HostError
 
 NETWORK = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")  # a serial that adb connect takes
-EXIT = (
-    "litetuner-exit:"  # stands before a command's exit code, which old devices do not send; without it the line broke
-)
+EXIT = "litetuner-exit:"  # precedes the exit code of a command, which old devices do not send; without it the connection broke
 FIXED = "cmd power set-fixed-performance-mode-enabled"
 ON, OFF = "litetuner-on:", "litetuner-off:"
 # Lives as long as its standard input and the connection do, and switches off whatever ends it.
@@ -38,7 +36,7 @@ class AdbClient:
     serial: str | None
 
     def by_hand(self, *words: str) -> str:
-        """A command that the user would type to look for himself."""
+        """A command that the user can type to check the device."""
         return shlex.join(["adb", *(["-s", self.serial] if self.serial else []), *(words or ("devices", "-l"))])
 
     def devices(self) -> dict[str, str]:
@@ -79,7 +77,7 @@ class AdbClient:
     def shell(self, command: str, timeout_seconds: float = ANSWER_SECONDS) -> tuple[int, str]:
         """Run a command of the device's shell; exit code and all that it printed. Raises ``Dropped`` or ``HostError``.
 
-        ``command`` is put together by us of constants, hashes and numbers; no text of a user's ever stands in it.
+        ``command`` consists of constants, hashes and numbers; text of the user is never part of it.
         """
         argv = ["adb", *self._chosen(), "shell", f"( {command}\n) 2>&1; echo {EXIT}$?"]
         _, output, messages = self._finish(argv, timeout_seconds)
@@ -97,7 +95,7 @@ class AdbClient:
 
     @contextlib.contextmanager
     def fixed_performance(self) -> Iterator[str]:
-        """Hold the clocks where the device can sustain them; gives what became of it. Switched off after, in any case.
+        """Keep the clocks at a level that the device can sustain; gives the result. Always switched off afterwards.
 
         A shell on the device does both: it ends, and switches off, when we end in whatever way or when the line breaks.
         """
@@ -136,7 +134,7 @@ class AdbClient:
         return found[1] if found else None
 
     def explain(self, said: str) -> Dropped | HostError:
-        """What a failure of ``adb`` itself stands for."""
+        """The error that a failure of ``adb`` itself means."""
         said = " ".join(said.split())[-400:]
         if remedy := _remedy(said):
             return HostError(f"adb: {self.serial}: {said}. {remedy}")
@@ -192,7 +190,7 @@ def _remedy(said: str) -> str:
 
 MEANINGS = {  # what adb says: what the user should do; anything else counts as a connection that dropped
     r"unauthorized": "Unlock its screen and allow USB debugging for this computer, then repeat.",
-    r"no permissions|insufficient permissions": "Its USB device is not ours to open: add the udev rules "
+    r"no permissions|insufficient permissions": "Its USB device cannot be opened: add the udev rules "
     "(Debian: apt install android-sdk-platform-tools-common), and join the group plugdev.",
     r"more than one (device|emulator)": "Name one: adb:SERIAL?...",
     r"no space left": "Make room there: its /data is full.",

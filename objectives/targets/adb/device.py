@@ -37,32 +37,32 @@ LOOK = (
 
 
 def describe(client: AdbClient) -> dict[str, Any]:
-    """Device, Android, processor, ABIs, governors, thermal status (0 is cool) and load; ``None`` for what it does not tell."""
+    """Device, Android, processor, ABIs, governors, thermal status (0 is cool) and load; ``None`` for what it does not report."""
     _, text = client.shell(LOOK)
-    told = {key: value.strip() for key, _, value in (line.partition("=") for line in text.splitlines())}
-    told = {key: value for key, value in told.items() if value}
-    heat = re.search(r"Thermal Status: *([0-9]+)", told.get("thermal", ""))
-    chips = (told.get("ro.soc.manufacturer"), told.get("ro.soc.model") or told.get("ro.board.platform"))
-    device = (told.get("ro.product.manufacturer"), told.get("ro.product.model"))
-    load = told.get("load", "").split()[:3]
+    values = {key: value.strip() for key, _, value in (line.partition("=") for line in text.splitlines())}
+    values = {key: value for key, value in values.items() if value}
+    heat = re.search(r"Thermal Status: *([0-9]+)", values.get("thermal", ""))
+    chips = (values.get("ro.soc.manufacturer"), values.get("ro.soc.model") or values.get("ro.board.platform"))
+    device = (values.get("ro.product.manufacturer"), values.get("ro.product.model"))
+    load = values.get("load", "").split()[:3]
     return {
         "device": " ".join(part for part in device if part) or None,
-        "cpu": " ".join(part for part in chips if part) or told.get("ro.hardware"),
-        "android": told.get("ro.build.version.release"),
-        "sdk": told.get("ro.build.version.sdk"),
-        "abis": told.get("ro.product.cpu.abilist") or told.get("ro.product.cpu.abi"),
-        "governor": told.get("governor"),
-        "cpus_possible": told.get("possible"),
+        "cpu": " ".join(part for part in chips if part) or values.get("ro.hardware"),
+        "android": values.get("ro.build.version.release"),
+        "sdk": values.get("ro.build.version.sdk"),
+        "abis": values.get("ro.product.cpu.abilist") or values.get("ro.product.cpu.abi"),
+        "governor": values.get("governor"),
+        "cpus_possible": values.get("possible"),
         "thermal_status": None if heat is None else int(heat[1]),
         "load_average": [float(part) for part in load] if len(load) == 3 else None,
         "os": "Android",
-        "kernel": told.get("kernel"),
+        "kernel": values.get("kernel"),
         "pinned_cores": None,
     }
 
 
 def wrong_files(client: AdbClient, names: Iterable[str]) -> list[str]:
-    """Which of these files of ours are not there, are links, or do not hold what their names say."""
+    """Which of these files are missing, are links, or have content that does not match their names."""
     wanted = list(dict.fromkeys(names))
     for name in wanted:
         if not NAME.fullmatch(name):
@@ -82,7 +82,7 @@ done"""
 
 
 def accept(client: AdbClient, incoming: str, name: str) -> None:
-    """Move a pushed file to its place if it arrived whole, and remove the oldest models. Raises ``Dropped``."""
+    """Move a pushed file to its final name if it is complete, and remove the oldest models. Raises ``Dropped``."""
     digest = re.sub(r"\.tflite$|^benchmark_model-", "", name)
     command = f"""cd {FOLDER} || exit 7
 [ "$(sha256sum {incoming} | cut -c 1-64)" = {digest} ] || {{ rm -f {incoming}; exit 9; }}

@@ -40,7 +40,7 @@ class Adb(Target):
     A block is one process of the tool and its value that process's shortest invoke; blocks of the file and the baseline
     alternate, and value, interval and ratio are formed of them as on the host. ``cpus`` is a mask for ``taskset`` in
     hexadecimal (``f0``: cores 4 to 7), ``block_seconds`` what a block invokes for, ``warmup_seconds`` what it invokes
-    before. A device that drops is tried three times more, then it is ``TargetLost``.
+    before. A device that drops is retried three times, then it is ``TargetLost``.
     """
 
     name: ClassVar[str] = "adb"
@@ -116,7 +116,7 @@ class Adb(Target):
         return retry(work, PAUSES_SECONDS, self.serial or self.name, AdbClient(self.serial).by_hand())
 
     def _once(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
-        """Push what is missing there, time in turns, and check that what was timed was what was meant."""
+        """Push missing files, time in alternation, and check that the requested files were timed."""
         tool = self.benchmark
         if tool is None or not tool.is_file():
             raise HostError(f"target adb: there is no benchmark_model at {tool}. Name one: adb?benchmark=/path/to/it")
@@ -146,7 +146,7 @@ class Adb(Target):
         return document_of(runs, about, self.delegate, limits, time.monotonic() - start)
 
     def _place(self, client: AdbClient, sources: Mapping[str, Path]) -> None:
-        """Have every file there, under the name that its hash gives it."""
+        """Push every file that is missing there; its hash is its name."""
         for name in adb_device.wrong_files(client, sources):
             incoming = f"{adb_device.FOLDER}/in-{secrets.token_hex(8)}"
             timeout = PUSH_SECONDS + sources[name].stat().st_size / PUSH_BYTES_A_SECOND
@@ -158,7 +158,7 @@ class Adb(Target):
             adb_device.accept(client, incoming, name)
 
     def _alternate(self, client: AdbClient, runs: list[Run], tool: str, threads: int, abis: str) -> None:
-        """Blocks of all files in turn until the intervals are within the tolerance or the time is spent."""
+        """Blocks of all files in turn until the intervals are within the tolerance or the time is up."""
         start = time.monotonic()
         while True:
             for run in runs:

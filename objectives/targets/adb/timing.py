@@ -1,4 +1,4 @@
-"""Blocks of ``benchmark_model`` as a document like the runner's: values, intervals, ratio, and why not to trust them."""
+"""Blocks of ``benchmark_model`` as a document like the runner's: values, intervals, ratio, and why it is unstable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from litetuner.objectives.runner.intervals import (
 from litetuner.objectives.targets.adb.benchmark_model import Report, delegates_of, summary_of
 from litetuner.spaces.tflite.operators import read_operators
 
-ROUNDED_US = 1.0  # the tool rounds down to whole microseconds: the truth lies up to this above what it prints
+ROUNDED_US = 1.0  # the tool rounds down to whole microseconds: the true value is up to this above what it prints
 
 
 @dataclasses.dataclass
@@ -39,7 +39,7 @@ class Run:
 def document_of(
     runs: list[Run], about: dict[str, Any], delegate: str, limits: dict[str, float], seconds: float
 ) -> dict[str, Any]:
-    """What the runner prints, as far as the tool tells it; ``runs`` are the file's and perhaps the baseline's."""
+    """What the runner prints, as far as the tool reports it; ``runs`` are the file's and perhaps the baseline's."""
     this, base = _part(runs[0], delegate), _part(runs[1], delegate) if len(runs) > 1 else None
     ratio = rounded_ratio(runs[1].blocks_us, runs[0].blocks_us) if len(runs) > 1 else None
     reasons = find_instability(runs[0].blocks_us, ratio, about, limits)
@@ -56,7 +56,7 @@ def _part(run: Run, delegate: str) -> dict[str, Any]:
         interval, coverage = [found[0][0], found[0][1] + ROUNDED_US], round(found[1], 4)
     latency = {"value": median(blocks), "interval": interval, "coverage": coverage, "blocks": blocks} | summary
     content = run.path.read_bytes()
-    # What the tool has timed is a .tflite; only a stand-in of it times anything else.
+    # Only a stand-in of the tool accepts other files.
     names = [operator.name for operator in read_operators(content)] if content[4:8] == b"TFL3" else []
     delegates = delegates_of(run.reports[0], delegate, names)
     return {"sha256": run.sha256, "latency_us": latency, "delegates": delegates, "peak_rss_bytes": peak}
@@ -75,7 +75,7 @@ def rounded_ratio(base: list[float], this: list[float]) -> dict[str, Any]:
 def find_instability(
     blocks: list[float], ratio: dict[str, Any] | None, about: dict[str, Any], limits: dict[str, float]
 ) -> list[str]:
-    """Why the numbers should not be trusted, in words; empty for a steady run."""
+    """Why the numbers should not be trusted; empty for a stable run."""
     value, width, scatter, trend = median(blocks), half_width(blocks), spread(blocks), drift(blocks)
     if ratio and ratio["interval"]:
         width = max(width, (ratio["interval"][1] - ratio["interval"][0]) / 2 / ratio["value"])
@@ -83,7 +83,7 @@ def find_instability(
     few, seconds = int(limits["blocks"]), limits["max_seconds"]
     checks = [
         (len(blocks) < few, f"blocks: only {len(blocks)} of {few} in {seconds:g} s"),
-        (ROUNDED_US / 2 / value > wanted, f"rounding: benchmark_model tells whole microseconds, here of {value:g}"),
+        (ROUNDED_US / 2 / value > wanted, f"rounding: benchmark_model reports whole microseconds, here of {value:g}"),
         (width > wanted + ROUNDED_US / value, f"interval: half width {width:.2%}, wanted {wanted:.2%}"),
         (scatter > SPREAD_LIMIT + ROUNDED_US / value, f"spread: the middle half of the blocks spans {scatter:.1%}"),
         (abs(trend) > DRIFT_LIMIT + ROUNDED_US / value, f"drift: {trend:+.1%} from first to last blocks (throttling?)"),

@@ -1,4 +1,4 @@
-"""The system's ``ssh`` and ``scp``: argument vectors, the user's own configuration and keys, and what their failures mean."""
+"""The system's ``ssh`` and ``scp``: commands, the configuration and keys of the user, and what failures mean."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from litetuner.objectives.targets.connection import Dropped
 from litetuner.objectives.targets.ssh import remote
 from litetuner.spaces.errors import HostError
 
-# Nothing of the user's is overridden but what would stop us from talking, or let something talk back: no questions, no
-# forwarding, no terminal, no command of theirs, and a dead line is noticed after 15 s. Host keys are checked as the user says.
+# Only settings that could block the connection, or let the remote side act here, are overridden: no questions, no
+# forwarding, no terminal, no remote command; a dead connection is detected after 15 s. Host keys are checked as configured.
 SETTINGS = (
     "BatchMode=yes",
     "ClearAllForwardings=yes",
@@ -39,7 +39,7 @@ BOOT = (
 
 @dataclasses.dataclass(frozen=True)
 class SshClient:
-    """A far machine's address, as ``ssh`` and ``scp`` take it. All fields have been validated by the target."""
+    """The address of a remote machine, as ``ssh`` and ``scp`` take it. All fields have been validated by the target."""
 
     host: str
     user: str | None
@@ -59,16 +59,16 @@ class SshClient:
         return f"{self.user}@{host}" if self.user else host
 
     def by_hand(self) -> str:
-        """The command that the user would type to look for himself."""
+        """A command that the user can type to check the connection."""
         return shlex.join(["ssh", *self._config(), *(["-p", str(self.port)] if self.port else []), self._plain()])
 
     def call(self, python: str, request: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        """Run ``remote.py`` there by ``python``, and give its answer. Raises ``Dropped`` or ``HostError``."""
+        """Run ``remote.py`` there with ``python``, and return its answer. Raises ``Dropped`` or ``HostError``."""
         program = Path(remote.__file__).read_bytes()
         payload = b"%d\n%s%s\n" % (len(program), program, json.dumps(request).encode())
         argv = ["ssh", "-T", *self._options(), *(["-p", str(self.port)] if self.port else []), "--", self._plain()]
         code, output, messages = self._finish([*argv, shlex.join([python, "-c", BOOT])], payload, timeout_seconds)
-        for line in reversed(output.splitlines()):  # what a login script prints may stand before it
+        for line in reversed(output.splitlines()):  # output of a login script may come before it
             if line.startswith(remote.MARK):
                 answer: dict[str, Any] = json.loads(line.removeprefix(remote.MARK))
                 return answer
@@ -83,7 +83,7 @@ class SshClient:
             raise self.explain(code, messages, "scp")
 
     def explain(self, code: int, messages: str, program: str) -> Dropped | HostError:
-        """What the end of ``ssh`` or ``scp`` without a result stands for."""
+        """The error that an exit of ``ssh`` or ``scp`` without a result means."""
         said = " ".join(messages.split())
         tail = said[-400:]
         for pattern, remedy in MEANINGS.items():
@@ -136,7 +136,7 @@ class SshClient:
 
 
 def _feed(writer: int, payload: bytes) -> None:
-    """Write all of it; a reader that has gone tells by its own end why."""
+    """Write all of it; the exit of a reader that is gone explains why."""
     view = memoryview(payload)
     try:
         while view:
@@ -157,10 +157,10 @@ MEANINGS = {  # what ssh says: what the user should do; anything else counts as 
     r"permission denied \(": "Nobody can type a password here: ssh-copy-id, or an agent with the key. It must work without a "
     "question: {by_hand}",
     r"too many authentication failures": "Name the one key for this host in ~/.ssh/config (IdentityFile, IdentitiesOnly yes).",
-    r"bad configuration option|bad owner or permissions|can't open user config|terminating, \d+ bad": "Mend ssh's "
-    "configuration.",
+    r"bad configuration option|bad owner or permissions|can't open user config|terminating, \d+ bad": "Fix the configuration "
+    "of ssh.",
     r"subsystem request failed|sftp-server": "scp needs an sftp server there (Debian: openssh-sftp-server).",
     r"scp: .*(failure|no space left)": "Is its disk full?",
-    r"scp: .*permission denied": "Its folder is not ours to write: choose another by ?folder=/path.",
+    r"scp: .*permission denied": "Its folder is not writable: choose another with ?folder=/path.",
     r"litetuner needs python": PYTHON_REMEDY.replace("{", "{{").replace("}", "}}"),
 }

@@ -1,4 +1,4 @@
-"""The far end of an ssh target: sent through the connection at every call and never stored, so it cannot be stale.
+"""The remote side of an ssh target: sent with every call and never stored, so that it is always current.
 
 It needs Python 3.10 and nothing else. Standard input holds one line of JSON, the request, and then stays open: when it ends, the
 near side is gone, and what runs here is killed. The answer is one line of JSON behind ``MARK``.
@@ -7,7 +7,7 @@ Request: ``folder`` (ours, relative to the home folder or absolute), ``incoming`
 are named by their sha256), ``files`` (name in ``folder``: sha256), ``argv`` (the runner and its arguments; names of ``files`` in
 braces) and ``timeout_seconds``.
 Answer: ``about`` (this machine's Python) and one of ``missing`` (names to push, and ``broken``: those that did not arrive whole),
-``error`` (in words), ``timeout``, ``run`` (``code, output, messages, waited_seconds, safe_path``); none without ``argv``.
+``error`` (a sentence), ``timeout``, ``run`` (``code, output, messages, waited_seconds, safe_path``); none without ``argv``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import threading
 import time
 from typing import Any
 
-MARK = "litetuner-far "
+MARK = "litetuner-remote "
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR")
 KEPT_BYTES = 1_000_000_000  # of models in our folder; beyond it those that were used longest ago are removed
 OLD_SECONDS = 86_400.0  # an incoming folder of this age is a leftover
@@ -78,7 +78,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(name: str) -> pathlib.Path:
-    """Our folder, which nobody else may write to."""
+    """The folder of litetuner, which no other user can write to."""
     folder = pathlib.Path.home() / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
@@ -90,7 +90,7 @@ def prepare(name: str) -> pathlib.Path:
 
 
 def receive(incoming: pathlib.Path, files: dict[pathlib.Path, str]) -> list[str]:
-    """Move what arrived whole to its place; the names of files that did not are returned, and those are removed."""
+    """Move complete files to their final names; incomplete ones are removed, and their names are returned."""
     broken = []
     for path, digest in files.items():
         part = incoming / digest
@@ -115,7 +115,7 @@ def sha256(path: pathlib.Path) -> str | None:
 
 
 def run(folder: pathlib.Path, argv: list[str], timeout_seconds: float) -> dict[str, Any]:
-    """Run the runner alone on this machine (as far as litetuner goes), for no longer than the near side listens.
+    """Run the runner alone on this machine (as far as litetuner goes), for no longer than the local side listens.
 
     Raises ``subprocess.TimeoutExpired``; the child is dead then.
     """
@@ -145,7 +145,7 @@ def run(folder: pathlib.Path, argv: list[str], timeout_seconds: float) -> dict[s
 
 
 def watch(children: list[subprocess.Popen[str]]) -> None:
-    """End when the near side is gone: a timing that nobody waits for would only disturb the next one."""
+    """Exit when the local side is gone: a timing without a reader would only disturb the next one."""
     while os.read(0, 4096):
         pass
     for child in children:

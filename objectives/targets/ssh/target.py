@@ -1,4 +1,4 @@
-"""A far machine with Python and ai-edge-litert, through the system's ``ssh`` and ``scp``."""
+"""A remote machine with Python and ai-edge-litert, through the system's ``ssh`` and ``scp``."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ ANSWER_SECONDS = 60.0  # for what takes no time but the connection's
 class Ssh(PythonTarget):
     """``ssh://[user@]host[:port]``: the runner and the files are pushed under their sha256, verified there, and timed there.
 
-    ``python`` is the far Python, ``folder`` our folder there (relative to the home folder, or absolute), ``config`` a
-    configuration file of ssh other than the user's own. A connection that drops is tried three times more, then it is
+    ``python`` is the remote Python, ``folder`` the folder of litetuner there (relative to the home folder, or absolute),
+    ``config`` a configuration file of ssh other than the user's own. A connection that drops is retried three times, then it is
     ``TargetLost``.
     """
 
@@ -152,7 +152,7 @@ class Ssh(PythonTarget):
         return document
 
     def _ask(self, sources: dict[str, Path], argv: list[str]) -> dict[str, Any]:
-        """Have ``remote.py`` run ``argv`` with ``sources`` in place, whatever has to be pushed for that."""
+        """Let ``remote.py`` run ``argv``; ``sources`` that are missing there are pushed first."""
         digests = {name: timed_sha256(path) for name, path in sources.items()}
         incoming = f"in-{secrets.token_hex(8)}"
         request: dict[str, Any] = {"folder": self.folder, "incoming": incoming, "files": digests, "argv": argv}
@@ -185,7 +185,7 @@ class Ssh(PythonTarget):
                 f"{self.client.address}: {needed} bytes are to be pushed and {free} are free. Make room there."
             )
         with tempfile.TemporaryDirectory() as stage:
-            # Under their hashes: no name of a user's file ever stands in a command.
+            # Named by their hashes: names of the user's files are never part of a command.
             for digest, path in files.items():
                 (Path(stage) / digest).symlink_to(path.absolute())
             timeout = self.connect_seconds + ANSWER_SECONDS + needed / PUSH_BYTES_A_SECOND
@@ -193,7 +193,7 @@ class Ssh(PythonTarget):
 
 
 def _runner_parts() -> tuple[dict[str, Path], str]:
-    """The runner's files by their far names, in a folder named by what they hold; and which of them is the script."""
+    """The runner's files by their remote names, in a folder named by their content; and which of them is the script."""
     here = Path(runner.__file__).resolve().parent
     digest = hashlib.sha256(b"\0".join((here / name).read_bytes() for name in runner.FILES)).hexdigest()[:16]
     return {f"runner-{digest}/{name}": here / name for name in runner.FILES}, f"runner-{digest}/{runner.FILES[0]}"

@@ -224,7 +224,7 @@ def test_a_partition_is_found_behind_branches_and_ends_at_its_entries():
         (node(1, "SOFTMAX", [1], [2], np.int8), "no 8-bit kernel"),
         (node(1, "RESHAPE", [7, 1], [2]), "shape is computed while the file runs"),
         (node(1, "CONV_2D", [7, 1], [2]), "weights are unpacked while the file runs"),
-        (node(1, "AVERAGE_POOL_2D", [7], [2]), "does not say why"),
+        (node(1, "AVERAGE_POOL_2D", [7], [2]), "does not report why"),
     ],
 )
 def test_reasons(left, why):
