@@ -73,6 +73,9 @@ def read_trial_file(given: Path, *, trust_model: bool = False, **changed: str | 
         kept["trust_model"] = "true"
     run = _run_of(path)
     origin = _of_run(run, kept) if run is not None else _of_export(path, kept)
+    own = record.get("environment")  # the trial's own; the run's is that of its last session
+    if isinstance(own, dict):
+        origin["versions"] = _versions({"packages": own.get("versions")})
     metric = _measurement(path, record)
     return TrialFile(
         path=path,
