@@ -92,7 +92,7 @@ class Loop:
 
     def _rank(self) -> None:
         """The baseline came first, so that whoever stops early has something; now the layers, then everything."""
-        self.listener.doing("sensitivity: which layers mind low precision")
+        self.listener.doing("layer sensitivity to quantization")
         self.space = self.whole(rank_layers(self.services, self.clock))
         self._ranked = True
 

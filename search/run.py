@@ -86,7 +86,7 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
     """
     listener = listener or Listener()
     check_names(config)
-    listener.doing(f"looking at {', '.join(config.targets)}")
+    listener.doing(f"checking {', '.join(config.targets)}")
     _check_targets(config)
     contents = identity(config)
     folder = RunFolder(Path(config.out) if config.out else default_folder(config, contents))
@@ -136,9 +136,9 @@ def _search(
         reason = loop.run()
         if loop.baseline is None:
             return reason
-        listener.doing("finals: timing the front again, scoring it on the test split")
+        listener.doing("finals: timing the Pareto front again, scoring it on the test split")
         run_finals(services, session.clock)
-        listener.doing("the winner without each of its steps")
+        listener.doing("the best file without each of its steps")
         ablate(services, session.clock, interrupt.reason)
         return reason
 

@@ -15,6 +15,7 @@ from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build, score, train_step
 from litetuner.search.listener import Listener
 from litetuner.search.runs.trial_file import TrialFile
+from litetuner.search.runtime.machine import package_versions
 from litetuner.search.session import open_session, temporary_folder
 from litetuner.spaces.building.jobs import FinishResult
 from litetuner.spaces.errors import BuildFailed, DataError, ModelError, Refused
@@ -150,7 +151,7 @@ def _check_inspected(source: TrialFile, inspection: Inspection) -> None:
 
 
 def _other_versions(source: TrialFile) -> tuple[tuple[str, str, str], ...]:
-    now = environment()["packages"]
+    now = environment()["packages"] | package_versions()
     return tuple(
         (name, version, str(now.get(name) or "missing"))
         for name, version in source.versions.items()

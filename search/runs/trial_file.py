@@ -44,6 +44,10 @@ class _Measurements(_Record):
     metric: _Metric | None = None
 
 
+class _OwnEnvironment(_Record):
+    versions: dict[str, ShortText | None] = {}
+
+
 class _Trial(_Record):
     format_version: Literal[FORMAT_VERSION]  # type: ignore[valid-type]
     number: int = pydantic.Field(ge=0)
@@ -52,6 +56,7 @@ class _Trial(_Record):
     artifact: Any = None
     candidate: list[_Step] = pydantic.Field(min_length=1, max_length=16)
     measurements: _Measurements = _Measurements()
+    environment: _OwnEnvironment | None = None
 
 
 class _Input(_Record):
@@ -120,6 +125,8 @@ def read_trial_file(given: Path, *, trust_model: bool = False, **changed: str | 
         new["trust_model"] = True
     run = _run_of(path)
     origin = _of_run(run, new) if run is not None else _of_export(path, new)
+    if record.environment is not None:  # the trial's own; that of the run belongs to its last session
+        origin = dataclasses.replace(origin, versions=_versions(record.environment.versions))
     metric = record.measurements.metric
     return TrialFile(
         **vars(origin),
