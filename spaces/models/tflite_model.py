@@ -50,7 +50,7 @@ def open_converted(path: Path) -> TracedModel:
         return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
 
     why = (
-        "it is a .tflite, already converted, so only post-training techniques are tried (litert-quantizer's, sparse encoding, "
+        "it is a .tflite, converted already, so only post-training techniques are tried (litert-quantizer's, sparse encoding, "
         "slimming); give the Keras model that it was made from to train it"
     )
     return TracedModel(path.stem, inputs, outputs, call_flat, None, _parameters(content), why, file=content)
