@@ -61,54 +61,69 @@ def distance(constraints: Mapping[str, float]) -> float:
     return sum(value for value in constraints.values() if value > 0)
 
 
+@dataclasses.dataclass(frozen=True)
+class BudgetTexts:
+    """The budgets in the user's words; ``None`` where there is no limit."""
+
+    max_size: str | None = None
+    max_compressed_size: str | None = None
+    max_latency: tuple[str, ...] = ()
+    max_drop: str | None = None
+    min_metric: float | None = None
+    max_memory: str | None = None
+
+
 def parse_budgets(
-    *,
-    max_size: str | None,
-    max_compressed_size: str | None,
-    max_latency: tuple[str, ...],
-    max_drop: str | None,
-    min_metric: float | None,
+    texts: BudgetTexts,
     direction: Literal["maximize", "minimize"],
     targets: tuple[str, ...],
-    max_memory: str | None = None,
     memory: str = "memory_bytes",
 ) -> tuple[Budget, ...]:
     """The budgets that the user's words ask for. Raises ``ConfigError`` for a missing unit or an unknown target.
 
-    ``targets`` are names, of which the first one is meant where a latency has none; ``memory`` is what ``max_memory`` bounds.
+    ``direction`` is the metric's. ``targets`` are names; a latency without a name is the first one's. ``memory`` is the
+    measurement that ``max_memory`` bounds.
     """
     found: list[Budget] = []
-    if max_size is not None:
-        found.append(Budget("max-size", "file_bytes", parse(max_size, BYTES, "max-size"), "at most", max_size))
-    if max_compressed_size is not None:
-        limit = parse(max_compressed_size, BYTES, "max-compressed-size")
-        found.append(Budget("max-compressed-size", "compressed_bytes", limit, "at most", max_compressed_size))
-    for written in max_latency:
-        target, equals, value = written.rpartition("=")
-        name = target.strip() if equals else targets[0]
-        if name not in targets:
-            known = ", ".join(targets)
-            raise ConfigError(
-                f"max-latency: there is no target {name!r}{nearest(name, targets)} (the targets are {known}). "
-                f"Name one with --target {name or 'pi'}=ssh://user@host."
-            )
-        limit = parse(value, MICROSECONDS, "max-latency")
-        other = "" if name == targets[0] else name
-        found.append(Budget("max-latency", f"latency_us:{name}", limit, "at most", value.strip(), other))
-    if max_memory is not None:
-        found.append(Budget("max-memory", memory, parse(max_memory, BYTES, "max-memory"), "at most", max_memory))
-    if max_drop is not None:
-        found.append(Budget("max-drop", "drop", parse(max_drop, SHARE, "max-drop"), "at most", max_drop))
-    if min_metric is not None:
-        # "At least this good": at most, for an error that is minimised.
+    if texts.max_size is not None:
+        found.append(
+            Budget("max-size", "file_bytes", parse(texts.max_size, BYTES, "max-size"), "at most", texts.max_size)
+        )
+    if texts.max_compressed_size is not None:
+        limit = parse(texts.max_compressed_size, BYTES, "max-compressed-size")
+        found.append(Budget("max-compressed-size", "compressed_bytes", limit, "at most", texts.max_compressed_size))
+    found += [_latency_budget(written, targets) for written in texts.max_latency]
+    if texts.max_memory is not None:
+        found.append(
+            Budget("max-memory", memory, parse(texts.max_memory, BYTES, "max-memory"), "at most", texts.max_memory)
+        )
+    if texts.max_drop is not None:
+        found.append(Budget("max-drop", "drop", parse(texts.max_drop, SHARE, "max-drop"), "at most", texts.max_drop))
+    if texts.min_metric is not None:
+        # "At least this good": at most, for an error that is minimized.
         sense: Literal["at most", "at least"] = "at least" if direction == "maximize" else "at most"
-        found.append(Budget("min-metric", "metric", min_metric, sense, str(min_metric)))
+        found.append(Budget("min-metric", "metric", texts.min_metric, sense, str(texts.min_metric)))
     names = [budget.name for budget in found]
     if len(set(names)) < len(names):
         raise ConfigError(
-            "max-latency: one limit for each target, please; " + ", ".join(max_latency) + " names one twice."
+            "max-latency: give one limit for each target; " + ", ".join(texts.max_latency) + " names one twice."
         )
     return tuple(found)
+
+
+def _latency_budget(written: str, targets: tuple[str, ...]) -> Budget:
+    target, equals, value = written.rpartition("=")
+    name = target.strip() if equals else targets[0]
+    if name not in targets:
+        known = ", ".join(targets)
+        raise ConfigError(
+            f"max-latency: there is no target {name!r}{nearest(name, targets)} (the targets are {known}). "
+            f"Name one with --target {name or 'pi'}=ssh://user@host."
+        )
+    limit = parse(value, MICROSECONDS, "max-latency")
+    return Budget(
+        "max-latency", f"latency_us:{name}", limit, "at most", value.strip(), "" if name == targets[0] else name
+    )
 
 
 def allowed_drop(budgets: Sequence[Budget], baseline: Mapping[str, Measurement] | None = None) -> float:

@@ -14,7 +14,7 @@ from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.profiles import PROFILES
 from litetuner.objectives.profiles.profile import Profile
 from litetuner.objectives.targets.choice import NamedTarget, find_target
-from litetuner.search.config.budgets import Budget, parse_budgets
+from litetuner.search.config.budgets import Budget, BudgetTexts, parse_budgets
 from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts
 from litetuner.search.config.metric_budgets import check_metric_budgets
 from litetuner.search.config.nearest_file import nearest_file
@@ -177,17 +177,15 @@ class Config(pydantic.BaseModel):
 
     def budgets_for(self, direction: Literal["maximize", "minimize"]) -> tuple[Budget, ...]:
         """The budgets for a metric of this direction."""
-        return parse_budgets(
+        texts = BudgetTexts(
             max_size=self.max_size,
             max_compressed_size=self.max_compressed_size,
             max_latency=self.max_latency,
-            max_memory=self.max_memory,
             max_drop=self.max_drop,
             min_metric=self.min_metric,
-            direction=direction,
-            targets=self.targets,
-            memory="memory_bytes" if self.suited is None else self.suited.memory,
+            max_memory=self.max_memory,
         )
+        return parse_budgets(texts, direction, self.targets, self.suited.memory if self.suited else "memory_bytes")
 
     @property
     def places(self) -> tuple[NamedTarget, ...]:

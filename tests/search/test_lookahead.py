@@ -21,8 +21,6 @@ from litetuner.search.clock import Clock
 from litetuner.search.config.config import make_config
 from litetuner.search.evaluation.candidate_jobs import train_job
 from litetuner.search.listener import Listener
-from litetuner.search.lookahead import ExpectedHistory
-from litetuner.search.proposals.recipes import recipe
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.dispatcher import completed
@@ -41,7 +39,6 @@ from litetuner.spaces.record import Record
 from litetuner.spaces.steps import STEPS
 from tests.api.conftest import band_arrays, band_model
 from tests.search.fakes import fake_search
-from tests.search.made_up import SPACE, told
 
 LIMITS = Limits(seconds=20, memory_bytes=4 << 30)
 NOWHERE = Environment({}, "", "")
@@ -301,14 +298,3 @@ def test_a_training_in_the_background_gives_the_same_bits(tmp_path: Path, monkey
         again = run(executor, job)
         assert joined.value.checkpoint == again.value.checkpoint  # the name of a blob is its sha256
         assert executor._workers["build"].jobs == 2
-
-
-def test_what_is_only_expected_changes_nothing_of_the_history() -> None:
-    """The recipes that a look ahead expects to be answered are still open."""
-    history = told()
-    first = recipe(SPACE, history, 1.0)
-    expected = ExpectedHistory(history)
-    while (proposal := recipe(SPACE, expected, 1.0)) is not None:
-        expected.expect(proposal.candidate)
-    found = recipe(SPACE, history, 1.0)
-    assert first is not None and found is not None and found.candidate == first.candidate

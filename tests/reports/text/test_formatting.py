@@ -4,7 +4,7 @@ import pytest
 
 from litetuner.reports.export.file_names import artifact_name, safe_name
 from litetuner.reports.text.formatting import beyond, budget_for, clean, drop_words, minus, number, points, times
-from litetuner.search.config.budgets import Budget, parse_budgets
+from litetuner.search.config.budgets import Budget, BudgetTexts, parse_budgets
 from litetuner.spaces.candidate import Candidate
 
 
@@ -47,18 +47,9 @@ def test_a_relaxed_budget_can_be_typed_and_lets_the_value_pass(
     setting = budget_for(Budget(key, measurement, 1.0, sense, "1", target), value)
     assert setting == expected
     typed = setting.split(" ")[1]
-    given: dict[str, object] = {
-        "max_size": None,
-        "max_compressed_size": None,
-        "max_latency": (),
-        "max_drop": None,
-        "min_metric": None,
-    }
     name = key.replace("-", "_")
-    given[name] = {"max_latency": (typed,), "min_metric": float(typed) if name == "min_metric" else None}.get(
-        name, typed
-    )
-    (budget,) = parse_budgets(**given, direction="maximize", targets=("host", "pi"))  # type: ignore[arg-type]
+    given: object = (typed,) if name == "max_latency" else float(typed) if name == "min_metric" else typed
+    (budget,) = parse_budgets(BudgetTexts(**{name: given}), "maximize", ("host", "pi"))  # type: ignore[arg-type]
     assert budget.violation(value) <= 0
 
 

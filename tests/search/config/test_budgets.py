@@ -3,21 +3,13 @@ from __future__ import annotations
 import pytest
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.search.config.budgets import allowed_drop, parse_budgets, violations
-
-NOTHING = {
-    "max_size": None,
-    "max_compressed_size": None,
-    "max_latency": (),
-    "max_memory": None,
-    "max_drop": None,
-    "min_metric": None,
-    "direction": "maximize",
-}
+from litetuner.search.config.budgets import BudgetTexts, allowed_drop, parse_budgets, violations
 
 
 def budgets(**keys: object):  # type: ignore[no-untyped-def]
-    return parse_budgets(**{**NOTHING, "targets": ("host", "pi"), **keys})  # type: ignore[arg-type]
+    others = {"direction": "maximize", "targets": ("host", "pi"), **keys}
+    texts = {name: others.pop(name) for name in keys if name not in ("direction", "targets", "memory")}
+    return parse_budgets(BudgetTexts(**texts), **others)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
