@@ -61,6 +61,7 @@ FILES = (
     "runner.py",
     "engine.py",
     "error.py",
+    "litert_private.py",
     "machine.py",
     "memory.py",
     "intervals.py",
