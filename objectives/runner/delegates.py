@@ -11,8 +11,6 @@ import collections
 from collections.abc import Sequence
 from typing import Any
 
-from litetuner.objectives.runner.litert_private import Node, list_nodes
-
 DELEGATE = "DELEGATE"
 # tflite/delegates/xnnpack/README.md of LiteRT, the operators in float32 and (a part of them) in 8 bits. Only used to word why an
 # operator was left, never to decide that it was.
@@ -31,6 +29,8 @@ SHAPE_INPUT = {"RESHAPE": 1, "STRIDED_SLICE": 1, "RESIZE_BILINEAR": 1, "PAD": 1,
 WEIGHT_INPUT = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
 XNNPACK = "xnnpack"
 
+Node = dict[str, Any]  # of Interpreter._get_ops_details: index, op_name, inputs, outputs, operand_types, result_types
+
 
 def read_delegates(interpreter: Any, before: int, requested: Sequence[str]) -> dict[str, Any]:
     """What became of the main graph of an allocated ``Interpreter``.
@@ -40,11 +40,11 @@ def read_delegates(interpreter: Any, before: int, requested: Sequence[str]) -> d
     ``delegated`` and ``partitions``, the file's own ``quantize`` and ``dequantize`` operators, and ``fallback``, a list of
     ``{"operator", "count", "indices", "why"}``.
     """
-    nodes = list_nodes(interpreter)
-    return summarize_nodes(nodes[:before], nodes[before:], requested)
+    nodes = interpreter._get_ops_details()  # private, and the only source: tests hold it to what is known of real files
+    return summarise_nodes(nodes[:before], nodes[before:], requested)
 
 
-def summarize_nodes(own: Sequence[Node], partitions: Sequence[Node], requested: Sequence[str]) -> dict[str, Any]:
+def summarise_nodes(own: Sequence[Node], partitions: Sequence[Node], requested: Sequence[str]) -> dict[str, Any]:
     """See ``read_delegates``; ``own`` are the file's nodes, ``partitions`` the ``DELEGATE`` nodes."""
     taken: set[int] = set()
     for partition in partitions:

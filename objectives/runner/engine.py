@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.objectives.runner.delegates import XNNPACK, read_delegates, summarize_nodes
+from litetuner.objectives.runner.delegates import XNNPACK, Node, read_delegates, summarise_nodes
 from litetuner.objectives.runner.error import RunnerError
-from litetuner.objectives.runner.litert_private import list_nodes
 from litetuner.objectives.runner.memory import one_addition
 
 # Accelerators, and what LiteRT writes when it goes on without the accelerator that was asked for.
@@ -106,7 +105,7 @@ class InterpreterEngine(Engine):
                 self.interpreter.set_tensor(details["index"], value)
 
     def delegates(self) -> dict[str, Any]:
-        before = len(list_nodes(self._make(True, None)))
+        before = len(self._make(True, None)._get_ops_details())
         return read_delegates(self.interpreter, before, delegate_names(self.options))
 
 
@@ -152,8 +151,10 @@ class CompiledEngine(Engine):
         from ai_edge_litert import interpreter as litert
 
         plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        nodes = list_nodes(litert.Interpreter(model_content=self.content, experimental_op_resolver_type=plain))
-        found = summarize_nodes(nodes, [], []) | {"requested": [self.name], "partitions": None}
+        nodes: list[Node] = litert.Interpreter(
+            model_content=self.content, experimental_op_resolver_type=plain
+        )._get_ops_details()
+        found = summarise_nodes(nodes, [], []) | {"requested": [self.name], "partitions": None}
         return found | {"delegated": len(nodes) if self.model.is_fully_accelerated() else None, "fallback": None}
 
 

@@ -61,7 +61,6 @@ FILES = (
     "runner.py",
     "engine.py",
     "error.py",
-    "litert_private.py",
     "machine.py",
     "memory.py",
     "intervals.py",

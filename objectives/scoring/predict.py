@@ -203,13 +203,11 @@ def _outputs(interpreter: Any, output: str | None) -> Ports:
 
 def _named(interpreter: Any, details: list[Mapping[str, Any]], side: str) -> Ports:
     """Inputs or outputs by their names in the file's signature."""
-    keys = list(interpreter.get_signature_list())
-    if len(keys) != 1:
-        raise BuildFailed(f"the file has several {side} and {len(keys)} signatures to name them; it needs one")
-    signature = interpreter.get_signature_runner(keys[0])
-    named = signature.get_input_details() if side == "inputs" else signature.get_output_details()
+    signatures = list(interpreter._get_full_signature_list().values())
+    if len(signatures) != 1:
+        raise BuildFailed(f"the file has several {side} and {len(signatures)} signatures to name them; it needs one")
     by_index = {detail["index"]: detail for detail in details}
-    return {name: by_index[part["index"]] for name, part in sorted(named.items())}
+    return {name: by_index[index] for name, index in sorted(signatures[0][side].items())}
 
 
 def _as_input(x: np.ndarray, source: Mapping[str, Any]) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from litetuner.objectives.runner import runner
-from litetuner.objectives.runner.delegates import members, summarize_nodes
+from litetuner.objectives.runner.delegates import members, summarise_nodes
 
 QUICK = (
     "--warmup-seconds",
@@ -229,6 +229,6 @@ def test_a_partition_is_found_behind_branches_and_ends_at_its_entries():
 )
 def test_reasons(left, why):
     own = [node(0, "ABS", [0], [1]), left]
-    found = summarize_nodes(own, [{"inputs": [0], "outputs": [1]}], ["xnnpack"])
+    found = summarise_nodes(own, [{"inputs": [0], "outputs": [1]}], ["xnnpack"])
     assert found["delegated"] == 1 and len(found["fallback"]) == 1
     assert why in found["fallback"][0]["why"] and found["fallback"][0]["indices"] == [1]
