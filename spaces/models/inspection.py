@@ -37,27 +37,11 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
     groups = channel_groups(bridged) if bridged is not None and refusal is None else {}
     facts = []
     for layer in layers:
-        refusals = (
-            {name: found[layer.name] for name, found in asked.items() if layer.name in found}
-            if bridged is not None and refusal is None
-            else dict.fromkeys(layer_techniques(), _why_not(refusal))
-        )
-        if (int4 := _int4_refusal(layer)) is not None:
-            refusals["int4"] = int4
-        shapes = sorted((tuple(int(size) for size in weight.shape) for weight in layer.weights), key=math.prod)
-        facts.append(
-            LayerInfo(
-                name=layer.name,
-                type=type(layer).__name__,
-                parameters=sum(math.prod(shape) for shape in shapes),
-                kernel_shape=shapes[-1] if shapes else (),
-                output_shape=_output_shape(layer),
-                refusals=refusals,
-                macs=layer_macs(layer),
-                group=groups.get(layer.name, (None, None))[0],
-                group_refusal=groups.get(layer.name, (None, None))[1],
-            )
-        )
+        if bridged is not None and refusal is None:
+            refusals = {name: found[layer.name] for name, found in asked.items() if layer.name in found}
+        else:
+            refusals = dict.fromkeys(layer_techniques(), _why_not(refusal))
+        facts.append(_layer_info(layer, refusals, groups.get(layer.name, (None, None))))
     inputs, outputs = input_tensors(loaded.model), output_tensors(loaded.model)
     file = getattr(loaded.model, "file", None)  # of a .tflite
     return ModelInfo(
@@ -76,6 +60,22 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
         outputs={port.name: port.shape for port in outputs},
         folds=bool(foldable(bridged)) if bridged is not None and refusal is None else None,
         zeros_in_latency=_zeros_in_latency(layers, facts) if file is None else "",
+    )
+
+
+def _layer_info(layer: Any, refusals: dict[str, str], group: tuple[str | None, str | None]) -> LayerInfo:
+    int4 = _int4_refusal(layer)
+    shapes = sorted((tuple(int(size) for size in weight.shape) for weight in layer.weights), key=math.prod)
+    return LayerInfo(
+        name=layer.name,
+        type=type(layer).__name__,
+        parameters=sum(math.prod(shape) for shape in shapes),
+        kernel_shape=shapes[-1] if shapes else (),
+        output_shape=_output_shape(layer),
+        refusals=refusals if int4 is None else refusals | {"int4": int4},
+        macs=layer_macs(layer),
+        group=group[0],
+        group_refusal=group[1],
     )
 
 
