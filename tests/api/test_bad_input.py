@@ -243,7 +243,7 @@ def test_a_metric_of_the_user_that_fails_on_import_is_no_fault_of_ours(
         (["--max-drop", "0.01"], ("max-drop", "no unit", "did you mean 1%")),
         (["--max-latency", "2"], ("max-latency", "no unit", "2us")),
         (["--time-budget", "30"], ("time-budget", "no unit", "30m")),
-        (["--max-size", "300kb"], ("'kb' is no unit", "did you mean 300kB")),
+        (["--max-size", "300kb"], ("'kb' is an unknown unit", "did you mean 300kB")),
         (["--max-job-memory", "12"], ("max-job-memory", "no unit")),
         (["--time-budget", "0s", "--io", "int8"], ("time-budget", "must be positive")),
         (["--max-latency", "pi=2ms"], ("no target 'pi'", "fake")),

@@ -238,7 +238,7 @@ def test_keys_that_do_not_fit_are_told_and_not_tried_again(sshd, file, options, 
 
 def test_a_bad_configuration_of_ssh_is_told(sshd, file, tmp_path):
     (tmp_path / "config").write_text("Nonsense yes\n")
-    with pytest.raises(HostError, match="Mend ssh's configuration"):
+    with pytest.raises(HostError, match="Fix the configuration of ssh"):
         sshd.target(config=tmp_path / "config").measure(file)
 
 
