@@ -22,7 +22,7 @@ NAMES: dict[Group, str] = {
 }
 COLOURED: tuple[Group, ...] = ("feasible", "front")
 PLACES = tuple((side, below) for side in (1.0, 0.0, 0.5) for below in (False, True))  # of a level budget's name
-LABEL, MARK = (0.36, 0.085), 0.025  # shares of a narrow chart that such a name and half a mark take
+LABEL, MARK = (0.36, 0.085), 0.025  # size of a name and half a mark, as shares of a narrow chart
 
 
 class FrontSection(Section):
