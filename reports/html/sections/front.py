@@ -55,7 +55,7 @@ def figure(chart: Chart, columns: Sequence[Column]) -> dict[str, Any]:
         bar = {"title": {"text": figure_text(_short(chart.color))}} | _ticks(chart, log)
         layout["coloraxis"] = {"colorbar": bar} | _colors(colored, log)
     color = -1 if chart.color is None else names.index(chart.color.measurement)
-    pair = {"x": names.index(chart.x.measurement), "y": names.index(chart.y.measurement), "colour": color, "log": log}
+    pair = {"x": names.index(chart.x.measurement), "y": names.index(chart.y.measurement), "color": color, "log": log}
     return {"pair": pair | {"steps": chart.steps}, "layout": layout}
 
 
