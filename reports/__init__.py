@@ -1,1 +1,1 @@
-"""What is shown of a run: the view, its figures, the HTML report, tables and the export."""
+"""Reports of a run: the model (all computing), and the HTML page, terminal tables, files and exports that render it."""

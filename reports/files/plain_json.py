@@ -1,4 +1,4 @@
-"""JSON that every reader takes: no NaN, no infinity."""
+"""JSON without NaN and infinity."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def finite(value: Any) -> Any:
-    """A JSON value with ``None`` for NaN and infinity, which JSON does not know."""
+    """A JSON value with ``None`` for NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, not even a network."""
+"""The report as one HTML file that works offline."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def write_report(record: RunRecord) -> Path:
 def render(report: Report) -> str:
     """The report as HTML.
 
-    The page allows itself no connection at all, and only scripts whose hash it names (Content-Security-Policy): should
-    a name that came from outside ever get through the escaping, it still could not run or call home.
+    The Content-Security-Policy of the page forbids all connections and all scripts but those whose hash it lists: a name from
+    outside that got through the escaping still could not run or send anything.
     """
     from plotly.offline import get_plotlyjs
 

@@ -1,1 +1,1 @@
-"""What a report says, computed from the record of a run."""
+"""What a report shows, computed from the record of a run."""

@@ -223,7 +223,7 @@ def find_conversion(baseline: Trial | None) -> Conversion | None:
     return Conversion(original.value, gap.value, interval, samples if isinstance(samples, int) else None)
 
 
-def unsteady_words(trials: Iterable[Trial]) -> str:
+def unstable_words(trials: Iterable[Trial]) -> str:
     """``Unstable timing in 3 of 40 latency measurements ...``; empty where all were stable, or where nothing was recorded."""
     timed = {
         id(found): found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from litetuner.reports.model.columns import Column, find_columns
-from litetuner.reports.model.conditions import Conversion, find_conversion, unsteady_words
+from litetuner.reports.model.conditions import Conversion, find_conversion, unstable_words
 from litetuner.reports.model.headline import Headline, find_headline
 from litetuner.reports.model.nothing_feasible import NothingFeasible, find_nothing_feasible
 from litetuner.reports.model.rows import Row, make_row, measured_targets, metric_name
@@ -36,7 +36,7 @@ class Result:
     best_words: str  # what each step of the best means, a line for each
     conversion: Conversion | None
     conversion_words: str
-    unsteady_words: str
+    unstable_words: str
 
     @property
     def best(self) -> Row | None:
@@ -76,5 +76,5 @@ def build_result(record: RunRecord) -> Result:
         best_words=label_words(picked["best"].candidate.steps) if "best" in picked else "",
         conversion=conversion,
         conversion_words="" if conversion is None else conversion.words(metric, record.metric.bounded),
-        unsteady_words=unsteady_words(record.trials),
+        unstable_words=unstable_words(record.trials),
     )

@@ -16,14 +16,14 @@ Interval = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What is told of a trial. ``None`` means not measured; nothing is computed to fill a gap.
+    """The numbers of a trial. ``None`` means not measured; missing values are never computed from others.
 
     ``drop`` is in points (bounded metrics) or relative to the baseline, counted in the metric's worse direction.
     The latency fields hold one entry for each target; ``latency_ratio`` is baseline / this. Intervals are of 95 %.
     ``arena_bytes`` is the peak of the tensor arena, ``memory_bytes`` that and the weights, ``peak_rss_bytes`` what a process
-    took above the runtime alone; ``energy_uj`` is measured, ``energy_estimate_uj`` is not. ``delegates`` tells for each target
-    how many ``operators`` there are and how many were ``delegated`` in how many ``partitions``, the ``quantize`` and
-    ``dequantize`` operators, and the ``fallback`` with its reasons.
+    used above the runtime alone; ``energy_uj`` is measured, ``energy_estimate_uj`` is not. ``delegates`` has for each target
+    the counts of ``operators``, of those ``delegated``, of ``partitions``, of ``quantize`` and ``dequantize`` operators, and
+    the ``fallback`` with its reasons.
     """
 
     trial: int
@@ -54,13 +54,11 @@ class Row:
         return {name: getattr(self, name) for name in FIELDS}
 
     def size(self, measurement: str) -> int | None:
-        """The size that the search minimises: ``compressed_bytes`` or ``file_bytes``."""
+        """The size that the search minimizes: ``compressed_bytes`` or ``file_bytes``."""
         return self.compressed_bytes if measurement == "compressed_bytes" else self.file_bytes
 
 
-FIELDS = tuple(
-    field.name for field in dataclasses.fields(Row)
-)  # dataclasses.asdict copies all depths: slow for thousands
+FIELDS = tuple(field.name for field in dataclasses.fields(Row))  # dataclasses.asdict is slow for thousands of rows
 
 
 def metric_name(record: RunRecord) -> str:

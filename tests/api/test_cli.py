@@ -216,20 +216,20 @@ def test_export_before_anything_is_scored(
     assert search(path, "--trials", "3") == 1
     capfd.readouterr()
     assert cli(["status", str(path)]) == 0
-    assert "Nothing was tried yet" in capfd.readouterr().out
+    assert "No trial has finished yet" in capfd.readouterr().out
     assert cli(["report", str(path)]) == 0
     capfd.readouterr()
     assert cli(["export", str(path), "--out", str(tmp_path / "x")]) == 2
     err = capfd.readouterr().err
-    assert "Nothing was tried yet" in err and "epeat the search command" in err
+    assert "No trial has finished yet" in err and "epeat the search command" in err
     assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
     ("more", "parts"),
     [
-        (["--pick", "smalest"], ("no pick 'smalest'", "did you mean 'smallest'", "fastest")),
-        (["--trial", "99"], ("no trial 99", "from 0 to")),
+        (["--pick", "smalest"], ("unknown pick 'smalest'", "did you mean 'smallest'", "fastest")),
+        (["--trial", "99"], ("no trial 99", "numbers are 0 to")),
         (["--trial", "-1"], ("no trial -1",)),
         (["--trial", "1", "--pick", "best"], ("not both",)),
         (["--trial", "first"], ("--trial", "integer")),

@@ -22,7 +22,7 @@ NAMES: dict[Group, str] = {
 }
 COLOURED: tuple[Group, ...] = ("feasible", "front")
 PLACES = tuple((side, below) for side in (1.0, 0.0, 0.5) for below in (False, True))  # of a level budget's name
-LABEL, MARK = (0.36, 0.085), 0.025  # shares of a narrow chart that such a name and half a mark take
+LABEL, MARK = (0.36, 0.085), 0.025  # size of a name and half a mark, as shares of a narrow chart
 
 
 class FrontSection(Section):
@@ -55,7 +55,7 @@ def figure(chart: Chart, columns: Sequence[Column]) -> dict[str, Any]:
         bar = {"title": {"text": figure_text(_short(chart.color))}} | _ticks(chart, log)
         layout["coloraxis"] = {"colorbar": bar} | _colors(colored, log)
     color = -1 if chart.color is None else names.index(chart.color.measurement)
-    pair = {"x": names.index(chart.x.measurement), "y": names.index(chart.y.measurement), "colour": color, "log": log}
+    pair = {"x": names.index(chart.x.measurement), "y": names.index(chart.y.measurement), "color": color, "log": log}
     return {"pair": pair | {"steps": chart.steps}, "layout": layout}
 
 

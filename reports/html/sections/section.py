@@ -1,4 +1,4 @@
-"""A section of the report: one file in ``reports/sections``, found by being there."""
+"""A section of the report: one file in ``reports/html/sections``, which registers itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from litetuner.reports.model.report import Report
 class Content:
     """What a section shows: HTML, and plotly figures (JSON objects) by the id of the element that they are drawn in.
 
-    A trace's ``meta.role`` and a shape's ``name`` say what it is; the page gives it the colours of the reader's theme.
+    A trace's ``meta.role`` and a shape's ``name`` say what it is; the page sets the colors of the reader's theme.
     """
 
     html: Markup
@@ -22,7 +22,7 @@ class Content:
 
 
 class Section:
-    """Subclasses set ``name`` (also the anchor), ``order`` (where it stands) and ``title``, and define ``render``."""
+    """Subclasses set ``name`` (also the anchor), ``order`` and ``title``, and define ``render``."""
 
     name: ClassVar[str]
     order: ClassVar[int]

@@ -9,7 +9,7 @@ from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report
 from litetuner.reports.model.sections.trial_details import STATES
 
-MOST_STATIC = 40  # rows that are there without JavaScript: the baseline and the front
+MOST_STATIC = 40  # rows without JavaScript: the baseline and the front
 
 
 class TrialsSection(Section):

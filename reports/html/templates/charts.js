@@ -29,7 +29,7 @@
 
   function traces(figure) {
     if (!figure.pair) return figure.data;
-    const { x, y, colour, log, steps, front, names: named } = figure.pair;
+    const { x, y, color, log, steps, front, names: named } = figure.pair;
     const own = front && new Set(front); // this target's front instead of the first one's
     const roleOf = (i) => (own && ["front", "feasible"].includes(L.role(i)) ? (own.has(i) ? "front" : "feasible") : L.role(i));
     const found = [];
@@ -44,9 +44,9 @@
       }
       if (!points.length) return;
       const marker = {};
-      if (colour >= 0 && (role === "feasible" || role === "front")) {
+      if (color >= 0 && (role === "feasible" || role === "front")) {
         marker.coloraxis = "coloraxis";
-        marker.color = points.map((i) => { const v = L.value(colour, i); return log && v ? Math.log10(v) : v; });
+        marker.color = points.map((i) => { const v = L.value(color, i); return log && v ? Math.log10(v) : v; });
       }
       found.push({
         type: "scatter", mode: "markers", meta: { role }, customdata: points, hoverinfo: "none", marker,
@@ -85,7 +85,7 @@
   }
 
   function dressed(id) {
-    const c = L.colours();
+    const c = L.colors();
     const figure = figures[id];
     const small = L.narrow() && !state.printing;
     const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: c.soft };

@@ -53,7 +53,7 @@ const L = (() => {
   function choose(i) { if (state.chosen !== i) { state.chosen = i; tell("chosen"); } }
   function select(found) { if (found || state.selection) { state.selection = found; tell("selection"); } }
 
-  function colours() {
+  function colors() {
     const style = getComputedStyle(document.documentElement), found = {};
     for (const name of ["bg", "panel", "ink", "soft", "faint", "line", "accent", "grid", "low", "high", "warn"]) {
       found[name] = style.getPropertyValue("--" + name).trim();
@@ -100,5 +100,5 @@ const L = (() => {
     wait = setTimeout(() => { if (narrow() !== wasNarrow) { wasNarrow = narrow(); tell("narrow"); } tell("resize"); }, 60);
   });
 
-  return { data, state, on, tell, word, role, value, visible, selected, el, recipe, named, numbers, choose, select, colours, hint, whenNear, narrow };
+  return { data, state, on, tell, word, role, value, visible, selected, el, recipe, named, numbers, choose, select, colors, hint, whenNear, narrow };
 })();

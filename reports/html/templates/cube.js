@@ -36,7 +36,7 @@
   }
 
   function draw() {
-    const c = L.colours(), ratio = devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
+    const c = L.colors(), ratio = devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
     if (!w || !h) return;
     canvas.width = w * ratio; canvas.height = h * ratio;
     const g = canvas.getContext("2d");
@@ -44,7 +44,7 @@
     g.clearRect(0, 0, w, h);
     const size = { w, h, scale: Math.min(w * 0.3, h * 0.3) };
     const at = (x, y, z) => project(x, y, z, size);
-    const line = (p, q, colour, width = 1, dash = []) => { g.strokeStyle = colour; g.lineWidth = width; g.setLineDash(dash); g.beginPath(); g.moveTo(p.x, p.y); g.lineTo(q.x, q.y); g.stroke(); g.setLineDash([]); };
+    const line = (p, q, color, width = 1, dash = []) => { g.strokeStyle = color; g.lineWidth = width; g.setLineDash(dash); g.beginPath(); g.moveTo(p.x, p.y); g.lineTo(q.x, q.y); g.stroke(); g.setLineDash([]); };
 
     // The floor with its grid and the two back walls.
     const backX = Math.sin(turn) > 0 ? 1 : -1, backY = Math.cos(turn) > 0 ? 1 : -1;

@@ -34,7 +34,7 @@
   const nothing = () => canvas.clientHeight - 14; // position of a line without a value on an axis
 
   function draw() {
-    const c = L.colours(), ratio = devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
+    const c = L.colors(), ratio = devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
     if (!w || !h || !axes.length) return;
     canvas.width = w * ratio; canvas.height = h * ratio;
     const g = canvas.getContext("2d"), font = getComputedStyle(document.body).fontFamily;
@@ -43,10 +43,10 @@
     for (let i = 0; i < data.role.length; i++) {
       if (L.visible(i)) paths.set(i, axes.map((axis) => { const share = axis.at(i); return share === null ? nothing() : y(share); }));
     }
-    const stroke = (i, colour, width, alpha) => {
+    const stroke = (i, color, width, alpha) => {
       const path = paths.get(i);
       if (!path) return;
-      g.strokeStyle = colour; g.lineWidth = width; g.globalAlpha = alpha; g.beginPath();
+      g.strokeStyle = color; g.lineWidth = width; g.globalAlpha = alpha; g.beginPath();
       path.forEach((at, k) => {
         if (!k) { g.moveTo(x(0), at); return; }
         const middle = (x(k - 1) + x(k)) / 2;
@@ -58,8 +58,8 @@
     data.roles.forEach((role, r) => {
       for (const i of paths.keys()) {
         if (data.role[i] !== r) continue;
-        const colour = role === "front" ? c.accent : role === "baseline" ? c.ink : role === "feasible" ? c.accent : c.faint;
-        stroke(i, colour, role === "front" || role === "baseline" ? 1.8 : 1, L.selected(i) ? tone[role] : 0.03);
+        const color = role === "front" ? c.accent : role === "baseline" ? c.ink : role === "feasible" ? c.accent : c.faint;
+        stroke(i, color, role === "front" || role === "baseline" ? 1.8 : 1, L.selected(i) ? tone[role] : 0.03);
       }
     });
     if (state.chosen !== null) stroke(state.chosen, c.warn, 3, 1);

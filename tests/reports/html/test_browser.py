@@ -81,7 +81,7 @@ def watched(browser: Any, run_of_forty: RunRecord) -> Watched:
 
 
 @needs_browser
-def test_charts_are_drawn_in_the_colours_of_the_reader(watched: Watched) -> None:
+def test_charts_are_drawn_in_the_colors_of_the_reader(watched: Watched) -> None:
     page = watched.page
     assert page.locator(f"{SIZE} .scatterlayer .point").count() >= 30
     tick = f"document.querySelector('{SIZE} .xtick text').style.fill"

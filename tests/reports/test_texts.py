@@ -1,4 +1,4 @@
-"""What a reader is told beside the numbers: unsteady timings, shared work, what labels mean, where budgets are named."""
+"""Texts beside the numbers: unstable timings, shared work, meanings of steps, names of budgets in charts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from litetuner.objectives.measurement import Measurement
 from litetuner.reports.html.sections.front import FrontSection
 from litetuner.reports.html.sections.headline import HeadlineSection
-from litetuner.reports.model.conditions import unsteady_words
+from litetuner.reports.model.conditions import unstable_words
 from litetuner.reports.model.report import build_report
 from litetuner.reports.model.result import build_result
 from litetuner.reports.model.sections.trial_details import stage_words
@@ -33,10 +33,10 @@ def shaken(trial: Trial) -> Trial:
     )
 
 
-def test_an_unsteady_machine_is_told_once_in_the_terminal_and_the_head(record: RunRecord) -> None:
-    assert unsteady_words(record.trials) == ""
+def test_unstable_timing_is_shown_once_in_the_terminal_and_in_the_headline(record: RunRecord) -> None:
+    assert unstable_words(record.trials) == ""
     record = dataclasses.replace(record, trials=[shaken(record.trials[0]), *record.trials[1:]])
-    said = unsteady_words(record.trials)
+    said = unstable_words(record.trials)
     assert said.startswith("Unstable timing in 1 of 1 latency measurements") and "other processes were running" in said
     console = Console(width=400, file=io.StringIO(), record=True)
     console.print(best_panel(build_result(record), "next"))
@@ -93,4 +93,4 @@ def test_the_names_of_budgets_lie_over_few_marks(record: RunRecord) -> None:
 def test_a_steady_timing_says_nothing(record: RunRecord, extra: dict[str, Any]) -> None:
     trial = record.trials[0]
     steady = Measurement(1.0, "us", {"target": "host"}, None, (), extra)
-    assert unsteady_words([dataclasses.replace(trial, measurements={"latency_us:host": steady})]) == ""
+    assert unstable_words([dataclasses.replace(trial, measurements={"latency_us:host": steady})]) == ""
