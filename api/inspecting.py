@@ -16,8 +16,8 @@ import numpy as np
 
 from litetuner.spaces import tf
 from litetuner.spaces.errors import LitetunerError, to_json
+from litetuner.spaces.jobs.workspace import Sources, Workspace
 from litetuner.spaces.store import Store
-from litetuner.spaces.workspace import Sources, Workspace
 
 SAMPLES = 4
 REAL_SAMPLES = 32
@@ -29,7 +29,7 @@ def facts(request: dict[str, Any]) -> dict[str, object]:
     from litetuner.spaces.building.trainable import rebuild
     from litetuner.spaces.models.input_shapes import sample_shapes
     from litetuner.spaces.models.inspection import model_info
-    from litetuner.spaces.models.loading import load_model, sized
+    from litetuner.spaces.models.loading.load import load_model, sized
     from litetuner.spaces.models.signature import input_tensors
 
     loaded = load_model(request["model"], trust=request["trust"], custom_objects=request["custom_objects"])
@@ -47,7 +47,7 @@ def facts(request: dict[str, Any]) -> dict[str, object]:
 
 
 def _random_samples(ports: tuple[Any, ...]) -> np.ndarray:
-    from litetuner.spaces.named_arrays import pack
+    from litetuner.spaces.data.named_arrays import pack
 
     rng = np.random.default_rng(0)
     drawn = {

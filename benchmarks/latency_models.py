@@ -55,7 +55,7 @@ def build(folder: Path, resnet8: Path | None) -> list[Path]:
     import tf_keras
 
     from litetuner.spaces.models.keras_bridge.bridge import bridge
-    from litetuner.spaces.models.loading import load_model
+    from litetuner.spaces.models.loading.load import load_model
 
     folder.mkdir(parents=True, exist_ok=True)
 

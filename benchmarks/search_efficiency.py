@@ -42,7 +42,7 @@ from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.jobs import JobResult
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.job import Job, R
+from litetuner.spaces.jobs.job import Job, R
 from litetuner.spaces.space import ScriptedChoices, Space
 
 RESULTS = Path(__file__).parent / "results" / "search_efficiency"

@@ -23,7 +23,7 @@ import numpy as np
 
 from litetuner.objectives.environment import environment
 from litetuner.spaces.tf import load, quiet_stdout
-from litetuner.spaces.tflite.slimming import slim
+from litetuner.spaces.tflite.rewriting.slimming import slim
 
 # What was reached before this benchmark existed: bytes saved raw and compressed, and the largest that the slimmed file may be.
 # MLPerf Tiny's own DS-CNN (53,936 bytes) is of an older converter, which wrote more: there only the result is compared.
@@ -124,7 +124,7 @@ def _line(row: dict[str, Any]) -> str:
 def _resnet8(trained: Path | None) -> Any:
     load()
     if trained is not None:
-        from litetuner.spaces.models.loading import load_model
+        from litetuner.spaces.models.loading.load import load_model
 
         return load_model(str(trained)).model
     import keras

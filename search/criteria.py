@@ -11,7 +11,7 @@ from litetuner.search.evaluation.upper_bounds import dominating
 from litetuner.search.front import Objective
 from litetuner.search.history import History
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.metric_info import MetricInfo
+from litetuner.spaces.jobs.metric_info import MetricInfo
 
 if TYPE_CHECKING:  # reports read criteria, and need no pydantic
     from litetuner.search.config.config import Config

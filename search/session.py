@@ -16,13 +16,13 @@ from litetuner.search.config.config import Config
 from litetuner.search.criteria import terms
 from litetuner.search.evaluation.inspection import Inspection, identity, inspect
 from litetuner.search.evaluation.services import Services
-from litetuner.search.evaluation.target_availability import TargetAvailability
 from litetuner.search.listener import Listener
 from litetuner.search.proposals.samplers import SAMPLERS
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.machine import this_environment
+from litetuner.search.runtime.target_availability import TargetAvailability
 from litetuner.spaces.errors import ConfigError, DataError, RunError, nearest
 from litetuner.spaces.quantization.precision import fixed_precision
 from litetuner.spaces.rules import SpaceConstraints

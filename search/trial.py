@@ -9,7 +9,7 @@ from typing import Any
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.environment import Environment
+from litetuner.spaces.jobs.environment import Environment
 
 FORMAT_VERSION = 2
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.info import UNPROVABLE
-from litetuner.spaces.layer_selection import left_out
+from litetuner.spaces.models.layer_selection import left_out
 
 NO, YES = "no", "yes"
 ONCE = "once"  # in one shot, without training

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from litetuner.spaces.choices import Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.errors import Refused, nearest
-from litetuner.spaces.layer_selection import left_out
+from litetuner.spaces.models.layer_selection import left_out
 
 
 class Stage(enum.IntEnum):

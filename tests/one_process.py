@@ -27,7 +27,7 @@ from litetuner.search.runtime.executors.local import sources_of
 from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult
 from litetuner.search.runtime.worker import ROLES, Handler, do_job
 from litetuner.spaces.errors import from_json
-from litetuner.spaces.job import Job, R
+from litetuner.spaces.jobs.job import Job, R
 
 SMALL = {"trials": 4, "max_epochs": 0.1}
 

@@ -28,7 +28,7 @@ def slim(
     from litetuner.search.config.units import format_bytes
     from litetuner.spaces.errors import ConfigError
     from litetuner.spaces.store import write_atomic
-    from litetuner.spaces.tflite.slimming import slim as slim_file
+    from litetuner.spaces.tflite.rewriting.slimming import slim as slim_file
 
     if not source.is_file():
         raise ConfigError(f"slim: {source} does not exist.")

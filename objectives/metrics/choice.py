@@ -10,8 +10,8 @@ import numpy as np
 
 from litetuner.objectives.metrics import METRICS
 from litetuner.objectives.metrics.metric import Metric
+from litetuner.spaces.data.named_arrays import by_name
 from litetuner.spaces.errors import ConfigError, nearest
-from litetuner.spaces.named_arrays import by_name
 from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.user_function import is_function, load_function
 

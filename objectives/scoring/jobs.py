@@ -6,8 +6,8 @@ import dataclasses
 from typing import ClassVar
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.spaces.job import Job, Kind
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.job import Job, Kind
+from litetuner.spaces.jobs.record import Record
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.named_arrays import pack, unpack
 from litetuner.spaces.errors import BuildFailed, DataError
-from litetuner.spaces.named_arrays import pack, unpack
 from litetuner.spaces.tflite.artifact import read_artifact
 from litetuner.spaces.tflite.interpreter import as_input, real_values, signature_names
 

@@ -14,9 +14,9 @@ from litetuner.objectives.scoring.score import score
 from litetuner.objectives.statistics import paired_difference, paired_metric_difference
 from litetuner.spaces.data.arrays import open_split
 from litetuner.spaces.errors import BuildFailed, ConfigError
-from litetuner.spaces.metric_info import MetricInfo
+from litetuner.spaces.jobs.metric_info import MetricInfo
+from litetuner.spaces.jobs.workspace import Workspace
 from litetuner.spaces.user_function import is_function
-from litetuner.spaces.workspace import Workspace
 
 
 def describe_metric(spec: str) -> MetricInfo:

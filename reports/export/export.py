@@ -21,8 +21,8 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed, ConfigError, RunError, nearest
 from litetuner.spaces.step import Role
 from litetuner.spaces.store import write_atomic, write_json
-from litetuner.spaces.tflite.metadata import add_metadata
-from litetuner.spaces.tflite.slimming import slim
+from litetuner.spaces.tflite.rewriting.metadata import add_metadata
+from litetuner.spaces.tflite.rewriting.slimming import slim
 
 METADATA = "litetuner"  # name of the metadata buffer in the file
 

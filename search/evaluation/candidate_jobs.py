@@ -13,7 +13,7 @@ from litetuner.search.runtime.machine import usable_cores
 from litetuner.search.seeds import derive
 from litetuner.spaces.building.jobs import ConvertJob, FileRef, FinishJob, TrainJob
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.job import Kind, Limits
+from litetuner.spaces.jobs.job import Kind, Limits
 from litetuner.spaces.step import Stage
 
 TRAIN_PATIENCE = 8.0  # times the estimate, then a training is taken for hung

@@ -17,7 +17,7 @@ from litetuner.search.policy import POLICY
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import Refused
-from litetuner.spaces.metric_info import MetricInfo
+from litetuner.spaces.jobs.metric_info import MetricInfo
 
 PROBE = "probe."  # before a measurement's name: the value that a gate judged
 

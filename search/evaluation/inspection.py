@@ -16,14 +16,14 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.spaces.building.jobs import InspectJob
-from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import BuildFailed, DataError, HostError, Lost, ModelError
 from litetuner.spaces.info import DataInfo, ModelInfo
-from litetuner.spaces.job import Limits
-from litetuner.spaces.metric_info import MetricInfo
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.job import Limits
+from litetuner.spaces.jobs.metric_info import MetricInfo
+from litetuner.spaces.jobs.record import Record
+from litetuner.spaces.jobs.workspace import LossSettings
 from litetuner.spaces.user_function import is_function
-from litetuner.spaces.workspace import LossSettings
 
 INSPECT_SECONDS = 1800.0
 EPOCH_LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)

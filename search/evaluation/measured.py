@@ -10,7 +10,7 @@ from litetuner.objectives.measurement import Measurement
 from litetuner.search.evaluation.gates import Gate
 from litetuner.spaces.building.jobs import FinishResult
 from litetuner.spaces.errors import CandidateError
-from litetuner.spaces.job import Kind
+from litetuner.spaces.jobs.job import Kind
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,9 +13,9 @@ from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build, score
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.data.named_arrays import flat
 from litetuner.spaces.errors import CandidateError, Lost
 from litetuner.spaces.info import LayerInfo
-from litetuner.spaces.named_arrays import flat
 from litetuner.spaces.step import Role
 from litetuner.spaces.steps import step_for
 

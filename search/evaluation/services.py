@@ -8,11 +8,11 @@ from pathlib import Path
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import Criteria
 from litetuner.search.evaluation.inspection import Inspection
-from litetuner.search.evaluation.target_availability import TargetAvailability
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
-from litetuner.spaces.environment import Environment
-from litetuner.spaces.metric_info import MetricInfo
+from litetuner.search.runtime.target_availability import TargetAvailability
+from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.rules import SpaceConstraints
 
 

@@ -25,7 +25,7 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.building.jobs import FileRef, FinishResult
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import CandidateError, TargetLost
-from litetuner.spaces.job import Job, R
+from litetuner.spaces.jobs.job import Job, R
 
 
 def run_job(services: Services, job: Job[R], measured: Measured) -> tuple[R, Measured]:

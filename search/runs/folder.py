@@ -16,8 +16,8 @@ import filelock
 from litetuner.search.config.config import CHANGEABLE, Config, make_config, to_toml
 from litetuner.search.trial import FORMAT_VERSION, Trial
 from litetuner.spaces.errors import RunError
+from litetuner.spaces.jobs.workspace import Sources, Workspace
 from litetuner.spaces.store import Store, cannot_write, write_atomic, write_json
-from litetuner.spaces.workspace import Sources, Workspace
 
 
 @dataclasses.dataclass(frozen=True)

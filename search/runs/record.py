@@ -16,7 +16,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.errors import RunError
 from litetuner.spaces.info import DataInfo, ModelInfo
-from litetuner.spaces.metric_info import MetricInfo
+from litetuner.spaces.jobs.metric_info import MetricInfo
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from litetuner.search.runtime.jobs import JobResult, append_log
 from litetuner.search.runtime.worker_process import POLL_SECONDS, WorkerProcess
 from litetuner.spaces.errors import LitetunerError, Lost, from_json
-from litetuner.spaces.job import Job, R
+from litetuner.spaces.jobs.job import Job, R
 
 
 class Background:

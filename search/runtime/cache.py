@@ -14,7 +14,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.dispatcher import completed, settle
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.jobs import JobResult, append_log
-from litetuner.spaces.job import Job, R
+from litetuner.spaces.jobs.job import Job, R
 from litetuner.spaces.store import write_json
 
 BLOB = re.compile(r"[0-9a-f]{64}\.\w+")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.spaces.job import NOT_IN_KEY, Job, Kind, R
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.job import NOT_IN_KEY, Job, Kind, R
+from litetuner.spaces.jobs.record import Record
 
 
 @dataclasses.dataclass(frozen=True)

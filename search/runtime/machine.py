@@ -8,7 +8,7 @@ import platform
 
 from litetuner.objectives.environment import usable_cores as usable_cores
 from litetuner.objectives.runner import machine as runner_machine
-from litetuner.spaces.environment import Environment
+from litetuner.spaces.jobs.environment import Environment
 
 # What the results of jobs depend on. The quantizer has two names.
 PACKAGES = ("litetuner", "tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")

@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 from litetuner.objectives.runner.machine import die_with
 from litetuner.search.runs.folder import RunFolder
 from litetuner.spaces.errors import LitetunerError, to_json
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.record import Record
+from litetuner.spaces.jobs.workspace import Sources, Workspace
 from litetuner.spaces.store import DISK_REFUSES, cannot_write
-from litetuner.spaces.workspace import Sources, Workspace
 
 GIVES_WAY = 5  # nice; fewer threads would give other sums, and equal jobs must have equal results
 Handler = Callable[[dict[str, Any]], dict[str, Any]]

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 import psutil
 
 from litetuner.spaces.errors import BuildFailed, HostError, Lost
-from litetuner.spaces.job import Job, Limits
+from litetuner.spaces.jobs.job import Job, Limits
+from litetuner.spaces.jobs.workspace import Sources
 from litetuner.spaces.store import cannot_write
-from litetuner.spaces.workspace import Sources
 
 POLL_SECONDS = 0.25
 START_LIMIT = Limits(seconds=300.0, memory_bytes=1 << 40)

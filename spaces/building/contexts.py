@@ -9,8 +9,8 @@ import numpy as np
 from litetuner.spaces.building.jobs import BuildJob, InspectJob
 from litetuner.spaces.building.models import base_model
 from litetuner.spaces.context import Context
+from litetuner.spaces.jobs.workspace import Inspected, Workspace
 from litetuner.spaces.step import Step
-from litetuner.spaces.workspace import Inspected, Workspace
 
 
 def make_context(
@@ -50,8 +50,8 @@ def _calibration(
     asked: dict[str, Any] = next((step.knobs() for step in reversed(steps) if "selection" in step.knobs()), {})
 
     def outputs(samples: np.ndarray) -> np.ndarray:
+        from litetuner.spaces.data.named_arrays import parts
         from litetuner.spaces.models.signature import predict
-        from litetuner.spaces.named_arrays import parts
 
         model = base_model(workspace, inspected)
         return np.concatenate([out.reshape(len(samples), -1) for out in predict(model, parts(samples))], axis=1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.jobs import ConvertJob, ConvertResult
 from litetuner.spaces.building.models import base_model, know_custom_layers, restore
+from litetuner.spaces.jobs.workspace import Workspace
 from litetuner.spaces.step import Stage
-from litetuner.spaces.workspace import Workspace
 
 
 def convert(job: ConvertJob, workspace: Workspace) -> ConvertResult:

@@ -19,10 +19,10 @@ from litetuner.spaces.building.jobs import (
 )
 from litetuner.spaces.candidate import Candidate, digest
 from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo, TensorInfo
-from litetuner.spaces.metric_info import MetricInfo
+from litetuner.spaces.jobs.metric_info import MetricInfo
+from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
 from litetuner.spaces.step import Stage
 from litetuner.spaces.tflite.artifact import Artifact
-from litetuner.spaces.workspace import Inspected, LossSettings, Workspace
 
 LAYERS = 8
 LONG = 8.0  # epochs over all steps; longer trainings help no further

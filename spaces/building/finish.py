@@ -12,10 +12,10 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import ModelInfo
+from litetuner.spaces.jobs.workspace import Workspace
 from litetuner.spaces.step import Stage
 from litetuner.spaces.tflite.artifact import read_artifact
 from litetuner.spaces.tflite.invariants import Finding, Invariant, verify_invariants
-from litetuner.spaces.workspace import Workspace
 
 Shapes = Mapping[str, tuple[int, ...]]
 

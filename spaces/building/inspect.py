@@ -14,8 +14,8 @@ from litetuner.spaces.building.jobs import InspectJob, InspectResult
 from litetuner.spaces.building.models import user_model
 from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.info import DataInfo
-from litetuner.spaces.metric_info import MetricInfo
-from litetuner.spaces.workspace import Inspected, LossSettings, Workspace
+from litetuner.spaces.jobs.metric_info import MetricInfo
+from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
 
 DATA_FOLDER = "cache/data"  # of the prepared arrays, below the run folder
 BRIDGE_SAMPLES = 32
@@ -31,7 +31,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     from litetuner.spaces.models.checkpoint import write_model
     from litetuner.spaces.models.input_shapes import sample_shapes
     from litetuner.spaces.models.inspection import model_info
-    from litetuner.spaces.models.loading import sized
+    from litetuner.spaces.models.loading.load import sized
     from litetuner.spaces.models.outputs import chosen_output, original_outputs
     from litetuner.spaces.models.signature import input_tensors, output_tensors
 

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.info import DataInfo, ModelInfo
-from litetuner.spaces.job import Job, Kind, R
-from litetuner.spaces.metric_info import MetricInfo
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.job import Job, Kind, R
+from litetuner.spaces.jobs.metric_info import MetricInfo
+from litetuner.spaces.jobs.record import Record
+from litetuner.spaces.jobs.workspace import LossSettings
 from litetuner.spaces.tflite.artifact import Artifact
 from litetuner.spaces.tflite.invariants import Finding
-from litetuner.spaces.workspace import LossSettings
 
 
 @dataclasses.dataclass(frozen=True)

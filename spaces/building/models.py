@@ -8,9 +8,9 @@ from typing import Any
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.info import ModelInfo
+from litetuner.spaces.jobs.workspace import Inspected, Sources, Workspace
 from litetuner.spaces.step import Step
 from litetuner.spaces.store import Store
-from litetuner.spaces.workspace import Inspected, Sources, Workspace
 
 
 def user_model(sources: Sources, info: ModelInfo | None = None) -> Any:
@@ -49,7 +49,7 @@ def restore(
 
 def know_custom_layers(workspace: Workspace) -> None:
     """Make the tf_keras twins of the user's layers known before a checkpoint is read."""
-    from litetuner.spaces.models.custom_objects import load_custom_objects
+    from litetuner.spaces.models.loading.custom_objects import load_custom_objects
 
     load_custom_objects(workspace.sources.custom_objects)
 
@@ -63,7 +63,7 @@ def _read(blobs: Store, blob: str) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(sources: Sources, sha256: str, shapes: tuple[tuple[str, tuple[int | None, ...]], ...]) -> Any:
-    from litetuner.spaces.models.loading import load_model, sized
+    from litetuner.spaces.models.loading.load import load_model, sized
 
     loaded = load_model(sources.model, trust=sources.trust, custom_objects=sources.custom_objects)
     return sized(loaded, dict(shapes), sources.model) if shapes else loaded

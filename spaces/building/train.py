@@ -14,8 +14,8 @@ from litetuner.spaces.building.jobs import TrainJob, TrainResult
 from litetuner.spaces.building.models import base_model, know_custom_layers, restore
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
+from litetuner.spaces.jobs.workspace import Inspected, Workspace
 from litetuner.spaces.store import write_atomic
-from litetuner.spaces.workspace import Inspected, Workspace
 
 
 def train(job: TrainJob, workspace: Workspace) -> TrainResult:

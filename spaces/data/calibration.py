@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from litetuner.spaces.data.arrays import open_split
+from litetuner.spaces.data.named_arrays import all_finite, parts
 from litetuner.spaces.errors import DataError, Refused, nearest
-from litetuner.spaces.named_arrays import all_finite, parts
 
 SELECTIONS = ("balanced", "random", "spread", "extremes")
 COUNTS = (0, 50, 300, 1000)  # 0: as many as --calibration says

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from litetuner.spaces.data.named_arrays import all_finite, pack
 from litetuner.spaces.data.raw import Arrays
 from litetuner.spaces.errors import DataError
-from litetuner.spaces.named_arrays import all_finite, pack
 
 
 def samples_of(source: str, split: str, given: Arrays, names: Sequence[str]) -> dict[str, np.ndarray]:

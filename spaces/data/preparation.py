@@ -11,6 +11,7 @@ import numpy as np
 
 from litetuner.spaces.data.arrays import SPLITS, ArrayWriter, open_split
 from litetuner.spaces.data.labels import absent_classes, classes_of, prepare_labels
+from litetuner.spaces.data.named_arrays import pack, row_type
 from litetuner.spaces.data.named_inputs import labels_of, samples_of
 from litetuner.spaces.data.raw import Arrays, RawData
 from litetuner.spaces.data.samples import SamplePreparer
@@ -18,7 +19,6 @@ from litetuner.spaces.data.sources import read_source
 from litetuner.spaces.data.splits import SplitRows, complete_splits
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.info import DataInfo, TensorInfo
-from litetuner.spaces.named_arrays import pack, row_type
 from litetuner.spaces.user_function import load_function
 
 __all__ = ["SPLITS", "DataRequest", "open_split", "prepare_data"]

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.named_arrays import parts
 from litetuner.spaces.errors import ModelError, told_by_keras
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.keras_graph import all_layers
+from litetuner.spaces.models.loading.traced import TracedModel
 from litetuner.spaces.models.signature import call, input_tensors
-from litetuner.spaces.models.traced import TracedModel
-from litetuner.spaces.named_arrays import parts
 from litetuner.spaces.tf import load
 
 Shape = tuple[int | None, ...]

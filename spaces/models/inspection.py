@@ -9,7 +9,7 @@ from typing import Any
 from litetuner.spaces.info import LayerInfo, ModelInfo
 from litetuner.spaces.models.folding import foldable
 from litetuner.spaces.models.keras_graph import calls_of, first_output, last_layer, layer_before
-from litetuner.spaces.models.loading import LoadedModel
+from litetuner.spaces.models.loading.load import LoadedModel
 from litetuner.spaces.models.macs import layer_macs
 from litetuner.spaces.models.signature import input_tensors, output_tensors
 from litetuner.spaces.models.tflite_layers import last_activation, layer_info, with_names

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.named_arrays import pack, parts
 from litetuner.spaces.errors import ConfigError, ModelError, nearest, told_by_keras
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.signature import predict
-from litetuner.spaces.named_arrays import pack, parts
 
 BATCH = 64
 PATIENCE_SECONDS = 10.0  # time limit of the baseline; the outputs that are ready by then are compared

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.named_arrays import all_finite, is_packed, unpack
 from litetuner.spaces.errors import BuildFailed, Refused
-from litetuner.spaces.named_arrays import all_finite, is_packed, unpack
 from litetuner.spaces.quantization.policy import (
     BITS,
     KEYS,

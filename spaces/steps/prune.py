@@ -11,8 +11,8 @@ import numpy as np
 from litetuner.spaces.choices import NO, ONCE, YES, Choices
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused, nearest
-from litetuner.spaces.layer_selection import HEAD
 from litetuner.spaces.models.keras_bridge.bridge import clone
+from litetuner.spaces.models.layer_selection import HEAD
 from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
 from litetuner.spaces.training.augmentation import NONE, check_augmentation

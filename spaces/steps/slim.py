@@ -10,7 +10,7 @@ from litetuner.spaces.choices import Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.step import Role, Rule, Stage, Step, knob
-from litetuner.spaces.tflite.slimming import slim
+from litetuner.spaces.tflite.rewriting.slimming import slim
 
 
 def _last(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
@@ -23,7 +23,7 @@ class Slim(Step):
     """Removes the bytes that a ``.tflite`` carries for nothing; outputs stay bit-identical.
 
     A file on which that cannot be shown is returned as it was, since the candidate is valid either way;
-    ``litetuner.spaces.tflite.slimming.slim`` gives the reason.
+    ``litetuner.spaces.tflite.rewriting.slimming.slim`` gives the reason.
     """
 
     name = "slim"

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.named_arrays import all_finite, parts
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.models.signature import call, input_tensors, output_tensors
 from litetuner.spaces.models.tflite_layers import with_names
-from litetuner.spaces.named_arrays import all_finite, parts
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.tflite.schema import pack_model, read_model
 

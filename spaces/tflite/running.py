@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.named_arrays import is_packed
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.named_arrays import is_packed
 from litetuner.spaces.tflite.interpreter import as_input, execution_plan, signature_names
 
 SYNTHETIC_SAMPLES = 4

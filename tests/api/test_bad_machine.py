@@ -15,7 +15,7 @@ from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.jobs import JobResult
 from litetuner.spaces.errors import BuildFailed, Lost
-from litetuner.spaces.job import Job
+from litetuner.spaces.jobs.job import Job
 from tests.api.here import Here
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake"]

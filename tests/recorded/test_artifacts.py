@@ -119,7 +119,7 @@ def conditions(model: Path) -> dict[str, Any]:
     if Path("/proc/cpuinfo").exists():
         line = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
         flags = set(line.split())
-    from litetuner.spaces.models.loading import load_model
+    from litetuner.spaces.models.loading.load import load_model
 
     weights = b"".join(value.tobytes() for value in load_model(str(model)).model.get_weights())
     return {

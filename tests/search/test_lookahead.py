@@ -32,10 +32,10 @@ from litetuner.search.runtime.worker import GIVES_WAY
 from litetuner.search.runtime.worker_process import WorkerProcess
 from litetuner.search.session import open_session
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.job import Job, Kind, Limits, R
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.job import Job, Kind, Limits, R
+from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.steps import STEPS
 from tests.api.conftest import band_arrays, band_model
 from tests.search.fakes import fake_search

@@ -12,9 +12,9 @@ from litetuner.objectives.targets import TARGETS
 from litetuner.reports.files.summary import summary
 from litetuner.reports.files.trials_csv import write_csv
 from litetuner.reports.model.result import build_result
-from litetuner.search.evaluation import target_availability as availability
 from litetuner.search.front import front
 from litetuner.search.runs.record import read_run
+from litetuner.search.runtime import target_availability as availability
 from litetuner.search.trial import State
 from litetuner.spaces.errors import ConfigError, HostError, ModelError, RunError
 from tests.search.fakes import fake_search

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.jobs import JobResult
-from litetuner.spaces.job import Job, Kind, R
+from litetuner.spaces.jobs.job import Job, Kind, R
 
 
 class Executor:

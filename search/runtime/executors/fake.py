@@ -26,7 +26,7 @@ from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult
 from litetuner.spaces.building.fake_builder import FakeBuilder, quality, stand_in
 from litetuner.spaces.building.jobs import FinishJob, FinishResult, InspectJob, InspectResult
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.job import Job, R
+from litetuner.spaces.jobs.job import Job, R
 
 
 class Fake(Executor):

@@ -21,8 +21,8 @@ from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult, append
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.search.runtime.worker_process import WorkerProcess
 from litetuner.spaces.errors import Lost, from_json
-from litetuner.spaces.job import Job, Kind, R
-from litetuner.spaces.workspace import Sources
+from litetuner.spaces.jobs.job import Job, Kind, R
+from litetuner.spaces.jobs.workspace import Sources
 
 ROLES: dict[Kind, str] = {"inspect": "build", "train": "build", "convert": "build", "score": "score"}
 JOBS_A_WORKER = 200  # then it is replaced: libraries leak

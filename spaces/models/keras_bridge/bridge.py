@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.named_arrays import parts
 from litetuner.spaces.errors import ModelError, told_by_keras
 from litetuner.spaces.models.keras_bridge.functions import NoLayerError
 from litetuner.spaces.models.keras_bridge.operators import operator
 from litetuner.spaces.models.keras_bridge.readers import Keras3Reader, TfKerasReader
 from litetuner.spaces.models.keras_bridge.settings import UntranslatableError
+from litetuner.spaces.models.loading.traced import TracedModel
 from litetuner.spaces.models.signature import call, cast, input_tensors
-from litetuner.spaces.models.traced import TracedModel
-from litetuner.spaces.named_arrays import parts
 from litetuner.spaces.tf import load
 
 TOLERANCE = 1e-5  # largest difference of outputs, absolute for outputs up to 1 and relative to the largest output above

@@ -10,7 +10,7 @@ from rich.console import Console
 from litetuner.reports.terminal.inspection import inspection, short
 from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.models.inspection import model_info
-from litetuner.spaces.models.loading import LoadedModel
+from litetuner.spaces.models.loading.load import LoadedModel
 from litetuner.spaces.tf import load
 
 

@@ -12,12 +12,12 @@ import pytest
 from litetuner.objectives.scoring.jobs import CompareJob
 from litetuner.objectives.scoring.scorer import compare, describe_metric
 from litetuner.search.evaluation.stages import conversion_gap
-from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import DataInfo, ModelInfo
-from litetuner.spaces.job import Limits
+from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.job import Limits
+from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Sources, Workspace
 from litetuner.spaces.store import Store
-from litetuner.spaces.workspace import Inspected, LossSettings, Sources, Workspace
 
 MODEL = ModelInfo("m", "0", "keras3", (None, 2), "float32", (None, 2), 1, (), "softmax")
 

@@ -17,9 +17,9 @@ from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.jobs import JobResult, TimeJob
 from litetuner.spaces.building.jobs import TrainJob, TrainResult
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.job import Limits
+from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.job import Limits
 from litetuner.spaces.steps import STEPS
 
 ENVIRONMENT = Environment({"python": "3.11"}, "host x86_64", "a processor")

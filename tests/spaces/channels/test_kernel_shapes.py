@@ -14,19 +14,19 @@ from litetuner.spaces.building.finish import finish
 from litetuner.spaces.building.jobs import FinishJob
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.channels.kernel_shapes import compare, in_keras_order, kernels_of, shape_invariants
-from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import DataInfo
-from litetuner.spaces.job import Limits
+from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.job import Limits
+from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Sources, Workspace
 from litetuner.spaces.models.checkpoint import write_model
 from litetuner.spaces.models.inspection import model_info
-from litetuner.spaces.models.loading import LoadedModel
+from litetuner.spaces.models.loading.load import LoadedModel
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.slim import Slim
 from litetuner.spaces.tflite.conversion import convert
 from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import Weight, weights_by_layer
-from litetuner.spaces.workspace import Inspected, LossSettings, Sources, Workspace
 from tests.spaces.channels.channel_nets import CONTEXT, Cut, build
 
 

@@ -12,12 +12,12 @@ from litetuner.objectives.scoring.scorer import describe_metric
 from litetuner.spaces.building.inspect import inspect
 from litetuner.spaces.building.jobs import InspectJob, InspectResult
 from litetuner.spaces.building.models import user_model
-from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import ModelError
-from litetuner.spaces.job import Limits
+from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.job import Limits
+from litetuner.spaces.jobs.workspace import Sources, Workspace
 from litetuner.spaces.store import Store
 from litetuner.spaces.tf import load
-from litetuner.spaces.workspace import Sources, Workspace
 
 RNG = np.random.default_rng(0)
 COMMON = {"trust": False, "preprocess": None, "metric": "accuracy"}

@@ -9,7 +9,7 @@ import pytest
 
 from litetuner.spaces.info import ModelInfo
 from litetuner.spaces.models.inspection import model_info
-from litetuner.spaces.models.loading import LoadedModel
+from litetuner.spaces.models.loading.load import LoadedModel
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.space import Space

@@ -9,7 +9,7 @@ from litetuner.objectives.scoring.predict import predict
 from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, ModelError, told_by_keras
-from litetuner.spaces.models.loading import load_model
+from litetuner.spaces.models.loading.load import load_model
 from litetuner.spaces.models.outputs import original_outputs
 from litetuner.spaces.models.signature import input_tensors, output_tensors
 from litetuner.spaces.models.signature import predict as original

@@ -12,7 +12,7 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import ModelError, Refused
 from litetuner.spaces.models.inspection import model_info
-from litetuner.spaces.models.loading import load_model
+from litetuner.spaces.models.loading.load import load_model
 from litetuner.spaces.models.signature import predict
 from litetuner.spaces.rules import SpaceConstraints, broken_rules
 from litetuner.spaces.space import ScriptedChoices, Space
@@ -20,9 +20,9 @@ from litetuner.spaces.steps.float16 import Float16
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.ptq import Ptq
+from litetuner.spaces.tflite.rewriting.slimming import slim
 from litetuner.spaces.tflite.running import run
 from litetuner.spaces.tflite.schema import pack_model, read_model
-from litetuner.spaces.tflite.slimming import slim
 from litetuner.spaces.tflite.weights import weights_by_layer
 
 X = np.random.default_rng(2).normal(size=(24, 8, 8, 3)).astype(np.float32)

@@ -17,7 +17,7 @@ from litetuner.spaces.channels.kernel_shapes import kernels_of, shape_invariants
 from litetuner.spaces.context import Context
 from litetuner.spaces.info import ModelInfo
 from litetuner.spaces.models.inspection import model_info
-from litetuner.spaces.models.loading import LoadedModel
+from litetuner.spaces.models.loading.load import LoadedModel
 from litetuner.spaces.rules import SpaceConstraints, broken_rules
 from litetuner.spaces.step import Step
 from litetuner.spaces.steps import STEPS

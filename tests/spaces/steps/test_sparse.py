@@ -13,8 +13,8 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.steps.sparse import TOLERANCE, Sparse
 from litetuner.spaces.tflite.invariants import Invariant, verify_invariants
+from litetuner.spaces.tflite.rewriting.slimming import slim
 from litetuner.spaces.tflite.running import Outputs, run
-from litetuner.spaces.tflite.slimming import slim
 from litetuner.spaces.tflite.weights import weights_by_layer
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.rewriting.slimming import slim
 from litetuner.spaces.tflite.schema import read_model
-from litetuner.spaces.tflite.slimming import slim
 
 
 def pack(model: Any) -> bytes:

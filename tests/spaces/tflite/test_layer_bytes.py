@@ -9,7 +9,7 @@ import pytest
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.layer_bytes import LayerInFile, read_layers
-from litetuner.spaces.tflite.slimming import slim
+from litetuner.spaces.tflite.rewriting.slimming import slim
 
 
 @pytest.fixture(scope="module")

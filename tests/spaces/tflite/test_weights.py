@@ -13,8 +13,8 @@ from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.layer_names import NamedOperator as Named
 from litetuner.spaces.tflite.layer_names import operators_of_layers
 from litetuner.spaces.tflite.operators import read_operators
+from litetuner.spaces.tflite.rewriting.slimming import slim
 from litetuner.spaces.tflite.schema import read_model, tensors_of
-from litetuner.spaces.tflite.slimming import slim
 from litetuner.spaces.tflite.tensor_values import _unpack
 from litetuner.spaces.tflite.weights import weights_at, weights_by_layer
 

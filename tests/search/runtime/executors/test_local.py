@@ -19,10 +19,10 @@ from litetuner.search.config.config import make_config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.executors.local import Local
 from litetuner.search.runtime.worker_process import WorkerProcess
-from litetuner.spaces.environment import Environment
 from litetuner.spaces.errors import BuildFailed, DataError, Lost
-from litetuner.spaces.job import Job, Kind, Limits
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.job import Job, Kind, Limits
+from litetuner.spaces.jobs.record import Record
 
 LIMITS = Limits(seconds=20, memory_bytes=4 << 30)
 NOWHERE = Environment({}, "", "")

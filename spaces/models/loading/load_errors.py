@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.spaces.errors import nearest, told_by_keras
-from litetuner.spaces.models.keras2_files import layers_of
 from litetuner.spaces.models.keras_graph import is_operator_class
+from litetuner.spaces.models.loading.keras2_files import layers_of
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 TRUST = "If you made the file yourself, --trust-model opens it anyway."

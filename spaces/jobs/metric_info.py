@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.record import Record
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from litetuner.spaces.info import DataInfo, ModelInfo
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.store import Store
 
 

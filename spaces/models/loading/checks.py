@@ -7,8 +7,8 @@ from typing import Any
 from litetuner.spaces.errors import ModelError
 from litetuner.spaces.models.input_shapes import free_batch
 from litetuner.spaces.models.keras_graph import has_graph
+from litetuner.spaces.models.loading.traced import TracedModel, trace_subclassed
 from litetuner.spaces.models.signature import input_tensors
-from litetuner.spaces.models.traced import TracedModel, trace_subclassed
 
 
 def checked_model(model: Any, source: str) -> Any:

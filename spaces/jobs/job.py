@@ -7,8 +7,8 @@ import functools
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from litetuner.spaces.candidate import digest
-from litetuner.spaces.environment import Environment
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.record import Record
 
 Kind = Literal["inspect", "train", "convert", "score", "time"]
 KINDS: tuple[Kind, ...] = ("inspect", "train", "convert", "score", "time")

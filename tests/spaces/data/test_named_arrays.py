@@ -12,14 +12,14 @@ from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.scoring.predict import predict
 from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.data.calibration import calibration_samples
+from litetuner.spaces.data.named_arrays import pack, unpack
 from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_data
 from litetuner.spaces.errors import ConfigError, DataError, ModelError
 from litetuner.spaces.models.checkpoint import read_model, write_model
 from litetuner.spaces.models.keras_bridge.bridge import TOLERANCE, bridge
-from litetuner.spaces.models.loading import load_model
+from litetuner.spaces.models.loading.load import load_model
 from litetuner.spaces.models.outputs import chosen_output, original_outputs
 from litetuner.spaces.models.signature import input_tensors, output_tensors
-from litetuner.spaces.named_arrays import pack, unpack
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.tflite.conversion import convert
 

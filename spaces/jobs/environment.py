@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from litetuner.spaces.record import Record
+from litetuner.spaces.jobs.record import Record
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,11 +14,11 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.steps.slim import Slim
-from litetuner.spaces.tflite import slimming
-from litetuner.spaces.tflite.deduplication import SharingBuilder
+from litetuner.spaces.tflite.rewriting import slimming
+from litetuner.spaces.tflite.rewriting.deduplication import SharingBuilder
+from litetuner.spaces.tflite.rewriting.slimming import ALIGNMENT, slim
 from litetuner.spaces.tflite.running import reference_digests, run
 from litetuner.spaces.tflite.schema import read_model, text
-from litetuner.spaces.tflite.slimming import ALIGNMENT, slim
 
 FILES = [
     ("plain", "float32"),

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from litetuner.spaces.errors import HostError, ModelError, told_by_keras
-from litetuner.spaces.models.checks import checked_model
-from litetuner.spaces.models.custom_objects import CustomObjects, load_custom_objects
-from litetuner.spaces.models.digests import digest_model, digest_path
 from litetuner.spaces.models.input_shapes import fix_sizes
-from litetuner.spaces.models.keras2_files import h5_config, layers_of, load_repaired, written_by_keras_2
 from litetuner.spaces.models.keras_graph import all_layers, reset_layer_names
-from litetuner.spaces.models.load_errors import SUFFIXES, TRUST, missing_file, unreadable_file
-from litetuner.spaces.models.tflite_model import open_converted
-from litetuner.spaces.models.traced import TracedModel, trace_saved_model
+from litetuner.spaces.models.loading.checks import checked_model
+from litetuner.spaces.models.loading.custom_objects import CustomObjects, load_custom_objects
+from litetuner.spaces.models.loading.digests import digest_model, digest_path
+from litetuner.spaces.models.loading.keras2_files import h5_config, layers_of, load_repaired, written_by_keras_2
+from litetuner.spaces.models.loading.load_errors import SUFFIXES, TRUST, missing_file, unreadable_file
+from litetuner.spaces.models.loading.tflite_model import open_converted
+from litetuner.spaces.models.loading.traced import TracedModel, trace_saved_model
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.user_function import is_function, load_function, told
 

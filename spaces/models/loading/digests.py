@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from litetuner.spaces.models.traced import TracedModel
+from litetuner.spaces.models.loading.traced import TracedModel
 
 
 def digest_model(model: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from litetuner.search.evaluation.target_availability import LOOKS, TargetAvailability
+from litetuner.search.runtime.target_availability import LOOKS, TargetAvailability
 from tests.search.flaky import Dead, Flaky, Weather
 
 

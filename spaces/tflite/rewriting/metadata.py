@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.tflite.deduplication import SharingBuilder
+from litetuner.spaces.tflite.rewriting.deduplication import SharingBuilder
 from litetuner.spaces.tflite.running import run
 from litetuner.spaces.tflite.schema import IDENTIFIER, read_model
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.tflite.deduplication import SharingBuilder
 from litetuner.spaces.tflite.macs import file_macs
+from litetuner.spaces.tflite.rewriting.deduplication import SharingBuilder
 from litetuner.spaces.tflite.running import reference_digests, run
 from litetuner.spaces.tflite.schema import IDENTIFIER, as_list, read_model, tensors_of
 

@@ -5,9 +5,9 @@ import pytest
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.artifact import read_artifact
-from litetuner.spaces.tflite.metadata import add_metadata
+from litetuner.spaces.tflite.rewriting.metadata import add_metadata
+from litetuner.spaces.tflite.rewriting.slimming import slim
 from litetuner.spaces.tflite.running import run
-from litetuner.spaces.tflite.slimming import slim
 
 from ...metadata import read_metadata
 

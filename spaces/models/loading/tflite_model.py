@@ -10,7 +10,7 @@ import numpy as np
 
 from litetuner.spaces.errors import ModelError
 from litetuner.spaces.info import TensorInfo
-from litetuner.spaces.models.traced import TracedModel
+from litetuner.spaces.models.loading.traced import TracedModel
 from litetuner.spaces.tflite.interpreter import signature_names
 from litetuner.spaces.tflite.schema import IDENTIFIER, read_model
 

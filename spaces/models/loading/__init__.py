@@ -1,0 +1,1 @@
+"""A user's model, loaded safely from every supported kind of file."""

@@ -1,0 +1,1 @@
+"""Lossless changes of a finished ``.tflite``."""
