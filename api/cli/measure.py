@@ -9,17 +9,31 @@ from urllib.parse import quote
 
 import typer
 
-from litetuner.cli.options import add_options
+from litetuner.cli.options import add_options, option
 
 if TYPE_CHECKING:
     from litetuner.objectives.targets.target import Target
 
+RUNTIME_OPTIONS = (
+    option("delegate", Path | None, typer.Option("--delegate", help="A delegate's shared library.", metavar="LIBRARY")),
+    option(
+        "accelerator",
+        str | None,
+        typer.Option("--accelerator", help="An accelerator of LiteRT: gpu, npu or cpu.", metavar="NAME"),
+    ),
+    option(
+        "no_xnnpack",
+        bool,
+        typer.Option("--no-xnnpack", help="Use the runtime's own kernels, without XNNPACK."),
+        default=False,
+    ),
+)
 MOST_REASONS = 5  # that are printed for operators outside the delegate; the JSON has all of them
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    add_options(measure, ("threads",))
+    add_options(measure, ("threads",), RUNTIME_OPTIONS)
     app.command("measure", help=measure.__doc__)(measure)
 
 
@@ -39,15 +53,6 @@ def measure(
             "--target", help="Where to measure: host, ssh://user@host[:port], adb[:serial].", metavar="TARGET"
         ),
     ] = "host",
-    delegate: Annotated[
-        Path | None, typer.Option("--delegate", help="A delegate's shared library.", metavar="LIBRARY")
-    ] = None,
-    accelerator: Annotated[
-        str | None, typer.Option("--accelerator", help="An accelerator of LiteRT: gpu, npu or cpu.", metavar="NAME")
-    ] = None,
-    no_xnnpack: Annotated[
-        bool, typer.Option("--no-xnnpack", help="Use the runtime's own kernels, without XNNPACK.")
-    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all measurements as JSON.")] = False,
     **keys: Any,
 ) -> None:
@@ -64,12 +69,8 @@ def measure(
             raise ConfigError(f"measure: {path} does not exist.")
         if path is not None and path.read_bytes()[4:8] != b"TFL3":
             raise ConfigError(f"measure: {path} is not a .tflite file. Give one, for example from `litetuner export`.")
-    options = [f"delegate={quote(str(delegate.absolute()))}"] if delegate else []
-    options += [f"accelerator={accelerator}"] if accelerator else []
-    options += ["xnnpack=off"] if no_xnnpack else []
-    text = target + ("&" if "?" in target else "?") * bool(options) + "&".join(options)
     costs = {name: each.to_json() for name, each in file_costs(file.read_bytes()).items()}
-    found = _measure(find_target(text).target, file, baseline, threads) | {"costs": costs}
+    found = _measure(find_target(_target_text(target, keys)).target, file, baseline, threads) | {"costs": costs}
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
@@ -77,6 +78,14 @@ def measure(
         typer.echo(line)
     for reason in found["instability"]:
         typer.echo(f"unstable: {reason}", err=True)
+
+
+def _target_text(target: str, keys: dict[str, Any]) -> str:
+    """The target with the options of the runtime as its query."""
+    options = [f"delegate={quote(str(keys['delegate'].absolute()))}"] if keys["delegate"] else []
+    options += [f"accelerator={keys['accelerator']}"] if keys["accelerator"] else []
+    options += ["xnnpack=off"] if keys["no_xnnpack"] else []
+    return target + ("&" if "?" in target else "?") * bool(options) + "&".join(options)
 
 
 def _measure(target: Target, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:

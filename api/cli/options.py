@@ -12,17 +12,23 @@ import typer
 KEYWORD, REST = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD
 
 
-def add_options(command: Callable[..., Any], names: Iterable[str] | None = None, **texts: str) -> None:
+def add_options(
+    command: Callable[..., Any],
+    names: Iterable[str] | None = None,
+    more: Iterable[inspect.Parameter] = (),
+    **texts: str,
+) -> None:
     """Give a command that takes ``**keys`` an option for each field of the configuration in ``names``, or for all.
 
-    ``texts`` are help texts that differ from those of the configuration.
+    ``more`` are further options that it takes among its ``keys``. ``texts`` are help texts that differ from those of the
+    configuration.
     """
     from litetuner.search.config.config import keys
 
     chosen = None if names is None else set(names)
     own = [part for part in inspect.signature(command, eval_str=True).parameters.values() if part.kind is not REST]
     options = [_option(key, name, texts.get(name)) for key, name in keys().items() if chosen is None or name in chosen]
-    parameters = [part.replace(kind=KEYWORD) for part in own]
+    parameters = [*(part.replace(kind=KEYWORD) for part in own), *more]
     command.__signature__ = inspect.Signature(parameters + options)  # type: ignore[attr-defined]
     command.__annotations__ = {part.name: part.annotation for part in parameters + options}
 
@@ -61,3 +67,8 @@ def _default(value: Any) -> str:
     if value in (None, (), False) or "Undefined" in str(value):
         return ""
     return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def option(name: str, kind: Any, declared: Any, default: Any = None) -> inspect.Parameter:
+    """An option of a command that takes ``**keys``: its name among them, its type, and typer's declaration."""
+    return inspect.Parameter(name, KEYWORD, default=default, annotation=Annotated[kind, declared])
