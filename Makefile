@@ -16,7 +16,7 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "litetuner needs Python 3.11 to 3.13; %s is %s. Try: make PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --upgrade pip "setuptools>=77"
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $@
@@ -24,7 +24,7 @@ $(VENV)/installed: pyproject.toml requirements.lock
 demo: install
 	$(BIN)/litetuner demo
 
-# What a user installs: built without network, since setuptools is in the environment already.
+# What a user installs. Built without network: setuptools is in the environment already.
 wheel: install
 	rm -rf build
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/dist .
