@@ -1,4 +1,4 @@
-"""A session: model, data, cache, executor and inspection, put together for search, init, inspect and rebuild alike."""
+"""A session: model, data, cache, executor and inspection, put together for search, init and rebuild alike."""
 
 from __future__ import annotations
 
