@@ -138,7 +138,7 @@ def _search(
             return reason
         listener.doing("finals: timing the Pareto front again, scoring it on the test split")
         run_finals(services, session.clock)
-        listener.doing("the best file without each of its steps")
+        listener.doing("ablation: what each step of the pick contributes")
         ablate(services, session.clock, interrupt.reason)
         return reason
 
