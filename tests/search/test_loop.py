@@ -217,7 +217,7 @@ def test_it_stops_when_the_front_no_longer_grows(tmp_path: Path) -> None:
 
 
 def test_until_met_needs_a_budget(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no budget that a file could meet"):
+    with pytest.raises(ConfigError, match="there is no budget to meet"):
         fake_search(tmp_path / "run", until_met=True, max_drop=None, max_compressed_size=None)
 
 

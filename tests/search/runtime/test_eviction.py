@@ -39,7 +39,7 @@ def test_the_fronts_checkpoints_stay(tmp_path: Path) -> None:
     import json
 
     results = [json.loads(item.read_text()) for item in (path / "cache").glob("*/result.json")]
-    checkpoints = {found["outputs"].get("checkpoint") for found in results if found["kind"] == "train"}
+    checkpoints = {found["result"].get("checkpoint") for found in results if found["kind"] == "train"}
     assert len(checkpoints & {blob.name for blob in models(path)}) >= len({t.candidate.prefix.key for t in trained})
 
 
