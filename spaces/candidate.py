@@ -66,7 +66,7 @@ class Candidate:
                 while joining:
                     text = joining.pop().label_with(text) or text
             parts += [text] if text else []
-        return " + ".join([*parts, *(step.label() for step in joining)]) or "untouched"
+        return " + ".join([*parts, *(step.label() for step in joining)]) or "unchanged"
 
     @property
     def id(self) -> str:

@@ -259,7 +259,7 @@ def test_a_run_is_read_from_its_folder_alone(runs: Runs, tmp_path: Path) -> None
     assert Run(path).best() == Run(str(path)).best() == runs["files"].best()
     with pytest.raises(RunError, match="no run folder"):
         Run(tmp_path)
-    with pytest.raises(ConfigError, match="no pick"):
+    with pytest.raises(ConfigError, match="unknown pick"):
         runs["files"].export(tmp_path, pick="smalest")
 
 

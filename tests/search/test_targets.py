@@ -190,12 +190,12 @@ def test_a_column_that_nothing_needs_is_left_empty(tmp_path: Path) -> None:
 def test_a_target_that_stays_away_ends_the_search_with_all_that_is_known(tmp_path: Path) -> None:
     keys = {"max_latency": "far=1s"}
     Weather.forecast(range(6, 10**6), blind_looks=10**6)
-    outcome = both(tmp_path / "run", **keys, trials=20)
+    outcome = both(tmp_path / "run", **keys, trials=60)
     assert outcome.reason.startswith("the target far is gone, and 8 trials wait for it (no answer)")
     assert outcome.record.baseline is not None and outcome.record.picks
     Weather.forecast()
-    resumed = both(tmp_path / "run", **keys, trials=28)
-    assert resumed.reason == "all 28 trials are done"
+    resumed = both(tmp_path / "run", **keys, trials=60)
+    assert resumed.reason == "all 60 trials are done"
     answered = {trial.candidate.key for trial in resumed.record.trials if trial.state is not State.LOST}
     assert all(trial.candidate.key in answered for trial in outcome.record.trials)
     assert all("latency_us:far" in trial.measurements for trial in resumed.record.front)

@@ -67,7 +67,7 @@ import dataclasses
 import numpy as np
 
 from litetuner.spaces.step import Rule, Stage, Step, knob
-from litetuner.spaces.tflite.weights import pack_model, read_model
+from litetuner.spaces.tflite.schema import pack_model, read_model
 
 
 def _float(steps, around):

@@ -9,7 +9,7 @@ from litetuner.spaces.tflite.rewriting.metadata import add_metadata
 from litetuner.spaces.tflite.rewriting.slimming import slim
 from litetuner.spaces.tflite.running import run
 
-from ...metadata import read_metadata
+from tests.metadata import read_metadata
 
 
 @pytest.fixture(scope="module")
