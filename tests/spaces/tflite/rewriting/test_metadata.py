@@ -8,7 +8,6 @@ from litetuner.spaces.tflite.artifact import read_artifact
 from litetuner.spaces.tflite.rewriting.metadata import add_metadata
 from litetuner.spaces.tflite.rewriting.slimming import slim
 from litetuner.spaces.tflite.running import run
-
 from tests.metadata import read_metadata
 
 
