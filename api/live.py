@@ -9,7 +9,7 @@ from litetuner.search.listener import Listener
 from litetuner.search.trial import State, Trial
 
 if TYPE_CHECKING:
-    from litetuner.reports.status.forecast import Forecast
+    from litetuner.reports.status import Forecast
     from litetuner.search.config.config import Config
     from litetuner.search.evaluation.inspection import Inspection
     from litetuner.search.runs.folder import RunFolder
@@ -112,7 +112,7 @@ class Live(Listener):
         return max(2, min(FRONT_ROWS, self._console.height - 12))
 
     def _forecast(self, config: Config) -> Forecast:
-        from litetuner.reports.status.forecast import find_forecast
+        from litetuner.reports.status import find_forecast
 
         since = time.monotonic() - self._last_trial
         left = None if self._budget_left is None else self._budget_left - since

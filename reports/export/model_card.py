@@ -17,28 +17,13 @@ SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|~!&"})
 
 
 def write_card(card: Card, file_name: str) -> str:
-    """The card of the exported file of that name, as Markdown."""
-    record = card.result.record
-    return str(
-        _environment()
-        .get_template("card.md")
-        .render(
-            card=card,
-            result=card.result,
-            trial=card.trial,
-            row=card.row,
-            baseline=card.result.baseline,
-            file_name=file_name,
-            operators=card.operators[:MOST_OPERATORS],
-            operators_left=max(0, len(card.operators) - MOST_OPERATORS),
-            model=record.model,
-            data=record.data,
-            config=record.config,
-            bounded=record.metric.bounded,
-            points_of=functools.partial(words.points, bounded=record.metric.bounded),
-            latency_of=words.latency,
-        )
-    )
+    result, record, bounded = card.result, card.result.record, card.result.record.metric.bounded
+    numbers = {"result": result, "trial": card.trial, "row": card.row, "baseline": result.baseline, "bounded": bounded}
+    inputs = {"model": record.model, "data": record.data, "config": record.config}
+    shown = {"operators": card.operators[:MOST_OPERATORS], "left": max(0, len(card.operators) - MOST_OPERATORS)}
+    ways = {"points_of": functools.partial(words.points, bounded=bounded), "latency_of": words.latency}
+    template = _environment().get_template("card.md")
+    return str(template.render(card=card, file_name=file_name, **numbers, **inputs, **shown, **ways))
 
 
 def markdown(value: Any, limit: int = 200) -> str:
@@ -61,15 +46,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "text": markdown,
-        "code": code,
-        "number": words.number,
-        "points": words.points,
-        "size": words.size,
-        "latency": words.latency,
-        "times": words.times,
-        "between": words.between,
-    }
+    environment.filters |= words.FILTERS | {"text": markdown, "code": code}
     environment.globals["drop_title"] = words.drop_title
     return environment

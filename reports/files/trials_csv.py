@@ -43,33 +43,24 @@ def _line(row: Row, trial: Trial) -> dict[str, Any]:
         "seconds_since_start": trial.seconds_since_start,
     }
     for name, value in row.to_json().items():
-        values |= _flat(name, value)
+        if isinstance(value, dict):
+            for target, item in value.items():
+                safe = str(target).replace(".", "_")  # a dot marks a knob
+                values |= _flat(name, f"{name}_{safe}", item)
+        else:
+            values |= _flat(name, name, value)
     return values | knobs_of(trial)
 
 
-def _flat(name: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        flat: dict[str, Any] = {}
-        for target, item in value.items():
-            safe = str(target).replace(".", "_")  # a dot marks a knob
-            flat |= _flat_item(name, f"{name}_{safe}", item)
-        return flat
-    return _flat_interval(name, value) if "interval" in name else {name: value}
-
-
-def _flat_item(name: str, column: str, value: Any) -> dict[str, Any]:
+def _flat(name: str, column: str, value: Any) -> dict[str, Any]:
     if "interval" in name:
-        return _flat_interval(column, value)
+        low, high = value if value is not None else (None, None)
+        return {f"{column}_low": low, f"{column}_high": high}
     if name == "delegates":
         counts = value or {}
         flat = {f"{column}_{count}": counts.get(count) for count in COUNTS}
         return flat | {f"{column}_fallback": json.dumps(counts["fallback"]) if "fallback" in counts else None}
     return {column: value}
-
-
-def _flat_interval(name: str, value: Any) -> dict[str, Any]:
-    low, high = value if value is not None else (None, None)
-    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def knobs_of(trial: Trial) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _layer(row: LayerRow) -> list[Any]:
     shape = f" (asked {shape_words(wanted['shape'])})" if wanted.get("shape") else ""
     return [
         row.name,
-        f"{row.operator.lower().replace('_', ' ')} {'×'.join(map(str, row.shape))}{shape}",
+        f"{row.found.operator.lower().replace('_', ' ')} {'×'.join(map(str, row.found.shape))}{shape}",
         [row.found.precision, wanted.get("weight_type", "")],
         [f"{row.found.sparsity * 100:.1f} %", _percent(wanted.get("sparsity", ""))],
         [str(row.found.clusters), wanted.get("clusters", "")],

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from litetuner.reports.files.plain_json import finite
 from litetuner.reports.model.result import Result, build_result
-from litetuner.reports.model.rows import Row, finite_value
+from litetuner.reports.model.rows import Row, finite, finite_value
 from litetuner.reports.text.formatting import budget_text, clean, drop_title, latency, number, points, size, times
 from litetuner.search.config.budgets import Budget, allowed_drop, violations
 from litetuner.search.config.config import make_config
