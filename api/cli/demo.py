@@ -11,13 +11,12 @@ import typer
 from typer import Option
 
 BUDGETS = {"max_drop": "1%", "max_compressed_size": "20kB"}
-TIME_BUDGET = "150s"
 SHORT = "Train a small classifier and search it: three minutes."
 
 
 def demo(
     out: Annotated[str, Option("--out", help="The run folder.", metavar="DIR")] = "runs/demo",
-    time_budget: Annotated[str, Option("--time-budget", help="Time for the search.", metavar="TEXT")] = TIME_BUDGET,
+    time_budget: Annotated[str, Option("--time-budget", help="Time for the search.", metavar="TEXT")] = "150s",
 ) -> int:
     """Train a small digit classifier, search its compressions for about three minutes, report and export the best file."""
     from litetuner.cli.search import conduct

@@ -54,8 +54,7 @@ def measure(
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
-    for line in _lines(found, baseline):
-        typer.echo(line)
+    typer.echo("\n".join(_lines(found, baseline)))
     for reason in found["instability"]:
         typer.echo(f"unstable: {reason}", err=True)
 
@@ -86,7 +85,6 @@ def _measure(target: Target, file: Path, baseline: Path | None, threads: int) ->
 
 
 def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
-    """The measurements as text."""
     from litetuner.search.config.units import format_bytes, format_us
 
     latency, costs, machine = found["latency_us"], found["costs"], found["environment"]

@@ -14,7 +14,7 @@ KEYWORD, REST = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD
 
 
 def with_keys(*names: str, more: Iterable[inspect.Parameter] = (), **texts: str) -> Callable[[Command], Command]:
-    """Give a command that takes ``**keys`` an option for each field of the configuration in ``names``, without them for all.
+    """Give a command that takes ``**keys`` an option for each field of the configuration in ``names``, else for all.
 
     ``more`` are further options that it takes among its ``keys``. ``texts`` are help texts that differ from those of the
     configuration.

@@ -36,7 +36,5 @@ def rebuild(
     if as_json:
         typer.echo(json.dumps(to_json(found), indent=1))
     else:
-        typer.echo(f"file     {found.file}")
-        for line in agreement_lines(found):
-            typer.echo(line)
+        typer.echo("\n".join((f"file     {found.file}", *agreement_lines(found))))
     return 0 if found.agrees else 1

@@ -42,8 +42,8 @@ def export(
 ) -> Path:
     """Write a trial's export to ``out`` as ``Run.export`` says; returns the path of the ``.tflite``.
 
-    The file's sha256 is checked to be the measured one before anything is written. ``metadata`` leaves its outputs the same bit
-    by bit, its sha256 not.
+    The file's sha256 is checked to be the measured one before anything is written. ``metadata`` leaves its outputs the
+    same bit by bit, its sha256 not.
 
     Raises ``ConfigError`` for an unknown pick, or both a trial and a pick; ``RunError`` for a trial that does not
     exist or has no file, when nothing is feasible, when the file was changed, when ``out`` holds another trial's export,
@@ -86,14 +86,9 @@ def _c_array(record: RunRecord, trial: Trial, name: str, content: bytes) -> dict
 
 def _example(record: RunRecord, name: str) -> str:
     outputs = math.prod(size for size in record.model.output_shape[1:] if size is not None)
-    classifies = record.metric.task == "classification"
-    return run_example(
-        name,
-        classes=(record.data.classes or outputs) if classifies else None,
-        outputs=outputs,
-        class_names=record.data.class_names,
-        preprocess=record.config.preprocess,
-    )
+    classes = (record.data.classes or outputs) if record.metric.task == "classification" else None
+    names, preprocess = record.data.class_names, record.config.preprocess
+    return run_example(name, classes=classes, outputs=outputs, class_names=names, preprocess=preprocess)
 
 
 def _choose(result: Result, number: int | None, pick: str | None) -> Trial:

@@ -22,7 +22,7 @@ def write_card(card: Card, file_name: str) -> str:
     inputs = {"model": record.model, "data": record.data, "config": record.config}
     shown = {"operators": card.operators[:MOST_OPERATORS], "left": max(0, len(card.operators) - MOST_OPERATORS)}
     ways = {"points_of": functools.partial(words.points, bounded=bounded), "latency_of": words.latency}
-    template = _environment().get_template("card.md")
+    template = templates().get_template("card.md")
     return str(template.render(card=card, file_name=file_name, **numbers, **inputs, **shown, **ways))
 
 
@@ -37,10 +37,11 @@ def code(value: Any, limit: int = 200) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The texts of an export."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=False,  # Markdown: `text` and `code` escape what came from outside
+        autoescape=False,  # Markdown and Python: `text`, `code` and `repr` escape what came from outside
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -12,7 +12,8 @@ from litetuner.reports.model.rows import Row
 from litetuner.search.trial import Trial
 
 COUNTS = ("operators", "delegated", "partitions", "quantize", "dequantize")  # of a target's delegate
-LEADING = ("trial", "label", "state", "origin", "duplicate_of", "gate", "reason", "waits_for", "seconds_since_start")
+OF_THE_TRIAL = ("origin", "duplicate_of", "gate", "reason", "waits_for", "seconds_since_start")  # not in its row
+LEADING = ("trial", "label", "state", *OF_THE_TRIAL)
 
 
 def write_csv(result: Result) -> str:
@@ -34,14 +35,7 @@ def write_csv(result: Result) -> str:
 
 
 def _line(row: Row, trial: Trial) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "origin": trial.origin,
-        "duplicate_of": trial.duplicate_of,
-        "gate": trial.gate,
-        "reason": trial.reason,
-        "waits_for": trial.waits_for,
-        "seconds_since_start": trial.seconds_since_start,
-    }
+    values: dict[str, Any] = {name: getattr(trial, name) for name in OF_THE_TRIAL}
     for name, value in row.to_json().items():
         if isinstance(value, dict):
             for target, item in value.items():
@@ -71,7 +65,7 @@ def knobs_of(trial: Trial) -> dict[str, Any]:
         name = step["step"]
         seen[name] = seen.get(name, 0) + 1
         stem = name if seen[name] == 1 else f"{name}{seen[name]}"
-        values = {key: value for key, value in step.items() if key != "step"}
-        for key, value in values.items():
-            found[f"{stem}.{key}"] = json.dumps(value) if isinstance(value, list | dict) else value
+        for key, value in step.items():
+            if key != "step":
+                found[f"{stem}.{key}"] = json.dumps(value) if isinstance(value, list | dict) else value
     return found

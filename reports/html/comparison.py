@@ -17,16 +17,12 @@ def comparison_page(comparison: Comparison) -> str:
     """The comparison as HTML: no connection, and only scripts whose hash the page names."""
     from plotly.offline import get_plotlyjs
 
-    plotly, script = get_plotlyjs(), "\n" + (TEMPLATES / "comparison.js").read_text(encoding="utf-8")
+    plotly, script = get_plotlyjs(), (TEMPLATES / "comparison.js").read_text(encoding="utf-8")
     return str(
         draw(
             "comparison.html",
+            comparison=comparison,
             names=[side.name for side in comparison.sides],
-            lines=comparison.lines,
-            verdict=comparison.verdict,
-            budgets=" ".join(comparison.budgets) or "none",
-            notes=comparison.notes,
-            charts=[chart.name for chart in comparison.charts],
             figures=safe_json({chart.name: _figure(comparison, chart) for chart in comparison.charts}),
             plotly=Markup(plotly),
             script=Markup(script),
@@ -49,7 +45,6 @@ def _figure(comparison: Comparison, chart: FrontChart) -> dict[str, Any]:
 
 
 def _traces(comparison: Comparison, chart: FrontChart, index: int) -> list[dict[str, Any]]:
-    """A run's front as points, and its corners in this chart as a line."""
     line = chart.lines[index]
     points = {
         "type": "scatter",
@@ -60,13 +55,7 @@ def _traces(comparison: Comparison, chart: FrontChart, index: int) -> list[dict[
         "text": [figure_text(text) for _, _, text in line.points],
         "marker": {"size": 9, "symbol": MARKS[index], "color": COLORS[index]},
     }
-    joined = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [x for x, _ in line.corners],
-        "y": [y for _, y in line.corners],
-        "line": {"color": COLORS[index], "dash": "solid" if index == 0 else "dash", "width": 1.5, "shape": "hv"},
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
-    return [joined, points]
+    corners = {"x": [x for x, _ in line.corners], "y": [y for _, y in line.corners]}
+    stroke = {"color": COLORS[index], "dash": ("solid", "dash")[index], "width": 1.5, "shape": "hv"}
+    joined = {"type": "scatter", "mode": "lines", "line": stroke, "hoverinfo": "skip", "showlegend": False}
+    return [joined | corners, points]

@@ -51,17 +51,10 @@ def render(report: Report) -> str:
             figures |= content.figures
     cube = [[{"value": limit} for limit in limits] for limits in report.cube.limits]
     scripts = [*([get_plotlyjs()] if figures else []), page_script()]
-    return str(
-        draw(
-            "report.html",
-            model=report.result.record.model,
-            parts=parts,
-            data=safe_json(trial_data(report) | {"figures": figures, "cube": cube}),
-            style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
-            scripts=[Markup(script) for script in scripts],
-            policy=policy(*scripts),
-        )
-    )
+    data = safe_json(trial_data(report) | {"figures": figures, "cube": cube})
+    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
+    code = {"scripts": [Markup(script) for script in scripts], "policy": policy(*scripts)}
+    return str(draw("report.html", model=report.result.record.model, parts=parts, data=data, style=style, **code))
 
 
 @functools.cache

@@ -121,7 +121,6 @@ def compare(first: RunRecord, second: RunRecord, budgets: Mapping[str, Any] | No
 
 def _lines(first: Side, second: Side) -> tuple[tuple[str, str, str], ...]:
     """What is compared, a line each: what, the first run's, the second run's."""
-
     bounded = first.result.record.metric.bounded
 
     def line(what: str, show: Callable[[Side], str]) -> tuple[str, str, str]:

@@ -60,7 +60,6 @@ FIELDS = tuple(field.name for field in dataclasses.fields(Row))  # dataclasses.a
 
 
 def metric_name(record: RunRecord) -> str:
-    """The metric's name as it is shown."""
     return clean(record.metric.name, 60)
 
 

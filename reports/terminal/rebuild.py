@@ -27,7 +27,6 @@ def agreement_lines(found: Rebuilt) -> list[str]:
 
 
 def to_json(found: Rebuilt) -> dict[str, Any]:
-    """The same as a JSON object."""
     source = found.source
     recorded = {"name": found.metric_name, "recorded": source.metric, "interval": source.metric_interval}
     return {

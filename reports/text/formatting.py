@@ -48,7 +48,6 @@ def points(drop: float | None, bounded: bool = True) -> str:
 
 
 def drop_title(bounded: bool) -> str:
-    """The title of a column of drops."""
     return "drop, points" if bounded else "drop, relative"
 
 

@@ -27,7 +27,6 @@ class HypervolumeSection(Section):
 
 
 def figure(growth: HypervolumeGrowth) -> dict[str, Any]:
-    """The hypervolume as steps over the run's minutes."""
     end = growth.end
     points = [(item.seconds, item.value, item.trial) for item in growth.values]
     unit, word = (60.0, "minutes") if end < 7200 else (3600.0, "hours")

@@ -161,7 +161,6 @@ def wide(values: Sequence[float]) -> bool:
 
 
 def group_of(trial: Trial, front: Container[int]) -> Group:
-    """Which kind of mark a trial is."""
     if trial.number == 0:
         return "baseline"
     if trial.state is State.COMPLETE:

@@ -18,7 +18,6 @@ MOST_SHAPES = 6  # of kernels, on one line; the table of layers has all
 
 
 def value_words(value: Any) -> str:
-    """A value of an invariant in words."""
     if value is None:
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else clean(value, 80)

@@ -24,8 +24,6 @@ class OnTarget:
 
 @dataclasses.dataclass(frozen=True)
 class TargetPick:
-    """A picked trial with all its pick names."""
-
     names: tuple[str, ...]
     row: Row
     on: tuple[OnTarget, ...]
