@@ -8,15 +8,7 @@ Importing this loads neither TensorFlow nor Optuna.
 """
 
 from litetuner.run import Run, rebuild, tune
-from litetuner.spaces.errors import (
-    ConfigError,
-    DataError,
-    HostError,
-    LitetunerError,
-    ModelError,
-    RunError,
-    UsageError,
-)
+from litetuner.spaces.errors import ConfigError, DataError, HostError, LitetunerError, ModelError, RunError, UsageError
 
 __version__ = "0.2.0"
 

@@ -29,15 +29,8 @@ def digits_arrays() -> dict[str, np.ndarray]:
     y = digits.target.astype(np.int64)
     order = np.random.default_rng(SEED).permutation(len(x))
     x, y = x[order], y[order]
-    train, search, test = slice(0, 997), slice(997, 1397), slice(1397, None)
-    return {
-        "x_train": x[train],
-        "y_train": y[train],
-        "x_search": x[search],
-        "y_search": y[search],
-        "x_test": x[test],
-        "y_test": y[test],
-    }
+    splits = {"train": slice(0, 997), "search": slice(997, 1397), "test": slice(1397, None)}
+    return {f"{kind}_{name}": values[part] for name, part in splits.items() for kind, values in (("x", x), ("y", y))}
 
 
 def digits_model() -> object:

@@ -53,9 +53,8 @@ def as_data_source(data: Any) -> str:
     if isinstance(data, str | Path):
         return str(data)
     if not isinstance(data, Mapping):
-        raise DataError(
-            f"data: {type(data).__name__} is neither a path, a 'module:function' nor a dictionary of arrays."
-        )
+        kind = type(data).__name__
+        raise DataError(f"data: {kind} is neither a path, a 'module:function' nor a dictionary of arrays.")
     arrays: dict[str, np.ndarray] = {}
     seen = hashlib.sha256()
     for name in sorted(data, key=str):

@@ -9,7 +9,7 @@ from litetuner.search.listener import Listener
 from litetuner.search.trial import State, Trial
 
 if TYPE_CHECKING:
-    from litetuner.reports.status.forecast import Forecast
+    from litetuner.reports.status import Forecast
     from litetuner.search.config.config import Config
     from litetuner.search.evaluation.inspection import Inspection
     from litetuner.search.runs.folder import RunFolder
@@ -20,8 +20,6 @@ LINES_BETWEEN = 10  # without a terminal, every tenth trial also shows the progr
 
 
 class Live(Listener):
-    """A context manager and a listener of the search."""
-
     def __init__(self) -> None:
         from rich.console import Console
 
@@ -97,7 +95,8 @@ class Live(Listener):
         parts: list[Any] = [Text()]
         record = self._record()
         if record is not None and any(trial.state is State.COMPLETE for trial in self._trials):
-            parts += [live_front(record, self._rows()), Text()]
+            rows = max(2, min(FRONT_ROWS, self._console.height - 12))  # as many as fit into the window
+            parts += [live_front(record, rows), Text()]
         now = f"{self._doing} ({format_seconds(time.monotonic() - self._since)})"
         if self._config is None or record is None:
             parts.append(Text(now, style="dim"))
@@ -107,12 +106,8 @@ class Live(Listener):
             parts.append(Text.assemble(("now  ", "dim"), (self._doing, "bold"), (now.removeprefix(self._doing), "dim")))
         return Group(*parts)
 
-    def _rows(self) -> int:
-        """Rows of the Pareto front that fit into the window."""
-        return max(2, min(FRONT_ROWS, self._console.height - 12))
-
     def _forecast(self, config: Config) -> Forecast:
-        from litetuner.reports.status.forecast import find_forecast
+        from litetuner.reports.status import find_forecast
 
         since = time.monotonic() - self._last_trial
         left = None if self._budget_left is None else self._budget_left - since

@@ -81,9 +81,8 @@ class Reporting(Listener):
             path = write_report(read_run(self._folder.path))
             self._folder.note("report", path=path.name)
         except Exception as error:  # the search must not fail because of a report
-            self._folder.note("report failed", reason=f"{type(error).__name__}: {error}")
-            self._inner.advised(
-                f"the report could not be written ({type(error).__name__}: {error}); it will be tried again later"
-            )
+            reason = f"{type(error).__name__}: {error}"
+            self._folder.note("report failed", reason=reason)
+            self._inner.advised(f"the report could not be written ({reason}); it will be tried again later")
         self._last = self._now()
         self._cost = self._last - started

@@ -50,7 +50,7 @@ class Run:
 
     def status(self) -> dict[str, Any]:
         """The progress of the run: is a search running, what does it do, how many trials and seconds are left."""
-        from litetuner.reports.status.status import find_status
+        from litetuner.reports.status import find_status
 
         return find_status(self.record()).to_json()
 

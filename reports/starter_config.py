@@ -53,20 +53,23 @@ def starter_toml(look: Preview) -> str:
 
 
 def suggestions(look: Preview) -> dict[str, Any]:
-    """The suggested keys with their values."""
     config, int8 = look.config, look.int8
     found: dict[str, Any] = {"model": config.model, "data": config.data, "metric": config.metric}
-    found |= {key: getattr(config, key) for key in ("preprocess",) if getattr(config, key) is not None}
+    if config.preprocess is not None:
+        found["preprocess"] = config.preprocess
     if config.trust_model:
         found["trust-model"] = True
     if list(config.target) != ["host"]:
         found["target"] = list(config.target)
     cost = int8 or look.original
     found["max-drop"] = "1%"
-    found["max-compressed-size"] = _bytes((SMALLER if int8 else 0.5) * cost.compressed_bytes)
-    quick = _quickest(look)
-    if quick is not None:
-        found["max-latency"] = _time(quick)
+    found["max-compressed-size"] = _rounded((SMALLER if int8 else 0.5) * cost.compressed_bytes, "MB", "kB", "B")
+    # The latency of plain int8 or of the baseline, whichever is lower.
+    known = [] if look.original.latency_us is None else [look.original.latency_us]
+    if int8 is not None and int8.latency_us is not None:
+        known.append(int8.latency_us * SLACK)
+    if known:
+        found["max-latency"] = _rounded(min(known), "s", "ms", "us")
     found["time-budget"] = f"{_minutes(look.inspection.seconds_per_epoch)}m"
     return found
 
@@ -80,14 +83,6 @@ def warning(look: Preview) -> str | None:
             "data need --preprocess, or are the labels in a different order?"
         )
     return None
-
-
-def _quickest(look: Preview) -> float | None:
-    """The latency budget: that of plain int8 or of the baseline, whichever is lower."""
-    known = [value for value in (look.original.latency_us,) if value is not None]
-    if look.int8 is not None and look.int8.latency_us is not None:
-        known.append(look.int8.latency_us * SLACK)
-    return min(known, default=None)
 
 
 def _head(look: Preview) -> list[str]:
@@ -128,27 +123,14 @@ def _setting(key: str, field: Any, suggested: dict[str, Any]) -> str:
     return f"# {key} = {tomlkit.item(list(shown) if isinstance(shown, tuple) else shown).as_string()}"
 
 
-def _bytes(value: float) -> str:
-    """Two digits and a unit, such as 64kB."""
-    rounded = _two_digits(value)
-    for unit, scale in (("MB", 1e6), ("kB", 1e3)):
-        if rounded >= scale:
-            return f"{rounded / scale:g}{unit}"
-    return f"{rounded:g}B"
-
-
-def _time(microseconds: float) -> str:
-    rounded = _two_digits(microseconds)
-    for unit, scale in (("s", 1e6), ("ms", 1e3)):
-        if rounded >= scale:
-            return f"{rounded / scale:g}{unit}"
-    return f"{rounded:g}us"
-
-
-def _two_digits(value: float) -> float:
-    """Rounded up to two digits."""
+def _rounded(value: float, large: str, middle: str, small: str) -> str:
+    """Rounded up to two digits, in one of three units that are a thousand apart, such as 64kB."""
     step = 10.0 ** (math.floor(math.log10(value)) - 1) if value > 0 else 1.0
-    return round(math.ceil(round(value / step, 6)) * step, 6)
+    rounded = round(math.ceil(round(value / step, 6)) * step, 6)
+    for unit, scale in ((large, 1e6), (middle, 1e3)):
+        if rounded >= scale:
+            return f"{rounded / scale:g}{unit}"
+    return f"{rounded:g}{small}"
 
 
 def _minutes(seconds_per_epoch: float | None) -> int:

@@ -1,4 +1,6 @@
-"""The command line: each command parses, calls the Python API once, and prints. A new file registers its own command.
+"""The command line: each command parses, calls the Python API once, and prints.
+
+A command is a function with the name of its module; ``SHORT`` is its line in the list of commands, else its docstring.
 
 Standard output carries the result only; everything else goes to standard error.
 """
@@ -48,8 +50,9 @@ def _root(
 
 
 for _module in modules(__name__, list(__path__)):
-    if hasattr(_module, "register"):
-        _module.register(app)
+    _name = _module.__name__.rpartition(".")[2]
+    if hasattr(_module, _name):
+        app.command(_name, short_help=getattr(_module, "SHORT", None))(getattr(_module, _name))
 
 
 def main(arguments: list[str] | None = None) -> None:

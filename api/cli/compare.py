@@ -8,19 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from litetuner.cli.options import add_options
+from litetuner.cli.options import with_keys
 
 BUDGETS = ("max_size", "max_compressed_size", "max_latency", "max_drop", "min_metric")
+SHORT = "Compare two runs: fronts, hypervolumes, best files."
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command, with an option for every budget that two runs can be compared under."""
-    add_options(compare, BUDGETS)
-    app.command("compare", short_help="Compare two runs: fronts, hypervolumes, best files.", help=compare.__doc__)(
-        compare
-    )
-
-
+@with_keys(*BUDGETS)
 def compare(
     first: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")],
     second: Annotated[str, typer.Argument(help="Another run folder of the same model and data.", metavar="RUN")],
@@ -31,7 +25,7 @@ def compare(
     """Compare two runs under the same budgets (default: those of the first run): fronts, hypervolumes, best files."""
     from rich.console import Console
 
-    from litetuner.reports.terminal.comparison import comparison_table
+    from litetuner.reports.terminal.tables import comparison_table
     from litetuner.run import Run
 
     given = budgets | {"max_latency": tuple(budgets["max_latency"] or ())}

@@ -10,17 +10,13 @@ from typing import Annotated
 
 import typer
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("dashboard", short_help="Show a run in optuna-dashboard; Ctrl-C stops it.")(dashboard)
+SHORT = "Show a run in optuna-dashboard; Ctrl-C stops it."
 
 
 def dashboard(
     run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")],
     port: Annotated[
-        int,
-        typer.Option("--port", help="The port to listen on; 0: any free port.", metavar="N", min=0, max=65535),
+        int, typer.Option("--port", help="The port to listen on; 0: any free port.", metavar="N", min=0, max=65535)
     ] = 8080,
 ) -> None:
     """Show a run in optuna-dashboard, also during the search; Ctrl-C stops it. Needs litetuner[dashboard]."""

@@ -8,21 +8,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 BUDGETS = {"max_drop": "1%", "max_compressed_size": "20kB"}
-TIME_BUDGET = "150s"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("demo", short_help="Train a small classifier and search it: three minutes.")(demo)
+SHORT = "Train a small classifier and search it: three minutes."
 
 
 def demo(
-    out: Annotated[str, typer.Option("--out", help="The run folder.", metavar="DIR")] = "runs/demo",
-    time_budget: Annotated[
-        str, typer.Option("--time-budget", help="Time for the search.", metavar="TEXT")
-    ] = TIME_BUDGET,
+    out: Annotated[str, Option("--out", help="The run folder.", metavar="DIR")] = "runs/demo",
+    time_budget: Annotated[str, Option("--time-budget", help="Time for the search.", metavar="TEXT")] = "150s",
 ) -> int:
     """Train a small digit classifier, search its compressions for about three minutes, report and export the best file."""
     from litetuner.cli.search import conduct
@@ -32,13 +26,8 @@ def demo(
     from litetuner.spaces.store import cannot_write
 
     inputs = Path(out).with_name(Path(out).name + "-inputs")
-    values = {
-        "model": str(inputs / "digits.keras"),
-        "data": str(inputs / "digits.npz"),
-        "out": out,
-        "time_budget": time_budget,
-    }
-    config = make_config(values | BUDGETS, where="demo")
+    values = {"model": str(inputs / "digits.keras"), "data": str(inputs / "digits.npz"), "out": out}
+    config = make_config(values | BUDGETS | {"time_budget": time_budget}, where="demo")
     try:
         inputs.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 if TYPE_CHECKING:
     from litetuner.objectives.targets.target import Finding
@@ -26,20 +27,14 @@ IMPORTS = {
 SIGNS = {"works": "ok     ", "note": "note   ", "fails": "PROBLEM"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("doctor")(doctor)
-
-
 def doctor(
     config: Annotated[
-        Path | None, typer.Argument(help="A configuration whose targets are checked.", metavar="[CONFIG.toml]")
+        Path | None, Argument(help="A configuration whose targets are checked.", metavar="[CONFIG.toml]")
     ] = None,
     target: Annotated[
-        list[str] | None,
-        typer.Option(help="A target to check: host, [NAME=]ssh://user@host[:port], [NAME=]adb[:serial]."),
+        list[str] | None, Option(help="A target to check: host, [NAME=]ssh://user@host[:port], [NAME=]adb[:serial].")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print the findings as JSON.")] = False,
 ) -> int:
     """Check libraries, disk, machine and targets, and say how to fix problems; exits with 3 if a search cannot run."""
     from litetuner.objectives.environment import environment, host_warnings
@@ -78,9 +73,8 @@ def _configured(config: Path | None) -> tuple[str, ...]:
     asked = content.get("target", ["host"])
     asked = [asked] if isinstance(asked, str) else asked
     if not isinstance(asked, list) or not all(isinstance(text, str) for text in asked):
-        raise ConfigError(
-            f'{config}: target must be a list of texts, such as target = ["host", "pi=ssh://user@pi.local"].'
-        )
+        wanted = 'a list of texts, such as target = ["host", "pi=ssh://user@pi.local"]'
+        raise ConfigError(f"{config}: target must be {wanted}.")
     return tuple(asked)
 
 
@@ -91,9 +85,8 @@ def _imports() -> list[str]:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f"ended by signal {-done.returncode}"])[-1]
-            problems.append(
-                f"{name} cannot be imported: {last[:200]}. Install it again: pip install --force-reinstall {name}"
-            )
+            remedy = f"Install it again: pip install --force-reinstall {name}"
+            problems.append(f"{name} cannot be imported: {last[:200]}. {remedy}")
     return problems
 
 

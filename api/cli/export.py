@@ -5,22 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("export", short_help="Export a trial's file with record, model card and example.")(export)
+SHORT = "Export a trial's file with record, model card and example."
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")],
-    out: Annotated[str, typer.Option("--out", help="The folder to write to.", metavar="DIR")],
-    trial: Annotated[
-        int | None, typer.Option("--trial", help="Export the trial with this number.", metavar="N")
-    ] = None,
+    run: Annotated[str, Argument(help="The run folder.", metavar="RUN")],
+    out: Annotated[str, Option("--out", help="The folder to write to.", metavar="DIR")],
+    trial: Annotated[int | None, Option("--trial", help="Export the trial with this number.", metavar="N")] = None,
     pick: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--pick",
             help="best (default), accurate, balanced, smallest or fastest.",
             metavar="NAME",
@@ -28,12 +24,12 @@ def export(
         ),
     ] = None,
     c_array: Annotated[
-        bool, typer.Option("--c-array", help="Also write the file as a C array, for TensorFlow Lite Micro.")
+        bool, Option("--c-array", help="Also write the file as a C array, for TensorFlow Lite Micro.")
     ] = False,
     metadata: Annotated[
-        bool, typer.Option("--metadata", help="Store a short provenance in the file; this changes its sha256.")
+        bool, Option("--metadata", help="Store a short provenance in the file; this changes its sha256.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an export of another trial in DIR.")] = False,
+    force: Annotated[bool, Option("--force", help="Replace an export of another trial in DIR.")] = False,
 ) -> None:
     """Export a trial's .tflite with record, provenance, model card and example, and print the path of the .tflite."""
     from litetuner.run import Run

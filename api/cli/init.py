@@ -7,16 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from litetuner.cli.options import add_options
+from litetuner.cli.options import with_keys
+
+METRIC = "Metric. [default: accuracy, or mae if the labels are not classes]"
+SHORT = "Write a commented configuration for a model."
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command, with options for what the first look at a model needs."""
-    metric = "Metric. [default: accuracy, or mae if the labels are not classes]"
-    add_options(init, ("metric", "preprocess", "target", "trust_model"), metric=metric)
-    app.command("init", short_help="Write a commented configuration for a model.", help=init.__doc__)(init)
-
-
+@with_keys("metric", "preprocess", "target", "trust_model", metric=METRIC)
 def init(
     model: Annotated[str, typer.Argument(help="FILE.keras, FILE.h5 or module:function.", metavar="MODEL")],
     data: Annotated[

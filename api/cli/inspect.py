@@ -8,25 +8,19 @@ import sys
 from typing import Annotated
 
 import typer
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("inspect")(inspect)
+from typer import Argument, Option
 
 
 def inspect(
-    model: Annotated[str, typer.Argument(help="FILE.keras, FILE.h5, SavedModel or module:function.", metavar="MODEL")],
+    model: Annotated[str, Argument(help="FILE.keras, FILE.h5, SavedModel or module:function.", metavar="MODEL")],
     data: Annotated[
-        str | None, typer.Option("--data", help="Data that the rebuilt model is checked on, as for search.")
+        str | None, Option("--data", help="Data that the rebuilt model is checked on, as for search.")
     ] = None,
-    metric: Annotated[str, typer.Option("--metric", help="With --data: the metric of the labels.")] = "accuracy",
-    preprocess: Annotated[str | None, typer.Option("--preprocess", help="With --data: module:function(x).")] = None,
-    custom_objects: Annotated[str | None, typer.Option("--custom-objects", help="Custom layers, module:dict.")] = None,
-    trust_model: Annotated[
-        bool, typer.Option("--trust-model", help="Trust the model file (it may execute code).")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    metric: Annotated[str, Option("--metric", help="With --data: the metric of the labels.")] = "accuracy",
+    preprocess: Annotated[str | None, Option("--preprocess", help="With --data: module:function(x).")] = None,
+    custom_objects: Annotated[str | None, Option("--custom-objects", help="Custom layers, module:dict.")] = None,
+    trust_model: Annotated[bool, Option("--trust-model", help="Trust the model file (it may execute code).")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Print type, parameters and MACs of each layer, and which steps can be applied to it, or why not."""
     from rich.console import Console
@@ -37,14 +31,8 @@ def inspect(
     from litetuner.spaces.info import DataInfo, ModelInfo
 
     check_metric_name(metric)
-    request = {
-        "model": model,
-        "trust": trust_model,
-        "custom_objects": custom_objects,
-        "data": data,
-        "preprocess": preprocess,
-        "metric": metric,
-    }
+    request = {"model": model, "trust": trust_model, "custom_objects": custom_objects}
+    request |= {"data": data, "preprocess": preprocess, "metric": metric}
     # TensorFlow stays in a process of its own, as in a search.
     command = [sys.executable, "-m", "litetuner.inspecting", json.dumps(request)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

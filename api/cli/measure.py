@@ -8,52 +8,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
+from typer import Argument, Option
 
-from litetuner.cli.options import add_options, option
+from litetuner.cli.options import option, with_keys
 
 if TYPE_CHECKING:
     from litetuner.objectives.targets.target import Target
 
 RUNTIME_OPTIONS = (
-    option("delegate", Path | None, typer.Option("--delegate", help="A delegate's shared library.", metavar="LIBRARY")),
-    option(
-        "accelerator",
-        str | None,
-        typer.Option("--accelerator", help="An accelerator of LiteRT: gpu, npu or cpu.", metavar="NAME"),
-    ),
-    option(
-        "no_xnnpack",
-        bool,
-        typer.Option("--no-xnnpack", help="Use the runtime's own kernels, without XNNPACK."),
-        default=False,
-    ),
+    option("delegate", Path | None, "A delegate's shared library.", "LIBRARY"),
+    option("accelerator", str | None, "An accelerator of LiteRT: gpu, npu or cpu.", "NAME"),
+    option("no_xnnpack", bool, "Use the runtime's own kernels, without XNNPACK.", default=False),
 )
 MOST_REASONS = 5  # that are printed for operators outside the delegate; the JSON has all of them
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    add_options(measure, ("threads",), RUNTIME_OPTIONS)
-    app.command("measure", help=measure.__doc__)(measure)
-
-
+@with_keys("threads", more=RUNTIME_OPTIONS)
 def measure(
-    file: Annotated[Path, typer.Argument(help="The file to time.", metavar="FILE.tflite")],
+    file: Annotated[Path, Argument(help="The file to time.", metavar="FILE.tflite")],
     baseline: Annotated[
         Path | None,
-        typer.Option(
-            "--baseline",
-            help="Another file, measured in alternation; gives a ratio.",
-            metavar="FILE.tflite",
-        ),
+        Option("--baseline", help="Another file, measured in alternation; gives a ratio.", metavar="FILE.tflite"),
     ] = None,
     target: Annotated[
-        str,
-        typer.Option(
-            "--target", help="Where to measure: host, ssh://user@host[:port], adb[:serial].", metavar="TARGET"
-        ),
+        str, Option("--target", help="Where to measure: host, ssh://user@host[:port], adb[:serial].", metavar="TARGET")
     ] = "host",
-    as_json: Annotated[bool, typer.Option("--json", help="Print all measurements as JSON.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print all measurements as JSON.")] = False,
     **keys: Any,
 ) -> None:
     """Measure a file in a fresh process on one core; print latency with interval, memory and delegates."""
@@ -74,8 +54,7 @@ def measure(
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
-    for line in _lines(found, baseline):
-        typer.echo(line)
+    typer.echo("\n".join(_lines(found, baseline)))
     for reason in found["instability"]:
         typer.echo(f"unstable: {reason}", err=True)
 
@@ -99,19 +78,13 @@ def _measure(target: Target, file: Path, baseline: Path | None, threads: int) ->
     extra = {"p50": None, "p90": None, "p99": None, "instability": [], "ratio": None} | latency.extra
     ratio = (extra["ratio"] or {"value": timing.ratio, "interval": None}) if baseline else None
     about = {name: extra.get(name) for name in ("delegates", "peak_rss_bytes", "energy_uj", "instability")}
-    found = {
-        "schema_version": 1,
-        "file": str(file),
-        "baseline": None,
-        "environment": latency.environment,
-        "ratio": ratio,
-    }
+    found = {"schema_version": 1, "file": str(file), "baseline": None}
+    found |= {"environment": latency.environment, "ratio": ratio}
     part = {"value": latency.value, "interval": latency.interval, "blocks": latency.samples}
     return found | about | {"latency_us": part | {name: extra[name] for name in ("p50", "p90", "p99")}}
 
 
 def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
-    """The measurements as text."""
     from litetuner.search.config.units import format_bytes, format_us
 
     latency, costs, machine = found["latency_us"], found["costs"], found["environment"]
@@ -149,9 +122,8 @@ def _delegates(found: dict[str, Any] | None) -> list[str]:
         return [f"operators: {found['operators']}, no delegate"]
     if found["delegated"] is None:
         return [f"operators: {found['operators']}, some of them on {names}; LiteRT does not report which"]
-    parts = (
-        "" if found["partitions"] is None else f" in {found['partitions']} partition{'s' * (found['partitions'] != 1)}"
-    )
+    count = found["partitions"]
+    parts = "" if count is None else f" in {count} partition{'s' * (count != 1)}"
     lines = [f"operators: {found['delegated']} of {found['operators']} on {names}{parts}"]
     lines[0] += f"; {found['quantize']} quantize, {found['dequantize']} dequantize"
     left = found["fallback"] or []
@@ -162,7 +134,6 @@ def _delegates(found: dict[str, Any] | None) -> list[str]:
 def _energy(measured: dict[str, Any] | None, costs: dict[str, Any]) -> str:
     estimate = f"estimate {costs['energy_estimate_uj']['value']:.3g} uJ (arithmetic and memory, 45 nm)"
     if not measured or "absent" in measured:
-        return (
-            f"energy: {estimate}; not measured: {measured['absent'] if measured else 'the target does not measure it'}"
-        )
+        why = measured["absent"] if measured else "the target does not measure it"
+        return f"energy: {estimate}; not measured: {why}"
     return f"energy: {measured['value']:.3g} uJ above idle ({', '.join(measured['zones'])}); {estimate}"

@@ -5,32 +5,31 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, TypeVar
 
 import typer
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 KEYWORD, REST = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD
 
 
-def add_options(
-    command: Callable[..., Any],
-    names: Iterable[str] | None = None,
-    more: Iterable[inspect.Parameter] = (),
-    **texts: str,
-) -> None:
-    """Give a command that takes ``**keys`` an option for each field of the configuration in ``names``, or for all.
+def with_keys(*names: str, more: Iterable[inspect.Parameter] = (), **texts: str) -> Callable[[Command], Command]:
+    """Give a command that takes ``**keys`` an option for each field of the configuration in ``names``, else for all.
 
     ``more`` are further options that it takes among its ``keys``. ``texts`` are help texts that differ from those of the
     configuration.
     """
     from litetuner.search.config.config import keys
 
-    chosen = None if names is None else set(names)
-    own = [part for part in inspect.signature(command, eval_str=True).parameters.values() if part.kind is not REST]
-    options = [_option(key, name, texts.get(name)) for key, name in keys().items() if chosen is None or name in chosen]
-    parameters = [*(part.replace(kind=KEYWORD) for part in own), *more]
-    command.__signature__ = inspect.Signature(parameters + options)  # type: ignore[attr-defined]
-    command.__annotations__ = {part.name: part.annotation for part in parameters + options}
+    def add(command: Command) -> Command:
+        own = [part for part in inspect.signature(command, eval_str=True).parameters.values() if part.kind is not REST]
+        options = [_option(key, name, texts.get(name)) for key, name in keys().items() if not names or name in names]
+        parameters = [*(part.replace(kind=KEYWORD) for part in own), *more, *options]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {part.name: part.annotation for part in parameters}
+        return command
+
+    return add
 
 
 def _option(key: str, name: str, text: str | None) -> inspect.Parameter:
@@ -51,9 +50,8 @@ def _option(key: str, name: str, text: str | None) -> inspect.Parameter:
     default = _default(field.default)
     text = text or (field.description or "") + (f" [default: {default}]" if default else "")
     values = [value for value in typing.get_args(field.annotation) if isinstance(value, str)]  # of a Literal
-    option = typer.Option(
-        flag, help=text, show_default=False, metavar=shown, autocompletion=values.copy if values else None
-    )
+    known = values.copy if values else None
+    option = typer.Option(flag, help=text, show_default=False, metavar=shown, autocompletion=known)
     return inspect.Parameter(name, KEYWORD, default=None, annotation=Annotated[Optional[kind], option])  # noqa: UP045
 
 
@@ -69,6 +67,7 @@ def _default(value: Any) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def option(name: str, kind: Any, declared: Any, default: Any = None) -> inspect.Parameter:
-    """An option of a command that takes ``**keys``: its name among them, its type, and typer's declaration."""
+def option(name: str, kind: Any, text: str, metavar: str | None = None, default: Any = None) -> inspect.Parameter:
+    """An option of a command that takes ``**keys``: its name among them, its type and its help."""
+    declared = typer.Option(f"--{name.replace('_', '-')}", help=text, metavar=metavar)
     return inspect.Parameter(name, KEYWORD, default=default, annotation=Annotated[kind, declared])

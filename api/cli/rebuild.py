@@ -6,30 +6,25 @@ import json
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("rebuild", short_help="Rebuild a trial's file and compare it with the record.")(rebuild)
+SHORT = "Rebuild a trial's file and compare it with the record."
 
 
 def rebuild(
     record: Annotated[
-        str,
-        typer.Argument(help="A trial.json of a run or an export, or the folder that holds it.", metavar="TRIAL.json"),
+        str, Argument(help="A trial.json of a run or an export, or the folder that holds it.", metavar="TRIAL.json")
     ],
     out: Annotated[
-        str | None, typer.Option("--out", help="The file to write. [default: rebuilt/<name>]", metavar="FILE.tflite")
+        str | None, Option("--out", help="The file to write. [default: rebuilt/<name>]", metavar="FILE.tflite")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Where the baseline model is now.", metavar="FILE")
-    ] = None,
-    data: Annotated[str | None, typer.Option("--data", help="Where the data is now.", metavar="PATH")] = None,
+    model: Annotated[str | None, Option("--model", help="Where the baseline model is now.", metavar="FILE")] = None,
+    data: Annotated[str | None, Option("--data", help="Where the data is now.", metavar="PATH")] = None,
     trust_model: Annotated[
-        bool, typer.Option("--trust-model", help="Trust the model file: loading it may execute code.")
+        bool, Option("--trust-model", help="Trust the model file: loading it may execute code.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace another file at --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    force: Annotated[bool, Option("--force", help="Replace another file at --out.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> int:
     """Rebuild a trial's file and compare it with the record; exits with 1 if it is neither the same nor as good."""
     from litetuner.live import Live
@@ -41,7 +36,5 @@ def rebuild(
     if as_json:
         typer.echo(json.dumps(to_json(found), indent=1))
     else:
-        typer.echo(f"file     {found.file}")
-        for line in agreement_lines(found):
-            typer.echo(line)
+        typer.echo("\n".join((f"file     {found.file}", *agreement_lines(found))))
     return 0 if found.agrees else 1

@@ -6,10 +6,7 @@ from typing import Annotated
 
 import typer
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("report", short_help="Write the report, table and summary of a run.")(report)
+SHORT = "Write the report, table and summary of a run."
 
 
 def report(run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")]) -> None:

@@ -9,15 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from litetuner.cli.options import add_options
+from litetuner.cli.options import with_keys
+
+SHORT = "Search compressions of a model within budgets."
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command, with an option for every key."""
-    add_options(search)
-    app.command("search", short_help="Search compressions of a model within budgets.", help=search.__doc__)(search)
-
-
+@with_keys()
 def search(
     config: Annotated[
         str | None, typer.Argument(help="A TOML file with the same keys; flags override it.", metavar="[CONFIG.toml]")

@@ -8,11 +8,6 @@ from typing import Annotated
 import typer
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("slim")(slim)
-
-
 def slim(
     source: Annotated[Path, typer.Argument(help="The file to slim.", metavar="IN.tflite")],
     out: Annotated[Path, typer.Argument(help="The file to write.", metavar="OUT.tflite")],

@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("status", short_help="Print the progress of a run, its Pareto front and the best file.")(status)
+SHORT = "Print the progress of a run, its Pareto front and the best file."
 
 
 def status(
@@ -18,7 +15,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary and the progress as JSON.")] = False,
 ) -> None:
     """Print the progress of a run, its Pareto front and the best file so far."""
-    from litetuner.reports.status.status import find_status
+    from litetuner.reports.status import find_status
     from litetuner.reports.terminal.progress import print_result
     from litetuner.run import Run
 

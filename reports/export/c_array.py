@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from litetuner.reports.export.file_names import safe_name
+from litetuner.reports.export.model_card import templates
 
 A_LINE = 12  # bytes
 ALIGNMENT = 16  # bytes; the alignment of the flatbuffer's buffers
@@ -20,41 +21,15 @@ def c_name(file_name: str) -> str:
 def c_header(name: str, about: str) -> str:
     """The header that declares ``<name>`` and ``<name>_len``. ``about`` is one line for people."""
     guard = f"LITETUNER_{name.upper()}_H_"
-    return f"""// {_comment(about)}
-#ifndef {guard}
-#define {guard}
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-extern const unsigned char {name}[];
-extern const unsigned int {name}_len;
-
-#ifdef __cplusplus
-}}
-#endif
-
-#endif  // {guard}
-"""
+    return str(templates().get_template("c_array.h").render(name=name, guard=guard, about=_comment(about)))
 
 
 def c_source(name: str, content: bytes, about: str) -> str:
     """The source that holds the bytes, aligned to 16."""
     lines = (content[start : start + A_LINE] for start in range(0, len(content), A_LINE))
     body = "\n".join("    " + " ".join(f"0x{byte:02x}," for byte in line) for line in lines)
-    return f"""// {_comment(about)}
-#include "{name}.h"
-
-#ifndef __cplusplus
-#include <stdalign.h>
-#endif
-
-alignas({ALIGNMENT}) const unsigned char {name}[] = {{
-{body}
-}};
-const unsigned int {name}_len = {len(content)};
-"""
+    numbers = {"alignment": ALIGNMENT, "length": len(content)}
+    return str(templates().get_template("c_array.cc").render(name=name, body=body, about=_comment(about), **numbers))
 
 
 def _comment(text: str) -> str:

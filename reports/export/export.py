@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from litetuner.reports.export.c_array import c_header, c_name, c_source
 from litetuner.reports.export.file_names import artifact_name
-from litetuner.reports.export.folder import prepare_folder
 from litetuner.reports.export.model_card import write_card
 from litetuner.reports.export.provenance import provenance, short
 from litetuner.reports.export.run_example import run_example
 from litetuner.reports.model.card import build_card
+from litetuner.reports.model.nothing_feasible import NothingFeasible
 from litetuner.reports.model.result import Result, build_result
 from litetuner.reports.text.formatting import clean
 from litetuner.search.front import PICKS
@@ -25,6 +27,7 @@ from litetuner.spaces.tflite.rewriting.metadata import add_metadata
 from litetuner.spaces.tflite.rewriting.slimming import slim
 
 METADATA = "litetuner"  # name of the metadata buffer in the file
+OWN = ("trial.json", "provenance.json", "MODEL_CARD.md", "run_example.py")
 
 
 def export(
@@ -37,12 +40,10 @@ def export(
     metadata: bool = False,
     force: bool = False,
 ) -> Path:
-    """Write a trial's ``.tflite`` and what is needed with it to the folder ``out``; returns the path of the ``.tflite``.
+    """Write a trial's export to ``out`` as ``Run.export`` says; returns the path of the ``.tflite``.
 
-    The trial is the one of that number, or a pick by name, else the pick ``best``. The file's sha256 is checked to be
-    the measured one before anything is written. Beside it: ``trial.json``, ``provenance.json``, ``MODEL_CARD.md`` and
-    ``run_example.py``; with ``c_array`` also ``<name>.h`` and ``<name>.cc``. ``metadata`` puts a short provenance inside the
-    file: its outputs stay the same bit by bit, its sha256 does not. ``force`` replaces the export of another trial.
+    The file's sha256 is checked to be the measured one before anything is written. ``metadata`` leaves its outputs the
+    same bit by bit, its sha256 not.
 
     Raises ``ConfigError`` for an unknown pick, or both a trial and a pick; ``RunError`` for a trial that does not
     exist or has no file, when nothing is feasible, when the file was changed, when ``out`` holds another trial's export,
@@ -56,7 +57,7 @@ def export(
         content = _with_metadata(record, chosen, content)
     files = {name: content} | (_c_array(record, chosen, name, content) if c_array else {})
     written = provenance(record, chosen, files)
-    prepare_folder(out, chosen, files, force)
+    _prepare_folder(out, chosen, files, force)
     for file, data in files.items():
         write_atomic(out / file, data)
     write_atomic(out / "MODEL_CARD.md", write_card(build_card(result, chosen, content), name))
@@ -80,22 +81,14 @@ def _with_metadata(record: RunRecord, trial: Trial, content: bytes) -> bytes:
 def _c_array(record: RunRecord, trial: Trial, name: str, content: bytes) -> dict[str, bytes]:
     symbol = c_name(name)
     about = f"{name}, trial {trial.number} of {clean(record.folder.path.name, 60)}, made by litetuner"
-    return {
-        f"{symbol}.h": c_header(symbol, about).encode(),
-        f"{symbol}.cc": c_source(symbol, content, about).encode(),
-    }
+    return {f"{symbol}.h": c_header(symbol, about).encode(), f"{symbol}.cc": c_source(symbol, content, about).encode()}
 
 
 def _example(record: RunRecord, name: str) -> str:
     outputs = math.prod(size for size in record.model.output_shape[1:] if size is not None)
-    classifies = record.metric.task == "classification"
-    return run_example(
-        name,
-        classes=(record.data.classes or outputs) if classifies else None,
-        outputs=outputs,
-        class_names=record.data.class_names,
-        preprocess=record.config.preprocess,
-    )
+    classes = (record.data.classes or outputs) if record.metric.task == "classification" else None
+    names, preprocess = record.data.class_names, record.config.preprocess
+    return run_example(name, classes=classes, outputs=outputs, class_names=names, preprocess=preprocess)
 
 
 def _choose(result: Result, number: int | None, pick: str | None) -> Trial:
@@ -109,7 +102,7 @@ def _choose(result: Result, number: int | None, pick: str | None) -> Trial:
             f"export: unknown pick {clean(name, 40)!r}{nearest(name, PICKS)}. The picks are {', '.join(PICKS)}."
         )
     if result.nothing_feasible is not None:
-        raise RunError(nothing_to_export(result, name))
+        raise RunError(_nothing_to_export(result, result.nothing_feasible, name))
     if name not in result.picks:
         raise RunError(
             f"{result.record.folder.path}: there is no {name} trial because latency was not measured. "
@@ -118,20 +111,12 @@ def _choose(result: Result, number: int | None, pick: str | None) -> Trial:
     return result.record.trial(result.picks[name].trial)
 
 
-def nothing_to_export(result: Result, name: str) -> str:
+def _nothing_to_export(result: Result, blocked: NothingFeasible, name: str) -> str:
     """Why there is no pick: what blocks, and what to do."""
-    blocked = result.nothing_feasible
-    if blocked is None:
-        raise ValueError("something is feasible")
-    lines = [
-        f"{result.record.folder.path}: there is no {name} trial because no candidate is within the budgets. {blocked.reason}"
-    ]
-    if blocked.settings:
-        lines.append(f"Search again with {' '.join(blocked.settings)}")
-        if blocked.nearest:
-            lines[-1] += f", or export the nearest candidate with --trial {blocked.nearest[0].row.trial}"
-        lines[-1] += "."
-    return " ".join(lines)
+    why = f"there is no {name} trial because no candidate is within the budgets. {blocked.reason}"
+    other = f", or export the nearest candidate with --trial {blocked.nearest[0].row.trial}" if blocked.nearest else ""
+    again = f" Search again with {' '.join(blocked.settings)}{other}." if blocked.settings else ""
+    return f"{result.record.folder.path}: {why}{again}"
 
 
 def _numbered(result: Result, number: int) -> Trial:
@@ -162,3 +147,52 @@ def _read(record: RunRecord, trial: Trial) -> bytes:
             f"{where} was changed: its file is {clean(name, 90)}, but the measured file has sha256 {trial.sha256}."
         )
     return record.folder.artifacts.get(name)
+
+
+def _prepare_folder(out: Path, trial: Trial, files: Collection[str], force: bool) -> None:
+    """Check that ``out`` has no export yet, or one of the same candidate.
+
+    With ``force``, the files of another export there are removed, and no other files. Raises ``RunError`` when ``out``
+    holds another trial, or files with these names that no export wrote.
+    """
+    record = _read_json(out / "trial.json")
+    if record is None:
+        foreign = [name for name in (*files, *OWN) if (out / name).exists()]
+        if foreign and not force:
+            raise RunError(
+                f"{out} already contains {clean(foreign[0], 90)}, but no trial.json that names its trial. "
+                "Choose another --out, or replace the file with --force."
+            )
+        return
+    known = _read_json(out / "provenance.json") or {}
+    before = known.get("files")
+    listed = set(before) if isinstance(before, dict) else set()
+    same = record.get("key") == trial.candidate.key and record.get("sha256") == trial.sha256
+    if not same and not force:
+        label = clean(record.get("label"), 80)
+        raise RunError(
+            f"{out} contains trial {clean(record.get('number'), 20)} ({label}), not trial {trial.number} "
+            f"({clean(trial.candidate.label, 80)}). Choose another --out, or replace it with --force."
+        )
+    for name in listed - set(files):
+        if _plain(name) and (out / name).is_file():
+            (out / name).unlink()
+
+
+def _plain(name: Any) -> bool:
+    """Is this the name of a file that an export writes, not a path to another folder?"""
+    suffix = Path(str(name)).suffix
+    return isinstance(name, str) and Path(name).name == name and suffix in (".tflite", ".h", ".cc")
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object; ``None`` where there is no file. Anything else was not written by an export."""
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise RunError(f"{path} was not written by an export ({error}). Choose another --out.") from error
+    if not isinstance(record, dict):
+        raise RunError(f"{path} was not written by an export. Choose another --out.")
+    return record

@@ -17,28 +17,13 @@ SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|~!&"})
 
 
 def write_card(card: Card, file_name: str) -> str:
-    """The card of the exported file of that name, as Markdown."""
-    record = card.result.record
-    return str(
-        _environment()
-        .get_template("card.md")
-        .render(
-            card=card,
-            result=card.result,
-            trial=card.trial,
-            row=card.row,
-            baseline=card.result.baseline,
-            file_name=file_name,
-            operators=card.operators[:MOST_OPERATORS],
-            operators_left=max(0, len(card.operators) - MOST_OPERATORS),
-            model=record.model,
-            data=record.data,
-            config=record.config,
-            bounded=record.metric.bounded,
-            points_of=functools.partial(words.points, bounded=record.metric.bounded),
-            latency_of=words.latency,
-        )
-    )
+    result, record, bounded = card.result, card.result.record, card.result.record.metric.bounded
+    numbers = {"result": result, "trial": card.trial, "row": card.row, "baseline": result.baseline, "bounded": bounded}
+    inputs = {"model": record.model, "data": record.data, "config": record.config}
+    shown = {"operators": card.operators[:MOST_OPERATORS], "left": max(0, len(card.operators) - MOST_OPERATORS)}
+    ways = {"points_of": functools.partial(words.points, bounded=bounded), "latency_of": words.latency}
+    template = templates().get_template("card.md")
+    return str(template.render(card=card, file_name=file_name, **numbers, **inputs, **shown, **ways))
 
 
 def markdown(value: Any, limit: int = 200) -> str:
@@ -52,24 +37,16 @@ def code(value: Any, limit: int = 200) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The texts of an export."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=False,  # Markdown: `text` and `code` escape what came from outside
+        autoescape=False,  # Markdown and Python: `text`, `code` and `repr` escape what came from outside
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "text": markdown,
-        "code": code,
-        "number": words.number,
-        "points": words.points,
-        "size": words.size,
-        "latency": words.latency,
-        "times": words.times,
-        "between": words.between,
-    }
+    environment.filters |= words.FILTERS | {"text": markdown, "code": code}
     environment.globals["drop_title"] = words.drop_title
     return environment

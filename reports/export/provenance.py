@@ -8,8 +8,7 @@ import hashlib
 import importlib.metadata
 from typing import Any
 
-from litetuner.reports.files.plain_json import finite
-from litetuner.reports.model.rows import finite_value
+from litetuner.reports.model.rows import finite, finite_value
 from litetuner.search.config.config import keys
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
@@ -54,32 +53,19 @@ def short(record: RunRecord, trial: Trial) -> dict[str, Any]:
         "model_sha256": record.model.sha256,
         "data_sha256": record.data.sha256,
         "measured_sha256": trial.sha256,
-        "metric": {
-            "name": record.metric.name,
-            "search": finite_value(trial, "metric"),
-            "test": finite_value(trial, "test_metric"),
-        },
     }
-    return dict(finite(found))
+    scores = {"search": finite_value(trial, "metric"), "test": finite_value(trial, "test_metric")}
+    return dict(finite(found | {"metric": {"name": record.metric.name} | scores}))
 
 
 def _inputs(record: RunRecord) -> dict[str, Any]:
     identity = record.folder.read("identity") or {}
+    model, data = record.model, record.data
+    known = {"source": record.config.model, "name": model.name, "content": identity.get("model_content")}
+    source = {"source": record.config.data, "content": identity.get("data_content"), "sha256": data.sha256}
     return {
-        "model": {
-            "source": record.config.model,
-            "name": record.model.name,
-            "content": identity.get("model_content"),
-            "sha256": record.model.sha256,
-            "parameters": record.model.parameters,
-        },
-        "data": {
-            "source": record.config.data,
-            "content": identity.get("data_content"),
-            "sha256": record.data.sha256,
-            "samples": record.data.counts,
-            "notes": list(record.data.notes),
-        },
+        "model": known | {"sha256": model.sha256, "parameters": model.parameters},
+        "data": source | {"samples": data.counts, "notes": list(data.notes)},
     }
 
 

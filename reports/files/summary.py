@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from litetuner.reports.files.plain_json import finite
 from litetuner.reports.model.result import Result, build_result
+from litetuner.reports.model.rows import finite
 from litetuner.search.runs.record import RunRecord
 
 SCHEMA_VERSION = 1

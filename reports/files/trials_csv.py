@@ -12,7 +12,8 @@ from litetuner.reports.model.rows import Row
 from litetuner.search.trial import Trial
 
 COUNTS = ("operators", "delegated", "partitions", "quantize", "dequantize")  # of a target's delegate
-LEADING = ("trial", "label", "state", "origin", "duplicate_of", "gate", "reason", "waits_for", "seconds_since_start")
+OF_THE_TRIAL = ("origin", "duplicate_of", "gate", "reason", "waits_for", "seconds_since_start")  # not in its row
+LEADING = ("trial", "label", "state", *OF_THE_TRIAL)
 
 
 def write_csv(result: Result) -> str:
@@ -34,42 +35,26 @@ def write_csv(result: Result) -> str:
 
 
 def _line(row: Row, trial: Trial) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "origin": trial.origin,
-        "duplicate_of": trial.duplicate_of,
-        "gate": trial.gate,
-        "reason": trial.reason,
-        "waits_for": trial.waits_for,
-        "seconds_since_start": trial.seconds_since_start,
-    }
+    values: dict[str, Any] = {name: getattr(trial, name) for name in OF_THE_TRIAL}
     for name, value in row.to_json().items():
-        values |= _flat(name, value)
+        if isinstance(value, dict):
+            for target, item in value.items():
+                safe = str(target).replace(".", "_")  # a dot marks a knob
+                values |= _flat(name, f"{name}_{safe}", item)
+        else:
+            values |= _flat(name, name, value)
     return values | knobs_of(trial)
 
 
-def _flat(name: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        flat: dict[str, Any] = {}
-        for target, item in value.items():
-            safe = str(target).replace(".", "_")  # a dot marks a knob
-            flat |= _flat_item(name, f"{name}_{safe}", item)
-        return flat
-    return _flat_interval(name, value) if "interval" in name else {name: value}
-
-
-def _flat_item(name: str, column: str, value: Any) -> dict[str, Any]:
+def _flat(name: str, column: str, value: Any) -> dict[str, Any]:
     if "interval" in name:
-        return _flat_interval(column, value)
+        low, high = value if value is not None else (None, None)
+        return {f"{column}_low": low, f"{column}_high": high}
     if name == "delegates":
         counts = value or {}
         flat = {f"{column}_{count}": counts.get(count) for count in COUNTS}
         return flat | {f"{column}_fallback": json.dumps(counts["fallback"]) if "fallback" in counts else None}
     return {column: value}
-
-
-def _flat_interval(name: str, value: Any) -> dict[str, Any]:
-    low, high = value if value is not None else (None, None)
-    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def knobs_of(trial: Trial) -> dict[str, Any]:
@@ -80,7 +65,7 @@ def knobs_of(trial: Trial) -> dict[str, Any]:
         name = step["step"]
         seen[name] = seen.get(name, 0) + 1
         stem = name if seen[name] == 1 else f"{name}{seen[name]}"
-        values = {key: value for key, value in step.items() if key != "step"}
-        for key, value in values.items():
-            found[f"{stem}.{key}"] = json.dumps(value) if isinstance(value, list | dict) else value
+        for key, value in step.items():
+            if key != "step":
+                found[f"{stem}.{key}"] = json.dumps(value) if isinstance(value, list | dict) else value
     return found

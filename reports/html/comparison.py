@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import Any
 
 from markupsafe import Markup
 
-from litetuner.reports.html.draw import draw, figure_text, safe_json
+from litetuner.reports.html.draw import TEMPLATES, draw, figure_text, policy, safe_json
 from litetuner.reports.model.comparison import Comparison, FrontChart
 
 COLORS = ("#1f6feb", "#d1491b")
 MARKS = ("circle", "diamond")
-SCRIPT = """
-const figures = JSON.parse(document.getElementById("figures").textContent);
-const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-for (const [id, figure] of Object.entries(figures)) {
-  const ink = dark ? "#dddddd" : "#222222", line = dark ? "#444444" : "#dddddd";
-  const axis = { gridcolor: line, zerolinecolor: line, color: ink };
-  Object.assign(figure.layout, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink } });
-  Object.assign(figure.layout.xaxis, axis);
-  Object.assign(figure.layout.yaxis, axis);
-  Plotly.newPlot(id, figure.data, figure.layout, { responsive: true, displaylogo: false });
-}
-"""
 
 
 def comparison_page(comparison: Comparison) -> str:
     """The comparison as HTML: no connection, and only scripts whose hash the page names."""
     from plotly.offline import get_plotlyjs
 
-    plotly = get_plotlyjs()
-    hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (plotly, SCRIPT))
+    plotly, script = get_plotlyjs(), (TEMPLATES / "comparison.js").read_text(encoding="utf-8")
     return str(
         draw(
             "comparison.html",
+            comparison=comparison,
             names=[side.name for side in comparison.sides],
-            lines=comparison.lines,
-            verdict=comparison.verdict,
-            budgets=" ".join(comparison.budgets) or "none",
-            notes=comparison.notes,
-            charts=[chart.name for chart in comparison.charts],
             figures=safe_json({chart.name: _figure(comparison, chart) for chart in comparison.charts}),
             plotly=Markup(plotly),
-            script=Markup(SCRIPT),
-            policy=" ".join(f"'sha256-{each}'" for each in hashes),
+            script=Markup(script),
+            policy=policy(plotly, script),
         )
     )
 
@@ -64,7 +45,6 @@ def _figure(comparison: Comparison, chart: FrontChart) -> dict[str, Any]:
 
 
 def _traces(comparison: Comparison, chart: FrontChart, index: int) -> list[dict[str, Any]]:
-    """A run's front as points, and its corners in this chart as a line."""
     line = chart.lines[index]
     points = {
         "type": "scatter",
@@ -75,13 +55,7 @@ def _traces(comparison: Comparison, chart: FrontChart, index: int) -> list[dict[
         "text": [figure_text(text) for _, _, text in line.points],
         "marker": {"size": 9, "symbol": MARKS[index], "color": COLORS[index]},
     }
-    joined = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [x for x, _ in line.corners],
-        "y": [y for _, y in line.corners],
-        "line": {"color": COLORS[index], "dash": "solid" if index == 0 else "dash", "width": 1.5, "shape": "hv"},
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
-    return [joined, points]
+    corners = {"x": [x for x, _ in line.corners], "y": [y for _, y in line.corners]}
+    stroke = {"color": COLORS[index], "dash": ("solid", "dash")[index], "width": 1.5, "shape": "hv"}
+    joined = {"type": "scatter", "mode": "lines", "line": stroke, "hoverinfo": "skip", "showlegend": False}
+    return [joined | corners, points]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -12,13 +14,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from litetuner.reports.files.plain_json import finite
+from litetuner.reports.model.rows import finite
 from litetuner.reports.text import formatting as words
 from litetuner.search.config.units import format_seconds
 
-# What could end a script element, start a comment in it, or end a line of JavaScript, is written as an escape.
+TEMPLATES = Path(__file__).parent / "templates"
 BREAKS = re.compile(r"(?<=[+_,;])|(?=\[)")  # where a label may break
 UNITS = re.compile(r"(\d) (?=(?:%|[kMG]?B|µs|ms|s)(?!\w))")
+# What could end a script element, start a comment in it, or end a line of JavaScript, is written as an escape.
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -31,6 +34,12 @@ def safe_json(value: Any) -> Markup:
     """JSON that may stand in a ``<script type="application/json">``. NaN and infinity become null."""
     text = json.dumps(finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup("".join(ESCAPES.get(c, c) for c in text) if any(c in text for c in ESCAPES) else text)
+
+
+def policy(*scripts: str) -> str:
+    """The hashes of a page's scripts for its Content-Security-Policy."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
 def recipe(label: object, limit: int = 160) -> Markup:
@@ -47,9 +56,8 @@ def strip(values: Sequence[float], width: int = 120, height: int = 14) -> Markup
     """Raw samples as ticks on a line, as SVG."""
     low, high = min(values), max(values)
     span = (high - low) or 1.0
-    ticks = "".join(
-        f'<path d="M{4 + (value - low) / span * (width - 8):.1f} 2v{height - 4}"/>' for value in values[:400]
-    )
+    places = (4 + (value - low) / span * (width - 8) for value in values[:400])
+    ticks = "".join(f'<path d="M{place:.1f} 2v{height - 4}"/>' for place in places)
     label = f"{len(values)} samples from {low:.6g} to {high:.6g}"
     return Markup(
         f'<svg class="strip" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{label}">'
@@ -65,25 +73,13 @@ def figure_text(text: str) -> str:
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "clean": words.clean,
-        "recipe": recipe,
-        "strip": strip,
-        "tied": tied,
-        "number": words.number,
-        "points": words.points,
-        "drop_words": words.drop_words,
-        "size": words.size,
-        "latency": words.latency,
-        "times": words.times,
-        "beyond": words.beyond,
-        "seconds": format_seconds,
-    }
+    own = {"recipe": recipe, "strip": strip, "tied": tied, "seconds": format_seconds}
+    environment.filters |= words.FILTERS | own
     environment.globals["drop_title"] = words.drop_title
     return environment

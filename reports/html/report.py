@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,13 @@ from markupsafe import Markup
 
 from litetuner.reports.files.summary import summarize
 from litetuner.reports.files.trials_csv import write_csv
-from litetuner.reports.html.draw import draw, safe_json
+from litetuner.reports.html.draw import TEMPLATES, draw, policy, safe_json
 from litetuner.reports.html.sections import SECTIONS
 from litetuner.reports.html.trial_data import trial_data
 from litetuner.reports.model.report import Report, build_report
 from litetuner.search.runs.record import RunRecord
 from litetuner.spaces.store import write_atomic
 
-TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("core", "charts", "cube", "parallel", "table", "trial", "page")
 
 
@@ -53,18 +50,11 @@ def render(report: Report) -> str:
             parts.append((name, section.title, content.html))
             figures |= content.figures
     cube = [[{"value": limit} for limit in limits] for limits in report.cube.limits]
-    scripts = [get_plotlyjs() if figures else "", page_script()]
-    return str(
-        draw(
-            "report.html",
-            model=report.result.record.model,
-            parts=parts,
-            data=safe_json(trial_data(report) | {"figures": figures, "cube": cube}),
-            style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
-            scripts=[Markup(script) for script in scripts if script],
-            policy=" ".join(f"'sha256-{_hash(script)}'" for script in scripts if script),
-        )
-    )
+    scripts = [*([get_plotlyjs()] if figures else []), page_script()]
+    data = safe_json(trial_data(report) | {"figures": figures, "cube": cube})
+    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
+    code = {"scripts": [Markup(script) for script in scripts], "policy": policy(*scripts)}
+    return str(draw("report.html", model=report.result.record.model, parts=parts, data=data, style=style, **code))
 
 
 @functools.cache
@@ -72,7 +62,3 @@ def page_script() -> str:
     """The page's own script: its parts in one scope of their own, in order."""
     parts = [(TEMPLATES / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     return "(() => {\n" + "\n".join(parts) + "})();\n"
-
-
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

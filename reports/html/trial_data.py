@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from litetuner.reports.model.report import Report
-from litetuner.reports.model.sections.choices import ChoiceAxis
 from litetuner.reports.model.sections.invariants import shape_words
 from litetuner.reports.model.sections.layers import LayerRow, LayerTable
 from litetuner.reports.model.sections.trial_details import STATES, StepDetails, TrialDetails
@@ -62,7 +61,7 @@ def trial_data(report: Report) -> dict[str, Any]:
         "spreads": [[trial.intervals[c] or 0 for trial in trials] for c in columns],
         "probed": _probed(trials),
         "layers": {str(at[number]): _table(table) for number, table in report.layers.items()},
-        "axes": [_axis(axis) for axis in report.choices.axes],
+        "axes": [{"title": a.title, "ticks": list(a.options), "values": list(a.values)} for a in report.choices.axes],
     }
     return data | {"words": texts.listed(), "recipe": [_step(step) for step in steps.listed()]}
 
@@ -107,10 +106,6 @@ def _step(step: StepDetails) -> list[Any]:
     return [step.name, step.stage, [list(knob) for knob in step.knobs], step.meaning, step.label]
 
 
-def _axis(axis: ChoiceAxis) -> dict[str, Any]:
-    return {"title": axis.title, "ticks": list(axis.options), "values": list(axis.values)}
-
-
 def _table(table: LayerTable) -> dict[str, Any]:
     return {"problem": table.problem, "rows": [_layer(row) for row in table.rows]}
 
@@ -122,7 +117,7 @@ def _layer(row: LayerRow) -> list[Any]:
     shape = f" (asked {shape_words(wanted['shape'])})" if wanted.get("shape") else ""
     return [
         row.name,
-        f"{row.operator.lower().replace('_', ' ')} {'×'.join(map(str, row.shape))}{shape}",
+        f"{row.found.operator.lower().replace('_', ' ')} {'×'.join(map(str, row.found.shape))}{shape}",
         [row.found.precision, wanted.get("weight_type", "")],
         [f"{row.found.sparsity * 100:.1f} %", _percent(wanted.get("sparsity", ""))],
         [str(row.found.clusters), wanted.get("clusters", "")],

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from litetuner.reports.model.conditions import Condition, find_conditions, flatten
+from litetuner.reports.model.rejections import exceeded_budgets
 from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row, finite_value, measured_words
-from litetuner.reports.model.sections.invariants import requested, value_words, verified
+from litetuner.reports.model.sections.invariants import value_words
 from litetuner.reports.text.formatting import budget_text
-from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import TensorInfo
@@ -64,7 +64,12 @@ def build_card(result: Result, trial: Trial, content: bytes) -> Card:
         operators=operators,
         notes=tuple(dict.fromkeys((*trial.candidate.details, *trial.notes))),
         invariants=tuple(
-            (str(i.get("layer")), str(i.get("property")), value_words(requested(i)), value_words(verified(i)))
+            (
+                str(i.get("layer")),
+                str(i.get("property")),
+                value_words(i.get("requested")),
+                value_words(i.get("verified")),
+            )
             for i in trial.invariants
         ),
         budgets=tuple(
@@ -72,18 +77,10 @@ def build_card(result: Result, trial: Trial, content: bytes) -> Card:
             for budget in record.budgets
             if (value := finite_value(trial, budget.measurement)) is not None
         ),
-        missed_on_test=_missed_on_test(record, trial),
+        missed_on_test=tuple(
+            f"{budget_text(budget)} ({measured_words(trial, f'test_{budget.measurement}')} there)"
+            for budget, _ in exceeded_budgets(trial, record.budgets, "test_")
+        ),
         conditions=find_conditions(trial),
         environment=tuple(flatten(record.environment)),
     )
-
-
-def _missed_on_test(record: RunRecord, trial: Trial) -> tuple[str, ...]:
-    """The budgets on the metric that the trial misses on the test split."""
-    missed = []
-    for budget in record.budgets:
-        name = f"test_{budget.measurement}"
-        value = finite_value(trial, name)
-        if value is not None and budget.violation(value) > 0:
-            missed.append(f"{budget_text(budget)} ({measured_words(trial, name)} there)")
-    return tuple(missed)

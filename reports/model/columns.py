@@ -62,17 +62,13 @@ def find_columns(record: RunRecord, targets: Sequence[str]) -> tuple[Column, ...
         known = order.index(base) if base in order else len(order)
         if base in ("latency_us", "latency_ratio"):  # both of each target side by side
             known = order.index("latency_us")
-        return known, targets.index(target) if target in targets else len(targets), _last(name)
+        at = targets.index(target) if target in targets else len(targets)
+        return known, at, name.replace("latency_ratio", "latency_us~")  # speed follows latency
 
     return tuple(make_column(record, targets, name, units[name]) for name in sorted(units, key=place))
 
 
-def _last(name: str) -> str:
-    return name.replace("latency_ratio", "latency_us~")  # speed follows latency
-
-
 def make_column(record: RunRecord, targets: Sequence[str], name: str, unit: str = "") -> Column:
-    """The column of a measurement."""
     base, _, target = name.partition(":")
     plain = clean(base.replace("_", " "), 40)
     title, axis = KNOWN.get(base, (plain, plain + (f", {clean(unit, 12)}" if unit else "")))
@@ -100,10 +96,5 @@ def _essential(record: RunRecord) -> set[str]:
     limited = {objective.measurement for objective in record.objectives}
     limited |= {budget.measurement for budget in record.budgets}
     target = record.config.targets[0]
-    return limited | {
-        "metric",
-        "drop",
-        record.config.size_measurement,
-        f"latency_us:{target}",
-        f"latency_ratio:{target}",
-    }
+    first = {record.config.size_measurement, f"latency_us:{target}", f"latency_ratio:{target}"}
+    return limited | {"metric", "drop"} | first

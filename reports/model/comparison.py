@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from litetuner.reports.files.plain_json import finite
 from litetuner.reports.model.result import Result, build_result
-from litetuner.reports.model.rows import Row, finite_value
+from litetuner.reports.model.rows import Row, finite, finite_value
 from litetuner.reports.text.formatting import budget_text, clean, drop_title, latency, number, points, size, times
 from litetuner.search.config.budgets import Budget, allowed_drop, violations
 from litetuner.search.config.config import make_config
@@ -122,7 +121,6 @@ def compare(first: RunRecord, second: RunRecord, budgets: Mapping[str, Any] | No
 
 def _lines(first: Side, second: Side) -> tuple[tuple[str, str, str], ...]:
     """What is compared, a line each: what, the first run's, the second run's."""
-
     bounded = first.result.record.metric.bounded
 
     def line(what: str, show: Callable[[Side], str]) -> tuple[str, str, str]:

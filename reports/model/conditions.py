@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from litetuner.objectives.measurement import Measurement
+from litetuner.reports.model.rows import finite_interval, finite_value
 from litetuner.reports.text.formatting import (
     DROPS,
     Interval,
@@ -23,6 +23,7 @@ from litetuner.reports.text.formatting import (
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
+Pairs = tuple[tuple[str, str], ...]  # name and value in words
 PREFIXES = {"untrained": "untrained copy", "probe": "probe"}
 TITLES = {
     "metric": "metric, search split",
@@ -42,7 +43,6 @@ TITLES = {
     "keras_metric": "metric of the Keras model",
     "conversion_gap": "drop of the conversion alone",
 }
-
 CAUSES = {
     "busy": "other processes were running",
     "stolen": "the hypervisor used the core",
@@ -66,7 +66,7 @@ class Condition:
     value: str
     interval: str
     samples: int
-    environment: tuple[tuple[str, str], ...]
+    environment: Pairs
     how: str = ""
     raw: tuple[float, ...] = ()
 
@@ -79,10 +79,10 @@ class RunConditions:
     """
 
     measurements: tuple[Condition, ...]
-    common: tuple[tuple[str, str], ...]
-    own: tuple[tuple[tuple[str, str], ...], ...]
-    environment: tuple[tuple[str, str], ...]
-    settings: tuple[tuple[str, str], ...]
+    common: Pairs
+    own: tuple[Pairs, ...]
+    environment: Pairs
+    settings: Pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,6 @@ class Conversion:
 
 
 def find_run_conditions(record: RunRecord, trial: Trial | None) -> RunConditions:
-    """The conditions of a run, with the measurements of ``trial``."""
     measurements = () if trial is None else find_conditions(trial)
     common, own = _shared(measurements)
     return RunConditions(
@@ -178,9 +177,7 @@ def _how(known: Mapping[str, Any]) -> str:
     return ", ".join(item.strip(", ") for item in parts if item)
 
 
-def _shared(
-    conditions: Sequence[Condition],
-) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[tuple[str, str], ...], ...]]:
+def _shared(conditions: Sequence[Condition]) -> tuple[Pairs, tuple[Pairs, ...]]:
     """What all measurements that recorded it have in common (two at least), and what is left of each one's environment."""
     values: dict[str, set[str]] = {}
     counts: Counter[str] = Counter()
@@ -213,14 +210,14 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def find_conversion(baseline: Trial | None) -> Conversion | None:
     """What trial 0 recorded; ``None`` where the Keras model was not scored: the input is a ``.tflite``, or there was no time."""
-    original = baseline.measurements.get("keras_metric") if baseline else None
-    gap = baseline.measurements.get("conversion_gap") if baseline else None
-    if original is None or gap is None or not (math.isfinite(original.value) and math.isfinite(gap.value)):
+    if baseline is None:
         return None
-    samples = gap.environment.get("samples")
-    known = gap.interval is not None and all(math.isfinite(bound) for bound in gap.interval)
-    interval = (float(gap.interval[0]), float(gap.interval[1])) if known and gap.interval else None
-    return Conversion(original.value, gap.value, interval, samples if isinstance(samples, int) else None)
+    original, gap = finite_value(baseline, "keras_metric"), finite_value(baseline, "conversion_gap")
+    if original is None or gap is None:
+        return None
+    samples = baseline.measurements["conversion_gap"].environment.get("samples")
+    interval = finite_interval(baseline, "conversion_gap")
+    return Conversion(original, gap, interval, samples if isinstance(samples, int) else None)
 
 
 def unstable_words(trials: Iterable[Trial]) -> str:

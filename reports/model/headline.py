@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from litetuner.reports.model.columns import Column
+from litetuner.reports.model.rejections import exceeded_budgets
 from litetuner.reports.model.rows import Row, finite_value, metric_name
 from litetuner.reports.text.formatting import (
     between,
@@ -49,25 +50,20 @@ class Headline:
     also: tuple[Gain, ...] = ()
 
 
-def find_headline(
-    record: RunRecord, best: Row | None, baseline: Row | None, columns: Sequence[Column]
-) -> Headline | None:
+def find_headline(record: RunRecord, best: Row | None, base: Row | None, columns: Sequence[Column]) -> Headline | None:
     """The headline of the best trial, ``None`` where there is no best or no baseline."""
-    if best is None or baseline is None:
+    if best is None or base is None:
         return None
     trial = record.trial(best.trial)
-    gains = (
-        _size(record, best, baseline),
-        _latency(record, best, baseline, trial),
-        _metric(record, best, baseline, trial),
-    )
-    test, misses = _test(record, best)
+    sized, timed = _size(record, best, base), _latency(record, best, base, trial)
+    gains = (sized, timed, _metric(record, best, base, trial))
+    test, misses = _test(record, best, trial)
     return Headline(
         gains=tuple(gain for gain in gains if gain is not None),
         rule=_rule(record),
         test=test,
         test_misses=misses,
-        also=_also(record, trial, record.trial(baseline.trial), columns),
+        also=_also(record, trial, record.trial(base.trial), columns),
     )
 
 
@@ -148,7 +144,7 @@ def _rule(record: RunRecord) -> str:
     return f"The best is the candidate {within} with the best {metric_name(record)}; no budget limits the metric."
 
 
-def _test(record: RunRecord, best: Row) -> tuple[str | None, bool]:
+def _test(record: RunRecord, best: Row, trial: Trial) -> tuple[str | None, bool]:
     if best.test_metric is None:
         return None, False
     bounded = record.metric.bounded
@@ -157,11 +153,6 @@ def _test(record: RunRecord, best: Row) -> tuple[str | None, bool]:
         text += f", {drop_words(best.test_drop, bounded)}"
         if best.test_drop_interval is not None:
             text += f" (95 % interval {drop_between(best.test_drop_interval, bounded)})"
-    missed = []
-    for budget in record.budgets:
-        value = {"drop": best.test_drop, "metric": best.test_metric}.get(budget.measurement)
-        if value is not None and budget.violation(value) > 0:
-            missed.append(budget_text(budget))
-    if missed:
+    if missed := [budget_text(budget) for budget, _ in exceeded_budgets(trial, record.budgets, "test_")]:
         return f"{text}. On this split it is not within {' and '.join(missed)}; the best is not replaced.", True
     return text + ".", False

@@ -71,7 +71,6 @@ class NothingFeasible:
 
 
 def find_nothing_feasible(record: RunRecord, rows: Mapping[int, Row]) -> NothingFeasible:
-    """What blocks when no trial is feasible."""
     own = [trial for trial in record.trials if trial.duplicate_of is None and trial.constraints.get(PROFILE, 0.0) <= 0]
     scored = [trial for trial in own if trial.state.scored]
     useful = [trial for trial in scored if (trial.value("drop") or 0.0) <= USEFUL_DROP] or scored
@@ -153,9 +152,8 @@ def _reason(trials: Sequence[Trial], budgets: Sequence[Budget], scored: bool, re
         values = [value for trial in trials if (value := trial.value(budget.measurement)) is not None]
         reached = min(values, key=budget.violation, default=None)
         if reached is not None and budget.violation(reached) > 0:
-            unreachable.append(
-                f"{budget_text(budget)} (best value of any candidate: {plain(reached, budget.measurement)})"
-            )
+            shown = plain(reached, budget.measurement)
+            unreachable.append(f"{budget_text(budget)} (best value of any candidate: {shown})")
     if unreachable:
         return f"No candidate is within {_and(unreachable)}."
     names = [budget_text(budget) for budget in relaxed]

@@ -42,12 +42,12 @@ class Rejection:
         return self.trials[:MOST_EXAMPLES]
 
 
-def exceeded_budgets(trial: Trial, budgets: Sequence[Budget]) -> list[tuple[Budget, float]]:
-    """The budgets that a trial exceeds, with its values."""
+def exceeded_budgets(trial: Trial, budgets: Sequence[Budget], split: str = "") -> list[tuple[Budget, float]]:
+    """The budgets that a trial exceeds, with its values; ``test_`` for the budgets on the metric by the test split."""
     return [
         (budget, value)
         for budget in budgets
-        if (value := finite_value(trial, budget.measurement)) is not None and budget.violation(value) > 0
+        if (value := finite_value(trial, split + budget.measurement)) is not None and budget.violation(value) > 0
     ]
 
 

@@ -52,7 +52,6 @@ class Result:
 
 
 def build_result(record: RunRecord) -> Result:
-    """The result of a run as its record has it now."""
     targets, metric = measured_targets(record), metric_name(record)
     rows = {trial.number: make_row(trial, targets) for trial in record.trials}
     columns = find_columns(record, targets)

@@ -7,11 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from litetuner.reports.text.formatting import clean, with_unit
+from litetuner.reports.text.formatting import Interval, clean, with_unit
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
-
-Interval = tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +60,6 @@ FIELDS = tuple(field.name for field in dataclasses.fields(Row))  # dataclasses.a
 
 
 def metric_name(record: RunRecord) -> str:
-    """The metric's name as it is shown."""
     return clean(record.metric.name, 60)
 
 
@@ -81,21 +78,20 @@ def measured_words(trial: Trial, name: str) -> str:
 
 
 def make_row(trial: Trial, targets: Sequence[str]) -> Row:
-    """The row of a trial."""
     return Row(
         trial=trial.number,
         label=trial.candidate.label,
         state=str(trial.state),
         metric=finite_value(trial, "metric"),
-        metric_interval=_interval(trial, "metric"),
+        metric_interval=finite_interval(trial, "metric"),
         drop=finite_value(trial, "drop"),
         test_metric=finite_value(trial, "test_metric"),
         test_drop=finite_value(trial, "test_drop"),
-        test_drop_interval=_interval(trial, "test_drop"),
+        test_drop_interval=finite_interval(trial, "test_drop"),
         file_bytes=_whole(trial, "file_bytes"),
         compressed_bytes=_whole(trial, "compressed_bytes"),
         latency_us={target: finite_value(trial, f"latency_us:{target}") for target in targets},
-        latency_interval_us={target: _interval(trial, f"latency_us:{target}") for target in targets},
+        latency_interval_us={target: finite_interval(trial, f"latency_us:{target}") for target in targets},
         latency_ratio={target: finite_value(trial, f"latency_ratio:{target}") for target in targets},
         arena_bytes=_whole(trial, "arena_bytes"),
         memory_bytes=_whole(trial, "memory_bytes"),
@@ -107,6 +103,15 @@ def make_row(trial: Trial, targets: Sequence[str]) -> Row:
         artifact=trial.artifact,
         sha256=trial.sha256,
     )
+
+
+def finite(value: Any) -> Any:
+    """A JSON value with ``None`` for NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def finite_value(trial: Trial, name: str) -> float | None:
@@ -125,7 +130,7 @@ def _delegates(trial: Trial, target: str) -> dict[str, Any] | None:
     return None if latency is None else latency.extra.get("delegates")
 
 
-def _interval(trial: Trial, name: str) -> Interval | None:
+def finite_interval(trial: Trial, name: str) -> Interval | None:
     found = trial.measurements.get(name)
     if found is None or found.interval is None or not all(math.isfinite(bound) for bound in found.interval):
         return None

@@ -88,16 +88,8 @@ def _row(layer: LayerInfo, parameters: int) -> list[str]:
     bits = ("16 8 4" if layer.can("int4") else "16 8") if layer.has_kernel else "16" if layer.parameters else "-"
     macs = "?" if layer.macs is None else short(layer.macs)
     share = f"{layer.parameters / parameters:.1%}"
-    return [
-        clean(layer.name, 36),
-        layer.type,
-        short(layer.parameters),
-        macs,
-        share,
-        *able,
-        bits,
-        f"group {layer.group}" if layer.group else "-",
-    ]
+    group = f"group {layer.group}" if layer.group else "-"
+    return [clean(layer.name, 36), layer.type, short(layer.parameters), macs, share, *able, bits, group]
 
 
 def short(count: int) -> str:

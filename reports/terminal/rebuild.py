@@ -13,10 +13,7 @@ SCHEMA_VERSION = 1
 def agreement_lines(found: Rebuilt) -> list[str]:
     """One line for each comparison, the verdict last."""
     source = found.source
-    lines = [
-        f"candidate {clean(source.candidate.label, 160)}: verified in the new file",
-        f"sha256    {_sums(found)}",
-    ]
+    lines = [f"candidate {clean(source.candidate.label, 160)}: verified in the new file", f"sha256    {_sums(found)}"]
     if found.metric is not None:
         recorded = "not recorded" if source.metric is None else number(source.metric)
         interval = f" (95 % interval {between(source.metric_interval)})" if source.metric_interval else ""
@@ -30,8 +27,8 @@ def agreement_lines(found: Rebuilt) -> list[str]:
 
 
 def to_json(found: Rebuilt) -> dict[str, Any]:
-    """The same as a JSON object."""
     source = found.source
+    recorded = {"name": found.metric_name, "recorded": source.metric, "interval": source.metric_interval}
     return {
         "schema_version": SCHEMA_VERSION,
         "file": str(found.file),
@@ -39,13 +36,7 @@ def to_json(found: Rebuilt) -> dict[str, Any]:
         "label": source.candidate.label,
         "trained": found.trained,
         "sha256": {"recorded": source.sha256, "now": found.sha256, "same": found.same_file},
-        "metric": {
-            "name": found.metric_name,
-            "recorded": source.metric,
-            "interval": source.metric_interval,
-            "now": found.metric,
-            "within": found.same_file or found.within,
-        },
+        "metric": recorded | {"now": found.metric, "within": found.same_file or found.within},
         "versions": [{"package": name, "recorded": before, "now": now} for name, before, now in found.versions],
         "agrees": found.agrees,
     }
@@ -64,8 +55,6 @@ def _verdict(found: Rebuilt) -> str:
         return "different file: no step of this candidate trains, so it should be identical"
     if found.source.metric is None:
         return "different file, and no metric was recorded to compare with"
-    return (
-        "equivalent: trained again, metric within the recorded interval"
-        if found.agrees
-        else "different: metric outside the recorded interval"
-    )
+    if found.agrees:
+        return "equivalent: trained again, metric within the recorded interval"
+    return "different: metric outside the recorded interval"

@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from litetuner.reports.model.comparison import Comparison
 from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row
 from litetuner.reports.text.formatting import beyond, clean, drop_title, latency, number, points, size, times
@@ -17,7 +18,6 @@ LONGEST = 24  # rows of the Pareto front; the report has them all
 
 
 def baseline_row(result: Result) -> RenderableType:
-    """The baseline on one line."""
     row = result.baseline
     if row is None:
         return Text("baseline: not measured yet", style="dim")
@@ -89,9 +89,8 @@ def best_panel(result: Result, next_command: str) -> RenderableType:
     best, headline = result.best, result.headline
     if best is None:
         return nothing_feasible(result)
-    found: list[RenderableType] = [
-        Text.assemble((clean(best.label, 200), "bold cyan"), (f"  trial {best.trial}", "dim"))
-    ]
+    label = clean(best.label, 200)
+    found: list[RenderableType] = [Text.assemble((label, "bold cyan"), (f"  trial {best.trial}", "dim"))]
     if headline is not None:
         grid = Table.grid(padding=(0, 2))
         for gain in headline.gains:
@@ -134,3 +133,15 @@ def nothing_feasible(result: Result) -> RenderableType:
     if blocked.settings:
         found += [Text(), Text.assemble("try next  the same command with ", (" ".join(blocked.settings), "cyan"))]
     return Panel(Group(*found), title="nothing is feasible", title_align="left", box=box.ROUNDED, padding=(1, 2))
+
+
+def comparison_table(comparison: Comparison) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for side in comparison.sides:
+        table.add_column(Text(side.name), overflow="fold", ratio=1)
+    for what, *values in comparison.lines:
+        table.add_row(Text(what), *(Text(value) for value in values), style="bold" if what == "best" else "")
+    budgets = " ".join(comparison.budgets) or "no budgets"
+    notes = [Text(note, style="yellow") for note in comparison.notes]
+    return Group(Text(f"both under {clean(budgets, 300)}"), table, Text(comparison.verdict), *notes)

@@ -48,7 +48,6 @@ def points(drop: float | None, bounded: bool = True) -> str:
 
 
 def drop_title(bounded: bool) -> str:
-    """The title of a column of drops."""
     return "drop, points" if bounded else "drop, relative"
 
 
@@ -185,3 +184,9 @@ def _ceiling(value: float, units: dict[str, float] | dict[str, int]) -> str:
     if unit == 1 and name == "B":
         step = max(step, 1.0)
     return f"{math.ceil(round(scaled / step, 6)) * step:.10g}{name}"
+
+
+# For templates, by name.
+FILTERS: dict[str, Callable[..., str]] = {
+    show.__name__: show for show in (clean, number, points, drop_words, size, latency, times, between, beyond)
+}

@@ -15,14 +15,8 @@ class ConditionsSection(Section):
 
     def render(self, report: Report) -> Content:
         conditions, record = report.conditions, report.result.record
-        return Content(
-            draw(
-                "conditions.html",
-                result=report.result,
-                conditions=conditions,
-                measured=list(zip(conditions.measurements, conditions.own, strict=True)),
-                data=record.data,
-                model=record.model,
-                budgets=[budget_text(budget) for budget in record.budgets],
-            )
-        )
+        inputs = {"data": record.data, "model": record.model}
+        measured = list(zip(conditions.measurements, conditions.own, strict=True))
+        budgets = [budget_text(budget) for budget in record.budgets]
+        values = {"conditions": conditions, "measured": measured, "budgets": budgets}
+        return Content(draw("conditions.html", result=report.result, **values, **inputs))

@@ -10,7 +10,7 @@ from litetuner.reports.html.draw import draw, figure_text
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.columns import Column
 from litetuner.reports.model.report import Report
-from litetuner.reports.model.sections.charts import Axis, Chart, Group
+from litetuner.reports.model.sections.charts import Axis, Chart, Group, wide
 from litetuner.search.config.units import format_bytes
 
 NAMES: dict[Group, str] = {
@@ -43,7 +43,7 @@ class FrontSection(Section):
 def figure(chart: Chart, columns: Sequence[Column]) -> dict[str, Any]:
     """A chart as a plotly layout and, under ``pair``, which columns the page draws: the trials stand in its own table."""
     colored = [p.color for group in COLOURED for p in chart.groups[group] if p.color]
-    log = _wide(colored)
+    log = bool(colored) and wide(colored)
     names = [column.name for column in columns]
     layout: dict[str, Any] = {
         "xaxis": _axis(chart.x, chart.x_range),
@@ -52,7 +52,8 @@ def figure(chart: Chart, columns: Sequence[Column]) -> dict[str, Any]:
         "annotations": [_note(chart, line.axis, line.value, line.text) for line in chart.lines],
     }
     if chart.color is not None:
-        bar = {"title": {"text": figure_text(_short(chart.color))}} | _ticks(chart, log)
+        ticks = _log_ticks(chart.color, min(colored), max(colored)) if log else {}
+        bar = {"title": {"text": figure_text(_short(chart.color))}} | ticks
         layout["coloraxis"] = {"colorbar": bar} | _colors(colored, log)
     color = -1 if chart.color is None else names.index(chart.color.measurement)
     pair = {"x": names.index(chart.x.measurement), "y": names.index(chart.y.measurement), "color": color, "log": log}
@@ -66,17 +67,6 @@ def _colors(values: list[float], log: bool) -> dict[str, float]:
     low, high = (math.log10(bound) if log else bound for bound in (min(values), max(values)))
     pad = 0.0 if high > low else abs(high) * 0.01 or 1.0
     return {"cmin": low - pad, "cmax": high + pad}
-
-
-def _wide(values: list[float]) -> bool:
-    return bool(values) and min(values) > 0 and max(values) > 6 * min(values)
-
-
-def _ticks(chart: Chart, log: bool) -> dict[str, Any]:
-    if not log or chart.color is None:
-        return {}
-    values = [p.color for group in COLOURED for p in chart.groups[group] if p.color]
-    return _log_ticks(chart.color, min(values), max(values))
 
 
 def _log_ticks(axis: Axis, low: float, high: float) -> dict[str, Any]:
@@ -101,14 +91,8 @@ def _short(axis: Axis) -> str:
 def _axis(axis: Axis, shown: tuple[float, float]) -> dict[str, Any]:
     found: dict[str, Any] = {"title": {"text": figure_text(axis.title)}, "range": list(shown)}
     if axis.log:
-        ticks = _log_ticks(axis, *shown)
-        at = [10**value for value in ticks["tickvals"]]  # the axis wants values, a color bar their logarithms
-        found |= {
-            "type": "log",
-            "range": [math.log10(value) for value in shown],
-            "tickvals": at,
-            "ticktext": ticks["ticktext"],
-        }
+        found |= {"type": "log", "range": [math.log10(value) for value in shown]} | _log_ticks(axis, *shown)
+        found["tickvals"] = [10**value for value in found["tickvals"]]  # the axis wants values, a color bar logarithms
     elif "_bytes" in axis.measurement:
         found |= {"ticksuffix": "B", "exponentformat": "SI"}
     return found
@@ -116,16 +100,9 @@ def _axis(axis: Axis, shown: tuple[float, float]) -> dict[str, Any]:
 
 def _shape(axis: str, value: float) -> dict[str, Any]:
     other = "y" if axis == "x" else "x"
-    return {
-        "name": "budget",
-        "type": "line",
-        f"{axis}ref": axis,
-        f"{axis}0": value,
-        f"{axis}1": value,
-        f"{other}ref": f"{other} domain",
-        f"{other}0": 0,
-        f"{other}1": 1,
-    }
+    along = {f"{axis}ref": axis, f"{axis}0": value, f"{axis}1": value}
+    across = {f"{other}ref": f"{other} domain", f"{other}0": 0, f"{other}1": 1}
+    return {"name": "budget", "type": "line"} | along | across
 
 
 def _note(chart: Chart, axis: str, value: float, text: str) -> dict[str, Any]:

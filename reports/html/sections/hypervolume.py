@@ -27,29 +27,15 @@ class HypervolumeSection(Section):
 
 
 def figure(growth: HypervolumeGrowth) -> dict[str, Any]:
-    """The hypervolume as steps over the run's minutes."""
     end = growth.end
     points = [(item.seconds, item.value, item.trial) for item in growth.values]
     unit, word = (60.0, "minutes") if end < 7200 else (3600.0, "hours")
     xs = [round(seconds / unit, 4) for seconds, _, _ in points] + [round(end / unit, 4)]
     ys = [round(value, 6) for _, value, _ in points] + [round(points[-1][1], 6)]
     texts = [f"trial {trial}, after {format_seconds(seconds)}" for seconds, _, trial in points] + ["now"]
-    return {
-        "data": [
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "meta": {"role": "area"},
-                "x": xs,
-                "y": ys,
-                "text": [figure_text(text) for text in texts],
-                "line": {"shape": "hv"},
-                "fill": "tozeroy",
-                "hovertemplate": "%{y:.4f}<br>%{text}<extra></extra>",
-            }
-        ],
-        "layout": {
-            "xaxis": {"title": {"text": f"{word} of the run"}, "rangemode": "tozero"},
-            "yaxis": {"title": {"text": "hypervolume"}, "rangemode": "tozero"},
-        },
-    }
+    look = {"type": "scatter", "mode": "lines", "meta": {"role": "area"}}
+    values = {"x": xs, "y": ys, "text": [figure_text(text) for text in texts]}
+    area = {"line": {"shape": "hv"}, "fill": "tozeroy", "hovertemplate": "%{y:.4f}<br>%{text}<extra></extra>"}
+    x_axis = {"title": {"text": f"{word} of the run"}, "rangemode": "tozero"}
+    y_axis = {"title": {"text": "hypervolume"}, "rangemode": "tozero"}
+    return {"data": [look | values | area], "layout": {"xaxis": x_axis, "yaxis": y_axis}}

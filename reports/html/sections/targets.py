@@ -9,7 +9,7 @@ from litetuner.reports.html.sections.front import figure
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report
 from litetuner.reports.model.sections.charts import Chart
-from litetuner.reports.model.sections.targets import Targets
+from litetuner.reports.model.sections.targets import OnTarget, Targets
 from litetuner.reports.text.formatting import latency, times
 
 
@@ -24,17 +24,15 @@ class TargetsSection(Section):
             return None
         drawn = {target: chart for target, chart in found.charts.items() if chart is not None}
         figures = {f"chart-{chart.name}": marked(report, found, target, chart) for target, chart in drawn.items()}
-        lines = [
-            (
-                pick,
-                [(latency(on.latency_us), "" if on.ratio is None else times(on.ratio), on.on_front) for on in pick.on],
-            )
-            for pick in found.picks
-        ]
+        lines = [(pick, [_cell(on) for on in pick.on]) for pick in found.picks]
         missing = [target for target in found.charts if target not in drawn]
         charts = [(target, chart, len(report.result.fronts[target])) for target, chart in drawn.items()]
         html = draw("targets.html", result=report.result, found=found, charts=charts, lines=lines, missing=missing)
         return Content(html, figures)
+
+
+def _cell(on: OnTarget) -> tuple[str, str, bool]:
+    return latency(on.latency_us), "" if on.ratio is None else times(on.ratio), on.on_front
 
 
 def marked(report: Report, found: Targets, target: str, chart: Chart) -> dict[str, Any]:

@@ -26,13 +26,8 @@ class TrialsSection(Section):
         static = [*([report.result.baseline] if report.result.baseline else []), *report.result.front]
         numbers = list(dict.fromkeys(row.trial for row in static))[:MOST_STATIC]
         columns = report.result.columns
+        lines = [by_number[number] for number in numbers]
+        more = [(at, column) for at, column in enumerate(columns) if not column.essential]
         return Content(
-            draw(
-                "trials.html",
-                count=len(report.trials),
-                lines=[by_number[number] for number in numbers],
-                columns=columns,
-                chips=chips,
-                more=[(at, column) for at, column in enumerate(columns) if not column.essential],
-            )
+            draw("trials.html", count=len(report.trials), lines=lines, columns=columns, chips=chips, more=more)
         )

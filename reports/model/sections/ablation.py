@@ -53,10 +53,13 @@ def find_ablation(record: RunRecord, best: Trial | None) -> Ablation | None:
     found = tuple(_recorded(item, size) for item in recorded) or among_trials(best, record.trials, size, latency)
     if not found:
         return None
-    own = WithoutStep(
-        "", best.candidate.label, best.value("metric"), best.value(size), best.value(latency), best.number
-    )
+    own = _measured("", best, size, latency)
     return Ablation(own, tuple(_against(own, item) for item in found))
+
+
+def _measured(without: str, trial: Trial, size: str, latency: str, same_training: bool = True) -> WithoutStep:
+    metric, sized, timed = (trial.value(name) for name in ("metric", size, latency))
+    return WithoutStep(without, trial.candidate.label, metric, sized, timed, trial.number, same_training)
 
 
 def _against(best: WithoutStep, item: WithoutStep) -> WithoutStep:
@@ -94,7 +97,7 @@ def among_trials(best: Trial, trials: Sequence[Trial], size: str, latency: str) 
     Steps that follow another's result (``preserve_sparsity`` once nothing is sparse) count as the same. Without its
     conversion a candidate is converted to float32. Of several, the one with the most similar training is used.
     """
-    found = []
+    found, own = [], _training(best.candidate)
     scored = [trial for trial in trials if trial.state.scored and trial.duplicate_of is None and trial is not best]
     for at, step in enumerate(best.candidate.steps):
         if step.role in (Role.SLIM, Role.FLOAT):
@@ -102,18 +105,8 @@ def among_trials(best: Trial, trials: Sequence[Trial], size: str, latency: str) 
         wanted = _without(best.candidate, at)
         matches = [trial for trial in scored if _does(trial.candidate) == wanted]
         if matches:
-            chosen = max(matches, key=lambda trial: (_similarity(trial.candidate, best.candidate), -trial.number))
-            found.append(
-                WithoutStep(
-                    without=step.name,
-                    label=chosen.candidate.label,
-                    metric=chosen.value("metric"),
-                    size_bytes=chosen.value(size),
-                    latency_us=chosen.value(latency),
-                    trial=chosen.number,
-                    same_training=_training(chosen.candidate) <= _training(best.candidate),
-                )
-            )
+            chosen = max(matches, key=lambda trial: (len(_training(trial.candidate) & own), -trial.number))
+            found.append(_measured(step.name, chosen, size, latency, _training(chosen.candidate) <= own))
     return tuple(found)
 
 
@@ -143,7 +136,3 @@ def _training(candidate: Candidate) -> set[tuple[str, str, str]]:
         for name, value in step.knobs().items()
         if name in TRAINING
     }
-
-
-def _similarity(one: Candidate, other: Candidate) -> int:
-    return len(_training(one) & _training(other))

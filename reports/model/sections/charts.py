@@ -20,8 +20,6 @@ Group = Literal["front", "feasible", "infeasible", "stopped", "baseline"]
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """A measurement on an axis."""
-
     measurement: str
     title: str
     minimize: bool
@@ -30,8 +28,6 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """A trial in a chart."""
-
     trial: int
     x: float
     y: float
@@ -40,8 +36,6 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A budget in a chart."""
-
     axis: Literal["x", "y"]
     value: float
     text: str
@@ -141,8 +135,8 @@ def _chart(
     y_values = [p.y for p in focus] + [line.value for line in lines if line.axis == "y"]
     x_values += _near([p.x for p in shown], x_values)
     y_values += _near([p.y for p in shown], y_values)
-    x = dataclasses.replace(x, log=_wide(x_values))
-    y = dataclasses.replace(y, log=y.measurement != "metric" and _wide(y_values))
+    x = dataclasses.replace(x, log=wide(x_values))
+    y = dataclasses.replace(y, log=y.measurement != "metric" and wide(y_values))
     x_range, y_range = _range(x_values, x.log), _range(y_values, y.log)
     inside = [p for p in shown if x_range[0] <= p.x <= x_range[1] and y_range[0] <= p.y <= y_range[1]]
     colored = any(point.color is not None for point in shown)
@@ -161,12 +155,12 @@ def _chart(
     )
 
 
-def _wide(values: Sequence[float]) -> bool:
+def wide(values: Sequence[float]) -> bool:
+    """Do they need a logarithmic scale?"""
     return max(values) > 6 * min(values) > 0
 
 
 def group_of(trial: Trial, front: Container[int]) -> Group:
-    """Which kind of mark a trial is."""
     if trial.number == 0:
         return "baseline"
     if trial.state is State.COMPLETE:
@@ -217,7 +211,6 @@ def _line(record: RunRecord, budget: Budget, x: Axis, y: Axis) -> Line | None:
 
 
 def find_cube(record: RunRecord) -> Cube:
-    """The chart of the first three objectives at once."""
     three = [objective.measurement for objective in record.objectives[:3]]
     axes = [_axis(record, measurement) for measurement in three]
     limits = []
@@ -225,7 +218,5 @@ def find_cube(record: RunRecord) -> Cube:
         pair = (axis, axis) if at else (Axis("", "", True), axes[0])
         lines = [_line(record, budget, *pair) for budget in record.budgets]
         limits.append(tuple(line.value for line in lines if line is not None))
-    shown = len(three) == 3 and any(
-        all(finite_value(trial, name) is not None for name in three) for trial in record.trials
-    )
-    return Cube(tuple(limits), shown)
+    measured = (all(finite_value(trial, name) is not None for name in three) for trial in record.trials)
+    return Cube(tuple(limits), shown=len(three) == 3 and any(measured))

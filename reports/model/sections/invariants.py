@@ -17,18 +17,7 @@ PROPERTIES = {
 MOST_SHAPES = 6  # of kernels, on one line; the table of layers has all
 
 
-def requested(item: Mapping[str, Any]) -> Any:
-    """The requested value of an invariant."""
-    return item.get("requested", item.get("asked"))
-
-
-def verified(item: Mapping[str, Any]) -> Any:
-    """The value that was verified in the file."""
-    return item.get("verified", item.get("found"))
-
-
 def value_words(value: Any) -> str:
-    """A value of an invariant in words."""
     if value is None:
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else clean(value, 80)
@@ -43,9 +32,9 @@ def invariant_lines(trial: Trial) -> list[str]:
     """One line for each target's delegate, for all kernel shapes, and for each other property and requested value."""
     groups: dict[tuple[str, str], list[Any]] = {}
     for item in trial.invariants:
-        key = (str(item.get("property")), str(requested(item)))
+        key = (str(item.get("property")), str(item.get("requested")))
         if key[0] != "shape":
-            groups.setdefault(key, []).append(verified(item))
+            groups.setdefault(key, []).append(item.get("verified"))
     lines = [*_delegates(trial), *_shapes(trial.invariants)]
     for (name, wanted), found in groups.items():
         title = PROPERTIES.get(name, clean(name, 40))
@@ -69,8 +58,8 @@ def _shapes(invariants: Sequence[Mapping[str, Any]]) -> list[str]:
     items.sort(key=lambda item: bool(item.get("ok", True)))
     wrong = sum(not item.get("ok", True) for item in items)
     shown = [
-        f"{clean(item.get('layer'), 40)} {shape_words(requested(item))}"
-        + ("" if item.get("ok", True) else f" (verified {shape_words(verified(item))})")
+        f"{clean(item.get('layer'), 40)} {shape_words(item.get('requested'))}"
+        + ("" if item.get("ok", True) else f" (verified {shape_words(item.get('verified'))})")
         for item in items[:MOST_SHAPES]
     ]
     more = f" and {len(items) - MOST_SHAPES} more" if len(items) > MOST_SHAPES else ""

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from litetuner.reports.model.sections.invariants import requested, value_words
+from litetuner.reports.model.sections.invariants import value_words
 from litetuner.reports.text.formatting import clean
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
@@ -27,8 +27,6 @@ class LayerRow:
     """One layer: what the file holds, what the baseline holds, and what was requested of it (by property)."""
 
     name: str
-    operator: str
-    shape: tuple[int, ...]
     found: LayerInFile
     before: LayerInFile | None
     requested: dict[str, str]
@@ -62,12 +60,10 @@ def _rows(trial: Trial, layers: tuple[LayerInFile, ...], before: tuple[LayerInFi
     old = {layer.layer: layer for layer in before if layer.layer is not None}
     wanted: dict[str, dict[str, str]] = {}
     for item in trial.invariants:
-        wanted.setdefault(str(item.get("layer")), {})[str(item.get("property"))] = value_words(requested(item))
+        wanted.setdefault(str(item.get("layer")), {})[str(item.get("property"))] = value_words(item.get("requested"))
     return tuple(
         LayerRow(
             name=clean(layer.layer if layer.layer is not None else f"operator {at}", 60),
-            operator=layer.operator,
-            shape=layer.shape,
             found=layer,
             before=old.get(layer.layer or ""),
             requested=wanted.get(layer.layer or "", {}),

@@ -24,8 +24,6 @@ class OnTarget:
 
 @dataclasses.dataclass(frozen=True)
 class TargetPick:
-    """A picked trial with all its pick names."""
-
     names: tuple[str, ...]
     row: Row
     on: tuple[OnTarget, ...]
@@ -57,17 +55,16 @@ def find_targets(record: RunRecord, fronts: Mapping[str, Sequence[int]], picks: 
         TargetPick(
             tuple(found),
             rows[number],
-            tuple(
-                OnTarget(
-                    target, rows[number].latency_us.get(target), rows[number].latency_ratio.get(target), number in own
-                )
-                for target, own in fronts.items()
-            ),
+            tuple(_on_target(rows[number], target, number in own) for target, own in fronts.items()),
         )
         for number, found in names.items()
     )
     charts = {target: target_chart(record, at, frozenset(own)) for at, (target, own) in enumerate(fronts.items())}
     return Targets(charts, listed, _robust(listed, len(fronts)))
+
+
+def _on_target(row: Row, target: str, on_front: bool) -> OnTarget:
+    return OnTarget(target, row.latency_us.get(target), row.latency_ratio.get(target), on_front)
 
 
 def _robust(picks: Sequence[TargetPick], targets: int) -> str:
@@ -83,9 +80,7 @@ def _robust(picks: Sequence[TargetPick], targets: int) -> str:
         f"The robust pick is trial {chosen.row.trial}: at least {least} the baseline's speed on {every} "
         f"(lowest on {clean(chosen.slowest.target, 40)}). No other candidate within the budgets has a better worst target"
     )
-    rivals = [
-        pick for pick in picks if pick is not chosen and pick.slowest is not None and _worst(pick) < _worst(chosen)
-    ]
+    rivals = [pick for pick in picks if _worst(pick) < _worst(chosen)]
     rival = next((pick for name in ("fastest", "best") for pick in rivals if name in pick.names), None)
     if rival is not None and rival.slowest is not None:
         name = "fastest" if "fastest" in rival.names else "best"

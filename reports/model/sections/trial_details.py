@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 from collections.abc import Container, Sequence
 
-from litetuner.objectives.measurement import Measurement
 from litetuner.reports.model.columns import Column
 from litetuner.reports.model.conditions import flatten
 from litetuner.reports.model.rejections import why_rejected
+from litetuner.reports.model.rows import finite_interval, finite_value
 from litetuner.reports.model.sections.charts import Group, group_of, plotted
 from litetuner.reports.model.sections.invariants import invariant_lines
 from litetuner.reports.text.formatting import between, clean, plain
@@ -69,7 +68,6 @@ def find_trial_details(record: RunRecord, columns: Sequence[Column], front: froz
     probes = [names.index(o.measurement) for o in record.objectives if o.measurement in names]
     budgets, found = record.budgets, []
     for trial, stages in zip(record.trials, stage_words(record.trials), strict=True):
-        measured = [trial.measurements.get(name) for name in names]
         found.append(
             TrialDetails(
                 number=trial.number,
@@ -84,9 +82,9 @@ def find_trial_details(record: RunRecord, columns: Sequence[Column], front: froz
                 notes=tuple(clean(note, 300) for note in dict.fromkeys((*trial.candidate.details, *trial.notes))),
                 invariants=tuple(invariant_lines(trial)),
                 has_file=trial.artifact is not None,
-                values=tuple(_value(item) for item in measured),
-                texts=tuple(_text(item, name) for item, name in zip(measured, names, strict=True)),
-                intervals=tuple(_interval(item, name) for item, name in zip(measured, names, strict=True)),
+                values=tuple(finite_value(trial, name) for name in names),
+                texts=tuple(_text(trial, name) for name in names),
+                intervals=tuple(_interval(trial, name) for name in names),
                 plotted={
                     at: value
                     for at in probes
@@ -108,19 +106,13 @@ def state_word(trial: Trial, front: Container[int]) -> str:
     return str(trial.state).lower()
 
 
-def _value(found: Measurement | None) -> float | None:
-    return found.value if found is not None and math.isfinite(found.value) else None
+def _text(trial: Trial, name: str) -> str | None:
+    value = finite_value(trial, name)
+    return None if value is None else plain(value, name, trial.measurements[name].unit)
 
 
-def _text(found: Measurement | None, name: str) -> str | None:
-    return None if found is None or not math.isfinite(found.value) else plain(found.value, name, found.unit)
-
-
-def _interval(found: Measurement | None, name: str) -> str:
-    if found is None or found.interval is None or not all(math.isfinite(bound) for bound in found.interval):
-        return ""
-    unit = found.unit
-    return between(found.interval, lambda value: plain(value, name, unit))
+def _interval(trial: Trial, name: str) -> str:
+    return between(finite_interval(trial, name), lambda value: plain(value, name, trial.measurements[name].unit))
 
 
 @functools.lru_cache(maxsize=4096)

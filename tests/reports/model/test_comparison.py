@@ -11,7 +11,7 @@ from rich.console import Console
 
 from litetuner.reports.html.comparison import comparison_page
 from litetuner.reports.model.comparison import compare
-from litetuner.reports.terminal.comparison import comparison_table
+from litetuner.reports.terminal.tables import comparison_table
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord
 from litetuner.spaces.errors import ConfigError, RunError

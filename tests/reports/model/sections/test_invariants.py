@@ -31,11 +31,6 @@ def test_many_layers_are_counted_and_what_is_wrong_comes_first():
     assert line.endswith(f"and {41 - MOST_SHAPES} more")
 
 
-def test_both_spellings_of_the_keys_are_read():
-    new = {"layer": "a", "property": "clusters", "requested": 16, "verified": 12}
-    assert invariant_lines(trial([new])) == ["distinct weights per channel: requested 16 for 1 layer, verified 12"]
-
-
 def test_other_properties_are_grouped_as_before():
     zeros = {"layer": "a", "property": "sparsity", "requested": 0.5, "verified": 0.5, "ok": True}
     assert invariant_lines(trial([zeros, item("a", "4x4")])) == [

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from litetuner.reports.status.forecast import BAR, find_forecast
-from litetuner.reports.status.status import find_status
+from litetuner.reports.status import BAR, find_forecast, find_status
 from litetuner.search.trial import State
 
 
