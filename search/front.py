@@ -87,12 +87,7 @@ def robust(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Se
 
 
 def picks(
-    trials: Sequence[Trial],
-    objectives: Sequence[Objective],
-    *,
-    metric_bounded: bool,
-    size: str,
-    targets: Sequence[str],
+    trials: Sequence[Trial], objectives: Sequence[Objective], *, metric_bounded: bool, size: str, targets: Sequence[str]
 ) -> dict[str, Trial]:
     """The picks within the budgets by name, or nothing where nothing is feasible.
 

@@ -132,10 +132,7 @@ class Growth:
 
 
 def volume_over_time(
-    trials: Sequence[Trial],
-    objectives: Sequence[Objective],
-    baseline: Trial,
-    allowed: float = DEFAULT_ALLOWED_DROP,
+    trials: Sequence[Trial], objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP
 ) -> tuple[Volume, ...]:
     """The hypervolume of what was within the budgets, at the start and whenever it grew, against the baseline as reference.
 

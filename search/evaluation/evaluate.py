@@ -39,10 +39,7 @@ class Outcome:
 
 
 def evaluate(
-    candidate: Candidate,
-    services: Services,
-    history: History,
-    after_training: Callable[[], None] = lambda: None,
+    candidate: Candidate, services: Services, history: History, after_training: Callable[[], None] = lambda: None
 ) -> Outcome:
     """What becomes of a candidate, whatever that is. Only usage errors, ``HostError`` and interrupts are raised.
 

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from litetuner.search.config.config import CHANGEABLE, Config
-from litetuner.search.config.nearest_file import nearest_file
+from litetuner.search.config.config import CHANGEABLE, Config, nearest_file
 from litetuner.search.config.units import BYTES, parse
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache

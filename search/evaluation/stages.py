@@ -76,12 +76,7 @@ def _build(
 
 
 def time_on(
-    services: Services,
-    file: FileRef,
-    target: str,
-    baseline: Trial | None,
-    measured: Measured,
-    occasion: str = "search",
+    services: Services, file: FileRef, target: str, baseline: Trial | None, measured: Measured, occasion: str = "search"
 ) -> tuple[dict[str, Measurement], Measured]:
     """What a target, by its name, measures of a structure: one measurement for all files that share it.
 
@@ -159,10 +154,7 @@ def conversion_gap(services: Services, compared: CompareResult) -> dict[str, Mea
     conditions = {"split": "search", "samples": compared.samples, "runtime": "Keras"}
     if gap is None:
         return {}
-    return {
-        "keras_metric": Measurement(compared.value, services.metric.name, conditions),
-        "conversion_gap": gap,
-    }
+    return {"keras_metric": Measurement(compared.value, services.metric.name, conditions), "conversion_gap": gap}
 
 
 def paired(services: Services, compared: CompareResult, against: str, split: str, samples: int) -> Measurement | None:
