@@ -50,7 +50,6 @@ class Budget:
 
 
 def violations(budgets: tuple[Budget, ...], measurements: Mapping[str, Measurement]) -> dict[str, float]:
-    """The normalized violation of each budget whose measurement exists."""
     return {
         budget.name: budget.violation(measurements[budget.measurement].value)
         for budget in budgets

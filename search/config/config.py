@@ -160,7 +160,6 @@ class Config(pydantic.BaseModel):
         return self.budgets_for("maximize" if unknown else find_metric(self.metric).direction)
 
     def budgets_for(self, direction: Literal["maximize", "minimize"]) -> tuple[Budget, ...]:
-        """The budgets for a metric of this direction."""
         texts = BudgetTexts(**{field.name: getattr(self, field.name) for field in dataclasses.fields(BudgetTexts)})
         return parse_budgets(texts, direction, self.targets, self.suited.memory if self.suited else "memory_bytes")
 
