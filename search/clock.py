@@ -14,10 +14,7 @@ OVERLAPPED = "train_overlapped"
 
 
 class Clock:
-    """Counts from what earlier sessions of the run had used. ``other`` is all that no job of the four kinds took.
-
-    What was trained beside other work took none of the wall's time: it stands apart, as ``train_overlapped``.
-    """
+    """Counts from what earlier sessions of the run had used. What ran beside other work took no wall time."""
 
     def __init__(self, folder: RunFolder) -> None:
         record = folder.read("clock") or {}

@@ -31,17 +31,12 @@ class Criteria:
 
 def objectives(config: Config, metric: MetricInfo) -> tuple[Objective, ...]:
     """What is optimized: the metric, size, latency of the first target, and what the user added."""
-    found = [
-        Objective("metric", metric.direction),
-        Objective(config.size_measurement, "minimize"),
-        Objective(config.latency_measurement, "minimize"),
-    ]
-    found += [Objective(name, "minimize") for name in config.objective]
+    costs = (config.size_measurement, config.latency_measurement, *config.objective)
+    found = (Objective("metric", metric.direction), *(Objective(name, "minimize") for name in costs))
     return tuple(dict.fromkeys(found))
 
 
 def terms(config: Config, metric: MetricInfo) -> Criteria:
-    """The criteria that a configuration sets."""
     budgets = config.budgets_for(metric.direction)
     named = [item.measurement for item in objectives(config, metric)] + [item.measurement for item in budgets]
     return Criteria(budgets, tuple(dict.fromkeys(named)), config.targets, config.suited)
@@ -75,9 +70,9 @@ def again_if_undominated(trial: Trial, history: History) -> Trial:
     if trial.gate != "dominated" or trial.state is not State.PRUNED:
         return trial
     upper_bounds = {name.removeprefix("probe."): found.value for name, found in trial.measurements.items()}
-    return (
-        trial if dominating(upper_bounds, history) else _again(trial, "nothing dominates it under the present criteria")
-    )
+    if dominating(upper_bounds, history):
+        return trial
+    return _again(trial, "nothing dominates it under the present criteria")
 
 
 def _again(trial: Trial, reason: str) -> Trial:

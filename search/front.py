@@ -38,12 +38,10 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
     """The feasible non-dominated trials by value, of equal ones the first, in order of the first objective (best first).
 
-    In the order of the first objective, and of the others
-    where that is equal, nothing is dominated by what comes after it: each point is compared with the front so far.
+    In that order nothing is dominated by what comes after it: each point is compared with the front so far.
     """
-    feasible = [trial for trial in trials if trial.state is State.COMPLETE and trial.duplicate_of is None]
     first: dict[tuple[float, ...], Trial] = {}
-    for trial in feasible:
+    for trial in _feasible(trials):
         first.setdefault(tuple(objective.cost(trial) for objective in objectives), trial)
     costs = np.array(list(first), dtype=np.float64).reshape(len(first), len(objectives))
     members = list(first.values())
@@ -58,49 +56,41 @@ def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tria
 
 def fronts(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Sequence[str]) -> dict[str, list[Trial]]:
     """The front of each target by its name: that target's latency replaces the first one's."""
-    first = f"latency_us:{targets[0]}"
-    found = {}
+    first, found = f"latency_us:{targets[0]}", {}
     for target in targets:
-        own = tuple(
-            dataclasses.replace(item, measurement=f"latency_us:{target}") if item.measurement == first else item
-            for item in objectives
-        )
-        found[target] = front(trials, tuple(dict.fromkeys(own)))
+        own = {first: f"latency_us:{target}"}
+        named = (Objective(own.get(item.measurement, item.measurement), item.direction) for item in objectives)
+        found[target] = front(trials, tuple(dict.fromkeys(named)))
     return found
+
+
+def _feasible(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.state is State.COMPLETE and trial.duplicate_of is None]
 
 
 def robust(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Sequence[str]) -> Trial | None:
     """The feasible trial whose worst target is the fastest, or ``None`` where none was measured on all targets.
 
-    It need not be on any target's front: what is second on each of them may be the best for all. A latency counts in units of
-    the baseline's on the same target (the inverse of ``latency_ratio``), so that targets of different speeds are compared; a
-    trial is as good as on the target where that is largest. Of equals, the better metric.
+    What is second on each target's front may be the best for all. A latency counts in units of the baseline's on the
+    same target (the inverse of ``latency_ratio``). Of equals, the better metric.
     """
 
     def worst(trial: Trial) -> float:
         ratios = [trial.value(f"latency_ratio:{target}") for target in targets]
         return max(1 / ratio if ratio else math.inf for ratio in ratios)
 
-    feasible = [trial for trial in trials if trial.state is State.COMPLETE and trial.duplicate_of is None]
-    measured = [trial for trial in feasible if math.isfinite(worst(trial))]
+    measured = [trial for trial in _feasible(trials) if math.isfinite(worst(trial))]
     return min(measured, key=lambda trial: (worst(trial), objectives[0].cost(trial)), default=None)
 
 
 def picks(
-    trials: Sequence[Trial],
-    objectives: Sequence[Objective],
-    *,
-    metric_bounded: bool,
-    size: str,
-    targets: Sequence[str],
+    trials: Sequence[Trial], objectives: Sequence[Objective], *, metric_bounded: bool, size: str, targets: Sequence[str]
 ) -> dict[str, Trial]:
     """The picks within the budgets by name, or nothing where nothing is feasible.
 
     ``best`` is the best metric, or, when a budget bounds the metric, the smallest by the size objective, but for a file that
-    is at most 5 % larger and more than 2 % faster (two measurements of one file may differ by that). ``balanced`` is
-    the front's nearest point, in units of each objective's spread on the front, to the best values of all objectives.
-    ``fastest`` is missing where latency was not measured. With several targets there is ``robust`` (see
-    there); the other picks go by the first target.
+    is slightly larger and faster (``PickPolicy``). ``balanced`` is nearest to the best values of all objectives, in
+    units of their spreads there. ``fastest`` needs a latency, ``robust`` several targets; others go by the first.
     """
     members = front(trials, objectives)
     if not members:
@@ -108,25 +98,18 @@ def picks(
     metric = objectives[0]
     latency = f"latency_us:{targets[0]}"
 
-    def smallest(trial: Trial) -> tuple[float, float]:
-        return (trial.value(size) or math.inf, metric.cost(trial))
-
-    def accurate(trial: Trial) -> tuple[float, float]:
-        return (metric.cost(trial), trial.value(size) or math.inf)
-
+    accurate = min(members, key=lambda trial: (metric.cost(trial), trial.value(size) or math.inf))
     found = {
-        "best": _best(members, metric, size, latency) if metric_bounded else min(members, key=accurate),
-        "accurate": min(members, key=accurate),
+        "best": _best(members, metric, size, latency) if metric_bounded else accurate,
+        "accurate": accurate,
         "balanced": _balanced(members, objectives),
-        "smallest": min(members, key=smallest),
+        "smallest": min(members, key=lambda trial: (trial.value(size) or math.inf, metric.cost(trial))),
     }
     timed = [trial for trial in members if trial.value(latency) is not None]
     if timed:
         found["fastest"] = min(timed, key=lambda trial: (trial.value(latency) or math.inf, metric.cost(trial)))
-    if len(targets) > 1:
-        chosen = robust(trials, objectives, targets)
-        if chosen is not None:
-            found["robust"] = chosen
+    if len(targets) > 1 and (chosen := robust(trials, objectives, targets)) is not None:
+        found["robust"] = chosen
     return found
 
 

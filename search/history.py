@@ -30,8 +30,8 @@ T = TypeVar("T")
 class History:
     """The trials of a run, indexed, so that a proposal costs the same after a thousand trials as after ten.
 
-    ``gains`` is what each trial added to the hypervolume over the baseline, in the order of ``trials``. Until one is
-    within all budgets it is how much nearer to them each came, in units of the baseline's distance.
+    ``gains`` is what each of ``trials`` added to the hypervolume over the baseline, and until one is within all budgets
+    how much nearer to them each came, in units of the baseline's distance.
     """
 
     def __init__(
@@ -41,9 +41,8 @@ class History:
         self.gains: list[float] = []
         self.objectives = tuple(objectives)
         self.growth: Growth | None = None  # since the baseline was scored
-        self.count = (
-            0  # of trials with an answer, or that wait for a target: a killed search counts as an undisturbed one
-        )
+        # Trials with an answer, or that wait for a target: a killed search counts as an undisturbed one.
+        self.count = 0
         self.allowed_drop = allowed_drop(budgets)  # of the accuracy; exact once the baseline was scored
         self._budgets = tuple(budgets)
         self._nearest = self._farthest = 0.0  # distance to the budgets: the smallest of all trials, and the baseline's
@@ -61,7 +60,6 @@ class History:
             self.add(trial)
 
     def add(self, trial: Trial) -> None:
-        """Take in the next trial."""
         self.trials.append(trial)
         self.seconds += sum(trial.seconds.values())
         key = trial.candidate.key
@@ -140,7 +138,6 @@ class History:
 
     @property
     def front(self) -> list[Trial]:
-        """The feasible non-dominated trials, the first objective's best first."""
         if self._fresh:  # what was dominated once stays so
             known = sorted([*self._front, *self._fresh], key=lambda trial: trial.number)
             self._front, self._fresh = front(known, self.objectives), []

@@ -16,11 +16,10 @@ DEFAULT_ALLOWED_DROP = POLICY.hypervolume.default_allowed_drop
 
 
 def hypervolume(costs: np.ndarray, reference: Sequence[float] | np.ndarray) -> float:
-    """Volume dominated by ``costs`` (points, objectives; less is better) below ``reference``.
+    """Volume dominated by ``costs`` (points, objectives; less is better) below ``reference``: exact.
 
-    Exact, for any number of objectives. Two and three are computed on the grid of the points' coordinates with numpy (n^2 cells
-    for n points); each further objective multiplies that by n. Dominated points, and points that do not reach below
-    the reference, add nothing. Raises ``ValueError`` for shapes that do not fit and for NaN.
+    Up to three objectives take n^2 cells for n points, each further one n times as many. Points that do not reach
+    below the reference add nothing. Raises ``ValueError`` for shapes that do not fit and for NaN.
     """
     points = np.asarray(costs, dtype=float)
     corner = np.asarray(reference, dtype=float)
@@ -42,8 +41,7 @@ def _volume(points: np.ndarray, corner: np.ndarray) -> float:
         heights = points[:, 2] if corner.size == 3 else np.zeros(len(points))
         top = corner[2] if corner.size == 3 else 1.0
         return _grid(points[:, 0], points[:, 1], heights, corner, float(top))
-    order = np.argsort(points[:, -1], kind="stable")
-    points = points[order]
+    points = points[np.argsort(points[:, -1], kind="stable")]
     edges = np.append(points[:, -1], corner[-1])
     return sum(
         float(edges[k + 1] - edges[k]) * _volume(points[: k + 1, :-1], corner[:-1])
@@ -77,9 +75,8 @@ def relative_costs(
 ) -> tuple[float, ...] | None:
     """A trial's costs where the baseline's are 1 and an ideal file's 0; ``None`` where something was not measured.
 
-    The metric counts as its drop (``drop``, the trial's own where none is given) in units of ``allowed``: 1 is a file that lost
-    all that it may, 0 one without a drop, and a gain is below 0. Size, latency and the like count by octaves, since
-    half of what is left is worth as much each time: 0 is 1/32 of the baseline's, or less.
+    The metric counts as its drop (``drop``, else the trial's own) in units of ``allowed``; a gain is below 0. Size,
+    latency and the like count by octaves, since half of what is left is worth as much each time.
     """
     found = []
     for objective in objectives:
@@ -109,11 +106,9 @@ class Growth:
         self.value = 0.0
 
     def costs(self, trial: Trial, drop: float | None = None) -> tuple[float, ...] | None:
-        """See ``relative_costs``."""
         return relative_costs(trial, self._objectives, self._baseline, self._allowed, drop)
 
     def gain(self, costs: Sequence[float]) -> float:
-        """What a point would add."""
         point = np.array(costs)
         if (point >= self._corner).any() or (self._kept <= point).all(axis=1).any():
             return 0.0
@@ -132,15 +127,11 @@ class Growth:
 
 
 def volume_over_time(
-    trials: Sequence[Trial],
-    objectives: Sequence[Objective],
-    baseline: Trial,
-    allowed: float = DEFAULT_ALLOWED_DROP,
+    trials: Sequence[Trial], objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP
 ) -> tuple[Volume, ...]:
     """The hypervolume of what was within the budgets, at the start and whenever it grew, against the baseline as reference.
 
-    0 is the baseline alone; ideal files without a drop would come to 1 (more with a gain). So two runs
-    of one model under the same budgets and objectives can be compared by it.
+    0 is the baseline alone, 1 ideal files without a drop: runs under the same budgets and objectives can be compared.
     """
     growth = Growth(objectives, baseline, allowed)
     found: list[Volume] = []

@@ -6,6 +6,7 @@ that was guessed wrong waits in the cache.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from litetuner.search.clock import Clock
@@ -52,19 +53,13 @@ class Lookahead:
         self._next: Candidate | None = None  # whom the background trains for
 
     def begin(self, running: Candidate, history: History, spaces: Spaces) -> None:
-        """Have the next training begin, if one can be told; ``running`` is the candidate of the trial that runs.
-
-        A training that is under way for a candidate that is not completed yet stays.
-        """
+        """Have the next training begin, if one can be told. One for a candidate that is not completed yet stays."""
         cache = self._services.cache
         if not cache.overlaps or find_baseline(history.trials) is None:
             return
-        if self._next is not None and self._next != running and not history.knows(self._next.key):
-            job = self._missing(self._next)
-            if job is not None:
-                cache.prefetch(job)
-                return
-        for candidate in self._untrained(running, history, spaces):
+        stays = self._next is not None and self._next != running and not history.knows(self._next.key)
+        begun = [self._next] if self._next is not None and stays else []
+        for candidate in itertools.chain(begun, self._untrained(running, history, spaces)):
             job = self._missing(candidate)
             if job is not None:
                 self._next = candidate

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable
 
 from litetuner.search.clock import Clock, counted, left
 from litetuner.search.config.units import BYTES, parse
-from litetuner.search.evaluation.evaluate import evaluate
+from litetuner.search.evaluation.evaluate import evaluate, trial_of
 from litetuner.search.evaluation.sensitivity import rank_layers
 from litetuner.search.evaluation.services import Services
-from litetuner.search.evaluation.trial_record import trial_of
 from litetuner.search.history import History
 from litetuner.search.listener import Listener
 from litetuner.search.lookahead import Lookahead
@@ -29,9 +29,8 @@ from litetuner.spaces.space import Space
 REPEATS_BEFORE_RANDOM = 5  # duplicates in a row, then proposals are random for once
 REPEATS_BEFORE_END = 60  # duplicates in a row, then the space counts as exhausted
 LOST_BEFORE_END = 5  # in a row: this machine does not let us work
-LONGEST_PIPELINE = (
-    7.7  # prune, cluster, qat: 1.2, 2 and 2.5 times plain training (ResNet8, two cores); mending a cut model: 2
-)
+# Prune, cluster, qat: 1.2, 2 and 2.5 times plain training (ResNet8, two cores); mending a cut model: 2.
+LONGEST_PIPELINE = 7.7
 TRIALS_BETWEEN_EVICTIONS = 5
 EVICTIONS = 50  # looking at a cache costs more the longer a run is, so it is done more rarely
 START_SECONDS = 5.0  # wrapping and tracing a training
@@ -87,7 +86,6 @@ class Loop:
 
     @property
     def baseline(self) -> Trial | None:
-        """The baseline's trial, once it is scored."""
         return find_baseline(self.history.trials)
 
     def _rank(self) -> None:
@@ -133,26 +131,21 @@ class Loop:
         """What new terms make of what is known, what was lost, then what the search policy proposes."""
         spaces, away = self._spaces(), self.services.availability.away
         proposal = self._redeployed() or retries.propose(self.history, spaces.affordable, away)
-        seed, guided = self.services.config.seed, self.study.guided
-        return self._begin(proposal or propose(self.history, spaces, seed, guided=guided))
-
-    def _begin(self, proposal: Proposal) -> Asked:
+        if proposal is None:
+            proposal = propose(self.history, spaces, self.services.config.seed, guided=self.study.guided)
         suggest = proposal.space.suggest
         if proposal.script is not None:
             return self.study.enqueue(suggest, proposal.script, proposal.origin, proposal.candidate)
-        repeats = self._tail(lambda trial: trial.duplicate_of is not None)
-        return self.study.ask(suggest, self.history.count, at_random=repeats >= REPEATS_BEFORE_RANDOM)
+        return self.study.ask(suggest, self.history.count, at_random=self._repeats() >= REPEATS_BEFORE_RANDOM)
 
     def _spaces(self) -> Spaces:
-        """The space, and what of it the time that is left can afford."""
         return Spaces(self.affordable(), self.space)
 
     def affordable(self) -> Space:
         """Near the end of the time budget nothing is trained any more that could not be finished."""
         seconds, epoch = self._left(), self.services.inspection.seconds_per_epoch or 0.0
-        affordable = tuple(
-            level for level in self.space.epochs if level * epoch * LONGEST_PIPELINE + START_SECONDS < seconds
-        )
+        needed = {level: level * epoch * LONGEST_PIPELINE + START_SECONDS for level in self.space.epochs}
+        affordable = tuple(level for level in needed if needed[level] < seconds)
         if not affordable:
             return dataclasses.replace(self.space, train=False)
         return dataclasses.replace(self.space, epochs=affordable)
@@ -179,7 +172,6 @@ class Loop:
         self.listener.told(trial, self.history.trials, self._left())
 
     def _spent(self) -> str | None:
-        """What ends the search now, if anything."""
         config, trials = self.services.config, self.history.trials
         if config.trials is not None and counted(trials) >= config.trials:
             return f"all {config.trials} trials are done"
@@ -189,7 +181,7 @@ class Loop:
             return f"trial {met.number} is within all budgets"
         if config.patience is not None and self._stagnant(config.patience):
             return f"the last {config.patience} trials did not enlarge the front"
-        if self._tail(lambda trial: trial.duplicate_of is not None) >= REPEATS_BEFORE_END:
+        if self._repeats() >= REPEATS_BEFORE_END:
             return "nothing new is proposed any more: the space that is left is exhausted"
         if (gone := self._gone()) is not None:
             return gone
@@ -205,29 +197,21 @@ class Loop:
         return f"the target {gone} is gone, and {trials} for it ({reason}). Repeat the command when it answers"
 
     def _met(self) -> Trial | None:
-        """A trial within all budgets, besides the baseline."""
-        return next(
-            (trial for trial in self.history.trials if trial.state is State.COMPLETE and not trial.is_baseline), None
-        )
+        trials = self.history.trials
+        return next((trial for trial in trials if trial.state is State.COMPLETE and not trial.is_baseline), None)
 
     def _stagnant(self, patience: int) -> bool:
         """Were so many trials told since the front last grew? Its newest member is what enlarged its hypervolume last."""
         newest = max((trial.number for trial in self.history.front), default=-1)
-        return (
-            bool(self.history.front)
-            and counted([trial for trial in self.history.trials if trial.number > newest]) >= patience
-        )
+        since = counted([trial for trial in self.history.trials if trial.number > newest])
+        return bool(self.history.front) and since >= patience
 
     def _left(self) -> float:
         """Seconds left for trials: the time budget without what the finals need."""
         limit = self.services.config.seconds
         return left(None if limit is None else limit * (1 - FINALS_SHARE), self.clock)
 
-    def _tail(self, match: Callable[[Trial], bool]) -> int:
-        """How many of the last trials in a row match."""
-        count = 0
-        for trial in reversed(self.history.trials):
-            if not match(trial):
-                break
-            count += 1
-        return count
+    def _repeats(self) -> int:
+        """How many of the last trials in a row repeated an answer."""
+        repeated = itertools.takewhile(lambda trial: trial.duplicate_of is not None, reversed(self.history.trials))
+        return len(list(repeated))

@@ -1,4 +1,7 @@
-"""Every tunable number of the search policy, each with its evidence. "Decision" means an entry of docs/decisions.md."""
+"""Every tunable number of the search policy, each with its evidence.
+
+"Decision" means an entry of docs/decisions.md; for "a guess" there is no evidence yet.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,11 @@ Cut = tuple[float, str]  # the share of channels that is pruned, and how it is s
 class HypervolumePolicy:
     """How files are compared in one number."""
 
-    # Size and latency count by halvings, down to 1/32 of the baseline. No evidence yet: a guess, smaller than any file seen.
+    # Size and latency count by halvings, down to 1/32 of the baseline. A guess, smaller than any file seen.
     octaves: float = 5.0
-    # The accuracy drop at which a file is worth nothing where no budget bounds the metric. No evidence yet: a guess.
+    # The accuracy drop at which a file is worth nothing where no budget bounds the metric. A guess.
     default_allowed_drop: float = 0.1
-    # The scale of a budget whose limit is 0, in its own unit. No evidence yet: a guess.
-    zero_limit_scale: float = 0.01
+    zero_limit_scale: float = 0.01  # The scale of a budget whose limit is 0, in its own unit. A guess
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +36,6 @@ class PickPolicy:
 
 @dataclasses.dataclass(frozen=True)
 class RecipePolicy:
-    """The numbers in the known recipes."""
-
     # Decision 2026-11-21 (int8 and channels come first): after eight recipes the later baselines follow.
     recipes_before_later_baselines: int = 8
     # Published with int8: DS-CNN-L (Speech Commands) loses 0.7 points, MobileNetV1 (ImageNet) 1.6.
@@ -44,14 +44,12 @@ class RecipePolicy:
     clusters: int = 16
     # Decision 2026-11-21: with the two most sensitive layers left alone ResNet8 loses 0.42 points instead of 1.36.
     unclustered_layers: int = 2
-    # No evidence yet: a guess (the default of Adam).
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  # A guess (the default of Adam)
     # Decision 2026-11-21 (channels are ranked): refitted models lost what they had gained at 1e-2; 3e-3 stays the best.
     channels_learning_rate: float = 3e-3
     # Decision 2026-11-20 on distillation: ResNet8 pruned to 50 % has .850 with it and .827 to .842 without.
     distillation: float = 1.0
-    # The share of layers with 4-bit weights in the recipe of mixed precision. No evidence yet: a guess.
-    int4_share: float = 0.5
+    int4_share: float = 0.5  # The share of layers with 4-bit weights in the recipe of mixed precision. A guess
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,27 +82,21 @@ class ChannelPolicy:
 class DeploymentPolicy:
     """Other deployments of checkpoints that are trained already."""
 
-    # The share of layers with 4-bit weights in the planned mixed deployment. No evidence yet: a guess.
-    int4_share: float = 0.25
+    int4_share: float = 0.25  # The share of layers with 4-bit weights in the planned mixed deployment. A guess
 
 
 @dataclasses.dataclass(frozen=True)
 class NeighborPolicy:
     """Random changes of members of the Pareto front."""
 
-    # Tries to find a new candidate. No evidence yet: a guess.
-    tries: int = 30
-    # How often the deployment comes from another member of the front. No evidence yet: a guess.
-    crossover: float = 0.3
-    # Chances of a second and of a third changed choice. No evidence yet: a guess.
-    more_changes: tuple[float, ...] = (0.4, 0.1)
-    # How often an ordered choice moves by one level only. No evidence yet: a guess.
-    next_level: float = 0.7
+    tries: int = 30  # Tries to find a new candidate. A guess
+    crossover: float = 0.3  # How often the deployment comes from another member of the front. A guess
+    more_changes: tuple[float, ...] = (0.4, 0.1)  # Chances of a second and of a third changed choice. A guess
+    next_level: float = 0.7  # How often an ordered choice moves by one level only. A guess
     # Share of the seconds of all trials so far that one training may be expected to take. Decision 2026-11-21 (strategies
     # take turns): on DS-CNN one training in five had taken 61 of the first 180 s.
     most_share_of_time: float = 0.2
-    # Below so many seconds for a training step its cost is ignored. No evidence yet: a guess.
-    least_step_seconds: float = 0.1
+    least_step_seconds: float = 0.1  # Below so many seconds for a training step its cost is ignored. A guess
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,15 +104,13 @@ class PromotionPolicy:
     """Which trials are trained again for longer."""
 
     # Share of a drop that the next length of training recovers, before this run has shown its own, and as how many
-    # promotions that belief counts. No evidence yet: a guess.
+    # promotions that belief counts. A guess.
     usual_recovery: float = 0.3
     usual_recovery_weight: int = 3
     # The recovery is rounded up to a multiple of 1/this, so that upper bounds are seldom computed anew. For speed only.
     recovery_steps: int = 10
-    # A smaller drop says nothing about the share that was recovered. No evidence yet: a guess.
-    least_drop: float = 1e-3
-    # The least seconds of a promotion: a cached trial is not free. No evidence yet: a guess.
-    least_seconds: float = 1.0
+    least_drop: float = 1e-3  # A smaller drop says nothing about the share that was recovered. A guess
+    least_seconds: float = 1.0  # The least seconds of a promotion: a cached trial is not free. A guess
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,18 +119,13 @@ class RetryPolicy:
 
     # Decision 2026-11-20 on targets that go away: nothing is learned from waiting candidates. The number is a guess.
     most_waiting: int = 8
-    # Losses of one candidate by accidents of this machine; then it is left alone. No evidence yet: a guess.
-    most_losses: int = 3
+    most_losses: int = 3  # Losses of one candidate by accidents of this machine; then it is left alone. A guess
 
 
 @dataclasses.dataclass(frozen=True)
 class SamplerPolicy:
-    """Optuna's samplers."""
-
-    # Finished trials before TPE starts: Optuna's default.
-    tpe_startup_trials: int = 10
-    # No evidence yet: a guess; Optuna's default of 50 is more than most runs have trials for.
-    nsga2_population: int = 20
+    tpe_startup_trials: int = 10  # Finished trials before TPE starts: Optuna's default
+    nsga2_population: int = 20  # A guess; Optuna's default of 50 is more than most runs have trials for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,14 +138,10 @@ class SchedulerPolicy:
     # of eight trials, and a turn every fifteen, kept recipes that gave nothing before promotions that paid.
     window: int = 8
     discount: float = 0.7
-    # The same discount for the gain per second of the whole run. No evidence yet: a guess.
-    run_discount: float = 0.9
-    # After so many trials without a turn a strategy comes first.
-    patience: int = 25
-    # The least seconds of a trial: a cached answer is not free. No evidence yet: a guess.
-    least_seconds: float = 0.05
-    # The prior counts as so many trials of average length. No evidence yet: a guess.
-    prior_trials: float = 2.0
+    run_discount: float = 0.9  # The same discount for the gain per second of the whole run. A guess
+    patience: int = 25  # After so many trials without a turn a strategy comes first
+    least_seconds: float = 0.05  # The least seconds of a trial: a cached answer is not free. A guess
+    prior_trials: float = 2.0  # The prior counts as so many trials of average length. A guess
     # Prior gain per second, as a share of the run's. Eight searches (six of DS-CNN, two of ResNet8) gave, per 1,000 s and in
     # this order, .77, .47, .01, .12 and .01 of the hypervolume.
     prior: Mapping[str, float] = dataclasses.field(
@@ -170,16 +151,14 @@ class SchedulerPolicy:
     )
     # Share of a promotion's upper bound that is believed: .12 of it came true in the eight searches, more of the first ones.
     believed_share_of_bound: float = 0.2
-    # Keeps the order defined while nothing has gained anything. Not tunable in effect.
-    least_gain: float = 1e-12
+    least_gain: float = 1e-12  # Keeps the order defined while nothing has gained anything. Not tunable in effect
 
 
 @dataclasses.dataclass(frozen=True)
 class GatePolicy:
     """When a candidate is stopped before it is trained or scored."""
 
-    # Samples that an untrained copy is scored on. No evidence yet: a guess.
-    untrained_samples: int = 512
+    untrained_samples: int = 512  # Samples that an untrained copy is scored on. A guess
     # The violation that is told to Optuna for a tie. Must be positive; no evidence yet: a guess.
     least_excess: float = 1e-3
     # Decision 2026-11-20 on a rung between trainings: a later training may recover so much of the metric.
@@ -209,8 +188,6 @@ class UpperBoundPolicy:
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """All numbers of the search policy."""
-
     hypervolume: HypervolumePolicy = HypervolumePolicy()
     picks: PickPolicy = PickPolicy()
     recipes: RecipePolicy = RecipePolicy()

@@ -17,20 +17,22 @@ from typing import Any
 from litetuner.objectives.environment import environment
 from litetuner.objectives.targets.fake import Fake
 from litetuner.search.config.config import Config
-from litetuner.search.criteria import objectives
+from litetuner.search.criteria import Criteria, again_if_undominated, judged, objectives
 from litetuner.search.evaluation.inspection import default_folder, identity
 from litetuner.search.evaluation.services import Services
 from litetuner.search.finals.ablation import ablate
 from litetuner.search.finals.finals import run_finals
+from litetuner.search.front import Objective
 from litetuner.search.history import History
 from litetuner.search.listener import Listener
 from litetuner.search.loop import Loop
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord, read_run
-from litetuner.search.runs.recovery import recover, rejudge
-from litetuner.search.runs.study import Study, database_errors
+from litetuner.search.runs.study import Asked, Study, database_errors
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.session import check_names, open_session
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import HostError, RunError, UsageError
 from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.training.distillation import LARGEST_BYTES
@@ -52,7 +54,6 @@ class Interrupt:
         threading.Thread(target=self._listener.doing, args=(words,), daemon=True).start()
 
     def reason(self) -> str | None:
-        """Why the loop should stop, if it should."""
         return "interrupted" if self.asked else None
 
     @contextlib.contextmanager
@@ -122,7 +123,7 @@ def _search(
         study = Study(folder, goals, services.criteria.budgets, config.sampler, config.seed)
         ending.callback(study.close)
         opened = not study.numbers()
-        trials = recover(folder, study, rejudge(folder, goals, services.criteria))
+        trials = _recover(folder, study, _rejudge(folder, goals, services.criteria))
         loop = Loop(
             services=services,
             study=study,
@@ -141,6 +142,34 @@ def _search(
         listener.doing("ablation: what each step of the pick contributes")
         ablate(services, session.clock, interrupt.reason)
         return reason
+
+
+def _rejudge(folder: RunFolder, goals: tuple[Objective, ...], today: Criteria) -> list[Trial]:
+    """All records under today's terms; what a gate stopped that they would let through is asked again."""
+    before = folder.trials()
+    found = [judged(trial, today) for trial in before]
+    history = History(found, goals, today.budgets)
+    found = [again_if_undominated(trial, history) for trial in found]
+    for old, fresh in zip(before, found, strict=True):
+        if fresh != old:
+            folder.write_trial(fresh)
+    return found
+
+
+def _recover(folder: RunFolder, study: Study, trials: list[Trial]) -> list[Trial]:
+    """Bring study and records together after any end: a running trial with a record is told, one without is lost."""
+    records = {trial.number: trial for trial in trials}
+    study.refill(trials)
+    for number in study.running():
+        trial = records.get(number)
+        if trial is None:
+            asked = study.candidate(number) or Asked(number, Candidate(()), "sampler", {})
+            reason = "the search ended while it ran; it is asked again"
+            trial = Trial(number, asked.candidate, State.LOST, asked.origin, 0, reason=reason, params=asked.params)
+            folder.write_trial(trial)
+            records[number] = trial
+        study.tell(trial)
+    return [records[number] for number in sorted(records)]
 
 
 def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:

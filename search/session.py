@@ -48,10 +48,10 @@ def open_session(
     contents: Mapping[str, Any] | None = None,
     or_metric: str | None = None,
 ) -> Iterator[Session]:
-    """Start the executor, inspect model and data, and end all processes at the end.
+    """Start the executor, inspect model and data (``contents``: of ``identity``), and end all processes at the end.
 
-    ``contents`` are those of ``identity``, where they are known. With ``or_metric`` data whose labels do not suit the metric are
-    inspected for that one. Raises ``UsageError`` for what cannot be used, ``HostError`` when this machine does not work.
+    With ``or_metric`` data whose labels do not suit the metric are inspected for that one. Raises ``UsageError`` for
+    what cannot be used, ``HostError`` when this machine does not work.
     """
     check_names(config)
     contents = identity(config) if contents is None else contents

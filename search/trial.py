@@ -15,8 +15,6 @@ FORMAT_VERSION = 2
 
 
 class State(enum.StrEnum):
-    """What became of a trial."""
-
     COMPLETE = "COMPLETE"  # scored, within the budgets
     INFEASIBLE = "INFEASIBLE"  # scored, a budget broken
     PRUNED = "PRUNED"  # stopped by a gate, which is named
@@ -53,16 +51,14 @@ class Trial:
     reason: str | None = None  # why PRUNED, INVALID, FAILED or LOST, in words
     waits_for: str | None = None  # the target that went away: LOST, and asked again when it answers
     duplicate_of: int | None = None
-    params: dict[str, dict[str, Any]] = dataclasses.field(
-        default_factory=dict
-    )  # by choice: chosen; Optuna's value, distribution
+    # By choice: chosen; Optuna's value, distribution.
+    params: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     artifact: str | None = None  # path below the run folder
     sha256: str | None = None
     structure: str | None = None  # what the latency belongs to: operators, shapes and types, without values
     operators: dict[str, int] = dataclasses.field(default_factory=dict)
-    ports: dict[str, tuple[str, ...]] = dataclasses.field(
-        default_factory=dict
-    )  # types of the file's inputs and outputs
+    # Types of the file's inputs and outputs.
+    ports: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     invariants: tuple[dict[str, Any], ...] = ()  # per layer: layer, property, asked, found
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # per kind of job: train, convert, score, time

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.metrics.choice import find_metric
 from litetuner.search.config.units import BYTES, MICROSECONDS, SHARE, format_bytes, format_us, parse
 from litetuner.search.policy import POLICY
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.user_function import is_function
 
 POINTS = "points"  # unit of a drop that is no share of the baseline's metric
 
@@ -48,7 +50,6 @@ class Budget:
 
 
 def violations(budgets: tuple[Budget, ...], measurements: Mapping[str, Measurement]) -> dict[str, float]:
-    """The normalized violation of each budget whose measurement exists."""
     return {
         budget.name: budget.violation(measurements[budget.measurement].value)
         for budget in budgets
@@ -84,21 +85,11 @@ def parse_budgets(
     ``direction`` is the metric's. ``targets`` are names; a latency without a name is the first one's. ``memory`` is the
     measurement that ``max_memory`` bounds.
     """
-    found: list[Budget] = []
-    if texts.max_size is not None:
-        found.append(
-            Budget("max-size", "file_bytes", parse(texts.max_size, BYTES, "max-size"), "at most", texts.max_size)
-        )
-    if texts.max_compressed_size is not None:
-        limit = parse(texts.max_compressed_size, BYTES, "max-compressed-size")
-        found.append(Budget("max-compressed-size", "compressed_bytes", limit, "at most", texts.max_compressed_size))
+    found = _most("max-size", "file_bytes", BYTES, texts.max_size)
+    found += _most("max-compressed-size", "compressed_bytes", BYTES, texts.max_compressed_size)
     found += [_latency_budget(written, targets) for written in texts.max_latency]
-    if texts.max_memory is not None:
-        found.append(
-            Budget("max-memory", memory, parse(texts.max_memory, BYTES, "max-memory"), "at most", texts.max_memory)
-        )
-    if texts.max_drop is not None:
-        found.append(Budget("max-drop", "drop", parse(texts.max_drop, SHARE, "max-drop"), "at most", texts.max_drop))
+    found += _most("max-memory", memory, BYTES, texts.max_memory)
+    found += _most("max-drop", "drop", SHARE, texts.max_drop)
     if texts.min_metric is not None:
         # "At least this good": at most, for an error that is minimized.
         sense: Literal["at most", "at least"] = "at least" if direction == "maximize" else "at most"
@@ -111,6 +102,10 @@ def parse_budgets(
     return tuple(found)
 
 
+def _most(key: str, measurement: str, units: dict[str, int] | dict[str, float], text: str | None) -> list[Budget]:
+    return [] if text is None else [Budget(key, measurement, parse(text, units, key), "at most", text)]
+
+
 def _latency_budget(written: str, targets: tuple[str, ...]) -> Budget:
     target, equals, value = written.rpartition("=")
     name = target.strip() if equals else targets[0]
@@ -121,9 +116,8 @@ def _latency_budget(written: str, targets: tuple[str, ...]) -> Budget:
             f"Name one with --target {name or 'pi'}=ssh://user@host."
         )
     limit = parse(value, MICROSECONDS, "max-latency")
-    return Budget(
-        "max-latency", f"latency_us:{name}", limit, "at most", value.strip(), "" if name == targets[0] else name
-    )
+    other = "" if name == targets[0] else name
+    return Budget("max-latency", f"latency_us:{name}", limit, "at most", value.strip(), other)
 
 
 def allowed_drop(budgets: Sequence[Budget], baseline: Mapping[str, Measurement] | None = None) -> float:
@@ -140,3 +134,18 @@ def allowed_drop(budgets: Sequence[Budget], baseline: Mapping[str, Measurement] 
         drops += [-budget.excess(value) / scale for budget in budgets if budget.measurement == "metric"]
     least = min(drops, default=POLICY.hypervolume.default_allowed_drop)
     return least if least > 0 else POLICY.hypervolume.zero_limit_scale
+
+
+def check_metric_budgets(metric: str, min_metric: float | None, max_drop: str | None) -> None:
+    """Raise ``ConfigError`` for a budget that no file can miss or meet; a user's own metric is imported in workers only."""
+    drop = 0.0 if max_drop is None else parse(max_drop, SHARE, "max-drop")
+    if (min_metric is None and drop <= 1) or is_function(metric.partition("@")[0]):
+        return
+    found = find_metric(metric)
+    low, high = found.limits
+    if min_metric is not None and not low <= min_metric <= high:
+        limit = f"at least {low:g}" if min_metric < low else f"at most {high:g}"
+        hint = f"; did you mean {min_metric / 100:g}?" if high == 1 < min_metric <= 100 else "."
+        raise ConfigError(f"min-metric: {min_metric:g} is impossible: {metric} is {limit}{hint}")
+    if drop > 1 and found.bounded:
+        raise ConfigError(f"max-drop: {max_drop} is impossible: {metric} is between 0 and 1.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +16,8 @@ from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.profiles import PROFILES
 from litetuner.objectives.profiles.profile import Profile
 from litetuner.objectives.targets.choice import NamedTarget, find_target
-from litetuner.search.config.budgets import Budget, BudgetTexts, parse_budgets
+from litetuner.search.config.budgets import Budget, BudgetTexts, check_metric_budgets, parse_budgets
 from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts
-from litetuner.search.config.metric_budgets import check_metric_budgets
-from litetuner.search.config.nearest_file import nearest_file
 from litetuner.search.config.units import parse_duration
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
@@ -25,6 +25,7 @@ from litetuner.spaces.user_function import is_function
 # What ``--objective`` can name: what a file has, and what it has on each target.
 FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
 TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
+NEAR = 0.7  # ratio of difflib: one or two letters differ
 
 # What a run may change when it is resumed; all other keys are its identity.
 CHANGEABLE = frozenset(
@@ -34,97 +35,80 @@ CHANGEABLE = frozenset(
 )
 
 
+def _key(default: Any, description: str, **limits: Any) -> Any:
+    """A key with its help; ``...`` where it must be given."""
+    return pydantic.Field(default, description=description, **limits)
+
+
 class Config(pydantic.BaseModel):
     """What a search is to do. Field names with ``-`` for ``_`` are the flags and TOML keys; descriptions are the help."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
-    model: Text = pydantic.Field(
-        description="The trained model: FILE.keras, FILE.h5, FILE.tflite (float), or module:function that returns a model."
+    model: Text = _key(
+        ..., "The trained model: FILE.keras, FILE.h5, FILE.tflite (float), or module:function that returns a model."
     )
-    data: Text = pydantic.Field(
-        description="The data: FILE.npz, a folder of images with one subfolder per class, or module:function."
+    data: Text = _key(..., "The data: FILE.npz, a folder of images with one subfolder per class, or module:function.")
+    out: Text | None = _key(None, "Run folder. [default: runs/<model>-<hash>]")
+    metric: Text = _key("accuracy", "Metric: a name, or module:function(y_true, y_pred).")
+    preprocess: Text | None = _key(None, "Preprocessing that the model expects: module:function(x).")
+    loss: Text | None = _key(None, "Training loss, a tf_keras name. [default: the metric's]")
+    target: Texts = _key(
+        ("host",), "Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimized."
     )
-    out: Text | None = pydantic.Field(None, description="Run folder. [default: runs/<model>-<hash>]")
-    metric: Text = pydantic.Field("accuracy", description="Metric: a name, or module:function(y_true, y_pred).")
-    preprocess: Text | None = pydantic.Field(
-        None, description="Preprocessing that the model expects: module:function(x)."
+    objective: Texts = _key((), "One more measurement to minimize, such as file_bytes or latency_us:pi.")
+    profile: Text | None = _key(None, "Device class that the files must run on: mcu (microcontrollers).")
+    size: Literal["compressed", "file"] = _key(
+        "compressed", "Which size is minimized: compressed (zlib, for downloads) or file (for flash)."
     )
-    loss: Text | None = pydantic.Field(None, description="Training loss, a tf_keras name. [default: the metric's]")
-    target: Texts = pydantic.Field(
-        ("host",),
-        description="Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimized.",
+    max_size: Size | None = _key(None, "Budget: size of the file in bytes, such as 300kB.")
+    max_compressed_size: Size | None = _key(None, "Budget: compressed size (zlib) of the file, such as 60kB.")
+    max_latency: Texts = _key((), "Budget: latency, such as 2ms or pi=4ms.")
+    max_memory: Size | None = _key(
+        None, "Budget: tensor arena and weights, such as 256kB; with --profile mcu only the arena."
     )
-    objective: Texts = pydantic.Field(
-        (), description="One more measurement to minimize, such as file_bytes or latency_us:pi."
+    max_drop: Share | None = _key(None, "Budget: drop of the metric against the baseline, such as 1%.")
+    min_metric: Number | None = _key(None, "Budget: worst metric that is accepted, such as 0.85 for an accuracy.")
+    time_budget: Duration | None = _key(
+        None, "Time of the search, such as 30m; the final measurements come after it. [default: 30m]"
     )
-    profile: Text | None = pydantic.Field(
-        None, description="Device class that the files must run on: mcu (microcontrollers)."
+    trials: Integer | None = _key(None, "Stop after this many trials in total.", ge=1)
+    patience: Integer | None = _key(
+        None, "Stop after this many trials that did not improve the Pareto front (its hypervolume).", ge=1
     )
-    size: Literal["compressed", "file"] = pydantic.Field(
-        "compressed", description="Which size is minimized: compressed (zlib, for downloads) or file (for flash)."
+    until_met: bool = _key(False, "Stop as soon as a file meets all budgets.")
+    sampler: Text = _key("tpe", "Optuna sampler that proposes candidates: tpe, nsga2 or random.")
+    steps: Texts = _key((), "Only use these steps, such as prune,int8. [default: all]")
+    io: Literal["any", "float32", "int8", "uint8"] = _key(
+        "any", "Input and output types of full int8 files; any: try all three."
     )
-    max_size: Size | None = pydantic.Field(None, description="Budget: size of the file in bytes, such as 300kB.")
-    max_compressed_size: Size | None = pydantic.Field(
-        None, description="Budget: compressed size (zlib) of the file, such as 60kB."
+    precision: Texts = _key((), "Layers with a fixed precision, such as conv2d_3=float32,dense=int4.")
+    seed: Integer = _key(0, "Seed of all random numbers.", ge=0)
+    batch_size: Integer = _key(64, "Batch size for training.", ge=1)
+    max_epochs: Number | None = _key(
+        None, "Longest training of one step, in epochs. [default: chosen by the time budget]", gt=0
     )
-    max_latency: Texts = pydantic.Field((), description="Budget: latency, such as 2ms or pi=4ms.")
-    max_memory: Size | None = pydantic.Field(
-        None, description="Budget: tensor arena and weights, such as 256kB; with --profile mcu only the arena."
+    calibration: Integer = _key(300, "Number of training samples that calibrate quantization.", ge=1)
+    threads: Integer = _key(1, "Threads of the runtime when latency is measured.", ge=1)
+    keep_names: bool = _key(False, "Keep tensor names in the files (for debugging).")
+    trust_model: bool = _key(False, "Trust the model file: loading it may execute code.")
+    custom_objects: Text | None = _key(
+        None, "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
     )
-    max_drop: Share | None = pydantic.Field(
-        None, description="Budget: drop of the metric against the baseline, such as 1%."
+    executor: Text = _key("local", "Where jobs run: local, or fake (a simulation without models).")
+    cache_limit: Size = _key(
+        "10GB", "Largest size of the run's cache; files that the Pareto front needs are always kept."
     )
-    min_metric: Number | None = pydantic.Field(
-        None, description="Budget: worst metric that is accepted, such as 0.85 for an accuracy."
-    )
-    time_budget: Duration | None = pydantic.Field(
-        None, description="Time of the search, such as 30m; the final measurements come after it. [default: 30m]"
-    )
-    trials: Integer | None = pydantic.Field(None, ge=1, description="Stop after this many trials in total.")
-    patience: Integer | None = pydantic.Field(
-        None, ge=1, description="Stop after this many trials that did not improve the Pareto front (its hypervolume)."
-    )
-    until_met: bool = pydantic.Field(False, description="Stop as soon as a file meets all budgets.")
-    sampler: Text = pydantic.Field("tpe", description="Optuna sampler that proposes candidates: tpe, nsga2 or random.")
-    steps: Texts = pydantic.Field((), description="Only use these steps, such as prune,int8. [default: all]")
-    io: Literal["any", "float32", "int8", "uint8"] = pydantic.Field(
-        "any", description="Input and output types of full int8 files; any: try all three."
-    )
-    precision: Texts = pydantic.Field(
-        (), description="Layers with a fixed precision, such as conv2d_3=float32,dense=int4."
-    )
-    seed: Integer = pydantic.Field(0, ge=0, description="Seed of all random numbers.")
-    batch_size: Integer = pydantic.Field(64, ge=1, description="Batch size for training.")
-    max_epochs: Number | None = pydantic.Field(
-        None, gt=0, description="Longest training of one step, in epochs. [default: chosen by the time budget]"
-    )
-    calibration: Integer = pydantic.Field(
-        300, ge=1, description="Number of training samples that calibrate quantization."
-    )
-    threads: Integer = pydantic.Field(1, ge=1, description="Threads of the runtime when latency is measured.")
-    keep_names: bool = pydantic.Field(False, description="Keep tensor names in the files (for debugging).")
-    trust_model: bool = pydantic.Field(False, description="Trust the model file: loading it may execute code.")
-    custom_objects: Text | None = pydantic.Field(
-        None, description="Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
-    )
-    executor: Text = pydantic.Field(
-        "local", description="Where jobs run: local, or fake (a simulation without models)."
-    )
-    cache_limit: Size = pydantic.Field(
-        "10GB", description="Largest size of the run's cache; files that the Pareto front needs are always kept."
-    )
-    max_job_memory: Size = pydantic.Field("12GB", description="Stop a job that uses more memory than this.")
-    json_: bool = pydantic.Field(False, alias="json", description="Print the summary as JSON on standard output.")
-    debug: bool = pydantic.Field(False, description="Show tracebacks, and log more.")
+    max_job_memory: Size = _key("12GB", "Stop a job that uses more memory than this.")
+    json_: bool = _key(False, "Print the summary as JSON on standard output.", alias="json")
+    debug: bool = _key(False, "Show tracebacks, and log more.")
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
     def _not_empty(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
         if value == "":
-            raise ConfigError(
-                f"{(info.field_name or '').replace('_', '-')} is empty; give it a value, or leave it out."
-            )
+            key = (info.field_name or "").replace("_", "-")
+            raise ConfigError(f"{key} is empty; give it a value, or leave it out.")
         return value
 
     @pydantic.model_validator(mode="before")
@@ -176,15 +160,7 @@ class Config(pydantic.BaseModel):
         return self.budgets_for("maximize" if unknown else find_metric(self.metric).direction)
 
     def budgets_for(self, direction: Literal["maximize", "minimize"]) -> tuple[Budget, ...]:
-        """The budgets for a metric of this direction."""
-        texts = BudgetTexts(
-            max_size=self.max_size,
-            max_compressed_size=self.max_compressed_size,
-            max_latency=self.max_latency,
-            max_drop=self.max_drop,
-            min_metric=self.min_metric,
-            max_memory=self.max_memory,
-        )
+        texts = BudgetTexts(**{field.name: getattr(self, field.name) for field in dataclasses.fields(BudgetTexts)})
         return parse_budgets(texts, direction, self.targets, self.suited.memory if self.suited else "memory_bytes")
 
     @property
@@ -208,17 +184,16 @@ class Config(pydantic.BaseModel):
         profile = self.suited
         if profile is None:
             return ()
-        found = [
-            f"Profile {profile.name}: latency is measured on {', '.join(self.targets)}, not on such a device; "
-            "it ranks candidates, and says nothing about the device."
-        ]
         given = {budget.key for budget in self.budgets}
-        found += [
-            f"Profile {profile.name}: no budget bounds its {what}; give --{key}, such as --{key} 256kB."
-            for key, what in profile.budgets.items()
-            if key not in given
-        ]
-        return tuple(found)
+        return (
+            f"Profile {profile.name}: latency is measured on {', '.join(self.targets)}, not on such a device; "
+            "it ranks candidates, and says nothing about the device.",
+            *(
+                f"Profile {profile.name}: no budget bounds its {what}; give --{key}, such as --{key} 256kB."
+                for key, what in profile.budgets.items()
+                if key not in given
+            ),
+        )
 
     @property
     def seconds(self) -> float | None:
@@ -291,3 +266,11 @@ def to_toml(config: Config) -> str:
     """The resolved configuration as TOML; reading it gives the same configuration."""
     values = config.model_dump(by_alias=True, exclude_none=True)
     return tomlkit.dumps({name.replace("_", "-"): value for name, value in values.items()})
+
+
+def nearest_file(path: Path, names: Iterable[str]) -> str:
+    """A `` (did you mean ...?)`` with a file of the same folder and the same suffix or stem, or an empty string."""
+    same = [name for name in names if Path(name).suffix.lower() == path.suffix.lower() or Path(name).stem == path.stem]
+    found = difflib.get_close_matches(path.name, same, n=1, cutoff=NEAR)
+    found = found or [name for name in same if Path(name).stem == path.stem]
+    return f" (did you mean {found[0]!r}?)" if found else ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from litetuner.objectives.scoring.jobs import CompareJob, ScoreJob, ScoreResult
 from litetuner.search.config.units import BYTES, parse
 from litetuner.search.evaluation.services import Services
-from litetuner.search.runtime.jobs import TimeJob
+from litetuner.search.runtime.jobs import JobResult, TimeJob
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.search.seeds import derive
 from litetuner.spaces.building.jobs import ConvertJob, FileRef, FinishJob, TrainJob
@@ -21,8 +22,16 @@ SECONDS: dict[Kind, float] = {"train": 900.0, "convert": 900.0, "score": 1800.0,
 
 
 def limits(max_job_memory: str, kind: Kind, seconds: float = 0.0) -> Limits:
-    """What a job of a kind may use."""
     return Limits(seconds or SECONDS[kind], int(parse(max_job_memory, BYTES, "max-job-memory")))
+
+
+def _common(services: Services, kind: Kind, seconds: float = 0.0) -> dict[str, Any]:
+    return {
+        "environment": services.environment,
+        "limits": limits(services.config.max_job_memory, kind, seconds),
+        "inspected": services.inspection.inspected,
+        "seed": services.config.seed,
+    }
 
 
 def training_seed(services: Services, candidate: Candidate) -> int:
@@ -32,15 +41,12 @@ def training_seed(services: Services, candidate: Candidate) -> int:
 
 def train_job(services: Services, candidate: Candidate, index: int, parents: Sequence[str]) -> TrainJob:
     """The training of the step at ``index`` of a candidate's prefix."""
-    config, inspection = services.config, services.inspection
+    config = services.config
     prefix = Candidate(candidate.prefix.steps[: index + 1])
     epochs = prefix.steps[-1].knobs().get("epochs", 1.0)
-    seconds = max(SECONDS["train"], TRAIN_PATIENCE * (inspection.seconds_per_epoch or 60.0) * epochs)
+    seconds = max(SECONDS["train"], TRAIN_PATIENCE * (services.inspection.seconds_per_epoch or 60.0) * epochs)
     return TrainJob(
-        environment=services.environment,
-        limits=limits(config.max_job_memory, "train", seconds),
-        inspected=inspection.inspected,
-        seed=derive(config.seed, prefix.key),
+        **_common(services, "train", seconds) | {"seed": training_seed(services, prefix)},
         batch_size=config.batch_size,
         calibration=config.calibration,
         prefix=prefix,
@@ -50,37 +56,33 @@ def train_job(services: Services, candidate: Candidate, index: int, parents: Seq
 
 def missing_training(services: Services, candidate: Candidate) -> tuple[TrainJob | None, list[str]]:
     """The first training of a candidate that is not done, and the checkpoints of those before it."""
+    return _trained(services, candidate, services.cache.stored)
+
+
+def _trained(
+    services: Services, candidate: Candidate, find: Callable[[TrainJob], JobResult[Any] | None]
+) -> tuple[TrainJob | None, list[str]]:
     found: list[str] = []
     for index in range(len(candidate.prefix.steps)):
         job = train_job(services, candidate, index, found)
-        stored = services.cache.stored(job)
-        if stored is None:
+        done = find(job)
+        if done is None:
             return job, found
-        found.append(stored.value.checkpoint)
+        found.append(done.value.checkpoint)
     return None, found
 
 
 def known_checkpoints(services: Services, candidate: Candidate) -> list[str]:
     """The checkpoints of a prefix that some trial has trained, in order."""
-    found: list[str] = []
-    for index in range(len(candidate.prefix.steps)):
-        known = services.cache.known(train_job(services, candidate, index, found))
-        if known is None:
-            break
-        found.append(known.value.checkpoint)
-    return found
+    return _trained(services, candidate, services.cache.known)[1]
 
 
 def convert_job(services: Services, candidate: Candidate, checkpoints: Sequence[str], untrained: bool) -> ConvertJob:
     """The conversion of a candidate's trained part; candidates that differ in rewrites share it."""
-    config = services.config
     return ConvertJob(
-        environment=services.environment,
-        limits=limits(config.max_job_memory, "convert"),
-        inspected=services.inspection.inspected,
-        seed=config.seed,
-        batch_size=config.batch_size,
-        calibration=config.calibration,
+        **_common(services, "convert"),
+        batch_size=services.config.batch_size,
+        calibration=services.config.calibration,
         candidate=Candidate((*candidate.prefix.steps, *candidate.of_stage(Stage.CONVERT))),
         checkpoints=tuple(checkpoints),
         untrained=untrained,
@@ -90,16 +92,11 @@ def convert_job(services: Services, candidate: Candidate, checkpoints: Sequence[
 def finish_job(converted: ConvertJob, candidate: Candidate, file: str) -> FinishJob:
     """The rewrites of a converted file. It must have the shapes that the last reshaping step decided."""
     cuts = [at for at, step in enumerate(candidate.prefix.steps) if step.stage is Stage.RESHAPE]
+    names = ("environment", "limits", "inspected", "seed", "batch_size", "calibration", "untrained")
     return FinishJob(
-        environment=converted.environment,
-        limits=converted.limits,
-        inspected=converted.inspected,
-        seed=converted.seed,
-        batch_size=converted.batch_size,
-        calibration=converted.calibration,
+        **{name: getattr(converted, name) for name in names},
         candidate=candidate,
         file=file,
-        untrained=converted.untrained,
         cut=converted.checkpoints[cuts[-1]] if cuts and not converted.untrained else None,
     )
 
@@ -109,14 +106,11 @@ def score_job(services: Services, artifact: str, candidate: Candidate, split: st
     (convert,) = candidate.of_stage(Stage.CONVERT)
     io = convert.knobs().get("io")
     return ScoreJob(
-        environment=services.environment,
-        limits=limits(services.config.max_job_memory, "score"),
-        inspected=services.inspection.inspected,
+        **_common(services, "score"),
         artifact=artifact,
         split=split,
         limit=0,
         metric=services.config.metric,
-        seed=services.config.seed,
         threads=usable_cores(),
         io=None if io is None else (io, io),
         keep_predictions=False,
@@ -126,12 +120,9 @@ def score_job(services: Services, artifact: str, candidate: Candidate, split: st
 def drop_job(services: Services, baseline: ScoreResult, own: ScoreResult, split: str) -> CompareJob:
     """How much two scores differ on the same samples."""
     return CompareJob(
-        environment=services.environment,
-        limits=limits(services.config.max_job_memory, "score"),
-        inspected=services.inspection.inspected,
+        **_common(services, "score"),
         split=split,
         metric=services.config.metric,
-        seed=services.config.seed,
         value=baseline.metric.value,
         first_each=baseline.each,
         first_predictions=baseline.predictions,
@@ -149,8 +140,6 @@ def gap_job(services: Services, original: str, own: ScoreResult) -> CompareJob:
 def time_job(services: Services, file: FileRef, target: str, baseline: str, occasion: str) -> TimeJob:
     """The timing of a file beside the baseline's file on a target, by its name."""
     config = services.config
-    names = list(config.targets)
-    spec = config.target[names.index(target)]
     return TimeJob(
         environment=services.environment,
         limits=limits(config.max_job_memory, "time"),
@@ -161,5 +150,5 @@ def time_job(services: Services, file: FileRef, target: str, baseline: str, occa
         threads=config.threads,
         occasion=occasion,
         file=file.name,
-        spec=spec,
+        spec=config.target[config.targets.index(target)],
     )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
+from litetuner.search.criteria import judged
+from litetuner.search.evaluation.candidate_jobs import training_seed
 from litetuner.search.evaluation.gates import Gate, Unsuited, latency_gate, of_the_metric, rung_gate, suits_gate
 from litetuner.search.evaluation.measured import Measured, Stopped, keeping
 from litetuner.search.evaluation.probe import probe
@@ -18,7 +21,8 @@ from litetuner.search.evaluation.stages import (
     types_of,
 )
 from litetuner.search.history import History
-from litetuner.search.trial import State, find_baseline
+from litetuner.search.runs.study import Asked
+from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed, CandidateError, HostError, Lost, Refused, TargetLost
 from litetuner.spaces.rules import broken_rules
@@ -39,19 +43,16 @@ class Outcome:
 
 
 def evaluate(
-    candidate: Candidate,
-    services: Services,
-    history: History,
-    after_training: Callable[[], None] = lambda: None,
+    candidate: Candidate, services: Services, history: History, after_training: Callable[[], None] = lambda: None
 ) -> Outcome:
-    """What becomes of a candidate, whatever that is. Only usage errors, ``HostError`` and interrupts are raised.
+    """What becomes of a candidate. Only usage errors, ``HostError`` and interrupts are raised.
 
-    ``after_training`` is called when nothing of it is left to train: from then on another training fits beside it.
+    ``after_training`` is called when nothing of it is left to train.
     """
     try:
-        measured = _trained(candidate, services, history)
+        checkpoints, measured = _trained(candidate, services, history)
         after_training()
-        return Outcome(State.COMPLETE, _measured(candidate, services, history, measured))
+        return Outcome(State.COMPLETE, _measured(candidate, services, history, checkpoints, measured))
     except Stopped as stop:
         return _outcome(stop.cause, stop.measured)
 
@@ -61,25 +62,16 @@ def _outcome(cause: Gate | CandidateError, measured: Measured) -> Outcome:
     match cause:
         case Gate():
             return Outcome(State.PRUNED, measured, cause.name, reason, cause.constraints)
-        case Unsuited():
-            return Outcome(State.INVALID, measured, cause.gate, reason)
         case Refused():
-            return Outcome(State.INVALID, measured, None, reason)
-        case TargetLost():
-            return Outcome(State.LOST, measured, None, reason, waits_for=cause.target)
+            return Outcome(State.INVALID, measured, cause.gate if isinstance(cause, Unsuited) else None, reason)
         case Lost():
-            return Outcome(State.LOST, measured, None, reason)
+            waits_for = cause.target if isinstance(cause, TargetLost) else None
+            return Outcome(State.LOST, measured, None, reason, waits_for=waits_for)
         case _:
             return Outcome(State.FAILED, measured, None, reason)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Trained:
-    checkpoints: tuple[str, ...]
-    measured: Measured
-
-
-def _trained(candidate: Candidate, services: Services, history: History) -> _Trained:
+def _trained(candidate: Candidate, services: Services, history: History) -> tuple[tuple[str, ...], Measured]:
     """Check the rules, probe what is new, and train step by step."""
     with keeping(Measured()):
         reasons = broken_rules(candidate, services.constraints)
@@ -96,7 +88,7 @@ def _trained(candidate: Candidate, services: Services, history: History) -> _Tra
         # A reshaped model that nobody trained yet says nothing.
         if new and step.stage is Stage.TRAIN and index + 1 < len(steps) and of_the_metric(services.criteria):
             measured = _rung(Candidate(steps[: index + 1]), checkpoints, services, history, measured)
-    return _Trained(checkpoints, measured)
+    return checkpoints, measured
 
 
 def _rung(
@@ -112,10 +104,11 @@ def _rung(
     return measured
 
 
-def _measured(candidate: Candidate, services: Services, history: History, trained: _Trained) -> Measured:
-    """Build the file, time it, score it."""
+def _measured(
+    candidate: Candidate, services: Services, history: History, checkpoints: tuple[str, ...], measured: Measured
+) -> Measured:
     criteria, baseline = services.criteria, find_baseline(history.trials)
-    finished, measured = build(services, candidate, trained.checkpoints, trained.measured)
+    finished, measured = build(services, candidate, checkpoints, measured)
     notes = (*candidate.details, *measured.notes, *finished.notes)
     measured = dataclasses.replace(measured, finished=finished, notes=notes).adding(file_measurements(finished))
     operators, targets = finished.artifact.operators, services.availability.targets
@@ -146,3 +139,36 @@ def _complete(candidate: Candidate, services: Services, measured: Measured) -> M
     if missing:
         raise Stopped(BuildFailed(f"{missing} could not be measured"), measured)
     return measured
+
+
+def trial_of(asked: Asked, outcome: Outcome, services: Services) -> Trial:
+    """The trial of a candidate that was asked for, judged by the budgets of today."""
+    measured, finished = outcome.measured, outcome.measured.finished
+    kept: dict[str, Any] = {}
+    if finished is not None:
+        kept = {
+            "artifact": f"artifacts/{finished.name}",
+            "sha256": finished.artifact.sha256,
+            "structure": finished.artifact.structure,
+            "operators": finished.artifact.operators,
+            "ports": types_of(finished),
+            "invariants": tuple(dataclasses.asdict(finding) for finding in finished.invariants),
+        }
+    trial = Trial(
+        number=asked.number,
+        candidate=asked.candidate,
+        state=outcome.state,
+        origin=asked.origin,
+        seed=training_seed(services, asked.candidate),
+        measurements=dict(measured.measurements),
+        constraints=outcome.constraints,
+        gate=outcome.gate,
+        reason=outcome.reason,
+        waits_for=outcome.waits_for,
+        params=asked.params,
+        notes=measured.notes,
+        seconds={str(kind): seconds for kind, seconds in measured.seconds.items()},
+        environment=services.environment,
+        **kept,
+    )
+    return judged(trial, services.criteria)

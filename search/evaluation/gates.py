@@ -84,9 +84,8 @@ def cost_gate(untrained: Mapping[str, Measurement], history: History, criteria: 
     if better is not None:
         costs = [item.measurement for item in history.objectives if item.measurement != "metric"]
         excess = min(values[name] / (better.value(name) or 1.0) - 1 for name in costs)
-        reason = (
-            f"even if training loses nothing, trial {better.number} ({better.candidate.label}) is smaller and faster"
-        )
+        trial = f"trial {better.number} ({better.candidate.label})"
+        reason = f"even if training loses nothing, {trial} is smaller and faster"
         raise Gate("dominated", reason, {"dominated": max(POLICY.gates.least_excess, excess)}, found)
 
 
@@ -132,5 +131,4 @@ def latency_gate(measured: Mapping[str, Measurement], samples: int, criteria: Cr
 
 
 def of_the_metric(criteria: Criteria) -> Sequence[Budget]:
-    """The budgets that bound the metric or its drop."""
     return [budget for budget in criteria.budgets if budget.measurement in ("drop", "metric")]

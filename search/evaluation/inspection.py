@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from litetuner.search.config.config import CHANGEABLE, Config
-from litetuner.search.config.nearest_file import nearest_file
+from litetuner.search.config.config import CHANGEABLE, Config, nearest_file
 from litetuner.search.config.units import BYTES, parse
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
@@ -33,11 +32,8 @@ UNTIMED_EPOCHS = 2.0  # the longest training where no time budget limits it
 
 @dataclasses.dataclass(frozen=True)
 class Inspection(Record):
-    """What is known of model, data and metric, and the lengths of training.
-
-    ``base`` is the tf_keras model as a blob (``None``: it cannot be trained), ``inspected`` the blob that jobs name,
-    ``original`` what the user's model gives on the search split. No path of this machine is part of it.
-    """
+    """``base`` is the tf_keras model as a blob (``None``: it cannot be trained), ``inspected`` the blob that jobs name,
+    ``original`` what the user's model gives on the search split. No path of this machine is part of it."""
 
     model: ModelInfo
     data: DataInfo
@@ -53,9 +49,9 @@ class Inspection(Record):
 def inspect(
     folder: RunFolder, config: Config, contents: Mapping[str, Any], cache: JobCache, environment: Environment
 ) -> tuple[Inspection, dict[str, float]]:
-    """Load and check model, data and metric, once a run; with the seconds by kind of job that it took.
+    """Load and check model, data (``contents``: see ``identity``) and metric, once a run; also the seconds by kind.
 
-    ``contents`` are those of ``identity``. Raises ``ModelError``, ``DataError`` or ``ConfigError`` before any compute is spent.
+    Raises ``ModelError``, ``DataError`` or ``ConfigError`` before any compute is spent.
     """
     known = _known(folder)
     if known is not None:
@@ -80,17 +76,9 @@ def inspect(
     except Lost as error:
         raise HostError(f"inspecting the model and the data was cut short: {error}. Is there enough memory?") from error
     value = result.value
-    found = Inspection(
-        model=value.model,
-        data=value.data,
-        base=value.base,
-        loss=value.loss,
-        metric=value.metric,
-        inspected=value.inspected,
-        seconds_per_epoch=value.seconds_per_epoch,
-        epochs=epoch_levels(config, value.seconds_per_epoch),
-        original=value.original,
-    )
+    names = ("model", "data", "base", "loss", "metric", "inspected", "seconds_per_epoch", "original")
+    same = {name: getattr(value, name) for name in names}
+    found = Inspection(**same, epochs=epoch_levels(config, value.seconds_per_epoch))
     folder.write("inspection", found.to_json())
     # Starting the worker that will convert, and the training that was timed, are stages; the rest is ours.
     return found, {"convert": result.start_seconds, "train": 0.0 if result.cached else value.training_seconds}
@@ -121,15 +109,10 @@ def epoch_levels(config: Config, seconds_per_epoch: float | None) -> tuple[float
 
 
 def identity(config: Config) -> dict[str, Any]:
-    """What the model and the data are, by content where they are files, and whether all is simulated.
-
-    Raises ``ModelError`` or ``DataError`` when they are missing.
-    """
-    found: dict[str, Any] = {
-        "model_content": _content(config.model, ModelError, "model"),
-        "data_content": _content(config.data, DataError, "data"),
-    }
-    return found | {"simulated": True} if EXECUTORS[config.executor].simulated else found
+    """Model and data, files by content, and whether all is simulated. Raises ``ModelError`` or ``DataError``."""
+    model, data = _content(config.model, ModelError, "model"), _content(config.data, DataError, "data")
+    simulated = {"simulated": True} if EXECUTORS[config.executor].simulated else {}
+    return {"model_content": model, "data_content": data} | simulated
 
 
 def default_folder(config: Config, contents: dict[str, Any]) -> Path:
@@ -148,16 +131,13 @@ def _content(source: str, error: type[ModelError] | type[DataError], what: str) 
         return source
     path = Path(source)
     if path.is_dir():
-        listing = sorted(
-            (str(item.relative_to(path)), item.stat().st_size) for item in path.rglob("*") if item.is_file()
-        )
+        files = (item for item in path.rglob("*") if item.is_file())
+        listing = sorted((str(item.relative_to(path)), item.stat().st_size) for item in files)
         return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
     if not path.is_file():
         names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise error(
-            f"{what}: {source} does not exist{nearest_file(path, names)}"
-            + ("" if names else f" (nor does the folder {path.parent})")
-        )
+        folder = "" if names else f" (nor does the folder {path.parent})"
+        raise error(f"{what}: {source} does not exist{nearest_file(path, names)}{folder}")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

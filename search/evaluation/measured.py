@@ -24,19 +24,15 @@ class Measured:
     finished: FinishResult | None = None
 
     def adding(self, measurements: Mapping[str, Measurement]) -> Measured:
-        """With these measurements too."""
         return dataclasses.replace(self, measurements={**self.measurements, **measurements})
 
     def noting(self, *notes: str) -> Measured:
-        """With these notes too."""
         return dataclasses.replace(self, notes=(*self.notes, *notes))
 
     def after(self, kind: Kind, seconds: float) -> Measured:
-        """After a job of a kind."""
         return dataclasses.replace(self, seconds={**self.seconds, kind: self.seconds.get(kind, 0.0) + seconds})
 
     def without(self, target: str, reason: str) -> Measured:
-        """After a target did not answer."""
         return dataclasses.replace(self, unanswered={**self.unanswered, target: reason})
 
 

@@ -10,7 +10,7 @@ from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.inspection import Inspection, identity
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
-from litetuner.search.evaluation.stages import build, score, time_on
+from litetuner.search.evaluation.stages import build, run_job, time_on
 from litetuner.search.listener import Listener
 from litetuner.search.session import open_session, temporary_folder
 from litetuner.spaces.candidate import Candidate
@@ -46,11 +46,10 @@ class Preview:
 def preview_model(
     config: Config, place: Path, listener: Listener | None = None, *, guess_metric: bool = False
 ) -> Preview:
-    """Inspect, convert, time and score the baseline, and convert and time its int8 file, in worker processes.
+    """Convert, time and score the baseline, and convert and time its int8 file, in a temporary folder below ``place``.
 
-    They work in a folder of their own below ``place``, which is removed. With ``guess_metric`` labels that are no class numbers
-    make it a regression. Raises ``ModelError`` or ``DataError`` as a search would, ``BuildFailed`` when the baseline cannot be
-    converted.
+    With ``guess_metric`` labels that are no class numbers make it a regression. Raises ``ModelError`` or ``DataError``
+    as a search would, ``BuildFailed`` when the baseline cannot be converted.
     """
     listener = listener or Listener()
     contents = identity(config)
@@ -66,7 +65,7 @@ def preview_model(
             original, artifact = _cost(services, baseline)
             samples = min(SAMPLES, services.inspection.data.counts["search"])
             job = dataclasses.replace(score_job(services, artifact, baseline), limit=samples)
-            scored, _ = score(services, job, Measured())
+            scored, _ = run_job(services, job, Measured())
         except Stopped as stop:
             raise stop.cause from stop
         listener.doing("converting and timing int8")
@@ -84,7 +83,6 @@ def _int8(services: Services) -> Cost | None:
 
 
 def _cost(services: Services, candidate: Candidate) -> tuple[Cost, str]:
-    """What a file costs, and its name."""
     finished, measured = build(services, candidate, (), Measured())
     timed, _ = time_on(services, finished.ref, services.config.targets[0], None, measured)
     latency = next((found.value for name, found in timed.items() if name.startswith("latency_us")), None)

@@ -9,7 +9,7 @@ from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.gates import cost_gate, of_the_metric, peers_gate, suits_gate
 from litetuner.search.evaluation.measured import Measured, Stopped, keeping
 from litetuner.search.evaluation.services import Services
-from litetuner.search.evaluation.stages import build_untrained, file_measurements, score, time_on, types_of
+from litetuner.search.evaluation.stages import build, file_measurements, run_job, time_on, types_of
 from litetuner.search.evaluation.upper_bounds import UNTRAINED
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
@@ -26,7 +26,7 @@ def probe(candidate: Candidate, services: Services, history: History, measured: 
     what is likely to lose too much, since easier ones did. A target that is away says nothing here.
     """
     criteria = services.criteria
-    finished, measured = build_untrained(services, candidate, measured)
+    finished, measured = build(services, candidate.probed, (), measured, untrained=True)
     operators, targets = finished.artifact.operators, services.availability.targets
     with keeping(measured):
         suits_gate(operators, types_of(finished), targets, criteria, is_baseline=False)
@@ -37,7 +37,7 @@ def probe(candidate: Candidate, services: Services, history: History, measured: 
     if not of_the_metric(criteria):
         return measured
     job = dataclasses.replace(score_job(services, finished.name, candidate), limit=POLICY.gates.untrained_samples)
-    scored, measured = score(services, job, measured)
+    scored, measured = run_job(services, job, measured)
     measured = measured.adding({UNTRAINED + "metric": scored.metric})
     with keeping(measured):
         peers_gate(candidate, untrained | {"metric": scored.metric}, history, criteria)
@@ -47,12 +47,10 @@ def probe(candidate: Candidate, services: Services, history: History, measured: 
 def _costs(
     finished: FinishResult, services: Services, history: History, measured: Measured
 ) -> tuple[dict[str, Measurement], Measured]:
-    """What an untrained copy measures, but for the metric."""
     copy = {"of": "an untrained one-shot copy"}
     found = file_measurements(finished)
     found |= {name: dataclasses.replace(found[name], environment=copy) for name in ("file_bytes", "compressed_bytes")}
     for target in services.criteria.targets:
-        latency = f"latency_us:{target}"
         try:
             timed, measured = time_on(services, finished.ref, target, find_baseline(history.trials), measured)
         except Stopped as stop:
@@ -60,5 +58,5 @@ def _costs(
                 raise
             measured = stop.measured  # it is told once the candidate needs that target
         else:
-            found[latency] = timed[latency]
+            found[f"latency_us:{target}"] = timed[f"latency_us:{target}"]
     return found, measured

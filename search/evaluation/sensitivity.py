@@ -11,7 +11,7 @@ from litetuner.search.clock import Clock, left
 from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
-from litetuner.search.evaluation.stages import build, score
+from litetuner.search.evaluation.stages import build, run_job
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.data.named_arrays import flat
 from litetuner.spaces.errors import CandidateError, Lost
@@ -79,7 +79,7 @@ def _predict(services: Services, candidate: Candidate, clock: Clock) -> np.ndarr
         finished, measured = build(services, candidate, (), Measured())
         job = score_job(services, finished.name, candidate)
         job = dataclasses.replace(job, limit=SAMPLES, keep_predictions=True)
-        scored, measured = score(services, job, measured)
+        scored, measured = run_job(services, job, measured)
     except Stopped as stop:
         clock.count(stop.measured.seconds)
         raise stop.cause from stop

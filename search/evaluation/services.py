@@ -35,5 +35,4 @@ class Services:
         return self.inspection.metric
 
     def for_trial(self, number: int) -> Services:
-        """The same, with the log of a trial."""
         return dataclasses.replace(self, log=self.folder.trial_folder(number) / "log.txt")

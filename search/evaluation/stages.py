@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.scoring.jobs import CompareResult, ScoreJob, ScoreResult
+from litetuner.objectives.scoring.jobs import CompareResult, ScoreResult
 from litetuner.search.evaluation.candidate_jobs import (
     convert_job,
     drop_job,
@@ -20,7 +20,7 @@ from litetuner.search.evaluation.candidate_jobs import (
 )
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
-from litetuner.search.evaluation.timing import read_timing
+from litetuner.search.runtime.jobs import TimeResult
 from litetuner.search.trial import Trial
 from litetuner.spaces.building.jobs import FileRef, FinishResult
 from litetuner.spaces.candidate import Candidate
@@ -47,7 +47,6 @@ def train_step(
 
 
 def train_all(services: Services, candidate: Candidate, measured: Measured) -> tuple[tuple[str, ...], Measured]:
-    """Train all steps of a prefix."""
     checkpoints: tuple[str, ...] = ()
     for _ in candidate.prefix.steps:
         checkpoints, measured = train_step(services, candidate, checkpoints, measured)
@@ -55,33 +54,21 @@ def train_all(services: Services, candidate: Candidate, measured: Measured) -> t
 
 
 def build(
-    services: Services, candidate: Candidate, checkpoints: Sequence[str], measured: Measured
+    services: Services,
+    candidate: Candidate,
+    checkpoints: Sequence[str],
+    measured: Measured,
+    *,
+    untrained: bool = False,
 ) -> tuple[FinishResult, Measured]:
-    """Convert and finish: a candidate's file."""
-    return _build(services, candidate, checkpoints, False, measured)
-
-
-def build_untrained(services: Services, candidate: Candidate, measured: Measured) -> tuple[FinishResult, Measured]:
-    """The file of a one-shot copy: masks and centroids are set, nothing is trained."""
-    plain = candidate.probed
-    return _build(services, plain, (), True, measured)
-
-
-def _build(
-    services: Services, candidate: Candidate, checkpoints: Sequence[str], untrained: bool, measured: Measured
-) -> tuple[FinishResult, Measured]:
+    """Convert and finish: a candidate's file. ``untrained`` only masks and centroids are set."""
     job = convert_job(services, candidate, checkpoints, untrained)
     converted, measured = run_job(services, job, measured)
     return run_job(services, finish_job(job, candidate, converted.file), measured)
 
 
 def time_on(
-    services: Services,
-    file: FileRef,
-    target: str,
-    baseline: Trial | None,
-    measured: Measured,
-    occasion: str = "search",
+    services: Services, file: FileRef, target: str, baseline: Trial | None, measured: Measured, occasion: str = "search"
 ) -> tuple[dict[str, Measurement], Measured]:
     """What a target, by its name, measures of a structure: one measurement for all files that share it.
 
@@ -103,6 +90,23 @@ def time_on(
     return read_timing(found, target, baseline=file.name == base), measured
 
 
+def read_timing(timed: TimeResult, target: str, *, baseline: bool = False) -> dict[str, Measurement]:
+    """Latency and ratio (the ``baseline``'s is 1 by definition), peak memory and energy where the target told them."""
+    latency, around = timed.latency_us, timed.latency_us.environment
+    ratio = Measurement(1.0 if baseline else timed.ratio, "baseline / this", {"interleaved": True} | around)
+    found = {f"latency_us:{target}": latency, f"latency_ratio:{target}": ratio}
+    peak = latency.extra.get("peak_rss_bytes")
+    if peak is not None:
+        found[f"peak_rss_bytes:{target}"] = Measurement(peak, "bytes", around)
+    energy = latency.extra.get("energy_uj") or {}
+    if "value" in energy:  # else it says why it is absent
+        told = dict(energy)
+        value, interval, rounds = told.pop("value"), told.pop("interval"), told.pop("rounds")
+        shape = None if interval is None else (interval[0], interval[1])
+        found[f"energy_uj:{target}"] = Measurement(value, "uJ", around, shape, tuple(rounds), told)
+    return found
+
+
 def time_everywhere(
     services: Services, file: FileRef, baseline: Trial | None, measured: Measured, occasion: str = "search"
 ) -> Measured:
@@ -118,19 +122,11 @@ def time_everywhere(
     return measured
 
 
-def score(services: Services, job: ScoreJob, measured: Measured) -> tuple[ScoreResult, Measured]:
-    """Score a file."""
-    return run_job(services, job, measured)
-
-
 def measure_quality(
     services: Services, artifact: str, candidate: Candidate, baseline: Trial | None, measured: Measured
 ) -> tuple[dict[str, Measurement], Measured]:
-    """The metric of a finished file on the search split, and its drop against the baseline.
-
-    Without a baseline this is the baseline, and also what its conversion cost is measured.
-    """
-    scored, measured = score(services, score_job(services, artifact, candidate), measured)
+    """The metric on the search split and the drop against the baseline; of the baseline what conversion cost."""
+    scored, measured = run_job(services, score_job(services, artifact, candidate), measured)
     drop, measured = measure_drop(services, scored, baseline, "search", measured)
     found = {"metric": scored.metric, "drop": drop}
     original = services.inspection.original
@@ -146,7 +142,7 @@ def measure_drop(
     """How much worse than the baseline, paired on the same samples: points where the metric is bounded, else relative."""
     base, name = own, artifact_of(baseline)
     if baseline is not None and name is not None:
-        base, measured = score(services, score_job(services, name, baseline.candidate, split), measured)
+        base, measured = run_job(services, score_job(services, name, baseline.candidate, split), measured)
     compared, measured = run_job(services, drop_job(services, base, own, split), measured)
     found = paired(services, compared, "baseline", split, services.inspection.data.counts[split])
     assert found is not None  # two scores of one metric can always be compared
@@ -159,10 +155,7 @@ def conversion_gap(services: Services, compared: CompareResult) -> dict[str, Mea
     conditions = {"split": "search", "samples": compared.samples, "runtime": "Keras"}
     if gap is None:
         return {}
-    return {
-        "keras_metric": Measurement(compared.value, services.metric.name, conditions),
-        "conversion_gap": gap,
-    }
+    return {"keras_metric": Measurement(compared.value, services.metric.name, conditions), "conversion_gap": gap}
 
 
 def paired(services: Services, compared: CompareResult, against: str, split: str, samples: int) -> Measurement | None:
@@ -179,20 +172,18 @@ def paired(services: Services, compared: CompareResult, against: str, split: str
 
 
 def artifact_of(trial: Trial | None) -> str | None:
-    """The name of a trial's file among the artifacts."""
     return Path(trial.artifact).name if trial is not None and trial.artifact is not None else None
 
 
 def file_measurements(finished: FinishResult) -> dict[str, Measurement]:
     """What a file's bytes alone tell."""
-    how = {"computed by": "zlib.compress(file, 9)"}
+    artifact, how = finished.artifact, {"computed by": "zlib.compress(file, 9)"}
     return {
-        "file_bytes": Measurement(finished.artifact.file_bytes, "B", {"computed from": "the file"}),
-        "compressed_bytes": Measurement(finished.artifact.compressed_bytes, "B", how),
+        "file_bytes": Measurement(artifact.file_bytes, "B", {"computed from": "the file"}),
+        "compressed_bytes": Measurement(artifact.compressed_bytes, "B", how),
     } | {name: Measurement.from_json(cost) for name, cost in finished.costs.items()}
 
 
 def types_of(finished: FinishResult) -> dict[str, tuple[str, ...]]:
-    """The types of a file's inputs and outputs."""
     ports = dataclasses.asdict(finished.artifact)
     return {kind: tuple(port["dtype"] for port in ports[kind]) for kind in ("inputs", "outputs")}

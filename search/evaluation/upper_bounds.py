@@ -35,7 +35,6 @@ class Probed:
         self.alike: dict[tuple[str, ...], list[Peer]] = {}  # those that were trained, by the names of their steps
 
     def add(self, trial: Trial, gain: float) -> None:
-        """See ``View.add``."""
         for key, found in trial.measurements.items():
             name = key.removeprefix(UNTRAINED)
             final = trial.value(name)
@@ -65,10 +64,7 @@ def hoped(untrained: Mapping[str, Measurement], told: History) -> dict[str, floa
 
 
 def dominating(values: Mapping[str, float], told: History) -> Trial | None:
-    """A member of the front that lost nothing, and that no objective of a file of ``values`` (by measurement) would better.
-
-    Where these are the best values to be hoped for, a candidate is dominated even if training loses nothing.
-    """
+    """A member of the front that lost nothing, and that a file of ``values`` (by measurement) betters in nothing."""
     costs = [objective.measurement for objective in told.objectives if objective.measurement != "metric"]
     if not costs or any(name not in values for name in costs):
         return None
@@ -88,21 +84,14 @@ def failed_peers(
     Empty where there are too few of them, or where one kept the budgets of the metric at the better end of its interval.
     """
     sign = -1 if told.objectives[0].direction == "maximize" else 1
-    metric, compressed, passes = (
-        sign * untrained["metric"].value,
-        untrained["compressed_bytes"].value,
-        _passes(candidate),
-    )
+    metric, compressed = sign * untrained["metric"].value, untrained["compressed_bytes"].value
     peers = [
         peer.trial
         for peer in told.view(Probed).alike.get(_kinds(candidate), [])
-        if peer.compressed_bytes >= compressed and sign * peer.metric <= metric and peer.passes >= passes
+        if peer.compressed_bytes >= compressed and sign * peer.metric <= metric and peer.passes >= _passes(candidate)
     ]
-    return (
-        peers
-        if len(peers) >= POLICY.upper_bounds.failed_peers and all(_failed(trial, budgets) for trial in peers)
-        else []
-    )
+    enough = len(peers) >= POLICY.upper_bounds.failed_peers
+    return peers if enough and all(_failed(trial, budgets) for trial in peers) else []
 
 
 def _failed(trial: Trial, budgets: Sequence[Budget]) -> bool:

@@ -24,10 +24,7 @@ START_SECONDS = 8.0  # wrapping, tracing and converting
 
 
 def ablate(services: Services, clock: Clock, stop: Callable[[], str | None]) -> None:
-    """Measure the best without each of its steps, as far as the time budget goes; into ``finals.json``, under ``ablation``.
-
-    What was a trial is taken from its record. What has no rest that the rules allow, or no time, is left out.
-    """
+    """Measure the best without each of its steps, as rules and time allow, into ``finals.json``: ``ablation``."""
     run = read_run(services.folder.path)
     best = run.picks.get("best")
     record = services.folder.read("finals") or {}
@@ -52,9 +49,8 @@ def rests(candidate: Candidate) -> Iterator[tuple[str, Candidate]]:
             continue  # cut channels are mended by it: one without the other is no model
         rest = [_free(step, gone.makes) for place, step in enumerate(candidate.steps) if place != at]
         if gone.stage is Stage.RESHAPE:
-            rest = [
-                step for step in rest if step.role is not Role.FINE_TUNE or len(candidate.of_stage(Stage.TRAIN)) == 1
-            ]
+            alone = len(candidate.of_stage(Stage.TRAIN)) == 1
+            rest = [step for step in rest if step.role is not Role.FINE_TUNE or alone]
         if gone.stage is Stage.CONVERT:
             rest.insert(at, step_for(Role.FLOAT)())
         yield gone.name, Candidate(tuple(rest))
@@ -101,7 +97,5 @@ def _seconds(services: Services, candidate: Candidate) -> float:
     """About how long what is not trained yet would take."""
     done = len(known_checkpoints(services, candidate))
     epoch = services.inspection.seconds_per_epoch or 0.0
-    return sum(
-        START_SECONDS + DEAREST * epoch * float(step.knobs().get("epochs", 0.0))
-        for step in candidate.prefix.steps[done:]
-    )
+    epochs = [float(step.knobs().get("epochs", 0.0)) for step in candidate.prefix.steps[done:]]
+    return sum(START_SECONDS + DEAREST * epoch * count for count in epochs)

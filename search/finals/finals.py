@@ -6,7 +6,7 @@ from litetuner.search.clock import Clock
 from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
-from litetuner.search.evaluation.stages import artifact_of, measure_drop, score, time_everywhere
+from litetuner.search.evaluation.stages import artifact_of, measure_drop, run_job, time_everywhere
 from litetuner.search.runs.record import read_run
 from litetuner.search.trial import Trial
 from litetuner.spaces.building.jobs import FileRef
@@ -22,8 +22,7 @@ def run_finals(services: Services, clock: Clock) -> None:
     while True:  # new times may bring other trials to the front, which are then measured too; each is measured once
         run = read_run(folder.path)
         members = {trial.number: trial for front in (*run.fronts.values(), run.picks.values()) for trial in front}
-        wanted = [trial for trial in ([run.baseline] if run.baseline else []) + list(members.values())]
-        wanted = [trial for trial in wanted if str(trial.number) not in seen]
+        wanted = [trial for trial in (run.baseline, *members.values()) if trial and str(trial.number) not in seen]
         if not wanted:
             break
         for trial in wanted:
@@ -54,8 +53,7 @@ def _final(services: Services, trial: Trial, baseline: Trial | None) -> Measured
     file = FileRef(name, trial.structure or "")
     measured = time_everywhere(services, file, baseline, Measured(), "finals")
     if services.inspection.data.counts.get("test"):
-        job = score_job(services, name, trial.candidate, "test")
-        scored, measured = score(services, job, measured)
+        scored, measured = run_job(services, score_job(services, name, trial.candidate, "test"), measured)
         measured = measured.adding({"test_metric": scored.metric})
         drop, measured = measure_drop(services, scored, baseline, "test", measured)
         measured = measured.adding({"test_drop": drop})

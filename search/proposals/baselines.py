@@ -16,7 +16,6 @@ BASELINE = Candidate((STEPS["float32"](),))  # not even slimmed
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """The first baseline without an answer."""
     return first_new(baselines(spaces.affordable, FIRST), history)
 
 

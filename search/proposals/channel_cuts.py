@@ -24,7 +24,6 @@ class ChannelCuts:
 
     @staticmethod
     def of(recipes: Sequence[Trial], allowed: float) -> ChannelCuts:
-        """What the answered recipes show."""
         return ChannelCuts(_used(recipes, ALONE, allowed), _used(recipes, RECOVERED, allowed))
 
     def next(self, choices: Mapping[str, Any], space: Space, *, last: bool) -> list[dict[str, Any]]:
@@ -50,13 +49,14 @@ class ChannelCuts:
 
     def _tolerated(self) -> list[Cut]:
         """What used at most the allowed drop, the largest share of channels first."""
-        used = {cut: min(self.alone.get(cut, math.inf), self.recovered.get(cut, math.inf)) for cut in _deepest_first()}
+        cuts = POLICY.channels.deepest_first
+        used = {cut: min(self.alone.get(cut, math.inf), self.recovered.get(cut, math.inf)) for cut in cuts}
         return [cut for cut, share in used.items() if share <= 1]
 
     def _recoverable(self) -> list[Cut]:
         """What used a little too much and was not trained with quantization yet."""
-        limit = POLICY.channels.recover_below
-        return [cut for cut in _deepest_first() if 1 < self.alone.get(cut, 0.0) <= limit and cut not in self.recovered]
+        numbers, new = POLICY.channels, {cut: used for cut, used in self.alone.items() if cut not in self.recovered}
+        return [cut for cut in numbers.deepest_first if 1 < new.get(cut, 0.0) <= numbers.recover_below]
 
     def _next_alone(self, tolerated: Sequence[Cut], space: Space, *, last: bool) -> list[Cut]:
         numbers = POLICY.channels
@@ -74,18 +74,13 @@ class ChannelCuts:
         return [cut for cut in numbers.less if cut not in self.alone and (cut[1] != "inner" or space.sums())][:1]
 
 
-def _deepest_first() -> tuple[Cut, ...]:
-    return POLICY.channels.deepest_first
-
-
 def _used(recipes: Sequence[Trial], steps: tuple[str, ...], allowed: float) -> dict[Cut, float]:
-    return {
-        (trial.params["channels.ratio"]["chosen"], trial.params["channels.spread"]["chosen"]): _used_share(
-            trial, allowed
-        )
-        for trial in recipes
-        if tuple(step.name for step in trial.candidate.prefix.steps) == steps
-    }
+    found = {}
+    for trial in recipes:
+        if tuple(step.name for step in trial.candidate.prefix.steps) == steps:
+            cut = trial.params["channels.ratio"]["chosen"], trial.params["channels.spread"]["chosen"]
+            found[cut] = _used_share(trial, allowed)
+    return found
 
 
 def _used_share(trial: Trial, allowed: float) -> float:

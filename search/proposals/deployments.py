@@ -6,7 +6,7 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.perturbation import perturbations
+from litetuner.search.proposals.neighbors import perturbations
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of, offers
 from litetuner.search.proposals.recipes import CLIPPED
 from litetuner.search.trial import Trial

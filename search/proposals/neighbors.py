@@ -1,11 +1,17 @@
-"""Neighbors: candidates whose training differs in a choice or two from that of a member of the Pareto front."""
+"""Neighbors: candidates that differ in a choice or two from a member of the Pareto front, at random."""
 
 from __future__ import annotations
 
+import dataclasses
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.perturbation import perturbations
-from litetuner.search.proposals.proposal import Proposal, Spaces
+from litetuner.search.proposals.proposal import Proposal, RecordedChoices, Spaces, choices_of
+from litetuner.search.trial import Trial
+from litetuner.spaces.space import ScriptedChoices, Space
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
@@ -18,3 +24,80 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
         if not history.knows(candidate.key) and history.training_seconds(candidate) <= most_seconds:
             return Proposal("neighbor", space, script, candidate)
     return None
+
+
+@dataclasses.dataclass
+class PerturbedChoices:
+    """A ``Chooser`` by a script: choices in ``changed`` become others, those that it lacks are drawn, once each."""
+
+    script: dict[str, Any]
+    changed: frozenset[str]
+    random: random.Random
+    chosen: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def one_of(self, name: str, options: Sequence[str]) -> str:
+        if self.chosen.get(name) not in options:
+            now = self.script.get(name)
+            others = [option for option in options if option != now]
+            stays = now in options and not (name in self.changed and others)
+            self.chosen[name] = now if stays else self.random.choice(others)
+        return str(self.chosen[name])
+
+    def level(self, name: str, options: Sequence[Any]) -> Any:
+        if self.chosen.get(name) not in options:
+            self.chosen[name] = self._level(name, list(options))
+        return self.chosen[name]
+
+    def _level(self, name: str, options: list[Any]) -> Any:
+        if name not in self.script:
+            return self.random.choice(options)
+        at = min(range(len(options)), key=lambda index: abs(options[index] - self.script[name]))
+        if name not in self.changed or len(options) == 1:
+            return options[at]
+        adjacent = [index for index in (at - 1, at + 1) if 0 <= index < len(options)]
+        others = [index for index in range(len(options)) if index != at]
+        near = self.random.random() < POLICY.neighbors.next_level
+        return options[self.random.choice(adjacent if near else others)]
+
+
+class TrainedChoices:
+    """Which choices of a trial led to what it trained: found once, and asked for at every try."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[int, bool], set[str]] = {}
+
+    def add(self, trial: Trial, gain: float) -> None:
+        """Nothing changes for the trials before. See ``View.add``."""
+
+    def names(self, space: Space, trial: Trial) -> set[str]:
+        key = (trial.number, space.train)
+        if key not in self._names:
+            recorded = RecordedChoices(ScriptedChoices(choices_of(trial)))
+            space.trained(recorded)
+            self._names[key] = set(recorded.chosen)
+        return self._names[key]
+
+
+def perturbations(
+    history: History, space: Space, members: Sequence[Trial], seed: int, *, deployment_only: bool
+) -> Iterator[tuple[Trial, PerturbedChoices]]:
+    """Changed choices of members of the front, a limited number of them, each with the member that it stands beside.
+
+    One to three choices change: of the deployment if ``deployment_only`` or nothing was trained, else of the training.
+    Sometimes the deployment of another member is taken.
+    """
+    draw, known = random.Random(seed), history.view(TrainedChoices)
+    for _ in range(POLICY.neighbors.tries if members else 0):
+        member, other = draw.choice(members), draw.choice(history.front)
+        choices = choices_of(member)
+        trained = known.names(space, member)
+        deployed = [name for name in choices if name not in trained]
+        if other.params and draw.random() < POLICY.neighbors.crossover:
+            theirs = known.names(space, other)
+            choices = {name: value for name, value in choices.items() if name in trained}
+            choices |= {name: value for name, value in choices_of(other).items() if name not in theirs}
+        part = deployed if deployment_only or not trained else trained
+        names = sorted(name for name in part if name in choices and name != "epochs")
+        count = 1 + sum(draw.random() < chance for chance in POLICY.neighbors.more_changes)
+        changed = frozenset(draw.sample(names, min(count, len(names))))
+        yield member, PerturbedChoices(choices, changed, draw)

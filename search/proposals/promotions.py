@@ -1,8 +1,7 @@
 """Promotions: what was trained for a short time and does well is trained for longer. Rungs for several objectives.
 
-Optuna's own pruning knows one objective. Here a rung is a length of training, and each of its candidates is a file that could
-ship. It is promoted when its upper bound is on the front: its size and latency, which training does not change, with
-the lower end of its paired accuracy drop, less what longer trainings have recovered so far.
+A rung is a length of training, its candidates files that could ship. One is promoted when its upper bound is on the
+front: its size and latency, with the low end of its paired drop, less what longer trainings have recovered so far.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ class Rungs:
         self._shorter: dict[tuple[tuple[str, str], ...], float] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
-        """See ``View.add``."""
         self.best.clear()
         drop = trial.value("drop")
         if drop is None or "epochs" not in trial.params or trial.duplicate_of is not None:
@@ -89,9 +87,8 @@ def recovered_share(history: History) -> float:
 
 def _best(history: History, space: Space, rungs: Rungs, growth: Growth) -> Proposal | None:
     steps = POLICY.promotions.recovery_steps
-    bounds = rungs.upper_bounds(
-        math.ceil(steps * recovered_share(history)) / steps
-    )  # rounded up, so that it seldom rises
+    share = math.ceil(steps * recovered_share(history)) / steps  # rounded up, so that it seldom rises
+    bounds = rungs.upper_bounds(share)
     waiting: list[tuple[float, int, float, float]] = []  # a heap: an upper bound is computed anew on its turn
     for number, bound in bounds.items():
         trial = rungs.open[number]

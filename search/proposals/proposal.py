@@ -50,7 +50,6 @@ def first_new(proposals: Iterable[Proposal], history: History) -> Proposal | Non
 
 
 def choices_of(trial: Trial) -> dict[str, Any]:
-    """The choices that led to a trial's candidate, by name."""
     return {name: entry["chosen"] for name, entry in trial.params.items()}
 
 

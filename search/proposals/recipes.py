@@ -62,7 +62,6 @@ class Recipes:
         self.exhausted: set[tuple[bool, tuple[float, ...]]] = set()  # whether it trains, and how long
 
     def add(self, trial: Trial, gain: float) -> None:
-        """See ``View.add``."""
         if trial.state is State.LOST:
             self.exhausted.clear()  # it may be asked again
         elif trial.origin == "recipe":
@@ -71,11 +70,7 @@ class Recipes:
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """The first known recipe without an answer; after the first few, the later baselines.
-
-    Recipes are trained for the run's shortest length. Where the time left cannot afford that, only those without training
-    remain.
-    """
+    """The first recipe without an answer, trained for the run's shortest length; after some, the later baselines."""
     space, known = spaces.affordable, history.view(Recipes)
     if (space.train, space.epochs) in known.exhausted:
         return None

@@ -27,23 +27,19 @@ class StrategyStatistics:
     """What the trials of each strategy cost and gained, and those of the run: the last ones count most."""
 
     def __init__(self) -> None:
-        numbers = POLICY.scheduler
+        window = POLICY.scheduler.window
         self.used = 0  # trials
         self.count = 0.0  # the same, discounted, and so are the next two
         self.seconds = 0.0
         self.gained = 0.0
-        self.last: dict[str, deque[tuple[int, float, float]]] = {
-            name: deque(maxlen=numbers.window) for name in STRATEGIES
-        }
-        self.later: dict[
-            int, float
-        ] = {}  # by number of the first trial of a training: what its deployments gained since
-        self.recent: deque[str] = deque(maxlen=numbers.patience)  # the strategies of the last trials
+        self.last: dict[str, deque[tuple[int, float, float]]] = {name: deque(maxlen=window) for name in STRATEGIES}
+        # By number of the first trial of a training: what its deployments gained since.
+        self.later: dict[int, float] = {}
+        self.recent: deque[str] = deque(maxlen=POLICY.scheduler.patience)  # the strategies of the last trials
         self.repeated = False  # was the last trial a repetition?
         self._first: dict[str, int] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
-        """See ``View.add``."""
         if trial.origin not in STRATEGIES or trial.state is State.LOST:  # a killed search resumes as if undisturbed
             return
         self.recent.append(trial.origin)
@@ -64,10 +60,7 @@ class StrategyStatistics:
                 self.later[first] = self.later.get(first, 0.0) + gain
 
     def gain_per_second(self, name: str, upper_bound: float = 0.0) -> float:
-        """What a strategy's last trials gained per second, with what their deployments gained.
-
-        It starts from a prior, or from a share of the ``upper_bound`` of its proposal, where that is more.
-        """
+        """What a strategy's last trials and their deployments gained, from a prior or a share of ``upper_bound`` on."""
         numbers = POLICY.scheduler
         seconds = numbers.prior_trials * self.seconds / self.count
         expected = max(numbers.prior[name] * self.gained / self.seconds, numbers.believed_share_of_bound * upper_bound)
@@ -79,7 +72,7 @@ class StrategyStatistics:
 
 
 def order(history: History, spaces: Spaces) -> tuple[str, ...]:
-    """The strategies, the best one first: by hypervolume gained per second, and for promotions by what the best one may gain.
+    """The strategies, by hypervolume gained per second, for promotions by what the best one may gain.
 
     One without a turn for long comes first. A sampler that has just repeated itself comes last.
     """
@@ -98,10 +91,7 @@ def order(history: History, spaces: Spaces) -> tuple[str, ...]:
 
 
 def propose(history: History, spaces: Spaces, seed: int, *, guided: bool) -> Proposal:
-    """What to try next: a baseline, else what the best strategy finds that finds anything. The sampler always does.
-
-    ``guided`` is whether the sampler takes turns with all strategies; ``seed`` is the run's.
-    """
+    """A baseline, else what the best strategy finds, if any; the sampler always does, alone if not ``guided``."""
     strategies = STRATEGIES if guided else UNGUIDED
     found = baselines.propose(history, spaces, seed)
     names = iter(order(history, spaces) if guided else UNGUIDED)

@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from litetuner.search.runs.record import RunRecord, read_run
-from litetuner.search.trial import State, Trial
+from litetuner.search.runs.study import final_state, frozen_trial
+from litetuner.search.trial import Trial
 from litetuner.spaces.errors import HostError, RunError
 from litetuner.spaces.store import Store
 
@@ -26,15 +27,11 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
 class Mirror:
-    """An Optuna study in memory that follows a run. ``update`` adds what was told since.
-
-    The dashboard writes notes, deletes studies and uploads files: here only the mirror, and nothing on disk.
-    """
+    """An Optuna study in memory that follows a run: what the dashboard writes or deletes is only in the mirror."""
 
     def __init__(self, path: Path) -> None:
         import optuna
 
-        self._optuna = optuna
         self._path = path
         record = read_run(path)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -62,17 +59,13 @@ class Mirror:
                 self._known.add(trial.number)
 
     def _frozen(self, trial: Trial, record: RunRecord) -> Any:
-        states, from_json = self._optuna.trial.TrialState, self._optuna.distributions.json_to_distribution
         values = [trial.value(objective.measurement) for objective in record.objectives]
         known = [value for value in values if value is not None]
         complete = trial.state.scored and len(known) == len(values)
-        state = states.COMPLETE if complete else states.FAIL if trial.state is State.LOST else states.PRUNED
-        told = {name: entry["value"] for name, entry in trial.params.items()}
-        return self._optuna.trial.create_trial(
-            state=state,
+        return frozen_trial(
+            trial.params,
+            state=final_state(trial, complete),
             values=known if complete else None,
-            params=told,
-            distributions={name: from_json(trial.params[name]["distribution"]) for name in told},
             constraints=trial.constraints if complete else None,
             user_attrs=_facts(trial),
             # The dashboard knows constraints only as this list; without it, it takes every trial for feasible.
@@ -81,18 +74,10 @@ class Mirror:
 
 
 def _facts(trial: Trial) -> dict[str, Any]:
-    """What stands beside a trial in the dashboard."""
-    found: dict[str, Any] = {
-        "litetuner trial": trial.number,
-        "recipe": trial.candidate.label,
-        "state": str(trial.state),
-    }
+    found = {"litetuner trial": trial.number, "recipe": trial.candidate.label, "state": str(trial.state)}
     found |= {name: value.value for name, value in trial.measurements.items()}
-    for name in ("origin", "gate", "reason", "duplicate_of", "sha256"):
-        value = getattr(trial, name)
-        if value is not None:
-            found[name] = value
-    return found
+    names = ("origin", "gate", "reason", "duplicate_of", "sha256")
+    return found | {name: value for name in names if (value := getattr(trial, name)) is not None}
 
 
 def _files(trial: Trial) -> dict[str, str]:
@@ -151,12 +136,8 @@ def serve(path: Path, port: int) -> Iterator[Server]:
             f"dashboard: port {port} cannot be used ({error.strerror}). Give another one with --port, or 0 for any that is free."
         ) from error
     ended = threading.Event()
-    threads = [
-        threading.Thread(target=server.serve_forever, daemon=True),
-        threading.Thread(target=_follow, args=(mirror, ended), daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=_follow, args=(mirror, ended), daemon=True).start()
     try:
         yield server
     finally:

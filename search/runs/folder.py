@@ -37,7 +37,6 @@ class RunFolder:
         return Store(self.path / "cache" / "blobs")
 
     def workspace(self, sources: Sources | None = None) -> Workspace:
-        """What a worker sees of it."""
         return Workspace(self.path, self.blobs, self.artifacts, sources or Sources())
 
     @property
@@ -54,9 +53,8 @@ class RunFolder:
         try:
             held.acquire(timeout=0)
         except filelock.Timeout as error:
-            raise RunError(
-                f"{self.path}: another search is running in this folder. Wait for it, or choose another --out."
-            ) from error
+            what = f"{self.path}: another search is running in this folder"
+            raise RunError(f"{what}. Wait for it, or choose another --out.") from error
         return held
 
     def create(self) -> None:
@@ -73,21 +71,13 @@ class RunFolder:
     def adopt(self, config: Config, identity: dict[str, Any]) -> None:
         """Write the configuration, or check that a resumed run is the same one but for what may change.
 
-        ``identity`` holds what is not a key: the sha256 of the model's file and of the data's. Paths may be written in
-        several ways; what they hold is compared. A run that never got through its inspection holds nothing yet, and is
-        begun anew: so the data can be mended. Raises ``RunError`` with every difference.
+        ``identity`` holds the sha256 of the model's file and of the data's: paths may be written in several ways. A run
+        that was never inspected is begun anew, so that data can be mended. Raises ``RunError`` with every difference.
         """
         path = self.path / "identity.json"
         self._check_format()
-        frozen = (
-            {"format_version": FORMAT_VERSION}
-            | {
-                name.replace("_", "-"): value
-                for name, value in config.model_dump(mode="json").items()
-                if name not in CHANGEABLE
-            }
-            | identity
-        )
+        keys = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
+        frozen = {"format_version": FORMAT_VERSION} | {name.replace("_", "-"): keys[name] for name in keys} | identity
         if path.exists():
             differences = _differences(_read_json(path), frozen)
             if differences and self.read("inspection") is None and not self.trials():
@@ -102,9 +92,8 @@ class RunFolder:
             foreign = [item.name for item in self.path.iterdir() if item.name not in (".lock", "litetuner.toml")]
             if foreign:
                 names = ", ".join(sorted(foreign)[:3])
-                raise RunError(
-                    f"{self.path} is no run folder and is not empty ({names}). Choose another folder with --out."
-                )
+                what = f"{self.path} is no run folder and is not empty ({names})"
+                raise RunError(f"{what}. Choose another folder with --out.")
             write_json(path, frozen)
         write_atomic(self.path / "litetuner.toml", to_toml(config))
 
@@ -113,9 +102,8 @@ class RunFolder:
         self._check_format()
         path = self.path / "litetuner.toml"
         if not path.is_file():
-            raise RunError(
-                f"{self.path} is no run folder: it has no litetuner.toml. Give the folder that a search printed."
-            )
+            what = f"{self.path} is no run folder: it has no litetuner.toml"
+            raise RunError(f"{what}. Give the folder that a search printed.")
         return make_config(tomllib.loads(path.read_text(encoding="utf-8")), where=str(path))
 
     def _check_format(self) -> None:
@@ -133,7 +121,6 @@ class RunFolder:
         return self.path / "trials" / f"{number:04d}"
 
     def trials(self) -> list[Trial]:
-        """All recorded trials by number."""
         found = sorted((self.path / "trials").glob("[0-9]*/trial.json"), key=lambda path: int(path.parent.name))
         return [Trial.from_json(_read_json(path)) for path in found]
 
@@ -167,7 +154,6 @@ class RunFolder:
 
 
 def _differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What two identities differ in, in words."""
     found = []
     for key in sorted(known | now):
         if key in ("model", "data", "format_version") or known.get(key) == now.get(key):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
 import warnings
@@ -12,6 +11,7 @@ from typing import Any
 
 from litetuner.search.front import Objective
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.study import frozen_trial
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import RunError
@@ -47,15 +47,15 @@ def find_importances(trials: Sequence[Trial], objectives: Sequence[Objective]) -
     """The importance of each choice for reaching the front, then for each objective alone; empty with too few trials.
 
     Optuna's conditional PED-ANOVA (https://arxiv.org/abs/2304.10255, https://arxiv.org/abs/2601.20800), the one evaluator that
-    takes several objectives and choices that are made only under others. Budgets play no part: a file over a budget
-    tells as much of a choice as another one. The study is built in memory, the run's database is not touched.
+    takes several objectives and choices that are made only under others. Budgets play no part. The study is in memory.
     Raises ``RunError`` for a trial whose choices Optuna cannot read.
     """
     told = [trial for trial in trials if _usable(trial, objectives)]
     if len(told) < FEWEST:
         return ()
     frozen = [_frozen(trial, objectives) for trial in told]
-    if not any(len(values) > 1 for values in _domains(told).values()):
+    taken = {(name, repr(entry["value"])) for trial in told for name, entry in trial.params.items()}
+    if len(taken) == len({name for name, _ in taken}):  # no choice took two values
         return ()
     import optuna
 
@@ -107,37 +107,16 @@ def _usable(trial: Trial, objectives: Sequence[Objective]) -> bool:
     return trial.duplicate_of is None and trial.state.scored and bool(trial.params) and measured
 
 
-def _domains(trials: Sequence[Trial]) -> dict[str, set[str]]:
-    """The values that each choice took."""
-    found: dict[str, set[str]] = {}
-    for trial in trials:
-        for name, entry in trial.params.items():
-            found.setdefault(name, set()).add(repr(entry["value"]))
-    return found
-
-
 def _target(at: int, objective: Objective) -> Callable[[Any], float]:
     sign = -1.0 if objective.direction == "maximize" else 1.0
     return lambda trial: sign * float(trial.values[at])
 
 
 def _frozen(trial: Trial, objectives: Sequence[Objective]) -> Any:
-    import optuna
-
+    values = [trial.measurements[objective.measurement].value for objective in objectives]
     try:
-        return optuna.trial.create_trial(
-            values=[trial.measurements[objective.measurement].value for objective in objectives],
-            params={name: entry["value"] for name, entry in trial.params.items()},
-            distributions={name: _distribution(entry["distribution"]) for name, entry in trial.params.items()},
-        )
+        return frozen_trial(trial.params, values=values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a damaged record makes of itself
         raise RunError(
             f"the choices in the record of trial {trial.number} cannot be read ({type(error).__name__}: {error})"
         ) from error
-
-
-@functools.cache
-def _distribution(text: str) -> Any:
-    from optuna.distributions import json_to_distribution
-
-    return json_to_distribution(text)

@@ -12,7 +12,7 @@ from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.inspection import Inspection, identity
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
-from litetuner.search.evaluation.stages import build, score, train_step
+from litetuner.search.evaluation.stages import build, run_job, train_step
 from litetuner.search.listener import Listener
 from litetuner.search.runs.trial_file import TrialFile
 from litetuner.search.runtime.machine import package_versions
@@ -23,13 +23,14 @@ from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.store import write_atomic
 from litetuner.spaces.user_function import is_function
 
+ERRORS = {"model": ModelError, "data": DataError}
+
 
 @dataclasses.dataclass(frozen=True)
 class Rebuilt:
-    """What came out, and what it was compared with.
+    """``metric`` is the new file's on the search split, ``None`` where the files are equal and nothing was scored.
 
-    ``metric`` is the new file's on the search split, ``None`` where the files are equal to the last bit and nothing had to be
-    scored. ``versions`` are the packages that differ: name, recorded, now.
+    ``versions`` are the packages that differ: name, recorded, now.
     """
 
     source: TrialFile
@@ -63,11 +64,10 @@ class Rebuilt:
 
 
 def rebuild(source: TrialFile, out: Path, listener: Listener | None = None) -> Rebuilt:
-    """Make a trial's file again and write it to ``out``.
+    """Make a trial's file again, in a temporary folder, and write it to ``out``.
 
-    Inspects, trains, converts and finishes in worker processes in a folder of its own, which is removed. Raises ``ModelError``
-    or ``DataError`` when model or data are not those that the trial was made from, ``Refused`` when the rules refuse the
-    candidate, ``BuildFailed`` when the file cannot be made.
+    Raises ``ModelError`` or ``DataError`` when model or data are not those that the trial was made from, ``Refused``
+    when the rules refuse the candidate, ``BuildFailed`` when the file cannot be made.
     """
     listener = listener or Listener()
     config = _located(source)
@@ -84,7 +84,7 @@ def rebuild(source: TrialFile, out: Path, listener: Listener | None = None) -> R
             if finished.artifact.sha256 != source.sha256:
                 listener.doing("scoring the new file")
                 job = score_job(services, finished.name, source.candidate)
-                metric = score(services, job, Measured())[0].metric.value
+                metric = run_job(services, job, Measured())[0].metric.value
         except Stopped as stop:
             raise stop.cause from stop
         write_atomic(out, folder.artifacts.get(finished.name))
@@ -122,38 +122,31 @@ def _located(source: TrialFile) -> Config:
 
 def _check_contents(source: TrialFile, config: Config) -> dict[str, Any]:
     """The contents of model and data; files of other content are refused before anything is loaded."""
-    for name, error in (("model", ModelError), ("data", DataError)):
+    for name, error in ERRORS.items():
         given = getattr(config, name)
         if not is_function(given) and not Path(given).exists():
             raise error(f"{name}: {given}, which the trial was made from, is not there. Say where it is with --{name}.")
     now = identity(config)
-    for name, error in (("model", ModelError), ("data", DataError)):
-        before, found = source.contents.get(name), now[f"{name}_content"]
-        if before is not None and before != found:
-            raise error(
-                f"{name}: {getattr(config, name)} has sha256 {found[:16]}..., and trial {source.number} was made from "
-                f"{before[:16]}... Give the original with --{name}."
-            )
+    for name in ERRORS:
+        _check_same(source, name, getattr(config, name), source.contents.get(name), now[f"{name}_content"])
     return now
 
 
 def _check_inspected(source: TrialFile, inspection: Inspection) -> None:
-    for name, error, now in (
-        ("model", ModelError, inspection.model.sha256),
-        ("data", DataError, inspection.data.sha256),
-    ):
-        before = source.facts.get(name)
-        if before is not None and before != now:
-            raise error(
-                f"{name}: what was read from {getattr(source.config, name)} has sha256 {now[:16]}..., and trial "
-                f"{source.number} was made from {before[:16]}... Give the original with --{name}."
-            )
+    for name, now in (("model", inspection.model.sha256), ("data", inspection.data.sha256)):
+        what = f"what was read from {getattr(source.config, name)}"
+        _check_same(source, name, what, source.facts.get(name), now)
+
+
+def _check_same(source: TrialFile, name: str, what: str, before: str | None, now: str) -> None:
+    if before is not None and before != now:
+        raise ERRORS[name](
+            f"{name}: {what} has sha256 {now[:16]}..., and trial {source.number} was made from {before[:16]}... "
+            f"Give the original with --{name}."
+        )
 
 
 def _other_versions(source: TrialFile) -> tuple[tuple[str, str, str], ...]:
     now = environment()["packages"] | package_versions()
-    return tuple(
-        (name, version, str(now.get(name) or "missing"))
-        for name, version in source.versions.items()
-        if now.get(name) != version
-    )
+    found = ((name, before, now.get(name)) for name, before in source.versions.items())
+    return tuple((name, before, str(version or "missing")) for name, before, version in found if version != before)

@@ -56,13 +56,8 @@ class RunRecord:
     @property
     def picks(self) -> dict[str, Trial]:
         bounded = any(budget.measurement in ("drop", "metric") for budget in self.budgets)
-        return picks(
-            self.trials,
-            self.objectives,
-            metric_bounded=bounded,
-            size=self.config.size_measurement,
-            targets=self.config.targets,
-        )
+        size, targets = self.config.size_measurement, self.config.targets
+        return picks(self.trials, self.objectives, metric_bounded=bounded, size=size, targets=targets)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -75,17 +70,12 @@ class RunRecord:
         for trial in self.trials:
             if trial.number == number:
                 return trial
-        last = self.trials[-1].number if self.trials else None
-        raise RunError(
-            f"{self.folder.path} has no trial {number}" + (f"; they go from 0 to {last}." if last is not None else ".")
-        )
+        known = f"; they go from 0 to {self.trials[-1].number}" if self.trials else ""
+        raise RunError(f"{self.folder.path} has no trial {number}{known}.")
 
 
 def open_run(path: Path | str) -> tuple[RunFolder, Config, dict[str, Any]]:
-    """A run folder, its configuration and inspection, without its trials.
-
-    Raises ``RunError`` when it is none, or when nothing was inspected yet.
-    """
+    """A run folder, its configuration and inspection. Raises ``RunError`` where there is none or no inspection yet."""
     folder = RunFolder(Path(path))
     config = folder.config()
     inspection = folder.read("inspection")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import filelock
@@ -34,30 +35,30 @@ class Asked:
 
 
 class ChoiceRecorder:
-    """A ``Chooser`` that asks another one and keeps every choice as Optuna parameter and distribution."""
+    """A ``Chooser`` that asks another one and keeps every choice with its Optuna parameter and distribution."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        self.values: dict[str, Any] = {}
-        self.chosen: dict[str, Any] = {}
-        self.distributions: dict[str, Any] = {}
+        self.params: dict[str, dict[str, Any]] = {}
 
     def one_of(self, name: str, options: Sequence[str]) -> str:
         from optuna.distributions import CategoricalDistribution
 
         chosen: str = self.inner.one_of(name, options)
-        self.values[name] = self.chosen[name] = chosen
-        self.distributions[name] = CategoricalDistribution(tuple(options))
+        self._keep(name, chosen, chosen, CategoricalDistribution(tuple(options)))
         return chosen
 
     def level(self, name: str, options: Sequence[Any]) -> Any:
         from optuna.distributions import IntDistribution
 
         chosen = self.inner.level(name, options)
-        self.values[name] = list(options).index(chosen)
-        self.chosen[name] = chosen
-        self.distributions[name] = IntDistribution(0, len(options) - 1)
+        self._keep(name, chosen, list(options).index(chosen), IntDistribution(0, len(options) - 1))
         return chosen
+
+    def _keep(self, name: str, chosen: Any, value: Any, distribution: Any) -> None:
+        from optuna.distributions import distribution_to_json
+
+        self.params[name] = {"chosen": chosen, "value": value, "distribution": distribution_to_json(distribution)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +114,6 @@ class Study:
         return [trial.number for trial in self._study.get_trials(deepcopy=False, states=(state,))]
 
     def numbers(self) -> set[int]:
-        """Numbers of all trials in the study."""
         return {trial.number for trial in self._study.get_trials(deepcopy=False)}
 
     def candidate(self, number: int) -> Asked | None:
@@ -132,9 +132,8 @@ class Study:
             trial = self._study.ask()
         recorder = ChoiceRecorder(OptunaChoices(trial))
         candidate = suggest(recorder)
-        proposal = self._proposal(candidate, "sampler", recorder)
-        self._set(trial.number, "proposal", proposal)
-        return Asked(trial.number, candidate, "sampler", proposal["params"])
+        self._set(trial.number, "proposal", _proposal(candidate, "sampler", recorder.params))
+        return Asked(trial.number, candidate, "sampler", recorder.params)
 
     def enqueue(
         self, suggest: Callable[[Any], Candidate], script: Any, origin: str, candidate: Candidate | None = None
@@ -144,28 +143,12 @@ class Study:
         suggested = suggest(recorder)
         if candidate is not None and candidate.of_stage(Stage.CONVERT) != suggested.of_stage(Stage.CONVERT):
             recorder = ChoiceRecorder(script)  # choices that lead elsewhere say nothing of this candidate
-        proposal = self._proposal(candidate or suggested, origin, recorder)
-        frozen = self._optuna.trial.create_trial(
-            state=self._optuna.trial.TrialState.RUNNING,
-            params=recorder.values,
-            distributions=recorder.distributions,
-            user_attrs={"proposal": json.dumps(proposal)},
-        )
+        proposal = json.dumps(_proposal(candidate or suggested, origin, recorder.params))
+        running = self._optuna.trial.TrialState.RUNNING
+        frozen = frozen_trial(recorder.params, state=running, user_attrs={"proposal": proposal})
         with self._lock:  # the storage tells the new trial's number without reading all others
             number = self._storage.get_trial_number_from_id(self._storage.create_new_trial(self._study_id, frozen))
-        return Asked(number, candidate or suggested, origin, proposal["params"])
-
-    def _proposal(self, candidate: Candidate, origin: str, recorder: ChoiceRecorder) -> dict[str, Any]:
-        to_json = self._optuna.distributions.distribution_to_json
-        params = {
-            name: {
-                "chosen": recorder.chosen[name],
-                "value": value,
-                "distribution": to_json(recorder.distributions[name]),
-            }
-            for name, value in recorder.values.items()
-        }
-        return {"origin": origin, "params": params, "candidate": candidate.to_json()}
+        return Asked(number, candidate or suggested, origin, recorder.params)
 
     def tell(self, trial: Trial) -> None:
         """Tell what became of a running trial: the table of states in docs/decisions.md."""
@@ -174,45 +157,34 @@ class Study:
             handle.set_constraint(name, value)
         summary = {name: measurement.value for name, measurement in trial.measurements.items()}
         self._set(trial.number, "outcome", {"state": str(trial.state), "seed": trial.seed, "summary": summary})
-        states = self._optuna.trial.TrialState
-        if trial.state.scored:
-            self._study.tell(trial.number, self._values(trial))
-        else:
-            self._study.tell(trial.number, state=states.FAIL if trial.state is State.LOST else states.PRUNED)
+        self._study.tell(trial.number, self._values(trial), state=final_state(trial, trial.state.scored))
 
     def refill(self, trials: Sequence[Trial]) -> None:
         """Fill a study that new objectives or budgets opened with all that is known, numbers unchanged."""
         known = self.numbers()
-        states = self._optuna.trial.TrialState
-        from_json = self._optuna.distributions.json_to_distribution
         for trial in sorted(trials, key=lambda item: item.number):
             if trial.number in known:
                 continue
-            scored = trial.state.scored
-            state = states.COMPLETE if scored else states.FAIL if trial.state is State.LOST else states.PRUNED
-            frozen = self._optuna.trial.create_trial(
-                state=state,
-                values=self._values(trial) if scored else None,
-                params={name: entry["value"] for name, entry in trial.params.items()},
-                distributions={name: from_json(entry["distribution"]) for name, entry in trial.params.items()},
+            told = {
+                "proposal": _proposal(trial.candidate, trial.origin, trial.params),
+                "outcome": {"state": str(trial.state), "seed": trial.seed},
+            }
+            frozen = frozen_trial(
+                trial.params,
+                state=final_state(trial, trial.state.scored),
+                values=self._values(trial),
                 constraints=self._constraints(trial),
-                user_attrs={
-                    "proposal": json.dumps(
-                        {"origin": trial.origin, "params": trial.params, "candidate": trial.candidate.to_json()}
-                    ),
-                    "outcome": json.dumps({"state": str(trial.state), "seed": trial.seed}),
-                },
+                user_attrs={name: json.dumps(value) for name, value in told.items()},
             )
             self._study.add_trial(frozen)
 
-    def _values(self, trial: Trial) -> list[float]:
-        return [self._finite(trial, objective) for objective in self.objectives]
-
-    def _finite(self, trial: Trial, objective: Objective) -> float:
-        value = trial.value(objective.measurement)
-        if value is None:
-            raise ValueError(f"trial {trial.number} was scored without {objective.measurement}")
-        return value
+    def _values(self, trial: Trial) -> list[float] | None:
+        if not trial.state.scored:
+            return None
+        for objective in self.objectives:
+            if objective.measurement not in trial.measurements:
+                raise ValueError(f"trial {trial.number} was scored without {objective.measurement}")
+        return [trial.measurements[objective.measurement].value for objective in self.objectives]
 
     def _constraints(self, trial: Trial) -> dict[str, float]:
         if trial.state is State.LOST:
@@ -227,6 +199,33 @@ class Study:
     def _id(self, number: int) -> int:
         trial_id: int = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         return trial_id
+
+
+def frozen_trial(params: Mapping[str, Mapping[str, Any]], **told: Any) -> Any:
+    """A trial of Optuna's, by the choices in a record (``Trial.params``)."""
+    import optuna
+
+    values = {name: entry["value"] for name, entry in params.items()}
+    distributions = {name: _distribution(entry["distribution"]) for name, entry in params.items()}
+    return optuna.trial.create_trial(params=values, distributions=distributions, **told)
+
+
+@functools.cache
+def _distribution(text: str) -> Any:
+    from optuna.distributions import json_to_distribution
+
+    return json_to_distribution(text)
+
+
+def final_state(trial: Trial, complete: bool) -> Any:
+    """What Optuna is told of a trial that has ended."""
+    from optuna.trial import TrialState
+
+    return TrialState.COMPLETE if complete else TrialState.FAIL if trial.state is State.LOST else TrialState.PRUNED
+
+
+def _proposal(candidate: Candidate, origin: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {"origin": origin, "params": params, "candidate": candidate.to_json()}
 
 
 @contextlib.contextmanager
@@ -252,17 +251,13 @@ def database_errors(folder: RunFolder) -> Iterator[None]:
 
 
 def _write_ahead(engine: Any) -> None:
-    """Write-ahead log: a commit costs no wait for the disk, a killed process loses nothing, a power cut at most the last trials.
-
-    Those stand in the records, which are synced, and are told again.
-    """
+    """Write-ahead log: no commit waits for the disk. What a power cut loses, the synced records tell again."""
     import sqlalchemy
 
     def prepare(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.close()
+        with contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=NORMAL")
 
     sqlalchemy.event.listen(engine, "connect", prepare)
     engine.dispose()  # connections that were opened before know nothing of it

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import pydantic
 
 from litetuner.search.config.config import Config, make_config
-from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import open_run
 from litetuner.search.trial import FORMAT_VERSION
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import Refused, RunError
@@ -44,8 +44,9 @@ class _Measurements(_Record):
     metric: _Metric | None = None
 
 
-class _OwnEnvironment(_Record):
-    versions: dict[str, ShortText | None] = {}
+class _Environment(_Record):
+    versions: dict[str, ShortText | None] = {}  # of a trial
+    packages: dict[str, ShortText | None] = {}  # of an export
 
 
 class _Trial(_Record):
@@ -56,7 +57,7 @@ class _Trial(_Record):
     artifact: Any = None
     candidate: list[_Step] = pydantic.Field(min_length=1, max_length=16)
     measurements: _Measurements = _Measurements()
-    environment: _OwnEnvironment | None = None
+    environment: _Environment | None = None
 
 
 class _Input(_Record):
@@ -69,10 +70,6 @@ class _Inputs(_Record):
     data: _Input = _Input()
 
 
-class _Environment(_Record):
-    packages: dict[str, ShortText | None] = {}
-
-
 class _Provenance(_Record):
     configuration: dict[str, Any]
     inputs: _Inputs
@@ -81,11 +78,9 @@ class _Provenance(_Record):
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Where a trial is from.
+    """``contents`` are the sha256 of the files of model and data, ``facts`` of what was read from them, or ``None``.
 
-    ``contents`` are the sha256 of the files of model and data, ``facts`` those of what was read from them; ``None`` if they are
-    not recorded. ``versions`` are the packages that made the file. ``folder`` is where relative paths of the configuration
-    may start, besides the working folder.
+    ``versions`` are the packages that made the file; relative paths may start in ``folder`` or the working folder.
     """
 
     config: Config
@@ -108,11 +103,10 @@ class TrialFile(Origin):
 
 
 def read_trial_file(given: Path, *, trust_model: bool = False, **changed: str | None) -> TrialFile:
-    """Read the ``trial.json`` of a run folder, or an exported one with its ``provenance.json`` beside it.
+    """Read a run folder's ``trial.json`` (or that in ``given``), or an exported one beside its ``provenance.json``.
 
-    ``given`` may be the folder that holds it. ``changed`` are keys of the configuration to use instead of the recorded ones,
-    such as ``model``. An exported record cannot set ``trust_model``. Raises ``RunError`` for a record that is damaged,
-    altered, of another format, or of a trial that never had a file.
+    ``changed`` are keys to use instead of the recorded ones. An exported record cannot set ``trust_model``.
+    Raises ``RunError`` for a record that is damaged, altered, of another format, or of a trial that never had a file.
     """
     path = given / "trial.json" if given.is_dir() else given
     record = _read(path, _Trial)
@@ -139,17 +133,14 @@ def read_trial_file(given: Path, *, trust_model: bool = False, **changed: str | 
     )
 
 
-def _run_of(path: Path) -> RunFolder | None:
-    """The run that the record is in, if any."""
+def _run_of(path: Path) -> Path | None:
     folder = path.absolute().parent
     run = folder.parent.parent
-    return RunFolder(run) if folder.parent.name == "trials" and (run / "litetuner.toml").is_file() else None
+    return run if folder.parent.name == "trials" and (run / "litetuner.toml").is_file() else None
 
 
-def _of_run(run: RunFolder, changed: dict[str, Any]) -> Origin:
-    config, inspection = run.config(), run.read("inspection")
-    if inspection is None:
-        raise RunError(f"{run.path}: this run stopped before it had inspected the model. Repeat the search command.")
+def _of_run(path: Path, changed: dict[str, Any]) -> Origin:
+    run, config, inspection = open_run(path)
     values = config.model_dump(exclude_none=True) | changed
     identity, environment = run.read("identity") or {}, run.read("environment") or {}
     return Origin(

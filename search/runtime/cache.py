@@ -92,7 +92,6 @@ class JobCache:
 
     @property
     def overlaps(self) -> bool:
-        """Can the executor train beside other jobs?"""
         return self._executor.overlaps
 
     def prefetch(self, job: Job[Any]) -> None:
@@ -110,9 +109,7 @@ class JobCache:
     def held(self) -> set[str]:
         """Blobs that what runs or ran ahead needs: none of them may be evicted."""
         with self._lock:
-            return self._ahead | {
-                blob for result in self._unclaimed.values() for blob in _blobs(result.value.to_json())
-            }
+            return self._ahead.union(*(_blobs(result.value.to_json()) for result in self._unclaimed.values()))
 
     def take_overlapped(self) -> float:
         """Seconds of training, since this was last asked, that passed beside other jobs."""
@@ -163,9 +160,6 @@ def _failed(error: BaseException) -> Future[Any]:
 def _blobs(value: Any) -> Iterator[str]:
     if isinstance(value, str) and BLOB.fullmatch(value):
         yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _blobs(item)
-    elif isinstance(value, list):
-        for item in value:
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from _blobs(item)

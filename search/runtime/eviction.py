@@ -17,7 +17,7 @@ def evict(services: Services, members: Iterable[Trial], limit_bytes: float) -> i
     """Remove the oldest models from the cache until it is within ``limit_bytes``; returns the bytes that were freed.
 
     The rebuilt original and the checkpoints of ``members`` (the front) stay, also above the limit: their variants would
-    have to be trained again. What is gone is made again if it is ever asked for. Artifacts are not part of the cache.
+    have to be trained again. Artifacts are not part of the cache.
     """
     folder = services.folder.blobs.folder
     if not folder.is_dir():

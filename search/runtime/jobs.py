@@ -22,10 +22,7 @@ class TimeResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TimeJob(Job[TimeResult]):
-    """Time a file beside the baseline on a target: one measurement for all files of one ``structure``.
-
-    ``described`` is what the target says of itself, ``spec`` how the user wrote it.
-    """
+    """One measurement for all files of a ``structure``. ``described`` are the target's words, ``spec`` the user's."""
 
     kind: ClassVar[Kind] = "time"
     verb: ClassVar[str] = "time"

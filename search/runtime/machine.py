@@ -27,15 +27,9 @@ def package_versions() -> dict[str, str]:
 
 
 def this_environment() -> Environment:
-    """What jobs are done with here and now."""
-    return Environment(package_versions(), machine_name(), _processor())
+    return Environment(package_versions(), f"{platform.node()} {platform.machine()}", _processor())
 
 
 @functools.cache
 def _processor() -> str:
     return str(runner_machine.describe_machine(None)["cpu"])
-
-
-def machine_name() -> str:
-    """The machine that timings and cached results belong to: host name and processor architecture."""
-    return f"{platform.node()} {platform.machine()}"

@@ -56,7 +56,6 @@ def build_handlers(workspace: Workspace) -> dict[str, Handler]:
 
 
 def score_handlers(workspace: Workspace) -> dict[str, Handler]:
-    """What a ``score`` worker can do."""
     from litetuner.objectives.scoring.jobs import CompareJob, ScoreJob
     from litetuner.objectives.scoring.scorer import compare, score_file
 
@@ -100,7 +99,6 @@ def main(arguments: list[str]) -> None:
 
 
 def do_job(handler: Handler, job: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a job: its result, or its error."""
     try:
         return {"result": handler(job)}
     except LitetunerError as error:

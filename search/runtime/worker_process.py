@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -43,8 +44,7 @@ class WorkerProcess:
     def __init__(
         self, role: str, folder: Path, log: Path, sources: Sources | None = None, *, wait: bool = True
     ) -> None:
-        self.role = role
-        self.log = log
+        self.role, self.log = role, log
         self.jobs = 0
         self._logged = 0  # bytes of the log that were handed on
         given = json.dumps((sources or Sources()).to_json())
@@ -56,8 +56,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 start_new_session=True,
-                env=os.environ
-                | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         self._buffer = b""
         self._what, self._limits, self._began = "starting", START_LIMIT, time.monotonic()
@@ -97,7 +96,6 @@ class WorkerProcess:
         return text
 
     def resident_bytes(self) -> int:
-        """Memory of the process and its children."""
         try:
             process = psutil.Process(self.pid)
             return sum(item.memory_info().rss for item in (process, *process.children(recursive=True)))
@@ -188,7 +186,6 @@ class WorkerProcess:
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
         if self._stopped is not None:
             self.slept += time.monotonic() - self._stopped
             self._stopped = None
@@ -200,13 +197,9 @@ class WorkerProcess:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                try:
+                with contextlib.suppress(BrokenPipeError):  # unsent input of a dead process
                     stream.close()
-                except BrokenPipeError:
-                    continue  # unsent input of a dead process
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            return  # it has ended already

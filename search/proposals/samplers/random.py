@@ -1,4 +1,4 @@
-"""Random search, for comparison."""
+"""Random search, for comparison: independent uniform choices."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from litetuner.search.proposals.samplers.sampler import Sampler
 
 
 class Random(Sampler):
-    """Independent uniform choices."""
-
     name = "random"
 
     def make(self, seed: int) -> Any:

@@ -137,7 +137,6 @@ class Local(Executor):
 
     @contextlib.contextmanager
     def _suspended(self, roles: Iterable[str]) -> Iterator[None]:
-        """Suspend the workers of some roles."""
         found = [self._workers[role] for role in roles if role in self._workers]
         alive = [worker for worker in found if worker.alive]
         try:
