@@ -34,11 +34,7 @@ def calibration_details(step: str, count: int, selection: str) -> list[str]:
 
 
 def select_samples(
-    folder: Path | str,
-    count: int,
-    selection: str,
-    seed: int,
-    outputs: Callable[[np.ndarray], np.ndarray] | None = None,
+    folder: Path | str, count: int, selection: str, seed: int, outputs: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> np.ndarray:
     """Real inputs (m, *sample) from the train split alone, m at most ``count``, in the order of the split.
 

@@ -175,10 +175,7 @@ def _bidirectional(layer: Any, name: str) -> Any:
     import tf_keras
 
     return tf_keras.layers.Bidirectional(
-        _inner(layer.forward_layer),
-        merge_mode=layer.merge_mode,
-        backward_layer=_inner(layer.backward_layer),
-        name=name,
+        _inner(layer.forward_layer), merge_mode=layer.merge_mode, backward_layer=_inner(layer.backward_layer), name=name
     )
 
 
