@@ -121,7 +121,7 @@ def test_old_keras_files_are_mended_too(tf_keras, tmp_path):
 
 def test_weights_that_would_be_mixed_up_are_refused(tf_keras, tmp_path, monkeypatch):
     """Weights of Keras 2 files are handed out in order of layers, so another order is no file to use."""
-    from litetuner.spaces.models.loading.load import keras2_files as legacy
+    from litetuner.spaces.models.loading import keras2_files as legacy
 
     model = tf_keras.Sequential(
         [tf_keras.Input((4,)), tf_keras.layers.Dense(4, name="a"), tf_keras.layers.Dense(4, name="b")]
