@@ -72,7 +72,7 @@ def test_functions_return_arrays_or_datasets(module: Any, source: str, splits: t
         ("get = lambda: 1 / 0", "ZeroDivisionError"),
         ("get = lambda: ([[1], [1, 2]], [0, 1])", "one shape"),
         (ARRAYS + "get = lambda: {'val': (x, y), 'search': (x, y)}", "twice"),
-        (DATASET + "get = lambda: d.repeat()", "for ever"),
+        (DATASET + "get = lambda: d.repeat()", "forever"),
         (DATASET + "get = lambda: d.map(lambda x, y: x)", "pairs (x, y)"),
         (DATASET + "get = lambda: d.take(0)", "empty"),
     ],
