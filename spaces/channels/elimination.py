@@ -28,10 +28,7 @@ RIDGE = 1e-3  # of the mean variance of what is read
 
 @dataclasses.dataclass
 class _Reader:
-    """A layer that mixes the channels it reads, and sums over places of its output.
-
-    ``inputs`` is the channel id of each row of its kernel (features, outputs).
-    """
+    """A layer that mixes channels, and sums over its output's places. ``inputs``: channel id of each kernel row."""
 
     call: Call
     inputs: np.ndarray
@@ -50,7 +47,7 @@ def eliminations(model: Any, graph: ChannelGraph, samples: np.ndarray, seed: int
     Importances of a group add up to the squared change of the model's outputs without these channels, to first order, and grow
     in the order in which channels go.
     """
-    readers = _readers(model, graph)
+    readers = _readers(graph)
     _read(model, readers, samples, np.random.default_rng([seed, 3]))
     scores, known = np.zeros(len(graph.roots)), np.zeros(len(graph.roots), dtype=bool)
     for group in graph.groups:
@@ -63,33 +60,22 @@ def eliminations(model: Any, graph: ChannelGraph, samples: np.ndarray, seed: int
     return scores, known
 
 
-def _readers(model: Any, graph: ChannelGraph) -> list[_Reader]:
+def _readers(graph: ChannelGraph) -> list[_Reader]:
     free = np.concatenate(
         [np.zeros(0, np.int64), *(g.channels for g in graph.groups if g.pinned is None and not g.heads)]
     )
     found = []
     for call in graph.calls:
         layer = call.layer
-        if (
-            why_not_refitted(layer) is not None
-            or is_depthwise(layer)
-            or not np.isin(graph.roots[call.source], free).any()
-        ):
+        refitted = why_not_refitted(layer) is None and not is_depthwise(layer)
+        if not refitted or not np.isin(graph.roots[call.source], free).any():
             continue
         kernel = layer.get_weights()[0]
         flat = kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)
-        features = len(flat)
-        found.append(
-            _Reader(
-                call,
-                np.tile(graph.roots[call.source], features // len(call.source)),
-                max(ROWS, ROWS_PER_FEATURE * features),
-                flat,
-                np.zeros((features, features)),
-                np.zeros(features),
-                np.zeros(flat.shape[1]),
-            )
-        )
+        features, outputs = flat.shape
+        inputs = np.tile(graph.roots[call.source], features // len(call.source))
+        sums = (np.zeros((features, features)), np.zeros(features), np.zeros(outputs))
+        found.append(_Reader(call, inputs, max(ROWS, ROWS_PER_FEATURE * features), flat, *sums))
     return found
 
 

@@ -43,7 +43,7 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class ChannelGraph:
-    """A model's channels: every call of every layer in the order of ``nodes``, the groups, and the channel id of each number.
+    """Every call of every layer in the order of ``nodes``, the groups, and the channel id of each number.
 
     ``ends`` are the ids of the channels of the model's inputs and outputs.
     """

@@ -34,7 +34,7 @@ def importances(model: Any, graph: ChannelGraph, importance: str, context: Conte
     """
     if importance == "taylor":
         return _taylor(model, graph, context)
-    by_kernels = _by_kernels(model, graph, importance)
+    by_kernels = _by_kernels(graph, importance)
     if importance != "reconstruction":
         return by_kernels
     samples = context.x_train if len(context.x_train) else context.calibration
@@ -46,7 +46,7 @@ def importances(model: Any, graph: ChannelGraph, importance: str, context: Conte
     return np.where(known, scores, by_kernels)
 
 
-def _by_kernels(model: Any, graph: ChannelGraph, importance: str) -> np.ndarray:
+def _by_kernels(graph: ChannelGraph, importance: str) -> np.ndarray:
     values = {call.layer.name: dict(named_weights(call.layer)) for call in graph.layers().values()}
     scores = _kernel_norms(graph, values, 2 if importance == "l2" else 1)
     scales, found = _norm_scales(graph, values)

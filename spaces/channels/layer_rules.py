@@ -60,20 +60,14 @@ _ATTENTION = Kernels(
     heads=True,
 )
 KERNELS: dict[str, Kernels] = {
+    **{f"Conv{rank}D": _CONV for rank in (1, 2, 3)},
+    **{f"Conv{rank}DTranspose": _TRANSPOSE for rank in (1, 2, 3)},
+    **{f"DepthwiseConv{rank}D": _DEPTHWISE for rank in (1, 2)},
+    **{f"SeparableConv{rank}D": _SEPARABLE for rank in (1, 2)},
     "BatchNormalization": Kernels({name: _OUT for name in ("gamma", "beta", "moving_mean", "moving_variance")}),
-    "Conv1D": _CONV,
-    "Conv1DTranspose": _TRANSPOSE,
-    "Conv2D": _CONV,
-    "Conv2DTranspose": _TRANSPOSE,
-    "Conv3D": _CONV,
-    "Conv3DTranspose": _TRANSPOSE,
     "Dense": dataclasses.replace(_CONV, width="units"),
-    "DepthwiseConv1D": _DEPTHWISE,
-    "DepthwiseConv2D": _DEPTHWISE,
     "MultiHeadAttention": _ATTENTION,
     "PReLU": Kernels({"alpha": _OUT}),
-    "SeparableConv1D": _SEPARABLE,
-    "SeparableConv2D": _SEPARABLE,
 }
 
 
@@ -92,10 +86,7 @@ class _LayerCall:
 def passage(
     layer: Any, inputs: list[Any], sources: list[np.ndarray], outputs: list[Any], numbers: ChannelNumbers
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the output of one call of ``layer``, whose inputs have the numbers ``sources``, and those of its heads.
-
-    Raises ``OpaqueError``.
-    """
+    """The numbers of a call's output and of its heads, from its inputs' ``sources``. Raises ``OpaqueError``."""
     import tf_keras
 
     kind = type(layer).__name__
@@ -121,10 +112,6 @@ def _single(case: _LayerCall) -> np.ndarray:
     if len(case.sources) != 1:
         raise OpaqueError(f"it is called on {len(case.sources)} tensors")
     return case.sources[0]
-
-
-def _pass(case: _LayerCall) -> np.ndarray:
-    return _single(case)
 
 
 def _activation(case: _LayerCall) -> np.ndarray:
@@ -224,26 +211,19 @@ def _reshape(case: _LayerCall) -> np.ndarray:
 
 
 _EACH = {
+    **dict.fromkeys(("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"), _merge),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _depthwise),
+    **dict.fromkeys(("Flatten", "Reshape"), _reshape),
     "Activation": _activation,
-    "Add": _merge,
-    "Average": _merge,
     "BatchNormalization": _normalization,
     "Concatenate": _concatenate,
-    "DepthwiseConv1D": _depthwise,
-    "DepthwiseConv2D": _depthwise,
-    "Flatten": _reshape,
-    "Maximum": _merge,
-    "Minimum": _merge,
     "MultiHeadAttention": _attention,
-    "Multiply": _merge,
-    "PReLU": _pass,
+    "PReLU": _single,
     "Permute": _permute,
     "Rescaling": _rescaling,
-    "Reshape": _reshape,
-    "Subtract": _merge,
 }
 RULES: Mapping[str, Callable[[_LayerCall], np.ndarray]] = (
-    dict.fromkeys(_PASSING.split(), _pass)
+    dict.fromkeys(_PASSING.split(), _single)
     | dict.fromkeys(_MIXING.split(), _mix)
     | dict.fromkeys((name for name, kernels in KERNELS.items() if kernels.width and not kernels.heads), _producer)
     | _EACH

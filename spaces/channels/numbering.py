@@ -13,10 +13,9 @@ class OpaqueError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Channels that the same layers make. ``channels`` are ids (roots of tied numbers) in the order in which they stand.
+    """Channels (roots of tied numbers, in order) that the same layers make.
 
-    ``pinned`` says why they cannot be pruned, and is ``None`` where they can. ``heads``: they are an attention's heads, of which
-    any number may stay.
+    ``pinned`` says why they cannot be pruned, if so; ``heads``: of an attention, of which any number may stay.
     """
 
     layers: tuple[str, ...]

@@ -71,7 +71,7 @@ def _cheapest(
 
 
 def remaining_width(width: int, ratio: float, multiple: int) -> int:
-    """How many of ``width`` channels stay: at most the share 1 - ``ratio``, in whole multiples, and at least one multiple.
+    """How many of ``width`` channels stay: at most 1 - ``ratio`` of them, in whole multiples (one at least).
 
     Rounded down, because kernels take as long for 33 channels as for 40. A width below the multiple stays as it is.
     """

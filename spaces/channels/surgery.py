@@ -45,11 +45,7 @@ def _settings(layer: Any, call: Call | None, graph: ChannelGraph, kept: np.ndarr
     remaining = graph.remaining(call.heads if kernels is not None and kernels.heads else call.output, kept)
     if kernels is not None and kernels.width is not None:
         return settings | {kernels.width: len(remaining)}
-    return settings | SETTINGS.get(kind, _unchanged)(settings, remaining)
-
-
-def _unchanged(settings: dict[str, Any], remaining: np.ndarray) -> dict[str, Any]:
-    return {}
+    return settings | SETTINGS[kind](settings, remaining) if kind in SETTINGS else settings
 
 
 def _target_shape(settings: dict[str, Any], remaining: np.ndarray) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def open_split(folder: Path | str, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Samples (n, *sample) and labels (n, ...) of a prepared split, memory-mapped and read-only.
 
     Class labels are int64 (n,), regression labels float32 (n,) or (n, k). Several inputs, or labels of several outputs, are
-    a structured array (n,) with a field for each (``several.py``). Raises ``DataError`` when they are not there.
+    a structured array (n,) with a field for each (``named_arrays.py``). Raises ``DataError`` when they are not there.
     """
     if split not in SPLITS:
         raise ValueError(f"there is no split {split!r}, only {', '.join(SPLITS)}")
@@ -48,10 +48,7 @@ class ArrayWriter:
         return self._hash.hexdigest()
 
     def write(self, name: str, shape: tuple[int, ...], dtype: np.dtype, batches: Iterable[np.ndarray]) -> None:
-        """Write an array from batches of its rows; readers see all of it or the file before.
-
-        Raises ``HostError`` when the disk is full, ``RunError`` when the folder cannot be written.
-        """
+        """Write an array whole from batches of its rows. Raises ``HostError`` (disk full) or ``RunError``."""
         path = self.folder / f"{name}.npy"
         self._hash.update(f"{name} {dtype.descr if dtype.names else dtype.str} {shape}".encode())
         temporary: str | None = None

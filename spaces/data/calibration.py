@@ -34,11 +34,7 @@ def calibration_details(step: str, count: int, selection: str) -> list[str]:
 
 
 def select_samples(
-    folder: Path | str,
-    count: int,
-    selection: str,
-    seed: int,
-    outputs: Callable[[np.ndarray], np.ndarray] | None = None,
+    folder: Path | str, count: int, selection: str, seed: int, outputs: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> np.ndarray:
     """Real inputs (m, *sample) from the train split alone, m at most ``count``, in the order of the split.
 
@@ -70,10 +66,9 @@ def select_samples(
 
 
 def calibration_samples(folder: Path | str, count: int, seed: int) -> np.ndarray:
-    """Real inputs (m, *sample) for calibration, m at most ``count``, drawn by ``seed`` from the train split alone.
+    """Real train inputs (m, *sample), m at most ``count``, drawn by ``seed``; classes take turns, however rare.
 
-    Classes take turns, so that each is seen however rare. The type is the stored one; cast it as for any other input.
-    Raises ``DataError`` when there are no train samples, or some are not finite: one NaN would crash the runtime later.
+    Raises ``DataError`` when there are none, or some are not finite: one NaN would crash the runtime later.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")

@@ -12,10 +12,7 @@ WRONG_LABELS = " Is this the model of these data? If its labels are quantities, 
 
 
 def classes_of(output_shape: tuple[int | None, ...]) -> int:
-    """The number of classes that a model's output tells apart: its last axis, 2 for a single output or none behind the batch.
-
-    With axes between batch and classes, as in segmentation, every place (pixel, step) has a class of its own.
-    """
+    """The classes of an output (at each place, as in segmentation): its last axis, 2 for one number or none."""
     if len(output_shape) == 1:
         return 2
     last = output_shape[-1]

@@ -12,10 +12,7 @@ from litetuner.spaces.errors import DataError
 
 
 def samples_of(source: str, split: str, given: Arrays, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Arrays by input, in the model's order; ``{"": array}`` for a model with one input. Raises ``DataError``.
-
-    ``names`` are the model's inputs.
-    """
+    """Arrays by input, in the order of ``names``; ``{"": array}`` for a single input. Raises ``DataError``."""
     if len(names) < 2:
         if isinstance(given, np.ndarray):
             return {"": given}
@@ -35,10 +32,7 @@ def samples_of(source: str, split: str, given: Arrays, names: Sequence[str]) -> 
 
 
 def labels_of(source: str, split: str, given: Arrays, names: Sequence[str], output: str | None) -> np.ndarray:
-    """The labels of the output that is scored, as they are; a structured array of all where none is chosen of several.
-
-    ``names`` are the model's outputs. Raises ``DataError``.
-    """
+    """The labels of ``output``, or of all in ``names`` as a structured array. Raises ``DataError``."""
     if output is None and len(names) > 1:
         return _all_labels(source, split, given, names)
     if isinstance(given, np.ndarray):

@@ -56,15 +56,11 @@ class DataRequest:
 def prepare_data(request: DataRequest, folder: Path) -> DataInfo:
     """Read the source, make the missing splits, check everything, and write ``<folder>/{x,y}_{train,search,test}.npy``.
 
-    For a model with several inputs the source has ``x_train:<input>`` for each, stored as one structured array.
-
-    Samples keep the user's type where it has at most 32 bits and the model can take it (8-bit images stay 8-bit and are
-    cast when used). Labels are stored as int64 class numbers (n,), or as float32 (n,) or (n, k) for regression.
-    A missing search or test split is taken from train by ``seed``, a tenth each, the same share of every class. Without train
-    samples the train split is empty, and techniques that need training data are not available. ``notes`` says what was done.
-
-    Raises ``DataError`` when the data cannot be read or do not fit the model, with what to do; ``ConfigError`` when a
-    function that is named does not exist.
+    Samples of several inputs are one structured array. They keep the user's type where it has at most 32 bits and the
+    model can take it (8-bit images stay 8-bit). Labels are int64 class numbers (n,), or float32 (n,) or (n, k) for
+    regression. A missing search or test split is taken from train by ``seed``, a tenth each, the same share of every
+    class; without train samples the train split is empty. ``notes`` say what was done. Raises ``DataError`` with what to
+    do, ``ConfigError`` when a function that is named does not exist.
     """
     if len(request.inputs) > 1 and request.preprocess is not None:
         raise DataError(

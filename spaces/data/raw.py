@@ -17,10 +17,7 @@ SYNONYMS = dict.fromkeys(("val", "valid", "validation", "dev"), "search")  # oth
 
 @dataclasses.dataclass(frozen=True)
 class RawData:
-    """What a source holds: samples (n, ...) and labels (n, ...) of the splits it has, as they are.
-
-    Either is a dict by name where the source has several of a split, for models with several inputs or outputs.
-    """
+    """Samples (n, ...) and labels (n, ...) by split, as they are; dicts by name for several inputs or outputs."""
 
     splits: Mapping[str, tuple[Arrays, Arrays]]
     class_names: tuple[str, ...] | None = None
@@ -29,7 +26,7 @@ class RawData:
 
 def check_keys(source: str, found: list[str]) -> list[str]:
     """Those of the found keys that are used. Raises ``DataError`` when none is, or one looks misspelt."""
-    used = [key for known in KEYS for key in found if _split_key(key)[0] == known]
+    used = [key for known in KEYS for key in found if key.partition(":")[0] == known]
     for key in found:
         if key in used:
             continue
@@ -47,15 +44,9 @@ def check_keys(source: str, found: list[str]) -> list[str]:
     return used
 
 
-def _split_key(key: str) -> tuple[str, str]:
-    """``x_train:left`` is of ``x_train`` and named ``left``; a plain key has no name."""
-    kind, _, name = key.partition(":")
-    return kind, name
-
-
 def _gather(source: str, kind: str, given: dict[str, np.ndarray]) -> Arrays | None:
-    """What a source has of ``x_train`` or another kind: an array, or arrays by name."""
-    found = {_split_key(key)[1]: array for key, array in given.items() if _split_key(key)[0] == kind}
+    """What a source has of ``x_train`` or another kind: an array, or arrays by name (``left`` of ``x_train:left``)."""
+    found = {key.partition(":")[2]: array for key, array in given.items() if key.partition(":")[0] == kind}
     if len(found) > 1 and "" in found:
         named = next(name for name in found if name)
         raise DataError(f"{source} has both {kind} and {kind}:{named}. Name all of them by input, or none.")
@@ -75,7 +66,7 @@ def pair_splits(source: str, given: dict[str, np.ndarray]) -> dict[str, tuple[Ar
         if x_key not in arrays:
             continue
         for key, array in given.items():
-            if _split_key(key)[0] in (x_key, y_key) and array.ndim == 0:
+            if key.partition(":")[0] in (x_key, y_key) and array.ndim == 0:
                 raise DataError(f"{source}: {key} is a single value; it must be an array with one row for each sample")
         splits[split] = (arrays[x_key], arrays[y_key])
     return splits

@@ -19,11 +19,9 @@ from litetuner.spaces.user_function import is_function
 def read_source(
     source: str, input_shape: tuple[int | None, ...], shapes: Mapping[str, tuple[int | None, ...]] | None = None
 ) -> RawData:
-    """Read a source. ``input_shape`` is the model's, with batch axis: images are resized to it; ``shapes`` those of several
-    inputs by name.
+    """Read a folder of images, an ``.npz`` file, or what ``module:function`` returns. Raises ``DataError``.
 
-    An existing folder is read as images, an existing file as ``.npz``, else ``module:function`` is called; see
-    ``read_npz``, ``read_images`` and ``read_function``. Raises ``DataError``.
+    ``input_shape`` is the model's, with batch axis: images are resized to it; ``shapes``: of several inputs by name.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -42,9 +40,8 @@ def read_source(
 def read_npz(path: Path) -> RawData:
     """Arrays of an ``.npz``: ``x_train, y_train`` and, where there are, ``x_search, y_search, x_test, y_test``.
 
-    For a model with several inputs ``x_train:<input>`` for each, with several outputs ``y_train:<output>`` likewise.
-
-    Pickled objects are never read. Other keys are left out, with a note, unless they look like a misspelling.
+    Of several inputs (outputs) ``x_train:<input>`` (``y_train:<output>``) each. Pickled objects are never read. Other
+    keys are left out, with a note, unless they look like a misspelling.
     """
     if not zipfile.is_zipfile(path):
         raise DataError(

@@ -17,10 +17,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a zip can name: equal models 
 
 
 def write_model(model: Any) -> bytes:
-    """A functional or sequential tf_keras model of standard layers: its configuration and its weights.
-
-    Raises ``BuildFailed`` for a layer that could not be read back (a custom layer, a Lambda, a tfmot wrapper).
-    """
+    """Configuration and weights of a tf_keras model. Raises ``BuildFailed`` for layers that are not standard."""
     load()
     import tf_keras
 

@@ -15,10 +15,7 @@ from litetuner.spaces.tf import load
 
 # The kernel's axes of output channels, from the end; a depthwise kernel's are inputs times multiplier.
 _AXES = {
-    "Conv1D": (1,),
-    "Conv2D": (1,),
-    "Conv3D": (1,),
-    "Dense": (1,),
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D", "Dense"), (1,)),
     "DepthwiseConv2D": (2, 1),
     "Conv2DTranspose": (2,),
 }
@@ -48,10 +45,7 @@ def foldable(model: Any) -> dict[str, str]:
 
 
 def fold(model: Any) -> Any:
-    """A copy of a flat functional tf_keras model without the batch normalizations that ``foldable`` names.
-
-    The layers before them have a bias then. Outputs are equal but for the rounding of float32.
-    """
+    """A copy without the normalizations that ``foldable`` names, equal but for the rounding of float32."""
     load()
     import tf_keras
 

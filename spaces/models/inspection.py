@@ -33,11 +33,12 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
     load()
     model = loaded.model if bridged is None else bridged
     layers = [layer for layer in _layers(model) if type(layer).__name__ != "InputLayer"]
-    asked = {} if bridged is None or refusal is not None else technique_refusals(bridged)
-    groups = channel_groups(bridged) if bridged is not None and refusal is None else {}
+    trained = bridged if refusal is None else None
+    asked = {} if trained is None else {name: STEPS[name].layer_refusals(trained) for name in layer_techniques()}
+    groups = {} if trained is None else channel_groups(trained)
     facts = []
     for layer in layers:
-        if bridged is not None and refusal is None:
+        if trained is not None:
             refusals = {name: found[layer.name] for name, found in asked.items() if layer.name in found}
         else:
             refusals = dict.fromkeys(layer_techniques(), _why_not(refusal))
@@ -58,7 +59,7 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
         bridge_difference=difference,
         inputs={port.name: port.shape for port in inputs},
         outputs={port.name: port.shape for port in outputs},
-        folds=bool(foldable(bridged)) if bridged is not None and refusal is None else None,
+        folds=None if trained is None else bool(foldable(trained)),
         zeros_in_latency=_zeros_in_latency(layers, facts) if file is None else "",
     )
 
@@ -77,11 +78,6 @@ def _layer_info(layer: Any, refusals: dict[str, str], group: tuple[str | None, s
         group=group[0],
         group_refusal=group[1],
     )
-
-
-def technique_refusals(model: Any) -> dict[str, dict[str, str]]:
-    """By technique the layers of a tf_keras model that it cannot take, each with the reason; the steps are asked."""
-    return {name: STEPS[name].layer_refusals(model) for name in layer_techniques()}
 
 
 def _zeros_in_latency(layers: list[Any], facts: list[LayerInfo]) -> str:

@@ -45,17 +45,8 @@ def weight_uses(layer: Any, before: Sequence[int], after: Sequence[int]) -> int:
 
 
 def _convolution(layer: Any, before: list[int], after: list[int]) -> int:
-    return weight_uses(layer, before, after) * _kernel(layer)
-
-
-def _depthwise(layer: Any, before: list[int], after: list[int]) -> int:
-    name = "depthwise_kernel" if hasattr(layer, "depthwise_kernel") else "kernel"
-    return weight_uses(layer, before, after) * _kernel(layer, name)
-
-
-def _separable(layer: Any, before: list[int], after: list[int]) -> int:
-    kernels = _kernel(layer, "depthwise_kernel") + _kernel(layer, "pointwise_kernel")
-    return weight_uses(layer, before, after) * kernels
+    names = [name for name in ("kernel", "depthwise_kernel", "pointwise_kernel") if hasattr(layer, name)]
+    return weight_uses(layer, before, after) * sum(_kernel(layer, name) for name in names)
 
 
 def _einsum(layer: Any, before: list[int], after: list[int]) -> int:
@@ -72,8 +63,7 @@ def _einsum(layer: Any, before: list[int], after: list[int]) -> int:
 
 
 def _recurrent(layer: Any, before: list[int], after: list[int]) -> int:
-    cell = layer.cell
-    return before[1] * (_kernel(cell) + _kernel(cell, "recurrent_kernel"))
+    return before[1] * (_kernel(layer.cell) + _kernel(layer.cell, "recurrent_kernel"))
 
 
 def _both_ways(layer: Any, before: list[int], after: list[int]) -> int:
@@ -94,10 +84,8 @@ def _attention(layer: Any, before: list[int], after: list[int]) -> int:
 
 
 COUNTERS: dict[str, Callable[[Any, list[int], list[int]], int]] = {
-    **{f"Conv{rank}D": _convolution for rank in (1, 2, 3)},
-    **{f"Conv{rank}DTranspose": _convolution for rank in (1, 2, 3)},
-    **{f"DepthwiseConv{rank}D": _depthwise for rank in (1, 2)},
-    **{f"SeparableConv{rank}D": _separable for rank in (1, 2)},
+    **{f"Conv{rank}D{kind}": _convolution for rank in (1, 2, 3) for kind in ("", "Transpose")},
+    **{f"{kind}Conv{rank}D": _convolution for rank in (1, 2) for kind in ("Depthwise", "Separable")},
     **{kind: _recurrent for kind in ("LSTM", "GRU", "SimpleRNN")},
     "Dense": _convolution,
     "EinsumDense": _einsum,

@@ -45,9 +45,9 @@ def why_untrained(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -
 
 
 def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[TensorInfo], output: TensorInfo | None) -> np.ndarray:
-    """The model's own outputs for the first samples of ``x`` (n, *sample): float32 (m, ...), as many as the time limit allows.
+    """The model's float32 outputs (m, ...) for the first samples (n, *sample) that the time limit allows.
 
-    Of several outputs the chosen one, or all as a structured array. Raises ``ModelError`` where the model itself fails on them.
+    Of several outputs the chosen one, or all as a structured array. Raises ``ModelError`` where the model fails on them.
     """
     started, done = time.perf_counter(), []
     for start in range(0, len(x), BATCH):

@@ -150,7 +150,11 @@ class _Reconstruction:
         source, layer = before.keras_inputs[0], after.layer
         deep = is_depthwise(layer)
         kernel, *bias = layer.get_weights()
-        shape = (len(self.original[id(source)]), *_sizes(before, self.original[id(source)]), 1)
+        shape = (
+            len(self.original[id(source)]),
+            *before.layer.compute_output_shape(self.original[id(source)].shape)[1:-1],
+            1,
+        )
         rows = min(
             max(ROWS, ROWS_PER_FEATURE * features(layer)),
             ROW_BYTES // (4 * math.prod(call.layer.weights[0].shape[:-1])),
@@ -235,10 +239,6 @@ def _mixes(layer: Any) -> bool:
 
 def _activates(layer: Any) -> bool:
     return getattr(layer.activation, "__name__", "custom") != "linear"
-
-
-def _sizes(node: Any, x: np.ndarray) -> tuple[int, ...]:
-    return tuple(node.layer.compute_output_shape(x.shape)[1:-1])
 
 
 def _linear(layer: Any, read: np.ndarray) -> np.ndarray:

@@ -15,10 +15,10 @@ import numpy as np
 
 from litetuner.spaces.data.named_arrays import parts
 from litetuner.spaces.errors import ModelError, told_by_keras
-from litetuner.spaces.models.keras_bridge.functions import NoLayerError
+from litetuner.spaces.models.keras_bridge.functions import UntranslatableError
 from litetuner.spaces.models.keras_bridge.operators import operator
-from litetuner.spaces.models.keras_bridge.readers import Keras3Reader, TfKerasReader
-from litetuner.spaces.models.keras_bridge.settings import UntranslatableError
+from litetuner.spaces.models.keras_bridge.readers import Keras3Reader, TfKerasReader, is_model
+from litetuner.spaces.models.keras_graph import call_outputs, layer_of, maker
 from litetuner.spaces.models.loading.traced import TracedModel
 from litetuner.spaces.models.signature import call, cast, input_tensors
 from litetuner.spaces.tf import load
@@ -84,6 +84,10 @@ class _Rebuild:
         self.reader = reader
         self.made: dict[int, Callable[..., Any]] = {}
         self.pairs: list[tuple[Any, Any]] = []
+        if not is_model(model):
+            raise ModelError(
+                f"model {model.name!r} is not a functional or sequential model, so it has no layers to rebuild."
+            )
         self.graph = reader.graph(model)
         # The outermost layers keep their names whatever a nested model calls its own.
         self.reserved = {item.name for item in reader.operations(self.graph)}
@@ -93,7 +97,7 @@ class _Rebuild:
         import tf_keras
 
         inputs = [
-            tf_keras.Input(tuple(item.shape[1:]), dtype=item.dtype, name=self._name(self.reader.input_name(item), None))
+            tf_keras.Input(tuple(item.shape[1:]), dtype=item.dtype, name=self._name(str(maker(item).name), None))
             for item in self.graph.inputs
         ]
         outputs = self._walk(self.graph, inputs, None)
@@ -106,7 +110,8 @@ class _Rebuild:
     def _walk(self, graph: Any, inputs: list[Any], inside: str | None) -> list[Any]:
         """Send tf_keras tensors through the nodes of a graph; ``inside`` is the nested model's name."""
         tensors = {id(key): value for key, value in zip(graph.inputs, inputs, strict=True)}
-        for node, operation in self.reader.nodes(graph):
+        for node in self.reader.nodes(graph):
+            operation = layer_of(node)
             args, kwargs = self.reader.arguments(node, tensors)
             # training=False has no effect on inference, and would keep this part frozen in the copy.
             kwargs = {
@@ -114,39 +119,38 @@ class _Rebuild:
             }
             if "training" in kwargs:
                 raise self._refusal(operation, "it is called with training=True, so it would train while it predicts")
-            found = self._call(node, operation, args, kwargs, inside)
-            flat = list(found) if isinstance(found, (list, tuple)) else [found]
-            for key, value in zip(self.reader.outputs(node), flat, strict=True):
-                tensors[id(key)] = value
+            found = self._call(node, args, kwargs, inside)
+            flat = found if isinstance(found, (list, tuple)) else [found]
+            tensors |= {id(key): value for key, value in zip(call_outputs(node), flat, strict=True)}
         return [tensors[id(key)] for key in graph.outputs]
 
-    def _call(
-        self, node: Any, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inside: str | None
-    ) -> Any:
-        if self.reader.is_model(operation):
+    def _call(self, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inside: str | None) -> Any:
+        import keras
+        import tf_keras
+
+        operation = layer_of(node)
+        if is_model(operation):
             if kwargs:
                 raise self._refusal(operation, f"the nested model is called with {', '.join(kwargs)}")
-            inner = self.reader.graph(operation)
             given = args[0] if isinstance(args[0], (list, tuple)) else args
-            found = self._walk(inner, list(given), operation.name)
-            return found
+            return self._walk(self.reader.graph(operation), list(given), operation.name)
         try:
-            if self.reader.is_layer(operation):
+            if isinstance(operation, (keras.layers.Layer, tf_keras.layers.Layer)):
                 if id(operation) not in self.made:
-                    twin = self.reader.translate(operation, self._name(operation.name, inside), self._keep)
-                    self.made[id(operation)] = twin
+                    name = self._name(operation.name, inside)
+                    self.made[id(operation)] = self.reader.translate(operation, name, self._keep)
                 return self.made[id(operation)](*args, **kwargs)
             if id(node) not in self.made:
                 self.made[id(node)] = operator(node, args, kwargs, self._name(operation.name, inside))
             return self.made[id(node)](args, kwargs)
-        except (UntranslatableError, NoLayerError) as error:
+        except UntranslatableError as error:
             raise self._refusal(operation, str(error)) from error
         except (
             ValueError,
             TypeError,
             NotImplementedError,
             AttributeError,
-        ) as error:  # what tf_keras says of settings and shapes
+        ) as error:  # of tf_keras, on settings and shapes
             raise self._refusal(operation, f"tf_keras rejects it: {told_by_keras(error).rstrip('.')}") from error
 
     def _keep(self, layer: Any, twin: Any) -> None:

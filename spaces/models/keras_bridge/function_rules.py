@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
-from litetuner.spaces.models.keras_bridge.functions import Call, NoLayerError, is_tensor, public_function
+from litetuner.spaces.models.keras_bridge.functions import Call, UntranslatableError, is_tensor, public_function
 
 
 def _of_one(path: str) -> Callable[..., Any]:
@@ -24,10 +25,10 @@ def _of_two(path: str) -> Callable[..., Any]:
     def build(f: Call, tf: Any, op: Any, x: Any, y: Any) -> Any:
         if not is_tensor(x):
             if path not in SWAPPED:
-                raise NoLayerError("its first operand is a constant")
+                raise UntranslatableError("its first operand is a constant")
             return f(public_function(tf, SWAPPED[path]), y, x)
         if is_tensor(y) and len(x.shape) != len(y.shape):
-            raise NoLayerError(
+            raise UntranslatableError(
                 "its operands have different numbers of dimensions, which would line samples up with other axes; Reshape them"
             )
         return f(public_function(tf, path), x, y)
@@ -57,7 +58,7 @@ def _not_batch(axis: Any, x: Any) -> Any:
     rank = len(x.shape)
     axes = list(range(rank)) if axis is None else [item % rank for item in ([axis] if isinstance(axis, int) else axis)]
     if 0 in axes:
-        raise NoLayerError("it works across the samples of a batch")
+        raise UntranslatableError("it works across the samples of a batch")
     return axis
 
 
@@ -69,7 +70,7 @@ def _divide(f: Call, tf: Any, op: Any, x: Any, y: Any) -> Any:
 
 def _power(f: Call, tf: Any, op: Any, x: Any, y: Any) -> Any:
     if not is_tensor(x):
-        raise NoLayerError("it raises a constant to the power of a tensor")
+        raise UntranslatableError("it raises a constant to the power of a tensor")
     known = {2: "square", 0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
     name = known.get(y) if isinstance(y, int | float) else None
     return f(tf.pow, x, y) if name is None else f(public_function(tf, f"math.{name}"), x)
@@ -83,13 +84,13 @@ def _clip(f: Call, tf: Any, op: Any, x: Any, *limits: Any) -> Any:
 def _get_item(f: Call, tf: Any, op: Any, x: Any, key: Any) -> Any:
     parts = list(key) if isinstance(key, tuple | list) else [key]
     if any(item is not None and item is not Ellipsis and not isinstance(item, int | slice) for item in parts):
-        raise NoLayerError("it indexes by a tensor")
+        raise UntranslatableError("it indexes by a tensor")
     if Ellipsis in parts:
         at = parts.index(Ellipsis)
         missing = len(x.shape) - (len([item for item in parts if item is not None]) - 1)
         parts[at : at + 1] = [slice(None)] * missing
     if not parts or parts[0] != slice(None):
-        raise NoLayerError("it takes samples out of the batch")
+        raise UntranslatableError("it takes samples out of the batch")
     begin, end, strides = [], [], []
     begin_mask = end_mask = shrink = new = 0
     for bit, item in enumerate(parts):
@@ -121,131 +122,106 @@ def _split(f: Call, tf: Any, op: Any, x: Any) -> Any:
 def _pad(f: Call, tf: Any, op: Any, x: Any, value: Any = None) -> Any:
     widths = [[int(low), int(high)] for low, high in op.pad_width]
     if widths[0] != [0, 0]:
-        raise NoLayerError("it pads the batch axis")
+        raise UntranslatableError("it pads the batch axis")
     return f(tf.pad, x, widths, mode=op.mode.upper(), constant_values=0.0 if value is None else float(value))
 
 
 def _matmul(f: Call, tf: Any, op: Any, x: Any, y: Any) -> Any:
     if not (is_tensor(x) and is_tensor(y)) or len(x.shape) != len(y.shape):
-        raise NoLayerError("it multiplies matrices of different numbers of dimensions, or a constant; use Dense")
+        raise UntranslatableError("it multiplies matrices of different numbers of dimensions, or a constant; use Dense")
     return f(tf.linalg.matmul, x, y)
 
 
 def _stack(f: Call, tf: Any, op: Any, xs: Any) -> Any:
     if op.axis % (len(xs[0].shape) + 1) == 0:
-        raise NoLayerError("it stacks along the batch axis")
+        raise UntranslatableError("it stacks along the batch axis")
     return f(tf.stack, list(xs), axis=op.axis)
 
 
 def _where(f: Call, tf: Any, op: Any, condition: Any, x: Any, y: Any) -> Any:
     if not is_tensor(condition) or x is None or y is None:
-        raise NoLayerError("it asks where, which gives as many values as there are")
+        raise UntranslatableError("it asks where, which gives as many values as there are")
     return f(tf.where, condition, x, y)
 
 
 def _take(f: Call, tf: Any, op: Any, x: Any, indices: Any) -> Any:
     if is_tensor(indices) or not is_tensor(x) or op.axis is None:
-        raise NoLayerError("it looks up by a tensor; use an Embedding")
+        raise UntranslatableError("it looks up by a tensor; use an Embedding")
     return f(tf.gather, x, indices, axis=_not_batch(op.axis, x))
 
 
 def _normalize(f: Call, tf: Any, op: Any, x: Any) -> Any:
     if op.order != 2:
-        raise NoLayerError(f"it normalizes by order {op.order}; only 2 is a function of TensorFlow's")
+        raise UntranslatableError(f"it normalizes by order {op.order}; only 2 is a function of TensorFlow's")
     return f(tf.math.l2_normalize, x, axis=_not_batch(op.axis, x), epsilon=float(op.epsilon or 1e-12) ** 2)
 
 
 def _norm(f: Call, tf: Any, op: Any, x: Any) -> Any:
     axes = [op.axis] if isinstance(op.axis, int) else list(op.axis or ())
     if op.ord not in (None, 2, "euclidean") or len(axes) != 1:
-        raise NoLayerError("only euclidean norms of one axis are functions of TensorFlow's")
+        raise UntranslatableError("only euclidean norms of one axis are functions of TensorFlow's")
     return f(tf.norm, x, axis=_not_batch(axes[0], x), keepdims=bool(op.keepdims))
 
 
 def _tile(f: Call, tf: Any, op: Any, x: Any) -> Any:
     repeats = [int(item) for item in op.repeats]
     if len(repeats) != len(x.shape) or repeats[0] != 1:
-        raise NoLayerError("it repeats the batch axis, or adds one")
+        raise UntranslatableError("it repeats the batch axis, or adds one")
     return f(tf.tile, x, repeats)
 
 
 def _resize(f: Call, tf: Any, op: Any, x: Any) -> Any:
     odd = [name for name in ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio") if getattr(op, name, False)]
     if odd or getattr(op, "data_format", None) == "channels_first" or op.interpolation not in ("bilinear", "nearest"):
-        raise NoLayerError("only plain bilinear and nearest resizing is known")
+        raise UntranslatableError("only plain bilinear and nearest resizing is known")
     return f(tf.image.resize, x, [int(size) for size in op.size], method=op.interpolation)
 
 
 def _flip(f: Call, tf: Any, op: Any, x: Any) -> Any:
     axes = [op.axis] if isinstance(op.axis, int) else op.axis
     if axes is None:
-        raise NoLayerError("it reverses the batch axis")
+        raise UntranslatableError("it reverses the batch axis")
     _not_batch(list(axes), x)
     return f(tf.reverse, x, [int(axis) for axis in axes])
-
-
-def _cast(f: Call, tf: Any, op: Any, x: Any) -> Any:
-    return f(tf.cast, x, dtype=str(op.dtype))
 
 
 def _argmax(path: str) -> Callable[..., Any]:
     def build(f: Call, tf: Any, op: Any, x: Any) -> Any:
         if op.axis is None or getattr(op, "keepdims", False):
-            raise NoLayerError("it searches across the batch, or keeps the axis")
+            raise UntranslatableError("it searches across the batch, or keeps the axis")
         return f(public_function(tf, path), x, axis=_not_batch(op.axis, x), output_type="int32")
 
     return build
 
 
-def _gelu(f: Call, tf: Any, op: Any, x: Any) -> Any:
-    return f(tf.nn.gelu, x, approximate=bool(op.approximate))
-
-
 def _transpose(f: Call, tf: Any, op: Any, x: Any) -> Any:
     if not op.axes or op.axes[0] != 0:
-        raise NoLayerError("it moves the batch axis")
+        raise UntranslatableError("it moves the batch axis")
     return f(tf.transpose, x, perm=[int(axis) for axis in op.axes])
 
 
-_ONE = {
-    **{
-        name: f"math.{name.lower()}" for name in ("Exp", "Log", "Sin", "Cos", "Floor", "Ceil", "Round", "Sqrt", "Rsqrt")
-    },
-    **{
-        name: f"math.{name.lower()}" for name in ("Square", "Sign", "Tanh", "Erf", "Negative", "Softplus", "Reciprocal")
-    },
-    "Absolute": "math.abs",
-    "Abs": "math.abs",
-    "Expm1": "math.expm1",
-    "Log1p": "math.log1p",
-    "LogicalNot": "math.logical_not",
-}
-_TWO = {
-    "Add": "math.add",
-    "Subtract": "math.subtract",
-    "Multiply": "math.multiply",
-    "Maximum": "math.maximum",
-    "Minimum": "math.minimum",
-    "Greater": "math.greater",
-    "GreaterEqual": "math.greater_equal",
-    "Less": "math.less",
-    "LessEqual": "math.less_equal",
-    "Equal": "math.equal",
-    "NotEqual": "math.not_equal",
-    "LogicalAnd": "math.logical_and",
-    "LogicalOr": "math.logical_or",
-    "FloorDivide": "math.floordiv",
-    "SquaredDifference": "math.squared_difference",
-}
-_REDUCTIONS = {
-    name: f"math.reduce_{name.lower()}" for name in ("Sum", "Mean", "Max", "Min", "Prod", "Std", "Any", "All")
-}
+_ONE = """
+Exp Expm1 Log Log1p Sin Cos Floor Ceil Round Sqrt Rsqrt Square Sign Tanh Erf Negative Softplus Reciprocal Abs LogicalNot
+"""
+_TWO = """
+Add Subtract Multiply Maximum Minimum Greater GreaterEqual Less LessEqual Equal NotEqual LogicalAnd LogicalOr
+SquaredDifference
+"""
+_REDUCTIONS = "Sum Mean Max Min Prod Std Any All"
+
+
+def _path(name: str, prefix: str = "") -> str:
+    """``GreaterEqual`` as ``math.greater_equal``."""
+    return f"math.{prefix}" + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
 
 # Operator class of Keras 3 -> how it is computed: (apply a function, tf, the operation, *operands) -> tensor.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: _of_one(path) for name, path in _ONE.items()},
-    **{name: _of_two(path) for name, path in _TWO.items()},
-    **{name: _reduction(path) for name, path in _REDUCTIONS.items()},
+    **{name: _of_one(_path(name)) for name in _ONE.split()},
+    **{name: _of_two(_path(name)) for name in _TWO.split()},
+    **{name: _reduction(_path(name, "reduce_")) for name in _REDUCTIONS.split()},
+    "Absolute": _of_one("math.abs"),
+    "FloorDivide": _of_two("math.floordiv"),
     "Amax": _reduction("math.reduce_max"),
     "Amin": _reduction("math.reduce_min"),
     "Var": _reduction("math.reduce_variance"),
@@ -266,10 +242,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Tile": _tile,
     "Resize": _resize,
     "Flip": _flip,
-    "Cast": _cast,
+    "Cast": lambda f, tf, op, x: f(tf.cast, x, dtype=str(op.dtype)),
     "Argmax": _argmax("math.argmax"),
     "Argmin": _argmax("math.argmin"),
-    "Gelu": _gelu,
+    "Gelu": lambda f, tf, op, x: f(tf.nn.gelu, x, approximate=bool(op.approximate)),
     "Transpose": _transpose,
     "LogSoftmax": lambda f, tf, op, x: f(tf.nn.log_softmax, x, axis=op.axis),
     "HardTanh": lambda f, tf, op, x: f(tf.clip_by_value, x, clip_value_min=-1.0, clip_value_max=1.0),

@@ -17,8 +17,8 @@ from litetuner.spaces.tf import load
 Call = Callable[..., Any]
 
 
-class NoLayerError(Exception):
-    """Why an operator cannot be rebuilt; ``bridge`` adds its name and makes a ``ModelError`` of it."""
+class UntranslatableError(Exception):
+    """Why a layer or an operator cannot be rebuilt; ``bridge`` adds its name and makes a ``ModelError`` of it."""
 
 
 class Functions:
@@ -46,6 +46,13 @@ class Functions:
         return layer(*args, **kwargs)
 
 
+def tf_layers() -> Any:
+    """The module ``tf_keras.layers``."""
+    import tf_keras
+
+    return tf_keras.layers
+
+
 def function_layer(path: str, name: str) -> Any:
     """A layer that calls the TensorFlow function of this public name, such as ``nn.log_softmax``."""
     return _layer(public_function(load(), path), name)
@@ -57,7 +64,7 @@ def _layer(function: Any, name: str) -> Any:
 
 def plain(value: Any) -> Any:
     """Constants as what JSON can hold, so that the layer's call can be written down; tensors of the model as they are."""
-    if type(value).__name__ == "EagerTensor" or isinstance(value, np.ndarray | np.generic):
+    if is_eager(value) or isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         return (array.astype(np.float32) if array.dtype == np.float64 else array).tolist()
     return value

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.models.keras_bridge.functions import Call, UntranslatableError, tf_layers
 from litetuner.spaces.models.keras_bridge.operators import TAILS, activation_name, native_activation
-from litetuner.spaces.models.keras_bridge.settings import FUSED, UntranslatableError, settings
-
-Call = Callable[..., Any]
+from litetuner.spaces.models.keras_bridge.settings import FUSED, settings
 
 # Layers that mean the same in both, once their settings are translated. A layer that is not here is refused.
 _SAME = """
@@ -54,7 +53,11 @@ def translate(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
     if kind == "Pipeline":  # layers in a row
         return _one_after_another([translate(inner, f"{name}_{inner.name}", keep) for inner in layer.layers])
     if type(layer).__module__ == CONVNEXT and kind in ("LayerScale", "StochasticDepth"):
-        return _layer_scale(layer, name) if kind == "LayerScale" else _pass_on
+        if kind == "StochasticDepth":
+            return _pass_on
+        # A factor for each channel, as a setting: it is not trained any more, like a folded batch normalization.
+        scale: Call = tf_layers().Rescaling(layer.gamma.numpy().tolist(), name=name)
+        return scale
     if not is_standard(layer, keras):
         if type(layer).__module__.startswith("keras."):
             raise UntranslatableError(f"tf_keras has no layer that does what {kind} does")
@@ -105,17 +108,8 @@ def _one_after_another(calls: list[Call]) -> Call:
     return run
 
 
-CONVNEXT = (
-    "keras.src.applications.convnext"  # holds two layers of its own; StochasticDepth drops nothing while predicting
-)
-
-
-def _layer_scale(layer: Any, name: str) -> Call:
-    """A factor for each channel, as a setting: it is not trained any more, like a folded batch normalization."""
-    import tf_keras
-
-    twin: Call = tf_keras.layers.Rescaling(layer.gamma.numpy().tolist(), name=name)
-    return twin
+# Holds two layers of its own; StochasticDepth drops nothing while predicting.
+CONVNEXT = "keras.src.applications.convnext"
 
 
 def _with_tail(layer: Any, twin: Any, name: str) -> Call:
@@ -145,47 +139,26 @@ def _tail(activation: Any, name: str) -> Call:
 
 
 def _same(layer: Any, name: str) -> Any:
-    import tf_keras
-
-    kind = type(layer).__name__
-    twin = getattr(tf_keras.layers, kind)
+    twin = getattr(tf_layers(), type(layer).__name__)
     return twin(name=name, **settings(layer, twin))
 
 
 def _normalization(layer: Any, name: str) -> Any:
     """Mean and variance become settings: tf_keras would keep them as weights that count as adapted only after ``adapt``."""
-    import tf_keras
-
     mean, variance = (np.asarray(layer.mean), np.asarray(layer.variance))
     if mean.dtype == object or variance.dtype == object:
         raise UntranslatableError("it was never adapted to data: call adapt() and save the model again")
     # The layer's own statistics are already shaped (1, ..., k); the twin shapes them itself from the values along the axis.
     axis = layer.get_config()["axis"]
-    flat = (
-        (lambda value: float(value.reshape(-1)[0]))
-        if axis in (None, (), [])
-        else (lambda value: value.squeeze().tolist())
-    )
-    return tf_keras.layers.Normalization(
-        axis=axis, mean=flat(mean), variance=flat(variance), invert=layer.invert, name=name
-    )
+    single = axis in (None, (), [])
+    known = [float(item.reshape(-1)[0]) if single else item.squeeze().tolist() for item in (mean, variance)]
+    return tf_layers().Normalization(axis=axis, mean=known[0], variance=known[1], invert=layer.invert, name=name)
 
 
 def _bidirectional(layer: Any, name: str) -> Any:
-    import tf_keras
-
-    return tf_keras.layers.Bidirectional(
-        _inner(layer.forward_layer),
-        merge_mode=layer.merge_mode,
-        backward_layer=_inner(layer.backward_layer),
-        name=name,
+    return tf_layers().Bidirectional(
+        _inner(layer.forward_layer), merge_mode=layer.merge_mode, backward_layer=_inner(layer.backward_layer), name=name
     )
-
-
-def _time_distributed(layer: Any, name: str) -> Any:
-    import tf_keras
-
-    return tf_keras.layers.TimeDistributed(_inner(layer.layer), name=name)
 
 
 def _inner(layer: Any) -> Any:
@@ -206,7 +179,6 @@ CELLS = ("GRUCell", "LSTMCell", "SimpleRNNCell")
 
 def _rnn(layer: Any, name: str) -> Any:
     import keras
-    import tf_keras
 
     cells = layer.cell.cells if type(layer.cell).__name__ == "StackedRNNCells" else [layer.cell]
     for cell in cells:
@@ -214,12 +186,12 @@ def _rnn(layer: Any, name: str) -> Any:
             raise UntranslatableError(f"its cell is a {type(cell).__name__}, which tf_keras does not know")
     twins = [_same(cell, cell.name) for cell in cells]
     config = {key: getattr(layer, key) for key in ("return_sequences", "return_state", "go_backwards", "stateful")}
-    return tf_keras.layers.RNN(twins if len(twins) > 1 else twins[0], unroll=layer.unroll, name=name, **config)
+    return tf_layers().RNN(twins if len(twins) > 1 else twins[0], unroll=layer.unroll, name=name, **config)
 
 
 SPECIAL: dict[str, Callable[[Any, str], Any]] = {
     "Normalization": _normalization,
     "Bidirectional": _bidirectional,
     "RNN": _rnn,
-    "TimeDistributed": _time_distributed,
+    "TimeDistributed": lambda layer, name: tf_layers().TimeDistributed(_inner(layer.layer), name=name),
 }

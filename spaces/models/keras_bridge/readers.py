@@ -5,46 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from litetuner.spaces.errors import ModelError
-from litetuner.spaces.models.keras_bridge.layers import is_standard, translate
-from litetuner.spaces.models.keras_bridge.settings import UntranslatableError
-from litetuner.spaces.models.keras_bridge.weights import copy_weights
-from litetuner.spaces.models.keras_graph import (
-    call_arguments,
-    call_outputs,
-    functional,
-    is_functional,
-    is_graph_network,
-    maker,
-    nodes,
-)
+from litetuner.spaces.models.keras_bridge.functions import UntranslatableError
+from litetuner.spaces.models.keras_bridge.layers import SAME, SPECIAL, is_standard, translate
+from litetuner.spaces.models.keras_graph import call_arguments, functional, is_functional, is_graph_network, nodes
 
 
 def _is_mask(key: str) -> bool:
     return key == "mask" or (key.endswith("_mask") and key not in ("attention_mask", "use_causal_mask"))
 
 
+def is_model(operation: Any) -> bool:
+    """Is this a functional or sequential model of either library?"""
+    import keras
+    import tf_keras
+
+    sequential = isinstance(operation, (keras.Sequential, tf_keras.Sequential))
+    return sequential or is_functional(operation) or is_graph_network(operation)
+
+
 class Keras3Reader:
     """Reads a Keras 3 model."""
 
     def graph(self, model: Any) -> Any:
-        import keras
-
-        if isinstance(model, keras.Sequential):
-            return functional(model)
-        if not self.is_model(model):
-            raise ModelError(
-                f"model {model.name!r} is not a functional or sequential model, so it has no layers to rebuild."
-            )
-        return model
+        return functional(model)
 
     def operations(self, graph: Any) -> list[Any]:
         return list(graph.operations)
 
-    def input_name(self, tensor: Any) -> str:
-        return str(maker(tensor).name)
-
-    def nodes(self, graph: Any) -> Iterator[tuple[Any, Any]]:
+    def nodes(self, graph: Any) -> Iterator[Any]:
         import keras
 
         needed, found = {id(item) for item in graph.outputs}, []
@@ -54,26 +45,12 @@ class Keras3Reader:
                 # Keras 3 records how masks are computed; tf_keras passes them on by itself, as it did there.
                 given = {key: value for key, value in node.arguments.kwargs.items() if not _is_mask(key)}
                 needed |= {id(item) for item in keras.tree.flatten((node.arguments.args, given))}
-        for node in reversed(found):
-            yield node, node.operation
+        return reversed(found)
 
     def arguments(self, node: Any, tensors: dict[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = node.arguments.fill_in(tensors)  # None for masks
         # Keras 3 overrules a recorded ``training`` by that of the model's own call.
         return tuple(args), {key: value for key, value in kwargs.items() if key != "training"}
-
-    def outputs(self, node: Any) -> list[Any]:
-        return list(node.outputs)
-
-    def is_model(self, operation: Any) -> bool:
-        import keras
-
-        return isinstance(operation, keras.Sequential) or is_functional(operation)
-
-    def is_layer(self, operation: Any) -> bool:
-        import keras
-
-        return isinstance(operation, keras.layers.Layer)
 
     def translate(self, layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Callable[..., Any]:
         policy = getattr(layer.dtype_policy, "name", "float32")
@@ -91,38 +68,18 @@ class TfKerasReader:
     def graph(self, model: Any) -> Any:
         import tf_keras
 
-        if isinstance(model, tf_keras.Sequential):
-            # A functional model over the same layers; they are only read.
+        if isinstance(model, tf_keras.Sequential):  # a functional model over the same layers; they are only read
             return tf_keras.Model(model.inputs, model.outputs, name=model.name)
-        if not self.is_model(model):
-            raise ModelError(
-                f"model {model.name!r} is not a functional or sequential model, so it has no layers to rebuild."
-            )
         return model
 
     def operations(self, graph: Any) -> list[Any]:
         return list(graph.layers)
 
-    def input_name(self, tensor: Any) -> str:
-        return str(tensor.node.layer.name)
-
-    def nodes(self, graph: Any) -> Iterator[tuple[Any, Any]]:
-        for node in nodes(graph):
-            yield node, node.layer
+    def nodes(self, graph: Any) -> Iterator[Any]:
+        return nodes(graph)
 
     def arguments(self, node: Any, tensors: dict[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return call_arguments(node, tensors)
-
-    def outputs(self, node: Any) -> list[Any]:
-        return call_outputs(node)
-
-    def is_model(self, operation: Any) -> bool:
-        import tf_keras
-
-        return isinstance(operation, tf_keras.Sequential) or is_graph_network(operation)
-
-    def is_layer(self, operation: Any) -> bool:
-        return True
 
     def translate(self, layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Callable[..., Any]:
         import tf_keras
@@ -139,3 +96,26 @@ class TfKerasReader:
 
     def copy(self, layer: Any, twin: Any) -> None:
         twin.set_weights(layer.get_weights())
+
+
+def copy_weights(layer: Any, twin: Any) -> None:
+    """Give ``twin`` the weights of the Keras 3 ``layer``. Raises ``ModelError`` where they do not correspond."""
+    kind = type(layer).__name__
+    alias = {"depthwise_kernel": "kernel"} if kind.startswith("DepthwiseConv") else {}
+    # Both list trainable weights first, in order of creation; names and shapes are compared because that is not guaranteed.
+    given = {weight.path.rpartition("/")[2]: weight for weight in layer.weights}
+    if getattr(layer, "lora_enabled", False):  # it computes with the sum of its kernel and the two small matrices
+        given = {key: value for key, value in given.items() if not key.startswith("lora_")}
+        given = {key: getattr(layer, key) if key in ("kernel", "embeddings") else value for key, value in given.items()}
+    elif len(given) != len(layer.weights):  # a layer of layers has several of one name
+        given = {weight.path: weight for weight in layer.weights}
+    theirs = [(key.rpartition("/")[2], tuple(weight.shape)) for key, weight in given.items()]
+    names = [weight.name.rpartition("/")[2].partition(":")[0] for weight in twin.weights]
+    ours = [(alias.get(name, name), tuple(weight.shape)) for name, weight in zip(names, twin.weights, strict=True)]
+    if kind not in SAME and kind not in SPECIAL:  # the user's own twin may call its weights otherwise
+        theirs, ours = ([shape for _, shape in side] for side in (theirs, ours))
+    if theirs != ours:
+        raise ModelError(
+            f"layer {layer.name!r} ({kind}) has weights {theirs} in Keras 3 and {ours} in tf_keras; they cannot be copied."
+        )
+    twin.set_weights([np.asarray(weight) for weight in given.values()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from litetuner.spaces.models.keras_bridge.functions import UntranslatableError
 from litetuner.spaces.models.keras_bridge.operators import native_activation
 
 # Settings with no effect on what is computed from given weights.
@@ -23,15 +24,8 @@ UNNAMED = {kind: ("zero_output_for_mask",) for kind in ("GRU", "LSTM", "SimpleRN
 RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 
 
-class UntranslatableError(Exception):
-    """Why a layer has no tf_keras twin; ``bridge`` adds the layer's name and makes a ``ModelError`` of it."""
-
-
 def settings(layer: Any, twin: type) -> dict[str, Any]:
-    """The constructor arguments of ``twin`` that mean what the Keras 3 layer's configuration means.
-
-    Raises ``UntranslatableError``.
-    """
+    """``twin``'s constructor arguments for a Keras 3 layer's configuration. Raises ``UntranslatableError``."""
     kind = type(layer).__name__
     known = _parameters(twin)
     defaults = _parameters(type(layer))

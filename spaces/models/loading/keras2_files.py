@@ -13,18 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+_OF_NO_KERNEL = {"kernel_initializer": ..., "kernel_regularizer": None, "kernel_constraint": None}
 # Settings that Keras 2 wrote and Keras 3 refuses, with the one value that has no effect.
 DROPPED: dict[str, dict[str, Any]] = {
     **{f"DepthwiseConv{rank}D": {"groups": 1} for rank in (1, 2)},
-    **{
-        f"SeparableConv{rank}D": {
-            "groups": 1,
-            "kernel_initializer": ...,
-            "kernel_regularizer": None,
-            "kernel_constraint": None,
-        }
-        for rank in (1, 2)
-    },
+    **{f"SeparableConv{rank}D": {"groups": 1} | _OF_NO_KERNEL for rank in (1, 2)},
     **{f"Conv{rank}DTranspose": {"groups": 1} for rank in (1, 2, 3)},
     **{kind: {"time_major": False, "implementation": ...} for kind in ("LSTM", "GRU", "SimpleRNN", "RNN")},
     **{f"SpatialDropout{rank}D": {"trainable": ..., "noise_shape": None} for rank in (1, 2, 3)},

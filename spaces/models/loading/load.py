@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import zipfile
@@ -11,15 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from litetuner.spaces.errors import HostError, ModelError, told_by_keras
-from litetuner.spaces.models.input_shapes import fix_sizes
-from litetuner.spaces.models.keras_graph import all_layers, reset_layer_names
-from litetuner.spaces.models.loading.checks import checked_model
+from litetuner.spaces.models.input_shapes import fix_sizes, free_batch
+from litetuner.spaces.models.keras_graph import all_layers, has_graph, reset_layer_names
 from litetuner.spaces.models.loading.custom_objects import CustomObjects, load_custom_objects
-from litetuner.spaces.models.loading.digests import digest_model, digest_path
 from litetuner.spaces.models.loading.keras2_files import h5_config, layers_of, load_repaired, written_by_keras_2
 from litetuner.spaces.models.loading.load_errors import SUFFIXES, TRUST, missing_file, unreadable_file
 from litetuner.spaces.models.loading.tflite_model import open_converted
-from litetuner.spaces.models.loading.traced import TracedModel, trace_saved_model
+from litetuner.spaces.models.loading.traced import TracedModel, trace_saved_model, trace_subclassed
+from litetuner.spaces.models.signature import input_tensors
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.user_function import is_function, load_function, told
 
@@ -57,20 +57,68 @@ def load_model(source: str, *, trust: bool = False, custom_objects: str | None =
             found = function()
         except Exception as error:
             raise ModelError(f"model: {source} failed: {told(error)}") from error
-        model = checked_model(found, source)
-        return LoadedModel(_in_float32(model), _kind(model), digest_model(model), source.partition(":")[2])
+        model = _checked(found, source)
+        return LoadedModel(_in_float32(model), _kind(model), _digest_model(model), source.partition(":")[2])
     path = Path(source).expanduser()
     if not path.exists():
         raise ModelError(missing_file(path))
     with quiet_stdout():
         found = _open_folder(path, trust, custom) if path.is_dir() else _open_file(path, trust, custom)
-    model = checked_model(found, str(path))
-    return LoadedModel(_in_float32(model), _kind(model), digest_path(path), path.stem)
+    model = _checked(found, str(path))
+    return LoadedModel(_in_float32(model), _kind(model), _digest_path(path), path.stem)
 
 
 def sized(loaded: LoadedModel, shapes: Mapping[str, Sequence[int | None]] | None, source: str) -> LoadedModel:
     """The model for samples of these shapes, where it takes any size (see ``fix_sizes``). Raises ``ModelError``."""
     return dataclasses.replace(loaded, model=_in_float32(fix_sizes(loaded.model, shapes, source)))
+
+
+def _checked(model: Any, source: str) -> Any:
+    """The model, traced where it has no graph. Refuses what cannot be searched: text, quantized layers."""
+    import keras
+    import tf_keras
+
+    if not isinstance(model, (keras.Model, tf_keras.Model, TracedModel)):
+        raise ModelError(f"{source} gave a {type(model).__name__}, and a Keras model is needed.")
+    if isinstance(model, (keras.Sequential, tf_keras.Sequential)):
+        if not model.built or not has_graph(model):
+            raise ModelError(
+                f"{source}: the model was never built, so its input shape is not known. Start it with keras.Input(shape), "
+                "or call it on a batch before you save it."
+            )
+    elif not isinstance(model, TracedModel) and not has_graph(model):
+        model = trace_subclassed(model, source)
+    if not isinstance(model, TracedModel):
+        model = free_batch(model, source)
+    for tensor in input_tensors(model):
+        if tensor.dtype == "string":
+            raise ModelError(
+                f"{source}: input {tensor.name!r} takes text, which TensorFlow Lite's built-in operators cannot read. Cut the "
+                "model behind its TextVectorization (or StringLookup, Hashing): give keras.Model(that_layer.output, outputs), "
+                "and data of numbers."
+            )
+    for layer in model.layers:
+        _check_layer(layer, source)
+    return model
+
+
+def _check_layer(layer: Any, source: str) -> None:
+    if type(layer).__name__ in ("IntegerLookup", "StringLookup", "TextVectorization", "Hashing"):
+        raise ModelError(
+            f"{source}: layer {layer.name!r} ({type(layer).__name__}) looks values up in a table or hashes them, for which "
+            "TensorFlow Lite has no built-in operators. Cut it off: give keras.Model(that_layer.output, outputs), "
+            "and data that went through the layer."
+        )
+    if getattr(layer, "quantization_mode", None):
+        raise ModelError(
+            f"{source}: layer {layer.name!r} is already quantized. Give the float model that it was made from."
+        )
+    policy = getattr(getattr(layer, "dtype_policy", None), "name", "float32")
+    if policy in ("float16", "bfloat16", "float64") and layer.weights:
+        raise ModelError(
+            f"{source}: layer {layer.name!r} holds {policy} weights, and compression starts from float32 ones. Build the "
+            "model without that dtype and give it these weights: model32.set_weights(model.get_weights())."
+        )
 
 
 def _require_tensorflow_backend() -> None:
@@ -156,11 +204,10 @@ def _open_with_tf_keras(path: Path, custom: CustomObjects, before: Exception | N
 
     try:
         # Only trusted files get here.
-        found = tf_keras.models.load_model(str(path), dict(custom.twins), compile=False, safe_mode=False)
+        return tf_keras.models.load_model(str(path), dict(custom.twins), compile=False, safe_mode=False)
     except Exception as error:
         also = f" Keras 3 says: {told_by_keras(before)}" if before else ""
         raise ModelError(f"{path} cannot be read. tf_keras says: {told_by_keras(error)}{also}") from error
-    return found
 
 
 def _kind(model: Any) -> Kind:
@@ -178,3 +225,26 @@ def _in_float32(model: Any) -> Any:
             if str(layer.dtype_policy.name).startswith("mixed_"):
                 layer.dtype_policy = "float32"
     return model
+
+
+def _digest_model(model: Any) -> str:
+    """sha256 over the architecture (of a traced model: its inputs and outputs) and the weights."""
+    traced = isinstance(model, TracedModel)
+    ports = [(item.name, item.shape, item.dtype) for item in (*model.inputs, *model.outputs)]
+    found = hashlib.sha256((repr(ports) if traced else model.to_json()).encode())
+    for weight in (model.trackable if traced else model).get_weights():
+        found.update(weight.tobytes())
+    return found.hexdigest()
+
+
+def _digest_path(path: Path) -> str:
+    """sha256 of a file's bytes; of a folder's relative names and bytes, in order of name."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    found = hashlib.sha256()
+    for item in sorted(path.rglob("*")):
+        if item.is_file():
+            found.update(f"{item.relative_to(path)}\0{item.stat().st_size}\0".encode())
+            found.update(item.read_bytes())
+    return found.hexdigest()

@@ -18,8 +18,7 @@ SIGNATURE = "serving_default"
 
 @dataclasses.dataclass(frozen=True)
 class TracedModel:
-    """A function over tensors with the interface of a Keras model. ``trackable`` owns its variables;
-    ``why`` says why it cannot be trained."""
+    """A function with a Keras model's interface. ``trackable`` owns its variables; ``why``: not trainable."""
 
     name: str
     inputs: tuple[TensorInfo, ...]
@@ -98,15 +97,11 @@ def trace_subclassed(model: Any, source: str) -> TracedModel:
         "it is a subclassed model, whose layers are hidden in code, so it can be converted but not rebuilt; to train it, rebuild "
         "it with the functional API: outputs = model.call(inputs); keras.Model(inputs, outputs)"
     )
-    return TracedModel(
-        model.name,
-        inputs,
-        outputs,
-        lambda values: _flat(model(values[0], training=False)),
-        model,
-        int(model.count_params()),
-        why,
-    )
+
+    def call_flat(values: Sequence[Any]) -> list[Any]:
+        return _flat(model(values[0], training=False))
+
+    return TracedModel(model.name, inputs, outputs, call_flat, model, int(model.count_params()), why)
 
 
 def _built_shape(model: Any) -> tuple[int | None, ...] | None:
@@ -116,10 +111,9 @@ def _built_shape(model: Any) -> tuple[int | None, ...] | None:
     shapes = list((config.get("shapes_dict") or {}).values())
     if shape is None and len(shapes) == 1:
         shape = shapes[0]
-    plain = (
-        isinstance(shape, tuple | list) and bool(shape) and all(item is None or isinstance(item, int) for item in shape)
-    )
-    return tuple(shape) if plain and shape is not None else None
+    if not isinstance(shape, tuple | list) or not shape:
+        return None
+    return tuple(shape) if all(item is None or isinstance(item, int) for item in shape) else None
 
 
 def _flat(outputs: Any) -> list[Any]:
