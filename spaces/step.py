@@ -43,9 +43,8 @@ class Rule:
 
 def knob(default: Any, choices: Iterable[Any] | None = None, help: str = "") -> Any:
     """A field of a step: its default, the values that the search may choose from (``None``: not searched), its meaning."""
-    return dataclasses.field(
-        default=default, metadata={"choices": None if choices is None else tuple(choices), "help": help}
-    )
+    metadata = {"choices": None if choices is None else tuple(choices), "help": help}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,9 +211,7 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with the step's name and all knobs, but later ones that stand as before them: keys stay the same."""
-        told = {
-            name: value for name, value in self.knobs().items() if name not in self.older or value != self.older[name]
-        }
+        told = {name: value for name, value in self.knobs().items() if (name, value) not in self.older.items()}
         return {"step": self.name} | {name: _plain(value) for name, value in told.items()}
 
 

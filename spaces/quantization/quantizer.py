@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.data.named_arrays import all_finite, is_packed, unpack
+from litetuner.spaces.data.named_arrays import is_packed, unpack
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.quantization.policy import BITS, OTHER_NAMES, Recipe, Scheme, add_config, granularity_of, why_not
 from litetuner.spaces.tf import quiet_stdout
-from litetuner.spaces.tflite.conversion import first_meaningful_line
+from litetuner.spaces.tflite.conversion import check_finite, first_meaningful_line
 from litetuner.spaces.tflite.operators import Operator, read_operators
 from litetuner.spaces.tflite.weights import weights_by_layer, weights_of_operators
 
@@ -179,11 +179,7 @@ def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, n
 
     if not len(calibration):
         raise Refused("a static recipe needs calibration samples, and there is no training data to take them from")
-    if not all_finite(calibration):
-        # One NaN gives, without an error, a file that kills the process which loads it.
-        raise BuildFailed(
-            "the calibration samples hold NaN or infinity, so no ranges can be measured on them. Check the data."
-        )
+    check_finite(calibration)  # one NaN gives, without an error, a file that kills the process which loads it
     interpreter = Interpreter(model_content=file)
     signatures = interpreter.get_signature_list()
     if len(signatures) != 1:

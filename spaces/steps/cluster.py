@@ -72,9 +72,8 @@ class Cluster(TrainingStep):
             "cluster: values are counted in each output channel": self.per_channel,
             "cluster: in one shot, not trained": not self.epochs,
         }
-        return [line for line, holds in said.items() if holds] + [
-            f"cluster: {name} stays unclustered" for name in self.skip
-        ]
+        skipped = [f"cluster: {name} stays unclustered" for name in self.skip]
+        return [line for line, holds in said.items() if holds] + skipped
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file for the clusterable ``layer_names`` but the skipped: (layer, property, count).

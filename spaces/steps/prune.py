@@ -156,10 +156,8 @@ class Prune(TrainingStep):
 
     def leaves_of(self, model: Any) -> set[str]:
         """The layers of a tf_keras model that the knob ``leave`` leaves out."""
-        kernels = [any(len(weight.shape) > 1 for weight in layer.weights) for layer in model.layers]
-        return self.leaves(
-            [(layer.name, type(layer).__name__, kernel) for layer, kernel in zip(model.layers, kernels, strict=True)]
-        )
+        kernels = {layer: any(len(weight.shape) > 1 for weight in layer.weights) for layer in model.layers}
+        return self.leaves([(layer.name, type(layer).__name__, has) for layer, has in kernels.items()])
 
     def apply(self, subject: Any, context: Context) -> Any:
         """A pruned copy of a tf_keras model.
@@ -226,9 +224,7 @@ class Prune(TrainingStep):
             return {name: share for name, share in self.targets if share > 0}
         if self.spread == "uniform":
             return dict.fromkeys(chosen, self.sparsity)
-        largest = {
-            name: max(_kernels(model.get_layer(name)), key=lambda kernel: np.prod(kernel.shape)) for name in chosen
-        }
+        largest = {name: max(_kernels(model.get_layer(name)), key=lambda each: np.prod(each.shape)) for name in chosen}
         if self.spread == "erk":
             shares = erk({name: tuple(kernel.shape) for name, kernel in largest.items()}, self.sparsity)
         else:

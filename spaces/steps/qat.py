@@ -218,7 +218,7 @@ class Qat(TrainingStep):
         marked = tf_keras.models.clone_model(clone(subject), clone_function=mark)
         refused = frozenset(refusals(subject, self.preserve_sparsity, self.preserve_clusters))
         rounding = Rounding(self.preserve_sparsity, self.preserve_clusters, self.scales, self.int4_layers)
-        scheme = Scheme.preserving(self.preserve_sparsity, self.preserve_clusters, refused, rounding)
+        scheme = Scheme(self.preserve_sparsity, self.preserve_clusters, refused, rounding)
         tf_keras.backend.reset_uids()  # tfmot's input quantizers are numbered through the process, and the names reach the file
         try:
             return tfmot.quantization.keras.quantize_apply(marked, scheme)
@@ -233,9 +233,7 @@ class Qat(TrainingStep):
                 raise Refused(f"qat: layer {name!r} cannot be quantized: {reason}. Add it to skip.")
         self._refuse_unknown_layers(self.int4_layers, model, "for int4")
         left_out = set(self.skip)
-        left_out |= {
-            layer.name for layer in model.layers if is_normalization(layer) and layer_before(layer) in left_out
-        }
+        left_out |= {each.name for each in model.layers if is_normalization(each) and layer_before(each) in left_out}
         if len(left_out) >= sum(1 for layer in model.layers if not is_input(layer)):
             raise Refused("qat: every layer is skipped, so there is nothing to train for int8")
         return left_out

@@ -46,9 +46,7 @@ def read_artifact(file: bytes) -> Artifact:
     try:
         names = [operator_name(code) for code in model.operatorCodes or []]
         _refuse_foreign({name for name, custom in names if custom})
-        counts = collections.Counter(
-            names[operator.opcodeIndex][0] for graph in model.subgraphs for operator in graph.operators
-        )
+        counts = collections.Counter(names[op.opcodeIndex][0] for graph in model.subgraphs for op in graph.operators)
         graph = model.subgraphs[0]
         inputs = tuple(_tensor_info(graph.tensors[index]) for index in ints(graph.inputs))
         outputs = tuple(_tensor_info(graph.tensors[index]) for index in ints(graph.outputs))

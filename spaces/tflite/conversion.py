@@ -62,10 +62,8 @@ def io_names(model: Any) -> tuple[list[str], list[str]]:
 
     Outputs are handed over as a dict, which TensorFlow sorts by name.
     """
-    outputs = [tensor.name for tensor in output_tensors(model)]
-    return [tensor.name for tensor in input_tensors(model)], outputs if getattr(model, "file", None) else sorted(
-        outputs
-    )
+    inputs, outputs = ([tensor.name for tensor in side(model)] for side in (input_tensors, output_tensors))
+    return inputs, outputs if getattr(model, "file", None) else sorted(outputs)
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None], *, integer: bool = False) -> bytes:
@@ -133,10 +131,7 @@ def representative(model: Any, context: Context) -> Callable[[], Iterator[list[n
         raise Refused(
             "full integer quantization needs calibration samples, and there is no training data to take them from"
         )
-    if not all_finite(samples):
-        raise BuildFailed(
-            "the calibration samples hold NaN or infinity, so no ranges can be measured on them. Check the data."
-        )
+    check_finite(samples)
     dtypes = [load().as_dtype(tensor.dtype).as_numpy_dtype for tensor in input_tensors(model)]
 
     def generate() -> Iterator[list[np.ndarray]]:
@@ -145,6 +140,14 @@ def representative(model: Any, context: Context) -> Callable[[], Iterator[list[n
             yield [np.asarray(part, dtype=dtype) for part, dtype in zip(row, dtypes, strict=True)]
 
     return generate
+
+
+def check_finite(samples: np.ndarray) -> None:
+    """Raise ``BuildFailed`` for calibration samples with NaN or infinity."""
+    if not all_finite(samples):
+        raise BuildFailed(
+            "the calibration samples hold NaN or infinity, so no ranges can be measured on them. Check the data."
+        )
 
 
 def first_meaningful_line(text: str) -> str:

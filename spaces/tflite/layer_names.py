@@ -161,15 +161,13 @@ def _by_shape(
     return found | added
 
 
-def _by_order(
-    operators: Operators, layers: Sequence[str], kernel_shapes: Shapes, known: dict[str, int]
-) -> dict[str, int]:
+def _by_order(operators: Operators, layers: Sequence[str], shapes: Shapes, known: dict[str, int]) -> dict[str, int]:
     """Between two layers that are known, as many layers as operators, all fitting one by one."""
     added: dict[str, int] = {}
-    for low, gap, high in _gaps(layers, kernel_shapes, known):
+    for low, gap, high in _gaps(layers, shapes, known):
         between = [op for op in operators if low < op.index < high and op.index not in known.values()]
         if len(between) == len(gap) and all(
-            fits(kernel_shapes[layer], operator.shape) for layer, operator in zip(gap, between, strict=True)
+            fits(shapes[layer], operator.shape) for layer, operator in zip(gap, between, strict=True)
         ):
             added |= {layer: operator.index for layer, operator in zip(gap, between, strict=True)}
     return added

@@ -116,9 +116,7 @@ def _fast_statistics(model: Any, steps: int) -> Iterator[None]:
 
     limit = 1 - 1 / max(10, steps / 10)
     layers = [getattr(layer, "layer", layer) for layer in model.layers]
-    slow = [
-        layer for layer in layers if isinstance(layer, tf_keras.layers.BatchNormalization) and layer.momentum > limit
-    ]
+    slow = [each for each in layers if isinstance(each, tf_keras.layers.BatchNormalization) and each.momentum > limit]
     kept = [layer.momentum for layer in slow]
     for layer in slow:
         layer.momentum = limit
@@ -147,10 +145,8 @@ def _step(
             if model.losses:
                 loss += tf.add_n(model.losses)
         variables = model.trainable_variables
-        pairs = [
-            (gradient, variable) for gradient, variable in zip(tape.gradient(loss, variables), variables, strict=True)
-        ]
-        optimizer.apply_gradients([pair for pair in pairs if pair[0] is not None])
+        pairs = [pair for pair in zip(tape.gradient(loss, variables), variables, strict=True) if pair[0] is not None]
+        optimizer.apply_gradients(pairs)
         for variable, mask in kept:
             variable.assign(variable * mask)
 
