@@ -14,9 +14,8 @@ from litetuner.spaces.models.layer_selection import left_out
 NO, YES = "no", "yes"
 ONCE = "once"  # in one shot, without training
 FOLDING = ("Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Dense", "DepthwiseConv2D")  # what a batch norm may go into
-FOLDED_RATE = (
-    1 / 32
-)  # of the learning rate that a network with batch normalizations takes; without them 1e-3 destroys it
+# Of the learning rate that a network with batch normalizations takes; without them 1e-3 destroys it.
+FOLDED_RATE = 1 / 32
 # (calibration, selection) by name.
 CALIBRATIONS: dict[str, tuple[int, str]] = {
     "usual": (0, "balanced"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+
+from litetuner.spaces.jobs.record import Record
 
 TECHNIQUES = ("prune", "cluster", "qat", "int4")
 UNPROVABLE = "its weights cannot be told apart in the finished file, so nothing could be proved"
@@ -51,7 +52,7 @@ class LayerInfo:
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelInfo:
+class ModelInfo(Record):
     """The model as the search sees it. ``bridge_refusal`` says why it cannot be trained (post-training techniques still run)."""
 
     name: str
@@ -74,25 +75,9 @@ class ModelInfo:
         """The layers with a kernel that can take a technique."""
         return tuple(layer for layer in self.layers if layer.has_kernel and layer.can(technique))
 
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @staticmethod
-    def from_json(record: dict[str, Any]) -> ModelInfo:
-        values = dict(record)
-        layers = [dict(layer) for layer in values.pop("layers")]
-        for layer in layers:
-            layer["kernel_shape"] = tuple(layer["kernel_shape"])
-            layer["output_shape"] = tuple(layer["output_shape"])
-        for name in ("input_shape", "output_shape"):
-            values[name] = tuple(values[name])
-        for name in ("inputs", "outputs"):
-            values[name] = {port: tuple(shape) for port, shape in values.get(name, {}).items()}
-        return ModelInfo(layers=tuple(LayerInfo(**layer) for layer in layers), **values)
-
 
 @dataclasses.dataclass(frozen=True)
-class DataInfo:
+class DataInfo(Record):
     """The data as the search sees it: sizes of the splits and where their arrays are (``<folder>/x_train.npy`` and so on)."""
 
     sha256: str
@@ -103,13 +88,3 @@ class DataInfo:
     classes: int | None  # number of classes, None for regression
     class_names: tuple[str, ...] | None
     notes: tuple[str, ...] = ()  # what the user should know: splits that were made, files that were skipped
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @staticmethod
-    def from_json(record: dict[str, Any]) -> DataInfo:
-        values = dict(record) | {"x_shape": tuple(record["x_shape"]), "notes": tuple(record.get("notes", ()))}
-        if values.get("class_names") is not None:
-            values["class_names"] = tuple(values["class_names"])
-        return DataInfo(**values)

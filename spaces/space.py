@@ -47,9 +47,8 @@ class Space:
     io: tuple[str, ...] = ("float32", "int8", "uint8")
     keep_names: bool = False
     train: bool = True
-    _kept: dict[Any, Any] = dataclasses.field(
-        default_factory=dict, compare=False, repr=False
-    )  # a search asks thousands of times
+    # A search asks thousands of times.
+    _kept: dict[Any, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def suggest(self, choose: Chooser) -> Candidate:
         """One candidate, by the choices of ``choose``. Only combinations that the rules allow are offered."""

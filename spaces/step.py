@@ -41,11 +41,10 @@ class Rule:
     broken: Callable[[tuple[Step, ...], SpaceConstraints], Iterable[str]]
 
 
-def knob(default: Any, choices: Sequence[Any] | None = None, help: str = "") -> Any:
+def knob(default: Any, choices: Iterable[Any] | None = None, help: str = "") -> Any:
     """A field of a step: its default, the values that the search may choose from (``None``: not searched), its meaning."""
-    return dataclasses.field(
-        default=default, metadata={"choices": None if choices is None else tuple(choices), "help": help}
-    )
+    metadata = {"choices": None if choices is None else tuple(choices), "help": help}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +105,18 @@ class Step:
     def notes(self, model: Any) -> list[str]:
         """What the step does to this model in another way than its label says, in words; a trial keeps them."""
         return []
+
+    def _refuse_unknown(self, what: str, value: str, known: Iterable[str], ending: str = "") -> None:
+        """Raise ``Refused`` for the value of a knob that is not among the known ones; the nearest is named."""
+        if value not in known:
+            raise Refused(f"{self.name}: there is no {what} {value!r}{nearest(value, known)}{ending}")
+
+    def _refuse_unknown_layers(self, names: Iterable[str], model: Any, purpose: str = "to skip") -> None:
+        """Raise ``Refused`` for a layer that a tf_keras model does not have; the nearest is named."""
+        known = [layer.name for layer in model.layers]
+        for name in names:
+            if name not in known:
+                raise Refused(f"{self.name}: there is no layer {name!r} {purpose}{nearest(name, known)}")
 
     # What the search may choose
 
@@ -200,9 +211,7 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with the step's name and all knobs, but later ones that stand as before them: keys stay the same."""
-        told = {
-            name: value for name, value in self.knobs().items() if name not in self.older or value != self.older[name]
-        }
+        told = {name: value for name, value in self.knobs().items() if (name, value) not in self.older.items()}
         return {"step": self.name} | {name: _plain(value) for name, value in told.items()}
 
 

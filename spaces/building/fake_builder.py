@@ -133,9 +133,7 @@ def _bits(candidate: Candidate) -> list[int]:
             recipe, layers = step.knobs()["recipe"], dict(step.knobs()["layers"])
             base = 4 if "wi4" in recipe else 32 if recipe == "none" else 8
             named = {"float32": 32, "int8": 8, "int4": 4}
-            bits = [
-                named[layers.get(f"conv{index}", "")] if f"conv{index}" in layers else base for index in range(LAYERS)
-            ]
+            bits = [named.get(layers.get(f"conv{index}", ""), base) for index in range(LAYERS)]
     return bits
 
 

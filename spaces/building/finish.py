@@ -16,14 +16,13 @@ from litetuner.spaces.jobs.workspace import Workspace
 from litetuner.spaces.step import Stage
 from litetuner.spaces.tflite.artifact import read_artifact
 from litetuner.spaces.tflite.invariants import Finding, Invariant, verify_invariants
+from litetuner.spaces.tflite.weights import Weight, weights_at, weights_by_layer
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 def finish(job: FinishJob, workspace: Workspace) -> FinishResult:
     """The artifact of a candidate. Raises ``BuildFailed`` for a file that is not what its label says."""
-    from litetuner.spaces.tflite.weights import weights_at, weights_by_layer
-
     know_custom_layers(workspace)
     inspected = workspace.inspected(job.inspected)
     context = make_context(workspace, inspected, job, job.candidate.steps, untrained=job.untrained)
@@ -66,7 +65,6 @@ def _cut(job: FinishJob, workspace: Workspace) -> Any:
 
 def _invariants(candidate: Candidate, model: ModelInfo, weights: Any, cut: Any) -> list[Invariant]:
     from litetuner.spaces.channels.kernel_shapes import shape_invariants
-    from litetuner.spaces.quantization.weight_types import weight_type_invariants
 
     found = []
     for step in candidate.steps:
@@ -78,6 +76,12 @@ def _invariants(candidate: Candidate, model: ModelInfo, weights: Any, cut: Any) 
     known = {(each.layer, each.property) for each in found}
     found += [Invariant(*each) for each in weight_type_invariants(candidate, weights) if each[:2] not in known]
     return found
+
+
+def weight_type_invariants(candidate: Candidate, weights: Mapping[str, Weight]) -> list[tuple[str, str, str]]:
+    """(layer, "weight_type", type) for every layer whose weights are told in the file, by the last step that decides."""
+    said = [types for step in candidate.deployment if (types := step.weight_types(weights)) is not None]
+    return [(layer, "weight_type", kind) for layer, kind in said[-1].items()] if said else []
 
 
 def _say(finding: Finding) -> str:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from typing import Any
-
-from litetuner.spaces.errors import Refused, nearest
 
 PRECISIONS = ("float32", "int8", "int4")
 ALGORITHMS = ("minmax", "mse", "octav", "gptq", "hadamard")
 GRANULARITIES = ("channel", "tensor", "block32", "block64", "block128", "block256")
 IO = ("native", "float32", "uint8")  # types of a static file's input and output
 BITS = {"int8": 8, "int4": 4}
-KEYS = {  # the quantizer's names
+_KEYS = {  # the quantizer's names
     "minmax": "MIN_MAX_UNIFORM_QUANT",
     "mse": "MSE",
     "octav": "OCTAV",
@@ -116,17 +113,28 @@ _KNOWN_DEFECTS = (
 
 @functools.cache
 def _exists(operator: str, recipe: Recipe, scheme: Scheme) -> bool:
-    from litert_quantizer.algorithm_manager import AlgorithmName
-    from litert_quantizer.qtyping import TFLOperationName
     from litert_quantizer.recipe_manager import RecipeManager
 
     try:
-        kind = TFLOperationName(OTHER_NAMES.get(operator, operator))
-        key, granularity = AlgorithmName[KEYS[scheme.algorithm]], granularity_of(scheme.granularity)
-        SETTERS[recipe.kind](RecipeManager(), ".*", kind, recipe, scheme.bits, granularity, key)
+        add_config(RecipeManager(), ".*", operator, recipe, scheme)
     except ValueError:
         return False
     return True
+
+
+def add_config(quantizer: Any, regex: str, operator: str, recipe: Recipe, scheme: Scheme) -> None:
+    """Tell a quantizer how to quantize the weights of operators. Raises ``ValueError`` for what its policy does not have."""
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import TFLOperationName
+
+    kind = TFLOperationName(OTHER_NAMES.get(operator, operator))
+    how = scheme.bits, granularity_of(scheme.granularity), AlgorithmName[_KEYS[scheme.algorithm]]
+    if recipe.kind == "static":
+        quantizer.add_static_config(regex, kind, recipe.activation_bits, *how)
+    elif recipe.kind == "dynamic":
+        quantizer.add_dynamic_config(regex, kind, *how)
+    else:
+        quantizer.add_weight_only_config(regex, kind, *how)
 
 
 def granularity_of(name: str) -> Any:
@@ -134,48 +142,3 @@ def granularity_of(name: str) -> Any:
 
     size = name.removeprefix("block")
     return QuantGranularity(f"BLOCKWISE_{size}" if size != name else f"{name.upper()}WISE")
-
-
-def _set_dynamic(quantizer: Any, regex: str, kind: Any, recipe: Recipe, bits: int, granularity: Any, key: Any) -> None:
-    quantizer.add_dynamic_config(regex, kind, bits, granularity, key)
-
-
-def _set_weight_only(
-    quantizer: Any, regex: str, kind: Any, recipe: Recipe, bits: int, granularity: Any, key: Any
-) -> None:
-    quantizer.add_weight_only_config(regex, kind, bits, granularity, key)
-
-
-def _set_static(quantizer: Any, regex: str, kind: Any, recipe: Recipe, bits: int, granularity: Any, key: Any) -> None:
-    quantizer.add_static_config(regex, kind, recipe.activation_bits, bits, granularity, key)
-
-
-SETTERS = {"dynamic": _set_dynamic, "weight_only": _set_weight_only, "static": _set_static}
-
-
-def check_names(recipe: str, layers: Sequence[tuple[str, str]], plain: Sequence[str] = (), **knobs: str) -> None:
-    """Raise ``Refused`` for a recipe, precision, algorithm... that does not exist, and for a layer that is named twice."""
-    for what, value, known in (
-        ("recipe", recipe, tuple(RECIPES)),
-        *((knob, value, _KNOWN[knob]) for knob, value in knobs.items()),
-    ):
-        if value not in known:
-            raise Refused(f"ptq: there is no {what} {value!r}{nearest(value, known)}; known: {', '.join(known)}")
-    names = [name for name, _ in layers]
-    for name, precision in layers:
-        if precision not in PRECISIONS:
-            raise Refused(
-                f"ptq: {name} is to be {precision!r}{nearest(precision, PRECISIONS)}; known: {', '.join(PRECISIONS)}"
-            )
-        if names.count(name) > 1:
-            raise Refused(f"ptq: layer {name!r} is named {names.count(name)} times")
-    if len(set(plain)) < len(plain):
-        raise Refused("ptq: plain names a layer twice")
-    rounded = knobs.get("algorithm", "minmax"), knobs.get("granularity", "channel")
-    if RECIPES[recipe].weight_bits == 16 and rounded != ("minmax", "channel"):
-        raise Refused("ptq: float16 is a cast, without algorithm and granularity")
-    if RECIPES[recipe].kind != "static" and knobs.get("io", "native") != "native":
-        raise Refused(f"ptq: {recipe} has float32 inputs and outputs; io is a knob of static recipes")
-
-
-_KNOWN = {"algorithm": ALGORITHMS, "granularity": GRANULARITIES, "io": IO}

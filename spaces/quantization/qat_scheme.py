@@ -18,17 +18,12 @@ class Scheme:
     between the two but the weights unquantized; ``apply`` puts them back.
     """
 
-    def __init__(self, make: Callable[[], Any], refused: frozenset[str] = frozenset(), rounding: Any = None) -> None:
-        self._make = make
+    def __init__(
+        self, sparsity: bool, clusters: bool, refused: frozenset[str] = frozenset(), rounding: Any = None
+    ) -> None:
+        self._make = _scheme(sparsity, clusters)
         self._refused = refused
         self._rounding = rounding
-
-    @staticmethod
-    def preserving(
-        sparsity: bool, clusters: bool, refused: frozenset[str] = frozenset(), rounding: Any = None
-    ) -> Scheme:
-        """The scheme that keeps zeros, clusters, or both."""
-        return Scheme(_scheme(sparsity, clusters), refused, rounding)
 
     def get_layout_transformer(self) -> Any:
         return self
@@ -55,6 +50,7 @@ class Scheme:
 
 
 def _scheme(preserve_sparsity: bool, preserve_clusters: bool) -> Callable[[], Any]:
+    """Makes the scheme of tfmot that keeps zeros, clusters, both or nothing."""
     from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
         default_8bit_cluster_preserve_quantize_scheme as clusters,
     )
@@ -73,7 +69,7 @@ def _scheme(preserve_sparsity: bool, preserve_clusters: bool) -> Callable[[], An
 def refusals(model: Any, preserve_sparsity: bool = False, preserve_clusters: bool = False) -> dict[str, str]:
     """Layers of a tf_keras model that tfmot cannot quantize, each with the reason in words."""
     load()
-    registry = Scheme.preserving(preserve_sparsity, preserve_clusters)
+    registry = Scheme(preserve_sparsity, preserve_clusters)
     found = {layer.name: _refusal(layer, registry) for layer in model.layers if not is_input(layer)}
     return {name: reason for name, reason in found.items() if reason}
 
@@ -85,11 +81,8 @@ def _refusal(layer: Any, registry: Scheme) -> str | None:
 
     kind = type(layer).__name__
     if is_normalization(layer):
-        return (
-            None
-            if layer_before(layer)
-            else f"a {kind} needs a Conv2D, DepthwiseConv2D or Dense without activation before it"
-        )
+        needed = f"a {kind} needs a Conv2D, DepthwiseConv2D or Dense without activation before it"
+        return None if layer_before(layer) else needed
     if kind in ("SeparableConv1D", "SeparableConv2D"):
         return "it becomes two convolutions in training, which litetuner does not follow"
     try:

@@ -16,25 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.data.named_arrays import all_finite, is_packed, unpack
+from litetuner.spaces.data.named_arrays import is_packed, unpack
 from litetuner.spaces.errors import BuildFailed, Refused
-from litetuner.spaces.quantization.policy import (
-    BITS,
-    KEYS,
-    OTHER_NAMES,
-    SETTERS,
-    Recipe,
-    Scheme,
-    granularity_of,
-    why_not,
-)
+from litetuner.spaces.quantization.policy import BITS, OTHER_NAMES, Recipe, Scheme, add_config, granularity_of, why_not
 from litetuner.spaces.tf import quiet_stdout
-from litetuner.spaces.tflite.conversion import first_meaningful_line
+from litetuner.spaces.tflite.conversion import check_finite, first_meaningful_line
 from litetuner.spaces.tflite.operators import Operator, read_operators
 from litetuner.spaces.tflite.weights import weights_by_layer, weights_of_operators
 
 _UNGRAINED = ("BATCH_MATMUL", "GATHER")  # the quantizer chooses their scales by itself
 _SCOPE_LENGTH = 10_000  # the quantizer cuts longer scopes
+Layers = Sequence[tuple[str, str]]  # (Keras layer name, precision)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,14 +42,9 @@ class WeightRounding:
 
 
 def quantize(
-    file: bytes,
-    recipe: Recipe,
-    layers: Sequence[tuple[str, str]],
-    calibration: np.ndarray,
-    rounding: WeightRounding,
-    io: str = "native",
+    file: bytes, recipe: Recipe, layers: Layers, calibration: np.ndarray, rounding: WeightRounding, io: str = "native"
 ) -> bytes:
-    """The quantized file. ``layers`` are (Keras layer name, precision) pairs that differ from the recipe.
+    """The quantized file. ``layers`` are those that differ from the recipe.
 
     ``io`` is the type of a static file's input and output: native is that of its activations. ``calibration`` (m, *sample) is
     used by static recipes and by GPTQ only. Every operator with weights ends with what the recipe and ``layers`` say.
@@ -71,9 +58,7 @@ def quantize(
     precisions = dict(layers)
     chosen = _operators_of(file, [*precisions, *(name for name in rounding.plain if name not in precisions)])
     names = {index: name for name, index in chosen.items()}
-    schemes = {
-        operator.index: _scheme(recipe, precisions, rounding, names.get(operator.index, "")) for operator in operators
-    }
+    schemes = {each.index: _scheme(recipe, precisions, rounding, names.get(each.index, "")) for each in operators}
     try:
         with quiet_stdout():
             quantizer = ptq.Quantizer(bytearray(file))
@@ -151,14 +136,11 @@ def _set_operator(quantizer: Any, recipe: Recipe, operator: Operator, name: str,
     reason = why_not(operator.name, recipe, scheme, operator.input_rank, width)
     if reason is not None:
         raise Refused(f"{reason}, which computes layer {name or _last_name(operator)!r}")
-    known = (*TFLOperationName, *OTHER_NAMES)
-    if scheme.bits == 32 and operator.name in known:
+    if scheme.bits == 32 and operator.name in (*TFLOperationName, *OTHER_NAMES):
         kind = TFLOperationName(OTHER_NAMES.get(operator.name, operator.name))
         quantizer.update_quantization_recipe(regex, kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
     elif scheme.bits < 32:
-        kind = TFLOperationName(OTHER_NAMES.get(operator.name, operator.name))
-        key, granularity = AlgorithmName[KEYS[scheme.algorithm]], granularity_of(scheme.granularity)
-        SETTERS[recipe.kind](quantizer, regex, kind, recipe, scheme.bits, granularity, key)
+        add_config(quantizer, regex, operator.name, recipe, scheme)
 
 
 def _ranges(quantizer: Any, file: bytes, calibration: np.ndarray) -> Any:
@@ -197,11 +179,7 @@ def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, n
 
     if not len(calibration):
         raise Refused("a static recipe needs calibration samples, and there is no training data to take them from")
-    if not all_finite(calibration):
-        # One NaN gives, without an error, a file that kills the process which loads it.
-        raise BuildFailed(
-            "the calibration samples hold NaN or infinity, so no ranges can be measured on them. Check the data."
-        )
+    check_finite(calibration)  # one NaN gives, without an error, a file that kills the process which loads it
     interpreter = Interpreter(model_content=file)
     signatures = interpreter.get_signature_list()
     if len(signatures) != 1:
@@ -220,11 +198,7 @@ def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, n
 
 
 def _verify(
-    before: Sequence[Operator],
-    file: bytes,
-    recipe: Recipe,
-    schemes: Mapping[int, Scheme],
-    names: Mapping[int, str],
+    before: Sequence[Operator], file: bytes, recipe: Recipe, schemes: Mapping[int, Scheme], names: Mapping[int, str]
 ) -> None:
     """Every operator with weights has the type and the scales that were requested; quantizing keeps the operators' order."""
     after = [operator for operator in read_operators(file) if operator.weight_index is not None]

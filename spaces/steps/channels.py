@@ -13,7 +13,7 @@ from litetuner.spaces.channels.importance import IMPORTANCES, importances
 from litetuner.spaces.channels.selection import SPREADS, choose, too_narrow
 from litetuner.spaces.channels.surgery import cut
 from litetuner.spaces.context import Context
-from litetuner.spaces.errors import Refused, nearest
+from litetuner.spaces.errors import Refused
 from litetuner.spaces.reconstruction.channels import reconstruct, refusals
 from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.training.fit import seeded
@@ -58,14 +58,9 @@ class Channels(Step):
     def __post_init__(self) -> None:
         if not 0 < self.ratio < 1:
             raise Refused(f"channels: ratio is {self.ratio}, and must lie between 0 and 1")
-        if self.importance not in IMPORTANCES:
-            raise Refused(
-                f"channels: there is no importance {self.importance!r}{nearest(self.importance, IMPORTANCES)}"
-            )
-        if self.spread not in SPREADS:
-            raise Refused(f"channels: there is no spread {self.spread!r}{nearest(self.spread, SPREADS)}")
-        if self.recover not in RECOVERIES:
-            raise Refused(f"channels: there is no recover {self.recover!r}{nearest(self.recover, RECOVERIES)}")
+        self._refuse_unknown("importance", self.importance, IMPORTANCES)
+        self._refuse_unknown("spread", self.spread, SPREADS)
+        self._refuse_unknown("recover", self.recover, RECOVERIES)
         if self.multiple < 1:
             raise Refused(f"channels: multiple is {self.multiple}, and must be 1 or more")
 
@@ -136,8 +131,5 @@ class Channels(Step):
         return graph, kept
 
     def _graph(self, model: Any) -> ChannelGraph:
-        names = [layer.name for layer in model.layers]
-        for name in self.skip:
-            if name not in names:
-                raise Refused(f"channels: there is no layer {name!r} to skip{nearest(name, names)}")
+        self._refuse_unknown_layers(self.skip, model)
         return trace(model, self.skip)

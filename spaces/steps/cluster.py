@@ -10,25 +10,20 @@ import numpy as np
 
 from litetuner.spaces.choices import FOLDED_RATE, NO, ONCE, Choices
 from litetuner.spaces.context import Context
-from litetuner.spaces.errors import BuildFailed, Refused, nearest
+from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.models.folding import fold, foldable
 from litetuner.spaces.models.keras_bridge.bridge import clone
-from litetuner.spaces.step import Stage, Step, knob
-from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
-from litetuner.spaces.training.augmentation import NONE, check_augmentation
-from litetuner.spaces.training.fit import fit, seeded
+from litetuner.spaces.step import Step, knob
+from litetuner.spaces.training.augmentation import NONE, VIEWS
+from litetuner.spaces.training.fit import seeded
 from litetuner.spaces.training.refusals import registry_refusals
+from litetuner.spaces.training.step import TrainingStep
 
-_INITS = {
-    "linear": "LINEAR",
-    "random": "RANDOM",
-    "density": "DENSITY_BASED",
-    "kmeans++": "KMEANS_PLUS_PLUS",
-}
+_INITS = {"linear": "LINEAR", "random": "RANDOM", "density": "DENSITY_BASED", "kmeans++": "KMEANS_PLUS_PLUS"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Cluster(Step):
+class Cluster(TrainingStep):
     """Leaves ``count`` different values in each kernel that tfmot can cluster, but for the layers in ``skip``.
 
     The values are trained. ``preserve_sparsity`` holds the zeros of an earlier pruning as one of the values. A kernel that has
@@ -40,7 +35,6 @@ class Cluster(Step):
     """
 
     name = "cluster"
-    stage = Stage.TRAIN
     order = 30
     selects_layers = True
     makes = "clusters"
@@ -55,17 +49,13 @@ class Cluster(Step):
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data; 0: in one shot, untrained")
     learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
-    augment: str = knob(NONE, AUGMENTATIONS, "views of images that are trained on")
+    augment: str = knob(NONE, VIEWS, "views of images that are trained on")
 
     def __post_init__(self) -> None:
-        check_augmentation(self.name, self.augment)
+        super().__post_init__()
         if self.count < 3:  # one value is zero, and both signs need one
             raise Refused(f"cluster: count is {self.count}, and must be 3 or more")
-        if self.init not in _INITS:
-            raise Refused(f"cluster: there is no init {self.init!r}{nearest(self.init, _INITS)}")
-
-        if self.epochs < 0:
-            raise Refused(f"cluster: epochs is {self.epochs:g}, and cannot be negative")
+        self._refuse_unknown("init", self.init, _INITS)
         if self.per_channel and self.init == "kmeans++":
             raise Refused("cluster: tfmot has no kmeans++ by channel; take linear, density or random")
 
@@ -82,9 +72,8 @@ class Cluster(Step):
             "cluster: values are counted in each output channel": self.per_channel,
             "cluster: in one shot, not trained": not self.epochs,
         }
-        return [line for line, holds in said.items() if holds] + [
-            f"cluster: {name} stays unclustered" for name in self.skip
-        ]
+        skipped = [f"cluster: {name} stays unclustered" for name in self.skip]
+        return [line for line, holds in said.items() if holds] + skipped
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file for the clusterable ``layer_names`` but the skipped: (layer, property, count).
@@ -129,35 +118,32 @@ class Cluster(Step):
         Raises ``Refused`` when no layer is left to cluster, ``BuildFailed`` when a kernel has more values than asked for, or
         lost zeros that were to be kept.
         """
-        load_inits = _inits()
         with seeded(context.seed):
             model = fold(subject) if self.fold else clone(subject)
-            if self.fold and not foldable(subject) and _normalizations(subject):
+            normalized = any(type(layer).__name__.endswith("BatchNormalization") for layer in subject.layers)
+            if self.fold and normalized and not foldable(subject):
                 raise Refused("cluster: no batch normalization of the model can be folded; leave fold out")
+            self._refuse_unknown_layers(self.skip, model)
             chosen = _clusterable(model, self.skip)
             before = {name: _kernels(model, name) for name in chosen}
             few = [name for name in chosen if self._values(model, name) <= self.count]
-            wrapped = self._wrap(model, set(chosen) - set(few), load_inits[self.init])
+            wrapped = self._wrap(model, set(chosen) - set(few))
             if not context.untrained and self.epochs:
                 held = self._hold(wrapped, few)
-                fit(
-                    wrapped,
-                    context,
-                    epochs=self.epochs,
-                    learning_rate=self.learning_rate,
-                    distill=self.distill,
-                    augment=self.augment,
-                )
+                self._fit(wrapped, context)
                 for layer in held:
                     layer.trainable = True
             clustered = _strip(wrapped)
             self._check(before, clustered)
             return clustered
 
-    def _wrap(self, model: Any, names: set[str], init: Any) -> Any:
+    def _wrap(self, model: Any, names: set[str]) -> Any:
+        import tensorflow_model_optimization as tfmot
         import tf_keras
         from tensorflow_model_optimization.python.core.clustering.keras.cluster_wrapper import ClusterWeights
         from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
+
+        init = getattr(tfmot.clustering.keras.CentroidInitialization, _INITS[self.init])
 
         def wrap(layer: Any) -> Any:
             if layer.name not in names:
@@ -175,10 +161,9 @@ class Cluster(Step):
         for layer in wrapped.layers:
             if layer.name not in few and not (layer.name in self.skip and self.preserve_sparsity):
                 continue
-            crowded = any(kernel.size > self.count for kernel in layer.get_weights() if kernel.ndim > 1)
-            sparse = self.preserve_sparsity and any(
-                (kernel == 0).any() for kernel in layer.get_weights() if kernel.ndim > 1
-            )
+            kernels = [kernel for kernel in layer.get_weights() if kernel.ndim > 1]
+            crowded = any(kernel.size > self.count for kernel in kernels)
+            sparse = self.preserve_sparsity and any((kernel == 0).any() for kernel in kernels)
             if layer.trainable and (sparse or (crowded and layer.name in few)):
                 layer.trainable = False
                 held.append(layer)
@@ -208,19 +193,6 @@ class Cluster(Step):
                         )
 
 
-def _normalizations(model: Any) -> bool:
-    return any(type(layer).__name__.endswith("BatchNormalization") for layer in model.layers)
-
-
-def _inits() -> dict[str, Any]:
-    from litetuner.spaces.tf import load
-
-    load()
-    import tensorflow_model_optimization as tfmot
-
-    return {name: getattr(tfmot.clustering.keras.CentroidInitialization, value) for name, value in _INITS.items()}
-
-
 def _strip(wrapped: Any) -> Any:
     import tensorflow_model_optimization as tfmot
 
@@ -231,10 +203,6 @@ def _clusterable(model: Any, skip: Sequence[str]) -> list[str]:
     """Names of the layers that tfmot can cluster and that are not to be skipped."""
     from tensorflow_model_optimization.python.core.clustering.keras import clustering_registry
 
-    names = [layer.name for layer in model.layers]
-    for name in skip:
-        if name not in names:
-            raise Refused(f"cluster: there is no layer {name!r} to skip{nearest(name, names)}")
     registry = clustering_registry.ClusteringRegistry
 
     def can(layer: Any) -> bool:

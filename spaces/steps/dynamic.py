@@ -7,22 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.step import Stage, Step
-from litetuner.spaces.tflite.conversion import convert
+from litetuner.spaces.steps.float32 import Conversion
 
 SMALLEST = 1024  # weights; the converter leaves less in float32
 OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 @dataclasses.dataclass(frozen=True)
-class Dynamic(Step):
+class Dynamic(Conversion):
     """About a quarter of the size without any data. The converter leaves kernels below 1024 weights in float32.
 
     Faster for dense and 3x3 convolution layers, slower for depthwise nets.
     """
 
     name = "dynamic"
-    stage = Stage.CONVERT
     order = 3
 
     def label(self) -> str:
@@ -39,10 +37,5 @@ class Dynamic(Step):
     def precision(self, layer: str) -> str:
         return "dynamic int8"  # or float32, where the kernel is small
 
-    def apply(self, subject: Any, context: Context) -> bytes:
-        """The ``.tflite`` of a tf_keras or Keras 3 model. Raises ``BuildFailed`` when the converter refuses it."""
-
-        def configure(converter: Any, tf: Any) -> None:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-
-        return convert(subject, configure)
+    def configure(self, converter: Any, tf: Any, subject: Any, context: Context) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]

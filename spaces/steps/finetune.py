@@ -11,9 +11,9 @@ from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.step import Role, Rule, Stage, Step, knob
-from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
-from litetuner.spaces.training.augmentation import NONE, check_augmentation
-from litetuner.spaces.training.fit import fit, seeded
+from litetuner.spaces.training.augmentation import NONE, VIEWS
+from litetuner.spaces.training.fit import seeded
+from litetuner.spaces.training.step import TrainingStep
 
 
 def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
@@ -23,11 +23,10 @@ def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Finetune(Step):
+class Finetune(TrainingStep):
     """Trains all weights; nothing is held, so it belongs before pruning and clustering. A probe is the model unchanged."""
 
     name = "finetune"
-    stage = Stage.TRAIN
     order = 10
     role = Role.FINE_TUNE
     rules = (Rule("fine-tuning", "it recovers what reshaping cost, or stands alone", _alone),)
@@ -36,10 +35,7 @@ class Finetune(Step):
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
     learning_rate: float = knob(1e-3, (1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
-    augment: str = knob(NONE, AUGMENTATIONS, "views of images that are trained on")
-
-    def __post_init__(self) -> None:
-        check_augmentation(self.name, self.augment)
+    augment: str = knob(NONE, VIEWS, "views of images that are trained on")
 
     def label(self) -> str:
         return "fine-tune"
@@ -54,12 +50,5 @@ class Finetune(Step):
         with seeded(context.seed):
             model = clone(subject)
             if not context.untrained:
-                fit(
-                    model,
-                    context,
-                    epochs=self.epochs,
-                    learning_rate=self.learning_rate,
-                    distill=self.distill,
-                    augment=self.augment,
-                )
+                self._fit(model, context)
             return model

@@ -10,23 +10,23 @@ import numpy as np
 
 from litetuner.spaces.choices import NO, ONCE, YES, Choices
 from litetuner.spaces.context import Context
-from litetuner.spaces.errors import BuildFailed, Refused, nearest
+from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.models.layer_selection import HEAD
-from litetuner.spaces.step import Stage, Step, knob
-from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
-from litetuner.spaces.training.augmentation import NONE, check_augmentation
-from litetuner.spaces.training.fit import TrainingHooks, count_steps, fit, seeded
+from litetuner.spaces.step import Step, knob
+from litetuner.spaces.training.augmentation import NONE, VIEWS
+from litetuner.spaces.training.fit import TrainingHooks, count_steps, seeded
 from litetuner.spaces.training.refusals import registry_refusals
 from litetuner.spaces.training.sparsity import SPREADS, by_magnitude, by_rank, erk, smallest, why_not_faster
 from litetuner.spaces.training.sparsity_schedule import KNOWN, Rise
+from litetuner.spaces.training.step import TrainingStep
 
 SEARCHED_SPREADS = ("global", "erk", "sensitivity", "uniform")  # the first is what recipes take
 LARGE_HEAD = 0.1  # a head of more than this share of the other kernels may be pruned too
 
 
 @dataclasses.dataclass(frozen=True)
-class Prune(Step):
+class Prune(TrainingStep):
     """Zeros the share ``sparsity`` of the kernels that tfmot can prune, but for the layers in ``skip`` and of types in ``leave``.
 
     ``spread`` gives every layer the same share ("uniform"), large kernels more ("erk"), all layers one threshold of
@@ -38,7 +38,6 @@ class Prune(Step):
     """
 
     name = "prune"
-    stage = Stage.TRAIN
     order = 20
     selects_layers = True
     makes = "sparsity"
@@ -57,21 +56,17 @@ class Prune(Step):
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data; 0: in one shot, untrained")
     learning_rate: float = knob(3e-4, (1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
-    augment: str = knob(NONE, AUGMENTATIONS, "views of images that are trained on")
+    augment: str = knob(NONE, VIEWS, "views of images that are trained on")
 
     def __post_init__(self) -> None:
-        check_augmentation(self.name, self.augment)
+        super().__post_init__()
         if not 0 < self.sparsity < 1:
             raise Refused(f"prune: sparsity is {self.sparsity}, and must lie between 0 and 1")
-        if self.spread not in SPREADS:
-            known = f"{nearest(self.spread, SPREADS)}; known: {', '.join(SPREADS)}"
-            raise Refused(f"prune: there is no spread {self.spread!r}{known}")
+        self._refuse_unknown("spread", self.spread, SPREADS, f"; known: {', '.join(SPREADS)}")
         if self.spread == "sensitivity" and not self.targets:
             raise Refused("prune: spread by sensitivity needs targets, the share of zeros by layer")
         if any(not 0 <= share < 1 for _, share in self.targets):
             raise Refused("prune: a target is a share of zeros in [0, 1)")
-        if self.epochs < 0:
-            raise Refused(f"prune: epochs is {self.epochs:g}, and cannot be negative")
         self._rise()
 
     @property
@@ -161,10 +156,8 @@ class Prune(Step):
 
     def leaves_of(self, model: Any) -> set[str]:
         """The layers of a tf_keras model that the knob ``leave`` leaves out."""
-        kernels = [any(len(weight.shape) > 1 for weight in layer.weights) for layer in model.layers]
-        return self.leaves(
-            [(layer.name, type(layer).__name__, kernel) for layer, kernel in zip(model.layers, kernels, strict=True)]
-        )
+        kernels = {layer: any(len(weight.shape) > 1 for weight in layer.weights) for layer in model.layers}
+        return self.leaves([(layer.name, type(layer).__name__, has) for layer, has in kernels.items()])
 
     def apply(self, subject: Any, context: Context) -> Any:
         """A pruned copy of a tf_keras model.
@@ -203,25 +196,14 @@ class Prune(Step):
 
         wrapped = tf_keras.models.clone_model(model, clone_function=wrap)
         callbacks = [sparsity.UpdatePruningStep()]
-        fit(
-            wrapped,
-            context,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            distill=self.distill,
-            augment=self.augment,
-            hooks=TrainingHooks(callbacks=callbacks),
-        )
+        self._fit(wrapped, context, TrainingHooks(callbacks=callbacks))
         return clone(sparsity.strip_pruning(wrapped))
 
     def _chosen(self, model: Any) -> list[str]:
         """Names of the layers that tfmot can prune and that are not to be left dense."""
         from tensorflow_model_optimization.python.core.sparsity.keras import prune_registry
 
-        names = [layer.name for layer in model.layers]
-        for name in (*self.skip, *(name for name, _ in self.targets)):
-            if name not in names:
-                raise Refused(f"prune: there is no layer {name!r} to skip or to prune{nearest(name, names)}")
+        self._refuse_unknown_layers((*self.skip, *dict(self.targets)), model, "to skip or to prune")
         registry = prune_registry.PruneRegistry
         able = [layer for layer in model.layers if layer.weights and registry.supports(layer) and _kernels(layer)]
         left = set(self.skip) | self.leaves_of(model)
@@ -242,9 +224,7 @@ class Prune(Step):
             return {name: share for name, share in self.targets if share > 0}
         if self.spread == "uniform":
             return dict.fromkeys(chosen, self.sparsity)
-        largest = {
-            name: max(_kernels(model.get_layer(name)), key=lambda kernel: np.prod(kernel.shape)) for name in chosen
-        }
+        largest = {name: max(_kernels(model.get_layer(name)), key=lambda each: np.prod(each.shape)) for name in chosen}
         if self.spread == "erk":
             shares = erk({name: tuple(kernel.shape) for name, kernel in largest.items()}, self.sparsity)
         else:

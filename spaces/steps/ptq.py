@@ -10,7 +10,8 @@ from litetuner.spaces.choices import Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
-from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, IO, RECIPES, check_names
+from litetuner.spaces.errors import Refused, nearest
+from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, IO, PRECISIONS, RECIPES
 from litetuner.spaces.quantization.quantizer import WeightRounding, quantize
 from litetuner.spaces.quantization.recipe_choices import RecipeChoices
 from litetuner.spaces.step import Role, Rule, Stage, Step, knob
@@ -79,8 +80,24 @@ class Ptq(Step):
     selection: str = knob("balanced", SELECTIONS, "which samples: balanced, random, spread or extremes")
 
     def __post_init__(self) -> None:
-        knobs = {"algorithm": self.algorithm, "granularity": self.granularity, "io": self.io}
-        check_names(self.recipe, self.layers, self.plain, **knobs)
+        for name in ("recipe", "algorithm", "granularity", "io"):
+            known = self.choices(name)
+            self._refuse_unknown(name, getattr(self, name), known, f"; known: {', '.join(known)}")
+        names = [name for name, _ in self.layers]
+        for name, precision in self.layers:
+            if precision not in PRECISIONS:
+                raise Refused(
+                    f"ptq: {name} is to be {precision!r}{nearest(precision, PRECISIONS)}; known: {', '.join(PRECISIONS)}"
+                )
+            if names.count(name) > 1:
+                raise Refused(f"ptq: layer {name!r} is named {names.count(name)} times")
+        if len(set(self.plain)) < len(self.plain):
+            raise Refused("ptq: plain names a layer twice")
+        recipe = RECIPES[self.recipe]
+        if recipe.weight_bits == 16 and (self.algorithm, self.granularity) != ("minmax", "channel"):
+            raise Refused("ptq: float16 is a cast, without algorithm and granularity")
+        if recipe.kind != "static" and self.io != "native":
+            raise Refused(f"ptq: {self.recipe} has float32 inputs and outputs; io is a knob of static recipes")
         check_calibration(self.name, self.calibration, self.selection)
 
     @property
@@ -138,11 +155,5 @@ class Ptq(Step):
         Raises ``Refused`` where an operator cannot take its precision, ``BuildFailed`` where a layer is not to be found in
         the file or the finished file does not hold what was asked.
         """
-        return quantize(
-            subject,
-            RECIPES[self.recipe],
-            self.layers,
-            context.calibration,
-            WeightRounding(self.algorithm, self.granularity, self.plain),
-            self.io,
-        )
+        rounding = WeightRounding(self.algorithm, self.granularity, self.plain)
+        return quantize(subject, RECIPES[self.recipe], self.layers, context.calibration, rounding, self.io)

@@ -22,9 +22,9 @@ from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tf import load
-from litetuner.spaces.training.augmentation import CHOICES as AUGMENTATIONS
-from litetuner.spaces.training.augmentation import NONE, check_augmentation
-from litetuner.spaces.training.fit import TrainingHooks, fit, seeded
+from litetuner.spaces.training.augmentation import NONE, VIEWS
+from litetuner.spaces.training.fit import TrainingHooks, seeded
+from litetuner.spaces.training.step import TrainingStep
 
 _CENTROIDS = "cluster_centroids_tf"
 _MOST_CLUSTERS = 256  # kernels with more different values were not clustered by us
@@ -58,7 +58,7 @@ def _int4_layers(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[
 
 
 @dataclasses.dataclass(frozen=True)
-class Qat(Step):
+class Qat(TrainingStep):
     """Trains with simulated int8 weights and activations; the int8 conversion takes over the trained ranges.
 
     ``preserve_sparsity`` and ``preserve_clusters`` hold what prune and cluster made (tfmot's collaborative schemes). Layers
@@ -72,7 +72,6 @@ class Qat(Step):
     """
 
     name = "qat"
-    stage = Stage.TRAIN
     order = 40
     rules = (
         Rule("after qat", "quantization-aware training fixes 8-bit ranges", _deployed_as_trained),
@@ -92,10 +91,10 @@ class Qat(Step):
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data")
     learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
-    augment: str = knob(NONE, AUGMENTATIONS, "views of images that are trained on")
+    augment: str = knob(NONE, VIEWS, "views of images that are trained on")
 
     def __post_init__(self) -> None:
-        check_augmentation(self.name, self.augment)
+        super().__post_init__()
         if self.scales not in SCALES:
             raise Refused(f"qat: there are no scales {self.scales!r}{nearest(self.scales, SCALES)}; channel or tensor")
         both = sorted(set(self.skip) & set(self.int4_layers))
@@ -179,15 +178,7 @@ class Qat(Step):
             frozen, masks = self._holds(model)
             for layer in frozen:
                 layer.trainable = False
-            fit(
-                model,
-                context,
-                epochs=self.epochs,
-                learning_rate=self.learning_rate,
-                distill=self.distill,
-                augment=self.augment,
-                hooks=TrainingHooks(masks=masks),
-            )
+            self._fit(model, context, TrainingHooks(masks=masks))
             for layer in frozen:
                 layer.trainable = True
             return self._on_grid(start, model) if self.int4_layers else self._stripped(model)
@@ -227,7 +218,7 @@ class Qat(Step):
         marked = tf_keras.models.clone_model(clone(subject), clone_function=mark)
         refused = frozenset(refusals(subject, self.preserve_sparsity, self.preserve_clusters))
         rounding = Rounding(self.preserve_sparsity, self.preserve_clusters, self.scales, self.int4_layers)
-        scheme = Scheme.preserving(self.preserve_sparsity, self.preserve_clusters, refused, rounding)
+        scheme = Scheme(self.preserve_sparsity, self.preserve_clusters, refused, rounding)
         tf_keras.backend.reset_uids()  # tfmot's input quantizers are numbered through the process, and the names reach the file
         try:
             return tfmot.quantization.keras.quantize_apply(marked, scheme)
@@ -236,20 +227,13 @@ class Qat(Step):
 
     def _check(self, model: Any) -> set[str]:
         """The layers to leave out: those in ``skip`` and the batch normalizations of skipped convolutions."""
-        names = [layer.name for layer in model.layers]
-        for name in self.skip:
-            if name not in names:
-                raise Refused(f"qat: there is no layer {name!r} to skip{nearest(name, names)}")
+        self._refuse_unknown_layers(self.skip, model)
         for name, reason in refusals(model, self.preserve_sparsity, self.preserve_clusters).items():
             if name not in self.skip:
                 raise Refused(f"qat: layer {name!r} cannot be quantized: {reason}. Add it to skip.")
-        for name in self.int4_layers:
-            if name not in names:
-                raise Refused(f"qat: there is no layer {name!r} for int4{nearest(name, names)}")
+        self._refuse_unknown_layers(self.int4_layers, model, "for int4")
         left_out = set(self.skip)
-        left_out |= {
-            layer.name for layer in model.layers if is_normalization(layer) and layer_before(layer) in left_out
-        }
+        left_out |= {each.name for each in model.layers if is_normalization(each) and layer_before(each) in left_out}
         if len(left_out) >= sum(1 for layer in model.layers if not is_input(layer)):
             raise Refused("qat: every layer is skipped, so there is nothing to train for int8")
         return left_out

@@ -13,7 +13,7 @@ import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import TensorInfo
-from litetuner.spaces.tflite.schema import operator_name, read_model, text, type_name
+from litetuner.spaces.tflite.schema import as_list, ints, operator_name, read_model, text, type_name
 
 KNOWN_CUSTOM = frozenset({"aeq.hadamard_rotation"})  # custom by name, and built into LiteRT
 
@@ -46,12 +46,10 @@ def read_artifact(file: bytes) -> Artifact:
     try:
         names = [operator_name(code) for code in model.operatorCodes or []]
         _refuse_foreign({name for name, custom in names if custom})
-        counts = collections.Counter(
-            names[operator.opcodeIndex][0] for graph in model.subgraphs for operator in graph.operators
-        )
+        counts = collections.Counter(names[op.opcodeIndex][0] for graph in model.subgraphs for op in graph.operators)
         graph = model.subgraphs[0]
-        inputs = tuple(_tensor_info(graph.tensors[index]) for index in _ints(graph.inputs))
-        outputs = tuple(_tensor_info(graph.tensors[index]) for index in _ints(graph.outputs))
+        inputs = tuple(_tensor_info(graph.tensors[index]) for index in ints(graph.inputs))
+        outputs = tuple(_tensor_info(graph.tensors[index]) for index in ints(graph.outputs))
         structure = _structure(model, names)
     except (IndexError, TypeError, AttributeError, ValueError) as error:
         raise BuildFailed(f"the .tflite of {len(file)} bytes is damaged: {error}. Convert it again.") from error
@@ -83,14 +81,14 @@ def _refuse_foreign(custom: set[str]) -> None:
 
 def _tensor_info(tensor: Any) -> TensorInfo:
     quantization = tensor.quantization
-    scales = [] if quantization is None else _floats(quantization.scale)
-    zeros = [] if quantization is None else _ints(quantization.zeroPoint)
-    signature = _ints(tensor.shapeSignature)
+    scales = [] if quantization is None else as_list(quantization.scale)
+    zeros = [] if quantization is None else ints(quantization.zeroPoint)
+    signature = ints(tensor.shapeSignature)
     return TensorInfo(
         name=text(tensor.name),
         dtype=type_name(tensor.type),
-        shape=tuple(signature or _ints(tensor.shape)),
-        scale=scales[0] if scales else 0.0,
+        shape=tuple(signature or ints(tensor.shape)),
+        scale=float(scales[0]) if scales else 0.0,
         zero_point=zeros[0] if zeros else 0,
     )
 
@@ -113,19 +111,19 @@ def _structure(model: Any, names: list[tuple[str, bool]]) -> str:
                 tensors.append(_tensor(model, graph.tensors[index]))
             return numbers[index]
 
-        inputs = [number(index) for index in _ints(graph.inputs)]
+        inputs = [number(index) for index in ints(graph.inputs)]
         for operator in graph.operators:
             wiring.append(
                 [
                     names[operator.opcodeIndex][0],
-                    [number(index) for index in _ints(operator.inputs)],
-                    [number(index) for index in _ints(operator.outputs)],
+                    [number(index) for index in ints(operator.inputs)],
+                    [number(index) for index in ints(operator.outputs)],
                     _options(operator.builtinOptions),
                     _options(operator.builtinOptions2),
                     _options(operator.customOptions),
                 ]
             )
-        record.append([inputs, [number(index) for index in _ints(graph.outputs)], wiring, tensors])
+        record.append([inputs, [number(index) for index in ints(graph.outputs)], wiring, tensors])
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
@@ -133,14 +131,14 @@ def _tensor(model: Any, tensor: Any) -> list[Any]:
     """Shape, type and kind of one tensor; whole-number constants without a scale (axes, paddings, shapes) with their values."""
     data = model.buffers[tensor.buffer].data
     quantization = tensor.quantization
-    scales = 0 if quantization is None else len(_floats(quantization.scale))
+    scales = 0 if quantization is None else len(as_list(quantization.scale))
     kind = type_name(tensor.type)
     argument = data is not None and not scales and kind in ("int32", "int64")
     stored = None if tensor.sparsity is None or data is None else len(data)
     return [
         kind,
-        _ints(tensor.shape),
-        _ints(tensor.shapeSignature) or _ints(tensor.shape),
+        ints(tensor.shape),
+        ints(tensor.shapeSignature) or ints(tensor.shape),
         data is not None,
         bool(tensor.isVariable),
         min(scales, 2),  # none, by tensor, by channel: kernels differ
@@ -164,11 +162,3 @@ def _options(options: Any, leave_out: tuple[str, ...] = ()) -> Any:
         values = {name: _options(value) for name, value in vars(options).items() if name not in leave_out}
         return [type(options).__name__, values]
     return options
-
-
-def _ints(values: Any) -> list[int]:
-    return [] if values is None else [int(value) for value in values]
-
-
-def _floats(values: Any) -> list[float]:
-    return [] if values is None else [float(value) for value in values]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.tflite.invariants import distinct_per_channel, zeros
 from litetuner.spaces.tflite.operators import read_operators
 from litetuner.spaces.tflite.schema import read_model
@@ -14,7 +14,7 @@ from litetuner.spaces.tflite.weights import Weight, weights_at, weights_by_layer
 
 
 @dataclasses.dataclass(frozen=True)
-class LayerInFile:
+class LayerInFile(Record):
     """The weights of one layer as a file stores them.
 
     ``layer`` is the user's Keras layer, or ``None`` where it is not certain which one an operator computes.
@@ -31,17 +31,9 @@ class LayerInFile:
     bytes: int
     compressed: int
 
-    @staticmethod
-    def from_json(record: Mapping[str, Any]) -> LayerInFile:
-        return LayerInFile(**(dict(record) | {"shape": tuple(record["shape"])}))
-
 
 def read_layers(
-    file: bytes,
-    kernels: Mapping[str, Sequence[int]],
-    baseline: Sequence[LayerInFile] = (),
-    *,
-    reshaped: bool = False,
+    file: bytes, kernels: Mapping[str, Sequence[int]], baseline: Sequence[LayerInFile] = (), *, reshaped: bool = False
 ) -> tuple[LayerInFile, ...]:
     """All weights of a file, in the order of execution.
 

@@ -16,21 +16,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 _WRAPPERS = ("quant_", "prune_low_magnitude_", "cluster_")
-_WEIGHTED = {  # last path components of what computes with weights, without the digits that make them unique
-    "BatchMatMulV",
-    "Conv1D",
-    "Conv2D",
-    "Conv3D",
-    "MatMul",
-    "conv1d_transpose",
-    "conv2d_transpose",
-    "conv3d_transpose",
-    "convolution",
-    "depthwise",
-    "einsum",
-    "embedding_lookup",
-    "separable_conv2d",
-}
+_WEIGHTED = re.compile(  # last path components of what computes with weights, without the digits that make them unique
+    "BatchMatMulV|Conv[123]D|MatMul|conv[123]d_transpose|convolution|depthwise|einsum|embedding_lookup|separable_conv2d"
+)
 _NUMBERED = re.compile(r"_\d+$")
 _COUNTER = re.compile(r"_?\d+$")
 
@@ -48,9 +36,11 @@ class NamedOperator:
     storage: int | None = None
 
 
-def operators_of_layers(
-    operators: Sequence[NamedOperator], layers: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]]
-) -> dict[str, int]:
+Operators = Sequence[NamedOperator]
+Shapes = Mapping[str, Sequence[int]]  # of kernels, in Keras order, by layer
+
+
+def operators_of_layers(operators: Operators, layers: Sequence[str], kernel_shapes: Shapes) -> dict[str, int]:
     """The operator index of each layer that can be identified with certainty. ``layers`` in the model's order."""
     plain = _explained(operators, {layer: layer for layer in layers}, kernel_shapes)
     keras3 = _explained(operators, _keras3_scopes(layers), kernel_shapes)
@@ -61,7 +51,7 @@ def operators_of_layers(
 _Explained = tuple[dict[str, int], set[int]]  # layer -> operator, and all operators that some name explains
 
 
-def _choose(operators: Sequence[NamedOperator], plain: _Explained, keras3: _Explained) -> _Explained:
+def _choose(operators: Operators, plain: _Explained, keras3: _Explained) -> _Explained:
     scopes = [path[-2:] for operator in operators for path in _paths(operator) if len(path) > 1]
     if any(_bare(operation) == "convolution" for _, operation in scopes):
         return keras3  # only Keras 3 calls a convolution so
@@ -95,9 +85,7 @@ def _keras3_scopes(layers: Sequence[str]) -> dict[str, str]:
     return scopes
 
 
-def _explained(
-    operators: Sequence[NamedOperator], scopes: Mapping[str, str], kernel_shapes: Mapping[str, Sequence[int]]
-) -> _Explained:
+def _explained(operators: Operators, scopes: Mapping[str, str], kernel_shapes: Shapes) -> _Explained:
     """Layer -> operator by names, and the operators that are spoken for. An operator that two layers claim goes to none."""
     parts = {tuple(scope.split("/")): layer for scope, layer in scopes.items()}
     claims: dict[str, dict[int, tuple[str, ...]]] = {}
@@ -127,7 +115,7 @@ def _explained(
 def _paths(operator: NamedOperator) -> list[list[str]]:
     """Path components of an operator's names: of those that compute with weights if there are any, else of all."""
     paths = [part.split("/") for name in operator.names for part in name.split(";") if part]
-    return [path for path in paths if _bare(path[-1]) in _WEIGHTED] or paths
+    return [path for path in paths if _WEIGHTED.fullmatch(_bare(path[-1]))] or paths
 
 
 def _bare(operation: str) -> str:
@@ -154,11 +142,7 @@ def _unwrapped(component: str) -> str:
 
 
 def _by_shape(
-    operators: Sequence[NamedOperator],
-    layers: Sequence[str],
-    kernel_shapes: Mapping[str, Sequence[int]],
-    found: dict[str, int],
-    used: set[int],
+    operators: Operators, layers: Sequence[str], kernel_shapes: Shapes, found: dict[str, int], used: set[int]
 ) -> dict[str, int]:
     """Add the layers that no name explains, where order and shape leave one possibility."""
     open_layers = [layer for layer in layers if layer not in found and len(kernel_shapes.get(layer, ())) > 1]
@@ -177,25 +161,20 @@ def _by_shape(
     return found | added
 
 
-def _by_order(
-    operators: Sequence[NamedOperator],
-    layers: Sequence[str],
-    kernel_shapes: Mapping[str, Sequence[int]],
-    known: dict[str, int],
-) -> dict[str, int]:
+def _by_order(operators: Operators, layers: Sequence[str], shapes: Shapes, known: dict[str, int]) -> dict[str, int]:
     """Between two layers that are known, as many layers as operators, all fitting one by one."""
     added: dict[str, int] = {}
-    for low, gap, high in _gaps(layers, kernel_shapes, known):
+    for low, gap, high in _gaps(layers, shapes, known):
         between = [op for op in operators if low < op.index < high and op.index not in known.values()]
         if len(between) == len(gap) and all(
-            fits(kernel_shapes[layer], operator.shape) for layer, operator in zip(gap, between, strict=True)
+            fits(shapes[layer], operator.shape) for layer, operator in zip(gap, between, strict=True)
         ):
             added |= {layer: operator.index for layer, operator in zip(gap, between, strict=True)}
     return added
 
 
 def _gaps(
-    layers: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]], known: Mapping[str, int]
+    layers: Sequence[str], kernel_shapes: Shapes, known: Mapping[str, int]
 ) -> Iterator[tuple[float, list[str], float]]:
     kept = [layer for layer in layers if layer in known or len(kernel_shapes.get(layer, ())) > 1]
     ends: list[tuple[int, float]] = [(-1, -math.inf)]

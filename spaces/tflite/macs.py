@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from litetuner.spaces.tflite.schema import as_list, element_count, operator_name
+from litetuner.spaces.tflite.schema import as_list, element_count, ints, operator_name
 from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
 
 # Operators that multiply by weights or by a second tensor, and the index of that input.
 FACTOR_INPUTS = {
-    **{
-        name: found.weight_input
-        for name, found in WEIGHT_OPERATORS.items()
-        if name not in ("GATHER", "EMBEDDING_LOOKUP")
-    },
+    **{name: at.weight_input for name, at in WEIGHT_OPERATORS.items() if name not in ("GATHER", "EMBEDDING_LOOKUP")},
     "UNIDIRECTIONAL_SEQUENCE_LSTM": 1,
     "UNIDIRECTIONAL_SEQUENCE_RNN": 1,
 }
@@ -36,7 +32,7 @@ def operator_macs(name: str, operator: Any, graph: Any) -> int:
     factor = FACTOR_INPUTS.get(name)
     if factor is None or len(inputs) <= factor or inputs[factor] is None:
         return 0
-    weight = [int(size) for size in as_list(inputs[factor].shape)]
+    weight = ints(inputs[factor].shape)
     out = element_count(graph.tensors[as_list(operator.outputs)[0]])
     if name == "CONV_2D":  # (out, height, width, in / groups)
         return out * math.prod(weight[1:])
@@ -53,10 +49,6 @@ def operator_macs(name: str, operator: Any, graph: Any) -> int:
     if name == "BATCH_MATMUL":
         return out * int(as_list(inputs[0].shape)[-2 if operator.builtinOptions.adjX else -1])
     # Recurrent: every step of every sample uses all matrices once.
-    matrices = [
-        tensor
-        for tensor in inputs[1:]
-        if tensor is not None and not tensor.isVariable and len(as_list(tensor.shape)) == 2
-    ]
-    steps = math.prod([int(size) for size in as_list(inputs[0].shape)[:2]])
+    matrices = [each for each in inputs[1:] if each is not None and not each.isVariable and len(ints(each.shape)) == 2]
+    steps = math.prod(ints(inputs[0].shape)[:2])
     return steps * sum(element_count(tensor) for tensor in matrices)

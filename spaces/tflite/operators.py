@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from litetuner.spaces.tflite.schema import as_list, operator_name, read_model, text, type_name
+from litetuner.spaces.tflite.schema import as_list, ints, operator_name, read_model, text, type_name
 from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
 
 _BETWEEN = ("DEQUANTIZE", "DENSIFY")  # what may stand between a constant weight and its operator
@@ -24,19 +24,11 @@ class Operator:
 
     index: int
     name: str
-    custom: bool
     output_name: str
-    input_index: int | None
     activation_dtype: str | None
     weight_index: int | None = None
-    weight_dtype: str | None = None
     weight_shape: tuple[int, ...] | None = None
     input_rank: int | None = None
-
-    @property
-    def flex(self) -> bool:
-        """Does it need TensorFlow's Flex delegate?"""
-        return self.custom and self.name.startswith("Flex")
 
 
 def read_operators(file: bytes) -> list[Operator]:
@@ -75,13 +67,10 @@ def operators_of(model: Any) -> list[Operator]:
             Operator(
                 index=index,
                 name=name,
-                custom=custom,
                 output_name=text(graph.tensors[outputs[0]].name) if outputs else "",
-                input_index=source,
                 activation_dtype=None if source is None else type_name(graph.tensors[source].type),
                 weight_index=weight,
-                weight_dtype=None if tensor is None else type_name(tensor.type),
-                weight_shape=None if tensor is None else tuple(int(size) for size in as_list(tensor.shape)),
+                weight_shape=None if tensor is None else tuple(ints(tensor.shape)),
                 input_rank=None if source is None else len(as_list(graph.tensors[source].shape)),
             )
         )

@@ -6,6 +6,7 @@ All other modules read files through ``read_model``. No TensorFlow is needed.
 from __future__ import annotations
 
 import functools
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -105,6 +106,11 @@ def as_list(values: Any) -> list[Any]:
     return [] if values is None else list(values)
 
 
+def ints(values: Any) -> list[int]:
+    """A vector of the schema as whole numbers."""
+    return [int(value) for value in as_list(values)]
+
+
 def element_count(tensor: Any) -> int:
     """Number of values of a tensor; free sizes count as 1."""
-    return int(np.prod([max(int(size), 0) if size != -1 else 1 for size in as_list(tensor.shape)], dtype=np.int64))
+    return math.prod(max(size, 0) if size != -1 else 1 for size in ints(tensor.shape))

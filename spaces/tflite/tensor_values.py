@@ -7,21 +7,11 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.tflite.schema import ints
 
-_DTYPES: dict[str, type[np.generic]] = {
-    "float32": np.float32,
-    "float16": np.float16,
-    "float64": np.float64,
-    "int8": np.int8,
-    "uint8": np.uint8,
-    "int16": np.int16,
-    "uint16": np.uint16,
-    "int32": np.int32,
-    "uint32": np.uint32,
-    "int64": np.int64,
-    "uint64": np.uint64,
-    "bool": np.bool_,
-}
+_NUMBERS = frozenset(  # types that NumPy calls so
+    ["bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+)
 _SUB_BYTE = {"int4": (4, True), "int2": (2, True), "uint4": (4, False)}  # bits, signed
 
 
@@ -31,12 +21,12 @@ def dense_values(tensor: Any, dtype: str, data: np.ndarray) -> np.ndarray:
     ``tensor`` is the schema's ``TensorT``, ``data`` its buffer's bytes. Raises ``BuildFailed`` for types without numbers
     and for a buffer that does not fit the shape.
     """
-    shape = tuple(int(size) for size in ([] if tensor.shape is None else tensor.shape))
+    shape = tuple(ints(tensor.shape))
     stored = np.asarray(data, np.uint8)
     if dtype in _SUB_BYTE:
         values = _unpack(stored, *_SUB_BYTE[dtype])
-    elif dtype in _DTYPES and stored.size % np.dtype(_DTYPES[dtype]).itemsize == 0:
-        values = stored.view(np.dtype(_DTYPES[dtype]).newbyteorder("<"))
+    elif dtype in _NUMBERS and stored.size % np.dtype(dtype).itemsize == 0:
+        values = stored.view(np.dtype(dtype).newbyteorder("<"))
     else:
         raise BuildFailed(f"a constant of type {dtype} with {stored.size} bytes has no numbers that could be read")
     if tensor.sparsity is not None:
@@ -61,8 +51,8 @@ def _densify(sparsity: Any, shape: tuple[int, ...], values: np.ndarray) -> np.nd
     The encoding is a tree of levels in traversal order, each dense or compressed (CSR); a level beyond the tensor's rank
     walks inside a block of the dimension that ``blockMap`` names.
     """
-    order = [int(level) for level in sparsity.traversalOrder]
-    block_map = [int(axis) for axis in ([] if sparsity.blockMap is None else sparsity.blockMap)]
+    order = ints(sparsity.traversalOrder)
+    block_map = ints(sparsity.blockMap)
     at: dict[int, np.ndarray] = {}  # coordinate of every node by level
     node = np.zeros(1, np.int64)
     sizes: dict[int, int] = {}

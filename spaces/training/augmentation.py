@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from litetuner.spaces.errors import Refused, nearest
+from litetuner.spaces.errors import Refused
 
 NONE = "none"
 _SHIFT = 8  # the part of a side by which an image is shifted at most
@@ -37,13 +37,6 @@ VIEWS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     "shift": _shift,
     "flip+shift": _both,
 }
-CHOICES = tuple(VIEWS)
-
-
-def check_augmentation(step: str, kind: str) -> None:
-    """Raise ``Refused`` for an augmentation that does not exist."""
-    if kind not in VIEWS:
-        raise Refused(f"{step}: there is no augmentation {kind!r}{nearest(kind, VIEWS)}; known: {', '.join(VIEWS)}")
 
 
 def augmented(x: np.ndarray, kind: str, generator: np.random.Generator) -> np.ndarray:

@@ -31,9 +31,7 @@ def teacher_targets(model: Any, x: np.ndarray, activation: str, classification: 
 
     compiled = tf.function(run, input_signature=[tf.TensorSpec((None, *x.shape[1:]), dtype)], autograph=False)
     starts = range(0, len(x), BATCH)
-    parts = [
-        compiled(tf.constant(np.asarray(x[start : start + BATCH], dtype.as_numpy_dtype))).numpy() for start in starts
-    ]
+    parts = [compiled(tf.constant(np.asarray(x[i : i + BATCH], dtype.as_numpy_dtype))).numpy() for i in starts]
     return np.concatenate(parts).astype(np.float32)
 
 

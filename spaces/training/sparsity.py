@@ -10,9 +10,8 @@ import numpy as np
 
 SPREADS = ("uniform", "erk", "global", "sensitivity")
 MOST = 0.98  # of one layer: what is all zeros hands nothing on
-_STEEPNESS = (
-    2.0  # the most sensitive layer keeps so many times the share that the middle one keeps, the least its inverse
-)
+# The most sensitive layer keeps so many times the share that the middle one keeps, the least its inverse.
+_STEEPNESS = 2.0
 SPARSE_KERNELS = 2 / 3  # share of zeros above which XNNPACK takes its sparse kernels
 _STEM = (3, 3)
 
@@ -45,9 +44,7 @@ def by_magnitude(kernels: Mapping[str, np.ndarray], sparsity: float) -> dict[str
     while magnitudes:
         together = np.sort(np.concatenate(list(magnitudes.values())))
         threshold = together[min(max(wanted, 1), together.size) - 1]
-        shares = {
-            name: np.searchsorted(values, threshold, side="right") / values.size for name, values in magnitudes.items()
-        }
+        shares = {name: np.searchsorted(each, threshold, side="right") / each.size for name, each in magnitudes.items()}
         full = [name for name, share in shares.items() if share > MOST]
         if not full:
             return found | {name: _rounded(share) for name, share in shares.items()}

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from litetuner.spaces.building.finish import weight_type_invariants
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
-from litetuner.spaces.quantization.weight_types import weight_type_invariants
 from litetuner.spaces.step import Stage, Step
 from litetuner.spaces.steps.dynamic import Dynamic
 from litetuner.spaces.steps.float16 import Float16

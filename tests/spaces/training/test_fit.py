@@ -13,7 +13,7 @@ import pytest
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, ConfigError, Refused
 from litetuner.spaces.steps.finetune import Finetune
-from litetuner.spaces.training.augmentation import CHOICES, augmented
+from litetuner.spaces.training.augmentation import VIEWS, augmented
 from litetuner.spaces.training.fit import TrainingHooks, count_steps, fit, resolve_loss, seeded
 
 RNG = np.random.default_rng(0)
@@ -143,7 +143,7 @@ def test_an_unknown_loss_names_the_nearest() -> None:
 
 def test_views_are_drawn_by_seed_and_only_of_images() -> None:
     images = np.arange(2 * 16 * 16 * 3, dtype=np.float32).reshape(2, 16, 16, 3)
-    views = {kind: augmented(np.repeat(images, 20, axis=0), kind, np.random.default_rng(0)) for kind in CHOICES}
+    views = {kind: augmented(np.repeat(images, 20, axis=0), kind, np.random.default_rng(0)) for kind in VIEWS}
     again = augmented(np.repeat(images, 20, axis=0), "flip+shift", np.random.default_rng(0))
     assert np.array_equal(views["flip+shift"], again)
     assert np.array_equal(views["none"], np.repeat(images, 20, axis=0))
