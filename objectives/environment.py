@@ -11,16 +11,7 @@ import psutil
 
 from litetuner.objectives.runner import machine as runner_machine
 
-PACKAGES = (
-    "tensorflow",
-    "keras",
-    "tf-keras",
-    "tensorflow-model-optimization",
-    "ai-edge-litert",
-    "litert-quantizer",
-    "optuna",
-    "numpy",
-)
+PACKAGES = "tensorflow keras tf-keras tensorflow-model-optimization ai-edge-litert litert-quantizer optuna numpy"
 HEAVY_LOAD = 0.5  # running processes per core, over the last minute; above this, timings are disturbed
 
 
@@ -38,7 +29,7 @@ def environment() -> dict[str, Any]:
         "os": platform.platform(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES.split()},
         "load_average": runner_machine.load_average(),
     }
 
@@ -52,13 +43,11 @@ def host_warnings() -> list[str]:
     if usable < 2:
         warnings.append("Only one core is usable: other processes share it with the file that is timed.")
     if load and load[0] > HEAVY_LOAD * usable:
-        warnings.append(
-            f"The load average is {load[0]:g} on {usable} cores: stop other work, or expect wide latency intervals."
-        )
+        busy = f"The load average is {load[0]:g} on {usable} cores"
+        warnings.append(f"{busy}: stop other work, or expect wide latency intervals.")
     if governor not in (None, "performance", "schedutil"):
-        warnings.append(
-            f"The frequency governor is {governor!r}: `cpupower frequency-set -g performance` makes timings stable."
-        )
+        remedy = "`cpupower frequency-set -g performance` makes timings stable."
+        warnings.append(f"The frequency governor is {governor!r}: {remedy}")
     if battery is not None and not battery.power_plugged:
         warnings.append("The machine runs on its battery, which lowers the clock: plug it in before timing.")
     return warnings

@@ -16,13 +16,14 @@ from litetuner.objectives.metrics.metric import Metric
 Interval = tuple[float, float]
 Verdict = Literal["faster", "slower", "tie"]
 RESOLUTION = (
-    0.01  # smaller differences of latency are ties: two runs of one file differ by as much (benchmarks/aa_latency.py)
+    0.01  # smaller differences of latency are ties: two runs of one file differ by it (benchmarks/aa_latency.py)
 )
+LEVEL = 0.95  # of all intervals
 ROUNDS = 1000  # resamples of per-sample values
 BLOCK_VALUES = 1_000_000  # random indices drawn at a time
 
 
-def bootstrap_interval(each: np.ndarray, seed: int, level: float = 0.95) -> Interval:
+def bootstrap_interval(each: np.ndarray, seed: int) -> Interval:
     """Confidence interval of the mean of per-sample values (n,), in their unit.
 
     Values of 0 and 1 (right or wrong) get Wilson's score interval, a closed form that is also correct if all or none are
@@ -32,21 +33,21 @@ def bootstrap_interval(each: np.ndarray, seed: int, level: float = 0.95) -> Inte
 
     values = _values(each)
     if _is_binary(values):
-        found = binomtest(int(values.sum()), len(values)).proportion_ci(level, method="wilson")
+        found = binomtest(int(values.sum()), len(values)).proportion_ci(LEVEL, method="wilson")
         return float(found.low), float(found.high)
-    return _percentiles(_resampled_means(values, seed), level)
+    return _percentiles(_resampled_means(values, seed))
 
 
 def bootstrap_metric_interval(
-    metric: Metric, y: np.ndarray, pred: np.ndarray, seed: int, rounds: int = 200, level: float = 0.95
+    metric: Metric, y: np.ndarray, pred: np.ndarray, seed: int, rounds: int = 200
 ) -> Interval:
     """Percentile bootstrap of a metric that is no mean (F1, AUC, R2), widened to hold the value itself where it is biased."""
     value = metric.score(y, pred)
     scores = [metric.score(y[rows], pred[rows]) for rows in _resamples(metric, y, seed, rounds)]
-    return _holding(value, _percentiles(np.array(scores), level))
+    return _holding(value, _percentiles(np.array(scores)))
 
 
-def paired_difference(a_each: np.ndarray, b_each: np.ndarray, seed: int, level: float = 0.95) -> tuple[float, Interval]:
+def paired_difference(a_each: np.ndarray, b_each: np.ndarray, seed: int) -> tuple[float, Interval]:
     """Mean of ``a - b`` over the same samples (n,), and its confidence interval.
 
     Pairing removes what both share, so that much smaller differences are visible than with two single intervals. Values of
@@ -59,18 +60,12 @@ def paired_difference(a_each: np.ndarray, b_each: np.ndarray, seed: int, level: 
     difference = a - b
     value = float(difference.mean())
     if _is_binary(a) and _is_binary(b):
-        return value, _holding(value, _agresti_min(difference, level))
-    return value, _percentiles(_resampled_means(difference, seed), level)
+        return value, _holding(value, _agresti_min(difference))
+    return value, _percentiles(_resampled_means(difference, seed))
 
 
 def paired_metric_difference(
-    metric: Metric,
-    y: np.ndarray,
-    pred_a: np.ndarray,
-    pred_b: np.ndarray,
-    seed: int,
-    rounds: int = 200,
-    level: float = 0.95,
+    metric: Metric, y: np.ndarray, pred_a: np.ndarray, pred_b: np.ndarray, seed: int, rounds: int = 200
 ) -> tuple[float, Interval]:
     """``metric(a) - metric(b)`` on the same samples for a metric that is no mean, and its bootstrap interval."""
     value = metric.score(y, pred_a) - metric.score(y, pred_b)
@@ -78,12 +73,7 @@ def paired_metric_difference(
         metric.score(y[rows], pred_a[rows]) - metric.score(y[rows], pred_b[rows])
         for rows in _resamples(metric, y, seed, rounds)
     ]
-    return value, _holding(value, _percentiles(np.array(differences), level))
-
-
-def overlap(interval_a: Interval, interval_b: Interval) -> bool:
-    """Do two intervals share a value?"""
-    return interval_a[0] <= interval_b[1] and interval_b[0] <= interval_a[1]
+    return value, _holding(value, _percentiles(np.array(differences)))
 
 
 def faster(a: Measurement, b: Measurement) -> Verdict:
@@ -96,10 +86,11 @@ def faster(a: Measurement, b: Measurement) -> Verdict:
     found_a, found_b = _speed(a), _speed(b)
     if found_a is None or found_b is None:
         found_a, found_b = _inverse(a), _inverse(b)
-    if found_a is None or found_b is None or overlap(found_a[1], found_b[1]):
+    if found_a is None or found_b is None:
         return "tie"
-    gain = found_a[0] / found_b[0]
-    if 1 / (1 + RESOLUTION) < gain < 1 + RESOLUTION:
+    (speed_a, (low_a, high_a)), (speed_b, (low_b, high_b)) = found_a, found_b
+    gain = speed_a / speed_b
+    if (low_a <= high_b and low_b <= high_a) or 1 / (1 + RESOLUTION) < gain < 1 + RESOLUTION:
         return "tie"
     return "faster" if gain > 1 else "slower"
 
@@ -131,13 +122,13 @@ def _is_binary(values: np.ndarray) -> bool:
     return bool(((values == 0) | (values == 1)).all())
 
 
-def _agresti_min(difference: np.ndarray, level: float) -> Interval:
+def _agresti_min(difference: np.ndarray) -> Interval:
     from scipy.stats import norm
 
     n = len(difference) + 2
     gained, lost = (difference > 0).sum() + 0.5, (difference < 0).sum() + 0.5
     centre = (gained - lost) / n
-    half = norm.ppf(0.5 + level / 2) * np.sqrt(gained + lost - (gained - lost) ** 2 / n) / n
+    half = norm.ppf(0.5 + LEVEL / 2) * np.sqrt(gained + lost - (gained - lost) ** 2 / n) / n
     return max(-1.0, float(centre - half)), min(1.0, float(centre + half))
 
 
@@ -164,8 +155,8 @@ def _resamples(metric: Metric, y: np.ndarray, seed: int, rounds: int) -> Iterato
         yield rows
 
 
-def _percentiles(values: np.ndarray, level: float) -> Interval:
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+def _percentiles(values: np.ndarray) -> Interval:
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 

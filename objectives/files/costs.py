@@ -1,17 +1,36 @@
-"""Costs that can be computed from a file alone: memory, MACs, an estimate of energy."""
+"""Costs that can be computed from a file alone: memory, MACs, and from a published table an estimate of its energy.
+
+The table is that of Mark Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, figure 1.1.9: 45 nm,
+0.9 V. Its values are for single operations of that process; a real processor spends several times as much on control. It ranks
+files of one model against each other; it does not predict battery life.
+"""
 
 from __future__ import annotations
 
 import collections
+import dataclasses
+from typing import Any
 
 from litetuner.objectives.files.arena import MICRO, plan_arena
-from litetuner.objectives.files.energy_estimate import TABLE, list_work
+from litetuner.objectives.files.tensor_lifetimes import BITS
 from litetuner.objectives.measurement import Measurement
+from litetuner.spaces.tflite.macs import FACTOR_INPUTS, operator_macs
+from litetuner.spaces.tflite.schema import as_list, element_count, operator_name, read_model, type_name
 
 ARENA = (
     "planned from the tensors' lifetimes as TensorFlow Lite Micro's greedy planner does, "
     f"{MICRO.alignment} bytes aligned, without the kernels' scratch buffers"
 )
+# Picojoules (Horowitz 2014).
+ADD_PJ = {"int8": 0.03, "int32": 0.1, "float16": 0.4, "float32": 0.9}
+MULTIPLY_PJ = {"int8": 0.2, "int32": 3.1, "float16": 1.1, "float32": 3.7}
+SRAM_PJ, DRAM_PJ = 100 / 8, 1300 / 8  # a byte: 64 bits of a 1 MB cache take 100 pJ, of DRAM 1.3 nJ and more
+CACHE_BYTES = 1_000_000  # a file whose constants fit is taken to run from the cache
+TABLE = "Horowitz, ISSCC 2014, 45 nm, 0.9 V"
+
+FREE = frozenset({"RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BITCAST", "SHAPE"})
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+SPARE = "float32"  # what an operator computes in that has no typed input
 
 
 def file_costs(file: bytes) -> dict[str, Measurement]:
@@ -24,11 +43,7 @@ def file_costs(file: bytes) -> dict[str, Measurement]:
     kinds: collections.Counter[str] = collections.Counter()
     for part in work:
         kinds[part.kind] += part.macs
-    plan = {
-        "variable_bytes": arena.variable_bytes,
-        "live_bytes": arena.live_bytes,
-        "peak_operator": arena.peak_operator,
-    }
+    plan = {name: getattr(arena, name) for name in ("variable_bytes", "live_bytes", "peak_operator")}
     moved = sum(part.bytes_moved for part in work)
     energy = sum(part.energy_pj for part in work) / 1e6
     estimate = f"an estimate, not measured: operations and bytes moved, priced by {TABLE}"
@@ -48,3 +63,69 @@ def file_costs(file: bytes) -> dict[str, Measurement]:
         ),
         "energy_estimate_uj": Measurement(energy, "uJ", {"method": estimate}, extra={"bytes_moved": moved}),
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What one operator does for one inference; ``kind`` is the precision it multiplies in, such as ``int8*int8``."""
+
+    operator: str
+    macs: int
+    bytes_moved: int
+    kind: str
+    energy_pj: float
+
+
+def list_work(file: bytes) -> list[Work]:
+    """Every operator with what it computes and moves: each input read once, each output written once.
+
+    Activations are moved at the price of a 1 MB cache; constants too where they fit into it, else at that of DRAM.
+    """
+    model = read_model(file)
+    codes = [operator_name(code)[0] for code in model.operatorCodes or []]
+    constants = {index: buffer.data for index, buffer in enumerate(model.buffers) if buffer.data is not None}
+    price = SRAM_PJ if sum(map(len, constants.values())) <= CACHE_BYTES else DRAM_PJ
+    return [
+        _work(codes[operator.opcodeIndex], operator, graph, constants, price)
+        for graph in model.subgraphs
+        for operator in graph.operators
+    ]
+
+
+def _work(name: str, operator: Any, graph: Any, constants: dict[int, Any], price: float) -> Work:
+    inputs = [None if index < 0 else graph.tensors[index] for index in as_list(operator.inputs)]
+    outputs = [graph.tensors[index] for index in as_list(operator.outputs)]
+    macs = operator_macs(name, operator, graph)
+    kind, mac_pj, add_pj = _prices(name, inputs)
+    others = 0 if macs or name in FREE else sum(element_count(tensor) for tensor in outputs)
+    energy, moved = macs * mac_pj + others * add_pj, 0
+    for tensor in (*inputs, *outputs) if name not in FREE else ():
+        if tensor is not None:
+            stored = constants.get(tensor.buffer)
+            bits = BITS.get(type_name(tensor.type), 8)
+            size = element_count(tensor) * bits // 8 if stored is None else len(stored)
+            moved += size
+            energy += size * (SRAM_PJ if stored is None else price)
+    return Work(name, macs, moved, kind, energy)
+
+
+def _prices(name: str, inputs: list[Any]) -> tuple[str, float, float]:
+    """Precision, and picojoules of a multiply-accumulate and of an addition in it.
+
+    The table's integer multiplications grow with the product of the widths (8 bits .2, 32 bits 3.1), so those it does not hold
+    are taken in proportion. Integers are added up in 32 bits, 16-bit activations in 64.
+    """
+    spread = inputs[2] if name == "TRANSPOSE_CONV" and len(inputs) > 2 else inputs[0] if inputs else None
+    first = SPARE if spread is None else type_name(spread.type)
+    second = first
+    factor = FACTOR_INPUTS.get(name, len(inputs))
+    if factor < len(inputs) and inputs[factor] is not None:
+        second = type_name(inputs[factor].type)
+    if first in FLOATS and second in FLOATS:
+        return f"{first}*{second}", MULTIPLY_PJ["float32"] + ADD_PJ["float32"], ADD_PJ["float32"]
+    # Float activations on integer weights are rounded to 8 bits on the way in.
+    widths = [8 if kind in FLOATS else 4 if kind == "int4" else BITS.get(kind, 8) for kind in (first, second)]
+    product = MULTIPLY_PJ["int8"] * widths[0] * widths[1] / 64
+    total = ADD_PJ["int32"] * (2 if widths[0] == 16 else 1)
+    plain = ADD_PJ["float32"] if first in FLOATS else ADD_PJ["int8"] * widths[0] / 8
+    return f"{first}*{second}", product + total, plain

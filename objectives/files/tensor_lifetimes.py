@@ -8,24 +8,10 @@ from typing import Any
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.schema import element_count, operator_name, type_name
 
-BITS = {
-    "float64": 64,
-    "int64": 64,
-    "uint64": 64,
-    "complex64": 64,
-    "float32": 32,
-    "int32": 32,
-    "resource": 32,  # a handle
-    "uint32": 32,
-    "float16": 16,
-    "bfloat16": 16,
-    "int16": 16,
-    "uint16": 16,
-    "int8": 8,
-    "uint8": 8,
-    "bool": 8,
-    "int4": 8,  # an activation of 4 bits takes a byte; constants of 4 bits are not planned
-}
+# A resource is a handle. An activation of 4 bits takes a byte; constants of 4 bits are not planned.
+_BY_BITS = {64: "float64 int64 uint64 complex64", 32: "float32 int32 uint32 resource", 8: "int8 uint8 bool int4"}
+_BY_BITS[16] = "float16 bfloat16 int16 uint16"
+BITS = {kind: bits for bits, kinds in _BY_BITS.items() for kind in kinds.split()}
 RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BITCAST")
 # operator: the options that name the subgraphs it runs
 CALLS = {
@@ -109,20 +95,17 @@ class _Walk:
             raise BuildFailed(f"subgraph {number} of the file does not exist or calls itself; convert the model again")
         graph = self.model.subgraphs[number]
         ports = {*_list(graph.inputs), *_list(graph.outputs)}
-        for index in (*_list(graph.inputs), *_list(graph.outputs)):
+        for index in ports:
             self.spans[number, index] = [self.step, self.step]
         for operator in graph.operators:
             self.step += 1
             name = self.codes[operator.opcodeIndex]
             self.names[self.step] = name
             inputs, outputs = _list(operator.inputs), _list(operator.outputs)
-            if (
-                self.shares
-                and name in RESHAPES
-                and not {inputs[0], outputs[0]} & ports
-                and self._stored(number, inputs[0])
-            ):
-                self.shared[number, outputs[0]] = self._meant(number, inputs[0])
+            if self.shares and name in RESHAPES and not {inputs[0], outputs[0]} & ports:
+                meant = self._meant(number, inputs[0])
+                if meant in self.spans:  # so it is in the arena, and no constant
+                    self.shared[number, outputs[0]] = meant
             for index in outputs:
                 if (number, index) not in self.shared:
                     self.spans[number, index] = [self.step, self.step]
@@ -141,10 +124,6 @@ class _Walk:
 
     def _meant(self, number: int, index: int) -> tuple[int, int]:
         return self.shared.get((number, index), (number, index))
-
-    def _stored(self, number: int, index: int) -> bool:
-        """Is the tensor in the arena, and not a constant?"""
-        return self._meant(number, index) in self.spans
 
 
 def _list(values: Any) -> list[int]:

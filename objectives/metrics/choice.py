@@ -42,19 +42,14 @@ def find_metric(spec: str) -> Metric:
         return METRICS[name](output or None)
     if is_function(name):
         return _user_metric(name, load_function(name, "--metric"), output or None)
-    names = ", ".join(sorted(METRICS))
-    raise ConfigError(
-        f"there is no metric {name!r}{nearest(name, METRICS) or '.'} Known: {names}; or your own as module:function."
-    )
+    known = f"Known: {', '.join(sorted(METRICS))}; or your own as module:function."
+    raise ConfigError(f"there is no metric {name!r}{nearest(name, METRICS) or '.'} {known}")
 
 
 def _user_metric(spec: str, function: Callable[..., Any], output: str | None) -> Metric:
     def attribute(key: str, default: Any, allowed: tuple[Any, ...] | type) -> Any:
         value = getattr(function, key, default)
-        fits = (
-            isinstance(value, allowed) if isinstance(allowed, type) else any(value is a or value == a for a in allowed)
-        )
-        if not fits:
+        if not (isinstance(value, allowed) if isinstance(allowed, type) else value in allowed):
             wanted = allowed.__name__ if isinstance(allowed, type) else " or ".join(map(repr, allowed))
             raise ConfigError(f"--metric {spec}: {function!r} has {key} = {value!r}, it must be {wanted}")
         return value
@@ -84,10 +79,9 @@ def _user_metric(spec: str, function: Callable[..., Any], output: str | None) ->
                     f"{type(error).__name__}: {error}. It must take (y_true, y_pred) and return one number."
                 ) from error
             if not math.isfinite(value) or (metric_bounded and not 0 <= value <= 1):
-                promised = (
-                    "a number within [0, 1], as its attribute bounded says" if metric_bounded else "a finite number"
-                )
-                raise ConfigError(f"--metric {spec} returned {value}; it must return {promised}")
+                bounds = "a number within [0, 1], as its attribute bounded says"
+                due = bounds if metric_bounded else "a finite number"
+                raise ConfigError(f"--metric {spec} returned {value}; it must return {due}")
             return value
 
     return UserMetric(output)

@@ -11,8 +11,8 @@ import collections
 from collections.abc import Sequence
 from typing import Any
 
-from litetuner.objectives.runner.litert_private import Node, list_nodes
-
+CHECKED_VERSION = "2.3.0"  # of LiteRT; a test fails for a version that ``list_nodes`` was not checked with
+Node = dict[str, Any]  # index, op_name, inputs, outputs, operand_types, result_types
 DELEGATE = "DELEGATE"
 # tflite/delegates/xnnpack/README.md of LiteRT, the operators in float32 and (a part of them) in 8 bits. Only used to
 # explain why an operator was not delegated, never to decide that it was not.
@@ -30,6 +30,15 @@ XNNPACK_FLOAT = XNNPACK_8_BIT | frozenset(_FLOAT.split())
 SHAPE_INPUT = {"RESHAPE": 1, "STRIDED_SLICE": 1, "RESIZE_BILINEAR": 1, "PAD": 1, "SLICE": 1, "TRANSPOSE_CONV": 0}
 WEIGHT_INPUT = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
 XNNPACK = "xnnpack"
+
+
+def list_nodes(interpreter: Any) -> list[Node]:
+    """The nodes of the main graph: the operators of the file, then one ``DELEGATE`` node per partition.
+
+    By a private method of LiteRT, which has no public equivalent.
+    """
+    nodes: list[Node] = interpreter._get_ops_details()
+    return nodes
 
 
 def read_delegates(interpreter: Any, before: int, requested: Sequence[str]) -> dict[str, Any]:

@@ -16,9 +16,7 @@ from typing import Any
 from litetuner.objectives.runner.intervals import median, median_interval
 
 POWERCAP = "/sys/class/powercap"
-MOST_WATTS = (
-    1000.0  # of one zone: at that power a counter may have wrapped around more than once after range / MOST_WATTS
-)
+MOST_WATTS = 1000.0  # of one zone: a counter may have wrapped around more than once after range / MOST_WATTS
 ROUNDS, ROUND_SECONDS = 6, 0.3  # six rounds are the fewest with a 95 % interval
 
 

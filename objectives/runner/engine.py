@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.objectives.runner.delegates import XNNPACK, read_delegates, summarize_nodes
+from litetuner.objectives.runner.delegates import XNNPACK, list_nodes, read_delegates, summarize_nodes
 from litetuner.objectives.runner.error import RunnerError
-from litetuner.objectives.runner.litert_private import list_nodes
-from litetuner.objectives.runner.memory import one_addition
 
 # Accelerators, and what LiteRT writes when it continues without the requested one.
 WITHOUT: dict[str, tuple[str, ...]] = {
@@ -24,23 +22,29 @@ WITHOUT: dict[str, tuple[str, ...]] = {
 }
 
 
-class Engine:
-    """A loaded file with its memory allocated. Raises ``RunnerError`` with the stage that failed."""
-
-    invoke: Callable[[], Any]
-
-    def fill(self, rng: np.random.Generator) -> None:
-        """Give every input a valid random value."""
-        raise NotImplementedError
-
-    def delegates(self) -> dict[str, Any]:
-        """See ``delegates.read_delegates``."""
-        raise NotImplementedError
-
-
-def open_engine(content: bytes, path: str, options: argparse.Namespace) -> Engine:
-    """The engine that the options request. There is no fallback."""
+def open_engine(content: bytes, path: str, options: argparse.Namespace) -> InterpreterEngine | CompiledEngine:
+    """A loaded file with its memory allocated, as the options request. Raises ``RunnerError``; there is no fallback."""
     return CompiledEngine(content, path, options) if options.accelerator else InterpreterEngine(content, path, options)
+
+
+def one_addition() -> bytes:
+    """A ``.tflite`` that adds eight numbers to themselves."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, graph, operator, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.ADD
+    code.version = 1
+    operator.inputs, operator.outputs = [0, 0], [1]
+    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.AddOptions, schema.AddOptionsT()
+    graph.tensors = [schema.TensorT(), schema.TensorT()]
+    for tensor in graph.tensors:
+        tensor.shape = [1, 8]
+    graph.inputs, graph.outputs, graph.operators = [0], [1], [operator]
+    model.version, model.operatorCodes, model.buffers, model.subgraphs = 3, [code], [schema.BufferT()], [graph]
+    builder = flatbuffers.Builder(512)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def warm_runtime() -> None:
@@ -59,7 +63,7 @@ def delegate_names(options: argparse.Namespace) -> list[str]:
     return ([options.delegate] if options.delegate else []) + ([] if options.no_xnnpack else [XNNPACK])
 
 
-class InterpreterEngine(Engine):
+class InterpreterEngine:
     """LiteRT's interpreter. The delegate of the library chooses operators first, then XNNPACK, as in an application."""
 
     def __init__(self, content: bytes, path: str, options: argparse.Namespace) -> None:
@@ -89,28 +93,26 @@ class InterpreterEngine(Engine):
         try:
             return litert.load_delegate(library, settings)
         except (OSError, ValueError, AttributeError) as error:
-            message = (
-                f"the delegate {library} cannot be used: {str(error).strip()}. It must be a shared library for this "
-            )
-            message += (
-                "machine with tflite_plugin_create_delegate and tflite_plugin_destroy_delegate, and find its device."
-            )
+            message = f"the delegate {library} cannot be used: {str(error).strip()}. It must be a shared library for "
+            message += "this machine with tflite_plugin_create_delegate and tflite_plugin_destroy_delegate, and find "
+            message += "its device."
             raise RunnerError("delegate", library, message) from error
 
     def fill(self, rng: np.random.Generator) -> None:
+        """Give every input a valid random value."""
         for details in self.interpreter.get_input_details():
-            value = random_input(
-                details["name"], details["shape"], details["dtype"], bool(details["quantization"][0]), rng, self.path
-            )
+            quantized = bool(details["quantization"][0])
+            value = random_input(details["name"], details["shape"], details["dtype"], quantized, rng, self.path)
             with _stage("input", self.path):
                 self.interpreter.set_tensor(details["index"], value)
 
     def delegates(self) -> dict[str, Any]:
+        """See ``delegates.read_delegates``."""
         before = len(list_nodes(self._make(True, None)))
         return read_delegates(self.interpreter, before, delegate_names(self.options))
 
 
-class CompiledEngine(Engine):
+class CompiledEngine:
     """LiteRT's ``CompiledModel``, which uses GPUs and NPUs; the CPU runs the remaining operators."""
 
     def __init__(self, content: bytes, path: str, options: argparse.Namespace) -> None:

@@ -87,9 +87,8 @@ def die_with(parent: int) -> None:
 
 def throttle_count(cores: tuple[int, ...] | None) -> int | None:
     """How often heat slowed the pinned cores down since boot; ``None`` if nothing counts it."""
-    counts = [
-        read_text(f"/sys/devices/system/cpu/cpu{core}/thermal_throttle/core_throttle_count") for core in cores or (0,)
-    ]
+    paths = (f"/sys/devices/system/cpu/cpu{core}/thermal_throttle/core_throttle_count" for core in cores or (0,))
+    counts = [read_text(path) for path in paths]
     return sum(int(count) for count in counts if count) if any(counts) else None
 
 

@@ -36,36 +36,15 @@ if __name__ == "__main__" and "litetuner" not in sys.modules:
         sys.modules[_name] = types.ModuleType(_name)
         sys.modules[_name].__path__ = [str(Path(__file__).resolve().parent)]
 
+from litetuner.objectives.runner import machine
 from litetuner.objectives.runner.energy import POWERCAP, measure_energy
 from litetuner.objectives.runner.engine import WITHOUT, delegate_names, warm_runtime
 from litetuner.objectives.runner.error import RunnerError
 from litetuner.objectives.runner.intervals import DRIFT_LIMIT, SPREAD_LIMIT, drift, ratio_of, reach, spread
-from litetuner.objectives.runner.machine import (
-    COUNTS_LOST_SLICES,
-    choose_cores,
-    clock_of,
-    core_times,
-    describe_machine,
-    die_with,
-    load_average,
-    lost_slices,
-    raise_priority,
-    throttle_count,
-)
 from litetuner.objectives.runner.subject import Subject
 
-FILES = (
-    "runner.py",
-    "engine.py",
-    "error.py",
-    "litert_private.py",
-    "machine.py",
-    "memory.py",
-    "intervals.py",
-    "subject.py",
-    "delegates.py",
-    "energy.py",
-)  # are copied together, into a folder of any name
+# Are copied together, into a folder of any name.
+FILES = ("runner.py", "engine.py", "error.py", "machine.py", "intervals.py", "subject.py", "delegates.py", "energy.py")
 SCHEMA_VERSION = 1
 OTHERS_LIMIT, STOLEN_LIMIT = 0.25, 0.05  # shares of the pinned core's time that others and the hypervisor took
 OTHER_CORES_LIMIT = 0.75  # share of the other cores' time: they share caches, memory and perhaps the core's units
@@ -123,21 +102,22 @@ def watch_run(
     subjects: Sequence[Subject], options: argparse.Namespace, cores: tuple[int, ...] | None
 ) -> dict[str, Any]:
     """Time the subjects, and record what else happened on the machine: shares of core time, lost slices, heat."""
-    times, own, lost, hot = core_times(), time.process_time(), lost_slices(), throttle_count(cores)
+    times, hot = machine.core_times(), machine.throttle_count(cores)
+    own, lost = time.process_time(), machine.lost_slices()
     seconds = run_blocks(subjects, options)
-    own, lost, after = time.process_time() - own, lost_slices() - lost, core_times()
+    own, lost, after = time.process_time() - own, machine.lost_slices() - lost, machine.core_times()
     busy = {core: after[core][0] - times[core][0] for core in times if core in after}
     stolen = {core: after[core][1] - times[core][1] for core in busy}
     pinned = [core for core in cores or () if core in busy]
     near = [core for core in busy if core not in pinned] if pinned else []
     others = (sum(busy[core] - stolen[core] for core in pinned) - own) / seconds if pinned else 0.0
-    now = throttle_count(cores)
+    now = machine.throttle_count(cores)
     return {
         "seconds": round(seconds, 3),
         "others_on_core": round(max(others, 0.0), 3),
         "others_on_other_cores": round(sum(busy[core] for core in near) / seconds / max(len(near), 1), 3),
         "stolen_by_hypervisor": round(sum(stolen[core] for core in pinned) / seconds, 3),
-        "lost_time_slices": lost if COUNTS_LOST_SLICES else None,
+        "lost_time_slices": lost if machine.COUNTS_LOST_SLICES else None,
         "throttled": None if hot is None or now is None else now - hot,
     }
 
@@ -147,9 +127,8 @@ def check_options(options: argparse.Namespace) -> None:
     if min(options.threads, options.blocks, options.block_ms, options.max_seconds, options.tolerance) <= 0:
         raise RunnerError("usage", "", "threads, blocks, block-ms, max-seconds and tolerance must be above 0")
     if options.accelerator and (options.delegate or options.no_xnnpack):
-        raise RunnerError(
-            "usage", "", "an accelerator chooses its delegates itself: leave --delegate and --no-xnnpack out"
-        )
+        message = "an accelerator chooses its delegates itself: leave --delegate and --no-xnnpack out"
+        raise RunnerError("usage", "", message)
     if not all("=" in item for item in options.delegate_option):
         raise RunnerError("usage", "", "--delegate-option wants NAME=VALUE")
     if importlib.util.find_spec("ai_edge_litert") is None:
@@ -159,32 +138,27 @@ def check_options(options: argparse.Namespace) -> None:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The document of a run."""
     check_options(options)
-    load_before = load_average()
-    cores = choose_cores(options.core, options.threads)
-    priority = "not asked for" if options.no_priority else raise_priority()
+    load_before = machine.load_average()
+    cores = machine.choose_cores(options.core, options.threads)
+    priority = "not asked for" if options.no_priority else machine.raise_priority()
     paths = [options.file, options.baseline] if options.baseline else [options.file]
     subjects = [Subject(path, options) for path in paths]
     warm_runtime()
-    machine = describe_machine(cores)
-    about = watch_run(subjects, options, cores)
-    seconds = about.pop("seconds")
-    machine |= {
-        "frequency_mhz_after": clock_of(cores)["frequency_mhz"],
-        "threads": options.threads,
-        "priority": priority,
-    }
-    machine |= {"delegate": "+".join(delegate_names(options)) or "none"} | about
-    machine |= {"load_average_before": load_before, "load_average_after": load_average()}
-    reasons = find_instability(subjects, machine)
+    about = machine.describe_machine(cores)
+    watched = watch_run(subjects, options, cores)
+    seconds = watched.pop("seconds")
+    about |= {"frequency_mhz_after": machine.clock_of(cores)["frequency_mhz"]}
+    about |= {"threads": options.threads, "priority": priority}
+    about |= {"delegate": "+".join(delegate_names(options)) or "none"} | watched
+    about |= {"load_average_before": load_before, "load_average_after": machine.load_average()}
+    reasons = find_instability(subjects, about)
     this, base = subjects[0].summary(), subjects[1].summary() if options.baseline else None
     ratio = base and ratio_of(base["latency_us"]["blocks"], this["latency_us"]["blocks"])
-    energy = (
-        {"absent": "not asked for"}
-        if options.no_energy
-        else measure_energy(subjects[0].engine.invoke, options.powercap)
-    )
+    energy: dict[str, Any] = {"absent": "not asked for"}
+    if not options.no_energy:
+        energy = measure_energy(subjects[0].engine.invoke, options.powercap)
     found = {"schema_version": SCHEMA_VERSION, **this, "baseline": base, "ratio": ratio, "seconds": seconds}
-    return found | {"energy_uj": energy, "stable": not reasons, "instability": reasons, "environment": machine}
+    return found | {"energy_uj": energy, "stable": not reasons, "instability": reasons, "environment": about}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -195,9 +169,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--parent", type=int, help="end when this process, which must be the parent, ends")
     parser.add_argument("--delegate", help="a delegate's shared library; it chooses before XNNPACK does")
     parser.add_argument("--delegate-option", action="append", default=[], metavar="NAME=VALUE", help="for the library")
-    parser.add_argument(
-        "--accelerator", choices=sorted(WITHOUT), help="LiteRT's compiled model instead of its interpreter"
-    )
+    compiled = "LiteRT's compiled model instead of its interpreter"
+    parser.add_argument("--accelerator", choices=sorted(WITHOUT), help=compiled)
     parser.add_argument("--powercap", default=POWERCAP, help="where the energy counters are, default %(default)s")
     for flag in ("--no-xnnpack", "--no-priority", "--no-energy"):
         parser.add_argument(flag, action="store_true")
@@ -210,7 +183,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     if options.parent is not None:
-        die_with(options.parent)
+        machine.die_with(options.parent)
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # output of libraries must not be part of the document
     try:

@@ -13,12 +13,38 @@ import numpy as np
 from litetuner.objectives.runner.engine import open_engine
 from litetuner.objectives.runner.error import RunnerError
 from litetuner.objectives.runner.intervals import median, median_interval
-from litetuner.objectives.runner.machine import lost_slices
-from litetuner.objectives.runner.memory import PeakMemory
+from litetuner.objectives.runner.machine import lost_slices, read_text
 
 BLOCK_INVOKES = 15  # measured: with fewer, the minimum of a 7 ms model still moves by a percent
 WARM_INVOKES = 10
 LONG_INVOKE_NS = 1_000_000  # from here on each invoke is checked for lost time slices
+
+
+class PeakMemory:
+    """Watches the process from its making: ``bytes()`` is the peak of resident memory since then above what it was then.
+
+    Linux only: elsewhere, and without access to ``clear_refs``, there is no peak.
+    """
+
+    def __init__(self) -> None:
+        self.start: int | None = None
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # the peak (VmHWM) starts again from what is resident now
+        except OSError:
+            return
+        self.start = _status("VmRSS")
+
+    def bytes(self) -> int | None:
+        peak = _status("VmHWM")
+        return None if self.start is None or peak is None else max(peak - self.start, 0)
+
+
+def _status(field: str) -> int | None:
+    for line in (read_text("/proc/self/status") or "").splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    return None
 
 
 class Subject:
@@ -110,7 +136,5 @@ class Subject:
         latency |= {"p50": float(p50), "p90": float(p90), "p99": float(p99), "invokes": len(self.invokes)}
         latency |= {"load_us": median(self.loads) / 1000, "first_invoke_us": median(self.firsts) / 1000}
         latency |= {"interpreters": len(self.loads), "disturbed_blocks": self.disturbed}
-        return {"file": self.path, "sha256": self.sha256, "bytes": len(self.content), "latency_us": latency} | {
-            "delegates": self.delegates,
-            "peak_rss_bytes": self.peak_rss_bytes,
-        }
+        about = {"file": self.path, "sha256": self.sha256, "bytes": len(self.content), "latency_us": latency}
+        return about | {"delegates": self.delegates, "peak_rss_bytes": self.peak_rss_bytes}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -20,19 +19,11 @@ from litetuner.spaces.tflite.interpreter import as_input, real_values, signature
 CHUNK_SAMPLES = 256  # converted to the file's input type at a time, so that the data are never copied as a whole
 
 # Operators that remember from one invoke to the next.
-STATEFUL = {"UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "SVDF", "RNN", "VAR_HANDLE"} | {
-    "UNIDIRECTIONAL_SEQUENCE_RNN",
-    "BIDIRECTIONAL_SEQUENCE_RNN",
-}
+STATEFUL = {f"{way}DIRECTIONAL_SEQUENCE_{kind}" for way in ("UNI", "BI") for kind in ("LSTM", "RNN")}
+STATEFUL |= {"LSTM", "SVDF", "RNN", "VAR_HANDLE"}
 
 
-def predict(
-    file: Path | str | bytes,
-    x: np.ndarray,
-    threads: int = 1,
-    limit_seconds: float | None = None,
-    output: str | None = None,
-) -> np.ndarray:
+def predict(file: Path | str | bytes, x: np.ndarray, threads: int = 1, output: str | None = None) -> np.ndarray:
     """Run ``x`` (n, *sample) through a ``.tflite``, sample by sample, and return float32 outputs (n, *output).
 
     Several inputs are the fields of a structured ``x``, by the names of the file's signature. Of several outputs the one named
@@ -44,20 +35,18 @@ def predict(
     are turned back into real numbers. Other integer outputs come as they are, in float32.
 
     Raises ``BuildFailed`` when the file cannot be loaded, has other inputs or outputs, takes another shape, fails in a call,
-    gives NaN or infinity, gives the same output for all of several differing samples, or needs more than
-    ``limit_seconds``.
+    gives NaN or infinity, or gives the same output for all of several differing samples.
     """
     if len(x) == 0:
         raise DataError("there are no samples to predict: the split is empty")
     content = file if isinstance(file, bytes) else read_file(file)
-    deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
-    stop = threading.Event()
+    stop = Event()
     bounds = np.linspace(0, len(x), max(1, min(threads, len(x))) + 1).astype(int)
     with ThreadPoolExecutor(len(bounds) - 1) as pool:
-        parts = [
-            pool.submit(_predict_part, content, x[low:high], deadline, stop, output)
-            for low, high in itertools.pairwise(bounds)
-        ]
+        spans = itertools.pairwise(bounds)
+        parts = [pool.submit(_run, content, x[low:high], stop, output) for low, high in spans]
+        for part in parts:  # where one fails, the others need not go on
+            part.add_done_callback(lambda done: stop.set() if done.exception() else None)
         try:
             outputs = np.concatenate([part.result() for part in parts])
         finally:
@@ -84,19 +73,7 @@ def load_interpreter(content: bytes) -> Any:
         raise BuildFailed(f"the runtime does not load the file: {_first_line(error)}") from error
 
 
-def _predict_part(
-    content: bytes, x: np.ndarray, deadline: float | None, stop: threading.Event, output: str | None
-) -> np.ndarray:
-    try:
-        return _run(content, x, deadline, stop, output)
-    except BaseException:
-        stop.set()  # the other parts need not go on
-        raise
-
-
-def _run(
-    content: bytes, x: np.ndarray, deadline: float | None, stop: threading.Event, output: str | None
-) -> np.ndarray:
+def _run(content: bytes, x: np.ndarray, stop: Event, output: str | None) -> np.ndarray:
     interpreter = load_interpreter(content)
     sources, targets = _allocate(interpreter, {name: part.shape[1:] for name, part in unpack(x).items()}, output)
     raw = {name: np.empty((len(x), *target["shape"][1:]), target["dtype"]) for name, target in targets.items()}
@@ -115,10 +92,6 @@ def _run(
                 raise BuildFailed(f"the runtime fails on sample {start + offset}: {_first_line(error)}") from error
             for name, target in targets.items():
                 raw[name][start + offset] = interpreter.get_tensor(target["index"])[0]
-            if deadline is not None and time.monotonic() > deadline:
-                raise BuildFailed(
-                    f"predictions took too long: {start + offset + 1} of {len(x)} samples were done when the limit was reached"
-                )
             if stop.is_set():  # another part has failed, which is what is raised
                 return x[:0]
     real = {name: real_values(values, targets[name]) for name, values in raw.items()}
@@ -150,9 +123,8 @@ def _allocate(interpreter: Any, shapes: Mapping[str, tuple[int, ...]], output: s
     targets = _outputs(interpreter, output)
     for target in targets.values():
         if len(target["shape"]) == 0 or target["shape"][0] != 1:
-            raise BuildFailed(
-                f"the file's output has shape {tuple(map(int, target['shape']))} for one sample; its first axis must be 1"
-            )
+            shape = tuple(map(int, target["shape"]))
+            raise BuildFailed(f"the file's output has shape {shape} for one sample; its first axis must be 1")
     return sources, targets
 
 
@@ -188,9 +160,7 @@ def _named(interpreter: Any, details: list[Mapping[str, Any]], side: str) -> Por
         count = len(interpreter.get_signature_list())
         raise BuildFailed(f"the file has several {side} and {count} signatures to name them; it needs one")
     by_index = names[0] if side == "inputs" else names[1]
-    return {
-        name: detail for name, detail in sorted(((by_index[d["index"]], d) for d in details), key=lambda pair: pair[0])
-    }
+    return dict(sorted(((by_index[detail["index"]], detail) for detail in details), key=lambda pair: pair[0]))
 
 
 def _check_outputs(outputs: np.ndarray, x: np.ndarray) -> None:
@@ -199,14 +169,12 @@ def _check_outputs(outputs: np.ndarray, x: np.ndarray) -> None:
         bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
         if bad.any():
             where = f"the output {name!r} holds" if name else "the outputs hold"
-            raise BuildFailed(
-                f"{where} NaN or infinity in {bad.sum()} of {len(bad)} samples, first in {int(bad.argmax())}"
-            )
+            first = int(bad.argmax())
+            raise BuildFailed(f"{where} NaN or infinity in {bad.sum()} of {len(bad)} samples, first in {first}")
     constant = all((values == values[0]).all() for values in parts.values())
     if len(outputs) > 1 and constant and not (x == x[0]).all():
-        raise BuildFailed(
-            f"the output is the same for all {len(outputs)} samples: the file has lost what the model had learnt"
-        )
+        same = f"the output is the same for all {len(outputs)} samples"
+        raise BuildFailed(f"{same}: the file has lost what the model had learnt")
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,34 +3,93 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import importlib.metadata
+import math
+import platform
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from litetuner.objectives import statistics
+from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.objectives.scoring.jobs import CompareJob, CompareResult, ScoreJob, ScoreResult
-from litetuner.objectives.scoring.score import score
-from litetuner.objectives.statistics import paired_difference, paired_metric_difference
+from litetuner.objectives.scoring.predict import load_interpreter, predict, read_file
 from litetuner.spaces.data.arrays import open_split
-from litetuner.spaces.errors import BuildFailed, ConfigError
+from litetuner.spaces.errors import BuildFailed, ConfigError, DataError
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Workspace
 from litetuner.spaces.user_function import is_function
+
+INDICES = ("int32", "int64", "bool")
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What scoring gives. ``each`` (n,) are per-sample values whose mean is the metric, ``None`` where it has none.
+
+    ``predictions`` (n, ...) are the file's outputs as real numbers, for paired comparisons of metrics that are no mean.
+    """
+
+    measurement: Measurement
+    each: np.ndarray | None
+    predictions: np.ndarray
+
+
+Io = tuple[str, str]  # types of input and output
+
+
+def score(
+    file: Path | str, x: np.ndarray, y: np.ndarray, metric: Metric, *, seed: int, threads: int, expected_io: Io | None
+) -> Score:
+    """Score a file on samples ``x`` (n, *sample) with labels ``y`` (n, ...); the interval is of 95 %.
+
+    Of several outputs that of ``metric.output`` counts; a metric without one gets structured arrays of all.
+
+    ``expected_io`` are the types that input and output must have, such as ``("int8", "int8")``; ``None`` takes any.
+    Raises ``BuildFailed`` when the file is not valid (see ``predict`` and ``check_io``) or has no finite metric.
+    """
+    if len(x) != len(y):
+        raise DataError(f"there are {len(x)} samples and {len(y)} labels")
+    content = read_file(file)
+    if expected_io is not None:
+        check_io(content, expected_io)
+    predictions = predict(content, x, threads, output=metric.output)
+    labels = np.asarray(y)
+    value = metric.score(labels, predictions)
+    if not math.isfinite(value):
+        raise BuildFailed(f"the metric {metric.name} of the file is {value}")
+    each = metric.each(labels, predictions)
+    interval = None if each is None else statistics.bootstrap_interval(each, seed)
+    interval = interval or statistics.bootstrap_metric_interval(metric, labels, predictions, seed)
+    version = f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
+    about: dict[str, Any] = {"runtime": version, "delegate": "XNNPACK", "machine": platform.machine()}
+    about |= {"samples": len(x), "threads": threads}
+    return Score(Measurement(value, metric.name, about, interval), each, predictions)
+
+
+def check_io(file: Path | str | bytes, expected_io: Io) -> None:
+    """Raise ``BuildFailed`` unless input and output have the types asked for, such as ``("float32", "float32")``.
+
+    Inputs that hold indices (tokens, flags) are not quantized: they keep their type whatever is asked for.
+    """
+    interpreter = load_interpreter(file if isinstance(file, bytes) else read_file(file))
+    sides = (("input", interpreter.get_input_details()), ("output", interpreter.get_output_details()))
+    for (side, details), expected in zip(sides, expected_io, strict=True):
+        for detail in details:
+            found = np.dtype(detail["dtype"]).name
+            if found != expected and not (side == "input" and found in INDICES):
+                raise BuildFailed(f"the {side} {detail['name']!r} has type {found}, {expected} was asked for")
 
 
 def describe_metric(spec: str) -> MetricInfo:
     """What a metric is. Imports the user's function, so it is called in workers only."""
     metric = find_metric(spec)
-    return MetricInfo(
-        name=metric.name,
-        direction=metric.direction,
-        bounded=metric.bounded,
-        task=metric.task,
-        default_loss=metric.default_loss,
-        takes_all=metric.takes_all,
-        output=metric.output,
-    )
+    return MetricInfo(**{field.name: getattr(metric, field.name) for field in dataclasses.fields(MetricInfo)})
 
 
 def check_metric_name(spec: str) -> None:
@@ -64,35 +123,26 @@ def score_file(job: ScoreJob, workspace: Workspace) -> ScoreResult:
 def compare(job: CompareJob, workspace: Workspace) -> CompareResult:
     """The paired difference of two outputs, over as many samples as both have."""
     _, y = open_split(workspace.data(workspace.inspected(job.inspected).data), job.split)
-    first, second = (
-        None if blob is None else workspace.array(blob) for blob in (job.first_predictions, job.second_predictions)
-    )
+    blobs = (job.first_predictions, job.second_predictions)
+    first, second = (None if blob is None else workspace.array(blob) for blob in blobs)
     labels = np.asarray(y if first is None else y[: len(first)])
     metric = find_metric(job.metric)
+    value = job.value
     with _failing_metric():
-        value = metric.score(labels, _needed(first)) if job.value is None else job.value
-        mine, theirs = _each(job.first_each, first, metric, labels, workspace), job.second_each
+        if value is None:
+            if first is None:
+                raise ValueError("a comparison without a value needs the first one's predictions")
+            value = metric.score(labels, first)
+        mine, theirs = None if job.first_each is None else workspace.array(job.first_each), job.second_each
+        if mine is None and first is not None:
+            mine = metric.each(labels, first)
         if mine is not None and theirs is not None:
             each = workspace.array(theirs)[: len(mine)]
-            return CompareResult(value, *paired_difference(mine, each, job.seed), len(mine))
+            return CompareResult(value, *statistics.paired_difference(mine, each, job.seed), len(mine))
         if first is None or second is None:
             return CompareResult(value, None, None, len(labels))
-        paired = paired_metric_difference(metric, labels, first, second[: len(labels)], job.seed)
+        paired = statistics.paired_metric_difference(metric, labels, first, second[: len(labels)], job.seed)
         return CompareResult(value, *paired, len(labels))
-
-
-def _each(
-    blob: str | None, predictions: np.ndarray | None, metric: Metric, labels: np.ndarray, workspace: Workspace
-) -> np.ndarray | None:
-    if blob is not None:
-        return workspace.array(blob)
-    return None if predictions is None else metric.each(labels, predictions)
-
-
-def _needed(predictions: np.ndarray | None) -> np.ndarray:
-    if predictions is None:
-        raise ValueError("a comparison without a value needs the first one's predictions")
-    return predictions
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,10 +23,9 @@ def retry(work: Callable[[], T], pauses_seconds: tuple[float, ...], address: str
     ``command`` is what the user can type to look at the target.
     """
     for pause in pauses_seconds:
-        try:
+        with contextlib.suppress(Dropped):
             return work()
-        except Dropped:
-            time.sleep(pause)
+        time.sleep(pause)
     try:
         return work()
     except Dropped as error:

@@ -18,18 +18,7 @@ from litetuner.spaces.errors import CandidateError, HostError, Lost
 
 # What the child may see of our environment: where Python and its libraries are, and the language of messages. Variables that
 # change how a library computes (OMP_*, TF_*, MALLOC_*, GLIBC_TUNABLES) are left behind, or they would change the latency unseen.
-KEPT_VARIABLES = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LD_LIBRARY_PATH",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "SYSTEMROOT",
-    "TMPDIR",
-    "TEMP",
-)
+KEPT_VARIABLES = "PATH HOME LANG LC_ALL LD_LIBRARY_PATH PYTHONHOME PYTHONPATH SYSTEMROOT TMPDIR TEMP"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,18 +48,14 @@ class Host(PythonTarget):
 
 def _finish(argv: list[str], timeout_seconds: float) -> tuple[int, str, str]:
     """Run a command in a session of its own; returns exit code, standard output and error. It never outlives this call."""
-    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    # The runner asks to die with this process; a signal to our terminal's group does not reach it, so it is killed below.
-    child = subprocess.Popen(argv, env=environment, text=True, errors="replace", start_new_session=True, **pipes)
+    environment = {name: os.environ[name] for name in KEPT_VARIABLES.split() if name in os.environ}
+    # The runner asks to die with this process; a signal to our terminal's group does not reach it, but run() kills it.
+    how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
+    how |= {"env": environment, "start_new_session": True, "timeout": timeout_seconds, "check": False}
     try:
-        output, messages = child.communicate(timeout=timeout_seconds)
+        done = subprocess.run(argv, **how)
     except subprocess.TimeoutExpired as error:
         raise Lost(
             f"timing {argv[3]} took more than {timeout_seconds:g} s and was stopped. Is the machine overloaded?"
         ) from error
-    finally:
-        if child.poll() is None:
-            child.kill()
-            child.communicate()
-    return child.returncode, output, messages
+    return done.returncode, done.stdout, done.stderr

@@ -12,9 +12,8 @@ from typing import Any
 
 from litetuner.objectives.runner.engine import WITHOUT
 from litetuner.objectives.targets.options import check_path
-from litetuner.objectives.targets.target import Target, Timing
-from litetuner.objectives.targets.timing_document import Document, steady_document, timing_of
-from litetuner.spaces.errors import BuildFailed, ConfigError, HostError, Lost
+from litetuner.objectives.targets.target import Document, Target, Timing, steady_document, timing_of
+from litetuner.spaces.errors import BuildFailed, HostError, Lost
 from litetuner.spaces.store import file_sha256
 
 CORE = re.compile(r"auto|none|[0-9]{1,4}(,[0-9]{1,4}){0,63}")
@@ -44,25 +43,19 @@ class PythonTarget(Target):
 
     def __post_init__(self) -> None:
         if not CORE.fullmatch(self.core):
-            raise ConfigError(f"target {self.name}: core must be auto, none or numbers such as 2,3, not {self.core!r}.")
+            raise self.error(f"core must be auto, none or numbers such as 2,3, not {self.core!r}.")
         if self.delegate is not None:
             check_path(f"target {self.name}: delegate", str(self.delegate))
         if self.delegate_options and (self.delegate is None or not OPTIONS.fullmatch(self.delegate_options)):
-            raise ConfigError(
-                f"target {self.name}: delegate_options are name=value,name=value beside a delegate, not "
-                f"{self.delegate_options!r}."
-            )
+            about = "delegate_options are name=value,name=value beside a delegate"
+            raise self.error(f"{about}, not {self.delegate_options!r}.")
         if self.accelerator is not None and self.accelerator not in WITHOUT:
-            raise ConfigError(
-                f"target {self.name}: accelerator is one of {', '.join(WITHOUT)}, not {self.accelerator!r}."
-            )
+            raise self.error(f"accelerator is one of {', '.join(WITHOUT)}, not {self.accelerator!r}.")
         if self.accelerator and (self.delegate or not self.xnnpack):
-            raise ConfigError(
-                f"target {self.name}: an accelerator chooses its delegates itself: no delegate, no xnnpack=off."
-            )
+            raise self.error("an accelerator chooses its delegates itself: no delegate, no xnnpack=off.")
         for name in ("tolerance", "max_seconds", "timeout_seconds"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"target {self.name}: {name} must be above 0, not {getattr(self, name)!r}.")
+                raise self.error(f"{name} must be above 0, not {getattr(self, name)!r}.")
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
         """See ``Target.time``. The ratio's interval and how it was computed are in ``latency_us.extra["ratio"]``."""
@@ -80,8 +73,7 @@ class PythonTarget(Target):
         found = ["--threads", str(threads), "--core", self.core]
         found += ["--tolerance", str(self.tolerance), "--max-seconds", str(self.max_seconds)]
         found += ["--delegate", str(self.delegate)] if self.delegate else []
-        for option in self.delegate_options.split(",") if self.delegate_options else ():
-            found.append(f"--delegate-option={option}")
+        found += [f"--delegate-option={option}" for option in self.delegate_options.split(",") if option]
         found += ["--accelerator", self.accelerator] if self.accelerator else []
         return found + ([] if self.xnnpack else ["--no-xnnpack"])
 
@@ -118,9 +110,6 @@ def document_of(file: Path, code: int, output: str, messages: str) -> dict[str, 
 
 def check_hashes(document: dict[str, Any], expected: dict[Path, str], baseline: Path | None, file: Path) -> None:
     """Check that the timed files are the requested ones. Raises ``Lost``."""
-    parts = ((file, document), (baseline, document["baseline"]))
-    for path, part in parts:
-        if path is not None and part["sha256"] != expected[path]:
-            raise Lost(
-                f"{path} changed while it was measured: {part['sha256'][:12]} was timed, not {expected[path][:12]}"
-            )
+    for path, part in ((file, document), (baseline, document["baseline"])):
+        if path is not None and (timed := part["sha256"]) != expected[path]:
+            raise Lost(f"{path} changed while it was measured: {timed[:12]} was timed, not {expected[path][:12]}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_type_hints
 
@@ -13,6 +14,7 @@ from litetuner.objectives.targets.options import parse_options
 from litetuner.spaces.errors import ConfigError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+Document = dict[str, Any]  # of a timing, as the runner prints it
 ADDRESS = {"option": False}  # metadata of a field that the user does not set after the question mark
 
 
@@ -72,10 +74,12 @@ class Target:
 
     def describe(self) -> dict[str, Any]:
         """Kind and fields as JSON: two targets with equal descriptions may share a measurement."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {"kind": self.name} | {
-            key: str(value) if isinstance(value, Path) else value for key, value in fields.items()
-        }
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {"kind": self.name} | {key: str(it) if isinstance(it, Path) else it for key, it in values.items()}
+
+    def error(self, text: str) -> ConfigError:
+        """For a field with a bad value."""
+        return ConfigError(f"target {self.name}: {text}")
 
     def unsupported_operators(self) -> frozenset[str]:
         """Names of TFLite operators without a kernel there; a candidate that has one is refused before any work."""
@@ -92,3 +96,33 @@ class Target:
         run was lost) or ``HostError`` (the target lacks something; the message says what to install).
         """
         raise NotImplementedError(f"{type(self).__name__} defines no time()")
+
+
+def steady_document(run: Callable[[], Document]) -> Document:
+    """The document of a run; an unstable run is repeated once, and the steadier one is kept. ``attempts`` counts the runs."""
+    first = run()
+    if first["stable"]:
+        return first | {"attempts": 1}
+    return min(first, run(), key=_unsteadiness) | {"attempts": 2}
+
+
+def timing_of(target: str, document: Document) -> Timing:
+    """The numbers of a document with a baseline, measured on the kind of target that ``target`` names."""
+    this, base = (_measurement(target, part, document) for part in (document, document["baseline"]))
+    return Timing(this, base, document["ratio"]["value"])
+
+
+def _measurement(target: str, part: Document, document: Document) -> Measurement:
+    found = dict(part["latency_us"])
+    value, interval, blocks = found.pop("value"), found.pop("interval"), found.pop("blocks")
+    about = {name: document[name] for name in ("stable", "instability", "attempts", "ratio")}
+    about |= {name: part[name] for name in ("sha256", "delegates", "peak_rss_bytes", "energy_uj") if name in part}
+    environment = {"target": target} | document["environment"]
+    return Measurement(value, "us", environment, interval and tuple(interval), tuple(blocks), found | about)
+
+
+def _unsteadiness(document: Document) -> tuple[bool, float]:
+    """Stable runs first, then by the relative width of the ratio's interval, or of the value's if there is no ratio."""
+    found = document["ratio"] or document["latency_us"]
+    low, high = found["interval"] or (0.0, math.inf)
+    return (not document["stable"], (high - low) / found["value"])

@@ -13,7 +13,6 @@ from litetuner.objectives.statistics import (
     bootstrap_interval,
     bootstrap_metric_interval,
     faster,
-    overlap,
     paired_difference,
     paired_metric_difference,
 )
@@ -95,10 +94,6 @@ def test_all_repeat_by_seed() -> None:
     metric = find_metric("roc-auc")
     first, second, other = (bootstrap_metric_interval(metric, y, scores, seed, rounds=30) for seed in (1, 1, 2))
     assert first == second != other
-
-
-def test_overlap() -> None:
-    assert overlap((0, 1), (1, 2)) and overlap((0, 3), (1, 2)) and not overlap((0, 1), (1.1, 2))
 
 
 @pytest.mark.parametrize("values", [np.zeros(0), np.zeros((2, 2))])

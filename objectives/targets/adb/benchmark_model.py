@@ -161,9 +161,8 @@ def delegates_of(report: Report, delegate: str, names: list[str]) -> dict[str, A
     operators = len(names) or max((part["operators"] or 0 for part in mine), default=0)
     left = None if taken is None else max(operators - taken, 0)
     why = "benchmark_model does not say which operators these are, nor why"
-    fallback: list[dict[str, Any]] = (
-        [{"operator": "OPERATORS", "count": left, "indices": [], "why": why}] if requested and left else []
-    )
+    rest: dict[str, Any] = {"operator": "OPERATORS", "count": left, "indices": [], "why": why}
+    fallback = [rest] if requested and left else []
     found: dict[str, Any] = {"requested": requested, "operators": operators, "delegated": taken}
     found |= {"partitions": partitions, "fallback": fallback, "lines": list(report.says)}
     return found | {"quantize": names.count("QUANTIZE"), "dequantize": names.count("DEQUANTIZE")}
@@ -171,32 +170,27 @@ def delegates_of(report: Report, delegate: str, names: list[str]) -> dict[str, A
 
 def explain_failure(code: int, text: str, about: str, abis: str) -> LitetunerError | None:
     """The error that an end of the tool stands for; ``None`` for a good one. ``abis`` are those that the device runs."""
-    unknown, missing = UNKNOWN_FLAGS.search(text), NO_DELEGATE.search(text)
+    unknown, missing, words = UNKNOWN_FLAGS.search(text), NO_DELEGATE.search(text), _complaint(text)
+    kind: type[LitetunerError] = HostError
     if unknown:
-        return HostError(
-            f"{about}: this benchmark_model does not know {unknown[1].strip()[:200]}. Use a newer one, built with that delegate."
-        )
-    if missing:
-        return HostError(
-            f"{about}: the device or the tool has no such delegate ({missing[0]}). Choose another by ?delegate=."
-        )
-    if code == 0:
+        said = f"this benchmark_model does not know {unknown[1].strip()[:200]}. Use a newer one, "
+        said += "built with that delegate."
+    elif missing:
+        said = f"the device or the tool has no such delegate ({missing[0]}). Choose another by ?delegate=."
+    elif code == 0:
         return None
-    words = _complaint(text)
-    if code in SIGNALS:
-        return BuildFailed(
-            f"{about}: the runtime crashed with {SIGNALS[code]}, as it would crash an application: {words}"
-        )
-    if code in (137, 143):
-        return Lost(f"{about}: benchmark_model was killed (code {code}). Often that means that memory ran out. {words}")
-    if code in (126, 127) or CANNOT_START.search(text):
-        return HostError(
-            f"{about}: benchmark_model does not run there: {words}. The device runs {abis or 'an unknown ABI'}; "
-            "name a binary for it, such as android_aarch64_benchmark_model."
-        )
-    if FILES_FAULT.search(text):
-        return BuildFailed(f"{about}: {words}")
-    return HostError(f"{about}: benchmark_model ended with code {code}: {words}")
+    elif code in SIGNALS:
+        kind, said = BuildFailed, f"the runtime crashed with {SIGNALS[code]}, as it would crash an application: {words}"
+    elif code in (137, 143):
+        kind, said = Lost, f"benchmark_model was killed (code {code}). Often that means that memory ran out. {words}"
+    elif code in (126, 127) or CANNOT_START.search(text):
+        said = f"benchmark_model does not run there: {words}. The device runs {abis or 'an unknown ABI'}; "
+        said += "name a binary for it, such as android_aarch64_benchmark_model."
+    elif FILES_FAULT.search(text):
+        kind, said = BuildFailed, words
+    else:
+        said = f"benchmark_model ended with code {code}: {words}"
+    return kind(f"{about}: {said}")
 
 
 def _complaint(text: str) -> str:

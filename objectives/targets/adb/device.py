@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from litetuner.objectives.targets.adb.client import AdbClient
@@ -16,19 +15,11 @@ KEPT = 40  # models that stay there; those that were used longest ago go first
 NAME = re.compile(r"[0-9a-f]{64}\.tflite|benchmark_model-[0-9a-f]{64}")
 LINE = re.compile(r"([0-9a-f]{64})\s+\*?(\S+)")
 PROPERTIES = (
-    "ro.product.manufacturer",
-    "ro.product.model",
-    "ro.build.version.release",
-    "ro.build.version.sdk",
-    "ro.soc.manufacturer",
-    "ro.soc.model",
-    "ro.board.platform",
-    "ro.hardware",
-    "ro.product.cpu.abilist",
-    "ro.product.cpu.abi",
+    "ro.product.manufacturer ro.product.model ro.build.version.release ro.build.version.sdk ro.soc.manufacturer "
+    "ro.soc.model ro.board.platform ro.hardware ro.product.cpu.abilist ro.product.cpu.abi"
 )
 LOOK = (
-    f"for p in {' '.join(PROPERTIES)}; do echo $p=$(getprop $p); done; "
+    f"for p in {PROPERTIES}; do echo $p=$(getprop $p); done; "
     "echo governor=$(cat /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor 2>/dev/null | sort -u); "
     "echo thermal=$(dumpsys thermalservice 2>/dev/null | grep -m 1 'Thermal Status'); "
     "echo possible=$(cat /sys/devices/system/cpu/possible 2>/dev/null); "
@@ -94,9 +85,3 @@ find . -name 'in-*' -mmin +60 -exec rm -f {{}} ';'"""
         raise HostError(f"adb: {client.serial}: {FOLDER} cannot be written: {' '.join(text.split())[-300:]}")
     if code:
         raise Dropped(f"adb: {client.serial}: {name} did not arrive whole {' '.join(text.split())[-200:]}".strip())
-
-
-@contextlib.contextmanager
-def as_it_is() -> Iterator[str]:
-    """In place of fixed-performance mode, where it is not wanted."""
-    yield "off, as asked"

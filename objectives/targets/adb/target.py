@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import re
@@ -21,9 +22,8 @@ from litetuner.objectives.targets.adb.timing import Run, document_of
 from litetuner.objectives.targets.connection import PAUSES_SECONDS, Dropped, retry
 from litetuner.objectives.targets.options import check_path
 from litetuner.objectives.targets.python_target import timed_sha256
-from litetuner.objectives.targets.target import ADDRESS, Finding, Target, Timing
-from litetuner.objectives.targets.timing_document import steady_document, timing_of
-from litetuner.spaces.errors import BuildFailed, CandidateError, ConfigError, HostError, Lost
+from litetuner.objectives.targets.target import ADDRESS, Finding, Target, Timing, steady_document, timing_of
+from litetuner.spaces.errors import BuildFailed, CandidateError, HostError, Lost
 
 SERIAL = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9_.:\]-]{0,127}")
 MASK = re.compile(r"[0-9a-f]{1,16}")
@@ -58,19 +58,17 @@ class Adb(Target):
 
     def __post_init__(self) -> None:
         if self.serial is not None and not SERIAL.fullmatch(self.serial):
-            raise ConfigError(f"target adb: {self.serial[:80]!r} is no serial as `adb devices` prints them.")
+            raise self.error(f"{self.serial[:80]!r} is no serial as `adb devices` prints them.")
         if self.benchmark is None:
-            raise ConfigError("target adb: name the benchmark_model for the device: adb?benchmark=/path/to/it")
+            raise self.error("name the benchmark_model for the device: adb?benchmark=/path/to/it")
         check_path("target adb: benchmark", str(self.benchmark))
         if self.delegate not in FLAGS:
-            raise ConfigError(f"target adb: delegate is one of {', '.join(FLAGS)}, not {self.delegate[:80]!r}.")
+            raise self.error(f"delegate is one of {', '.join(FLAGS)}, not {self.delegate[:80]!r}.")
         if self.cpus and not MASK.fullmatch(self.cpus):
-            raise ConfigError(
-                f"target adb: cpus is a mask in hexadecimal such as f0 (cores 4 to 7), not {self.cpus[:80]!r}."
-            )
+            raise self.error(f"cpus is a mask in hexadecimal such as f0 (cores 4 to 7), not {self.cpus[:80]!r}.")
         for name in ("tolerance", "max_seconds", "block_seconds", "warmup_seconds", "timeout_seconds"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"target adb: {name} must be above 0, not {getattr(self, name)!r}.")
+                raise self.error(f"{name} must be above 0, not {getattr(self, name)!r}.")
 
     @classmethod
     def from_spec(cls, rest: str, options: Mapping[str, str]) -> Self:
@@ -126,22 +124,16 @@ class Adb(Target):
         sources = {f"{run.sha256}.tflite": run.path for run in runs} | {f"benchmark_model-{timed_sha256(tool)}": tool}
         self._place(client, sources)
         about = adb_device.describe(client)
-        with client.fixed_performance() if self.fixed_performance else adb_device.as_it_is() as mode:
+        as_it_is = contextlib.nullcontext("off, as asked")
+        with client.fixed_performance() if self.fixed_performance else as_it_is as mode:
             self._alternate(client, runs, list(sources)[-1], threads, about["abis"])
         after = adb_device.describe(client)
-        changed = adb_device.wrong_files(client, sources)
-        if changed:
-            raise Lost(
-                f"adb: {client.serial}: {', '.join(changed)} changed while it was timed. Does something else run?"
-            )
+        if wrong := adb_device.wrong_files(client, sources):
+            raise Lost(f"adb: {client.serial}: {', '.join(wrong)} changed while it was timed. Does something else run?")
         about |= {"host": client.serial, "threads": threads, "delegate": self.delegate, "cpus": self.cpus or None}
-        about |= {
-            "runtime": "benchmark_model",
-            "runtime_version": list(sources)[-1][-64:-52],
-            "fixed_performance": mode,
-        }
-        about |= {"runtime_says": list(runs[0].reports[0].says), "thermal_status_after": after["thermal_status"]}
-        about |= {"load_average_after": after["load_average"]}
+        about |= {"runtime": "benchmark_model", "runtime_version": list(sources)[-1][-64:-52]}
+        about |= {"fixed_performance": mode, "runtime_says": list(runs[0].reports[0].says)}
+        about |= {"thermal_status_after": after["thermal_status"], "load_average_after": after["load_average"]}
         limits = {"tolerance": self.tolerance, "blocks": BLOCKS, "max_seconds": self.max_seconds}
         return document_of(runs, about, self.delegate, limits, time.monotonic() - start)
 

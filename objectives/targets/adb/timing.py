@@ -51,10 +51,9 @@ def _part(run: Run, delegate: str) -> dict[str, Any]:
     blocks, found = run.blocks_us, median_interval(run.blocks_us)
     summary = summary_of(run.reports)
     peak = summary.pop("peak_rss_bytes")
-    interval, coverage = (None, None)
+    latency = {"value": median(blocks), "interval": None, "coverage": None, "blocks": blocks} | summary
     if found is not None:
-        interval, coverage = [found[0][0], found[0][1] + ROUNDED_US], round(found[1], 4)
-    latency = {"value": median(blocks), "interval": interval, "coverage": coverage, "blocks": blocks} | summary
+        latency |= {"interval": [found[0][0], found[0][1] + ROUNDED_US], "coverage": round(found[1], 4)}
     content = run.path.read_bytes()
     # Only a stand-in of the tool accepts other files.
     names = [operator.name for operator in read_operators(content)] if content[4:8] == b"TFL3" else []

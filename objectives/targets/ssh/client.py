@@ -18,17 +18,10 @@ from litetuner.spaces.errors import HostError
 
 # Only settings that could block the connection, or let the remote side act here, are overridden: no questions, no
 # forwarding, no terminal, no remote command; a dead connection is detected after 15 s. Host keys are checked as configured.
-SETTINGS = (
-    "BatchMode=yes",
-    "ClearAllForwardings=yes",
-    "ForwardAgent=no",
-    "ForwardX11=no",
-    "PermitLocalCommand=no",
-    "RemoteCommand=none",
-    "RequestTTY=no",
-    "ServerAliveInterval=5",
-    "ServerAliveCountMax=3",
-)
+SETTINGS = """
+    BatchMode=yes ClearAllForwardings=yes ForwardAgent=no ForwardX11=no PermitLocalCommand=no RemoteCommand=none
+    RequestTTY=no ServerAliveInterval=5 ServerAliveCountMax=3
+"""
 # Reads so many bytes of program and runs them; the path without the home folder, where anything may be called json.py.
 BOOT = (
     "import sys; sys.version_info < (3, 10) and sys.exit('litetuner needs Python 3.10 or newer, this is ' + sys.version); "
@@ -104,7 +97,7 @@ class SshClient:
         return ["-F", str(self.config)] if self.config else []
 
     def _options(self) -> list[str]:
-        settings = (*SETTINGS, f"ConnectTimeout={max(round(self.connect_seconds), 1)}")
+        settings = (*SETTINGS.split(), f"ConnectTimeout={max(round(self.connect_seconds), 1)}")
         return [*self._config(), *(part for setting in settings for part in ("-o", setting))]
 
     def _finish(self, argv: list[str], payload: bytes, timeout_seconds: float) -> tuple[int, str, str]:

@@ -28,9 +28,7 @@ HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 USER = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?")
 SPEC = re.compile(r"//(?:(?P<user>[^@]*)@)?(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?", re.DOTALL)
 PYTHON = re.compile(r"python(3(\.[0-9]{1,2})?)?")
-FOLDER = re.compile(
-    r"/?[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*"
-)  # no word that a shell would change
+FOLDER = re.compile(r"/?[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*")  # nothing that a shell changes
 PUSH_BYTES_A_SECOND = 100_000  # slower than this is given up
 ANSWER_SECONDS = 60.0  # for what takes no time but the connection's
 
@@ -57,23 +55,19 @@ class Ssh(PythonTarget):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not HOST.fullmatch(self.host) and not _is_address(self.host):
-            raise ConfigError(f"target ssh: {self.host[:80]!r} is no host name or address, such as pi.local.")
+            raise self.error(f"{self.host[:80]!r} is no host name or address, such as pi.local.")
         if self.user is not None and not USER.fullmatch(self.user):
-            raise ConfigError(f"target ssh: {self.user[:80]!r} is no user name.")
+            raise self.error(f"{self.user[:80]!r} is no user name.")
         if self.port is not None and not 1 <= self.port <= 65535:
-            raise ConfigError(f"target ssh: the port must be 1 to 65535, not {self.port}.")
+            raise self.error(f"the port must be 1 to 65535, not {self.port}.")
         if not PYTHON.fullmatch(self.python):
             check_path("target ssh: python, unless a name such as python3.11,", self.python)
         if not FOLDER.fullmatch(self.folder) or ".." in self.folder.split("/") or len(self.folder) > 500:
-            raise ConfigError(
-                f"target ssh: folder must be a path of letters, digits and _ . - /, not {self.folder[:80]!r}."
-            )
+            raise self.error(f"folder must be a path of letters, digits and _ . - /, not {self.folder[:80]!r}.")
         if self.config is not None:
             check_path("target ssh: config", str(self.config))
         if not 0 < self.connect_seconds <= 600:
-            raise ConfigError(
-                f"target ssh: connect_seconds must be above 0 and at most 600, not {self.connect_seconds!r}."
-            )
+            raise self.error(f"connect_seconds must be above 0 and at most 600, not {self.connect_seconds!r}.")
 
     @classmethod
     def from_spec(cls, rest: str, options: Mapping[str, str]) -> Self:
@@ -95,6 +89,10 @@ class Ssh(PythonTarget):
         return self.host.split(".")[0]
 
     @property
+    def address(self) -> str:
+        return self.client.address
+
+    @property
     def client(self) -> SshClient:
         return SshClient(self.host, self.user, self.port, self.config, self.connect_seconds)
 
@@ -109,10 +107,9 @@ class Ssh(PythonTarget):
         except HostError as error:
             return [Finding("connection", "fails", str(error))]
         took = time.monotonic() - start
-        found = [Finding("connection", "works", f"{self.client.address} answers in {took:.1f} s")]
-        found.append(
-            Finding("python", "works", f"{about['executable']}, Python {about['python']} on {about['machine']}")
-        )
+        found = [Finding("connection", "works", f"{self.address} answers in {took:.1f} s")]
+        python = f"{about['executable']}, Python {about['python']} on {about['machine']}"
+        found.append(Finding("python", "works", python))
         lacking = _lacking(about)
         if lacking:
             return [*found, Finding("packages", "fails", lacking, PYTHON_REMEDY)]
@@ -127,7 +124,7 @@ class Ssh(PythonTarget):
 
     def _run(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
         work = functools.partial(self._once, file, baseline, threads)
-        return retry(work, PAUSES_SECONDS, self.client.address, self.client.by_hand())
+        return retry(work, PAUSES_SECONDS, self.address, self.client.by_hand())
 
     def _once(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
         """Push what is missing there, run the runner, and check that it timed what was meant."""
@@ -138,17 +135,11 @@ class Ssh(PythonTarget):
         sources = {names[path]: path for path in models} | parts
         answer = self._ask(sources, argv + self.runner_arguments(threads))
         if "timeout" in answer:
-            raise Lost(
-                f"timing {file} on {self.client.address} took more than {self.timeout_seconds:g} s and was stopped."
-            )
+            raise Lost(f"timing {file} on {self.address} took more than {self.timeout_seconds:g} s and was stopped.")
         ran = answer["run"]
         document = document_of(file, ran["code"], ran["output"], ran["messages"])
         check_hashes(document, models, baseline, file)
-        document["environment"] |= {
-            "host": self.host,
-            "waited_seconds": ran["waited_seconds"],
-            "safe_path": ran["safe_path"],
-        }
+        document["environment"] |= {"host": self.host, **{key: ran[key] for key in ("waited_seconds", "safe_path")}}
         return document
 
     def _ask(self, sources: dict[str, Path], argv: list[str]) -> dict[str, Any]:
@@ -162,28 +153,21 @@ class Ssh(PythonTarget):
             self._push({digests[name]: sources[name] for name in answer["missing"]}, incoming, answer)
             answer = self._call(request)
         if answer.get("missing"):
-            raise Dropped(
-                f"{self.client.address}: {', '.join(answer['broken'] or answer['missing'])} did not arrive whole"
-            )
+            raise Dropped(f"{self.address}: {', '.join(answer['broken'] or answer['missing'])} did not arrive whole")
         return answer
 
     def _call(self, request: dict[str, Any]) -> dict[str, Any]:
         answer = self.client.call(self.python, request, self.connect_seconds + self.timeout_seconds + ANSWER_SECONDS)
         if "error" in answer:
-            raise HostError(
-                f"{self.client.address}: {answer['error']}. Its folder {self.folder!r} is chosen by ?folder=."
-            )
+            raise HostError(f"{self.address}: {answer['error']}. Its folder {self.folder!r} is chosen by ?folder=.")
         if request["argv"] and (lacking := _lacking(answer["about"])):
-            raise HostError(f"{self.client.address}: {lacking}. {PYTHON_REMEDY}")
+            raise HostError(f"{self.address}: {lacking}. {PYTHON_REMEDY}")
         return answer
 
     def _push(self, files: dict[str, Path], incoming: str, answer: dict[str, Any]) -> None:
-        needed = sum(path.stat().st_size for path in files.values())
-        if needed > answer["free_bytes"]:
-            free = answer["free_bytes"]
-            raise HostError(
-                f"{self.client.address}: {needed} bytes are to be pushed and {free} are free. Make room there."
-            )
+        needed, free = sum(path.stat().st_size for path in files.values()), answer["free_bytes"]
+        if needed > free:
+            raise HostError(f"{self.address}: {needed} bytes are to be pushed and {free} are free. Make room there.")
         with tempfile.TemporaryDirectory() as stage:
             # Named by their hashes: names of the user's files are never part of a command.
             for digest, path in files.items():

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from litetuner.objectives.files.arena import LITE, MICRO, plan_arena, plan_offsets
-from litetuner.objectives.files.costs import file_costs
-from litetuner.objectives.files.energy_estimate import list_work
+from litetuner.objectives.files.costs import file_costs, list_work
 from litetuner.objectives.files.tensor_lifetimes import Lifetime
 from litetuner.spaces.errors import BuildFailed
 

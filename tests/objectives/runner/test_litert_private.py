@@ -6,8 +6,8 @@ import importlib.metadata
 
 from ai_edge_litert.interpreter import Interpreter
 
-from litetuner.objectives.runner.litert_private import CHECKED_VERSION, list_nodes
-from litetuner.objectives.runner.memory import one_addition
+from litetuner.objectives.runner.delegates import CHECKED_VERSION, list_nodes
+from litetuner.objectives.runner.engine import one_addition
 
 
 def test_the_installed_version_was_checked() -> None:

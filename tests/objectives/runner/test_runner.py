@@ -160,7 +160,9 @@ def test_its_parts_need_nothing_but_each_other_numpy_and_the_runtime():
     for name in runner.FILES:
         for node in ast.walk(ast.parse(SCRIPT.with_name(name).read_text())):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            modules += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.ImportFrom):
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                modules += inner if node.module == runner.__package__ else [str(node.module)]
             for module in modules:
                 known = module.split(".")[0] in {*sys.stdlib_module_names, "numpy", "flatbuffers", "ai_edge_litert"}
                 assert known or module in parts, f"{name} imports {module}"

@@ -199,7 +199,7 @@ def test_environment_knows_the_machine_and_imports_no_package():
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("[[], {")
     found = environment()
-    assert set(found["packages"]) == set(PACKAGES) and found["packages"]["ai-edge-litert"]
+    assert set(found["packages"]) == set(PACKAGES.split()) and found["packages"]["ai-edge-litert"]
     assert found["cpu"] and found["memory_bytes"] > 1e8 and 1 <= found["usable_cores"] <= found["cores"]
 
 
