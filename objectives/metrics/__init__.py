@@ -1,4 +1,4 @@
-"""Every metric that has a name; a class in a new file registers itself."""
+"""Every metric that has a name, one file each; a new file registers itself."""
 
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.registry import Registry

@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """Subclasses set the class attributes and define ``score``, in any file of ``objectives/metrics``.
+    """Subclasses set the class attributes and define ``score``; one file each in ``objectives/metrics``.
 
     ``bounded`` metrics live in [0, 1], so a drop is in absolute points; other drops are relative to the baseline.
     ``task`` is what labels must be: class numbers ("classification") or numbers ("regression").

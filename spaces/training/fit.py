@@ -20,6 +20,7 @@ from litetuner.spaces.errors import BuildFailed, ConfigError, Refused, nearest
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.augmentation import NONE, augmented
 from litetuner.spaces.training.distillation import soft_targets
+from litetuner.spaces.training.learning_rate import cosine_decay
 from litetuner.spaces.user_function import is_function, load_function
 
 _CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
@@ -73,7 +74,7 @@ def fit(
     augment: str = NONE,
     hooks: TrainingHooks | None = None,
 ) -> None:
-    """Train ``model`` in place on the context's training data with Adam and a cosine decay to zero (arXiv:1608.03983).
+    """Train ``model`` in place on the context's training data with Adam and a cosine decay to zero (``learning_rate.py``).
 
     ``distill`` is the share of the baseline's outputs (``context.teacher``) in the targets. Batches are cut from one
     stream of permutations drawn from ``context.seed``, so all are full. Samples may be memory-mapped and of any type; they
@@ -95,7 +96,7 @@ def fit(
         with _fast_statistics(model, steps):
             targets, loss = soft_targets(context.y_train, context.teacher, distill, context.loss)
             training = dataclasses.replace(context, y_train=targets, loss=loss)
-            _run(model, training, steps, _step(model, loss, learning_rate, steps, hooks.masks), augment)
+            _run(model, training, steps, _step(model, loss, cosine_decay(learning_rate, steps), hooks.masks), augment)
     for callback in hooks.callbacks:
         callback.on_epoch_end(max(0, math.ceil(epochs) - 1), {})
         callback.on_train_end({})
@@ -127,15 +128,13 @@ def _fast_statistics(model: Any, steps: int) -> Iterator[None]:
             layer.momentum = momentum
 
 
-def _step(
-    model: Any, loss: Any, learning_rate: float, steps: int, masks: Sequence[tuple[Any, np.ndarray]]
-) -> Callable[[Any, Any], None]:
+def _step(model: Any, loss: Any, schedule: Any, masks: Sequence[tuple[Any, np.ndarray]]) -> Callable[[Any, Any], None]:
     """One optimizer step on a batch (x, y)."""
     tf = load()
     import tf_keras
 
     loss_of = tf_keras.losses.get(loss)
-    optimizer = tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(learning_rate, steps))
+    optimizer = tf_keras.optimizers.Adam(schedule)
     optimizer.build(model.trainable_variables)
     kept = [(variable, tf.constant(mask, variable.dtype)) for variable, mask in masks]
 

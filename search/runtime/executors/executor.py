@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.jobs import JobResult
-from litetuner.spaces.jobs.job import Job, R
+from litetuner.spaces.jobs.job import Job, Kind, R
 
 
 class Executor:
@@ -28,6 +28,10 @@ class Executor:
         The future raises ``BuildFailed`` (fails again), ``Lost`` (the machine's fault), ``HostError`` or a ``UsageError``.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no submit()")
+
+    def slots(self, kind: Kind) -> int:
+        """How many jobs of a kind it does at the same time."""
+        return 1
 
     @property
     def overlaps(self) -> bool:

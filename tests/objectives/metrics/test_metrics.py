@@ -13,7 +13,7 @@ import pytest
 
 from litetuner.objectives.metrics import METRICS
 from litetuner.objectives.metrics.choice import find_metric
-from litetuner.objectives.metrics.classification import class_scores, decide
+from litetuner.objectives.metrics.decisions import class_scores, decide
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.errors import ConfigError, DataError
 

@@ -169,3 +169,4 @@ def test_the_end_ends_a_job_that_runs_and_starts_no_other(executor: Local) -> No
     with pytest.raises(Lost):
         hanging.result(timeout=10)
     assert waiting.cancelled() and not child.is_running()
+    assert executor.slots("score") == 1
