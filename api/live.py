@@ -77,7 +77,7 @@ class Live(Listener):
         self._elapsed, self._last_trial = trial.seconds_since_start, time.monotonic()
         self._budget_left = None if seconds_left == float("inf") else seconds_left
         size = "compressed_bytes" if self._config is None else self._config.size_measurement
-        line = trial_line(trial, size)
+        line = trial_line(trial, trials, size)
         if self._display is None and self._config is not None and len(trials) % LINES_BETWEEN == 0:
             line += f"\n... {self._forecast(self._config).words}"
         self._console.print(line, markup=False, soft_wrap=True)

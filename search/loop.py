@@ -29,7 +29,7 @@ from litetuner.spaces.space import Space
 REPEATS_BEFORE_RANDOM = 5  # duplicates in a row, then proposals are random for once
 REPEATS_BEFORE_END = 60  # duplicates in a row, then the space counts as exhausted
 LOST_BEFORE_END = 5  # in a row: this machine does not let us work
-# Prune, cluster, qat: 1.2, 2 and 2.5 times plain training (ResNet8, two cores); mending a cut model: 2.
+# Prune, cluster, qat: 1.2, 2 and 2.5 times plain training (ResNet8, two cores); fine-tuning after channel pruning: 2.
 LONGEST_PIPELINE = 7.7
 TRIALS_BETWEEN_EVICTIONS = 5
 EVICTIONS = 50  # looking at a cache costs more the longer a run is, so it is done more rarely
@@ -82,7 +82,7 @@ class Loop:
                 limit = parse(self.services.config.cache_limit, BYTES, "cache-limit")
                 evict(self.services, self.history.front, limit)
             if trial.is_baseline and not trial.state.scored and trial.state is not State.LOST and not self.baseline:
-                raise ModelError(f"the untouched model cannot be converted and scored: {trial.reason}")
+                raise ModelError(f"the baseline cannot be converted and scored: {trial.reason}")
 
     @property
     def baseline(self) -> Trial | None:
@@ -176,7 +176,7 @@ class Loop:
         if config.trials is not None and counted(trials) >= config.trials:
             return f"all {config.trials} trials are done"
         if self._left() <= 0 and self.baseline is not None:
-            return f"the time budget of {config.time_budget or '30m'} is spent"
+            return f"the time budget of {config.time_budget or '30m'} is used up"
         if config.until_met and (met := self._met()) is not None:
             return f"trial {met.number} is within all budgets"
         if config.patience is not None and self._stagnant(config.patience):

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from litetuner.reports.model.comparison import Comparison
 from litetuner.reports.model.result import Result
-from litetuner.reports.model.rows import Row
+from litetuner.reports.model.rows import Row, shown_labels
 from litetuner.reports.text.formatting import beyond, clean, drop_title, latency, number, points, size, times
 from litetuner.search.config.config import Config
 
@@ -43,9 +43,10 @@ def front_table(result: Result) -> RenderableType:
     for title in (result.metric_name, drop_header(result.record.metric.bounded), *sizes, "latency", "speed"):
         table.add_column(title, justify="right", no_wrap=True)
     shown = _thinned(result)
+    labels = shown_labels(result.record.front, 120)
     for row in shown:
         picks = result.pick_names.get(row.trial, [])
-        label = Text(clean(row.label, 120))
+        label = Text(labels[row.trial])
         if picks:
             label.append(f"\n{', '.join(picks)}", "cyan")
         table.add_row(str(row.trial), label, *_numbers(result, row, sizes), style="bold" if "best" in picks else "")

@@ -46,7 +46,7 @@ def rests(candidate: Candidate) -> Iterator[tuple[str, Candidate]]:
     for at, gone in enumerate(candidate.steps):
         recovers = gone.role is Role.FINE_TUNE and candidate.of_stage(Stage.RESHAPE)
         if gone.role in (Role.SLIM, Role.FLOAT) or recovers:
-            continue  # cut channels are mended by it: one without the other is no model
+            continue  # channel pruning needs it: one without the other is no model
         rest = [_free(step, gone.makes) for place, step in enumerate(candidate.steps) if place != at]
         if gone.stage is Stage.RESHAPE:
             alone = len(candidate.of_stage(Stage.TRAIN)) == 1

@@ -1,4 +1,4 @@
-"""What each layer of the user's model can take, found out by asking tfmot and the quantizer before any compute is spent."""
+"""What each layer of the user's model can take, found out by asking tfmot and the quantizer before any compute is used."""
 
 from __future__ import annotations
 

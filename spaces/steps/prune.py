@@ -51,7 +51,7 @@ class Prune(TrainingStep):
     initial: float = knob(0.0, None, "sparsity at which the polynomial schedule begins")
     power: float = knob(3.0, None, "of the polynomial; 1 is a straight line")
     begin: float = knob(0.0, None, "share of the training after which the polynomial schedule begins")
-    end: float = knob(0.6, None, "share of the training after which it ends; the rest mends")
+    end: float = knob(0.6, None, "share of the training after which it ends; the rest recovers accuracy")
     updates: int = knob(40, None, "of the masks in one training")
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data; 0: in one shot, untrained")
     learning_rate: float = knob(3e-4, (1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
