@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from litetuner.reports.model.result import build_result
-from litetuner.reports.model.rows import shown_labels
-from litetuner.reports.terminal.tables import baseline_row, best_panel, drop_header, front_table, shown_sizes
-from litetuner.reports.text.formatting import clean, latency, number, points, size, with_unit
+from litetuner.reports.model.rows import make_row, shown_labels
+from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table, number_titles, row_cells
+from litetuner.reports.text.formatting import clean, latency, number, size, with_unit
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.info import DataInfo, ModelInfo
@@ -96,30 +96,18 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
         title=f"Pareto front: {len(members)} within the budgets{more}",
         title_justify="left",
     )
-    sizes = shown_sizes(config)
-    titles = ("trial", clean(record.metric.name, 20), drop_header(record.metric.bounded), *sizes, "latency")
     labels = shown_labels(members, 80)
-    rows_shown = [_live_cells(trial, record, sizes) for trial in shown]
-    for title, *cells in zip(titles, *rows_shown, strict=True):
+    cells_shown = [(str(trial.number), *row_cells(record, make_row(trial, config.targets))) for trial in shown]
+    for title, *cells in zip(("trial", *number_titles(record)), *cells_shown, strict=True):
         width = max(len(text) for text in (*title.split("\n"), *cells))  # else a long label takes it
         table.add_column(title, justify="right", no_wrap=True, min_width=width)
     table.add_column("candidate", overflow="ellipsis", no_wrap=True, ratio=1)
-    for trial, row in zip(shown, rows_shown, strict=True):
+    for trial, row in zip(shown, cells_shown, strict=True):
         picks = named.get(trial.number, [])
         label = Text(", ".join(picks) + ("  " if picks else ""), "cyan")
         label.append(labels[trial.number], "default")
         table.add_row(*row, label, style="bold" if "best" in picks else "")
     return table
-
-
-def _live_cells(trial: Trial, record: RunRecord, sizes: tuple[str, ...]) -> tuple[str, ...]:
-    return (
-        str(trial.number),
-        number(trial.value("metric")),
-        points(trial.value("drop"), record.metric.bounded),
-        *(size(trial.value(f"{name}_bytes")) for name in sizes),
-        latency(trial.value(record.config.latency_measurement)),
-    )
 
 
 def print_result(record: RunRecord) -> None:

@@ -31,8 +31,11 @@ def open_converted(path: Path) -> TracedModel:
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: the runtime does not load it: {str(error).strip().splitlines()[0]}") from error
-    tensors = interpreter.get_tensor_details()
-    small = [detail["name"] for detail in tensors if _is_small(detail)]
+    small = [  # with scales (one, or one a channel), or half-precision floats
+        detail["name"]
+        for detail in interpreter.get_tensor_details()
+        if len(detail["quantization_parameters"]["scales"]) or detail["dtype"] == np.float16
+    ]
     if small:
         raise ModelError(
             f"{path} is quantized already (tensor {small[0]!r}), and compression starts from float32. Give the Keras model that "
@@ -83,8 +86,3 @@ def _parameters(content: bytes) -> int:
 def _tensor(name: str, detail: dict[str, Any]) -> TensorInfo:
     shape = [int(size) for size in detail["shape_signature"]]
     return TensorInfo(name, (None, *(None if size < 0 else size for size in shape[1:])), np.dtype(detail["dtype"]).name)
-
-
-def _is_small(detail: dict[str, Any]) -> bool:
-    """Has the tensor scales (one, or one a channel), or half-precision floats?"""
-    return bool(len(detail["quantization_parameters"]["scales"])) or detail["dtype"] == np.float16
