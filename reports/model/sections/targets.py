@@ -31,7 +31,7 @@ class TargetPick:
     @property
     def slowest(self) -> OnTarget | None:
         """The target with the lowest ratio, ``None`` where it was not measured on all."""
-        return min(self.on, key=_ratio) if all(item.ratio for item in self.on) else None
+        return min(self.on, key=lambda item: item.ratio or 0.0) if all(item.ratio for item in self.on) else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +84,5 @@ def _robust(picks: Sequence[TargetPick], targets: int) -> str:
     return f"{text}."
 
 
-def _ratio(item: OnTarget) -> float:
-    return math.inf if item.ratio is None else item.ratio
-
-
 def _worst(pick: TargetPick) -> float:
-    return math.inf if pick.slowest is None else _ratio(pick.slowest)
+    return math.inf if pick.slowest is None or pick.slowest.ratio is None else pick.slowest.ratio

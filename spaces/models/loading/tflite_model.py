@@ -12,9 +12,7 @@ from litetuner.spaces.errors import ModelError
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.loading.traced import TracedModel
 from litetuner.spaces.tflite.interpreter import signature_names
-from litetuner.spaces.tflite.schema import IDENTIFIER, read_model
-
-FLOAT32 = 0  # the schema's number of the type
+from litetuner.spaces.tflite.schema import IDENTIFIER, element_count, read_model, type_name
 
 
 def open_converted(path: Path) -> TracedModel:
@@ -79,8 +77,8 @@ def _parameters(content: bytes) -> int:
     """How many float32 constants the file holds."""
     model = read_model(content)
     full = {index for index, buffer in enumerate(model.buffers) if buffer.data is not None and len(buffer.data)}
-    constants = [tensor for tensor in model.subgraphs[0].tensors if tensor.buffer in full and tensor.type == FLOAT32]
-    return sum(int(np.prod(tensor.shape)) for tensor in constants)
+    constants = [tensor for tensor in model.subgraphs[0].tensors if tensor.buffer in full]
+    return sum(element_count(tensor) for tensor in constants if type_name(tensor.type) == "float32")
 
 
 def _tensor(name: str, detail: dict[str, Any]) -> TensorInfo:
