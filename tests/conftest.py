@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,10 +28,15 @@ SLOWEST = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="tests/recorded: write what is found, instead of comparing")
+    parser.addoption(
+        "--cpu", action="store_true", help="list the CPU seconds of files and tests, child processes included"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """``LITETUNER_INSTALLED=1``, set by ``make test``: the installed wheel must be tested, not the source tree."""
+    if config.getoption("--cpu"):
+        config.pluginmanager.register(_Cpu())
     if os.environ.get("LITETUNER_INSTALLED") == "1":
         import litetuner
 
@@ -38,6 +45,46 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"LITETUNER_INSTALLED=1, but {file} is the source tree: run `make test`")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Files are written as always, but not forced to the disk: a search does that some ten times a trial."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {ROOT / name: number for number, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def _cpu_seconds() -> float:
+    """User and system seconds of this process and of the children that it has waited for."""
+    return sum(os.times()[:4])
+
+
+class _Cpu:
+    """CPU seconds of files and of the costliest phases of tests. With xdist they reach the controller in the phase's report."""
+
+    def __init__(self) -> None:
+        self._files: Counter[str] = Counter()
+        self._phases: Counter[str] = Counter()
+        self._before = _cpu_seconds()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        now = _cpu_seconds()
+        report.cpu, self._before = now - self._before, now  # type: ignore[attr-defined]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._files[report.nodeid.partition("::")[0]] += report.cpu  # type: ignore[attr-defined]
+        self._phases[f"{report.nodeid} ({report.when})"] += report.cpu  # type: ignore[attr-defined]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for title, found in (("phases", self._phases.most_common(60)), ("files", self._files.most_common())):
+            terminalreporter.section(f"CPU seconds of {title}")
+            for name, seconds in found:
+                terminalreporter.line(f"{seconds:8.1f} {name}")
+        terminalreporter.line(f"{sum(self._files.values()):8.1f} in all")

@@ -8,6 +8,7 @@ search: no worker is started (test_local.py is about those), and latencies are c
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.executors.local import sources_of
 from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult
 from litetuner.search.runtime.worker import ROLES, Handler, do_job
+from litetuner.spaces.building.inspect import DATA_FOLDER
 from litetuner.spaces.errors import from_json
 from litetuner.spaces.jobs.job import Job, R
 
@@ -52,10 +54,11 @@ class OneProcess(Executor):
 
     def _work(self, job: Job[Any]) -> dict[str, Any]:
         """A job that was done before is answered from there: equal keys promise equal results."""
-        key = f"{job.key} {self.folder.path if job.kind == 'inspect' else ''}"  # which writes the data into its folder
-        if key not in self._done:
-            self._done[key] = (self._compute(job), self.folder)
-        record, where = self._done[key]
+        if job.key not in self._done or not self._done[job.key][1].path.exists():
+            self._done[job.key] = (self._compute(job), self.folder)
+        record, where = self._done[job.key]
+        if job.kind == "inspect" and where.path != self.folder.path:  # it wrote the data into its folder
+            shutil.copytree(where.path / DATA_FOLDER, self.folder.path / DATA_FOLDER, dirs_exist_ok=True)
         for name in blobs_of(record):
             for here, there in ((self.folder.blobs, where.blobs), (self.folder.artifacts, where.artifacts)):
                 if not here.has(name) and there.has(name):

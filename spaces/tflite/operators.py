@@ -27,7 +27,7 @@ class Operator:
     output_name: str
     activation_dtype: str | None
     weight_index: int | None = None
-    weight_dtype: str | None = None
+    weight_dtype: str | None = None  # the model card shows it
     weight_shape: tuple[int, ...] | None = None
     input_rank: int | None = None
 

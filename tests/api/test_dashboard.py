@@ -27,7 +27,7 @@ DASHBOARD = [sys.executable, "-c", "from litetuner.cli import main; main()", "da
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("dashboard") / "run"
-    fake_search(path, trials=8)
+    fake_search(path, trials=8, database=True)
     return path
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from litetuner import demo
 from litetuner.search.config.config import make_config
 from litetuner.search.evaluation.measured import Measured
 from litetuner.search.evaluation.services import Services
@@ -31,6 +30,7 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.step import Step
 from litetuner.spaces.steps import STEPS
+from litetuner.spaces.tf import load
 
 from ..one_process import OneProcess
 
@@ -95,10 +95,9 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        inputs = folder / "inputs"
-        subprocess.run([sys.executable, "-m", "litetuner.demo", str(inputs)], check=True, capture_output=True)
-        self.model = inputs / "digits.keras"
-        keys = {"model": str(self.model), "data": str(inputs / "digits.npz"), "out": str(folder / "run")}
+        load()
+        self.model, data = demo.make_inputs(folder / "inputs")
+        keys = {"model": str(self.model), "data": str(data), "out": str(folder / "run")}
         self.config = make_config(keys | {"executor": "one-process"})
 
     def build(self, found: list[Candidate]) -> list[FinishResult]:

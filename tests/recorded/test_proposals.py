@@ -6,12 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from litetuner.search.config.config import make_config
-from litetuner.search.run import run_search
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import Trial
-
-BASE = {"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake", "max_drop": "3%"}
+from tests.search.fakes import fake_search
 
 
 def line(trial: Trial) -> str:
@@ -22,6 +19,6 @@ def line(trial: Trial) -> str:
 
 
 def test_the_proposals_of_a_simulated_run(tmp_path: Path, compare: Callable[[str, str], None]) -> None:
-    run_search(make_config(BASE | {"max_compressed_size": "60kB", "out": str(tmp_path / "run"), "trials": 200}))
+    fake_search(tmp_path / "run", trials=200)
     trials = RunFolder(tmp_path / "run").trials()
     compare("proposals.jsonl", "".join(line(trial) + "\n" for trial in trials))

@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 
 import litetuner
-from litetuner.search.config.config import make_config
-from litetuner.search.run import run_search
 from litetuner.search.runs.folder import RunFolder
+from tests.search.fakes import fake_search
 
-KEYS = {"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake", "max_drop": "3%"}
 OUT = "runs/recorded"
 
 
@@ -25,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run, with a report that says nothing of the machine or of the time that it took."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("recorded"))
-        run_search(make_config(KEYS | {"max_compressed_size": "60kB", "out": OUT, "trials": 25}))
+        fake_search(Path(OUT), trials=25)
         run = RunFolder(Path(OUT))
         for trial in run.trials():
             still = dict.fromkeys(trial.seconds, 0.0)

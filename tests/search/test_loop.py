@@ -31,7 +31,7 @@ def told(path: Path) -> list[tuple[str, str, dict[str, float]]]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("loop") / "run"
-    fake_search(path, trials=TRIALS)
+    fake_search(path, trials=TRIALS, database=True)
     return path
 
 
@@ -113,8 +113,8 @@ def test_the_finals_measure_the_front_and_score_the_test_split(run: Path) -> Non
 
 def test_a_run_in_two_parts_equals_an_undisturbed_one(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "parts"
-    fake_search(path, trials=11)
-    fake_search(path, trials=TRIALS)
+    fake_search(path, trials=11, database=True)
+    fake_search(path, trials=TRIALS, database=True)
     assert told(path) == told(run)
 
 
@@ -125,7 +125,7 @@ def test_another_seed_proposes_other_candidates(run: Path, tmp_path: Path) -> No
 
 def test_a_finished_run_changes_nothing_when_it_is_repeated(run: Path) -> None:
     before = told(run)
-    fake_search(run, trials=TRIALS)
+    fake_search(run, trials=TRIALS, database=True)
     assert told(run) == before
 
 

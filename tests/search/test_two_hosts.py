@@ -1,8 +1,10 @@
-"""This machine twice, under two names, for a microcontroller: real files, real workers, real timings."""
+"""This machine twice, under two names, for a microcontroller: real files and real timings."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,23 @@ from litetuner.reports.files.summary import summary
 from litetuner.search.config.config import make_config
 from litetuner.search.run import run_search
 from litetuner.search.runs.record import RunRecord
+from litetuner.search.runtime.executors import EXECUTORS
+from litetuner.search.runtime.executors.local import Local
+from litetuner.search.runtime.jobs import TimeJob
 from litetuner.search.trial import State
 from tests.api.conftest import band_arrays, band_model
+from tests.one_process import OneProcess
 
 QUICK = "host?max_seconds=0.5&tolerance=0.5"  # what is tested is the way of the numbers, not their precision
+
+
+class Timed(OneProcess):
+    """Without workers, but timed as the executor ``local`` does it."""
+
+    quiet = staticmethod(contextlib.nullcontext)
+
+    def _time(self, job: TimeJob) -> dict[str, Any]:
+        return Local._time(self, job).to_json()  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +40,9 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
     values = {"model": str(home / "model.keras"), "data": str(home / "data.npz"), "out": str(home / "run")}
     values |= {"target": f"a={QUICK},b={QUICK}", "profile": "mcu", "trials": 2, "max-size": "1MB"}  # type: ignore[dict-item]
     values |= {"max-memory": "64kB", "max-latency": "b=1s", "objective": "energy_estimate_uj"}
-    return run_search(make_config(values)).record
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EXECUTORS, "local", Timed)
+        return run_search(make_config(values)).record
 
 
 def test_both_names_have_latencies_of_their_own_of_one_machine(record: RunRecord) -> None:

@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from litetuner.spaces.tf import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,17 +107,10 @@ class Crop(Step):
 '''
 
 SEARCH = """
-import json
-import keras, numpy as np, litetuner
+import json, litetuner
+from litetuner.search.runtime.executors import local
 
-rng = np.random.default_rng(0)
-x = rng.normal(size=(60, 8)).astype(np.float32)
-np.savez("d.npz", x_train=x, y_train=np.argmax(x[:, :3], axis=1))
-keras.utils.set_random_seed(0)
-layers = [keras.Input((8,)), keras.layers.Dense(16, activation="relu"), keras.layers.Dense(3, activation="softmax")]
-model = keras.Sequential(layers)
-model.compile(loss="sparse_categorical_crossentropy")
-model.save("m.keras")
+local.usable_cores = lambda: 1  # two workers are enough
 run = litetuner.tune(
     "m.keras", "d.npz", out="run", steps="thin,crop,float32", target="fake", trials=10, max_drop="90%", seed=1
 )
@@ -135,7 +131,7 @@ print(json.dumps(trials))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as it is installed (``litetuner`` is ``api/``, the other folders are inside), and the two files."""
+    """The package as it is installed (``litetuner`` is ``api/``, the others are inside), the two files, a model and data."""
     folder = tmp_path_factory.mktemp("tree")
     unwanted = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "api", folder / "litetuner", ignore=unwanted)
@@ -143,6 +139,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / "litetuner" / name, ignore=unwanted)
     for name, text in (("thin", THIN), ("crop", CROP)):
         (folder / "litetuner" / "spaces" / "steps" / f"{name}.py").write_text(text.lstrip(), encoding="utf-8")
+    load()
+    import keras
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 8)).astype(np.float32)
+    np.savez(folder / "d.npz", x_train=x, y_train=np.argmax(x[:, :3], axis=1))
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((8,)), keras.layers.Dense(16, activation="relu"), keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential(layers)
+    model.compile(loss="sparse_categorical_crossentropy")
+    model.save(folder / "m.keras")
     return folder
 
 

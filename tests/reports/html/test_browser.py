@@ -1,83 +1,13 @@
-"""The report in a real browser: drawn, sorted, filtered, silent, and deaf to hostile names."""
+"""The report in a real browser: drawn, sorted, filtered and silent."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import pytest
+from tests.reports.html.pages import SIZE, Watched, hover, needs_browser, until
 
-from litetuner.reports.html.draw import safe_json
-from litetuner.reports.html.report import write_report
-from litetuner.search.runs.record import RunRecord
-
-CHROMIUM = "/usr/bin/chromium"
-SIZE = "#chart-accuracy-size"
-DRAWN = "document.querySelector('.plot .scatterlayer .point') !== null"
 # How many pixels of a canvas are drawn on.
 INK = "(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((v, i) => i % 4 === 3 && v).length)"
-needs_browser = pytest.mark.skipif(shutil.which(CHROMIUM) is None, reason=f"{CHROMIUM} is not installed")
-
-
-def until(page: Any, condition: str, seconds: float = 20.0) -> None:
-    """Wait for a condition. (playwright's own way evaluates a string in the page, which the page's policy forbids.)"""
-    end = time.monotonic() + seconds
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, condition
-        page.wait_for_timeout(50)
-
-
-def hover(page: Any, mark: Any) -> None:
-    """Point at a mark until its numbers are shown: scrolling hides them, and may end after the pointer has come."""
-    mark.scroll_into_view_if_needed()
-    for _ in range(20):
-        page.mouse.move(2, 2)
-        mark.hover(force=True)
-        page.wait_for_timeout(300)
-        if page.evaluate("!document.getElementById('tip').hidden"):
-            return
-    raise AssertionError("no numbers are shown at the mark")
-
-
-class Watched:
-    """A page that keeps what it complained of and asked for."""
-
-    def __init__(self, browser: Any, path: Path) -> None:
-        self.page = browser.new_page(
-            viewport={"width": 1360, "height": 1600}, color_scheme="light", reduced_motion="reduce"
-        )
-        self.path = path
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri())
-        until(self.page, DRAWN)
-
-    def quiet(self) -> None:
-        assert self.said == []
-        assert self.asked == [self.path.as_uri()]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def watched(browser: Any, run_of_forty: RunRecord) -> Watched:
-    """The report of the run of forty trials, opened once for all the tests that look at it."""
-    return Watched(browser, write_report(run_of_forty))
 
 
 @needs_browser
@@ -284,94 +214,6 @@ def test_a_phone_scrolls_only_downwards(watched: Watched) -> None:
     watched.page.set_viewport_size({"width": 390, "height": 844})
     until(watched.page, f"document.querySelector('{SIZE} .main-svg').clientWidth < 390")
     assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
-    watched.quiet()
-
-
-@needs_browser
-def test_hostile_names_do_nothing(browser: Any, hostile: RunRecord) -> None:
-    watched = Watched(browser, write_report(hostile))
-    page = watched.page
-    assert page.evaluate("window.hacked ?? null") is None
-    for i in range(7):  # every trial's details, and what hangs on them
-        page.locator(f"#all tbody tr[data-i='{i}'] button").click()
-        assert page.locator("#detail .who").text_content().startswith(f"Trial {i}")
-    for name in ("chart-accuracy-latency", "chart-latency-size", "cube", "lines"):
-        page.locator(f"#{name}").scroll_into_view_if_needed()
-    assert page.locator("body img").count() == 0 and page.locator("main a[href^=http]").count() == 0
-    assert page.locator("script").count() == 3 and page.evaluate("window.hacked ?? null") is None
-    hover(page, page.locator(f"{SIZE} .scatterlayer .point").first)
-    assert page.locator("#tip a").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1360
-    page.set_viewport_size({"width": 390, "height": 844})
-    until(page, "document.documentElement.scrollWidth <= 390", 5)
-    assert page.evaluate("window.hacked ?? null") is None
-    watched.quiet()
-
-
-@needs_browser
-def test_a_script_that_got_in_would_not_run(browser: Any, record: RunRecord, tmp_path: Path) -> None:
-    foreign = "<script>window.hacked=1</script><img src='http://127.0.0.1:9/x'></main>"
-    path = tmp_path / "bad.html"
-    path.write_text(write_report(record).read_text().replace("</main>", foreign))
-    watched = Watched(browser, path)
-    assert watched.page.evaluate("window.hacked ?? null") is None
-    assert sum("Content Security Policy" in line for line in watched.said) >= 2  # the script and the image
-
-
-@needs_browser
-def test_nothing_feasible_is_shown_and_prints(browser: Any, filled: Any) -> None:
-    watched = Watched(browser, write_report(filled.record(max_compressed_size="8kB")))
-    assert "Nothing is feasible" in watched.page.locator("#headline").text_content()
-    assert watched.page.pdf(format="A4").startswith(b"%PDF")
-    assert watched.page.locator("#detail .who").text_content().startswith("Trial 15")  # the nearest
-    watched.quiet()
-
-
-@needs_browser
-def test_five_thousand_trials_stay_usable(browser: Any, many: Any) -> None:
-    path = write_report(many(5000))
-    assert path.stat().st_size < 8_000_000
-    watched = Watched(browser, path)
-    page = watched.page
-    assert page.locator("#all tbody tr").count() == 50  # a page of them
-    time_of = "(act => { const start = performance.now(); act(); return performance.now() - start; })"
-    sort = f"{time_of}(() => document.querySelectorAll('#all thead th button')[7].click())"
-    assert page.evaluate(sort) < 1000  # 30 to 60 ms on an idle machine
-    search = (
-        "const box = document.getElementById('find'); box.value = 'prune49'; box.dispatchEvent(new Event('input'));"
-    )
-    assert page.evaluate(f"{time_of}(() => {{ {search} }})") < 1000
-    assert page.locator("#shown").text_content() == "110 of 5000 shown"  # prune49, 490 to 499, 4900 to 4998
-    watched.quiet()
-
-
-def test_json_cannot_end_its_script() -> None:
-    text = safe_json({"</script>": ["<!--", "\u2028\u2029", "&", float("nan")]})
-    assert not set("<>&\u2028\u2029") & set(text)
-    assert json.loads(text) == {"</script>": ["<!--", "\u2028\u2029", "&", None]}
-
-
-def test_tables_have_captions_and_heads(record: RunRecord) -> None:
-    text = write_report(record).read_text()
-    body = text[text.index("<body>") : text.index("</main>")]
-    assert body.count("<table") == body.count("<caption>") == body.count("<thead>") > 3
-    assert body.count('<th scope="row">') >= 20
-
-
-@needs_browser
-def test_each_target_has_its_chart_with_named_picks_and_its_own_front(browser: Any, two_targets: RunRecord) -> None:
-    watched = Watched(browser, write_report(two_targets))
-    page, board = watched.page, "#chart-target-1"
-    page.locator(board).scroll_into_view_if_needed()
-    until(page, f"document.querySelector('{board} .scatterlayer .trace') !== null")
-    texts = page.locator(f"{board} .textpoint").all_text_contents()
-    assert sorted(", ".join(texts).split(", ")) == ["accurate", "balanced", "best", "fastest", "robust", "smallest"]
-    page.locator(board).focus()
-    walked = []
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
-        walked.append(page.evaluate(f"document.querySelector('{board} .ring').dataset.trial"))
-    assert walked == ["4", "2", "0"], "from the best (trial 5) along this target's own front"
     watched.quiet()
 
 

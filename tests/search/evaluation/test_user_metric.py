@@ -10,9 +10,12 @@ import pytest
 
 from litetuner.search.config.config import make_config
 from litetuner.search.run import run_search
+from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.trial import State
 from litetuner.spaces.errors import UsageError
 from tests.api.conftest import band_arrays, band_model
+from tests.documents import own_folder
+from tests.one_process import OneProcess
 
 METRIC = """
 import numpy as np
@@ -53,7 +56,11 @@ def test_a_metric_that_gives_no_number_fails_its_trial(home: Path, monkeypatch: 
 
 
 def test_one_that_fails_on_the_baseline_is_a_usage_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(home)
+    monkeypatch.setitem(EXECUTORS, "local", OneProcess)  # the other test is about workers
+    monkeypatch.syspath_prepend(str(home))
     keys = {"model": "model.keras", "data": "data.npz", "target": "fake", "out": "other", "trials": 2}
-    with pytest.raises(UsageError, match=r"own_metric_module:broken failed .* LookupError: no such class"):
+    with (
+        own_folder(home),
+        pytest.raises(UsageError, match=r"own_metric_module:broken failed .* LookupError: no such class"),
+    ):
         run_search(make_config(keys | {"metric": "own_metric_module:broken"}))

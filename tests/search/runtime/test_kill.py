@@ -39,7 +39,7 @@ def start(path: Path) -> BaseProcess:
     """A search in a process of its own."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED])
-    process = context.Process(target=fake_search, args=(path,), kwargs={"trials": TRIALS})
+    process = context.Process(target=fake_search, args=(path,), kwargs={"trials": TRIALS, "database": True})
     process.start()
     return process
 

@@ -31,12 +31,38 @@ def clustered(pruned: Any, context: Context) -> Any:
     return Cluster(count=8, preserve_sparsity=True, epochs=0.5, learning_rate=1e-3).apply(pruned, context)
 
 
-def test_plain(model: Any, context: Context, accuracy: Callable[[Any], float]) -> None:
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a step made of a model, and the converted file."""
+
+    step: Qat
+    parent: Any
+    model: Any
+    file: bytes
+
+    @classmethod
+    def by(cls, step: Qat, parent: Any, context: Context) -> Trained:
+        trained = step.apply(parent, context)
+        return cls(step, parent, trained, Int8().apply(trained, context))
+
+
+@pytest.fixture(scope="module")
+def plain(model: Any, context: Context) -> Trained:
     before = model.get_weights()
-    file = Int8().apply(Qat(epochs=1, learning_rate=1e-3).apply(model, context), context)
-    assert accuracy(file) > accuracy(model) - 0.02
-    assert {weight.dtype for weight in weights_by_layer(file, LAYERS).values()} == {"int8"}
+    found = Trained.by(Qat(epochs=1, learning_rate=1e-3), model, context)
     assert weights_equal(before, model.get_weights())
+    return found
+
+
+@pytest.fixture(scope="module")
+def pcqat(clustered: Any, context: Context) -> Trained:
+    step = Qat(preserve_sparsity=True, preserve_clusters=True, epochs=0.5, learning_rate=3e-3)
+    return Trained.by(step, clustered, context)
+
+
+def test_plain(plain: Trained, accuracy: Callable[[Any], float]) -> None:
+    assert accuracy(plain.file) > accuracy(plain.parent) - 0.02
+    assert {weight.dtype for weight in weights_by_layer(plain.file, LAYERS).values()} == {"int8"}
 
 
 @pytest.mark.parametrize("skip", [(), ("pointwise",)])
@@ -51,10 +77,8 @@ def test_zeros_reach_the_file(
     assert accuracy(file) > accuracy(pruned) - 0.03
 
 
-def test_zeros_and_clusters_reach_the_file(clustered: Any, context: Context) -> None:
-    step = Qat(preserve_sparsity=True, preserve_clusters=True, epochs=0.5, learning_rate=1e-3)
-    file = Int8().apply(step.apply(clustered, context), context)
-    weights = weights_by_layer(file, LAYERS)
+def test_zeros_and_clusters_reach_the_file(pcqat: Trained) -> None:
+    weights = weights_by_layer(pcqat.file, LAYERS)
     for name in PRUNABLE:
         assert zeros(weights[name]).mean() >= 0.5
         assert distinct_per_channel(weights[name]) <= 8
@@ -84,15 +108,16 @@ def test_zeros_survive_a_relu_layer_behind_a_convolution(context: Context) -> No
     assert (zeros(weights_by_layer(Int8().apply(trained, context), ["bare"])["bare"])).mean() >= 0.5
 
 
-@pytest.mark.parametrize("preserve", [False, True])
-def test_a_checkpoint_is_the_parent_and_the_weights(clustered: Any, context: Context, preserve: bool) -> None:
-    step = Qat(preserve_sparsity=preserve, preserve_clusters=preserve, epochs=0.2, learning_rate=1e-3)
-    trained = step.apply(clustered, context)
-    restored = step.wrap(clustered, context)
-    restored.set_weights(trained.get_weights())
+@pytest.mark.parametrize("kind", ["plain", "pcqat"])
+def test_a_checkpoint_is_the_parent_and_the_weights(
+    kind: str, context: Context, request: pytest.FixtureRequest
+) -> None:
+    found: Trained = request.getfixturevalue(kind)
+    restored = found.step.wrap(found.parent, context)
+    restored.set_weights(found.model.get_weights())
     x = context.x_train[:32]
-    assert np.array_equal(trained(x).numpy(), restored(x).numpy())
-    assert Int8().apply(trained, context) == Int8().apply(restored, context)
+    assert np.array_equal(found.model(x).numpy(), restored(x).numpy())
+    assert found.file == Int8().apply(restored, context)
 
 
 def test_ranges_start_from_real_inputs(model: Any, context: Context) -> None:
@@ -151,10 +176,9 @@ def test_nothing_left_and_unknown_layers_are_refused(probe: Context) -> None:
     assert refusals(network) == {}
 
 
-def test_pcqat_leaves_no_kernel_of_zeros(clustered: Any, context: Context) -> None:
+def test_pcqat_leaves_no_kernel_of_zeros(pcqat: Trained) -> None:
     """tfmot issue 979: 1x1 kernels became all zeros."""
-    step = Qat(preserve_sparsity=True, preserve_clusters=True, epochs=0.5, learning_rate=3e-3)
-    pointwise = weights_by_layer(Int8().apply(step.apply(clustered, context), context), LAYERS)["pointwise"]
+    pointwise = weights_by_layer(pcqat.file, LAYERS)["pointwise"]
     assert pointwise.values.shape[1:3] == (1, 1)
     assert 0.5 <= zeros(pointwise).mean() < 0.75
 

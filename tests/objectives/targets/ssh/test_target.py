@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -20,22 +17,12 @@ import pytest
 
 from litetuner.objectives.targets import connection, tiny_model
 from litetuner.objectives.targets.connection import PAUSES_SECONDS
-from litetuner.objectives.targets.ssh import client as ssh_client
-from litetuner.objectives.targets.ssh import remote as far
 from litetuner.objectives.targets.ssh import target as ssh_module
 from litetuner.objectives.targets.ssh.client import SshClient
-from litetuner.objectives.targets.target import Finding
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TargetLost
-from tests.objectives.targets.ssh.sshd import LACKING, REASON, Sshd
+from tests.objectives.targets.ssh.sshd import LACKING, REASON
 
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=REASON)
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory):
-    found = Sshd(tmp_path_factory.mktemp("sshd"))
-    yield found
-    found.stop()
 
 
 @pytest.fixture(scope="module")
@@ -256,12 +243,6 @@ def test_pythons_that_do_not_do(sshd, file, tmp_path):
         sshd.target(python=old).measure(file)
 
 
-def test_an_old_python_says_so_itself():
-    program = f"import sys; sys.version_info, sys.version = (3, 8, 1), '3.8.1'; {ssh_client.BOOT}"
-    done = subprocess.run([sys.executable, "-c", program], input="", capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stderr.strip() == "litetuner needs Python 3.10 or newer, this is 3.8.1"
-
-
 def test_what_a_login_script_prints_does_no_harm(sshd, file, quick, tmp_path):
     noisy = script(tmp_path / "noisy", f'echo Welcome; echo \'{{"missing": []}}\'; exec {sys.executable} "$@"')
     assert sshd.target(python=noisy).measure(file)["sha256"] == digest(file)
@@ -296,55 +277,3 @@ def test_a_machine_without_ssh_says_what_to_install(sshd, file, monkeypatch, tmp
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostError, match="openssh-client"):
         sshd.target().measure(file)
-
-
-def test_models_that_were_used_longest_ago_make_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(far, "KEPT_BYTES", 250)
-    for age, name in enumerate(("new", "middle", "old", "used")):
-        (tmp_path / f"{name}.tflite").write_bytes(bytes(100))
-        os.utime(tmp_path / f"{name}.tflite", (1e9 - age, 1e9 - age))
-    (tmp_path / "in-leftover").mkdir()
-    os.utime(tmp_path / "in-leftover", (1e9, 1e9))
-    far.tidy(tmp_path, {tmp_path / "used.tflite"})
-    assert {path.name for path in tmp_path.iterdir()} == {"new.tflite", "middle.tflite", "used.tflite"}
-
-
-def test_the_far_end_answers_without_a_connection(tmp_path, monkeypatch):
-    request = {"folder": str(tmp_path / "f"), "incoming": "in-1", "files": {"a.tflite": "0" * 64}, "argv": []}
-    monkeypatch.setattr(far.sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(request).encode() + b"\n")))
-    monkeypatch.setattr(far.sys, "stdout", output := io.StringIO())
-    monkeypatch.setattr(far.os, "_exit", lambda code: None)
-    far.main()
-    answer = json.loads(output.getvalue().removeprefix(far.MARK))
-    assert answer["missing"] == ["a.tflite"] and answer["about"]["executable"] == sys.executable
-
-
-def test_check_says_what_works(sshd):
-    found = {finding.about: finding for finding in sshd.target().check()}
-    assert {name: found[name].status for name in ("connection", "python", "packages", "timing")} == {
-        "connection": "works",
-        "python": "works",
-        "packages": "works",
-        "timing": "works",
-    }
-    assert "tiny model takes" in found["timing"].text
-
-
-@pytest.mark.parametrize(
-    ("options", "about", "words"),
-    [
-        ({"port": 1}, "connection", "switched on"),
-        ({"python": "/nowhere/python3"}, "connection", "/nowhere/python3"),
-        ({"delegate": Path("/nowhere/lib.so")}, "timing", "lib.so"),
-        ({"core": "999"}, "timing", "999"),
-    ],
-)
-def test_check_says_what_does_not_and_what_to_do(sshd, options, about, words):
-    last = sshd.target(**options).check()[-1]
-    assert isinstance(last, Finding) and (last.about, last.status) == (about, "fails")
-    assert words in last.text + last.remedy
-
-
-def test_check_of_a_python_without_packages(sshd, tmp_path):
-    last = sshd.target(python=script(tmp_path / "bare", f'exec {sys.executable} -S "$@"')).check()[-1]
-    assert (last.about, last.status) == ("packages", "fails") and "pip install ai-edge-litert" in last.remedy
