@@ -16,6 +16,7 @@ import typer
 
 from litetuner.spaces.errors import CandidateError, HostError, LitetunerError, nearest
 from litetuner.spaces.registry import modules
+from litetuner.spaces.safe_path import installed_path
 from litetuner.spaces.store import DISK_REFUSES
 
 USAGE = 2
@@ -57,6 +58,7 @@ for _module in modules(__name__, list(__path__)):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code: 0 done, 1 nothing feasible, 2 usage, 3 host, 4 internal, 130 interrupted."""
+    sys.path[:] = installed_path()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
