@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.spaces.errors import ConfigError, nearest
-from litetuner.spaces.safe_path import user_folders
+from litetuner.spaces.jobs.safe_path import user_folders
 from litetuner.spaces.tf import quiet_stdout
 
 

@@ -15,8 +15,8 @@ from typing import Annotated
 import typer
 
 from litetuner.spaces.errors import CandidateError, HostError, LitetunerError, nearest
+from litetuner.spaces.jobs.safe_path import installed_path
 from litetuner.spaces.registry import modules
-from litetuner.spaces.safe_path import installed_path
 from litetuner.spaces.store import DISK_REFUSES
 
 USAGE = 2

@@ -22,7 +22,7 @@ def demo(
     from litetuner.run import Run
     from litetuner.search.config.config import make_config
     from litetuner.spaces.errors import HostError
-    from litetuner.spaces.safe_path import python_command, python_environment
+    from litetuner.spaces.jobs.safe_path import python_command, python_environment
     from litetuner.spaces.store import cannot_write
 
     inputs = Path(out).with_name(Path(out).name + "-inputs")

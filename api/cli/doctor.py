@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from litetuner.spaces.safe_path import python_command, python_environment
+from litetuner.spaces.jobs.safe_path import python_command, python_environment
 
 if TYPE_CHECKING:
     from litetuner.objectives.targets.target import Finding

@@ -14,7 +14,7 @@ from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.python_target import PythonTarget, check_hashes, document_of, timed_sha256
 from litetuner.objectives.targets.target import Finding
 from litetuner.spaces.errors import CandidateError, HostError, Lost
-from litetuner.spaces.safe_path import python_command, python_environment
+from litetuner.spaces.jobs.safe_path import python_command, python_environment
 
 # What the child may see of our environment: where Python and its libraries are, and the language of messages. Variables that
 # change how a library computes (OMP_*, TF_*, MALLOC_*, GLIBC_TUNABLES) are left behind, or they would change the latency unseen.

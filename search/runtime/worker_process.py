@@ -18,8 +18,8 @@ from litetuner.search.runtime.machine import memory_bytes
 from litetuner.search.runtime.process_tree import MARK, ProcessTree, resident_bytes
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TimeUp
 from litetuner.spaces.jobs.job import Job, Limits
+from litetuner.spaces.jobs.safe_path import python_command, python_environment
 from litetuner.spaces.jobs.workspace import Sources
-from litetuner.spaces.safe_path import python_command, python_environment
 from litetuner.spaces.store import cannot_write
 
 POLL_SECONDS = 0.25

@@ -14,7 +14,7 @@ import numpy as np
 
 from litetuner.spaces.data.named_arrays import is_packed
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.safe_path import python_command, python_environment
+from litetuner.spaces.jobs.safe_path import python_command, python_environment
 from litetuner.spaces.tflite.interpreter import as_input, execution_plan, signature_names
 
 SYNTHETIC_SAMPLES = 4
