@@ -36,9 +36,10 @@ def build_handlers(workspace: Workspace) -> dict[str, Handler]:
     from litetuner.objectives.scoring.scorer import describe_metric
     from litetuner.spaces import tf
     from litetuner.spaces.building.convert import convert
+    from litetuner.spaces.building.describe import describe
     from litetuner.spaces.building.finish import finish
     from litetuner.spaces.building.inspect import inspect
-    from litetuner.spaces.building.jobs import ConvertJob, FinishJob, FinishResult, InspectJob, TrainJob
+    from litetuner.spaces.building.jobs import ConvertJob, DescribeJob, FinishJob, FinishResult, InspectJob, TrainJob
     from litetuner.spaces.building.train import train
 
     tf.load()
@@ -50,6 +51,7 @@ def build_handlers(workspace: Workspace) -> dict[str, Handler]:
 
     return {
         "inspect": handler(InspectJob, lambda job: inspect(job, describe_metric(job.metric), workspace)),
+        "describe": handler(DescribeJob, lambda job: describe(workspace)),
         "train": handler(TrainJob, lambda job: train(job, workspace)),
         "convert": handler(ConvertJob, lambda job: convert(job, workspace)),
         "finish": handler(FinishJob, finish_with_costs),
