@@ -29,8 +29,8 @@ def inspect(
     from litetuner.search.session import describe_model, open_session, temporary_folder
 
     values = {"model": model, "metric": metric, "preprocess": preprocess, "custom_objects": custom_objects}
-    values |= {"trust_model": trust_model, "data": data or "none"}  # a configuration has data
-    config = make_config(values, where="inspect")
+    needed = {"data": data or "none"}  # a configuration has data
+    config = make_config(values | needed | {"trust_model": trust_model}, where="inspect")
     with temporary_folder(Path(tempfile.gettempdir()), "litetuner-inspect-", "TMPDIR") as folder:
         if data is None:
             return describe_model(config, folder), None
