@@ -84,7 +84,7 @@ class Training:
     def __init__(self, wanted: bool, suspend: bool) -> None:
         self.suspend, self.process = suspend, None
         if wanted:
-            argv = [sys.executable, str(Path(__file__).resolve()), "--burn", str(os.getpid())]
+            argv = [sys.executable, "-P", str(Path(__file__).resolve()), "--burn", str(os.getpid())]
             self.process = subprocess.Popen(
                 argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
             )

@@ -105,7 +105,7 @@ def _int8(model: Any, samples: np.ndarray) -> bytes:
 def _digest(folder: Path, file: bytes, kernels: str) -> str:
     path = folder / "file.tflite"
     path.write_bytes(file)
-    command = [sys.executable, "-c", _CHILD, str(path), str(folder / "samples.npy"), kernels]
+    command = [sys.executable, "-P", "-c", _CHILD, str(path), str(folder / "samples.npy"), kernels]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from litetuner.objectives.environment import environment
 
 COMMANDS = {
-    "python -c pass": [sys.executable, "-c", "pass"],
-    "import litetuner": [sys.executable, "-c", "import litetuner"],
+    "python -c pass": [sys.executable, "-P", "-c", "pass"],
+    "import litetuner": [sys.executable, "-P", "-c", "import litetuner"],
 }
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.awake import awake_seconds
 from litetuner.search.trial import State, Trial
 
 KINDS = ("train", "convert", "score", "time")
@@ -21,11 +21,11 @@ class Clock:
         self._folder = folder
         self._before: dict[str, float] = record.get("seconds", {})
         self._own = dict.fromkeys((*KINDS, OVERLAPPED), 0.0)
-        self._started = time.monotonic()
+        self._started = awake_seconds()
 
     @property
     def wall(self) -> float:
-        return self._before.get("wall", 0.0) + time.monotonic() - self._started
+        return self._before.get("wall", 0.0) + awake_seconds() - self._started
 
     def count(self, seconds: Mapping[Any, float], overlapped: float = 0.0) -> None:
         """Add what jobs took, by kind; nobody waited for ``overlapped`` of the seconds of training."""

@@ -23,7 +23,7 @@ from litetuner.search.runs.study import Asked, Study
 from litetuner.search.runtime.eviction import evict
 from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.errors import ModelError
+from litetuner.spaces.errors import ConfigError, ModelError
 from litetuner.spaces.space import Space
 
 TRIALS_BETWEEN_EVICTIONS = 5
@@ -74,12 +74,22 @@ class Loop:
             if trial.number % max(TRIALS_BETWEEN_EVICTIONS, trial.number // EVICTIONS) == 0:
                 limit = parse(self.services.config.cache_limit, BYTES, "cache-limit")
                 evict(self.services, self.history.front, limit)
-            if trial.is_baseline and not trial.state.scored and trial.state is not State.LOST and not self.baseline:
-                raise ModelError(f"the baseline cannot be converted and scored: {trial.reason}")
+            if trial.is_baseline and not trial.state.scored and self.baseline is None:
+                self._check_baseline(trial)
 
     @property
     def baseline(self) -> Trial | None:
         return find_baseline(self.history.trials)
+
+    def _check_baseline(self, trial: Trial) -> None:
+        """Raises for a baseline that failed, and for one that was lost with all the time there was."""
+        if trial.state is not State.LOST:
+            raise ModelError(f"the baseline cannot be converted and scored: {trial.reason}")
+        if self._left() <= 0:
+            raise ConfigError(
+                f"the time budget of {self.services.config.time_budget or '30m'} ended before the baseline was scored: "
+                f"{trial.reason}. Give more time; if a metric of yours is scored, see whether it returns."
+            )
 
     def _rank(self) -> None:
         """The baseline came first, so that whoever stops early has something; now the layers, then everything."""

@@ -37,18 +37,24 @@ from litetuner.spaces.errors import HostError, RunError, UsageError
 from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.training.distillation import LARGEST_BYTES
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Interrupt:
-    """Ctrl-C: once, finish what runs and report; twice, stop now."""
+    """Ctrl-C or SIGTERM: once, finish the trial that runs and report; twice, or where no trial runs, stop now.
+
+    So does SIGHUP at once: nobody reads what would be said.
+    """
 
     def __init__(self, listener: Listener) -> None:
-        self.asked = False
+        self.asked = 0  # how often
+        self._finishing = False
         self._listener = listener
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        self.asked += 1
+        if self.asked > 1 or not self._finishing or number == signal.SIGHUP:
             raise KeyboardInterrupt
-        self.asked = True
         # Not from here: a signal may come in the middle of a line that is being printed, and printing is not reentrant.
         words = "finishing what runs, then the report (Ctrl-C again stops now)"
         threading.Thread(target=self._listener.doing, args=(words,), daemon=True).start()
@@ -57,12 +63,22 @@ class Interrupt:
         return "interrupted" if self.asked else None
 
     @contextlib.contextmanager
+    def finishing(self) -> Iterator[None]:
+        """What runs in here is worth finishing."""
+        self._finishing = True
+        try:
+            yield
+        finally:
+            self._finishing = False
+
+    @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Handle signals while a search runs; only a process's main thread can."""
+        """Handle signals while a search runs; only a process's main thread can. What is ignored (``nohup``) stays so."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = (number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN)
+        before = {number: signal.signal(number, self) for number in numbers}
         try:
             yield
         finally:
@@ -109,7 +125,7 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
             if fresh and not folder.trials():
                 shutil.rmtree(folder.path)
             raise
-        return SearchEnd(read_run(folder.path), reason, interrupt.asked)
+        return SearchEnd(read_run(folder.path), reason, interrupt.asked > 0)
 
 
 def _search(
@@ -125,7 +141,7 @@ def _search(
         opened = not study.numbers()
         trials = _recover(folder, study, _rejudge(folder, goals, services.criteria))
         loop = Loop(
-            services=services,
+            services=dataclasses.replace(services, clock=session.clock),
             study=study,
             history=History(trials, study.objectives, services.criteria.budgets),
             clock=session.clock,
@@ -134,13 +150,19 @@ def _search(
             whole=functools.partial(whole_space, services),
             renewed=opened and bool(trials),
         )
-        reason = loop.run()
+        with interrupt.finishing():
+            reason = loop.run()
         if loop.baseline is None:
             return reason
-        listener.doing("finals: timing the Pareto front again, scoring it on the test split")
-        run_finals(services, session.clock)
-        listener.doing("ablation: what each step of the pick contributes")
-        ablate(services, session.clock, interrupt.reason)
+        try:
+            listener.doing("finals: timing the Pareto front again, scoring it on the test split")
+            run_finals(services, session.clock)
+            listener.doing("ablation: what each step of the pick contributes")
+            ablate(services, session.clock, interrupt.reason)
+        except KeyboardInterrupt:
+            if interrupt.asked != 1:
+                raise
+            return "interrupted"
         return reason
 
 

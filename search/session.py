@@ -15,6 +15,7 @@ from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import terms
 from litetuner.search.evaluation.inspection import Inspection, identity, inspect
+from litetuner.search.evaluation.limits import job_limits
 from litetuner.search.evaluation.services import Services
 from litetuner.search.listener import Listener
 from litetuner.search.proposals.samplers import SAMPLERS
@@ -23,7 +24,9 @@ from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.machine import this_environment
 from litetuner.search.runtime.target_availability import TargetAvailability
-from litetuner.spaces.errors import ConfigError, DataError, RunError, nearest
+from litetuner.spaces.building.jobs import DescribeJob
+from litetuner.spaces.errors import BuildFailed, ConfigError, DataError, HostError, Lost, ModelError, RunError, nearest
+from litetuner.spaces.info import ModelInfo
 from litetuner.spaces.quantization.precision import fixed_precision
 from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.steps import STEPS
@@ -86,6 +89,21 @@ def open_session(
         executor.close()
         if folder.path.exists():
             clock.save()
+
+
+def describe_model(config: Config, folder: RunFolder) -> ModelInfo:
+    """The model alone: the data of the configuration are not read. Raises ``UsageError`` and ``HostError`` likewise."""
+    check_names(config)
+    executor = EXECUTORS[config.executor](folder, config)
+    try:
+        job = DescribeJob(environment=this_environment(), limits=job_limits(config, "inspect"))
+        return executor.submit(job).result().value.model
+    except BuildFailed as error:
+        raise ModelError(f"the model {config.model} cannot be opened: {error}.") from error
+    except Lost as error:
+        raise HostError(f"inspecting the model was cut short: {error}. Is there enough memory?") from error
+    finally:
+        executor.close()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ LitetunerError                 exit 4
     ├── Refused                          the rules say no           -> INVALID
     ├── BuildFailed                      fails again if repeated    -> FAILED
     └── Lost                             the machine's fault        -> LOST, asked again
-        └── TargetLost                   a target went away, and did not come back within the retries
+        ├── TargetLost                   a target went away, and did not come back within the retries
+        └── TimeUp                       the time budget ended while it ran
 """
 
 from __future__ import annotations
@@ -71,6 +72,10 @@ class BuildFailed(CandidateError):
 
 class Lost(CandidateError):
     """The machine lost the work (a killed process, a target that went away)."""
+
+
+class TimeUp(Lost):
+    """The time budget ended; with a larger one it is asked again."""
 
 
 class TargetLost(Lost):

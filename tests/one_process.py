@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -82,8 +81,7 @@ class OneProcess(Executor):
 
 
 def small_searches(patch: pytest.MonkeyPatch, **small: Any) -> None:
-    """Have every search and every ``inspect`` done here, and every search end after a few trials."""
-    import litetuner.cli.inspect
+    """Have every search and ``inspect`` done here, and every search end after a few trials."""
     import litetuner.search.config.config
     from litetuner.search.runtime.executors import EXECUTORS
     from litetuner.spaces.building import inspect
@@ -97,13 +95,3 @@ def small_searches(patch: pytest.MonkeyPatch, **small: Any) -> None:
     patch.setattr(litetuner.search.config.config, "make_config", make_small)
     patch.setattr(inspect, "seconds_per_epoch", lambda *_, **__: 0.5)  # trains for seconds to time an epoch
     patch.setitem(EXECUTORS, "local", OneProcess)
-    patch.setattr(litetuner.cli.inspect, "subprocess", _Inspecting())
-
-
-class _Inspecting:
-    """``python -m litetuner.inspecting REQUEST``, answered here."""
-
-    def run(self, command: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
-        from litetuner.inspecting import facts
-
-        return subprocess.CompletedProcess(command, 0, json.dumps(facts(json.loads(command[-1]))), "")

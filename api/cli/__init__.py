@@ -8,6 +8,7 @@ Standard output carries the result only; everything else goes to standard error.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -15,6 +16,7 @@ from typing import Annotated
 import typer
 
 from litetuner.spaces.errors import CandidateError, HostError, LitetunerError, nearest
+from litetuner.spaces.jobs.safe_path import installed_path
 from litetuner.spaces.registry import modules
 from litetuner.spaces.store import DISK_REFUSES
 
@@ -57,6 +59,10 @@ for _module in modules(__name__, list(__path__)):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code: 0 done, 1 nothing feasible, 2 usage, 3 host, 4 internal, 130 interrupted."""
+    sys.path[:] = installed_path()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
+            signal.signal(number, signal.default_int_handler)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

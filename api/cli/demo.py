@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +22,7 @@ def demo(
     from litetuner.run import Run
     from litetuner.search.config.config import make_config
     from litetuner.spaces.errors import HostError
+    from litetuner.spaces.jobs.safe_path import python_command, python_environment
     from litetuner.spaces.store import cannot_write
 
     inputs = Path(out).with_name(Path(out).name + "-inputs")
@@ -34,9 +34,8 @@ def demo(
         raise cannot_write(inputs, error) from error
     if not (inputs / "digits.keras").exists():
         typer.echo("training the model of the demo on 997 handwritten digits ...", err=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "litetuner.demo", str(inputs)], capture_output=True, text=True, check=False
-        )
+        command, environment = python_command("-m", "litetuner.demo", str(inputs)), python_environment()
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode:
             lines = done.stderr.strip().splitlines()
             raise HostError(

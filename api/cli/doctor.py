@@ -6,12 +6,13 @@ import dataclasses
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
+
+from litetuner.spaces.jobs.safe_path import python_command, python_environment
 
 if TYPE_CHECKING:
     from litetuner.objectives.targets.target import Finding
@@ -82,7 +83,8 @@ def _imports() -> list[str]:
     """Libraries that cannot be imported, each in a process of its own."""
     problems = []
     for name, code in IMPORTS.items():
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        how: dict[str, Any] = {"capture_output": True, "text": True, "check": False, "env": python_environment()}
+        done = subprocess.run(python_command("-c", code), **how)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f"ended by signal {-done.returncode}"])[-1]
             remedy = f"Install it again: pip install --force-reinstall {name}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Annotated
 
 import typer
@@ -25,27 +23,13 @@ def inspect(
     """Print type, parameters and MACs of each layer, and which steps can be applied to it, or why not."""
     from rich.console import Console
 
-    from litetuner.objectives.scoring.scorer import check_metric_name
+    from litetuner.inspecting import inspect as look
     from litetuner.reports.terminal.inspection import inspection
-    from litetuner.spaces.errors import HostError, from_json
-    from litetuner.spaces.info import DataInfo, ModelInfo
 
-    check_metric_name(metric)
-    request = {"model": model, "trust": trust_model, "custom_objects": custom_objects}
-    request |= {"data": data, "preprocess": preprocess, "metric": metric}
-    # TensorFlow stays in a process of its own, as in a search.
-    command = [sys.executable, "-m", "litetuner.inspecting", json.dumps(request)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    try:
-        answer = json.loads(done.stdout)
-    except json.JSONDecodeError:
-        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        raise HostError(f"the model could not be inspected: {last}. Try `litetuner doctor`.") from None
-    if "error" in answer:
-        raise from_json(answer["error"])
+    keys = {"metric": metric, "preprocess": preprocess, "custom_objects": custom_objects, "trust_model": trust_model}
+    model_info, data_info = look(model, data, **keys)  # type: ignore[arg-type]
     if as_json:
-        typer.echo(json.dumps({"schema_version": 1} | answer, indent=1))
+        found = {"schema_version": 1, "model": model_info.to_json()}
+        typer.echo(json.dumps(found | ({} if data_info is None else {"data": data_info.to_json()}), indent=1))
         return
-    known = DataInfo.from_json(answer["data"]) if "data" in answer else None
-    console = Console(highlight=False)
-    console.print(inspection(ModelInfo.from_json(answer["model"]), known), soft_wrap=False)
+    Console(highlight=False).print(inspection(model_info, data_info), soft_wrap=False)

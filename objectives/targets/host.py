@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.python_target import PythonTarget, check_hashes, document_of, timed_sha256
 from litetuner.objectives.targets.target import Finding
 from litetuner.spaces.errors import CandidateError, HostError, Lost
+from litetuner.spaces.jobs.safe_path import python_command, python_environment
 
 # What the child may see of our environment: where Python and its libraries are, and the language of messages. Variables that
 # change how a library computes (OMP_*, TF_*, MALLOC_*, GLIBC_TUNABLES) are left behind, or they would change the latency unseen.
@@ -38,7 +38,7 @@ class Host(PythonTarget):
 
     def _run(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
         expected = {path: timed_sha256(path) for path in (file, baseline) if path is not None}
-        argv = [sys.executable, "-P", str(Path(runner.__file__).resolve()), str(file.absolute())]
+        argv = python_command(str(Path(runner.__file__).resolve()), str(file.absolute()))
         argv += ["--baseline", str(baseline.absolute())] if baseline else []
         argv += [*self.runner_arguments(threads), "--parent", str(os.getpid())]
         document = document_of(file, *_finish(argv, self.timeout_seconds))
@@ -48,7 +48,7 @@ class Host(PythonTarget):
 
 def _finish(argv: list[str], timeout_seconds: float) -> tuple[int, str, str]:
     """Run a command in a session of its own; returns exit code, standard output and error. It never outlives this call."""
-    environment = {name: os.environ[name] for name in KEPT_VARIABLES.split() if name in os.environ}
+    environment = {name: value for name, value in python_environment().items() if name in KEPT_VARIABLES.split()}
     # The runner asks to die with this process; a signal to our terminal's group does not reach it, but run() kills it.
     how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
     how |= {"env": environment, "start_new_session": True, "timeout": timeout_seconds, "check": False}

@@ -7,28 +7,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from litetuner.objectives.scoring.jobs import CompareJob, ScoreJob, ScoreResult
-from litetuner.search.config.units import BYTES, parse
+from litetuner.search.evaluation.limits import SECONDS, job_limits
 from litetuner.search.evaluation.services import Services
 from litetuner.search.runtime.jobs import JobResult, TimeJob
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.search.seeds import derive
 from litetuner.spaces.building.jobs import ConvertJob, FileRef, FinishJob, TrainJob
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.jobs.job import Kind, Limits
+from litetuner.spaces.jobs.job import Kind
 from litetuner.spaces.step import Stage
 
 TRAIN_PATIENCE = 8.0  # times the estimate, then a training is taken for hung
-SECONDS: dict[Kind, float] = {"train": 900.0, "convert": 900.0, "score": 1800.0, "time": 120.0, "inspect": 1800.0}
-
-
-def limits(max_job_memory: str, kind: Kind, seconds: float = 0.0) -> Limits:
-    return Limits(seconds or SECONDS[kind], int(parse(max_job_memory, BYTES, "max-job-memory")))
 
 
 def _common(services: Services, kind: Kind, seconds: float = 0.0) -> dict[str, Any]:
     return {
         "environment": services.environment,
-        "limits": limits(services.config.max_job_memory, kind, seconds),
+        "limits": job_limits(services.config, kind, seconds, services.clock),
         "inspected": services.inspection.inspected,
         "seed": services.config.seed,
     }
@@ -142,7 +137,7 @@ def time_job(services: Services, file: FileRef, target: str, baseline: str, occa
     config = services.config
     return TimeJob(
         environment=services.environment,
-        limits=limits(config.max_job_memory, "time"),
+        limits=job_limits(config, "time"),
         structure=file.structure,
         baseline=baseline,
         target=target,

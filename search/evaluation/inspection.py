@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.search.config.config import CHANGEABLE, Config, nearest_file
-from litetuner.search.config.units import BYTES, parse
+from litetuner.search.evaluation.limits import job_limits
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
@@ -18,13 +18,11 @@ from litetuner.spaces.building.jobs import InspectJob
 from litetuner.spaces.errors import BuildFailed, DataError, HostError, Lost, ModelError
 from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.jobs.environment import Environment
-from litetuner.spaces.jobs.job import Limits
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import LossSettings
 from litetuner.spaces.user_function import is_function
 
-INSPECT_SECONDS = 1800.0
 EPOCH_LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 LONGEST_SHARE = 1 / 24  # of the time budget: the longest training of one step
 UNTIMED_EPOCHS = 2.0  # the longest training where no time budget limits it
@@ -58,7 +56,7 @@ def inspect(
         return known, {}
     job = InspectJob(
         environment=environment,
-        limits=Limits(INSPECT_SECONDS, int(parse(config.max_job_memory, BYTES, "max-job-memory"))),
+        limits=job_limits(config, "inspect"),
         model_content=contents["model_content"],
         data_content=contents["data_content"],
         metric=config.metric,

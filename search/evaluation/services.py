@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import Criteria
 from litetuner.search.evaluation.inspection import Inspection
@@ -18,7 +19,9 @@ from litetuner.spaces.rules import SpaceConstraints
 
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """Made once a session by ``open_session``. ``log`` is the file that gets what jobs write, where they belong to a trial."""
+    """Made once a session by ``open_session``. ``log`` is the file that gets what jobs write, where they belong to a trial.
+
+    With ``clock`` the time budget bounds jobs."""
 
     folder: RunFolder
     config: Config
@@ -29,6 +32,7 @@ class Services:
     cache: JobCache
     environment: Environment
     log: Path | None = None
+    clock: Clock | None = None
 
     @property
     def metric(self) -> MetricInfo:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from litetuner.search.evaluation.candidate_jobs import (
 )
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
+from litetuner.search.runtime.awake import awake_seconds
 from litetuner.search.runtime.jobs import TimeResult
 from litetuner.search.trial import Trial
 from litetuner.spaces.building.jobs import FileRef, FinishResult
@@ -30,11 +30,11 @@ from litetuner.spaces.jobs.job import Job, R
 
 def run_job(services: Services, job: Job[R], measured: Measured) -> tuple[R, Measured]:
     """A job's result; its seconds count also when it fails, then inside ``Stopped``."""
-    started = time.monotonic()
+    started = awake_seconds()
     try:
         found = services.cache.run(job, services.log)
     except CandidateError as error:
-        raise Stopped(error, measured.after(job.kind, time.monotonic() - started)) from error
+        raise Stopped(error, measured.after(job.kind, awake_seconds() - started)) from error
     return found.value, measured.after(job.kind, found.seconds)
 
 

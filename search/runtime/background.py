@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from litetuner.search.runtime.awake import awake_seconds
 from litetuner.search.runtime.jobs import JobResult, append_log
 from litetuner.search.runtime.worker_process import POLL_SECONDS, WorkerProcess
 from litetuner.spaces.errors import LitetunerError, Lost, from_json
@@ -33,7 +33,7 @@ class Background:
         if job.key in self._failed or job.key in self._done or (self._job is not None and self._job.key == job.key):
             return
         self.stop()
-        self._began, self._slept, self._job = time.monotonic(), 0.0, job
+        self._began, self._slept, self._job = awake_seconds(), 0.0, job
         try:
             self._worker = self._find(job)
             self._slept = self._worker.slept
@@ -56,7 +56,7 @@ class Background:
             self._fail(from_json(answer["error"]))
             return
         job, self._job = self._job, None
-        used = time.monotonic() - self._began - (self._worker.slept - self._slept)
+        used = awake_seconds() - self._began - (self._worker.slept - self._slept)
         result = JobResult(job.read(answer["result"]), used, overlapped=used, log=self._worker.log_since())
         self._done[job.key] = (job, result)
 
@@ -68,7 +68,7 @@ class Background:
 
     def join(self, job: Job[R], log: Path | None = None) -> JobResult[R] | None:
         """The result of a job that runs or ran here, waited for; ``None`` for any other. Raises what it failed with."""
-        started = time.monotonic()
+        started = awake_seconds()
         while self._job is not None and self._job.key == job.key:
             self.look(POLL_SECONDS)
         if job.key in self._failed:
@@ -77,7 +77,7 @@ class Background:
             return None
         _, result = self._done.pop(job.key)
         append_log(log, result.log)
-        waited = time.monotonic() - started
+        waited = awake_seconds() - started
         return dataclasses.replace(result, overlapped=max(0.0, result.seconds - waited))
 
     def stop(self) -> None:

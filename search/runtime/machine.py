@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import platform
+from pathlib import Path
+
+import psutil
 
 from litetuner.objectives.environment import usable_cores as usable_cores
 from litetuner.objectives.runner import machine as runner_machine
@@ -28,6 +31,23 @@ def package_versions() -> dict[str, str]:
 
 def this_environment() -> Environment:
     return Environment(package_versions(), f"{platform.node()} {platform.machine()}", _processor())
+
+
+@functools.cache
+def memory_bytes() -> int:
+    """The memory of this machine, or of its container (cgroup versions 1 and 2)."""
+    found = [psutil.virtual_memory().total]
+    for line in (runner_machine.read_text("/proc/self/cgroup") or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        root, name = ("memory/", "memory.limit_in_bytes") if controllers else ("", "memory.max")
+        if controllers in ("", "memory"):
+            folders = [
+                Path("/", path),
+                *Path("/", path).parents,
+            ]  # a container may not see what its path is called outside
+            texts = [runner_machine.read_text(f"/sys/fs/cgroup/{root}{folder}/{name}") for folder in folders]
+            found += [int(text) for text in texts if text and text.isdecimal()]
+    return min(found)
 
 
 @functools.cache

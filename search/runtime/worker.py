@@ -6,6 +6,7 @@ only LiteRT. A ``train`` worker works beside the others, so it gives way to them
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import json
 import os
@@ -35,9 +36,10 @@ def build_handlers(workspace: Workspace) -> dict[str, Handler]:
     from litetuner.objectives.scoring.scorer import describe_metric
     from litetuner.spaces import tf
     from litetuner.spaces.building.convert import convert
+    from litetuner.spaces.building.describe import describe
     from litetuner.spaces.building.finish import finish
     from litetuner.spaces.building.inspect import inspect
-    from litetuner.spaces.building.jobs import ConvertJob, FinishJob, FinishResult, InspectJob, TrainJob
+    from litetuner.spaces.building.jobs import ConvertJob, DescribeJob, FinishJob, FinishResult, InspectJob, TrainJob
     from litetuner.spaces.building.train import train
 
     tf.load()
@@ -49,6 +51,7 @@ def build_handlers(workspace: Workspace) -> dict[str, Handler]:
 
     return {
         "inspect": handler(InspectJob, lambda job: inspect(job, describe_metric(job.metric), workspace)),
+        "describe": handler(DescribeJob, lambda job: describe(workspace)),
         "train": handler(TrainJob, lambda job: train(job, workspace)),
         "convert": handler(ConvertJob, lambda job: convert(job, workspace)),
         "finish": handler(FinishJob, finish_with_costs),
@@ -87,15 +90,28 @@ def main(arguments: list[str]) -> None:
     """``worker ROLE RUN_FOLDER SOURCES PARENT_PID``: serve until standard input ends."""
     role, path, sources, parent = arguments
     die_with(int(parent))
+    _adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    own, jobs = os.getpid(), os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with open(os.devnull) as nothing:  # what a job starts must not read the next jobs
+        os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)  # whatever a library prints goes to the log, never into an answer
     started = time.perf_counter()
     handlers = ROLES[role](RunFolder(Path(path)).workspace(Sources.from_json(json.loads(sources))))
     _answer(answers, {"ready": True, "seconds": time.perf_counter() - started})
-    for line in sys.stdin:
+    for line in jobs:
         given = json.loads(line)
-        _answer(answers, do_job(handlers[given["verb"]], given["job"]))
+        answer = do_job(handlers[given["verb"]], given["job"])
+        if os.getpid() != own:
+            os._exit(0)  # a job's fork came back too
+        _answer(answers, answer)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of descendants whose parents end (Linux), so that they are counted and ended as the others."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # 36: PR_SET_CHILD_SUBREAPER
 
 
 def do_job(handler: Handler, job: dict[str, Any]) -> dict[str, Any]:

@@ -5,25 +5,34 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import selectors
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
-import psutil
-
-from litetuner.spaces.errors import BuildFailed, HostError, Lost
+from litetuner.search.runtime.awake import awake_seconds
+from litetuner.search.runtime.machine import memory_bytes
+from litetuner.search.runtime.process_tree import MARK, ProcessTree, resident_bytes
+from litetuner.spaces.errors import BuildFailed, HostError, Lost, TimeUp
 from litetuner.spaces.jobs.job import Job, Limits
+from litetuner.spaces.jobs.safe_path import python_command, python_environment
 from litetuner.spaces.jobs.workspace import Sources
 from litetuner.spaces.store import cannot_write
 
 POLL_SECONDS = 0.25
 START_LIMIT = Limits(seconds=300.0, memory_bytes=1 << 40)
+MEMORY_SHARE = 0.8  # of this machine's memory: what any job may use
+PROCESSES = max(256, 4 * (os.cpu_count() or 1))  # of one worker: more are a fork bomb
+EXIT_SECONDS = 2.0  # a process whose answers ended has so long to exit
 OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)  # who sends these is not the candidate
+
+
+def memory_limit(limits: Limits) -> float:
+    """The bytes that a job may use on this machine."""
+    return min(limits.memory_bytes, MEMORY_SHARE * memory_bytes())
 
 
 def _opened(log: Path) -> BinaryIO:
@@ -37,8 +46,8 @@ def _opened(log: Path) -> BinaryIO:
 class WorkerProcess:
     """One child process of a role, in a session of its own (a Ctrl-C in the terminal does not reach it).
 
-    Time in which it was suspended counts against no limit. It must be started from a thread that lives as long as it
-    should: Linux takes the end of that thread for the end of the parent.
+    Time in which it or this process was suspended counts against no limit. It must be started from a thread that lives as
+    long as it should: Linux takes the end of that thread for the end of the parent.
     """
 
     def __init__(
@@ -48,7 +57,8 @@ class WorkerProcess:
         self.jobs = 0
         self._logged = 0  # bytes of the log that were handed on
         given = json.dumps((sources or Sources()).to_json())
-        command = [sys.executable, "-m", "litetuner.search.runtime.worker", role, str(folder), given, str(os.getpid())]
+        command = python_command("-m", "litetuner.search.runtime.worker", role, str(folder), given, str(os.getpid()))
+        mark = secrets.token_hex(8)
         with _opened(log) as stream:
             self._process = subprocess.Popen(
                 command,
@@ -56,10 +66,11 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 start_new_session=True,
-                env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=python_environment() | {"PYTHONUNBUFFERED": "1", MARK: mark},
             )
+        self._tree = ProcessTree(self._process.pid, mark)
         self._buffer = b""
-        self._what, self._limits, self._began = "starting", START_LIMIT, time.monotonic()
+        self._what, self._limits, self._began = "starting", START_LIMIT, awake_seconds()
         self._stopped: float | None = None  # since when it is suspended
         self.slept = self._slept_before = 0.0  # seconds suspended in all, and before ``_began``
         self._next: Job[Any] | None = None  # what it was given before it was ready
@@ -96,11 +107,7 @@ class WorkerProcess:
         return text
 
     def resident_bytes(self) -> int:
-        try:
-            process = psutil.Process(self.pid)
-            return sum(item.memory_info().rss for item in (process, *process.children(recursive=True)))
-        except psutil.NoSuchProcess:
-            return 0
+        return resident_bytes(self._tree.members())
 
     def ask(self, job: Job[Any], meanwhile: Callable[[], object] | None = None) -> dict[str, Any]:
         """Have a job done. Raises ``BuildFailed`` or ``Lost`` (the process is dead then), else gives the worker's answer.
@@ -126,7 +133,7 @@ class WorkerProcess:
             raise self._died(job.kind) from None
 
     def _expect(self, job: Job[Any]) -> None:
-        self._what, self._limits, self._began, self._slept_before = job.kind, job.limits, time.monotonic(), self.slept
+        self._what, self._limits, self._began, self._slept_before = job.kind, job.limits, awake_seconds(), self.slept
 
     def _wait(self, meanwhile: Callable[[], object] | None) -> dict[str, Any]:
         while True:
@@ -143,14 +150,22 @@ class WorkerProcess:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 if not selector.select(seconds):
-                    self._hold_to_limits()
-                    return None
+                    # A child of the process may keep its end of the pipe open.
+                    ended = not self.alive
+                    if ended and not selector.select(0):
+                        raise self._died(self._what)
+                    if not ended:
+                        self._hold_to_limits()
+                        return None
                 chunk = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not chunk:
                     raise self._died(self._what)
                 self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
-        record: dict[str, Any] = json.loads(line)
+        try:
+            record: dict[str, Any] = json.loads(line)
+        except ValueError:
+            self._end(f"{self._what} gave no answer that can be read")
         if self._next is None:
             return record
         self.ready, job, self._next = True, self._next, None  # that was its readiness
@@ -161,45 +176,52 @@ class WorkerProcess:
         if self._stopped is not None:
             return
         what, limits = self._what, self._limits
-        if time.monotonic() - self._began - (self.slept - self._slept_before) > limits.seconds:
+        used = awake_seconds() - self._began - (self.slept - self._slept_before)
+        if limits.budget_seconds is not None and limits.budget_seconds < min(used, limits.seconds):
             self.kill()
-            raise BuildFailed(f"{what} took longer than {limits.seconds:.0f} s and was stopped")
-        if (used := self.resident_bytes()) > limits.memory_bytes:
-            self.kill()
-            raise BuildFailed(
-                f"{what} used {used / 1e9:.1f} GB, more than the {limits.memory_bytes / 1e9:.1f} GB allowed"
-            )
+            raise TimeUp(f"{what} was stopped after {used:.0f} s: the time budget was used up")
+        if used > limits.seconds:
+            self._end(f"{what} took longer than {limits.seconds:.0f} s and was stopped")
+        processes, allowed = self._tree.members(), memory_limit(limits)
+        if len(processes) > PROCESSES:
+            self._end(f"{what} started {len(processes)} processes, more than the {PROCESSES} allowed")
+        if (memory := resident_bytes(processes, allowed)) > allowed:
+            self._end(f"{what} used {memory / 1e9:.1f} GB, more than the {allowed / 1e9:.1f} GB allowed")
+
+    def _end(self, reason: str) -> NoReturn:
+        self.kill()
+        raise BuildFailed(reason)
 
     def _died(self, what: str) -> BuildFailed | Lost:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return BuildFailed(f"the process closed its channel while {what}")
         self.kill()
         if code >= 0:
             return BuildFailed(f"the process ended with code {code} while {what}; its log is {self.log}")
-        name = signal.Signals(-code).name
+        name = {known.value: known.name for known in signal.Signals}.get(-code, f"signal {-code}")
         if -code in OUTSIDE:
             return Lost(f"the process was ended from outside ({name}) while {what}")
         return BuildFailed(f"the process died by {name} while {what}")
 
     def suspend(self) -> None:
         """Stop the process and its children, so that nothing of ours computes."""
-        self._stopped = self._stopped or time.monotonic()
-        self._signal(signal.SIGSTOP)
+        self._stopped = self._stopped or awake_seconds()
+        self._tree.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         if self._stopped is not None:
-            self.slept += time.monotonic() - self._stopped
+            self.slept += awake_seconds() - self._stopped
             self._stopped = None
-        self._signal(signal.SIGCONT)
+        self._tree.signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End the process and its children, also when they are suspended."""
-        self._signal(signal.SIGKILL)
+        """End the process and its descendants, also when they are suspended."""
+        self._tree.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):  # unsent input of a dead process
                     stream.close()
-
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it has ended already
-            os.killpg(self.pid, number)

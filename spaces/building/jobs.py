@@ -1,4 +1,4 @@
-"""The jobs that need the model: inspect, train, convert, finish."""
+"""The jobs that need the model: inspect, describe, train, convert, finish."""
 
 from __future__ import annotations
 
@@ -46,6 +46,20 @@ class InspectJob(Job[InspectResult]):
     seed: int
     batch_size: int
     calibration: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DescribeResult(Record):
+    model: ModelInfo
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DescribeJob(Job[DescribeResult]):
+    """Load and check a model that there are no data for."""
+
+    kind: ClassVar[Kind] = "inspect"
+    verb: ClassVar[str] = "describe"
+    result: ClassVar[type[Record]] = DescribeResult
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,11 @@ R = TypeVar("R", bound=Record)
 
 @dataclasses.dataclass(frozen=True)
 class Limits(Record):
-    """What a job may use: wall seconds and resident bytes of its process."""
+    """What a job may use: wall seconds and resident bytes of its process, and the seconds after which it is for nothing."""
 
     seconds: float
     memory_bytes: int
+    budget_seconds: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from litetuner.spaces.data.named_arrays import is_packed
 from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.jobs.safe_path import python_command, python_environment
 from litetuner.spaces.tflite.interpreter import as_input, execution_plan, signature_names
 
 SYNTHETIC_SAMPLES = 4
@@ -88,7 +89,8 @@ def reference_digests(files: Sequence[bytes], samples: np.ndarray | None) -> lis
     np.savez(sent, **arrays, **({} if samples is None else {"samples": samples}))  # type: ignore[arg-type]
     try:
         answered = subprocess.run(
-            [sys.executable, "-c", _CHILD],
+            python_command("-c", _CHILD),
+            env=python_environment(),
             input=sent.getvalue(),
             capture_output=True,
             timeout=REFERENCE_SECONDS,

@@ -25,7 +25,7 @@ import sys, time
 from litetuner.search.runtime.executors.fake import Fake
 quick = Fake.submit
 def slow(self, job, log=None):
-    if job.kind == {kind!r}:
+    if {kind!r} in (job.kind, getattr(job, "occasion", None)):
         sys.stderr.write("job begins\\n"); sys.stderr.flush()
         time.sleep({seconds})
     return quick(self, job, log)
@@ -124,34 +124,40 @@ def test_twice_stops_at_once_and_the_folder_goes_on(
     assert told(out) == undisturbed
 
 
-def test_once_during_the_inspection_ends_before_anything_is_tried(
-    tmp_path: Path, undisturbed: list[tuple[str, str, dict[str, float]]]
-) -> None:
+def test_hangup_stops_at_once(tmp_path: Path, undisturbed: list[tuple[str, str, dict[str, float]]]) -> None:
     out = tmp_path / "run"
-    session = Session(out, kind="inspect", seconds=1.0)
+    session = Session(out, kind="train", seconds=1000)
     session.wait_for(session.says("job begins"))
-    session.interrupt()
+    session.interrupt(signal.SIGHUP)
     code, printed, err = session.end()
-    assert code == 130 and "Traceback" not in err
-    summary = json.loads(printed)
-    assert summary["baseline"] is None and summary["best"] is None and summary["counts"] == {}
-    assert (out / "report.html").exists()
+    assert (code, printed) == (130, "") and "Traceback" not in err
     resume(out)
     assert told(out) == undisturbed
 
 
-def test_twice_during_the_inspection_stops_at_once(
-    tmp_path: Path, undisturbed: list[tuple[str, str, dict[str, float]]]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_once_during_the_inspection_stops_at_once(
+    tmp_path: Path, undisturbed: list[tuple[str, str, dict[str, float]]], number: signal.Signals
 ) -> None:
     out = tmp_path / "run"
     session = Session(out, kind="inspect", seconds=1000)
     session.wait_for(session.says("job begins"))
-    session.interrupt()
-    session.wait_for(session.says("Ctrl-C again"))
-    session.interrupt()
+    session.interrupt(number)
     code, printed, err = session.end()
     assert (code, printed) == (130, "")
     assert "interrupted; repeat the command" in err and "Traceback" not in err
     assert cli(["status", str(out)]) == 2
     resume(out)
     assert told(out) == undisturbed
+
+
+def test_once_during_the_finals_ends_them_and_reports(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    session = Session(out, kind="finals", seconds=1000, trials=6)
+    session.wait_for(session.says("job begins"))
+    session.interrupt()
+    code, printed, err = session.end()
+    assert code == 130 and "Traceback" not in err
+    assert json.loads(printed)["best"] is not None and (out / "report.html").exists()
+    resume(out, trials=6)
+    assert json.loads((out / "finals.json").read_text())["trials"]

@@ -115,7 +115,7 @@ def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]
     real = WorkerProcess.__init__.__globals__["subprocess"].Popen
 
     def popen(arguments: list[str], **keys: object):  # type: ignore[no-untyped-def]
-        return real([sys.executable, str(script), *arguments[3:]], **keys)
+        return real([sys.executable, str(script), *arguments[4:]], **keys)
 
     monkeypatch.setattr("litetuner.search.runtime.worker_process.subprocess.Popen", popen)
     monkeypatch.setattr("litetuner.search.runtime.executors.local.usable_cores", lambda: 2)

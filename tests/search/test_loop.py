@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from litetuner.search.clock import Clock
+from litetuner.search.evaluation.limits import OVERRUN_SECONDS, job_limits
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals.scheduler import STRATEGIES
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import read_run
-from litetuner.search.trial import State, Trial
+from litetuner.search.runtime.executors.fake import Fake
+from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.errors import ConfigError, RunError
-from tests.search.fakes import fake_search
+from litetuner.spaces.errors import ConfigError, RunError, TimeUp
+from tests.search.fakes import fake_config, fake_search
 
 TRIALS = 60  # enough for the sampler's turn after baselines, recipes and variants
 
@@ -186,6 +189,33 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
     for keys, meant in (({"sampler": "tpee"}, "tpe"), ({"steps": "prun"}, "prune"), ({"target": "hosst"}, "host")):
         with pytest.raises(ConfigError, match=meant):
             fake_search(tmp_path / "x", **keys)
+
+
+def test_a_baseline_that_takes_all_the_time_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def score(executor: Fake, job: object) -> None:
+        raise TimeUp("score was stopped after 60 s: the time budget was used up")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fake, "_score", score)
+        with pytest.raises(
+            ConfigError, match=r"0.001s ended before the baseline was scored: score .* whether it returns"
+        ):
+            fake_search(tmp_path / "run", trials=None, time_budget="0.001s")
+    (lost,) = RunFolder(tmp_path / "run").trials()
+    assert lost.state is State.LOST
+    assert find_baseline(fake_search(tmp_path / "run", trials=3).record.trials) is not None
+
+
+def test_a_job_of_the_loop_is_bounded_by_the_time_budget_and_one_of_the_finals_is_not(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    clock = Clock(folder)
+    config = fake_config(tmp_path / "run", time_budget="10m")
+    assert 595 < (job_limits(config, "score", clock=clock).budget_seconds or 0) <= 600
+    assert job_limits(config, "score").budget_seconds is None
+    clock._started -= 3600
+    assert job_limits(config, "score", clock=clock).budget_seconds == OVERRUN_SECONDS
+    assert job_limits(config, "inspect").seconds == 600
 
 
 def test_steps_limit_the_space(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ SETTINGS = """
 """
 # Reads so many bytes of program and runs them; the path without the home folder, where anything may be called json.py.
 BOOT = (
-    "import sys; sys.version_info < (3, 10) and sys.exit('litetuner needs Python 3.10 or newer, this is ' + sys.version); "
-    "sys.path[:] = [p for p in sys.path if p]; "
+    "import os, sys; sys.version_info < (3, 10) and sys.exit('litetuner needs Python 3.10 or newer, this is ' + sys.version); "
+    "sys.path[:] = [p for p in sys.path if p not in ('', os.getcwd())]; "
     "exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())), 'litetuner-remote', 'exec'))"
 )
 

@@ -14,14 +14,15 @@ import psutil
 from litetuner.objectives.targets.choice import find_target
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.awake import GAP_SECONDS, awake_seconds
 from litetuner.search.runtime.background import Background
 from litetuner.search.runtime.dispatcher import Dispatcher
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult, append_log
 from litetuner.search.runtime.machine import usable_cores
-from litetuner.search.runtime.worker_process import WorkerProcess
-from litetuner.spaces.errors import Lost, from_json
-from litetuner.spaces.jobs.job import Job, Kind, R
+from litetuner.search.runtime.worker_process import WorkerProcess, memory_limit
+from litetuner.spaces.errors import Lost, TimeUp, from_json
+from litetuner.spaces.jobs.job import Job, Kind, Limits, R
 from litetuner.spaces.jobs.workspace import Sources
 
 ROLES: dict[Kind, str] = {"inspect": "build", "train": "build", "convert": "build", "score": "score"}
@@ -48,7 +49,7 @@ class Local(Executor):
         self._start_seconds = 0.0  # of the job that runs
         self._closing = False
         self._dispatcher = Dispatcher("litetuner jobs")
-        self._background = Background(lambda job: self._worker(BACKGROUND, job.limits.memory_bytes))
+        self._background = Background(lambda job: self._worker(BACKGROUND, job.limits))
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
         return self._dispatcher.submit(lambda: self._do(job, log))
@@ -57,14 +58,14 @@ class Local(Executor):
         joined = self._join(job, log)
         if joined is not None:
             return joined
-        started, self._start_seconds = time.monotonic(), 0.0
+        started, self._start_seconds = awake_seconds(), 0.0
         value: Any
         if isinstance(job, TimeJob):
             value = self._time(job)
         else:  # two trainings at once would take longer, and neither could say what it costs
             with self._suspended([BACKGROUND] if job.kind == "train" else []):
                 value = self._work(job, log)
-        return JobResult(value, time.monotonic() - started, self._start_seconds)
+        return JobResult(value, awake_seconds() - started, self._start_seconds)
 
     @property
     def overlaps(self) -> bool:
@@ -88,20 +89,22 @@ class Local(Executor):
     def _join(self, job: Job[R], log: Path | None) -> JobResult[R] | None:
         try:
             return self._background.join(job, log)
+        except TimeUp:
+            raise
         except Lost as error:
             self.folder.note("a training in the background was lost and is run again", reason=str(error))
             return None
 
     def _work(self, job: Job[R], log: Path | None) -> R:
         for attempt in range(RETRIES + 1):
-            worker = self._worker(ROLES[job.kind], job.limits.memory_bytes)
+            worker = self._worker(ROLES[job.kind], job.limits)
             try:
-                began = time.monotonic()
+                began = awake_seconds()
                 worker.wait_until_ready()
-                self._start_seconds += time.monotonic() - began
+                self._start_seconds += awake_seconds() - began
                 answer = worker.ask(job, self._background.look)
-            except Lost:
-                if attempt == RETRIES or self._closing:
+            except Lost as error:
+                if isinstance(error, TimeUp) or attempt == RETRIES or self._closing:
                     raise
                 continue
             finally:
@@ -111,11 +114,11 @@ class Local(Executor):
             return job.read(answer["result"])
         raise AssertionError("unreachable: the loop returns or raises")
 
-    def _worker(self, role: str, memory_bytes: int) -> WorkerProcess:
+    def _worker(self, role: str, limits: Limits) -> WorkerProcess:
         """The worker of a role, alive; a new one may still import."""
         worker = self._workers.get(role)
         if worker is not None and worker.alive:
-            if worker.jobs < JOBS_A_WORKER and worker.resident_bytes() < RECYCLE_SHARE * memory_bytes:
+            if worker.jobs < JOBS_A_WORKER and worker.resident_bytes() < RECYCLE_SHARE * memory_limit(limits):
                 return worker
             worker.kill()
         if self._closing:
@@ -128,7 +131,13 @@ class Local(Executor):
     def _time(self, job: TimeJob) -> TimeResult:
         target, artifacts = find_target(job.spec).target, self.folder.artifacts
         with self.quiet():
-            timing = target.time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
+            stopped = time.monotonic() - awake_seconds()
+            try:
+                timing = target.time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
+            except Lost:
+                if time.monotonic() - awake_seconds() - stopped < GAP_SECONDS:
+                    raise  # else it was this process that stopped, not the target
+                timing = target.time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
         return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio)
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:

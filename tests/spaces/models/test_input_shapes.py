@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from litetuner.inspecting import facts
 from litetuner.objectives.scoring.scorer import describe_metric
+from litetuner.spaces.building.describe import describe
 from litetuner.spaces.building.inspect import inspect
 from litetuner.spaces.building.jobs import InspectJob, InspectResult
 from litetuner.spaces.building.models import user_model
@@ -20,7 +20,23 @@ from litetuner.spaces.store import Store
 from litetuner.spaces.tf import load
 
 RNG = np.random.default_rng(0)
-COMMON = {"trust": False, "preprocess": None, "metric": "accuracy"}
+JOB = InspectJob(
+    environment=Environment({}, "", ""),
+    limits=Limits(60.0, 1 << 32),
+    model_content="m",
+    data_content="d",
+    metric="accuracy",
+    loss=None,
+    preprocess=None,
+    custom_objects=None,
+    seed=0,
+    batch_size=8,
+    calibration=8,
+)
+
+
+def workspace(folder, sources):
+    return Workspace(folder, Store(folder / "blobs"), Store(folder / "artifacts"), sources)
 
 
 @pytest.fixture(scope="module")
@@ -44,38 +60,25 @@ def files(tmp_path_factory):
 @pytest.mark.parametrize("name, shape", [("image", (9, 7, 3)), ("text", (5,))])
 def test_sizes_are_those_of_the_data(files, tmp_path, name, shape):
     sources = Sources(str(files / f"{name}.keras"), str(files / f"{name}.npz"))
-    workspace = Workspace(tmp_path, Store(tmp_path / "blobs"), Store(tmp_path / "artifacts"), sources)
-    job = InspectJob(
-        environment=Environment({}, "", ""),
-        limits=Limits(60.0, 1 << 32),
-        model_content="m",
-        data_content="d",
-        metric="accuracy",
-        loss=None,
-        preprocess=None,
-        custom_objects=None,
-        seed=0,
-        batch_size=8,
-        calibration=8,
-    )
-    result = inspect(job, describe_metric(job.metric), workspace)
+    place = workspace(tmp_path, sources)
+    result = inspect(JOB, describe_metric(JOB.metric), place)
     found = InspectResult.from_json(json.loads(json.dumps(result.to_json())))
     assert found == result and found.data.folder == "cache/data"
     assert found.model.bridge_refusal is None
     assert [tuple(sizes[1:]) for sizes in found.model.inputs.values()] == [shape]
     # A later job opens the file itself, and finds the sizes in what the inspection stored.
-    later = user_model(sources, workspace.inspected(found.inspected).model).model
+    later = user_model(sources, place.inspected(found.inspected).model).model
     assert tuple(later.inputs[0].shape[1:]) == shape
 
 
-def test_without_data_they_are_refused_with_both_remedies(files):
+def test_without_data_they_are_refused_with_both_remedies(files, tmp_path):
     with pytest.raises(ModelError, match=r"Add --data.*keras.Input\(\(224, 224, 3\)\)"):
-        facts({"model": str(files / "image.keras"), "data": None, "custom_objects": None} | COMMON)
+        describe(workspace(tmp_path, Sources(str(files / "image.keras"))))
 
 
 def test_sizes_that_the_model_cannot_take_are_refused(files, tmp_path):
     np.savez(tmp_path / "small.npz", x_train=RNG.random((40, 2, 2, 3), np.float32), y_train=np.arange(40) % 2)
-    given = {"model": str(files / "image.keras"), "data": str(tmp_path / "small.npz")}
+    sources = Sources(str(files / "image.keras"), str(tmp_path / "small.npz"))
     with pytest.raises(ModelError, match=r"cannot be built for that of the data \(image \(2, 2, 3\)\)") as caught:
-        facts(given | COMMON | {"custom_objects": None})
+        inspect(JOB, describe_metric(JOB.metric), workspace(tmp_path, sources))
     assert "\n" not in str(caught.value)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 import time
@@ -18,26 +20,46 @@ import pytest
 from litetuner.search.config.config import make_config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.executors.local import Local
-from litetuner.search.runtime.worker_process import WorkerProcess
-from litetuner.spaces.errors import BuildFailed, DataError, Lost
+from litetuner.search.runtime.process_tree import MARK
+from litetuner.spaces.errors import BuildFailed, DataError, Lost, TimeUp
 from litetuner.spaces.jobs.environment import Environment
 from litetuner.spaces.jobs.job import Job, Kind, Limits
 from litetuner.spaces.jobs.record import Record
 
 LIMITS = Limits(seconds=20, memory_bytes=4 << 30)
 NOWHERE = Environment({}, "", "")
+POPEN = subprocess.Popen
 
 # A worker whose jobs misbehave on request: the process boundary is what is tested, so the handlers are stand-ins.
 MISBEHAVING = """
-import os, signal, sys, time
+import ctypes, os, signal, sys, time
 from litetuner.search.runtime import worker
 from litetuner.spaces.errors import DataError
+
+def daemon():
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        time.sleep(60); os._exit(0)
+
+def bomb():
+    signal.alarm(30)  # if nobody ends it
+    for _ in range(6):
+        if os.fork() == 0:
+            os.setsid(); signal.alarm(30)
+    time.sleep(60)
 
 def do(job):
     what = job["what"]
     if what == "signal": os.kill(os.getpid(), job["number"])
+    if what == "segfault": ctypes.string_at(0)
+    if what == "abort": os.abort()
     if what == "exit": os._exit(3)
+    if what == "sys.exit": sys.exit(3)
     if what == "hang": time.sleep(1000)
+    if what == "loop":
+        while True: pass
     if what == "memory":
         held = []
         while True:
@@ -45,26 +67,48 @@ def do(job):
     if what == "raise": raise ZeroDivisionError("by design")
     if what == "usage": raise DataError("x_train holds NaN")
     if what == "print": print("noise on standard output"); sys.stdout.flush(); os.write(1, b"more noise")
+    if what == "fork and exit":
+        if os.fork(): os._exit(3)
+        time.sleep(60); os._exit(0)
+    if what == "daemon and abort": daemon(); time.sleep(0.5); os.abort()
+    if what == "fork bomb": bomb()
+    if what == "close all": os.closerange(3, 100); time.sleep(1000)
+    if what == "fork and answer": os.fork()
+    if what == "read all": return {"pid": len(sys.stdin.read())}
     return {"pid": os.getpid()}
 
-worker.ROLES["score"] = lambda workspace: {"score": do}
+for role in ("score", "build"):
+    worker.ROLES[role] = lambda workspace: dict.fromkeys(("score", "train"), do)
 worker.main(sys.argv[1:])
 """
 
 
-@pytest.fixture
-def executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
-    script = tmp_path / "misbehaving.py"
+@contextlib.contextmanager
+def misbehaving(folder: Path) -> Iterator[Local]:
+    script = folder / "misbehaving.py"
     script.write_text(textwrap.dedent(MISBEHAVING))
-    real = WorkerProcess.__init__.__globals__["subprocess"].Popen
 
     def popen(arguments: list[str], **keys: object):  # type: ignore[no-untyped-def]
-        return real([sys.executable, str(script), *arguments[3:]], **keys)
+        return POPEN([sys.executable, str(script), *arguments[4:]], **keys)
 
-    monkeypatch.setattr("litetuner.search.runtime.worker_process.subprocess.Popen", popen)
-    found = Local(RunFolder(tmp_path / "run"), make_config({"model": "m", "data": "d"}))
-    yield found
-    found.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("litetuner.search.runtime.worker_process.subprocess.Popen", popen)
+        patch.setattr("litetuner.search.runtime.worker_process.PROCESSES", 32)
+        found = Local(RunFolder(folder / "run"), make_config({"model": "m", "data": "d"}))
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def executor(tmp_path: Path) -> Iterator[Local]:
+    with misbehaving(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    with misbehaving(tmp_path_factory.mktemp("lasting")) as found:
+        yield found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +127,11 @@ class Misbehaving(Job[Answer]):
     number: int = 0
 
 
+class MisbehavingTraining(Misbehaving):
+    kind: ClassVar[Kind] = "train"
+    verb: ClassVar[str] = "train"
+
+
 def run(executor: Local, what: str, limits: Limits = LIMITS, number: int = 0) -> int:
     job = Misbehaving(what=what, limits=limits, number=number)
     return executor.submit(job).result(timeout=60).value.pid
@@ -92,54 +141,76 @@ def works(executor: Local) -> int:
     return run(executor, "fine")
 
 
-@pytest.mark.parametrize(
-    ("number", "kind"),
-    [
-        (signal.SIGSEGV, BuildFailed),
-        (signal.SIGABRT, BuildFailed),
-        (signal.SIGFPE, BuildFailed),
-        (signal.SIGKILL, Lost),
-        (signal.SIGTERM, Lost),
-    ],
-)
-def test_death_by_signal_is_told_apart_and_the_search_goes_on(
-    executor: Local, number: signal.Signals, kind: type[Exception]
-) -> None:
-    before = works(executor)
-    with pytest.raises(kind, match=number.name):
-        run(executor, "signal", number=int(number))
-    assert works(executor) != before
+SHORT = Limits(1.0, 4 << 30)
+DEATHS = {
+    "segfault": (BuildFailed, "SIGSEGV", LIMITS),
+    "abort": (BuildFailed, "SIGABRT", LIMITS),
+    "exit": (BuildFailed, "code 3", LIMITS),
+    "sys.exit": (BuildFailed, "code 3", LIMITS),
+    "hang": (BuildFailed, "longer than 1 s", SHORT),
+    "loop": (TimeUp, "time budget was used up", Limits(20.0, 4 << 30, budget_seconds=1.0)),
+    "memory": (BuildFailed, r"more than the 0\.5 GB allowed", Limits(20.0, 500_000_000)),
+    "fork and exit": (BuildFailed, "code 3", LIMITS),
+    "daemon and abort": (BuildFailed, "SIGABRT", LIMITS),
+    "fork bomb": (BuildFailed, "processes, more than the 32 allowed", LIMITS),
+    "close all": (BuildFailed, "closed its channel", LIMITS),
+}
 
 
-def test_an_exit_a_hang_and_too_much_memory_fail_the_job(executor: Local) -> None:
-    with pytest.raises(BuildFailed, match="code 3"):
-        run(executor, "exit")
+@pytest.mark.parametrize("what", DEATHS)
+def test_every_death_has_its_reason_and_leaves_nothing(lasting: Local, what: str) -> None:
+    error, reason, limits = DEATHS[what]
+    job_type = MisbehavingTraining if list(DEATHS).index(what) % 2 else Misbehaving
+    before = lasting.submit(job_type(what="fine")).result(timeout=60).value.pid
+    mark = psutil.Process(before).environ()[MARK]
     started = time.monotonic()
-    with pytest.raises(BuildFailed, match="longer than 1 s"):
-        run(executor, "hang", Limits(1, 4 << 30))
-    assert time.monotonic() - started < 15
-    with pytest.raises(BuildFailed, match=r"more than the 0\.5 GB allowed"):
-        run(executor, "memory", Limits(20, 500_000_000))
-    assert works(executor)
+    with pytest.raises(error, match=reason):
+        lasting.submit(job_type(what=what, limits=limits)).result(timeout=60)
+    assert time.monotonic() - started < 5 + min(limits.seconds, limits.budget_seconds or 1.0, 1.0)
+    assert not [process for process in psutil.process_iter() if mark in environ(process).values()]
+    assert lasting.submit(job_type(what="fine")).result(timeout=60).value.pid != before
 
 
-def test_an_error_keeps_its_type_and_the_worker(executor: Local) -> None:
-    before = works(executor)
+def environ(process: psutil.Process) -> dict[str, str]:
+    with contextlib.suppress(psutil.Error):
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return process.environ()
+    return {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_signal_from_outside_is_no_fault_of_the_job(lasting: Local, number: signal.Signals) -> None:
+    before = works(lasting)
+    with pytest.raises(Lost, match=number.name):
+        run(lasting, "signal", number=int(number))
+    assert works(lasting) != before
+
+
+def test_a_fork_that_comes_back_gives_no_second_answer(lasting: Local) -> None:
+    assert run(lasting, "fork and answer") == works(lasting) == works(lasting)
+
+
+def test_what_a_job_starts_cannot_read_the_next_jobs(lasting: Local) -> None:
+    assert run(lasting, "read all") == 0
+
+
+def test_an_error_keeps_its_type_and_the_worker(lasting: Local) -> None:
+    before = works(lasting)
     with pytest.raises(BuildFailed, match="ZeroDivisionError: by design"):
-        run(executor, "raise")
+        run(lasting, "raise")
     with pytest.raises(DataError, match="NaN"):
-        run(executor, "usage")
-    assert works(executor) == before
+        run(lasting, "usage")
+    assert works(lasting) == before
 
 
-def test_noise_on_standard_output_is_no_answer(executor: Local) -> None:
-    assert run(executor, "print") == works(executor)
+def test_noise_on_standard_output_is_no_answer(lasting: Local) -> None:
+    assert run(lasting, "print") == works(lasting)
 
 
 def test_a_worker_that_grew_is_replaced(executor: Local) -> None:
     before = works(executor)
     tight = Limits(seconds=20, memory_bytes=1)
-    assert executor._worker("score", tight.memory_bytes).pid != before
+    assert executor._worker("score", tight).pid != before
 
 
 def test_close_ends_suspended_workers_too(executor: Local) -> None:

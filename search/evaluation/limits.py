@@ -1,0 +1,19 @@
+"""What a job may use: its own limits, and what the time budget leaves."""
+
+from __future__ import annotations
+
+from litetuner.search.clock import Clock, left
+from litetuner.search.config.config import Config
+from litetuner.search.config.units import BYTES, parse
+from litetuner.spaces.jobs.job import Kind, Limits
+
+SECONDS: dict[Kind, float] = {"train": 900.0, "convert": 900.0, "score": 1800.0, "time": 120.0, "inspect": 1800.0}
+OVERRUN_SECONDS = 60.0  # a job may take so long whatever is left of the time budget
+
+
+def job_limits(config: Config, kind: Kind, seconds: float = 0.0, clock: Clock | None = None) -> Limits:
+    """Without ``clock`` only the job's own limits; an inspection, which comes first, may use the whole time budget."""
+    budget = float("inf") if config.seconds is None else max(config.seconds, OVERRUN_SECONDS)
+    own = min(SECONDS["inspect"], budget) if kind == "inspect" else seconds or SECONDS[kind]
+    ends = None if clock is None or config.seconds is None else max(left(config.seconds, clock), OVERRUN_SECONDS)
+    return Limits(own, int(parse(config.max_job_memory, BYTES, "max-job-memory")), ends)

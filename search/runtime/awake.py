@@ -1,0 +1,50 @@
+"""Seconds in which this process ran: no limit and no budget counts those of a stopped process, container or machine."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable
+
+PERIOD_SECONDS = 0.5  # between two ticks
+GAP_SECONDS = 2.0  # between two ticks: then this process did not run
+
+
+class AwakeClock:
+    """``now`` without the gaps between its ticks; whoever makes one has it tick every ``PERIOD_SECONDS``."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now, self._lock = now, threading.Lock()
+        self._last, self._stopped = now(), 0.0
+
+    def tick(self) -> float:
+        """The seconds that have passed, without those in which nothing ticked."""
+        with self._lock:
+            now = self._now()
+            if now - self._last > GAP_SECONDS:
+                self._stopped += now - self._last
+            self._last = now
+            return now - self._stopped
+
+
+def awake_seconds() -> float:
+    """As ``time.monotonic``, of the time in which this process ran."""
+    return _clock().tick()
+
+
+@functools.cache
+def _clock() -> AwakeClock:
+    clock = AwakeClock()
+
+    def tick() -> None:
+        while True:
+            time.sleep(PERIOD_SECONDS)
+            clock.tick()
+
+    threading.Thread(target=tick, name="litetuner clock", daemon=True).start()
+    return clock
+
+
+os.register_at_fork(after_in_child=_clock.cache_clear)  # a thread does not survive it
