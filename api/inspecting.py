@@ -63,13 +63,12 @@ def _random_samples(ports: tuple[Any, ...]) -> np.ndarray:
 def _real_samples(model: Any, request: dict[str, Any], folder: Path) -> tuple[dict[str, Any], np.ndarray]:
     from litetuner.objectives.scoring.scorer import describe_metric
     from litetuner.spaces.building.inspect import prepare
-    from litetuner.spaces.data.arrays import open_split
 
     sources = Sources(data=request["data"], preprocess=request["preprocess"])
     workspace = Workspace(folder, Store(folder), Store(folder), sources)
     data = prepare(model, describe_metric(request["metric"]), workspace, 0)
     split = "train" if data.counts["train"] else "search"
-    return data.to_json(), np.array(open_split(workspace.data(data), split)[0][:REAL_SAMPLES])
+    return data.to_json(), np.array(workspace.split(data, split)[0][:REAL_SAMPLES])
 
 
 if __name__ == "__main__":

@@ -12,26 +12,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import psutil
 
 from litetuner.spaces.errors import BuildFailed, HostError, Lost
 from litetuner.spaces.jobs.job import Job, Limits
 from litetuner.spaces.jobs.workspace import Sources
-from litetuner.spaces.store import cannot_write
+from litetuner.spaces.store import open_log
 
 POLL_SECONDS = 0.25
 START_LIMIT = Limits(seconds=300.0, memory_bytes=1 << 40)
 OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)  # who sends these is not the candidate
-
-
-def _opened(log: Path) -> BinaryIO:
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        return log.open("ab")
-    except OSError as error:
-        raise cannot_write(log, error) from error
 
 
 class WorkerProcess:
@@ -49,7 +41,7 @@ class WorkerProcess:
         self._logged = 0  # bytes of the log that were handed on
         given = json.dumps((sources or Sources()).to_json())
         command = [sys.executable, "-m", "litetuner.search.runtime.worker", role, str(folder), given, str(os.getpid())]
-        with _opened(log) as stream:
+        with open_log(log) as stream:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
