@@ -19,6 +19,7 @@ from litetuner.objectives.targets.fake import Fake
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import Criteria, again_if_undominated, judged, objectives
 from litetuner.search.evaluation.inspection import default_folder, identity
+from litetuner.search.evaluation.lost_files import restore_files
 from litetuner.search.evaluation.services import Services
 from litetuner.search.finals.ablation import ablate
 from litetuner.search.finals.finals import run_finals
@@ -26,13 +27,14 @@ from litetuner.search.front import Objective
 from litetuner.search.history import History
 from litetuner.search.listener import Listener
 from litetuner.search.loop import Loop
+from litetuner.search.runs.database import database_errors
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord, read_run
-from litetuner.search.runs.study import Asked, Study, database_errors
+from litetuner.search.runs.recovery import recover
+from litetuner.search.runs.study import Study
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.session import check_names, open_session
-from litetuner.search.trial import State, Trial
-from litetuner.spaces.candidate import Candidate
+from litetuner.search.trial import Trial, find_baseline
 from litetuner.spaces.errors import HostError, RunError, UsageError
 from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.training.distillation import LARGEST_BYTES
@@ -136,19 +138,21 @@ def _search(
         services = session.services
         listener.inspected(services.inspection)
         goals = objectives(config, services.metric)
-        study = Study(folder, goals, services.criteria.budgets, config.sampler, config.seed)
-        ending.callback(study.close)
-        opened = not study.numbers()
-        trials = _recover(folder, study, _rejudge(folder, goals, services.criteria))
+        open_study = functools.partial(Study, folder, goals, services.criteria.budgets, config.sampler, config.seed)
+        found = recover(folder, _rejudge(folder, goals, services.criteria), open_study)
+        ending.callback(found.study.close)
+        if found.note:
+            listener.advised(found.note)
+        restore_files(services, filter(None, [find_baseline(found.trials)]))
         loop = Loop(
             services=dataclasses.replace(services, clock=session.clock),
-            study=study,
-            history=History(trials, study.objectives, services.criteria.budgets),
+            study=found.study,
+            history=History(found.trials, found.study.objectives, services.criteria.budgets),
             clock=session.clock,
             listener=listener,
             stop=interrupt.reason,
             whole=functools.partial(whole_space, services),
-            renewed=opened and bool(trials),
+            renewed=found.renewed,
         )
         with interrupt.finishing():
             reason = loop.run()
@@ -176,22 +180,6 @@ def _rejudge(folder: RunFolder, goals: tuple[Objective, ...], today: Criteria) -
         if fresh != old:
             folder.write_trial(fresh)
     return found
-
-
-def _recover(folder: RunFolder, study: Study, trials: list[Trial]) -> list[Trial]:
-    """Bring study and records together after any end: a running trial with a record is told, one without is lost."""
-    records = {trial.number: trial for trial in trials}
-    study.refill(trials)
-    for number in study.running():
-        trial = records.get(number)
-        if trial is None:
-            asked = study.candidate(number) or Asked(number, Candidate(()), "sampler", {})
-            reason = "the search ended while it ran; it is asked again"
-            trial = Trial(number, asked.candidate, State.LOST, asked.origin, 0, reason=reason, params=asked.params)
-            folder.write_trial(trial)
-            records[number] = trial
-        study.tell(trial)
-    return [records[number] for number in sorted(records)]
 
 
 def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:

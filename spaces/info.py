@@ -77,10 +77,10 @@ class ModelInfo(Record):
 
 @dataclasses.dataclass(frozen=True)
 class DataInfo(Record):
-    """The data as the search sees it: sizes of the splits and where their arrays are (``<folder>/x_train.npy`` and so on)."""
+    """The data as the search sees it: sizes of the splits, and the blobs of their arrays (``x_train`` and so on)."""
 
     sha256: str
-    folder: str
+    arrays: dict[str, str]
     counts: dict[str, int]  # samples in "train", "search", "test"
     x_shape: tuple[int, ...]  # of one sample, after preprocessing
     x_dtype: str

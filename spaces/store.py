@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import hashlib
 import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from litetuner.spaces.errors import HostError, RunError
 
 # A disk that is full, over its quota or broken: a problem of the machine, not of the chosen folder.
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+CHECKSUM = b',\n "checksum": "'  # what stands between a record and the checksum that ends it
+MARK = "# Written by litetuner for the run"  # begins the last line of a text with a checksum
 
 
 def cannot_write(path: Path, error: OSError) -> HostError | RunError:
@@ -65,45 +68,117 @@ def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> N
             os.unlink(temporary)
 
 
-def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Write JSON atomically, keys in the order given, readable."""
-    write_atomic(path, json.dumps(value, indent=1) + "\n", durable=durable)
+def write_json(path: Path, record: dict[str, Any], *, seal: str = "", durable: bool = True) -> None:
+    """Write a record atomically, keys in the order given, readable. Its last key is a checksum of what is before it and
+    of ``seal``: what the record belongs to, so that the record of another place is not taken for it."""
+    body = json.dumps(record, indent=1).removesuffix("\n}").encode()
+    write_atomic(path, body + _end(body, seal), durable=durable)
+
+
+def read_json(path: Path, *, seal: str = "", remedy: str = "") -> dict[str, Any]:
+    """A record that ``write_json`` wrote. Raises ``RunError``, which ends with ``remedy``, where its checksum does not match."""
+    content = path.read_bytes()
+    body = content.rpartition(CHECKSUM)[0]
+    if not body or body + _end(body, seal) != content:
+        raise RunError(
+            f"{path} is damaged, was edited, or belongs to another run: its checksum does not match. {remedy}".rstrip()
+        )
+    found: dict[str, Any] = json.loads(body + b"}")
+    return found
+
+
+def _end(body: bytes, seal: str) -> bytes:
+    return CHECKSUM + hashlib.sha256(body + seal.encode()).hexdigest().encode() + b'"\n}\n'
+
+
+def seal_text(text: str, seal: str) -> str:
+    """A text that people read, with a last line that holds ``seal`` and a checksum of text and seal."""
+    return f"{text}{MARK} {seal} {hashlib.sha256(f'{text}{seal}'.encode()).hexdigest()}\n"
+
+
+def seal_of(content: bytes) -> str | None:
+    """The seal in the last line of a text, ``None`` without such a line. Raises ``ValueError`` where the checksum is wrong."""
+    text, mark, line = content.rpartition(f"{MARK} ".encode())
+    if not mark:
+        return None
+    seal = line.decode(errors="replace").split(" ")[0]
+    if seal_text(text.decode(errors="replace"), seal).encode() != content:
+        raise ValueError("its checksum does not match")
+    return seal
+
+
+def open_log(path: Path) -> BinaryIO:
+    """A log to append to, with its folder. A symbolic link is not followed. Raises ``HostError`` or ``RunError``."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666), "ab")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def append(path: Path, content: bytes) -> None:
+    """Append to a log. Raises ``HostError`` or ``RunError``."""
+    with open_log(path) as file:
+        try:
+            file.write(content)
+            file.flush()
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+
+@functools.lru_cache(maxsize=100_000)
+def _sha256_of(path: Path, size: int, mtime_ns: int, inode: int) -> str:
+    return file_sha256(path)
+
+
+def verified(path: Path, sha256: str) -> bool:
+    """Is this a file of that content? One that has not changed since this process last looked is not read again."""
+    try:
+        about = path.stat()
+        return _sha256_of(path.absolute(), about.st_size, about.st_mtime_ns, about.st_ino) == sha256
+    except OSError:
+        return False
 
 
 @dataclasses.dataclass(frozen=True)
 class Store:
     """Blobs in one folder; a blob's name is its sha256 and a suffix (``.tflite``, ``.npz``, ``.npy``).
 
-    What is read is verified, so a torn or altered file is never used.
+    What is read is verified, so a torn or altered file is never used. ``remedy`` says how a blob is made again.
     """
 
     folder: Path
     durable: bool = False
+    remedy: str = "Repeat the search command: it makes it again."
 
     def put(self, content: bytes, suffix: str) -> str:
         """Keep a blob and return its name, ``<sha256><suffix>``."""
         name = hashlib.sha256(content).hexdigest() + suffix
-        path = self.folder / name
-        if not path.exists() or path.stat().st_size != len(content):
-            write_atomic(path, content, durable=self.durable)
+        if not self.has(name):
+            write_atomic(self.folder / name, content, durable=self.durable)
         return name
 
     def get(self, name: str) -> bytes:
         """The blob. Raises ``RunError`` when it is missing or its content is not what its name says."""
-        path = self.path(name)
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != name.partition(".")[0]:
-            raise RunError(
-                f"{path} was altered: its content does not match its name. Remove it; the search makes it again."
-            )
+        try:
+            content = (self.folder / name).read_bytes()
+        except OSError:
+            content = None
+        if content is None or hashlib.sha256(content).hexdigest() != name.partition(".")[0]:
+            raise self._unusable(name)
         return content
 
     def path(self, name: str) -> Path:
-        """The path of a blob. Raises ``RunError`` when it is missing."""
-        path = self.folder / name
-        if not path.is_file():
-            raise RunError(f"{path} is missing. Repeat the search command; it makes it again.")
-        return path
+        """The path of a blob, for what reads it as a file. Raises ``RunError`` as ``get`` does."""
+        if not self.has(name):
+            raise self._unusable(name)
+        return self.folder / name
 
     def has(self, name: str) -> bool:
-        return (self.folder / name).is_file()
+        """Is the blob there, and its content what its name says?"""
+        return verified(self.folder / name, name.partition(".")[0])
+
+    def _unusable(self, name: str) -> RunError:
+        path = self.folder / name
+        what = "was altered: its content does not match its name" if path.exists() else "is missing"
+        return RunError(f"{path} {what}. {self.remedy}")

@@ -19,7 +19,6 @@ from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.objectives.scoring.jobs import CompareJob, CompareResult, ScoreJob, ScoreResult
 from litetuner.objectives.scoring.predict import load_interpreter, predict, read_file
-from litetuner.spaces.data.arrays import open_split
 from litetuner.spaces.errors import BuildFailed, ConfigError, DataError
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Workspace
@@ -100,7 +99,7 @@ def check_metric_name(spec: str) -> None:
 
 def score_file(job: ScoreJob, workspace: Workspace) -> ScoreResult:
     """Run a finished file over a split. A user's metric that raises, or gives no finite number, is ``BuildFailed``."""
-    x, y = open_split(workspace.data(workspace.inspected(job.inspected).data), job.split)
+    x, y = workspace.split(workspace.inspected(job.inspected).data, job.split)
     limit = job.limit or len(x)
     with _failing_metric():
         found = score(
@@ -122,7 +121,7 @@ def score_file(job: ScoreJob, workspace: Workspace) -> ScoreResult:
 
 def compare(job: CompareJob, workspace: Workspace) -> CompareResult:
     """The paired difference of two outputs, over as many samples as both have."""
-    _, y = open_split(workspace.data(workspace.inspected(job.inspected).data), job.split)
+    _, y = workspace.split(workspace.inspected(job.inspected).data, job.split)
     blobs = (job.first_predictions, job.second_predictions)
     first, second = (None if blob is None else workspace.array(blob) for blob in blobs)
     labels = np.asarray(y if first is None else y[: len(first)])

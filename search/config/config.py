@@ -20,6 +20,7 @@ from litetuner.search.config.budgets import Budget, BudgetTexts, check_metric_bu
 from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts
 from litetuner.search.config.units import parse_duration
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.store import seal_of
 from litetuner.spaces.user_function import is_function
 
 # What ``--objective`` can name: what a file has, and what it has on each target.
@@ -250,12 +251,20 @@ def _explain(item: Any) -> str:
 def read_toml(path: Path) -> dict[str, Any]:
     """The keys of a TOML file, at its top level or in a ``[litetuner]`` or ``[search]`` table. Raises ``ConfigError``."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        values = tomllib.loads(content.decode())
+        sealed = seal_of(content)
     except FileNotFoundError as error:
         names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         raise ConfigError(f"config: {path} does not exist{nearest_file(path, names) or '.'}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"config: {path} is no TOML file: {error}") from error
+    except ValueError as error:
+        raise ConfigError(
+            f"config: {path} is not as a search wrote it: {error}. If it was edited on purpose, remove its last line."
+        ) from error
+    if sealed is not None and (path.parent / "identity.json").exists():
+        values["out"] = str(path.parent)  # a run may have been moved or copied
     for table in ("litetuner", "search"):
         if isinstance(values.get(table), dict):
             values = values | values.pop(table)

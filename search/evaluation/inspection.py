@@ -88,9 +88,8 @@ def _known(folder: RunFolder) -> Inspection | None:
     if record is None:
         return None
     found = Inspection.from_json(record)
-    blobs = [name for name in (found.base, found.inspected) if name is not None]
-    there = (folder.path / found.data.folder).is_dir() and all(folder.blobs.has(name) for name in blobs)
-    return found if there else None
+    blobs = (found.base, found.inspected, found.original, *found.data.arrays.values())
+    return found if all(folder.blobs.has(name) for name in blobs if name is not None) else None
 
 
 def epoch_levels(config: Config, seconds_per_epoch: float | None) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litetuner.search.clock import Clock
 from litetuner.search.evaluation.candidate_jobs import score_job
+from litetuner.search.evaluation.lost_files import restore_files
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import artifact_of, measure_drop, run_job, time_everywhere
@@ -22,7 +23,9 @@ def run_finals(services: Services, clock: Clock) -> None:
     while True:  # new times may bring other trials to the front, which are then measured too; each is measured once
         run = read_run(folder.path)
         members = {trial.number: trial for front in (*run.fronts.values(), run.picks.values()) for trial in front}
-        wanted = [trial for trial in (run.baseline, *members.values()) if trial and str(trial.number) not in seen]
+        kept = [trial for trial in (run.baseline, *members.values()) if trial]
+        restore_files(services, kept)
+        wanted = [trial for trial in kept if str(trial.number) not in seen]
         if not wanted:
             break
         for trial in wanted:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import secrets
 import shutil
 import time
 import tomllib
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,26 @@ import filelock
 
 from litetuner.search.config.config import CHANGEABLE, Config, make_config, to_toml
 from litetuner.search.trial import FORMAT_VERSION, Trial
-from litetuner.spaces.errors import RunError
+from litetuner.spaces.candidate import digest
+from litetuner.spaces.errors import CandidateError, RunError
 from litetuner.spaces.jobs.workspace import Sources, Workspace
-from litetuner.spaces.store import Store, cannot_write, write_atomic, write_json
+from litetuner.spaces.store import Store, append, cannot_write, read_json, seal_of, seal_text, write_atomic, write_json
+
+PATHS = ("model", "data")  # may be written in several ways; what they hold counts
+CRC = ', "crc32": '
+AGAIN = "Remove it and repeat the search command:"
+REMEDIES = {
+    "identity": f"{AGAIN} with the same model, data and settings it is written again.",
+    "clock": f"{AGAIN} nothing but the time that was counted so far is lost.",
+    "targets": f"{AGAIN} the targets are named again.",
+    "finals": f"{AGAIN} the final measurements are made again.",
+    "trials": f"{AGAIN} only this trial is asked and measured again.",
+    "cache": "It is made again.",
+}
+REBUILD = (
+    "Repeat the search command: it builds the files of the baseline, the Pareto front and the picks again. For another "
+    "trial use `litetuner rebuild`."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +46,16 @@ class RunFolder:
 
     path: Path
 
+    @functools.cached_property
+    def id(self) -> str:
+        """What the records of this run are sealed with; it is the same in a copy. Empty for a folder without a run."""
+        record = self.read("identity")
+        return "" if record is None else str(record["run"])
+
     @property
     def artifacts(self) -> Store:
         """The finished ``.tflite`` files by sha256."""
-        return Store(self.path / "artifacts", durable=True)
+        return Store(self.path / "artifacts", durable=True, remedy=REBUILD)
 
     @property
     def blobs(self) -> Store:
@@ -38,10 +64,6 @@ class RunFolder:
 
     def workspace(self, sources: Sources | None = None) -> Workspace:
         return Workspace(self.path, self.blobs, self.artifacts, sources or Sources())
-
-    @property
-    def study_url(self) -> str:
-        return f"sqlite:///{(self.path / 'study.db').absolute()}"
 
     @property
     def report(self) -> Path:
@@ -74,89 +96,121 @@ class RunFolder:
         ``identity`` holds the sha256 of the model's file and of the data's: paths may be written in several ways. A run
         that was never inspected is begun anew, so that data can be corrected. Raises ``RunError`` with every difference.
         """
-        path = self.path / "identity.json"
-        self._check_format()
         keys = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
-        frozen = {"format_version": FORMAT_VERSION} | {name.replace("_", "-"): keys[name] for name in keys} | identity
-        if path.exists():
-            differences = _differences(_read_json(path), frozen)
-            if differences and self.read("inspection") is None and not self.trials():
-                shutil.rmtree(self.path / "cache", ignore_errors=True)
-                write_json(path, frozen)
-            elif differences:
-                raise RunError(
-                    f"{self.path} holds another run. What differs: {'; '.join(differences)}. "
-                    "Choose another folder with --out, or leave --out away to get one of its own."
-                )
-        else:
-            foreign = [item.name for item in self.path.iterdir() if item.name not in (".lock", "litetuner.toml")]
-            if foreign:
-                names = ", ".join(sorted(foreign)[:3])
-                what = f"{self.path} is no run folder and is not empty ({names})"
-                raise RunError(f"{what}. Choose another folder with --out.")
-            write_json(path, frozen)
-        write_atomic(self.path / "litetuner.toml", to_toml(config))
+        now = {name.replace("_", "-"): keys[name] for name in keys} | identity
+        named = digest({name: value for name, value in now.items() if name not in PATHS})
+        known, sealed = self.read("identity"), self._sealed()
+        run = self._own(sealed, named) if known is None else known["run"]
+        if known is not None and sealed is not None and not sealed.startswith(run):
+            raise RunError(f"{self.path}: identity.json and litetuner.toml belong to different runs.")
+        differences = [] if known is None else _differences(known, now)
+        if differences and (self.read("inspection") is not None or self.trials()):
+            raise RunError(
+                f"{self.path} holds another run. What differs: {'; '.join(differences)}. "
+                "Choose another folder with --out, or leave --out away to get one of its own."
+            )
+        if differences:
+            shutil.rmtree(self.path / "cache", ignore_errors=True)
+        if differences or known is None:
+            self.write("identity", now | {"run": run})
+            self.__dict__.pop("id", None)
+        write_atomic(self.path / "litetuner.toml", seal_text(to_toml(config), f"{run}-{named}"))
+
+    def _own(self, sealed: str | None, named: str) -> str:
+        """The id of a run without ``identity.json``: new, or that of the lost file. Raises ``RunError`` for a folder in use."""
+        run, _, before = (sealed or "").partition("-")
+        foreign = [item.name for item in self.path.iterdir() if item.name not in (".lock", "litetuner.toml")]
+        if not foreign or before == named:
+            return run or secrets.token_hex(8)
+        what = f"{self.path} is no run folder and is not empty ({', '.join(sorted(foreign)[:3])})"
+        if sealed is not None:
+            what = f"{self.path} has lost its identity.json, and had another model, other data or settings"
+        raise RunError(f"{what}. Choose another folder with --out.")
+
+    def _sealed(self) -> str | None:
+        """Run and identity that ``litetuner.toml`` was written for, ``None`` where it does not tell."""
+        path = self.path / "litetuner.toml"
+        try:
+            return seal_of(path.read_bytes()) if path.is_file() else None
+        except ValueError:
+            return None
 
     def config(self) -> Config:
-        """The resolved configuration. Raises ``RunError`` when this is no run folder."""
-        self._check_format()
+        """The resolved configuration. Raises ``RunError`` when this is no run folder, or the file is damaged."""
         path = self.path / "litetuner.toml"
         if not path.is_file():
             what = f"{self.path} is no run folder: it has no litetuner.toml"
             raise RunError(f"{what}. Give the folder that a search printed.")
+        if self.read("identity") is None:
+            raise RunError(f"{self.path} has no identity.json. Repeat the search command: it writes it again.")
+        if (self._sealed() or "").partition("-")[0] != self.id:
+            raise RunError(
+                f"{path} is damaged, was edited, or belongs to another run: its checksum does not match. "
+                "Repeat the search command, with all its options: it writes the file again."
+            )
         return make_config(tomllib.loads(path.read_text(encoding="utf-8")), where=str(path))
-
-    def _check_format(self) -> None:
-        """Raise ``RunError`` for a run folder of another format, before anything of it is read or changed."""
-        path = self.path / "identity.json"
-        version = _parsed(path).get("format_version", 1) if path.exists() else FORMAT_VERSION
-        if version != FORMAT_VERSION:
-            raise RunError(_other_format(self.path, version))
 
     def write_trial(self, trial: Trial) -> None:
         """Write a trial's record; done before Optuna is told."""
-        write_json(self.trial_folder(trial.number) / "trial.json", trial.to_json())
+        self.write(f"trials/{trial.number:04d}/trial", trial.to_json())
 
     def trial_folder(self, number: int) -> Path:
         return self.path / "trials" / f"{number:04d}"
 
     def trials(self) -> list[Trial]:
         found = sorted((self.path / "trials").glob("[0-9]*/trial.json"), key=lambda path: int(path.parent.name))
-        return [Trial.from_json(_read_json(path)) for path in found]
+        return [self.trial(path.parent.name) for path in found]
+
+    def trial(self, name: str) -> Trial:
+        """The trial of a folder in ``trials/``. Raises ``RunError`` for a record that is damaged."""
+        record = self.read(f"trials/{name}/trial") or {}
+        try:
+            return Trial.from_json(record)
+        except (KeyError, TypeError, ValueError, AttributeError, CandidateError) as error:
+            raise RunError(
+                f"{self.trial_folder(int(name))}/trial.json is not the record of a trial: {error}."
+            ) from error
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON record of the run (``inspection``, ``sensitivity``, ``finals``, ``environment``), ``None`` if not there yet."""
-        path = self.path / f"{name}.json"
-        return _read_json(path) if path.exists() else None
+        """A JSON record of the run (``inspection``, ``trials/0007/trial``), ``None`` if not there yet.
 
-    def write(self, name: str, record: dict[str, Any]) -> None:
-        write_json(self.path / f"{name}.json", {"format_version": FORMAT_VERSION} | record)
+        Raises ``RunError`` for one that is damaged, of another place or run, or of another format.
+        """
+        path = self.path / f"{name}.json"
+        if not path.exists():
+            return None
+        remedy = REMEDIES.get(name.partition("/")[0], f"{AGAIN} it is written again.")
+        try:
+            return read_json(path, seal=self._seal(name), remedy=remedy)
+        except RunError:
+            _check_format(path)
+            raise
+
+    def write(self, name: str, record: dict[str, Any], *, durable: bool = True) -> None:
+        record = {"format_version": FORMAT_VERSION} | record
+        write_json(self.path / f"{name}.json", record, seal=self._seal(name), durable=durable)
+
+    def _seal(self, name: str) -> str:
+        return name if name == "identity" else f"{self.id}/{name}"
 
     def note(self, event: str, **values: Any) -> None:
-        """Append to ``events.jsonl``. Raises ``HostError`` when the disk is full."""
+        """Append to ``events.jsonl``, with a checksum of the line. Raises ``HostError`` when the disk is full."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **values})
-        path = self.path / "events.jsonl"
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise cannot_write(path, error) from error
+        append(self.path / "events.jsonl", f"{line[:-1]}{CRC}{zlib.crc32(line.encode())}}}\n".encode())
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The events that can be read; a torn tail is ignored."""
+        """The events that can be read; a torn or damaged line is ignored."""
         path = self.path / "events.jsonl"
-        if path.exists():
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
-                    continue
+        for line in path.read_bytes().splitlines() if path.exists() else ():
+            body, _, crc = line.rpartition(CRC.encode())
+            if crc == f"{zlib.crc32(body + b'}')}}}".encode():
+                yield json.loads(body + b"}")
 
 
 def _differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:
     found = []
     for key in sorted(known | now):
-        if key in ("model", "data", "format_version") or known.get(key) == now.get(key):
+        if key in (*PATHS, "format_version", "run") or known.get(key) == now.get(key):
             continue
         what = key.removesuffix("_content")
         sides = [
@@ -170,23 +224,14 @@ def _hashed(side: dict[str, Any], key: str) -> bool:
     return key.endswith("_content") and side.get(key) not in (None, side.get(key.removesuffix("_content")))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    record = _parsed(path)
-    version = record.get("format_version", FORMAT_VERSION)
-    if version != FORMAT_VERSION:
-        raise RunError(_other_format(path, version))
-    return record
-
-
-def _parsed(path: Path) -> dict[str, Any]:
+def _check_format(path: Path) -> None:
+    """Raise ``RunError`` for a record of another format, which has no checksum or one of another kind."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}). Remove it, or the whole run folder, and search again.") from error
-
-
-def _other_format(path: Path, version: object) -> str:
-    return (
-        f"{path} has format {version}, and this version of litetuner reads format {FORMAT_VERSION}: "
-        "search again into a new folder, or use the version of litetuner that wrote it."
-    )
+        version = json.loads(path.read_bytes()).get("format_version", 1)
+    except (ValueError, AttributeError, RecursionError):
+        return
+    if version != FORMAT_VERSION:
+        raise RunError(
+            f"{path} has format {version}, and this version of litetuner reads format {FORMAT_VERSION}: "
+            "search again into a new folder, or use the version of litetuner that wrote it."
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ from litetuner.search.runs.study import frozen_trial
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import RunError
-from litetuner.spaces.store import write_json
 
 FEWEST = 20  # scored trials; with fewer, an importance is mostly chance
 TOP_TRIALS = 5  # PED-ANOVA wants so many in its best part
@@ -86,18 +84,18 @@ def kept_importances(folder: RunFolder, trials: Sequence[Trial], objectives: Seq
         return Importances()
     values = [[trial.number, *(trial.value(objective.measurement) for objective in objectives)] for trial in told]
     key = digest([[objective.measurement, objective.direction] for objective in objectives] + values)
-    path = folder.path / "cache" / "importance.json"
     try:
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if kept.get("key") == key:
-            return Importances(tuple(Importance(**item) for item in kept["importances"]))
-    except (ValueError, KeyError, TypeError, AttributeError):  # a torn cache is made again
-        pass
+        kept = folder.read("cache/importance") or {}
+    except RunError:  # a damaged cache is made again
+        kept = {}
+    if kept.get("key") == key:
+        return Importances(tuple(Importance(**item) for item in kept["importances"]))
     try:
         found = find_importances(trials, objectives)
     except RunError as error:
         return Importances(problem=str(error))
-    write_json(path, {"key": key, "importances": [dataclasses.asdict(item) for item in found]}, durable=False)
+    record = {"key": key, "importances": [dataclasses.asdict(item) for item in found]}
+    folder.write("cache/importance", record, durable=False)
     return Importances(found)
 
 

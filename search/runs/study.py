@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import filelock
@@ -14,11 +13,11 @@ import filelock
 from litetuner.search.config.budgets import Budget
 from litetuner.search.front import Objective
 from litetuner.search.proposals.samplers import SAMPLERS
+from litetuner.search.runs.database import open_storage
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate, digest
-from litetuner.spaces.errors import HostError, RunError
 from litetuner.spaces.step import Stage
 
 UNKNOWN_VIOLATION = 1.0  # told where a trial was stopped before any budget could be compared
@@ -92,9 +91,8 @@ class Study:
         self._lock = filelock.FileLock(folder.path / ".ask.lock")
         terms = [[o.measurement, o.direction] for o in objectives] + [[b.name, b.limit, b.sense] for b in budgets]
         self.name = f"litetuner-{digest(terms)}"
-        storage = optuna.storages.RDBStorage(folder.study_url, engine_kwargs={"connect_args": {"timeout": 60}})
-        _write_ahead(storage.engine)
-        self._storage = storage
+        self._run = folder.id
+        self._storage = storage = open_storage(folder)
         self._study = optuna.create_study(
             study_name=self.name,
             storage=storage,
@@ -102,6 +100,8 @@ class Study:
             load_if_exists=True,
         )
         self._study_id: int = storage.get_study_id_from_name(self.name)
+        if not self.numbers():
+            self._study.set_user_attr("run", self._run)
 
     def close(self) -> None:
         """Close the database; else its files stay open for as long as this process lives."""
@@ -110,19 +110,49 @@ class Study:
 
     def running(self) -> list[int]:
         """Numbers of trials that were asked for and never told."""
-        state = self._optuna.trial.TrialState.RUNNING
-        return [trial.number for trial in self._study.get_trials(deepcopy=False, states=(state,))]
+        return [trial.number for trial in self._trials() if not trial.state.is_finished()]
 
     def numbers(self) -> set[int]:
-        return {trial.number for trial in self._study.get_trials(deepcopy=False)}
+        return {trial.number for trial in self._trials()}
 
-    def candidate(self, number: int) -> Asked | None:
-        """What a trial in the study was about, ``None`` when the search died before it was written down."""
-        trial = self._study.get_trials(deepcopy=False)[number]
-        if "proposal" not in trial.user_attrs:
-            return None
-        proposal = json.loads(trial.user_attrs["proposal"])
-        return Asked(number, Candidate.from_json(proposal["candidate"]), proposal["origin"], proposal["params"])
+    def asked(self) -> dict[int, tuple[Asked | None, bool]]:
+        """What each trial in the study is about (``None`` when the search died before it was written down), and has it ended?"""
+        found = {}
+        for trial in self._trials():
+            proposal = json.loads(trial.user_attrs.get("proposal", "null"))
+            known = proposal and Asked(
+                trial.number, Candidate.from_json(proposal["candidate"]), proposal["origin"], proposal["params"]
+            )
+            found[trial.number] = (known, trial.state.is_finished())
+        return found
+
+    def difference(self, trials: Sequence[Trial]) -> str:
+        """Does the study tell the same as the records, as far as it goes? Where it does not, what is different; else nothing."""
+        if self._study.user_attrs.get("run") != self._run:
+            return "belongs to another run"
+        if [str(direction.name).lower() for direction in self._study.directions] != [
+            o.direction for o in self.objectives
+        ]:
+            return "has other directions than the run"
+        records = {trial.number: self._frozen(trial) for trial in trials}
+        for theirs in self._trials():
+            ours = records.get(theirs.number)
+            if ours is None:
+                continue
+            same = (
+                "params",
+                "distributions",
+                *(("state", "values", "constraints") if theirs.state.is_finished() else ()),
+            )
+            proposals = [
+                json.loads(side.user_attrs["proposal"]) for side in (ours, theirs) if "proposal" in side.user_attrs
+            ]
+            if any(getattr(ours, name) != getattr(theirs, name) for name in same) or proposals[0] != proposals[-1]:
+                return f"differs from the record of trial {theirs.number}"
+        return ""
+
+    def _trials(self) -> list[Any]:
+        return list(self._study.get_trials(deepcopy=False))
 
     def ask(self, suggest: Callable[[Any], Candidate], told: int, *, at_random: bool = False) -> Asked:
         """Let the sampler propose. The seed is of (root seed, trials told), so a resumed search goes on as if undisturbed."""
@@ -155,28 +185,27 @@ class Study:
         handle = self._optuna.trial.Trial(self._study, self._id(trial.number))
         for name, value in self._constraints(trial).items():
             handle.set_constraint(name, value)
-        summary = {name: measurement.value for name, measurement in trial.measurements.items()}
-        self._set(trial.number, "outcome", {"state": str(trial.state), "seed": trial.seed, "summary": summary})
+        self._set(trial.number, "outcome", _outcome(trial))
         self._study.tell(trial.number, self._values(trial), state=final_state(trial, trial.state.scored))
 
     def refill(self, trials: Sequence[Trial]) -> None:
-        """Fill a study that new objectives or budgets opened with all that is known, numbers unchanged."""
-        known = self.numbers()
+        """Tell the study all that it does not know: what still runs in it, and what is new to it, numbers unchanged."""
+        known, running = self.numbers(), set(self.running())
         for trial in sorted(trials, key=lambda item: item.number):
-            if trial.number in known:
-                continue
-            told = {
-                "proposal": _proposal(trial.candidate, trial.origin, trial.params),
-                "outcome": {"state": str(trial.state), "seed": trial.seed},
-            }
-            frozen = frozen_trial(
-                trial.params,
-                state=final_state(trial, trial.state.scored),
-                values=self._values(trial),
-                constraints=self._constraints(trial),
-                user_attrs={name: json.dumps(value) for name, value in told.items()},
-            )
-            self._study.add_trial(frozen)
+            if trial.number in running:
+                self.tell(trial)
+            elif trial.number not in known:
+                self._study.add_trial(self._frozen(trial))
+
+    def _frozen(self, trial: Trial) -> Any:
+        told = {"proposal": _proposal(trial.candidate, trial.origin, trial.params), "outcome": _outcome(trial)}
+        return frozen_trial(
+            trial.params,
+            state=final_state(trial, trial.state.scored),
+            values=self._values(trial),
+            constraints=self._constraints(trial),
+            user_attrs={name: json.dumps(value) for name, value in told.items()},
+        )
 
     def _values(self, trial: Trial) -> list[float] | None:
         if not trial.state.scored:
@@ -224,40 +253,10 @@ def final_state(trial: Trial, complete: bool) -> Any:
     return TrialState.COMPLETE if complete else TrialState.FAIL if trial.state is State.LOST else TrialState.PRUNED
 
 
+def _outcome(trial: Trial) -> dict[str, Any]:
+    summary = {name: measurement.value for name, measurement in trial.measurements.items()}
+    return {"state": str(trial.state), "seed": trial.seed, "summary": summary}
+
+
 def _proposal(candidate: Candidate, origin: str, params: Mapping[str, Any]) -> dict[str, Any]:
     return {"origin": origin, "params": params, "candidate": candidate.to_json()}
-
-
-@contextlib.contextmanager
-def database_errors(folder: RunFolder) -> Iterator[None]:
-    """Name what the database does not do: ``HostError`` where the disk is full, ``RunError`` where ``study.db`` is damaged."""
-    import optuna
-    import sqlalchemy
-
-    try:
-        yield
-    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.DatabaseError) as error:
-        cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
-        words = str(getattr(cause, "orig", None) or cause or error).splitlines()[0]
-        path = folder.path / "study.db"
-        if isinstance(cause, sqlalchemy.exc.OperationalError):
-            raise HostError(
-                f"cannot write {path}: {words}. Free some space and repeat the command: it goes on with all that was recorded."
-            ) from error
-        raise RunError(
-            f"{path} is damaged ({words}). Remove it and repeat the command: the records of all trials are kept, and a new "
-            "one is filled from them."
-        ) from error
-
-
-def _write_ahead(engine: Any) -> None:
-    """Write-ahead log: no commit waits for the disk. What a power cut loses, the synced records tell again."""
-    import sqlalchemy
-
-    def prepare(connection: Any, _: Any) -> None:
-        with contextlib.closing(connection.cursor()) as cursor:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute("PRAGMA synchronous=NORMAL")
-
-    sqlalchemy.event.listen(engine, "connect", prepare)
-    engine.dispose()  # connections that were opened before know nothing of it

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal, TypeVar
 import pydantic
 
 from litetuner.search.config.config import Config, make_config
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import open_run
 from litetuner.search.trial import FORMAT_VERSION
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import Refused, RunError
 from litetuner.spaces.steps import STEPS
+from litetuner.spaces.store import read_json
 
 LARGEST_FILE = 64_000_000  # bytes; a trial with all its raw samples has some tens of kilobytes
 SLACK = 10.0  # a number may be this many times beyond the smallest and the largest value that a search tries
@@ -122,7 +124,7 @@ def read_trial_file(given: Path, *, trust_model: bool = False, **changed: str | 
     if record.environment is not None:  # the trial's own; that of the run belongs to its last session
         origin = dataclasses.replace(origin, versions=_versions(record.environment.versions))
     metric = record.measurements.metric
-    return TrialFile(
+    found = TrialFile(
         **vars(origin),
         path=path,
         number=record.number,
@@ -131,6 +133,12 @@ def read_trial_file(given: Path, *, trust_model: bool = False, **changed: str | 
         metric=None if metric is None else metric.value,
         metric_interval=None if metric is None else metric.interval,
     )
+    if run is not None:  # what is wrong in words comes first; a checksum only says that something is
+        RunFolder(run).read(f"trials/{path.parent.name}/{path.stem}")
+    else:
+        for each in (path, path.with_name("provenance.json")):
+            read_json(each, remedy="Export the trial again.")
+    return found
 
 
 def _run_of(path: Path) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.dispatcher import completed, settle
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.jobs import JobResult, append_log
+from litetuner.spaces.errors import RunError
 from litetuner.spaces.jobs.job import Job, R
-from litetuner.spaces.store import write_json
 
 BLOB = re.compile(r"[0-9a-f]{64}\.\w+")
 
@@ -126,22 +125,21 @@ class JobCache:
 
     def _write(self, job: Job[R], result: JobResult[R]) -> None:
         record = {"kind": job.kind, "verb": job.verb, "seconds": result.seconds, "result": result.value.to_json()}
-        write_json(self._path(job), record | {"environment": job.environment.to_json()}, durable=False)
+        self._folder.write(_entry(job), record | {"environment": job.environment.to_json()}, durable=False)
 
     def _read(self, job: Job[R]) -> JobResult[R] | None:
-        path = self._path(job)
-        if not path.exists():
+        try:
+            record = (self._folder.read(_entry(job)) or {}).get("result")
+        except RunError:  # damaged, such as by a power cut: the job is done again
             return None
-        text = path.read_text(encoding="utf-8")
-        if not text:  # a power cut; the job is done again
-            return None
-        record = json.loads(text)["result"]
-        if not all(self._folder.blobs.has(name) or self._folder.artifacts.has(name) for name in _blobs(record)):
+        store = self._folder.artifacts if job.verb == "finish" else self._folder.blobs
+        if record is None or not all(store.has(name) for name in _blobs(record)):
             return None
         return JobResult(job.read(record), cached=True)
 
-    def _path(self, job: Job[Any]) -> Path:
-        return self._folder.path / "cache" / job.key / "result.json"
+
+def _entry(job: Job[Any]) -> str:
+    return f"cache/{job.key}/result"
 
 
 def _shared(running: Future[JobResult[R]]) -> Future[JobResult[R]]:

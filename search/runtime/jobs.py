@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic
 from litetuner.objectives.measurement import Measurement
 from litetuner.spaces.jobs.job import NOT_IN_KEY, Job, Kind, R
 from litetuner.spaces.jobs.record import Record
+from litetuner.spaces.store import append
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,4 @@ class JobResult(Generic[R]):
 def append_log(log: Path | None, text: bytes) -> None:
     """Append what a job logged to its trial's log, where it belongs to a trial."""
     if text and log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as stream:
-            stream.write(text)
+        append(log, text)

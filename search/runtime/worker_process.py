@@ -11,7 +11,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from litetuner.search.runtime.awake import awake_seconds
 from litetuner.search.runtime.machine import memory_bytes
@@ -20,7 +20,7 @@ from litetuner.spaces.errors import BuildFailed, HostError, Lost, TimeUp
 from litetuner.spaces.jobs.job import Job, Limits
 from litetuner.spaces.jobs.safe_path import python_command, python_environment
 from litetuner.spaces.jobs.workspace import Sources
-from litetuner.spaces.store import cannot_write
+from litetuner.spaces.store import open_log
 
 POLL_SECONDS = 0.25
 START_LIMIT = Limits(seconds=300.0, memory_bytes=1 << 40)
@@ -33,14 +33,6 @@ OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)  # who sends these is 
 def memory_limit(limits: Limits) -> float:
     """The bytes that a job may use on this machine."""
     return min(limits.memory_bytes, MEMORY_SHARE * memory_bytes())
-
-
-def _opened(log: Path) -> BinaryIO:
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        return log.open("ab")
-    except OSError as error:
-        raise cannot_write(log, error) from error
 
 
 class WorkerProcess:
@@ -59,7 +51,7 @@ class WorkerProcess:
         given = json.dumps((sources or Sources()).to_json())
         command = python_command("-m", "litetuner.search.runtime.worker", role, str(folder), given, str(os.getpid()))
         mark = secrets.token_hex(8)
-        with _opened(log) as stream:
+        with open_log(log) as stream:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,

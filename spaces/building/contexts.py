@@ -22,11 +22,10 @@ def make_context(
     untrained: bool = False,
 ) -> Context:
     """The context for some steps. A job's ``calibration`` is how many samples there are where no step asks for another number."""
-    from litetuner.spaces.data.arrays import open_split
     from litetuner.spaces.training.fit import resolve_loss
 
     loss = inspected.loss
-    x, y = open_split(workspace.data(inspected.data), "train")
+    x, y = workspace.split(inspected.data, "train")
     samples = x[:0]
     if inspected.data.counts["train"]:
         samples = _calibration(workspace, inspected, steps, job.calibration, job.seed)
@@ -56,5 +55,6 @@ def _calibration(
         model = base_model(workspace, inspected)
         return np.concatenate([out.reshape(len(samples), -1) for out in predict(model, parts(samples))], axis=1)
 
-    folder, selection = workspace.data(inspected.data), asked.get("selection", "balanced")
-    return select_samples(folder, asked.get("calibration") or count, selection, seed, outputs)
+    x, y = workspace.split(inspected.data, "train")
+    selection = asked.get("selection", "balanced")
+    return select_samples(x, y, asked.get("calibration") or count, selection, seed, outputs)

@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import json
 
-from litetuner.spaces.building.inspect import DATA_FOLDER
+import numpy as np
+
 from litetuner.spaces.building.jobs import (
     ConvertJob,
     ConvertResult,
@@ -39,9 +40,9 @@ class FakeBuilder:
 
     def inspect(self, job: InspectJob, metric: MetricInfo) -> InspectResult:
         """A model of ``LAYERS`` convolutions, and data of ten classes."""
-        (self.workspace.folder / DATA_FOLDER).mkdir(parents=True, exist_ok=True)
         sha256 = hashlib.sha256(job.model_content.encode()).hexdigest()
-        model, data = _model(sha256), DataInfo(sha256, DATA_FOLDER, COUNTS, (8, 8, 3), "float32", 10, None)
+        arrays = {f"x_{split}": self.workspace.keep_array(np.zeros(size)) for split, size in COUNTS.items()}
+        model, data = _model(sha256), DataInfo(sha256, arrays, COUNTS, (8, 8, 3), "float32", 10, None)
         base = self.workspace.blobs.put(b"fake base", ".npz")
         loss = LossSettings(metric.default_loss, job.loss, model.output_activation, model.output_shape)
         inspected = json.dumps(Inspected(model, data, base, loss).to_json()).encode()

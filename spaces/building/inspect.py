@@ -17,7 +17,6 @@ from litetuner.spaces.info import DataInfo
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
 
-DATA_FOLDER = "cache/data"  # of the prepared arrays, below the run folder
 BRIDGE_SAMPLES = 32
 # Trainings of so many steps tell how long a step takes; the last one only where steps are short.
 TIMED_STEPS = (1, 6, 60)
@@ -27,7 +26,6 @@ SHORTEST_STEP = 0.001  # seconds; less cannot be told from the noise of tracing
 
 def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> InspectResult:
     """Raises ``ModelError``, ``DataError`` or ``ConfigError`` for what the user gave and cannot be used."""
-    from litetuner.spaces.data.arrays import open_split
     from litetuner.spaces.models.checkpoint import write_model
     from litetuner.spaces.models.input_shapes import sample_shapes
     from litetuner.spaces.models.inspection import model_info
@@ -37,16 +35,15 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
 
     loaded = user_model(workspace.sources)
     data = prepare(loaded.model, metric, workspace, job.seed)
-    folder = workspace.data(data)
     split = "train" if data.counts["train"] else "search"
-    sample = np.asarray(open_split(folder, split)[0][:BRIDGE_SAMPLES])
+    sample = np.asarray(workspace.split(data, split)[0][:BRIDGE_SAMPLES])
     loaded = sized(loaded, sample_shapes(input_tensors(loaded.model), sample), workspace.sources.model)
     outputs = output_tensors(loaded.model)
     scored = chosen_output(outputs, metric.output, metric.takes_all)
     trainable, refusal, difference = rebuild(loaded.model, sample)
     base = None if trainable is None else workspace.blobs.put(write_model(trainable), ".npz")
     model = model_info(loaded, trainable, refusal, difference)
-    original = original_outputs(loaded.model, open_split(folder, "search")[0], outputs, scored)
+    original = original_outputs(loaded.model, workspace.split(data, "search")[0], outputs, scored)
     loss = LossSettings(metric.default_loss, job.loss, model.output_activation, model.output_shape)
     inspected = Inspected(model, data, base, loss)
     seconds, started = None, time.perf_counter()
@@ -63,7 +60,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
 
 
 def prepare(model: Any, metric: MetricInfo, workspace: Workspace, seed: int) -> DataInfo:
-    """The user's data, checked and written as arrays into the run folder; its folder is relative to that."""
+    """The user's data, checked and kept as arrays."""
     from litetuner.spaces.data.preparation import DataRequest, prepare_data
     from litetuner.spaces.models.outputs import chosen_output
     from litetuner.spaces.models.signature import input_tensors, output_tensors
@@ -72,8 +69,7 @@ def prepare(model: Any, metric: MetricInfo, workspace: Workspace, seed: int) -> 
     scored = chosen_output(outputs, metric.output, metric.takes_all)
     sources = workspace.sources
     request = DataRequest(sources.data, seed, sources.preprocess, metric.task, inputs, outputs, scored)
-    found = prepare_data(request, workspace.folder / DATA_FOLDER)
-    return dataclasses.replace(found, folder=DATA_FOLDER)
+    return prepare_data(request, workspace.blobs)
 
 
 def seconds_per_epoch(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 import time
 
@@ -13,9 +12,9 @@ from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.jobs import TrainJob, TrainResult
 from litetuner.spaces.building.models import base_model, know_custom_layers, restore
 from litetuner.spaces.context import Context
-from litetuner.spaces.errors import Refused
+from litetuner.spaces.errors import Refused, RunError
 from litetuner.spaces.jobs.workspace import Inspected, Workspace
-from litetuner.spaces.store import write_atomic
+from litetuner.spaces.store import read_json, write_json
 
 
 def train(job: TrainJob, workspace: Workspace) -> TrainResult:
@@ -46,12 +45,16 @@ def _teacher(workspace: Workspace, inspected: Inspected, context: Context) -> np
     outputs = math.prod(size for size in loss.output_shape if size is not None)
     if not len(context.x_train) or len(context.x_train) * outputs * 4 > LARGEST_BYTES:
         return None
-    path = workspace.data(inspected.data) / f"teacher-{str(inspected.base)[:16]}.npy"
-    if not path.exists():
-        buffer = io.BytesIO()
+    name = workspace.folder / "cache" / "teacher.json"
+    belongs = f"{inspected.base} {inspected.data.sha256}"
+    try:
+        blob = str(read_json(name, seal=belongs)["blob"])
+    except (OSError, RunError):
+        blob = ""
+    if not workspace.blobs.has(blob):
         classifies = loss.user_loss is None and loss.metric_loss == "classification"
         targets = teacher_targets(base_model(workspace, inspected), context.x_train, loss.activation, classifies)
-        np.save(buffer, targets, allow_pickle=False)
-        write_atomic(path, buffer.getvalue(), durable=False)
-    found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        blob = workspace.keep_array(targets)
+        write_json(name, {"blob": blob}, seal=belongs, durable=False)
+    found: np.ndarray = np.load(workspace.blobs.path(blob), mmap_mode="r", allow_pickle=False)
     return found

@@ -1,46 +1,38 @@
-"""Plain arrays on disk, one file each, written whole and hashed on the way."""
+"""The arrays of the data as blobs, written whole and hashed on the way."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from litetuner.spaces.errors import DataError
-from litetuner.spaces.store import cannot_write
+from litetuner.spaces.store import Store, cannot_write
 
 SPLITS = ("train", "search", "test")
 
 
-def open_split(folder: Path | str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Samples (n, *sample) and labels (n, ...) of a prepared split, memory-mapped and read-only.
+def open_split(store: Store, arrays: Mapping[str, str], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Samples (n, *sample) and labels (n, ...) of a prepared split, verified, memory-mapped and read-only.
 
     Class labels are int64 (n,), regression labels float32 (n,) or (n, k). Several inputs, or labels of several outputs, are
-    a structured array (n,) with a field for each (``named_arrays.py``). Raises ``DataError`` when they are not there.
+    a structured array (n,) with a field for each (``named_arrays.py``). Raises ``RunError`` when they are not there.
     """
     if split not in SPLITS:
         raise ValueError(f"there is no split {split!r}, only {', '.join(SPLITS)}")
-    arrays = []
-    for name in (f"x_{split}", f"y_{split}"):
-        path = Path(folder) / f"{name}.npy"
-        try:
-            arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(
-                f"{path} cannot be read: {error}. Repeat the search command; it prepares the data again."
-            ) from error
-    return arrays[0], arrays[1]
+    x, y = (np.load(store.path(arrays[f"{name}_{split}"]), mmap_mode="r", allow_pickle=False) for name in "xy")
+    return x, y
 
 
 class ArrayWriter:
-    """Writes ``<folder>/<name>.npy`` batch by batch and keeps one sha256 over names, types, shapes and contents."""
+    """Writes arrays batch by batch into a store; ``arrays`` are their blobs by name, ``sha256`` is that of all together."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.arrays: dict[str, str] = {}
         self._hash = hashlib.sha256()
 
     @property
@@ -49,22 +41,27 @@ class ArrayWriter:
 
     def write(self, name: str, shape: tuple[int, ...], dtype: np.dtype, batches: Iterable[np.ndarray]) -> None:
         """Write an array whole from batches of its rows. Raises ``HostError`` (disk full) or ``RunError``."""
-        path = self.folder / f"{name}.npy"
+        path, own = self.store.folder / f"{name}.npy", hashlib.sha256()
         self._hash.update(f"{name} {dtype.descr if dtype.names else dtype.str} {shape}".encode())
         temporary: str | None = None
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{name}.")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{name}.")
             with os.fdopen(handle, "wb") as file:
-                header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
+                header = io.BytesIO()
+                described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(header, described)
+                file.write(header.getvalue())
+                own.update(header.getvalue())
                 for batch in batches:
                     content = np.ascontiguousarray(batch, dtype).reshape(-1).view(np.uint8).data
                     file.write(content)
+                    own.update(content)
                     self._hash.update(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            self.arrays[name] = f"{own.hexdigest()}.npy"
+            os.replace(temporary, path.with_name(self.arrays[name]))
             temporary = None
         except OSError as error:
             raise cannot_write(path, error) from error

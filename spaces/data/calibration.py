@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from litetuner.spaces.data.arrays import open_split
 from litetuner.spaces.data.named_arrays import all_finite, parts
 from litetuner.spaces.errors import DataError, Refused, nearest
 
@@ -34,20 +32,22 @@ def calibration_details(step: str, count: int, selection: str) -> list[str]:
 
 
 def select_samples(
-    folder: Path | str, count: int, selection: str, seed: int, outputs: Callable[[np.ndarray], np.ndarray] | None = None
+    x: np.ndarray,
+    y: np.ndarray,
+    count: int,
+    selection: str,
+    seed: int,
+    outputs: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Real inputs (m, *sample) from the train split alone, m at most ``count``, in the order of the split.
+    """Real inputs (m, *sample) of the train split (``x``, ``y``) alone, m at most ``count``, in the order of the split.
 
     ``balanced`` takes classes in turn, ``random`` draws by ``seed``. The others look at a pool of 2,000 drawn samples:
     ``spread`` repeatedly takes the one whose output (``outputs``: (n, *sample) -> (n, ...)) is farthest from all that
     were taken (greedy k-center, Gonzalez 1985); ``extremes`` those whose inputs lie farthest from the mean sample.
     Raises ``DataError`` without train samples, and for values that are not finite.
     """
-    if selection == "balanced":
-        return calibration_samples(folder, count, seed)
-    x, _ = open_split(folder, "train")
-    if len(x) == 0:
-        return calibration_samples(folder, count, seed)  # raises an error that says what to do
+    if selection == "balanced" or len(x) == 0:
+        return calibration_samples(x, y, count, seed)
     order = np.random.default_rng(seed).permutation(len(x))
     if selection != "random":
         pool = np.sort(order[:POOL])
@@ -61,18 +61,17 @@ def select_samples(
             order = pool[_farthest_from_mean(flat.astype(np.float64))]
     chosen = np.asarray(x[np.sort(order[:count])])
     if not all_finite(chosen):
-        raise DataError(f"the train samples in {folder} hold NaN or infinity. Prepare the data again.")
+        raise DataError("the train samples hold NaN or infinity. Prepare the data again.")
     return chosen
 
 
-def calibration_samples(folder: Path | str, count: int, seed: int) -> np.ndarray:
+def calibration_samples(x: np.ndarray, y: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Real train inputs (m, *sample), m at most ``count``, drawn by ``seed``; classes take turns, however rare.
 
     Raises ``DataError`` when there are none, or some are not finite: one NaN would crash the runtime later.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    x, y = open_split(folder, "train")
     if len(x) == 0:
         raise DataError(
             "integer quantization is calibrated on train samples, and there are none: search and test samples may not be used. "
@@ -89,7 +88,7 @@ def calibration_samples(folder: Path | str, count: int, seed: int) -> np.ndarray
     samples = np.asarray(x[np.sort(order[:count])])
     if not all_finite(samples):
         raise DataError(
-            f"the train samples in {folder} hold NaN or infinity, but had none when they were prepared. Prepare the data again."
+            "the train samples hold NaN or infinity, but had none when they were prepared. Prepare the data again."
         )
     return samples
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ from litetuner.spaces.data.sources import read_source
 from litetuner.spaces.data.splits import SplitRows, complete_splits
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.info import DataInfo, TensorInfo
+from litetuner.spaces.store import Store
 from litetuner.spaces.user_function import load_function
 
 __all__ = ["SPLITS", "DataRequest", "open_split", "prepare_data"]
@@ -53,8 +53,8 @@ class DataRequest:
         return (self.scored or self.outputs[0]).shape
 
 
-def prepare_data(request: DataRequest, folder: Path) -> DataInfo:
-    """Read the source, make the missing splits, check everything, and write ``<folder>/{x,y}_{train,search,test}.npy``.
+def prepare_data(request: DataRequest, store: Store) -> DataInfo:
+    """Read the source, make the missing splits, check everything, and keep ``{x,y}_{train,search,test}`` as blobs.
 
     Samples of several inputs are one structured array. They keep the user's type where it has at most 32 bits and the
     model can take it (8-bit images stay 8-bit). Labels are int64 class numbers (n,), or float32 (n,) or (n, k) for
@@ -77,7 +77,7 @@ def prepare_data(request: DataRequest, folder: Path) -> DataInfo:
     labels = {split: _labels(request, split, samples[split], y) for split, (_, y) in raw.splits.items()}
     rows, notes = complete_splits(labels, request.seed, stratify and all(y.ndim == 1 for y in labels.values()))
     preparers = _preparers(request, samples)
-    writer = ArrayWriter(folder)
+    writer = ArrayWriter(store)
     for split in SPLITS:
         y = labels[rows[split].given][rows[split].rows]
         _write_samples(writer, split, rows[split], samples, preparers)
@@ -87,7 +87,7 @@ def prepare_data(request: DataRequest, folder: Path) -> DataInfo:
     first = next(iter(preparers.values()))
     return DataInfo(
         sha256=writer.sha256,
-        folder=str(folder),
+        arrays=writer.arrays,
         counts={split: len(rows[split].rows) for split in SPLITS},
         x_shape=first.shape,
         x_dtype=first.dtype.name,

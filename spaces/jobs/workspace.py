@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from litetuner.spaces.data.arrays import open_split
 from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.store import Store
@@ -62,9 +63,9 @@ class Workspace:
         """What the inspection found, by the name of its blob."""
         return _inspected(self.blobs, blob)
 
-    def data(self, info: DataInfo) -> Path:
-        """The folder of the prepared arrays."""
-        return self.folder / info.folder
+    def split(self, info: DataInfo, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Samples and labels of a prepared split, see ``open_split``."""
+        return open_split(self.blobs, info.arrays, split)
 
     def keep_array(self, values: np.ndarray) -> str:
         """Keep an array as a blob and return its name."""

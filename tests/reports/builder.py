@@ -133,7 +133,7 @@ class Builder:
             ),
             data=DataInfo(
                 "b" * 64,
-                "/data",
+                {},
                 {"train": 40000, "search": 5000, "test": 5000},
                 (32, 32, 3),
                 "float32",

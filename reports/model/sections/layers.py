@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from litetuner.reports.model.rows import finite
 from litetuner.reports.model.sections.invariants import value_words
 from litetuner.reports.text.formatting import clean
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed, RunError
 from litetuner.spaces.step import Stage
-from litetuner.spaces.store import write_json
 from litetuner.spaces.tflite.layer_bytes import LayerInFile, read_layers
 
 MOST_FILES = 60
@@ -75,8 +74,8 @@ def _rows(trial: Trial, layers: tuple[LayerInFile, ...], before: tuple[LayerInFi
 def _read(record: RunRecord, trial: Trial, before: tuple[LayerInFile, ...]) -> tuple[tuple[LayerInFile, ...], str]:
     """The layers of a trial's file, else the reason why they cannot be read."""
     name = PurePosixPath(trial.artifact or "").name
-    kept = record.folder.path / "cache" / "layers" / f"{name.partition('.')[0]}.json"
-    known = _known(kept)
+    kept = f"cache/layers/{name.partition('.')[0]}"
+    known = _known(record.folder, kept)
     if known is not None:
         return known, ""
     kernels = {layer.name: layer.kernel_shape for layer in record.model.layers if layer.has_kernel}
@@ -85,20 +84,19 @@ def _read(record: RunRecord, trial: Trial, before: tuple[LayerInFile, ...]) -> t
         layers = read_layers(record.folder.artifacts.get(name), kernels, before, reshaped=reshaped)
     except (BuildFailed, RunError) as error:
         return (), str(error)
-    write_json(kept, {"version": VERSION, "layers": [dataclasses.asdict(layer) for layer in layers]}, durable=False)
+    found = {"version": VERSION, "layers": [dataclasses.asdict(layer) for layer in layers]}
+    record.folder.write(kept, found, durable=False)
     return layers, ""
 
 
-def _known(kept: Path) -> tuple[LayerInFile, ...] | None:
-    if not kept.exists():
-        return None
+def _known(folder: RunFolder, kept: str) -> tuple[LayerInFile, ...] | None:
     try:
-        record = json.loads(kept.read_text(encoding="utf-8"))
-        if record["version"] != VERSION:
-            return None
-        return tuple(LayerInFile.from_json(item) for item in record["layers"])
-    except (ValueError, KeyError, TypeError):  # a damaged cache is rebuilt
+        record = folder.read(kept)
+    except RunError:  # a damaged cache is made again
         return None
+    if record is None or record["version"] != VERSION:
+        return None
+    return tuple(LayerInFile.from_json(item) for item in record["layers"])
 
 
 @dataclasses.dataclass(frozen=True)

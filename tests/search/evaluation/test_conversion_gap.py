@@ -27,9 +27,9 @@ class Scores:
 
     def __init__(self, folder: Path, y: np.ndarray, metric: str) -> None:
         self.workspace = Workspace(folder, Store(folder / "blobs"), Store(folder / "artifacts"), Sources())
-        np.save(folder / "y_search.npy", y)
-        np.save(folder / "x_search.npy", np.zeros(len(y), np.float32))
-        data = DataInfo("0", ".", {"search": len(y)}, (), "float32", None, None)
+        keep = self.workspace.keep_array
+        arrays = {"x_search": keep(np.zeros(len(y), np.float32)), "y_search": keep(y)}
+        data = DataInfo("0", arrays, {"search": len(y)}, (), "float32", None, None)
         found = Inspected(MODEL, data, None, LossSettings("mse", None, "softmax", (None, 2)))
         self.inspected = self.workspace.blobs.put(json.dumps(found.to_json()).encode(), ".json")
         self.metric = metric

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import pytest
 
 import litetuner
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import read_run
+from litetuner.spaces.store import MARK, seal_text
 from tests.search.fakes import fake_search
 
 EVIL = """
@@ -27,11 +28,13 @@ def test_a_run_that_names_a_metric_function_is_read_without_importing_it(
     (tmp_path / "evil_mod.py").write_text(EVIL)
     run = tmp_path / "run"
     fake_search(run, trials=6)
-    toml = (run / "litetuner.toml").read_text().replace('"accuracy"', '"evil_mod:m"')
-    (run / "litetuner.toml").write_text(toml + (f"min-metric = {min_metric}\n" if min_metric else ""))
-    record = json.loads((run / "inspection.json").read_text())
+    folder = RunFolder(run)
+    toml, _, last = (run / "litetuner.toml").read_text().replace('"accuracy"', '"evil_mod:m"').partition(MARK)
+    text = toml + (f"min-metric = {min_metric}\n" if min_metric else "")
+    (run / "litetuner.toml").write_text(seal_text(text, last.split()[0]))  # a stranger can compute a checksum
+    record = folder.read("inspection") or {}
     record["metric"] |= {"name": "evil_mod:m", "direction": "minimize"}
-    (run / "inspection.json").write_text(json.dumps(record))
+    folder.write("inspection", record)
     found = read_run(run)
     assert found.metric.name == "evil_mod:m" and found.objectives[0].direction == "minimize"
     assert [budget.sense for budget in found.budgets if budget.key == "min-metric"] == ["at most"] * bool(min_metric)

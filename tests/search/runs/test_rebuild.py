@@ -13,6 +13,7 @@ from litetuner.reports.terminal.rebuild import agreement_lines, to_json
 from litetuner.search.runs.rebuild import rebuild
 from litetuner.search.runs.trial_file import TrialFile, read_trial_file
 from litetuner.spaces.errors import Refused, RunError
+from litetuner.spaces.store import write_json
 from tests.search.fakes import fake_search
 
 
@@ -165,7 +166,7 @@ def test_an_exported_record_needs_its_provenance_and_vouches_for_nothing(run: Pa
     folder = export(record, trial=int(record_of(run, trained=True).parent.name), out=tmp_path / "out").parent
     told = read_json(folder / "provenance.json")
     told["configuration"]["trust-model"] = True
-    (folder / "provenance.json").write_text(json.dumps(told))
+    write_json(folder / "provenance.json", told)
     assert not read_trial_file(folder).config.trust_model
     assert read_trial_file(folder, trust_model=True).config.trust_model
     assert rebuild(read_trial_file(folder), tmp_path / "again.tflite").same_file

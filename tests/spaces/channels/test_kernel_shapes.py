@@ -142,11 +142,14 @@ def test_a_layer_that_is_called_twice_is_not_promised() -> None:
 def test_a_builder_proves_the_cut_and_fails_another_file(pairs: Any, stores: Any, tmp_path: Path) -> None:
     original, cut = pairs["image"]
     workspace = Workspace(tmp_path, *stores, Sources())
-    for split in ("train", "search"):
-        np.save(tmp_path / f"x_{split}.npy", np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32))
-        np.save(tmp_path / f"y_{split}.npy", np.zeros(16, np.int64))
+    keep, x = workspace.keep_array, np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32)
+    arrays = {
+        f"{name}_{split}": keep(values)
+        for split in ("train", "search")
+        for name, values in (("x", x), ("y", np.zeros(16, np.int64)))
+    }
     counts = {"train": 16, "search": 16, "test": 0}
-    data = DataInfo("0", ".", counts, (8, 8, 3), "float32", 5, None)
+    data = DataInfo("0", arrays, counts, (8, 8, 3), "float32", 5, None)
     model = model_info(LoadedModel(original, "tf_keras", "0", "net"), original, None, 0.0)
     found = Inspected(model, data, None, LossSettings("mse", None, "linear", (None, 5)))
     right, wrong = (workspace.blobs.put(converted(each, "float32"), ".tflite") for each in (cut, original))

@@ -2,74 +2,66 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from litetuner.spaces.data.calibration import SELECTIONS, calibration_details, check_calibration, select_samples
 from litetuner.spaces.errors import DataError, Refused
 
+Data = tuple[np.ndarray, np.ndarray]
 GENERATOR = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data() -> tuple[np.ndarray, np.ndarray]:
     """1,000 samples of 2 numbers: 980 of class 0 near the origin, 20 of class 1 far out, the farthest (9, 9)."""
-    where = tmp_path_factory.mktemp("data")
     x = GENERATOR.normal(scale=0.1, size=(1000, 2)).astype(np.float32)
     y = np.zeros(1000, np.int64)
     x[:20] += 5
     y[:20] = 1
     x[7] = 9
-    for split in ("train", "search", "test"):
-        np.save(where / f"x_{split}.npy", x if split == "train" else x + 1000)
-        np.save(where / f"y_{split}.npy", y)
-    return where
+    return x, y
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
 @pytest.mark.parametrize("count", [1, 50, 5000])
-def test_so_many_train_samples_by_seed(folder: Path, selection: str, count: int) -> None:
+def test_so_many_train_samples_by_seed(data: Data, selection: str, count: int) -> None:
     def outputs(x: np.ndarray) -> np.ndarray:
         return x
 
-    first, again = (select_samples(folder, count, selection, 3, outputs) for _ in range(2))
+    first, again = (select_samples(*data, count, selection, 3, outputs) for _ in range(2))
     assert np.array_equal(first, again)
     assert len(first) == min(count, 1000) == len(np.unique(first, axis=0))
     assert first.max() < 100
 
 
-def test_each_selection_does_what_it_says(folder: Path) -> None:
+def test_each_selection_does_what_it_says(data: Data) -> None:
     def far(selection: str) -> int:
-        return int((select_samples(folder, 40, selection, 1, lambda x: x)[:, 0] > 3).sum())
+        return int((select_samples(*data, 40, selection, 1, lambda x: x)[:, 0] > 3).sum())
 
     assert far("balanced") == 20  # classes take turns
     assert far("random") < 5
     assert far("extremes") == 20
-    spread = select_samples(folder, 3, "spread", 1, lambda x: x)
+    spread = select_samples(*data, 3, "spread", 1, lambda x: x)
     assert [9, 9] in spread.tolist()  # the farthest comes first
     assert 0 < (spread[:, 0] > 3).sum() < 3  # and then what is farthest from it
 
 
-def test_spread_looks_at_outputs(folder: Path) -> None:
+def test_spread_looks_at_outputs(data: Data) -> None:
     """Where all outputs are equal but one, that one is taken."""
-    chosen = select_samples(folder, 1, "spread", 1, lambda x: (np.arange(len(x)) == 500).astype(float))
+    chosen = select_samples(*data, 1, "spread", 1, lambda x: (np.arange(len(x)) == 500).astype(float))
     assert len(chosen) == 1
     with pytest.raises(ValueError, match="outputs"):
-        select_samples(folder, 1, "spread", 1)
+        select_samples(*data, 1, "spread", 1)
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
-def test_no_train_samples_and_bad_ones(tmp_path: Path, selection: str) -> None:
-    for name, values in (("x", np.zeros((0, 2), np.float32)), ("y", np.zeros(0, np.int64))):
-        np.save(tmp_path / f"{name}_train.npy", values)
+def test_no_train_samples_and_bad_ones(selection: str) -> None:
     with pytest.raises(DataError, match="there are none"):
-        select_samples(tmp_path, 5, selection, 0, lambda x: x)
-    np.save(tmp_path / "x_train.npy", np.full((4, 2), np.nan, np.float32))
-    np.save(tmp_path / "y_train.npy", np.zeros(4, np.int64))
+        select_samples(np.zeros((0, 2), np.float32), np.zeros(0, np.int64), 5, selection, 0, lambda x: x)
+    x, y = np.full((4, 2), np.nan, np.float32), np.zeros(4, np.int64)
     with pytest.raises(DataError, match="NaN"):
-        select_samples(tmp_path, 4, selection, 0, lambda x: np.zeros((len(x), 1)))
+        select_samples(x, y, 4, selection, 0, lambda x: np.zeros((len(x), 1)))
 
 
 def test_words_and_checks() -> None:

@@ -11,6 +11,7 @@ import pytest
 from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_data
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.info import DataInfo, TensorInfo
+from litetuner.spaces.store import Store
 
 
 def read(root: Path, folder: Path, **changed: Any) -> DataInfo:
@@ -18,7 +19,7 @@ def read(root: Path, folder: Path, **changed: Any) -> DataInfo:
     outputs = (TensorInfo("class", changed.pop("output_shape", (None, 3)), "float32"),)
     settings: dict[str, Any] = {"seed": 0, "preprocess": None, "task": "classification"}
     request = DataRequest(source=str(root), inputs=inputs, outputs=outputs, **settings | changed)
-    return prepare_data(request, folder / "data")
+    return prepare_data(request, Store(folder / "data"))
 
 
 def refused(root: Path, folder: Path, *parts: str, **changed: Any) -> None:
@@ -52,7 +53,7 @@ def test_class_folders_become_numbered_images(tmp_path: Path) -> None:
     assert facts.class_names == ("ant", "bee", "cow") and facts.x_dtype == "uint8"
     assert sum(facts.counts.values()) == 37
     assert any("resized" in note for note in facts.notes) and any("notes.txt" in note for note in facts.notes)
-    x, y = open_split(facts.folder, "train")
+    x, y = open_split(Store(tmp_path / "data"), facts.arrays, "train")
     assert np.abs(x.astype(int) - 80 * y[:, None, None, None]).max() <= 3  # WebP and JPEG are lossy
 
 
@@ -61,7 +62,7 @@ def test_split_folders_colours_and_sizes(tmp_path: Path) -> None:
     save(root / "train" / "ant" / "red.png", 200, mode="RGB")
     facts = read(root, tmp_path, input_shape=(None, 2, 3, 3))
     assert tuple(facts.counts.values()) == (37, 36, 36) and facts.x_shape == (2, 3, 3)
-    assert (open_split(facts.folder, "train")[0] == [200, 0, 0]).all(axis=-1).any()
+    assert (open_split(Store(tmp_path / "data"), facts.arrays, "train")[0] == [200, 0, 0]).all(axis=-1).any()
     assert read(root, tmp_path, input_shape=(None, 2, 3)).x_shape == (2, 3)
 
 

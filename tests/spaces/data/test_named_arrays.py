@@ -20,6 +20,7 @@ from litetuner.spaces.models.keras_bridge.bridge import TOLERANCE, bridge
 from litetuner.spaces.models.loading.load import load_model
 from litetuner.spaces.models.outputs import chosen_output, original_outputs
 from litetuner.spaces.models.signature import input_tensors, output_tensors
+from litetuner.spaces.store import Store
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.tflite.conversion import convert
 
@@ -54,7 +55,7 @@ def prepared(tmp_path, model, given, output="kind"):
     ports, outputs = input_tensors(model), output_tensors(model)
     chosen = chosen_output(outputs, output, True)
     request = DataRequest(str(tmp_path / "data.npz"), 0, None, "classification", ports, outputs, chosen)
-    return prepare_data(request, tmp_path / "data")
+    return prepare_data(request, Store(tmp_path / "data"))
 
 
 def arrays(split="train", **others):
@@ -82,14 +83,17 @@ def test_they_are_rebuilt_and_converted_with_their_names(two):
 
 def test_data_by_name_become_rows(two, tmp_path):
     facts = prepared(tmp_path, two, arrays())
-    x, y = open_split(facts.folder, "train")
+    x, y = open_split(Store(tmp_path / "data"), facts.arrays, "train")
     assert x.dtype.names == ("image", "left") and facts.counts == {"train": 20, "search": 10, "test": 10}
     assert (y.dtype, facts.classes) == (np.int64, 3)
     (row,) = np.flatnonzero((X["left"] == x["left"][0]).all(axis=1))
     assert np.array_equal(X["image"][row], x["image"][0]) and Y["kind"][row] == y[0]
-    assert calibration_samples(facts.folder, 5, 0).shape == (5,)
+    assert calibration_samples(x, y, 5, 0).shape == (5,)
     whole = prepared(tmp_path, two, arrays(), output=None)
-    assert open_split(whole.folder, "search")[1].dtype.names == ("kind", "age") and whole.classes is None
+    assert (
+        open_split(Store(tmp_path / "data"), whole.arrays, "search")[1].dtype.names == ("kind", "age")
+        and whole.classes is None
+    )
 
 
 @pytest.mark.parametrize(

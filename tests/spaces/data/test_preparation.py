@@ -14,8 +14,9 @@ import pytest
 
 from litetuner.spaces.data.calibration import calibration_samples
 from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_data
-from litetuner.spaces.errors import ConfigError, DataError
+from litetuner.spaces.errors import ConfigError, DataError, RunError
 from litetuner.spaces.info import DataInfo, TensorInfo
+from litetuner.spaces.store import Store
 
 SHAPE = (None, 4, 4, 1)
 
@@ -33,7 +34,7 @@ def prepare(source: Any, folder: Path, **changed: Any) -> DataInfo:
     outputs = (TensorInfo("class", changed.pop("output_shape", (None, 3)), "float32"),)
     settings: dict[str, Any] = {"seed": 0, "preprocess": None, "task": "classification"}
     request = DataRequest(source=str(source), inputs=inputs, outputs=outputs, **settings | changed)
-    return prepare_data(request, folder / "data")
+    return prepare_data(request, Store(folder / "data"))
 
 
 def npz(folder: Path, **arrays: Any) -> Path:
@@ -78,7 +79,7 @@ def test_all_splits_given_are_kept_with_their_samples(tmp_path: Path) -> None:
     assert facts.counts == {"train": 30, "search": 9, "test": 12}
     assert (facts.x_shape, facts.x_dtype, facts.classes, facts.notes) == ((4, 4, 1), "uint8", 3, ())
     for split in ("train", "search", "test"):
-        x, y = open_split(facts.folder, split)
+        x, y = open_split(Store(tmp_path / "data"), facts.arrays, split)
         given = {sample.tobytes(): label for sample, label in zip(arrays[f"x_{split}"], labels(len(x)), strict=True)}
         assert {sample.tobytes(): int(label) for sample, label in zip(x, y, strict=True)} == given
         assert isinstance(x, np.memmap) and not x.flags.writeable and y.dtype == np.int64
@@ -90,10 +91,12 @@ def test_missing_splits_are_cut_stratified_disjoint_and_by_seed(tmp_path: Path) 
     source = npz(tmp_path, x_train=np.arange(16000, dtype=np.float32).reshape(1000, 4, 4, 1), y_train=y)
     facts = prepare(source, tmp_path)
     assert facts.counts == {"train": 800, "search": 100, "test": 100}
-    first = {split: set(open_split(facts.folder, split)[0][:, 0, 0, 0]) for split in facts.counts}
+    first = {
+        split: set(open_split(Store(tmp_path / "data"), facts.arrays, split)[0][:, 0, 0, 0]) for split in facts.counts
+    }
     assert len(set.union(*first.values())) == 1000
     for split in ("search", "test"):
-        assert np.bincount(open_split(facts.folder, split)[1]).tolist() == [70, 20, 10]
+        assert np.bincount(open_split(Store(tmp_path / "data"), facts.arrays, split)[1]).tolist() == [70, 20, 10]
     assert sum("are used for it" in note for note in facts.notes) == 2
     assert prepare(source, tmp_path).sha256 == facts.sha256
     assert prepare(source, tmp_path, seed=1).sha256 != facts.sha256
@@ -102,17 +105,17 @@ def test_missing_splits_are_cut_stratified_disjoint_and_by_seed(tmp_path: Path) 
 def test_sorted_data_are_shuffled_within_a_split(tmp_path: Path) -> None:
     facts = prepare(npz(tmp_path, x_train=images(900), y_train=np.repeat([0, 1, 2], 300)), tmp_path)
     for split in facts.counts:
-        assert len(set(open_split(facts.folder, split)[1][:30])) == 3
+        assert len(set(open_split(Store(tmp_path / "data"), facts.arrays, split)[1][:30])) == 3
 
 
 def test_without_train_samples_train_is_empty_and_calibration_refuses(tmp_path: Path) -> None:
     facts = prepare(npz(tmp_path, x_search=images(40), y_search=labels(40)), tmp_path)
     assert facts.counts == {"train": 0, "search": 20, "test": 20}
-    x, y = open_split(facts.folder, "train")
+    x, y = open_split(Store(tmp_path / "data"), facts.arrays, "train")
     assert x.shape == (0, 4, 4, 1) and y.shape == (0,)
     assert any("no train samples" in note for note in facts.notes)
     with pytest.raises(DataError, match="x_train"):
-        calibration_samples(facts.folder, 10, 0)
+        calibration_samples(x, y, 10, 0)
 
 
 def test_few_samples_give_small_splits_and_too_few_are_refused(tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_shared_samples_and_unequal_ranges_are_noted(tmp_path: Path) -> None:
 def test_types_are_kept_where_the_model_takes_them(tmp_path: Path, given: str, model: str, stored: str) -> None:
     x = (images(60) % 2).astype(given)
     facts = prepare(npz(tmp_path, x_train=x, y_train=labels(60)), tmp_path, input_dtype=model)
-    found = open_split(facts.folder, "train")[0]
+    found = open_split(Store(tmp_path / "data"), facts.arrays, "train")[0]
     assert facts.x_dtype == stored and found.dtype.isnative and set(np.unique(found)) == {0, 1}
 
 
@@ -208,7 +211,7 @@ def test_class_labels_in_any_form_become_numbers(tmp_path: Path, form: str) -> N
         "bytes": y.astype("u1"),
     }
     facts = prepare(npz(tmp_path, x_train=images(60), y_train=given[form]), tmp_path)
-    found = open_split(facts.folder, "train")[1]
+    found = open_split(Store(tmp_path / "data"), facts.arrays, "train")[1]
     assert found.dtype == np.int64 and found.ndim == 1 and sorted(set(found)) == [0, 1, 2]
 
 
@@ -239,7 +242,7 @@ def test_binary_and_regression_labels(tmp_path: Path) -> None:
     ):
         source = npz(tmp_path, x_train=images(60), y_train=y)
         facts = prepare(source, tmp_path, output_shape=output, task="regression")
-        found = open_split(facts.folder, "train")[1]
+        found = open_split(Store(tmp_path / "data"), facts.arrays, "train")[1]
         assert facts.classes is None and found.dtype == np.float32 and found.shape[1:] == shape
     refused(source, tmp_path, "the model gives (3,)", task="regression")
     refused(source, tmp_path, "class labels are numbers (n, 4, 4)", "--metric mae", output_shape=(None, 4, 4, 1))
@@ -263,9 +266,8 @@ def test_nan_and_infinity_are_counted_and_located(tmp_path: Path) -> None:
 
 def test_an_interrupted_preparation_keeps_the_files_before(tmp_path: Path) -> None:
     facts = prepare(npz(tmp_path, x_train=images(60), y_train=labels(60)), tmp_path)
-    before = Path(facts.folder, "x_train.npy").read_bytes()
     refused(npz(tmp_path, x_train=np.full((60, 4, 4, 1), np.nan), y_train=labels(60)), tmp_path, "NaN")
-    assert Path(facts.folder, "x_train.npy").read_bytes() == before
+    assert all(Store(tmp_path / "data").has(blob) for blob in facts.arrays.values())
 
 
 # --- npz ------------------------------------------------------------------------------------------------------------
@@ -310,7 +312,7 @@ def test_preprocessing_is_done_in_batches_for_every_split(tmp_path: Path, module
     facts = prepare(source, tmp_path, preprocess=f"{name}:scale")
     assert facts.x_dtype == "float32" and facts.x_shape == (4, 4, 1)
     for split in facts.counts:
-        assert 0.9 < open_split(facts.folder, split)[0].max() <= 1.0
+        assert 0.9 < open_split(Store(tmp_path / "data"), facts.arrays, split)[0].max() <= 1.0
 
 
 def test_what_the_users_functions_print_stays_off_standard_output(tmp_path: Path, module: Any) -> None:
@@ -322,7 +324,8 @@ def test_what_the_users_functions_print_stays_off_standard_output(tmp_path: Path
         "from pathlib import Path\n"
         "from litetuner.spaces.data.preparation import DataRequest, prepare_data\n"
         "from litetuner.spaces.info import TensorInfo\n"
-        f"prepare_data({request!r}, Path('data'))\nprint('result')"
+        "from litetuner.spaces.store import Store\n"
+        f"prepare_data({request!r}, Store(Path('data')))\nprint('result')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
@@ -362,17 +365,25 @@ def test_calibration_comes_from_train_alone_balanced_and_by_seed(tmp_path: Path)
     x = np.arange(9600, dtype=np.float32).reshape(600, 4, 4, 1)
     y = np.repeat([0, 1, 2], [580, 10, 10])
     facts = prepare(npz(tmp_path, x_train=x, y_train=y), tmp_path)
-    train = {float(sample[0, 0, 0]) for sample in open_split(facts.folder, "train")[0]}
-    found = calibration_samples(facts.folder, 12, 0)
-    assert found.shape == (12, 4, 4, 1) and {float(sample[0, 0, 0]) for sample in found} <= train
+    train = open_split(Store(tmp_path / "data"), facts.arrays, "train")
+    found = calibration_samples(*train, 12, 0)
+    assert found.shape == (12, 4, 4, 1) and set(found[:, 0, 0, 0]) <= set(train[0][:, 0, 0, 0])
     assert np.bincount(y[(found[:, 0, 0, 0] / 16).astype(int)]).tolist() == [4, 4, 4]
-    assert (calibration_samples(facts.folder, 12, 0) == found).all()
-    assert not np.array_equal(calibration_samples(facts.folder, 12, 1), found)
-    assert len(calibration_samples(facts.folder, 10_000, 0)) == facts.counts["train"]
+    assert (calibration_samples(*train, 12, 0) == found).all()
+    assert not np.array_equal(calibration_samples(*train, 12, 1), found)
+    assert len(calibration_samples(*train, 10_000, 0)) == facts.counts["train"]
 
 
-def test_opening_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"x_train\.npy"):
-        open_split(tmp_path, "train")
+def test_arrays_that_are_missing_or_altered_are_refused(tmp_path: Path) -> None:
+    facts, store = prepare(npz(tmp_path, x_train=images(40), y_train=labels(40)), tmp_path), Store(tmp_path / "data")
     with pytest.raises(ValueError, match="no split"):
-        open_split(tmp_path, "validation")
+        open_split(store, facts.arrays, "validation")
+    altered, missing = store.path(facts.arrays["y_train"]), store.path(facts.arrays["x_search"])
+    content = bytearray(altered.read_bytes())
+    content[-1] ^= 1
+    altered.write_bytes(content)
+    missing.unlink()
+    for split, what in (("train", "was altered"), ("search", "is missing")):
+        with pytest.raises(RunError, match=f"{what}.*Repeat the search command"):
+            open_split(store, facts.arrays, split)
+    assert len(open_split(store, facts.arrays, "test")[0]) == facts.counts["test"]

@@ -1,0 +1,265 @@
+"""Damage to every kind of file in a run folder, and to model files: is it detected, or harmless?
+
+python benchmarks/faults.py flips|truncations|swaps|tflite [--count 1000] [--seed 0] [--work FOLDER] [--model FILE.tflite]
+    [--out benchmarks/results/faults.json]
+
+Each fault is made in a copy of one run of the fake executor, which is then read (status, report) and resumed by one trial.
+``detected`` is an error of litetuner's that says what is wrong, ``harmless`` the same trials, front, picks and numbers as
+without the fault, ``internal`` another exception, ``silent`` other numbers without an error. Done faults stand in
+``--work``; the same command resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import json
+import random
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import litetuner
+from litetuner.reports.model.result import build_result
+from litetuner.reports.status import find_status
+from litetuner.search.config.config import make_config
+from litetuner.search.run import run_search
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import read_run
+from litetuner.spaces.errors import LitetunerError
+from litetuner.spaces.jobs import workspace
+from litetuner.spaces.tflite.artifact import read_artifact
+
+TRIALS = 6
+SETTINGS = {
+    **{"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake"},
+    **{"max_drop": "3%", "max_compressed_size": "60kB"},
+}
+VERDICTS = ("detected", "harmless", "internal", "silent")
+REPORTED = (
+    "report.html",
+    "trials.csv",
+    "summary.json",
+    "cache/layers",
+    "cache/importance.json",
+)  # only a report reads them
+COUNTS = {"flips": 1000, "truncations": 200, "swaps": 100, "tflite": 10_000}
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    kind: str
+    file: str
+    verdict: str
+    message: str = ""
+
+
+def make_run(path: Path, trials: int = TRIALS, seed: int = 0) -> None:
+    run_search(make_config(SETTINGS | {"out": str(path), "trials": trials, "seed": seed}))
+
+
+def report(path: Path) -> None:
+    litetuner.Run(path).report()
+
+
+def prepare(path: Path, seed: int = 0) -> None:
+    """A run with every kind of file, also those that the fake executor does not write."""
+    make_run(path, seed=seed)
+    report(path)
+    (path / "trials" / "0001" / "log.txt").write_text("a warning of a library\n" * 20)
+    folder = RunFolder(path)
+    trial = next(trial for trial in read_run(path).trials if trial.sha256)
+    folder.write(f"cache/layers/{trial.sha256}", {"version": 1, "layers": []})
+    folder.write("cache/importance", {"key": "none", "importances": []})
+
+
+def kind_of(file: Path) -> str:
+    """``trials/0001/trial.json`` -> ``trials/trial.json``: files of one kind differ in numbers and hashes only."""
+    parts = file.parts
+    if parts[:2] == ("cache", "blobs") or parts[0] == "artifacts":
+        return f"{'/'.join(parts[:-1])}/*{file.suffix}"
+    if parts[:2] == ("cache", "layers"):
+        return "cache/layers"
+    return "/".join((parts[0], parts[-1])) if len(parts) > 1 else file.name
+
+
+def numbers(path: Path) -> str:
+    """All that a run says: trials, states, measurements, front and picks."""
+    record = read_run(path)
+    trials = [
+        [t.number, t.candidate.label, str(t.state), t.duplicate_of, t.constraints, t.reason]
+        + [[name, m.value, m.interval] for name, m in sorted(t.measurements.items())]
+        for t in record.trials
+    ]
+    picks = {name: trial.number for name, trial in record.picks.items()}
+    return json.dumps([trials, [trial.number for trial in record.front], picks], default=str)
+
+
+class Bench:
+    """A run, another run, and what both say; a fault is made in place and taken back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.run, self.other = folder / "run", folder / "other"
+        for path, seed in ((self.run, 0), (self.other, 1)):
+            shutil.rmtree(path, ignore_errors=True)
+            prepare(path, seed)
+        self.files = self._files(self.run)
+        self.others = self._files(self.other)
+        self.before = numbers(self.run)
+        self._resume()
+        self.after = numbers(self.run)
+        self.restore()
+        self.kinds: dict[str, list[Path]] = collections.defaultdict(list)
+        for file in sorted(self.files):
+            if self.files[file]:
+                self.kinds[kind_of(file)].append(file)
+
+    @staticmethod
+    def _files(path: Path) -> dict[Path, bytes]:
+        return {file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+    def restore(self) -> None:
+        now = self._files(self.run)
+        for file in now.keys() - self.files.keys():
+            (self.run / file).unlink()
+        for file, content in self.files.items():
+            if now.get(file) != content:
+                (self.run / file).unlink(missing_ok=True)
+                (self.run / file).write_bytes(content)
+        workspace._inspected.cache_clear()  # a new session is a new process
+
+    def _resume(self) -> None:
+        make_run(self.run, TRIALS + 1)
+
+    def flip(self, rng: random.Random, index: int) -> Verdict:
+        kind = list(self.kinds)[index % len(self.kinds)]
+        file = rng.choice(self.kinds[kind])
+        content = bytearray(self.files[file])
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        return self.judge(kind, {file: bytes(content)})
+
+    def truncation(self, rng: random.Random, index: int) -> Verdict:
+        kind = list(self.kinds)[index % len(self.kinds)]
+        file = rng.choice(self.kinds[kind])
+        return self.judge(kind, {file: self.files[file][: rng.randrange(len(self.files[file]))]})
+
+    def swap(self, rng: random.Random, index: int) -> Verdict:
+        """Two files of one kind, of this run or (odd ``index``, and where there is but one) of two runs."""
+        kind = list(self.kinds)[index // 2 % len(self.kinds)]
+        own = self.kinds[kind]
+        first = rng.choice(own)
+        if index % 2 or len(own) == 1:
+            theirs = [file for file in sorted(self.others) if kind_of(file) == kind]
+            return self.judge(kind, {first: self.others[rng.choice(theirs)]})
+        second = rng.choice([file for file in own if file != first])
+        return self.judge(kind, {first: self.files[second], second: self.files[first]})
+
+    def judge(self, kind: str, changed: dict[Path, bytes]) -> Verdict:
+        for file, content in changed.items():
+            (self.run / file).write_bytes(content)
+        try:
+            verdict, message = self.look(kind)
+        except LitetunerError as error:
+            named = any(part in str(error) for part in (str(self.run), "trial "))
+            verdict, message = ("detected" if named else "silent"), str(error)
+        except Exception as error:
+            verdict, message = "internal", f"{type(error).__name__}: {error}"
+        self.restore()
+        return Verdict(kind, str(next(iter(changed))), verdict, message)
+
+    def look(self, kind: str) -> tuple[str, str]:
+        """What reading and resuming the damaged run gives; an error of reading is kept until it was resumed too."""
+        first: LitetunerError | None = None
+        try:
+            find_status(read_run(self.run))
+            build_result(read_run(self.run))
+            if kind in REPORTED:
+                report(self.run)
+            if numbers(self.run) != self.before:
+                return "silent", "other numbers when it is read"
+        except LitetunerError as error:
+            first = error
+        self._resume()
+        if numbers(self.run) != self.after:
+            return "silent", "other numbers after it was resumed"
+        return ("harmless", "") if first is None else ("detected", str(first))
+
+
+def tflite(count: int, seed: int, path: Path) -> Iterator[Verdict]:
+    """Mutations of a ``.tflite``: read, or rejected with an error of litetuner's."""
+    content = path.read_bytes()
+    for index in range(count):
+        yield mutated(content, random.Random(seed * 1_000_003 + index))
+
+
+def mutated(content: bytes, rng: random.Random) -> Verdict:
+    changed = bytearray(content[: rng.randrange(8, len(content))] if rng.random() < 0.1 else content)
+    for _ in range(rng.choice((1, 1, 2, 8, 64))):
+        at = rng.randrange(min(len(changed), rng.choice((64, 1024, len(changed)))))
+        changed[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+    try:
+        read_artifact(bytes(changed))
+    except LitetunerError as error:
+        return Verdict("tflite", "", "detected", str(error)[:200])
+    except Exception as error:
+        return Verdict("tflite", "", "internal", f"{type(error).__name__}: {error}")
+    return Verdict("tflite", "", "harmless")
+
+
+def faults(what: str, count: int, seed: int, work: Path, done: int) -> Iterator[Verdict]:
+    bench = Bench(work)
+    make = {"flips": bench.flip, "truncations": bench.truncation, "swaps": bench.swap}[what]
+    for index in range(done, count):
+        yield make(random.Random(seed * 1_000_003 + index), index)
+
+
+def table(verdicts: list[Verdict]) -> str:
+    found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for item in verdicts:
+        found[item.kind][item.verdict] += 1
+        found["all"][item.verdict] += 1
+    lines = [f"| {'kind':24} | faults | {' | '.join(VERDICTS)} |", f"|{'---|' * (2 + len(VERDICTS))}"]
+    for kind in [*sorted(found.keys() - {"all"}), "all"]:
+        counts = " | ".join(f"{found[kind][verdict]:8}" for verdict in VERDICTS)
+        lines.append(f"| {kind:24} | {found[kind].total():6} | {counts} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=COUNTS)
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, default=Path("faults"))
+    parser.add_argument("--model", type=Path, help="a .tflite file, for tflite")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    count = options.count or COUNTS[options.what]
+    options.work.mkdir(parents=True, exist_ok=True)
+    log = options.work / f"{options.what}-{options.seed}.jsonl"
+    verdicts = [Verdict(**json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []
+    if options.what == "tflite":
+        found = tflite(count, options.seed, options.model)
+    else:
+        found = faults(options.what, count, options.seed, options.work / "runs", len(verdicts))
+    with log.open("w" if options.what == "tflite" else "a") as stream:
+        verdicts = [] if options.what == "tflite" else verdicts
+        for item in found:
+            verdicts.append(item)
+            stream.write(json.dumps(dataclasses.asdict(item)) + "\n")
+            stream.flush()
+            if item.verdict in ("internal", "silent"):
+                sys.stderr.write(f"{item}\n")
+    print(table(verdicts))
+    if options.out:
+        totals: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+        counts = collections.Counter(item.verdict for item in verdicts)
+        totals[options.what] = {"seed": options.seed, "faults": len(verdicts)} | {v: counts[v] for v in VERDICTS}
+        options.out.write_text(json.dumps(totals, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Records and study brought together after any end of a search. The records are the truth: the study follows them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+from litetuner.search.runs.database import NAME, database_errors, put_aside
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.study import Asked, Study
+from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.errors import HostError
+
+UNFINISHED = "the search ended while it ran; it is asked again"
+REMOVED = "its record was removed; it is asked again"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recovered:
+    """``renewed``: are objectives and budgets new to this run's trials? ``note`` says why the study was made anew, if it was."""
+
+    study: Study
+    trials: list[Trial]  # all, without gaps in their numbers
+    renewed: bool
+    note: str
+
+
+def recover(folder: RunFolder, trials: Sequence[Trial], open_study: Callable[[], Study]) -> Recovered:
+    """Open a study that agrees with the records: one that is missing, damaged, or of another run is filled from them.
+
+    A trial that has no record (the search ended while it ran, or its record was removed) is lost, and asked again.
+    Raises ``HostError`` where the disk refuses.
+    """
+    missing = bool(trials) and not (folder.path / NAME).exists()
+    study, found, note = None, list(trials), ""
+    try:
+        with database_errors(folder):
+            study = open_study()
+            note = study.difference(trials)
+            asked = {} if note else study.asked()
+            found = _complete(folder, trials, asked)
+            if {number for number, (_, finished) in asked.items() if finished} - {trial.number for trial in trials}:
+                note = "has trials whose records were removed"
+            if not note:
+                study.refill(found)
+    except HostError:
+        raise
+    except Exception as error:  # a database that somebody damaged or made can fail in any way
+        note = f"cannot be used ({str(error).splitlines()[0][:200] if str(error) else type(error).__name__})"
+    if note:
+        if study is not None:
+            study.close()
+        put_aside(folder)
+        found = _complete(folder, found, {})
+        with database_errors(folder):
+            study = open_study()
+            study.refill(found)
+    if note or missing:
+        note = (
+            f"{folder.path / NAME} {note or 'is missing'}: it was filled again from the records of {len(found)} trials."
+        )
+        folder.note("study filled again", reason=note)
+    assert study is not None
+    names = (folder.read("studies") or {}).get("names", [])
+    if study.name not in names:
+        folder.write("studies", {"names": [*names, study.name]})
+    return Recovered(study, found, bool(trials) and study.name not in names, note)
+
+
+def _complete(
+    folder: RunFolder, trials: Sequence[Trial], asked: Mapping[int, tuple[Asked | None, bool]]
+) -> list[Trial]:
+    """The trials, and a lost one for every number without a record. Who repeated its result now stands for it."""
+    records = {trial.number: trial for trial in trials}
+    gone = [number for number in range(max([*records, *asked], default=-1) + 1) if number not in records]
+    for number in gone:
+        known, finished = asked.get(number, (None, True))
+        known = known or Asked(number, Candidate(()), "sampler", {})
+        reason = REMOVED if finished else UNFINISHED
+        records[number] = Trial(
+            number, known.candidate, State.LOST, known.origin, 0, reason=reason, params=known.params
+        )
+        folder.write_trial(records[number])
+    heirs: dict[int, int] = {}
+    for trial in sorted(trials, key=lambda item: item.number) if gone else ():
+        if trial.duplicate_of in gone:
+            heir = heirs.setdefault(trial.duplicate_of, trial.number)
+            records[trial.number] = dataclasses.replace(trial, duplicate_of=None if heir == trial.number else heir)
+            folder.write_trial(records[trial.number])
+    return [records[number] for number in sorted(records)]
