@@ -14,7 +14,7 @@ from typing import Any
 import filelock
 
 from litetuner.search.config.config import CHANGEABLE, Config, make_config, to_toml
-from litetuner.search.trial import FORMAT_VERSION, Trial
+from litetuner.search.trial import FORMAT_VERSION, State, Trial
 from litetuner.spaces.errors import RunError
 from litetuner.spaces.jobs.workspace import Sources, Workspace
 from litetuner.spaces.store import Store, cannot_write, write_atomic, write_json
@@ -71,22 +71,24 @@ class RunFolder:
     def adopt(self, config: Config, identity: dict[str, Any]) -> None:
         """Write the configuration, or check that a resumed run is the same one but for what may change.
 
-        ``identity`` holds the sha256 of the model's file and of the data's: paths may be written in several ways. A run
-        that was never inspected is begun anew, so that data can be mended. Raises ``RunError`` with every difference.
+        ``identity`` holds the sha256 of the model, the data and the user's functions: paths may be written in several ways.
+        A run without a scored trial is begun anew where its inputs changed or its baseline failed, so that both can be
+        corrected. Raises ``RunError`` with every difference.
         """
         path = self.path / "identity.json"
         self._check_format()
         keys = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
         frozen = {"format_version": FORMAT_VERSION} | {name.replace("_", "-"): keys[name] for name in keys} | identity
         if path.exists():
-            differences = _differences(_read_json(path), frozen)
-            if differences and self.read("inspection") is None and not self.trials():
-                shutil.rmtree(self.path / "cache", ignore_errors=True)
+            differences, trials = _differences(_read_json(path), frozen), self.trials()
+            failed = any(trial.is_baseline and trial.state is State.FAILED for trial in trials)
+            if (differences or failed) and not any(trial.state.scored for trial in trials):
+                self._clear()
                 write_json(path, frozen)
             elif differences:
                 raise RunError(
-                    f"{self.path} holds another run. What differs: {'; '.join(differences)}. "
-                    "Choose another folder with --out, or leave --out away to get one of its own."
+                    f"{self.path} holds another run. What differs: {'; '.join(differences)}. Numbers of both would stand in "
+                    "one front. Choose another folder with --out, or leave --out away to get one of its own."
                 )
         else:
             foreign = [item.name for item in self.path.iterdir() if item.name not in (".lock", "litetuner.toml")]
@@ -96,6 +98,14 @@ class RunFolder:
                 raise RunError(f"{what}. Choose another folder with --out.")
             write_json(path, frozen)
         write_atomic(self.path / "litetuner.toml", to_toml(config))
+
+    def _clear(self) -> None:
+        """Remove all that an earlier session wrote."""
+        for item in self.path.iterdir():
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            elif item.name not in (".lock", "litetuner.toml"):
+                item.unlink()
 
     def config(self) -> Config:
         """The resolved configuration. Raises ``RunError`` when this is no run folder."""
@@ -156,13 +166,18 @@ class RunFolder:
 def _differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:
     found = []
     for key in sorted(known | now):
-        if key in ("model", "data", "format_version") or known.get(key) == now.get(key):
+        if key in ("model", "data", "sources", "format_version") or known.get(key) == now.get(key):
             continue
         what = key.removesuffix("_content")
         sides = [
             f"{side.get(what)}" + (f" (sha256 {side[key][:12]})" if _hashed(side, key) else "") for side in (known, now)
         ]
         found.append(f"{what}: {sides[0]} there, {sides[1]} now")
+    before, after = (side.get("sources", {}) for side in (known, now))
+    for file in sorted(before | after):
+        old, new = (side.get(file, "none")[:12] for side in (before, after))
+        if old != new:
+            found.append(f"{file}: sha256 {old} there, {new} now")
     return found
 
 
