@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,31 +57,33 @@ def default_folder(config: Config, contents: dict[str, Any]) -> Path:
 def source_files(module: str) -> dict[str, str]:
     """sha256 by path of a module and of the modules beside it that it imports, however indirectly; nothing is imported.
 
-    They are read from the working folder; an installed package counts as a whole. What a module imports by a name that
-    it computes is not found. Empty where there is no such module.
+    They are in the working folder or in that of the script; an installed package counts as a whole. What a module imports
+    by a name that it computes is not found. Empty where there is no such module.
     """
-    folder, found = Path.cwd(), dict[str, str]()
+    script = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    found: dict[str, str] = {}
     waiting, seen = [module], set[str]()
     while waiting:
         name = waiting.pop()
         if name in seen:
             continue
         seen.add(name)
-        for path in _files(folder, name):
-            key = path.relative_to(folder).as_posix()
-            if key not in found:
+        for path, inside in (
+            pair for folder in (Path.cwd(), Path(script).absolute().parent) for pair in _files(folder, name)
+        ):
+            if inside.as_posix() not in found:
                 text = path.read_bytes()
-                found[key] = hashlib.sha256(text).hexdigest()
-                waiting += _imports(text, path.relative_to(folder))
+                found[inside.as_posix()] = hashlib.sha256(text).hexdigest()
+                waiting += _imports(text, inside)
     return found or _installed(module.partition(".")[0])
 
 
-def _files(folder: Path, module: str) -> list[Path]:
-    """The files that importing ``a.b`` runs: ``a/__init__.py`` and ``a/b.py``, as far as they are below the folder."""
+def _files(folder: Path, module: str) -> list[tuple[Path, Path]]:
+    """The files that importing ``a.b`` runs, ``a/__init__.py`` and ``a/b.py``, as far as they are there, and below the folder."""
     parts = module.split(".")
     places = [folder.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)]
     either = [path for place in places for path in (place.with_name(f"{place.name}.py"), place / "__init__.py")]
-    return [path for path in either if path.is_file()]
+    return [(path, path.relative_to(folder)) for path in either if path.is_file()]
 
 
 def _imports(text: bytes, path: Path) -> Iterator[str]:

@@ -77,6 +77,10 @@ def test_a_folder_without_init_and_an_installed_package_count_too(
     assert set(before) == {"installed installed_metrics"} and "installed_metrics" not in sys.modules
     (site / "installed_metrics" / "__init__.py").write_text("changed = True\n")
     assert source_files("installed_metrics.scores") != before
+    for name in ("beside_script", "its_helper"):
+        (site / f"{name}.py").write_text("import its_helper\n")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(site / "script.py"))
+    assert set(source_files("beside_script")) == {"beside_script.py", "its_helper.py"}
 
 
 @pytest.mark.parametrize("key", ["model", "data", "metric", "preprocess", "loss", "custom_objects"])
