@@ -57,6 +57,7 @@ def inspect(
         model_content=contents["model_content"],
         data_content=contents["data_content"],
         sources=contents.get("sources", {}),
+        resize=config.resize,
         metric=config.metric,
         loss=config.loss,
         preprocess=config.preprocess,

@@ -36,7 +36,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     from litetuner.spaces.models.signature import input_tensors, output_tensors
 
     loaded = user_model(workspace.sources)
-    data = prepare(loaded.model, metric, workspace, job.seed)
+    data = prepare(loaded.model, metric, workspace, job.seed, job.resize)
     folder = workspace.data(data)
     split = "train" if data.counts["train"] else "search"
     sample = np.asarray(open_split(folder, split)[0][:BRIDGE_SAMPLES])
@@ -62,7 +62,9 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     )
 
 
-def prepare(model: Any, metric: MetricInfo, workspace: Workspace, seed: int) -> DataInfo:
+def prepare(
+    model: Any, metric: MetricInfo, workspace: Workspace, seed: int, resize: tuple[str, ...] = ("bilinear",)
+) -> DataInfo:
     """The user's data, checked and written as arrays into the run folder; its folder is relative to that."""
     from litetuner.spaces.data.preparation import DataRequest, prepare_data
     from litetuner.spaces.models.outputs import chosen_output
@@ -71,7 +73,7 @@ def prepare(model: Any, metric: MetricInfo, workspace: Workspace, seed: int) -> 
     inputs, outputs = input_tensors(model), output_tensors(model)
     scored = chosen_output(outputs, metric.output, metric.takes_all)
     sources = workspace.sources
-    request = DataRequest(sources.data, seed, sources.preprocess, metric.task, inputs, outputs, scored)
+    request = DataRequest(sources.data, seed, sources.preprocess, metric.task, inputs, outputs, scored, resize)
     found = prepare_data(request, workspace.folder / DATA_FOLDER)
     return dataclasses.replace(found, folder=DATA_FOLDER)
 

@@ -47,6 +47,7 @@ class InspectJob(Job[InspectResult]):
     batch_size: int
     calibration: int
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
+    resize: tuple[str, ...] = ("bilinear",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
