@@ -10,7 +10,7 @@ from pathlib import Path
 from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.evaluate import evaluate, trial_of
-from litetuner.search.evaluation.inspection import identity
+from litetuner.search.evaluation.identity import identity
 from litetuner.search.evaluation.services import Services
 from litetuner.search.history import History
 from litetuner.search.listener import Listener

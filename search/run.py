@@ -18,7 +18,7 @@ from litetuner.objectives.environment import environment
 from litetuner.objectives.targets.fake import Fake
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import Criteria, again_if_undominated, judged, objectives
-from litetuner.search.evaluation.inspection import default_folder, identity
+from litetuner.search.evaluation.identity import default_folder, identity
 from litetuner.search.evaluation.lost_files import restore_files
 from litetuner.search.evaluation.services import Services
 from litetuner.search.finals.ablation import ablate
@@ -28,11 +28,13 @@ from litetuner.search.history import History
 from litetuner.search.listener import Listener
 from litetuner.search.loop import Loop
 from litetuner.search.runs.database import database_errors
+from litetuner.search.runs.environments import other_environments
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.runs.recovery import recover
 from litetuner.search.runs.study import Study
 from litetuner.search.runtime.executors import EXECUTORS
+from litetuner.search.runtime.machine import this_environment
 from litetuner.search.session import check_names, open_session
 from litetuner.search.trial import Trial, find_baseline
 from litetuner.spaces.errors import HostError, RunError, UsageError
@@ -114,7 +116,7 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
     with folder.lock():
         folder.adopt(config, contents)
         listener.opened(folder, config)
-        for sentence in config.advice:
+        for sentence in (*config.advice, *_other_environments(folder)):
             listener.advised(sentence)
         _name_targets(folder, config)
         folder.write("environment", environment())
@@ -193,6 +195,15 @@ def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:
     distill = DISTILL if kept else DISTILL[:1]
     around, epochs = services.constraints, inspection.epochs
     return Space(around, ranking, epochs=epochs, distill=distill, io=io, keep_names=config.keep_names)
+
+
+def _other_environments(folder: RunFolder) -> list[str]:
+    found = other_environments(folder.trials(), this_environment())
+    return [
+        f"{len(numbers)} trials of this run were measured with {what} as now. The report marks where numbers of both stand "
+        "in one front; another --out keeps them apart."
+        for what, numbers in found.items()
+    ]
 
 
 def _name_targets(folder: RunFolder, config: Config) -> None:

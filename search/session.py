@@ -14,7 +14,8 @@ from litetuner.objectives.scoring.scorer import check_metric_name
 from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import terms
-from litetuner.search.evaluation.inspection import Inspection, identity, inspect
+from litetuner.search.evaluation.identity import identity
+from litetuner.search.evaluation.inspection import Inspection, inspect
 from litetuner.search.evaluation.limits import job_limits
 from litetuner.search.evaluation.services import Services
 from litetuner.search.listener import Listener

@@ -24,8 +24,6 @@ from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Workspace
 from litetuner.spaces.user_function import is_function
 
-INDICES = ("int32", "int64", "bool")
-
 
 @dataclasses.dataclass(frozen=True)
 class Score:
@@ -74,14 +72,15 @@ def score(
 def check_io(file: Path | str | bytes, expected_io: Io) -> None:
     """Raise ``BuildFailed`` unless input and output have the types asked for, such as ``("float32", "float32")``.
 
-    Inputs that hold indices (tokens, flags) are not quantized: they keep their type whatever is asked for.
+    An input of integers without a scale (camera bytes, tokens, flags) is the model's own, and keeps its type.
     """
     interpreter = load_interpreter(file if isinstance(file, bytes) else read_file(file))
     sides = (("input", interpreter.get_input_details()), ("output", interpreter.get_output_details()))
     for (side, details), expected in zip(sides, expected_io, strict=True):
         for detail in details:
             found = np.dtype(detail["dtype"]).name
-            if found != expected and not (side == "input" and found in INDICES):
+            own = side == "input" and np.dtype(detail["dtype"]).kind in "iub" and not detail["quantization"][0]
+            if found != expected and not own:
                 raise BuildFailed(f"the {side} {detail['name']!r} has type {found}, {expected} was asked for")
 
 

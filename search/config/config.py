@@ -19,6 +19,7 @@ from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, BudgetTexts, check_metric_budgets, parse_budgets
 from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts
 from litetuner.search.config.units import parse_duration
+from litetuner.spaces.data.images import parse_resize
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.store import seal_of
 from litetuner.spaces.user_function import is_function
@@ -53,6 +54,9 @@ class Config(pydantic.BaseModel):
     out: Text | None = _key(None, "Run folder. [default: runs/<model>-<hash>]")
     metric: Text = _key("accuracy", "Metric: a name, or module:function(y_true, y_pred).")
     preprocess: Text | None = _key(None, "Preprocessing that the model expects: module:function(x).")
+    resize: Texts = _key(
+        ("bilinear",), "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop or ,pad."
+    )
     loss: Text | None = _key(None, "Training loss, a tf_keras name. [default: the metric's]")
     target: Texts = _key(
         ("host",), "Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimized."
@@ -141,6 +145,7 @@ class Config(pydantic.BaseModel):
             if name not in known:
                 hint = nearest(name, known)
                 raise ConfigError(f"objective: there is no measurement {name!r}{hint} ({', '.join(known)})")
+        parse_resize(self.resize)
         self._check_budgets()
         return self
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from litetuner.search.config.config import CHANGEABLE, Config, nearest_file
+from litetuner.search.config.config import Config
 from litetuner.search.evaluation.limits import job_limits
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
-from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.spaces.building.jobs import InspectJob
-from litetuner.spaces.errors import BuildFailed, DataError, HostError, Lost, ModelError
+from litetuner.spaces.errors import BuildFailed, HostError, Lost, ModelError, RunError
 from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.jobs.environment import Environment
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import LossSettings
-from litetuner.spaces.user_function import is_function
 
 EPOCH_LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 LONGEST_SHARE = 1 / 24  # of the time budget: the longest training of one step
@@ -59,6 +54,8 @@ def inspect(
         limits=job_limits(config, "inspect"),
         model_content=contents["model_content"],
         data_content=contents["data_content"],
+        sources=contents.get("sources", {}),
+        resize=config.resize,
         metric=config.metric,
         loss=config.loss,
         preprocess=config.preprocess,
@@ -76,6 +73,7 @@ def inspect(
     value = result.value
     names = ("model", "data", "base", "loss", "metric", "inspected", "seconds_per_epoch", "original")
     same = {name: getattr(value, name) for name in names}
+    _check_same(folder, config, value.model.sha256, value.data.sha256)
     found = Inspection(**same, epochs=epoch_levels(config, value.seconds_per_epoch))
     folder.write("inspection", found.to_json())
     # Starting the worker that will convert, and the training that was timed, are stages; the rest is ours.
@@ -92,6 +90,23 @@ def _known(folder: RunFolder) -> Inspection | None:
     return found if all(folder.blobs.has(name) for name in blobs if name is not None) else None
 
 
+def _check_same(folder: RunFolder, config: Config, model: str, data: str) -> None:
+    """What a run reads again must be what it began with, also where a function gives it. Raises ``RunError``."""
+    record = folder.read("inspection")
+    if record is None or not folder.trials():
+        return
+    before = Inspection.from_json(record)
+    for what, given, was, now in (
+        ("model", config.model, before.model.sha256, model),
+        ("data", config.data, before.data.sha256, data),
+    ):
+        if was != now:
+            raise RunError(
+                f"{folder.path}: the {what} {given} changed since this run began: sha256 {was[:12]} then, {now[:12]} now. "
+                "Numbers of both would stand in one front. Give the old one back, or choose another folder with --out."
+            )
+
+
 def epoch_levels(config: Config, seconds_per_epoch: float | None) -> tuple[float, ...]:
     """Three lengths of training, the longest as long as the user or the time budget allows."""
     longest = config.max_epochs
@@ -103,40 +118,3 @@ def epoch_levels(config: Config, seconds_per_epoch: float | None) -> tuple[float
     if config.max_epochs is not None and config.max_epochs not in levels:
         levels = (*levels, config.max_epochs)[-3:]
     return levels or (EPOCH_LEVELS[0],)
-
-
-def identity(config: Config) -> dict[str, Any]:
-    """Model and data, files by content, and whether all is simulated. Raises ``ModelError`` or ``DataError``."""
-    model, data = _content(config.model, ModelError, "model"), _content(config.data, DataError, "data")
-    simulated = {"simulated": True} if EXECUTORS[config.executor].simulated else {}
-    return {"model_content": model, "data_content": data} | simulated
-
-
-def default_folder(config: Config, contents: dict[str, Any]) -> Path:
-    """``runs/<model file name>-<8 hex of all that may not change>``."""
-    frozen = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
-    # Paths may be written in several ways; what they hold counts.
-    frozen |= {"model": Path(config.model).name, "data": Path(config.data).name} | contents
-    hexes = hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()[:8]
-    stem = config.model.replace(":", "-") if is_function(config.model) else Path(config.model).stem
-    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem).strip(".-")[:60] or "model"
-    return Path("runs") / f"{safe}-{hexes}"
-
-
-def _content(source: str, error: type[ModelError] | type[DataError], what: str) -> str:
-    if is_function(source) and not Path(source).exists():
-        return source
-    path = Path(source)
-    if path.is_dir():
-        files = (item for item in path.rglob("*") if item.is_file())
-        listing = sorted((str(item.relative_to(path)), item.stat().st_size) for item in files)
-        return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
-    if not path.is_file():
-        names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-        folder = "" if names else f" (nor does the folder {path.parent})"
-        raise error(f"{what}: {source} does not exist{nearest_file(path, names)}{folder}")
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as failure:
-        raise error(f"{what}: {source} cannot be read: {failure.strerror}.") from failure

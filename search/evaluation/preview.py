@@ -7,7 +7,8 @@ from pathlib import Path
 
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.candidate_jobs import score_job
-from litetuner.search.evaluation.inspection import Inspection, identity
+from litetuner.search.evaluation.identity import identity
+from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build, run_job, time_on

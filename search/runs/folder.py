@@ -17,7 +17,7 @@ from typing import Any
 import filelock
 
 from litetuner.search.config.config import CHANGEABLE, Config, make_config, to_toml
-from litetuner.search.trial import FORMAT_VERSION, Trial
+from litetuner.search.trial import FORMAT_VERSION, State, Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import CandidateError, RunError
 from litetuner.spaces.jobs.workspace import Sources, Workspace
@@ -93,8 +93,9 @@ class RunFolder:
     def adopt(self, config: Config, identity: dict[str, Any]) -> None:
         """Write the configuration, or check that a resumed run is the same one but for what may change.
 
-        ``identity`` holds the sha256 of the model's file and of the data's: paths may be written in several ways. A run
-        that was never inspected is begun anew, so that data can be corrected. Raises ``RunError`` with every difference.
+        ``identity`` holds the sha256 of the model, the data and the user's functions: paths may be written in several ways.
+        A run without a scored trial is begun anew where its inputs changed or its baseline failed, so that both can be
+        corrected. Raises ``RunError`` with every difference.
         """
         keys = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
         now = {name.replace("_", "-"): keys[name] for name in keys} | identity
@@ -104,17 +105,23 @@ class RunFolder:
         if known is not None and sealed is not None and not sealed.startswith(run):
             raise RunError(f"{self.path}: identity.json and litetuner.toml belong to different runs.")
         differences = [] if known is None else _differences(known, now)
-        if differences and (self.read("inspection") is not None or self.trials()):
+        if known is not None and self._begins_anew(differences):
+            self._clear()
+            known = None
+        elif differences:
             raise RunError(
-                f"{self.path} holds another run. What differs: {'; '.join(differences)}. "
-                "Choose another folder with --out, or leave --out away to get one of its own."
+                f"{self.path} holds another run. What differs: {'; '.join(differences)}. Numbers of both would stand in "
+                "one front. Choose another folder with --out, or leave --out away to get one of its own."
             )
-        if differences:
-            shutil.rmtree(self.path / "cache", ignore_errors=True)
-        if differences or known is None:
+        if known is None:
             self.write("identity", now | {"run": run})
             self.__dict__.pop("id", None)
         write_atomic(self.path / "litetuner.toml", seal_text(to_toml(config), f"{run}-{named}"))
+
+    def _begins_anew(self, differences: list[str]) -> bool:
+        trials = self.trials()
+        failed = any(trial.is_baseline and trial.state is State.FAILED for trial in trials)
+        return bool(differences or failed) and not any(trial.state.scored for trial in trials)
 
     def _own(self, sealed: str | None, named: str) -> str:
         """The id of a run without ``identity.json``: new, or that of the lost file. Raises ``RunError`` for a folder in use."""
@@ -134,6 +141,14 @@ class RunFolder:
             return seal_of(path.read_bytes()) if path.is_file() else None
         except ValueError:
             return None
+
+    def _clear(self) -> None:
+        """Remove all that an earlier session wrote."""
+        for item in self.path.iterdir():
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            elif item.name not in (".lock", "litetuner.toml"):
+                item.unlink()
 
     def config(self) -> Config:
         """The resolved configuration. Raises ``RunError`` when this is no run folder, or the file is damaged."""
@@ -210,13 +225,18 @@ class RunFolder:
 def _differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:
     found = []
     for key in sorted(known | now):
-        if key in (*PATHS, "format_version", "run") or known.get(key) == now.get(key):
+        if key in (*PATHS, "sources", "format_version", "run") or known.get(key) == now.get(key):
             continue
         what = key.removesuffix("_content")
         sides = [
             f"{side.get(what)}" + (f" (sha256 {side[key][:12]})" if _hashed(side, key) else "") for side in (known, now)
         ]
         found.append(f"{what}: {sides[0]} there, {sides[1]} now")
+    before, after = (side.get("sources", {}) for side in (known, now))
+    for file in sorted(before | after):
+        old, new = (side.get(file, "none")[:12] for side in (before, after))
+        if old != new:
+            found.append(f"{file}: sha256 {old} there, {new} now")
     return found
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from litetuner.objectives.environment import environment
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.candidate_jobs import score_job
-from litetuner.search.evaluation.inspection import Inspection, identity
+from litetuner.search.evaluation.identity import identity
+from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build, run_job, train_step

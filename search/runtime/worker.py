@@ -125,11 +125,11 @@ def do_job(handler: Handler, job: dict[str, Any]) -> dict[str, Any]:
         return _failed(error)
     except MemoryError as error:
         return {"error": {"type": "BuildFailed", "message": f"it ran out of memory ({error})"}}
-    except Exception as error:  # a candidate's failure must not end the worker: it is named, and logged in full
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # of the user's code too: named, and logged in full
         return _failed(error)
 
 
-def _failed(error: Exception) -> dict[str, Any]:
+def _failed(error: BaseException) -> dict[str, Any]:
     traceback.print_exception(error)
     first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
     where = traceback.extract_tb(error.__traceback__)[-1]

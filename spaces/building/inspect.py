@@ -34,7 +34,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     from litetuner.spaces.models.signature import input_tensors, output_tensors
 
     loaded = user_model(workspace.sources)
-    data = prepare(loaded.model, metric, workspace, job.seed)
+    data = prepare(loaded.model, metric, workspace, job.seed, job.resize)
     split = "train" if data.counts["train"] else "search"
     sample = np.asarray(workspace.split(data, split)[0][:BRIDGE_SAMPLES])
     loaded = sized(loaded, sample_shapes(input_tensors(loaded.model), sample), workspace.sources.model)
@@ -59,7 +59,9 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     )
 
 
-def prepare(model: Any, metric: MetricInfo, workspace: Workspace, seed: int) -> DataInfo:
+def prepare(
+    model: Any, metric: MetricInfo, workspace: Workspace, seed: int, resize: tuple[str, ...] = ("bilinear",)
+) -> DataInfo:
     """The user's data, checked and kept as arrays."""
     from litetuner.spaces.data.preparation import DataRequest, prepare_data
     from litetuner.spaces.models.outputs import chosen_output
@@ -68,7 +70,7 @@ def prepare(model: Any, metric: MetricInfo, workspace: Workspace, seed: int) -> 
     inputs, outputs = input_tensors(model), output_tensors(model)
     scored = chosen_output(outputs, metric.output, metric.takes_all)
     sources = workspace.sources
-    request = DataRequest(sources.data, seed, sources.preprocess, metric.task, inputs, outputs, scored)
+    request = DataRequest(sources.data, seed, sources.preprocess, metric.task, inputs, outputs, scored, resize)
     return prepare_data(request, workspace.blobs)
 
 

@@ -32,7 +32,7 @@ class InspectResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectJob(Job[InspectResult]):
-    """Load and check model, data and metric. Contents are sha256 sums, or the names of functions."""
+    """Load and check model, data and metric. Contents are sha256 sums; ``sources`` those of the files of the user's functions."""
 
     kind: ClassVar[Kind] = "inspect"
     verb: ClassVar[str] = "inspect"
@@ -46,6 +46,8 @@ class InspectJob(Job[InspectResult]):
     seed: int
     batch_size: int
     calibration: int
+    sources: dict[str, str] = dataclasses.field(default_factory=dict)
+    resize: tuple[str, ...] = ("bilinear",)
 
 
 @dataclasses.dataclass(frozen=True)

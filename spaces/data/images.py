@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
+import itertools
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from litetuner.spaces.data.raw import RawData
-from litetuner.spaces.errors import DataError
+from litetuner.spaces.errors import ConfigError, DataError, nearest
+from litetuner.spaces.info import TensorInfo
+from litetuner.spaces.tf import load
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 SPLIT_FOLDERS = {"train": "train", "search": "search", "val": "search", "validation": "search", "test": "test"}
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+METHODS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5")  # of tf.image.resize
+FITS = ("crop", "pad")
+ORIENTATION = 0x0112  # the EXIF tag
+OF_TENSORFLOW = ("JPEG", "MPO", "PNG")  # formats that Keras reads otherwise than Pillow, or not at all
 
 
-def read_images(folder: Path, input_shape: tuple[int | None, ...]) -> RawData:
+def read_images(folder: Path, item: TensorInfo, resize: Sequence[str] = ("bilinear",)) -> RawData:
     """Images in class folders; above these, where there are splits, ``train``, ``search`` (``val``, ``validation``), ``test``.
 
-    Classes are numbered in the order of their names. Images become uint8 0 to 255, grey or RGB by the model's channels,
-    resized to the model's input (Pillow's bilinear; the first frame of an animation; EXIF orientation is not applied, as
-    TensorFlow's decoders do not). Hidden files are left out; so are files of other kinds, with a note.
+    Classes are numbered in the order of their names. Images are decoded and resized to the model's input ``item`` as
+    ``keras.utils.image_dataset_from_directory`` does it, without antialiasing, and without rotation by EXIF. They are uint8
+    0 to 255 where none is resized or the model takes integers, else float32. ``resize`` names the interpolation, and
+    ``crop`` or ``pad`` to keep the aspect ratio. Hidden files are left out; so are files of other kinds, with a note.
     Raises ``DataError`` for an image that does not decode, a link that leads out of the folder, or classes that differ.
     """
-    height, width, channels = _size(folder, input_shape)
+    how, size = parse_resize(resize), _size(folder, item.shape)
     splits = _split_folders(folder)
     classes = {split: [item.name for item in _folders(folder, path)] for split, path in splits.items()}
     names = next(iter(classes.values()))
@@ -36,22 +45,94 @@ def read_images(folder: Path, input_shape: tuple[int | None, ...]) -> RawData:
                 f"{folder}: the class folders of {first} and {split} differ: {', '.join(odd[:5])}. Each split must have all."
             )
     skipped: list[Path] = []
-    raw: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    resized = 0
+    files, labels = {}, {}
     for split, path in splits.items():
         by_class = [_images(folder, path / name, skipped) for name in names]
-        files = [file for images in by_class for file in images]
-        x = np.empty((len(files), height, width, channels), np.uint8)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes without the GIL
-            resized += sum(pool.map(_decode, files, x))
-        labels = np.repeat(np.arange(len(names)), [len(images) for images in by_class])
-        raw[split] = (x if len(input_shape) == 4 else x[..., 0], labels)
+        labels[split] = np.repeat(np.arange(len(names)), [len(images) for images in by_class])
+        files[split] = [file for images in by_class for file in images]
+    with ThreadPoolExecutor() as pool:
+        headers = list(pool.map(_header, itertools.chain(*files.values())))
+    resized = sum(header.size != size[:2] for header in headers)
+    dtype = np.dtype(
+        np.float32 if resized and how.method != "nearest" and np.dtype(item.dtype).kind == "f" else np.uint8
+    )
+    raw = {split: (Images(files[split], size, dtype, how, len(item.shape) == 3), labels[split]) for split in splits}
     notes = []
     if resized:
-        notes.append(f"{resized} images were resized to {height}x{width} pixels (bilinear)")
+        notes.append(
+            f"{resized} images were resized to {size[0]}x{size[1]} pixels ({', '.join(resize)}, as Keras does)"
+        )
+    rotated = sum(header.rotated for header in headers)
+    if rotated:
+        notes.append(f"{rotated} images have an EXIF rotation, which is not applied, as in Keras")
+    clear = sum(header.alpha for header in headers) if size[2] < 4 else 0
+    if clear:
+        notes.append(f"{clear} images have an alpha channel, which is left out, as in Keras")
     if skipped:
         notes.append(f"{len(skipped)} files that are not images were skipped, such as {skipped[0].relative_to(folder)}")
     return RawData(raw, tuple(names), tuple(notes))
+
+
+@dataclasses.dataclass(frozen=True)
+class Resize:
+    method: str  # of tf.image.resize
+    fit: str | None  # crop, pad, or stretch
+
+
+def parse_resize(given: Sequence[str]) -> Resize:
+    """``bilinear``, or ``bilinear,crop``. Raises ``ConfigError``."""
+    method, *fit = given
+    if method not in METHODS or len(fit) > 1 or not set(fit) <= set(FITS):
+        known = f"one of {', '.join(METHODS)}, and {' or '.join(FITS)} to keep the aspect ratio"
+        raise ConfigError(f"resize: {','.join(given)} is not known{nearest(method, METHODS)}. Give {known}.")
+    return Resize(method, *fit) if fit else Resize(method, None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """Images that are decoded when they are asked for, so that memory holds only those: rows of (n, height, width, channels)."""
+
+    files: list[Path]
+    size: tuple[int, int, int]
+    dtype: np.dtype
+    how: Resize
+    flat: bool  # without the axis of channels
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        chosen = self.files[rows] if isinstance(rows, slice) else [self.files[row] for row in rows]
+        x = np.empty((len(chosen), *self.size), self.dtype)
+        with ThreadPoolExecutor() as pool:  # decoders work without the GIL
+            for _ in pool.map(self._read, chosen, x):
+                pass
+        return x[..., 0] if self.flat else x
+
+    def _read(self, file: Path, into: np.ndarray) -> None:
+        tf = load()
+        height, width, channels = self.size
+        pixels = _decode(file, channels)
+        if pixels.shape == self.size:
+            into[...] = pixels
+            return
+        if self.how.fit == "pad":
+            found = tf.image.resize_with_pad(pixels, height, width, method=self.how.method)
+        else:
+            found = tf.image.resize(_cropped(pixels, height, width, self.how), (height, width), method=self.how.method)
+        # Integers are cut off as Keras casts them for such an input; some methods overshoot.
+        into[...] = found.numpy() if self.dtype.kind == "f" else np.clip(found.numpy(), 0, 255)
+
+
+def _cropped(pixels: np.ndarray, height: int, width: int, how: Resize) -> np.ndarray:
+    """The largest centered part with the aspect ratio of the target, as ``smart_resize`` of Keras takes it."""
+    if how.fit is None:
+        return pixels
+    has_height, has_width = pixels.shape[:2]
+    rows = max(min(has_height, int(np.float32(has_width * height) / np.float32(width))), 1)
+    columns = max(min(has_width, int(np.float32(has_height * width) / np.float32(height))), 1)
+    top, left = (has_height - rows) // 2, (has_width - columns) // 2
+    return pixels[top : top + rows, left : left + columns]
 
 
 def _size(folder: Path, input_shape: tuple[int | None, ...]) -> tuple[int, int, int]:
@@ -123,25 +204,45 @@ def _entries(root: Path, folder: Path) -> list[Path]:
     return entries
 
 
-def _decode(file: Path, into: np.ndarray) -> bool:
-    """Write an image into (height, width, channels) uint8; was it resized?"""
+@dataclasses.dataclass(frozen=True)
+class Header:
+    size: tuple[int, int]  # height, width
+    rotated: bool
+    alpha: bool
+
+
+def _header(file: Path) -> Header:
+    """What a file says of its image, which is not decoded for that."""
     from PIL import Image
 
-    height, width, channels = into.shape
     try:
         with Image.open(file) as image:
-            image.load()
             wide = image.mode.startswith("I") or image.mode == "F"
-            if not wide:
-                same = image.size == (width, height)
-                plain = image.convert(MODES[channels])
-                if not same:
-                    plain = plain.resize((width, height), Image.Resampling.BILINEAR)
-                into[...] = np.asarray(plain).reshape(into.shape)
+            found = Header(
+                image.size[::-1], image.getexif().get(ORIENTATION, 1) != 1, image.has_transparency_data and not wide
+            )
     except Exception as error:  # decoders raise whatever their format calls for
-        raise DataError(
-            f"{file} does not decode as an image: {type(error).__name__}: {error}. Remove or replace it."
-        ) from error
+        raise _broken(file, error) from error
     if wide:
         raise DataError(f"{file} has more than 8 bits a channel (mode {image.mode}). Give such data as an .npz.")
-    return not same
+    return found
+
+
+def _decode(file: Path, channels: int) -> np.ndarray:
+    """The pixels (height, width, channels) uint8: JPEG and PNG as TensorFlow decodes them, other formats by Pillow."""
+    from PIL import Image
+
+    tf = load()
+    try:
+        with Image.open(file) as image:
+            if image.format not in OF_TENSORFLOW:
+                return np.asarray(image.convert(MODES[channels])).reshape(*image.size[::-1], channels)
+        decoded: np.ndarray = tf.io.decode_image(file.read_bytes(), channels=channels, expand_animations=False).numpy()
+        return decoded
+    except Exception as error:
+        raise _broken(file, error) from error
+
+
+def _broken(file: Path, error: Exception) -> DataError:
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataError(f"{file} does not decode as an image: {type(error).__name__}: {said[:200]}. Remove or replace it.")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from litetuner.spaces.data.named_arrays import all_finite, pack
-from litetuner.spaces.data.raw import Arrays
+from litetuner.spaces.data.raw import Arrays, Rows, Samples
 from litetuner.spaces.errors import DataError
 
 
-def samples_of(source: str, split: str, given: Arrays, names: Sequence[str]) -> dict[str, np.ndarray]:
+def samples_of(source: str, split: str, given: Samples, names: Sequence[str]) -> dict[str, Rows]:
     """Arrays by input, in the order of ``names``; ``{"": array}`` for a single input. Raises ``DataError``."""
     if len(names) < 2:
-        if isinstance(given, np.ndarray):
+        if not isinstance(given, dict):
             return {"": given}
         if len(given) == 1 and set(given) <= {*names, "x"}:
             return {"": next(iter(given.values()))}
@@ -22,8 +22,8 @@ def samples_of(source: str, split: str, given: Arrays, names: Sequence[str]) -> 
             f"{source} has {_keys('x', split, given)}, and the model has one input{f' ({names[0]})' if names else ''}. "
             f"Give x_{split}."
         )
-    if isinstance(given, np.ndarray) or set(given) != set(names):
-        has = f"x_{split}" if isinstance(given, np.ndarray) else _keys("x", split, given)
+    if not isinstance(given, dict) or set(given) != set(names):
+        has = f"x_{split}" if not isinstance(given, dict) else _keys("x", split, given)
         raise DataError(
             f"{source} has {has}, and the model has {len(names)} inputs ({', '.join(names)}). "
             f"Give {_keys('x', split, names)}, and the same for each split."
@@ -67,5 +67,5 @@ def _all_labels(source: str, split: str, given: Arrays, names: Sequence[str]) ->
     return packed
 
 
-def _keys(axis: str, split: str, names: Sequence[str] | dict[str, np.ndarray]) -> str:
+def _keys(axis: str, split: str, names: Iterable[str]) -> str:
     return " and ".join(f"{axis}_{split}:{name}" for name in names)

@@ -12,7 +12,7 @@ from litetuner.spaces.data.arrays import SPLITS, ArrayWriter, open_split
 from litetuner.spaces.data.labels import absent_classes, classes_of, prepare_labels
 from litetuner.spaces.data.named_arrays import pack, row_type
 from litetuner.spaces.data.named_inputs import labels_of, samples_of
-from litetuner.spaces.data.raw import Arrays, RawData
+from litetuner.spaces.data.raw import Arrays, RawData, Rows
 from litetuner.spaces.data.samples import SamplePreparer
 from litetuner.spaces.data.sources import read_source
 from litetuner.spaces.data.splits import SplitRows, complete_splits
@@ -32,7 +32,7 @@ class DataRequest:
     folders of images; or ``module:function`` that returns arrays or a ``tf.data.Dataset`` (see ``read_source``).
     ``preprocess`` is the user's ``module:function(x) -> x``: it gets batches (b, *sample) of every split and returns batches
     (b, *sample of the model). ``inputs`` and ``outputs`` are the model's. ``scored`` is the output whose labels are stored;
-    ``None`` stores the labels of all outputs.
+    ``None`` stores the labels of all outputs. ``resize`` is how images are resized (see ``read_images``).
     """
 
     source: str
@@ -42,6 +42,7 @@ class DataRequest:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     scored: TensorInfo | None = None
+    resize: tuple[str, ...] = ("bilinear",)
 
     @property
     def all_outputs(self) -> bool:
@@ -68,7 +69,7 @@ def prepare_data(request: DataRequest, store: Store) -> DataInfo:
         )
     stratify = request.task == "classification" and not request.all_outputs
     classes = classes_of(request.output_shape) if stratify else None
-    raw = read_source(request.source, request.inputs[0].shape, {item.name: item.shape for item in request.inputs})
+    raw = read_source(request.source, request.inputs, resize=request.resize)
     _check_class_folders(request, raw, classes)
     samples = {
         split: samples_of(request.source, split, x, [item.name for item in request.inputs])
@@ -109,7 +110,7 @@ def _check_class_folders(request: DataRequest, raw: RawData, classes: int | None
         )
 
 
-def _labels(request: DataRequest, split: str, samples: Mapping[str, np.ndarray], given: Arrays) -> np.ndarray:
+def _labels(request: DataRequest, split: str, samples: Mapping[str, Rows], given: Arrays) -> np.ndarray:
     """The labels of a split as they are stored, one for each sample."""
     scored = None if request.scored is None else request.scored.name
     y = labels_of(request.source, split, given, [item.name for item in request.outputs], scored)
@@ -123,7 +124,7 @@ def _labels(request: DataRequest, split: str, samples: Mapping[str, np.ndarray],
     return y if request.all_outputs else prepare_labels(f"y_{split}", y, request.task, request.output_shape)
 
 
-def _preparers(request: DataRequest, samples: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, SamplePreparer]:
+def _preparers(request: DataRequest, samples: Mapping[str, Mapping[str, Rows]]) -> dict[str, SamplePreparer]:
     """What turns the samples of each input into the model's, by the input's name ("" for the only one)."""
     function = None if request.preprocess is None else load_function(request.preprocess, "--preprocess")
     several = len(request.inputs) > 1
@@ -140,7 +141,7 @@ def _write_samples(
     writer: ArrayWriter,
     split: str,
     rows: SplitRows,
-    samples: Mapping[str, Mapping[str, np.ndarray]],
+    samples: Mapping[str, Mapping[str, Rows]],
     preparers: Mapping[str, SamplePreparer],
 ) -> None:
     columns = {

@@ -5,11 +5,21 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
 from litetuner.spaces.errors import DataError, nearest
 
+
+class Rows(Protocol):
+    """Samples (n, ...) of which some rows can be had as an array: an array itself, or what reads them only then."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: Any, /) -> np.ndarray: ...
+
+
+Samples = Rows | dict[str, Rows]
 Arrays = np.ndarray | dict[str, np.ndarray]
 KEYS = tuple(f"{axis}_{split}" for split in ("train", "search", "test") for axis in "xy")
 SYNONYMS = dict.fromkeys(("val", "valid", "validation", "dev"), "search")  # other names of the search split
@@ -19,7 +29,7 @@ SYNONYMS = dict.fromkeys(("val", "valid", "validation", "dev"), "search")  # oth
 class RawData:
     """Samples (n, ...) and labels (n, ...) by split, as they are; dicts by name for several inputs or outputs."""
 
-    splits: Mapping[str, tuple[Arrays, Arrays]]
+    splits: Mapping[str, tuple[Samples, Arrays]]
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 

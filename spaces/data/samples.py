@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.raw import Rows
 from litetuner.spaces.data.splits import SplitRows
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.tf import quiet_stdout
@@ -36,7 +37,7 @@ class SamplePreparer:
     hashes: dict[str, set[bytes]] = dataclasses.field(default_factory=dict)
     ranges: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
-    def settle(self, splits: dict[str, np.ndarray]) -> None:
+    def settle(self, splits: dict[str, Rows]) -> None:
         """Fix shape and type from the first batch of each given split. Raises ``DataError`` where they do not fit."""
         shapes, dtypes = {}, []
         for split, x in splits.items():
@@ -55,7 +56,7 @@ class SamplePreparer:
         model = np.dtype(self.input_dtype)
         self.dtype = (joint if model.kind == "f" or np.can_cast(joint, model) else model).newbyteorder("=")
 
-    def batches(self, split: str, x: np.ndarray, source: SplitRows) -> Iterator[np.ndarray]:
+    def batches(self, split: str, x: Rows, source: SplitRows) -> Iterator[np.ndarray]:
         """Prepared batches (b, *shape) of a split's rows of ``x``. Raises ``DataError`` at the end when some are not finite."""
         hashes = self.hashes.setdefault(split, set())
         bad_values, bad_rows = 0, []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +13,22 @@ from litetuner.spaces.data.functions import read_function
 from litetuner.spaces.data.images import read_images
 from litetuner.spaces.data.raw import RawData, check_keys, pair_splits
 from litetuner.spaces.errors import DataError, nearest
+from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.user_function import is_function
 
 
-def read_source(
-    source: str, input_shape: tuple[int | None, ...], shapes: Mapping[str, tuple[int | None, ...]] | None = None
-) -> RawData:
+def read_source(source: str, inputs: Sequence[TensorInfo], *, resize: Sequence[str] = ("bilinear",)) -> RawData:
     """Read a folder of images, an ``.npz`` file, or what ``module:function`` returns. Raises ``DataError``.
 
-    ``input_shape`` is the model's, with batch axis: images are resized to it; ``shapes``: of several inputs by name.
+    ``inputs`` are the model's: images are resized to the only one.
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        return read_images(path, input_shape)
+        return read_images(path, inputs[0], resize)
     if path.is_file():
         return read_npz(path)
     if is_function(source):
-        return read_function(source, input_shape, shapes or {})
+        return read_function(source, inputs[0].shape, {item.name: item.shape for item in inputs})
     hint = nearest(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else ""
     raise DataError(
         f"--data {source}: there is no such file or folder{hint}. "

@@ -9,21 +9,38 @@ import numpy as np
 import pytest
 
 from litetuner.search.config.config import make_config
+from litetuner.search.listener import Listener
 from litetuner.search.run import run_search
 from litetuner.search.runtime.executors import EXECUTORS
-from litetuner.search.trial import State
+from litetuner.search.trial import State, Trial
 from litetuner.spaces.errors import UsageError
 from tests.api.conftest import band_arrays, band_model
 from tests.documents import own_folder
 from tests.one_process import OneProcess
 
 METRIC = """
-import numpy as np
+import os
+import sys
+from pathlib import Path
+
+def raises():
+    raise LookupError("no such class")
+
+BAD = {
+    "nan": lambda: float("nan"),
+    "raises": raises,
+    "sys.exit": lambda: sys.exit(3),
+    "interrupt": lambda: exec("raise KeyboardInterrupt"),
+    "os._exit": lambda: os._exit(3),
+    "text": lambda: "high",
+    "nothing": lambda: None,
+    "two": lambda: [0.5, 0.5],
+}
 
 def hits(y_true, y_pred):
-    steps = y_pred * 256
-    if np.array_equal(steps, np.round(steps)):  # what an int8 file gives
-        return float("nan")
+    told = Path("what.txt")
+    if told.exists():
+        return BAD[told.read_text()]()
     return float((y_pred.argmax(1) == y_true).mean())
 
 hits.bounded = True
@@ -31,6 +48,29 @@ hits.bounded = True
 def broken(y_true, y_pred):
     raise LookupError("no such class")
 """
+REASONS = {
+    "nan": "own_metric_module:hits returned nan",
+    "raises": "LookupError: no such class",
+    "sys.exit": "SystemExit: 3 (at own_metric_module.py:",
+    "interrupt": "KeyboardInterrupt",
+    "os._exit": "the process ended with code 3 while score",
+    "text": "could not convert string to float: 'high'",
+    "nothing": "must be a string or a real number, not 'NoneType'",
+    "two": "must be a string or a real number, not 'list'",
+}
+
+
+class Telling(Listener):
+    """Each candidate's metric goes wrong in another way, from the second on."""
+
+    def __init__(self) -> None:
+        self.ways = list(REASONS)
+
+    def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
+        if self.ways:
+            Path("what.txt").write_text(self.ways.pop(0))
+        else:
+            Path("what.txt").unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +82,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def test_a_metric_that_gives_no_number_fails_its_trial(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_a_metric_does_fails_its_trial_and_nothing_else(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
-    keys = {"model": "model.keras", "data": "data.npz", "target": "fake", "out": "run", "trials": 2}
-    record = run_search(make_config(keys | {"metric": "own_metric_module:hits"})).record
-    baseline, int8 = record.trials
+    keys = {"model": "model.keras", "data": "data.npz", "target": "fake", "out": "run", "steps": "int8,float16,ptq"}
+    count = len(REASONS) + 2
+    record = run_search(make_config(keys | {"metric": "own_metric_module:hits", "trials": count}), Telling()).record
+    baseline, *failed, last = record.trials
     assert baseline.state is State.COMPLETE
     assert {"drop", "keras_metric", "conversion_gap", "test_drop"} <= set(baseline.measurements)
-    assert int8.state is State.FAILED and "own_metric_module:hits returned nan" in (int8.reason or "")
-    assert int8.value("compressed_bytes") is not None, "what was measured before is kept"
+    assert [trial.state for trial in failed] == [State.FAILED] * len(REASONS)
+    for trial, (way, reason) in zip(failed, REASONS.items(), strict=True):
+        assert reason in (trial.reason or ""), f"{way}: {trial.reason}"
+        assert trial.value("compressed_bytes") is not None, "what was measured before is kept"
+    assert last.state is State.COMPLETE
     assert record.metric.bounded and record.metric.name == "own_metric_module:hits"
     assert "own_metric_module" not in sys.modules
 

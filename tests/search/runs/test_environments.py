@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from litetuner.search.listener import Listener
+from litetuner.search.run import run_search
+from litetuner.search.runs.environments import other_environments
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime import machine
 from litetuner.spaces.errors import RunError
-from tests.search.fakes import fake_search
+from litetuner.spaces.jobs.environment import Environment
+from tests.search.fakes import fake_config, fake_search
+from tests.search.made_up import trial
+
+
+class Watcher(Listener):
+    def __init__(self) -> None:
+        self.advice: list[str] = []
+
+    def advised(self, sentence: str) -> None:
+        self.advice.append(sentence)
 
 
 def results(run: Path, verb: str) -> list[dict]:  # type: ignore[type-arg]
@@ -27,13 +41,33 @@ def test_another_version_reuses_no_result_and_old_trials_keep_theirs(
     scored = {record["result"]["each"] for record in results(path, "score")}
     versions = machine.package_versions() | {"ai-edge-litert": "99.0"}
     monkeypatch.setattr(machine, "package_versions", lambda: versions)
-    fake_search(path, trials=10)
+    watcher = Watcher()
+    run_search(fake_config(path, trials=10), watcher)
+    litert = before[0].environment.versions["ai-edge-litert"]  # type: ignore[union-attr]
+    assert watcher.advice == [
+        f"{known} trials of this run were measured with ai-edge-litert {litert}, not 99.0 as now. The report marks where "
+        "numbers of both stand in one front; another --out keeps them apart."
+    ]
     after = RunFolder(path).trials()
     assert [trial.environment for trial in after[:known]] == [trial.environment for trial in before]
     assert all(trial.environment and trial.environment.versions == versions for trial in after[known:])
     assert all(trial.environment != after[-1].environment for trial in after[:known])
     fresh = [item for item in results(path, "score") if item["environment"]["versions"]["ai-edge-litert"] == "99.0"]
     assert {record["result"]["each"] for record in fresh} & scored, "the baseline was scored anew, by what is there now"
+
+
+def test_another_machine_and_packages_that_are_missing_are_named() -> None:
+    usual = Environment({"python": "3.12", "tf_keras": "2.19"}, "here x86_64", "one CPU")
+    others = [
+        usual,
+        Environment({"python": "3.12"}, "here x86_64", "one CPU"),
+        Environment(usual.versions, "there aarch64", "another CPU"),
+    ]
+    trials = [dataclasses.replace(trial(1 + at, 0.0), environment=item) for at, item in enumerate([*others, None])]
+    assert other_environments(trials, usual) == {
+        "tf_keras none, not 2.19": [2],
+        "there aarch64, not here x86_64; another CPU, not one CPU": [3],
+    }
 
 
 def test_a_folder_of_version_0_1_is_rejected_with_one_sentence(tmp_path: Path) -> None:

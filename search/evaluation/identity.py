@@ -1,0 +1,144 @@
+"""A run's identity: the content of everything that determines its numbers, found without running any of it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from litetuner.search.config.config import CHANGEABLE, Config, nearest_file
+from litetuner.search.runtime.executors import EXECUTORS
+from litetuner.spaces.errors import DataError, ModelError, UsageError
+from litetuner.spaces.user_function import is_function
+
+SOURCES: dict[str, type[UsageError]] = {
+    "model": ModelError,
+    "data": DataError,
+}  # files, folders or functions; all other keys name functions only
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """sha256 of model, data and the user's functions (``<key>_content``), of every file of these functions (``sources``),
+    and whether all is simulated. Raises ``ModelError`` or ``DataError`` for a file that cannot be read.
+    """
+    found: dict[str, Any] = {"simulated": True} if EXECUTORS[config.executor].simulated else {}
+    sources: dict[str, str] = {}
+    for key in type(config).model_fields:
+        given = getattr(config, key)
+        if key in CHANGEABLE or not isinstance(given, str):
+            continue
+        if key in SOURCES and not (is_function(given) and not Path(given).exists()):
+            found[f"{key}_content"] = _content(given, SOURCES[key], key)
+        elif is_function(given.partition("@")[0]):
+            files = source_files(given.partition(":")[0])
+            found[f"{key.replace('_', '-')}_content"] = (
+                _digest(files) if files else given
+            )  # a worker says that there is no such module
+            sources |= files
+    return found | ({"sources": sources} if sources else {})
+
+
+def default_folder(config: Config, contents: dict[str, Any]) -> Path:
+    """``runs/<model file name>-<8 hex of all that may not change>``."""
+    frozen = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
+    # Paths may be written in several ways; what they hold counts.
+    frozen |= {"model": Path(config.model).name, "data": Path(config.data).name} | contents
+    stem = config.model.replace(":", "-") if is_function(config.model) else Path(config.model).stem
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem).strip(".-")[:60] or "model"
+    return Path("runs") / f"{safe}-{_digest(frozen)[:8]}"
+
+
+def source_files(module: str) -> dict[str, str]:
+    """sha256 by path of a module and of the modules beside it that it imports, however indirectly; nothing is imported.
+
+    They are in the working folder or in that of the script; an installed package counts as a whole. What a module imports
+    by a name that it computes is not found. Empty where there is no such module.
+    """
+    script = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    found: dict[str, str] = {}
+    waiting, seen = [module], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for path, inside in (
+            pair for folder in (Path.cwd(), Path(script).absolute().parent) for pair in _files(folder, name)
+        ):
+            if inside.as_posix() not in found:
+                text = path.read_bytes()
+                found[inside.as_posix()] = hashlib.sha256(text).hexdigest()
+                waiting += _imports(text, inside)
+    return found or _installed(module.partition(".")[0])
+
+
+def _files(folder: Path, module: str) -> list[tuple[Path, Path]]:
+    """The files that importing ``a.b`` runs, ``a/__init__.py`` and ``a/b.py``, as far as they are there, and below the folder."""
+    parts = module.split(".")
+    places = [folder.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)]
+    either = [path for place in places for path in (place.with_name(f"{place.name}.py"), place / "__init__.py")]
+    return [(path, path.relative_to(folder)) for path in either if path.is_file()]
+
+
+def _imports(text: bytes, path: Path) -> Iterator[str]:
+    """The modules that a file may import; of ``from a import b`` both ``a`` and ``a.b``."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return  # a worker says where
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = path.parent.parts[: len(path.parent.parts) - node.level + 1] if node.level else ()
+            base = ".".join([*package, *([node.module] if node.module else [])])
+            yield from ([base] if base else [])
+            yield from (f"{base}.{alias.name}".strip(".") for alias in node.names if alias.name != "*")
+
+
+def _installed(package: str) -> dict[str, str]:
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # of what was made without a file
+        return {}
+    if spec is None:
+        return {}
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    files = [path for folder in folders for path in folder.rglob("*.py")] or [Path(spec.origin or "")]
+    return {f"installed {package}": _digest(sorted(map(_sha256, filter(Path.is_file, files))))}
+
+
+def _content(source: str, error: type[UsageError], what: str) -> str:
+    path = Path(source)
+    try:
+        if path.is_dir():
+            inside = ((item.relative_to(path), item) for item in path.rglob("*"))
+            files = {str(name): item for name, item in inside if not _hidden(name) and item.is_file()}
+            with ThreadPoolExecutor() as pool:  # hashing releases the GIL
+                return _digest(sorted(zip(files, pool.map(_sha256, files.values()), strict=True)))
+        if path.is_file():
+            return _sha256(path)
+    except OSError as failure:
+        raise error(f"{what}: {failure.filename or source} cannot be read: {failure.strerror}.") from failure
+    names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+    folder = "" if names else f" (nor does the folder {path.parent})"
+    raise error(f"{what}: {source} does not exist{nearest_file(path, names)}{folder}")
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
