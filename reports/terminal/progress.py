@@ -77,10 +77,11 @@ def trial_line(trial: Trial, size_measurement: str = "compressed_bytes") -> str:
 
 def live_front(record: RunRecord, rows: int) -> RenderableType:
     """The Pareto front so far: all picks, and the smallest others, ``rows`` in all."""
-    config, members = record.config, record.front
+    config, members, picks = record.config, record.front, record.picks
     named: dict[int, list[str]] = {}
-    for name, trial in record.picks.items():
+    for name, trial in picks.items():
         named.setdefault(trial.number, []).append(name)
+    count, members = len(members), list({trial.number: trial for trial in (*members, *picks.values())}.values())
     members = sorted(members, key=lambda trial: trial.value(config.size_measurement) or 0.0)
     places = max(0, rows - len(named))
     others = [trial.number for trial in members if trial.number not in named][:places]
@@ -89,7 +90,7 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        title=f"Pareto front: {len(members)} within the budgets{more}",
+        title=f"Pareto front: {count} within the budgets{more}",
         title_justify="left",
     )
     sizes = shown_sizes(config)

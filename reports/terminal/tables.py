@@ -49,18 +49,19 @@ def front_table(result: Result) -> RenderableType:
         if picks:
             label.append(f"\n{', '.join(picks)}", "cyan")
         table.add_row(str(row.trial), label, *_numbers(result, row, sizes), style="bold" if "best" in picks else "")
-    if len(shown) < len(result.front):
+    if len(result.front) > LONGEST:
         return Group(table, Text(f"{len(shown)} of {len(result.front)} shown; the report shows all.", style="dim"))
     return table
 
 
 def _thinned(result: Result) -> tuple[Row, ...]:
-    """The front; of a long one the picks and an even choice of the others."""
-    if len(result.front) <= LONGEST:
-        return result.front
-    picks = result.pick_names
-    step = -(-len(result.front) // (LONGEST - len(picks)))
-    return tuple(row for at, row in enumerate(result.front) if at % step == 0 or row.trial in picks)
+    """The front, of a long one the picks and an even choice of the others; then the picks that are not on it."""
+    front, picks = result.front, result.pick_names
+    apart = tuple(result.rows[number] for number in picks if all(row.trial != number for row in front))
+    if len(front) > LONGEST:
+        step = -(-len(front) // (LONGEST - len(picks)))
+        front = tuple(row for at, row in enumerate(front) if at % step == 0 or row.trial in picks)
+    return front + apart
 
 
 def drop_header(bounded: bool) -> str:

@@ -149,6 +149,7 @@ def trial_of(asked: Asked, outcome: Outcome, services: Services) -> Trial:
         kept = {
             "artifact": f"artifacts/{finished.name}",
             "sha256": finished.artifact.sha256,
+            "each": measured.each,
             "structure": finished.artifact.structure,
             "operators": finished.artifact.operators,
             "ports": types_of(finished),

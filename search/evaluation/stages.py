@@ -127,6 +127,7 @@ def measure_quality(
 ) -> tuple[dict[str, Measurement], Measured]:
     """The metric on the search split and the drop against the baseline; of the baseline what conversion cost."""
     scored, measured = run_job(services, score_job(services, artifact, candidate), measured)
+    measured = dataclasses.replace(measured, each=scored.each)
     drop, measured = measure_drop(services, scored, baseline, "search", measured)
     found = {"metric": scored.metric, "drop": drop}
     original = services.inspection.original

@@ -21,7 +21,9 @@ def run_finals(services: Services, clock: Clock) -> None:
     seen = set(done) - set(again)
     while True:  # new times may bring other trials to the front, which are then measured too; each is measured once
         run = read_run(folder.path)
-        members = {trial.number: trial for front in (*run.fronts.values(), run.picks.values()) for trial in front}
+        contenders = () if run.best is None else run.best.contenders
+        sources = (*run.fronts.values(), run.picks.values(), contenders)
+        members = {trial.number: trial for source in sources for trial in source}
         wanted = [trial for trial in (run.baseline, *members.values()) if trial and str(trial.number) not in seen]
         if not wanted:
             break
