@@ -77,11 +77,11 @@ def trial_line(trial: Trial, size_measurement: str = "compressed_bytes") -> str:
 
 def live_front(record: RunRecord, rows: int) -> RenderableType:
     """The Pareto front so far: all picks, and the smallest others, ``rows`` in all."""
-    config, members, picks = record.config, record.front, record.picks
+    config, members, picked = record.config, record.front, record.picks
     named: dict[int, list[str]] = {}
-    for name, trial in picks.items():
+    for name, trial in picked.items():
         named.setdefault(trial.number, []).append(name)
-    count, members = len(members), list({trial.number: trial for trial in (*members, *picks.values())}.values())
+    count, members = len(members), list({trial.number: trial for trial in (*members, *picked.values())}.values())
     members = sorted(members, key=lambda trial: trial.value(config.size_measurement) or 0.0)
     places = max(0, rows - len(named))
     others = [trial.number for trial in members if trial.number not in named][:places]
