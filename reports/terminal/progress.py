@@ -61,12 +61,13 @@ def trial_line(trial: Trial, size_measurement: str = "compressed_bytes") -> str:
         gate = f"{trial.gate}: " if trial.gate else ""
         return f"{trial.number:4d}  {state:10s} {label}  {gate}{clean(trial.reason or '', 140)}"
     timed = next((value.value for name, value in trial.measurements.items() if name.startswith("latency_us")), None)
+    borrowed = any("borrowed_from" in value.extra for value in trial.measurements.values())  # of another file
     drop = trial.measurements.get("drop")
     found = (
         number(trial.value("metric")),
         "drop –" if drop is None else f"drop {with_unit(drop.value, 'drop', drop.unit)}",
         size(trial.value(size_measurement)),
-        latency(timed),
+        latency(timed) + ("*" if borrowed else ""),
     )
     columns = (8, 13, 9, 9)
     numbers = " ".join(f"{text:>{width}}" for text, width in zip(found, columns, strict=True))

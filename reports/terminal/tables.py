@@ -49,9 +49,11 @@ def front_table(result: Result) -> RenderableType:
         if picks:
             label.append(f"\n{', '.join(picks)}", "cyan")
         table.add_row(str(row.trial), label, *_numbers(result, row, sizes), style="bold" if "best" in picks else "")
-    if len(result.front) > LONGEST:
-        return Group(table, Text(f"{len(shown)} of {len(result.front)} shown; the report shows all.", style="dim"))
-    return table
+    notes = [f"{len(shown)} of {len(result.front)} shown; the report shows all."] if len(result.front) > LONGEST else []
+    sources = {row.trial: row.latency_from.get(result.target) for row in shown}
+    borrowed = ", ".join(f"{number} on the file of {source}" for number, source in sources.items() if source)
+    notes += [f"* measured on another file of the same structure: {borrowed}"] if borrowed else []
+    return Group(table, *(Text(note, style="dim") for note in notes)) if notes else table
 
 
 def _thinned(result: Result) -> tuple[Row, ...]:
@@ -80,7 +82,7 @@ def _numbers(result: Result, row: Row, sizes: tuple[str, ...]) -> tuple[str, ...
         number(row.metric),
         points(row.drop, result.record.metric.bounded),
         *(size(row.compressed_bytes if name == "compressed" else row.file_bytes) for name in sizes),
-        latency(row.latency_us.get(result.target)),
+        latency(row.latency_us.get(result.target)) + ("*" if row.latency_from.get(result.target) else ""),
         times(row.latency_ratio.get(result.target)),
     )
 

@@ -52,7 +52,7 @@ def _final(services: Services, trial: Trial, baseline: Trial | None) -> Measured
     name = artifact_of(trial)
     assert name is not None  # scored trials have one
     services.folder.artifacts.get(name)  # its sha256 is checked, so that no altered file is measured
-    file = FileRef(name, trial.structure or "")
+    file = FileRef(name, name)  # timed itself, not another file of its structure
     measured = time_everywhere(services, file, baseline, Measured(), "finals")
     if services.inspection.data.counts.get("test"):
         scored, measured = run_job(services, score_job(services, name, trial.candidate, "test"), measured)

@@ -129,7 +129,7 @@ class Local(Executor):
         target, artifacts = find_target(job.spec).target, self.folder.artifacts
         with self.quiet():
             timing = target.time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
-        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio)
+        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio, job.file)
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:
         """Suspend every worker: while something is timed, nothing of ours computes."""
