@@ -25,11 +25,14 @@ class HypervolumePolicy:
 
 @dataclasses.dataclass(frozen=True)
 class PickPolicy:
-    """Which file of the Pareto front is called the best."""
+    """Which file is called the best (``search/picks/best.py``)."""
 
-    # A file may be so much larger than the smallest one when it is faster (decision 2026-11-20 on the best pick: 54.3 kB and
-    # 78 us is preferred to 53.3 kB and 88 us).
+    # A file may be so much larger than the smallest one when its metric is better or it is faster (decision 2026-11-20 on the
+    # best pick: 54.3 kB and 78 us is preferred to 53.3 kB and 88 us).
     same_size: float = 0.05
+    # Files further below the best metric are worse, whatever the interval says: 0.1 points of a metric in [0, 1]. With few
+    # samples intervals are wide. Decision 2026-11-26 on accuracy among near-equals.
+    same_metric: float = 0.001
     # Two measurements of one file differ by less in at least 95 % of the pairs (benchmarks/README.md).
     same_latency: float = 0.02
 

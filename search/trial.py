@@ -55,6 +55,7 @@ class Trial:
     params: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     artifact: str | None = None  # path below the run folder
     sha256: str | None = None
+    each: str | None = None  # blob of the metric's per-sample values on the search split
     structure: str | None = None  # what the latency belongs to: operators, shapes and types, without values
     operators: dict[str, int] = dataclasses.field(default_factory=dict)
     # Types of the file's inputs and outputs.

@@ -17,7 +17,7 @@ from litetuner.reports.model.card import build_card
 from litetuner.reports.model.nothing_feasible import NothingFeasible
 from litetuner.reports.model.result import Result, build_result
 from litetuner.reports.text.formatting import clean
-from litetuner.search.front import PICKS
+from litetuner.search.picks.picks import PICKS
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed, ConfigError, RunError, nearest

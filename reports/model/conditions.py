@@ -220,13 +220,18 @@ def find_conversion(baseline: Trial | None) -> Conversion | None:
     return Conversion(original, gap, interval, samples if isinstance(samples, int) else None)
 
 
+def _own(trial: Trial, latency: Measurement) -> bool:
+    """Was it measured for this trial, and not borrowed from another file or repeated?"""
+    return trial.duplicate_of is None and "borrowed_from" not in latency.extra
+
+
 def unstable_words(trials: Iterable[Trial]) -> str:
     """``Unstable timing in 3 of 40 latency measurements ...``; empty where all were stable, or where nothing was recorded."""
     timed = {
         id(found): found
         for trial in trials
         for name, found in trial.measurements.items()
-        if name.startswith("latency_us:") and found.extra.get("stable") is not None
+        if name.startswith("latency_us:") and found.extra.get("stable") is not None and _own(trial, found)
     }
     unstable = [found for found in timed.values() if found.extra["stable"] is False]
     if not unstable:

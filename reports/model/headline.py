@@ -138,10 +138,25 @@ def _metric(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain |
 
 
 def _rule(record: RunRecord) -> str:
-    within = "within the budgets" if record.budgets else "on the Pareto front"
-    if any(budget.measurement in ("drop", "metric") for budget in record.budgets):
-        return f"The best is the smallest candidate {within}, or a faster one at most 5 % larger."
-    return f"The best is the candidate {within} with the best {metric_name(record)}; no budget limits the metric."
+    """How the best was chosen: what each step of the rule kept (``search/picks/best.py``)."""
+    best, metric = record.best, metric_name(record)
+    assert best is not None  # there is a headline only with one
+    within = f"{_files(best.within)} within the budgets" if record.budgets else f"{_files(best.within)}"
+    if not best.small:
+        return f"The best is that of {within} with the best {metric}; no budget limits the metric."
+    cap = "paired 95 % interval" + (", at most 0.1 points below" if record.metric.bounded else "")
+    text = f"Of {within}, {len(best.small)} at most 5 % larger than the smallest; of these, {len(best.equal)} "
+    text += f"with a {metric} equal to their best one ({cap})"
+    if best.unpaired:
+        otherwise = "the 0.1 points alone decide" if record.metric.bounded else "only the same value counts as equal"
+        text += f" (for {best.unpaired} without per-sample values {otherwise})"
+    if best.quick != best.equal:
+        text += f"; of these, {len(best.quick)} at most 2 % slower than the fastest"
+    return f"{text}. The best is the smallest of what is left."
+
+
+def _files(trials: Sequence[Trial]) -> str:
+    return "1 file" if len(trials) == 1 else f"{len(trials)} files"
 
 
 def _test(record: RunRecord, best: Row, trial: Trial) -> tuple[str | None, bool]:

@@ -18,7 +18,8 @@ class Row:
     """The numbers of a trial. ``None`` means not measured; missing values are never computed from others.
 
     ``drop`` is in points (bounded metrics) or relative to the baseline, counted in the metric's worse direction.
-    The latency fields hold one entry for each target; ``latency_ratio`` is baseline / this. Intervals are of 95 %.
+    The latency fields hold one entry for each target; ``latency_ratio`` is baseline / this, ``latency_from`` says on which
+    other file of the same structure the latency was measured (``None``: on this one). Intervals are of 95 %.
     ``arena_bytes`` is the peak of the tensor arena, ``memory_bytes`` that and the weights, ``peak_rss_bytes`` what a process
     used above the runtime alone; ``energy_uj`` is measured, ``energy_estimate_uj`` is not. ``delegates`` has for each target
     the counts of ``operators``, of those ``delegated``, of ``partitions``, of ``quantize`` and ``dequantize`` operators, and
@@ -39,6 +40,7 @@ class Row:
     latency_us: dict[str, float | None]
     latency_interval_us: dict[str, Interval | None]
     latency_ratio: dict[str, float | None]
+    latency_from: dict[str, str | None]
     arena_bytes: int | None
     memory_bytes: int | None
     peak_rss_bytes: dict[str, int | None]
@@ -103,6 +105,7 @@ def make_row(trial: Trial, targets: Sequence[str]) -> Row:
         latency_us={target: finite_value(trial, f"latency_us:{target}") for target in targets},
         latency_interval_us={target: finite_interval(trial, f"latency_us:{target}") for target in targets},
         latency_ratio={target: finite_value(trial, f"latency_ratio:{target}") for target in targets},
+        latency_from={target: latency_source(trial, target) for target in targets},
         arena_bytes=_whole(trial, "arena_bytes"),
         memory_bytes=_whole(trial, "memory_bytes"),
         peak_rss_bytes={target: _whole(trial, f"peak_rss_bytes:{target}") for target in targets},
@@ -133,6 +136,15 @@ def finite_value(trial: Trial, name: str) -> float | None:
 def _whole(trial: Trial, name: str) -> int | None:
     value = finite_value(trial, name)
     return None if value is None else round(value)
+
+
+def latency_source(trial: Trial, target: str) -> str | None:
+    """``trial 12`` or ``an untrained copy``: whose file of the same structure was timed; ``None`` for the trial's own."""
+    latency = trial.measurements.get(f"latency_us:{target}")
+    mark = None if latency is None else latency.extra.get("borrowed_from")
+    if mark is None:
+        return None
+    return "an untrained copy" if mark.get("trial") is None else f"trial {int(mark['trial'])}"
 
 
 def _delegates(trial: Trial, target: str) -> dict[str, Any] | None:

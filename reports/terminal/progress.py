@@ -65,12 +65,13 @@ def trial_line(trial: Trial, trials: Sequence[Trial], size_measurement: str = "c
         gate = f"{trial.gate}: " if trial.gate else ""
         return f"{trial.number:4d}  {state:10s} {label}  {gate}{clean(trial.reason or '', 140)}"
     timed = next((value.value for name, value in trial.measurements.items() if name.startswith("latency_us")), None)
+    borrowed = any("borrowed_from" in value.extra for value in trial.measurements.values())  # of another file
     drop = trial.measurements.get("drop")
     found = (
         number(trial.value("metric")),
         "drop –" if drop is None else f"drop {with_unit(drop.value, 'drop', drop.unit)}",
         size(trial.value(size_measurement)),
-        latency(timed),
+        latency(timed) + ("*" if borrowed else ""),
     )
     columns = (8, 13, 9, 9)
     numbers = " ".join(f"{text:>{width}}" for text, width in zip(found, columns, strict=True))
@@ -81,10 +82,11 @@ def trial_line(trial: Trial, trials: Sequence[Trial], size_measurement: str = "c
 
 def live_front(record: RunRecord, rows: int) -> RenderableType:
     """The Pareto front so far: all picks, and the smallest others, ``rows`` in all."""
-    config, members = record.config, record.front
+    config, members, picked = record.config, record.front, record.picks
     named: dict[int, list[str]] = {}
-    for name, trial in record.picks.items():
+    for name, trial in picked.items():
         named.setdefault(trial.number, []).append(name)
+    count, members = len(members), list({trial.number: trial for trial in (*members, *picked.values())}.values())
     members = sorted(members, key=lambda trial: trial.value(config.size_measurement) or 0.0)
     places = max(0, rows - len(named))
     others = [trial.number for trial in members if trial.number not in named][:places]
@@ -93,7 +95,7 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        title=f"Pareto front: {len(members)} within the budgets{more}",
+        title=f"Pareto front: {count} within the budgets{more}",
         title_justify="left",
     )
     labels = shown_labels(members, 80)

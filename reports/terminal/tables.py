@@ -43,7 +43,7 @@ def front_table(result: Result) -> RenderableType:
     for title in (*number_titles(result.record), "speed"):
         table.add_column(title, justify="right", no_wrap=True)
     shown = _thinned(result)
-    labels = shown_labels(result.record.front, 120)
+    labels = shown_labels([result.record.trial(row.trial) for row in shown], 120)
     for row in shown:
         picks = result.pick_names.get(row.trial, [])
         label = Text(labels[row.trial])
@@ -51,18 +51,21 @@ def front_table(result: Result) -> RenderableType:
             label.append(f"\n{', '.join(picks)}", "cyan")
         cells = (*row_cells(result.record, row), times(row.latency_ratio.get(result.target)))
         table.add_row(str(row.trial), label, *cells, style="bold" if "best" in picks else "")
-    if len(shown) < len(result.front):
-        return Group(table, Text(f"{len(shown)} of {len(result.front)} shown; the report shows all.", style="dim"))
-    return table
+    notes = [f"{len(shown)} of {len(result.front)} shown; the report shows all."] if len(result.front) > LONGEST else []
+    sources = {row.trial: row.latency_from.get(result.target) for row in shown}
+    borrowed = ", ".join(f"{number} on the file of {source}" for number, source in sources.items() if source)
+    notes += [f"* measured on another file of the same structure: {borrowed}"] if borrowed else []
+    return Group(table, *(Text(note, style="dim") for note in notes)) if notes else table
 
 
 def _thinned(result: Result) -> tuple[Row, ...]:
-    """The front; of a long one the picks and an even choice of the others."""
-    if len(result.front) <= LONGEST:
-        return result.front
-    picks = result.pick_names
-    step = -(-len(result.front) // (LONGEST - len(picks)))
-    return tuple(row for at, row in enumerate(result.front) if at % step == 0 or row.trial in picks)
+    """The front, of a long one the picks and an even choice of the others; then the picks that are not on it."""
+    front, picks = result.front, result.pick_names
+    apart = tuple(result.rows[number] for number in picks if all(row.trial != number for row in front))
+    if len(front) > LONGEST:
+        step = -(-len(front) // (LONGEST - len(picks)))
+        front = tuple(row for at, row in enumerate(front) if at % step == 0 or row.trial in picks)
+    return front + apart
 
 
 def number_titles(record: RunRecord) -> tuple[str, ...]:
@@ -78,12 +81,13 @@ def shown_sizes(config: Config) -> tuple[str, ...]:
 
 
 def row_cells(record: RunRecord, row: Row) -> tuple[str, ...]:
-    """Metric, drop, the shown sizes and latency."""
+    """Metric, drop, the shown sizes and latency; a star marks one that was measured on another file."""
+    target = record.config.targets[0]
     return (
         number(row.metric),
         points(row.drop, record.metric.bounded),
         *(size(row.size(f"{name}_bytes")) for name in shown_sizes(record.config)),
-        latency(row.latency_us[record.config.targets[0]]),
+        latency(row.latency_us[target]) + ("*" if row.latency_from.get(target) else ""),
     )
 
 

@@ -16,6 +16,7 @@ from litetuner.search.evaluation.stages import (
     build,
     file_measurements,
     measure_quality,
+    name_lender,
     time_everywhere,
     train_step,
     types_of,
@@ -114,7 +115,7 @@ def _measured(
     operators, targets = finished.artifact.operators, services.availability.targets
     with keeping(measured):
         suits_gate(operators, types_of(finished), targets, criteria, is_baseline=candidate.is_baseline)
-    measured = time_everywhere(services, finished.ref, baseline, measured)
+    measured = name_lender(time_everywhere(services, finished.ref, baseline, measured), history.trials)
     if baseline is not None:
         with keeping(measured):
             latency_gate(measured.measurements, services.inspection.data.counts["search"], criteria)
@@ -149,7 +150,8 @@ def trial_of(asked: Asked, outcome: Outcome, services: Services) -> Trial:
         kept = {
             "artifact": f"artifacts/{finished.name}",
             "sha256": finished.artifact.sha256,
-            "structure": finished.artifact.structure,
+            "each": measured.each,
+            "structure": finished.ref.structure,
             "operators": finished.artifact.operators,
             "ports": types_of(finished),
             "invariants": tuple(dataclasses.asdict(finding) for finding in finished.invariants),

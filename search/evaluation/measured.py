@@ -15,13 +15,16 @@ from litetuner.spaces.jobs.job import Kind
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """``finished`` is the candidate's own file, ``unanswered`` why each target that was away did not answer."""
+    """``finished`` is the candidate's own file, ``each`` the blob of its metric's per-sample values, ``unanswered`` why
+    each target that was away did not answer.
+    """
 
     measurements: Mapping[str, Measurement] = dataclasses.field(default_factory=dict)
     seconds: Mapping[Kind, float] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unanswered: Mapping[str, str] = dataclasses.field(default_factory=dict)
     finished: FinishResult | None = None
+    each: str | None = None
 
     def adding(self, measurements: Mapping[str, Measurement]) -> Measured:
         return dataclasses.replace(self, measurements={**self.measurements, **measurements})

@@ -72,6 +72,7 @@ def time_on(
 ) -> tuple[dict[str, Measurement], Measured]:
     """What a target, by its name, measures of a structure: one measurement for all files that share it.
 
+    A latency that was measured on another file says so: ``borrowed_from`` (see ``name_lender``).
     ``Stopped`` by ``TargetLost`` at once for a target that is known to be away.
     """
     base = artifact_of(baseline) or file.name
@@ -87,7 +88,22 @@ def time_on(
         raise
     if not known:
         services.availability.answered(target)
-    return read_timing(found, target, baseline=file.name == base), measured
+    timed = read_timing(found, target, baseline=file.name == base)
+    if found.file != file.name:
+        mark = {"borrowed_from": {"file": found.file, "trial": None}}
+        timed = {name: dataclasses.replace(value, extra=value.extra | mark) for name, value in timed.items()}
+    return timed, measured
+
+
+def name_lender(measured: Measured, trials: Sequence[Trial]) -> Measured:
+    """The trial on whose file a borrowed latency was measured; none where it was an untrained copy."""
+    own = {artifact_of(trial): trial.number for trial in reversed(trials)}
+    found = dict(measured.measurements)
+    for name, value in found.items():
+        if (mark := value.extra.get("borrowed_from")) is not None:
+            named = mark | {"trial": own.get(mark["file"])}
+            found[name] = dataclasses.replace(value, extra=value.extra | {"borrowed_from": named})
+    return dataclasses.replace(measured, measurements=found)
 
 
 def read_timing(timed: TimeResult, target: str, *, baseline: bool = False) -> dict[str, Measurement]:
@@ -127,6 +143,7 @@ def measure_quality(
 ) -> tuple[dict[str, Measurement], Measured]:
     """The metric on the search split and the drop against the baseline; of the baseline what conversion cost."""
     scored, measured = run_job(services, score_job(services, artifact, candidate), measured)
+    measured = dataclasses.replace(measured, each=scored.each)
     drop, measured = measure_drop(services, scored, baseline, "search", measured)
     found = {"metric": scored.metric, "drop": drop}
     original = services.inspection.original

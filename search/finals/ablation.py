@@ -14,6 +14,7 @@ from litetuner.search.evaluation.stages import build, measure_quality, time_on, 
 from litetuner.search.policy import POLICY
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import Trial
+from litetuner.spaces.building.jobs import FileRef
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.step import Role, Stage, Step
@@ -73,7 +74,8 @@ def _measured(services: Services, candidate: Candidate, baseline: Trial | None, 
     try:
         checkpoints, measured = train_all(services, candidate, Measured())
         finished, measured = build(services, candidate, checkpoints, measured)
-        timed, measured = time_on(services, finished.ref, services.config.targets[0], baseline, measured)
+        file = FileRef(finished.name, finished.name)  # timed itself, as the winner was
+        timed, measured = time_on(services, file, services.config.targets[0], baseline, measured)
         scored, measured = measure_quality(services, finished.name, candidate, baseline, measured)
     except Stopped as stop:
         clock.count(stop.measured.seconds)

@@ -22,7 +22,9 @@ def run_finals(services: Services, clock: Clock) -> None:
     seen = set(done) - set(again)
     while True:  # new times may bring other trials to the front, which are then measured too; each is measured once
         run = read_run(folder.path)
-        members = {trial.number: trial for front in (*run.fronts.values(), run.picks.values()) for trial in front}
+        contenders = () if run.best is None else run.best.contenders
+        sources = (*run.fronts.values(), run.picks.values(), contenders)
+        members = {trial.number: trial for source in sources for trial in source}
         kept = [trial for trial in (run.baseline, *members.values()) if trial]
         restore_files(services, kept)
         wanted = [trial for trial in kept if str(trial.number) not in seen]
@@ -53,7 +55,7 @@ def _final(services: Services, trial: Trial, baseline: Trial | None) -> Measured
     name = artifact_of(trial)
     assert name is not None  # scored trials have one
     services.folder.artifacts.get(name)  # its sha256 is checked, so that no altered file is measured
-    file = FileRef(name, trial.structure or "")
+    file = FileRef(name, name)  # timed itself, not another file of its structure
     measured = time_everywhere(services, file, baseline, Measured(), "finals")
     if services.inspection.data.counts.get("test"):
         scored, measured = run_job(services, score_job(services, name, trial.candidate, "test"), measured)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import Budget
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import judged, objectives, terms
-from litetuner.search.front import Objective, front, fronts, picks
+from litetuner.search.front import Objective, front, fronts
+from litetuner.search.picks.best import Best, BestRule, find_best
+from litetuner.search.picks.picks import picks
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.paired import equal_metric
 from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.errors import RunError
 from litetuner.spaces.info import DataInfo, ModelInfo
@@ -53,11 +57,24 @@ class RunRecord:
         """The front of each target by its name, the first target's first."""
         return fronts(self.trials, self.objectives, self.config.targets)
 
+    @functools.cached_property
+    def best(self) -> Best | None:
+        """The best file within all budgets, and how it was chosen."""
+        limited = [budget.measurement for budget in self.budgets]
+        rule = BestRule(
+            metric_limited="drop" in limited or "metric" in limited,
+            latency_limited=any(name.startswith("latency_us") for name in limited),
+            points=self.metric.bounded,
+            metric=self.objectives[0],
+            size=self.config.size_measurement,
+            latency=self.config.latency_measurement,
+        )
+        return find_best(self.trials, rule, functools.partial(equal_metric, self.folder, self.config.seed))
+
     @property
     def picks(self) -> dict[str, Trial]:
-        bounded = any(budget.measurement in ("drop", "metric") for budget in self.budgets)
         size, targets = self.config.size_measurement, self.config.targets
-        return picks(self.trials, self.objectives, metric_bounded=bounded, size=size, targets=targets)
+        return picks(self.trials, self.objectives, self.best, size=size, targets=targets)
 
     @property
     def counts(self) -> dict[str, int]:

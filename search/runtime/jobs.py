@@ -14,11 +14,12 @@ from litetuner.spaces.store import append
 
 @dataclasses.dataclass(frozen=True)
 class TimeResult(Record):
-    """Latencies of file and baseline, measured in turns, and their ratio."""
+    """Latencies of ``file`` (an artifact) and baseline, measured in turns, and their ratio."""
 
     latency_us: Measurement
     baseline_us: Measurement
     ratio: float
+    file: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

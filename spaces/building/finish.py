@@ -15,6 +15,7 @@ from litetuner.spaces.info import ModelInfo
 from litetuner.spaces.jobs.workspace import Workspace
 from litetuner.spaces.step import Stage
 from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.interpreter import partitions
 from litetuner.spaces.tflite.invariants import Finding, Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import Weight, weights_at, weights_by_layer
 
@@ -40,7 +41,8 @@ def finish(job: FinishJob, workspace: Workspace) -> FinishResult:
         broken = [item for item in findings if not item.ok]
         if broken:
             raise BuildFailed("the finished file breaks its label: " + "; ".join(_say(item) for item in broken[:3]))
-    return FinishResult(workspace.artifacts.put(file, ".tflite"), artifact, tuple(findings), notes)
+    name = workspace.artifacts.put(file, ".tflite")
+    return FinishResult(name, artifact, tuple(findings), notes, partitions=partitions(file))
 
 
 def _rewrite(candidate: Candidate, file: bytes, context: Context) -> tuple[bytes, bytes, tuple[str, ...]]:

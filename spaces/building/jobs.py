@@ -125,7 +125,7 @@ class FileRef:
 class FinishResult(Record):
     """The finished file: its name among the artifacts, what was read back from it, and what its bytes alone tell.
 
-    ``costs`` are measurements by name, as JSON.
+    ``costs`` are measurements by name, as JSON, ``partitions`` a digest of what the runtime's delegate takes.
     """
 
     name: str
@@ -133,10 +133,13 @@ class FinishResult(Record):
     invariants: tuple[Finding, ...]
     notes: tuple[str, ...]
     costs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    partitions: str = ""
 
     @property
     def ref(self) -> FileRef:
-        return FileRef(self.name, self.artifact.structure)
+        """Which kernel runs follows from the file's structure and from what the delegate takes of it."""
+        structure = self.artifact.structure
+        return FileRef(self.name, f"{structure}-{self.partitions}" if self.partitions else structure)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ import numpy as np
 from litetuner.spaces.data.named_arrays import is_packed, unpack
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.quantization.policy import BITS, OTHER_NAMES, Recipe, Scheme, add_config, granularity_of, why_not
+from litetuner.spaces.quantization.scales import valid_scales
 from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.tflite.conversion import check_finite, first_meaningful_line
 from litetuner.spaces.tflite.operators import Operator, read_operators
@@ -73,7 +74,7 @@ def quantize(
         raise BuildFailed(
             f"litert-quantizer rejects the file: {type(error).__name__}: {first_meaningful_line(str(error))}"
         ) from error
-    quantized = bytes(result or b"")
+    quantized = valid_scales(bytes(result or b""), file)
     _verify(operators, quantized, recipe, schemes, names)
     return quantized
 

@@ -23,8 +23,9 @@ class Artifact:
     """What a file is, by its content; ``dataclasses.asdict`` makes it JSON.
 
     ``compressed_bytes`` is ``len(zlib.compress(file, 9))``, the compressed size. ``operators`` counts them by name over
-    all subgraphs. ``structure`` is the same for files that must take the same time: it covers operators with their
-    options, wiring, tensor shapes and types, but neither weight values, names nor scales.
+    all subgraphs. ``structure`` covers operators with their options, wiring, tensor shapes and types, the kind of their
+    scales (by tensor or channel, any that kernels do not accept) and sparse encoding, but neither weight values nor names.
+    Files of one structure take the same time if delegates take the same of them (``FinishResult.ref``).
     """
 
     sha256: str
@@ -145,7 +146,19 @@ def _tensor(model: Any, tensor: Any) -> list[Any]:
         None if quantization is None else _options(quantization.details, leave_out=("scales", "zeroPoints")),
         stored,  # a sparse kernel takes time by what is stored
         bytes(data).hex() if argument else None,
+        *_unusual_scales(tensor),
     ]
+
+
+def _unusual_scales(tensor: Any) -> list[str]:
+    """Scales that are no positive normal number, and zero points of scales by channel: fast kernels take neither."""
+    quantization = tensor.quantization
+    if quantization is None:
+        return []
+    scales = np.asarray(as_list(quantization.scale), np.float32)
+    unusual = bool((~np.isfinite(scales) | (scales < np.finfo(np.float32).tiny)).any())
+    shifted = len(scales) > 1 and any(ints(quantization.zeroPoint))
+    return ["unusual scale"] * unusual + ["shifted channels"] * shifted
 
 
 def _options(options: Any, leave_out: tuple[str, ...] = ()) -> Any:

@@ -5,6 +5,8 @@ The only module of ``spaces`` that uses a private attribute of LiteRT; ``tests/s
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +29,32 @@ def signature_names(interpreter: Any) -> tuple[dict[int, str], dict[int, str]] |
 def execution_plan(interpreter: Any) -> tuple[str, ...]:
     """The operators in the order in which they run, delegates included."""
     return tuple(detail["op_name"] for detail in interpreter._get_ops_details())  # there is no public way
+
+
+def partitions(file: bytes) -> str:
+    """A short hex digest of which operators of the main graph the default delegate takes, on this machine.
+
+    Two files of equal operators, shapes and types can differ in it: XNNPACK leaves an operator whose scales it does not accept.
+    A file that cannot be loaded here has a digest of its own.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=file, num_threads=1)
+        interpreter.allocate_tensors()
+        nodes = interpreter._get_ops_details()  # the file's nodes, then one for each partition
+    except (ValueError, RuntimeError):
+        return hashlib.sha256(file).hexdigest()[:16]
+    numbers: dict[int, int] = {}  # of tensors, as operators meet them: converters order them freely
+    found = []
+    for node in nodes:
+        inputs, outputs = ([int(index) for index in node[side]] for side in ("inputs", "outputs"))
+        if node["op_name"] == "DELEGATE":
+            found.append([sorted(numbers.get(index, -1) for index in ends) for ends in (inputs, outputs)])
+        else:
+            for index in (*inputs, *outputs):
+                numbers.setdefault(index, len(numbers))
+    return hashlib.sha256(json.dumps(sorted(found)).encode()).hexdigest()[:16]
 
 
 def quantize_values(x: np.ndarray, dtype: np.dtype, scale: float, zero_point: int) -> np.ndarray:

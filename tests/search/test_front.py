@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.search.front import Objective, dominates, front, fronts, picks, robust
+from litetuner.search.front import Objective, dominates, front, fronts
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 
@@ -81,8 +81,14 @@ def test_the_front_of_thousands_is_quick() -> None:
     assert time.process_time() - started < 0.5  # brute force takes 5 s
 
 
-def test_fronts_and_the_robust_pick_of_two_targets() -> None:
-    """One is fast here, one there, and one, on neither front, is decent on both: it is the robust one."""
+def test_the_front_of_each_target() -> None:
+    trials = on_two_targets()
+    both = fronts(trials, OBJECTIVES, ("host", "pi"))
+    assert [sorted(t.number for t in members) for members in both.values()] == [[0], [1]]
+
+
+def on_two_targets() -> list[Trial]:
+    """One is fast here, one there, and one, on neither front, is decent on both."""
     trials = []
     for number, (here, there) in enumerate([(2.0, 20.0), (20.0, 2.0), (6.0, 7.0), (8.0, 8.0)]):
         found = trial(number, 0.9, 10, here)
@@ -90,38 +96,9 @@ def test_fronts_and_the_robust_pick_of_two_targets() -> None:
             found.measurements[f"latency_us:{name}"] = Measurement(value, "us", {"test": True})
             found.measurements[f"latency_ratio:{name}"] = Measurement(20 / value, "", {"test": True})
         trials.append(found)
-    del trials[3].measurements["latency_ratio:pi"]
-    both = fronts(trials, OBJECTIVES, ("host", "pi"))
-    assert [sorted(t.number for t in members) for members in both.values()] == [[0], [1]]
-    assert robust(trials, OBJECTIVES, ("host", "pi")) == trials[2]
-    names = {"metric_bounded": True, "size": "compressed_bytes"}
-    assert picks(trials, OBJECTIVES, targets=("host", "pi"), **names)["robust"] == trials[2]  # type: ignore[arg-type]
-    assert "robust" not in picks(trials, OBJECTIVES, targets=("host",), **names)  # type: ignore[arg-type]
-    assert robust([trials[3]], OBJECTIVES, ("host", "pi")) is None
+    return trials
 
 
 def test_infeasible_and_unmeasured_trials_are_left_out() -> None:
     good, broken = trial(0, 0.9, 10, 10), trial(1, 0.99, 1, 1, State.INFEASIBLE)
     assert front([good, broken], OBJECTIVES) == [good]
-
-
-def test_picks() -> None:
-    a, b, c = trial(0, 0.95, 30, 30), trial(1, 0.90, 10, 40), trial(2, 0.93, 20, 20)
-    names = {"size": "compressed_bytes", "targets": ("host",)}
-    bounded = picks([a, b, c], OBJECTIVES, metric_bounded=True, **names)
-    assert {name: found.number for name, found in bounded.items()} == {
-        "best": 1,
-        "accurate": 0,
-        "balanced": 2,
-        "smallest": 1,
-        "fastest": 2,
-    }
-    close, slow = trial(3, 0.91, 10.4, 30), trial(4, 0.90, 10, 40)
-    assert picks([close, slow], OBJECTIVES, metric_bounded=True, **names)["best"] == close, (
-        "4 % larger and a quarter faster"
-    )
-    assert picks([close, slow], OBJECTIVES, metric_bounded=True, **names)["smallest"] == slow
-    same = trial(5, 0.95, 10.4, 39.5)
-    assert picks([same, slow], OBJECTIVES, metric_bounded=True, **names)["best"] == slow, "1 % faster is no difference"
-    assert picks([a, b, c], OBJECTIVES, metric_bounded=False, **names)["best"] == a
-    assert picks([], OBJECTIVES, metric_bounded=True, **names) == {}

@@ -10,7 +10,7 @@ from collections.abc import Container, Sequence
 from litetuner.reports.model.columns import Column
 from litetuner.reports.model.conditions import flatten
 from litetuner.reports.model.rejections import why_rejected
-from litetuner.reports.model.rows import finite_interval, finite_value, shown_labels
+from litetuner.reports.model.rows import finite_interval, finite_value, latency_source, shown_labels
 from litetuner.reports.model.sections.charts import Group, group_of, plotted
 from litetuner.reports.model.sections.invariants import invariant_lines
 from litetuner.reports.text.formatting import between, clean, plain
@@ -79,7 +79,7 @@ def find_trial_details(record: RunRecord, columns: Sequence[Column], front: froz
                 finished_after=format_seconds(trial.seconds_since_start),
                 stages=tuple(stages),
                 steps=tuple(_step(step) for step in trial.candidate.steps),
-                notes=tuple(clean(note, 300) for note in dict.fromkeys((*trial.candidate.details, *trial.notes))),
+                notes=tuple(clean(note, 300) for note in _notes(trial)),
                 invariants=tuple(invariant_lines(trial)),
                 has_file=trial.artifact is not None,
                 values=tuple(finite_value(trial, name) for name in names),
@@ -93,6 +93,15 @@ def find_trial_details(record: RunRecord, columns: Sequence[Column], front: froz
             )
         )
     return tuple(found)
+
+
+def _notes(trial: Trial) -> list[str]:
+    sources = {name.partition(":")[2] for name in trial.measurements if name.startswith("latency_us:")}
+    found = {target: latency_source(trial, target) for target in sorted(sources)}
+    borrowed = [
+        f"latency on {target} measured on the file of {name}, same structure" for target, name in found.items() if name
+    ]
+    return list(dict.fromkeys((*trial.candidate.details, *trial.notes, *borrowed)))
 
 
 def state_word(trial: Trial, front: Container[int]) -> str:

@@ -77,7 +77,7 @@ class Fake(Executor):
             for name, artifact in (("file", job.file), ("baseline", job.baseline)):
                 (Path(place) / name).write_bytes(stand_in(self._candidate(artifact)))
             timing = target.time(Path(place) / "file", Path(place) / "baseline", job.threads)
-        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio)
+        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio, job.file)
 
     def _finish(self, job: FinishJob) -> FinishResult:
         found = self._builder.finish(job)

@@ -138,7 +138,7 @@ class Local(Executor):
                 if time.monotonic() - awake_seconds() - stopped < GAP_SECONDS:
                     raise  # else it was this process that stopped, not the target
                 timing = target.time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
-        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio)
+        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio, job.file)
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:
         """Suspend every worker: while something is timed, nothing of ours computes."""

@@ -14,6 +14,7 @@ import pytest
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.interpreter import partitions
 from litetuner.spaces.tflite.rewriting.slimming import slim
 from litetuner.spaces.tflite.schema import read_model
 
@@ -71,6 +72,25 @@ def test_structure_tells_types_options_and_shapes_apart(tflite: Callable[..., by
     model = read_model(tflite("plain", "float32"))
     model.subgraphs[0].operators[0].builtinOptions.fusedActivationFunction = 3
     assert read_artifact(pack(model)).structure != read_artifact(files[0]).structure
+
+
+def test_a_scale_of_zero_is_another_structure_and_another_partition(tflite: Callable[..., bytes]) -> None:
+    """XNNPACK leaves such an operator to slow kernels, so its latency may not be that of a file without it."""
+    file = tflite("plain", "int8")
+    model = read_model(file)
+    found = [tensor.quantization for tensor in model.subgraphs[0].tensors if tensor.quantization is not None]
+    kernel = next(item for item in found if item.scale is not None and len(item.scale) > 1)
+
+    def with_scale(value: float) -> bytes:
+        kernel.scale = [value, *kernel.scale[1:]]
+        return pack(model)
+
+    # A denormal number is no scale either; the last is what min-max writes for a filter of zeros.
+    zero, denormal, small = (with_scale(value) for value in (0.0, 1e-40, 7.9e-12))
+    usual, *found = (read_artifact(item).structure for item in (file, zero, denormal, small))
+    assert [structure == usual for structure in found] == [False, False, True]
+    assert partitions(zero) != partitions(file) == partitions(small)
+    assert partitions(tflite("plain", "float32")) != partitions(b"no file") == partitions(b"no file")
 
 
 def test_structure_does_not_depend_on_the_order_of_tensors(tflite: Callable[..., bytes]) -> None:

@@ -1,0 +1,1 @@
+"""The picks of a run."""

@@ -1,0 +1,67 @@
+"""A latency that was measured on another file says so; what can be picked is timed itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from litetuner.reports.files.trials_csv import write_csv
+from litetuner.reports.model.report import build_report
+from litetuner.reports.model.result import build_result
+from litetuner.reports.terminal.progress import trial_line
+from litetuner.search.runs.record import RunRecord
+from litetuner.search.trial import Trial
+from tests.search.fakes import fake_search
+
+LATENCY = "latency_us:fake"
+
+
+def lender(trial: Trial) -> dict[str, object] | None:
+    found: dict[str, object] | None = trial.measurements[LATENCY].extra.get("borrowed_from")
+    return found
+
+
+def scored(record: RunRecord) -> list[Trial]:
+    return [trial for trial in record.trials if trial.state.scored and trial.duplicate_of is None]
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
+    return fake_search(tmp_path_factory.mktemp("search") / "run", trials=30).record
+
+
+def test_borrowed_latencies_are_marked_until_the_finals(record: RunRecord) -> None:
+    told = {trial.number: trial for trial in record.folder.trials()}  # as they were told, before the finals
+    borrowed = {
+        trial.number: mark for trial in told.values() if LATENCY in trial.measurements and (mark := lender(trial))
+    }
+    assert borrowed, "no two files of one structure: the test shows nothing"
+    for number, mark in borrowed.items():
+        source, trial = mark["trial"], told[number]
+        assert mark["file"] != Path(str(trial.artifact)).name
+        assert "s*  " in trial_line(trial)
+        if source is not None:
+            other = told[int(str(source))]
+            assert int(str(source)) < number and other.structure == trial.structure
+            assert Path(str(other.artifact)).name == mark["file"]
+    assert any(mark["trial"] is not None for mark in borrowed.values())
+    assert record.best is not None
+    timed_themselves = [*record.front, *record.picks.values(), *record.best.contenders]
+    assert all(lender(trial) is None for trial in timed_themselves)
+    rows = {int(row["trial"]): row for row in csv.DictReader(io.StringIO(write_csv(build_result(record))))}
+    for trial in scored(record):
+        mark = lender(trial)
+        expected = "" if mark is None else "an untrained copy" if mark["trial"] is None else f"trial {mark['trial']}"
+        assert rows[trial.number]["latency_from_fake"] == expected
+
+
+def test_a_report_names_the_trial(record: RunRecord) -> None:
+    notes = {item.number: item.notes for item in build_report(record).trials}
+    marks = {trial.number: mark for trial in scored(record) if (mark := lender(trial)) is not None}
+    for number, mark in marks.items():
+        name = "an untrained copy" if mark["trial"] is None else f"trial {mark['trial']}"
+        assert f"latency on fake measured on the file of {name}, same structure" in notes[number]
+    assert marks
