@@ -8,7 +8,6 @@ search: no worker is started (test_local.py is about those), and latencies are c
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -26,7 +25,6 @@ from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.executors.local import sources_of
 from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult
 from litetuner.search.runtime.worker import ROLES, Handler, do_job
-from litetuner.spaces.building.inspect import DATA_FOLDER
 from litetuner.spaces.errors import from_json
 from litetuner.spaces.jobs.job import Job, R
 
@@ -56,8 +54,6 @@ class OneProcess(Executor):
         if job.key not in self._done or not self._done[job.key][1].path.exists():
             self._done[job.key] = (self._compute(job), self.folder)
         record, where = self._done[job.key]
-        if job.kind == "inspect" and where.path != self.folder.path:  # it wrote the data into its folder
-            shutil.copytree(where.path / DATA_FOLDER, self.folder.path / DATA_FOLDER, dirs_exist_ok=True)
         for name in blobs_of(record):
             for here, there in ((self.folder.blobs, where.blobs), (self.folder.artifacts, where.artifacts)):
                 if not here.has(name) and there.has(name):
