@@ -53,7 +53,7 @@ def runs(
     """Two searches in one process: one of files, timed on this machine; one of a model and arrays that live in memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        real = KEYS | {"target": "host?max_seconds=0.5&tolerance=0.5", "steps": STEPS}
+        real = KEYS | {"target": "host?max_seconds=2", "steps": STEPS}
         files = litetuner.tune(model_file, data_file, trials=TRIALS, out=home / "files", **real)
         patch.setattr("litetuner.search.runtime.executors.local.usable_cores", lambda: 1)  # nothing trains ahead here
         memory = litetuner.tune(trained, arrays, trials=3, listener=killer, **KEYS)
