@@ -7,6 +7,7 @@ search: no worker is started (test_local.py is about those), and latencies are c
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Any, ClassVar
 import pytest
 
 from litetuner.objectives.targets.fake import Fake
+from litetuner.objectives.targets.host import Host
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import _blobs as blobs_of
@@ -28,7 +30,7 @@ from litetuner.search.runtime.worker import ROLES, Handler, do_job
 from litetuner.spaces.errors import from_json
 from litetuner.spaces.jobs.job import Job, R
 
-SMALL = {"trials": 4, "max_epochs": 0.1}
+SMALL = {"trials": 3, "max_epochs": 0.1}
 
 
 class OneProcess(Executor):
@@ -76,18 +78,18 @@ class OneProcess(Executor):
         return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio, job.file).to_json()
 
 
-def small_searches(patch: pytest.MonkeyPatch, **small: Any) -> None:
+def small_searches(patch: pytest.MonkeyPatch) -> None:
     """Have every search and ``inspect`` done here, and every search end after a few trials."""
     import litetuner.search.config.config
     from litetuner.search.runtime.executors import EXECUTORS
     from litetuner.spaces.building import inspect
 
     make = litetuner.search.config.config.make_config
-    limits = SMALL | small
 
     def make_small(values: Mapping[str, Any], *arguments: Any, **how: Any) -> Any:
-        return make(values, *arguments, **how).model_copy(update=limits)
+        return make(values, *arguments, **how).model_copy(update=SMALL)
 
     patch.setattr(litetuner.search.config.config, "make_config", make_small)
     patch.setattr(inspect, "seconds_per_epoch", lambda *_, **__: 0.5)  # trains for seconds to time an epoch
+    patch.setattr(Host, "check", functools.cache(Host.check))  # a process that times a tiny model
     patch.setitem(EXECUTORS, "local", OneProcess)

@@ -1,7 +1,7 @@
 """README and docs: every command, Python snippet and TOML file is run as it is written, page by page, on a small model.
 
 Each page starts in a folder with the demo's model and data, under the names that pages use, and with a finished run,
-``runs/NAME``. Searches end after four trials (tests/one_process.py). A block that cannot be run says why in a comment before it;
+``runs/NAME``. Searches end after three trials (tests/one_process.py). A block that cannot be run says why in a comment before it;
 its command is only parsed.
 """
 

@@ -21,7 +21,7 @@ SHAPES = {"cifar10_resnet8": (32, 32, 3), "digits_dscnn": (49, 20, 1)}
 @pytest.fixture(scope="module", autouse=True)
 def _one_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        small_searches(patch, trials=3)
+        small_searches(patch)
         yield
 
 

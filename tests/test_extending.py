@@ -65,10 +65,12 @@ def test_the_contract_tests_run_on_them_and_pass(tree: Path) -> None:
 def test_a_search_tries_the_step_in_its_stage(tree: Path) -> None:
     script = """
 import numpy as np, litetuner
+from tests.search.fakes import studies_in_memory
 rng = np.random.default_rng(0)
 np.savez("d.npz", x_train=rng.normal(size=(40, 3)), y_train=rng.integers(0, 2, 40))
 open("m.keras", "wb").close()
-run = litetuner.tune("m.keras", "d.npz", executor="fake", target=("fake",), trials=60, max_drop="30%")
+with studies_in_memory():
+    run = litetuner.tune("m.keras", "d.npz", executor="fake", target=("fake",), trials=60, max_drop="30%")
 names = [[step.name for step in trial.candidate.steps] for trial in run.record().trials]
 later = ("prune", "cluster", "qat")
 with_it = [found for found in names if "shrink" in found]

@@ -83,7 +83,8 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 
     def search(model: object, data: object, *more: str) -> str:
         capfd.readouterr()
-        code = cli(["search", "--model", str(model), "--data", str(data), "--executor", "here", "--trials", "3", *more])
+        simple = ["--executor", "here", "--target", "fake", "--trials", "3"]
+        code = cli(["search", "--model", str(model), "--data", str(data), *simple, *more])
         out, err = capfd.readouterr()
         assert code == 2, err
         assert out == "" and "Traceback" not in err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
@@ -27,13 +29,18 @@ def fake_config(out: Path, **keys: Any) -> Config:
 
 def fake_search(out: Path, *, database: bool = False, **keys: Any) -> SearchEnd:
     """A whole search. Its Optuna study is in memory, which takes a quarter of the time, or in ``study.db``, as a user's is."""
-    if database:
+    with contextlib.nullcontext() if database else studies_in_memory():
         return run_search(fake_config(out, **keys))
+
+
+@contextlib.contextmanager
+def studies_in_memory() -> Iterator[None]:
+    """Optuna's studies are not written to ``study.db``."""
     with (
         mock.patch("optuna.storages.RDBStorage", _StudiesInMemory),
         mock.patch("litetuner.search.runs.study._write_ahead"),
     ):
-        return run_search(fake_config(out, **keys))
+        yield
 
 
 class _StudiesInMemory:
