@@ -7,9 +7,11 @@ import math
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
 import psutil
+
+from litetuner.objectives.runner.machine import read_text
 
 MARK = "LITETUNER_WORKER"  # an environment variable, which descendants inherit
 END_SECONDS = 5.0  # so long do they get to disappear
@@ -21,6 +23,8 @@ class ProcessTree:
     def __init__(self, pid: int, mark: str) -> None:
         self._leader, self._mark = psutil.Process(pid), mark
         self._seen = {self._leader}
+        self._tasks = _tasks()
+        self._shared = 0  # bytes that were counted more than once when they were last looked at
 
     def members(self) -> list[psutil.Process]:
         """All that run now; one whose parent ended is known from an earlier call."""
@@ -29,21 +33,48 @@ class ProcessTree:
         self._seen = {process for process in self._seen if process.is_running()}
         return list(self._seen)
 
+    def grew(self, many: int) -> bool:
+        """Has this machine that many more tasks than when this was last true? Among many, counting ours takes long."""
+        now = _tasks()
+        if now - self._tasks <= many:
+            return False
+        self._tasks = now
+        return True
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to the processes that did not leave the group, all at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._leader.pid, number)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all: to the group at once, then to those that left it."""
         members, group = self.members(), self._leader.pid
         if any(_group(process) == group for process in members):  # else its number may be another's by now
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, number)
+            self.signal_group(number)
         _send([process for process in members if _group(process) != group], number)
 
     def kill(self) -> None:
         """End all, those included that nobody has seen: whose parents ended, and who know the mark only."""
-        self.signal(signal.SIGKILL)
-        deadline = time.monotonic() + END_SECONDS
-        while (left := self._marked()) and time.monotonic() < deadline:
-            for number in (signal.SIGSTOP, signal.SIGKILL):  # what is stopped starts no other
-                _send(left, number)
+        with _urgent():
+            self.signal(signal.SIGKILL)
+            done: set[psutil.Process] = set()
+            deadline = time.monotonic() + END_SECONDS
+            while (new := set(self._marked()) - done) and time.monotonic() < deadline:
+                for number in (signal.SIGSTOP, signal.SIGKILL):  # what is stopped starts no other
+                    _send(new, number)
+                done |= new
+
+    def resident_bytes(self, limit: float = math.inf) -> int:
+        """The memory of all. Pages that they share count once where they matter: all are stopped to look at them."""
+        members = self.members()
+        found = _sum(members, "memory_info", "rss")
+        if found <= limit:
+            self._shared = 0
+        elif found - self._shared > limit:
+            self.signal_group(signal.SIGSTOP)
+            self._shared = found - _sum(members, "memory_full_info", "pss")
+            self.signal_group(signal.SIGCONT)
+        return found - self._shared
 
     def _marked(self) -> list[psutil.Process]:
         found = []
@@ -54,13 +85,29 @@ class ProcessTree:
         return found
 
 
-def resident_bytes(processes: Sequence[psutil.Process], limit: float = math.inf) -> int:
-    """The memory of processes; where it seems more than ``limit``, pages that they share count once."""
-    found = sum(_memory(process, "memory_info", "rss") for process in processes)
-    return found if found <= limit else sum(_memory(process, "memory_full_info", "pss") for process in processes)
+@contextlib.contextmanager
+def _urgent() -> Iterator[None]:
+    """Run this thread before all others, where the system lets us: else thousands of processes are faster than we are."""
+    policy = getattr(os, "SCHED_RR", None)
+    try:
+        if policy is not None:
+            os.sched_setscheduler(0, policy | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except PermissionError:
+        policy = None
+    try:
+        yield
+    finally:
+        if policy is not None:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def _send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+def _tasks() -> int:
+    """Threads of all processes of this machine; 0 where the system does not say."""
+    text = read_text("/proc/loadavg")
+    return int(text.split()[3].partition("/")[2]) if text else 0
+
+
+def _send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.send_signal(number)
@@ -73,9 +120,10 @@ def _group(process: psutil.Process) -> int | None:
         return None
 
 
-def _memory(process: psutil.Process, method: str, field: str) -> int:
-    try:
-        found = getattr(process, method)()
-    except psutil.Error:
-        return 0
-    return int(getattr(found, field, found.rss))  # only Linux knows what processes share
+def _sum(processes: Iterable[psutil.Process], method: str, field: str) -> int:
+    found = 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            memory = getattr(process, method)()
+            found += getattr(memory, field, memory.rss)  # only Linux knows what processes share
+    return found

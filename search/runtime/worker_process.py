@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from litetuner.search.runtime.awake import awake_seconds
 from litetuner.search.runtime.machine import memory_bytes
-from litetuner.search.runtime.process_tree import MARK, ProcessTree, resident_bytes
+from litetuner.search.runtime.process_tree import MARK, ProcessTree
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TimeUp
 from litetuner.spaces.jobs.job import Job, Limits
 from litetuner.spaces.jobs.safe_path import python_command, python_environment
@@ -99,7 +99,7 @@ class WorkerProcess:
         return text
 
     def resident_bytes(self) -> int:
-        return resident_bytes(self._tree.members())
+        return self._tree.resident_bytes()
 
     def ask(self, job: Job[Any], meanwhile: Callable[[], object] | None = None) -> dict[str, Any]:
         """Have a job done. Raises ``BuildFailed`` or ``Lost`` (the process is dead then), else gives the worker's answer.
@@ -174,10 +174,14 @@ class WorkerProcess:
             raise TimeUp(f"{what} was stopped after {used:.0f} s: the time budget was used up")
         if used > limits.seconds:
             self._end(f"{what} took longer than {limits.seconds:.0f} s and was stopped")
-        processes, allowed = self._tree.members(), memory_limit(limits)
-        if len(processes) > PROCESSES:
-            self._end(f"{what} started {len(processes)} processes, more than the {PROCESSES} allowed")
-        if (memory := resident_bytes(processes, allowed)) > allowed:
+        allowed, grew = memory_limit(limits), self._tree.grew(PROCESSES)
+        if grew:
+            self._tree.signal_group(signal.SIGSTOP)
+        if (processes := len(self._tree.members())) > PROCESSES:
+            self._end(f"{what} started {processes} processes, more than the {PROCESSES} allowed")
+        if grew:
+            self._tree.signal_group(signal.SIGCONT)
+        if (memory := self._tree.resident_bytes(allowed)) > allowed:
             self._end(f"{what} used {memory / 1e9:.1f} GB, more than the {allowed / 1e9:.1f} GB allowed")
 
     def _end(self, reason: str) -> NoReturn:

@@ -167,7 +167,8 @@ def test_every_death_has_its_reason_and_leaves_nothing(lasting: Local, what: str
     with pytest.raises(error, match=reason):
         lasting.submit(job_type(what=what, limits=limits)).result(timeout=60)
     assert time.monotonic() - started < 5 + min(limits.seconds, limits.budget_seconds or 1.0, 1.0)
-    assert not [process for process in psutil.process_iter() if mark in environ(process).values()]
+    while [process for process in psutil.process_iter() if mark in environ(process).values()]:
+        assert time.monotonic() - started < 15  # what was killed takes a moment to disappear
     assert lasting.submit(job_type(what="fine")).result(timeout=60).value.pid != before
 
 
