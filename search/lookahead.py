@@ -15,6 +15,7 @@ from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.probe import probe
 from litetuner.search.evaluation.services import Services
 from litetuner.search.history import History
+from litetuner.search.policy import POLICY
 from litetuner.search.proposals.proposal import Spaces
 from litetuner.search.proposals.scheduler import propose
 from litetuner.search.trial import find_baseline
@@ -22,9 +23,6 @@ from litetuner.spaces.building.jobs import TrainJob
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import LitetunerError
 from litetuner.spaces.rules import broken_rules
-
-FARTHEST = 4  # candidates that are looked at for the next training
-HORIZON = 2  # of these, so many may be probed: a probe takes seconds of the trial that runs
 
 
 class ExpectedHistory(History):
@@ -74,14 +72,14 @@ class Lookahead:
         expected = ExpectedHistory(history)
         expected.expect(running)
         probed = 0
-        for _ in range(FARTHEST):
+        for _ in range(POLICY.lookahead.farthest):
             candidate = propose(expected, spaces, self._services.config.seed, guided=self._guided).candidate
             if candidate is None:  # what the sampler chooses cannot be known before it is asked
                 return
             expected.expect(candidate)
             if self._missing(candidate) is None or broken_rules(candidate, self._services.constraints):
                 continue
-            if probed == HORIZON:
+            if probed == POLICY.lookahead.horizon:
                 return
             probed += 1
             if self._passes(candidate, history):

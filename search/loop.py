@@ -26,15 +26,8 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import ModelError
 from litetuner.spaces.space import Space
 
-REPEATS_BEFORE_RANDOM = 5  # duplicates in a row, then proposals are random for once
-REPEATS_BEFORE_END = 60  # duplicates in a row, then the space counts as exhausted
-LOST_BEFORE_END = 5  # in a row: this machine does not let us work
-# Prune, cluster, qat: 1.2, 2 and 2.5 times plain training (ResNet8, two cores); mending a cut model: 2.
-LONGEST_PIPELINE = 7.7
 TRIALS_BETWEEN_EVICTIONS = 5
 EVICTIONS = 50  # looking at a cache costs more the longer a run is, so it is done more rarely
-START_SECONDS = 5.0  # wrapping and tracing a training
-FINALS_SHARE = 0.08  # of the time budget is kept for the finals
 NAP_SECONDS = 0.2  # while waiting for a target, how often is looked whether the search should stop
 
 
@@ -82,7 +75,7 @@ class Loop:
                 limit = parse(self.services.config.cache_limit, BYTES, "cache-limit")
                 evict(self.services, self.history.front, limit)
             if trial.is_baseline and not trial.state.scored and trial.state is not State.LOST and not self.baseline:
-                raise ModelError(f"the untouched model cannot be converted and scored: {trial.reason}")
+                raise ModelError(f"the baseline cannot be converted and scored: {trial.reason}")
 
     @property
     def baseline(self) -> Trial | None:
@@ -136,7 +129,8 @@ class Loop:
         suggest = proposal.space.suggest
         if proposal.script is not None:
             return self.study.enqueue(suggest, proposal.script, proposal.origin, proposal.candidate)
-        return self.study.ask(suggest, self.history.count, at_random=self._repeats() >= REPEATS_BEFORE_RANDOM)
+        at_random = self._repeats() >= POLICY.loop.repeats_before_random
+        return self.study.ask(suggest, self.history.count, at_random=at_random)
 
     def _spaces(self) -> Spaces:
         return Spaces(self.affordable(), self.space)
@@ -144,7 +138,8 @@ class Loop:
     def affordable(self) -> Space:
         """Near the end of the time budget nothing is trained any more that could not be finished."""
         seconds, epoch = self._left(), self.services.inspection.seconds_per_epoch or 0.0
-        needed = {level: level * epoch * LONGEST_PIPELINE + START_SECONDS for level in self.space.epochs}
+        pipeline, start = epoch * POLICY.loop.longest_pipeline, POLICY.loop.training_start_seconds
+        needed = {level: level * pipeline + start for level in self.space.epochs}
         affordable = tuple(level for level in needed if needed[level] < seconds)
         if not affordable:
             return dataclasses.replace(self.space, train=False)
@@ -176,16 +171,17 @@ class Loop:
         if config.trials is not None and counted(trials) >= config.trials:
             return f"all {config.trials} trials are done"
         if self._left() <= 0 and self.baseline is not None:
-            return f"the time budget of {config.time_budget or '30m'} is spent"
+            return f"the time budget of {config.time_budget or '30m'} is used up"
         if config.until_met and (met := self._met()) is not None:
             return f"trial {met.number} is within all budgets"
         if config.patience is not None and self._stagnant(config.patience):
             return f"the last {config.patience} trials did not enlarge the front"
-        if self._repeats() >= REPEATS_BEFORE_END:
+        if self._repeats() >= POLICY.loop.repeats_before_end:
             return "nothing new is proposed any more: the space that is left is exhausted"
         if (gone := self._gone()) is not None:
             return gone
-        return f"the last {self.lost} trials were lost ({trials[-1].reason})" if self.lost >= LOST_BEFORE_END else None
+        lost = self.lost >= POLICY.loop.losses_before_end
+        return f"the last {self.lost} trials were lost ({trials[-1].reason})" if lost else None
 
     def _gone(self) -> str | None:
         """A target that does not come back, and for which all that is left waits."""
@@ -209,7 +205,7 @@ class Loop:
     def _left(self) -> float:
         """Seconds left for trials: the time budget without what the finals need."""
         limit = self.services.config.seconds
-        return left(None if limit is None else limit * (1 - FINALS_SHARE), self.clock)
+        return left(None if limit is None else limit * (1 - POLICY.loop.finals_share), self.clock)
 
     def _repeats(self) -> int:
         """How many of the last trials in a row repeated an answer."""

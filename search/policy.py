@@ -69,7 +69,7 @@ class ChannelPolicy:
     # Up to this drop the same channels are first trained with quantization: on DS-CNN that took 2.2 points to 1.3.
     recover_below: float = 1.5
     # Above this drop pruning less waits until all other recipes were tried: on ResNet8 four lesser cuts had taken 270 of the
-    # first 360 s for nothing.
+    # first 360 s in vain.
     postpone_above: float = 3.0
 
     @property
@@ -187,6 +187,46 @@ class UpperBoundPolicy:
 
 
 @dataclasses.dataclass(frozen=True)
+class LoopPolicy:
+    """When the loop ends or changes what it asks for."""
+
+    repeats_before_random: int = 5  # Duplicates in a row; then proposals are random for once. A guess
+    repeats_before_end: int = 60  # Duplicates in a row; then the space counts as exhausted. A guess
+    losses_before_end: int = 5  # Trials lost in a row; then this machine does not let us work. A guess
+    # Seconds of the longest pipeline in units of plain training: prune 1.2, cluster 2, qat 2.5, recovering a pruned model 2
+    # (ResNet8, two cores).
+    longest_pipeline: float = 7.7
+    training_start_seconds: float = 5.0  # Wrapping and tracing a training (ResNet8, two cores)
+    finals_share: float = 0.08  # Share of the time budget that is kept for the finals. A guess
+
+
+@dataclasses.dataclass(frozen=True)
+class LookaheadPolicy:
+    """The next training, which begins while a trial is scored and timed."""
+
+    farthest: int = 4  # Candidates that are looked at. A guess
+    horizon: int = 2  # Of these, so many may be probed: a probe takes seconds of the trial that runs. A guess
+
+
+@dataclasses.dataclass(frozen=True)
+class SensitivityPolicy:
+    """The ranking of layers by their sensitivity to quantization."""
+
+    samples: int = 256  # A guess
+    share_of_time: float = 0.05  # Of the time budget at most. A guess
+
+
+@dataclasses.dataclass(frozen=True)
+class AblationPolicy:
+    """Retraining the best file with one of its steps left out, after the search."""
+
+    untimed_seconds: float = 60.0  # Of new training, where no time budget says how long. A guess
+    # The longest step in units of plain training: quantization-aware training that keeps clusters (ResNet8, two cores).
+    longest_step: float = 3.0
+    start_seconds: float = 8.0  # Wrapping, tracing and converting (ResNet8, two cores)
+
+
+@dataclasses.dataclass(frozen=True)
 class Policy:
     hypervolume: HypervolumePolicy = HypervolumePolicy()
     picks: PickPolicy = PickPolicy()
@@ -200,6 +240,10 @@ class Policy:
     scheduler: SchedulerPolicy = SchedulerPolicy()
     gates: GatePolicy = GatePolicy()
     upper_bounds: UpperBoundPolicy = UpperBoundPolicy()
+    loop: LoopPolicy = LoopPolicy()
+    lookahead: LookaheadPolicy = LookaheadPolicy()
+    sensitivity: SensitivityPolicy = SensitivityPolicy()
+    ablation: AblationPolicy = AblationPolicy()
 
 
 POLICY = Policy()

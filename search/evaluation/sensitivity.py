@@ -12,15 +12,13 @@ from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build, run_job
+from litetuner.search.policy import POLICY
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.data.named_arrays import flat
 from litetuner.spaces.errors import CandidateError, Lost
 from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.step import Role
 from litetuner.spaces.steps import step_for
-
-SAMPLES = 256
-SHARE = 0.05  # of the time budget at most
 
 
 def rank_layers(services: Services, clock: Clock) -> tuple[str, ...]:
@@ -36,7 +34,7 @@ def rank_layers(services: Services, clock: Clock) -> tuple[str, ...]:
         known = {"layers": {}}
         try:
             known["layers"] = _measure(services, clock, layers)
-            services.folder.write("sensitivity", {"samples": SAMPLES, "layers": known["layers"]})
+            services.folder.write("sensitivity", {"samples": POLICY.sensitivity.samples, "layers": known["layers"]})
         except CandidateError as error:  # the search goes on without, and a resumed one measures again
             services.folder.note("sensitivity failed", reason=str(error))
     sensitivity = {name: entry["change"] for name, entry in known["layers"].items() if entry["change"] is not None}
@@ -51,7 +49,7 @@ def _measure(services: Services, clock: Clock, layers: list[LayerInfo]) -> dict[
     if not layers:
         return found
     seconds = services.config.seconds
-    deadline = clock.wall + SHARE * seconds if seconds else float("inf")
+    deadline = clock.wall + POLICY.sensitivity.share_of_time * seconds if seconds else float("inf")
     reference = _predict(services, Candidate((step_for(Role.FLOAT)(),)), clock)
     spread = float(np.std(reference)) or 1.0
     for layer in layers:
@@ -78,7 +76,7 @@ def _predict(services: Services, candidate: Candidate, clock: Clock) -> np.ndarr
     try:
         finished, measured = build(services, candidate, (), Measured())
         job = score_job(services, finished.name, candidate)
-        job = dataclasses.replace(job, limit=SAMPLES, keep_predictions=True)
+        job = dataclasses.replace(job, limit=POLICY.sensitivity.samples, keep_predictions=True)
         scored, measured = run_job(services, job, measured)
     except Stopped as stop:
         clock.count(stop.measured.seconds)

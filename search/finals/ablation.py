@@ -11,16 +11,13 @@ from litetuner.search.evaluation.candidate_jobs import known_checkpoints
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build, measure_quality, time_on, train_all
+from litetuner.search.policy import POLICY
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for
-
-UNTIMED_SECONDS = 60.0  # of new training, where no time budget says how long
-DEAREST = 3.0  # times plain training: cluster-preserving quantization-aware training
-START_SECONDS = 8.0  # wrapping, tracing and converting
 
 
 def ablate(services: Services, clock: Clock, stop: Callable[[], str | None]) -> None:
@@ -46,7 +43,7 @@ def rests(candidate: Candidate) -> Iterator[tuple[str, Candidate]]:
     for at, gone in enumerate(candidate.steps):
         recovers = gone.role is Role.FINE_TUNE and candidate.of_stage(Stage.RESHAPE)
         if gone.role in (Role.SLIM, Role.FLOAT) or recovers:
-            continue  # cut channels are mended by it: one without the other is no model
+            continue  # it recovers what pruned channels lost: one without the other is no model
         rest = [_free(step, gone.makes) for place, step in enumerate(candidate.steps) if place != at]
         if gone.stage is Stage.RESHAPE:
             alone = len(candidate.of_stage(Stage.TRAIN)) == 1
@@ -70,7 +67,7 @@ def _known(run: RunRecord, candidate: Candidate) -> dict[str, Any] | None:
 
 def _measured(services: Services, candidate: Candidate, baseline: Trial | None, clock: Clock) -> dict[str, Any] | None:
     limit = services.config.seconds
-    left = UNTIMED_SECONDS if limit is None else limit - clock.wall
+    left = POLICY.ablation.untimed_seconds if limit is None else limit - clock.wall
     if _seconds(services, candidate) > left:
         return None
     try:
@@ -98,4 +95,4 @@ def _seconds(services: Services, candidate: Candidate) -> float:
     done = len(known_checkpoints(services, candidate))
     epoch = services.inspection.seconds_per_epoch or 0.0
     epochs = [float(step.knobs().get("epochs", 0.0)) for step in candidate.prefix.steps[done:]]
-    return sum(START_SECONDS + DEAREST * epoch * count for count in epochs)
+    return sum(POLICY.ablation.start_seconds + POLICY.ablation.longest_step * epoch * count for count in epochs)

@@ -94,7 +94,7 @@ class RunFolder:
         """Write the configuration, or check that a resumed run is the same one but for what may change.
 
         ``identity`` holds the sha256 of the model's file and of the data's: paths may be written in several ways. A run
-        that was never inspected is begun anew, so that data can be mended. Raises ``RunError`` with every difference.
+        that was never inspected is begun anew, so that data can be corrected. Raises ``RunError`` with every difference.
         """
         keys = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
         now = {name.replace("_", "-"): keys[name] for name in keys} | identity

@@ -15,8 +15,9 @@ FILES = [
     *sorted((SEARCH / "proposals").rglob("*.py")),
     *(SEARCH / f"{name}.py" for name in ("criteria", "front", "history", "hypervolume")),
     SEARCH / "config" / "budgets.py",
-    SEARCH / "evaluation" / "gates.py",
-    SEARCH / "evaluation" / "upper_bounds.py",
+    *(SEARCH / "evaluation" / f"{name}.py" for name in ("gates", "upper_bounds", "sensitivity")),
+    SEARCH / "lookahead.py",
+    SEARCH / "finals" / "ablation.py",
 ]
 
 
