@@ -24,7 +24,7 @@ def rejects_damage(read: Callable[Concatenate[bytes, P], R]) -> Callable[Concate
     """A reader of files whose content may contradict itself in any way: what it stumbles over is ``BuildFailed``."""
 
     @functools.wraps(read)
-    def checked(file: bytes, *args: P.args, **kwargs: P.kwargs) -> R:
+    def checked(file: bytes, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return read(file, *args, **kwargs)
         except (
