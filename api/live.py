@@ -18,6 +18,7 @@ from litetuner.search.listener import Listener
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
+from litetuner.spaces.errors import escaped
 
 FRONT_ROWS = 8
 LINES_BETWEEN = 10  # without a terminal, every tenth trial also shows the progress
@@ -54,15 +55,18 @@ class Live(Listener):
         self._config, self._folder = config, folder
         known = len(folder.trials())
         resumed = f" (resumes with its {known} trials; time and trial budgets are totals)" if known else ""
-        self._console.print(f"run folder: {folder.path}{resumed}", markup=False, soft_wrap=True)
+        self._say(f"run folder: {folder.path}{resumed}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(escaped(text), markup=False, soft_wrap=True)
 
     def advised(self, sentence: str) -> None:
-        self._console.print(f"note: {sentence}", markup=False, soft_wrap=True)
+        self._say(f"note: {sentence}")
 
     def doing(self, what: str) -> None:
-        self._doing, self._since = what, time.monotonic()
+        self._doing, self._since = escaped(what), time.monotonic()
         if self._display is None:
-            self._console.print(f"... {what}", markup=False, soft_wrap=True)
+            self._say(f"... {what}")
 
     def inspected(self, inspection: Inspection) -> None:
         self._inspection, self._last_trial = inspection, time.monotonic()
@@ -76,10 +80,10 @@ class Live(Listener):
         line = trial_line(trial, trials, size)
         if self._display is None and self._config is not None and len(trials) % LINES_BETWEEN == 0:
             line += f"\n... {self._forecast(self._config).words}"
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._say(line)
 
     def stopping(self, reason: str) -> None:
-        self._console.print(f"stopped: {reason}", markup=False, soft_wrap=True)
+        self._say(f"stopped: {reason}")
 
     def _render(self) -> Group:
         parts: list[Any] = [Text()]

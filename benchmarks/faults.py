@@ -18,11 +18,13 @@ import json
 import random
 import shutil
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import litetuner
+from litetuner.objectives.files.costs import file_costs
 from litetuner.reports.model.result import build_result
 from litetuner.reports.status import find_status
 from litetuner.search.config.config import make_config
@@ -32,6 +34,8 @@ from litetuner.search.runs.record import read_run
 from litetuner.spaces.errors import LitetunerError
 from litetuner.spaces.jobs import workspace
 from litetuner.spaces.tflite.artifact import read_artifact
+from litetuner.spaces.tflite.layer_bytes import read_layers
+from litetuner.spaces.tflite.operators import read_operators
 
 TRIALS = 6
 SETTINGS = {
@@ -46,6 +50,10 @@ REPORTED = (
     "cache/layers",
     "cache/importance.json",
 )  # only a report reads them
+READERS: dict[str, Callable[[bytes], object]] = {
+    **{"artifact": read_artifact, "operators": read_operators, "costs": file_costs},
+    "layers": lambda file: read_layers(file, {}),
+}
 COUNTS = {"flips": 1000, "truncations": 200, "swaps": 100, "tflite": 10_000}
 
 
@@ -128,6 +136,7 @@ class Bench:
         for file, content in self.files.items():
             if now.get(file) != content:
                 (self.run / file).unlink(missing_ok=True)
+                (self.run / file).parent.mkdir(parents=True, exist_ok=True)
                 (self.run / file).write_bytes(content)
         workspace._inspected.cache_clear()  # a new session is a new process
 
@@ -200,13 +209,15 @@ def mutated(content: bytes, rng: random.Random) -> Verdict:
     for _ in range(rng.choice((1, 1, 2, 8, 64))):
         at = rng.randrange(min(len(changed), rng.choice((64, 1024, len(changed)))))
         changed[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
-    try:
-        read_artifact(bytes(changed))
-    except LitetunerError as error:
-        return Verdict("tflite", "", "detected", str(error)[:200])
-    except Exception as error:
-        return Verdict("tflite", "", "internal", f"{type(error).__name__}: {error}")
-    return Verdict("tflite", "", "harmless")
+    found = Verdict("tflite", "", "harmless")
+    for name, read in READERS.items():
+        try:
+            read(bytes(changed))
+        except LitetunerError as error:
+            found = Verdict("tflite", name, "detected", str(error)[:200])
+        except Exception as error:
+            return Verdict("tflite", name, "internal", "".join(traceback.format_exception(error)[-3:]))
+    return found
 
 
 def faults(what: str, count: int, seed: int, work: Path, done: int) -> Iterator[Verdict]:

@@ -124,9 +124,9 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
         try:
             with interrupt.installed(), database_errors(folder):
                 reason = _search(config, folder, contents, listener, interrupt)
-        except UsageError:
-            # Model, data or settings were refused: nothing was done that is worth keeping.
-            if fresh and not folder.trials():
+        except UsageError as error:
+            # Model, data or settings were refused: nothing was done that is worth keeping, but a log that the error names.
+            if fresh and not folder.trials() and "its log is" not in str(error):
                 shutil.rmtree(folder.path)
             raise
         return SearchEnd(read_run(folder.path), reason, interrupt.asked > 0)

@@ -19,8 +19,11 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import ClassVar
+
+HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # Unicode's categories of what is not seen
 
 
 class LitetunerError(Exception):
@@ -107,6 +110,13 @@ def from_json(record: dict[str, str]) -> LitetunerError:
     if kind is None:
         return BuildFailed(f"{record['type']}: {record['message']}")
     return kind(record["message"], **{name: record[name] for name in kind.carries if name in record})
+
+
+def escaped(text: str) -> str:
+    """A text for a terminal: control characters, which could change what is shown, as escapes; lines stay lines."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c == "\n" or unicodedata.category(c) not in HIDDEN else ascii(c)[1:-1] for c in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -46,7 +46,7 @@ def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> N
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = str(path.with_name(f".{path.name}.{secrets.token_hex(4)}"))
+        temporary = str(path.with_name(f".{path.name[:32]}.{secrets.token_hex(4)}"))
         with open(temporary, "xb") as file:
             file.write(data)
             file.flush()

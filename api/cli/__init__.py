@@ -7,6 +7,7 @@ Standard output carries the result only; everything else goes to standard error.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -15,12 +16,13 @@ from typing import Annotated
 
 import typer
 
-from litetuner.spaces.errors import CandidateError, HostError, LitetunerError, nearest
+from litetuner.spaces.errors import CandidateError, HostError, LitetunerError, UsageError, escaped, nearest
 from litetuner.spaces.jobs.safe_path import installed_path
 from litetuner.spaces.registry import modules
 from litetuner.spaces.store import DISK_REFUSES
 
 USAGE = 2
+GIVEN = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR)  # of a path that the user gave
 INTERNAL = 4
 INTERRUPTED = 130
 COMPLETE = "_LITETUNER_COMPLETE"  # set by typer's completion scripts: a shell asks what may follow
@@ -72,6 +74,9 @@ def run(arguments: list[str]) -> int:
     if not arguments and COMPLETE not in os.environ:
         return _show_help()
     try:
+        for argument in arguments:
+            if not argument.isascii() and any("\udc80" <= character <= "\udcff" for character in argument):
+                raise UsageError(f"the argument {argument[:80]!a} is not UTF-8. Rename the file.")
         # Not ``app(...)``: it has its own exit codes for Ctrl-C and a closed pipe.
         command = typer.main.get_command(app)
         if COMPLETE in os.environ:
@@ -100,6 +105,8 @@ def run(arguments: list[str]) -> int:
             _drop_output()
             what = f"{error.filename or 'standard output'} cannot be written: {error.strerror}. Free some space and repeat."
             return _report(error, what, HostError.exit_code, debug)
+        if isinstance(error, OSError) and error.errno in GIVEN and error.filename:
+            return _report(error, f"{str(error.filename)[:300]} cannot be used: {error.strerror}.", USAGE, debug)
         hint = "This is a bug in litetuner; run again with --debug and report the output."
         return _report(error, f"internal error: {type(error).__name__}: {error}. {hint}", INTERNAL, debug)
 
@@ -144,5 +151,6 @@ def _drop_output() -> None:
 def _report(error: BaseException, message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
-    sys.stderr.write(message.rstrip() + "\n" if code == INTERRUPTED else f"error: {message.rstrip()}\n")
+    message = escaped(message.rstrip())
+    sys.stderr.write(message + "\n" if code == INTERRUPTED else f"error: {message}\n")
     return code

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from litetuner.objectives.files.tensor_lifetimes import Lifetime, find_lifetimes
-from litetuner.spaces.tflite.schema import read_model
+from litetuner.spaces.tflite.schema import read_model, rejects_damage
 
 ALIGNMENT = 16  # bytes; MicroArenaBufferAlignment
 
@@ -34,6 +34,7 @@ class Arena:
     peak_operator: str
 
 
+@rejects_damage
 def plan_arena(file: bytes) -> Arena:
     """Plan the tensors of a ``.tflite``. Free sizes (-1) count as the size stored in the file, which is 1 for a batch.
 

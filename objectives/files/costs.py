@@ -15,7 +15,7 @@ from litetuner.objectives.files.arena import ALIGNMENT, plan_arena
 from litetuner.objectives.files.tensor_lifetimes import BITS
 from litetuner.objectives.measurement import Measurement
 from litetuner.spaces.tflite.macs import FACTOR_INPUTS, operator_macs
-from litetuner.spaces.tflite.schema import as_list, element_count, operator_name, read_model, type_name
+from litetuner.spaces.tflite.schema import as_list, element_count, operator_name, read_model, rejects_damage, type_name
 
 ARENA = (
     "planned from the tensors' lifetimes as TensorFlow Lite Micro's greedy planner does, "
@@ -76,6 +76,7 @@ class Work:
     energy_pj: float
 
 
+@rejects_damage
 def list_work(file: bytes) -> list[Work]:
     """Every operator with what it computes and moves: each input read once, each output written once.
 

@@ -12,6 +12,7 @@ from litetuner.spaces.errors import ConfigError, nearest
 
 SPEC = re.compile(r"(?:(?P<name>[^=?:/@]*)=)?(?P<kind>[^=?:/@]*)(?::(?P<rest>[^?]*))?(?:\?(?P<options>.*))?", re.DOTALL)
 LONGEST = 2000  # characters of a target's text
+PASSWORD = re.compile(r":[^/@:]*:[^@]*@|//[^@/]*[:@][^@]*@")  # user:password@host, however it is written
 EXAMPLES = "host, pi=ssh://user@pi.local or adb:SERIAL"
 
 
@@ -25,6 +26,10 @@ class NamedTarget:
 
 def find_target(text: str) -> NamedTarget:
     """The target that ``text`` describes. Nothing is started. Raises ``ConfigError``, with the nearest kind or option."""
+    if PASSWORD.search(text.partition("?")[0]):
+        raise ConfigError(
+            "target: no password can be in an address: it would be in every record. Use a key: ssh-copy-id."
+        )
     found = SPEC.fullmatch(text)
     if len(text) > LONGEST or not text.isprintable() or found is None:
         raise ConfigError(f"target: {text[:80]!r} is no target; write {EXAMPLES}.")

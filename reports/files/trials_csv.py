@@ -13,6 +13,7 @@ from litetuner.search.trial import Trial
 
 COUNTS = ("operators", "delegated", "partitions", "quantize", "dequantize")  # of a target's delegate
 OF_THE_TRIAL = ("origin", "duplicate_of", "gate", "reason", "waits_for", "seconds_since_start")  # not in its row
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LEADING = ("trial", "label", "state", *OF_THE_TRIAL)
 
 
@@ -30,8 +31,13 @@ def write_csv(result: Result) -> str:
     text = io.StringIO()  # without pandas, whose import takes as long as all the rest
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({name: _as_text(value) for name, value in line.items()} for line in lines)
     return text.getvalue()
+
+
+def _as_text(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula, with an apostrophe before it. Numbers stay numbers."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _line(row: Row, trial: Trial) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class Config(pydantic.BaseModel):
         name = given.get("profile")
         if name is None:
             return given
-        if name not in PROFILES:
+        if not isinstance(name, str) or name not in PROFILES:
             known = ", ".join(sorted(PROFILES))
             raise ConfigError(f"profile: there is no {name!r}{nearest(str(name), PROFILES)} ({known})")
         for key, value in PROFILES[name].settings.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,8 @@ import pydantic
 
 from litetuner.search.config.units import BYTES, SHARE, parse, parse_duration
 from litetuner.spaces.errors import ConfigError
+
+LONGEST_NAME, LONGEST_PATH = 255, 4000  # bytes: Linux
 
 
 def _text(value: Any) -> Any:
@@ -43,7 +46,17 @@ def _with_unit(read: Callable[[str, str], float], *, zero: bool = False) -> pyda
     return pydantic.AfterValidator(check)
 
 
-Text = Annotated[str, pydantic.BeforeValidator(_text)]
+def _check_name(value: str, info: pydantic.ValidationInfo) -> str:
+    """A name that every file system, log and record can hold."""
+    key, shown = (info.field_name or "").replace("_", "-"), ascii(value[:80])
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise ConfigError(f"{key}: {shown} has control characters, or is not UTF-8. Rename it.")
+    if any(len(part.encode()) > LONGEST_NAME for part in value.split("/")) or len(value.encode()) > LONGEST_PATH:
+        raise ConfigError(f"{key}: {shown}... is longer than the {LONGEST_NAME} bytes that a file's name may have.")
+    return value
+
+
+Text = Annotated[str, pydantic.BeforeValidator(_text), pydantic.AfterValidator(_check_name)]
 Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_texts)]
 Integer = Annotated[int, pydantic.BeforeValidator(_no_switch)]
 Number = Annotated[float, pydantic.BeforeValidator(_no_switch)]

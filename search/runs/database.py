@@ -33,21 +33,29 @@ def open_storage(folder: RunFolder) -> Any:
     if path.is_symlink():
         raise RunError(f"{path} is a symbolic link")
 
+    opened: list[sqlite3.Connection] = []
+
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=WAIT_SECONDS, check_same_thread=False)
+        opened.append(connection)
         # Write-ahead log: no commit waits for the disk. What a power cut loses, the synced records tell again.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         return connection
 
-    if path.exists():
-        with contextlib.closing(connect()) as connection:
-            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-        if found != "ok":
-            raise RunError(f"{path}: {found}")
-    return optuna.storages.RDBStorage(
-        "sqlite://", engine_kwargs={"creator": connect, "poolclass": sqlalchemy.pool.QueuePool}
-    )
+    try:
+        if path.exists():
+            with contextlib.closing(connect()) as connection:
+                (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise RunError(f"{path}: {found}")
+        return optuna.storages.RDBStorage(
+            "sqlite://", engine_kwargs={"creator": connect, "poolclass": sqlalchemy.pool.QueuePool}
+        )
+    except BaseException:  # a connection that is closed later would remove the log of the next database at this path
+        for connection in opened:
+            connection.close()
+        raise
 
 
 def put_aside(folder: RunFolder) -> None:

@@ -93,15 +93,19 @@ class Study:
         self.name = f"litetuner-{digest(terms)}"
         self._run = folder.id
         self._storage = storage = open_storage(folder)
-        self._study = optuna.create_study(
-            study_name=self.name,
-            storage=storage,
-            directions=[objective.direction for objective in objectives],
-            load_if_exists=True,
-        )
-        self._study_id: int = storage.get_study_id_from_name(self.name)
-        if not self.numbers():
-            self._study.set_user_attr("run", self._run)
+        try:
+            self._study = optuna.create_study(
+                study_name=self.name,
+                storage=storage,
+                directions=[objective.direction for objective in objectives],
+                load_if_exists=True,
+            )
+            self._study_id: int = storage.get_study_id_from_name(self.name)
+            if not self.numbers():
+                self._study.set_user_attr("run", self._run)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the database; else its files stay open for as long as this process lives."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import TensorInfo
-from litetuner.spaces.tflite.schema import as_list, ints, operator_name, read_model, text, type_name
+from litetuner.spaces.tflite.schema import as_list, ints, operator_name, read_model, rejects_damage, text, type_name
 
 KNOWN_CUSTOM = frozenset({"aeq.hadamard_rotation"})  # custom by name, and built into LiteRT
 
@@ -37,6 +37,7 @@ class Artifact:
     structure: str
 
 
+@rejects_damage
 def read_artifact(file: bytes) -> Artifact:
     """Read a finished file back.
 
@@ -44,16 +45,13 @@ def read_artifact(file: bytes) -> Artifact:
     which the plain runtime does not know; all of them are named.
     """
     model = read_model(file)
-    try:
-        names = [operator_name(code) for code in model.operatorCodes or []]
-        _refuse_foreign({name for name, custom in names if custom})
-        counts = collections.Counter(names[op.opcodeIndex][0] for graph in model.subgraphs for op in graph.operators)
-        graph = model.subgraphs[0]
-        inputs = tuple(_tensor_info(graph.tensors[index]) for index in ints(graph.inputs))
-        outputs = tuple(_tensor_info(graph.tensors[index]) for index in ints(graph.outputs))
-        structure = _structure(model, names)
-    except (IndexError, TypeError, AttributeError, ValueError) as error:
-        raise BuildFailed(f"the .tflite of {len(file)} bytes is damaged: {error}. Convert it again.") from error
+    names = [operator_name(code) for code in model.operatorCodes or []]
+    _refuse_foreign({name for name, custom in names if custom})
+    counts = collections.Counter(names[op.opcodeIndex][0] for graph in model.subgraphs for op in graph.operators)
+    graph = model.subgraphs[0]
+    inputs = tuple(_tensor_info(graph.tensors[index]) for index in ints(graph.inputs))
+    outputs = tuple(_tensor_info(graph.tensors[index]) for index in ints(graph.outputs))
+    structure = _structure(model, names)
     return Artifact(
         sha256=hashlib.sha256(file).hexdigest(),
         file_bytes=len(file),

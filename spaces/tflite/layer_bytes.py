@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.tflite.invariants import distinct_per_channel, zeros
 from litetuner.spaces.tflite.operators import read_operators
-from litetuner.spaces.tflite.schema import read_model
+from litetuner.spaces.tflite.schema import read_model, rejects_damage
 from litetuner.spaces.tflite.weights import Weight, weights_at, weights_by_layer
 
 
@@ -32,6 +32,7 @@ class LayerInFile(Record):
     compressed: int
 
 
+@rejects_damage
 def read_layers(
     file: bytes, kernels: Mapping[str, Sequence[int]], baseline: Sequence[LayerInFile] = (), *, reshaped: bool = False
 ) -> tuple[LayerInFile, ...]:

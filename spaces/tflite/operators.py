@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from litetuner.spaces.tflite.schema import as_list, ints, operator_name, read_model, text, type_name
+from litetuner.spaces.tflite.schema import as_list, ints, operator_name, read_model, rejects_damage, text, type_name
 from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
 
 _BETWEEN = ("DEQUANTIZE", "DENSIFY")  # what may stand between a constant weight and its operator
@@ -32,6 +32,7 @@ class Operator:
     input_rank: int | None = None
 
 
+@rejects_damage
 def read_operators(file: bytes) -> list[Operator]:
     """The operators of the main subgraph, in the order of execution. Raises ``BuildFailed`` for an unreadable file."""
     return operators_of(read_model(file))

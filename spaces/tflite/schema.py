@@ -8,16 +8,42 @@ from __future__ import annotations
 import functools
 import math
 import struct
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
 
 IDENTIFIER = b"TFL3"
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
+def rejects_damage(read: Callable[Concatenate[bytes, P], R]) -> Callable[Concatenate[bytes, P], R]:
+    """A reader of files whose content may contradict itself in any way: what it stumbles over is ``BuildFailed``."""
+
+    @functools.wraps(read)
+    def checked(file: bytes, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return read(file, *args, **kwargs)
+        except (
+            struct.error,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            MemoryError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise BuildFailed(
+                f"the .tflite of {len(file)} bytes is truncated or damaged: {error}. Convert it again."
+            ) from error
+
+    return checked
+
+
+@rejects_damage
 def read_model(file: bytes) -> Any:
     """The file as the schema's object model (``ModelT``). Raises ``BuildFailed`` for anything but a readable ``.tflite``."""
     from ai_edge_litert.tools import flatbuffer_utils
@@ -26,19 +52,30 @@ def read_model(file: bytes) -> Any:
         raise BuildFailed(f"the .tflite has {len(file)} bytes: the conversion wrote nothing. See its log.")
     if file[4:8] != IDENTIFIER:
         raise BuildFailed(f"this is not a .tflite: bytes 4 to 8 are {file[4:8]!r}, expected {IDENTIFIER!r}")
-    try:
-        model = flatbuffer_utils.read_model_from_bytearray(bytes(file))
-        _as_arrays(model)
-        complete = bool(model.subgraphs) and all(
-            graph.tensors is not None and graph.operators is not None for graph in model.subgraphs
-        )
-    except (struct.error, ValueError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
-        raise BuildFailed(
-            f"the .tflite of {len(file)} bytes is truncated or damaged: {error}. Convert it again."
-        ) from error
-    if not complete:
+    model = flatbuffer_utils.read_model_from_bytearray(bytes(file))
+    _as_arrays(model)
+    if not model.subgraphs or any(graph.tensors is None or graph.operators is None for graph in model.subgraphs):
         raise BuildFailed("the .tflite holds no graph: the model is empty, or the file is damaged. Convert it again.")
+    _check_references(model)
     return model
+
+
+def _check_references(model: Any) -> None:
+    """Raise ``ValueError`` for an index of something that the file does not have, so that no reader meets one."""
+    buffers, codes = len(model.buffers or []), len(model.operatorCodes or [])
+    for graph in model.subgraphs:
+        tensors = len(graph.tensors)
+        used = [*ints(graph.inputs), *ints(graph.outputs)]
+        optional = [index for op in graph.operators for index in (*ints(op.inputs), *ints(op.outputs))]
+        for what, indices, low, count in (
+            ("tensor", used, 0, tensors),
+            ("tensor", optional, -1, tensors),
+            ("operator code", [op.opcodeIndex for op in graph.operators], 0, codes),
+            ("buffer", [tensor.buffer for tensor in graph.tensors], 0, buffers),
+        ):
+            wrong = [index for index in indices if not low <= index < count]
+            if wrong:
+                raise ValueError(f"there is no {what} {wrong[0]}, the file has {count}")
 
 
 def _as_arrays(model: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.layer_names import NamedOperator, operators_of_layers
 from litetuner.spaces.tflite.operators import Operator, operators_of
-from litetuner.spaces.tflite.schema import as_list, read_model, text, type_name
+from litetuner.spaces.tflite.schema import as_list, read_model, rejects_damage, text, type_name
 from litetuner.spaces.tflite.tensor_values import dense_values
 from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
 
@@ -48,6 +48,7 @@ class Weight:
         return ("tensor", "channel") if one_channel else ("tensor",) if self.scale.size == 1 else ("channel",)
 
 
+@rejects_damage
 def weights_by_layer(
     file: bytes, layer_names: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Weight]:
@@ -92,6 +93,7 @@ def _unsuffixed(name: str) -> str:
     return name.removesuffix("_quantized").removesuffix("_dequant")
 
 
+@rejects_damage
 def weights_at(file: bytes, tensors: Mapping[str, int]) -> dict[str, Weight]:
     """The weights of layers whose tensor index is known (``Weight.tensor_index``): slimming removes names and keeps order.
 
@@ -108,6 +110,7 @@ def weights_at(file: bytes, tensors: Mapping[str, int]) -> dict[str, Weight]:
     return {layer: _weight(model, users[index]) for layer, index in tensors.items()}
 
 
+@rejects_damage
 def weights_of_operators(file: bytes, indices: Sequence[int]) -> dict[int, Weight]:
     """The weights of operators by index (``Operator.index``). Raises ``BuildFailed`` for one without constant weights."""
     model = read_model(file)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from litetuner.spaces.errors import RunError
-from litetuner.spaces.store import Store, write_atomic
+from litetuner.spaces.store import Store, append, read_json, seal_of, seal_text, write_atomic, write_json
 
 
 def test_blobs_by_sha256_are_verified_when_read(tmp_path: Path) -> None:
@@ -43,3 +44,59 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_record_has_a_checksum_of_its_content_and_of_what_it_belongs_to(tmp_path: Path) -> None:
+    path, record = tmp_path / "a.json", {"metric": 0.8775, "name": "Müller"}
+    write_json(path, record, seal="run/a")
+    assert read_json(path, seal="run/a") == record
+    content = path.read_bytes()
+    assert json.loads(content) == record | {"checksum": json.loads(content)["checksum"]}
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with pytest.raises(RunError, match=r"checksum does not match. Do this\.$"):
+            read_json(path, seal="run/a", remedy="Do this.")
+    for torn in (b"", content[:-1], content[:40], json.dumps(record).encode()):
+        path.write_bytes(torn)
+        with pytest.raises(RunError, match="damaged, was edited, or belongs to another run"):
+            read_json(path, seal="run/a")
+    path.write_bytes(content)
+    with pytest.raises(RunError):
+        read_json(path, seal="other/a")
+
+
+def test_a_text_has_a_checksum_in_its_last_line() -> None:
+    text = seal_text('max-drop = "3%"\n', "run-1").encode()
+    assert seal_of(text) == "run-1" and seal_of(b"a = 1\n") is None
+    for changed in (text.replace(b"3%", b"1%"), text.replace(b"run-1", b"run-2"), text[:-3], text + b"b = 2\n"):
+        with pytest.raises(ValueError, match="does not match"):
+            seal_of(changed)
+
+
+def test_a_symbolic_link_is_not_appended_to(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("mine")
+    (tmp_path / "log").symlink_to(tmp_path / "secret")
+    with pytest.raises(RunError, match="cannot write"):
+        append(tmp_path / "log", b"more")
+    write_atomic(tmp_path / "log", "new")  # takes the place of the link
+    assert (tmp_path / "secret").read_text() == "mine"
+    append(tmp_path / "a" / "log", b"1")
+    append(tmp_path / "a" / "log", b"2")
+    assert (tmp_path / "a" / "log").read_bytes() == b"12"
+
+
+def test_a_blob_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    store = Store(tmp_path)
+    name = store.put(b"content", ".bin")
+    monkeypatch.setattr("litetuner.spaces.store.file_sha256", lambda path: read.append(path) or "0" * 64)
+    assert not store.has(name) and not store.has(name)
+    assert len(read) == 1
+    (tmp_path / name).write_bytes(b"other content")
+    assert not store.has(name) and len(read) == 2
+
+
+def test_a_name_may_be_as_long_as_a_file_system_allows(tmp_path: Path) -> None:
+    path = tmp_path / ("ä" * 127)
+    write_atomic(path, "x")
+    assert path.read_text() == "x"

@@ -130,14 +130,16 @@ class Local(Executor):
 
     def _time(self, job: TimeJob) -> TimeResult:
         target, artifacts = find_target(job.spec).target, self.folder.artifacts
+        # Absolute, so that no program takes a path for an option.
+        file, baseline = (artifacts.path(name).absolute() for name in (job.file, job.baseline))
         with self.quiet():
             stopped = time.monotonic() - awake_seconds()
             try:
-                timing = target.time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
+                timing = target.time(file, baseline, job.threads)
             except Lost:
                 if time.monotonic() - awake_seconds() - stopped < GAP_SECONDS:
                     raise  # else it was this process that stopped, not the target
-                timing = target.time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
+                timing = target.time(file, baseline, job.threads)
         return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio, job.file)
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:

@@ -116,3 +116,16 @@ def test_options_reach_the_runner():
 
 def test_no_target_lacks_an_operator_unless_it_says_so():
     assert find_target("host").target.unsupported_operators() == frozenset()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("ssh://me:secret@host", "pi=ssh://me:secret@host:22", "ssh://me@secret@host", "ssh:me:secret@host"),
+        *("pi=ssh//me:secret@host", "adb://me:secret@host", "host:me:secret@host", "pi=sssh://me:se/cret@host"),
+    ],
+)
+def test_a_password_is_not_printed_back(text):
+    with pytest.raises(ConfigError, match="no password") as caught:
+        find_target(text)
+    assert "cret" not in str(caught.value)

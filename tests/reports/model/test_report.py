@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import time
 from collections.abc import Callable
@@ -61,6 +63,16 @@ def test_what_was_not_measured_is_null(record: RunRecord) -> None:
     ]
     assert [row[name] for name in empty] == [None] * len(empty)
     assert row["latency_us"] == row["latency_ratio"] == row["latency_interval_us"] == {"host": None}
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
+def test_no_cell_of_the_table_is_a_formula(record: RunRecord, text: str) -> None:
+    first, *others = record.trials
+    changed = dataclasses.replace(first, reason=text, origin=text)
+    result = build_result(dataclasses.replace(record, trials=(changed, *others)))
+    line = next(csv.DictReader(io.StringIO(write_csv(result))))
+    assert line["reason"] == line["origin"] == f"'{text}"
+    assert float(line["metric"]) > 0, "numbers stay numbers"
 
 
 def test_table_has_a_line_for_each_trial_and_a_column_for_each_knob(record: RunRecord) -> None:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import datetime
+import math
+import random
 import re
 import tomllib
 from pathlib import Path
@@ -12,9 +16,16 @@ from litetuner.spaces.errors import ConfigError
 BASE = {"model": "m.keras", "data": "d.npz"}
 
 
+NUMBERS = (True, False, 0, 1, -1, 2**70, -(2**70), 1e308, math.inf, math.nan, datetime.date(2026, 1, 1))
+SIZES = ("", "%", "1%", "-1%", "1e999kB", "kB", "0x10kB", "1kB", "1_0kB", "nanms", "inf%", "1h30m", "1e400s", "5")
+TARGETS = ("=", "a=", "x=fake?", "fake?a=b", "ssh://[", "adb:?", "??a=b&", "host?core=1e9", "pi==1", ",,", "host,host")
+NAMES = ("latency_us:", "accuracy@@x", "@", ":", ":b", "a:b@c", "\u202e", "\ud800", "x" * 5000, "conv=", "mcu")
+HOSTILE = (*NUMBERS, *SIZES, *TARGETS, *NAMES, [], [[]], {}, {"a": 1}, ["host", ["x"]], [None])
+
+
 def test_a_configuration_survives_toml() -> None:
     config = make_config(
-        BASE | {"max-latency": ["2ms"], "max-drop": "1%", "trials": 7, "out": 'a "b"\\c\n', "json": True}
+        BASE | {"max-latency": ["2ms"], "max-drop": "1%", "trials": 7, "out": 'a "b"\\c', "json": True}
     )
     assert make_config(tomllib.loads(to_toml(config))) == config
 
@@ -54,6 +65,35 @@ def test_a_misspelt_key_is_refused_with_the_nearest(key: str, meant: str) -> Non
 def test_bad_values_name_their_key(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         make_config(BASE | values)
+
+
+@pytest.mark.parametrize("key", ["out", "model", "data"])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a\nb", "control characters"),
+        ("\x1b[31m", "control characters"),
+        ("\udcff.npz", "not UTF-8"),
+        ("a\0", "control characters"),
+        ("ä" * 128, "longer than the 255 bytes"),
+        ("a/" * 3000, "longer than"),
+    ],
+)
+def test_a_name_that_nothing_can_hold_is_refused(key: str, name: str, reason: str) -> None:
+    values = {"model": "m.keras", "data": "d.npz"} | {key: name}
+    with pytest.raises(ConfigError, match=f"{key}: .*{reason}") as caught:
+        make_config(values)
+    assert str(caught.value).isprintable()
+
+
+def test_hostile_values_are_configuration_errors() -> None:
+    """Any type at any key, and texts that no parser expects: never another exception."""
+    rng = random.Random(0)
+    for _ in range(3000):
+        given = {rng.choice(list(keys())): rng.choice(HOSTILE) for _ in range(rng.choice((1, 1, 2, 3)))}
+        with contextlib.suppress(ConfigError):
+            config = make_config({"model": "m.keras", "data": "d.npz"} | given)
+            assert make_config(tomllib.loads(to_toml(config))) == config
 
 
 def test_a_missing_model_is_said() -> None:
