@@ -39,4 +39,6 @@ def test_an_input_of_integers_keeps_its_type(dtype: str) -> None:
             subject = step.apply(subject, context)
         io = "uint8" if steps[-1] == Int8(io="uint8") else "float32"
         check_io(subject, (io, io))
-        np.testing.assert_allclose(predict(subject, x, 1), expected, atol=0.06)  # int8 against float32, ranges of two batches
+        np.testing.assert_allclose(
+            predict(subject, x, 1), expected, atol=0.06
+        )  # int8 against float32, ranges of two batches
