@@ -9,6 +9,8 @@ import numpy as np
 from litetuner.spaces.data.label_advice import label_advice
 from litetuner.spaces.errors import DataError
 
+FEW = 50  # samples of a class
+
 
 def classes_of(output_shape: tuple[int | None, ...]) -> int:
     """The classes of an output (at each place, as in segmentation): its last axis, 2 for one number or none."""
@@ -125,3 +127,16 @@ def absent_classes(split: str, labels: np.ndarray, classes: int) -> list[str]:
         return []
     named = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
     return [f"the {split} split has no sample of {len(absent)} of the {classes} classes ({named})"]
+
+
+def few_samples(labels: np.ndarray, classes: int | None) -> list[str]:
+    """A note when there is little to train on: few samples of a class, or in all where there are no classes."""
+    least, what = len(labels), "samples"
+    if classes is not None and labels.ndim == 1 and len(labels):
+        found, counts = np.unique(labels, return_counts=True)
+        least, what = int(counts.min()), f"samples of class {found[counts.argmin()]}"
+    if not 0 < least < FEW:
+        return []
+    return [
+        f"the train split has only {least} {what}: training may overfit, and techniques without training may be better"
+    ]
