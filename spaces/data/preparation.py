@@ -44,6 +44,12 @@ class DataRequest:
     scored: TensorInfo | None = None
     resize: tuple[str, ...] = ("bilinear",)
 
+    def __post_init__(self) -> None:
+        if len(self.inputs) > 1 and self.preprocess is not None:
+            raise DataError(
+                "--preprocess takes models with one input. Give --data module:function that returns what the model expects."
+            )
+
     @property
     def all_outputs(self) -> bool:
         """Are the labels of several outputs stored, as they are?"""
@@ -63,10 +69,6 @@ def prepare_data(request: DataRequest, folder: Path) -> DataInfo:
     class; without train samples the train split is empty. ``notes`` say what was done. Raises ``DataError`` with what to
     do, ``ConfigError`` when a function that is named does not exist.
     """
-    if len(request.inputs) > 1 and request.preprocess is not None:
-        raise DataError(
-            "--preprocess takes models with one input. Give --data module:function that returns what the model expects."
-        )
     stratify = request.task == "classification" and not request.all_outputs
     classes = classes_of(request.output_shape) if stratify else None
     raw = read_source(request.source, request.inputs, resize=request.resize)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -33,15 +34,7 @@ def complete_splits(
     """
     found = {split: SplitRows(split, np.arange(len(values))) for split, values in labels.items()}
     notes: list[str] = []
-    if "train" not in found and "search" not in found:
-        given = ", ".join(labels) or "nothing"
-        if unlabeled:
-            raise DataError(
-                "there is no y_train, so no search split can be taken from x_train. Give x_search and y_search."
-            )
-        raise DataError(
-            f"the data hold neither train nor search samples, only {given}. Give x_train, y_train or x_search, y_search."
-        )
+    _check_given(labels, unlabeled)
     rng = np.random.default_rng(seed)
 
     def split_off(given: str, split: str, count: int) -> None:
@@ -75,6 +68,19 @@ def complete_splits(
             if split not in found:
                 split_off("train", split, count)
     return {split: SplitRows(found[split].given, rng.permutation(found[split].rows)) for split in SPLITS}, notes
+
+
+def _check_given(labels: Mapping[str, np.ndarray], unlabeled: int) -> None:
+    if "train" in labels or "search" in labels:
+        return
+    given = ", ".join(labels) or "nothing"
+    if unlabeled:
+        raise DataError(
+            "there is no y_train, so no search split can be taken from x_train. Give x_search and y_search."
+        )
+    raise DataError(
+        f"the data hold neither train nor search samples, only {given}. Give x_train, y_train or x_search, y_search."
+    )
 
 
 def _stratified(classes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
