@@ -140,4 +140,13 @@ def constraints(config: Config, inspection: Inspection) -> SpaceConstraints:
     """What candidates of this model, these data and this configuration may be."""
     steps = frozenset(config.steps) if config.steps else None
     precision = fixed_precision(config.precision, inspection.model, steps)
-    return SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]), steps, precision=precision)
+    data = inspection.data
+    trains = bool(data.counts["train"]) and data.labeled
+    return SpaceConstraints(
+        inspection.model,
+        trains,
+        steps,
+        precision=precision,
+        unlabeled=not data.labeled,
+        train_samples=data.counts["train"],
+    )

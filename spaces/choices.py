@@ -101,7 +101,9 @@ class Choices:
 
     def choose_calibration(self) -> dict[str, Any]:
         """The knobs that say which samples activation ranges are measured on."""
-        count, selection = CALIBRATIONS[self.choose.one_of("calibration", tuple(CALIBRATIONS))]
+        most = self.constraints.train_samples
+        able = tuple(name for name, (count, _) in CALIBRATIONS.items() if most is None or count <= most)
+        count, selection = CALIBRATIONS[self.choose.one_of("calibration", able)]
         return {"calibration": count, "selection": selection}
 
     def knob(self, name: str, options: Sequence[Any]) -> Any:

@@ -15,3 +15,9 @@ class SpaceConstraints:
     has_training_data: bool
     steps: frozenset[str] | None = None  # the user's --steps; None: all
     precision: tuple[tuple[str, str], ...] = ()  # the user's --precision: (layer, float32 | int8 | int4)
+    unlabeled: bool = False  # the train split has samples but no labels: it calibrates, and trains nothing
+    train_samples: int | None = None  # None: enough for every calibration
+
+    @property
+    def can_calibrate(self) -> bool:
+        return self.has_training_data or self.unlabeled

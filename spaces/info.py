@@ -87,3 +87,4 @@ class DataInfo(Record):
     classes: int | None  # number of classes, None for regression
     class_names: tuple[str, ...] | None
     notes: tuple[str, ...] = ()  # what the user should know: splits that were made, files that were skipped
+    labeled: bool = True  # does the train split have labels?

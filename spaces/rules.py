@@ -64,7 +64,7 @@ def _training(steps: Steps, around: SpaceConstraints) -> Iterable[str]:
 
 
 def _calibration(steps: Steps, around: SpaceConstraints) -> Iterable[str]:
-    if not around.has_training_data:
+    if not around.can_calibrate:
         for step in steps:
             if step.needs_calibration:
                 yield f"{step.name} needs calibration samples from training data, and there is none"

@@ -137,7 +137,8 @@ class Step:
         """May the step be chosen: by the user, for this model, with this data?"""
         around = choices.constraints
         able = not cls.selects_layers or bool(choices.able(cls.name))
-        data = around.has_training_data or not (cls.needs_training_data or cls.needs_calibration)
+        data = around.has_training_data or not cls.needs_training_data
+        data = data and (around.can_calibrate or not cls.needs_calibration)
         convertible = cls.takes_tflite or around.model.source != "tflite"
         return choices.allows(cls.name) and convertible and data and able
 

@@ -20,6 +20,7 @@ from litetuner.reports.text.formatting import (
     size,
     with_unit,
 )
+from litetuner.search.runs.environments import other_environments
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
@@ -244,3 +245,17 @@ def unstable_words(trials: Iterable[Trial]) -> str:
     why = f", mostly because {CAUSES.get(cause, clean(cause, 40))}" if cause else ""
     count = f"{len(unstable)} of {len(timed)} latency measurements"
     return f"Unstable timing in {count}{why}. Small differences in latency may be noise."
+
+
+def mixed_words(front: Iterable[Trial], baseline: Trial | None) -> str:
+    """Which trials of the Pareto front were measured with other versions or on another machine than the baseline."""
+    if baseline is None or baseline.environment is None:
+        return ""
+    found = other_environments(front, baseline.environment)
+    parts = [
+        f"{'trial' if len(own) == 1 else 'trials'} {', '.join(map(str, own))} with {clean(what, 300)}"
+        for what, own in found.items()
+    ]
+    if not parts:
+        return ""
+    return f"The Pareto front mixes environments: {'; '.join(parts)} as the baseline. Compare their numbers with care."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from litetuner.reports.model.columns import Column, find_columns
-from litetuner.reports.model.conditions import Conversion, find_conversion, unstable_words
+from litetuner.reports.model.conditions import Conversion, find_conversion, mixed_words, unstable_words
 from litetuner.reports.model.headline import Headline, find_headline
 from litetuner.reports.model.nothing_feasible import NothingFeasible, find_nothing_feasible
 from litetuner.reports.model.rows import Row, make_row, measured_targets, metric_name
@@ -37,6 +37,7 @@ class Result:
     conversion: Conversion | None
     conversion_words: str
     unstable_words: str
+    mixed_words: str
 
     @property
     def best(self) -> Row | None:
@@ -76,4 +77,5 @@ def build_result(record: RunRecord) -> Result:
         conversion=conversion,
         conversion_words="" if conversion is None else conversion.words(metric, record.metric.bounded),
         unstable_words=unstable_words(record.trials),
+        mixed_words=mixed_words(record.front, base),
     )

@@ -108,8 +108,8 @@ def best_panel(result: Result, next_command: str) -> RenderableType:
         found += [Text(), grid]
         if headline.test:
             found += [Text(), Text(headline.test, style="yellow" if headline.test_misses else "")]
-    if result.unstable_words:
-        found += [Text(), Text(result.unstable_words, style="yellow")]
+    for warning in filter(None, (result.unstable_words, result.mixed_words)):
+        found += [Text(), Text(warning, style="yellow")]
     found += [Text(), Text.assemble("report  ", (clean(result.record.folder.report, 1000), "cyan"))]
     found += [Text.assemble("next    ", (clean(next_command, 1000), "cyan"))]
     return Panel(Group(*found), title="best", title_align="left", box=box.ROUNDED, padding=(1, 2))
@@ -135,8 +135,8 @@ def nothing_feasible(result: Result) -> RenderableType:
         timed = latency(row.latency_us.get(result.target))
         numbers = f"{result.metric_name} {number(row.metric)}, {size(row.compressed_bytes)} compressed, {timed}"
         found.append(Text.assemble("  ", (relaxation.setting, "cyan"), f"  {clean(row.label, 60)}: {numbers}"))
-    if result.unstable_words:
-        found += [Text(), Text(result.unstable_words, style="yellow")]
+    for warning in filter(None, (result.unstable_words, result.mixed_words)):
+        found += [Text(), Text(warning, style="yellow")]
     if blocked.settings:
         found += [Text(), Text.assemble("try next  the same command with ", (" ".join(blocked.settings), "cyan"))]
     return Panel(Group(*found), title="nothing is feasible", title_align="left", box=box.ROUNDED, padding=(1, 2))

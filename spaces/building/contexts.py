@@ -29,6 +29,8 @@ def make_context(
     samples = x[:0]
     if inspected.data.counts["train"]:
         samples = _calibration(workspace, inspected, steps, job.calibration, job.seed)
+    if not inspected.data.labeled:
+        x, y = x[:0], y[:0]
     return Context(
         x_train=x,
         y_train=y,

@@ -47,7 +47,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     loss = LossSettings(metric.default_loss, job.loss, model.output_activation, model.output_shape)
     inspected = Inspected(model, data, base, loss)
     seconds, started = None, time.perf_counter()
-    if trainable is not None and refusal is None and data.counts["train"]:
+    if trainable is not None and refusal is None and data.counts["train"] and data.labeled:
         seconds = seconds_per_epoch(trainable, inspected, job, workspace)
     return InspectResult(
         **{field.name: getattr(inspected, field.name) for field in dataclasses.fields(inspected)},

@@ -12,7 +12,7 @@ from litetuner.spaces.data.raw import KEYS, SYNONYMS, Arrays, RawData, check_key
 from litetuner.spaces.errors import DataError, nearest
 from litetuner.spaces.user_function import load_function
 
-Pair = tuple[Arrays, Arrays]
+Pair = tuple[Arrays, Arrays | None]
 Shapes = Mapping[str, tuple[int | None, ...]]
 RETURNS = (
     "It must return a dict of arrays (x_train, y_train, x_search, ...), ((x_train, y_train), (x_test, y_test)), (x, y), "

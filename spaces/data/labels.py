@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
+from litetuner.spaces.data.label_advice import label_advice
 from litetuner.spaces.errors import DataError
 
-WRONG_LABELS = " Is this the model of these data? If its labels are quantities, add --metric mae, rmse or r2."
+FEW = 50  # samples of a class
 
 
 def classes_of(output_shape: tuple[int | None, ...]) -> int:
@@ -42,7 +43,7 @@ def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int 
         raise DataError(f"{name} holds NaN or infinity in {bad.sum()} labels, first in {name}[{int(bad.argmax())}]")
     if task == "regression":
         return _numbers(name, y, output_shape)
-    return _class_numbers(name, y, classes_of(output_shape), output_shape[1:-1])
+    return _class_numbers(name, y, classes_of(output_shape), output_shape)
 
 
 def _numbers(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> np.ndarray:
@@ -52,49 +53,47 @@ def _numbers(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> 
     fits = len(sample) == len(expected) and all(b in (None, a) for a, b in zip(sample, expected, strict=True))
     if not single and not fits:
         raise DataError(
-            f"{name} has {sample} numbers a sample, the model gives {expected}. If the model tells classes apart, choose a "
-            "metric of classification: --metric accuracy, or your own without the attribute task = 'regression'."
+            f"{name} has {sample} numbers a sample, the model gives {expected}. {label_advice(y, output_shape, 'regression')}"
         )
     values = y.astype(np.float32)
     return values.reshape(len(y)) if single else values
 
 
-def _class_numbers(name: str, y: np.ndarray, classes: int, places: tuple[int | None, ...]) -> np.ndarray:
-    sample = y.shape[1:]
+def _class_numbers(name: str, y: np.ndarray, classes: int, output_shape: tuple[int | None, ...]) -> np.ndarray:
+    sample, places = y.shape[1:], output_shape[1:-1]
     if len(sample) == len(places) + 1 and sample[-1] > 1:
-        return _from_one_hot(name, y, classes)
+        return _from_one_hot(name, y, classes, output_shape)
     plain = sample if len(sample) == len(places) else sample[:-1]
     fits = len(plain) == len(places) and all(b in (None, a) for a, b in zip(plain, places, strict=True))
     if not fits or (plain != sample and sample[-1:] != (1,)):
         shape = ", ".join(["n", *("any" if size is None else str(size) for size in places)])
         raise DataError(
             f"{name} has shape {y.shape}; class labels are numbers ({shape}{',' if not places else ''}) or ({shape}, 1), or "
-            f"one-hot rows ({shape}, {classes}). If they are quantities, add --metric mae, rmse or r2."
+            f"one-hot rows ({shape}, {classes}). {label_advice(y, output_shape, 'classification')}"
         )
     values = y.reshape(len(y), *plain)
     numbers = values.astype(np.int64)
     if values.dtype.kind == "f" and (numbers != values).any():
         first = _place(numbers != values)
         raise DataError(
-            f"{name}[{_say(first)}] is {values[first]}, which is not a class number. If the model predicts numbers, choose a "
-            "regression metric such as --metric mae."
+            f"{name}[{_say(first)}] is {values[first]}, which is not a class number. "
+            f"{label_advice(y, output_shape, 'classification')}"
         )
     outside = (numbers < 0) | (numbers >= classes)
     if outside.any():
         first = _place(outside)
-        hint = " They seem to be counted from 1: subtract 1." if numbers.min() == 1 and numbers.max() == classes else ""
-        if classes == 2 and set(np.unique(numbers)) == {-1, 1}:
-            hint = " Give 0 for -1: y = (y + 1) // 2."
         raise DataError(
             f"{name} holds labels from {numbers.min()} to {numbers.max()}, the model has {classes} classes (0 to {classes - 1}); "
-            f"{outside.sum()} are outside, first {name}[{_say(first)}] = {numbers[first]}.{hint or WRONG_LABELS}"
+            f"{outside.sum()} are outside, first {name}[{_say(first)}] = {numbers[first]}. "
+            f"{label_advice(values, output_shape, 'classification')}"
         )
     return numbers
 
 
-def _from_one_hot(name: str, y: np.ndarray, classes: int) -> np.ndarray:
+def _from_one_hot(name: str, y: np.ndarray, classes: int, output_shape: tuple[int | None, ...]) -> np.ndarray:
     if y.shape[-1] != classes:
-        raise DataError(f"{name} has {y.shape[-1]} columns, the model has {classes} classes.{WRONG_LABELS}")
+        advice = label_advice(y, output_shape, "classification")
+        raise DataError(f"{name} has {y.shape[-1]} columns, the model has {classes} classes. {advice}")
     wrong = ~(((y == 0) | (y == 1)).all(axis=-1) & (y.sum(axis=-1) == 1))
     if wrong.any():
         raise DataError(
@@ -128,3 +127,16 @@ def absent_classes(split: str, labels: np.ndarray, classes: int) -> list[str]:
         return []
     named = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
     return [f"the {split} split has no sample of {len(absent)} of the {classes} classes ({named})"]
+
+
+def few_samples(labels: np.ndarray, classes: int | None) -> list[str]:
+    """A note when there is little to train on: few samples of a class, or in all where there are no classes."""
+    least, what = len(labels), "samples"
+    if classes is not None and labels.ndim == 1 and len(labels):
+        found, counts = np.unique(labels, return_counts=True)
+        least, what = int(counts.min()), f"samples of class {found[counts.argmin()]}"
+    if not 0 < least < FEW:
+        return []
+    return [
+        f"the train split has only {least} {what}: training may overfit, and techniques without training may be better"
+    ]

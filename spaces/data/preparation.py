@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from litetuner.spaces.data.arrays import SPLITS, ArrayWriter, open_split
-from litetuner.spaces.data.labels import absent_classes, classes_of, prepare_labels
+from litetuner.spaces.data.labels import absent_classes, classes_of, few_samples, prepare_labels
 from litetuner.spaces.data.named_arrays import pack, row_type
 from litetuner.spaces.data.named_inputs import labels_of, samples_of
 from litetuner.spaces.data.raw import Arrays, RawData, Rows
@@ -44,6 +44,12 @@ class DataRequest:
     scored: TensorInfo | None = None
     resize: tuple[str, ...] = ("bilinear",)
 
+    def __post_init__(self) -> None:
+        if len(self.inputs) > 1 and self.preprocess is not None:
+            raise DataError(
+                "--preprocess takes models with one input. Give --data module:function that returns what the model expects."
+            )
+
     @property
     def all_outputs(self) -> bool:
         """Are the labels of several outputs stored, as they are?"""
@@ -63,10 +69,6 @@ def prepare_data(request: DataRequest, store: Store) -> DataInfo:
     class; without train samples the train split is empty. ``notes`` say what was done. Raises ``DataError`` with what to
     do, ``ConfigError`` when a function that is named does not exist.
     """
-    if len(request.inputs) > 1 and request.preprocess is not None:
-        raise DataError(
-            "--preprocess takes models with one input. Give --data module:function that returns what the model expects."
-        )
     stratify = request.task == "classification" and not request.all_outputs
     classes = classes_of(request.output_shape) if stratify else None
     raw = read_source(request.source, request.inputs, resize=request.resize)
@@ -75,16 +77,23 @@ def prepare_data(request: DataRequest, store: Store) -> DataInfo:
         split: samples_of(request.source, split, x, [item.name for item in request.inputs])
         for split, (x, _) in raw.splits.items()
     }
-    labels = {split: _labels(request, split, samples[split], y) for split, (_, y) in raw.splits.items()}
-    rows, notes = complete_splits(labels, request.seed, stratify and all(y.ndim == 1 for y in labels.values()))
+    labels = {
+        split: _labels(request, split, samples[split], y) for split, (_, y) in raw.splits.items() if y is not None
+    }
+    unlabeled = 0 if "train" in labels or "train" not in samples else len(next(iter(samples["train"].values())))
+    flat = stratify and all(y.ndim == 1 for y in labels.values())
+    rows, notes = complete_splits(labels, request.seed, flat, unlabeled)
+    labels |= {"train": np.empty((unlabeled, 0), np.float32)} if unlabeled else {}
     preparers = _preparers(request, samples)
     writer = ArrayWriter(store)
     for split in SPLITS:
         y = labels[rows[split].given][rows[split].rows]
         _write_samples(writer, split, rows[split], samples, preparers)
         writer.write(f"y_{split}", y.shape, y.dtype, [y])
-        if classes is not None:
+        if classes is not None and not (unlabeled and split == "train"):
             notes += absent_classes(split, y, classes)
+        if split == "train" and not unlabeled:
+            notes += few_samples(y, classes)
     first = next(iter(preparers.values()))
     return DataInfo(
         sha256=writer.sha256,
@@ -95,6 +104,7 @@ def prepare_data(request: DataRequest, store: Store) -> DataInfo:
         classes=classes,
         class_names=raw.class_names,
         notes=(*raw.notes, *notes, *_findings(preparers)),
+        labeled=not unlabeled,
     )
 
 

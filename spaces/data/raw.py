@@ -27,9 +27,12 @@ SYNONYMS = dict.fromkeys(("val", "valid", "validation", "dev"), "search")  # oth
 
 @dataclasses.dataclass(frozen=True)
 class RawData:
-    """Samples (n, ...) and labels (n, ...) by split, as they are; dicts by name for several inputs or outputs."""
+    """Samples (n, ...) and labels (n, ...) by split, as they are; dicts by name for several inputs or outputs.
 
-    splits: Mapping[str, tuple[Samples, Arrays]]
+    Labels of the train split may be missing (``None``): its samples calibrate, and nothing is trained.
+    """
+
+    splits: Mapping[str, tuple[Samples, Arrays | None]]
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
@@ -63,14 +66,14 @@ def _gather(source: str, kind: str, given: dict[str, np.ndarray]) -> Arrays | No
     return found.get("", found or None)
 
 
-def pair_splits(source: str, given: dict[str, np.ndarray]) -> dict[str, tuple[Arrays, Arrays]]:
-    """``x_*`` and ``y_*`` joined by split. Raises ``DataError`` when one of a pair is missing or is a single number."""
+def pair_splits(source: str, given: dict[str, np.ndarray]) -> dict[str, tuple[Arrays, Arrays | None]]:
+    """``x_*`` and ``y_*`` joined by split. Only ``y_train`` may be missing. Raises ``DataError``."""
     splits = {}
     gathered = {kind: _gather(source, kind, given) for kind in KEYS}
     arrays = {kind: value for kind, value in gathered.items() if value is not None}
     for split in ("train", "search", "test"):
         x_key, y_key = f"x_{split}", f"y_{split}"
-        if (x_key in arrays) != (y_key in arrays):
+        if (x_key in arrays) != (y_key in arrays) and (split, x_key in arrays) != ("train", True):
             there, missing = (x_key, y_key) if x_key in arrays else (y_key, x_key)
             raise DataError(f"{source} has {there} but no {missing}. Give both.")
         if x_key not in arrays:
@@ -78,5 +81,5 @@ def pair_splits(source: str, given: dict[str, np.ndarray]) -> dict[str, tuple[Ar
         for key, array in given.items():
             if key.partition(":")[0] in (x_key, y_key) and array.ndim == 0:
                 raise DataError(f"{source}: {key} is a single value; it must be an array with one row for each sample")
-        splits[split] = (arrays[x_key], arrays[y_key])
+        splits[split] = (arrays[x_key], arrays.get(y_key))
     return splits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,20 +22,19 @@ class SplitRows:
     rows: np.ndarray
 
 
-def complete_splits(labels: dict[str, np.ndarray], seed: int, stratify: bool) -> tuple[dict[str, SplitRows], list[str]]:
+def complete_splits(
+    labels: dict[str, np.ndarray], seed: int, stratify: bool, unlabeled: int = 0
+) -> tuple[dict[str, SplitRows], list[str]]:
     """The rows of all three splits, from the labels of those that the user gave, and notes on what was split off.
 
     Missing splits are drawn from train by ``seed``, with ``stratify`` the same share of every class. Without train samples
     train is empty, and a missing test split is half of search. Every split is shuffled by ``seed``: its first samples are
-    then representative, also where the user's are sorted by class. Raises ``DataError`` when there are too few samples.
+    then representative, also where the user's are sorted by class. ``unlabeled`` samples of train have no labels, so that no
+    split can be taken from them. Raises ``DataError`` when there are too few samples.
     """
     found = {split: SplitRows(split, np.arange(len(values))) for split, values in labels.items()}
     notes: list[str] = []
-    if "train" not in found and "search" not in found:
-        given = ", ".join(labels) or "nothing"
-        raise DataError(
-            f"the data hold neither train nor search samples, only {given}. Give x_train, y_train or x_search, y_search."
-        )
+    _check_given(labels, unlabeled)
     rng = np.random.default_rng(seed)
 
     def split_off(given: str, split: str, count: int) -> None:
@@ -54,10 +54,13 @@ def complete_splits(labels: dict[str, np.ndarray], seed: int, stratify: bool) ->
         )
 
     if "train" not in found:
-        notes.append("no train samples: only techniques that need no training data and no calibration can be used")
+        if unlabeled:
+            notes.append("the train samples have no labels: they calibrate quantization, and nothing is trained")
+        else:
+            notes.append("no train samples: only techniques that need no training data and no calibration can be used")
         if "test" not in found:
             split_off("search", "test", len(found["search"].rows) // 2)
-        found["train"] = SplitRows("search", np.arange(0))
+        found["train"] = SplitRows("train" if unlabeled else "search", np.arange(unlabeled))
     else:
         whole = len(found["train"].rows)
         count = max(round(SHARE * whole), min(LEAST_SAMPLES, whole // 4), 1)
@@ -65,6 +68,19 @@ def complete_splits(labels: dict[str, np.ndarray], seed: int, stratify: bool) ->
             if split not in found:
                 split_off("train", split, count)
     return {split: SplitRows(found[split].given, rng.permutation(found[split].rows)) for split in SPLITS}, notes
+
+
+def _check_given(labels: Mapping[str, np.ndarray], unlabeled: int) -> None:
+    if "train" in labels or "search" in labels:
+        return
+    given = ", ".join(labels) or "nothing"
+    if unlabeled:
+        raise DataError(
+            "there is no y_train, so no search split can be taken from x_train. Give x_search and y_search."
+        )
+    raise DataError(
+        f"the data hold neither train nor search samples, only {given}. Give x_train, y_train or x_search, y_search."
+    )
 
 
 def _stratified(classes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

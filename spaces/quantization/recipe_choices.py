@@ -54,7 +54,7 @@ class RecipeChoices:
         if name in _NATIVE:
             only = io[0] if len(io) == 1 else "float32"
             fits = only in ("float32", _NATIVE[name]) or (only == "uint8" and _NATIVE[name] == "int8")
-            return around.has_training_data and fits
+            return around.can_calibrate and fits
         if name == "weight_only_wf16":  # the conversion to float16 says the same of a Keras model
             return around.model.source == "tflite" and not around.precision
         return True

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from litetuner.reports.model.result import build_result
 from litetuner.search.listener import Listener
 from litetuner.search.run import run_search
 from litetuner.search.runs.environments import other_environments
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import read_run
 from litetuner.search.runtime import machine
 from litetuner.spaces.errors import RunError
 from litetuner.spaces.jobs.environment import Environment
@@ -52,6 +54,13 @@ def test_another_version_reuses_no_result_and_old_trials_keep_theirs(
     assert [trial.environment for trial in after[:known]] == [trial.environment for trial in before]
     assert all(trial.environment and trial.environment.versions == versions for trial in after[known:])
     assert all(trial.environment != after[-1].environment for trial in after[:known])
+    mixed = [trial.number for trial in read_run(path).front if trial.number >= known]
+    assert mixed, "else there is nothing to say"
+    said = build_result(read_run(path)).mixed_words
+    assert said == (
+        f"The Pareto front mixes environments: {'trials' if mixed[1:] else 'trial'} {', '.join(map(str, mixed))} with "
+        f"ai-edge-litert 99.0, not {litert} as the baseline. Compare their numbers with care."
+    )
     fresh = [item for item in results(path, "score") if item["environment"]["versions"]["ai-edge-litert"] == "99.0"]
     assert {record["result"]["each"] for record in fresh} & scored, "the baseline was scored anew, by what is there now"
 

@@ -73,10 +73,10 @@ def refused(source: Any, folder: Path, *parts: str, **changed: Any) -> None:
 
 
 def test_all_splits_given_are_kept_with_their_samples(tmp_path: Path) -> None:
-    arrays = {f"x_{s}": images(n, n) for s, n in (("train", 30), ("search", 9), ("test", 12))}
-    source = npz(tmp_path, **arrays, y_train=labels(30), y_search=labels(9), y_test=labels(12))
+    arrays = {f"x_{s}": images(n, n) for s, n in (("train", 150), ("search", 9), ("test", 12))}
+    source = npz(tmp_path, **arrays, y_train=labels(150), y_search=labels(9), y_test=labels(12))
     facts = prepare(source, tmp_path)
-    assert facts.counts == {"train": 30, "search": 9, "test": 12}
+    assert facts.counts == {"train": 150, "search": 9, "test": 12}
     assert (facts.x_shape, facts.x_dtype, facts.classes, facts.notes) == ((4, 4, 1), "uint8", 3, ())
     for split in ("train", "search", "test"):
         x, y = open_split(Store(tmp_path / "data"), facts.arrays, split)
@@ -116,6 +116,28 @@ def test_without_train_samples_train_is_empty_and_calibration_refuses(tmp_path: 
     assert any("no train samples" in note for note in facts.notes)
     with pytest.raises(DataError, match="x_train"):
         calibration_samples(x, y, 10, 0)
+
+
+def test_train_samples_without_labels_calibrate_and_train_nothing(tmp_path: Path) -> None:
+    given = {"x_train": images(400), "x_search": images(40, 1), "y_search": labels(40)}
+    facts = prepare(npz(tmp_path, **given), tmp_path)
+    assert facts.counts == {"train": 400, "search": 20, "test": 20} and not facts.labeled
+    assert any("train samples have no labels" in note for note in facts.notes)
+    assert not any("train split has no sample" in note for note in facts.notes)
+    found = {sample.tobytes() for sample in calibration_samples(facts.folder, 50, 0)}
+    assert len(found) == 50 and found <= {sample.tobytes() for sample in given["x_train"]}
+    refused(npz(tmp_path, x_train=images(40)), tmp_path, "no y_train", "Give x_search and y_search")
+    refused(npz(tmp_path, **given, x_test=images(9)), tmp_path, "x_test but no y_test")
+    refused(npz(tmp_path, **given, y_test=labels(9)), tmp_path, "y_test but no x_test")
+
+
+def test_few_samples_of_a_class_are_named(tmp_path: Path) -> None:
+    y = np.r_[np.zeros(60), np.ones(60), np.full(49, 2)]
+    splits = {"x_search": images(9, 1), "y_search": labels(9), "x_test": images(9, 2), "y_test": labels(9)}
+    notes = prepare(npz(tmp_path, x_train=images(169), y_train=y, **splits), tmp_path).notes
+    assert any("only 49 samples of class 2: training may overfit" in note for note in notes)
+    notes = prepare(npz(tmp_path, x_train=images(180), y_train=labels(180), **splits), tmp_path).notes
+    assert not any("overfit" in note for note in notes)
 
 
 def test_few_samples_give_small_splits_and_too_few_are_refused(tmp_path: Path) -> None:
