@@ -90,7 +90,8 @@ class Loop:
     def _evaluated(self, asked: Asked) -> Trial:
         services = self.services.for_trial(asked.number)
         outcome = evaluate(asked.candidate, services, self.history, lambda: self._look_ahead(asked.candidate))
-        return trial_of(asked, outcome, services)
+        trial = trial_of(asked, outcome, services)
+        return dataclasses.replace(trial, duplicate_of=self.history.same_file(trial))  # other choices, the same bytes
 
     def _look_ahead(self, running: Candidate) -> None:
         if self.stop() is None:
@@ -151,7 +152,8 @@ class Loop:
         if known is None:
             return None
         asked_as = dataclasses.replace(known, number=asked.number, origin=asked.origin, params=asked.params)
-        return dataclasses.replace(asked_as, duplicate_of=known.number, seconds={})
+        first = known.number if known.duplicate_of is None else known.duplicate_of
+        return dataclasses.replace(asked_as, duplicate_of=first, seconds={})
 
     def _tell(self, trial: Trial) -> None:
         """Write the record, synced, before Optuna is told; then nothing can be lost."""

@@ -121,4 +121,5 @@ def constraints(config: Config, inspection: Inspection) -> SpaceConstraints:
     """What candidates of this model, these data and this configuration may be."""
     steps = frozenset(config.steps) if config.steps else None
     precision = fixed_precision(config.precision, inspection.model, steps)
-    return SpaceConstraints(inspection.model, bool(inspection.data.counts["train"]), steps, precision=precision)
+    samples = inspection.data.counts["train"]
+    return SpaceConstraints(inspection.model, bool(samples), steps, precision, samples, config.calibration)

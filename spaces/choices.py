@@ -100,8 +100,13 @@ class Choices:
         return self.choose.one_of("io", self.io) if len(self.io) > 1 else self.io[0]
 
     def choose_calibration(self) -> dict[str, Any]:
-        """The knobs that say which samples activation ranges are measured on."""
-        count, selection = CALIBRATIONS[self.choose.one_of("calibration", tuple(CALIBRATIONS))]
+        """The knobs that say which samples activation ranges are measured on. Of those that take all samples one is offered."""
+        there, usual = self.constraints.training_samples, self.constraints.calibration
+        everything = [
+            name for name, (count, _) in CALIBRATIONS.items() if there is not None and (count or usual) >= there
+        ]
+        options = tuple(name for name in CALIBRATIONS if name not in everything[1:])
+        count, selection = CALIBRATIONS[self.choose.one_of("calibration", options) if len(options) > 1 else options[0]]
         return {"calibration": count, "selection": selection}
 
     def knob(self, name: str, options: Sequence[Any]) -> Any:

@@ -15,3 +15,5 @@ class SpaceConstraints:
     has_training_data: bool
     steps: frozenset[str] | None = None  # the user's --steps; None: all
     precision: tuple[tuple[str, str], ...] = ()  # the user's --precision: (layer, float32 | int8 | int4)
+    training_samples: int | None = None  # None: not known, as many as one likes
+    calibration: int = 300  # samples, where a step asks for no other number
