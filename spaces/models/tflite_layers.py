@@ -11,7 +11,7 @@ from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.steps import layer_techniques
 from litetuner.spaces.tflite.macs import operator_macs
-from litetuner.spaces.tflite.operators import Operator, read_operators
+from litetuner.spaces.tflite.operators import Operator, names_of_layers, read_operators
 from litetuner.spaces.tflite.schema import pack_model, read_model, text, type_name
 
 _ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh", "RELU": "relu"}
@@ -31,10 +31,8 @@ def with_names(file: bytes) -> bytes:
 
 def layer_info(file: bytes, why: str) -> tuple[LayerInfo, ...]:
     """The operators with weights as layers, in running order. ``why`` is the reason that nothing can be trained."""
-    graph = read_model(file).subgraphs[0]
-    return tuple(
-        _layer_info(operator, graph, why) for operator in read_operators(file) if operator.weight_index is not None
-    )
+    graph, operators = read_model(file).subgraphs[0], read_operators(file)
+    return tuple(_layer_info(name, operators[at], graph, why) for name, at in names_of_layers(operators).items())
 
 
 def last_activation(file: bytes) -> str:
@@ -43,7 +41,7 @@ def last_activation(file: bytes) -> str:
     return _ACTIVATIONS.get(operators[-1].name, "linear") if operators else "linear"
 
 
-def _layer_info(operator: Operator, graph: Any, why: str) -> LayerInfo:
+def _layer_info(name: str, operator: Operator, graph: Any, why: str) -> LayerInfo:
     shape = operator.weight_shape or ()
     node = graph.operators[operator.index]
     inputs, outputs = ([int(index) for index in side] for side in (node.inputs, node.outputs))
@@ -53,7 +51,7 @@ def _layer_info(operator: Operator, graph: Any, why: str) -> LayerInfo:
         refusals["int4"] = f"{operator.name} takes no 4-bit weights"
     made = [int(size) for size in graph.tensors[outputs[0]].shape]
     return LayerInfo(
-        name=operator.output_name.split(";")[-1],
+        name=name,
         type=operator.name,
         parameters=math.prod(shape) + (int(np.prod(graph.tensors[inputs[2]].shape)) if biased else 0),
         kernel_shape=shape,
