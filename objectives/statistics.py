@@ -15,9 +15,8 @@ from litetuner.objectives.metrics.metric import Metric
 
 Interval = tuple[float, float]
 Verdict = Literal["faster", "slower", "tie"]
-RESOLUTION = (
-    0.01  # smaller differences of latency are ties: two runs of one file differ by it (benchmarks/aa_latency.py)
-)
+# Smaller differences of latency are ties: two runs of one file differ by it (benchmarks/aa_latency.py).
+RESOLUTION = 0.01
 LEVEL = 0.95  # of all intervals
 ROUNDS = 1000  # resamples of per-sample values
 BLOCK_VALUES = 1_000_000  # random indices drawn at a time
