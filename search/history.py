@@ -47,6 +47,7 @@ class History:
         self._budgets = tuple(budgets)
         self._nearest = self._farthest = 0.0  # distance to the budgets: the smallest of all trials, and the baseline's
         self._answers: dict[str, Trial] = {}
+        self._files: dict[str, int] = {}  # by sha256: the first trial that was scored with this file
         self._waiting: set[str] = set()
         self._trained: set[str] = set()
         self._begun: set[str] = set()  # what was trained, and all that it was built on
@@ -64,8 +65,9 @@ class History:
         self.seconds += sum(trial.seconds.values())
         key = trial.candidate.key
         if trial.state is not State.LOST:
-            if trial.duplicate_of is None:
-                self._answers.setdefault(key, trial)
+            self._answers.setdefault(key, trial)
+            if trial.state.scored and trial.duplicate_of is None and trial.sha256 is not None:
+                self._files.setdefault(trial.sha256, trial.number)
             self.lost.pop(key, None)
         else:
             if trial.waits_for is not None:
@@ -120,6 +122,10 @@ class History:
     def answer(self, key: str) -> Trial | None:
         """The trial that has answered a candidate, by its key."""
         return self._answers.get(key)
+
+    def same_file(self, trial: Trial) -> int | None:
+        """The number of an earlier trial whose file has the same bytes."""
+        return self._files.get(trial.sha256) if trial.state.scored and trial.sha256 is not None else None
 
     def knows(self, key: str) -> bool:
         """Does this candidate have an answer, or does it wait for a target that is away?"""

@@ -51,6 +51,7 @@ class Loop:
     def __post_init__(self) -> None:
         self.space = self.whole(())
         self._ranked = False
+        self._unknown = ""  # of the space: why some choices were made without a measurement
         self._lookahead = Lookahead(self.services, self.clock, guided=self.study.guided)
 
     def run(self) -> str:
@@ -94,13 +95,18 @@ class Loop:
     def _rank(self) -> None:
         """The baseline came first, so that whoever stops early has something; now the layers, then everything."""
         self.listener.doing("layer sensitivity to quantization")
-        self.space = self.whole(rank_layers(self.services, self.clock))
+        ranking = rank_layers(self.services, self.clock)
+        if ranking.unknown:
+            self.listener.advised(f"{ranking.unknown}. They are ranked by their place in the network.")
+        self._unknown = ranking.unknown
+        self.space = self.whole(ranking.layers)
         self._ranked = True
 
     def _evaluated(self, asked: Asked) -> Trial:
         services = self.services.for_trial(asked.number)
         outcome = evaluate(asked.candidate, services, self.history, lambda: self._look_ahead(asked.candidate))
-        return trial_of(asked, outcome, services)
+        trial = trial_of(asked, outcome, services)
+        return dataclasses.replace(trial, duplicate_of=self.history.same_file(trial))  # other choices, the same bytes
 
     def _look_ahead(self, running: Candidate) -> None:
         if self.stop() is None:
@@ -161,7 +167,8 @@ class Loop:
         if known is None:
             return None
         asked_as = dataclasses.replace(known, number=asked.number, origin=asked.origin, params=asked.params)
-        return dataclasses.replace(asked_as, duplicate_of=known.number, seconds={})
+        first = known.number if known.duplicate_of is None else known.duplicate_of
+        return dataclasses.replace(asked_as, duplicate_of=first, seconds={})
 
     def _tell(self, trial: Trial) -> None:
         """Write the record, synced, before Optuna is told; then nothing can be lost."""
@@ -187,7 +194,8 @@ class Loop:
         if config.patience is not None and self._stagnant(config.patience):
             return f"the last {config.patience} trials did not enlarge the front"
         if self._repeats() >= POLICY.loop.repeats_before_end:
-            return "nothing new is proposed any more: the space that is left is exhausted"
+            why = self._unknown or "the space that is left is exhausted"
+            return f"nothing new is proposed any more: {why}"
         if (gone := self._gone()) is not None:
             return gone
         lost = self.lost >= POLICY.loop.losses_before_end

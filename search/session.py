@@ -141,12 +141,13 @@ def constraints(config: Config, inspection: Inspection) -> SpaceConstraints:
     steps = frozenset(config.steps) if config.steps else None
     precision = fixed_precision(config.precision, inspection.model, steps)
     data = inspection.data
-    trains = bool(data.counts["train"]) and data.labeled
+    samples = data.counts["train"]
     return SpaceConstraints(
         inspection.model,
-        trains,
+        bool(samples) and data.labeled,
         steps,
-        precision=precision,
+        precision,
         unlabeled=not data.labeled,
-        train_samples=data.counts["train"],
+        training_samples=samples,
+        calibration=config.calibration,
     )

@@ -50,7 +50,7 @@ class Trial:
     gate: str | None = None
     reason: str | None = None  # why PRUNED, INVALID, FAILED or LOST, in words
     waits_for: str | None = None  # the target that went away: LOST, and asked again when it answers
-    duplicate_of: int | None = None
+    duplicate_of: int | None = None  # the trial whose answer this one repeats, or whose file has the same bytes
     # By choice: chosen; Optuna's value, distribution.
     params: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     artifact: str | None = None  # path below the run folder

@@ -100,10 +100,12 @@ class Choices:
         return self.choose.one_of("io", self.io) if len(self.io) > 1 else self.io[0]
 
     def choose_calibration(self) -> dict[str, Any]:
-        """The knobs that say which samples activation ranges are measured on."""
-        most = self.constraints.train_samples
-        able = tuple(name for name, (count, _) in CALIBRATIONS.items() if most is None or count <= most)
-        count, selection = CALIBRATIONS[self.choose.one_of("calibration", able)]
+        """The knobs that say which samples activation ranges are measured on; of those that take all samples one is offered."""
+        there, usual = self.constraints.training_samples, self.constraints.calibration
+        able = [name for name, (count, _) in CALIBRATIONS.items() if there is None or count <= there]
+        everything = [name for name in able if there is not None and (CALIBRATIONS[name][0] or usual) >= there]
+        options = tuple(name for name in able if name not in everything[1:])
+        count, selection = CALIBRATIONS[self.choose.one_of("calibration", options) if len(options) > 1 else options[0]]
         return {"calibration": count, "selection": selection}
 
     def knob(self, name: str, options: Sequence[Any]) -> Any:

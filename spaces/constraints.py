@@ -16,7 +16,8 @@ class SpaceConstraints:
     steps: frozenset[str] | None = None  # the user's --steps; None: all
     precision: tuple[tuple[str, str], ...] = ()  # the user's --precision: (layer, float32 | int8 | int4)
     unlabeled: bool = False  # the train split has samples but no labels: it calibrates, and trains nothing
-    train_samples: int | None = None  # None: enough for every calibration
+    training_samples: int | None = None  # None: enough for every calibration
+    calibration: int = 300  # samples, where a step asks for no other number
 
     @property
     def can_calibrate(self) -> bool:

@@ -54,7 +54,7 @@ def exceeded_budgets(trial: Trial, budgets: Sequence[Budget], split: str = "") -
 def why_rejected(trial: Trial, budgets: Sequence[Budget]) -> str:
     """Why a trial is not kept, in words; empty for one that is feasible."""
     if trial.duplicate_of is not None:
-        return f"same candidate as trial {trial.duplicate_of}"
+        return f"same {'file' if trial.sha256 else 'candidate'} as trial {trial.duplicate_of}"
     if trial.state is State.INFEASIBLE:
         over = [
             f"over {budget_words(budget)} by {beyond(budget.violation(value))}"

@@ -87,7 +87,7 @@ def row_cells(record: RunRecord, row: Row) -> tuple[str, ...]:
         number(row.metric),
         points(row.drop, record.metric.bounded),
         *(size(row.size(f"{name}_bytes")) for name in shown_sizes(record.config)),
-        latency(row.latency_us[target]) + ("*" if row.latency_from.get(target) else ""),
+        latency(row.latency_us[target]) + ("*" if row.latency_from[target] else ""),
     )
 
 

@@ -21,14 +21,22 @@ from litetuner.spaces.step import Role
 from litetuner.spaces.steps import step_for
 
 
-def rank_layers(services: Services, clock: Clock) -> tuple[str, ...]:
-    """Layers with weights, the most sensitive first; cached in ``sensitivity.json``.
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """Layers with weights, the most sensitive first; ``unknown`` says why some were not measured and are ranked by place."""
+
+    layers: tuple[str, ...]
+    unknown: str = ""
+
+
+def rank_layers(services: Services, clock: Clock) -> Ranking:
+    """The ranking of the layers, whose measurements are cached in ``sensitivity.json``.
 
     A layer's sensitivity is the mean absolute change of the outputs over a subset of the search split when its weights
     alone are quantized (to int4 where it can take that, else to int8), in units of the outputs' standard deviation.
     Outputs are compared rather than the metric: a few hundred samples hardly move an accuracy.
     """
-    known = services.folder.read("sensitivity")
+    known, failure = services.folder.read("sensitivity"), ""
     layers = [layer for layer in services.inspection.model.layers if layer.has_kernel]
     if known is None:
         known = {"layers": {}}
@@ -37,11 +45,17 @@ def rank_layers(services: Services, clock: Clock) -> tuple[str, ...]:
             services.folder.write("sensitivity", {"samples": POLICY.sensitivity.samples, "layers": known["layers"]})
         except CandidateError as error:  # the search goes on without, and a resumed one measures again
             services.folder.note("sensitivity failed", reason=str(error))
+            failure = str(error)
     sensitivity = {name: entry["change"] for name, entry in known["layers"].items() if entry["change"] is not None}
     # A layer that was not measured (time, or it failed alone) is ranked by place: ends of a network are sensitive.
     places = {layer.name: min(index, len(layers) - 1 - index) for index, layer in enumerate(layers)}
     ordered = sorted(sensitivity, key=lambda name: -sensitivity[name])
-    return (*ordered, *sorted((name for name in places if name not in sensitivity), key=places.__getitem__))
+    rest = sorted((name for name in places if name not in sensitivity), key=places.__getitem__)
+    if not rest:
+        return Ranking(tuple(ordered))
+    reason = failure or known["layers"].get(rest[0], {}).get("reason", "it was not reached")
+    count = f"{len(rest)} of {len(layers)} layers"
+    return Ranking((*ordered, *rest), f"the sensitivity of {count} was not measured ({rest[0]}: {reason})")
 
 
 def _measure(services: Services, clock: Clock, layers: list[LayerInfo]) -> dict[str, dict[str, Any]]:

@@ -44,7 +44,9 @@ class StrategyStatistics:
             return
         self.recent.append(trial.origin)
         self.repeated = trial.duplicate_of is not None
-        if self.repeated:
+        if (
+            self.repeated and not trial.seconds
+        ):  # what was built to the same file as another took time and gained nothing
             return
         numbers = POLICY.scheduler
         seconds = max(numbers.least_seconds, sum(trial.seconds.values()))

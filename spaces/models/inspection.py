@@ -6,16 +6,19 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from litetuner.spaces.errors import BuildFailed, ModelError
 from litetuner.spaces.info import LayerInfo, ModelInfo
 from litetuner.spaces.models.folding import foldable
 from litetuner.spaces.models.keras_graph import calls_of, first_output, last_layer, layer_before
 from litetuner.spaces.models.loading.load import LoadedModel
+from litetuner.spaces.models.loading.traced import TracedModel
 from litetuner.spaces.models.macs import layer_macs
 from litetuner.spaces.models.signature import input_tensors, output_tensors
 from litetuner.spaces.models.tflite_layers import last_activation, layer_info, with_names
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.steps import STEPS, layer_techniques
 from litetuner.spaces.tf import load
+from litetuner.spaces.tflite.conversion import convert
 from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER
 from litetuner.spaces.training.sparsity import described_kernel, sparse_latency
 
@@ -46,7 +49,7 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
         facts.append(_layer_info(layer, refusals, groups.get(layer.name, (None, None))))
     kernels = [described_kernel(layer) for layer, fact in zip(layers, facts, strict=True) if fact.has_kernel]
     inputs, outputs = input_tensors(loaded.model), output_tensors(loaded.model)
-    file = getattr(loaded.model, "file", None)  # of a .tflite
+    file = _operators_file(loaded.model)
     return ModelInfo(
         name=loaded.name,
         sha256=loaded.sha256,
@@ -55,7 +58,7 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
         input_dtype=inputs[0].dtype,
         output_shape=outputs[0].shape,
         parameters=int(loaded.model.count_params()),
-        layers=tuple(facts) if file is None else layer_info(with_names(file), refusal or loaded.model.why),
+        layers=tuple(facts) if file is None else layer_info(file, refusal or loaded.model.why),
         output_activation=_output_activation(model) if file is None else last_activation(file),
         bridge_refusal=refusal,
         bridge_difference=difference,
@@ -64,6 +67,19 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
         folds=None if trained is None else bool(foldable(trained)),
         zeros_in_latency=sparse_latency(kernels) if kernels and file is None else "",
     )
+
+
+def _operators_file(model: Any) -> bytes | None:
+    """The float file of a model without Keras layers, whose operators are its layers; ``None`` for one with layers.
+
+    A SavedModel or a subclassed model is converted for it. Raises ``ModelError`` where it cannot be.
+    """
+    if not isinstance(model, TracedModel):
+        return None
+    try:
+        return with_names(convert(model, lambda converter, tf: None))
+    except BuildFailed as error:
+        raise ModelError(f"the model cannot be converted to a float32 .tflite: {error}") from error
 
 
 def _layer_info(layer: Any, refusals: dict[str, str], group: tuple[str | None, str | None]) -> LayerInfo:

@@ -9,7 +9,7 @@ from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.steps import layer_techniques
 from litetuner.spaces.tflite.macs import operator_macs
-from litetuner.spaces.tflite.operators import Operator, operators_of, read_operators
+from litetuner.spaces.tflite.operators import Operator, names_of_layers, operators_of, read_operators
 from litetuner.spaces.tflite.schema import element_count, ints, pack_model, read_model, text, type_name
 
 _ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh", "RELU": "relu"}
@@ -30,8 +30,8 @@ def with_names(file: bytes) -> bytes:
 def layer_info(file: bytes, why: str) -> tuple[LayerInfo, ...]:
     """The operators with weights as layers, in running order. ``why`` is the reason that nothing can be trained."""
     model = read_model(file)
-    weighted = [operator for operator in operators_of(model) if operator.weight_index is not None]
-    return tuple(_layer_info(operator, model.subgraphs[0], why) for operator in weighted)
+    graph, operators = model.subgraphs[0], operators_of(model)
+    return tuple(_layer_info(name, operators[at], graph, why) for name, at in names_of_layers(operators).items())
 
 
 def last_activation(file: bytes) -> str:
@@ -40,7 +40,7 @@ def last_activation(file: bytes) -> str:
     return _ACTIVATIONS.get(operators[-1].name, "linear") if operators else "linear"
 
 
-def _layer_info(operator: Operator, graph: Any, why: str) -> LayerInfo:
+def _layer_info(name: str, operator: Operator, graph: Any, why: str) -> LayerInfo:
     shape = operator.weight_shape or ()
     node = graph.operators[operator.index]
     inputs, outputs = ints(node.inputs), ints(node.outputs)
@@ -49,7 +49,7 @@ def _layer_info(operator: Operator, graph: Any, why: str) -> LayerInfo:
     if operator.name not in int4_operators():
         refusals["int4"] = f"{operator.name} takes no 4-bit weights"
     return LayerInfo(
-        name=operator.output_name.split(";")[-1],
+        name=name,
         type=operator.name,
         parameters=math.prod(shape) + (element_count(graph.tensors[inputs[2]]) if biased else 0),
         kernel_shape=shape,

@@ -10,11 +10,12 @@ import numpy as np
 
 from litetuner.spaces.choices import FOLDED_RATE, NO, ONCE, Choices
 from litetuner.spaces.context import Context
-from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.folding import fold, foldable
 from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.step import Step, knob
 from litetuner.spaces.training.augmentation import NONE, VIEWS
+from litetuner.spaces.training.codebook import to_codebook
 from litetuner.spaces.training.fit import seeded
 from litetuner.spaces.training.refusals import registry_refusals
 from litetuner.spaces.training.step import TrainingStep
@@ -115,8 +116,7 @@ class Cluster(TrainingStep):
     def apply(self, subject: Any, context: Context) -> Any:
         """A clustered copy of a tf_keras model.
 
-        Raises ``Refused`` when no layer is left to cluster, ``BuildFailed`` when a kernel has more values than asked for, or
-        lost zeros that were to be kept.
+        Raises ``Refused`` when no layer is left to cluster.
         """
         with seeded(context.seed):
             model = fold(subject) if self.fold else clone(subject)
@@ -134,7 +134,7 @@ class Cluster(TrainingStep):
                 for layer in held:
                     layer.trainable = True
             clustered = _strip(wrapped)
-            self._check(before, clustered)
+            self._snap(before, clustered)
             return clustered
 
     def _wrap(self, model: Any, names: set[str]) -> Any:
@@ -176,21 +176,17 @@ class Cluster(TrainingStep):
             kernels = [channel for kernel in kernels for channel in np.moveaxis(kernel, -1, 0)]
         return max(len(np.unique(kernel)) for kernel in kernels)
 
-    def _check(self, before: Mapping[str, list[np.ndarray]], after: Any) -> None:
-        for name in before:
-            values = self._values(after, name)
-            if values > self.count:
-                raise BuildFailed(
-                    f"cluster: a kernel of {name} has {values} different values, and {self.count} were asked for"
-                )
-        if self.preserve_sparsity:
-            for name, kernels in before.items():
-                for old, new in zip(kernels, _kernels(after, name), strict=True):
-                    lost = int(np.count_nonzero((old == 0) & (new != 0)))
-                    if lost:
-                        raise BuildFailed(
-                            f"cluster: {lost} of the {np.count_nonzero(old == 0)} zeros in {name} did not stay zero"
-                        )
+    def _snap(self, before: Mapping[str, list[np.ndarray]], after: Any) -> None:
+        """What training moved apart goes back: zeros that were to stay, and values beyond ``count``."""
+        for name, kernels in before.items():
+            by_channel = self.per_channel and type(after.get_layer(name)).__name__ == "Conv2D"
+            for old, variable in zip(kernels, _variables(after, name), strict=True):
+                new = variable.numpy()
+                if self.preserve_sparsity:
+                    new[old == 0] = 0.0
+                parts = np.moveaxis(new, -1, 0) if by_channel else new[None]
+                few = np.stack([to_codebook(part, self.count) for part in parts])
+                variable.assign(np.moveaxis(few, 0, -1) if by_channel else few[0])
 
 
 def _strip(wrapped: Any) -> Any:
@@ -219,8 +215,12 @@ def _clusterable(model: Any, skip: Sequence[str]) -> list[str]:
 
 def _kernels(model: Any, name: str) -> list[np.ndarray]:
     """The values that tfmot clusters in a layer which its registry supports; none for a depthwise convolution."""
+    return [variable.numpy() for variable in _variables(model, name)]
+
+
+def _variables(model: Any, name: str) -> list[Any]:
     from tensorflow_model_optimization.python.core.clustering.keras import clustering_registry
 
     # make_clusterable adds a method to the layer, so the question is asked of the layer's own copy or a fresh clone.
     layer = clustering_registry.ClusteringRegistry.make_clusterable(model.get_layer(name))
-    return [weight.numpy() for _, weight in layer.get_clusterable_weights()]
+    return [weight for _, weight in layer.get_clusterable_weights()]

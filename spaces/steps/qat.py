@@ -23,10 +23,10 @@ from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.augmentation import NONE, VIEWS
+from litetuner.spaces.training.codebook import CENTROIDS, snap_kernels
 from litetuner.spaces.training.fit import TrainingHooks, seeded
 from litetuner.spaces.training.step import TrainingStep
 
-_CENTROIDS = "cluster_centroids_tf"
 _MOST_CLUSTERS = 256  # kernels with more different values were not clustered by us
 
 INT4_RECIPE = "static_wi8_ai8"  # what gives int4 to the layers that were trained for it, and int8 to all others
@@ -181,6 +181,7 @@ class Qat(TrainingStep):
             self._fit(model, context, TrainingHooks(masks=masks))
             for layer in frozen:
                 layer.trainable = True
+            snap_kernels(model, start)
             return self._on_grid(start, model) if self.int4_layers else self._stripped(model)
 
     def wrap(self, model: Any, context: Context) -> Any:
@@ -247,7 +248,7 @@ class Qat(TrainingStep):
         masks: list[tuple[Any, np.ndarray]] = []
         for layer in model.layers:
             kernels = [variable for variable in layer.trainable_weights if variable.shape.rank > 1]
-            if not kernels or any(_CENTROIDS in variable.name for variable in layer.weights):
+            if not kernels or any(CENTROIDS in variable.name for variable in layer.weights):
                 continue
             values = [kernel.numpy() for kernel in kernels]
             if self.preserve_clusters and any(len(np.unique(v)) <= min(_MOST_CLUSTERS, v.size - 1) for v in values):

@@ -6,6 +6,8 @@ Only the main subgraph is read: the converters put the layers of a Keras model t
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from litetuner.spaces.tflite.schema import as_list, ints, operator_name, read_model, rejects_damage, text, type_name
@@ -30,6 +32,27 @@ class Operator:
     weight_dtype: str | None = None  # the model card shows it
     weight_shape: tuple[int, ...] | None = None
     input_rank: int | None = None
+
+
+def names_of_layers(operators: Sequence[Operator]) -> dict[str, int]:
+    """Operators with weights as layers: a unique name for each, and its index. For models whose Keras layers are not known.
+
+    It is the last part of the output's name, or all of it where several share that part: converters join the names of what
+    they fuse, in any order, and of constants that operators share.
+    """
+    weighted = [
+        (op.index, [part.removesuffix("_quantized").removesuffix("_dequant") for part in op.output_name.split(";")])
+        for op in operators
+        if op.weight_index is not None
+    ]
+    last = Counter(parts[-1] for _, parts in weighted)
+    whole = Counter(";".join(parts) for _, parts in weighted)
+    found: dict[str, int] = {}
+    for index, parts in weighted:
+        full = ";".join(parts)
+        name = parts[-1] if last[parts[-1]] == 1 else full if whole[full] == 1 else f"{full}#{len(found)}"
+        found[name] = index
+    return found
 
 
 @rejects_damage

@@ -10,7 +10,7 @@ import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.layer_names import NamedOperator, operators_of_layers
-from litetuner.spaces.tflite.operators import Operator, operators_of
+from litetuner.spaces.tflite.operators import Operator, names_of_layers, operators_of
 from litetuner.spaces.tflite.schema import as_list, read_model, rejects_damage, text, type_name
 from litetuner.spaces.tflite.tensor_values import dense_values
 from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
@@ -79,18 +79,9 @@ def weights_by_layer(
 
 
 def _by_whole_name(operators: Sequence[Operator], layer_names: Sequence[str]) -> dict[str, int]:
-    """Layers that are called by the tensors that operators give (those of a ``.tflite`` given as the model), if all are."""
-    owners: dict[str, list[int]] = {}
-    for operator in operators:
-        for name in {part for whole in operator.output_name.split(";") for part in (whole, _unsuffixed(whole))}:
-            owners.setdefault(name, []).append(operator.index)
-    found = {name: owners[name][0] for name in layer_names if len(owners.get(name, ())) == 1}
-    return found if len(found) == len(layer_names) else {}
-
-
-def _unsuffixed(name: str) -> str:
-    """A name without what the quantizer appends to the tensors on both sides of an operator that it inserts."""
-    return name.removesuffix("_quantized").removesuffix("_dequant")
+    """Layers that are operators (those of a model without Keras layers), if all are."""
+    known = names_of_layers(operators)
+    return {name: known[name] for name in layer_names} if all(name in known for name in layer_names) else {}
 
 
 @rejects_damage

@@ -139,3 +139,55 @@ def test_torn_files_are_refused(path: Path, tmp_path: Path) -> None:
     where.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ModelError, match=r"torn\.tflite"):
         load_model(str(where))
+
+
+@pytest.fixture(scope="module")
+def shared_names(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Converters join the names of what they fuse and of constants that operators share, in any order."""
+    model = read_model(path.read_bytes())
+    graph = model.subgraphs[0]
+    for operator, name in zip(graph.operators[:2], "ab", strict=True):
+        graph.tensors[operator.outputs[0]].name = f"net/{name}/Relu;net/zeros/ReadVariableOp".encode()
+    where = tmp_path_factory.mktemp("shared") / "net.tflite"
+    where.write_bytes(pack_model(model))
+    return where
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_operators_that_share_a_name_are_layers_of_their_own(shared_names: Path, place: int) -> None:
+    loaded = load_model(str(shared_names))
+    names = [layer.name for layer in model_info(loaded, None, "no", None).layers]
+    assert len(set(names)) == 3
+    float_file = Float32().apply(loaded.model, CONTEXT)
+    assert len({weight.operator_index for weight in weights_by_layer(float_file, names).values()}) == 3
+    file = Ptq("static_wi8_ai8", ((names[place], "float32"),)).apply(float_file, CONTEXT)
+    found = {name: weight.dtype for name, weight in weights_by_layer(file, names).items()}
+    assert found == dict.fromkeys(names, "int8") | {names[place]: "float32"}
+
+
+def test_the_layers_of_a_saved_model_are_its_operators(network: Any, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    serve = tf.function(lambda image: {"classes": network(image)}, input_signature=[tf.TensorSpec((None, 8, 8, 3))])
+    module = tf.Module()
+    module.network = network
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures=serve.get_concrete_function())
+    loaded = load_model(str(tmp_path / "saved"), trust=True)
+    facts = model_info(loaded, None, "it is a SavedModel", None)
+    assert [layer.type for layer in facts.layers] == ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"]
+    assert facts.output_activation == "softmax" and not any(layer.can("prune") for layer in facts.layers)
+    names = [layer.name for layer in facts.layers]
+    options = Space(SpaceConstraints(facts, True), ranking=tuple(names)).deployments()
+    assert {"mixed", "layers", "int8", "ptq_dynamic_wi8"} <= set(options)
+    float_file = Float32().apply(loaded.model, CONTEXT)
+    for name in names:
+        file = Ptq("static_wi8_ai8", ((name, "float32"),)).apply(float_file, CONTEXT)
+        found = {layer: weight.dtype for layer, weight in weights_by_layer(file, names).items()}
+        assert found == dict.fromkeys(names, "int8") | {name: "float32"}
+    kernels = {layer.name: layer.kernel_shape for layer in facts.layers}
+    for step, kind in ((Int8(), "int8"), (Float16(), "float16")):  # whatever layers are found there have this type
+        found = {
+            layer: weight.dtype
+            for layer, weight in weights_by_layer(step.apply(loaded.model, CONTEXT), names, kernels).items()
+        }
+        assert set(found.values()) <= {kind}

@@ -44,9 +44,7 @@ def pipeline(cut: bool, names: tuple[str, ...]) -> tuple[Step, ...]:
             "scales": "tensor" if clusters else "channel",
         },
     }
-    # Not refitted: it would say nothing more of the labels, and at this seed values of one cluster in the refitted model's pcqat
-    # lie on both sides of a rounding edge of int8, which makes nine values of eight.
-    first = (make("channels", ratio=0.5, importance="l1", recover="none"),) if cut else ()
+    first = (make("channels", ratio=0.5, importance="l1"),) if cut else ()
     return (*first, *(make(name, **knobs[name], **SHORT) for name in names), make("int8"))
 
 

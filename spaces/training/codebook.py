@@ -1,0 +1,51 @@
+"""Codebooks: the few different values of a kernel, also after training has moved them apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+CENTROIDS = "cluster_centroids_tf"  # in the names of tfmot's variables and of the entries of its quantizers
+
+
+def to_codebook(values: np.ndarray, count: int) -> np.ndarray:
+    """``values`` with at most ``count`` different ones: nearest neighbors become one, the rarer takes the other's value.
+
+    Zero stays zero.
+    """
+    found, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    held = np.where(found == 0, np.inf, counts)  # nothing is more frequent than zero
+    target, alive = np.arange(found.size), list(range(found.size))
+    while len(alive) > count:
+        left, right = np.array(alive[:-1]), np.array(alive[1:])
+        at = int(np.argmin((found[right] - found[left]) ** 2 * np.minimum(held[left], held[right])))
+        goes, stays = int(left[at]), int(right[at])
+        if held[goes] > held[stays]:
+            goes, stays = stays, goes
+        target[target == goes] = stays
+        held[stays] += held[goes]
+        alive.remove(goes)
+    return found[target][inverse].reshape(values.shape).astype(values.dtype)
+
+
+def snap_kernels(trained: Any, start: Any) -> None:
+    """Put each clustered kernel of a model of tfmot's quantize wrappers on its integer grid, with no more values than before.
+
+    tfmot trains the values of each channel apart, so those of one cluster may end on both sides of a rounding edge.
+    """
+    for wrapper in trained.layers:
+        for kernel, quantizer, variables in getattr(wrapper, "_weight_vars", ()):
+            if CENTROIDS not in variables:
+                continue
+            before = next(v.numpy() for v in start.get_layer(wrapper.layer.name).weights if v.shape == kernel.shape)
+            top = 2 ** (quantizer.num_bits - 1) - 1
+            steps = np.maximum(np.abs(variables["min_var"].numpy()), np.abs(variables["max_var"].numpy())) / top
+            steps = np.where(steps > 0, steps, 1.0).astype(np.float64)
+            grid = np.clip(np.rint(kernel.numpy() / steps), -top, top)
+            most = max(np.unique(channel).size for channel in np.moveaxis(before, -1, 0))
+            channels = [to_codebook(channel, most) for channel in np.moveaxis(grid, -1, 0)]
+            snapped = np.moveaxis(np.stack(channels), 0, -1)
+            if steps.size == 1:
+                snapped = to_codebook(snapped, np.unique(before).size)
+            kernel.assign((snapped * steps).astype(np.float32))
