@@ -1,6 +1,6 @@
 """Load a model and print its facts as JSON: ``python -m litetuner.inspecting REQUEST``, for ``litetuner inspect``.
 
-The request is JSON: ``{model, trust, custom_objects, data, preprocess, metric}``, data being ``null`` for none.
+The request is JSON: ``{model, trust, custom_objects, data, preprocess, metric, task, threshold}``, data being ``null`` for none.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy as np
 from litetuner.spaces import tf
 from litetuner.spaces.errors import LitetunerError, to_json
 from litetuner.spaces.jobs.workspace import Sources, Workspace
+from litetuner.spaces.models.decision import OutputSettings
+from litetuner.spaces.models.loading.load import LoadedModel, load_model, sized
 from litetuner.spaces.store import Store
 
 SAMPLES = 4
@@ -29,7 +31,6 @@ def facts(request: dict[str, Any]) -> dict[str, object]:
     from litetuner.spaces.building.trainable import rebuild
     from litetuner.spaces.models.input_shapes import sample_shapes
     from litetuner.spaces.models.inspection import model_info
-    from litetuner.spaces.models.loading.load import load_model, sized
     from litetuner.spaces.models.signature import input_tensors
 
     loaded = load_model(request["model"], trust=request["trust"], custom_objects=request["custom_objects"])
@@ -39,7 +40,7 @@ def facts(request: dict[str, Any]) -> dict[str, object]:
         samples = _random_samples(input_tensors(loaded.model))
     else:
         with tempfile.TemporaryDirectory(prefix="litetuner-") as folder:
-            data, samples = _real_samples(loaded.model, request, Path(folder))
+            data, samples = _real_samples(loaded, request, Path(folder))
             found["data"] = data
         loaded = sized(loaded, sample_shapes(input_tensors(loaded.model), samples), request["model"])
     copy, refusal, difference = rebuild(loaded.model, samples)
@@ -60,14 +61,15 @@ def _random_samples(ports: tuple[Any, ...]) -> np.ndarray:
     return pack(drawn) if len(drawn) > 1 else next(iter(drawn.values()))
 
 
-def _real_samples(model: Any, request: dict[str, Any], folder: Path) -> tuple[dict[str, Any], np.ndarray]:
+def _real_samples(loaded: LoadedModel, request: dict[str, Any], folder: Path) -> tuple[dict[str, Any], np.ndarray]:
     from litetuner.objectives.scoring.scorer import describe_metric
     from litetuner.spaces.building.inspect import prepare
     from litetuner.spaces.data.arrays import open_split
 
     sources = Sources(data=request["data"], preprocess=request["preprocess"])
     workspace = Workspace(folder, Store(folder), Store(folder), sources)
-    data = prepare(model, describe_metric(request["metric"]), workspace, 0)
+    asked = OutputSettings(request["task"], request["threshold"])
+    data = prepare(loaded, describe_metric(request["metric"]), asked, workspace, 0)
     split = "train" if data.counts["train"] else "search"
     return data.to_json(), np.array(open_split(workspace.data(data), split)[0][:REAL_SAMPLES])
 

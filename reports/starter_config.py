@@ -15,7 +15,7 @@ from litetuner.search.evaluation.preview import Cost, Preview
 
 GROUPS = {
     "What is compressed": ("model", "data", "preprocess", "trust-model", "out"),
-    "What is optimized": ("metric", "size", "target", "objective", "threads", "profile"),
+    "What is optimized": ("metric", "task", "threshold", "size", "target", "objective", "threads", "profile"),
     "Budgets": ("max-drop", "min-metric", "max-compressed-size", "max-size", "max-latency", "max-memory"),
     "How long": ("time-budget", "trials", "max-epochs"),
 }
@@ -99,6 +99,8 @@ def _head(look: Preview) -> list[str]:
         lines.append(f"# int8      {_costs(look.int8)}; post-training only: a search should be better")
     if epoch is not None:
         lines.append(f"# training  {format_seconds(max(epoch, 0.1))} per epoch on this machine")
+    if data.decision is not None:
+        lines += _comment(f"task      {clean(data.decision.words, 200)}")
     if model.bridge_refusal:
         lines += _comment(f"Post-training techniques only: {clean(model.bridge_refusal, 300)}")
     said = warning(look)

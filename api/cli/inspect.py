@@ -5,22 +5,30 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
+from litetuner.cli.options import with_keys
 
+
+@with_keys(
+    *("metric", "task", "threshold", "preprocess", "custom_objects", "trust_model"),
+    metric="With --data: the metric of the labels. [default: accuracy]",
+    task="With --data: how outputs and labels are read: binary, multiclass, multilabel, regression or raw.",
+    threshold="With --data: output above which a label holds, such as 0.5.",
+    preprocess="With --data: module:function(x).",
+    custom_objects="Custom layers, module:dict.",
+    trust_model="Trust the model file (it may execute code).",
+)
 def inspect(
     model: Annotated[str, Argument(help="FILE.keras, FILE.h5, SavedModel or module:function.", metavar="MODEL")],
     data: Annotated[
         str | None, Option("--data", help="Data that the rebuilt model is checked on, as for search.")
     ] = None,
-    metric: Annotated[str, Option("--metric", help="With --data: the metric of the labels.")] = "accuracy",
-    preprocess: Annotated[str | None, Option("--preprocess", help="With --data: module:function(x).")] = None,
-    custom_objects: Annotated[str | None, Option("--custom-objects", help="Custom layers, module:dict.")] = None,
-    trust_model: Annotated[bool, Option("--trust-model", help="Trust the model file (it may execute code).")] = False,
     as_json: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
+    **keys: Any,
 ) -> None:
     """Print type, parameters and MACs of each layer, and which steps can be applied to it, or why not."""
     from rich.console import Console
@@ -30,9 +38,9 @@ def inspect(
     from litetuner.spaces.errors import HostError, from_json
     from litetuner.spaces.info import DataInfo, ModelInfo
 
+    metric = keys.pop("metric") or "accuracy"
     check_metric_name(metric)
-    request = {"model": model, "trust": trust_model, "custom_objects": custom_objects}
-    request |= {"data": data, "preprocess": preprocess, "metric": metric}
+    request = {"model": model, "data": data, "metric": metric, "trust": bool(keys.pop("trust_model"))} | keys
     # TensorFlow stays in a process of its own, as in a search.
     command = [sys.executable, "-m", "litetuner.inspecting", json.dumps(request)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,47 +1,55 @@
-"""Class numbers and scores from the raw output of a classifier."""
+"""Class numbers and scores from the raw outputs of a classifier, as the model's decision says (``spaces/models/decision.py``)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-SLACK = 0.05  # a calibrated integer output may pass 0 or 1 by a little and is still a probability
+from litetuner.spaces.models.decision import Decision
 
 
-def decide(y_pred: np.ndarray) -> np.ndarray:
-    """Class numbers (n,) from raw outputs (n, classes), the largest first; or from (n, 1) or (n,) of a binary model.
+def decide(y_pred: np.ndarray, decision: Decision | None) -> np.ndarray:
+    """Class numbers (n, *places) from raw outputs (n, *places, classes), or from (n, *places, 1) or (n,) of a binary model.
 
-    Outputs (n, *places, classes) of a model that classifies every position, as in segmentation, give (n, *places).
-
-    A binary output is positive above .5 where all values look like probabilities (within [0, 1], with a slack of .05 for
-    integer outputs), else they are logits and it is positive above 0. So a model with logits must show at least one
-    outside [0, 1] among the samples, which any trained one does.
+    With several labels at once: 0 and 1, of the shape of the outputs.
     """
-    scores = _columns(y_pred)
-    if scores.shape[-1] > 1:
+    scores, known = _columns(y_pred), _known(decision)
+    if known.task == "multiclass":
         return scores.argmax(axis=-1)
-    return (scores[..., 0] > (0.5 if _in_unit_range(scores) else 0.0)).astype(np.int64)
+    positive = (scores > known.threshold).astype(np.int64)
+    return positive if known.task == "multilabel" else positive[..., 0]
 
 
-def class_scores(y_pred: np.ndarray) -> np.ndarray:
-    """Scores (n, classes) that rank samples, or places, for each class: probabilities as they are, logits through a softmax.
+def class_scores(y_pred: np.ndarray, decision: Decision | None) -> np.ndarray:
+    """Scores (n, classes) that rank samples, or places, for each class: probabilities where the outputs are logits.
 
-    A binary output (n, 1) becomes two columns, negative and positive; it needs no softmax, as only its order counts.
+    A binary output (n, 1) becomes two columns, negative and positive.
     """
+    scores = real_scores(y_pred, decision)
+    if scores.shape[1] == 1 and _known(decision).task == "binary":
+        return np.concatenate([1 - scores, scores], axis=1)
+    return scores
+
+
+def real_scores(y_pred: np.ndarray, decision: Decision | None) -> np.ndarray:
+    """Outputs (n, units), places as samples, as probabilities where they are logits, else as they are."""
+    from scipy.special import expit, softmax
+
     scores = _columns(y_pred)
     scores = scores.reshape(-1, scores.shape[-1])
-    if scores.shape[1] == 1:
-        return np.concatenate([-scores, scores], axis=1)
-    if _in_unit_range(scores) and (np.abs(scores.sum(axis=1) - 1) < 2 * SLACK).all():
-        return scores
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    link = _known(decision).link
+    if link == "softmax":
+        found: np.ndarray = softmax(scores.astype(np.float64), axis=1)
+        return found
+    return expit(scores.astype(np.float64)) if link == "sigmoid" else scores
+
+
+def _known(decision: Decision | None) -> Decision:
+    if decision is None:
+        raise ValueError("a metric of classes needs to know how outputs are read: find_metric(name, decision)")
+    return decision
 
 
 def _columns(y_pred: np.ndarray) -> np.ndarray:
     """With classes as the last axis: that of a binary output (n,) is added."""
     scores = np.asarray(y_pred)
     return scores[:, None] if scores.ndim == 1 else scores
-
-
-def _in_unit_range(scores: np.ndarray) -> bool:
-    return bool(scores.min() >= -SLACK and scores.max() <= 1 + SLACK)

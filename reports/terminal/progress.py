@@ -27,6 +27,7 @@ def model_table(model: ModelInfo, data: DataInfo) -> RenderableType:
             f"model  {clean(model.name, 60)}: {model.parameters:,} parameters, input {model.input_shape[1:]} {model.input_dtype}"
         ),
         Text(f"data   {counts}" + (f", {data.classes} classes" if data.classes else "")),
+        *([Text(f"task   {data.decision.words}")] if data.decision else []),
         *(Text(f"note   {note}", style="yellow") for note in data.notes),
     ]
     if model.bridge_refusal:

@@ -22,6 +22,7 @@ from litetuner.spaces.jobs.job import Limits
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import LossSettings
+from litetuner.spaces.models.decision import OutputSettings
 from litetuner.spaces.user_function import is_function
 
 INSPECT_SECONDS = 1800.0
@@ -38,7 +39,7 @@ class Inspection(Record):
     model: ModelInfo
     data: DataInfo
     base: str | None
-    loss: LossSettings
+    loss: LossSettings | None
     metric: MetricInfo
     inspected: str
     seconds_per_epoch: float | None
@@ -62,7 +63,9 @@ def inspect(
         model_content=contents["model_content"],
         data_content=contents["data_content"],
         metric=config.metric,
+        outputs=OutputSettings(config.task, config.threshold),
         loss=config.loss,
+        class_weights=config.class_weights,
         preprocess=config.preprocess,
         custom_objects=config.custom_objects,
         seed=config.seed,

@@ -13,9 +13,12 @@ from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.jobs import InspectJob, InspectResult
 from litetuner.spaces.building.models import user_model
 from litetuner.spaces.building.trainable import rebuild
+from litetuner.spaces.errors import ConfigError
 from litetuner.spaces.info import DataInfo
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
+from litetuner.spaces.models.decision import Evidence, OutputSettings, compiled_loss
+from litetuner.spaces.models.loading.load import LoadedModel
 
 DATA_FOLDER = "cache/data"  # of the prepared arrays, below the run folder
 BRIDGE_SAMPLES = 32
@@ -36,7 +39,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     from litetuner.spaces.models.signature import input_tensors, output_tensors
 
     loaded = user_model(workspace.sources)
-    data = prepare(loaded.model, metric, workspace, job.seed)
+    data = prepare(loaded, metric, job.outputs, workspace, job.seed)
     folder = workspace.data(data)
     split = "train" if data.counts["train"] else "search"
     sample = np.asarray(open_split(folder, split)[0][:BRIDGE_SAMPLES])
@@ -45,12 +48,14 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     scored = chosen_output(outputs, metric.output, metric.takes_all)
     trainable, refusal, difference = rebuild(loaded.model, sample)
     base = None if trainable is None else workspace.blobs.put(write_model(trainable), ".npz")
+    loss = None
+    if trainable is not None and refusal is None and data.counts["train"]:
+        loss, refusal = choose(trainable, loaded, metric, data, job, workspace)
     model = model_info(loaded, trainable, refusal, difference)
     original = original_outputs(loaded.model, open_split(folder, "search")[0], outputs, scored)
-    loss = LossSettings(metric.default_loss, job.loss, model.output_activation, model.output_shape)
     inspected = Inspected(model, data, base, loss)
     seconds, started = None, time.perf_counter()
-    if trainable is not None and refusal is None and data.counts["train"]:
+    if loss is not None:
         seconds = seconds_per_epoch(trainable, inspected, job, workspace)
     return InspectResult(
         **{field.name: getattr(inspected, field.name) for field in dataclasses.fields(inspected)},
@@ -62,18 +67,49 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     )
 
 
-def prepare(model: Any, metric: MetricInfo, workspace: Workspace, seed: int) -> DataInfo:
+def prepare(
+    loaded: LoadedModel, metric: MetricInfo, asked: OutputSettings, workspace: Workspace, seed: int
+) -> DataInfo:
     """The user's data, checked and written as arrays into the run folder; its folder is relative to that."""
     from litetuner.spaces.data.preparation import DataRequest, prepare_data
+    from litetuner.spaces.models.inspection import output_activation
     from litetuner.spaces.models.outputs import chosen_output
     from litetuner.spaces.models.signature import input_tensors, output_tensors
 
-    inputs, outputs = input_tensors(model), output_tensors(model)
+    inputs, outputs = input_tensors(loaded.model), output_tensors(loaded.model)
     scored = chosen_output(outputs, metric.output, metric.takes_all)
+    read = scored or outputs[0]
+    index = outputs.index(read)
+    compiled = compiled_loss(loaded.compiled, read.name, index)
+    activation = output_activation(loaded.model, index)
+    known = Evidence(metric.name, metric.tasks, activation, read.shape, compiled, asked)
     sources = workspace.sources
-    request = DataRequest(sources.data, seed, sources.preprocess, metric.task, inputs, outputs, scored)
+    request = DataRequest(sources.data, seed, sources.preprocess, known, inputs, outputs, scored)
     found = prepare_data(request, workspace.folder / DATA_FOLDER)
     return dataclasses.replace(found, folder=DATA_FOLDER)
+
+
+def choose(
+    model: Any, loaded: LoadedModel, metric: MetricInfo, data: DataInfo, job: InspectJob, workspace: Workspace
+) -> tuple[LossSettings | None, str | None]:
+    """The training loss; else why the model is not trained. Raises ``ConfigError`` where the user's own loss does not fit."""
+    from litetuner.spaces.data.arrays import open_split
+    from litetuner.spaces.models.signature import output_tensors
+    from litetuner.spaces.training.losses import LossWishes, choose_loss, class_weights
+
+    x, y = open_split(workspace.data(data), "train")
+    compiled = compiled_loss(loaded.compiled, output_tensors(loaded.model)[0].name, 0)
+    wishes = LossWishes(job.loss, metric.default_loss, metric.own_loss, compiled)
+    weights = class_weights(job.class_weights, data.classes, y)
+    try:
+        found = choose_loss(
+            wishes, data.decision, model, x, y, weighted="w_train" in data.extras or weights is not None
+        )
+    except ConfigError as error:
+        if job.loss is not None or metric.own_loss:
+            raise
+        return None, f"{error} Give --loss, a tf_keras name or module:function(y_true, y_pred), to train it."
+    return dataclasses.replace(found, class_weights=weights), None
 
 
 def seconds_per_epoch(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> float:

@@ -11,6 +11,7 @@ from litetuner.spaces.jobs.job import Job, Kind, R
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import LossSettings
+from litetuner.spaces.models.decision import OutputSettings
 from litetuner.spaces.tflite.artifact import Artifact
 from litetuner.spaces.tflite.invariants import Finding
 
@@ -22,7 +23,7 @@ class InspectResult(Record):
     model: ModelInfo
     data: DataInfo
     base: str | None
-    loss: LossSettings
+    loss: LossSettings | None
     metric: MetricInfo
     inspected: str
     original: str | None
@@ -40,7 +41,9 @@ class InspectJob(Job[InspectResult]):
     model_content: str
     data_content: str
     metric: str
+    outputs: OutputSettings
     loss: str | None
+    class_weights: str | None
     preprocess: str | None
     custom_objects: str | None
     seed: int

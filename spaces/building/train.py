@@ -42,15 +42,15 @@ def _teacher(workspace: Workspace, inspected: Inspected, context: Context) -> np
     """The baseline's outputs on the training data, computed once a run and memory-mapped from then on."""
     from litetuner.spaces.training.distillation import LARGEST_BYTES, teacher_targets
 
-    loss = inspected.loss
-    outputs = math.prod(size for size in loss.output_shape if size is not None)
+    outputs = math.prod(size for size in inspected.model.output_shape if size is not None)
     if not len(context.x_train) or len(context.x_train) * outputs * 4 > LARGEST_BYTES:
         return None
     path = workspace.data(inspected.data) / f"teacher-{str(inspected.base)[:16]}.npy"
     if not path.exists():
         buffer = io.BytesIO()
-        classifies = loss.user_loss is None and loss.metric_loss == "classification"
-        targets = teacher_targets(base_model(workspace, inspected), context.x_train, loss.activation, classifies)
+        decision = inspected.data.decision
+        link = "none" if decision is None else decision.link
+        targets = teacher_targets(base_model(workspace, inspected), context.x_train, link)
         np.save(buffer, targets, allow_pickle=False)
         write_atomic(path, buffer.getvalue(), durable=False)
     found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -19,21 +19,24 @@ SPLITS = ("train", "search", "test")
 def open_split(folder: Path | str, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Samples (n, *sample) and labels (n, ...) of a prepared split, memory-mapped and read-only.
 
-    Class labels are int64 (n,), regression labels float32 (n,) or (n, k). Several inputs, or labels of several outputs, are
-    a structured array (n,) with a field for each (``named_arrays.py``). Raises ``DataError`` when they are not there.
+    Labels are stored by task (``labels.py``). Several inputs, or labels of several outputs, are a structured array (n,) with a
+    field for each (``named_arrays.py``). Raises ``DataError`` when they are not there.
     """
     if split not in SPLITS:
         raise ValueError(f"there is no split {split!r}, only {', '.join(SPLITS)}")
-    arrays = []
-    for name in (f"x_{split}", f"y_{split}"):
-        path = Path(folder) / f"{name}.npy"
-        try:
-            arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(
-                f"{path} cannot be read: {error}. Repeat the search command; it prepares the data again."
-            ) from error
-    return arrays[0], arrays[1]
+    return open_array(folder, f"x_{split}"), open_array(folder, f"y_{split}")
+
+
+def open_array(folder: Path | str, name: str) -> np.ndarray:
+    """A prepared array, such as ``w_train``, memory-mapped and read-only. Raises ``DataError`` when it is not there."""
+    path = Path(folder) / f"{name}.npy"
+    try:
+        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path} cannot be read: {error}. Repeat the search command; it prepares the data again."
+        ) from error
+    return found
 
 
 class ArrayWriter:

@@ -16,11 +16,12 @@ from litetuner.spaces.errors import ModelError
 from litetuner.spaces.jobs.environment import Environment
 from litetuner.spaces.jobs.job import Limits
 from litetuner.spaces.jobs.workspace import Sources, Workspace
+from litetuner.spaces.models.decision import OutputSettings
 from litetuner.spaces.store import Store
 from litetuner.spaces.tf import load
 
 RNG = np.random.default_rng(0)
-COMMON = {"trust": False, "preprocess": None, "metric": "accuracy"}
+COMMON = {"trust": False, "preprocess": None, "metric": "accuracy", "task": None, "threshold": None}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,9 @@ def test_sizes_are_those_of_the_data(files, tmp_path, name, shape):
         model_content="m",
         data_content="d",
         metric="accuracy",
+        outputs=OutputSettings(),
         loss=None,
+        class_weights=None,
         preprocess=None,
         custom_objects=None,
         seed=0,
