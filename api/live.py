@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.console import Console, Group
+from rich.live import Live as Display
+from rich.text import Text
+
+from litetuner.reports.status import Forecast, find_forecast
+from litetuner.reports.terminal.progress import live_front, model_table, trial_line
+from litetuner.search.config.config import Config
+from litetuner.search.config.units import format_seconds
+from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.listener import Listener
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
-
-if TYPE_CHECKING:
-    from litetuner.reports.status import Forecast
-    from litetuner.search.config.config import Config
-    from litetuner.search.evaluation.inspection import Inspection
-    from litetuner.search.runs.folder import RunFolder
-    from litetuner.search.runs.record import RunRecord
 
 FRONT_ROWS = 8
 LINES_BETWEEN = 10  # without a terminal, every tenth trial also shows the progress
@@ -21,10 +25,8 @@ LINES_BETWEEN = 10  # without a terminal, every tenth trial also shows the progr
 
 class Live(Listener):
     def __init__(self) -> None:
-        from rich.console import Console
-
         self._console = Console(stderr=True, highlight=False)
-        self._display: Any = None
+        self._display: Display | None = None
         self._doing = "starting"
         self._since = time.monotonic()
         self._config: Config | None = None
@@ -36,18 +38,16 @@ class Live(Listener):
         self._budget_left: float | None = None  # at the last trial
 
     def __enter__(self) -> Live:
-        from rich.live import Live as Display
-
         if self._console.is_terminal:
             self._display = Display(
                 get_renderable=self._render, console=self._console, refresh_per_second=2, transient=True
             )
-            self._display.__enter__()
+            self._display.start()
         return self
 
     def __exit__(self, *failure: object) -> None:
         if self._display is not None:
-            self._display.__exit__(*failure)
+            self._display.stop()
             self._display = None
 
     def opened(self, folder: RunFolder, config: Config) -> None:
@@ -65,19 +65,15 @@ class Live(Listener):
             self._console.print(f"... {what}", markup=False, soft_wrap=True)
 
     def inspected(self, inspection: Inspection) -> None:
-        from litetuner.reports.terminal.progress import model_table
-
         self._inspection, self._last_trial = inspection, time.monotonic()
         self._console.print(model_table(inspection.model, inspection.data))
 
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
-        from litetuner.reports.terminal.progress import trial_line
-
         self._trials = trials
         self._elapsed, self._last_trial = trial.seconds_since_start, time.monotonic()
         self._budget_left = None if seconds_left == float("inf") else seconds_left
         size = "compressed_bytes" if self._config is None else self._config.size_measurement
-        line = trial_line(trial, size)
+        line = trial_line(trial, trials, size)
         if self._display is None and self._config is not None and len(trials) % LINES_BETWEEN == 0:
             line += f"\n... {self._forecast(self._config).words}"
         self._console.print(line, markup=False, soft_wrap=True)
@@ -85,13 +81,7 @@ class Live(Listener):
     def stopping(self, reason: str) -> None:
         self._console.print(f"stopped: {reason}", markup=False, soft_wrap=True)
 
-    def _render(self) -> Any:
-        from rich.console import Group
-        from rich.text import Text
-
-        from litetuner.reports.terminal.progress import live_front
-        from litetuner.search.config.units import format_seconds
-
+    def _render(self) -> Group:
         parts: list[Any] = [Text()]
         record = self._record()
         if record is not None and any(trial.state is State.COMPLETE for trial in self._trials):
@@ -107,16 +97,12 @@ class Live(Listener):
         return Group(*parts)
 
     def _forecast(self, config: Config) -> Forecast:
-        from litetuner.reports.status import find_forecast
-
         since = time.monotonic() - self._last_trial
         left = None if self._budget_left is None else self._budget_left - since
         return find_forecast(self._trials, config, self._elapsed + since, left)
 
     def _record(self) -> RunRecord | None:
         """The run as far as it is known here, so that front and picks are those of the result."""
-        from litetuner.search.runs.record import RunRecord
-
         if self._config is None or self._folder is None or self._inspection is None:
             return None
         found = self._inspection

@@ -6,15 +6,14 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from litetuner.reports.html.report import write_report
+from litetuner.search.config.config import Config
+from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.listener import Listener
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import read_run
 from litetuner.search.trial import Trial
-
-if TYPE_CHECKING:
-    from litetuner.search.config.config import Config
-    from litetuner.search.evaluation.inspection import Inspection
-    from litetuner.search.runs.folder import RunFolder
 
 EVERY_SECONDS = 180.0
 SHARE = 0.01  # of the time since the last report: the most that a report may take
@@ -71,9 +70,6 @@ class Reporting(Listener):
         self._inner.stopping(reason)
 
     def _write(self) -> None:
-        from litetuner.reports.html.report import write_report
-        from litetuner.search.runs.record import read_run
-
         if self._folder is None:
             return
         started = self._now()

@@ -215,7 +215,7 @@ def point(trial: Trial, drop: str) -> dict[str, float]:
 
 def volume(points: Sequence[dict[str, Any]], until: float = float("inf")) -> float:
     """Share of the box; what lost more than the limit, or is larger or slower than float32, adds nothing. Starts with trial 0."""
-    base = points[0]["compressed"] if points else 1.0  # the first is trial 0, the untouched model
+    base = points[0]["compressed"] if points else 1.0  # the first is trial 0, the baseline
     costs = [
         (
             max(0.0, item["drop"]) / MOST_DROP,

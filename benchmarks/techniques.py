@@ -149,7 +149,7 @@ def table(name: str) -> None:
         "compressed B",
         "us",
         "ratio to float32",
-        "asked and found",
+        "requested and verified",
     ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows(1.0):

@@ -17,9 +17,8 @@ from litetuner.objectives.metrics.metric import Metric
 
 Interval = tuple[float, float]
 Verdict = Literal["faster", "slower", "tie"]
-RESOLUTION = (
-    0.01  # smaller differences of latency are ties: two runs of one file differ by it (benchmarks/aa_latency.py)
-)
+# Smaller differences of latency are ties: two runs of one file differ by it (benchmarks/aa_latency.py).
+RESOLUTION = 0.01
 LEVEL = 0.95  # of all intervals
 ROUNDS = 1000  # resamples of per-sample values
 RESAMPLES = (200, 100, 50)  # of a metric that is no mean, as many as fit into the limit; else there is no interval

@@ -19,13 +19,13 @@ class Listener:
         """The run folder is open, and locked."""
 
     def advised(self, sentence: str) -> None:
-        """Something that the user should know before anything is spent."""
+        """Something that the user should know before compute is used."""
 
     def doing(self, what: str) -> None:
         """What is being done now, in words."""
 
     def inspected(self, inspection: Inspection) -> None:
-        """Model and data were read and checked; no compute has been spent on candidates."""
+        """Model and data were read and checked; no compute has been used on candidates."""
 
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
         """A trial has ended; ``trials`` are all so far."""

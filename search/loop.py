@@ -75,7 +75,7 @@ class Loop:
                 limit = parse(self.services.config.cache_limit, BYTES, "cache-limit")
                 evict(self.services, self.history.front, limit)
             if trial.is_baseline and not trial.state.scored and trial.state is not State.LOST and not self.baseline:
-                raise ModelError(f"the untouched model cannot be converted and scored: {trial.reason}")
+                raise ModelError(f"the baseline cannot be converted and scored: {trial.reason}")
 
     @property
     def baseline(self) -> Trial | None:
@@ -171,7 +171,7 @@ class Loop:
         if config.trials is not None and counted(trials) >= config.trials:
             return f"all {config.trials} trials are done"
         if self._left() <= 0 and self.baseline is not None:
-            return f"the time budget of {config.time_budget or '30m'} is spent"
+            return f"the time budget of {config.time_budget or '30m'} is used up"
         if config.until_met and (met := self._met()) is not None:
             return f"trial {met.number} is within all budgets"
         if config.patience is not None and self._stagnant(config.patience):

@@ -69,7 +69,7 @@ class ChannelPolicy:
     # Up to this drop the same channels are first trained with quantization: on DS-CNN that took 2.2 points to 1.3.
     recover_below: float = 1.5
     # Above this drop pruning less waits until all other recipes were tried: on ResNet8 four lesser cuts had taken 270 of the
-    # first 360 s for nothing.
+    # first 360 s in vain.
     postpone_above: float = 3.0
 
     @property

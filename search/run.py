@@ -82,7 +82,7 @@ class SearchEnd:
 def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
     """Search, or resume a search: the same configuration finds its run folder again.
 
-    Raises ``UsageError`` for bad input before any compute is spent, ``HostError`` when this machine does not work,
+    Raises ``UsageError`` for bad input before any compute is used, ``HostError`` when this machine does not work,
     and ``KeyboardInterrupt`` on a second Ctrl-C; everything that was told by then is kept.
     """
     listener = listener or Listener()

@@ -36,8 +36,8 @@ class Trial:
     and after the finals ``test_metric`` and ``test_drop``; of the file ``arena_bytes`` (peak tensor arena), ``memory_bytes``
     (arena and weights), ``macs`` and ``energy_estimate_uj``; where a target tells it, ``peak_rss_bytes:<target>`` and
     ``energy_uj:<target>``. ``constraints`` are ``(value - limit) / limit`` by budget name.
-    Those above 0 are broken. Where a gate stopped the trial, ``probe.<name>`` hold the best that was to be hoped for, and
-    ``untrained.<name>`` what an untrained copy measured. ``origin`` is baseline, or one of the arms (search/proposals).
+    Those above 0 are broken. Where a gate stopped the trial, ``probe.<name>`` hold the upper bounds, and
+    ``untrained.<name>`` what an untrained copy measured. ``origin`` is baseline, or one of the proposal strategies.
     """
 
     number: int

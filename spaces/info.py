@@ -7,7 +7,6 @@ import dataclasses
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.models.decision import Decision
 
-TECHNIQUES = ("prune", "cluster", "qat", "int4")
 UNPROVABLE = "its weights cannot be told apart in the finished file, so nothing could be proved"
 
 
@@ -29,8 +28,8 @@ class TensorInfo:
 class LayerInfo:
     """One layer of the user's model, in the order in which it runs.
 
-    ``refusals`` gives, for each technique that the layer cannot take (``prune``, ``cluster``, ``qat``, ``int4``), the reason
-    in words; a technique that is not in it is allowed. ``kernel_shape`` is the largest weight's shape, () without weights.
+    ``refusals`` gives, for each step that works on some layers only and for ``int4``, the reason in words why the layer cannot
+    take it; what is not in it is allowed. ``kernel_shape`` is the largest weight's shape, () without weights.
     """
 
     name: str

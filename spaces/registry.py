@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -20,7 +21,7 @@ def modules(package: str, path: list[str]) -> Iterator[Any]:
             yield from modules(module.__name__, list(module.__path__))
 
 
-class Registry(MutableMapping[str, type[T]]):
+class Registry(collections.UserDict[str, type[T]]):
     """All subclasses of ``base`` in a package, by their ``name`` attribute. The package is read at first use.
 
     So the base class and the code that chooses a unit can be in the same package. Units are sorted by the attribute ``order``.
@@ -30,7 +31,7 @@ class Registry(MutableMapping[str, type[T]]):
         self._package, self._path, self._base, self._order = package, path, base, order
 
     @functools.cached_property
-    def _units(self) -> dict[str, type[T]]:
+    def data(self) -> dict[str, type[T]]:  # type: ignore[override]
         found: dict[str, type[T]] = {}
         for module in modules(self._package, self._path):
             for item in vars(module).values():
@@ -42,18 +43,3 @@ class Registry(MutableMapping[str, type[T]]):
                         )
                     found[item.name] = item
         return dict(sorted(found.items(), key=lambda unit: getattr(unit[1], self._order)))
-
-    def __getitem__(self, name: str) -> type[T]:
-        return self._units[name]
-
-    def __setitem__(self, name: str, unit: type[T]) -> None:
-        self._units[name] = unit
-
-    def __delitem__(self, name: str) -> None:
-        del self._units[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._units)
-
-    def __len__(self) -> int:
-        return len(self._units)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from litetuner.spaces.choices import Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.errors import Refused, nearest
+from litetuner.spaces.jobs.record import encode
 from litetuner.spaces.models.layer_selection import left_out
 
 
@@ -212,13 +213,7 @@ class Step:
     def to_json(self) -> dict[str, Any]:
         """A JSON object with the step's name and all knobs, but later ones that stand as before them: keys stay the same."""
         told = {name: value for name, value in self.knobs().items() if (name, value) not in self.older.items()}
-        return {"step": self.name} | {name: _plain(value) for name, value in told.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
+        return {"step": self.name} | encode(told)
 
 
 def _frozen(value: Any) -> Any:

@@ -11,7 +11,7 @@ import collections
 import dataclasses
 from typing import Any
 
-from litetuner.objectives.files.arena import MICRO, plan_arena
+from litetuner.objectives.files.arena import ALIGNMENT, plan_arena
 from litetuner.objectives.files.tensor_lifetimes import BITS
 from litetuner.objectives.measurement import Measurement
 from litetuner.spaces.tflite.macs import FACTOR_INPUTS, operator_macs
@@ -19,7 +19,7 @@ from litetuner.spaces.tflite.schema import as_list, element_count, operator_name
 
 ARENA = (
     "planned from the tensors' lifetimes as TensorFlow Lite Micro's greedy planner does, "
-    f"{MICRO.alignment} bytes aligned, without the kernels' scratch buffers"
+    f"{ALIGNMENT} bytes aligned, without the kernels' scratch buffers"
 )
 # Picojoules (Horowitz 2014).
 ADD_PJ = {"int8": 0.03, "int32": 0.1, "float16": 0.4, "float32": 0.9}

@@ -6,13 +6,12 @@ import dataclasses
 from typing import Any
 
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.tflite.schema import element_count, operator_name, type_name
+from litetuner.spaces.tflite.schema import element_count, ints, operator_name, type_name
 
 # A resource is a handle. An activation of 4 bits takes a byte; constants of 4 bits are not planned.
 _BY_BITS = {64: "float64 int64 uint64 complex64", 32: "float32 int32 uint32 resource", 8: "int8 uint8 bool int4"}
 _BY_BITS[16] = "float16 bfloat16 int16 uint16"
 BITS = {kind: bits for bits, kinds in _BY_BITS.items() for kind in kinds.split()}
-RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BITCAST")
 # operator: the options that name the subgraphs it runs
 CALLS = {
     "IF": ("thenSubgraphIndex", "elseSubgraphIndex"),
@@ -45,29 +44,24 @@ class Lifetimes:
     names: dict[int, str]
 
 
-def find_lifetimes(model: Any, *, keeps_inputs: bool = False, shares_reshapes: bool = False) -> Lifetimes:
+def find_lifetimes(model: Any) -> Lifetimes:
     """Lifetimes in the object model of ``read_model``, by the order of its subgraphs and tensors.
 
     Raises ``BuildFailed`` for tensors of unknown size and for subgraphs that call each other without end.
     """
-    walk = _Walk(model, shares_reshapes)
+    walk = _Walk(model)
     walk.enter(0, 0)
-    spans, steps = walk.spans, walk.step
-    if keeps_inputs:
-        for index in _list(model.subgraphs[0].inputs):
-            spans[0, index][1] = steps
     variables, tensors = [], []
     for number, graph in enumerate(model.subgraphs):
         for index, tensor in enumerate(graph.tensors):
-            if model.buffers[tensor.buffer].data is not None or (number, index) in walk.shared:
+            if model.buffers[tensor.buffer].data is not None:
                 continue
             size = tensor_bytes(tensor)
             if tensor.isVariable:
                 variables.append(size)
-            elif size and (number, index) in spans:
-                first, last = spans[number, index]
-                tensors.append(Lifetime((number, index), size, first, last))
-    return Lifetimes(tensors, variables, steps, walk.names)
+            elif size and (number, index) in walk.spans:
+                tensors.append(Lifetime((number, index), size, *walk.spans[number, index]))
+    return Lifetimes(tensors, variables, walk.step, walk.names)
 
 
 def tensor_bytes(tensor: Any) -> int:
@@ -81,50 +75,34 @@ def tensor_bytes(tensor: Any) -> int:
 class _Walk:
     """Goes through the graphs as they run. ``spans`` are [first, last] steps by (subgraph, tensor)."""
 
-    def __init__(self, model: Any, shares_reshapes: bool) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
         self.codes = [operator_name(code)[0] for code in model.operatorCodes or []]
-        self.shares = shares_reshapes
         self.step = 0
         self.spans: dict[tuple[int, int], list[int]] = {}
         self.names: dict[int, str] = {}
-        self.shared: dict[tuple[int, int], tuple[int, int]] = {}  # tensors that share the memory of another one
 
     def enter(self, number: int, depth: int) -> None:
         if depth > DEEPEST or not 0 <= number < len(self.model.subgraphs):
             raise BuildFailed(f"subgraph {number} of the file does not exist or calls itself; convert the model again")
         graph = self.model.subgraphs[number]
-        ports = {*_list(graph.inputs), *_list(graph.outputs)}
-        for index in ports:
+        for index in (*ints(graph.inputs), *ints(graph.outputs)):
             self.spans[number, index] = [self.step, self.step]
         for operator in graph.operators:
             self.step += 1
             name = self.codes[operator.opcodeIndex]
             self.names[self.step] = name
-            inputs, outputs = _list(operator.inputs), _list(operator.outputs)
-            if self.shares and name in RESHAPES and not {inputs[0], outputs[0]} & ports:
-                meant = self._meant(number, inputs[0])
-                if meant in self.spans:  # so it is in the arena, and no constant
-                    self.shared[number, outputs[0]] = meant
+            inputs, outputs = ints(operator.inputs), ints(operator.outputs)
             for index in outputs:
-                if (number, index) not in self.shared:
-                    self.spans[number, index] = [self.step, self.step]
+                self.spans[number, index] = [self.step, self.step]
             for option in CALLS.get(name, ()):
                 self.step += 1
                 self.enter(getattr(operator.builtinOptions, option), depth + 1)
             for index in (*inputs, *outputs):
                 self._use(number, index)
-        for index in _list(graph.outputs):
+        for index in ints(graph.outputs):
             self._use(number, index)
 
     def _use(self, number: int, index: int) -> None:
-        span = self.spans.get(self._meant(number, index))
-        if span is not None:
+        if span := self.spans.get((number, index)):
             span[1] = self.step
-
-    def _meant(self, number: int, index: int) -> tuple[int, int]:
-        return self.shared.get((number, index), (number, index))
-
-
-def _list(values: Any) -> list[int]:
-    return [] if values is None else [int(value) for value in values]

@@ -12,6 +12,7 @@ from litetuner.reports.model.rows import finite, finite_value
 from litetuner.search.config.config import keys
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
+from litetuner.spaces.jobs.record import encode
 
 SCHEMA_VERSION = 1
 
@@ -30,10 +31,15 @@ def provenance(record: RunRecord, trial: Trial, files: dict[str, bytes]) -> dict
         "trial": trial.number,
         "label": trial.candidate.label,
         "measured_sha256": trial.sha256,
-        "files": {name: _what(content) for name, content in files.items()},
+        "files": {
+            name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in files.items()
+        },
         "seed": {"run": record.config.seed, "training": trial.seed},
         "inputs": _inputs(record),
-        "configuration": {key: value for key, name in keys().items() if (value := _value(record, name)) is not None},
+        "configuration": {
+            key: encode(value) for key, name in keys().items() if (value := getattr(record.config, name)) is not None
+        },
         "budgets": [{"name": budget.name, **dataclasses.asdict(budget)} for budget in record.budgets],
         "measurements": {name: value.to_json() for name, value in trial.measurements.items()},
         "baseline": _baseline(record),
@@ -75,12 +81,3 @@ def _baseline(record: RunRecord) -> dict[str, Any] | None:
         return None
     measurements = {name: value.to_json() for name, value in found.measurements.items()}
     return {"label": found.candidate.label, "sha256": found.sha256, "measurements": measurements}
-
-
-def _value(record: RunRecord, name: str) -> Any:
-    value = getattr(record.config, name)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _what(content: bytes) -> dict[str, Any]:
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

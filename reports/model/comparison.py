@@ -187,21 +187,12 @@ def _front_line(side: Side, measurement: str) -> FrontLine:
 
 def _check(first: RunRecord, second: RunRecord) -> None:
     """Numbers of two runs can be compared only where they measure the same thing."""
-    base = [record.baseline for record in (first, second)]
-    if base[0] is None or base[1] is None:
-        missing = (first if base[0] is None else second).folder.path
-        raise RunError(f"{missing} has no baseline yet, so it cannot be compared. Repeat its search command to resume.")
-    pairs: dict[str, tuple[Any, Any]] = {
-        "model": _pair(first, second, lambda record: record.model.sha256[:16]),
-        "data": _pair(first, second, lambda record: record.data.sha256[:16]),
-        "samples of the search split": _pair(first, second, lambda record: record.data.counts.get("search")),
-        "metric": _pair(first, second, lambda record: record.metric.name),
-        "objectives": _pair(first, second, lambda r: ", ".join(o.measurement for o in r.objectives)),
-        "threads": _pair(first, second, lambda record: record.config.threads),
-        "the baseline's metric": (base[0].value("metric"), base[1].value("metric")),
-        "the baseline's compressed size": (base[0].value("compressed_bytes"), base[1].value("compressed_bytes")),
-    }
-    differences = [f"{what}: {clean(a, 60)} and {clean(b, 60)}" for what, (a, b) in pairs.items() if a != b]
+    sides = [_meaning(record) for record in (first, second)]
+    differences = [
+        f"{what}: {clean(value, 60)} and {clean(sides[1][what], 60)}"
+        for what, value in sides[0].items()
+        if value != sides[1][what]
+    ]
     if differences:
         raise RunError(
             f"{first.folder.path} and {second.folder.path} cannot be compared because their numbers have different meanings: "
@@ -209,8 +200,22 @@ def _check(first: RunRecord, second: RunRecord) -> None:
         )
 
 
-def _pair(first: RunRecord, second: RunRecord, what: Any) -> tuple[Any, Any]:
-    return what(first), what(second)
+def _meaning(record: RunRecord) -> dict[str, Any]:
+    """What must be equal where numbers of runs are compared."""
+    if record.baseline is None:
+        raise RunError(
+            f"{record.folder.path} has no baseline yet, so it cannot be compared. Repeat its search command to resume."
+        )
+    return {
+        "model": record.model.sha256[:16],
+        "data": record.data.sha256[:16],
+        "samples of the search split": record.data.counts.get("search"),
+        "metric": record.metric.name,
+        "objectives": ", ".join(objective.measurement for objective in record.objectives),
+        "threads": record.config.threads,
+        "the baseline's metric": record.baseline.value("metric"),
+        "the baseline's compressed size": record.baseline.value("compressed_bytes"),
+    }
 
 
 def _judged(record: RunRecord, budgets: Mapping[str, Any]) -> RunRecord:
@@ -261,17 +266,17 @@ def _names(first: RunRecord, second: RunRecord) -> tuple[str, str]:
 
 def _notes(first: RunRecord, second: RunRecord, budgets: tuple[Budget, ...]) -> list[str]:
     notes = []
-    machines = _pair(first, second, lambda record: record.environment.get("cpu"))
+    machines = [record.environment.get("cpu") for record in (first, second)]
     if machines[0] != machines[1]:
         notes.append(
             f"Latencies were measured on different machines ({clean(machines[0], 60)} and {clean(machines[1], 60)}): "
             "only their ratios to the baseline are compared."
         )
-    versions = _pair(first, second, lambda record: record.environment.get("packages") or {})
+    versions = [record.environment.get("packages") or {} for record in (first, second)]
     other = [name for name in versions[0] if versions[0][name] != versions[1].get(name)]
     if other:
         notes.append(f"Versions differ: {', '.join(clean(name, 40) for name in other)}.")
-    walls = _pair(first, second, lambda record: record.seconds.get("wall") or 0.0)
+    walls = [record.seconds.get("wall") or 0.0 for record in (first, second)]
     if max(walls) > 1.2 * min(walls):
         notes.append("One search took over 20 % more time than the other.")
     stopped = [sum(trial.state is State.PRUNED for trial in record.trials) for record in (first, second)]

@@ -54,7 +54,7 @@ def build_report(record: RunRecord) -> Report:
         trials=find_trial_details(record, result.columns, front),
         charts=find_charts(record, front),
         cube=find_cube(record),
-        targets=find_targets(record, result.fronts, result.picks),
+        targets=find_targets(result),
         ablation=find_ablation(record, best),
         layers=find_layer_tables(record, [by_number[row.trial] for row in shown if row is not None]),
         sensitivity=find_sensitivity(record),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from litetuner.reports.text.formatting import Interval, clean, with_unit
@@ -57,6 +58,15 @@ class Row:
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Row))  # dataclasses.asdict is slow for thousands of rows
+
+
+def shown_labels(trials: Iterable[Trial], limit: int) -> dict[int, str]:
+    """The label of each trial, by number; with the candidate's id where other candidates among them have the same label."""
+    named = [(trial.number, trial.candidate.label, trial.candidate.id) for trial in trials]
+    ids: dict[str, set[str]] = defaultdict(set)
+    for _, label, key in named:
+        ids[label].add(key)
+    return {at: clean(label, limit) + (f" ({key})" if len(ids[label]) > 1 else "") for at, label, key in named}
 
 
 def metric_name(record: RunRecord) -> str:

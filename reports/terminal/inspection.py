@@ -10,8 +10,8 @@ from rich.text import Text
 
 from litetuner.reports.text.formatting import clean
 from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo
+from litetuner.spaces.steps import layer_techniques
 
-COLUMNS = ("layer", "type", "params", "MACs", "share", "prune", "cluster", "QAT", "bits", "channels")
 NUMBERS = ("params", "MACs", "share")
 FEW = 4  # layers that are named with a reason
 
@@ -56,7 +56,7 @@ def inspection(model: ModelInfo, data: DataInfo | None) -> RenderableType:
 def blockers(model: ModelInfo) -> Iterator[str]:
     """A line for each technique and reason, with the affected layers."""
     kernels = [layer for layer in model.layers if layer.has_kernel]
-    for technique in ("prune", "cluster", "qat", "int4", "channels"):
+    for technique in (*layer_techniques(), "int4", "channels"):
         found: dict[str, list[str]] = {}
         for layer in kernels:
             reason = layer.group_refusal if technique == "channels" else layer.refusals.get(technique)
@@ -71,7 +71,7 @@ def blockers(model: ModelInfo) -> Iterator[str]:
 def layers_table(model: ModelInfo) -> Table:
     """A row for each layer that holds weights or computes with them."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", title=" ")
-    for title in COLUMNS:
+    for title in ("layer", "type", "params", "MACs", "share", *layer_techniques(), "bits", "channels"):
         numeric = title in NUMBERS
         table.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for layer in model.layers:
@@ -85,7 +85,7 @@ def layers_table(model: ModelInfo) -> Table:
 
 
 def _row(layer: LayerInfo, parameters: int) -> list[str]:
-    able = ["yes" if layer.has_kernel and layer.can(technique) else "-" for technique in ("prune", "cluster", "qat")]
+    able = ["yes" if layer.has_kernel and layer.can(technique) else "-" for technique in layer_techniques()]
     bits = ("16 8 4" if layer.can("int4") else "16 8") if layer.has_kernel else "16" if layer.parameters else "-"
     macs = "?" if layer.macs is None else short(layer.macs)
     share = f"{layer.parameters / parameters:.1%}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -10,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from litetuner.reports.model.result import build_result
-from litetuner.reports.terminal.tables import baseline_row, best_panel, drop_header, front_table, shown_sizes
-from litetuner.reports.text.formatting import clean, latency, number, points, size, with_unit
+from litetuner.reports.model.rows import make_row, shown_labels
+from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table, number_titles, row_cells
+from litetuner.reports.text.formatting import clean, latency, number, size, with_unit
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
-from litetuner.spaces.info import TECHNIQUES, DataInfo, ModelInfo
+from litetuner.spaces.info import DataInfo, ModelInfo
+from litetuner.spaces.steps import layer_techniques
 
 LONGEST = 40  # layers in the table of a search
 
@@ -39,12 +42,13 @@ def model_table(model: ModelInfo, data: DataInfo) -> RenderableType:
 def layers_table(model: ModelInfo, most: int) -> RenderableType:
     """The layers with kernels, and which techniques each can take."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("layer", "type", "parameters", "share", *TECHNIQUES):
+    techniques = (*layer_techniques(), "int4")
+    for title in ("layer", "type", "parameters", "share", *techniques):
         numeric = title in ("parameters", "share")
         table.add_column(title, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     kernels = [layer for layer in model.layers if layer.has_kernel]
     for layer in kernels[:most]:
-        able = ["yes" if layer.can(technique) else "-" for technique in TECHNIQUES]
+        able = ["yes" if layer.can(technique) else "-" for technique in techniques]
         share = f"{layer.parameters / max(1, model.parameters):.1%}"
         table.add_row(Text(clean(layer.name, 40)), layer.type, f"{layer.parameters:,}", share, *able)
     if len(kernels) <= most:
@@ -52,10 +56,10 @@ def layers_table(model: ModelInfo, most: int) -> RenderableType:
     return Group(table, Text(f"and {len(kernels) - most} more; `litetuner inspect MODEL` shows them all", style="dim"))
 
 
-def trial_line(trial: Trial, size_measurement: str = "compressed_bytes") -> str:
-    """One finished trial on one line, with the size that is optimized."""
+def trial_line(trial: Trial, trials: Sequence[Trial], size_measurement: str = "compressed_bytes") -> str:
+    """One finished trial of ``trials`` on one line, with the size that is optimized."""
     state = "baseline" if trial.number == 0 else trial.state.lower()
-    label = clean(trial.candidate.label, 80)
+    label = shown_labels([other for other in trials if other.number <= trial.number], 80)[trial.number]
     if trial.duplicate_of is not None:
         return f"{trial.number:4d}  repeated   {label}  same as trial {trial.duplicate_of}"
     if not trial.state.scored:
@@ -93,29 +97,18 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
         title=f"Pareto front: {len(members)} within the budgets{more}",
         title_justify="left",
     )
-    sizes = shown_sizes(config)
-    titles = ("trial", clean(record.metric.name, 20), drop_header(record.metric.bounded), *sizes, "latency")
-    rows_shown = [_live_cells(trial, record, sizes) for trial in shown]
-    for title, *cells in zip(titles, *rows_shown, strict=True):
+    labels = shown_labels(members, 80)
+    cells_shown = [(str(trial.number), *row_cells(record, make_row(trial, config.targets))) for trial in shown]
+    for title, *cells in zip(("trial", *number_titles(record)), *cells_shown, strict=True):
         width = max(len(text) for text in (*title.split("\n"), *cells))  # else a long label takes it
         table.add_column(title, justify="right", no_wrap=True, min_width=width)
     table.add_column("candidate", overflow="ellipsis", no_wrap=True, ratio=1)
-    for trial, row in zip(shown, rows_shown, strict=True):
+    for trial, row in zip(shown, cells_shown, strict=True):
         picks = named.get(trial.number, [])
         label = Text(", ".join(picks) + ("  " if picks else ""), "cyan")
-        label.append(clean(trial.candidate.label, 80), "default")
+        label.append(labels[trial.number], "default")
         table.add_row(*row, label, style="bold" if "best" in picks else "")
     return table
-
-
-def _live_cells(trial: Trial, record: RunRecord, sizes: tuple[str, ...]) -> tuple[str, ...]:
-    return (
-        str(trial.number),
-        number(trial.value("metric")),
-        points(trial.value("drop"), record.metric.bounded),
-        *(size(trial.value(f"{name}_bytes")) for name in sizes),
-        latency(trial.value(record.config.latency_measurement)),
-    )
 
 
 def print_result(record: RunRecord) -> None:

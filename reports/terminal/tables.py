@@ -10,9 +10,10 @@ from rich.text import Text
 
 from litetuner.reports.model.comparison import Comparison
 from litetuner.reports.model.result import Result
-from litetuner.reports.model.rows import Row
+from litetuner.reports.model.rows import Row, shown_labels
 from litetuner.reports.text.formatting import beyond, clean, drop_title, latency, number, points, size, times
 from litetuner.search.config.config import Config
+from litetuner.search.runs.record import RunRecord
 
 LONGEST = 24  # rows of the Pareto front; the report has them all
 
@@ -39,16 +40,17 @@ def front_table(result: Result) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("candidate", overflow="fold", ratio=1, min_width=24)
-    sizes = shown_sizes(result.record.config)
-    for title in (result.metric_name, drop_header(result.record.metric.bounded), *sizes, "latency", "speed"):
+    for title in (*number_titles(result.record), "speed"):
         table.add_column(title, justify="right", no_wrap=True)
     shown = _thinned(result)
+    labels = shown_labels(result.record.front, 120)
     for row in shown:
         picks = result.pick_names.get(row.trial, [])
-        label = Text(clean(row.label, 120))
+        label = Text(labels[row.trial])
         if picks:
             label.append(f"\n{', '.join(picks)}", "cyan")
-        table.add_row(str(row.trial), label, *_numbers(result, row, sizes), style="bold" if "best" in picks else "")
+        cells = (*row_cells(result.record, row), times(row.latency_ratio.get(result.target)))
+        table.add_row(str(row.trial), label, *cells, style="bold" if "best" in picks else "")
     if len(shown) < len(result.front):
         return Group(table, Text(f"{len(shown)} of {len(result.front)} shown; the report shows all.", style="dim"))
     return table
@@ -63,9 +65,10 @@ def _thinned(result: Result) -> tuple[Row, ...]:
     return tuple(row for at, row in enumerate(result.front) if at % step == 0 or row.trial in picks)
 
 
-def drop_header(bounded: bool) -> str:
-    """The head of a column of drops, on two short lines."""
-    return drop_title(bounded).replace(", ", "\n")
+def number_titles(record: RunRecord) -> tuple[str, ...]:
+    """The heads of ``row_cells``; that of the drops on two short lines."""
+    drop = drop_title(record.metric.bounded).replace(", ", "\n")
+    return (clean(record.metric.name, 20), drop, *shown_sizes(record.config), "latency")
 
 
 def shown_sizes(config: Config) -> tuple[str, ...]:
@@ -74,13 +77,13 @@ def shown_sizes(config: Config) -> tuple[str, ...]:
     return tuple(name for name in ("compressed", "file") if name == config.size or name in limited)
 
 
-def _numbers(result: Result, row: Row, sizes: tuple[str, ...]) -> tuple[str, ...]:
+def row_cells(record: RunRecord, row: Row) -> tuple[str, ...]:
+    """Metric, drop, the shown sizes and latency."""
     return (
         number(row.metric),
-        points(row.drop, result.record.metric.bounded),
-        *(size(row.compressed_bytes if name == "compressed" else row.file_bytes) for name in sizes),
-        latency(row.latency_us.get(result.target)),
-        times(row.latency_ratio.get(result.target)),
+        points(row.drop, record.metric.bounded),
+        *(size(row.size(f"{name}_bytes")) for name in shown_sizes(record.config)),
+        latency(row.latency_us[record.config.targets[0]]),
     )
 
 

@@ -11,7 +11,7 @@ from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.targets.target import Target
 from litetuner.search.config.budgets import Budget
 from litetuner.search.criteria import PROFILE, Criteria
-from litetuner.search.evaluation.upper_bounds import dominating, failed_peers, hoped
+from litetuner.search.evaluation.upper_bounds import dominating, failed_peers, upper_bounds
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.runtime.machine import usable_cores
@@ -71,7 +71,7 @@ def suits_gate(
 
 def cost_gate(untrained: Mapping[str, Measurement], history: History, criteria: Criteria) -> None:
     """Stop what cannot fit a budget, and what is dominated even if training loses nothing."""
-    values = hoped(untrained, history)
+    values = upper_bounds(untrained, history)
     judged = {"probe": "an untrained one-shot copy, with the probe's margin taken off"}
     found = {name: Measurement(value, untrained[name].unit, judged) for name, value in values.items()}
     budgets = [budget for budget in criteria.budgets if budget.measurement in values]
@@ -101,7 +101,7 @@ def peers_gate(
     found = {budget.measurement: best.measurements[budget.measurement] for budget in budgets}
     broken = {budget.name: budget.violation(found[budget.measurement].value) for budget in budgets}
     numbers = ", ".join(str(trial.number) for trial in peers[: POLICY.upper_bounds.failed_peers])
-    raise Gate("untrained", f"trials {numbers} stood better untrained, and lost too much", broken, found)
+    raise Gate("untrained", f"trials {numbers} had higher accuracy before training and too large a drop", broken, found)
 
 
 def rung_gate(prefix: Candidate, found: Mapping[str, Measurement], metric: MetricInfo, criteria: Criteria) -> None:

@@ -52,7 +52,7 @@ def inspect(
 ) -> tuple[Inspection, dict[str, float]]:
     """Load and check model, data (``contents``: see ``identity``) and metric, once a run; also the seconds by kind.
 
-    Raises ``ModelError``, ``DataError`` or ``ConfigError`` before any compute is spent.
+    Raises ``ModelError``, ``DataError`` or ``ConfigError`` before any compute is used.
     """
     known = _known(folder)
     if known is not None:

@@ -1,4 +1,4 @@
-"""Outlook: the best that is to be hoped for of a candidate that nobody has trained yet, by what this run has seen."""
+"""Upper bounds of a candidate that is not trained yet, by what this run has measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNTRAINED = "untrained."  # before a measurement's name: what an untrained copy 
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
-    """How a trial that was trained stood before, and for how many passes it was trained."""
+    """How a trained trial was before training, and for how many passes it was trained."""
 
     trial: Trial
     metric: float
@@ -27,7 +27,7 @@ class Peer:
 
 
 class Probed:
-    """What is remembered of trials that were probed: the errors of their probes, and how each stood untrained."""
+    """What is remembered of trials that were probed: the errors of their probes, and how each was untrained."""
 
     def __init__(self) -> None:
         self.errors: dict[str, int] = {}  # how many are known, by measurement
@@ -58,7 +58,7 @@ def margin(name: str, told: History) -> float:
     return max(POLICY.upper_bounds.least_margin, POLICY.upper_bounds.caution * probed.largest[name])
 
 
-def hoped(untrained: Mapping[str, Measurement], told: History) -> dict[str, float]:
+def upper_bounds(untrained: Mapping[str, Measurement], told: History) -> dict[str, float]:
     """The least that the trained file may measure, by name, from what its untrained copy measured."""
     return {name: found.value * (1 - margin(name, told)) for name, found in untrained.items()}
 
@@ -79,7 +79,7 @@ def dominating(values: Mapping[str, float], told: History) -> Trial | None:
 def failed_peers(
     candidate: Candidate, untrained: Mapping[str, Measurement], budgets: Sequence[Budget], told: History
 ) -> list[Trial]:
-    """Candidates of the same kind that stood better untrained, were compressed less, and lost too much for all their training.
+    """Candidates of the same kind with higher accuracy before training, compressed less, whose drop after training was too large.
 
     Empty where there are too few of them, or where one kept the budgets of the metric at the better end of its interval.
     """

@@ -72,7 +72,7 @@ class RunFolder:
         """Write the configuration, or check that a resumed run is the same one but for what may change.
 
         ``identity`` holds the sha256 of the model's file and of the data's: paths may be written in several ways. A run
-        that was never inspected is begun anew, so that data can be mended. Raises ``RunError`` with every difference.
+        that was never inspected is begun anew, so that data can be corrected. Raises ``RunError`` with every difference.
         """
         path = self.path / "identity.json"
         self._check_format()

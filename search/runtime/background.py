@@ -56,8 +56,8 @@ class Background:
             self._fail(from_json(answer["error"]))
             return
         job, self._job = self._job, None
-        spent = time.monotonic() - self._began - (self._worker.slept - self._slept)
-        result = JobResult(job.read(answer["result"]), spent, overlapped=spent, log=self._worker.log_since())
+        used = time.monotonic() - self._began - (self._worker.slept - self._slept)
+        result = JobResult(job.read(answer["result"]), used, overlapped=used, log=self._worker.log_since())
         self._done[job.key] = (job, result)
 
     def take(self) -> list[tuple[Job[Any], JobResult[Any]]]:

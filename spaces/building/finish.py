@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.jobs import FinishJob, FinishResult
 from litetuner.spaces.building.models import know_custom_layers
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.channels.kernel_shapes import Kernel, kernels_of_checkpoint, shape_invariants
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import ModelInfo
@@ -18,8 +18,6 @@ from litetuner.spaces.tflite.artifact import read_artifact
 from litetuner.spaces.tflite.invariants import Finding, Invariant, verify_invariants
 from litetuner.spaces.tflite.weights import Weight, weights_at, weights_by_layer
 
-Shapes = Mapping[str, tuple[int, ...]]
-
 
 def finish(job: FinishJob, workspace: Workspace) -> FinishResult:
     """The artifact of a candidate. Raises ``BuildFailed`` for a file that is not what its label says."""
@@ -27,12 +25,12 @@ def finish(job: FinishJob, workspace: Workspace) -> FinishResult:
     inspected = workspace.inspected(job.inspected)
     context = make_context(workspace, inspected, job, job.candidate.steps, untrained=job.untrained)
     kernels = {layer.name: layer.kernel_shape for layer in inspected.model.layers if layer.has_kernel}
-    cut = _cut(job, workspace)
+    # The kernels that the last step which reshapes the model left in its checkpoint, by layer.
+    cut = {} if job.cut is None else kernels_of_checkpoint(workspace.blobs, job.cut)
     shapes: dict[str, tuple[int, ...]] | None = kernels
     if job.candidate.of_stage(Stage.RESHAPE):  # the shapes of an untrained copy are not known, and nothing is verified
         shapes = {name: kernel.shape for name, kernel in cut.items()} or None
-    raw = workspace.blobs.get(job.file)
-    file, plain, notes = _rewrite(job.candidate, raw, context)
+    file, plain, notes = _rewrite(job.candidate, workspace.blobs.get(job.file), context)
     findings: list[Finding] = []
     artifact = read_artifact(file)
     if not job.untrained:
@@ -56,16 +54,9 @@ def _rewrite(candidate: Candidate, file: bytes, context: Context) -> tuple[bytes
     return file, plain, tuple(notes)
 
 
-def _cut(job: FinishJob, workspace: Workspace) -> Any:
-    """The kernels that the last step which reshapes the model left in its checkpoint, by layer; none without one."""
-    from litetuner.spaces.channels.kernel_shapes import kernels_of_checkpoint
-
-    return {} if job.cut is None else kernels_of_checkpoint(workspace.blobs, job.cut)
-
-
-def _invariants(candidate: Candidate, model: ModelInfo, weights: Any, cut: Any) -> list[Invariant]:
-    from litetuner.spaces.channels.kernel_shapes import shape_invariants
-
+def _invariants(
+    candidate: Candidate, model: ModelInfo, weights: Mapping[str, Weight], cut: Mapping[str, Kernel]
+) -> list[Invariant]:
     found = []
     for step in candidate.steps:
         able = model.layers_for(step.name) if step.selects_layers else model.layers

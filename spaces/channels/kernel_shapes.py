@@ -1,4 +1,4 @@
-"""Kernels' shapes after channels were cut: what the cut decided, promised of every layer that the file can tell."""
+"""Kernels' shapes after channels were cut: an invariant for every layer that is known in the file."""
 
 from __future__ import annotations
 

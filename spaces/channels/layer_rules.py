@@ -114,10 +114,6 @@ def _single(case: _LayerCall) -> np.ndarray:
     return case.sources[0]
 
 
-def _activation(case: _LayerCall) -> np.ndarray:
-    return _after_activation(case, _single(case))
-
-
 def _mix(case: _LayerCall) -> np.ndarray:
     case.numbers.pin(_single(case), f"{case.layer.name}: a {type(case.layer).__name__} mixes channels")
     return case.sources[0]
@@ -152,10 +148,6 @@ def _producer(case: _LayerCall) -> np.ndarray:
         raise OpaqueError(f"its {case.layer.groups} groups must keep equal widths")
     made = case.numbers.make(int(case.outputs[0].shape[-1]), case.layer.name)
     return _after_activation(case, made)
-
-
-def _depthwise(case: _LayerCall) -> np.ndarray:
-    return _after_activation(case, np.repeat(_single(case), case.layer.depth_multiplier))
 
 
 def _after_activation(case: _LayerCall, made: np.ndarray) -> np.ndarray:
@@ -210,11 +202,14 @@ def _reshape(case: _LayerCall) -> np.ndarray:
     return rows[0]
 
 
-_EACH = {
+_EACH: dict[str, Callable[[_LayerCall], np.ndarray]] = {
     **dict.fromkeys(("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"), _merge),
-    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _depthwise),
+    **dict.fromkeys(
+        ("DepthwiseConv1D", "DepthwiseConv2D"),
+        lambda case: _after_activation(case, np.repeat(_single(case), case.layer.depth_multiplier)),
+    ),
     **dict.fromkeys(("Flatten", "Reshape"), _reshape),
-    "Activation": _activation,
+    "Activation": lambda case: _after_activation(case, _single(case)),
     "BatchNormalization": _normalization,
     "Concatenate": _concatenate,
     "MultiHeadAttention": _attention,

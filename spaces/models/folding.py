@@ -6,6 +6,7 @@ a different one.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ _AXES = {
     "DepthwiseConv2D": (2, 1),
     "Conv2DTranspose": (2,),
 }
-_NORMALIZATIONS = ("BatchNormalization", "SyncBatchNormalization")
 
 
 def foldable(model: Any) -> dict[str, str]:
@@ -31,17 +31,26 @@ def foldable(model: Any) -> dict[str, str]:
     outputs = set(model.output_names)
     found = {}
     for layer in model.layers:
-        if type(layer).__name__ not in _NORMALIZATIONS or layer.name in outputs or len(layer.inbound_nodes) != 1:
+        before = linear_before(layer, _AXES) if is_normalization(layer) and layer.name not in outputs else None
+        if before is None or before.name in outputs or len(before.inbound_nodes) != 1:
             continue
-        before = layer.inbound_nodes[0].inbound_layers
-        if isinstance(before, list) or type(before).__name__ not in _AXES or before.name in outputs:
-            continue
-        linear = before.activation is None or before.activation.__name__ == "linear"
-        once = len(before.inbound_nodes) == 1 and len(before.outbound_nodes) == 1
         last = list(layer.axis) == [len(layer.inbound_nodes[0].output_shapes) - 1]
-        if linear and once and last and getattr(before, "data_format", "channels_last") == "channels_last":
+        if last and getattr(before, "data_format", "channels_last") == "channels_last":
             found[layer.name] = before.name
     return found
+
+
+def is_normalization(layer: Any) -> bool:
+    """Is it a batch normalization?"""
+    return type(layer).__name__ in ("BatchNormalization", "SyncBatchNormalization")
+
+
+def linear_before(layer: Any, kinds: Collection[str]) -> Any | None:
+    """The layer of one of these types without activation whose output ``layer`` alone takes, at its only call; else ``None``."""
+    before: Any = layer.inbound_nodes[0].inbound_layers if len(layer.inbound_nodes) == 1 else None
+    if type(before).__name__ not in kinds or len(before.outbound_nodes) != 1:
+        return None
+    return before if before.activation is None or before.activation.__name__ == "linear" else None
 
 
 def fold(model: Any) -> Any:

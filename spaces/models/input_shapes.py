@@ -48,11 +48,6 @@ def free_batch(model: Any, source: str) -> Any:
     return copy
 
 
-def unknown_sizes(model: Any) -> bool:
-    """Does an input take samples of any size, as ``keras.Input((None, None, 3))`` does?"""
-    return any(size is None for tensor in input_tensors(model) for size in tensor.shape[1:])
-
-
 def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, source: str) -> Any:
     """``model`` itself where it takes samples of known sizes, else a copy of equal weights for those of ``shapes``.
 
@@ -60,11 +55,11 @@ def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, sou
     A file for one size is smaller and faster, and quantization needs it. Raises ``ModelError`` where the sizes stay unknown,
     or the model cannot be built for them.
     """
-    if not unknown_sizes(model):
-        return model
     inputs = input_tensors(model)
+    if not any(None in tensor.shape[1:] for tensor in inputs):  # as those of keras.Input((None, None, 3)) are
+        return model
     known = [tuple((shapes or {}).get(tensor.name, tensor.shape))[1:] for tensor in inputs]
-    if any(size is None for shape in known for size in shape):
+    if any(None in shape for shape in known):
         tensor = next(tensor for tensor in inputs if None in tensor.shape[1:])
         raise ModelError(
             f"{source}: the input shape {tensor.shape} of {tensor.name!r} has unknown sizes. Add --data: the sizes are then "

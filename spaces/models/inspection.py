@@ -1,4 +1,4 @@
-"""What each layer of the user's model can take, found out by asking tfmot and the quantizer before any compute is spent."""
+"""What each layer of the user's model can take, found out by asking tfmot and the quantizer before any compute is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.steps import STEPS, layer_techniques
 from litetuner.spaces.tf import load
 from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER
-from litetuner.spaces.training.sparsity import sparse_latency
+from litetuner.spaces.training.sparsity import described_kernel, sparse_latency
 
 WRAPPERS = ("Bidirectional", "TimeDistributed")
 # Layers behind which the activation of the output is looked for.
@@ -34,15 +34,17 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
     model = loaded.model if bridged is None else bridged
     layers = [layer for layer in _layers(model) if type(layer).__name__ != "InputLayer"]
     trained = bridged if refusal is None else None
-    asked = {} if trained is None else {name: STEPS[name].layer_refusals(trained) for name in layer_techniques()}
     groups = {} if trained is None else channel_groups(trained)
+    if trained is None:
+        why = "the model was not rebuilt for training" if refusal is None else f"the model cannot be trained: {refusal}"
+        refused = {name: dict.fromkeys((layer.name for layer in layers), why) for name in layer_techniques()}
+    else:
+        refused = {name: STEPS[name].layer_refusals(trained) for name in layer_techniques()}
     facts = []
     for layer in layers:
-        if trained is not None:
-            refusals = {name: found[layer.name] for name, found in asked.items() if layer.name in found}
-        else:
-            refusals = dict.fromkeys(layer_techniques(), _why_not(refusal))
+        refusals = {name: found[layer.name] for name, found in refused.items() if layer.name in found}
         facts.append(_layer_info(layer, refusals, groups.get(layer.name, (None, None))))
+    kernels = [described_kernel(layer) for layer, fact in zip(layers, facts, strict=True) if fact.has_kernel]
     inputs, outputs = input_tensors(loaded.model), output_tensors(loaded.model)
     file = getattr(loaded.model, "file", None)  # of a .tflite
     return ModelInfo(
@@ -60,7 +62,7 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
         inputs={port.name: port.shape for port in inputs},
         outputs={port.name: port.shape for port in outputs},
         folds=None if trained is None else bool(foldable(trained)),
-        zeros_in_latency=_zeros_in_latency(layers, facts) if file is None else "",
+        zeros_in_latency=sparse_latency(kernels) if kernels and file is None else "",
     )
 
 
@@ -78,16 +80,6 @@ def _layer_info(layer: Any, refusals: dict[str, str], group: tuple[str | None, s
         group=group[0],
         group_refusal=group[1],
     )
-
-
-def _zeros_in_latency(layers: list[Any], facts: list[LayerInfo]) -> str:
-    described = []
-    for layer, fact in zip(layers, facts, strict=True):
-        strides = getattr(layer, "strides", 1)
-        if fact.has_kernel:
-            stride = int(max(strides) if isinstance(strides, tuple | list) else strides)
-            described.append((fact.type, fact.kernel_shape, stride))
-    return sparse_latency(described) if described else ""
 
 
 def channel_groups(model: Any) -> dict[str, tuple[str | None, str | None]]:
@@ -115,10 +107,6 @@ def _layers(model: Any) -> Iterator[Any]:
             yield from _layers(layer)
         else:
             yield layer
-
-
-def _why_not(refusal: str | None) -> str:
-    return "the model was not rebuilt for training" if refusal is None else f"the model cannot be trained: {refusal}"
 
 
 def _int4_refusal(layer: Any) -> str | None:

@@ -35,11 +35,10 @@ def _tensors(names: Sequence[str], tensors: Sequence[Any]) -> tuple[TensorInfo, 
             name, number = f"{plain}_{number}", number + 1
         taken.append(name)
     pairs = zip(taken, tensors, strict=True)
-    return tuple(TensorInfo(name, (None, *tuple(tensor.shape)[1:]), _dtype(tensor)) for name, tensor in pairs)
-
-
-def _dtype(tensor: Any) -> str:
-    return str(getattr(tensor.dtype, "name", tensor.dtype))
+    return tuple(
+        TensorInfo(name, (None, *tuple(tensor.shape)[1:]), str(getattr(tensor.dtype, "name", tensor.dtype)))
+        for name, tensor in pairs
+    )
 
 
 def call(model: Any, inputs: Sequence[Any]) -> list[Any]:

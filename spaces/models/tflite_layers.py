@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.steps import layer_techniques
 from litetuner.spaces.tflite.macs import operator_macs
-from litetuner.spaces.tflite.operators import Operator, read_operators
-from litetuner.spaces.tflite.schema import pack_model, read_model, text, type_name
+from litetuner.spaces.tflite.operators import Operator, operators_of, read_operators
+from litetuner.spaces.tflite.schema import element_count, ints, pack_model, read_model, text, type_name
 
 _ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh", "RELU": "relu"}
 
@@ -31,10 +29,9 @@ def with_names(file: bytes) -> bytes:
 
 def layer_info(file: bytes, why: str) -> tuple[LayerInfo, ...]:
     """The operators with weights as layers, in running order. ``why`` is the reason that nothing can be trained."""
-    graph = read_model(file).subgraphs[0]
-    return tuple(
-        _layer_info(operator, graph, why) for operator in read_operators(file) if operator.weight_index is not None
-    )
+    model = read_model(file)
+    weighted = [operator for operator in operators_of(model) if operator.weight_index is not None]
+    return tuple(_layer_info(operator, model.subgraphs[0], why) for operator in weighted)
 
 
 def last_activation(file: bytes, output: int = 0) -> str:
@@ -48,19 +45,18 @@ def last_activation(file: bytes, output: int = 0) -> str:
 def _layer_info(operator: Operator, graph: Any, why: str) -> LayerInfo:
     shape = operator.weight_shape or ()
     node = graph.operators[operator.index]
-    inputs, outputs = ([int(index) for index in side] for side in (node.inputs, node.outputs))
+    inputs, outputs = ints(node.inputs), ints(node.outputs)
     biased = len(inputs) > 2 and inputs[2] >= 0 and operator.name != "TRANSPOSE_CONV"
     refusals = dict.fromkeys(layer_techniques(), why)
     if operator.name not in int4_operators():
         refusals["int4"] = f"{operator.name} takes no 4-bit weights"
-    made = [int(size) for size in graph.tensors[outputs[0]].shape]
     return LayerInfo(
         name=operator.output_name.split(";")[-1],
         type=operator.name,
-        parameters=math.prod(shape) + (int(np.prod(graph.tensors[inputs[2]].shape)) if biased else 0),
+        parameters=math.prod(shape) + (element_count(graph.tensors[inputs[2]]) if biased else 0),
         kernel_shape=shape,
-        output_shape=(None, *made[1:]),
+        output_shape=(None, *ints(graph.tensors[outputs[0]].shape)[1:]),
         refusals=refusals,
-        macs=operator_macs(operator.name, graph.operators[operator.index], graph),
+        macs=operator_macs(operator.name, node, graph),
         group_refusal=why,
     )

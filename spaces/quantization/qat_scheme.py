@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from litetuner.spaces.models.folding import is_normalization, linear_before
 from litetuner.spaces.quantization.rounding import weights_only
 from litetuner.spaces.tf import load
+
+_WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")  # what tfmot quantizes together with a batch normalization behind it
 
 
 class Scheme:
@@ -33,8 +36,7 @@ class Scheme:
         model, quantize_map = self._make().get_layout_transformer().apply(model, quantize_map)
         for layer in model.layers:
             found = quantize_map.get(layer.name, {}).get("quantize_config")
-            weighted = type(layer).__name__ in ("Conv2D", "DepthwiseConv2D", "Dense")
-            if weighted and type(found).__name__ == "NoOpQuantizeConfig":
+            if type(layer).__name__ in _WEIGHTED and type(found).__name__ == "NoOpQuantizeConfig":
                 quantize_map[layer.name]["quantize_config"] = weights_only(self.get_quantize_config(layer))
         return model, quantize_map
 
@@ -103,18 +105,7 @@ def is_input(layer: Any) -> bool:
     return type(layer).__name__ == "InputLayer"
 
 
-def is_normalization(layer: Any) -> bool:
-    """Is it a batch normalization?"""
-    return type(layer).__name__ in ("BatchNormalization", "SyncBatchNormalization")
-
-
 def layer_before(layer: Any) -> str | None:
     """The name of the layer that a batch normalization can be folded into, or ``None``."""
-    nodes = layer.inbound_nodes
-    if len(nodes) != 1:
-        return None
-    before = nodes[0].inbound_layers
-    if isinstance(before, list) or type(before).__name__ not in ("Conv2D", "DepthwiseConv2D", "Dense"):
-        return None
-    linear = before.activation is None or before.activation.__name__ == "linear"
-    return before.name if linear and len(before.outbound_nodes) == 1 else None
+    before = linear_before(layer, _WEIGHTED)
+    return None if before is None else str(before.name)

@@ -28,7 +28,7 @@ class Channels(Step):
 
     With ``spread="inner"`` only what one layer alone makes is cut, not the sums of a residual network. With
     ``spread="sensitivity"`` groups lose different shares, those the most where the least importance is lost for each
-    multiply-add, until as many multiply-adds are gone as the even cut would save. The heads of an attention are a group of
+    MAC, until as many MACs are gone as the even cut would save. The heads of an attention are a group of
     their own. Widths are rounded down to whole multiples of ``multiple``, and never below one. Inputs and outputs keep
     theirs, and so do layers that channels cannot be followed through (``notes`` names them). What reads fewer channels is then
     refitted layer by layer to give what the original gave (``recover``; a probe is not). A training step should follow.
@@ -44,10 +44,10 @@ class Channels(Step):
     importance: str = knob(
         IMPORTANCES[0],
         IMPORTANCES,
-        "ranked by what refitting cannot mend, the change of the loss, kernels or batch-norm scales",
+        "ranked by what refitting cannot recover, the change of the loss, kernels or batch-norm scales",
     )
     spread: str = knob(
-        "even", SPREADS, "the same share of every group, of those that one layer makes alone, or more where it is borne"
+        "even", SPREADS, "the same share of every group, of those that one layer makes alone, or more where tolerated"
     )
     recover: str = knob(
         RECOVERIES[0], None, "least_squares: kernels that lost inputs are refitted to the original's activations"
@@ -72,7 +72,7 @@ class Channels(Step):
         spread = {
             "even": [],
             "inner": ["channels: what several layers make together (sums) keeps its width"],
-            "sensitivity": ["channels: groups lose different shares, by what each loses for a multiply-add saved"],
+            "sensitivity": ["channels: groups lose different shares, by what each loses for a MAC saved"],
         }[self.spread]
         fitted = ["channels: what reads fewer of them is refitted to the original's activations by least squares"]
         recover = fitted if self.recover == "least_squares" else ["channels: what reads fewer of them is not refitted"]

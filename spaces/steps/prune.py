@@ -17,7 +17,15 @@ from litetuner.spaces.step import Step, knob
 from litetuner.spaces.training.augmentation import NONE, VIEWS
 from litetuner.spaces.training.fit import TrainingHooks, count_steps, seeded
 from litetuner.spaces.training.refusals import registry_refusals
-from litetuner.spaces.training.sparsity import SPREADS, by_magnitude, by_rank, erk, smallest, why_not_faster
+from litetuner.spaces.training.sparsity import (
+    SPREADS,
+    by_magnitude,
+    by_rank,
+    described_kernel,
+    erk,
+    smallest,
+    why_not_faster,
+)
 from litetuner.spaces.training.sparsity_schedule import KNOWN, Rise
 from litetuner.spaces.training.step import TrainingStep
 
@@ -51,7 +59,7 @@ class Prune(TrainingStep):
     initial: float = knob(0.0, None, "sparsity at which the polynomial schedule begins")
     power: float = knob(3.0, None, "of the polynomial; 1 is a straight line")
     begin: float = knob(0.0, None, "share of the training after which the polynomial schedule begins")
-    end: float = knob(0.6, None, "share of the training after which it ends; the rest mends")
+    end: float = knob(0.6, None, "share of the training after which it ends; the rest recovers accuracy")
     updates: int = knob(40, None, "of the masks in one training")
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data; 0: in one shot, untrained")
     learning_rate: float = knob(3e-4, (1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
@@ -93,7 +101,7 @@ class Prune(TrainingStep):
         dense = [layer.name for layer in kernels if layer.name not in pruned and layer.name not in self.skip]
         found = [f"prune: {', '.join(dense)} stay dense: a head, or nothing that tfmot prunes"] if dense else []
         shares = self._shares(model, sorted(pruned))
-        described = [(*_described(layer), shares.get(layer.name, 0.0)) for layer in kernels]
+        described = [(*described_kernel(layer), shares.get(layer.name, 0.0)) for layer in kernels]
         reasons = why_not_faster(described)
         verdict = f"nowhere: {'; '.join(reasons)}" if reasons else "float files on ARM may become faster"
         return [*found, f"prune: where zeros save time (XNNPACK): {verdict}"]
@@ -241,12 +249,6 @@ class Prune(TrainingStep):
                         f"prune: {name} has {found} zeros of {values.size} weights after training, and {share:g} of them were "
                         "requested (equal weights cannot be ranked; many equal weights come from clustering)"
                     )
-
-
-def _described(layer: Any) -> tuple[str, tuple[int, ...], int]:
-    kernel = max(layer.weights, key=lambda weight: np.prod(weight.shape))
-    strides = getattr(layer, "strides", (1,))
-    return type(layer).__name__, tuple(kernel.shape), int(max(strides) if isinstance(strides, tuple) else strides)
 
 
 def _kernels(layer: Any) -> list[Any]:

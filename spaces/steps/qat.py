@@ -12,10 +12,10 @@ from litetuner.spaces.choices import FOLDED_RATE, NO, Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused, nearest
-from litetuner.spaces.models.folding import fold
+from litetuner.spaces.models.folding import fold, is_normalization
 from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.quantization.qat_ranges import set_ranges
-from litetuner.spaces.quantization.qat_scheme import Scheme, is_input, is_normalization, layer_before, refusals
+from litetuner.spaces.quantization.qat_scheme import Scheme, is_input, layer_before, refusals
 from litetuner.spaces.quantization.rounding import SCALES, Rounding, on_grid
 from litetuner.spaces.step import Rule, Stage, Step, knob
 from litetuner.spaces.steps.float32 import Float32

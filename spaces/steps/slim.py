@@ -20,7 +20,7 @@ def _last(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Slim(Step):
-    """Removes the bytes that a ``.tflite`` carries for nothing; outputs stay bit-identical.
+    """Removes unused data of a ``.tflite``; outputs stay bit-identical.
 
     A file on which that cannot be shown is returned as it was, since the candidate is valid either way;
     ``litetuner.spaces.tflite.rewriting.slimming.slim`` gives the reason.

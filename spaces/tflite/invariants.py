@@ -115,24 +115,12 @@ def _tensor_clusters(weight: Weight, requested: Value) -> tuple[Value, bool]:
     return found, found <= int(requested) and not _emptied(zeros(weight), 0.0)
 
 
-def _weight_type(weight: Weight, requested: Value) -> tuple[Value, bool]:
-    return weight.dtype, weight.dtype == requested
-
-
-def _activation_type(weight: Weight, requested: Value) -> tuple[Value, bool]:
-    return weight.activation_dtype, weight.activation_dtype == requested
-
-
-def _shape(weight: Weight, requested: Value) -> tuple[Value, bool]:
-    return compare(weight.values.shape, weight.operator, str(requested))
-
-
 TOGETHER = "sparsity_of_all"
 PROPERTIES: dict[str, Callable[[Weight, Value], tuple[Value, bool]]] = {
     "sparsity": _sparsity,
     "clusters": _clusters,
     "tensor_clusters": _tensor_clusters,
-    "weight_type": _weight_type,
-    "activation_type": _activation_type,
-    "shape": _shape,
+    "weight_type": lambda weight, requested: (weight.dtype, weight.dtype == requested),
+    "activation_type": lambda weight, requested: (weight.activation_dtype, weight.activation_dtype == requested),
+    "shape": lambda weight, requested: compare(weight.values.shape, weight.operator, str(requested)),
 }

@@ -27,6 +27,7 @@ class Operator:
     output_name: str
     activation_dtype: str | None
     weight_index: int | None = None
+    weight_dtype: str | None = None
     weight_shape: tuple[int, ...] | None = None
     input_rank: int | None = None
 
@@ -70,6 +71,7 @@ def operators_of(model: Any) -> list[Operator]:
                 output_name=text(graph.tensors[outputs[0]].name) if outputs else "",
                 activation_dtype=None if source is None else type_name(graph.tensors[source].type),
                 weight_index=weight,
+                weight_dtype=None if tensor is None else type_name(tensor.type),
                 weight_shape=None if tensor is None else tuple(ints(tensor.shape)),
                 input_rank=None if source is None else len(as_list(graph.tensors[source].shape)),
             )

@@ -27,15 +27,11 @@ def _shift(x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return padded[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def _both(x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    return _shift(_flip(x, generator), generator)
-
-
 VIEWS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     NONE: lambda x, generator: x,
     "flip": _flip,
     "shift": _shift,
-    "flip+shift": _both,
+    "flip+shift": lambda x, generator: _shift(_flip(x, generator), generator),
 }
 
 

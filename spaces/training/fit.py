@@ -195,9 +195,7 @@ def _run(
     shapes = [tf.TensorSpec((None, batch, *context.x_train.shape[1:]), input_type)]
     shapes += [tf.TensorSpec((None, batch, *part.shape[1:]), tf.as_dtype(part.dtype)) for part in targets]
     compiled = tf.function(run, input_signature=shapes)
-    views = np.random.default_rng(
-        [context.seed, 1]
-    )  # a generator of its own: the order is the same with and without views
+    views = np.random.default_rng([context.seed, 1])  # of its own: the order is the same with and without views
     order = _order(samples, steps * batch, context.seed).reshape(steps, batch)
     sample_bytes = max(1, int(np.prod(context.x_train.shape[1:])) * input_type.size)
     at_once = max(1, min(_CALL_STEPS, _CALL_BYTES // (batch * sample_bytes)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -87,6 +88,12 @@ def smallest(values: np.ndarray, sparsity: float) -> np.ndarray:
     mask = np.zeros(values.size, bool)
     mask[np.argsort(np.abs(values).ravel(), kind="stable")[values.size - keep :]] = True
     return mask.reshape(values.shape)
+
+
+def described_kernel(layer: Any) -> tuple[str, tuple[int, ...], int]:
+    """Type, shape of the largest weight, and stride of a layer of Keras 3 or tf_keras."""
+    kernel = max(layer.weights, key=lambda weight: math.prod(weight.shape))
+    return type(layer).__name__, tuple(kernel.shape), int(np.max(getattr(layer, "strides", 1)))
 
 
 def why_not_faster(layers: Sequence[tuple[str, Sequence[int], int, float]]) -> list[str]:

@@ -16,8 +16,8 @@ KNOWN = ("constant", "polynomial")
 class Rise:
     """When masks are updated and how sparse they then are. Shares are of the training's steps.
 
-    ``begin`` and ``end`` bound the updates of the polynomial schedule; what follows mends. ``updates`` of the masks are made
-    in between (each sorts every kernel), fewer where there are fewer steps, never none.
+    ``begin`` and ``end`` bound the updates of the polynomial schedule; the rest recovers accuracy. ``updates`` of the masks are
+    made in between (each sorts every kernel), fewer where there are fewer steps, never none.
     """
 
     kind: str = "polynomial"

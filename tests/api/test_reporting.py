@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from litetuner import reporting as reporting_module
 from litetuner.reporting import EVERY_SECONDS, Reporting
-from litetuner.reports.html import report as html
 from litetuner.search.listener import Listener
 from litetuner.search.run import run_search
 from litetuner.search.runs.folder import RunFolder
@@ -61,7 +61,7 @@ def test_it_costs_less_than_one_percent(cost: float, reports: int, run: Path, mo
         written.append(watch.time)
         return run / "report.html"
 
-    monkeypatch.setattr(html, "write_report", write)
+    monkeypatch.setattr(reporting_module, "write_report", write)
     record = read_run(run)
     reporting = Reporting(heard, watch)
     reporting.opened(record.folder, record.config)
@@ -76,7 +76,7 @@ def test_a_report_that_fails_ends_no_search(run: Path, monkeypatch: pytest.Monke
     def write(_: object) -> Path:
         raise ZeroDivisionError("of a figure")
 
-    monkeypatch.setattr(html, "write_report", write)
+    monkeypatch.setattr(reporting_module, "write_report", write)
     watch, heard = Watch(), Heard()
     record = read_run(run)
     reporting = Reporting(heard, watch)

@@ -88,7 +88,7 @@ def test_terminal_and_live_view_show_what_the_summary_says(written: dict[str, An
             positions = [line.index(part) for part in shown]
             assert positions == sorted(positions), line
         assert times(row["latency_ratio"]["host"]) in line_of(written["terminal"], row["trial"])
-        as_told = trial_line(run_of_forty.trial(row["trial"]))
+        as_told = trial_line(run_of_forty.trial(row["trial"]), run_of_forty.trials)
         assert all(part in as_told for part in shown)
     base = summary["baseline"]
     first = written["terminal"].splitlines()[0]

@@ -35,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_baselines_come_first_and_trial_0_is_untouched(run: Path) -> None:
+def test_baselines_come_first_and_trial_0_is_baseline(run: Path) -> None:
     trials = read_run(run).trials
     assert [trial.candidate.label for trial in trials[:2]] == ["float32", "int8"]
     labels = [t.candidate.label for t in trials if t.origin == "baseline"]
@@ -44,8 +44,8 @@ def test_baselines_come_first_and_trial_0_is_untouched(run: Path) -> None:
     assert [trial.origin for trial in trials[2 : 2 + first]] == ["recipe"] * first, (
         "which give more than the later ones"
     )
-    untouched = read_run(run).trials[0].candidate
-    assert [step.name for step in untouched.steps] == ["float32"], "the baseline is not even slimmed"
+    baseline = read_run(run).trials[0].candidate
+    assert [step.name for step in baseline.steps] == ["float32"], "the baseline is not even slimmed"
 
 
 def test_recipes_variants_and_the_sampler_take_their_turns(run: Path) -> None:

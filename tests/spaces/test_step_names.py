@@ -23,10 +23,6 @@ EXAMPLES = (
 )
 # Names that are also a type, a kind of recipe, a dimension or a command: only comparisons with a step's name count.
 OTHER_MEANINGS = ("float32", "float16", "int8", "dynamic", "channels", "slim")
-ALLOWED = {  # files that still name steps, to be shortened
-    "reports/terminal/inspection.py",  # the columns of the table of layers
-    "spaces/info.py",  # TECHNIQUES, for the table that is printed while a search begins
-}
 FILES = [
     path
     for folder in FOLDERS
@@ -58,9 +54,7 @@ def named(tree: ast.AST) -> Iterator[str]:
 
 def test_no_file_names_a_step() -> None:
     found = {path.relative_to(ROOT).as_posix(): sorted(set(named(ast.parse(path.read_text())))) for path in FILES}
-    naming = {path: names for path, names in found.items() if names}
-    assert not {path: names for path, names in naming.items() if path not in ALLOWED}
-    assert set(naming) >= ALLOWED, "a file that names no step any more is to be taken from the list"
+    assert not {path: names for path, names in found.items() if names}
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,6 @@ class Report:
 
     init_us: float
     first_us: float
-    warmup_us: float
     average_us: float
     least_us: float  # whole microseconds: the tool rounds down
     most_us: float
@@ -89,7 +88,6 @@ def read_report(text: str) -> Report:
     return Report(
         init_us=init,
         first_us=told.get("First inference", warm["first"]),
-        warmup_us=told.get("Warmup", warm["avg"]),
         average_us=average,
         least_us=run["min"],
         most_us=run["max"],

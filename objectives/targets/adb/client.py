@@ -154,15 +154,14 @@ class AdbClient:
     def _finish(self, argv: list[str], timeout_seconds: float) -> tuple[int, str, str]:
         """Run a command; returns exit code, standard output and error."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        child = self._start(argv, pipes)
-        try:
-            output, messages = child.communicate(timeout=timeout_seconds)
-        except subprocess.TimeoutExpired as error:
-            raise Dropped(f"adb: {self.serial}: no answer for {timeout_seconds:g} s") from error
-        finally:
-            if child.poll() is None:
-                child.kill()
-                child.communicate()
+        with self._start(argv, pipes) as child:
+            try:
+                output, messages = child.communicate(timeout=timeout_seconds)
+            except subprocess.TimeoutExpired as error:
+                raise Dropped(f"adb: {self.serial}: no answer for {timeout_seconds:g} s") from error
+            finally:
+                if child.poll() is None:
+                    child.kill()
         return child.returncode, output.decode(errors="replace"), messages.decode(errors="replace")
 
 

@@ -76,19 +76,9 @@ def _against(best: WithoutStep, item: WithoutStep) -> WithoutStep:
 
 
 def _recorded(item: Mapping[str, Any], size: str) -> WithoutStep:
-    def value(name: str) -> float | None:
-        found = item.get(name)
-        return float(found) if isinstance(found, int | float) else None
-
-    number = item.get("trial")
-    return WithoutStep(
-        without=clean(item.get("without", ""), 60),
-        label=clean(item.get("label", ""), 160),
-        metric=value("metric"),
-        size_bytes=value(size),
-        latency_us=value("latency_us"),
-        trial=number if isinstance(number, int) else None,
-    )
+    without, label = clean(item["without"], 60), clean(item["label"], 160)
+    metric, sized, timed = (item.get(name) for name in ("metric", size, "latency_us"))
+    return WithoutStep(without, label, metric, sized, timed, item.get("trial"))
 
 
 def among_trials(best: Trial, trials: Sequence[Trial], size: str, latency: str) -> tuple[WithoutStep, ...]:

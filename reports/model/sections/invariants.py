@@ -12,7 +12,6 @@ PROPERTIES = {
     "sparsity": "sparsity",
     "clusters": "distinct weights per channel",
     "weight_type": "weight type",
-    "pattern": "pattern",
 }
 MOST_SHAPES = 6  # of kernels, on one line; the table of layers has all
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from litetuner.reports.model.rows import finite
 from litetuner.reports.model.sections.invariants import value_words
 from litetuner.reports.text.formatting import clean
 from litetuner.search.runs.record import RunRecord
@@ -115,25 +115,15 @@ class LayerSensitivity:
 
 def find_sensitivity(record: RunRecord) -> tuple[LayerSensitivity, ...]:
     """One for each measured layer; empty where the search has not measured any yet."""
-    layers = (record.folder.read("sensitivity") or {}).get("layers") or {}
-    facts = {layer.name: layer for layer in record.model.layers}
-    found = []
-    for name in [*(name for name in facts if name in layers), *(name for name in layers if name not in facts)]:
-        entry = layers[name]
-        changes = entry.get("changes")
-        if not isinstance(changes, dict):
-            changes = {entry.get("precision") or "not measured": entry.get("change")}
-        found.append(
-            LayerSensitivity(
-                name=clean(name, 60),
-                type=facts[name].type if name in facts else "",
-                parameters=facts[name].parameters if name in facts else 0,
-                changes={clean(key, 30): _number(value) for key, value in changes.items()},
-                reason=clean(entry.get("reason") or "", 200),
-            )
+    measured = (record.folder.read("sensitivity") or {}).get("layers", {})
+    return tuple(
+        LayerSensitivity(
+            name=clean(layer.name, 60),
+            type=layer.type,
+            parameters=layer.parameters,
+            changes={clean(entry["precision"] or "not measured", 30): finite(entry["change"])},
+            reason=clean(entry.get("reason", ""), 200),
         )
-    return tuple(found)
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+        for layer in record.model.layers
+        if (entry := measured.get(layer.name))
+    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row
 from litetuner.reports.model.sections.charts import Chart, target_chart
 from litetuner.reports.text.formatting import clean, times
-from litetuner.search.runs.record import RunRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class TargetPick:
     @property
     def slowest(self) -> OnTarget | None:
         """The target with the lowest ratio, ``None`` where it was not measured on all."""
-        return min(self.on, key=_ratio) if all(item.ratio for item in self.on) else None
+        return min(self.on, key=lambda item: item.ratio or 0.0) if all(item.ratio for item in self.on) else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,28 +43,23 @@ class Targets:
     robust: str
 
 
-def find_targets(record: RunRecord, fronts: Mapping[str, Sequence[int]], picks: Mapping[str, Row]) -> Targets | None:
+def find_targets(result: Result) -> Targets | None:
     """``None`` with one target."""
+    fronts = result.fronts
     if len(fronts) < 2:
         return None
-    names: dict[int, list[str]] = {}
-    for name, row in picks.items():
-        names.setdefault(row.trial, []).append(name)
-    rows = {row.trial: row for row in picks.values()}
-    listed = tuple(
-        TargetPick(
-            tuple(found),
-            rows[number],
-            tuple(_on_target(rows[number], target, number in own) for target, own in fronts.items()),
+    listed = []
+    for number, names in result.pick_names.items():
+        row = result.rows[number]
+        on = (
+            OnTarget(target, row.latency_us.get(target), row.latency_ratio.get(target), number in own)
+            for target, own in fronts.items()
         )
-        for number, found in names.items()
-    )
-    charts = {target: target_chart(record, at, frozenset(own)) for at, (target, own) in enumerate(fronts.items())}
-    return Targets(charts, listed, _robust(listed, len(fronts)))
-
-
-def _on_target(row: Row, target: str, on_front: bool) -> OnTarget:
-    return OnTarget(target, row.latency_us.get(target), row.latency_ratio.get(target), on_front)
+        listed.append(TargetPick(tuple(names), row, tuple(on)))
+    charts = {
+        target: target_chart(result.record, at, frozenset(own)) for at, (target, own) in enumerate(fronts.items())
+    }
+    return Targets(charts, tuple(listed), _robust(listed, len(fronts)))
 
 
 def _robust(picks: Sequence[TargetPick], targets: int) -> str:
@@ -89,9 +84,5 @@ def _robust(picks: Sequence[TargetPick], targets: int) -> str:
     return f"{text}."
 
 
-def _ratio(item: OnTarget) -> float:
-    return math.inf if item.ratio is None else item.ratio
-
-
 def _worst(pick: TargetPick) -> float:
-    return math.inf if pick.slowest is None else _ratio(pick.slowest)
+    return math.inf if pick.slowest is None or pick.slowest.ratio is None else pick.slowest.ratio

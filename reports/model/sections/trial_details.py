@@ -10,7 +10,7 @@ from collections.abc import Container, Sequence
 from litetuner.reports.model.columns import Column
 from litetuner.reports.model.conditions import flatten
 from litetuner.reports.model.rejections import why_rejected
-from litetuner.reports.model.rows import finite_interval, finite_value
+from litetuner.reports.model.rows import finite_interval, finite_value, shown_labels
 from litetuner.reports.model.sections.charts import Group, group_of, plotted
 from litetuner.reports.model.sections.invariants import invariant_lines
 from litetuner.reports.text.formatting import between, clean, plain
@@ -66,12 +66,12 @@ def find_trial_details(record: RunRecord, columns: Sequence[Column], front: froz
     """All trials in the order of the record."""
     names = [column.name for column in columns]
     probes = [names.index(o.measurement) for o in record.objectives if o.measurement in names]
-    budgets, found = record.budgets, []
+    budgets, labels, found = record.budgets, shown_labels(record.trials, 160), []
     for trial, stages in zip(record.trials, stage_words(record.trials), strict=True):
         found.append(
             TrialDetails(
                 number=trial.number,
-                label=clean(trial.candidate.label, 160),
+                label=labels[trial.number],
                 state=state_word(trial, front),
                 group=None if trial.duplicate_of is not None else group_of(trial, front),
                 why=why_rejected(trial, budgets),

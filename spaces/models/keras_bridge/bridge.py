@@ -138,23 +138,17 @@ class _Rebuild:
             if isinstance(operation, (keras.layers.Layer, tf_keras.layers.Layer)):
                 if id(operation) not in self.made:
                     name = self._name(operation.name, inside)
-                    self.made[id(operation)] = self.reader.translate(operation, name, self._keep)
+                    self.made[id(operation)] = self.reader.translate(
+                        operation, name, lambda *pair: self.pairs.append(pair)
+                    )
                 return self.made[id(operation)](*args, **kwargs)
             if id(node) not in self.made:
                 self.made[id(node)] = operator(node, args, kwargs, self._name(operation.name, inside))
             return self.made[id(node)](args, kwargs)
         except UntranslatableError as error:
             raise self._refusal(operation, str(error)) from error
-        except (
-            ValueError,
-            TypeError,
-            NotImplementedError,
-            AttributeError,
-        ) as error:  # of tf_keras, on settings and shapes
+        except (ValueError, TypeError, NotImplementedError, AttributeError) as error:  # on settings and shapes
             raise self._refusal(operation, f"tf_keras rejects it: {told_by_keras(error).rstrip('.')}") from error
-
-    def _keep(self, layer: Any, twin: Any) -> None:
-        self.pairs.append((layer, twin))
 
     def _refusal(self, operation: Any, why: str) -> ModelError:
         return ModelError(

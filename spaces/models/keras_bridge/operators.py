@@ -95,6 +95,11 @@ def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     return [item for item in flat if is_tensor(item)]
 
 
+def _constant(first: Any, second: Any) -> np.ndarray:
+    """The one of two operands that is no tensor."""
+    return _number(second if is_tensor(first) else first)
+
+
 def _number(value: Any) -> np.ndarray:
     """A constant operand, as float32. Raises ``UntranslatableError`` for anything but a plain number or array."""
     if is_eager(value):
@@ -130,16 +135,8 @@ def _of_two(kind: str, constant: Callable[[Any, Any, str], Call]) -> Callable[..
     return build
 
 
-def _added(first: Any, second: Any, name: str) -> Call:
-    return _rescaling(1.0, _number(second if is_tensor(first) else first), name)
-
-
 def _subtracted(first: Any, second: Any, name: str) -> Call:
     return _rescaling(1.0, -_number(second), name) if is_tensor(first) else _rescaling(-1.0, _number(first), name)
-
-
-def _multiplied(first: Any, second: Any, name: str) -> Call:
-    return _rescaling(_number(second if is_tensor(first) else first), 0.0, name)
 
 
 def _compared(first: Any, second: Any, name: str) -> Call:
@@ -207,9 +204,9 @@ def _pool(kind: str) -> Callable[..., Call]:
 
 
 OPERATORS: dict[str, Callable[[Any, tuple[Any, ...], str], Call]] = {
-    "Add": _of_two("Add", _added),
+    "Add": _of_two("Add", lambda first, second, name: _rescaling(1.0, _constant(first, second), name)),
     "Subtract": _of_two("Subtract", _subtracted),
-    "Multiply": _of_two("Multiply", _multiplied),
+    "Multiply": _of_two("Multiply", lambda first, second, name: _rescaling(_constant(first, second), 0.0, name)),
     "Divide": _divide,
     "TrueDivide": _divide,
     "Negative": lambda node, operands, name: _rescaling(-1.0, 0.0, name),

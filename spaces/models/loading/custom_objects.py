@@ -51,7 +51,8 @@ def load_custom_objects(spec: str | None) -> CustomObjects:
         if not isinstance(name, str) or not 1 <= len(values) <= 2 or not all(callable(item) for item in values):
             raise ConfigError(f"--custom-objects: {spec}: {name!r} must be a class, a function, or a pair: {EXAMPLE}.")
         for item in values:
-            (twins if _is_tf_keras(item, tf_keras) else keras3)[name] = item
+            is_twin = isinstance(item, type) and issubclass(item, tf_keras.layers.Layer)
+            (twins if is_twin else keras3)[name] = item
         if len(values) == 2 and not (name in twins and name in keras3):
             raise ConfigError(
                 f"--custom-objects: {spec}: of the pair {name!r} one must be a Keras 3 class (import keras) and one a "
@@ -60,7 +61,3 @@ def load_custom_objects(spec: str | None) -> CustomObjects:
     # By the name in the user's file, and by its own, under which tf_keras writes it down.
     tf_keras.utils.get_custom_objects().update(twins | {twin.__name__: twin for twin in twins.values()})
     return CustomObjects(keras3, twins)
-
-
-def _is_tf_keras(item: Any, tf_keras: Any) -> bool:
-    return isinstance(item, type) and issubclass(item, tf_keras.layers.Layer)

@@ -12,9 +12,7 @@ from litetuner.spaces.errors import ModelError
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.loading.traced import TracedModel
 from litetuner.spaces.tflite.interpreter import signature_names
-from litetuner.spaces.tflite.schema import IDENTIFIER, read_model
-
-FLOAT32 = 0  # the schema's number of the type
+from litetuner.spaces.tflite.schema import IDENTIFIER, element_count, read_model, type_name
 
 
 def open_converted(path: Path) -> TracedModel:
@@ -31,8 +29,11 @@ def open_converted(path: Path) -> TracedModel:
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: the runtime does not load it: {str(error).strip().splitlines()[0]}") from error
-    tensors = interpreter.get_tensor_details()
-    small = [detail["name"] for detail in tensors if _is_small(detail)]
+    small = [  # with scales (one, or one a channel), or half-precision floats
+        detail["name"]
+        for detail in interpreter.get_tensor_details()
+        if len(detail["quantization_parameters"]["scales"]) or detail["dtype"] == np.float16
+    ]
     if small:
         raise ModelError(
             f"{path} is quantized already (tensor {small[0]!r}), and compression starts from float32. Give the Keras model that "
@@ -76,15 +77,10 @@ def _parameters(content: bytes) -> int:
     """How many float32 constants the file holds."""
     model = read_model(content)
     full = {index for index, buffer in enumerate(model.buffers) if buffer.data is not None and len(buffer.data)}
-    constants = [tensor for tensor in model.subgraphs[0].tensors if tensor.buffer in full and tensor.type == FLOAT32]
-    return sum(int(np.prod(tensor.shape)) for tensor in constants)
+    constants = [tensor for tensor in model.subgraphs[0].tensors if tensor.buffer in full]
+    return sum(element_count(tensor) for tensor in constants if type_name(tensor.type) == "float32")
 
 
 def _tensor(name: str, detail: dict[str, Any]) -> TensorInfo:
     shape = [int(size) for size in detail["shape_signature"]]
     return TensorInfo(name, (None, *(None if size < 0 else size for size in shape[1:])), np.dtype(detail["dtype"]).name)
-
-
-def _is_small(detail: dict[str, Any]) -> bool:
-    """Has the tensor scales (one, or one a channel), or half-precision floats?"""
-    return bool(len(detail["quantization_parameters"]["scales"])) or detail["dtype"] == np.float16

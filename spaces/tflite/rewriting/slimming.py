@@ -112,20 +112,12 @@ class _Data:
     bytes: np.ndarray
 
 
-def _narrow_types_last(data: _Data) -> tuple[int, ...]:
-    return (-data.kind, data.bytes.size, data.index)
-
-
-def _narrow_types_first(data: _Data) -> tuple[int, ...]:
-    return (data.kind, -data.bytes.size, data.index)
-
-
 # Order of the buffers (from the end of the file), and whether scales by channel lie before them. Bytes of one kind side by
 # side share their Huffman codes; which layout wins differs by file, by some tenths of a percent.
 _LAYOUTS: tuple[tuple[Callable[[_Data], tuple[int, ...]], bool], ...] = (
-    (_narrow_types_last, False),
-    (_narrow_types_first, False),
-    (_narrow_types_first, True),
+    (lambda data: (-data.kind, data.bytes.size, data.index), False),  # narrow types last
+    (lambda data: (data.kind, -data.bytes.size, data.index), False),  # narrow types first
+    (lambda data: (data.kind, -data.bytes.size, data.index), True),
 )
 
 

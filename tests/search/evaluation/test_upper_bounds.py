@@ -1,4 +1,4 @@
-"""What is to be hoped for before training: margins that are learnt, and the gates that stop what is not worth it."""
+"""Upper bounds before training: margins that are learnt, and the gates that stop what is not worth it."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_the_margin_is_learnt_from_the_probes_errors() -> None:
 
 
 def test_only_a_file_that_lost_nothing_dominates_what_is_not_trained_yet() -> None:
-    hopes = {"compressed_bytes": 400.0, "us": 40.0}
+    bounds = {"compressed_bytes": 400.0, "us": 40.0}
     lossless = trial(1, 0.0, 390.0, **PRUNED)
-    assert dominating(hopes, told(lossless)) is lossless
-    assert dominating(hopes, told(trial(1, 0.001, 390.0, **PRUNED))) is None, "training might lose less"
-    assert dominating(hopes, told(trial(1, 0.0, 410.0, **PRUNED))) is None, "it may become smaller"
+    assert dominating(bounds, told(lossless)) is lossless
+    assert dominating(bounds, told(trial(1, 0.001, 390.0, **PRUNED))) is None, "training might lose less"
+    assert dominating(bounds, told(trial(1, 0.0, 410.0, **PRUNED))) is None, "it may become smaller"
     assert dominating({"compressed_bytes": 400.0}, told(lossless)) is None, "its latency is not known"
-    assert dominating(hopes, History()) is None
+    assert dominating(bounds, History()) is None
 
 
 def test_peers_that_had_it_easier_and_failed_speak_against_a_candidate() -> None:

@@ -100,7 +100,7 @@ def test_a_record_that_optuna_cannot_read_is_named(tmp_path: Path, damage: dict[
         find_importances(told, OBJECTIVES)
     kept = kept_importances(RunFolder(tmp_path), told, OBJECTIVES)
     assert kept.found == () and "trial 7" in kept.problem
-    assert not (tmp_path / "cache" / "importance.json").exists(), "the record may be mended"
+    assert not (tmp_path / "cache" / "importance.json").exists(), "the record may be corrected"
 
 
 def test_a_record_without_a_value_is_named_and_one_of_another_kind_is_taken() -> None:

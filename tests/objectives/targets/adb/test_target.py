@@ -35,7 +35,7 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def surroundings(server, monkeypatch):
+def host(server, monkeypatch):
     for name, value in server.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("ANDROID_SERIAL", raising=False)
