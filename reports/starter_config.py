@@ -75,14 +75,8 @@ def suggestions(look: Preview) -> dict[str, Any]:
 
 
 def warning(look: Preview) -> str | None:
-    """A warning where the baseline's metric suggests that model and data do not match."""
-    metric, classes = look.inspection.metric, look.inspection.data.classes
-    if metric.name in ("accuracy", "balanced-accuracy") and classes and look.metric < 1.5 / classes:
-        return (
-            f"The baseline's {metric.name} is {number(look.metric)}, close to random guessing among {classes} classes. Do the "
-            "data need --preprocess, or are the labels in a different order?"
-        )
-    return None
+    """Why the baseline may not be what the user means; ``None`` where there is no doubt."""
+    return " ".join(look.inspection.doubts) or None
 
 
 def _head(look: Preview) -> list[str]:

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from litetuner.objectives.metrics.decisions import real_scores
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.errors import ConfigError
+from litetuner.spaces.models.classes import real_scores
 from litetuner.spaces.models.decision import CLASSIFICATION
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.objectives.metrics.decisions import decide
 from litetuner.objectives.metrics.metric import Metric
+from litetuner.spaces.models.classes import class_numbers
 from litetuner.spaces.models.decision import CLASSIFICATION
 
 
@@ -25,7 +25,7 @@ class MacroF1(Metric):
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         from sklearn.metrics import f1_score
 
-        found, true = decide(y_pred, self.decision), np.asarray(y_true)
+        found, true = class_numbers(y_pred, self.decision), np.asarray(y_true)
         if self.decision is not None and self.decision.task == "multilabel":
             true, found = (part.reshape(-1, part.shape[-1]).astype(int) for part in (true, found))
         else:

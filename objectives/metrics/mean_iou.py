@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.objectives.metrics.decisions import decide
 from litetuner.objectives.metrics.metric import Metric
+from litetuner.spaces.models.classes import class_numbers
 
 
 class MeanIou(Metric):
@@ -23,5 +23,5 @@ class MeanIou(Metric):
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         from sklearn.metrics import jaccard_score
 
-        found = decide(y_pred, self.decision)
+        found = class_numbers(y_pred, self.decision)
         return float(jaccard_score(np.ravel(y_true), found.ravel(), average="macro", zero_division=0.0))

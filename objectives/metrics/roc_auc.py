@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.objectives.metrics.decisions import class_scores
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.errors import DataError
+from litetuner.spaces.models.classes import class_scores
 from litetuner.spaces.models.decision import CLASSIFICATION
 
 

@@ -45,6 +45,7 @@ class Inspection(Record):
     seconds_per_epoch: float | None
     epochs: tuple[float, ...]
     original: str | None = None
+    doubts: tuple[str, ...] = ()  # why the model may be no good baseline
 
 
 def inspect(
@@ -79,7 +80,7 @@ def inspect(
     except Lost as error:
         raise HostError(f"inspecting the model and the data was cut short: {error}. Is there enough memory?") from error
     value = result.value
-    names = ("model", "data", "base", "loss", "metric", "inspected", "seconds_per_epoch", "original")
+    names = ("model", "data", "base", "loss", "metric", "inspected", "seconds_per_epoch", "original", "doubts")
     same = {name: getattr(value, name) for name in names}
     found = Inspection(**same, epochs=epoch_levels(config, value.seconds_per_epoch))
     folder.write("inspection", found.to_json())

@@ -64,6 +64,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
         original=workspace.keep_array(original),
         seconds_per_epoch=seconds,
         training_seconds=time.perf_counter() - started,
+        doubts=question(loaded, outputs.index(scored) if scored else 0, original, data, workspace),
     )
 
 
@@ -87,6 +88,23 @@ def prepare(
     request = DataRequest(sources.data, seed, sources.preprocess, known, inputs, outputs, scored)
     found = prepare_data(request, workspace.folder / DATA_FOLDER)
     return dataclasses.replace(found, folder=DATA_FOLDER)
+
+
+def question(
+    loaded: LoadedModel, output: int, original: np.ndarray, data: DataInfo, workspace: Workspace
+) -> tuple[str, ...]:
+    """What is doubtful about the model as a baseline; ``original`` are its outputs (the one at ``output``) on search samples."""
+    from litetuner.spaces.data.arrays import open_split
+    from litetuner.spaces.models.doubts import find_doubts
+    from litetuner.spaces.models.signature import predict
+
+    x, y = open_split(workspace.data(data), "search")
+    batch = getattr(loaded.model, "batch", None) or BRIDGE_SAMPLES
+
+    def run(samples: np.ndarray) -> np.ndarray:
+        return predict(loaded.model, [samples], batch)[output]
+
+    return find_doubts(original, y, data.decision, x, run)
 
 
 def choose(

@@ -18,7 +18,10 @@ from litetuner.spaces.tflite.invariants import Finding
 
 @dataclasses.dataclass(frozen=True)
 class InspectResult(Record):
-    """``inspected`` is the blob that later jobs name, ``original`` what the user's model gives on the search split."""
+    """``inspected`` is the blob that later jobs name, ``original`` what the user's model gives on the search split.
+
+    ``doubts`` are reasons not to trust the model as a baseline, a sentence each.
+    """
 
     model: ModelInfo
     data: DataInfo
@@ -29,6 +32,7 @@ class InspectResult(Record):
     original: str | None
     seconds_per_epoch: float | None
     training_seconds: float
+    doubts: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

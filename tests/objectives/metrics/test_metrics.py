@@ -13,9 +13,9 @@ import pytest
 
 from litetuner.objectives.metrics import METRICS
 from litetuner.objectives.metrics.choice import find_metric
-from litetuner.objectives.metrics.decisions import class_scores, decide
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.errors import ConfigError, DataError
+from litetuner.spaces.models.classes import class_numbers, class_scores
 from litetuner.spaces.models.decision import TASKS, Decision
 from tests.decisions import BINARY, BINARY_LOGITS, LOGITS, NUMBERS, PROBABILITIES, SEVERAL
 
@@ -138,14 +138,24 @@ def test_auc_of_quantized_probabilities_and_of_absent_classes() -> None:
 
 
 def test_outputs_are_read_as_the_decision_says_whatever_their_range() -> None:
-    assert decide(np.array([[0.4], [0.6]]), BINARY).tolist() == [0, 1]
-    assert decide(np.array([[-0.4], [0.6], [0.2]]), BINARY_LOGITS).tolist() == [0, 1, 1]  # all within [0, 1] or nearly
-    assert decide(np.array([[1.7], [0.4], [-0.2]]), dataclasses.replace(BINARY, outputs="scores")).tolist() == [1, 0, 0]
-    assert decide(np.array([0.4, 0.6]), BINARY).tolist() == [0, 1]
-    assert decide(np.array([[0.2, 0.7, 0.1]]), PROBABILITIES).tolist() == [1]
-    assert decide(np.array([[0.2, 0.7, 0.6]]), SEVERAL).tolist() == [[0, 1, 1]]
+    assert class_numbers(np.array([[0.4], [0.6]]), BINARY).tolist() == [0, 1]
+    assert class_numbers(np.array([[-0.4], [0.6], [0.2]]), BINARY_LOGITS).tolist() == [
+        0,
+        1,
+        1,
+    ]  # all within [0, 1] or nearly
+    assert class_numbers(np.array([[1.7], [0.4], [-0.2]]), dataclasses.replace(BINARY, outputs="scores")).tolist() == [
+        1,
+        0,
+        0,
+    ]
+    assert class_numbers(np.array([0.4, 0.6]), BINARY).tolist() == [0, 1]
+    assert class_numbers(np.array([[0.2, 0.7, 0.1]]), PROBABILITIES).tolist() == [1]
+    assert class_numbers(np.array([[0.2, 0.7, 0.6]]), SEVERAL).tolist() == [[0, 1, 1]]
     assert class_scores(np.array([[0.4], [0.6]]), BINARY).shape == (2, 2)
-    assert decide(np.eye(3)[None].repeat(2, axis=0), LOGITS).tolist() == [[0, 1, 2]] * 2  # a class at every place
+    assert (
+        class_numbers(np.eye(3)[None].repeat(2, axis=0), LOGITS).tolist() == [[0, 1, 2]] * 2
+    )  # a class at every place
     with pytest.raises(ValueError, match="how outputs are read"):
         find_metric("accuracy").score(np.array([0, 1]), np.eye(2))
 

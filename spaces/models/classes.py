@@ -1,4 +1,4 @@
-"""Class numbers and scores from the raw outputs of a classifier, as the model's decision says (``spaces/models/decision.py``)."""
+"""Class numbers and scores from the raw outputs of a classifier, as the model's decision says (``decision.py``)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from litetuner.spaces.models.decision import Decision
 
 
-def decide(y_pred: np.ndarray, decision: Decision | None) -> np.ndarray:
+def class_numbers(y_pred: np.ndarray, decision: Decision | None) -> np.ndarray:
     """Class numbers (n, *places) from raw outputs (n, *places, classes), or from (n, *places, 1) or (n,) of a binary model.
 
     With several labels at once: 0 and 1, of the shape of the outputs.
