@@ -15,6 +15,8 @@ def inspect(
     data: str | None = None,
     *,
     metric: str = "accuracy",
+    task: str | None = None,
+    threshold: float | None = None,
     preprocess: str | None = None,
     custom_objects: str | None = None,
     trust_model: bool = False,
@@ -28,7 +30,8 @@ def inspect(
     from litetuner.search.listener import Listener
     from litetuner.search.session import describe_model, open_session, temporary_folder
 
-    values = {"model": model, "metric": metric, "preprocess": preprocess, "custom_objects": custom_objects}
+    values: dict[str, object] = {"model": model, "metric": metric, "preprocess": preprocess, "custom_objects": custom_objects}
+    values |= {"task": task, "threshold": threshold}
     needed = {"data": data or "none"}  # a configuration has data
     config = make_config(values | needed | {"trust_model": trust_model}, where="inspect")
     with temporary_folder(Path(tempfile.gettempdir()), "litetuner-inspect-", "TMPDIR") as folder:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from litetuner.reports.status import Forecast, find_forecast
 from litetuner.reports.terminal.progress import live_front, model_table, trial_line
+from litetuner.reports.terminal.tables import doubts_panel
 from litetuner.search.config.config import Config
 from litetuner.search.config.units import format_seconds
 from litetuner.search.evaluation.inspection import Inspection
@@ -71,6 +72,8 @@ class Live(Listener):
     def inspected(self, inspection: Inspection) -> None:
         self._inspection, self._last_trial = inspection, time.monotonic()
         self._console.print(model_table(inspection.model, inspection.data))
+        if inspection.doubts:
+            self._console.print(doubts_panel(inspection.doubts))
 
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
         self._trials = trials

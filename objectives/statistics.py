@@ -1,11 +1,13 @@
 """Intervals: the uncertainty of a measured number, and whether two numbers differ.
 
-All are deterministic: random numbers come from the seed that is given.
+Random numbers come from the seed that is given. How often a slow metric is resampled depends on the machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -19,6 +21,10 @@ Verdict = Literal["faster", "slower", "tie"]
 RESOLUTION = 0.01
 LEVEL = 0.95  # of all intervals
 ROUNDS = 1000  # resamples of per-sample values
+RESAMPLES = (200, 100, 50)  # of a metric that is no mean, as many as fit into the limit; else there is no interval
+RESAMPLING_SECONDS = 10.0
+Arrays = Mapping[str, np.ndarray]
+NOTHING: Arrays = MappingProxyType({})
 BLOCK_VALUES = 1_000_000  # random indices drawn at a time
 
 
@@ -38,12 +44,13 @@ def bootstrap_interval(each: np.ndarray, seed: int) -> Interval:
 
 
 def bootstrap_metric_interval(
-    metric: Metric, y: np.ndarray, pred: np.ndarray, seed: int, rounds: int = 200
-) -> Interval:
-    """Percentile bootstrap of a metric that is no mean (F1, AUC, R2), widened to hold the value itself where it is biased."""
-    value = metric.score(y, pred)
-    scores = [metric.score(y[rows], pred[rows]) for rows in _resamples(metric, y, seed, rounds)]
-    return _holding(value, _percentiles(np.array(scores)))
+    metric: Metric, y: np.ndarray, pred: np.ndarray, seed: int, more: Arrays = NOTHING
+) -> Interval | None:
+    """Percentile bootstrap of a metric that is no mean (F1, AUC, R2), widened to hold the value itself where it is biased.
+
+    ``more`` (n, ...) is what the metric takes besides. With groups whole groups are drawn. ``None``: see ``_rounds``.
+    """
+    return _bootstrap(lambda y, pred, more: metric.score(y, pred, **more), y, (pred,), seed, more)[1]
 
 
 def paired_difference(a_each: np.ndarray, b_each: np.ndarray, seed: int) -> tuple[float, Interval]:
@@ -64,15 +71,33 @@ def paired_difference(a_each: np.ndarray, b_each: np.ndarray, seed: int) -> tupl
 
 
 def paired_metric_difference(
-    metric: Metric, y: np.ndarray, pred_a: np.ndarray, pred_b: np.ndarray, seed: int, rounds: int = 200
-) -> tuple[float, Interval]:
+    metric: Metric, y: np.ndarray, pred_a: np.ndarray, pred_b: np.ndarray, seed: int, more: Arrays = NOTHING
+) -> tuple[float, Interval | None]:
     """``metric(a) - metric(b)`` on the same samples for a metric that is no mean, and its bootstrap interval."""
-    value = metric.score(y, pred_a) - metric.score(y, pred_b)
-    differences = [
-        metric.score(y[rows], pred_a[rows]) - metric.score(y[rows], pred_b[rows])
-        for rows in _resamples(metric, y, seed, rounds)
-    ]
-    return value, _holding(value, _percentiles(np.array(differences)))
+
+    def difference(y: np.ndarray, a: np.ndarray, b: np.ndarray, more: Arrays) -> float:
+        return metric.score(y, a, **more) - metric.score(y, b, **more)
+
+    return _bootstrap(difference, y, (pred_a, pred_b), seed, more)
+
+
+def _bootstrap(
+    value_of: Callable[..., float], y: np.ndarray, preds: tuple[np.ndarray, ...], seed: int, more: Arrays
+) -> tuple[float, Interval | None]:
+    """A value of (y, *preds, more), and its interval, ``None`` where resampling takes too long."""
+    started = time.monotonic()
+    value = value_of(y, *preds, more)
+    rounds = _rounds(time.monotonic() - started)
+    if not rounds:
+        return value, None
+    drawn = _resamples(y, seed, rounds, more)
+    values = [value_of(y[rows], *(pred[rows] for pred in preds), other) for rows, other in drawn]
+    return value, _holding(value, _percentiles(np.array(values)))
+
+
+def _rounds(seconds: float) -> int:
+    """How many resamples of a value that takes so long: 200, 100 or 50 within the limit (few levels, so that they repeat)."""
+    return next((count for count in RESAMPLES if count * seconds <= RESAMPLING_SECONDS), 0)
 
 
 def faster(a: Measurement, b: Measurement) -> Verdict:
@@ -143,15 +168,30 @@ def _resampled_means(values: np.ndarray, seed: int) -> np.ndarray:
     return np.concatenate([values[rng.integers(0, n, (size, n), dtype=np.uint32)].mean(axis=1) for size in sizes])
 
 
-def _resamples(metric: Metric, y: np.ndarray, seed: int, rounds: int) -> Iterator[np.ndarray]:
-    """Indices (n,) drawn with replacement. For class labels, a draw of one class alone is drawn again: AUC has no value there."""
-    several = metric.task == "classification" and len(np.unique(y)) > 1
+def _resamples(y: np.ndarray, seed: int, rounds: int, more: Arrays) -> Iterator[tuple[np.ndarray, Arrays]]:
+    """Indices drawn with replacement, and ``more`` of them; a group that is drawn twice counts as two.
+
+    A draw of one class alone is drawn again, where there are several: AUC has no value there.
+    """
+    several = y.dtype.kind in "iub" and len(np.unique(y)) > 1
     rng = np.random.default_rng(seed)
+    groups = more.get("groups")
+    _, group_of = np.unique(np.arange(len(y)) if groups is None else groups, return_inverse=True)
+    members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
+    single = len(members) == len(y)
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        drawn = rng.integers(0, len(members), len(members))
+        if single:
+            return drawn, np.arange(len(y))
+        chosen = [members[group] for group in drawn]
+        return np.concatenate(chosen), np.repeat(np.arange(len(drawn)), [len(rows) for rows in chosen])
+
     for _ in range(rounds):
-        rows = rng.integers(0, len(y), len(y))
+        rows, numbers = draw()
         while several and (y[rows] == y[rows].flat[0]).all():
-            rows = rng.integers(0, len(y), len(y))
-        yield rows
+            rows, numbers = draw()
+        yield rows, {name: numbers if name == "groups" else values[rows] for name, values in more.items()}
 
 
 def _percentiles(values: np.ndarray) -> Interval:

@@ -15,7 +15,7 @@ from litetuner.search.evaluation.preview import Cost, Preview
 
 GROUPS = {
     "What is compressed": ("model", "data", "preprocess", "trust-model", "out"),
-    "What is optimized": ("metric", "size", "target", "objective", "threads", "profile"),
+    "What is optimized": ("metric", "task", "threshold", "size", "target", "objective", "threads", "profile"),
     "Budgets": ("max-drop", "min-metric", "max-compressed-size", "max-size", "max-latency", "max-memory"),
     "How long": ("time-budget", "trials", "max-epochs"),
 }
@@ -75,14 +75,8 @@ def suggestions(look: Preview) -> dict[str, Any]:
 
 
 def warning(look: Preview) -> str | None:
-    """A warning where the baseline's metric suggests that model and data do not match."""
-    metric, classes = look.inspection.metric, look.inspection.data.classes
-    if metric.name in ("accuracy", "balanced-accuracy") and classes and look.metric < 1.5 / classes:
-        return (
-            f"The baseline's {metric.name} is {number(look.metric)}, close to random guessing among {classes} classes. Do the "
-            "data need --preprocess, or are the labels in a different order?"
-        )
-    return None
+    """Why the baseline may not be what the user means; ``None`` where there is no doubt."""
+    return " ".join(look.inspection.doubts) or None
 
 
 def _head(look: Preview) -> list[str]:
@@ -99,6 +93,8 @@ def _head(look: Preview) -> list[str]:
         lines.append(f"# int8      {_costs(look.int8)}; post-training only: a search should be better")
     if epoch is not None:
         lines.append(f"# training  {format_seconds(max(epoch, 0.1))} per epoch on this machine")
+    if data.decision is not None:
+        lines += _comment(f"task      {clean(data.decision.words, 200)}")
     if model.bridge_refusal:
         lines += _comment(f"Post-training techniques only: {clean(model.bridge_refusal, 300)}")
     said = warning(look)

@@ -13,8 +13,9 @@ class Context:
 
     ``x_train`` (n, *sample) and ``y_train`` (n, ...) may be memory-mapped, and are empty where there is no training data.
     ``calibration`` (m, *sample) are real inputs cut from the train split by seed, checked for NaN and infinity.
-    ``loss`` is a tf_keras loss object or name. ``untrained`` builds a probe: masks and centroids are set, nothing is fitted.
-    ``teacher`` (n, ...) are the original's outputs on ``x_train``, probabilities for a classifier; steps may train towards them.
+    ``loss`` is a tf_keras loss object or name, or a function of (y, outputs). ``untrained`` builds a probe: masks and centroids
+    are set, nothing is fitted. ``w_train`` (n,) are weights of samples. ``teacher`` (n, ...) are the baseline's outputs on
+    ``x_train``, probabilities for a classifier; steps may train towards them, with ``soft_loss``.
     """
 
     x_train: np.ndarray
@@ -24,4 +25,6 @@ class Context:
     batch_size: int
     seed: int
     untrained: bool = False
+    w_train: np.ndarray | None = None
     teacher: np.ndarray | None = None
+    soft_loss: object = None

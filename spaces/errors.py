@@ -139,7 +139,8 @@ def told_by_keras(error: BaseException | None) -> str:
     lines = [line for line in lines if line]
     quoted = [line.partition("Exception encountered: ")[2] for line in lines if "Exception encountered: " in line]
     telling = quoted or [line for line in lines if not line.startswith(_HEADINGS)] or lines or [type(error).__name__]
-    said = telling[-1 if quoted else 0]  # of errors in errors the innermost
+    # Of errors in errors the innermost; behind the lines of a user's code that was traced stands what it raised.
+    said = telling[-1 if quoted or str(error).startswith("in user code:") else 0]
     if said.endswith(":") and len(telling) > 1:
         said = f"{said} {telling[1]}"
     return said[:300].rstrip(". ") + "."

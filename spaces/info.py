@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from litetuner.spaces.jobs.record import Record
+from litetuner.spaces.models.decision import Decision
 
 UNPROVABLE = "its weights cannot be told apart in the finished file, so nothing could be proved"
 
@@ -88,3 +89,5 @@ class DataInfo(Record):
     class_names: tuple[str, ...] | None
     notes: tuple[str, ...] = ()  # what the user should know: splits that were made, files that were skipped
     labeled: bool = True  # does the train split have labels?
+    extras: tuple[str, ...] = ()  # of "w_train", "g_search", "g_test" those that the data hold, stored as arrays
+    decision: Decision | None = None  # how labels and outputs are read; None: those of all outputs, as they are

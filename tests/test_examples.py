@@ -66,7 +66,10 @@ def test_a_configuration_is_searched(name: str, folder: Path) -> None:
     assert {budget["key"] for budget in found.summary()["budgets"]} == {key for key in keys if key.startswith("max-")}
 
 
-@pytest.mark.parametrize("name", ["tabular_regression", "image_folder"])
+SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_searches_and_exports(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_script([f"{name}.py", "--trials", "3"])
     *_, label, file = capsys.readouterr().out.splitlines()

@@ -32,6 +32,7 @@ PARAMETERS = 7  # at most
 MODULES = 13  # at most, in a folder
 REGISTRIES = {  # may hold more modules: a new unit is one more file
     "spaces/steps": "one file per compression step",
+    "objectives/metrics": "one file per metric",
     "reports/html/sections": "one file per section of the report",
     "api/cli": "one file per command",
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.objectives.metrics.decisions import decide
 from litetuner.objectives.metrics.metric import Metric
+from litetuner.spaces.models.classes import class_numbers
+from litetuner.spaces.models.decision import CLASSIFICATION
 
 
 class BalancedAccuracy(Metric):
@@ -14,12 +15,12 @@ class BalancedAccuracy(Metric):
     name = "balanced-accuracy"
     direction = "maximize"
     bounded = True
-    task = "classification"
+    tasks = CLASSIFICATION
     default_loss = "classification"
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         from sklearn.metrics import recall_score
 
         # The same value as balanced_accuracy_score, which warns of predicted classes that the labels do not hold.
-        true, found = np.ravel(y_true), decide(y_pred).ravel()
+        true, found = np.ravel(y_true), class_numbers(y_pred, self.decision).ravel()
         return float(recall_score(true, found, labels=np.unique(true), average="macro", zero_division=0.0))

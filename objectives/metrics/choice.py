@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
@@ -12,22 +13,26 @@ from litetuner.objectives.metrics import METRICS
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.data.named_arrays import by_name
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.models.decision import CLASSIFICATION, TASKS, Decision
 from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.user_function import is_function, load_function
 
-LOSSES = {"classification": "classification", "regression": "mean_squared_error"}
+LOSSES = {"classification": "classification", "regression": "mean_squared_error", "raw": "classification"}
+KINDS = {"classification": CLASSIFICATION, "regression": ("regression",), "raw": TASKS}
 
 
-def find_metric(spec: str) -> Metric:
+def find_metric(spec: str, decision: Decision | None = None) -> Metric:
     """The metric of a name (``accuracy``) or of the user's ``module:function(y_true, y_pred) -> float``.
 
     For a model with several outputs ``accuracy@head`` (or ``module:function@head``) scores the output ``head``; a user's
     function without it gets dicts of all labels and outputs by name.
 
-    Such a function gets the labels as they are stored (class numbers (n,), or numbers (n,) or (n, k)) and the model's raw
-    outputs (n, ...). Attributes of the function say what it is; without them: ``direction`` "maximize", ``bounded`` False
-    (not within [0, 1], so a drop is relative), ``task`` "classification", ``default_loss`` the task's ("classification"
-    for a cross-entropy that fits the output, else "mean_squared_error").
+    Such a function gets the labels as the user gave them and the model's raw outputs (n, ...); and the samples if it has
+    a parameter ``x``, and the group of each sample if it has a parameter ``groups`` (``g_search`` and ``g_test`` of the data,
+    else every sample is a group). Attributes of the function say what it is; without them: ``direction`` "maximize",
+    ``bounded`` False (not within [0, 1], so a drop is relative), ``task`` "raw" ("classification": it gets class numbers,
+    "regression": it gets float32), ``default_loss`` as the model was compiled.
+    ``decision`` is how outputs are read, which only scoring needs.
 
         def hits(y_true, y_pred): ...
         hits.direction = "maximize"
@@ -38,15 +43,16 @@ def find_metric(spec: str) -> Metric:
     name, at, output = spec.partition("@")
     if at and not output:
         raise ConfigError(f"--metric {spec}: name the output to score after @, such as {name}@head.")
-    if name in METRICS:
-        return METRICS[name](output or None)
-    if is_function(name):
-        return _user_metric(name, load_function(name, "--metric"), output or None)
+    kind = METRICS.get(name) or next((made for unit in METRICS.values() if (made := unit.numbered(name))), None)
+    if kind is None and is_function(name):
+        kind = _user_metric(name, load_function(name, "--metric"))
+    if kind is not None:
+        return kind(output or None, decision)
     known = f"Known: {', '.join(sorted(METRICS))}; or your own as module:function."
     raise ConfigError(f"there is no metric {name!r}{nearest(name, METRICS) or '.'} {known}")
 
 
-def _user_metric(spec: str, function: Callable[..., Any], output: str | None) -> Metric:
+def _user_metric(spec: str, function: Callable[..., Any]) -> type[Metric]:
     def attribute(key: str, default: Any, allowed: tuple[Any, ...] | type) -> Any:
         value = getattr(function, key, default)
         if not (isinstance(value, allowed) if isinstance(allowed, type) else value in allowed):
@@ -54,7 +60,7 @@ def _user_metric(spec: str, function: Callable[..., Any], output: str | None) ->
             raise ConfigError(f"--metric {spec}: {function!r} has {key} = {value!r}, it must be {wanted}")
         return value
 
-    metric_task = attribute("task", "classification", ("classification", "regression"))
+    metric_task = attribute("task", "raw", tuple(KINDS))
     metric_direction = attribute("direction", "maximize", ("maximize", "minimize"))
     metric_bounded = attribute("bounded", False, bool)
     metric_loss = attribute("default_loss", LOSSES[metric_task], str)
@@ -65,14 +71,17 @@ def _user_metric(spec: str, function: Callable[..., Any], output: str | None) ->
         name: ClassVar[str] = spec
         direction: ClassVar[Literal["maximize", "minimize"]] = metric_direction
         bounded: ClassVar[bool] = metric_bounded
-        task: ClassVar[Literal["classification", "regression"]] = metric_task
+        tasks: ClassVar[tuple[str, ...]] = KINDS[metric_task]
         default_loss: ClassVar[str] = metric_loss
+        own_loss: ClassVar[bool] = hasattr(function, "default_loss")
+        takes: ClassVar[tuple[str, ...]] = _also_taken(function)
         takes_all: ClassVar[bool] = True
 
-        def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
+        def score(self, y_true: np.ndarray, y_pred: np.ndarray, **more: np.ndarray) -> float:
+            given = {name: by_name(more[name]) for name in self.takes}
             try:
                 with quiet_stdout():
-                    value = float(function(by_name(y_true), by_name(y_pred)))
+                    value = float(function(by_name(y_true), by_name(y_pred), **given))
             except Exception as error:
                 raise ConfigError(
                     f"--metric {spec} failed on labels of shape {y_true.shape} and outputs of shape {y_pred.shape}: "
@@ -84,4 +93,13 @@ def _user_metric(spec: str, function: Callable[..., Any], output: str | None) ->
                 raise ConfigError(f"--metric {spec} returned {value}; it must return {due}")
             return value
 
-    return UserMetric(output)
+    return UserMetric
+
+
+def _also_taken(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Which of ``x`` and ``groups`` a function of (y_true, y_pred, ...) takes by name."""
+    try:
+        names = list(inspect.signature(function).parameters)[2:]
+    except (TypeError, ValueError):  # one of C without a signature
+        return ()
+    return tuple(name for name in ("x", "groups") if name in names)

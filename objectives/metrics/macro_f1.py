@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.objectives.metrics.decisions import decide
 from litetuner.objectives.metrics.metric import Metric
+from litetuner.spaces.models.classes import class_numbers
+from litetuner.spaces.models.decision import CLASSIFICATION
 
 
 class MacroF1(Metric):
-    """sklearn.metrics.f1_score with average="macro"; a class that is neither in labels nor predictions does not count."""
+    """sklearn.metrics.f1_score with average="macro"; a class that is neither in labels nor predictions does not count.
+
+    Of several labels at once every label counts.
+    """
 
     name = "macro-f1"
     direction = "maximize"
     bounded = True
-    task = "classification"
+    tasks = CLASSIFICATION
     default_loss = "classification"
+    average = "macro"
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         from sklearn.metrics import f1_score
 
-        return float(f1_score(np.ravel(y_true), decide(y_pred).ravel(), average="macro", zero_division=0.0))
+        found, true = class_numbers(y_pred, self.decision), np.asarray(y_true)
+        if self.decision is not None and self.decision.task == "multilabel":
+            true, found = (part.reshape(-1, part.shape[-1]).astype(int) for part in (true, found))
+        else:
+            true, found = true.ravel(), found.ravel()
+        return float(f1_score(true, found, average=self.average, zero_division=0.0))

@@ -16,7 +16,7 @@ class MeanAbsoluteError(Metric):
     direction = "minimize"
     bounded = False
     limits = (0.0, math.inf)
-    task = "regression"
+    tasks = ("regression",)
     default_loss = "mean_absolute_error"
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:

@@ -17,7 +17,7 @@ class R2(Metric):
     direction = "maximize"
     bounded = False
     limits = (-math.inf, 1.0)
-    task = "regression"
+    tasks = ("regression",)
     default_loss = "mean_squared_error"
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:

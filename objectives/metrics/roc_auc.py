@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from litetuner.objectives.metrics.decisions import class_scores
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.errors import DataError
+from litetuner.spaces.models.classes import class_scores
+from litetuner.spaces.models.decision import CLASSIFICATION
 
 
 class RocAuc(Metric):
-    """sklearn.metrics.roc_auc_score; several classes are averaged one-vs-rest over those that occur in the labels."""
+    """sklearn.metrics.roc_auc_score; several classes are averaged one-vs-rest over those that occur in the labels.
+
+    Several labels at once: the mean of the labels' AUC, over those that some samples have and others have not.
+    """
 
     name = "roc-auc"
     direction = "maximize"
     bounded = True
-    task = "classification"
+    tasks = CLASSIFICATION
     default_loss = "classification"
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         from sklearn.metrics import roc_auc_score
 
-        scores = class_scores(y_pred)
-        present = np.array([1]) if scores.shape[1] == 2 else np.unique(y_true)
-        if len(np.unique(y_true)) < 2:
+        scores = class_scores(y_pred, self.decision)
+        if self.decision is not None and self.decision.task == "multilabel":
+            is_class = np.asarray(y_true).reshape(-1, scores.shape[1]) > 0
+        else:
+            present = np.array([1]) if scores.shape[1] == 2 else np.unique(y_true)
+            # As indicator columns, since quantized probabilities do not sum to exactly 1, which multi_class="ovr" insists on.
+            is_class, scores = np.ravel(y_true)[:, None] == present[None, :], scores[:, present]
+        ranked = is_class.any(axis=0) & ~is_class.all(axis=0)
+        if not ranked.any():
             raise DataError(
                 "roc-auc needs samples of at least two classes, the labels hold one. Use --metric accuracy."
             )
-        is_class = np.ravel(y_true)[:, None] == present[None, :]
-        # As indicator columns, since quantized probabilities do not sum to exactly 1, which multi_class="ovr" insists on.
-        return float(roc_auc_score(is_class, scores[:, present], average="macro"))
+        return float(roc_auc_score(is_class[:, ranked], scores[:, ranked], average="macro"))

@@ -19,6 +19,7 @@ from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.objectives.scoring.jobs import CompareJob, CompareResult, ScoreJob, ScoreResult
 from litetuner.objectives.scoring.predict import load_interpreter, predict, read_file
+from litetuner.spaces.data.arrays import open_array
 from litetuner.spaces.errors import BuildFailed, ConfigError, DataError
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Workspace
@@ -37,35 +38,66 @@ class Score:
     predictions: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Samples ``x`` (n, *sample), labels ``y`` (n, ...), and the group of each, ``None`` where each is its own."""
+
+    x: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray | None = None
+
+    def taken_by(self, metric: Metric) -> dict[str, np.ndarray]:
+        """What a metric takes besides labels and predictions."""
+        groups = np.arange(len(self.y)) if self.groups is None else np.asarray(self.groups)
+        known = {"x": self.x, "groups": groups}
+        return {name: known[name] for name in metric.takes}
+
+    def first(self, count: int) -> Samples:
+        groups = None if self.groups is None else self.groups[:count]
+        return Samples(self.x[:count], np.asarray(self.y[:count]), groups)
+
+
 Io = tuple[str, str]  # types of input and output
 
 
 def score(
-    file: Path | str, x: np.ndarray, y: np.ndarray, metric: Metric, *, seed: int, threads: int, expected_io: Io | None
+    file: Path | str,
+    samples: Samples,
+    metric: Metric,
+    *,
+    seed: int,
+    threads: int,
+    expected_io: Io | None,
 ) -> Score:
-    """Score a file on samples ``x`` (n, *sample) with labels ``y`` (n, ...); the interval is of 95 %.
+    """Score a file on samples; the interval is of 95 %, ``None`` where resampling the metric takes too long.
 
     Of several outputs that of ``metric.output`` counts; a metric without one gets structured arrays of all.
 
     ``expected_io`` are the types that input and output must have, such as ``("int8", "int8")``; ``None`` takes any.
     Raises ``BuildFailed`` when the file is not valid (see ``predict`` and ``check_io``) or has no finite metric.
     """
-    if len(x) != len(y):
-        raise DataError(f"there are {len(x)} samples and {len(y)} labels")
+    x, labels = samples.x, np.asarray(samples.y)
+    if len(x) != len(labels):
+        raise DataError(f"there are {len(x)} samples and {len(labels)} labels")
     content = read_file(file)
     if expected_io is not None:
         check_io(content, expected_io)
     predictions = predict(content, x, threads, output=metric.output)
-    labels = np.asarray(y)
-    value = metric.score(labels, predictions)
+    more = samples.taken_by(metric)
+    value = metric.score(labels, predictions, **more)
     if not math.isfinite(value):
         raise BuildFailed(f"the metric {metric.name} of the file is {value}")
     each = metric.each(labels, predictions)
-    interval = None if each is None else statistics.bootstrap_interval(each, seed)
-    interval = interval or statistics.bootstrap_metric_interval(metric, labels, predictions, seed)
+    interval: tuple[float, float] | None
+    if each is None:
+        interval = statistics.bootstrap_metric_interval(metric, labels, predictions, seed, more)
+    else:
+        interval = statistics.bootstrap_interval(each, seed)
     version = f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
     about: dict[str, Any] = {"runtime": version, "delegate": "XNNPACK", "machine": platform.machine()}
     about |= {"samples": len(x), "threads": threads}
+    if interval is None:
+        about["interval"] = "none, as resampling this metric takes too long"
     return Score(Measurement(value, metric.name, about, interval), each, predictions)
 
 
@@ -98,14 +130,13 @@ def check_metric_name(spec: str) -> None:
 
 def score_file(job: ScoreJob, workspace: Workspace) -> ScoreResult:
     """Run a finished file over a split. A user's metric that raises, or gives no finite number, is ``BuildFailed``."""
-    x, y = workspace.split(workspace.inspected(job.inspected).data, job.split)
-    limit = job.limit or len(x)
+    samples = _samples(job, workspace)
+    limit = job.limit or len(samples.x)
     with _failing_metric():
         found = score(
             workspace.artifacts.path(job.artifact),
-            x[:limit],
-            np.asarray(y[:limit]),
-            find_metric(job.metric),
+            samples.first(limit),
+            _metric(job, workspace),
             seed=job.seed,
             threads=job.threads,
             expected_io=job.io,
@@ -118,19 +149,29 @@ def score_file(job: ScoreJob, workspace: Workspace) -> ScoreResult:
     )
 
 
+def _samples(job: ScoreJob | CompareJob, workspace: Workspace) -> Samples:
+    data = workspace.inspected(job.inspected).data
+    groups = data.arrays[f"g_{job.split}"] if f"g_{job.split}" in data.extras else None
+    return Samples(*workspace.split(data, job.split), None if groups is None else open_array(workspace.blobs, groups))
+
+
+def _metric(job: ScoreJob | CompareJob, workspace: Workspace) -> Metric:
+    return find_metric(job.metric, workspace.inspected(job.inspected).data.decision)
+
+
 def compare(job: CompareJob, workspace: Workspace) -> CompareResult:
     """The paired difference of two outputs, over as many samples as both have."""
-    _, y = workspace.split(workspace.inspected(job.inspected).data, job.split)
     blobs = (job.first_predictions, job.second_predictions)
     first, second = (None if blob is None else workspace.array(blob) for blob in blobs)
-    labels = np.asarray(y if first is None else y[: len(first)])
-    metric = find_metric(job.metric)
-    value = job.value
+    samples = _samples(job, workspace)
+    samples = samples.first(len(samples.y) if first is None else len(first))
+    metric, labels, value = _metric(job, workspace), samples.y, job.value
+    more = samples.taken_by(metric)
     with _failing_metric():
         if value is None:
             if first is None:
                 raise ValueError("a comparison without a value needs the first one's predictions")
-            value = metric.score(labels, first)
+            value = metric.score(labels, first, **more)
         mine, theirs = None if job.first_each is None else workspace.array(job.first_each), job.second_each
         if mine is None and first is not None:
             mine = metric.each(labels, first)
@@ -139,7 +180,7 @@ def compare(job: CompareJob, workspace: Workspace) -> CompareResult:
             return CompareResult(value, *statistics.paired_difference(mine, each, job.seed), len(mine))
         if first is None or second is None:
             return CompareResult(value, None, None, len(labels))
-        paired = statistics.paired_metric_difference(metric, labels, first, second[: len(labels)], job.seed)
+        paired = statistics.paired_metric_difference(metric, labels, first, second[: len(labels)], job.seed, more)
         return CompareResult(value, *paired, len(labels))
 
 

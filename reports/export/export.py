@@ -86,8 +86,7 @@ def _c_array(record: RunRecord, trial: Trial, name: str, content: bytes) -> dict
 
 def _example(record: RunRecord, name: str) -> str:
     outputs = math.prod(size for size in record.model.output_shape[1:] if size is not None)
-    classes = (record.data.classes or outputs) if record.metric.task == "classification" else None
-    names, preprocess = record.data.class_names, record.config.preprocess
+    classes, names, preprocess = record.data.classes, record.data.class_names, record.config.preprocess
     return run_example(name, classes=classes, outputs=outputs, class_names=names, preprocess=preprocess)
 
 

@@ -53,8 +53,10 @@ def render(report: Report) -> str:
     scripts = [*([get_plotlyjs()] if figures else []), page_script()]
     data = safe_json(trial_data(report) | {"figures": figures, "cube": cube})
     style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
-    code = {"scripts": [Markup(script) for script in scripts], "policy": policy(*scripts)}
-    return str(draw("report.html", model=report.result.record.model, parts=parts, data=data, style=style, **code))
+    code: dict[str, Any] = {"scripts": [Markup(script) for script in scripts], "policy": policy(*scripts)}
+    record = report.result.record
+    code |= {"model": record.model, "doubts": record.doubts}
+    return str(draw("report.html", parts=parts, data=data, style=style, **code))
 
 
 @functools.cache

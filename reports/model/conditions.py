@@ -119,8 +119,13 @@ def find_run_conditions(record: RunRecord, trial: Trial | None) -> RunConditions
         common=common,
         own=own,
         environment=tuple(pair for pair in flatten(record.environment) if pair[0] != "format version"),
-        settings=tuple(flatten(record.config.model_dump(mode="json"))),
+        settings=(*_decided(record), *flatten(record.config.model_dump(mode="json"))),
     )
+
+
+def _decided(record: RunRecord) -> Pairs:
+    decision = record.data.decision
+    return () if decision is None else (("outputs are read as", clean(decision.words, 200)),)
 
 
 def find_conditions(trial: Trial) -> tuple[Condition, ...]:

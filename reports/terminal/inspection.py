@@ -30,6 +30,7 @@ def inspection(model: ModelInfo, data: DataInfo | None) -> RenderableType:
     ]
     if data is not None:
         lines.append(Text("data: " + ", ".join(f"{count:,} {split}" for split, count in data.counts.items())))
+        lines += [Text(f"task: {data.decision.words}")] if data.decision else []
         lines += [Text(f"note: {note}", style="yellow") for note in data.notes]
     if model.bridge_refusal is not None:
         lines += [Text(""), Text(f"Post-training techniques only: {model.bridge_refusal}", style="yellow")]

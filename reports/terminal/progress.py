@@ -12,7 +12,14 @@ from rich.text import Text
 
 from litetuner.reports.model.result import build_result
 from litetuner.reports.model.rows import make_row, shown_labels
-from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table, number_titles, row_cells
+from litetuner.reports.terminal.tables import (
+    baseline_row,
+    best_panel,
+    doubts_panel,
+    front_table,
+    number_titles,
+    row_cells,
+)
 from litetuner.reports.text.formatting import clean, latency, number, size, with_unit
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
@@ -30,6 +37,7 @@ def model_table(model: ModelInfo, data: DataInfo) -> RenderableType:
             f"model  {clean(model.name, 60)}: {model.parameters:,} parameters, input {model.input_shape[1:]} {model.input_dtype}"
         ),
         Text(f"data   {counts}" + (f", {data.classes} classes" if data.classes else "")),
+        *([Text(f"task   {data.decision.words}")] if data.decision else []),
         *(Text(f"note   {note}", style="yellow") for note in data.notes),
     ]
     if model.bridge_refusal:
@@ -115,6 +123,8 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
 def print_result(record: RunRecord) -> None:
     """The result on standard output: baseline, Pareto front, and the best within the budgets or what blocks."""
     console, result = Console(highlight=False), build_result(record)
+    if record.doubts:
+        console.print(doubts_panel(record.doubts))
     console.print(baseline_row(result))
     if result.picks:
         console.print(front_table(result))

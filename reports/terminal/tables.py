@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -113,6 +115,12 @@ def best_panel(result: Result, next_command: str) -> RenderableType:
     found += [Text(), Text.assemble("report  ", (clean(result.record.folder.report, 1000), "cyan"))]
     found += [Text.assemble("next    ", (clean(next_command, 1000), "cyan"))]
     return Panel(Group(*found), title="best", title_align="left", box=box.ROUNDED, padding=(1, 2))
+
+
+def doubts_panel(sentences: Sequence[str]) -> RenderableType:
+    """Why the baseline may not be what the user means."""
+    lines = Group(*(Text(clean(sentence, 500)) for sentence in sentences))
+    return Panel(lines, title="WARNING: check the baseline", title_align="left", border_style="bold red", box=box.HEAVY)
 
 
 def nothing_feasible(result: Result) -> RenderableType:

@@ -53,11 +53,21 @@ class Config(pydantic.BaseModel):
     data: Text = _key(..., "The data: FILE.npz, a folder of images with one subfolder per class, or module:function.")
     out: Text | None = _key(None, "Run folder. [default: runs/<model>-<hash>]")
     metric: Text = _key("accuracy", "Metric: a name, or module:function(y_true, y_pred).")
+    task: Literal["binary", "multiclass", "multilabel", "regression", "raw"] | None = _key(
+        None, "How outputs and labels are read; raw: as they are. [default: decided from model, labels and metric]"
+    )
+    threshold: Number | None = _key(
+        None, "Output above which a label holds, such as 0.5. [default: decided from the compiled loss]"
+    )
     preprocess: Text | None = _key(None, "Preprocessing that the model expects: module:function(x).")
     resize: Texts = _key(
         ("bilinear",), "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop or ,pad."
     )
-    loss: Text | None = _key(None, "Training loss, a tf_keras name. [default: the metric's]")
+    loss: Text | None = _key(
+        None,
+        "Training loss: a tf_keras name or module:function(y_true, y_pred). [default: as compiled, else by the task]",
+    )
+    class_weights: Text | None = _key(None, "Weights of classes in training: balanced, or such as 0=1,1=4.")
     target: Texts = _key(
         ("host",), "Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimized."
     )

@@ -17,6 +17,7 @@ from litetuner.spaces.jobs.environment import Environment
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import LossSettings
+from litetuner.spaces.models.decision import OutputSettings
 
 EPOCH_LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 LONGEST_SHARE = 1 / 24  # of the time budget: the longest training of one step
@@ -31,12 +32,13 @@ class Inspection(Record):
     model: ModelInfo
     data: DataInfo
     base: str | None
-    loss: LossSettings
+    loss: LossSettings | None
     metric: MetricInfo
     inspected: str
     seconds_per_epoch: float | None
     epochs: tuple[float, ...]
     original: str | None = None
+    doubts: tuple[str, ...] = ()  # why the model may be no good baseline
 
 
 def inspect(
@@ -57,7 +59,9 @@ def inspect(
         sources=contents.get("sources", {}),
         resize=config.resize,
         metric=config.metric,
+        outputs=OutputSettings(config.task, config.threshold),
         loss=config.loss,
+        class_weights=config.class_weights,
         preprocess=config.preprocess,
         custom_objects=config.custom_objects,
         seed=config.seed,
@@ -71,7 +75,7 @@ def inspect(
     except Lost as error:
         raise HostError(f"inspecting the model and the data was cut short: {error}. Is there enough memory?") from error
     value = result.value
-    names = ("model", "data", "base", "loss", "metric", "inspected", "seconds_per_epoch", "original")
+    names = ("model", "data", "base", "loss", "metric", "inspected", "seconds_per_epoch", "original", "doubts")
     same = {name: getattr(value, name) for name in names}
     _check_same(folder, config, value.model.sha256, value.data.sha256)
     found = Inspection(**same, epochs=epoch_levels(config, value.seconds_per_epoch))

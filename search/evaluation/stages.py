@@ -177,14 +177,16 @@ def conversion_gap(services: Services, compared: CompareResult) -> dict[str, Mea
 
 def paired(services: Services, compared: CompareResult, against: str, split: str, samples: int) -> Measurement | None:
     """A difference in the metric's worse direction: in points for metrics within [0, 1], else relative to the first one."""
-    if compared.difference is None or compared.interval is None:
+    if compared.difference is None:
         return None
     metric = services.metric
     sign = 1.0 if metric.direction == "maximize" else -1.0
     scale = sign if metric.bounded else sign / (abs(compared.value) or 1.0)
-    low, high = sorted(end * scale for end in compared.interval)
     unit = "points" if metric.bounded else f"relative to the {against}"
     environment = {"split": split, "samples": samples, "paired": True}
+    if compared.interval is None:  # the metric takes too long to be resampled
+        return Measurement(compared.difference * scale, unit, environment)
+    low, high = sorted(end * scale for end in compared.interval)
     return Measurement(compared.difference * scale, unit, environment, (low, high))
 
 

@@ -35,6 +35,7 @@ class RunRecord:
     trials: tuple[Trial, ...]
     environment: dict[str, Any]
     seconds: dict[str, float]  # train, convert, score, time, other, wall
+    doubts: tuple[str, ...] = ()  # of the inspection
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -122,4 +123,5 @@ def read_run(path: Path | str) -> RunRecord:
         trials=tuple(trials),
         environment=folder.read("environment") or {},
         seconds=(folder.read("clock") or {}).get("seconds", {}),
+        doubts=tuple(inspection.get("doubts", ())),
     )

@@ -9,6 +9,7 @@ import numpy as np
 from litetuner.spaces.building.jobs import BuildJob, InspectJob
 from litetuner.spaces.building.models import base_model
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.arrays import open_array
 from litetuner.spaces.jobs.workspace import Inspected, Workspace
 from litetuner.spaces.step import Step
 
@@ -22,12 +23,16 @@ def make_context(
     untrained: bool = False,
 ) -> Context:
     """The context for some steps. A job's ``calibration`` is how many samples there are where no step asks for another number."""
-    from litetuner.spaces.training.fit import resolve_loss
+    from litetuner.spaces.training.losses import make_loss, soft_loss
 
-    loss = inspected.loss
-    x, y = workspace.split(inspected.data, "train")
+    loss, data = inspected.loss, inspected.data
+    x, y = workspace.split(data, "train")
+    weights = open_array(workspace.blobs, data.arrays["w_train"]) if "w_train" in data.extras else None
+    if loss is not None and loss.class_weights is not None:
+        by_class = np.asarray(loss.class_weights, np.float32)[y]
+        weights = by_class if weights is None else by_class * weights
     samples = x[:0]
-    if inspected.data.counts["train"]:
+    if data.counts["train"]:
         samples = _calibration(workspace, inspected, steps, job.calibration, job.seed)
     if not inspected.data.labeled:
         x, y = x[:0], y[:0]
@@ -35,7 +40,9 @@ def make_context(
         x_train=x,
         y_train=y,
         calibration=samples,
-        loss=resolve_loss(loss.metric_loss, loss.activation, loss.output_shape, loss.user_loss),
+        loss=None if loss is None else make_loss(loss),
+        soft_loss=None if loss is None else soft_loss(data.decision, loss),
+        w_train=weights,
         batch_size=job.batch_size,
         seed=job.seed,
         untrained=untrained,

@@ -22,6 +22,7 @@ from litetuner.spaces.candidate import Candidate, digest
 from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo, TensorInfo
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
+from litetuner.spaces.models.decision import Decision
 from litetuner.spaces.step import Stage
 from litetuner.spaces.tflite.artifact import Artifact
 
@@ -42,9 +43,10 @@ class FakeBuilder:
         """A model of ``LAYERS`` convolutions, and data of ten classes."""
         sha256 = hashlib.sha256(job.model_content.encode()).hexdigest()
         arrays = {f"x_{split}": self.workspace.keep_array(np.zeros(size)) for split, size in COUNTS.items()}
-        model, data = _model(sha256), DataInfo(sha256, arrays, COUNTS, (8, 8, 3), "float32", 10, None)
+        decision = Decision("multiclass", None, "probabilities", "softmax", "from the last activation softmax")
+        data = DataInfo(sha256, arrays, COUNTS, (8, 8, 3), "float32", 10, None, decision=decision)
         base = self.workspace.blobs.put(b"fake base", ".npz")
-        loss = LossSettings(metric.default_loss, job.loss, model.output_activation, model.output_shape)
+        model, loss = _model(sha256), LossSettings("sparse_categorical_crossentropy")
         inspected = json.dumps(Inspected(model, data, base, loss).to_json()).encode()
         blob = self.workspace.blobs.put(inspected, ".json")
         return InspectResult(model, data, base, loss, metric, blob, None, 0.0, 0.0)

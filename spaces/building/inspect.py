@@ -13,9 +13,12 @@ from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.jobs import InspectJob, InspectResult
 from litetuner.spaces.building.models import user_model
 from litetuner.spaces.building.trainable import rebuild
+from litetuner.spaces.errors import ConfigError
 from litetuner.spaces.info import DataInfo
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
+from litetuner.spaces.models.decision import Evidence, OutputSettings, compiled_loss
+from litetuner.spaces.models.loading.load import LoadedModel
 
 BRIDGE_SAMPLES = 32
 # Trainings of so many steps tell how long a step takes; the last one only where steps are short.
@@ -34,7 +37,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     from litetuner.spaces.models.signature import input_tensors, output_tensors
 
     loaded = user_model(workspace.sources)
-    data = prepare(loaded.model, metric, workspace, job.seed, job.resize)
+    data = prepare(loaded, metric, job.outputs, workspace, job.seed, job.resize)
     split = "train" if data.counts["train"] else "search"
     sample = np.asarray(workspace.split(data, split)[0][:BRIDGE_SAMPLES])
     loaded = sized(loaded, sample_shapes(input_tensors(loaded.model), sample), workspace.sources.model)
@@ -42,12 +45,14 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     scored = chosen_output(outputs, metric.output, metric.takes_all)
     trainable, refusal, difference = rebuild(loaded.model, sample)
     base = None if trainable is None else workspace.blobs.put(write_model(trainable), ".npz")
+    loss = None
+    if trainable is not None and refusal is None and data.counts["train"] and data.labeled:
+        loss, refusal = choose(trainable, loaded, metric, data, job, workspace)
     model = model_info(loaded, trainable, refusal, difference)
     original = original_outputs(loaded.model, workspace.split(data, "search")[0], outputs, scored)
-    loss = LossSettings(metric.default_loss, job.loss, model.output_activation, model.output_shape)
     inspected = Inspected(model, data, base, loss)
     seconds, started = None, time.perf_counter()
-    if trainable is not None and refusal is None and data.counts["train"] and data.labeled:
+    if loss is not None:
         seconds = seconds_per_epoch(trainable, inspected, job, workspace)
     return InspectResult(
         **{field.name: getattr(inspected, field.name) for field in dataclasses.fields(inspected)},
@@ -56,22 +61,72 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
         original=workspace.keep_array(original),
         seconds_per_epoch=seconds,
         training_seconds=time.perf_counter() - started,
+        doubts=question(loaded, outputs.index(scored) if scored else 0, original, data, workspace),
     )
 
 
 def prepare(
-    model: Any, metric: MetricInfo, workspace: Workspace, seed: int, resize: tuple[str, ...] = ("bilinear",)
+    loaded: LoadedModel,
+    metric: MetricInfo,
+    asked: OutputSettings,
+    workspace: Workspace,
+    seed: int,
+    resize: tuple[str, ...] = ("bilinear",),
 ) -> DataInfo:
     """The user's data, checked and kept as arrays."""
     from litetuner.spaces.data.preparation import DataRequest, prepare_data
+    from litetuner.spaces.models.inspection import output_activation
     from litetuner.spaces.models.outputs import chosen_output
     from litetuner.spaces.models.signature import input_tensors, output_tensors
 
-    inputs, outputs = input_tensors(model), output_tensors(model)
+    inputs, outputs = input_tensors(loaded.model), output_tensors(loaded.model)
     scored = chosen_output(outputs, metric.output, metric.takes_all)
+    read = scored or outputs[0]
+    index = outputs.index(read)
+    compiled = compiled_loss(loaded.compiled, read.name, index)
+    activation = output_activation(loaded.model, index)
+    known = Evidence(metric.name, metric.tasks, activation, read.shape, compiled, asked)
     sources = workspace.sources
-    request = DataRequest(sources.data, seed, sources.preprocess, metric.task, inputs, outputs, scored, resize)
+    request = DataRequest(sources.data, seed, sources.preprocess, known, inputs, outputs, scored, resize)
     return prepare_data(request, workspace.blobs)
+
+
+def question(
+    loaded: LoadedModel, output: int, original: np.ndarray, data: DataInfo, workspace: Workspace
+) -> tuple[str, ...]:
+    """What is doubtful about the model as a baseline; ``original`` are its outputs (the one at ``output``) on search samples."""
+    from litetuner.spaces.models.doubts import find_doubts
+    from litetuner.spaces.models.signature import predict
+
+    x, y = workspace.split(data, "search")
+    batch = getattr(loaded.model, "batch", None) or BRIDGE_SAMPLES
+
+    def run(samples: np.ndarray) -> np.ndarray:
+        return predict(loaded.model, [samples], batch)[output]
+
+    return find_doubts(original, y, data.decision, x, run)
+
+
+def choose(
+    model: Any, loaded: LoadedModel, metric: MetricInfo, data: DataInfo, job: InspectJob, workspace: Workspace
+) -> tuple[LossSettings | None, str | None]:
+    """The training loss; else why the model is not trained. Raises ``ConfigError`` where the user's own loss does not fit."""
+    from litetuner.spaces.models.signature import output_tensors
+    from litetuner.spaces.training.losses import LossWishes, choose_loss, class_weights
+
+    x, y = workspace.split(data, "train")
+    compiled = compiled_loss(loaded.compiled, output_tensors(loaded.model)[0].name, 0)
+    wishes = LossWishes(job.loss, metric.default_loss, metric.own_loss, compiled)
+    weights = class_weights(job.class_weights, data.classes, y)
+    try:
+        found = choose_loss(
+            wishes, data.decision, model, x, y, weighted="w_train" in data.extras or weights is not None
+        )
+    except ConfigError as error:
+        if job.loss is not None or metric.own_loss:
+            raise
+        return None, f"{error} Give --loss, a tf_keras name or module:function(y_true, y_pred), to train it."
+    return dataclasses.replace(found, class_weights=weights), None
 
 
 def seconds_per_epoch(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> float:

@@ -11,23 +11,28 @@ from litetuner.spaces.jobs.job import Job, Kind, R
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import LossSettings
+from litetuner.spaces.models.decision import OutputSettings
 from litetuner.spaces.tflite.artifact import Artifact
 from litetuner.spaces.tflite.invariants import Finding
 
 
 @dataclasses.dataclass(frozen=True)
 class InspectResult(Record):
-    """``inspected`` is the blob that later jobs name, ``original`` what the user's model gives on the search split."""
+    """``inspected`` is the blob that later jobs name, ``original`` what the user's model gives on the search split.
+
+    ``doubts`` are reasons not to trust the model as a baseline, a sentence each.
+    """
 
     model: ModelInfo
     data: DataInfo
     base: str | None
-    loss: LossSettings
+    loss: LossSettings | None
     metric: MetricInfo
     inspected: str
     original: str | None
     seconds_per_epoch: float | None
     training_seconds: float
+    doubts: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,9 @@ class InspectJob(Job[InspectResult]):
     model_content: str
     data_content: str
     metric: str
+    outputs: OutputSettings
     loss: str | None
+    class_weights: str | None
     preprocess: str | None
     custom_objects: str | None
     seed: int

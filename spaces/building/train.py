@@ -41,8 +41,7 @@ def _teacher(workspace: Workspace, inspected: Inspected, context: Context) -> np
     """The baseline's outputs on the training data, computed once a run and memory-mapped from then on."""
     from litetuner.spaces.training.distillation import LARGEST_BYTES, teacher_targets
 
-    loss = inspected.loss
-    outputs = math.prod(size for size in loss.output_shape if size is not None)
+    outputs = math.prod(size for size in inspected.model.output_shape if size is not None)
     if not len(context.x_train) or len(context.x_train) * outputs * 4 > LARGEST_BYTES:
         return None
     name = workspace.folder / "cache" / "teacher.json"
@@ -52,8 +51,9 @@ def _teacher(workspace: Workspace, inspected: Inspected, context: Context) -> np
     except (OSError, RunError):
         blob = ""
     if not workspace.blobs.has(blob):
-        classifies = loss.user_loss is None and loss.metric_loss == "classification"
-        targets = teacher_targets(base_model(workspace, inspected), context.x_train, loss.activation, classifies)
+        decision = inspected.data.decision
+        link = "none" if decision is None else decision.link
+        targets = teacher_targets(base_model(workspace, inspected), context.x_train, link)
         blob = workspace.keep_array(targets)
         write_json(name, {"blob": blob}, seal=belongs, durable=False)
     found: np.ndarray = np.load(workspace.blobs.path(blob), mmap_mode="r", allow_pickle=False)

@@ -14,6 +14,7 @@ from litetuner.spaces.channels.surgery import named_weights, weight_name
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.tf import load
+from litetuner.spaces.training.losses import like_outputs
 
 IMPORTANCES = ("reconstruction", "l1", "l2", "norm", "taylor")  # the first is what recipes take
 TAYLOR_SAMPLES = 512
@@ -124,7 +125,7 @@ def _products(model: Any, context: Context) -> Any:
         if weight.dtype.is_floating and "moving_" not in weight.name
     }
     variables = list(weights.values())
-    dtype = model.inputs[0].dtype
+    dtype, y_train = model.inputs[0].dtype, like_outputs(context.y_train, model.outputs[0].shape)
 
     def gradients(x: Any, y: Any) -> list[Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -140,6 +141,6 @@ def _products(model: Any, context: Context) -> Any:
         rows = chosen[start : start + TAYLOR_BATCH]
         x = tf.constant(np.asarray(context.x_train[rows], dtype.as_numpy_dtype))
         found: dict[str, dict[str, np.ndarray]] = {}
-        for (layer, name), product in zip(weights, compiled(x, tf.constant(context.y_train[rows])), strict=True):
+        for (layer, name), product in zip(weights, compiled(x, tf.constant(y_train[rows])), strict=True):
             found.setdefault(layer, {})[name] = product.numpy().astype(np.float64)
         yield found

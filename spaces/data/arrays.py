@@ -18,13 +18,18 @@ SPLITS = ("train", "search", "test")
 def open_split(store: Store, arrays: Mapping[str, str], split: str) -> tuple[np.ndarray, np.ndarray]:
     """Samples (n, *sample) and labels (n, ...) of a prepared split, verified, memory-mapped and read-only.
 
-    Class labels are int64 (n,), regression labels float32 (n,) or (n, k). Several inputs, or labels of several outputs, are
-    a structured array (n,) with a field for each (``named_arrays.py``). Raises ``RunError`` when they are not there.
+    Labels are stored by task (``labels.py``). Several inputs, or labels of several outputs, are a structured array (n,) with a
+    field for each (``named_arrays.py``). Raises ``RunError`` when they are not there.
     """
     if split not in SPLITS:
         raise ValueError(f"there is no split {split!r}, only {', '.join(SPLITS)}")
-    x, y = (np.load(store.path(arrays[f"{name}_{split}"]), mmap_mode="r", allow_pickle=False) for name in "xy")
-    return x, y
+    return open_array(store, arrays[f"x_{split}"]), open_array(store, arrays[f"y_{split}"])
+
+
+def open_array(store: Store, blob: str) -> np.ndarray:
+    """A prepared array, verified, memory-mapped and read-only. Raises ``RunError`` when it is not there."""
+    found: np.ndarray = np.load(store.path(blob), mmap_mode="r", allow_pickle=False)
+    return found
 
 
 class ArrayWriter:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces import tf
-from litetuner.spaces.data.raw import KEYS, SYNONYMS, Arrays, RawData, check_keys, pair_splits
+from litetuner.spaces.data.raw import KEYS, SYNONYMS, Arrays, RawData, check_keys, raw_data
 from litetuner.spaces.errors import DataError, nearest
 from litetuner.spaces.user_function import load_function
 
@@ -39,7 +39,7 @@ def read_function(spec: str, input_shape: tuple[int | None, ...], shapes: Shapes
         raise DataError(f"--data {spec} failed: {type(error).__name__}: {error}") from error
     source, known = f"--data {spec}", shapes or {"": input_shape}
     if isinstance(value, Mapping):
-        return RawData(_from_dict(source, value, known))
+        return _from_dict(source, value, known)
     if _is_dataset(value):
         return RawData({"train": _from_dataset(source, value, known)})
     if isinstance(value, (tuple, list)) and len(value) in (2, 3):
@@ -51,11 +51,11 @@ def read_function(spec: str, input_shape: tuple[int | None, ...], shapes: Shapes
     raise DataError(f"{source} returned {type(value).__name__}. {RETURNS}")
 
 
-def _from_dict(source: str, value: Mapping[Any, Any], shapes: Shapes) -> dict[str, Pair]:
+def _from_dict(source: str, value: Mapping[Any, Any], shapes: Shapes) -> RawData:
     value = _flattened(value)
     keys = [str(key) for key in value]
     if any(key.partition(":")[0] in KEYS for key in keys):
-        return pair_splits(source, {key: _array(source, key, value[key]) for key in check_keys(source, keys)})
+        return raw_data(source, {key: _array(source, key, value[key]) for key in check_keys(source, keys)})
     splits: dict[str, Pair] = {}
     known = ("train", "search", "test", *SYNONYMS)
     for key, item in value.items():
@@ -69,7 +69,7 @@ def _from_dict(source: str, value: Mapping[Any, Any], shapes: Shapes) -> dict[st
         splits[split] = _from_dataset(source, item, shapes) if _is_dataset(item) else _pair(source, split, item)
     if not splits:
         raise DataError(f"{source} returned an empty dict. {RETURNS}")
-    return splits
+    return RawData(splits)
 
 
 def _flattened(value: Mapping[Any, Any]) -> dict[Any, Any]:

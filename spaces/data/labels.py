@@ -26,11 +26,15 @@ def classes_of(output_shape: tuple[int | None, ...]) -> int:
 
 
 def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int | None, ...]) -> np.ndarray:
-    """Labels of one split, ``name`` such as ``y_train``: int64 class numbers (n,), or float32 (n,) or (n, k) for regression.
+    """Labels of one split, ``name`` such as ``y_train``, by task (``models/decision.py``).
 
-    Class numbers of a model that tells classes apart at every place, as in segmentation, are (n, *places).
+    int64 class numbers (n,), or (n, *places) of a model that tells classes apart at every place, as in segmentation;
+    float32 (n,) or (n, k) for regression, (n, *places, k) of 0 and 1 for several labels at once; raw ones as they are, in
+    float32 where they are floats.
     Raises ``DataError`` for text, objects, NaN, labels that the model's output cannot give, and shapes that do not fit.
     """
+    if task == "raw" and y.dtype.kind in "biufU":
+        return y.astype(np.float32) if y.dtype.kind == "f" else y
     if y.dtype.kind in "US":
         raise DataError(
             f"{name} holds text such as {str(y.ravel()[0])!r}. Give class numbers in the order of the model's outputs, "
@@ -43,6 +47,8 @@ def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int 
         raise DataError(f"{name} holds NaN or infinity in {bad.sum()} labels, first in {name}[{int(bad.argmax())}]")
     if task == "regression":
         return _numbers(name, y, output_shape)
+    if task == "multilabel":
+        return _several(name, y, output_shape)
     return _class_numbers(name, y, classes_of(output_shape), output_shape)
 
 
@@ -57,6 +63,16 @@ def _numbers(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> 
         )
     values = y.astype(np.float32)
     return values.reshape(len(y)) if single else values
+
+
+def _several(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> np.ndarray:
+    sizes = zip(y.shape[1:], output_shape[1:], strict=False)
+    if y.ndim != len(output_shape) or any(b not in (None, a) for a, b in sizes) or not ((y == 0) | (y == 1)).all():
+        raise DataError(
+            f"{name} has shape {y.shape} and values from {y.min():g} to {y.max():g}; several labels at once are a column of 0 "
+            f"and 1 for each of the model's outputs {output_shape[1:]}."
+        )
+    return y.astype(np.float32)
 
 
 def _class_numbers(name: str, y: np.ndarray, classes: int, output_shape: tuple[int | None, ...]) -> np.ndarray:
@@ -106,8 +122,8 @@ def _from_one_hot(name: str, y: np.ndarray, classes: int, output_shape: tuple[in
 def _advice(y: np.ndarray) -> str:
     if ((y == 0) | (y == 1)).all():
         return (
-            "Several labels at once are scored by a function of yours: --metric module:function with the attributes "
-            "task = 'regression' and default_loss = 'binary_crossentropy'; or give one class number a sample."
+            "The model ends with a softmax, which names one class a sample. If several labels may hold at once, say "
+            "--task multilabel; else give one class number a sample."
         )
     return "If they are quantities, add --metric mae, rmse or r2; soft labels cannot be used: give class numbers."
 

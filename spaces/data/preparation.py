@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from litetuner.spaces.data.sources import read_source
 from litetuner.spaces.data.splits import SplitRows, complete_splits
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.info import DataInfo, TensorInfo
+from litetuner.spaces.models.decision import Decision, Evidence, decide
 from litetuner.spaces.store import Store
 from litetuner.spaces.user_function import load_function
 
@@ -32,13 +32,14 @@ class DataRequest:
     folders of images; or ``module:function`` that returns arrays or a ``tf.data.Dataset`` (see ``read_source``).
     ``preprocess`` is the user's ``module:function(x) -> x``: it gets batches (b, *sample) of every split and returns batches
     (b, *sample of the model). ``inputs`` and ``outputs`` are the model's. ``scored`` is the output whose labels are stored;
-    ``None`` stores the labels of all outputs. ``resize`` is how images are resized (see ``read_images``).
+    ``None`` stores the labels of all outputs. ``known`` is what decides, with the labels, how outputs are read. ``resize`` is
+    how images are resized (see ``read_images``).
     """
 
     source: str
     seed: int
     preprocess: str | None
-    task: Literal["classification", "regression"]
+    known: Evidence
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     scored: TensorInfo | None = None
@@ -55,35 +56,33 @@ class DataRequest:
         """Are the labels of several outputs stored, as they are?"""
         return len(self.outputs) > 1 and self.scored is None
 
-    @property
-    def output_shape(self) -> tuple[int | None, ...]:
-        return (self.scored or self.outputs[0]).shape
-
 
 def prepare_data(request: DataRequest, store: Store) -> DataInfo:
     """Read the source, make the missing splits, check everything, and keep ``{x,y}_{train,search,test}`` as blobs.
 
     Samples of several inputs are one structured array. They keep the user's type where it has at most 32 bits and the
-    model can take it (8-bit images stay 8-bit). Labels are int64 class numbers (n,), or float32 (n,) or (n, k) for
-    regression. A missing search or test split is taken from train by ``seed``, a tenth each, the same share of every
-    class; without train samples the train split is empty. ``notes`` say what was done. Raises ``DataError`` with what to
-    do, ``ConfigError`` when a function that is named does not exist.
+    model can take it (8-bit images stay 8-bit). Labels are stored by task (``prepare_labels``), weights and groups of
+    samples beside them. A missing search or test split is taken from train by ``seed``, a tenth each, the same share of
+    every class; without train samples the train split is empty. ``notes`` say what was done. Raises ``DataError`` with what
+    to do, ``ConfigError`` when a function that is named does not exist or ``known`` contradicts the labels.
     """
-    stratify = request.task == "classification" and not request.all_outputs
-    classes = classes_of(request.output_shape) if stratify else None
     raw = read_source(request.source, request.inputs, resize=request.resize)
-    _check_class_folders(request, raw, classes)
     samples = {
         split: samples_of(request.source, split, x, [item.name for item in request.inputs])
         for split, (x, _) in raw.splits.items()
     }
-    labels = {
-        split: _labels(request, split, samples[split], y) for split, (_, y) in raw.splits.items() if y is not None
+    given = {
+        split: _given_labels(request, split, samples[split], y) for split, (_, y) in raw.splits.items() if y is not None
     }
-    unlabeled = 0 if "train" in labels or "train" not in samples else len(next(iter(samples["train"].values())))
-    flat = stratify and all(y.ndim == 1 for y in labels.values())
-    rows, notes = complete_splits(labels, request.seed, flat, unlabeled)
-    labels |= {"train": np.empty((unlabeled, 0), np.float32)} if unlabeled else {}
+    unlabeled = 0 if "train" in given or "train" not in samples else len(next(iter(samples["train"].values())))
+    decision = None if request.all_outputs else decide(request.known, given.values())
+    classes = classes_of(request.known.output_shape) if decision and decision.task in ("binary", "multiclass") else None
+    _check_class_folders(request, raw, decision, classes)
+    labels = given if decision is None else _prepared(given, decision.task, request.known.output_shape)
+    stratify = decision is not None and all(y.ndim == 1 and y.dtype.kind in "iuU" for y in labels.values())
+    rows, notes = complete_splits(labels, request.seed, stratify, unlabeled)
+    counts = {split: len(y) for split, y in labels.items()}
+    labels = labels | ({"train": np.empty((unlabeled, 0), np.float32)} if unlabeled else {})
     preparers = _preparers(request, samples)
     writer = ArrayWriter(store)
     for split in SPLITS:
@@ -94,6 +93,7 @@ def prepare_data(request: DataRequest, store: Store) -> DataInfo:
             notes += absent_classes(split, y, classes)
         if split == "train" and not unlabeled:
             notes += few_samples(y, classes)
+    extras = _write_extras(writer, request.source, raw.extras, rows, counts)
     first = next(iter(preparers.values()))
     return DataInfo(
         sha256=writer.sha256,
@@ -105,23 +105,27 @@ def prepare_data(request: DataRequest, store: Store) -> DataInfo:
         class_names=raw.class_names,
         notes=(*raw.notes, *notes, *_findings(preparers)),
         labeled=not unlabeled,
+        extras=extras,
+        decision=decision,
     )
 
 
-def _check_class_folders(request: DataRequest, raw: RawData, classes: int | None) -> None:
-    if raw.class_names is not None and classes is None:
+def _check_class_folders(request: DataRequest, raw: RawData, decision: Decision | None, classes: int | None) -> None:
+    if raw.class_names is None or (decision is not None and decision.task == "raw"):
+        return
+    if classes is None:
         raise DataError(
             f"{request.source}: class folders give classes, the metric is of a regression. Choose --metric accuracy."
         )
-    if raw.class_names is not None and len(raw.class_names) != classes:
+    if len(raw.class_names) != classes:
         raise DataError(
             f"{request.source} has {len(raw.class_names)} classes ({', '.join(raw.class_names[:5])}...), the model has "
             f"{classes}. They must be the same, as classes are numbered in the order of their names."
         )
 
 
-def _labels(request: DataRequest, split: str, samples: Mapping[str, Rows], given: Arrays) -> np.ndarray:
-    """The labels of a split as they are stored, one for each sample."""
+def _given_labels(request: DataRequest, split: str, samples: Mapping[str, Rows], given: Arrays) -> np.ndarray:
+    """The labels of a split that are scored, one for each sample, as they are."""
     scored = None if request.scored is None else request.scored.name
     y = labels_of(request.source, split, given, [item.name for item in request.outputs], scored)
     for name, part in samples.items():
@@ -131,7 +135,44 @@ def _labels(request: DataRequest, split: str, samples: Mapping[str, Rows], given
             )
     if len(y) == 0:
         raise DataError(f"{request.source}: the {split} split is empty. Fill it, or leave x_{split} and y_{split} out.")
-    return y if request.all_outputs else prepare_labels(f"y_{split}", y, request.task, request.output_shape)
+    return y
+
+
+def _prepared(
+    given: Mapping[str, np.ndarray], task: str, output_shape: tuple[int | None, ...]
+) -> dict[str, np.ndarray]:
+    return {split: prepare_labels(f"y_{split}", y, task, output_shape) for split, y in given.items()}
+
+
+def _write_extras(
+    writer: ArrayWriter,
+    source: str,
+    extras: Mapping[str, np.ndarray],
+    rows: Mapping[str, SplitRows],
+    counts: Mapping[str, int],
+) -> tuple[str, ...]:
+    """Write weights and groups in the order of their split's samples, and give their keys."""
+    groups = [key for key in extras if key[0] == "g"]
+    if len(groups) == 1:
+        raise DataError(f"{source} has {groups[0]}, and groups are needed for both: give g_search and g_test.")
+    for key, values in extras.items():
+        split = key.partition("_")[2]
+        if rows[split].given != split or not len(rows[split].rows):
+            raise DataError(f"{source} has {key}, but no {split} samples. Give x_{split} and y_{split} too.")
+        if values.ndim != 1 or len(values) != counts[split] or values.dtype.kind not in "biufU":
+            raise DataError(
+                f"{source}: {key} is an array of {values.dtype} of shape {values.shape}; it must hold one number (of groups: "
+                f"or name) for each of the {counts[split]} samples."
+            )
+        if key == "w_train":
+            if values.dtype.kind == "U" or not np.isfinite(values).all() or (values < 0).any() or not values.any():
+                raise DataError(
+                    f"{source}: w_train must hold finite numbers that are not negative, and not only zeros."
+                )
+            values = values.astype(np.float32)
+        kept = values[rows[split].rows]
+        writer.write(key, kept.shape, kept.dtype, [kept])
+    return tuple(extras)
 
 
 def _preparers(request: DataRequest, samples: Mapping[str, Mapping[str, Rows]]) -> dict[str, SamplePreparer]:

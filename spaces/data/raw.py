@@ -22,6 +22,7 @@ class Rows(Protocol):
 Samples = Rows | dict[str, Rows]
 Arrays = np.ndarray | dict[str, np.ndarray]
 KEYS = tuple(f"{axis}_{split}" for split in ("train", "search", "test") for axis in "xy")
+EXTRAS = ("w_train", "g_search", "g_test")  # weights of samples in training, groups of samples for the metric
 SYNONYMS = dict.fromkeys(("val", "valid", "validation", "dev"), "search")  # other names of the search split
 
 
@@ -29,23 +30,26 @@ SYNONYMS = dict.fromkeys(("val", "valid", "validation", "dev"), "search")  # oth
 class RawData:
     """Samples (n, ...) and labels (n, ...) by split, as they are; dicts by name for several inputs or outputs.
 
+    ``extras`` (n,) are weights and groups of samples by their keys (``EXTRAS``).
+
     Labels of the train split may be missing (``None``): its samples calibrate, and nothing is trained.
     """
 
     splits: Mapping[str, tuple[Samples, Arrays | None]]
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    extras: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def check_keys(source: str, found: list[str]) -> list[str]:
     """Those of the found keys that are used. Raises ``DataError`` when none is, or one looks misspelt."""
-    used = [key for known in KEYS for key in found if key.partition(":")[0] == known]
+    used = [key for known in (*KEYS, *EXTRAS) for key in found if key.partition(":")[0] == known]
     for key in found:
         if key in used:
             continue
         axis, _, split = key.partition("_")
         synonym = f"{axis}_{SYNONYMS[split]}" if axis in ("x", "y") and split in SYNONYMS else None
-        hint = f" (did you mean {synonym!r}?)" if synonym else nearest(key, KEYS)
+        hint = f" (did you mean {synonym!r}?)" if synonym else nearest(key, (*KEYS, *EXTRAS))
         misspelt = key[:2].lower() in ("x_", "y_") or difflib.get_close_matches(key, KEYS, n=1, cutoff=0.7)
         if misspelt or not used:
             listed = ", ".join(map(str, found))
@@ -66,7 +70,13 @@ def _gather(source: str, kind: str, given: dict[str, np.ndarray]) -> Arrays | No
     return found.get("", found or None)
 
 
-def pair_splits(source: str, given: dict[str, np.ndarray]) -> dict[str, tuple[Arrays, Arrays | None]]:
+def raw_data(source: str, given: dict[str, np.ndarray], notes: tuple[str, ...] = ()) -> RawData:
+    """Raw data of arrays by key, with the errors of ``_pair_splits``."""
+    extras = {key: given[key] for key in EXTRAS if key in given}
+    return RawData(_pair_splits(source, given), notes=notes, extras=extras)
+
+
+def _pair_splits(source: str, given: dict[str, np.ndarray]) -> dict[str, tuple[Arrays, Arrays | None]]:
     """``x_*`` and ``y_*`` joined by split. Only ``y_train`` may be missing. Raises ``DataError``."""
     splits = {}
     gathered = {kind: _gather(source, kind, given) for kind in KEYS}

@@ -11,7 +11,7 @@ import numpy as np
 
 from litetuner.spaces.data.functions import read_function
 from litetuner.spaces.data.images import read_images
-from litetuner.spaces.data.raw import RawData, check_keys, pair_splits
+from litetuner.spaces.data.raw import RawData, check_keys, raw_data
 from litetuner.spaces.errors import DataError, nearest
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.user_function import is_function
@@ -57,7 +57,7 @@ def read_npz(path: Path) -> RawData:
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}. Is it complete?") from error
     notes = (f"keys of {path.name} that are not used: {', '.join(ignored)}",) if ignored else ()
-    return RawData(pair_splits(str(path), arrays), notes=notes)
+    return raw_data(str(path), arrays, notes)
 
 
 def _read_member(path: Path, archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray:

@@ -15,7 +15,8 @@ class MetricInfo(Record):
     name: str
     direction: Literal["maximize", "minimize"]
     bounded: bool  # within [0, 1], so that a drop is in points
-    task: Literal["classification", "regression"]
+    tasks: tuple[str, ...]  # of which the labels may be (decision.py)
     default_loss: str
     takes_all: bool = False
     output: str | None = None
+    own_loss: bool = False  # is the loss that of a metric of the user's?

@@ -7,6 +7,7 @@ import functools
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,25 +30,31 @@ class Sources(Record):
 
 @dataclasses.dataclass(frozen=True)
 class LossSettings(Record):
-    """What the training loss follows from."""
+    """The training loss, which was tried on samples when the model was inspected.
 
-    metric_loss: str
-    user_loss: str | None
-    activation: str
-    output_shape: tuple[int | None, ...]
+    ``name`` is a tf_keras loss with its ``config``, or ``module:function``. With ``one_hot`` (the number of classes) it gets
+    class numbers as rows of 0 and 1. ``class_weights`` are by class number. ``source`` says who chose it.
+    """
+
+    name: str
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    one_hot: int | None = None
+    class_weights: tuple[float, ...] | None = None
+    source: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Inspected(Record):
     """What an inspection found, which all later jobs need; kept as a blob, so that a job names it by its sha256.
 
-    ``base`` is the tf_keras model as a blob, ``None`` where the model cannot be rebuilt.
+    ``base`` is the tf_keras model as a blob, ``None`` where the model cannot be rebuilt; ``loss`` is ``None`` where it is
+    not trained.
     """
 
     model: ModelInfo
     data: DataInfo
     base: str | None
-    loss: LossSettings
+    loss: LossSettings | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,7 +59,7 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
         output_shape=outputs[0].shape,
         parameters=int(loaded.model.count_params()),
         layers=tuple(facts) if file is None else layer_info(file, refusal or loaded.model.why),
-        output_activation=_output_activation(model) if file is None else last_activation(file),
+        output_activation=output_activation(model) if file is None else last_activation(file),
         bridge_refusal=refusal,
         bridge_difference=difference,
         inputs={port.name: port.shape for port in inputs},
@@ -144,11 +144,14 @@ def _output_shape(layer: Any) -> tuple[int | None, ...]:
     return (None, *tuple(first_output(calls[0]).shape)[1:]) if calls else ()
 
 
-def _output_activation(model: Any) -> str:
-    """The activation that the model's output goes through last: "softmax", "sigmoid", "linear" and so on."""
+def output_activation(model: Any, output: int = 0) -> str:
+    """The activation that an output goes through last: "softmax", "sigmoid", "linear" and so on."""
+    file = getattr(model, "file", None)  # of a .tflite
+    if file is not None:
+        return last_activation(file, output)
     if not model.layers:  # a traced model, which says nothing of what is inside
         return "linear"
-    layer = last_layer(model)
+    layer = last_layer(model, output)
     while type(layer).__name__ in TRANSPARENT and (before := layer_before(layer)) is not None:
         layer = before
     if type(layer).__name__ in WRAPPERS:

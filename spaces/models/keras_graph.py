@@ -64,9 +64,9 @@ def maker(tensor: Any) -> Any:
     return history.operation if hasattr(history, "operation") else history.layer
 
 
-def last_layer(model: Any) -> Any:
-    """The layer or operator that gives the first output, inside nested models too."""
-    return _innermost(maker(functional(model).outputs[0]))
+def last_layer(model: Any, output: int = 0) -> Any:
+    """The layer or operator that gives an output, inside nested models too (there the first)."""
+    return _innermost(maker(functional(model).outputs[output]))
 
 
 def layer_before(layer: Any) -> Any | None:

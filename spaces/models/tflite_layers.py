@@ -34,10 +34,12 @@ def layer_info(file: bytes, why: str) -> tuple[LayerInfo, ...]:
     return tuple(_layer_info(name, operators[at], graph, why) for name, at in names_of_layers(operators).items())
 
 
-def last_activation(file: bytes) -> str:
-    """The last activation before the output, by its Keras name; "linear" for anything else."""
-    operators = read_operators(file)
-    return _ACTIVATIONS.get(operators[-1].name, "linear") if operators else "linear"
+def last_activation(file: bytes, output: int = 0) -> str:
+    """The last activation before an output, by its Keras name; "linear" for anything else."""
+    graph = read_model(file).subgraphs[0]
+    made = text(graph.tensors[graph.outputs[output]].name)
+    names = [operator.name for operator in read_operators(file) if operator.output_name == made]
+    return _ACTIVATIONS.get(names[-1], "linear") if names else "linear"
 
 
 def _layer_info(name: str, operator: Operator, graph: Any, why: str) -> LayerInfo:

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.errors import BuildFailed, ConfigError, Refused, nearest
+from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.augmentation import NONE, augmented
-from litetuner.spaces.training.distillation import soft_targets
 from litetuner.spaces.training.learning_rate import cosine_decay
-from litetuner.spaces.user_function import is_function, load_function
+from litetuner.spaces.training.losses import like_outputs, mean_loss
 
 _CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
 _CALL_STEPS = 32
@@ -76,7 +75,7 @@ def fit(
 ) -> None:
     """Train ``model`` in place on the context's training data with Adam and a cosine decay to zero (``learning_rate.py``).
 
-    ``distill`` is the share of the baseline's outputs (``context.teacher``) in the targets. Batches are cut from one
+    ``distill`` is the share of the loss towards the baseline's outputs (``context.teacher``). Batches are cut from one
     stream of permutations drawn from ``context.seed``, so all are full. Samples may be memory-mapped and of any type; they
     are cast batch by batch. ``augment`` names the random views of images that are trained on (``augmentation.py``); with
     ``distill`` the target of a view is the baseline's output for the image itself.
@@ -94,9 +93,12 @@ def fit(
         callback.on_train_begin({})
     if steps:
         with _fast_statistics(model, steps):
-            targets, loss = soft_targets(context.y_train, context.teacher, distill, context.loss)
-            training = dataclasses.replace(context, y_train=targets, loss=loss)
-            _run(model, training, steps, _step(model, loss, cosine_decay(learning_rate, steps), hooks.masks), augment)
+            if distill and context.teacher is None:
+                raise BuildFailed(
+                    "the baseline's outputs are not kept (too large, or no training data): set distill to 0"
+                )
+            step = _step(model, _loss(context, distill), cosine_decay(learning_rate, steps), hooks.masks)
+            _run(model, context, steps, step, augment, _targets(model, context, distill))
     for callback in hooks.callbacks:
         callback.on_epoch_end(max(0, math.ceil(epochs) - 1), {})
         callback.on_train_end({})
@@ -128,19 +130,45 @@ def _fast_statistics(model: Any, steps: int) -> Iterator[None]:
             layer.momentum = momentum
 
 
-def _step(model: Any, loss: Any, schedule: Any, masks: Sequence[tuple[Any, np.ndarray]]) -> Callable[[Any, Any], None]:
-    """One optimizer step on a batch (x, y)."""
+def _targets(model: Any, context: Context, distill: float) -> list[np.ndarray]:
+    """What the loss is given beside the outputs, as arrays (n, ...): labels, the baseline's outputs, weights."""
+    given = (context.teacher if distill else None, context.w_train)
+    return [like_outputs(context.y_train, model.outputs[0].shape), *(part for part in given if part is not None)]
+
+
+def _loss(context: Context, distill: float) -> Callable[..., Any]:
+    """The loss of (outputs, *targets) as one number."""
+    load()
+    import tf_keras
+
+    hard, soft = (tf_keras.losses.get(loss) for loss in (context.loss, context.soft_loss))
+
+    def loss(outputs: Any, y: Any, *others: Any) -> Any:
+        weights = None if context.w_train is None else others[-1]
+        parts = []
+        if distill < 1:
+            parts.append((1 - distill) * mean_loss(hard, y, outputs, weights))
+        if distill > 0:
+            parts.append(distill * mean_loss(soft, others[0], outputs, weights))
+        return sum(parts)
+
+    return loss
+
+
+def _step(
+    model: Any, loss_of: Callable[..., Any], schedule: Any, masks: Sequence[tuple[Any, np.ndarray]]
+) -> Callable[..., None]:
+    """One optimizer step on a batch (x, *targets)."""
     tf = load()
     import tf_keras
 
-    loss_of = tf_keras.losses.get(loss)
     optimizer = tf_keras.optimizers.Adam(schedule)
     optimizer.build(model.trainable_variables)
     kept = [(variable, tf.constant(mask, variable.dtype)) for variable, mask in masks]
 
-    def step(x: Any, y: Any) -> None:
+    def step(x: Any, *targets: Any) -> None:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(loss_of(y, model(x, training=True)))
+            loss = loss_of(model(x, training=True), *targets)
             if model.losses:
                 loss += tf.add_n(model.losses)
         variables = model.trainable_variables
@@ -152,23 +180,20 @@ def _step(model: Any, loss: Any, schedule: Any, masks: Sequence[tuple[Any, np.nd
     return step
 
 
-def _run(model: Any, context: Context, steps: int, step: Callable[[Any, Any], None], augment: str) -> None:
+def _run(
+    model: Any, context: Context, steps: int, step: Callable[..., None], augment: str, targets: Sequence[np.ndarray]
+) -> None:
     """Do ``steps`` optimizer steps, many in each call of a compiled function."""
     tf = load()
     samples, batch = len(context.x_train), min(context.batch_size, len(context.x_train))
     input_type = model.inputs[0].dtype
-    y_train = context.y_train
-    if model.outputs[0].shape.rank == y_train.ndim + 1 and model.outputs[0].shape[-1] == 1:
-        y_train = y_train[..., None]  # (n,) against (n, 1) would broadcast to (n, n) in the plain losses
 
-    def run(x: Any, y: Any) -> None:
+    def run(x: Any, *targets: Any) -> None:
         for index in tf.range(tf.shape(x)[0]):
-            step(x[index], y[index])
+            step(x[index], *(target[index] for target in targets))
 
-    shapes = [
-        tf.TensorSpec((None, batch, *context.x_train.shape[1:]), input_type),
-        tf.TensorSpec((None, batch, *y_train.shape[1:]), tf.as_dtype(y_train.dtype)),
-    ]
+    shapes = [tf.TensorSpec((None, batch, *context.x_train.shape[1:]), input_type)]
+    shapes += [tf.TensorSpec((None, batch, *part.shape[1:]), tf.as_dtype(part.dtype)) for part in targets]
     compiled = tf.function(run, input_signature=shapes)
     views = np.random.default_rng([context.seed, 1])  # of its own: the order is the same with and without views
     order = _order(samples, steps * batch, context.seed).reshape(steps, batch)
@@ -177,10 +202,8 @@ def _run(model: Any, context: Context, steps: int, step: Callable[[Any, Any], No
     for start in range(0, steps, at_once):
         chosen = order[start : start + at_once]
         x = augmented(np.asarray(context.x_train[chosen.ravel()], dtype=input_type.as_numpy_dtype), augment, views)
-        y = np.asarray(y_train[chosen.ravel()])
-        compiled(
-            tf.constant(x.reshape(*chosen.shape, *x.shape[1:])), tf.constant(y.reshape(*chosen.shape, *y.shape[1:]))
-        )
+        parts = [x, *(np.asarray(part[chosen.ravel()]) for part in targets)]
+        compiled(*(tf.constant(part.reshape(*chosen.shape, *part.shape[1:])) for part in parts))
 
 
 def _order(samples: int, length: int, seed: int) -> np.ndarray:
@@ -188,34 +211,3 @@ def _order(samples: int, length: int, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     passes = [generator.permutation(samples) for _ in range(math.ceil(length / samples))]
     return np.concatenate(passes)[:length]
-
-
-def resolve_loss(
-    metric_default: str, output_activation: str, output_shape: Sequence[int | None], user_loss: str | None
-) -> Any:
-    """The tf_keras loss to train with.
-
-    ``user_loss`` is a tf_keras loss name or ``module:function`` and wins. Else ``metric_default`` is a loss name, or
-    "classification": binary cross-entropy where the output is a single unit, sparse categorical cross-entropy elsewhere;
-    softmax and sigmoid outputs are taken as probabilities, all others as logits.
-
-    Raises ``ConfigError`` for an unknown name.
-    """
-    load()
-    import tf_keras
-
-    if user_loss is not None and is_function(user_loss):
-        return load_function(user_loss, "loss")
-    name = user_loss or metric_default
-    if name == "classification":
-        from_logits = output_activation not in ("softmax", "sigmoid")
-        if len(output_shape) == 1 or output_shape[-1] == 1:
-            return tf_keras.losses.BinaryCrossentropy(from_logits=from_logits)
-        return tf_keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-    try:
-        return tf_keras.losses.get(name)
-    except ValueError as error:
-        known = ["classification", *(key for key in vars(tf_keras.losses) if not key.startswith("_"))]
-        raise ConfigError(
-            f"there is no loss {name!r}{nearest(name, known)}. Give a tf_keras loss name (mse, mae, huber...) or module:function."
-        ) from error

@@ -65,7 +65,8 @@ def test_budgets_ask_for_more_than_plain_int8(look: Preview) -> None:
 
 
 def test_a_model_that_only_guesses_is_said(look: Preview) -> None:
-    guessing = dataclasses.replace(look, metric=0.09)
+    doubtful = dataclasses.replace(look.inspection, doubts=("accuracy 0.090 is below that of guessing. --preprocess?",))
+    guessing = dataclasses.replace(look, inspection=doubtful)
     said = warning(guessing)
     assert said is not None and "--preprocess" in said and said[:40] in starter_toml(guessing)
     assert warning(look) is None

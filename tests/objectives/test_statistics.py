@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metrics.choice import find_metric
+from litetuner.objectives.metrics.metric import Metric
 from litetuner.objectives.statistics import (
     bootstrap_interval,
     bootstrap_metric_interval,
@@ -16,6 +18,7 @@ from litetuner.objectives.statistics import (
     paired_difference,
     paired_metric_difference,
 )
+from tests.decisions import BINARY, PROBABILITIES
 
 
 def coverage(truth: float, intervals: list[tuple[float, float]]) -> float:
@@ -67,23 +70,69 @@ def test_paired_differences_of_errors() -> None:
         paired_difference(b, b[:-1], 0)
 
 
+def interval_of(metric: Metric, y: np.ndarray, pred: np.ndarray, seed: int, **more: Any) -> Any:
+    found = bootstrap_metric_interval(metric, y, pred, seed, **more)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0.01, 201), (0.08, 101), (0.15, 51), (0.5, 1)])
+def test_a_slow_metric_is_resampled_as_often_as_fits(
+    seconds: float, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is the test's: a metric of 0.15 s gets 50 resamples in 10 s, one of 0.5 s no interval."""
+    from litetuner.objectives import statistics
+
+    now = [0.0]
+
+    class Slow(Metric):
+        def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
+            now[0] += seconds
+            return float(y_pred.max())
+
+    monkeypatch.setattr(statistics.time, "monotonic", lambda: now[0])
+    found = bootstrap_metric_interval(Slow(), np.arange(20), np.arange(20.0), 0)
+    assert round(now[0] / seconds) == calls and (found is None) == (calls == 1)
+
+
+def test_groups_are_drawn_as_a_whole() -> None:
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+
+    class Grouped(Metric):
+        takes = ("x", "groups")
+
+        def score(self, y_true: np.ndarray, y_pred: np.ndarray, **more: np.ndarray) -> float:
+            assert len(more["x"]) == len(more["groups"]) == len(y_true)
+            seen.append((more["x"], more["groups"]))
+            return float(y_pred.mean())
+
+    names = np.array(["b", "a", "b", "c", "a", "b"])
+    sizes = {"a": 2, "b": 3, "c": 1}
+    interval_of(Grouped(), np.zeros(6), np.arange(6.0), 0, more={"x": names, "groups": names})
+    for x, groups in seen[1:]:
+        for group in np.unique(groups):
+            (name,) = set(x[groups == group])
+            assert (groups == group).sum() == sizes[name]
+    assert len(seen) == 201 and any(len(set(x)) < len(set(groups)) for x, groups in seen[1:])
+
+
 def test_metrics_that_are_no_means() -> None:
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 400)
     good = np.eye(3)[np.where(rng.random(400) < 0.9, y, (y + 1) % 3)]
     bad = np.eye(3)[np.where(rng.random(400) < 0.7, y, (y + 1) % 3)]
-    metric = find_metric("macro-f1")
-    low, high = bootstrap_metric_interval(metric, y, good, 0, rounds=50)
+    metric = find_metric("macro-f1", PROBABILITIES)
+    low, high = interval_of(metric, y, good, 0)
     assert low <= metric.score(y, good) <= high and 0.02 < high - low < 0.12
-    value, (low, high) = paired_metric_difference(metric, y, good, bad, 0, rounds=50)
-    assert 0 < low < value < high
-    assert paired_metric_difference(metric, y, good, good, 0, rounds=20) == (0.0, (0.0, 0.0))
+    value, interval = paired_metric_difference(metric, y, good, bad, 0)
+    assert interval is not None and 0 < interval[0] < value < interval[1]
+    assert paired_metric_difference(metric, y, good, good, 0) == (0.0, (0.0, 0.0))
 
 
 def test_a_draw_of_one_class_is_drawn_again() -> None:
     y = np.array([0, 0, 0, 0, 0, 0, 0, 1])
     scores = np.linspace(0, 1, 8)[:, None]
-    low, high = bootstrap_metric_interval(find_metric("roc-auc"), y, scores, 0, rounds=50)
+    low, high = interval_of(find_metric("roc-auc", BINARY), y, scores, 0)
     assert 0 <= low <= high <= 1
 
 
@@ -91,8 +140,8 @@ def test_all_repeat_by_seed() -> None:
     values = np.random.default_rng(0).normal(size=200)
     assert bootstrap_interval(values, 1) == bootstrap_interval(values, 1) != bootstrap_interval(values, 2)
     y, scores = np.arange(100) % 2, np.random.default_rng(0).random((100, 1))
-    metric = find_metric("roc-auc")
-    first, second, other = (bootstrap_metric_interval(metric, y, scores, seed, rounds=30) for seed in (1, 1, 2))
+    metric = find_metric("roc-auc", BINARY)
+    first, second, other = (bootstrap_metric_interval(metric, y, scores, seed) for seed in (1, 1, 2))
     assert first == second != other
 
 

@@ -48,10 +48,10 @@ def written_by_keras_2(path: Path) -> bool:
         return _text(file.attrs.get("keras_version", "3")).startswith("2")
 
 
-def h5_config(path: Path) -> dict[str, Any] | None:
-    """The architecture in an ``.h5`` file; ``None`` where it holds weights only. Raises ``OSError`` for no HDF5."""
+def h5_config(path: Path, attribute: str = "model_config") -> dict[str, Any] | None:
+    """The architecture in an ``.h5`` file, or another attribute; ``None`` where it is not there. ``OSError`` for no HDF5."""
     with _open(path, "r") as file:
-        text = file.attrs.get("model_config")
+        text = file.attrs.get(attribute)
     return None if text is None else json.loads(_text(text))
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from litetuner.spaces.errors import HostError, ModelError, told_by_keras
 from litetuner.spaces.models.input_shapes import fix_sizes, free_batch
 from litetuner.spaces.models.keras_graph import all_layers, has_graph, reset_layer_names
+from litetuner.spaces.models.loading.compile_settings import settings_of, stored_settings
 from litetuner.spaces.models.loading.custom_objects import CustomObjects, load_custom_objects
 from litetuner.spaces.models.loading.keras2_files import h5_config, layers_of, load_repaired, written_by_keras_2
 from litetuner.spaces.models.loading.load_errors import SUFFIXES, TRUST, missing_file, unreadable_file
@@ -31,12 +32,14 @@ class LoadedModel:
     """The user's model. ``sha256`` is that of the file, or of architecture and weights together.
 
     ``model`` is a Keras 3 or a tf_keras model whose graph is known, or a ``TracedModel`` that can only be converted.
+    ``compiled`` are the compile settings that are stored with it, as Keras writes them.
     """
 
     model: Any
     kind: Kind
     sha256: str
     name: str
+    compiled: Mapping[str, Any] | None = None
 
 
 def load_model(source: str, *, trust: bool = False, custom_objects: str | None = None) -> LoadedModel:
@@ -58,14 +61,15 @@ def load_model(source: str, *, trust: bool = False, custom_objects: str | None =
         except Exception as error:
             raise ModelError(f"model: {source} failed: {told(error)}") from error
         model = _checked(found, source)
-        return LoadedModel(_in_float32(model), _kind(model), _digest_model(model), source.partition(":")[2])
+        name, settings = source.partition(":")[2], settings_of(found)
+        return LoadedModel(_in_float32(model), _kind(model), _digest_model(model), name, settings)
     path = Path(source).expanduser()
     if not path.exists():
         raise ModelError(missing_file(path))
     with quiet_stdout():
         found = _open_folder(path, trust, custom) if path.is_dir() else _open_file(path, trust, custom)
     model = _checked(found, str(path))
-    return LoadedModel(_in_float32(model), _kind(model), _digest_path(path), path.stem)
+    return LoadedModel(_in_float32(model), _kind(model), _digest_path(path), path.stem, stored_settings(path))
 
 
 def sized(loaded: LoadedModel, shapes: Mapping[str, Sequence[int | None]] | None, source: str) -> LoadedModel:

@@ -11,9 +11,10 @@ import pytest
 
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.scoring.predict import load_interpreter, predict
-from litetuner.objectives.scoring.scorer import check_io, score
+from litetuner.objectives.scoring.scorer import Samples, check_io, score
 from litetuner.spaces.errors import BuildFailed, DataError
 from litetuner.spaces.tflite.interpreter import quantize_values
+from tests.decisions import LOGITS
 
 N = 600
 X = np.random.default_rng(0).normal(size=(N, 8)).astype(np.float32)
@@ -147,7 +148,7 @@ def test_a_score_knows_its_interval_and_conditions(files: dict[str, bytes], tmp_
     path = tmp_path / "m.tflite"
     path.write_bytes(files["int8"])
     y = (X @ W).argmax(axis=1)
-    found = score(path, X, y, find_metric("accuracy"), seed=0, threads=1, expected_io=("int8", "int8"))
+    found = score(path, Samples(X, y), find_metric("accuracy", LOGITS), seed=0, threads=1, expected_io=("int8", "int8"))
     measurement = found.measurement
     assert measurement.unit == "accuracy" and 0.9 < measurement.value <= 1
     assert measurement.interval is not None
@@ -156,7 +157,7 @@ def test_a_score_knows_its_interval_and_conditions(files: dict[str, bytes], tmp_
     assert measurement.environment["runtime"].startswith("ai-edge-litert 2")
     assert found.each is not None and found.each.mean() == pytest.approx(measurement.value)
     assert found.predictions.shape == (N, 3)
-    f1 = score(str(path), X, y, find_metric("macro-f1"), seed=0, threads=2, expected_io=None)
+    f1 = score(str(path), Samples(X, y), find_metric("macro-f1", LOGITS), seed=0, threads=2, expected_io=None)
     assert f1.each is None and f1.measurement.interval is not None
     assert f1.measurement.interval[0] <= f1.measurement.value <= f1.measurement.interval[1]
 
@@ -166,9 +167,11 @@ def test_scores_refuse_what_does_not_fit(files: dict[str, bytes], tmp_path: Path
     path.write_bytes(files["int8"])
     y = (X @ W).argmax(axis=1)
     with pytest.raises(BuildFailed, match="was asked for"):
-        score(path, X, y, find_metric("accuracy"), seed=0, threads=1, expected_io=("float32", "float32"))
+        score(
+            path, Samples(X, y), find_metric("accuracy", LOGITS), seed=0, threads=1, expected_io=("float32", "float32")
+        )
     with pytest.raises(DataError, match="600 samples and 599 labels"):
-        score(path, X, y[:-1], find_metric("accuracy"), seed=0, threads=1, expected_io=None)
+        score(path, Samples(X, y[:-1]), find_metric("accuracy", LOGITS), seed=0, threads=1, expected_io=None)
 
 
 def test_a_recurrent_file_starts_every_sample_afresh() -> None:

@@ -18,6 +18,7 @@ from litetuner.spaces.jobs.environment import Environment
 from litetuner.spaces.jobs.job import Limits
 from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Sources, Workspace
 from litetuner.spaces.store import Store
+from tests.decisions import PROBABILITIES
 
 MODEL = ModelInfo("m", "0", "keras3", (None, 2), "float32", (None, 2), 1, (), "softmax")
 
@@ -29,8 +30,8 @@ class Scores:
         self.workspace = Workspace(folder, Store(folder / "blobs"), Store(folder / "artifacts"), Sources())
         keep = self.workspace.keep_array
         arrays = {"x_search": keep(np.zeros(len(y), np.float32)), "y_search": keep(y)}
-        data = DataInfo("0", arrays, {"search": len(y)}, (), "float32", None, None)
-        found = Inspected(MODEL, data, None, LossSettings("mse", None, "softmax", (None, 2)))
+        data = DataInfo("0", arrays, {"search": len(y)}, (), "float32", None, None, decision=PROBABILITIES)
+        found = Inspected(MODEL, data, None, LossSettings("mse"))
         self.inspected = self.workspace.blobs.put(json.dumps(found.to_json()).encode(), ".json")
         self.metric = metric
 

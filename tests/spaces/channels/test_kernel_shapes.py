@@ -151,7 +151,7 @@ def test_a_builder_proves_the_cut_and_fails_another_file(pairs: Any, stores: Any
     counts = {"train": 16, "search": 16, "test": 0}
     data = DataInfo("0", arrays, counts, (8, 8, 3), "float32", 5, None)
     model = model_info(LoadedModel(original, "tf_keras", "0", "net"), original, None, 0.0)
-    found = Inspected(model, data, None, LossSettings("mse", None, "linear", (None, 5)))
+    found = Inspected(model, data, None, LossSettings("mse"))
     right, wrong = (workspace.blobs.put(converted(each, "float32"), ".tflite") for each in (cut, original))
     job = FinishJob(
         environment=Environment({}, "", ""),

@@ -13,12 +13,14 @@ from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_d
 from litetuner.spaces.errors import ConfigError, DataError
 from litetuner.spaces.info import DataInfo, TensorInfo
 from litetuner.spaces.store import Store
+from tests.decisions import classes_known, numbers_known
 
 
 def read(root: Path, folder: Path, **changed: Any) -> DataInfo:
     inputs = (TensorInfo("image", changed.pop("input_shape", (None, 4, 4, 1)), changed.pop("input_dtype", "float32")),)
     outputs = (TensorInfo("class", changed.pop("output_shape", (None, 3)), "float32"),)
-    settings: dict[str, Any] = {"seed": 0, "preprocess": None, "task": "classification"}
+    known = numbers_known if changed.pop("task", "classification") == "regression" else classes_known
+    settings: dict[str, Any] = {"seed": 0, "preprocess": None, "known": known(outputs[0].shape)}
     request = DataRequest(source=str(root), inputs=inputs, outputs=outputs, **settings | changed)
     return prepare_data(request, Store(folder / "data"))
 

@@ -23,6 +23,7 @@ from litetuner.spaces.models.signature import input_tensors, output_tensors
 from litetuner.spaces.store import Store
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.tflite.conversion import convert
+from tests.decisions import classes_known
 
 RNG = np.random.default_rng(0)
 X = {"left": RNG.normal(size=(40, 4)).astype("f4"), "image": RNG.normal(size=(40, 6, 6, 3)).astype("f4")}
@@ -54,7 +55,8 @@ def prepared(tmp_path, model, given, output="kind"):
     np.savez(tmp_path / "data.npz", **given)
     ports, outputs = input_tensors(model), output_tensors(model)
     chosen = chosen_output(outputs, output, True)
-    request = DataRequest(str(tmp_path / "data.npz"), 0, None, "classification", ports, outputs, chosen)
+    known = classes_known((chosen or outputs[0]).shape)
+    request = DataRequest(str(tmp_path / "data.npz"), 0, None, known, ports, outputs, chosen)
     return prepare_data(request, Store(tmp_path / "data"))
 
 

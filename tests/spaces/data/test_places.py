@@ -14,7 +14,9 @@ from litetuner.spaces.data.labels import prepare_labels
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.distillation import teacher_targets
-from litetuner.spaces.training.fit import fit, resolve_loss
+from litetuner.spaces.training.fit import fit
+from litetuner.spaces.training.losses import make_loss, named, soft_loss
+from tests.decisions import BINARY_LOGITS, LOGITS
 
 RNG = np.random.default_rng(0)
 MASKS = RNG.integers(0, 3, (12, 4, 4))
@@ -23,21 +25,21 @@ X = RNG.random((12, 4, 4, 2), np.float32)
 
 @pytest.mark.parametrize("given", [MASKS, MASKS[..., None], np.eye(3)[MASKS], MASKS.astype("f4")])
 def test_masks_become_class_numbers_of_every_pixel(given):
-    np.testing.assert_array_equal(prepare_labels("y", given, "classification", (None, None, None, 3)), MASKS)
+    np.testing.assert_array_equal(prepare_labels("y", given, "multiclass", (None, None, None, 3)), MASKS)
 
 
 @pytest.mark.parametrize("y, shape, said", [
     (MASKS[:, :2], (None, 4, 4, 3), r"numbers \(n, 4, 4\) or \(n, 4, 4, 1\), or one-hot rows \(n, 4, 4, 3\)"),
     (MASKS, (None, 4, 4, 2), r"first y\[0, \d, \d\] = 2"),
     (MASKS[:, 0, 0], (None, 4, 4, 3), "class labels are numbers"),
-    (np.ones((4, 3)), (None, 3), "default_loss = 'binary_crossentropy'"),
+    (np.ones((4, 3)), (None, 3), "--task multilabel"),
     (RNG.random((4, 3)), (None, 3), "add --metric mae, rmse or r2"),
     (np.array([-1, 1]), (None, 1), r"y = \(y \+ 1\) // 2"),
     (MASKS, (None, 4, None), "last axis of classes"),
 ])  # fmt: skip
 def test_labels_that_do_not_fit_are_refused_with_what_to_do(y, shape, said):
     with pytest.raises(DataError, match=said):
-        prepare_labels("y", y, "classification", shape)
+        prepare_labels("y", y, "multiclass", shape)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "balanced-accuracy", "macro-f1", "roc-auc", "top-5"])
@@ -45,7 +47,7 @@ def test_metrics_count_places(name):
     classes = 7 if name == "top-5" else 3
     y = RNG.integers(0, classes, (12, 4, 4))
     scores = RNG.normal(size=(12, 4, 4, classes))
-    metric = METRICS[name]()
+    metric = METRICS[name](decision=LOGITS)
     assert metric.score(y, scores) == pytest.approx(metric.score(y.ravel(), scores.reshape(-1, classes)))
     each = metric.each(y, scores)
     if each is not None:
@@ -61,13 +63,16 @@ def test_segmentation_is_trained_also_towards_the_original(head):
     import tf_keras
 
     model = tf_keras.Sequential([tf_keras.Input((4, 4, 2)), tf_keras.layers.Conv2D(head, 3, padding="same")])
-    y = prepare_labels("y", MASKS if head == 3 else MASKS > 0, "classification", model.output_shape)
-    loss = resolve_loss("classification", "linear", model.output_shape, None)
-    context = Context(X, y, X, loss, 4, 0)
-    before = METRICS["accuracy"]().score(y, model(X).numpy())
+    y = prepare_labels("y", MASKS if head == 3 else MASKS > 0, "multiclass", model.output_shape)
+    decision = LOGITS if head == 3 else BINARY_LOGITS
+    settings = named("classification", decision)
+    soft = soft_loss(decision, settings)
+    context = Context(X, y, X, make_loss(settings), 4, 0, soft_loss=soft)
+    metric = METRICS["accuracy"](decision=decision)
+    before = metric.score(y, model(X).numpy())
     fit(model, context, epochs=30.0, learning_rate=1e-2)
-    assert METRICS["accuracy"]().score(y, model(X).numpy()) >= before
-    teacher = teacher_targets(model, X, "linear", True)
+    assert metric.score(y, model(X).numpy()) >= before
+    teacher = teacher_targets(model, X, decision.link)
     fit(model, dataclasses.replace(context, teacher=teacher), epochs=1.0, learning_rate=1e-3, distill=0.5)
 
 
@@ -79,9 +84,9 @@ def test_a_binary_output_without_a_last_axis_is_one_unit():
     model = tf_keras.Model(inputs, tf_keras.layers.Reshape(())(tf_keras.layers.Dense(1)(inputs)))
     x, y = RNG.normal(size=(64, 4)).astype("f4"), np.zeros(64)
     y[x[:, 0] > 0] = 1
-    labels = prepare_labels("y", y, "classification", model.output_shape)
-    context = Context(x, labels, x, resolve_loss("classification", "linear", model.output_shape, None), 8, 0)
+    labels = prepare_labels("y", y, "binary", model.output_shape)
+    context = Context(x, labels, x, make_loss(named("classification", BINARY_LOGITS)), 8, 0)
     fit(model, context, epochs=40.0, learning_rate=3e-2)
-    assert METRICS["accuracy"]().score(labels, model(x).numpy()) > 0.85
-    teacher = teacher_targets(model, x, "linear", True)
+    assert METRICS["accuracy"](decision=BINARY_LOGITS).score(labels, model(x).numpy()) > 0.85
+    teacher = teacher_targets(model, x, "sigmoid")
     assert teacher.shape == (64,) and 0 < teacher.min() < teacher.max() < 1

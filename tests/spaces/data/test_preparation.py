@@ -17,6 +17,7 @@ from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_d
 from litetuner.spaces.errors import ConfigError, DataError, RunError
 from litetuner.spaces.info import DataInfo, TensorInfo
 from litetuner.spaces.store import Store
+from tests.decisions import classes_known, numbers_known
 
 SHAPE = (None, 4, 4, 1)
 
@@ -32,7 +33,8 @@ def labels(n: int, classes: int = 3) -> np.ndarray:
 def prepare(source: Any, folder: Path, **changed: Any) -> DataInfo:
     inputs = (TensorInfo("image", changed.pop("input_shape", SHAPE), changed.pop("input_dtype", "float32")),)
     outputs = (TensorInfo("class", changed.pop("output_shape", (None, 3)), "float32"),)
-    settings: dict[str, Any] = {"seed": 0, "preprocess": None, "task": "classification"}
+    known = numbers_known if changed.pop("task", "classification") == "regression" else classes_known
+    settings: dict[str, Any] = {"seed": 0, "preprocess": None, "known": known(outputs[0].shape)}
     request = DataRequest(source=str(source), inputs=inputs, outputs=outputs, **settings | changed)
     return prepare_data(request, Store(folder / "data"))
 
@@ -341,11 +343,12 @@ def test_what_the_users_functions_print_stays_off_standard_output(tmp_path: Path
     name = module("def f(x):\n    print('noise')\n    return x\n")
     source = npz(tmp_path, x_train=images(60), y_train=labels(60))
     inputs, outputs = (TensorInfo("image", SHAPE, "float32"),), (TensorInfo("class", (None, 3), "float32"),)
-    request = DataRequest(str(source), 0, f"{name}:f", "classification", inputs, outputs)
+    request = DataRequest(str(source), 0, f"{name}:f", classes_known(outputs[0].shape), inputs, outputs)
     code = (
         "from pathlib import Path\n"
         "from litetuner.spaces.data.preparation import DataRequest, prepare_data\n"
         "from litetuner.spaces.info import TensorInfo\n"
+        "from litetuner.spaces.models.decision import Evidence, OutputSettings\n"
         "from litetuner.spaces.store import Store\n"
         f"prepare_data({request!r}, Store(Path('data')))\nprint('result')"
     )

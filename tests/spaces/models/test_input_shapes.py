@@ -16,6 +16,7 @@ from litetuner.spaces.errors import ModelError
 from litetuner.spaces.jobs.environment import Environment
 from litetuner.spaces.jobs.job import Limits
 from litetuner.spaces.jobs.workspace import Sources, Workspace
+from litetuner.spaces.models.decision import OutputSettings
 from litetuner.spaces.store import Store
 from litetuner.spaces.tf import load
 
@@ -26,7 +27,9 @@ JOB = InspectJob(
     model_content="m",
     data_content="d",
     metric="accuracy",
+    outputs=OutputSettings(),
     loss=None,
+    class_weights=None,
     preprocess=None,
     custom_objects=None,
     seed=0,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.context import Context
+from tests.decisions import PROBABILITIES
 
 LAYERS = ("stem", "depthwise", "pointwise", "classes")  # with weights that can be quantized
 PRUNABLE = ("stem", "pointwise", "classes")  # tfmot neither prunes nor clusters depthwise kernels
@@ -38,12 +39,13 @@ def context() -> Context:
     """Digits of scikit-learn: 1,200 samples of 8x8x1 in [0, 1]."""
     from sklearn.datasets import load_digits
 
-    from litetuner.spaces.training.fit import resolve_loss
+    from litetuner.spaces.training.losses import make_loss, named, soft_loss
 
     x, y = load_digits(return_X_y=True)
     x, y = (x[:1200].reshape(-1, 8, 8, 1) / 16).astype(np.float32), y[:1200]
-    loss = resolve_loss("classification", "softmax", (None, 10), None)
-    return Context(x, y.astype(np.int64), calibration=x[:64], loss=loss, batch_size=32, seed=7)
+    settings = named("classification", PROBABILITIES)
+    losses = {"loss": make_loss(settings), "soft_loss": soft_loss(PROBABILITIES, settings)}
+    return Context(x, y.astype(np.int64), calibration=x[:64], **losses, batch_size=32, seed=7)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""Targets mixed from labels and the original's outputs."""
+"""Training towards the baseline's outputs."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.steps.finetune import Finetune
 from litetuner.spaces.tf import load
-from litetuner.spaces.training.distillation import soft_targets, teacher_targets
+from litetuner.spaces.training.distillation import teacher_targets
+from litetuner.spaces.training.fit import _loss as loss_of
+from litetuner.spaces.training.fit import fit
 
 GENERATOR = np.random.default_rng(0)
 
@@ -33,40 +36,39 @@ def dense(tf_keras: Any, activation: str | None, units: int = 3) -> Any:
 def test_logits_become_probabilities_and_regression_stays(tf_keras: Any) -> None:
     x = GENERATOR.normal(size=(600, 5)).astype(np.float32)
     model = dense(tf_keras, None)
-    probabilities = teacher_targets(model, x, "linear", classification=True)
+    probabilities = teacher_targets(model, x, "softmax")
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(
-        teacher_targets(model, x, "linear", classification=False), model.predict(x, verbose=0), atol=1e-5
-    )
+    np.testing.assert_allclose(teacher_targets(model, x, "none"), model.predict(x, verbose=0), atol=1e-5)
 
 
-def test_a_mixture_of_targets_is_the_mixture_of_losses(tf_keras: Any) -> None:
+def test_both_losses_are_mixed_by_share(tf_keras: Any) -> None:
     y, teacher = np.array([0, 2, 1]), np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.3, 0.4, 0.3]], np.float32)
     outputs = np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]], np.float32)
-    hard = tf_keras.losses.SparseCategoricalCrossentropy()
-    targets, loss = soft_targets(y, teacher, 0.25, hard)
-    expected = (
-        0.75 * hard(y, outputs).numpy() + 0.25 * tf_keras.losses.CategoricalCrossentropy()(teacher, outputs).numpy()
-    )
-    assert loss(targets, outputs).numpy() == pytest.approx(expected, abs=1e-5)
-    assert soft_targets(y, None, 0.0, hard) == (y, hard)
+    hard, soft = tf_keras.losses.sparse_categorical_crossentropy, tf_keras.losses.categorical_crossentropy
+    context = Context(outputs, y, outputs, hard, 4, 0, teacher=teacher, soft_loss=soft)
+    expected = 0.75 * np.mean(hard(y, outputs)) + 0.25 * np.mean(soft(teacher, outputs))
+    assert float(loss_of(context, 0.25)(outputs, y, teacher)) == pytest.approx(expected, abs=1e-5)
+    weights = np.array([0, 2, 0], np.float32)
+    weighted = loss_of(dataclasses.replace(context, w_train=weights), 0.25)(outputs, y, teacher, weights)
+    second = 0.75 * float(hard(y, outputs)[1]) + 0.25 * float(soft(teacher, outputs)[1])
+    assert float(weighted) == pytest.approx(2 * second / 3, abs=1e-5)
 
 
-def test_what_cannot_be_mixed_is_refused(tf_keras: Any) -> None:
-    hard = tf_keras.losses.SparseCategoricalCrossentropy()
+def test_without_outputs_of_the_baseline_it_is_refused(tf_keras: Any) -> None:
+    x = np.zeros((8, 5), np.float32)
+    context = Context(x, np.zeros(8, int), x, tf_keras.losses.SparseCategoricalCrossentropy(), 4, 0)
     with pytest.raises(BuildFailed, match="set distill to 0"):
-        soft_targets(np.array([0]), None, 1.0, hard)
-    with pytest.raises(BuildFailed, match="cannot be mixed"):
-        soft_targets(np.zeros((4, 2)), np.zeros((4, 3), np.float32), 0.5, tf_keras.losses.MeanSquaredError())
+        fit(dense(tf_keras, "softmax"), context, epochs=1, learning_rate=0.1, distill=0.5)
 
 
 def test_training_towards_the_original_alone_needs_no_labels(tf_keras: Any) -> None:
     """With wrong labels and distill=1 the copy stays what the original is; with distill=0 it follows the labels."""
     x = GENERATOR.normal(size=(512, 5)).astype(np.float32)
     model = dense(tf_keras, "softmax")
-    teacher = teacher_targets(model, x, "softmax", classification=True)
+    teacher = teacher_targets(model, x, "none")
     wrong = (teacher.argmax(axis=1) + 1) % 3
-    context = Context(x, wrong, x[:8], tf_keras.losses.SparseCategoricalCrossentropy(), 32, 0, teacher=teacher)
+    losses = {"loss": "sparse_categorical_crossentropy", "soft_loss": "categorical_crossentropy"}
+    context = Context(x, wrong, x[:8], batch_size=32, seed=0, teacher=teacher, **losses)
     before = teacher.argmax(axis=1)
     kept = (
         Finetune(epochs=10, learning_rate=0.05, distill=1.0).apply(model, context).predict(x, verbose=0).argmax(axis=1)

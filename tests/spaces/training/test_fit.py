@@ -1,4 +1,4 @@
-"""The training loop: deterministic, fractional, finite; and the loss that fits the output."""
+"""The training loop: deterministic, fractional, finite, weighted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.errors import BuildFailed, ConfigError, Refused
+from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.steps.finetune import Finetune
 from litetuner.spaces.training.augmentation import VIEWS, augmented
-from litetuner.spaces.training.fit import TrainingHooks, count_steps, fit, resolve_loss, seeded
+from litetuner.spaces.training.fit import TrainingHooks, count_steps, fit, seeded
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 5)).astype(np.float32)
@@ -115,30 +115,13 @@ def test_diverging_training_fails(line: Context) -> None:
         fit(network(), dataclasses.replace(line, y_train=broken), epochs=1, learning_rate=0.1)
 
 
-@pytest.mark.parametrize(
-    ("activation", "shape", "kind", "logits"),
-    [
-        ("softmax", (None, 10), "SparseCategoricalCrossentropy", False),
-        ("linear", (None, 10), "SparseCategoricalCrossentropy", True),
-        ("sigmoid", (None, 1), "BinaryCrossentropy", False),
-        ("linear", (None, 1), "BinaryCrossentropy", True),
-    ],
-)
-def test_the_cross_entropy_fits_the_output(activation: str, shape: tuple, kind: str, logits: bool) -> None:
-    loss = resolve_loss("classification", activation, shape, None)
-    assert type(loss).__name__ == kind
-    assert loss.get_config()["from_logits"] is logits
-
-
-def test_losses_by_name_and_by_function() -> None:
-    assert resolve_loss("mae", "linear", (None, 1), None).__name__ == "mean_absolute_error"
-    assert resolve_loss("classification", "softmax", (None, 3), "mse").__name__ == "mean_squared_error"
-    assert resolve_loss("mae", "linear", (None, 1), "math:dist").__name__ == "dist"
-
-
-def test_an_unknown_loss_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="mean_squared_error"):
-        resolve_loss("mae", "linear", (None, 1), "mean_squard_error")
+def test_weights_of_samples_decide_which_are_learned(line: Context) -> None:
+    """The second half has other labels and no weight: the weights of the first half are found."""
+    y = np.where(np.arange(70) < 35, line.y_train, 5.0).astype(np.float32)
+    weights = (np.arange(70) < 35).astype(np.float32)
+    model = network()
+    fit(model, dataclasses.replace(line, y_train=y, w_train=weights), epochs=300, learning_rate=0.05)
+    assert np.abs(model.get_weights()[0][:, 0] - WEIGHTS).max() < 0.02
 
 
 def test_views_are_drawn_by_seed_and_only_of_images() -> None:

@@ -1,0 +1,41 @@
+"""Log loss: the negative logarithm of the probability that the model gives to the true class."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from litetuner.objectives.metrics.metric import Metric
+from litetuner.spaces.errors import ConfigError
+from litetuner.spaces.models.classes import real_scores
+from litetuner.spaces.models.decision import CLASSIFICATION
+
+
+class LogLoss(Metric):
+    """sklearn.metrics.log_loss, natural logarithm. Probabilities are kept above the resolution of float32.
+
+    Those of several classes are divided by their sum, which quantization changes. Several labels at once: the mean over all.
+    """
+
+    name = "log-loss"
+    direction = "minimize"
+    bounded = False
+    limits = (0.0, math.inf)
+    tasks = CLASSIFICATION
+    default_loss = "classification"
+
+    def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """The log loss of each sample, averaged over its places and labels."""
+        if self.decision is not None and self.decision.outputs == "scores":
+            raise ConfigError(
+                f"log-loss needs probabilities, and the outputs are none ({self.decision.evidence}). Use --metric roc-auc."
+            )
+        tiny = float(np.finfo(np.float32).eps)
+        probabilities = np.clip(real_scores(y_pred, self.decision).astype(np.float64), tiny, 1 - tiny)
+        if self.decision is not None and self.decision.task == "multiclass":
+            probabilities /= probabilities.sum(axis=1, keepdims=True)
+            chosen = probabilities[np.arange(len(probabilities)), np.ravel(y_true)]
+        else:
+            chosen = np.where(np.asarray(y_true).reshape(probabilities.shape) > 0, probabilities, 1 - probabilities)
+        return -np.log(chosen).reshape(len(y_true), -1).mean(axis=1)

@@ -1,0 +1,25 @@
+"""Mean absolute percentage error."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from litetuner.objectives.metrics.metric import Metric
+
+
+class MeanAbsolutePercentageError(Metric):
+    """sklearn.metrics.mean_absolute_percentage_error: a share, so 0.1 is 10 %; labels of 0 make it huge."""
+
+    name = "mape"
+    direction = "minimize"
+    bounded = False
+    limits = (0.0, math.inf)
+    tasks = ("regression",)
+    default_loss = "mean_absolute_error"
+
+    def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """The error of each sample, averaged over its outputs."""
+        true, found = (np.asarray(part, np.float64).reshape(len(part), -1) for part in (y_true, y_pred))
+        return np.asarray((np.abs(true - found) / np.maximum(np.abs(true), np.finfo(np.float64).eps)).mean(axis=1))

@@ -1,0 +1,32 @@
+"""Peak signal-to-noise ratio of images, in decibels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from litetuner.objectives.metrics.metric import Metric
+
+
+def value_range(images: np.ndarray) -> float:
+    """The range that pixels may have, from the true images: 255 where one is above 1, 2 for [-1, 1], else 1."""
+    return 255.0 if images.max() > 1 else 2.0 if images.min() < 0 else 1.0
+
+
+class Psnr(Metric):
+    """The mean of tf.image.psnr over the images, for pixels in [0, 1], [-1, 1] or [0, 255]; at most 100 dB for an image."""
+
+    name = "psnr"
+    direction = "maximize"
+    bounded = False
+    limits = (-math.inf, 100.0)
+    tasks = ("regression",)
+    default_loss = "mean_squared_error"
+
+    def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """The ratio of each image."""
+        errors = (np.asarray(y_true, np.float64) - y_pred.reshape(y_true.shape)) / value_range(y_true)
+        return np.minimum(
+            -10 * np.log10(np.maximum(np.square(errors).reshape(len(errors), -1).mean(axis=1), 1e-10)), 100.0
+        )

@@ -1,0 +1,48 @@
+"""Top-k accuracy: the share of samples whose class is among the k highest outputs."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import ClassVar, Self
+
+import numpy as np
+
+from litetuner.objectives.metrics.metric import Metric
+from litetuner.spaces.errors import ConfigError
+
+
+class TopK(Metric):
+    """sklearn.metrics.top_k_accuracy_score. Among equal outputs the later class counts as the higher, as there."""
+
+    name = "top-5"
+    direction = "maximize"
+    bounded = True
+    tasks = ("multiclass",)
+    default_loss = "classification"
+    k: ClassVar[int] = 5
+
+    @classmethod
+    @functools.cache
+    def numbered(cls, name: str) -> type[Self] | None:
+        found = re.fullmatch(r"top-([1-9]\d*)", name)
+        return type(cls.__name__, (cls,), {"name": name, "k": int(found[1])}) if found else None
+
+    def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
+        from sklearn.metrics import top_k_accuracy_score
+
+        scores = self._checked(y_pred)
+        return float(top_k_accuracy_score(np.ravel(y_true), scores, k=self.k, labels=np.arange(scores.shape[1])))
+
+    def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """1 where the class is among the k highest, else 0."""
+        highest = np.argsort(self._checked(y_pred), axis=1, kind="stable")[:, -self.k :]
+        return (highest == np.ravel(y_true)[:, None]).any(axis=1).reshape(len(y_true), -1).mean(axis=1)
+
+    def _checked(self, y_pred: np.ndarray) -> np.ndarray:
+        if y_pred.ndim < 2 or y_pred.shape[-1] <= max(self.k, 2):
+            least = max(self.k, 2) + 1
+            raise ConfigError(
+                f"{self.name} needs a model of at least {least} classes, its output is {y_pred.shape[1:]}. Use --metric accuracy."
+            )
+        return y_pred.reshape(-1, y_pred.shape[-1])
