@@ -30,7 +30,12 @@ def inspect(
     from litetuner.search.listener import Listener
     from litetuner.search.session import describe_model, open_session, temporary_folder
 
-    values: dict[str, object] = {"model": model, "metric": metric, "preprocess": preprocess, "custom_objects": custom_objects}
+    values: dict[str, object] = {
+        "model": model,
+        "metric": metric,
+        "preprocess": preprocess,
+        "custom_objects": custom_objects,
+    }
     values |= {"task": task, "threshold": threshold}
     needed = {"data": data or "none"}  # a configuration has data
     config = make_config(values | needed | {"trust_model": trust_model}, where="inspect")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from unittest import mock
 
 import optuna
 
 from litetuner.search.config.config import Config, make_config
 from litetuner.search.run import SearchEnd, run_search
+from litetuner.search.runs.database import NAME
+from litetuner.search.runs.folder import RunFolder
 
 BASE: dict[str, Any] = {
     "model": "fake:model",
@@ -33,23 +35,22 @@ def fake_search(out: Path, *, database: bool = False, **keys: Any) -> SearchEnd:
         return run_search(fake_config(out, **keys))
 
 
+_studies: dict[Path, Any] = {}  # by run folder, so that later searches in it find the study of earlier ones
+
+
 @contextlib.contextmanager
 def studies_in_memory() -> Iterator[None]:
     """Optuna's studies are not written to ``study.db``."""
     with (
-        mock.patch("optuna.storages.RDBStorage", _StudiesInMemory),
-        mock.patch("litetuner.search.runs.study._write_ahead"),
+        mock.patch("litetuner.search.runs.study.open_storage", _open_in_memory),
+        mock.patch("litetuner.search.runs.recovery.put_aside", lambda run: _studies.pop(run.path, None)),
     ):
         yield
 
 
-class _StudiesInMemory:
-    """In place of ``RDBStorage``: one storage a database, so that later searches in a folder find the study of earlier ones."""
-
-    _known: ClassVar[dict[str, optuna.storages.BaseStorage]] = {}
-
-    def __new__(cls, url: str, **_: Any) -> Any:
-        return cls._known.setdefault(url, _InMemory())
+def _open_in_memory(folder: RunFolder) -> Any:
+    (folder.path / NAME).touch()
+    return _studies.setdefault(folder.path, _InMemory())
 
 
 class _InMemory(optuna.storages.InMemoryStorage):

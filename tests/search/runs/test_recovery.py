@@ -42,10 +42,10 @@ def told(run: Path) -> list[Any]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``first`` after some trials, ``all`` undisturbed after more, ``other`` of another seed."""
     folder = tmp_path_factory.mktemp("runs")
-    fake_search(folder / "first", trials=FIRST)
+    fake_search(folder / "first", trials=FIRST, database=True)
     shutil.copytree(folder / "first", folder / "all")
-    fake_search(folder / "all", trials=ALL)
-    fake_search(folder / "other", trials=FIRST, seed=1)
+    fake_search(folder / "all", trials=ALL, database=True)
+    fake_search(folder / "other", trials=FIRST, seed=1, database=True)
     return folder
 
 
@@ -96,10 +96,10 @@ def test_a_study_that_does_not_belong_is_filled_again(run: Path, runs: Path, wha
 def test_new_budgets_are_new_once_also_without_the_study(run: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(run, tmp_path / "other"))
     for path in (run, other):
-        fake_search(path, trials=FIRST + 2, max_drop="5%")
+        fake_search(path, trials=FIRST + 2, max_drop="5%", database=True)
         if path == other:
             (path / "study.db").unlink()
-        fake_search(path, trials=FIRST + 4, max_drop="5%")
+        fake_search(path, trials=FIRST + 4, max_drop="5%", database=True)
     assert told(run) == told(other)
 
 
@@ -166,7 +166,7 @@ def test_a_lost_identity_is_written_again_for_the_same_model_only(run: Path) -> 
     with pytest.raises(RunError, match=r"no identity\.json. Repeat the search command"):
         read_run(run)
     with pytest.raises(RunError, match=r"has lost its identity\.json"):
-        fake_search(run, trials=FIRST, seed=5)
+        fake_search(run, trials=FIRST, seed=5, database=True)
     before = json.loads((run / "clock.json").read_text())["checksum"]
     resume(run, FIRST)
     assert before and len(read_run(run).trials) >= FIRST
@@ -175,7 +175,7 @@ def test_a_lost_identity_is_written_again_for_the_same_model_only(run: Path) -> 
 @pytest.mark.parametrize("name", ["what?mode=ro", "%41", "{a}", "a#b", "[x]", "-v", "'q'"])
 def test_a_name_of_a_folder_is_no_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
-    fake_search(Path(name), trials=2)
+    fake_search(Path(name), trials=2, database=True)
     assert [item.name for item in tmp_path.iterdir()] == [name] and (tmp_path / name / "study.db").is_file()
     resume(Path(name), 3)
     assert len(read_run(name).trials) == 3
