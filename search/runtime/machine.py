@@ -39,13 +39,14 @@ def memory_bytes() -> int:
     found = [psutil.virtual_memory().total]
     for line in (runner_machine.read_text("/proc/self/cgroup") or "").splitlines():
         _, controllers, path = line.split(":", 2)
-        root, name = ("memory/", "memory.limit_in_bytes") if controllers else ("", "memory.max")
+        root, name = ("memory", "memory.limit_in_bytes") if controllers else ("", "memory.max")
         if controllers in ("", "memory"):
             folders = [
                 Path("/", path),
                 *Path("/", path).parents,
             ]  # a container may not see what its path is called outside
-            texts = [runner_machine.read_text(f"/sys/fs/cgroup/{root}{folder}/{name}") for folder in folders]
+            files = (Path("/sys/fs/cgroup", root, *folder.parts[1:], name) for folder in folders)
+            texts = [runner_machine.read_text(str(file)) for file in files]
             found += [int(text) for text in texts if text and text.isdecimal()]
     return min(found)
 

@@ -31,7 +31,7 @@ def test_a_worker_that_does_not_start(
     data_file: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("litetuner.search.runtime.worker_process.sys.executable", "/bin/false")
+    monkeypatch.setattr("sys.executable", "/bin/false")
     inputs = [
         "--model",
         str(model_file),

@@ -19,6 +19,8 @@ import pytest
 
 from litetuner.search.config.config import make_config
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime import awake
+from litetuner.search.runtime.awake import AwakeClock
 from litetuner.search.runtime.executors.local import Local
 from litetuner.search.runtime.process_tree import MARK
 from litetuner.spaces.errors import BuildFailed, DataError, Lost, TimeUp
@@ -74,6 +76,7 @@ def do(job):
     if what == "fork bomb": bomb()
     if what == "close all": os.closerange(3, 100); time.sleep(1000)
     if what == "fork and answer": os.fork()
+    if what == "a second": time.sleep(1)
     if what == "read all": return {"pid": len(sys.stdin.read())}
     return {"pid": os.getpid()}
 
@@ -242,3 +245,16 @@ def test_the_end_ends_a_job_that_runs_and_starts_no_other(executor: Local) -> No
         hanging.result(timeout=10)
     assert waiting.cancelled() and not child.is_running()
     assert executor.slots("score") == 1
+
+
+def test_time_in_which_the_tree_was_stopped_is_in_no_limit_and_no_trial(
+    lasting: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works(lasting)
+    asleep = 0.0
+    clock = AwakeClock(lambda: time.monotonic() + asleep)
+    monkeypatch.setattr(awake, "_clock", lambda: clock)
+    job = lasting.submit(Misbehaving(what="a second", limits=LIMITS))
+    time.sleep(0.1)
+    asleep = 3600.0  # longer than the limit
+    assert job.result(timeout=60).seconds < LIMITS.seconds
