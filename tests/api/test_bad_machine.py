@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from litetuner.cli import run as cli
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.jobs import JobResult
 from litetuner.spaces.errors import BuildFailed, Lost
+from litetuner.spaces.info import DataInfo
 from litetuner.spaces.jobs.job import Job
 from tests.api.here import Here
 
@@ -148,7 +150,16 @@ def test_the_same_command_works_once_the_data_are_mended(
     assert (out / "identity.json").exists()
     np.savez(path, **arrays)  # type: ignore[arg-type]
     assert cli(arguments) == 1, "nothing was tried, but the data were taken"
-    assert (out / "inspection.json").exists()
+    data = DataInfo.from_json((RunFolder(out).read("inspection") or {})["data"])
+    assert set(data.arrays) == {f"{axis}_{split}" for axis in "xy" for split in ("train", "search", "test")}
+    for at, blob in enumerate(data.arrays.values()):  # in a copy, whose original is gone
+        moved = out.rename(tmp_path / f"moved{at}")
+        file = moved / "cache" / "blobs" / blob
+        file.write_bytes(file.read_bytes()[:-1] + b"?") if at % 2 else file.unlink()
+        out = moved
+    assert cli([*arguments[:-3], str(out), *arguments[-2:]]) == 1
+    assert DataInfo.from_json((RunFolder(out).read("inspection") or {})["data"]) == data
+    assert all(RunFolder(out).blobs.has(blob) for blob in data.arrays.values())
 
 
 def test_a_damaged_study_is_named_and_made_again_from_the_records(
