@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from litetuner.search.runtime.jobs import JobResult
 from litetuner.spaces.errors import BuildFailed, Lost
 from litetuner.spaces.info import DataInfo
 from litetuner.spaces.jobs.job import Job
+from litetuner.spaces.store import append
 from tests.api.here import Here
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake"]
@@ -56,13 +58,17 @@ def test_an_inspection_that_kills_its_process(
     code: int,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def submit(self: object, job: Job[Any], log: Path | None = None) -> Future[JobResult[Any]]:
-        raise failure("the process died by SIGSEGV while inspect")
+    def submit(self: Executor, job: Job[Any], log: Path | None = None) -> Future[JobResult[Any]]:
+        path = self.folder.path / "cache" / "logs" / "build-1.log"
+        append(path, b"what the library said")
+        raise failure(f"the process died by SIGSEGV while inspect; its log is {path}")
 
     monkeypatch.setattr("litetuner.search.runtime.executors.fake.Fake.submit", submit)
     assert cli(["search", *FAKE, "--out", str(tmp_path / "run")]) == code
     err = capfd.readouterr().err
     assert "SIGSEGV" in err and "inspect" in err and "internal" not in err
+    (named,) = re.findall(r"its log is (\S+\.log)", err)
+    assert Path(named).read_text() == "what the library said"
 
 
 @pytest.mark.parametrize("failure", [BuildFailed, Lost])
