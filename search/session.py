@@ -26,7 +26,17 @@ from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.machine import this_environment
 from litetuner.search.runtime.target_availability import TargetAvailability
 from litetuner.spaces.building.jobs import DescribeJob
-from litetuner.spaces.errors import BuildFailed, ConfigError, DataError, HostError, Lost, ModelError, RunError, nearest
+from litetuner.spaces.errors import (
+    BuildFailed,
+    ConfigError,
+    DataError,
+    HostError,
+    LitetunerError,
+    Lost,
+    ModelError,
+    RunError,
+    nearest,
+)
 from litetuner.spaces.info import ModelInfo
 from litetuner.spaces.quantization.precision import fixed_precision
 from litetuner.spaces.rules import SpaceConstraints
@@ -109,18 +119,26 @@ def describe_model(config: Config, folder: RunFolder) -> ModelInfo:
 
 @contextlib.contextmanager
 def temporary_folder(beside: Path, prefix: str, option: str = "--out") -> Iterator[RunFolder]:
-    """A run folder of its own below ``beside``, which is removed. Raises ``RunError`` where nothing can be written."""
+    """A run folder of its own below ``beside``, which is removed, unless an error names a log in it.
+
+    Raises ``RunError`` where nothing can be written.
+    """
     try:
         beside.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=beside))
     except OSError as error:
         raise RunError(f"cannot write {beside}: {error.strerror}. Choose another {option}.") from error
+    named = False
     try:
         folder = RunFolder(temporary / "run")
         folder.create()
         yield folder
+    except LitetunerError as error:
+        named = "its log is" in str(error).lower()
+        raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if not named:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_names(config: Config) -> None:

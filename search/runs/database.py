@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -21,8 +22,23 @@ REFUSES = (
 )
 
 
-def open_storage(folder: RunFolder) -> Any:
-    """Optuna's storage of a run. The path is no part of a URL, so that it may hold any character.
+@dataclasses.dataclass(frozen=True)
+class Database:
+    """Optuna's storage, and all connections that it ever opened."""
+
+    storage: Any
+    connections: list[sqlite3.Connection]
+
+    def close(self) -> None:
+        """Close all of them: one that is closed later removes the log of the next database at this path."""
+        self.storage.remove_session()
+        self.storage.engine.dispose()
+        for connection in self.connections:
+            connection.close()
+
+
+def open_database(folder: RunFolder) -> Database:
+    """The database of a run. The path is no part of a URL, so that it may hold any character.
 
     Raises an error of SQLite's, SQLAlchemy's or Optuna's where the file is damaged, ``RunError`` where it is a link.
     """
@@ -49,10 +65,9 @@ def open_storage(folder: RunFolder) -> Any:
                 (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise RunError(f"{path}: {found}")
-        return optuna.storages.RDBStorage(
-            "sqlite://", engine_kwargs={"creator": connect, "poolclass": sqlalchemy.pool.QueuePool}
-        )
-    except BaseException:  # a connection that is closed later would remove the log of the next database at this path
+        settings = {"creator": connect, "poolclass": sqlalchemy.pool.QueuePool}
+        return Database(optuna.storages.RDBStorage("sqlite://", engine_kwargs=settings), opened)
+    except BaseException:
         for connection in opened:
             connection.close()
         raise

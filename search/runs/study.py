@@ -13,7 +13,7 @@ import filelock
 from litetuner.search.config.budgets import Budget
 from litetuner.search.front import Objective
 from litetuner.search.proposals.samplers import SAMPLERS
-from litetuner.search.runs.database import open_storage
+from litetuner.search.runs.database import open_database
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
@@ -92,7 +92,8 @@ class Study:
         terms = [[o.measurement, o.direction] for o in objectives] + [[b.name, b.limit, b.sense] for b in budgets]
         self.name = f"litetuner-{digest(terms)}"
         self._run = folder.id
-        self._storage = storage = open_storage(folder)
+        self._database = open_database(folder)
+        self._storage = storage = self._database.storage
         try:
             self._study = optuna.create_study(
                 study_name=self.name,
@@ -109,8 +110,7 @@ class Study:
 
     def close(self) -> None:
         """Close the database; else its files stay open for as long as this process lives."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        self._database.close()
 
     def running(self) -> list[int]:
         """Numbers of trials that were asked for and never told."""

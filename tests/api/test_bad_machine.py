@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import numpy as np
 import pytest
 
 from litetuner.cli import run as cli
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.jobs import JobResult
 from litetuner.spaces.errors import BuildFailed, Lost
+from litetuner.spaces.info import DataInfo
 from litetuner.spaces.jobs.job import Job
+from litetuner.spaces.store import append
 from tests.api.here import Here
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake"]
@@ -54,13 +58,17 @@ def test_an_inspection_that_kills_its_process(
     code: int,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def submit(self: object, job: Job[Any], log: Path | None = None) -> Future[JobResult[Any]]:
-        raise failure("the process died by SIGSEGV while inspect")
+    def submit(self: Executor, job: Job[Any], log: Path | None = None) -> Future[JobResult[Any]]:
+        path = self.folder.path / "cache" / "logs" / "build-1.log"
+        append(path, b"what the library said")
+        raise failure(f"the process died by SIGSEGV while inspect; its log is {path}")
 
     monkeypatch.setattr("litetuner.search.runtime.executors.fake.Fake.submit", submit)
     assert cli(["search", *FAKE, "--out", str(tmp_path / "run")]) == code
     err = capfd.readouterr().err
     assert "SIGSEGV" in err and "inspect" in err and "internal" not in err
+    (named,) = re.findall(r"its log is (\S+\.log)", err)
+    assert Path(named).read_text() == "what the library said"
 
 
 @pytest.mark.parametrize("failure", [BuildFailed, Lost])
@@ -148,7 +156,16 @@ def test_the_same_command_works_once_the_data_are_mended(
     assert (out / "identity.json").exists()
     np.savez(path, **arrays)  # type: ignore[arg-type]
     assert cli(arguments) == 1, "nothing was tried, but the data were taken"
-    assert (out / "inspection.json").exists()
+    data = DataInfo.from_json((RunFolder(out).read("inspection") or {})["data"])
+    assert set(data.arrays) == {f"{axis}_{split}" for axis in "xy" for split in ("train", "search", "test")}
+    for at, blob in enumerate(data.arrays.values()):  # in a copy, whose original is gone
+        moved = out.rename(tmp_path / f"moved{at}")
+        file = moved / "cache" / "blobs" / blob
+        file.write_bytes(file.read_bytes()[:-1] + b"?") if at % 2 else file.unlink()
+        out = moved
+    assert cli([*arguments[:-3], str(out), *arguments[-2:]]) == 1
+    assert DataInfo.from_json((RunFolder(out).read("inspection") or {})["data"]) == data
+    assert all(RunFolder(out).blobs.has(blob) for blob in data.arrays.values())
 
 
 def test_a_damaged_study_is_named_and_made_again_from_the_records(
