@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
@@ -27,6 +29,7 @@ class Sensitivities:
         shown = samples[:SENSITIVITY_SAMPLES]
         expected = _last_values(file, shown)
         self.sizes: dict[int, int] = {}
+        self.noise: dict[int, float] = {}  # squared error at the output when the layer is plain int4
         self.errors: dict[int, np.ndarray] = {}  # squared error at the output, at each of SHARES
         for layer in layers_of(model):
             walk.advance(layer.operator)
@@ -41,20 +44,26 @@ class Sensitivities:
             outputs = _last_values(pack_model(changed), shown)
             there = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(outputs, expected, strict=True))
             here = squared_error(noisy - kernel, found.hessian)
-            self.sizes[layer.operator] = layer.size
+            self.sizes[layer.operator], self.noise[layer.operator] = layer.size, there
             self.errors[layer.operator] = np.array([squared_error(each, found.hessian) for each in zeroed])
             self.errors[layer.operator] *= there / here if here > 0 else 0.0
 
-    def spread(self, sparsity: float) -> dict[int, float]:
-        """Shares of zeros by operator, ``sparsity`` over all weights, of the least error together."""
+    def most_sensitive(self, count: int) -> list[int]:
+        """The operators in which a weight of low precision costs most; never all of them."""
+        ranked = sorted(self.sizes, key=lambda at: -self.noise[at] / self.sizes[at])
+        return ranked[: min(count, len(ranked) - 1)]
+
+    def spread(self, sparsity: float, kept: Sequence[int] = ()) -> dict[int, float]:
+        """Shares of zeros by operator, ``sparsity`` over all weights but those of ``kept``, of the least error together."""
         fine = np.linspace(0, SHARES[-1], 941)
-        curves = {at: PchipInterpolator(SHARES, errors)(fine) for at, errors in self.errors.items()}
+        sizes = {at: size for at, size in self.sizes.items() if at not in kept}
+        curves = {at: PchipInterpolator(SHARES, self.errors[at])(fine) for at in sizes}
 
         def shares(price: float) -> dict[int, float]:
-            return {at: float(fine[np.argmin(curve - price * self.sizes[at] * fine)]) for at, curve in curves.items()}
+            return {at: float(fine[np.argmin(curve - price * sizes[at] * fine)]) for at, curve in curves.items()}
 
         def reached(found: dict[int, float]) -> float:
-            return sum(share * self.sizes[at] for at, share in found.items()) / sum(self.sizes.values())
+            return sum(share * sizes[at] for at, share in found.items()) / sum(sizes.values())
 
         low, high = -40.0, 40.0  # of the price's logarithm
         for _ in range(60):

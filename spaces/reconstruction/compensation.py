@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 BLOCK = 32  # features whose weights are updated at once
-SWEEPS = 3
+SWEEPS = 8
 MOST_WORK = 2e10  # multiplications of a sweep; larger layers are not swept
 
 Choose = Callable[[np.ndarray, int], np.ndarray]  # the weights (maps, outputs) of a feature -> what they become
