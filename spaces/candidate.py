@@ -51,7 +51,7 @@ class Candidate:
         float file that a quantizer starts from.
         """
         reshaped = bool(self.of_stage(Stage.RESHAPE))
-        quantized = any(step.role is Role.LAYER_PRECISION for step in self.steps)
+        quantized = any(step.precision("") is not None for step in self.of_stage(Stage.REWRITE))
         hidden = {Role.FINE_TUNE} if reshaped else set()
         hidden |= {Role.FLOAT} if quantized else set()
         shown = [step for step in self.steps if step.role not in hidden]

@@ -114,6 +114,8 @@ class Space:
         offered = self._deployments(choices)
         options = tuple(offered)
         chosen = choose.one_of("deploy", options) if len(options) > 1 else options[0]
+        if offered[chosen].undoes & {step.makes for step in trained}:
+            chosen = options[0]
         return offered[chosen].deploy(chosen, choices)
 
     def _deployments(self, choices: Choices) -> dict[str, type[Step]]:

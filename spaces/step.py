@@ -69,6 +69,7 @@ class Step:
     selects_layers: ClassVar[bool] = False  # does it work on some layers only? Then ``layer_refusals`` says on which
     makes: ClassVar[str] = ""  # a property of the weights that later steps must keep: "sparsity", "clusters"
     preserves: ClassVar[Mapping[str, str]] = {}  # properties that it keeps where a knob says so: {"sparsity": knob}
+    undoes: ClassVar[frozenset[str]] = frozenset()  # properties of the weights that it cannot keep
     in_probe: ClassVar[bool] = True  # False: an untrained probe of a candidate leaves the step out
     restored_by_wrapping: ClassVar[bool] = False  # are only weights stored, and the structure made again by ``wrap``?
     removes_names: ClassVar[bool] = False  # does its file lack the names that layers are found by?

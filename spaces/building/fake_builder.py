@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,10 @@ def _model(sha256: str) -> ModelInfo:
 
 def structure_of(candidate: Candidate) -> str:
     """What a fake latency belongs to: the deployment and the widths, not the trained values."""
-    return digest([[step.to_json() for step in candidate.deployment], _kept(candidate)])
+    steps = [step.to_json() for step in candidate.deployment]
+    for record in steps:  # neither zeros nor shared values change what is computed
+        record.pop("sparsity", None), record.pop("clusters", None)
+    return digest([steps, _kept(candidate)])
 
 
 def stand_in(candidate: Candidate) -> bytes:
@@ -112,15 +116,26 @@ def stand_in(candidate: Candidate) -> bytes:
 
 def quality(candidate: Candidate) -> float:
     """The share of samples that a fake candidate gets right, in [0, 1]."""
-    knobs = {step.name: step.knobs() for step in candidate.steps}
+    knobs = _knobs(candidate)
     loss = sum({32: 0.0, 16: 0.0, 8: 0.001, 4: 0.004}[bit] for bit in _bits(candidate))
     loss += 0.08 * knobs.get("prune", {}).get("sparsity", 0.0) ** 3
     loss += 0.25 / knobs["cluster"]["count"] if "cluster" in knobs else 0.0
     loss += 0.15 * (1 - _kept(candidate)) ** 2
     trained = sum(step.knobs().get("epochs", 0.0) for step in candidate.of_stage(Stage.TRAIN))
     gain = 0.3 + 0.2 * min(1.0, trained / LONG) if trained else 0.0
-    gain += 0.3 if "qat" in knobs else 0.0
+    gain += 0.3 if "qat" in knobs or "reconstruct" in knobs else 0.0
     return max(0.0, 0.9 - loss * (1 - gain))
+
+
+def _knobs(candidate: Candidate) -> dict[str, dict[str, Any]]:
+    """The knobs by step; what a reconstruction prunes and clusters is said as if the steps of that name did it."""
+    knobs = {step.name: step.knobs() for step in candidate.steps}
+    solved = knobs.get("reconstruct", {})
+    if solved.get("sparsity"):
+        knobs["prune"] = solved
+    if values := solved.get("clusters") or {3: 7, 2: 3}.get(solved.get("bits", 8)):
+        knobs["cluster"] = {"count": values}
+    return knobs
 
 
 def _kept(candidate: Candidate) -> float:
@@ -137,11 +152,13 @@ def _bits(candidate: Candidate) -> list[int]:
             base = 4 if "wi4" in recipe else 32 if recipe == "none" else 8
             named = {"float32": 32, "int8": 8, "int4": 4}
             bits = [named.get(layers.get(f"conv{index}", ""), base) for index in range(LAYERS)]
+        elif step.name == "reconstruct":
+            bits = [4 if step.knobs()["bits"] == 4 else 8] * LAYERS
     return bits
 
 
 def _entropy(candidate: Candidate) -> float:
-    knobs = {step.name: step.knobs() for step in candidate.steps}
+    knobs = _knobs(candidate)
     share = 0.9 * (1 - 0.9 * knobs.get("prune", {}).get("sparsity", 0.0))
     if "cluster" in knobs:
         share *= min(1.0, 0.4 + 0.1 * float(knobs["cluster"]["count"]) ** 0.5)

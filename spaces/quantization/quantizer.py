@@ -53,13 +53,27 @@ def quantize(
     Raises ``Refused`` where an operator cannot take its precision, ``BuildFailed`` where no operator belongs to a layer, where
     calibration data are not finite, or where the finished file does not hold what was requested.
     """
-    from litert_quantizer import quantizer as ptq
-
     operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
     precisions = dict(layers)
     chosen = _operators_of(file, [*precisions, *(name for name in rounding.plain if name not in precisions)])
     names = {index: name for name, index in chosen.items()}
     schemes = {each.index: _scheme(recipe, precisions, rounding, names.get(each.index, "")) for each in operators}
+    return quantize_operators(file, recipe, schemes, calibration, io, names)
+
+
+def quantize_operators(
+    file: bytes,
+    recipe: Recipe,
+    schemes: Mapping[int, Scheme],
+    calibration: np.ndarray,
+    io: str = "native",
+    names: Mapping[int, str] | None = None,
+) -> bytes:
+    """``quantize`` with a scheme for each operator with weights, by index; ``names`` are layers that errors name."""
+    from litert_quantizer import quantizer as ptq
+
+    operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
+    names = names or {}
     try:
         with quiet_stdout():
             quantizer = ptq.Quantizer(bytearray(file))

@@ -58,15 +58,29 @@ def patches(layer: Any, x: np.ndarray, at: np.ndarray) -> np.ndarray:
     if type(layer).__name__ == "Dense":
         rows: np.ndarray = x[tuple(at)]
         return rows[:, None]
-    axes = range(len(at) - 1)
     sizes, strides, steps = (
-        _each(value, len(axes)) for value in (layer.kernel_size, layer.strides, layer.dilation_rate)
+        _each(value, len(at) - 1) for value in (layer.kernel_size, layer.strides, layer.dilation_rate)
     )
-    padding = [(0, 0), *(_padding(layer.padding, x.shape[1 + i], sizes[i], strides[i], steps[i]) for i in axes), (0, 0)]
-    whole = np.pad(x, padding)
+    return windows(x, at, sizes, strides, steps, layer.padding)
+
+
+def windows(
+    x: np.ndarray,
+    at: np.ndarray,
+    sizes: Sequence[int],
+    strides: Sequence[int],
+    steps: Sequence[int],
+    padding: str,
+) -> np.ndarray:
+    """What a convolution reads of ``x`` (n, ..., channels) at the output's places ``at``: (places, taps, channels)."""
+    axes = range(len(at) - 1)
+    before = [_padding(padding, x.shape[1 + i], sizes[i], strides[i], steps[i])[0] for i in axes]
     taps = []
     for tap in itertools.product(*(range(size) for size in sizes)):
-        taps.append(whole[(at[0], *(at[1 + i] * strides[i] + tap[i] * steps[i] for i in axes))])
+        places = [at[1 + i] * strides[i] + tap[i] * steps[i] - before[i] for i in axes]
+        inside = np.all([(place >= 0) & (place < x.shape[1 + i]) for i, place in enumerate(places)], axis=0)
+        near = (place.clip(0, x.shape[1 + i] - 1) for i, place in enumerate(places))
+        taps.append(x[(at[0], *near)] * inside[:, None].astype(x.dtype))
     return np.stack(taps, axis=1)
 
 

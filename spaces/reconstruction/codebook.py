@@ -1,0 +1,79 @@
+"""A few values for all weights of a tensor, chosen and assigned so that outputs stay near what they were."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from litetuner.spaces.reconstruction.compensation import Choose, compensated, polished
+from litetuner.spaces.reconstruction.grid import Levels, Stored
+
+END = 127  # of int8
+REFITS = 3
+_BINS = 400
+_ROUNDS = 40
+
+
+def clustered(start: np.ndarray, wanted: np.ndarray, hessian: np.ndarray, factor: np.ndarray, count: int) -> Stored:
+    """A kernel of at most ``count`` values on an int8 grid of one scale; zeros of ``start`` stay, and are one of them.
+
+    Values start from k-means in which inputs of large variance count more; then weights are assigned in order with
+    compensation, and values and assignment are refined in turns.
+    """
+    keep = start != 0
+    zero = not keep.all()
+    importance = np.broadcast_to(np.diagonal(hessian, axis1=1, axis2=2)[:, :, None], start.shape)
+    if not keep.any():
+        return Stored(np.zeros_like(start), np.ones((1, 1, 1)))
+    centers = weighted_means(start[keep], importance[keep], count - zero)
+    kernel = compensated(start, factor, _chooser(centers, keep))
+    for _ in range(REFITS):
+        kernel = polished(wanted, hessian, kernel, _chooser(centers, keep))
+        used = np.setdiff1d(kernel, 0.0)
+        centers = _refitted(kernel, used, wanted, hessian)
+        places = np.searchsorted(used, kernel).clip(max=used.size - 1)
+        kernel = np.where(kernel == 0, 0.0, centers[places])
+    kernel = polished(wanted, hessian, kernel, _chooser(centers, keep))
+    scale = np.abs(kernel).max() / END
+    return Stored(np.rint(kernel / scale), np.full((1, 1, 1), scale))
+
+
+def weighted_means(values: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
+    """The centers of one-dimensional k-means, sorted; fewer where there are fewer different values."""
+    order = np.argsort(values, kind="stable")
+    values, weights = values[order], weights[order] + 1e-30
+    found = np.unique(values)
+    if found.size <= count:
+        return found
+    mass, edges = np.histogram(values, bins=_BINS, weights=weights)
+    spread = np.cumsum(np.cbrt(mass))  # the best density of centers is the cube root of the values' own
+    centers = np.interp((np.arange(count) + 0.5) / count, spread / spread[-1], (edges[1:] + edges[:-1]) / 2)
+    for _ in range(_ROUNDS):
+        nearest = np.searchsorted((centers[1:] + centers[:-1]) / 2, values)
+        total = np.bincount(nearest, weights, count)
+        moved = np.bincount(nearest, weights * values, count) / np.maximum(total, 1e-300)
+        centers = np.sort(np.where(total > 0, moved, centers))
+    return np.unique(centers)
+
+
+def _chooser(centers: np.ndarray, keep: np.ndarray) -> Choose:
+    """Decides on the nearest center, rounded to the grid that the largest one gives; zeros stay."""
+    scale = np.abs(centers).max() / END
+    levels = Levels(np.unique(np.rint(centers / scale)), END)
+
+    def choose(values: np.ndarray, k: int) -> np.ndarray:
+        found: np.ndarray = levels.nearest(values, scale) * scale * keep[:, k]
+        return found
+
+    return choose
+
+
+def _refitted(kernel: np.ndarray, values: np.ndarray, wanted: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+    """The values that, with weights assigned as they are, bring outputs closest to those of ``wanted``."""
+    right = hessian @ wanted
+    members = [(kernel == value).astype(np.float64) for value in values]
+    products = [hessian @ member for member in members]
+    normal = np.array([[float(np.sum(member * product)) for product in products] for member in members])
+    sums = np.array([float(np.sum(member * right)) for member in members])
+    ridge = 1e-6 * np.trace(normal) / len(values)
+    solved: np.ndarray = np.linalg.solve(normal + ridge * np.eye(len(values)), sums + ridge * values)
+    return solved

@@ -1,0 +1,58 @@
+"""Decisions on weights one by one, where those that are still free make up for the error (OBQ and GPTQ, arXiv:2210.17323)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+BLOCK = 32  # features whose weights are updated at once
+SWEEPS = 8
+MOST_WORK = 2e10  # multiplications of a sweep; larger layers are not swept
+
+Choose = Callable[[np.ndarray, int], np.ndarray]  # the weights (maps, outputs) of a feature -> what they become
+
+
+def compensated(
+    kernel: np.ndarray, factor: np.ndarray, choose: Choose, begin: Callable[[np.ndarray, slice], None] | None = None
+) -> np.ndarray:
+    """The kernel (maps, features, outputs) after ``choose`` has decided on every feature in order.
+
+    ``factor`` is from ``inverse_factor``. ``begin`` is told the weights of each block of features before it is decided on.
+    """
+    left, done = kernel.copy(), np.empty_like(kernel)
+    features = kernel.shape[1]
+    for start in range(0, features, BLOCK):
+        part = slice(start, min(start + BLOCK, features))
+        if begin is not None:
+            begin(left[:, part], part)
+        errors = np.empty_like(left[:, part])
+        for k in range(part.start, part.stop):
+            done[:, k] = choose(left[:, k], k)
+            error = (left[:, k] - done[:, k]) / factor[:, k, k, None]
+            errors[:, k - start] = error
+            inner = slice(k + 1, part.stop)
+            left[:, inner] -= factor[:, k, inner, None] * error[:, None]
+        left[:, part.stop :] -= factor[:, part, part.stop :].transpose(0, 2, 1) @ errors
+    return done
+
+
+def polished(wanted: np.ndarray, hessian: np.ndarray, start: np.ndarray, choose: Choose) -> np.ndarray:
+    """``start`` after decisions on every feature anew, in view of all others (coordinate descent towards ``wanted``)."""
+    values = start.copy()
+    if hessian.shape[1] * values.size > MOST_WORK:
+        return values
+    residual = hessian @ (values - wanted)
+    diagonal = np.diagonal(hessian, axis1=1, axis2=2)
+    for _ in range(SWEEPS):
+        changed = False
+        for k in range(values.shape[1]):
+            new = choose(values[:, k] - residual[:, k] / diagonal[:, k, None], k)
+            step = new - values[:, k]
+            if step.any():
+                residual += hessian[:, :, k, None] * step[:, None]
+                values[:, k] = new
+                changed = True
+        if not changed:
+            break
+    return values

@@ -1,0 +1,93 @@
+"""The values that a layer's weights may take in the finished file: whole multiples of a scale by channel or tensor."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from litetuner.spaces.reconstruction.compensation import compensated, polished
+
+CLIPS = np.linspace(0.4, 1.0, 25)  # shares of the largest weight: where the grid may end
+
+
+@dataclasses.dataclass(frozen=True)
+class Levels:
+    """The integers that may be stored, sorted, 0 among them; ``end`` is the largest of their type, 127 or 7."""
+
+    values: np.ndarray
+    end: int
+
+    def nearest(self, weights: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The nearest level of each weight."""
+        if self.values.size == 2 * self.end + 1:
+            return np.clip(np.rint(weights / scale), -self.end, self.end)
+        middles = (self.values[1:] + self.values[:-1]) / 2
+        found: np.ndarray = self.values[np.searchsorted(middles, weights / scale)]
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A kernel on its grid: integers (maps, features, outputs), and the scales that multiply them, which broadcast."""
+
+    integers: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def kernel(self) -> np.ndarray:
+        values: np.ndarray = self.integers * self.scale
+        return values
+
+
+def even_levels(bits: int) -> Levels:
+    """All integers of int8 or int4; fewer bits are evenly spaced integers of int8."""
+    steps = 2 ** (bits - 1) - 1
+    end = steps if bits in (8, 4) else 127
+    return Levels(np.rint(np.arange(-steps, steps + 1) * (end / steps)), end)
+
+
+def nearest(kernel: np.ndarray, bits: int, axes: tuple[int, ...]) -> Stored:
+    """Plain rounding; the largest weight is the end of the grid."""
+    levels = even_levels(bits)
+    largest = np.abs(kernel).max(axis=axes, keepdims=True)
+    scale = np.where(largest > 0, largest, 1.0) / levels.end
+    return Stored(levels.nearest(kernel, scale), scale)
+
+
+def rounded(
+    start: np.ndarray, wanted: np.ndarray, hessian: np.ndarray, factor: np.ndarray, bits: int, axes: tuple[int, ...]
+) -> Stored:
+    """A kernel on the grid near ``start``, whose zeros stay, with outputs near those of ``wanted``.
+
+    ``axes`` are those that share a scale. The largest weight of each scale is held at the end of the grid, so that a
+    quantizer that takes scales from largest weights finds this one.
+    """
+    levels, size = even_levels(bits), np.abs(start)
+    largest = size.max(axis=axes, keepdims=True)
+    scale = _best_scale(start, largest, hessian, levels, axes)
+    by_feature = np.broadcast_to(scale, (start.shape[0], 1, start.shape[2]))[:, 0]
+    ends = np.where((size == largest) & (size > 0), np.sign(start) * levels.end, 0.0)
+    keep = start != 0
+
+    def choose(values: np.ndarray, k: int) -> np.ndarray:
+        found = levels.nearest(values, by_feature) * keep[:, k]
+        chosen: np.ndarray = np.where(ends[:, k] != 0, ends[:, k], found) * by_feature
+        return chosen
+
+    kernel = polished(wanted, hessian, compensated(start, factor, choose), choose)
+    return Stored(np.rint(kernel / scale), scale)
+
+
+def _best_scale(
+    kernel: np.ndarray, largest: np.ndarray, hessian: np.ndarray, levels: Levels, axes: tuple[int, ...]
+) -> np.ndarray:
+    """The scale of least squared error, in which inputs of large variance count more."""
+    full = np.where(largest > 0, largest, 1.0) / levels.end
+    weight = np.diagonal(hessian, axis1=1, axis2=2)[:, :, None]
+    best, lowest = full, np.full(full.shape, np.inf)
+    for clip in CLIPS:
+        scale = full * clip
+        error = (weight * (levels.nearest(kernel, scale) * scale - kernel) ** 2).sum(axis=axes, keepdims=True)
+        best, lowest = np.where(error < lowest, scale, best), np.minimum(error, lowest)
+    return best

@@ -1,0 +1,170 @@
+"""The layers of a float ``.tflite`` whose weights are solved for: where they are, and as matrices."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.reconstruction.patches import MOST_FEATURES, places, windows
+from litetuner.spaces.tflite.operators import operators_of
+from litetuner.spaces.tflite.schema import ints, tensors_of, type_name
+from litetuner.spaces.tflite.tensor_values import dense_values
+
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_PADDING = ("same", "valid")  # by the schema's number
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One operator with weights of its own, as ``maps`` linear maps from ``features`` inputs to outputs plus a bias.
+
+    A convolution has one map and a depthwise one a map for each input channel. More than 4,608 inputs are cut into blocks
+    that are solved one by one: each is a map then, and zeros fill the last one. ``bias`` is -1 where the file has none.
+    """
+
+    name: str
+    operator: int
+    kind: str
+    source: int  # tensors by index
+    weight: int
+    bias: int
+    shape: tuple[int, ...]  # of the weight in the file
+    groups: int
+    options: Any
+
+    @property
+    def size(self) -> int:
+        """How many weights there are."""
+        return math.prod(self.shape)
+
+    @property
+    def outputs(self) -> int:
+        return self.shape[-1 if self.kind == "DEPTHWISE_CONV_2D" else 0]
+
+    @property
+    def features(self) -> int:
+        """Weights of one output."""
+        return self.size // self.outputs
+
+    @property
+    def blocks(self) -> int:
+        return math.ceil(self.features / MOST_FEATURES) if self.groups == 1 else 1
+
+    @property
+    def channel_axes(self) -> tuple[int, ...]:
+        """The axes of a matrix (maps, features, outputs) over which one output channel's weights lie."""
+        return (0, 1) if self.groups == 1 else (1,)
+
+    def matrix(self, weight: np.ndarray) -> np.ndarray:
+        """A weight as in the file as (maps, features, outputs), float64."""
+        by_output = weight.reshape(-1, self.outputs).T if self.kind == "DEPTHWISE_CONV_2D" else weight
+        maps = by_output.reshape(self.groups, self.outputs // self.groups, self.features).transpose(0, 2, 1)
+        return self._blocked(maps.astype(np.float64), 1)
+
+    def weights(self, matrix: np.ndarray) -> np.ndarray:
+        """The inverse of ``matrix``: values in the file's shape, of the given type."""
+        if self.blocks > 1:
+            matrix = matrix.reshape(1, -1, matrix.shape[2])[:, : self.features]
+        by_output = matrix.transpose(0, 2, 1).reshape(self.outputs, self.features)
+        return (by_output.T if self.kind == "DEPTHWISE_CONV_2D" else by_output).reshape(self.shape)
+
+    def rows(self, x: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+        """What is read of inputs ``x`` (n, ...) at ``count`` places of the outputs: (maps, places, features), float32."""
+        if self.kind == "FULLY_CONNECTED":
+            read = x.reshape(-1, self.features)
+            chosen = np.sort(random.choice(len(read), min(count, len(read)), replace=False))
+            return self._blocked(read[chosen][None], 2)
+        options = self.options
+        sizes = self.shape[1:3]
+        strides = int(options.strideH), int(options.strideW)
+        steps = int(options.dilationHFactor), int(options.dilationWFactor)
+        kind = _PADDING[options.padding]
+        taken = zip(x.shape[1:3], sizes, strides, steps, strict=True)
+        spatial = [
+            math.ceil((size if kind == "same" else size - (tap - 1) * step) / stride)
+            for size, tap, stride, step in taken
+        ]
+        at = places((len(x), *spatial, 1), count, random)
+        taps = windows(x, at, sizes, strides, steps, kind)
+        by_group = taps.reshape(*taps.shape[:2], self.groups, -1).transpose(2, 0, 1, 3)
+        return self._blocked(by_group.reshape(self.groups, len(taps), -1), 2)
+
+    def _blocked(self, values: np.ndarray, axis: int) -> np.ndarray:
+        """One map as several, whose ``axis`` of features is cut into equal blocks."""
+        if self.blocks == 1:
+            return np.ascontiguousarray(values)
+        width = math.ceil(self.features / self.blocks)
+        padding = [(0, 0)] * 3
+        padding[axis] = (0, width * self.blocks - self.features)
+        return np.concatenate(np.split(np.pad(values, padding), self.blocks, axis))
+
+
+def layers_of(model: Any) -> list[Layer]:
+    """The layers of a float file (``read_model``) that can be solved for, in running order.
+
+    Left out are other operators with weights, weights that several operators share, and what is not float32.
+    """
+    graph = model.subgraphs[0]
+    uses = collections.Counter(index for operator in graph.operators for index in ints(operator.inputs))
+    found = []
+    for operator in operators_of(model):
+        node = graph.operators[operator.index]
+        inputs = ints(node.inputs)
+        if operator.name not in KINDS or operator.weight_index != inputs[1] or uses[inputs[1]] > 1:
+            continue
+        if {type_name(graph.tensors[index].type) for index in inputs if index >= 0} != {"float32"}:
+            continue
+        shape = operator.weight_shape or ()
+        channels = ints(graph.tensors[inputs[0]].shape)[-1]
+        depthwise = operator.name == "DEPTHWISE_CONV_2D"
+        groups = channels if depthwise else channels // shape[3] if operator.name == "CONV_2D" else 1
+        found.append(
+            Layer(
+                name=operator.output_name.split(";")[-1],
+                operator=operator.index,
+                kind=operator.name,
+                source=inputs[0],
+                weight=inputs[1],
+                bias=inputs[2] if len(inputs) > 2 else -1,
+                shape=shape,
+                groups=groups,
+                options=node.builtinOptions,
+            )
+        )
+    return found
+
+
+def read_weight(model: Any, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """A layer's matrix and its bias (outputs,), zeros where there is none; float64."""
+    graph = model.subgraphs[0]
+
+    def values(index: int) -> np.ndarray:
+        tensor = graph.tensors[index]
+        return dense_values(tensor, type_name(tensor.type), model.buffers[tensor.buffer].data).astype(np.float64)
+
+    return layer.matrix(values(layer.weight)), np.zeros(layer.outputs) if layer.bias < 0 else values(layer.bias)
+
+
+def write_weight(model: Any, layer: Layer, matrix: np.ndarray, bias: np.ndarray) -> None:
+    """Give a layer other weights, in place. Where others use its bias or its buffers, it gets its own."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = model.subgraphs[0]
+    node = graph.operators[layer.operator]
+    at = layer.bias
+    if sum(ints(operator.inputs).count(at) for operator in graph.operators) != 1 or at < 0:
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape = f"{layer.name}_bias_{layer.operator}".encode(), [layer.outputs]
+        graph.tensors.append(tensor)
+        at = len(graph.tensors) - 1
+        node.inputs = [*ints(node.inputs)[:2], at]
+    for index, values in ((layer.weight, layer.weights(matrix)), (at, bias)):
+        tensor = graph.tensors[index]
+        if not tensor.buffer or sum(each.buffer == tensor.buffer for each in tensors_of(model)) > 1:
+            model.buffers.append(schema.BufferT())
+            tensor.buffer = len(model.buffers) - 1
+        model.buffers[tensor.buffer].data = np.frombuffer(np.ascontiguousarray(values, "<f4").tobytes(), np.uint8)

@@ -1,0 +1,49 @@
+"""A reconstructed float file as an int8 one that holds exactly the integers which were solved for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.quantization.policy import RECIPES, Scheme, why_not
+from litetuner.spaces.quantization.quantizer import quantize_operators
+from litetuner.spaces.reconstruction.sequence import Reconstructed, Treatment
+from litetuner.spaces.tflite.operators import Operator, read_operators
+from litetuner.spaces.tflite.weights import weights_of_operators
+
+_RECIPE = RECIPES["static_wi8_ai8"]
+
+
+def quantized(
+    found: Reconstructed, treatments: Mapping[int, Treatment], calibration: np.ndarray, io: str = "native"
+) -> bytes:
+    """The file with int8 activations. Operators that were not treated get int8 weights by channel where they can.
+
+    Raises ``BuildFailed`` where a layer does not hold its integers. ``io`` is as in ``quantize``.
+    """
+    before = _weighted(found.file)
+    schemes = {operator.index: _scheme(operator, treatments.get(operator.index)) for operator in before}
+    file = quantize_operators(found.file, _RECIPE, schemes, calibration, io)
+    after = [operator.index for operator in _weighted(file)]  # in the same order
+    weights = weights_of_operators(file, after)
+    for operator, index in zip(before, after, strict=True):
+        integers = found.integers.get(operator.index)
+        if integers is not None and not np.array_equal(weights[index].values, integers):
+            changed = np.count_nonzero(weights[index].values != integers)
+            raise BuildFailed(
+                f"the quantizer stored {changed} of {integers.size} weights of {operator.output_name} in another way than "
+                "they were solved for"
+            )
+    return file
+
+
+def _weighted(file: bytes) -> list[Operator]:
+    return [operator for operator in read_operators(file) if operator.weight_index is not None]
+
+
+def _scheme(operator: Operator, treatment: Treatment | None) -> Scheme:
+    if treatment is not None:
+        return Scheme(4 if treatment.bits == 4 else 8, granularity="tensor" if treatment.clusters else "channel")
+    return Scheme(32 if why_not(operator.name, _RECIPE, Scheme(8), operator.input_rank) else 8)

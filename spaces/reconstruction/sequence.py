@@ -1,0 +1,92 @@
+"""One pass over a float ``.tflite``: each layer is solved for on what the changed layers before it give."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.reconstruction.activations import Walk, affordable, input_values
+from litetuner.spaces.reconstruction.codebook import clustered
+from litetuner.spaces.reconstruction.grid import Stored, rounded
+from litetuner.spaces.reconstruction.hessian import Moments, corrected_bias, inverse_factor, moments, target
+from litetuner.spaces.reconstruction.layers import Layer, layers_of, read_weight, write_weight
+from litetuner.spaces.reconstruction.pruning import pruned
+from litetuner.spaces.tflite.schema import pack_model, read_model
+
+SAMPLES = 512
+PLACES = 32  # of a layer's output, a sample
+
+
+@dataclasses.dataclass(frozen=True)
+class Treatment:
+    """What is done to one layer: the share of zeros, the number of values in the tensor (0: any), the bits of its grid.
+
+    8 and 4 bits are the types int8 and int4; 3 and 2 bits are 7 and 3 evenly spaced values of int8. A grid has a scale for
+    each channel, values that are counted have one for the tensor and lie on int8.
+    """
+
+    sparsity: float = 0.0
+    clusters: int = 0
+    bits: int = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstructed:
+    """The float file, and by operator the integers that its weights are multiples of, in the file's shape."""
+
+    file: bytes
+    integers: dict[int, np.ndarray]
+
+
+def reconstruct(file: bytes, samples: np.ndarray, treatments: Mapping[int, Treatment], seed: int) -> Reconstructed:
+    """Treat layers by operator index; all others stay as they are. Equal arguments give equal bytes on one machine.
+
+    ``samples`` (n, *sample) need no labels; at most 512 are used. Raises ``Refused`` without samples, ``BuildFailed`` with
+    the name of a layer that cannot be solved for.
+    """
+    model, original = read_model(file), read_model(file)
+    values = input_values(original, chosen_samples(original, samples))
+    now, before = Walk(model, values), Walk(original, values)
+    integers = {}
+    for layer in layers_of(original):
+        if layer.operator not in treatments:
+            continue
+        now.advance(layer.operator)
+        before.advance(layer.operator)
+        found = moments(*(read_rows(walk, layer, seed) for walk in (now, before)))
+        kernel, bias = read_weight(original, layer)
+        stored = solved(kernel, found, layer, treatments[layer.operator])
+        changed = corrected_bias(bias, kernel, stored.kernel, found, layer.groups > 1)
+        if not (np.isfinite(stored.kernel).all() and np.isfinite(changed).all()):
+            raise BuildFailed(f"reconstruction of layer {layer.name}: its weights or its inputs are not finite")
+        write_weight(model, layer, stored.kernel, changed)
+        integers[layer.operator] = layer.weights(stored.integers).astype(np.int8)
+    return Reconstructed(pack_model(model), integers)
+
+
+def chosen_samples(model: Any, samples: np.ndarray) -> np.ndarray:
+    """The first 512, or as many as memory takes. Raises ``Refused`` without any."""
+    if not len(samples):
+        raise Refused("reconstruction looks at activations, and there are no samples: give data with a train split")
+    return samples[: affordable(model, min(len(samples), SAMPLES))]
+
+
+def read_rows(walk: Walk, layer: Layer, seed: int) -> np.ndarray:
+    """What a layer reads at places that are the same for every walk."""
+    x = walk.values[layer.source]
+    random = np.random.default_rng([seed, layer.operator])
+    return layer.rows(x.reshape(-1, *x.shape[2:]), PLACES * len(x), random)
+
+
+def solved(kernel: np.ndarray, found: Moments, layer: Layer, treatment: Treatment) -> Stored:
+    """A kernel pruned, then on few values or on a grid. Raises ``BuildFailed`` with the layer's name."""
+    factor = inverse_factor(found.hessian, layer.name)
+    wanted = target(kernel, found)
+    start = pruned(wanted, found.hessian, factor, kernel != 0, treatment.sparsity)
+    if treatment.clusters:
+        return clustered(start, wanted, found.hessian, factor, treatment.clusters)
+    return rounded(start, wanted, found.hessian, factor, treatment.bits, layer.channel_axes)

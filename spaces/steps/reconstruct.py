@@ -1,0 +1,169 @@
+"""Second-order compression after training: zeros, few values or few bits, for which the other weights make up."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.choices import Choices
+from litetuner.spaces.constraints import SpaceConstraints
+from litetuner.spaces.context import Context
+from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
+from litetuner.spaces.errors import Refused
+from litetuner.spaces.quantization.int4 import int4_operators
+from litetuner.spaces.quantization.policy import IO
+from litetuner.spaces.reconstruction.allocation import SHARES, Sensitivities
+from litetuner.spaces.reconstruction.layers import layers_of
+from litetuner.spaces.reconstruction.quantized import quantized
+from litetuner.spaces.reconstruction.sequence import SAMPLES, Treatment, reconstruct
+from litetuner.spaces.step import Role, Rule, Stage, Step, knob
+from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.tflite.schema import read_model
+
+BITS = (8, 4, 3, 2)
+EVEN, COUNTED = "even", "counted"  # values that are evenly spaced, or chosen for each kernel
+
+
+def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    for step in steps:
+        if step.stage is Stage.CONVERT and not isinstance(step, Float32):
+            yield f"{step.name} -> reconstruct: reconstruction starts from a float32 file"
+        if step.makes in Reconstruct.undoes:
+            yield f"{step.name} -> reconstruct: reconstruction would spread the values that {step.name} made"
+        if step.stage is Stage.REWRITE and not isinstance(step, Reconstruct) and step.role is not Role.SLIM:
+            yield f"{step.name} and reconstruct: its file is int8 already"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstruct(Step):
+    """Makes an int8 file of a float32 one, whose kernels are solved for layer by layer from unlabelled training samples.
+
+    ``sparsity`` is spread over layers by what each tolerates. ``clusters`` different values in each kernel have one scale, as
+    they compress best; otherwise there are scales by channel for ``bits`` 8 and 4 (int8, int4) or 3 and 2 (7 and 3 evenly
+    spaced values of int8). The ``keep`` most sensitive layers get plain int8. Convolutions, depthwise ones and dense layers are
+    reconstructed, each on what the changed layers before it give; other layers get int8, and depthwise ones instead of int4.
+    Biases are corrected. Zeros of an earlier pruning stay. (Optimal brain compression, arXiv:2208.11580, 2210.17323, 2301.00774.)
+    """
+
+    name = "reconstruct"
+    stage = Stage.REWRITE
+    order = 4
+    rules = (Rule("reconstruction", "kernels are solved for in float and then stored as they are", _alone),)
+    undoes = frozenset({"clusters"})
+    needs_calibration = True
+    takes_tflite = True
+
+    sparsity: float = knob(0.0, (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), "share of zeros over all kernels, in [0, 0.94]")
+    clusters: int = knob(0, (0, 8, 16, 32, 64), "different values in each kernel; 0: those of bits")
+    bits: int = knob(8, BITS, "of evenly spaced values: 8 and 4 are types, 3 and 2 few values of int8")
+    keep: int = knob(0, (0, 1, 2, 4), "layers, the most sensitive for their size, that stay plain int8")
+    io: str = knob("native", IO, "type of input and output; native: int8")
+    calibration: int = knob(0, COUNTS, "training samples for activation ranges; 0: what --calibration says")
+    selection: str = knob("balanced", SELECTIONS, "which samples: balanced, random, spread or extremes")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sparsity <= SHARES[-1]:
+            raise Refused(f"reconstruct: sparsity is {self.sparsity}, and must lie between 0 and {SHARES[-1]}")
+        if self.clusters and not 3 <= self.clusters <= 256:
+            raise Refused(f"reconstruct: clusters is {self.clusters}, and must be 0, or 3 to 256")
+        if self.bits not in BITS or (self.clusters and self.bits != 8):
+            raise Refused(f"reconstruct: bits is {self.bits}, and must be 8 with clusters, and 8, 4, 3 or 2 without")
+        if self.keep < 0:
+            raise Refused(f"reconstruct: keep is {self.keep}, and must not be negative")
+        self._refuse_unknown("io", self.io, IO)
+        check_calibration(self.name, self.calibration, self.selection)
+
+    def label(self) -> str:
+        said = [f"prune {100 * self.sparsity:g}%"] if self.sparsity else []
+        said += [f"cluster {self.clusters}"] if self.clusters else []
+        said += [f"{self.bits}-bit values"] if self.bits < 4 else []
+        return f"reconstructed {self.precision('')}" + (f" ({', '.join(said)})" if said else "")
+
+    def details(self) -> list[str]:
+        lines = [f"reconstruct: the {self.keep} most sensitive layers stay plain int8"] if self.keep else []
+        lines += [f"reconstruct: {self.io} inputs and outputs"] if self.io != "native" else []
+        return lines + calibration_details(self.name, self.calibration, self.selection)
+
+    def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
+        """None by name: ``apply`` compares types and every integer by operator, of which a layer may have several."""
+        return {}
+
+    def precision(self, layer: str) -> str:
+        return "int4" if self.bits == 4 else "int8"
+
+    @classmethod
+    def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Nothing: it is a deployment."""
+        return ()
+
+    @classmethod
+    def deployments(cls, choices: Choices) -> tuple[str, ...]:
+        """Itself, unless the user fixed the precision of layers."""
+        return (cls.name,) if cls.allowed(choices) and not choices.constraints.precision else ()
+
+    @classmethod
+    def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
+        form = choices.choose.one_of("reconstruct.form", (EVEN, COUNTED))
+        name, options = ("bits", BITS) if form == EVEN else ("clusters", cls.choices("clusters")[1:])
+        knobs = {name: choices.knob(f"reconstruct.{name}", options)}
+        for name in ("sparsity", "keep"):
+            knobs[name] = choices.knob(f"reconstruct.{name}", cls.choices(name))
+        io = choices.choose_io()
+        return (Float32(), cls(**knobs, io="native" if io == "int8" else io, **choices.choose_calibration()))
+
+    def apply(self, subject: bytes, context: Context) -> bytes:
+        """The int8 file of a float32 one. See ``apply_with_notes``."""
+        return self.apply_with_notes(subject, context)[0]
+
+    def apply_with_notes(self, subject: bytes, context: Context) -> tuple[bytes, list[str]]:
+        """The int8 file of a float32 one, and what it holds.
+
+        Raises ``Refused`` where there are no samples or no layers, ``BuildFailed`` with the name of a layer that cannot be
+        solved for or whose weights the quantizer stored in another way.
+        """
+        samples = _samples(context)
+        treatments = self._treatments(subject, samples, context.seed)
+        found = reconstruct(subject, samples, treatments, context.seed)
+        file = quantized(found, treatments, context.calibration, self.io)
+        zeros = sum(int(np.sum(integers == 0)) for integers in found.integers.values())
+        total = sum(integers.size for integers in found.integers.values())
+        kept = [layer.name for layer in layers_of(read_model(subject)) if treatments[layer.operator] == Treatment()]
+        notes = [
+            f"reconstruct: {zeros / total:.1%} of {total:,} weights in {len(treatments)} layers are zero, all read back"
+        ]
+        return file, notes + ([f"reconstruct: plain int8 in {', '.join(kept)}"] if self.keep else [])
+
+    def _treatments(self, file: bytes, samples: np.ndarray, seed: int) -> dict[int, Treatment]:
+        """What is done to each operator."""
+        layers = layers_of(read_model(file))
+        if not layers:
+            raise Refused("reconstruct: the file has no convolution or dense layer with float32 weights of its own")
+        kept: list[int] = []
+        shares = dict.fromkeys((layer.operator for layer in layers), 0.0)
+        if self.sparsity or self.keep:
+            costs = _sensitivities(file, samples.tobytes(), samples.dtype, samples.shape, seed)
+            kept = costs.most_sensitive(self.keep)
+            shares |= costs.spread(self.sparsity, kept)
+        found = {}
+        for layer in layers:
+            bits = 8 if self.bits == 4 and layer.kind not in int4_operators() else self.bits
+            treatment = Treatment(shares[layer.operator], self.clusters, bits)
+            found[layer.operator] = Treatment() if layer.operator in kept else treatment
+        return found
+
+
+def _samples(context: Context) -> np.ndarray:
+    """Inputs that are drawn by seed from the train split; the calibration samples where that is not given."""
+    x = context.x_train if len(context.x_train) else context.calibration
+    order = np.random.default_rng(context.seed).permutation(len(x))[:SAMPLES]
+    return np.asarray(x[np.sort(order)])
+
+
+@functools.lru_cache(maxsize=1)
+def _sensitivities(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int) -> Sensitivities:
+    """Those of the last float file: a worker builds many candidates of one."""
+    return Sensitivities(file, np.frombuffer(samples, dtype).reshape(shape), seed)
