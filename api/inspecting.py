@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from litetuner.spaces.info import DataInfo, ModelInfo
 
 
-def inspect(
-    model: str,
-    data: str | None = None,
-    *,
-    metric: str = "accuracy",
-    task: str | None = None,
-    threshold: float | None = None,
-    preprocess: str | None = None,
-    custom_objects: str | None = None,
-    trust_model: bool = False,
-) -> tuple[ModelInfo, DataInfo | None]:
+def inspect(model: str, data: str | None = None, **keys: Any) -> tuple[ModelInfo, DataInfo | None]:
     """The layers of a model and which steps suit them; with ``data`` these are read and checked as for a search.
 
-    Without ``data`` no code of the user runs but the model's own (``module:function``) and ``custom_objects``.
-    Raises ``UsageError`` for what cannot be used, ``HostError`` when this machine does not work.
+    ``keys`` are those of a search that say how model and data are read: ``metric``, ``task``, ``threshold``, ``preprocess``,
+    ``custom_objects``, ``trust_model``. Without ``data`` no code of the user runs but the model's own (``module:function``)
+    and ``custom_objects``. Raises ``UsageError`` for what cannot be used, ``HostError`` when this machine does not work.
     """
     from litetuner.search.config.config import make_config
     from litetuner.search.listener import Listener
     from litetuner.search.session import describe_model, open_session, temporary_folder
 
-    values: dict[str, object] = {
-        "model": model,
-        "metric": metric,
-        "preprocess": preprocess,
-        "custom_objects": custom_objects,
-    }
-    values |= {"task": task, "threshold": threshold}
-    needed = {"data": data or "none"}  # a configuration has data
-    config = make_config(values | needed | {"trust_model": trust_model}, where="inspect")
+    config = make_config(keys | {"model": model, "data": data or "none"}, where="inspect")  # a configuration has data
     with temporary_folder(Path(tempfile.gettempdir()), "litetuner-inspect-", "TMPDIR") as folder:
         if data is None:
             return describe_model(config, folder), None

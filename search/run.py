@@ -19,10 +19,10 @@ from litetuner.objectives.targets.fake import Fake
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import Criteria, again_if_undominated, judged, objectives
 from litetuner.search.evaluation.identity import default_folder, identity
-from litetuner.search.evaluation.lost_files import restore_files
 from litetuner.search.evaluation.services import Services
 from litetuner.search.finals.ablation import ablate
 from litetuner.search.finals.finals import run_finals
+from litetuner.search.finals.lost_files import restore_files
 from litetuner.search.front import Objective
 from litetuner.search.history import History
 from litetuner.search.listener import Listener

@@ -22,7 +22,8 @@ def search(
     **keys: Any,
 ) -> int:
     """Search compressions of a model within budgets; the same command again resumes the run."""
-    from litetuner.search.config.config import make_config, read_toml
+    from litetuner.search.config.config import make_config
+    from litetuner.search.config.toml_file import read_toml
 
     values = (read_toml(Path(config)) if config else {}) | {
         name: value for name, value in keys.items() if value not in (None, [])

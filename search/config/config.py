@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import tomllib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import pydantic
-import tomlkit
 
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.profiles import PROFILES
@@ -21,13 +17,11 @@ from litetuner.search.config.key_types import Duration, Integer, Number, Share, 
 from litetuner.search.config.units import parse_duration
 from litetuner.spaces.data.images import parse_resize
 from litetuner.spaces.errors import ConfigError, nearest
-from litetuner.spaces.store import seal_of
 from litetuner.spaces.user_function import is_function
 
 # What ``--objective`` can name: what a file has, and what it has on each target.
 FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
 TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
-NEAR = 0.7  # ratio of difflib: one or two letters differ
 
 # What a run may change when it is resumed; all other keys are its identity.
 CHANGEABLE = frozenset(
@@ -261,40 +255,3 @@ def _explain(item: Any) -> str:
     if item["type"] == "missing":
         return f"{key} is missing; give --{key} or set it in the TOML"
     return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {item['input']!r})"
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The keys of a TOML file, at its top level or in a ``[litetuner]`` or ``[search]`` table. Raises ``ConfigError``."""
-    try:
-        content = path.read_bytes()
-        values = tomllib.loads(content.decode())
-        sealed = seal_of(content)
-    except FileNotFoundError as error:
-        names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise ConfigError(f"config: {path} does not exist{nearest_file(path, names) or '.'}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"config: {path} is no TOML file: {error}") from error
-    except ValueError as error:
-        raise ConfigError(
-            f"config: {path} is not as a search wrote it: {error}. If it was edited on purpose, remove its last line."
-        ) from error
-    if sealed is not None and (path.parent / "identity.json").exists():
-        values["out"] = str(path.parent)  # a run may have been moved or copied
-    for table in ("litetuner", "search"):
-        if isinstance(values.get(table), dict):
-            values = values | values.pop(table)
-    return values
-
-
-def to_toml(config: Config) -> str:
-    """The resolved configuration as TOML; reading it gives the same configuration."""
-    values = config.model_dump(by_alias=True, exclude_none=True)
-    return tomlkit.dumps({name.replace("_", "-"): value for name, value in values.items()})
-
-
-def nearest_file(path: Path, names: Iterable[str]) -> str:
-    """A `` (did you mean ...?)`` with a file of the same folder and the same suffix or stem, or an empty string."""
-    same = [name for name in names if Path(name).suffix.lower() == path.suffix.lower() or Path(name).stem == path.stem]
-    found = difflib.get_close_matches(path.name, same, n=1, cutoff=NEAR)
-    found = found or [name for name in same if Path(name).stem == path.stem]
-    return f" (did you mean {found[0]!r}?)" if found else ""

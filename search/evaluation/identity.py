@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from litetuner.search.config.config import CHANGEABLE, Config, nearest_file
+from litetuner.search.config.config import CHANGEABLE, Config
+from litetuner.search.config.toml_file import nearest_file
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.spaces.errors import DataError, ModelError, UsageError
 from litetuner.spaces.user_function import is_function

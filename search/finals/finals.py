@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from litetuner.search.clock import Clock
 from litetuner.search.evaluation.candidate_jobs import score_job
-from litetuner.search.evaluation.lost_files import restore_files
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import artifact_of, measure_drop, run_job, time_everywhere
+from litetuner.search.finals.lost_files import restore_files
 from litetuner.search.runs.record import read_run
 from litetuner.search.trial import Trial
 from litetuner.spaces.building.jobs import FileRef

@@ -16,7 +16,8 @@ from typing import Any
 
 import filelock
 
-from litetuner.search.config.config import CHANGEABLE, Config, make_config, to_toml
+from litetuner.search.config.config import CHANGEABLE, Config, make_config
+from litetuner.search.config.toml_file import to_toml
 from litetuner.search.trial import FORMAT_VERSION, State, Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import CandidateError, RunError

@@ -10,7 +10,8 @@ import pytest
 
 import litetuner
 from litetuner.cli import run as cli
-from litetuner.search.config.config import Config, keys, make_config, read_toml, to_toml
+from litetuner.search.config.config import Config, keys, make_config
+from litetuner.search.config.toml_file import read_toml, to_toml
 
 FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake"]
 SAMPLE: dict[str, Any] = {

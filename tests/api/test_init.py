@@ -12,7 +12,8 @@ import pytest
 
 from litetuner.cli import run as cli
 from litetuner.reports.starter_config import OF_THE_COMMAND, starter_toml, suggestions, warning
-from litetuner.search.config.config import Config, keys, make_config, read_toml
+from litetuner.search.config.config import Config, keys, make_config
+from litetuner.search.config.toml_file import read_toml
 from litetuner.search.evaluation.preview import Cost, Preview, preview_model
 from litetuner.search.runtime.executors import EXECUTORS
 from tests.one_process import OneProcess

@@ -12,7 +12,7 @@ import optuna
 
 from litetuner.search.config.config import Config, make_config
 from litetuner.search.run import SearchEnd, run_search
-from litetuner.search.runs.database import NAME
+from litetuner.search.runs.database import NAME, Database
 from litetuner.search.runs.folder import RunFolder
 
 BASE: dict[str, Any] = {
@@ -42,15 +42,18 @@ _studies: dict[Path, Any] = {}  # by run folder, so that later searches in it fi
 def studies_in_memory() -> Iterator[None]:
     """Optuna's studies are not written to ``study.db``."""
     with (
-        mock.patch("litetuner.search.runs.study.open_storage", _open_in_memory),
+        mock.patch("litetuner.search.runs.study.open_database", _open_in_memory),
         mock.patch("litetuner.search.runs.recovery.put_aside", lambda run: _studies.pop(run.path, None)),
     ):
         yield
 
 
-def _open_in_memory(folder: RunFolder) -> Any:
-    (folder.path / NAME).touch()
-    return _studies.setdefault(folder.path, _InMemory())
+def _open_in_memory(folder: RunFolder) -> Database:
+    path = folder.path / NAME
+    if not path.exists():
+        path.touch()
+        _studies[folder.path] = _InMemory()
+    return Database(_studies.setdefault(folder.path, _InMemory()), [])
 
 
 class _InMemory(optuna.storages.InMemoryStorage):

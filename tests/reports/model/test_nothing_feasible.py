@@ -10,7 +10,8 @@ import pytest
 from litetuner.reports.html.report import write_report
 from litetuner.reports.model.nothing_feasible import command
 from litetuner.reports.model.result import build_result
-from litetuner.search.config.config import make_config, read_toml, to_toml
+from litetuner.search.config.config import make_config
+from litetuner.search.config.toml_file import read_toml, to_toml
 from litetuner.spaces.store import write_atomic
 
 

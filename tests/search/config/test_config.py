@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.search.config.config import CHANGEABLE, Config, keys, make_config, read_toml, to_toml
+from litetuner.search.config.config import CHANGEABLE, Config, keys, make_config
+from litetuner.search.config.toml_file import read_toml, to_toml
 from litetuner.spaces.errors import ConfigError
 
 BASE = {"model": "m.keras", "data": "d.npz"}

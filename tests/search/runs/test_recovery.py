@@ -148,7 +148,8 @@ def test_a_copy_stands_alone_and_makes_damaged_files_again(runs: Path, tmp_path:
 
 
 def test_a_copy_of_a_configuration_searches_in_the_copy(run: Path, runs: Path) -> None:
-    from litetuner.search.config.config import make_config, read_toml
+    from litetuner.search.config.config import make_config
+    from litetuner.search.config.toml_file import read_toml
 
     assert make_config(read_toml(run / "litetuner.toml")).out == str(run)
     text = (run / "litetuner.toml").read_text()
