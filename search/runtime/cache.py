@@ -132,8 +132,11 @@ class JobCache:
             record = (self._folder.read(_entry(job)) or {}).get("result")
         except RunError:  # damaged, such as by a power cut: the job is done again
             return None
+        if record is None:
+            return None
         store = self._folder.artifacts if job.verb == "finish" else self._folder.blobs
-        if record is None or not all(store.has(name) for name in _blobs(record)):
+        made = () if job.kind == "time" else _blobs(record)  # a timing names the file that was timed, and makes none
+        if not all(store.has(name) for name in made):
             return None
         return JobResult(job.read(record), cached=True)
 
