@@ -135,6 +135,7 @@ def test_an_own_metric_gets_labels_of_any_kind_and_an_unknown_loss_is_not_traine
     arrays |= {"x_test": X[200:], "y_test": names[200:], "g_search": np.arange(100) // 5, "g_test": names[200:]}
     found, workspace, _ = inspected(tmp_path, model, arrays, "own_of_inspect:same", monkeypatch)
     assert found.loss is None and "no training loss fits" in str(found.model.bridge_refusal)
+    assert "compiled with triplet" in str(found.model.bridge_refusal)
     assert "Give --loss" in str(found.model.bridge_refusal)
     assert set(open_split(workspace.data(found.data), "search")[1]) == {"cat", "dog"}
     assert found.data.extras == ("g_search", "g_test") and found.data.decision is not None
