@@ -158,6 +158,10 @@ def choose_loss(
             failed.append(
                 f"{settings.name} ({settings.source}) fails on {how} of shape {('n', *y.shape[1:])}: {problem}"
             )
+    if not failed and wishes.compiled is not None:
+        failed.append(
+            f"It was compiled with {wishes.compiled.written}, a function of its own, which is not in the file."
+        )
     shown = f"the model gives {('n', *outputs.shape[1:])}".replace("'", "")
     raise ConfigError(f"no training loss fits; {shown}. " + " ".join(failed).replace("'n'", "n"))
 
