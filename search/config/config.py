@@ -19,7 +19,7 @@ from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, BudgetTexts, check_metric_budgets, parse_budgets
 from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts
 from litetuner.search.config.units import parse_duration
-from litetuner.spaces.data.images import parse_resize
+from litetuner.spaces.data.sources.images import parse_resize
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 

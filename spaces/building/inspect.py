@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.building.contexts import make_context
-from litetuner.spaces.building.jobs import InspectJob, InspectResult
+from litetuner.spaces.building.jobs import PROGRESS, InspectJob, InspectResult
 from litetuner.spaces.building.models import user_model
 from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.info import DataInfo
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
+from litetuner.spaces.store import write_atomic
 
 DATA_FOLDER = "cache/data"  # of the prepared arrays, below the run folder
 BRIDGE_SAMPLES = 32
@@ -74,8 +77,13 @@ def prepare(
     scored = chosen_output(outputs, metric.output, metric.takes_all)
     sources = workspace.sources
     request = DataRequest(sources.data, seed, sources.preprocess, metric.task, inputs, outputs, scored, resize)
-    found = prepare_data(request, workspace.folder / DATA_FOLDER)
+    progress = functools.partial(_write_progress, workspace.folder / PROGRESS)
+    found = prepare_data(request, workspace.folder / DATA_FOLDER, progress)
     return dataclasses.replace(found, folder=DATA_FOLDER)
+
+
+def _write_progress(path: Path, text: str) -> None:
+    write_atomic(path, text.encode(), durable=False)
 
 
 def seconds_per_epoch(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> float:

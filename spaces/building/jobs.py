@@ -14,6 +14,8 @@ from litetuner.spaces.jobs.workspace import LossSettings
 from litetuner.spaces.tflite.artifact import Artifact
 from litetuner.spaces.tflite.invariants import Finding
 
+PROGRESS = "cache/reading.txt"  # below the run folder: what an inspection has read of the data so far, in words
+
 
 @dataclasses.dataclass(frozen=True)
 class InspectResult(Record):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,8 @@ from litetuner.spaces.data.named_arrays import pack, row_type
 from litetuner.spaces.data.named_inputs import labels_of, samples_of
 from litetuner.spaces.data.raw import Arrays, RawData, Rows
 from litetuner.spaces.data.samples import SamplePreparer
-from litetuner.spaces.data.sources import read_source
+from litetuner.spaces.data.sources.choice import read_source
+from litetuner.spaces.data.sources.streams import Streams
 from litetuner.spaces.data.splits import SplitRows, complete_splits
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.info import DataInfo, TensorInfo
@@ -60,18 +61,19 @@ class DataRequest:
         return (self.scored or self.outputs[0]).shape
 
 
-def prepare_data(request: DataRequest, folder: Path) -> DataInfo:
+def prepare_data(request: DataRequest, folder: Path, progress: Callable[[str], None] = lambda text: None) -> DataInfo:
     """Read the source, make the missing splits, check everything, and write ``<folder>/{x,y}_{train,search,test}.npy``.
 
     Samples of several inputs are one structured array. They keep the user's type where it has at most 32 bits and the
     model can take it (8-bit images stay 8-bit). Labels are int64 class numbers (n,), or float32 (n,) or (n, k) for
     regression. A missing search or test split is taken from train by ``seed``, a tenth each, the same share of every
     class; without train samples the train split is empty. ``notes`` say what was done. Raises ``DataError`` with what to
-    do, ``ConfigError`` when a function that is named does not exist.
+    do, ``ConfigError`` when a function that is named does not exist. ``progress`` is told what was read of a long source.
     """
     stratify = request.task == "classification" and not request.all_outputs
     classes = classes_of(request.output_shape) if stratify else None
-    raw = read_source(request.source, request.inputs, resize=request.resize)
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = read_source(request.source, request.inputs, resize=request.resize, streams=Streams(folder, progress))
     _check_class_folders(request, raw, classes)
     samples = {
         split: samples_of(request.source, split, x, [item.name for item in request.inputs])

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from litetuner.spaces.data.functions import read_function
-from litetuner.spaces.data.images import read_images
 from litetuner.spaces.data.raw import RawData, check_keys, pair_splits
+from litetuner.spaces.data.sources.functions import read_function
+from litetuner.spaces.data.sources.images import read_images
+from litetuner.spaces.data.sources.streams import Streams
 from litetuner.spaces.errors import DataError, nearest
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.user_function import is_function
 
 
-def read_source(source: str, inputs: Sequence[TensorInfo], *, resize: Sequence[str] = ("bilinear",)) -> RawData:
+def read_source(
+    source: str, inputs: Sequence[TensorInfo], *, resize: Sequence[str] = ("bilinear",), streams: Streams | None = None
+) -> RawData:
     """Read a folder of images, an ``.npz`` file, or what ``module:function`` returns. Raises ``DataError``.
 
     ``inputs`` are the model's: images are resized to the only one.
@@ -28,7 +31,7 @@ def read_source(source: str, inputs: Sequence[TensorInfo], *, resize: Sequence[s
     if path.is_file():
         return read_npz(path)
     if is_function(source):
-        return read_function(source, inputs[0].shape, {item.name: item.shape for item in inputs})
+        return read_function(source, inputs[0].shape, {item.name: item.shape for item in inputs}, streams)
     hint = nearest(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else ""
     raise DataError(
         f"--data {source}: there is no such file or folder{hint}. "
