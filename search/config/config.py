@@ -49,10 +49,13 @@ class Config(pydantic.BaseModel):
     model: Text = _key(
         ..., "The trained model: FILE.keras, FILE.h5, FILE.tflite (float), or module:function that returns a model."
     )
-    data: Text = _key(..., "The data: FILE.npz, a folder of images with one subfolder per class, or module:function.")
+    data: Text = _key(
+        ..., "The data: FILE.npz, FILE.csv, a folder of images with one subfolder per class, or module:function."
+    )
     out: Text | None = _key(None, "Run folder. [default: runs/<model>-<hash>]")
     metric: Text = _key("accuracy", "Metric: a name, or module:function(y_true, y_pred).")
     preprocess: Text | None = _key(None, "Preprocessing that the model expects: module:function(x).")
+    label: Text | None = _key(None, "Column of a CSV or Parquet table that holds the labels.")
     resize: Texts = _key(
         ("bilinear",), "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop or ,pad."
     )

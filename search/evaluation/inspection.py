@@ -67,6 +67,7 @@ def inspect(
         data_content=contents["data_content"],
         sources=contents.get("sources", {}),
         resize=config.resize,
+        label=config.label,
         metric=config.metric,
         loss=config.loss,
         preprocess=config.preprocess,

@@ -39,7 +39,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     from litetuner.spaces.models.signature import input_tensors, output_tensors
 
     loaded = user_model(workspace.sources)
-    data = prepare(loaded.model, metric, workspace, job.seed, job.resize)
+    data = prepare(loaded.model, metric, workspace, job.seed, job.resize, job.label)
     folder = workspace.data(data)
     split = "train" if data.counts["train"] else "search"
     sample = np.asarray(open_split(folder, split)[0][:BRIDGE_SAMPLES])
@@ -66,7 +66,12 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
 
 
 def prepare(
-    model: Any, metric: MetricInfo, workspace: Workspace, seed: int, resize: tuple[str, ...] = ("bilinear",)
+    model: Any,
+    metric: MetricInfo,
+    workspace: Workspace,
+    seed: int,
+    resize: tuple[str, ...] = ("bilinear",),
+    label: str | None = None,
 ) -> DataInfo:
     """The user's data, checked and written as arrays into the run folder; its folder is relative to that."""
     from litetuner.spaces.data.preparation import DataRequest, prepare_data
@@ -76,7 +81,7 @@ def prepare(
     inputs, outputs = input_tensors(model), output_tensors(model)
     scored = chosen_output(outputs, metric.output, metric.takes_all)
     sources = workspace.sources
-    request = DataRequest(sources.data, seed, sources.preprocess, metric.task, inputs, outputs, scored, resize)
+    request = DataRequest(sources.data, seed, sources.preprocess, metric.task, inputs, outputs, scored, resize, label)
     progress = functools.partial(_write_progress, workspace.folder / PROGRESS)
     found = prepare_data(request, workspace.folder / DATA_FOLDER, progress)
     return dataclasses.replace(found, folder=DATA_FOLDER)

@@ -50,6 +50,7 @@ class InspectJob(Job[InspectResult]):
     calibration: int
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
     resize: tuple[str, ...] = ("bilinear",)
+    label: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,8 @@ class DataRequest:
     folders of images; or ``module:function`` that returns arrays or a ``tf.data.Dataset`` (see ``read_source``).
     ``preprocess`` is the user's ``module:function(x) -> x``: it gets batches (b, *sample) of every split and returns batches
     (b, *sample of the model). ``inputs`` and ``outputs`` are the model's. ``scored`` is the output whose labels are stored;
-    ``None`` stores the labels of all outputs. ``resize`` is how images are resized (see ``read_images``).
+    ``None`` stores the labels of all outputs. ``resize`` is how images are resized (see ``read_images``),
+    ``label`` the column of a table's labels.
     """
 
     source: str
@@ -44,6 +45,7 @@ class DataRequest:
     outputs: tuple[TensorInfo, ...]
     scored: TensorInfo | None = None
     resize: tuple[str, ...] = ("bilinear",)
+    label: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.inputs) > 1 and self.preprocess is not None:
@@ -73,7 +75,9 @@ def prepare_data(request: DataRequest, folder: Path, progress: Callable[[str], N
     stratify = request.task == "classification" and not request.all_outputs
     classes = classes_of(request.output_shape) if stratify else None
     folder.mkdir(parents=True, exist_ok=True)
-    raw = read_source(request.source, request.inputs, resize=request.resize, streams=Streams(folder, progress))
+    raw = read_source(
+        request.source, request.inputs, resize=request.resize, label=request.label, streams=Streams(folder, progress)
+    )
     _check_class_folders(request, raw, classes)
     samples = {
         split: samples_of(request.source, split, x, [item.name for item in request.inputs])
