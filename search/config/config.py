@@ -118,6 +118,11 @@ class Config(pydantic.BaseModel):
             raise ConfigError(f"{key} is empty; give it a value, or leave it out.")
         return value
 
+    @pydantic.field_validator("resize")
+    @classmethod
+    def _usual_resize(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return value or ("bilinear",)
+
     @pydantic.model_validator(mode="before")
     @classmethod
     def _with_profile(cls, given: dict[str, Any]) -> dict[str, Any]:
