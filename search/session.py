@@ -75,13 +75,13 @@ def open_session(
         cache = JobCache(folder, executor)
         listener.doing("inspecting the model and the data")
         try:
-            inspection, seconds = inspect(folder, config, contents, cache, environment)
+            inspection, seconds = inspect(folder, config, contents, cache, environment, listener.doing)
         except DataError as error:
             if or_metric is None:
                 raise
             config = config.model_copy(update={"metric": or_metric})
             try:
-                inspection, seconds = inspect(folder, config, contents, cache, environment)
+                inspection, seconds = inspect(folder, config, contents, cache, environment, listener.doing)
             except DataError:
                 raise error from None
         clock.count(seconds)

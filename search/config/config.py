@@ -15,7 +15,7 @@ from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, BudgetTexts, check_metric_budgets, parse_budgets
 from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts
 from litetuner.search.config.units import parse_duration
-from litetuner.spaces.data.images import parse_resize
+from litetuner.spaces.data.sources.images import parse_resize
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
@@ -44,7 +44,9 @@ class Config(pydantic.BaseModel):
     model: Text = _key(
         ..., "The trained model: FILE.keras, FILE.h5, FILE.tflite (float), or module:function that returns a model."
     )
-    data: Text = _key(..., "The data: FILE.npz, a folder of images with one subfolder per class, or module:function.")
+    data: Text = _key(
+        ..., "The data: FILE.npz, FILE.csv, a folder of images with one subfolder per class, or module:function."
+    )
     out: Text | None = _key(None, "Run folder. [default: runs/<model>-<hash>]")
     metric: Text = _key("accuracy", "Metric: a name, or module:function(y_true, y_pred).")
     task: Literal["binary", "multiclass", "multilabel", "regression", "raw"] | None = _key(
@@ -54,6 +56,7 @@ class Config(pydantic.BaseModel):
         None, "Output above which a label holds, such as 0.5. [default: decided from the compiled loss]"
     )
     preprocess: Text | None = _key(None, "Preprocessing that the model expects: module:function(x).")
+    label: Text | None = _key(None, "Column of a CSV or Parquet table that holds the labels.")
     resize: Texts = _key(
         ("bilinear",), "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop or ,pad."
     )
@@ -119,6 +122,11 @@ class Config(pydantic.BaseModel):
             key = (info.field_name or "").replace("_", "-")
             raise ConfigError(f"{key} is empty; give it a value, or leave it out.")
         return value
+
+    @pydantic.field_validator("resize")
+    @classmethod
+    def _usual_resize(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return value or ("bilinear",)
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import wait
+from pathlib import Path
 from typing import Any
 
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.limits import job_limits
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
-from litetuner.spaces.building.jobs import InspectJob
+from litetuner.search.runtime.jobs import JobResult
+from litetuner.spaces.building.jobs import PROGRESS, InspectJob, InspectResult
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, ModelError, RunError
 from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.jobs.environment import Environment
@@ -19,6 +22,7 @@ from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import LossSettings
 from litetuner.spaces.models.decision import OutputSettings
 
+PROGRESS_SECONDS = 0.5
 EPOCH_LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 LONGEST_SHARE = 1 / 24  # of the time budget: the longest training of one step
 UNTIMED_EPOCHS = 2.0  # the longest training where no time budget limits it
@@ -42,11 +46,16 @@ class Inspection(Record):
 
 
 def inspect(
-    folder: RunFolder, config: Config, contents: Mapping[str, Any], cache: JobCache, environment: Environment
+    folder: RunFolder,
+    config: Config,
+    contents: Mapping[str, Any],
+    cache: JobCache,
+    environment: Environment,
+    doing: Callable[[str], None],
 ) -> tuple[Inspection, dict[str, float]]:
     """Load and check model, data (``contents``: see ``identity``) and metric, once a run; also the seconds by kind.
 
-    Raises ``ModelError``, ``DataError`` or ``ConfigError`` before any compute is used.
+    Raises ``ModelError``, ``DataError`` or ``ConfigError`` before any compute is used. ``doing`` gets the progress.
     """
     known = _known(folder)
     if known is not None:
@@ -58,6 +67,7 @@ def inspect(
         data_content=contents["data_content"],
         sources=contents.get("sources", {}),
         resize=config.resize,
+        label=config.label,
         metric=config.metric,
         outputs=OutputSettings(config.task, config.threshold),
         loss=config.loss,
@@ -69,7 +79,7 @@ def inspect(
         calibration=config.calibration,
     )
     try:
-        result = cache.run(job)
+        result = _run(job, cache, folder.path / PROGRESS, doing)
     except BuildFailed as error:
         raise ModelError(f"the model {config.model} or the data {config.data} cannot be opened: {error}.") from error
     except Lost as error:
@@ -82,6 +92,20 @@ def inspect(
     folder.write("inspection", found.to_json())
     # Starting the worker that will convert, and the training that was timed, are stages; the rest is ours.
     return found, {"convert": result.start_seconds, "train": 0.0 if result.cached else value.training_seconds}
+
+
+def _run(job: InspectJob, cache: JobCache, progress: Path, doing: Callable[[str], None]) -> JobResult[InspectResult]:
+    progress.unlink(missing_ok=True)  # of a search that was killed
+    promised, said = cache.submit(job), ""
+    try:
+        while not wait([promised], PROGRESS_SECONDS).done:
+            text = progress.read_text(encoding="utf-8") if progress.exists() else said
+            if text != said:
+                doing(text)
+            said = text
+    finally:
+        progress.unlink(missing_ok=True)
+    return promised.result()
 
 
 def _known(folder: RunFolder) -> Inspection | None:

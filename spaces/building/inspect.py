@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.building.contexts import make_context
-from litetuner.spaces.building.jobs import InspectJob, InspectResult
+from litetuner.spaces.building.jobs import PROGRESS, InspectJob, InspectResult
 from litetuner.spaces.building.models import user_model
 from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.errors import ConfigError
 from litetuner.spaces.info import DataInfo
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
-from litetuner.spaces.models.decision import Evidence, OutputSettings, compiled_loss
+from litetuner.spaces.models.decision import Evidence, compiled_loss
 from litetuner.spaces.models.loading.load import LoadedModel
+from litetuner.spaces.store import write_atomic
 
 BRIDGE_SAMPLES = 32
 # Trainings of so many steps tell how long a step takes; the last one only where steps are short.
@@ -37,7 +40,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     from litetuner.spaces.models.signature import input_tensors, output_tensors
 
     loaded = user_model(workspace.sources)
-    data = prepare(loaded, metric, job.outputs, workspace, job.seed, job.resize)
+    data = prepare(loaded, metric, job, workspace)
     split = "train" if data.counts["train"] else "search"
     sample = np.asarray(workspace.split(data, split)[0][:BRIDGE_SAMPLES])
     loaded = sized(loaded, sample_shapes(input_tensors(loaded.model), sample), workspace.sources.model)
@@ -65,14 +68,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     )
 
 
-def prepare(
-    loaded: LoadedModel,
-    metric: MetricInfo,
-    asked: OutputSettings,
-    workspace: Workspace,
-    seed: int,
-    resize: tuple[str, ...] = ("bilinear",),
-) -> DataInfo:
+def prepare(loaded: LoadedModel, metric: MetricInfo, job: InspectJob, workspace: Workspace) -> DataInfo:
     """The user's data, checked and kept as arrays."""
     from litetuner.spaces.data.preparation import DataRequest, prepare_data
     from litetuner.spaces.models.inspection import output_activation
@@ -85,10 +81,13 @@ def prepare(
     index = outputs.index(read)
     compiled = compiled_loss(loaded.compiled, read.name, index)
     activation = output_activation(loaded.model, index)
-    known = Evidence(metric.name, metric.tasks, activation, read.shape, compiled, asked)
+    known = Evidence(metric.name, metric.tasks, activation, read.shape, compiled, job.outputs)
     sources = workspace.sources
-    request = DataRequest(sources.data, seed, sources.preprocess, known, inputs, outputs, scored, resize)
-    return prepare_data(request, workspace.blobs)
+    progress = functools.partial(_write_progress, workspace.folder / PROGRESS)
+    request = DataRequest(
+        sources.data, job.seed, sources.preprocess, known, inputs, outputs, scored, job.resize, job.label
+    )
+    return prepare_data(request, workspace.blobs, progress)
 
 
 def question(
@@ -127,6 +126,10 @@ def choose(
             raise
         return None, f"{error} Give --loss, a tf_keras name or module:function(y_true, y_pred), to train it."
     return dataclasses.replace(found, class_weights=weights), None
+
+
+def _write_progress(path: Path, text: str) -> None:
+    write_atomic(path, text.encode(), durable=False)
 
 
 def seconds_per_epoch(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> float:

@@ -15,6 +15,8 @@ from litetuner.spaces.models.decision import OutputSettings
 from litetuner.spaces.tflite.artifact import Artifact
 from litetuner.spaces.tflite.invariants import Finding
 
+PROGRESS = "cache/reading.txt"  # below the run folder: what an inspection has read of the data so far, in words
+
 
 @dataclasses.dataclass(frozen=True)
 class InspectResult(Record):
@@ -55,6 +57,7 @@ class InspectJob(Job[InspectResult]):
     calibration: int
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
     resize: tuple[str, ...] = ("bilinear",)
+    label: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

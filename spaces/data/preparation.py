@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from litetuner.spaces.data.named_arrays import pack, row_type
 from litetuner.spaces.data.named_inputs import labels_of, samples_of
 from litetuner.spaces.data.raw import Arrays, RawData, Rows
 from litetuner.spaces.data.samples import SamplePreparer
-from litetuner.spaces.data.sources import read_source
+from litetuner.spaces.data.sources.choice import read_source
+from litetuner.spaces.data.sources.streams import Streams
 from litetuner.spaces.data.splits import SplitRows, complete_splits
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.info import DataInfo, TensorInfo
@@ -33,7 +34,7 @@ class DataRequest:
     ``preprocess`` is the user's ``module:function(x) -> x``: it gets batches (b, *sample) of every split and returns batches
     (b, *sample of the model). ``inputs`` and ``outputs`` are the model's. ``scored`` is the output whose labels are stored;
     ``None`` stores the labels of all outputs. ``known`` is what decides, with the labels, how outputs are read. ``resize`` is
-    how images are resized (see ``read_images``).
+    how images are resized (see ``read_images``), ``label`` the column of a table's labels.
     """
 
     source: str
@@ -44,6 +45,7 @@ class DataRequest:
     outputs: tuple[TensorInfo, ...]
     scored: TensorInfo | None = None
     resize: tuple[str, ...] = ("bilinear",)
+    label: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.inputs) > 1 and self.preprocess is not None:
@@ -57,16 +59,18 @@ class DataRequest:
         return len(self.outputs) > 1 and self.scored is None
 
 
-def prepare_data(request: DataRequest, store: Store) -> DataInfo:
+def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], None] = lambda text: None) -> DataInfo:
     """Read the source, make the missing splits, check everything, and keep ``{x,y}_{train,search,test}`` as blobs.
 
     Samples of several inputs are one structured array. They keep the user's type where it has at most 32 bits and the
     model can take it (8-bit images stay 8-bit). Labels are stored by task (``prepare_labels``), weights and groups of
     samples beside them. A missing search or test split is taken from train by ``seed``, a tenth each, the same share of
     every class; without train samples the train split is empty. ``notes`` say what was done. Raises ``DataError`` with what
-    to do, ``ConfigError`` when a function that is named does not exist or ``known`` contradicts the labels.
+    to do, ``ConfigError`` when a function that is named does not exist or ``known`` contradicts the labels. ``progress``
+    gets what was read of a long source.
     """
-    raw = read_source(request.source, request.inputs, resize=request.resize)
+    streams = Streams(store.folder, progress)
+    raw = read_source(request.source, request.inputs, resize=request.resize, label=request.label, streams=streams)
     samples = {
         split: samples_of(request.source, split, x, [item.name for item in request.inputs])
         for split, (x, _) in raw.splits.items()

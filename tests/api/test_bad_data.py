@@ -43,7 +43,7 @@ def unequal_lengths(arrays: dict[str, np.ndarray]) -> None:
 
 
 def no_labels(arrays: dict[str, np.ndarray]) -> None:
-    del arrays["y_train"]
+    del arrays["y_search"]
 
 
 def misspelt_key(arrays: dict[str, np.ndarray]) -> None:
@@ -60,7 +60,7 @@ def misspelt_key(arrays: dict[str, np.ndarray]) -> None:
         (empty_split, ("the search split is empty", "leave x_search and y_search out")),
         (objects, ("x_train", "Python objects", "arrays of numbers")),
         (unequal_lengths, ("300 samples", "299 labels")),
-        (no_labels, ("has x_train but no y_train",)),
+        (no_labels, ("has x_search but no y_search",)),
         (misspelt_key, ("'x_vall'", "Known keys")),
     ],
 )

@@ -121,3 +121,14 @@ def test_toml_tables_and_errors(tmp_path: Path) -> None:
 def test_every_changeable_key_exists() -> None:
     assert set(Config.model_fields) >= CHANGEABLE
     assert set(keys().values()) == set(Config.model_fields)
+
+
+def test_resizing_is_bilinear_unless_it_is_named() -> None:
+    for given, expected in (
+        ({}, ("bilinear",)),
+        ({"resize": ()}, ("bilinear",)),
+        ({"resize": "area,pad"}, ("area", "pad")),
+    ):
+        assert make_config({"model": "m.keras", "data": "photos"} | given).resize == expected
+    with pytest.raises(ConfigError, match=r"resize: bilinera is not known \(did you mean 'bilinear'\?\)"):
+        make_config({"model": "m.keras", "data": "photos", "resize": "bilinera"})

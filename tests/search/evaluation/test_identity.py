@@ -40,6 +40,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, text in (files | {"tools/deep": "flat = 1\n", "unused": "x = 1\n", "broken": "def (\n"}).items():
         (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in MODULES & set(sys.modules):  # of other tests
+        monkeypatch.delitem(sys.modules, name)
     yield tmp_path
     for name in MODULES & set(sys.modules):  # the fake executor runs a metric in this process
         del sys.modules[name]

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.data.functions import read_function
+from litetuner.spaces.data.sources import streams
+from litetuner.spaces.data.sources.functions import read_function
+from litetuner.spaces.data.sources.streams import Streams
 from litetuner.spaces.errors import DataError
 
 SHAPE = (None, 4, 4, 1)
@@ -73,6 +75,17 @@ def test_functions_return_arrays_or_datasets(module: Any, source: str, splits: t
         ("get = lambda: ([[1], [1, 2]], [0, 1])", "one shape"),
         (ARRAYS + "get = lambda: {'val': (x, y), 'search': (x, y)}", "twice"),
         (DATASET + "get = lambda: d.repeat()", "forever"),
+        (
+            DATASET + "get = lambda: d.repeat().filter(lambda x, y: True).map(lambda x, y: (x, y)).prefetch(2)",
+            "forever",
+        ),
+        (
+            DATASET + "get = lambda: {'train': d.repeat().interleave(lambda x, y: d)}",
+            "the train split: the dataset repeats",
+        ),
+        (DATASET + "get = lambda: d.map(lambda x, y: (1 // (y - y), y))", "failed while its dataset was read"),
+        (DATASET + "get = lambda: d.map(lambda x, y: (x, 'cat'))", "must be numbers"),
+        (ARRAYS + "import sys\ndef get(): sys.exit('no data today')", "SystemExit: no data today"),
         (DATASET + "get = lambda: d.map(lambda x, y: x)", "pairs (x, y)"),
         (DATASET + "get = lambda: d.take(0)", "empty"),
     ],
@@ -81,3 +94,42 @@ def test_functions_that_return_something_else_are_refused(module: Any, source: s
     with pytest.raises(DataError) as caught:
         read_function(f"{module(source)}:get", SHAPE)
     assert part in str(caught.value)
+
+
+ENDLESS = (
+    DATASET
+    + """
+def forever():
+    while True:
+        yield x[0], y[0]
+
+signature = (tf.TensorSpec((4, 4, 1), tf.uint8), tf.TensorSpec((), tf.int64))
+get = lambda: {"val": tf.data.Dataset.from_generator(forever, output_signature=signature)}
+"""
+)
+
+
+def test_a_stream_that_does_not_end_is_rejected_with_its_name_and_size(
+    module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A generator does not say that it never ends: there is a cap, and progress on the way to it."""
+    said: list[str] = []
+    monkeypatch.setattr(streams, "MOST_SAMPLES", 500)
+    monkeypatch.setattr(streams, "PROGRESS_SECONDS", 0.0)
+    name = module(ENDLESS)
+    with pytest.raises(
+        DataError, match=rf"--data {name}:get: the search split has given 501 samples.*dataset\.take\(n\)"
+    ):
+        read_function(f"{name}:get", SHAPE, streams=Streams(tmp_path, said.append))
+    assert said[9].startswith(f"reading --data {name}:get: the search split: 10 samples, 0 MB")
+    monkeypatch.setattr(streams, "FREE_SHARE", 0.0)
+    with pytest.raises(DataError, match="has given 1 samples"):
+        read_function(f"{name}:get", SHAPE, streams=Streams(tmp_path))
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py" and path.name != "__pycache__"] == []
+
+
+def test_an_endless_dataset_of_which_a_part_is_taken_ends(module: Any) -> None:
+    source = DATASET + "get = lambda: d.repeat().filter(lambda x, y: True).take(100)"
+    x, y = read_function(f"{module(source)}:get", SHAPE).splits["train"]
+    assert isinstance(x, np.memmap), "memory holds one batch"
+    assert len(x) == len(y) == 100

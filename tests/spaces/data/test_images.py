@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litetuner.spaces.data.images import parse_resize, read_images
 from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_data
+from litetuner.spaces.data.sources.images import parse_resize, read_images
 from litetuner.spaces.errors import ConfigError, DataError
 from litetuner.spaces.info import DataInfo, TensorInfo
 from litetuner.spaces.store import Store

@@ -1,4 +1,4 @@
-"""Data sources: an ``.npz``, a folder of images, or a function of the user."""
+"""Data sources: an ``.npz``, a table, a folder of images, or a function of the user."""
 
 from __future__ import annotations
 
@@ -9,30 +9,39 @@ from pathlib import Path
 
 import numpy as np
 
-from litetuner.spaces.data.functions import read_function
-from litetuner.spaces.data.images import read_images
 from litetuner.spaces.data.raw import RawData, check_keys, raw_data
+from litetuner.spaces.data.sources.functions import read_function
+from litetuner.spaces.data.sources.images import read_images
+from litetuner.spaces.data.sources.streams import Streams
+from litetuner.spaces.data.sources.tables import SUFFIXES, read_table
 from litetuner.spaces.errors import DataError, nearest
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.user_function import is_function
 
 
-def read_source(source: str, inputs: Sequence[TensorInfo], *, resize: Sequence[str] = ("bilinear",)) -> RawData:
-    """Read a folder of images, an ``.npz`` file, or what ``module:function`` returns. Raises ``DataError``.
+def read_source(
+    source: str,
+    inputs: Sequence[TensorInfo],
+    *,
+    resize: Sequence[str] = ("bilinear",),
+    label: str | None = None,
+    streams: Streams | None = None,
+) -> RawData:
+    """Read a folder of images, an ``.npz`` file, a table, or what ``module:function`` returns. Raises ``DataError``.
 
-    ``inputs`` are the model's: images are resized to the only one.
+    ``inputs`` are the model's: images are resized to the only one. ``label`` is the column of a table's labels.
     """
     path = Path(source).expanduser()
     if path.is_dir():
         return read_images(path, inputs[0], resize)
     if path.is_file():
-        return read_npz(path)
+        return read_table(path, label) if path.suffix.lower() in SUFFIXES else read_npz(path)
     if is_function(source):
-        return read_function(source, inputs[0].shape, {item.name: item.shape for item in inputs})
+        return read_function(source, inputs[0].shape, {item.name: item.shape for item in inputs}, streams)
     hint = nearest(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else ""
     raise DataError(
         f"--data {source}: there is no such file or folder{hint}. "
-        "Give an .npz, a folder of class folders of images, or module:function."
+        "Give an .npz, a .csv, a .parquet, a folder of class folders of images, or module:function."
     )
 
 

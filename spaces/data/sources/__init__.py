@@ -1,0 +1,1 @@
+"""Where data come from: files, folders of images, functions of the user."""

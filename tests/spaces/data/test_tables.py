@@ -1,0 +1,83 @@
+"""Data from CSV and Parquet tables."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+from litetuner.spaces.data.sources.choice import read_source
+from litetuner.spaces.data.sources.tables import read_table
+from litetuner.spaces.errors import DataError
+from litetuner.spaces.info import TensorInfo
+
+TABLE = pandas.DataFrame(
+    {
+        "width": [1.5, 2.5, 3.5, 4.5],
+        "kind": ["oak", "elm", "oak", "ash"],
+        "height": [1, 2, 3, 4],
+        "split": ["train", "val", "train", "test"],
+    }
+)
+
+
+def csv(folder: Path, table: pandas.DataFrame = TABLE, name: str = "trees.csv") -> Path:
+    table.to_csv(folder / name, index=False)
+    return folder / name
+
+
+def test_columns_are_the_input_and_text_labels_are_numbered_by_name(tmp_path: Path) -> None:
+    inputs = [TensorInfo("input", (None, 2), "float32")]
+    found = read_source(str(csv(tmp_path)), inputs, label="kind")
+    assert found.class_names == ("ash", "elm", "oak")
+    shown = {split: (x[:].tolist(), np.asarray(y).tolist()) for split, (x, y) in found.splits.items()}
+    assert shown == {
+        "train": ([[1.5, 1], [3.5, 3]], [2, 2]),
+        "search": ([[2.5, 2]], [1]),
+        "test": ([[4.5, 4]], [0]),
+    }
+    assert found.notes == ("trees.csv: 2 columns are the input, kind is the label",)
+
+
+def test_without_a_column_of_splits_all_rows_are_train_and_numbers_stay(tmp_path: Path) -> None:
+    found = read_table(csv(tmp_path, TABLE.drop(columns=["split", "kind"]), "T.CSV"), "height")
+    x, y = found.splits["train"]
+    assert list(found.splits) == ["train"] and found.class_names is None
+    assert x[:].tolist() == [[1.5], [2.5], [3.5], [4.5]] and np.asarray(y).tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("table", "label", "parts"),
+    [
+        (TABLE, None, ("Which column is the label", "--label", "width, kind, height")),
+        (TABLE, "hight", ("no column 'hight'", "did you mean 'height'")),
+        (TABLE, "width", ("'kind' holds text, such as 'oak'", "module:function")),
+        (TABLE.assign(split="dev2"), "kind", ("'split' has 'dev2'",)),
+        (TABLE.assign(kind=["oak", None, "elm", "ash"]), "kind", ("'kind' has 1 empty cells",)),
+    ],
+)
+def test_tables_that_cannot_be_used_are_refused(
+    tmp_path: Path, table: pandas.DataFrame, label: str | None, parts: tuple[str, ...]
+) -> None:
+    with pytest.raises(DataError) as stop:
+        read_table(csv(tmp_path, table), label)
+    for part in (str(tmp_path / "trees.csv"), *parts):
+        assert part in str(stop.value)
+
+
+@pytest.mark.parametrize("name", ["broken.csv", "broken.parquet"])
+def test_a_file_that_is_no_table_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\xff\xfe\x00PAR\n1,2\n1,2,3")
+    with pytest.raises(DataError, match=rf"{name}.*(cannot be read as a table|pyarrow)"):
+        read_table(tmp_path / name, "kind")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="Parquet needs pyarrow")
+def test_parquet_gives_the_same_as_csv(tmp_path: Path) -> None:
+    TABLE.to_parquet(tmp_path / "trees.parquet")
+    one, other = read_table(tmp_path / "trees.parquet", "kind"), read_table(csv(tmp_path), "kind")
+    for split, (x, y) in one.splits.items():
+        assert np.array_equal(x[:], other.splits[split][0][:]) and np.array_equal(y, other.splits[split][1])
