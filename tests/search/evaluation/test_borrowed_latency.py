@@ -42,7 +42,7 @@ def test_borrowed_latencies_are_marked_until_the_finals(record: RunRecord) -> No
     for number, mark in borrowed.items():
         source, trial = mark["trial"], told[number]
         assert mark["file"] != Path(str(trial.artifact)).name
-        assert "s*  " in trial_line(trial)
+        assert "s*  " in trial_line(trial, list(told.values()))
         if source is not None:
             other = told[int(str(source))]
             assert int(str(source)) < number and other.structure == trial.structure
