@@ -32,6 +32,7 @@ def recover(folder: RunFolder, trials: Sequence[Trial], open_study: Callable[[],
     A trial that has no record (the search ended while it ran, or its record was removed) is lost, and asked again.
     Raises ``HostError`` where the disk refuses.
     """
+    names = (folder.read("studies") or {}).get("names", [])  # before anything is opened
     missing = bool(trials) and not (folder.path / NAME).exists()
     study, found, note, known = None, list(trials), "", False
     try:
@@ -63,7 +64,6 @@ def recover(folder: RunFolder, trials: Sequence[Trial], open_study: Callable[[],
         )
         folder.note("study filled again", reason=note)
     assert study is not None
-    names = (folder.read("studies") or {}).get("names", [])
     renewed = bool(trials) and not known and study.name not in names
     if study.name not in names:
         folder.write("studies", {"names": [*names, study.name]})
