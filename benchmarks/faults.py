@@ -1,6 +1,6 @@
 """Damage to every kind of file in a run folder, and to model files: is it detected, or harmless?
 
-python benchmarks/faults.py flips|truncations|swaps|tflite [--count 1000] [--seed 0] [--work FOLDER] [--model FILE.tflite]
+python benchmarks/faults.py flips|truncations|swaps|tflite [--count 1200] [--seed 0] [--work FOLDER] [--model FILE.tflite]
     [--out benchmarks/results/faults.json]
 
 Each fault is made in a copy of one run of the fake executor, which is then read (status, report) and resumed by one trial.
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import litetuner
+from litetuner.objectives.environment import environment
 from litetuner.objectives.files.costs import file_costs
 from litetuner.reports.model.result import build_result
 from litetuner.reports.status import find_status
@@ -54,7 +55,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     **{"artifact": read_artifact, "operators": read_operators, "costs": file_costs},
     "layers": lambda file: read_layers(file, {}),
 }
-COUNTS = {"flips": 1000, "truncations": 200, "swaps": 100, "tflite": 10_000}
+COUNTS = {"flips": 1200, "truncations": 200, "swaps": 100, "tflite": 10_000}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Bench:
         self.files = self._files(self.run)
         self.others = self._files(self.other)
         self.before = numbers(self.run)
-        self._resume()
+        self.resume()
         self.after = numbers(self.run)
         self.restore()
         self.kinds: dict[str, list[Path]] = collections.defaultdict(list)
@@ -140,7 +141,7 @@ class Bench:
                 (self.run / file).write_bytes(content)
         workspace._inspected.cache_clear()  # a new session is a new process
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
         make_run(self.run, TRIALS + 1)
 
     def flip(self, rng: random.Random, index: int) -> Verdict:
@@ -191,7 +192,7 @@ class Bench:
                 return "silent", "other numbers when it is read"
         except LitetunerError as error:
             first = error
-        self._resume()
+        self.resume()
         if numbers(self.run) != self.after:
             return "silent", "other numbers after it was resumed"
         return ("harmless", "") if first is None else ("detected", str(first))
@@ -268,6 +269,7 @@ def main() -> None:
     if options.out:
         totals: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
         counts = collections.Counter(item.verdict for item in verdicts)
+        totals["environment"] = environment()
         totals[options.what] = {"seed": options.seed, "faults": len(verdicts)} | {v: counts[v] for v in VERDICTS}
         options.out.write_text(json.dumps(totals, indent=1) + "\n")
 

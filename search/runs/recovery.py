@@ -32,12 +32,14 @@ def recover(folder: RunFolder, trials: Sequence[Trial], open_study: Callable[[],
     A trial that has no record (the search ended while it ran, or its record was removed) is lost, and asked again.
     Raises ``HostError`` where the disk refuses.
     """
+    names = (folder.read("studies") or {}).get("names", [])  # before anything is opened
     missing = bool(trials) and not (folder.path / NAME).exists()
-    study, found, note = None, list(trials), ""
+    study, found, note, known = None, list(trials), "", False
     try:
         with database_errors(folder):
             study = open_study()
             note = study.difference(trials)
+            known = not note and bool(study.numbers())
             asked = {} if note else study.asked()
             found = _complete(folder, trials, asked)
             if {number for number, (_, finished) in asked.items() if finished} - {trial.number for trial in trials}:
@@ -62,10 +64,10 @@ def recover(folder: RunFolder, trials: Sequence[Trial], open_study: Callable[[],
         )
         folder.note("study filled again", reason=note)
     assert study is not None
-    names = (folder.read("studies") or {}).get("names", [])
+    renewed = bool(trials) and not known and study.name not in names
     if study.name not in names:
         folder.write("studies", {"names": [*names, study.name]})
-    return Recovered(study, found, bool(trials) and study.name not in names, note)
+    return Recovered(study, found, renewed, note)
 
 
 def _complete(
