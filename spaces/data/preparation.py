@@ -66,8 +66,7 @@ def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], N
     model can take it (8-bit images stay 8-bit). Labels are stored by task (``prepare_labels``), weights and groups of
     samples beside them. A missing search or test split is taken from train by ``seed``, a tenth each, the same share of
     every class; without train samples the train split is empty. ``notes`` say what was done. Raises ``DataError`` with what
-    to do, ``ConfigError`` when a function that is named does not exist or ``known`` contradicts the labels. ``progress``
-    gets what was read of a long source.
+    to do, ``ConfigError`` for a function that does not exist. ``progress`` gets what was read of a long source.
     """
     streams = Streams(store.folder, progress)
     raw = read_source(request.source, request.inputs, resize=request.resize, label=request.label, streams=streams)
@@ -93,10 +92,8 @@ def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], N
         y = labels[rows[split].given][rows[split].rows]
         _write_samples(writer, split, rows[split], samples, preparers)
         writer.write(f"y_{split}", y.shape, y.dtype, [y])
-        if classes is not None and not (unlabeled and split == "train"):
-            notes += absent_classes(split, y, classes)
-        if split == "train" and not unlabeled:
-            notes += few_samples(y, classes)
+        if not (unlabeled and split == "train"):
+            notes += _label_notes(split, y, classes)
     extras = _write_extras(writer, request.source, raw.extras, rows, counts)
     first = next(iter(preparers.values()))
     return DataInfo(
@@ -112,6 +109,11 @@ def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], N
         extras=extras,
         decision=decision,
     )
+
+
+def _label_notes(split: str, y: np.ndarray, classes: int | None) -> list[str]:
+    absent = [] if classes is None else absent_classes(split, y, classes)
+    return [*absent, *(few_samples(y, classes) if split == "train" else ())]
 
 
 def _check_class_folders(request: DataRequest, raw: RawData, decision: Decision | None, classes: int | None) -> None:
