@@ -70,10 +70,8 @@ def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], N
     """
     streams = Streams(store.folder, progress)
     raw = read_source(request.source, request.inputs, resize=request.resize, label=request.label, streams=streams)
-    samples = {
-        split: samples_of(request.source, split, x, [item.name for item in request.inputs])
-        for split, (x, _) in raw.splits.items()
-    }
+    source, names = request.source, [item.name for item in request.inputs]
+    samples = {split: samples_of(source, split, x, names) for split, (x, _) in raw.splits.items()}
     given = {
         split: _given_labels(request, split, samples[split], y) for split, (_, y) in raw.splits.items() if y is not None
     }
