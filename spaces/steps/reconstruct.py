@@ -17,6 +17,7 @@ from litetuner.spaces.errors import Refused
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.quantization.policy import IO
 from litetuner.spaces.reconstruction.allocation import SHARES, Sensitivities
+from litetuner.spaces.reconstruction.hessian import DAMPING
 from litetuner.spaces.reconstruction.layers import layers_of
 from litetuner.spaces.reconstruction.quantized import quantized
 from litetuner.spaces.reconstruction.sequence import SAMPLES, Treatment, reconstruct
@@ -133,7 +134,8 @@ class Reconstruct(Step):
         total = sum(integers.size for integers in found.integers.values())
         kept = [layer.name for layer in layers_of(read_model(subject)) if treatments[layer.operator] == Treatment()]
         notes = [
-            f"reconstruct: {zeros / total:.1%} of {total:,} weights in {len(treatments)} layers are zero, all read back"
+            f"reconstruct: {zeros / total:.1%} of {total:,} weights in {len(treatments)} layers are zero, all read back",
+            f"reconstruct: damping {DAMPING:g}, {min(len(samples), SAMPLES)} samples at most",
         ]
         return file, notes + ([f"reconstruct: plain int8 in {', '.join(kept)}"] if self.keep else [])
 

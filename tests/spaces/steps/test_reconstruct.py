@@ -84,7 +84,7 @@ def test_files_are_accurate_and_hold_what_is_said(
         assert "weights in 4 layers are zero" in notes[0]
     if step.keep:
         assert sum(count > 3 for count in values) == step.keep
-        assert notes[1].startswith("reconstruct: plain int8 in ")
+        assert notes[-1].startswith("reconstruct: plain int8 in ")
 
 
 def test_no_samples_are_refused(float_file: bytes, context: Context) -> None:
