@@ -30,10 +30,16 @@ _TENSOR = {"deploy": "int8", "int8.scales": "tensor"}
 # Full int8 with one clipped scale per tensor: 17 % (ResNet8) and 28 % (DS-CNN) smaller compressed, as accurate.
 CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixed.float32": 0}
 CHANNELS_ALONE = _CHANNELS | CLIPPED
+# Without training, in seconds: ResNet8 loses 0.5 points as int4 and 0.7 with 16 clusters (benchmarks/reconstruction.md).
+_SOLVED = {"deploy": "reconstruct", "reconstruct.form": "counted", "reconstruct.clusters": _NUMBERS.clusters}
 
-# Sources: docs/recipes.md and docs/decisions.md. Channels come first: nothing else makes a file much faster.
+# Sources: docs/recipes.md and docs/decisions.md. What needs no training comes first, then channels: nothing else makes a
+# file much faster.
 RECIPES: tuple[dict[str, Any], ...] = (
     CLIPPED,
+    _SOLVED,
+    {"deploy": "reconstruct", "reconstruct.form": "even", "reconstruct.bits": 4},
+    _SOLVED | {"reconstruct.sparsity": _NUMBERS.sparsity},
     CHANNELS_ALONE,
     _CHANNELS | {"qat": "all", "qat.scales": "tensor"},
     _CHANNELS | _CLUSTER | _TENSOR,
