@@ -140,7 +140,7 @@ def rebuild(
     *,
     model: str | None = None,
     data: str | None = None,
-    trust_model: bool = False,
+    trust: bool = False,
     force: bool = False,
     listener: Listener | None = None,
 ) -> Rebuilt:
@@ -148,18 +148,22 @@ def rebuild(
 
     ``trial_json`` is that of a run, or one that was exported with its ``provenance.json`` beside it; ``model`` and ``data`` say
     where those are now; they are verified by sha256. The file is written to ``out``, or into ``rebuilt/``.
+    ``trust`` lets the model file and the functions that the record names (metric, preprocessing...) execute code.
     ``Rebuilt.agrees`` says whether it is the same file, or, for a trained recipe, one whose metric is within its interval.
 
-    Raises ``RunError`` for a record that cannot be used, ``ModelError`` or ``DataError`` for other model or data than those it
-    was made from, ``BuildFailed`` when the file cannot be made.
+    Raises ``RunError`` for a record that cannot be used or names functions that are not trusted, ``ModelError`` or
+    ``DataError`` for other model or data than those it was made from, ``BuildFailed`` when the file cannot be made.
     """
     from litetuner.reports.export.file_names import artifact_name
+    from litetuner.search.runs.rebuild import check_functions
     from litetuner.search.runs.rebuild import rebuild as make_again
     from litetuner.search.runs.trial_file import read_trial_file
     from litetuner.spaces.errors import RunError
     from litetuner.spaces.store import file_sha256
 
-    source = read_trial_file(Path(trial_json), trust_model=trust_model, model=model, data=data)
+    source = read_trial_file(Path(trial_json), trust=trust, model=model, data=data)
+    if not trust:
+        check_functions(source, named={"model": model, "data": data})
     name = artifact_name(Path(source.config.model).name, source.candidate)
     file = Path(out) if out is not None else Path("rebuilt") / name
     if file.exists() and not force and (not file.is_file() or file_sha256(file) != source.sha256):

@@ -20,8 +20,8 @@ def rebuild(
     ] = None,
     model: Annotated[str | None, Option("--model", help="Where the baseline model is now.", metavar="FILE")] = None,
     data: Annotated[str | None, Option("--data", help="Where the data is now.", metavar="PATH")] = None,
-    trust_model: Annotated[
-        bool, Option("--trust-model", help="Trust the model file: loading it may execute code.")
+    trust: Annotated[
+        bool, Option("--trust", help="Trust model file and named functions: they may execute code.")
     ] = False,
     force: Annotated[bool, Option("--force", help="Replace another file at --out.")] = False,
     as_json: Annotated[bool, Option("--json", help="Print the comparison as JSON.")] = False,
@@ -32,7 +32,7 @@ def rebuild(
     from litetuner.run import rebuild as again
 
     with Live() as live:
-        found = again(record, out, model=model, data=data, trust_model=trust_model, force=force, listener=live)
+        found = again(record, out, model=model, data=data, trust=trust, force=force, listener=live)
     if as_json:
         typer.echo(json.dumps(to_json(found), indent=1))
     else:

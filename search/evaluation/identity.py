@@ -6,7 +6,6 @@ import ast
 import hashlib
 import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from litetuner.search.config.config import CHANGEABLE, Config
 from litetuner.search.config.toml_file import nearest_file
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.spaces.errors import DataError, ModelError, UsageError
+from litetuner.spaces.jobs.safe_path import user_folders
 from litetuner.spaces.user_function import is_function
 
 SOURCES: dict[str, type[UsageError]] = {
@@ -30,19 +30,27 @@ def identity(config: Config) -> dict[str, Any]:
     """
     found: dict[str, Any] = {"simulated": True} if EXECUTORS[config.executor].simulated else {}
     sources: dict[str, str] = {}
-    for key in type(config).model_fields:
-        given = getattr(config, key)
-        if key in CHANGEABLE or not isinstance(given, str):
-            continue
-        if key in SOURCES and not (is_function(given) and not Path(given).exists()):
-            found[f"{key}_content"] = _content(given, SOURCES[key], key)
-        elif is_function(given.partition("@")[0]):
-            files = source_files(given.partition(":")[0])
-            found[f"{key.replace('_', '-')}_content"] = (
-                _digest(files) if files else given
-            )  # a worker says that there is no such module
-            sources |= files
+    functions = user_functions(config)
+    for key, error in SOURCES.items():
+        if key not in functions:
+            found[f"{key}_content"] = _content(getattr(config, key), error, key)
+    for key, given in functions.items():
+        files = source_files(given.partition(":")[0])
+        # Where there is no such module a worker will say so.
+        found[f"{key.replace('_', '-')}_content"] = _digest(files) if files else given
+        sources |= files
     return found | ({"sources": sources} if sources else {})
+
+
+def user_functions(config: Config) -> dict[str, str]:
+    """What names a function of the user's (``module:function``), by key."""
+    found = {}
+    for key in sorted(set(type(config).model_fields) - CHANGEABLE):
+        given = getattr(config, key)
+        named = isinstance(given, str) and is_function(given.partition("@")[0])
+        if named and not (key in SOURCES and Path(given).exists()):
+            found[key] = given
+    return found
 
 
 def default_folder(config: Config, contents: dict[str, Any]) -> Path:
@@ -61,7 +69,6 @@ def source_files(module: str) -> dict[str, str]:
     They are in the working folder or in that of the script; an installed package counts as a whole. What a module imports
     by a name that it computes is not found. Empty where there is no such module.
     """
-    script = getattr(sys.modules.get("__main__"), "__file__", None) or ""
     found: dict[str, str] = {}
     waiting, seen = [module], set[str]()
     while waiting:
@@ -69,9 +76,7 @@ def source_files(module: str) -> dict[str, str]:
         if name in seen:
             continue
         seen.add(name)
-        for path, inside in (
-            pair for folder in (Path.cwd(), Path(script).absolute().parent) for pair in _files(folder, name)
-        ):
+        for path, inside in (pair for folder in user_folders() for pair in _files(Path(folder), name)):
             if inside.as_posix() not in found:
                 text = path.read_bytes()
                 found[inside.as_posix()] = hashlib.sha256(text).hexdigest()

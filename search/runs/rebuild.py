@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from litetuner.objectives.environment import environment
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.candidate_jobs import score_job
-from litetuner.search.evaluation.identity import identity
+from litetuner.search.evaluation.identity import identity, user_functions
 from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
@@ -19,7 +20,7 @@ from litetuner.search.runs.trial_file import TrialFile
 from litetuner.search.runtime.machine import package_versions
 from litetuner.search.session import open_session, temporary_folder
 from litetuner.spaces.building.jobs import FinishResult
-from litetuner.spaces.errors import BuildFailed, DataError, ModelError, Refused
+from litetuner.spaces.errors import BuildFailed, DataError, ModelError, Refused, RunError
 from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.store import write_atomic
 from litetuner.spaces.user_function import is_function
@@ -90,6 +91,16 @@ def rebuild(source: TrialFile, out: Path, listener: Listener | None = None) -> R
             raise stop.cause from stop
         write_atomic(out, folder.artifacts.get(finished.name))
         return Rebuilt(source, out, finished.artifact.sha256, metric, config.metric, _other_versions(source))
+
+
+def check_functions(source: TrialFile, named: Mapping[str, str | None]) -> None:
+    """Raise ``RunError`` where a record names functions, which rebuilding would run, beside those that the user ``named``."""
+    functions = {key: text for key, text in user_functions(source.config).items() if named.get(key) != text}
+    if functions:
+        listed = ", ".join(f"{key} = {text}" for key, text in functions.items())
+        raise RunError(
+            f"{source.path} names functions ({listed}), and rebuilding runs them. If you trust them, add --trust."
+        )
 
 
 def _build(services: Services, source: TrialFile, listener: Listener) -> FinishResult:

@@ -104,10 +104,10 @@ class TrialFile(Origin):
     metric_interval: tuple[float, float] | None
 
 
-def read_trial_file(given: Path, *, trust_model: bool = False, **changed: str | None) -> TrialFile:
+def read_trial_file(given: Path, *, trust: bool = False, **changed: str | None) -> TrialFile:
     """Read a run folder's ``trial.json`` (or that in ``given``), or an exported one beside its ``provenance.json``.
 
-    ``changed`` are keys to use instead of the recorded ones. An exported record cannot set ``trust_model``.
+    ``changed`` are keys to use instead of the recorded ones. Only ``trust`` sets ``trust_model``.
     Raises ``RunError`` for a record that is damaged, altered, of another format, or of a trial that never had a file.
     """
     path = given / "trial.json" if given.is_dir() else given
@@ -117,7 +117,7 @@ def read_trial_file(given: Path, *, trust_model: bool = False, **changed: str | 
     if record.artifact != f"artifacts/{record.sha256}.tflite":
         raise RunError(f"{path} was altered: artifact is {_show(record.artifact)}, which does not match its sha256.")
     new: dict[str, Any] = {name: value for name, value in changed.items() if value is not None}
-    if trust_model:
+    if trust:
         new["trust_model"] = True
     run = _run_of(path)
     origin = _of_run(run, new) if run is not None else _of_export(path, new)
@@ -149,7 +149,7 @@ def _run_of(path: Path) -> Path | None:
 
 def _of_run(path: Path, changed: dict[str, Any]) -> Origin:
     run, config, inspection = open_run(path)
-    values = config.model_dump(exclude_none=True) | changed
+    values = config.model_dump(exclude_none=True) | {"trust_model": False} | changed
     identity, environment = run.read("identity") or {}, run.read("environment") or {}
     return Origin(
         config=make_config(values, where=str(run.path / "litetuner.toml")),

@@ -39,4 +39,6 @@ def test_a_run_that_names_a_metric_function_is_read_without_importing_it(
     assert found.metric.name == "evil_mod:m" and found.objectives[0].direction == "minimize"
     assert [budget.sense for budget in found.budgets if budget.key == "min-metric"] == ["at most"] * bool(min_metric)
     litetuner.Run(run).report()
+    with pytest.raises(litetuner.RunError, match=r"metric = evil_mod:m.*--trust"):
+        litetuner.Run(run).rebuild(1)
     assert not (tmp_path / "imported").exists() and "evil_mod" not in sys.modules

@@ -168,7 +168,7 @@ def test_an_exported_record_needs_its_provenance_and_vouches_for_nothing(run: Pa
     told["configuration"]["trust-model"] = True
     write_json(folder / "provenance.json", told)
     assert not read_trial_file(folder).config.trust_model
-    assert read_trial_file(folder, trust_model=True).config.trust_model
+    assert read_trial_file(folder, trust=True).config.trust_model
     assert rebuild(read_trial_file(folder), tmp_path / "again.tflite").same_file
     told["configuration"]["batch-size"] = "many"
     (folder / "provenance.json").write_text(json.dumps(told))
