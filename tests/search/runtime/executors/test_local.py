@@ -149,7 +149,6 @@ DEATHS = {
     "segfault": (BuildFailed, "SIGSEGV", LIMITS),
     "abort": (BuildFailed, "SIGABRT", LIMITS),
     "exit": (BuildFailed, "code 3", LIMITS),
-    "sys.exit": (BuildFailed, "code 3", LIMITS),
     "hang": (BuildFailed, "longer than 1 s", SHORT),
     "loop": (TimeUp, "time budget was used up", Limits(20.0, 4 << 30, budget_seconds=1.0)),
     "memory": (BuildFailed, r"more than the 0\.5 GB allowed", Limits(20.0, 500_000_000)),
@@ -202,6 +201,8 @@ def test_an_error_keeps_its_type_and_the_worker(lasting: Local) -> None:
     before = works(lasting)
     with pytest.raises(BuildFailed, match="ZeroDivisionError: by design"):
         run(lasting, "raise")
+    with pytest.raises(BuildFailed, match="SystemExit: 3"):
+        run(lasting, "sys.exit")
     with pytest.raises(DataError, match="NaN"):
         run(lasting, "usage")
     assert works(lasting) == before
