@@ -10,10 +10,7 @@ from litetuner.search.trial import Trial
 
 
 def equal_metric(folder: RunFolder, seed: int, one: Trial, other: Trial) -> bool | None:
-    """Does the paired interval of the difference include 0? ``None`` where per-sample values are missing.
-
-    Raises ``RunError`` for values that were altered.
-    """
+    """Does the paired interval of the difference include 0? ``None`` where per-sample values are missing or damaged."""
     if one.each is None or other.each is None or not (folder.blobs.has(one.each) and folder.blobs.has(other.each)):
         return None
     return one.each == other.each or _equal(folder, seed, one.each, other.each)

@@ -76,7 +76,7 @@ def test_one_target_has_no_robust_pick(tmp_path: Path) -> None:
 def test_a_budget_and_an_objective_of_another_target(tmp_path: Path) -> None:
     slow = both(tmp_path / "free", trials=8).record.baseline.value("latency_us:far")
     limit = f"far={slow * 0.3:.1f}us"
-    record = both(tmp_path / "run", max_latency=limit, objective="latency_us:far").record
+    record = both(tmp_path / "run", max_latency=limit, objective="latency_us:far", trials=40).record
     assert [item.measurement for item in record.objectives][-1] == "latency_us:far"
     assert record.baseline.state is State.INFEASIBLE and record.baseline.constraints["max-latency far"] > 0
     assert any("max-latency far" in (trial.reason or "") for trial in record.trials if trial.gate == "probe")
@@ -164,7 +164,7 @@ def test_what_a_lost_target_stops_waits_and_nothing_is_lost(tmp_path: Path, firs
 def test_other_candidates_go_on_while_a_target_is_away(tmp_path: Path) -> None:
     """What needs it waits with its training done; once it answers, only the timing is left."""
     Weather.forecast(range(6, 7), blind_looks=4)
-    record = both(tmp_path / "run", max_latency="far=1s").record
+    record = both(tmp_path / "run", max_latency="far=1s", trials=TRIALS + 8).record
     waited = [trial for trial in record.trials if trial.waits_for]
     assert 1 < len(waited) <= 8
     assert all(trial.value("metric") is not None for trial in waited), "it was scored meanwhile"

@@ -13,7 +13,6 @@ from litetuner.search.picks.best import BestRule, find_best
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.paired import equal_metric
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.errors import RunError
 from tests.search.test_front import OBJECTIVES, trial
 
 RULE = BestRule(True, False, True, OBJECTIVES[0], "compressed_bytes", "latency_us:host")
@@ -96,5 +95,4 @@ def test_paired_values_are_read_from_the_run_and_verified(tmp_path: Path) -> Non
     assert equal_metric(folder, 0, one, lost) is None
     damaged = with_values(folder, 6, rng.random(10))
     folder.blobs.path(str(damaged.each)).write_bytes(b"damaged")
-    with pytest.raises(RunError, match="altered"):
-        equal_metric(folder, 0, one, damaged)
+    assert equal_metric(folder, 0, one, damaged) is None

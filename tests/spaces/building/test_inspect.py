@@ -13,7 +13,6 @@ from litetuner.objectives.scoring.scorer import describe_metric
 from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.inspect import inspect
 from litetuner.spaces.building.jobs import InspectJob, InspectResult
-from litetuner.spaces.data.arrays import open_split
 from litetuner.spaces.errors import ConfigError
 from litetuner.spaces.jobs.environment import Environment
 from litetuner.spaces.jobs.job import Limits
@@ -64,7 +63,7 @@ def inspected(
 
 def score(found: InspectResult, workspace: Workspace, metric: str) -> tuple[float, np.ndarray, np.ndarray]:
     """The metric of the user's own model, its outputs and the labels on the search split."""
-    y = np.asarray(open_split(workspace.data(found.data), "search")[1])
+    y = np.asarray(workspace.split(found.data, "search")[1])
     outputs = workspace.array(str(found.original))
     return find_metric(metric, found.data.decision).score(y, outputs), outputs, y
 
@@ -137,5 +136,5 @@ def test_an_own_metric_gets_labels_of_any_kind_and_an_unknown_loss_is_not_traine
     assert found.loss is None and "no training loss fits" in str(found.model.bridge_refusal)
     assert "compiled with triplet" in str(found.model.bridge_refusal)
     assert "Give --loss" in str(found.model.bridge_refusal)
-    assert set(open_split(workspace.data(found.data), "search")[1]) == {"cat", "dog"}
+    assert set(workspace.split(found.data, "search")[1]) == {"cat", "dog"}
     assert found.data.extras == ("g_search", "g_test") and found.data.decision is not None

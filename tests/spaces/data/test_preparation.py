@@ -126,7 +126,10 @@ def test_train_samples_without_labels_calibrate_and_train_nothing(tmp_path: Path
     assert facts.counts == {"train": 400, "search": 20, "test": 20} and not facts.labeled
     assert any("train samples have no labels" in note for note in facts.notes)
     assert not any("train split has no sample" in note for note in facts.notes)
-    found = {sample.tobytes() for sample in calibration_samples(facts.folder, 50, 0)}
+    found = {
+        sample.tobytes()
+        for sample in calibration_samples(*open_split(Store(tmp_path / "data"), facts.arrays, "train"), 50, 0)
+    }
     assert len(found) == 50 and found <= {sample.tobytes() for sample in given["x_train"]}
     refused(npz(tmp_path, x_train=images(40)), tmp_path, "no y_train", "Give x_search and y_search")
     refused(npz(tmp_path, **given, x_test=images(9)), tmp_path, "x_test but no y_test")
