@@ -148,8 +148,8 @@ def test_new_budgets_judge_old_measurements_anew(tmp_path: Path) -> None:
 
 def test_under_new_budgets_what_is_trained_is_deployed_before_anything_else_is_trained(tmp_path: Path) -> None:
     path = tmp_path / "deployed"
-    known = len(fake_search(path, trials=8, max_drop="1%").record.trials)
-    first = fake_search(path, trials=16, max_drop="50%").record.trials[known]
+    known = len(fake_search(path, trials=12, max_drop="1%").record.trials)
+    first = fake_search(path, trials=20, max_drop="50%").record.trials[known]
     assert first.origin == "variant" and not first.seconds["train"]
 
 

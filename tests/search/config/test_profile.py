@@ -99,7 +99,7 @@ def test_what_was_never_measured_is_asked_again() -> None:
 
 
 def test_a_memory_budget_stops_candidates_at_the_probe(tmp_path: Path) -> None:
-    record = fake_search(tmp_path / "run", max_memory="110kB", max_compressed_size=None, trials=14).record
+    record = fake_search(tmp_path / "run", max_memory="110kB", max_compressed_size=None, trials=45).record
     assert all((trial.value("memory_bytes") or 0) <= 110_000 for trial in record.front)
     stopped = [trial for trial in record.trials if trial.gate == "probe"]
     assert any("max-memory 110kB" in (trial.reason or "") for trial in stopped)

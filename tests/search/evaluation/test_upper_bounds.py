@@ -79,7 +79,7 @@ def test_what_a_gate_stopped_is_asked_again_when_the_budgets_let_it_through(tmp_
     fake_search(path, trials=60, max_compressed_size="20kB", max_drop="1%")
     stopped = [item for item in RunFolder(path).trials() if item.state is State.PRUNED]
     assert stopped and {item.gate for item in stopped} <= {"probe", "dominated", "untrained", "rung"}
-    fake_search(path, trials=70, max_compressed_size="200kB", max_drop="20%")
+    fake_search(path, trials=70, max_compressed_size="400kB", max_drop="20%")
     now = RunFolder(path).trials()
     by_budgets = {item.candidate.key for item in stopped if item.gate != "dominated"}
     answered = {item.candidate.key: item for item in now if item.state is not State.LOST}
