@@ -47,6 +47,8 @@ class RecipePolicy:
     clusters: int = 16
     # Decision 2026-11-21: with the two most sensitive layers left alone ResNet8 loses 0.42 points instead of 1.36.
     unclustered_layers: int = 2
+    # Without training: ResNet8 loses 0.5 points with 4 bits, 0.5 with 3 and 4 with 2 (benchmarks/reconstruction.md).
+    reconstructed_bits: int = 4
     learning_rate: float = 1e-3  # A guess (the default of Adam)
     # Decision 2026-11-21 (channels are ranked): refitted models lost what they had gained at 1e-2; 3e-3 stays the best.
     channels_learning_rate: float = 3e-3

@@ -38,7 +38,7 @@ _SOLVED = {"deploy": "reconstruct", "reconstruct.form": "counted", "reconstruct.
 RECIPES: tuple[dict[str, Any], ...] = (
     CLIPPED,
     _SOLVED,
-    {"deploy": "reconstruct", "reconstruct.form": "even", "reconstruct.bits": 4},
+    {"deploy": "reconstruct", "reconstruct.form": "even", "reconstruct.bits": _NUMBERS.reconstructed_bits},
     _SOLVED | {"reconstruct.sparsity": _NUMBERS.sparsity},
     CHANNELS_ALONE,
     _CHANNELS | {"qat": "all", "qat.scales": "tensor"},

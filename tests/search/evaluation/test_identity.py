@@ -81,7 +81,7 @@ def test_a_folder_without_init_and_an_installed_package_count_too(
     assert source_files("installed_metrics.scores") != before
     for name in ("beside_script", "its_helper"):
         (site / f"{name}.py").write_text("import its_helper\n")
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(site / "script.py"))
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(site / "script.py"), raising=False)
     assert set(source_files("beside_script")) == {"beside_script.py", "its_helper.py"}
 
 
