@@ -5,8 +5,6 @@
 writes ``digits.npz`` and ``digits.keras``; TensorFlow is loaded only in that process.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import sys

@@ -1,7 +1,5 @@
 """Models and arrays in memory are saved once, so that worker processes and a resumed run find them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

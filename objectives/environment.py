@@ -1,7 +1,5 @@
 """This machine, as reports describe it."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import platform

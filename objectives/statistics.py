@@ -3,8 +3,6 @@
 Random numbers come from the seed that is given. How often a slow metric is resampled depends on the machine.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """The starter configuration: a TOML with every key and its help, adapted to a model and its data."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from typing import Any

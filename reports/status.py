@@ -1,7 +1,5 @@
 """The status of a run: is a search running in it, what is it doing, and how long will it take."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import platform

@@ -1,7 +1,5 @@
 """The clock of a run: wall time over all resumes, and where it went."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

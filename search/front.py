@@ -1,7 +1,5 @@
 """The Pareto front. Objectives are never summed."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The hypervolume: how much of the box between an ideal file and a reference point a Pareto front covers, and how it grew."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ What is asked and told, and in which order, does not change: a training that was
 that was guessed wrong waits in the cache.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 

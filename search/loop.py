@@ -1,7 +1,5 @@
 """The loop, in one sitting: ask, check, build, measure, write down, tell."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import time

@@ -3,8 +3,6 @@
 "Decision" means an entry of docs/decisions.md; for "a guess" there is no evidence yet.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType

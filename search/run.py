@@ -1,7 +1,5 @@
 """A search from start to end: folder, inspection, study, loop, finals."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools

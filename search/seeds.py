@@ -1,7 +1,5 @@
 """Seeds: each random decision has its own, so that a resumed run continues as an undisturbed one would."""
 
-from __future__ import annotations
-
 from litetuner.spaces.candidate import digest
 
 

@@ -1,7 +1,5 @@
 """A session: model, data, cache, executor and inspection, put together for search, init and rebuild alike."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import shutil

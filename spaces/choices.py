@@ -1,7 +1,5 @@
 """Choices: who decides, and what a step can ask before it is chosen."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Constraints of the space: what is legal for this model, this data and this user."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from litetuner.spaces.info import ModelInfo

@@ -1,7 +1,5 @@
 """What a step is given besides its subject."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -15,8 +15,6 @@ LitetunerError                 exit 4
         └── TimeUp                       the time budget ended while it ran
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """What is known of the user's model and data before anything is computed."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from litetuner.spaces.jobs.record import Record

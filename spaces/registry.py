@@ -1,7 +1,5 @@
 """Folders that register their own modules: a new unit is one new file."""
 
-from __future__ import annotations
-
 import collections
 import functools
 import importlib

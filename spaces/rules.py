@@ -3,8 +3,6 @@
 The rules that concern all steps stand here; those of one technique stand in its step (``Step.rules``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from litetuner.spaces.candidate import Candidate

@@ -3,8 +3,6 @@
 Which choices there are is declared by the steps; the space asks them in the order of the pipeline.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any

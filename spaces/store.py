@@ -1,7 +1,5 @@
 """Blobs by sha256, and files that are written completely or not at all."""
 
-from __future__ import annotations
-
 import dataclasses
 import errno
 import functools

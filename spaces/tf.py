@@ -1,7 +1,5 @@
 """TensorFlow with legacy Keras, imported late, quiet, and kept off standard output."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

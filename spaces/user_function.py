@@ -1,7 +1,5 @@
 """The user's own functions, named ``module:function``."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import sys

@@ -5,8 +5,6 @@ A command is a function with the name of its module; ``SHORT`` is its line in th
 Standard output carries the result only; everything else goes to standard error.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import signal

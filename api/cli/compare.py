@@ -1,7 +1,5 @@
 """``litetuner compare``: two runs of one model, their Pareto fronts in one chart."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """``litetuner dashboard``: optuna-dashboard of a run, on this machine only."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

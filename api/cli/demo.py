@@ -1,7 +1,5 @@
 """``litetuner demo``: a complete search on data and a model that are included, in a few minutes."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """``litetuner export``: export a file of a run."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

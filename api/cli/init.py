@@ -1,7 +1,5 @@
 """``litetuner init``: a first configuration for a model and its data."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

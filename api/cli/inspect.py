@@ -1,7 +1,5 @@
 """``litetuner inspect``: what can be done to each layer of a model, before a search."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Options of commands that are keys of the configuration: one source of their types and help."""
 
-from __future__ import annotations
-
 import inspect
 import typing
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """``litetuner rebuild``: build a trial's file again from its record."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``litetuner report``: write the report of a run."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

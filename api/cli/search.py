@@ -1,7 +1,5 @@
 """``litetuner search``: its options are the keys of the configuration."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``litetuner slim``: remove unused data from any ``.tflite``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``litetuner status``: the progress of a run, also during the search."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 

@@ -8,8 +8,6 @@ Not in it, since only kernels know them: scratch buffers of operators, and the i
 some kB; ``interpreter.arena_used_bytes()`` reports them there).
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

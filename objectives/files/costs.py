@@ -5,8 +5,6 @@ The table is that of Mark Horowitz, "Computing's energy problem (and what we can
 files of one model against each other; it does not predict battery life.
 """
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 from typing import Any

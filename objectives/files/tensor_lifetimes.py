@@ -1,7 +1,5 @@
 """From where to where each tensor of a file lives, counted in operators, by the rules of TensorFlow Lite Micro."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Accuracy: the share of samples whose class is named correctly."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from litetuner.objectives.metrics.metric import Metric

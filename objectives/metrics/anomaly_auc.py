@@ -1,7 +1,5 @@
 """Area under the ROC curve of an anomaly score, such as the reconstruction error of an autoencoder."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from litetuner.objectives.metrics.metric import Metric

@@ -1,7 +1,5 @@
 """Balanced accuracy: the mean of the classes' recalls, so that a rare class counts as much as a frequent one."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from litetuner.objectives.metrics.metric import Metric

@@ -1,7 +1,5 @@
 """Which metric the user means: a name, or a function of their own."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable

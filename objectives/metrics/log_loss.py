@@ -1,7 +1,5 @@
 """Log loss: the negative logarithm of the probability that the model gives to the true class."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

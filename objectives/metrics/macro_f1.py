@@ -1,7 +1,5 @@
 """Macro F1: the mean of the classes' F1 scores."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from litetuner.objectives.metrics.metric import Metric

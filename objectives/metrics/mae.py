@@ -1,7 +1,5 @@
 """Mean absolute error."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Mean intersection over union: how well predicted regions of each class cover the true ones, as in segmentation."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from litetuner.objectives.metrics.metric import Metric

@@ -1,7 +1,5 @@
 """A metric: a number that says how good predictions are, with a direction and a default training loss."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from typing import ClassVar, Literal, Self

@@ -1,7 +1,5 @@
 """Micro F1: the F1 score over all labels of all samples together."""
 
-from __future__ import annotations
-
 from litetuner.objectives.metrics.macro_f1 import MacroF1
 
 

@@ -1,7 +1,5 @@
 """Peak signal-to-noise ratio of images, in decibels."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

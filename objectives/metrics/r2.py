@@ -1,7 +1,5 @@
 """R2: the share of the labels' variance that predictions explain; 1 at best, without a lower bound."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

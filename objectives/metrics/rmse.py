@@ -1,7 +1,5 @@
 """Root mean squared error."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Area under the ROC curve: how well outputs rank samples of a class above the others, whatever the threshold."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from litetuner.objectives.metrics.metric import Metric

@@ -1,7 +1,5 @@
 """Symmetric mean absolute percentage error, for labels that may be 0."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from litetuner.objectives.metrics.metric import Metric

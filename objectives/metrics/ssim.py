@@ -1,7 +1,5 @@
 """Structural similarity of images (Wang et al. 2004, IEEE Transactions on Image Processing 13, 600)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from litetuner.objectives.metrics.metric import Metric

@@ -1,7 +1,5 @@
 """Top-k accuracy: the share of samples whose class is among the k highest outputs."""
 
-from __future__ import annotations
-
 import functools
 import re
 from typing import ClassVar, Self

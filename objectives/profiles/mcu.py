@@ -1,7 +1,5 @@
 """Microcontrollers: integer inputs and outputs, operators of TensorFlow Lite for Microcontrollers, little flash and memory."""
 
-from __future__ import annotations
-
 from litetuner.objectives.profiles.profile import Profile
 
 # What ``python/tflite_micro/python_ops_resolver.cc`` registers, without its custom operators; commit 85e19dd of

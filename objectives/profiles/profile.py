@@ -1,7 +1,5 @@
 """A profile: a class of devices that a file must run on, as data: operators, input and output types, scarce resources."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 

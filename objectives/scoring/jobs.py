@@ -1,7 +1,5 @@
 """The jobs of the score worker: score a file, compare two scores sample by sample."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import ClassVar
 

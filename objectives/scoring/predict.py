@@ -1,7 +1,5 @@
 """Predictions of a ``.tflite`` under the runtime that ships it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

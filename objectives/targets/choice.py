@@ -1,7 +1,5 @@
 """The user's text for a target, ``[name=]kind[:rest][?option=value&...]``, as a target."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 

@@ -1,7 +1,5 @@
 """A connection to another machine that may drop: the error, and how it is retried."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable

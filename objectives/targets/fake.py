@@ -1,7 +1,5 @@
 """A target without a clock: latency computed from the file's bytes, for tests and simulated searches."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 from pathlib import Path

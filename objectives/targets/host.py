@@ -1,7 +1,5 @@
 """The machine that litetuner runs on."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Options of a target: texts of a URL query as values of a dataclass's fields."""
 
-from __future__ import annotations
-
 import math
 import types
 import urllib.parse

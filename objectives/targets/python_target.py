@@ -1,7 +1,5 @@
 """What targets that run ``objectives/runner/runner.py`` share: its options, and what its exit means."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

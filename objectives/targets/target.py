@@ -1,7 +1,5 @@
 """A target: a machine or device on which the latency of a ``.tflite`` is measured."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import re

@@ -1,7 +1,5 @@
 """A tiny ``.tflite`` (64 floats times a constant matrix), to see that a target works from end to end."""
 
-from __future__ import annotations
-
 import base64
 import zlib
 from pathlib import Path

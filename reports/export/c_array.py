@@ -1,7 +1,5 @@
 """A file as a C array for TensorFlow Lite for Microcontrollers: header and source, valid C11 and C++11."""
 
-from __future__ import annotations
-
 import re
 
 from litetuner.reports.export.file_names import safe_name

@@ -1,7 +1,5 @@
 """The export: the measured file, with everything needed to use, judge and reproduce it."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Collection

@@ -1,7 +1,5 @@
 """File names from names that came from outside."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

@@ -1,7 +1,5 @@
 """The model card of an exported file, in Markdown."""
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 from typing import Any

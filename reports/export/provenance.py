@@ -1,7 +1,5 @@
 """The provenance of an exported file: everything needed to judge its numbers and to reproduce it, as JSON."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime
 import hashlib

@@ -1,7 +1,5 @@
 """``run_example.py`` of an export: about twenty lines that load the file, run one input and print a prediction."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from litetuner.reports.export.model_card import templates

@@ -1,7 +1,5 @@
 """The summary: ``summary.json``, a contract for programs (``search --json`` prints it)."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The table: ``trials.csv``, every trial with the columns of the summary's rows, flat."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

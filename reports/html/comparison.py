@@ -1,7 +1,5 @@
 """The comparison of two runs as one HTML file that needs nothing else: both fronts over each other."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from markupsafe import Markup

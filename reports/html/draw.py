@@ -1,7 +1,5 @@
 """Templates, and JSON that is safe inside a page."""
 
-from __future__ import annotations
-
 import base64
 import functools
 import hashlib

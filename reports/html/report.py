@@ -1,7 +1,5 @@
 """The report as one HTML file that works offline."""
 
-from __future__ import annotations
-
 import functools
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The trials as one compact table for the page's scripts: every number and text once, for hovers, details and rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 

@@ -1,7 +1,5 @@
 """What the model card says of an exported file: its inputs and outputs, operators, budgets and conditions."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from litetuner.reports.model.conditions import Condition, find_conditions, flatten

@@ -1,7 +1,5 @@
 """The columns of numbers: every measurement that any trial has, with its title."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 

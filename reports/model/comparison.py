@@ -1,7 +1,5 @@
 """Two runs of one model on the same data under the same budgets: their hypervolumes, Pareto fronts and best files."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The conditions of the numbers: where and how each was measured, what the conversion changes, and which timings are unstable."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

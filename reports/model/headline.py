@@ -1,7 +1,5 @@
 """The headline: the best file against the baseline."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Why nothing is feasible: the budgets that block, the nearest candidates, and what relaxing each budget gains."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 

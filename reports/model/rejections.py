@@ -1,7 +1,5 @@
 """Why candidates were rejected: reasons of one kind together, the most frequent first."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The report: everything that ``report.html`` shows of a run, in plain dataclasses."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from litetuner.reports.model.conditions import RunConditions, find_run_conditions

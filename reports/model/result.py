@@ -1,7 +1,5 @@
 """The result of a run: every trial's row, the baseline, the Pareto front, the picks, and the headline or what blocks."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from litetuner.reports.model.columns import Column, find_columns

@@ -1,7 +1,5 @@
 """A row: one trial's numbers, the same in ``summary.json``, ``trials.csv``, the report and the model card."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """What ``litetuner inspect`` shows: what is not possible and why, then every layer with its costs and techniques."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType

@@ -1,7 +1,5 @@
 """What the command line shows while a search runs, as rich renderables and plain lines."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The comparison of a rebuilt file with the recorded one, as lines and as JSON."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from litetuner.reports.text.formatting import between, clean, number

@@ -1,7 +1,5 @@
 """What the command line shows of a run, as rich renderables. Names are text, never markup."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich import box

@@ -1,7 +1,5 @@
 """Numbers and names as people read them. Names from outside are cleaned here before they are shown."""
 
-from __future__ import annotations
-
 import math
 import shlex
 import unicodedata

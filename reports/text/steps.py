@@ -1,7 +1,5 @@
 """What the steps of a candidate mean, in words, from their docstrings and knobs."""
 
-from __future__ import annotations
-
 import functools
 import re
 

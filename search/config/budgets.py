@@ -1,7 +1,5 @@
 """Budgets: what a shipped file may cost at most, and how far a measurement is from it."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal

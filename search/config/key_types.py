@@ -1,7 +1,5 @@
 """Types of configuration keys: what may be written for a key, checked when the configuration is made."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path

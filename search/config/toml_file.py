@@ -1,7 +1,5 @@
 """The configuration as a TOML file."""
 
-from __future__ import annotations
-
 import difflib
 import tomllib
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Numbers with units: sizes, durations, shares. A number without a unit is rejected with a suggestion."""
 
-from __future__ import annotations
-
 import re
 
 from litetuner.spaces.errors import ConfigError, nearest

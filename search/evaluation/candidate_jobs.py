@@ -1,7 +1,5 @@
 """The jobs that a candidate consists of."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any

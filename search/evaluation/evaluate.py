@@ -1,7 +1,5 @@
 """From a candidate to its outcome: probe, train, build, time, score; cheap before expensive."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from typing import Any

@@ -3,8 +3,6 @@
 Each takes measurements, the history and the criteria, and raises ``Gate`` or ``Unsuited``; none runs a job.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from litetuner.objectives.measurement import Measurement

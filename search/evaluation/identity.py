@@ -1,7 +1,5 @@
 """A run's identity: the content of everything that determines its numbers, found without running any of it."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import importlib.util

@@ -1,7 +1,5 @@
 """What inspecting the model and the data gave: everything that jobs of this run have in common."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping
 from concurrent.futures import wait

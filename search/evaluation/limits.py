@@ -1,7 +1,5 @@
 """What a job may use: its own limits, and what the time budget leaves."""
 
-from __future__ import annotations
-
 from litetuner.search.clock import Clock, left
 from litetuner.search.config.config import Config
 from litetuner.search.config.units import BYTES, parse

@@ -1,7 +1,5 @@
 """A first look at a model and its data: what the original costs, and what plain int8 would, measured in under a minute."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The probe: a one-shot copy of a candidate, measured before anything is trained."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from litetuner.objectives.measurement import Measurement

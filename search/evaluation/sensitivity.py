@@ -1,7 +1,5 @@
 """Sensitivity: how much the model's outputs change when one layer alone goes to low precision. It ranks the layers."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

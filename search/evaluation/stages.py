@@ -1,7 +1,5 @@
 """The stages of a candidate: train, build, time, score. Each takes what was measured so far and gives more of it."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Upper bounds of a candidate that is not trained yet, by what this run has measured."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 

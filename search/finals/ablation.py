@@ -1,7 +1,5 @@
 """What each step of the winner contributes: the winner without it, trained and measured like any candidate."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Finals: the front is timed again, interleaved with the baseline, and scored once on the test split, which never selects."""
 
-from __future__ import annotations
-
 from litetuner.search.clock import Clock
 from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.measured import Measured, Stopped

@@ -1,7 +1,5 @@
 """Files of trials that are missing or damaged: built again, by the jobs that built them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from litetuner.search.evaluation.measured import Measured, Stopped

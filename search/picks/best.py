@@ -1,7 +1,5 @@
 """The best file of a run: a rule, step by step. What each step kept is told with the pick."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Sequence

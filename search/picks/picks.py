@@ -1,7 +1,5 @@
 """The picks of a run: the best file within the budgets, and the extremes of the Pareto front."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Baselines: what everything else is compared with, before anything else is tried."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from litetuner.search.history import History

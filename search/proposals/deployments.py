@@ -1,7 +1,5 @@
 """Deployments: checkpoints of the Pareto front, converted in another way. No training, so they cost seconds."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from litetuner.search.history import History

@@ -1,7 +1,5 @@
 """Neighbors: candidates that differ in a choice or two from a member of the Pareto front, at random."""
 
-from __future__ import annotations
-
 import dataclasses
 import random
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ A rung is a length of training, its candidates files that could ship. One is pro
 front: its size and latency, with the low end of its paired drop, less what longer trainings have recovered so far.
 """
 
-from __future__ import annotations
-
 import heapq
 import math
 import statistics

@@ -1,7 +1,5 @@
 """A proposal, the protocol that every strategy follows, and what several strategies share."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol

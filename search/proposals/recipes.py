@@ -1,7 +1,5 @@
 """Known recipes: they follow from the history alone, so that a resumed run needs no queue."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

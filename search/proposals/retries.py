@@ -1,7 +1,5 @@
 """Retries: lost trials that are asked again, because of an accident, a target that was away, or budgets that have changed."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Sequence
 

@@ -1,7 +1,5 @@
 """The sampler: Optuna chooses when the trial begins, so its candidate is not known before."""
 
-from __future__ import annotations
-
 from litetuner.search.history import History
 from litetuner.search.proposals.proposal import Proposal, Spaces
 

@@ -1,7 +1,5 @@
 """The scheduler: the next strategy is the one that lately gained the most hypervolume per second."""
 
-from __future__ import annotations
-
 from collections import deque
 
 from litetuner.search.history import History

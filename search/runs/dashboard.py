@@ -1,7 +1,5 @@
 """optuna-dashboard over a run: a study in memory that is filled from the records, so that nothing it does can touch the run."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

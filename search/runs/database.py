@@ -1,7 +1,5 @@
 """``study.db``: SQLite behind Optuna's storage, opened by its path alone, and the errors of a database in words."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import os

@@ -1,7 +1,5 @@
 """Trials that were measured with other versions or on another machine: shown, so that nobody compares them unaware."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from litetuner.search.trial import Trial

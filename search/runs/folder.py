@@ -1,7 +1,5 @@
 """The run folder: the only place where a run lives. Whole files are atomic; events are a log, never the truth."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

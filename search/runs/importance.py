@@ -1,7 +1,5 @@
 """Which choices matter: Optuna's parameter importance over the run's own records, for the front and for each objective."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import warnings

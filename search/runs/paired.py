@@ -1,7 +1,5 @@
 """Paired comparison of two trials from the per-sample values that scoring kept. Runs no code of the user's."""
 
-from __future__ import annotations
-
 import functools
 
 from litetuner.objectives.statistics import paired_difference

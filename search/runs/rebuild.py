@@ -1,7 +1,5 @@
 """A trial's file made again from the original model and data, by the search's own jobs and without its cache."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path

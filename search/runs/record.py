@@ -1,7 +1,5 @@
 """All that is known of a run, read from its folder: what reports, exports and the command line work on."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections import Counter

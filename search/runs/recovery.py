@@ -1,7 +1,5 @@
 """Records and study brought together after any end of a search. The records are the truth: the study follows them."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 

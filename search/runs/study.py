@@ -1,7 +1,5 @@
 """The seam to Optuna: ask under a lock, tell once, reload. Our records are the truth; a study can be made again from them."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

@@ -1,7 +1,5 @@
 """A ``trial.json`` that may come from a stranger: read strictly, and rejected with a clear error where it is wrong."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar

@@ -1,7 +1,5 @@
 """Seconds in which this process ran: no limit and no budget counts those of a stopped process, container or machine."""
 
-from __future__ import annotations
-
 import functools
 import os
 import threading

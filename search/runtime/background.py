@@ -1,7 +1,5 @@
 """One training in the background: begun, looked after, joined. Its failure is told to whoever joins it."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The cache of jobs: equal inputs give the same result, so each is done once a run."""
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Iterator

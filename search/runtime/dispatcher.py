@@ -1,7 +1,5 @@
 """One thread that runs what it is given, in order."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from collections.abc import Callable

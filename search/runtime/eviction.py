@@ -1,7 +1,5 @@
 """The limit of a run's cache: the oldest trained stages go, but never what a member of the front needs."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

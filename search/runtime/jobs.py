@@ -1,7 +1,5 @@
 """The job time, and what an executor gives for any job."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar, Generic

@@ -1,7 +1,5 @@
 """This machine and its packages, as jobs need to know them."""
 
-from __future__ import annotations
-
 import functools
 import importlib.metadata
 import platform

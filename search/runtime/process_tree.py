@@ -1,7 +1,5 @@
 """A process with all its descendants, also those that left its session or outlived it."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

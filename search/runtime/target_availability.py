@@ -1,7 +1,5 @@
 """Which targets answer. One that went away is looked at again after growing pauses; what needs it waits meanwhile."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections.abc import Callable, Mapping

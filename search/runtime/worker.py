@@ -4,8 +4,6 @@ It dies with its parent, also while it is suspended. ``build`` and ``train`` wor
 only LiteRT. A ``train`` worker works beside the others, so it gives way to them.
 """
 
-from __future__ import annotations
-
 import ctypes
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """A worker seen from the search: started, asked, limited, suspended, replaced when it dies."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The context of a job: the data, the calibration samples and the loss that its steps work with."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The job convert: a checkpoint to a raw ``.tflite``."""
 
-from __future__ import annotations
-
 from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.jobs import ConvertJob, ConvertResult
 from litetuner.spaces.building.models import base_model, know_custom_layers, restore

@@ -1,7 +1,5 @@
 """The job describe: what can be done to a model, without data."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

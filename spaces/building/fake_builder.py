@@ -1,7 +1,5 @@
 """A fake builder: plausible sizes and qualities by formula, in microseconds. For tests of the loop and studies of samplers."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

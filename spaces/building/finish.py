@@ -1,7 +1,5 @@
 """The job finish: rewrite a raw file, and verify in the finished flatbuffer what the label says."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from litetuner.spaces.building.contexts import make_context

@@ -1,7 +1,5 @@
 """The job inspect: load model and data, rebuild the model in tf_keras, classify its layers, time a few training steps."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

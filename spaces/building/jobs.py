@@ -1,7 +1,5 @@
 """The jobs that need the model: inspect, describe, train, convert, finish."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, ClassVar
 

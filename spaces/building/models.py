@@ -1,7 +1,5 @@
 """The models that jobs work on: the user's own, the tf_keras copy, and the trained model of a prefix."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from typing import Any

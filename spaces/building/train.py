@@ -1,7 +1,5 @@
 """The job train: one step of a prefix on its parent's checkpoint."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import time

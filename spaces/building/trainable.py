@@ -1,7 +1,5 @@
 """The tf_keras copy of a user's model, which is what gets trained."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

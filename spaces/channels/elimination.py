@@ -6,8 +6,6 @@ for a weight, as in Frantar and Alistarh 2022 (arXiv:2208.11580). Outputs are we
 (squared gradients of random projections), so that groups can be compared.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from typing import Any

@@ -6,8 +6,6 @@ numbers that meet. Tied numbers are kept or pruned together; channels that the s
 dependency graphs (Fang et al. 2023, arXiv:2301.12900), down to single channels.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

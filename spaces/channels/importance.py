@@ -1,7 +1,5 @@
 """Importance of channels: by their weights, or by how much the loss changes without them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Kernels' shapes after channels were cut: an invariant for every layer that is known in the file."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

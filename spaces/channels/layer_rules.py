@@ -1,7 +1,5 @@
 """How channels go through each type of layer, as a table; a layer that is not in it is opaque."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Mapping

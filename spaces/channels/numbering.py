@@ -1,7 +1,5 @@
 """Channels by number: which are tied together, which cannot be pruned, and which layers make them."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which channels stay: widths by ratio and multiple, the most important channels of each group."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Removing channels from a tf_keras model: the same layers, narrower, with the weights that remain."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The arrays of the data as blobs, written whole and hashed on the way."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

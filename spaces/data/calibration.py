@@ -1,7 +1,5 @@
 """Calibration: the training samples on which activation ranges are measured. More are not always better: ranges only grow."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

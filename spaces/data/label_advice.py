@@ -1,7 +1,5 @@
 """What to do about labels that do not fit the model: found by comparing their shapes and values with its output."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

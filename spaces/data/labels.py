@@ -1,7 +1,5 @@
 """Labels as the search stores them, checked against the model's output."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -4,8 +4,6 @@ Models with one input keep plain arrays. A structured array has rows, slices, a 
 so splits, calibration samples and predictions of models with several inputs and outputs go the same ways.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

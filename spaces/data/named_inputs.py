@@ -1,7 +1,5 @@
 """Which of a source's arrays are the model's inputs, and which are the labels that are scored."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The user's data as three splits of plain arrays on disk, checked before anything is computed."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 

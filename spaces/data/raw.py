@@ -1,7 +1,5 @@
 """Raw data: the arrays of a source by split, and the keys that name them."""
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 from collections.abc import Mapping

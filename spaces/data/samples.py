@@ -1,7 +1,5 @@
 """Samples as the search stores them: preprocessed, in the model's shape, finite."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import math

@@ -1,7 +1,5 @@
 """Which samples belong to which split."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 

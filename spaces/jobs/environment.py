@@ -1,7 +1,5 @@
 """What a result was computed with: versions of the packages that determine it, and the machine."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from litetuner.spaces.jobs.record import Record

@@ -1,7 +1,5 @@
 """A job: one stage of work on one model, as a frozen dataclass that crosses to a worker as JSON."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from typing import Any, ClassVar, Generic, Literal, TypeVar

@@ -1,7 +1,5 @@
 """What is known of a metric without running it: the user's own function runs in workers only."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Literal
 

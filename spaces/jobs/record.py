@@ -1,7 +1,5 @@
 """Frozen dataclasses that know their JSON: what crosses between processes, and what is stored."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import types

@@ -1,7 +1,5 @@
 """What Python imports from: the folders of installed modules first; the user's folders last, and only where they are needed."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where a worker finds what its jobs name: blobs and files by sha256, the user's own files by the session's settings."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import io

@@ -1,7 +1,5 @@
 """Models and weights as bytes: bit-exact, deterministic, and without pickle."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """Class numbers and scores from the raw outputs of a classifier, as the model's decision says (``decision.py``)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from litetuner.spaces.models.decision import Decision

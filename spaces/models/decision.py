@@ -1,7 +1,5 @@
 """How a model's outputs are read: decided once, from what the user says, the compiled loss, the last activation, the labels."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping

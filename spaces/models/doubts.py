@@ -1,7 +1,5 @@
 """Questions about the baseline before a search: is it better than guessing, do samples and labels come as it expects them?"""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

@@ -4,8 +4,6 @@ The converter folds them too, but after clustering, where the scale of each chan
 a different one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Any
 

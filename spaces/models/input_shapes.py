@@ -1,7 +1,5 @@
 """The shapes of a model's inputs: a batch of any size, since all work goes sample by sample, and samples of known sizes."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any

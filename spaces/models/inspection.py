@@ -1,7 +1,5 @@
 """What each layer of the user's model can take, found out by asking tfmot and the quantizer before any compute is used."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

@@ -4,8 +4,6 @@ Neither library has a public interface for this. All private attributes of Keras
 ``tests/spaces/models/test_keras_graph.py`` checks that each of them still exists.
 """
 
-from __future__ import annotations
-
 import collections
 from collections.abc import Iterator, Mapping
 from typing import Any

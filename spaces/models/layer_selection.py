@@ -1,7 +1,5 @@
 """Layers that a step leaves out by their type."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 HEAD = "head"  # among the types: the last layer with a kernel

@@ -1,7 +1,5 @@
 """Multiply-accumulates of a layer for one sample, counted from its settings and shapes: what its arithmetic costs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The user's model as the baseline: which output is scored, and its outputs on the search split."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Inputs and outputs of a model by name, whatever kind of model it is: Keras 3, tf_keras, or a traced function."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

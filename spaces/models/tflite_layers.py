@@ -1,7 +1,5 @@
 """The layers of a ``.tflite`` that is the user's model: its operators with weights, named by their output tensors."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

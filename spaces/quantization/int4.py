@@ -1,7 +1,5 @@
 """Which operators take 4-bit weights, read from the quantizer's own policy."""
 
-from __future__ import annotations
-
 import functools
 import json
 

@@ -1,7 +1,5 @@
 """What an operator's weights can be quantized to: the policy of litert-quantizer, and known defects of it and the runtime."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from typing import Any

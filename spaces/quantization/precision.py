@@ -1,7 +1,5 @@
 """Precisions that the user fixes for layers by name."""
 
-from __future__ import annotations
-
 import collections
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The activation ranges that quantization-aware training starts from."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

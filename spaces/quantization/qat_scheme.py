@@ -1,7 +1,5 @@
 """tfmot's schemes for quantization-aware training, and which layers they take."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

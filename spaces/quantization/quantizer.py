@@ -4,8 +4,6 @@ A recipe finds operators by a regular expression over their output names, and on
 layers are mapped to operators first, names are escaped, and the weights of the finished file are read back.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import io

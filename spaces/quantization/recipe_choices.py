@@ -1,7 +1,5 @@
 """How a float file may be quantized: which recipes there are for a model, at which precision, rounded how."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any

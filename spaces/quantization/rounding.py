@@ -1,7 +1,5 @@
 """How weights are rounded while a model is trained for integers: bits, and one scale a channel or a tensor."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

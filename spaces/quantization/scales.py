@@ -4,8 +4,6 @@ litert-quantizer writes a scale of 0 there (MSE, OCTAV), which XNNPACK leaves to
 the bias overflows its integer type (min-max): the channel's constant is lost.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ The graph is run in segments, from one layer of interest to the next, each as a 
 solved for on what the changed layers before it give, without running these again.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Mapping
 from typing import Any

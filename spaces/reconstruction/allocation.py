@@ -1,7 +1,5 @@
 """How sparsity is spread over layers: as much as each tolerates, by the error that remains once other weights made up for it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -5,8 +5,6 @@ reproduces the original output. Layers are refitted one after the other on the n
 layers correct the errors of earlier ones; the error of a shortcut is corrected by the branch that is added to it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterator

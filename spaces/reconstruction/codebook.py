@@ -1,7 +1,5 @@
 """A few values for all weights of a tensor, chosen and assigned so that outputs stay near what they were."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from litetuner.spaces.reconstruction.compensation import Choose, compensated, polished

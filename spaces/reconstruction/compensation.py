@@ -1,7 +1,5 @@
 """Decisions on weights one by one, where those that are still free make up for the error (OBQ and GPTQ, arXiv:2210.17323)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

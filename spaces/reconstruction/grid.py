@@ -1,7 +1,5 @@
 """The values that a layer's weights may take in the finished file: whole multiples of a scale by channel or tensor."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Second moments of what a layer reads, and what follows from them: where errors cost least, and what makes up for them."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The layers of a float ``.tflite`` whose weights are solved for: where they are, and as matrices."""
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 import math

@@ -1,7 +1,5 @@
 """Corrections of linear maps by least squares that stay near the map there is; how near is chosen on rows left out."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The inputs of a layer at single positions of its output (im2col), as rows of a linear equation."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Which weights become zero, and what the others become (OBS and SparseGPT, arXiv:2208.11580 and arXiv:2301.00774)."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A reconstructed float file as an int8 one that holds exactly the integers which were solved for."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One pass over a float ``.tflite``: each layer is solved for on what the changed layers before it give."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Every compression technique, one file each; a new file registers itself."""
 
-from __future__ import annotations
-
 from litetuner.spaces.registry import Registry
 from litetuner.spaces.step import Role, Stage, Step
 

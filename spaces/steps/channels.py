@@ -1,7 +1,5 @@
 """Structured pruning: whole channels are cut out, which makes a model smaller and faster on every machine."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar

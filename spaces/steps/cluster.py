@@ -1,7 +1,5 @@
 """Weight clustering: each kernel holds only ``count`` different values (Han et al. 2016, arXiv:1510.00149; tfmot)."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar

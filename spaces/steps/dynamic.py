@@ -1,7 +1,5 @@
 """Weights stored as int8, activations quantized while running (TensorFlow Lite dynamic-range quantization)."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any

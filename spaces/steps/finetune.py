@@ -1,7 +1,5 @@
 """Fine-tuning: plain training, mostly after a step that cost accuracy."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable
 from typing import Any

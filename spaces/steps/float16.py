@@ -1,7 +1,5 @@
 """Weights stored as float16 (TensorFlow Lite post-training quantization)."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Conversion without quantization."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar

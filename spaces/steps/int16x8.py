@@ -1,7 +1,5 @@
 """int8 weights with int16 activations (TensorFlow converter)."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from litetuner.spaces.choices import Choices

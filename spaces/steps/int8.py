@@ -1,7 +1,5 @@
 """Full integer quantization: int8 weights and activations (Jacob et al. 2018, arXiv:1712.05877; TensorFlow converter)."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, ClassVar
 

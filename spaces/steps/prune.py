@@ -1,7 +1,5 @@
 """Magnitude pruning: the smallest weights of each kernel become zero (Zhu and Gupta 2017, arXiv:1710.01878; tfmot)."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any

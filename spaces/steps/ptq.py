@@ -1,7 +1,5 @@
 """Post-training quantization by litert-quantizer, with a precision of its own for any layer."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Quantization-aware training: int8 rounding is simulated while training (Jacob et al. 2018, arXiv:1712.05877; tfmot)."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar

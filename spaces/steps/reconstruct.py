@@ -1,7 +1,5 @@
 """Second-order compression after training: zeros, few values or few bits, for which the other weights make up."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping

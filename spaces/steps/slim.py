@@ -1,7 +1,5 @@
 """Lossless slimming, the last step of every candidate but the baseline."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Sparse encoding: a ``.tflite`` that computes in float stores only the weights that are not zero, and where they are."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """The artifact: a finished ``.tflite`` and what was read back from it."""
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 import hashlib

@@ -3,8 +3,6 @@
 A fixed batch leaves no shape arithmetic in the graph, and every deployment here runs sample by sample.
 """
 
-from __future__ import annotations
-
 import re
 import types
 from collections.abc import Callable, Iterator, Sequence

@@ -3,8 +3,6 @@
 The only module of ``spaces`` that uses a private attribute of LiteRT; ``tests/spaces/tflite/test_interpreter.py`` checks it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What must hold for each layer of a candidate, verified in the finished file."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 

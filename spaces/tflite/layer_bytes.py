@@ -1,7 +1,5 @@
 """What each layer became in a finished file: its precision, zeros, distinct weights and bytes."""
 
-from __future__ import annotations
-
 import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence

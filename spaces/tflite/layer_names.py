@@ -7,8 +7,6 @@ name unique, ``conv2d/Conv2D1``; tfmot's wrappers, ``quant_conv2d/Conv2D;quant_c
 call, so its layers ``conv2d`` and ``conv2d_1`` are called ``conv2d_1`` and ``conv2d_1_2`` in the file.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

@@ -1,7 +1,5 @@
 """Multiply-accumulates of a ``.tflite`` from the shapes in the file."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -3,8 +3,6 @@
 Only the main subgraph is read: the converters put the layers of a Keras model there.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence

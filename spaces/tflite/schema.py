@@ -3,8 +3,6 @@
 All other modules read files through ``read_model``. No TensorFlow is needed.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import struct

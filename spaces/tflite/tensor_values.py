@@ -1,7 +1,5 @@
 """Stored bytes of a tensor as a numpy array: sub-byte integers unpacked, sparse encodings made dense."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which TensorFlow Lite operators hold weights, and which Keras layer becomes which operator."""
 
-from __future__ import annotations
-
 import dataclasses
 
 

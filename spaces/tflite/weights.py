@@ -1,7 +1,5 @@
 """The weights of the user's layers in a ``.tflite``: stored values, types and scales. No TensorFlow is needed."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Random views of images in a short training: mirrored, and shifted by up to an eighth, as the baseline was often trained."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

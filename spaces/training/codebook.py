@@ -1,7 +1,5 @@
 """Codebooks: the few different values of a kernel, also after training has moved them apart."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

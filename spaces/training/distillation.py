@@ -4,8 +4,6 @@ A compressed copy should compute what the baseline computes, and the baseline's 
 a short training on labels alone loses what a long training with augmentation had learned.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The learning-rate schedule of every training: cosine decay from the given rate to zero."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

@@ -1,7 +1,5 @@
 """Training losses: by name, by function, as compiled; chosen by trying each on samples, once, when a model is inspected."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Sequence

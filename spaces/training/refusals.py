@@ -1,7 +1,5 @@
 """Layers that tfmot cannot prune or cluster, by its own registries."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

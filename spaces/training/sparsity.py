@@ -1,7 +1,5 @@
 """How zeros are spread over layers, which weights they are, and when they can make a model faster."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """How sparsity rises while a model is trained: tfmot's schedules, fitted to the training's length, or the user's own."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from typing import Any

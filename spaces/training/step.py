@@ -1,7 +1,5 @@
 """What all steps that train have in common."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from litetuner.spaces.context import Context

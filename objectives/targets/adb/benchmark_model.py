@@ -4,8 +4,6 @@ Formats as documented in ``tensorflow/lite/tools/benchmark`` (README, ``benchmar
 from "Average inference timings" of 2019 to the p5, median and p95 of 2024. All times are microseconds.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """What is looked at and kept on an Android device: its description, and our folder of verified files."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """An Android device, through the system's ``adb`` and a ``benchmark_model`` that the user names."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import math

@@ -1,7 +1,5 @@
 """Blocks of ``benchmark_model`` as a document like the runner's: values, intervals, ratio, and why it is unstable."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any

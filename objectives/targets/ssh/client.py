@@ -1,7 +1,5 @@
 """The system's ``ssh`` and ``scp``: commands, the configuration and keys of the user, and what failures mean."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

@@ -10,8 +10,6 @@ Answer: ``about`` (this machine's Python) and one of ``missing`` (names to push,
 ``error`` (a sentence), ``timeout``, ``run`` (``code, output, messages, waited_seconds, safe_path``); none without ``argv``.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import importlib.metadata

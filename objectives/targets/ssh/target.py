@@ -1,7 +1,5 @@
 """A remote machine with Python and ai-edge-litert, through the system's ``ssh`` and ``scp``."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """Which choices matter: parameter importance, and all choices and objectives in parallel coordinates."""
 
-from __future__ import annotations
-
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report

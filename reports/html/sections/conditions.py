@@ -1,7 +1,5 @@
 """How the numbers were measured, and on what."""
 
-from __future__ import annotations
-
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report

@@ -1,7 +1,5 @@
 """The Pareto front: a chart for each pair of objectives, and all three at once."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

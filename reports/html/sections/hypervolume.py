@@ -1,7 +1,5 @@
 """The progress of the search: hypervolume over time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from litetuner.reports.html.draw import draw, figure_text

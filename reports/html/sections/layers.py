@@ -1,7 +1,5 @@
 """Layer sensitivity to quantization, as a heat map."""
 
-from __future__ import annotations
-
 import math
 
 from litetuner.reports.html.draw import draw

@@ -1,7 +1,5 @@
 """The picks from the Pareto front: one card for each trial, with all its pick names."""
 
-from __future__ import annotations
-
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report

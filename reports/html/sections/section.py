@@ -1,7 +1,5 @@
 """A section of the report: one file in ``reports/html/sections``, which registers itself."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """What each step of the best contributes: the best without it."""
 
-from __future__ import annotations
-
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report

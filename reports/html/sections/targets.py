@@ -1,7 +1,5 @@
 """Several targets: a chart of each one's own front, and how the picks do on every one of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from litetuner.reports.html.draw import draw, figure_text

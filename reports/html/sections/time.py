@@ -1,7 +1,5 @@
 """The time used by each kind of work and by litetuner itself."""
 
-from __future__ import annotations
-
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report

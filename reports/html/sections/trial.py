@@ -1,7 +1,5 @@
 """The selected trial: its steps, layers, stages and commands; the page fills it when a trial is clicked."""
 
-from __future__ import annotations
-
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report

@@ -1,7 +1,5 @@
 """All trials in one table, rejected ones with their reason; the page fills it, fifty rows at a time."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from litetuner.reports.html.draw import draw

@@ -1,7 +1,5 @@
 """What each step of the best contributes: the best without that step, measured in the finals or found among the trials."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The charts of the Pareto front, one for each pair of objectives: points by group, the front's steps, budgets, ranges."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

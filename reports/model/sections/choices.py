@@ -1,7 +1,5 @@
 """The choices that the trials made: how much each of them matters, and the axes of their parallel coordinates."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """Requested and verified: what a candidate requested of its layers and what was verified in the finished file, in words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The layers: what the files of the front hold, read from the files once each and cached, and how sensitive each layer is."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable
 from pathlib import PurePosixPath

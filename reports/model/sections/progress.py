@@ -1,7 +1,5 @@
 """How the search went: where the time was used, and how the hypervolume grew."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from litetuner.reports.text.formatting import clean

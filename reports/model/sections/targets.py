@@ -1,7 +1,5 @@
 """Several targets: the Pareto front of each, the picks on each, and why the robust pick is robust."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The details of each trial: its state, steps, notes, numbers as text, stages and seconds."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

@@ -1,7 +1,5 @@
 """NSGA-II, a genetic algorithm for several objectives."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from litetuner.search.policy import POLICY

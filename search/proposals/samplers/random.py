@@ -1,7 +1,5 @@
 """Random search, for comparison: independent uniform choices."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from litetuner.search.proposals.samplers.sampler import Sampler

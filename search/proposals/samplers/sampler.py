@@ -1,7 +1,5 @@
 """A sampler of Optuna, made anew for each proposal."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 

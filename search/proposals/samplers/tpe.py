@@ -1,7 +1,5 @@
 """Tree-structured Parzen estimator for several objectives with constraints, Optuna's default."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from litetuner.search.policy import POLICY

@@ -1,7 +1,5 @@
 """An executor: where jobs run."""
 
-from __future__ import annotations
-
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Jobs by formula: the whole loop runs hundreds of trials in seconds, for tests and for studying samplers."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import tempfile

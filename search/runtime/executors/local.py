@@ -1,7 +1,5 @@
 """Jobs in local processes: training workers are reused, timing gets a fresh process and a quiet machine."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterable, Iterator

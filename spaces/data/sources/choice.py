@@ -1,7 +1,5 @@
 """Data sources: an ``.npz``, a table, a folder of images, or a function of the user."""
 
-from __future__ import annotations
-
 import zipfile
 import zlib
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Data from a function of the user: arrays, or TensorFlow datasets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Data from a folder of class folders of images."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Sequence

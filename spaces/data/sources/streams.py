@@ -1,7 +1,5 @@
 """A ``tf.data.Dataset`` as arrays: copied once into files, so that memory holds one batch of it."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Data from a table: CSV or Parquet, a row for each sample, with a column of labels."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -5,8 +5,6 @@ fails on nested ones), a Sequential model becomes a functional one, and all laye
 not recover from pruning). The copy is used only if its outputs on real data equal those of the user's model.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Which TensorFlow function computes what a ``keras.ops`` operator does, and with which arguments."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable

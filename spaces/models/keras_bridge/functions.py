@@ -3,8 +3,6 @@
 Such a layer names a public TensorFlow function and nothing else, so a checkpoint of it can be read back without code.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Any

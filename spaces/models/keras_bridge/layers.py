@@ -1,7 +1,5 @@
 """Which Keras 3 layer is which tf_keras layer, and what becomes of its settings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

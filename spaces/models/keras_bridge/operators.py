@@ -1,7 +1,5 @@
 """Activations and operators (``x + 3.0``, ``ops.mean(x, (1, 2))``) as tf_keras layers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How the bridge reads a model: one reader for Keras 3, one for tf_keras, with the same methods."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The settings of a Keras 3 layer as constructor arguments of its tf_keras layer."""
 
-from __future__ import annotations
-
 import inspect
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The compile settings of a model (loss, metrics), read as data: nothing is compiled and no code is run."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The user's own layers and functions, named by ``--custom-objects module:dict``."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any

@@ -3,8 +3,6 @@
 tf_keras could read them as they are, but it would run a Lambda's bytecode on the way.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """The user's model: read safely, or rejected with a clear error."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Why a model file cannot be opened, and what to do: the texts of ``loading``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A float ``.tflite`` as the model: what was converted already can still be quantized, and nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Models without a graph of layers, which can be called and converted but not rebuilt: SavedModels and subclassed models."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A flatbuffer builder that writes every distinct vector, string and table once."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import flatbuffers

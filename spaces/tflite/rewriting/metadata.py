@@ -1,7 +1,5 @@
 """A named metadata buffer inside a ``.tflite``: text that travels with the file, and that no kernel reads."""
 
-from __future__ import annotations
-
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.rewriting.deduplication import SharingBuilder
 from litetuner.spaces.tflite.running import run

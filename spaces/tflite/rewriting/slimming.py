@@ -6,8 +6,6 @@ written once, however often it is used, in the order that compresses best. Nothi
 verified on the file itself, and by running it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import zlib
 from collections.abc import Callable, Iterator, Sequence
