@@ -124,7 +124,7 @@ def _layers(model: Any) -> Iterator[Any]:
 
 
 def _quantizer_refusals(layer: Any) -> dict[str, str]:
-    """Why litert-quantizer cannot give the layer 4-bit weights (``int4``), or quantize it at all (``ptq``)."""
+    """Why litert-quantizer cannot give the layer 4-bit weights (``int4``), or quantize it at all (``quantizer``)."""
     kind = type(layer).__name__
     if not layer.weights:
         return {"int4": "it has no weights"}
@@ -137,7 +137,7 @@ def _quantizer_refusals(layer: Any) -> dict[str, str]:
     if refused := [name for name in operators if name not in int4_operators()]:
         found["int4"] = f"{refused[0]} takes no 4-bit weights"
     if getattr(layer, "unroll", None) is False:  # a recurrent layer that stays one operator or a loop
-        found["ptq"] = f"litert-quantizer keeps the weights of a {kind} in float32"
+        found["quantizer"] = f"litert-quantizer keeps the weights of a {kind} in float32"
     return found
 
 

@@ -103,7 +103,7 @@ class Reconstruct(Step):
     def deployments(cls, choices: Choices) -> tuple[str, ...]:
         """Itself, unless the user fixed the precision of layers or a layer cannot be quantized after training."""
         around = choices.constraints
-        quantizable = all(layer.can("ptq") for layer in around.model.layers)
+        quantizable = all(layer.can("quantizer") for layer in around.model.layers)
         return (cls.name,) if cls.allowed(choices) and quantizable and not around.precision else ()
 
     @classmethod
