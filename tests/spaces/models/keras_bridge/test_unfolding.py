@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.models.keras_bridge.unfolding import places, unfolded
 from litetuner.spaces.reconstruction.layers import layers_of
 from litetuner.spaces.reconstruction.sequence import Treatment, reconstruct
-from litetuner.spaces.reconstruction.unfolding import places, unfolded
 from litetuner.spaces.tf import load
 from litetuner.spaces.tflite.conversion import convert
 from litetuner.spaces.tflite.schema import read_model
