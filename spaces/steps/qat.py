@@ -142,7 +142,8 @@ class Qat(TrainingStep):
     @classmethod
     def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
         """Of all layers where they have 4 bits, else as it is chosen; grids of fewer bits are not trained."""
-        return {8: {"qat.int4": 0.0}, 4: {cls.name: "all", "qat.int4": 1.0}}.get(solved["bits"])
+        shares: dict[int, dict[str, Any]] = {8: {"qat.int4": 0.0}, 4: {cls.name: "all", "qat.int4": 1.0}}
+        return shares.get(solved["bits"])
 
     @classmethod
     def _chosen_int4(cls, choices: Choices, left_out: set[str]) -> tuple[str, ...]:
