@@ -116,6 +116,8 @@ class PromotionPolicy:
     usual_recovery_weight: int = 3
     # The recovery is rounded up to a multiple of 1/this, so that upper bounds are seldom computed anew. For speed only.
     recovery_steps: int = 10
+    first_trainings: int = 4  # Of one file that was solved for without training, in different ways. A guess
+    draws: int = 5  # Tries of Optuna to find a first training that is new. A guess
     least_drop: float = 1e-3  # A smaller drop says nothing about the share that was recovered. A guess
     least_seconds: float = 1.0  # The least seconds of a promotion: a cached trial is not free. A guess
 

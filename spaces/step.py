@@ -172,6 +172,14 @@ class Step:
         """The only deployment that keeps what this training made; empty where any does."""
         return ()
 
+    @classmethod
+    def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The choices by which this training begins with what was solved for without training, of which ``solved`` are the knobs.
+
+        Choices that are not named stay open; ``None`` where it cannot be trained.
+        """
+        return {}
+
     # What must hold
 
     @classmethod

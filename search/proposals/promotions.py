@@ -1,5 +1,6 @@
-"""Promotions: what was trained for a short time and does well is trained for longer. Rungs for several objectives.
+"""Promotions: what does well is trained, first for a short time, then for longer. Rungs for several objectives.
 
+What was solved for without training is the lowest rung (``first_trainings.py``).
 A rung is a length of training, its candidates files that could ship. One is promoted when its upper bound is on the
 front: its size and latency, with the low end of its paired drop, less what longer trainings have recovered so far.
 """
@@ -11,12 +12,12 @@ import statistics
 from litetuner.search.history import History
 from litetuner.search.hypervolume import Growth
 from litetuner.search.policy import POLICY
+from litetuner.search.proposals import first_trainings
+from litetuner.search.proposals.first_trainings import RECOVERABLE
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.space import ScriptedChoices, Space
-
-RECOVERABLE = ("max-drop", "min-metric")  # budgets that a longer training may yet keep
 
 
 class Rungs:
@@ -65,9 +66,19 @@ class Rungs:
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """The trial whose longer training may gain the most hypervolume per second, or ``None`` when none may gain any."""
+    """The trial whose first or longer training may gain the most hypervolume per second, or ``None`` when none may gain any."""
     space = spaces.affordable
     if history.growth is None or not space.train:
+        return None
+    first = None
+    if space.around.has_training_data and spaces.whole.epochs[0] in space.epochs:
+        first = first_trainings.propose(history, spaces.short)
+    longer = _longer(history, space)
+    return max(filter(None, (longer, first)), key=lambda proposal: proposal.upper_bound, default=None)
+
+
+def _longer(history: History, space: Space) -> Proposal | None:
+    if history.growth is None:
         return None
     rungs = history.view(Rungs)
     best = rungs.best.get(space.epochs)

@@ -11,10 +11,12 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.folding import fold, foldable
 from litetuner.spaces.models.keras_bridge.bridge import clone
+from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.step import Step, knob
 from litetuner.spaces.training.augmentation import NONE, VIEWS
-from litetuner.spaces.training.codebook import to_codebook
+from litetuner.spaces.training.codebook import begin_with_values, to_codebook
 from litetuner.spaces.training.fit import seeded
+from litetuner.spaces.training.recovery import PLAIN, RECOVERIES, SECOND_ORDER, Recovery
 from litetuner.spaces.training.refusals import registry_refusals
 from litetuner.spaces.training.step import TrainingStep
 
@@ -28,8 +30,9 @@ class Cluster(TrainingStep):
     The values are trained. ``preserve_sparsity`` holds the zeros of an earlier pruning as one of the values. A kernel that has
     no more than ``count`` different values to begin with is left as it is. With ``fold`` batch normalizations are folded into
     the kernels first, so that the values stay shared in the file (with one scale a tensor also at int8); with
-    ``per_channel`` every output channel of a convolution has values of its own. With ``epochs`` 0, and in a probe, values
-    are chosen in one shot and nothing is trained. The result is a plain model again, whose values were counted. The
+    ``per_channel`` every output channel of a convolution has values of its own. With ``recover`` "second_order" training
+    begins with values that were solved for layer by layer (``spaces/reconstruction``). With ``epochs`` 0, and in a probe,
+    values are chosen in one shot and nothing is trained. The result is a plain model again, whose values were counted. The
     compressed file shrinks; latency does not change.
     """
 
@@ -38,6 +41,7 @@ class Cluster(TrainingStep):
     selects_layers = True
     makes = "clusters"
     preserves: ClassVar[Mapping[str, str]] = {"sparsity": "preserve_sparsity"}
+    older: ClassVar[Mapping[str, Any]] = {"recover": PLAIN}
 
     count: int = knob(32, (8, 16, 32, 64, 128, 256), "different values in each kernel")
     init: str = knob("kmeans++", tuple(_INITS), "where the values start")
@@ -45,6 +49,7 @@ class Cluster(TrainingStep):
     fold: bool = knob(False, (False, True), "fold batch normalizations into the kernels first")
     per_channel: bool = knob(False, None, "count values in each output channel of a convolution")
     preserve_sparsity: bool = knob(False, None, "zeros stay zero")
+    recover: str = knob(PLAIN, None, "second_order: values to begin with are solved for, layer by layer")
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data; 0: in one shot, untrained")
     learning_rate: float = knob(1e-4, (1e-5, 1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
@@ -55,6 +60,9 @@ class Cluster(TrainingStep):
         if self.count < 3:  # one value is zero, and both signs need one
             raise Refused(f"cluster: count is {self.count}, and must be 3 or more")
         self._refuse_unknown("init", self.init, _INITS)
+        self._refuse_unknown("recover", self.recover, RECOVERIES)
+        if self.per_channel and self.recover == SECOND_ORDER:
+            raise Refused("cluster: values by channel cannot be solved for; leave per_channel or recover out")
         if self.per_channel and self.init == "kmeans++":
             raise Refused("cluster: tfmot has no kmeans++ by channel; take linear, density or random")
 
@@ -70,6 +78,7 @@ class Cluster(TrainingStep):
             "cluster: batch normalizations are folded into the kernels first": self.fold,
             "cluster: values are counted in each output channel": self.per_channel,
             "cluster: in one shot, not trained": not self.epochs,
+            "cluster: begins with values that were solved for": self.recover == SECOND_ORDER,
         }
         skipped = [f"cluster: {name} stays unclustered" for name in self.skip]
         return [line for line, holds in said.items() if holds] + skipped
@@ -88,15 +97,24 @@ class Cluster(TrainingStep):
         if not (choices.allows(cls.name) and choices.able(cls.name)):
             return ()
         trains = choices.constraints.has_training_data
-        init = choices.choose.one_of(cls.name, (NO, *(cls.choices("init") if trains else (ONCE,))))
+        begun = (*cls.choices("init"), SECOND_ORDER) if trains else (ONCE,)
+        init = choices.choose.one_of(cls.name, (NO, *begun))
         if init == NO:
             return ()
-        knobs: dict[str, Any] = {"init": init, **choices.given} if trains else {"epochs": 0.0}
-        if trains and choices.folds() and choices.yes("cluster.fold"):
+        knobs: dict[str, Any] = dict(choices.given) if trains else {"epochs": 0.0}
+        if trains:
+            knobs |= {"recover": init} if init == SECOND_ORDER else {"init": init}
+        if trains and choices.folds() and (init == SECOND_ORDER or choices.yes("cluster.fold")):
             knobs |= {"fold": True, "learning_rate": FOLDED_RATE * choices.given["learning_rate"]}
         knobs["count"] = choices.choose.level("cluster.count", cls.choices("count"))
         knobs["skip"] = choices.skip(cls.name)
         return (cls(preserve_sparsity=any(step.makes == "sparsity" for step in before), **knobs),)
+
+    @classmethod
+    def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
+        if not solved.get(cls.makes):
+            return {cls.name: NO}
+        return {cls.name: SECOND_ORDER, "cluster.count": solved[cls.makes], "cluster.skip": solved["keep"]}
 
     @classmethod
     def layer_refusals(cls, model: Any) -> dict[str, str]:
@@ -123,9 +141,16 @@ class Cluster(TrainingStep):
                 raise Refused("cluster: no batch normalization of the model can be folded; leave fold out")
             self._refuse_unknown_layers(self.skip, model)
             chosen = _clusterable(model, self.skip)
-            before = {name: _kernels(model, name) for name in chosen}
             few = [name for name in chosen if self._values(model, name) <= self.count]
-            wrapped = self._wrap(model, set(chosen) - set(few))
+            many = set(chosen) - set(few)
+            if self.recover == SECOND_ORDER and not context.untrained:
+                model = self._recovered(model, sorted(many), context)
+                if not self.epochs:
+                    return model
+            before = {name: _kernels(model, name) for name in chosen}
+            wrapped = self._wrap(model, many)
+            if self.recover == SECOND_ORDER and not context.untrained:
+                begin_with_values(wrapped)
             if not context.untrained and self.epochs:
                 held = self._hold(wrapped, few)
                 self._fit(wrapped, context)
@@ -134,6 +159,14 @@ class Cluster(TrainingStep):
             clustered = _strip(wrapped)
             self._snap(before, clustered)
             return clustered
+
+    def _recovered(self, model: Any, names: Sequence[str], context: Context) -> Any:
+        """A copy in which the kernels of these layers have ``count`` values that were solved for."""
+        if foldable(model):
+            raise Refused("cluster: values are solved for in the file, where batch normalizations are folded: set fold")
+        kernels = {name: [variable.name for variable in _variables(model, name)] for name in names}
+        recovery = Recovery(self.name, model, context, kernels)
+        return recovery.solved(dict.fromkeys(names, Treatment(clusters=self.count)))
 
     def _wrap(self, model: Any, names: set[str]) -> Any:
         import tensorflow_model_optimization as tfmot

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,9 +11,11 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.models.layer_selection import HEAD
+from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.step import Step, knob
 from litetuner.spaces.training.augmentation import NONE, VIEWS
 from litetuner.spaces.training.fit import TrainingHooks, count_steps, seeded
+from litetuner.spaces.training.recovery import PLAIN, RECOVERIES, SECOND_ORDER, Recovery
 from litetuner.spaces.training.refusals import registry_refusals
 from litetuner.spaces.training.sparsity import (
     SPREADS,
@@ -21,6 +23,7 @@ from litetuner.spaces.training.sparsity import (
     by_rank,
     described_kernel,
     erk,
+    prunable_kernels,
     smallest,
     why_not_faster,
 )
@@ -28,6 +31,8 @@ from litetuner.spaces.training.sparsity_schedule import KNOWN, Rise
 from litetuner.spaces.training.step import TrainingStep
 
 SEARCHED_SPREADS = ("global", "erk", "sensitivity", "uniform")  # the first is what recipes take
+# Of the sparsity, with which a recovered model's polynomial schedule begins. A guess.
+RECOVERED_START = 0.6
 LARGE_HEAD = 0.1  # a head of more than this share of the other kernels may be pruned too
 
 
@@ -38,7 +43,9 @@ class Prune(TrainingStep):
     ``spread`` gives every layer the same share ("uniform"), large kernels more ("erk"), all layers one threshold of
     magnitude ("global"), or sensitive layers less ("sensitivity", whose shares by layer stand in ``targets``; other spreads
     may bring theirs too). "constant" sets the masks at the first step; "polynomial" raises the sparsity, and a function of
-    the user's does as it likes. With ``epochs`` 0, and in a probe, masks are set in one shot and nothing is trained. The
+    the user's does as it likes. With ``recover`` "second_order" the training begins with zeros and weights that were
+    solved for layer by layer (``spaces/reconstruction``), as sparse as the schedule begins; these zeros stay, and "global"
+    shares are those of the least error. With ``epochs`` 0, and in a probe, masks are set in one shot and nothing is trained. The
     result is a plain model again, whose zeros were counted. A compressed file becomes about as much smaller as there are
     zeros; latency hardly ever changes, and ``notes`` says why.
     """
@@ -47,8 +54,9 @@ class Prune(TrainingStep):
     order = 20
     selects_layers = True
     makes = "sparsity"
+    older: ClassVar[Mapping[str, Any]] = {"recover": PLAIN}
 
-    sparsity: float = knob(0.5, (0.3, 0.5, 0.6, 0.7, 0.8, 0.9), "share of zeros in the pruned kernels, in (0, 1)")
+    sparsity: float = knob(0.5, (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "share of zeros in the pruned kernels, in (0, 1)")
     schedule: str = knob("polynomial", KNOWN, "how the sparsity rises; or module:function(step) -> sparsity")
     spread: str = knob("uniform", SPREADS, "how zeros are spread over layers")
     targets: tuple[tuple[str, float], ...] = knob((), None, "share of zeros by layer, instead of what spread computes")
@@ -59,6 +67,7 @@ class Prune(TrainingStep):
     begin: float = knob(0.0, None, "share of the training after which the polynomial schedule begins")
     end: float = knob(0.6, None, "share of the training after which it ends; the rest recovers accuracy")
     updates: int = knob(40, None, "of the masks in one training")
+    recover: str = knob(PLAIN, None, "second_order: masks and weights to begin with are solved for, layer by layer")
     epochs: float = knob(1.0, (0.5, 1.0, 2.0, 4.0, 8.0), "passes over the training data; 0: in one shot, untrained")
     learning_rate: float = knob(3e-4, (1e-4, 3e-4, 1e-3), "at the start; decays to 0 along a cosine")
     distill: float = knob(0.0, (0.0, 0.5, 1.0), "share of the original model's outputs in what is trained towards")
@@ -73,6 +82,9 @@ class Prune(TrainingStep):
             raise Refused("prune: spread by sensitivity needs targets, the share of zeros by layer")
         if any(not 0 <= share < 1 for _, share in self.targets):
             raise Refused("prune: a target is a share of zeros in [0, 1)")
+        self._refuse_unknown("recover", self.recover, RECOVERIES)
+        if self.recover == SECOND_ORDER and self.schedule == "polynomial" and self.epochs and not self.initial:
+            raise Refused("prune: a polynomial schedule that begins at 0 has nothing to recover; set initial")
         self._rise()
 
     @property
@@ -87,6 +99,7 @@ class Prune(TrainingStep):
             f"prune: {self.spread} spread over layers": self.spread != "uniform",
             f"prune: {self.schedule} schedule": self.schedule != "polynomial" and self.epochs,
             "prune: in one shot, not trained": not self.epochs,
+            "prune: begins with masks and weights that were solved for": self.recover == SECOND_ORDER,
         }
         dense = [f"prune: {name} stays dense" for name in self.skip]
         targets = [f"prune: {name}: sparsity {share:g}" for name, share in self.targets]
@@ -98,7 +111,7 @@ class Prune(TrainingStep):
         kernels = [layer for layer in model.layers if any(len(weight.shape) > 1 for weight in layer.weights)]
         dense = [layer.name for layer in kernels if layer.name not in pruned and layer.name not in self.skip]
         found = [f"prune: {', '.join(dense)} stay dense: a head, or nothing that tfmot prunes"] if dense else []
-        shares = self._shares(model, sorted(pruned))
+        shares = self._shares(model, sorted(pruned), None)
         described = [(*described_kernel(layer), shares.get(layer.name, 0.0)) for layer in kernels]
         reasons = why_not_faster(described)
         verdict = f"nowhere: {'; '.join(reasons)}" if reasons else "float files on ARM may become faster"
@@ -123,11 +136,17 @@ class Prune(TrainingStep):
         if not (choices.allows(cls.name) and choices.able(cls.name)):
             return ()
         trains = choices.constraints.has_training_data
-        schedule = choices.choose.one_of(cls.name, (NO, *(cls.choices("schedule") if trains else (ONCE,))))
+        begun = (*cls.choices("schedule"), SECOND_ORDER) if trains else (ONCE,)
+        schedule = choices.choose.one_of(cls.name, (NO, *begun))
         if schedule == NO:
             return ()
-        fitting = {"schedule": schedule, **choices.given} if trains else {"schedule": "constant", "epochs": 0.0}
+        fitting: dict[str, Any] = (
+            {"schedule": schedule, **choices.given} if trains else {"schedule": "constant", "epochs": 0.0}
+        )
         sparsity = choices.choose.level("prune.sparsity", cls.choices("sparsity"))
+        if schedule == SECOND_ORDER:
+            schedule = choices.choose.one_of("prune.schedule", cls.choices("schedule"))
+            fitting |= {"schedule": schedule, "recover": SECOND_ORDER, "initial": RECOVERED_START * sparsity}
         spread = choices.choose.one_of("prune.spread", SEARCHED_SPREADS)
         leave = cls._chosen_leave(choices)
         skip = choices.skip(cls.name, leave)
@@ -141,6 +160,17 @@ class Prune(TrainingStep):
         elif spread == "sensitivity":
             targets = tuple(by_rank(shapes, choices.ranking, sparsity).items())
         return (cls(sparsity=sparsity, spread=spread, targets=targets, skip=skip, leave=leave, **fitting),)
+
+    @classmethod
+    def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
+        if not solved.get(cls.makes):
+            return {cls.name: NO}
+        chosen = {
+            "prune.sparsity": solved[cls.makes],
+            "prune.spread": SEARCHED_SPREADS[0],
+            "prune.skip": solved["keep"],
+        }
+        return {cls.name: SECOND_ORDER} | chosen
 
     @classmethod
     def _chosen_leave(cls, choices: Choices) -> tuple[str, ...]:
@@ -168,18 +198,26 @@ class Prune(TrainingStep):
     def apply(self, subject: Any, context: Context) -> Any:
         """A pruned copy of a tf_keras model.
 
-        Raises ``Refused`` when no layer is left to prune, ``BuildFailed`` when a kernel has fewer zeros than requested.
+        Raises ``Refused`` when no layer is left to prune or one cannot be solved for, ``BuildFailed`` when a kernel has fewer
+        zeros than requested.
         """
         with seeded(context.seed):
             model = clone(subject)
             chosen = self._chosen(model)
-            shares = self._shares(model, chosen)
-            steps = count_steps(context, self.epochs)
-            if context.untrained or not steps:
+            recovery = None
+            if self.recover == SECOND_ORDER and not context.untrained:
+                kernels = {name: [each.name for each in prunable_kernels(model.get_layer(name))] for name in chosen}
+                recovery = Recovery(self.name, model, context, kernels)
+            shares = self._shares(model, chosen, recovery)
+            steps = 0 if context.untrained else count_steps(context, self.epochs)
+            if recovery is not None:
+                begun = self._rise().beginning(self.sparsity, steps) if steps else 1.0
+                model = recovery.solved({name: Treatment(begun * share) for name, share in shares.items()})
+            elif not steps:
                 for name in shares:
-                    for kernel in _kernels(model.get_layer(name)):
+                    for kernel in prunable_kernels(model.get_layer(name)):
                         kernel.assign(np.where(smallest(kernel.numpy(), shares[name]), kernel.numpy(), 0))
-            else:
+            if steps:
                 model = self._train(model, shares, steps, context)
             self._check(model, shares)
             return model
@@ -201,8 +239,13 @@ class Prune(TrainingStep):
             return sparsity.prune_low_magnitude(layer, pruning_schedule=schedule)
 
         wrapped = tf_keras.models.clone_model(model, clone_function=wrap)
-        callbacks = [sparsity.UpdatePruningStep()]
-        self._fit(wrapped, context, TrainingHooks(callbacks=callbacks))
+        masks = []
+        if self.recover == SECOND_ORDER:  # tfmot's own masks are all ones where a kernel has more zeros than requested
+            kernels = [
+                kernel for name in shares for kernel in prunable_kernels(model.get_layer(name))
+            ]  # wrappers share them
+            masks = [(kernel, kernel.numpy() != 0) for kernel in kernels]
+        self._fit(wrapped, context, TrainingHooks(callbacks=[sparsity.UpdatePruningStep()], masks=masks))
         return clone(sparsity.strip_pruning(wrapped))
 
     def _chosen(self, model: Any) -> list[str]:
@@ -211,7 +254,9 @@ class Prune(TrainingStep):
 
         self._refuse_unknown_layers((*self.skip, *dict(self.targets)), model, "to skip or to prune")
         registry = prune_registry.PruneRegistry
-        able = [layer for layer in model.layers if layer.weights and registry.supports(layer) and _kernels(layer)]
+        able = [
+            layer for layer in model.layers if layer.weights and registry.supports(layer) and prunable_kernels(layer)
+        ]
         left = set(self.skip) | self.leaves_of(model)
         chosen = [layer for layer in able if layer.name not in left]
         if not chosen:
@@ -224,22 +269,26 @@ class Prune(TrainingStep):
             raise Refused(f"prune: targets must name every layer that is pruned and no other; see {', '.join(odd)}")
         return [layer.name for layer in chosen]
 
-    def _shares(self, model: Any, chosen: Sequence[str]) -> dict[str, float]:
+    def _shares(self, model: Any, chosen: Sequence[str], recovery: Recovery | None) -> dict[str, float]:
         """The share of zeros of each layer that gets any."""
         if self.targets:
             return {name: share for name, share in self.targets if share > 0}
         if self.spread == "uniform":
             return dict.fromkeys(chosen, self.sparsity)
-        largest = {name: max(_kernels(model.get_layer(name)), key=lambda each: np.prod(each.shape)) for name in chosen}
+        largest = {
+            name: max(prunable_kernels(model.get_layer(name)), key=lambda each: np.prod(each.shape)) for name in chosen
+        }
         if self.spread == "erk":
             shares = erk({name: tuple(kernel.shape) for name, kernel in largest.items()}, self.sparsity)
+        elif recovery is not None:
+            shares = recovery.shares(self.sparsity)
         else:
             shares = by_magnitude({name: kernel.numpy() for name, kernel in largest.items()}, self.sparsity)
         return {name: share for name, share in shares.items() if share > 0}
 
     def _check(self, model: Any, shares: Mapping[str, float]) -> None:
         for name, share in shares.items():
-            for kernel in _kernels(model.get_layer(name)):
+            for kernel in prunable_kernels(model.get_layer(name)):
                 values = kernel.numpy()
                 found = int(np.count_nonzero(values == 0))
                 if found < share * values.size - 1:
@@ -247,11 +296,3 @@ class Prune(TrainingStep):
                         f"prune: {name} has {found} zeros of {values.size} weights after training, and {share:g} of them were "
                         "requested (equal weights cannot be ranked; many equal weights come from clustering)"
                     )
-
-
-def _kernels(layer: Any) -> list[Any]:
-    """The variables that tfmot prunes in a layer which its registry supports; none for a depthwise convolution."""
-    from tensorflow_model_optimization.python.core.sparsity.keras import prune_registry
-
-    # make_prunable only adds the method that names the weights; the layer is our own copy.
-    return list(prune_registry.PruneRegistry.make_prunable(layer).get_prunable_weights())

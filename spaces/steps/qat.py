@@ -140,6 +140,12 @@ class Qat(TrainingStep):
         return (cls(skip=tuple(sorted(refused | set(left_out))), **knobs),)
 
     @classmethod
+    def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Of all layers where they have 4 bits, else as it is chosen; grids of fewer bits are not trained."""
+        shares: dict[int, dict[str, Any]] = {8: {"qat.int4": 0.0}, 4: {cls.name: "all", "qat.int4": 1.0}}
+        return shares.get(solved["bits"])
+
+    @classmethod
     def _chosen_int4(cls, choices: Choices, left_out: set[str]) -> tuple[str, ...]:
         """The least sensitive layers that are trained for 4-bit weights."""
         if not (choices.allows(Ptq.name) and choices.takes_io("int8")):

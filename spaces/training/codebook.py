@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.tf import load
+
 CENTROIDS = "cluster_centroids_tf"  # in the names of tfmot's variables and of the entries of its quantizers
 
 
@@ -25,6 +27,19 @@ def to_codebook(values: np.ndarray, count: int) -> np.ndarray:
         held[stays] += held[goes]
         alive.remove(goes)
     return found[target][inverse].reshape(values.shape).astype(values.dtype)
+
+
+def begin_with_values(wrapped: Any) -> None:
+    """Let the centroids of a model of tfmot's clustering wrappers be the values that its kernels have, zeros where they are."""
+    tf = load()
+    for wrapper in wrapped.layers:
+        for name, centroids in getattr(wrapper, "cluster_centroids", {}).items():
+            kernel = wrapper.original_clusterable_weights[name].numpy()
+            values = np.unique(to_codebook(kernel, centroids.shape[0]))
+            centroids.assign(np.pad(values, (0, centroids.shape[0] - values.size), mode="edge"))
+            if wrapper.preserve_sparsity:  # found by the wrapper with its own centroids, when it was built
+                wrapper.sparsity_masks[name] = tf.constant(kernel != 0, tf.float32)
+                wrapper.zero_idx[name] = tf.argmin(tf.abs(centroids), axis=-1)
 
 
 def snap_kernels(trained: Any, start: Any) -> None:

@@ -124,3 +124,11 @@ def sparse_latency(layers: Sequence[tuple[str, Sequence[int], int]]) -> str:
     if reasons:
         return f"Zeros make it smaller, not faster: {'; '.join(reasons)}."
     return f"Zeros can make float files faster on ARM, from {SPARSE_KERNELS:.0%} of them in the 1x1 convolutions on."
+
+
+def prunable_kernels(layer: Any) -> list[Any]:
+    """The variables that tfmot prunes in a layer which its registry supports; none for a depthwise convolution."""
+    from tensorflow_model_optimization.python.core.sparsity.keras import prune_registry
+
+    # make_prunable only adds the method that names the weights; the layer is our own copy.
+    return list(prune_registry.PruneRegistry.make_prunable(layer).get_prunable_weights())

@@ -59,6 +59,13 @@ class Rise:
             )
         return _table(self.values(steps, whole), target / whole, max(1, steps // self.updates))
 
+    def beginning(self, whole: float, steps: int) -> float:
+        """The sparsity at the first step, as a share of the last one (``whole``)."""
+        if self.kind == "constant":
+            return 1.0
+        first = self.initial if self.kind == "polynomial" else self.values(steps, whole)[0]
+        return min(first, whole) / whole
+
     def values(self, steps: int, whole: float) -> list[float]:
         """The user's sparsity at the steps 1 to ``steps``. Raises ``Refused`` for what is no sparsity or ends below ``whole``."""
         function = load_function(self.kind, "prune: schedule")

@@ -1,0 +1,199 @@
+"""First trainings: what was solved for without training and could reach the front is trained, beginning with what was solved for.
+
+The choices that were solved for stay: sparsity, clusters, bits. How it is trained (schedule of the sparsity, quantization-aware
+or not, of which layers, learning rate, distillation) is drawn by Optuna from what earlier first trainings recovered.
+"""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from litetuner.search.history import History
+from litetuner.search.policy import POLICY
+from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
+from litetuner.search.proposals.samplers.tpe import Tpe
+from litetuner.search.runs.study import OptunaChoices, frozen_trial
+from litetuner.search.seeds import derive
+from litetuner.search.trial import Trial
+from litetuner.spaces.choices import NO, YES, Chooser
+from litetuner.spaces.space import ScriptedChoices, Space
+from litetuner.spaces.step import Role, Stage, Step
+from litetuner.spaces.steps import step_for, steps_of
+
+NUMBERS = POLICY.promotions
+RECOVERABLE = ("max-drop", "min-metric")  # budgets that a training may yet keep
+KEPT = ("io", "calibration")  # choices of the deployment
+
+
+@dataclasses.dataclass(frozen=True)
+class PartlyFixed:
+    """A ``Chooser`` that takes fixed choices where there are any, and asks another one for the rest."""
+
+    fixed: Mapping[str, Any]
+    asked: Chooser
+
+    def one_of(self, name: str, options: Sequence[str]) -> str:
+        return (ScriptedChoices(self.fixed) if name in self.fixed else self.asked).one_of(name, options)
+
+    def level(self, name: str, options: Sequence[Any]) -> Any:
+        return (ScriptedChoices(self.fixed) if name in self.fixed else self.asked).level(name, options)
+
+
+class Solved:
+    """The trials that were solved for without training, and their first trainings."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, Trial] = {}  # by number
+        self.trained: list[Trial] = []  # promotions
+        self.fixed: dict[
+            int, dict[str, Any] | None
+        ] = {}  # by number: choices of the trained counterpart, if there is one
+        self.parents: dict[int, int] = {}  # of promotions, by number
+        self.bounds: dict[int, float] = {}  # by number: it gains no more, as long as no larger share is recovered
+        self.share = 0.0  # that the bounds are computed with
+        self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths: asked for twice on each turn
+
+    def add(self, trial: Trial, gain: float) -> None:
+        self.best.clear()
+        if trial.duplicate_of is not None or trial.value("drop") is None or not trial.state.scored:
+            return
+        if trial.origin == "promotion":
+            self.trained.append(trial)
+        broken = {name for name, value in trial.constraints.items() if value > 0}
+        if not trial.candidate.prefix.steps and solved_step(trial) is not None and broken <= set(RECOVERABLE):
+            self.open[trial.number] = trial
+            self.bounds[trial.number] = math.inf
+
+    def update(self, space: Space) -> None:
+        """Find the counterparts of new trials, and whose trainings new promotions are."""
+        for number, trial in self.open.items():
+            if number not in self.fixed:
+                self.fixed[number] = fixed_choices(trial, space)
+        for trial in self.trained[len(self.parents) :]:
+            chosen = choices_of(trial)
+            first = chosen.get("epochs") == space.epochs[0]
+            parents = (number for number, fixed in self.fixed.items() if first and fixed and _agree(fixed, chosen))
+            self.parents[trial.number] = next(parents, -1)
+
+    def recovered(self) -> list[tuple[Trial, float, float]]:
+        """The first trainings, each with the drop before and after it."""
+        trials = {trial.number: trial for trial in self.trained}
+        found = [(trials[number], self.open[parent]) for number, parent in self.parents.items() if parent >= 0]
+        return [(trial, before.measurements["drop"].value, trial.measurements["drop"].value) for trial, before in found]
+
+
+def solved_step(trial: Trial) -> Step | None:
+    """The rewriting step that did without training what trainings do: its knobs are named as what they make."""
+    made = {kind.makes for kind in steps_of(Stage.TRAIN) if kind.makes}
+    return next(
+        (step for step in trial.candidate.of_stage(Stage.REWRITE) if made and made <= step.knobs().keys()), None
+    )
+
+
+def fixed_choices(trial: Trial, space: Space) -> dict[str, Any] | None:
+    """The choices that a trial's trained counterpart has in common with it; ``None`` where the space has no counterpart."""
+    solved, integer = solved_step(trial), step_for(Role.INTEGER).name
+    if solved is None:
+        return None
+    shares = any(kind.makes == "clusters" and solved.knobs()[kind.makes] for kind in steps_of(Stage.TRAIN))
+    fixed: dict[str, Any] = {name: value for name, value in choices_of(trial).items() if name in KEPT}
+    fixed |= {"train": YES, "deploy": integer, f"{integer}.scales": "tensor" if shares else "channel"}
+    fixed |= {kind.name: NO for kind in steps_of(Stage.RESHAPE)}
+    for kind in steps_of(Stage.TRAIN):
+        own = kind.trained_choices(solved.knobs())
+        if own is None:
+            return None
+        fixed |= own
+    recorded = RecordedChoices(ScriptedChoices(fixed))
+    candidate = space.suggest(recorded)
+    wanted = [kind.name for kind in steps_of(Stage.TRAIN) if fixed.get(kind.name, NO) != NO]
+    if any(recorded.chosen.get(name) != fixed[name] for name in wanted):
+        return None
+    if not any(step.role is Role.INTEGER or step.precision("") is not None for step in candidate.deployment):
+        return None
+    return fixed | {name: value for name, value in recorded.chosen.items() if name in fixed}
+
+
+def propose(history: History, space: Space) -> Proposal | None:
+    """The first training that may gain the most hypervolume per second, or ``None`` where none may gain any."""
+    known = history.view(Solved)
+    if space.epochs not in known.best:
+        known.update(space)
+        known.best[space.epochs] = _best(history, space, known)
+    return known.best[space.epochs]
+
+
+def _best(history: History, space: Space, known: Solved) -> Proposal | None:
+    pairs = known.recovered()
+    shares = [min(1.0, max(0.0, (was - now) / was)) for _, was, now in pairs if was > NUMBERS.least_drop]
+    share = statistics.median([NUMBERS.usual_recovery] * NUMBERS.usual_recovery_weight + shares)
+    if share > known.share:
+        known.bounds = dict.fromkeys(known.open, math.inf)
+    known.share = share
+    tried: dict[int, int] = {}
+    for parent in known.parents.values():
+        tried[parent] = tried.get(parent, 0) + 1
+
+    def per_second(number: int) -> float:
+        return known.bounds[number] / (1 + tried.get(number, 0)) / _seconds(history, space, known.fixed[number] or {})
+
+    able = {number for number, bound in known.bounds.items() if bound and known.fixed[number]}
+    rates = {number: per_second(number) for number in able if tried.get(number, 0) < NUMBERS.first_trainings}
+    while rates:
+        number = max(rates, key=lambda at: (rates[at], -at))
+        if not rates[number]:
+            return None
+        stale = rates[number]
+        _update_bound(history, known, number, share)
+        rates[number] = per_second(number)
+        if rates[number] == stale or rates[number] >= max(rates.values()) > 0:
+            found = _drawn(history, space, known, number, pairs)
+            if found is not None:
+                return dataclasses.replace(found, upper_bound=rates[number])
+            del rates[number]
+    return None
+
+
+def _update_bound(history: History, known: Solved, number: int, share: float) -> None:
+    """What a trial would add to the front of now, at the better end of its interval, if the share of its drop is recovered."""
+    trial = known.open[number]
+    drop = trial.measurements["drop"]
+    low = drop.value if drop.interval is None else drop.interval[0]
+    assert history.growth is not None
+    costs = history.growth.costs(trial, low - share * max(0.0, drop.value))
+    known.bounds[number] = 0.0 if costs is None else history.growth.gain(costs)
+
+
+def _seconds(history: History, space: Space, fixed: Mapping[str, Any]) -> float:
+    return max(NUMBERS.least_seconds, history.training_seconds(space.suggest(ScriptedChoices(fixed))))
+
+
+def _drawn(
+    history: History, space: Space, known: Solved, number: int, pairs: Sequence[tuple[Trial, float, float]]
+) -> Proposal | None:
+    """A candidate without an answer that trains a trial, as Optuna draws it."""
+    fixed = known.fixed[number] or {}
+    for attempt in range(NUMBERS.draws):
+        seed = derive("first training", number, len(known.trained), attempt)
+        recorded = RecordedChoices(PartlyFixed(fixed, OptunaChoices(_optuna_trial(pairs, fixed, seed))))
+        candidate = space.suggest(recorded)
+        if not history.knows(candidate.key):
+            return Proposal("promotion", space, ScriptedChoices(recorded.chosen), candidate)
+    return None
+
+
+def _optuna_trial(pairs: Sequence[tuple[Trial, float, float]], fixed: Mapping[str, Any], seed: int) -> Any:
+    """A trial of a study of first trainings, whose value is how much larger the drop is after the training."""
+    import optuna
+
+    study = optuna.create_study(sampler=Tpe().make(seed))
+    for trial, was, now in pairs:
+        params = {name: entry for name, entry in trial.params.items() if name not in fixed and "distribution" in entry}
+        study.add_trial(frozen_trial(params, state=optuna.trial.TrialState.COMPLETE, values=[now - was]))
+    return study.ask()
+
+
+def _agree(fixed: Mapping[str, Any], chosen: Mapping[str, Any]) -> bool:
+    return all(chosen[name] == value for name, value in fixed.items() if name in chosen)
