@@ -44,7 +44,7 @@ class History:
         # Trials with an answer, or that wait for a target: a killed search counts as an undisturbed one.
         self.count = 0
         self.allowed_drop = allowed_drop(budgets)  # of the accuracy; exact once the baseline was scored
-        self._budgets = tuple(budgets)
+        self.budgets = tuple(budgets)
         self._nearest = self._farthest = 0.0  # distance to the budgets: the smallest of all trials, and the baseline's
         self._answers: dict[str, Trial] = {}
         self._files: dict[str, int] = {}  # by sha256: the first trial that was scored with this file
@@ -84,7 +84,7 @@ class History:
             self._trained.add(prefix.key)
         self.count += trial.state is not State.LOST or trial.waits_for is not None
         if self.growth is None and trial.is_baseline and trial.state.scored:
-            self.allowed_drop = allowed_drop(self._budgets, trial.measurements)
+            self.allowed_drop = allowed_drop(self.budgets, trial.measurements)
             self.growth = Growth(self.objectives, trial, self.allowed_drop)
             self._nearest = self._farthest = distance(trial.constraints)
         self.gains.append(self._gain(trial))

@@ -17,6 +17,7 @@ from litetuner.objectives.targets.fake import Fake
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import Criteria, again_if_undominated, judged, objectives
 from litetuner.search.evaluation.identity import default_folder, identity
+from litetuner.search.evaluation.sensitivity import layer_statistics
 from litetuner.search.evaluation.services import Services
 from litetuner.search.finals.ablation import ablate
 from litetuner.search.finals.finals import run_finals
@@ -185,6 +186,7 @@ def _rejudge(folder: RunFolder, goals: tuple[Objective, ...], today: Criteria) -
 def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:
     """All that may be tried; ``ranking`` are the layers, the most sensitive first (empty: in the model's order)."""
     config, inspection = services.config, services.inspection
+    statistics = layer_statistics(services) if ranking else None
     io = ("float32", "int8", "uint8") if config.io == "any" else (config.io,)
     if not ranking:
         ranking = tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
@@ -192,7 +194,8 @@ def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:
     kept = outputs * 4 * inspection.data.counts["train"] <= LARGEST_BYTES  # else the baseline's outputs are not at hand
     distill = DISTILL if kept else DISTILL[:1]
     around, epochs = services.constraints, inspection.epochs
-    return Space(around, ranking, epochs=epochs, distill=distill, io=io, keep_names=config.keep_names)
+    space = Space(around, ranking, epochs=epochs, distill=distill, io=io, keep_names=config.keep_names)
+    return dataclasses.replace(space, statistics=statistics)
 
 
 def _other_environments(folder: RunFolder) -> list[str]:

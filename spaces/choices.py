@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.info import UNPROVABLE
 from litetuner.spaces.models.layer_selection import left_out
+from litetuner.spaces.reconstruction.allocation.statistics import Statistics
 
 NO, YES = "no", "yes"
 ONCE = "once"  # in one shot, without training
@@ -48,6 +49,7 @@ class Choices:
     io: tuple[str, ...]
     given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cache: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)  # a search asks thousands of times
+    statistics: Statistics | None = None  # of the layers of the float file, once they are measured
 
     def allows(self, name: str) -> bool:
         """Is a step among the user's ``--steps``?"""

@@ -10,6 +10,7 @@ from typing import Any
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.choices import Choices, Chooser
 from litetuner.spaces.constraints import SpaceConstraints
+from litetuner.spaces.reconstruction.allocation.statistics import Statistics
 from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for, steps_of
 
@@ -45,6 +46,7 @@ class Space:
     io: tuple[str, ...] = ("float32", "int8", "uint8")
     keep_names: bool = False
     train: bool = True
+    statistics: Statistics | None = None  # of the layers of the float file, once they are measured
     # A search asks thousands of times.
     _kept: dict[Any, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
@@ -79,7 +81,7 @@ class Space:
         return any(layer.type in ("Add", "TFOpLambda", "AddV2") for layer in self.around.model.layers)
 
     def _choices(self, choose: Chooser) -> Choices:
-        return Choices(choose, self.around, self.ranking, self.io, cache=self._kept)
+        return Choices(choose, self.around, self.ranking, self.io, cache=self._kept, statistics=self.statistics)
 
     def _suggested(self, stage: Stage, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
         """``before``, and the chosen steps of a stage."""

@@ -12,6 +12,7 @@ from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.jobs.record import encode
 from litetuner.spaces.models.layer_selection import left_out
+from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Statistics
 
 
 class Stage(enum.IntEnum):
@@ -29,6 +30,7 @@ class Role(enum.Enum):
     FLOAT = "float conversion"  # the baseline, and what rewriting steps start from
     INTEGER = "integer conversion"
     LAYER_PRECISION = "precision by layer"  # quantizes a float file, with another precision for some layers
+    BY_LAYER = "treatment by layer"  # compresses a float file after training, with knobs for each layer (rung 0)
     FINE_TUNE = "fine-tuning"  # plain training
     SLIM = "slimming"  # lossless; the last step of every candidate but the baseline
 
@@ -167,6 +169,15 @@ class Step:
     def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
         """The steps of one of ``deployments``."""
         return (cls.chosen(choices, ()),)
+
+    @classmethod
+    def script(cls, treatments: Mapping[str, tuple[int, float]] | None = None) -> dict[str, Any]:
+        """Choices that lead to this deployment (``Role.BY_LAYER``): values and sparsity by layer, or left open by group."""
+        raise NotImplementedError(f"{cls.__name__} does not treat layers: define script()")
+
+    def estimated(self, statistics: Statistics) -> Estimate | None:
+        """Error, bytes and types of a file by statistics of the float file's layers; ``None`` where they do not tell."""
+        return None
 
     def required_deployment(self, choices: Choices) -> tuple[Step, ...]:
         """The only deployment that keeps what this training made; empty where any does."""

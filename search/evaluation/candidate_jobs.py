@@ -10,7 +10,7 @@ from litetuner.search.evaluation.services import Services
 from litetuner.search.runtime.jobs import JobResult, TimeJob
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.search.seeds import derive
-from litetuner.spaces.building.jobs import ConvertJob, FileRef, FinishJob, TrainJob
+from litetuner.spaces.building.jobs import ConvertJob, FileRef, FinishJob, MeasureLayersJob, TrainJob
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.jobs.job import Kind
 from litetuner.spaces.step import Stage
@@ -91,6 +91,16 @@ def finish_job(converted: ConvertJob, candidate: Candidate, file: str) -> Finish
         candidate=candidate,
         file=file,
         cut=converted.checkpoints[cuts[-1]] if cuts and not converted.untrained else None,
+    )
+
+
+def measure_layers_job(services: Services, file: str) -> MeasureLayersJob:
+    """The statistics of the layers of a float file, which is a blob."""
+    return MeasureLayersJob(
+        **_common(services, "convert"),
+        batch_size=services.config.batch_size,
+        calibration=services.config.calibration,
+        file=file,
     )
 
 

@@ -1,4 +1,4 @@
-"""Sensitivity: how much the model's outputs change when one layer alone goes to low precision. It ranks the layers."""
+"""Sensitivity: how much the model's outputs change when one layer alone goes to low precision, or is treated otherwise."""
 
 import dataclasses
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.search.clock import Clock, left
-from litetuner.search.evaluation.candidate_jobs import score_job
+from litetuner.search.evaluation.candidate_jobs import convert_job, measure_layers_job, score_job
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build, run_job
@@ -15,6 +15,8 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.data.named_arrays import flat
 from litetuner.spaces.errors import CandidateError, Lost
 from litetuner.spaces.info import LayerInfo
+from litetuner.spaces.reconstruction.allocation.statistics import Statistics
+from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.step import Role
 from litetuner.spaces.steps import step_for
 
@@ -54,6 +56,30 @@ def rank_layers(services: Services, clock: Clock) -> Ranking:
     reason = failure or known["layers"].get(rest[0], {}).get("reason", "it was not reached")
     count = f"{len(rest)} of {len(layers)} layers"
     return Ranking((*ordered, *rest), f"the sensitivity of {count} was not measured ({rest[0]}: {reason})")
+
+
+def layer_statistics(services: Services) -> Statistics | None:
+    """Those of the baseline's float file; ``None`` where no candidate may treat layers, or they cannot be measured.
+
+    A run whose measurement failed goes on without; the reason is in its notes.
+    """
+    baseline, kind = Candidate((step_for(Role.FLOAT)(),)), step_for(Role.BY_LAYER)
+    steps = services.constraints.steps
+    if steps is not None and kind.name not in steps:
+        return None
+    if broken_rules(Candidate((*baseline.steps, kind())), services.constraints):
+        return None
+    try:
+        converted, measured = run_job(services, convert_job(services, baseline, (), False), Measured())
+        found, measured = run_job(services, measure_layers_job(services, converted.file), measured)
+    except Stopped as stop:
+        if isinstance(stop.cause, Lost):
+            raise stop.cause from stop
+        services.folder.note("layer statistics failed", reason=str(stop.cause))
+        return None
+    if services.clock is not None:
+        services.clock.count(measured.seconds)
+    return found
 
 
 def _measure(services: Services, clock: Clock, layers: list[LayerInfo]) -> dict[str, dict[str, Any]]:

@@ -95,7 +95,7 @@ def solved_step(trial: Trial) -> Step | None:
 def fixed_choices(trial: Trial, space: Space) -> dict[str, Any] | None:
     """The choices that a trial's trained counterpart has in common with it; ``None`` where the space has no counterpart."""
     solved, integer = solved_step(trial), step_for(Role.INTEGER).name
-    if solved is None:
+    if solved is None or solved.knobs().get("layers"):  # trainings have no treatment of their own for each layer
         return None
     shares = any(kind.makes == "clusters" and solved.knobs()[kind.makes] for kind in steps_of(Stage.TRAIN))
     fixed: dict[str, Any] = {name: value for name, value in choices_of(trial).items() if name in KEPT}

@@ -4,13 +4,14 @@ from collections import deque
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals import baselines, deployments, neighbors, promotions, recipes, sampler
+from litetuner.search.proposals import allocations, baselines, deployments, neighbors, promotions, recipes, sampler
 from litetuner.search.proposals.proposal import Proposal, Spaces, Strategy
 from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
 
 # By the origin that records name; in the order of the first trials.
 STRATEGIES: dict[str, Strategy] = {
+    "allocation": allocations.propose,
     "recipe": recipes.propose,
     "promotion": promotions.propose,
     "neighbor": neighbors.propose,
@@ -74,7 +75,8 @@ class StrategyStatistics:
 def order(history: History, spaces: Spaces) -> tuple[str, ...]:
     """The strategies, by hypervolume gained per second, for promotions by what the best one may gain.
 
-    One without a turn for long comes first. A sampler that has just repeated itself comes last.
+    One without a turn for long comes first, and before it an allocation that a budget of size lacks. A sampler that has just
+    repeated itself comes last.
     """
     known = history.view(StrategyStatistics)
     if known.used < POLICY.scheduler.first_trials:
@@ -87,7 +89,8 @@ def order(history: History, spaces: Spaces) -> tuple[str, ...]:
         neglected = not patient and name not in known.recent
         return known.repeated and name == "sampler", not neglected, -known.gain_per_second(name, bounds.get(name, 0.0))
 
-    return tuple(sorted(STRATEGIES, key=rank))
+    names = sorted(STRATEGIES, key=rank)
+    return tuple(sorted(names, key=lambda name: name != "allocation") if allocations.owed(history, spaces) else names)
 
 
 def propose(history: History, spaces: Spaces, seed: int, *, guided: bool) -> Proposal:

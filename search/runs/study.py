@@ -185,7 +185,7 @@ class Study:
     def tell(self, trial: Trial) -> None:
         """Tell what became of a running trial: the table of states in docs/decisions.md."""
         handle = self._optuna.trial.Trial(self._study, self._id(trial.number))
-        for name, value in self._constraints(trial).items():
+        for name, value in told_constraints(trial).items():
             handle.set_constraint(name, value)
         self._set(trial.number, "outcome", _outcome(trial))
         self._study.tell(trial.number, self._values(trial), state=final_state(trial, trial.state.scored))
@@ -205,7 +205,7 @@ class Study:
             trial.params,
             state=final_state(trial, trial.state.scored),
             values=self._values(trial),
-            constraints=self._constraints(trial),
+            constraints=told_constraints(trial),
             user_attrs={name: json.dumps(value) for name, value in told.items()},
         )
 
@@ -216,13 +216,6 @@ class Study:
             if objective.measurement not in trial.measurements:
                 raise ValueError(f"trial {trial.number} was scored without {objective.measurement}")
         return [trial.measurements[objective.measurement].value for objective in self.objectives]
-
-    def _constraints(self, trial: Trial) -> dict[str, float]:
-        if trial.state is State.LOST:
-            return {}
-        if trial.state.scored or any(value > 0 for value in trial.constraints.values()):
-            return trial.constraints
-        return trial.constraints | {"refused": UNKNOWN_VIOLATION}
 
     def _set(self, number: int, name: str, value: dict[str, Any]) -> None:
         self._storage.set_trial_user_attr(self._id(number), name, json.dumps(value))
@@ -246,6 +239,14 @@ def _distribution(text: str) -> Any:
     from optuna.distributions import json_to_distribution
 
     return json_to_distribution(text)
+
+
+def told_constraints(trial: Trial) -> dict[str, float]:
+    if trial.state is State.LOST:
+        return {}
+    if trial.state.scored or any(value > 0 for value in trial.constraints.values()):
+        return trial.constraints
+    return trial.constraints | {"refused": UNKNOWN_VIOLATION}
 
 
 def final_state(trial: Trial, complete: bool) -> Any:

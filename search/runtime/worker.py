@@ -37,7 +37,16 @@ def build_handlers(workspace: Workspace) -> dict[str, Handler]:
     from litetuner.spaces.building.describe import describe
     from litetuner.spaces.building.finish import finish
     from litetuner.spaces.building.inspect import inspect
-    from litetuner.spaces.building.jobs import ConvertJob, DescribeJob, FinishJob, FinishResult, InspectJob, TrainJob
+    from litetuner.spaces.building.jobs import (
+        ConvertJob,
+        DescribeJob,
+        FinishJob,
+        FinishResult,
+        InspectJob,
+        MeasureLayersJob,
+        TrainJob,
+    )
+    from litetuner.spaces.building.measure_layers import measure_layers
     from litetuner.spaces.building.train import train
 
     tf.load()
@@ -53,6 +62,7 @@ def build_handlers(workspace: Workspace) -> dict[str, Handler]:
         "train": handler(TrainJob, lambda job: train(job, workspace)),
         "convert": handler(ConvertJob, lambda job: convert(job, workspace)),
         "finish": handler(FinishJob, finish_with_costs),
+        "measure_layers": handler(MeasureLayersJob, lambda job: measure_layers(job, workspace)),
     }
 
 

@@ -14,6 +14,7 @@ from litetuner.spaces.building.jobs import (
     FinishResult,
     InspectJob,
     InspectResult,
+    MeasureLayersJob,
     TrainJob,
     TrainResult,
 )
@@ -22,6 +23,8 @@ from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo, TensorInfo
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
 from litetuner.spaces.models.decision import Decision
+from litetuner.spaces.reconstruction.allocation.statistics import INT4, SPARSITIES, VALUES, LayerStatistics, Statistics
+from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.step import Stage
 from litetuner.spaces.tflite.artifact import Artifact
 
@@ -59,6 +62,10 @@ class FakeBuilder:
         """A raw file that holds its steps."""
         return ConvertResult(self.workspace.blobs.put(json.dumps(job.candidate.to_json()).encode(), ".tflite"))
 
+    def measure_layers(self, job: MeasureLayersJob) -> Statistics:
+        """The same for every model."""
+        return layer_statistics()
+
     def finish(self, job: FinishJob) -> FinishResult:
         """A file that holds its steps, with sizes by formula."""
         candidate = job.candidate
@@ -71,7 +78,7 @@ class FakeBuilder:
         artifact = Artifact(
             sha256=name.partition(".")[0],
             file_bytes=int(sum(bits) / 8 * weights) + 9000,
-            compressed_bytes=int(sum(bits) / 8 * weights * _entropy(candidate)) + 4000,
+            compressed_bytes=int(_compressed(candidate)) + 4000,
             inputs=(port,),
             outputs=(port,),
             operators={"CONV_2D": LAYERS} | ends,
@@ -103,6 +110,8 @@ def structure_of(candidate: Candidate) -> str:
     steps = [step.to_json() for step in candidate.deployment]
     for record in steps:  # neither zeros nor shared values change what is computed
         record.pop("sparsity", None), record.pop("clusters", None)
+        if record["step"] == "reconstruct" and "layers" in record:
+            record["layers"] = [[name, 4 if bits == 4 else 8] for name, _, _, bits in record["layers"]]
     return digest([steps, _kept(candidate)])
 
 
@@ -116,24 +125,52 @@ def quality(candidate: Candidate) -> float:
     """The share of samples that a fake candidate gets right, in [0, 1]."""
     knobs = _knobs(candidate)
     loss = sum({32: 0.0, 16: 0.0, 8: 0.001, 4: 0.004}[bit] for bit in _bits(candidate))
-    loss += 0.08 * knobs.get("prune", {}).get("sparsity", 0.0) ** 3
-    loss += 0.25 / knobs["cluster"]["count"] if "cluster" in knobs else 0.0
+    treated = _treatments(candidate)
+    sparsities = [each.sparsity for each in treated] or [knobs.get("prune", {}).get("sparsity", 0.0)]
+    loss += 0.08 * sum(sparsity**3 for sparsity in sparsities) / len(sparsities)
+    values = [_values(each) for each in treated] or [knobs.get("cluster", {}).get("count", 0)]
+    loss += sum(0.25 / count for count in values if count) / len(values)
     loss += 0.15 * (1 - _kept(candidate)) ** 2
     trained = sum(step.knobs().get("epochs", 0.0) for step in candidate.of_stage(Stage.TRAIN))
     gain = 0.3 + 0.2 * min(1.0, trained / LONG) if trained else 0.0
-    gain += 0.3 if "qat" in knobs or "reconstruct" in knobs else 0.0
+    gain += 0.3 if "qat" in knobs or treated else 0.0
     return max(0.0, 0.9 - loss * (1 - gain))
 
 
 def _knobs(candidate: Candidate) -> dict[str, dict[str, Any]]:
-    """The knobs by step; what a reconstruction prunes and clusters is said as if the steps of that name did it."""
-    knobs = {step.name: step.knobs() for step in candidate.steps}
-    solved = knobs.get("reconstruct", {})
-    if solved.get("sparsity"):
-        knobs["prune"] = solved
-    if values := solved.get("clusters") or {3: 7, 2: 3}.get(solved.get("bits", 8)):
-        knobs["cluster"] = {"count": values}
-    return knobs
+    return {step.name: step.knobs() for step in candidate.steps}
+
+
+def _treatments(candidate: Candidate) -> list[Treatment]:
+    """What a reconstruction does to each layer; empty where there is none."""
+    knobs = _knobs(candidate).get("reconstruct")
+    if knobs is None:
+        return []
+    named = {name: Treatment(*rest) for name, *rest in knobs["layers"]}
+    usual = Treatment(knobs["sparsity"], knobs["clusters"], knobs["bits"])
+    return [named.get(f"conv{index}", usual) for index in range(LAYERS)]
+
+
+def _values(treatment: Treatment) -> int:
+    """Different values, where they are few; 0 where the type alone says how many."""
+    return treatment.clusters or {3: 7, 2: 3}.get(treatment.bits, 0)
+
+
+def layer_statistics() -> Statistics:
+    """Errors that grow as values get fewer, and the bytes of finished files; all layers are equally sensitive."""
+    return Statistics(tuple(_statistics(f"conv{index}") for index in range(LAYERS)))
+
+
+def _statistics(name: str) -> LayerStatistics:
+    errors = tuple(tuple(1 / values + sparsity**3 for sparsity in SPARSITIES) for values in (*VALUES, INT4))
+    share = tuple(_deflated(values, sparsity) for values in (*VALUES, INT4) for sparsity in SPARSITIES)
+    rows = tuple(share[at : at + len(SPARSITIES)] for at in range(0, len(share), len(SPARSITIES)))
+    return LayerStatistics(name, "CONV_2D", (16, 3, 3, 8), name != "conv0", errors, rows)
+
+
+def _deflated(values: int, sparsity: float) -> float:
+    bits, few = (4, 0) if values == INT4 else (8, values % 256)
+    return WEIGHTS * bits / 8 * _share(sparsity, few)
 
 
 def _kept(candidate: Candidate) -> float:
@@ -151,13 +188,21 @@ def _bits(candidate: Candidate) -> list[int]:
             named = {"float32": 32, "int8": 8, "int4": 4}
             bits = [named.get(layers.get(f"conv{index}", ""), base) for index in range(LAYERS)]
         elif step.name == "reconstruct":
-            bits = [4 if step.knobs()["bits"] == 4 else 8] * LAYERS
+            bits = [4 if each.bits == 4 else 8 for each in _treatments(candidate)]
     return bits
 
 
-def _entropy(candidate: Candidate) -> float:
+def _compressed(candidate: Candidate) -> float:
+    """Bytes of all weights under zlib."""
     knobs = _knobs(candidate)
-    share = 0.9 * (1 - 0.9 * knobs.get("prune", {}).get("sparsity", 0.0))
-    if "cluster" in knobs:
-        share *= min(1.0, 0.4 + 0.1 * float(knobs["cluster"]["count"]) ** 0.5)
-    return float(share)
+    count = knobs.get("cluster", {}).get("count", 0)
+    usual = _share(knobs.get("prune", {}).get("sparsity", 0.0), count)
+    shares = [_share(each.sparsity, _values(each)) for each in _treatments(candidate)] or [usual] * LAYERS
+    weights = WEIGHTS * _kept(candidate) ** 2
+    return sum(bit / 8 * weights * share for bit, share in zip(_bits(candidate), shares, strict=True))
+
+
+def _share(sparsity: float, values: int) -> float:
+    """Compressed as a share of the weights' bytes; ``values`` 0: any."""
+    share = 0.9 * (1 - 0.9 * sparsity)
+    return share * min(1.0, 0.4 + 0.1 * values**0.5) if values else share

@@ -10,6 +10,7 @@ from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import LossSettings
 from litetuner.spaces.models.decision import OutputSettings
+from litetuner.spaces.reconstruction.allocation.statistics import Statistics
 from litetuner.spaces.tflite.artifact import Artifact
 from litetuner.spaces.tflite.invariants import Finding
 
@@ -119,6 +120,16 @@ class ConvertJob(BuildJob[ConvertResult]):
     candidate: Candidate
     checkpoints: tuple[str, ...]
     untrained: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeasureLayersJob(BuildJob[Statistics]):
+    """Measure what each layer of a float file (a blob) costs at the output, for each of a grid of treatments."""
+
+    kind: ClassVar[Kind] = "convert"
+    verb: ClassVar[str] = "measure_layers"
+    result: ClassVar[type[Record]] = Statistics
+    file: str
 
 
 @dataclasses.dataclass(frozen=True)

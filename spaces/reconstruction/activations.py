@@ -12,7 +12,8 @@ import numpy as np
 
 from litetuner.spaces.data.named_arrays import is_packed, unpack
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.tflite.schema import ints, pack_model, text, type_name
+from litetuner.spaces.tflite.operators import operators_of
+from litetuner.spaces.tflite.schema import ints, pack_model, read_model, text, type_name
 
 MOST_BYTES = 2**28  # of one tensor over all samples; fewer samples are taken of larger ones
 
@@ -114,3 +115,12 @@ def _run(file: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BuildFailed(f"the runtime does not run a part of the float file: {reason}") from error
+
+
+def last_values(file: bytes, samples: np.ndarray) -> list[np.ndarray]:
+    """The outputs of a float file, before a last softmax or sigmoid: saturated ones tell nothing."""
+    model = read_model(file)
+    walk = Walk(model, input_values(model, samples))
+    operators = operators_of(model)
+    walk.advance(len(operators) - (operators[-1].name in ("SOFTMAX", "LOGISTIC")))
+    return list(walk.values.values())

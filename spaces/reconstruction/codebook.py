@@ -35,6 +35,20 @@ def clustered(start: np.ndarray, wanted: np.ndarray, hessian: np.ndarray, factor
     return Stored(np.rint(kernel / scale), np.full((1, 1, 1), scale))
 
 
+def assigned(kernel: np.ndarray, hessian: np.ndarray, factor: np.ndarray | None, count: int) -> Stored:
+    """``clustered`` in one pass, for estimates: k-means, then assigned in order with compensation; nearest without a factor."""
+    keep = kernel != 0
+    if not keep.any():
+        return Stored(np.zeros_like(kernel), np.ones((1, 1, 1)))
+    importance = np.broadcast_to(np.diagonal(hessian, axis1=1, axis2=2)[:, :, None], kernel.shape)
+    centers = weighted_means(kernel[keep], importance[keep], count - (not keep.all()))
+    scale = np.full((1, 1, 1), np.abs(centers).max() / END)
+    if factor is None:
+        levels = Levels(np.unique(np.rint(centers / scale[0, 0, 0])), END)
+        return Stored(levels.nearest(kernel, scale) * keep, scale)
+    return Stored(np.rint(compensated(kernel, factor, _chooser(centers, keep)) / scale), scale)
+
+
 def weighted_means(values: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
     """The centers of one-dimensional k-means, sorted; fewer where there are fewer different values."""
     order = np.argsort(values, kind="stable")

@@ -53,6 +53,20 @@ def nearest(kernel: np.ndarray, bits: int, axes: tuple[int, ...]) -> Stored:
     return Stored(levels.nearest(kernel, scale), scale)
 
 
+def nearest_of_best_scale(
+    kernel: np.ndarray, hessian: np.ndarray, factor: np.ndarray | None, bits: int, axes: tuple[int, ...]
+) -> Stored:
+    """``rounded`` in one pass, for estimates; plain rounding without a factor. Zeros stay."""
+    levels = even_levels(bits)
+    scale = _best_scale(kernel, np.abs(kernel).max(axis=axes, keepdims=True), hessian, levels, axes)
+    keep = kernel != 0
+    if factor is None:
+        return Stored(levels.nearest(kernel, scale) * keep, scale)
+    by_feature = np.broadcast_to(scale, (kernel.shape[0], 1, kernel.shape[2]))[:, 0]
+    done = compensated(kernel, factor, lambda at, k: levels.nearest(at, by_feature) * by_feature * keep[:, k])
+    return Stored(np.rint(done / scale), scale)
+
+
 def rounded(
     start: np.ndarray, wanted: np.ndarray, hessian: np.ndarray, factor: np.ndarray, bits: int, axes: tuple[int, ...]
 ) -> Stored:

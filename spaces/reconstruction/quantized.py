@@ -8,7 +8,7 @@ from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.quantization.policy import RECIPES, Scheme, why_not
 from litetuner.spaces.quantization.quantizer import quantize_operators
 from litetuner.spaces.reconstruction.sequence import Reconstructed, Treatment
-from litetuner.spaces.tflite.operators import Operator, read_operators
+from litetuner.spaces.tflite.operators import Operator, names_of_layers, read_operators
 from litetuner.spaces.tflite.weights import weights_of_operators
 
 _RECIPE = RECIPES["static_wi8_ai8"]
@@ -36,6 +36,17 @@ def quantized(
                 "they were solved for"
             )
     return file
+
+
+def check_treatments(integers: Mapping[int, np.ndarray], treatments: Mapping[int, Treatment], file: bytes) -> None:
+    """Do the integers, which were read back, hold what was asked, layer by layer? Raises ``BuildFailed`` with the layer."""
+    names = {index: name for name, index in names_of_layers(read_operators(file)).items()}
+    for at, treatment in treatments.items():
+        values, zeros = np.unique(integers[at]).size, float(np.mean(integers[at] == 0))
+        if values > treatment.most_values or zeros < treatment.sparsity - 1e-9:
+            raise BuildFailed(
+                f"layer {names[at]} was to have {treatment.text}, and has {values} different weights, {zeros:.1%} of them 0"
+            )
 
 
 def _weighted(file: bytes) -> list[Operator]:

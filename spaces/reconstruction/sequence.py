@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.reconstruction.activations import Walk, affordable, input_values
 from litetuner.spaces.reconstruction.codebook import clustered
@@ -17,6 +18,8 @@ from litetuner.spaces.tflite.schema import pack_model, read_model
 
 SAMPLES = 512
 PLACES = 32  # of a layer's output, a sample
+MOST_SPARSITY = 0.94
+BITS = (8, 4, 3, 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,27 @@ class Treatment:
     sparsity: float = 0.0
     clusters: int = 0
     bits: int = 8
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sparsity <= MOST_SPARSITY:
+            raise Refused(f"reconstruct: sparsity is {self.sparsity}, and must lie between 0 and {MOST_SPARSITY}")
+        if self.clusters and not 3 <= self.clusters <= 256:
+            raise Refused(f"reconstruct: clusters is {self.clusters}, and must be 0, or 3 to 256")
+        if self.bits not in BITS or (self.clusters and self.bits != 8):
+            raise Refused(f"reconstruct: bits is {self.bits}, and must be 8 with clusters, and 8, 4, 3 or 2 without")
+
+    @property
+    def text(self) -> str:
+        """In words, such as ``prune 50%, cluster 16``."""
+        said = [f"prune {100 * self.sparsity:g}%"] if self.sparsity else []
+        said += [f"cluster {self.clusters}"] if self.clusters else []
+        said += [f"{self.bits}-bit values"] if self.bits < 4 else []
+        return ", ".join(said + (["int4"] if self.bits == 4 else [])) or "int8"
+
+    @property
+    def most_values(self) -> int:
+        """How many different integers the layer may hold."""
+        return self.clusters or 2**self.bits - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +88,13 @@ def reconstruct(file: bytes, samples: np.ndarray, treatments: Mapping[int, Treat
         write_weight(model, layer, stored.kernel, changed)
         integers[layer.operator] = layer.weights(stored.integers).astype(np.int8)
     return Reconstructed(pack_model(model), integers)
+
+
+def samples_of(context: Context) -> np.ndarray:
+    """Inputs that are drawn by seed from the train split; the calibration samples where that is not given."""
+    x = context.x_train if len(context.x_train) else context.calibration
+    order = np.random.default_rng(context.seed).permutation(len(x))[:SAMPLES]
+    return np.asarray(x[np.sort(order)])
 
 
 def chosen_samples(model: Any, samples: np.ndarray) -> np.ndarray:

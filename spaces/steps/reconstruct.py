@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,34 @@ from litetuner.spaces.choices import Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
-from litetuner.spaces.errors import Refused
+from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.quantization.policy import IO
-from litetuner.spaces.reconstruction.allocation import SHARES, Sensitivities
+from litetuner.spaces.reconstruction.allocation.spreading import Sensitivities
+from litetuner.spaces.reconstruction.allocation.statistics import (
+    INT4,
+    SPARSITIES,
+    VALUES,
+    Estimate,
+    Statistics,
+    estimate,
+    groups_of,
+    treatment_of,
+)
 from litetuner.spaces.reconstruction.hessian import DAMPING
 from litetuner.spaces.reconstruction.layers import layers_of
-from litetuner.spaces.reconstruction.quantized import quantized
-from litetuner.spaces.reconstruction.sequence import SAMPLES, Treatment, reconstruct
+from litetuner.spaces.reconstruction.quantized import check_treatments, quantized
+from litetuner.spaces.reconstruction.sequence import BITS, SAMPLES, Treatment, reconstruct, samples_of
 from litetuner.spaces.step import Role, Rule, Stage, Step, knob
 from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.tflite.operators import names_of_layers, operators_of
 from litetuner.spaces.tflite.schema import read_model
 
-BITS = (8, 4, 3, 2)
-EVEN, COUNTED = "even", "counted"  # values that are evenly spaced, or chosen for each kernel
+# How the search chooses: values for all layers that are evenly spaced, or chosen for each kernel; then values and sparsity for
+# groups of layers, as Optuna likes it, or for each layer, as neighbors and allocations do.
+EVEN, COUNTED, BY_GROUP, BY_LAYER = FORMS = "even", "counted", "groups", "layers"
+Treated = tuple[str, float, int, int]  # a layer, and the fields of its Treatment
+MOST_GROUPS = 8  # of two parameters each: with those of the deployment a study has at most 20
 
 
 def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
@@ -46,6 +61,9 @@ class Reconstruct(Step):
     spaced values of int8). The ``keep`` most sensitive layers get plain int8. Convolutions, depthwise ones and dense layers are
     reconstructed, each on what the changed layers before it give; other layers get int8, and depthwise ones instead of int4.
     Biases are corrected. Zeros of an earlier pruning stay. (Optimal brain compression, arXiv:2208.11580, 2210.17323, 2301.00774.)
+
+    ``layers`` are (name in the float file, sparsity, clusters, bits) of layers that differ. What each of them holds is read
+    back from the finished file.
     """
 
     name = "reconstruct"
@@ -53,6 +71,8 @@ class Reconstruct(Step):
     order = 4
     rules = (Rule("reconstruction", "kernels are solved for in float and then stored as they are", _alone),)
     undoes = frozenset({"clusters"})
+    role = Role.BY_LAYER
+    older = MappingProxyType({"layers": ()})
     needs_calibration = True
     takes_tflite = True
 
@@ -63,27 +83,32 @@ class Reconstruct(Step):
     io: str = knob("native", IO, "type of input and output; native: int8")
     calibration: int = knob(0, COUNTS, "training samples for activation ranges; 0: what --calibration says")
     selection: str = knob("balanced", SELECTIONS, "which samples: balanced, random, spread or extremes")
+    layers: tuple[Treated, ...] = knob((), None, "layers that differ: name, sparsity, clusters, bits")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sparsity <= SHARES[-1]:
-            raise Refused(f"reconstruct: sparsity is {self.sparsity}, and must lie between 0 and {SHARES[-1]}")
-        if self.clusters and not 3 <= self.clusters <= 256:
-            raise Refused(f"reconstruct: clusters is {self.clusters}, and must be 0, or 3 to 256")
-        if self.bits not in BITS or (self.clusters and self.bits != 8):
-            raise Refused(f"reconstruct: bits is {self.bits}, and must be 8 with clusters, and 8, 4, 3 or 2 without")
+        Treatment(self.sparsity, self.clusters, self.bits)
+        names = [name for name, *_ in self.by_layer]
+        for name in names:
+            if names.count(name) > 1:
+                raise Refused(f"reconstruct: layer {name!r} is named {names.count(name)} times")
         if self.keep < 0:
             raise Refused(f"reconstruct: keep is {self.keep}, and must not be negative")
         self._refuse_unknown("io", self.io, IO)
         check_calibration(self.name, self.calibration, self.selection)
 
+    @property
+    def by_layer(self) -> list[tuple[str, Treatment]]:
+        return [(name, Treatment(sparsity, clusters, bits)) for name, sparsity, clusters, bits in self.layers]
+
     def label(self) -> str:
-        said = [f"prune {100 * self.sparsity:g}%"] if self.sparsity else []
-        said += [f"cluster {self.clusters}"] if self.clusters else []
-        said += [f"{self.bits}-bit values"] if self.bits < 4 else []
-        return f"reconstructed {self.precision('')}" + (f" ({', '.join(said)})" if said else "")
+        said = Treatment(self.sparsity, self.clusters, self.bits).text
+        parts = [part for part in said.split(", ") if not part.startswith("int")] + ["by layer"] * bool(self.layers)
+        types = sorted({self.precision(""), *("int4" for _, treatment in self.by_layer if treatment.bits == 4)})
+        return f"reconstructed {'/'.join(reversed(types))}" + (f" ({', '.join(parts)})" if parts else "")
 
     def details(self) -> list[str]:
-        lines = [f"reconstruct: the {self.keep} most sensitive layers stay plain int8"] if self.keep else []
+        lines = [f"reconstruct: {name}: {treatment.text}" for name, treatment in self.by_layer]
+        lines += [f"reconstruct: the {self.keep} most sensitive layers stay plain int8"] if self.keep else []
         lines += [f"reconstruct: {self.io} inputs and outputs"] if self.io != "native" else []
         return lines + calibration_details(self.name, self.calibration, self.selection)
 
@@ -108,13 +133,31 @@ class Reconstruct(Step):
 
     @classmethod
     def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
-        form = choices.choose.one_of("reconstruct.form", (EVEN, COUNTED))
-        name, options = ("bits", BITS) if form == EVEN else ("clusters", cls.choices("clusters")[1:])
-        knobs = {name: choices.knob(f"reconstruct.{name}", options)}
-        for name in ("sparsity", "keep"):
-            knobs[name] = choices.knob(f"reconstruct.{name}", cls.choices(name))
+        form = choices.choose.one_of("reconstruct.form", FORMS)
+        knobs: dict[str, Any] = {}
+        if form in (EVEN, COUNTED):
+            name, options = ("bits", BITS) if form == EVEN else ("clusters", cls.choices("clusters")[1:])
+            knobs = {name: choices.knob(f"reconstruct.{name}", options)}
+            for name in ("sparsity", "keep"):
+                knobs[name] = choices.knob(f"reconstruct.{name}", cls.choices(name))
+        else:
+            knobs = {"layers": _choose_layers(form, choices)}
         io = choices.choose_io()
         return (Float32(), cls(**knobs, io="native" if io == "int8" else io, **choices.choose_calibration()))
+
+    @classmethod
+    def script(cls, treatments: Mapping[str, tuple[int, float]] | None = None) -> dict[str, Any]:
+        chosen = {"train": "no", "deploy": cls.name, "reconstruct.form": BY_GROUP if treatments is None else BY_LAYER}
+        found: dict[str, Any] = dict(chosen) | ({"reconstruct.int4": "False"} if treatments is not None else {})
+        for name, (values, sparsity) in (treatments or {}).items():
+            found |= {f"reconstruct.values.{name}": values, f"reconstruct.sparsity.{name}": sparsity}
+        return found
+
+    def estimated(self, statistics: Statistics) -> Estimate | None:
+        if self.keep or self.sparsity or not statistics.layers:
+            return None
+        usual, named = Treatment(0.0, self.clusters, self.bits), dict(self.by_layer)
+        return estimate(statistics, {layer.name: named.get(layer.name, usual) for layer in statistics.layers})
 
     def apply(self, subject: bytes, context: Context) -> bytes:
         """The int8 file of a float32 one. See ``apply_with_notes``."""
@@ -126,10 +169,11 @@ class Reconstruct(Step):
         Raises ``Refused`` where there are no samples or no layers, ``BuildFailed`` with the name of a layer that cannot be
         solved for or whose weights the quantizer stored in another way.
         """
-        samples = _samples(context)
+        samples = samples_of(context)
         treatments = self._treatments(subject, samples, context.seed)
         found = reconstruct(subject, samples, treatments, context.seed)
         file = quantized(found, treatments, context.calibration, self.io)
+        check_treatments(found.integers, treatments if self.layers else {}, subject)
         zeros = sum(int(np.sum(integers == 0)) for integers in found.integers.values())
         total = sum(integers.size for integers in found.integers.values())
         kept = [layer.name for layer in layers_of(read_model(subject)) if treatments[layer.operator] == Treatment()]
@@ -155,17 +199,43 @@ class Reconstruct(Step):
             bits = 8 if self.bits == 4 and layer.kind not in int4_operators() else self.bits
             treatment = Treatment(shares[layer.operator], self.clusters, bits)
             found[layer.operator] = Treatment() if layer.operator in kept else treatment
+        return found | self._named(file)
+
+    def _named(self, file: bytes) -> dict[int, Treatment]:
+        """What is done to the operators of ``layers``. Raises ``Refused`` for a name or a type that they cannot have."""
+        if not self.layers:
+            return {}
+        model = read_model(file)
+        solvable = {layer.operator: layer for layer in layers_of(model)}
+        known = {name: at for name, at in names_of_layers(operators_of(model)).items() if at in solvable}
+        found = {}
+        for name, treatment in self.by_layer:
+            if name not in known:
+                raise Refused(f"reconstruct: the float file has no layer {name!r} to solve for{nearest(name, known)}")
+            kind = solvable[known[name]].kind
+            if treatment.bits == 4 and kind not in int4_operators():
+                raise Refused(f"reconstruct: {name} cannot be int4: {kind} takes no 4-bit weights")
+            found[known[name]] = treatment
         return found
-
-
-def _samples(context: Context) -> np.ndarray:
-    """Inputs that are drawn by seed from the train split; the calibration samples where that is not given."""
-    x = context.x_train if len(context.x_train) else context.calibration
-    order = np.random.default_rng(context.seed).permutation(len(x))[:SAMPLES]
-    return np.asarray(x[np.sort(order)])
 
 
 @functools.lru_cache(maxsize=1)
 def _sensitivities(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int) -> Sensitivities:
     """Those of the last float file: a worker builds many candidates of one."""
     return Sensitivities(file, np.frombuffer(samples, dtype).reshape(shape), seed)
+
+
+def _choose_layers(form: str, choices: Choices) -> tuple[Treated, ...]:
+    """Values and sparsity, and whether 16 values are the type int4 where a layer can take it."""
+    layers = choices.statistics.layers if choices.statistics else ()
+    groups = groups_of(layers, MOST_GROUPS if form == BY_GROUP else 0)
+    by_name = {layer.name: layer for layer in layers}
+    typed = bool(layers) and choices.knob("reconstruct.int4", (False, True))
+    found: dict[str, Treated] = {}
+    for group, names in groups.items():
+        values = choices.knob(f"reconstruct.values.{group}", VALUES)
+        sparsity = choices.knob(f"reconstruct.sparsity.{group}", SPARSITIES)
+        for name in names:
+            short = typed and values == 16 and by_name[name].int4
+            found[name] = (name, *dataclasses.astuple(treatment_of(INT4 if short else values, sparsity)))
+    return tuple(found[layer.name] for layer in layers)

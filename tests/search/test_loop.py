@@ -45,9 +45,8 @@ def test_baselines_come_first_and_trial_0_is_baseline(run: Path) -> None:
     labels = [t.candidate.label for t in trials if t.origin == "baseline"]
     assert labels == ["float32", "int8", "dynamic int8", "float16"]
     first = POLICY.scheduler.first_trials
-    assert [trial.origin for trial in trials[2 : 2 + first]] == ["recipe"] * first, (
-        "which give more than the later ones"
-    )
+    origins = {trial.origin for trial in trials[2 : 2 + first]}
+    assert origins <= {"allocation", "recipe"}, "which give more than the later baselines"
     baseline = read_run(run).trials[0].candidate
     assert [step.name for step in baseline.steps] == ["float32"], "the baseline is not even slimmed"
 

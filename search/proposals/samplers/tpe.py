@@ -1,5 +1,6 @@
 """Tree-structured Parzen estimator for several objectives with constraints, Optuna's default."""
 
+import warnings
 from typing import Any
 
 from litetuner.search.policy import POLICY
@@ -16,3 +17,13 @@ class Tpe(Sampler):
         from optuna.samplers import TPESampler
 
         return TPESampler(seed=seed, n_startup_trials=POLICY.samplers.tpe_startup_trials)
+
+    def joint(self, seed: int) -> Any:
+        """The multivariate one, for ``sample_relative``: parameters that all trials have are drawn together."""
+        from optuna.exceptions import ExperimentalWarning
+        from optuna.samplers import TPESampler
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            startup = POLICY.samplers.tpe_startup_trials
+            return TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True)

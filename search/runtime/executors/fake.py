@@ -42,6 +42,7 @@ class Fake(Executor):
             "train": builder.train,
             "convert": builder.convert,
             "finish": self._finish,
+            "measure_layers": builder.measure_layers,
             "score": self._score,
             "compare": self._compare,
             "time": self._time,

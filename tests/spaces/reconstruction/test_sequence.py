@@ -11,7 +11,7 @@ import pytest
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.reconstruction import layers as layers_module
 from litetuner.spaces.reconstruction.activations import Walk, input_values
-from litetuner.spaces.reconstruction.allocation import SHARES, Sensitivities
+from litetuner.spaces.reconstruction.allocation.spreading import SHARES, Sensitivities
 from litetuner.spaces.reconstruction.layers import layers_of, read_weight, write_weight
 from litetuner.spaces.reconstruction.quantized import quantized
 from litetuner.spaces.reconstruction.sequence import Treatment, reconstruct
@@ -19,33 +19,6 @@ from litetuner.spaces.tflite.running import run
 from litetuner.spaces.tflite.schema import pack_model, read_model
 
 SEED = 3
-
-
-@pytest.fixture(scope="module")
-def samples() -> np.ndarray:
-    """Inputs of few degrees of freedom, as real ones are."""
-    basis = np.random.default_rng(1).normal(size=(12, 9, 8, 4))
-    return np.tensordot(np.random.default_rng(2).normal(size=(96, 12)), basis, 1).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def file() -> bytes:
-    """Strides, both paddings, dilation, groups, a depth multiplier, a sum, a dense layer without bias; random weights."""
-    from litetuner.spaces.steps.float32 import Float32
-    from litetuner.spaces.tf import load
-
-    load()
-    import tf_keras
-
-    tf_keras.utils.set_random_seed(5)
-    layers = tf_keras.layers
-    image = layers.Input((9, 8, 4))
-    x = layers.Conv2D(8, (3, 2), strides=2, padding="same", activation="relu", bias_initializer="normal")(image)
-    y = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", bias_initializer="normal")(x)
-    z = layers.Conv2D(16, 3, dilation_rate=2, padding="same", groups=2, activation="relu6")(x)
-    x = layers.Conv2D(12, 2, padding="valid", activation="relu")(layers.Add()([y, z]))
-    x = layers.Dense(6, use_bias=False)(layers.Flatten()(x))
-    return Float32().apply(tf_keras.Model(image, layers.Softmax()(x)), None)  # type: ignore[arg-type]
 
 
 def walked(file: bytes, samples: np.ndarray) -> Walk:

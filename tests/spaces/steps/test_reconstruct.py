@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,22 @@ import litetuner
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import State
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.choices import Choices
+from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
-from litetuner.spaces.errors import Refused
+from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.reconstruction.allocation.statistics import SPARSITIES, VALUES, LayerStatistics, Statistics
+from litetuner.spaces.reconstruction.quantized import check_treatments
+from litetuner.spaces.reconstruction.sequence import Treatment
+from litetuner.spaces.space import ScriptedChoices
+from litetuner.spaces.step import step_from_json
+from litetuner.spaces.steps import STEPS
 from litetuner.spaces.steps.cluster import Cluster
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.steps.reconstruct import Reconstruct
 from litetuner.spaces.steps.slim import Slim
-from litetuner.spaces.tflite.operators import read_operators
+from litetuner.spaces.tflite.operators import names_of_layers, read_operators
 from litetuner.spaces.tflite.weights import Weight, weights_of_operators
 
 
@@ -38,6 +47,8 @@ def weights(file: bytes) -> list[Weight]:
         (Reconstruct(bits=4, sparsity=0.5), "reconstructed int4 (prune 50%)"),
         (Reconstruct(sparsity=0.5, clusters=16), "reconstructed int8 (prune 50%, cluster 16)"),
         (Reconstruct(bits=3), "reconstructed int8 (3-bit values)"),
+        (Reconstruct(layers=(("a", 0.5, 16, 8), ("b", 0.0, 0, 8))), "reconstructed int8 (by layer)"),
+        (Reconstruct(layers=(("a", 0.0, 0, 4),)), "reconstructed int8/int4 (by layer)"),
     ],
 )
 def test_the_label_says_what_the_file_holds(step: Reconstruct, label: str) -> None:
@@ -46,7 +57,8 @@ def test_the_label_says_what_the_file_holds(step: Reconstruct, label: str) -> No
 
 @pytest.mark.parametrize(
     "knobs",
-    [{"sparsity": 0.99}, {"clusters": 2}, {"bits": 5}, {"clusters": 8, "bits": 4}, {"keep": -1}, {"io": "int9"}],
+    [{"sparsity": 0.99}, {"clusters": 2}, {"bits": 5}, {"clusters": 8, "bits": 4}, {"keep": -1}, {"io": "int9"}]
+    + [{"layers": layers} for layers in ((("a", 0.99, 0, 8),), (("a", 0, 0, 5),), (("a", 0, 8, 8),) * 2)],
 )
 def test_other_knobs_are_refused(knobs: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="reconstruct"):
@@ -87,6 +99,52 @@ def test_files_are_accurate_and_hold_what_is_said(
         assert notes[-1].startswith("reconstruct: plain int8 in ")
 
 
+def test_layers_differ_as_said_and_the_record_says_how(float_file: bytes, context: Context) -> None:
+    names = names_of_layers(read_operators(float_file))
+    chosen = [Treatment(0.3, 8), Treatment(0.5), Treatment(bits=4), Treatment(0.4, 0, 2)]
+    layers = tuple((name, *dataclasses.astuple(each)) for name, each in zip(names, chosen, strict=True))
+    step = Reconstruct(layers=layers)
+    assert step_from_json(json.loads(json.dumps(step.to_json())), STEPS) == step
+    assert "layers" not in Reconstruct().to_json()  # older records keep their keys
+    assert step.details()[0] == f"reconstruct: {next(iter(names))}: prune 30%, cluster 8"
+    found = weights(Slim().apply(step.apply(float_file, context), context))
+    assert [weight.dtype for weight in found] == ["int8", "int8", "int4", "int8"]
+    for weight, treatment in zip(found, chosen, strict=True):
+        assert np.mean(weight.values == 0) >= treatment.sparsity
+        assert np.unique(weight.values).size <= treatment.most_values
+    assert np.unique(found[1].values).size > 8
+
+
+def test_layers_that_cannot_be_treated_so_are_refused(float_file: bytes, context: Context) -> None:
+    _, depthwise, pointwise, _ = names_of_layers(read_operators(float_file))
+    with pytest.raises(Refused, match="takes no 4-bit weights"):
+        Reconstruct(layers=((depthwise, 0.0, 0, 4),)).apply(float_file, context)
+    with pytest.raises(Refused, match=f"no layer '{pointwise}s'.*did you mean.*{pointwise}"):
+        Reconstruct(layers=((f"{pointwise}s", 0.5, 0, 8),)).apply(float_file, context)
+
+
+def test_integers_that_are_not_what_was_asked_fail_with_the_layer(float_file: bytes) -> None:
+    name, at = next(iter(names_of_layers(read_operators(float_file)).items()))
+    integers = {at: np.array([[1, 0, 3, 4]], np.int8)}
+    check_treatments(integers, {at: Treatment(0.25, 4)}, float_file)
+    for broken in (Treatment(clusters=3), Treatment(sparsity=0.5)):
+        with pytest.raises(BuildFailed, match=f"{name} was to have {broken.text}, and has 4 different weights, 25.0%"):
+            check_treatments(integers, {at: broken}, float_file)
+
+
+def test_choices_by_layer_lead_to_treatments_by_layer() -> None:
+    grid = tuple((0.0,) * len(SPARSITIES) for _ in range(len(VALUES) + 1))
+    layers = [LayerStatistics(name, "CONV_2D", (8, 3, 3, 4), name != "c", grid, grid) for name in "abc"]
+    around = SpaceConstraints(None, has_training_data=True)  # type: ignore[arg-type]
+    script = ScriptedChoices(Reconstruct.script({"a": (8, 0.5), "b": (256, 0.0), "c": (16, 0.3)}))
+    choices = Choices(script, around, (), ("float32",), statistics=Statistics(tuple(layers)))
+    _, step = Reconstruct.deploy("reconstruct", choices)
+    assert step.knobs()["layers"] == (("a", 0.5, 8, 8), ("b", 0.0, 0, 8), ("c", 0.3, 16, 8))
+    short = dataclasses.replace(choices, choose=ScriptedChoices(Reconstruct.script() | {"reconstruct.int4": "True"}))
+    _, step = Reconstruct.deploy("reconstruct", short)
+    assert [name for name, *_ in step.knobs()["layers"]] == ["a", "b", "c"]
+
+
 def test_no_samples_are_refused(float_file: bytes, context: Context) -> None:
     empty = dataclasses.replace(context, x_train=context.x_train[:0], calibration=context.calibration[:0])
     with pytest.raises(Refused, match="no samples"):
@@ -101,6 +159,7 @@ def test_a_search_builds_verifies_and_scores_them(float_file: bytes, context: Co
     folder = tmp_path / "run"
     litetuner.tune(model, data, max_drop="20%", steps="reconstruct", trials=4, target="fake", out=folder)
     trials = RunFolder(folder).trials()
+    assert trials[2].origin == "allocation", [trial.origin for trial in trials]
     found = [trial for trial in trials if any(isinstance(step, Reconstruct) for step in trial.candidate.steps)]
     assert len(found) >= 2
     for trial in found:

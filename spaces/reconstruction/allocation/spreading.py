@@ -5,16 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from litetuner.spaces.reconstruction.activations import Walk, input_values
+from litetuner.spaces.reconstruction.activations import Walk, input_values, last_values
 from litetuner.spaces.reconstruction.grid import nearest
 from litetuner.spaces.reconstruction.hessian import corrected_bias, inverse_factor, moments, squared_error
 from litetuner.spaces.reconstruction.layers import layers_of, read_weight, write_weight
 from litetuner.spaces.reconstruction.pruning import pruned_in_one_pass
-from litetuner.spaces.reconstruction.sequence import chosen_samples, read_rows
-from litetuner.spaces.tflite.operators import operators_of
+from litetuner.spaces.reconstruction.sequence import MOST_SPARSITY, chosen_samples, read_rows
 from litetuner.spaces.tflite.schema import pack_model, read_model
 
-SHARES = (0.0, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.88, 0.94)
+SHARES = (0.0, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.88, MOST_SPARSITY)
 SENSITIVITY_SAMPLES = 64
 
 
@@ -25,7 +24,7 @@ class Sensitivities:
         model = read_model(file)
         walk = Walk(model, input_values(model, chosen_samples(model, samples)))
         shown = samples[:SENSITIVITY_SAMPLES]
-        expected = _last_values(file, shown)
+        expected = last_values(file, shown)
         self.sizes: dict[int, int] = {}
         self.noise: dict[int, float] = {}  # squared error at the output when the layer is plain int4
         self.errors: dict[int, np.ndarray] = {}  # squared error at the output, at each of SHARES
@@ -39,7 +38,7 @@ class Sensitivities:
             noisy = nearest(kernel, 4, layer.channel_axes).kernel
             changed = read_model(file)
             write_weight(changed, layer, noisy, corrected_bias(bias, kernel, noisy, found, layer.groups > 1))
-            outputs = _last_values(pack_model(changed), shown)
+            outputs = last_values(pack_model(changed), shown)
             there = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(outputs, expected, strict=True))
             here = squared_error(noisy - kernel, found.hessian)
             self.sizes[layer.operator], self.noise[layer.operator] = layer.size, there
@@ -68,12 +67,3 @@ class Sensitivities:
             middle = (low + high) / 2
             low, high = (middle, high) if reached(shares(np.exp(middle))) < sparsity else (low, middle)
         return shares(np.exp(high))
-
-
-def _last_values(file: bytes, samples: np.ndarray) -> list[np.ndarray]:
-    """The outputs of a float file, before a last softmax or sigmoid: saturated ones tell nothing."""
-    model = read_model(file)
-    walk = Walk(model, input_values(model, samples))
-    operators = operators_of(model)
-    walk.advance(len(operators) - (operators[-1].name in ("SOFTMAX", "LOGISTIC")))
-    return list(walk.values.values())

@@ -1,0 +1,209 @@
+"""What each layer of a float file costs at the output, and how many bytes it takes, for each of a grid of treatments."""
+
+import dataclasses
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from litetuner.spaces.jobs.record import Record
+from litetuner.spaces.quantization.int4 import int4_operators
+from litetuner.spaces.reconstruction.activations import Walk, input_values, last_values
+from litetuner.spaces.reconstruction.codebook import assigned
+from litetuner.spaces.reconstruction.grid import nearest, nearest_of_best_scale
+from litetuner.spaces.reconstruction.hessian import corrected_bias, inverse_factor, moments, squared_error
+from litetuner.spaces.reconstruction.layers import Layer, layers_of, read_weight, write_weight
+from litetuner.spaces.reconstruction.pruning import pruned_in_one_pass
+from litetuner.spaces.reconstruction.sequence import Treatment, chosen_samples, read_rows
+from litetuner.spaces.tflite.operators import names_of_layers, operators_of
+from litetuner.spaces.tflite.schema import pack_model, read_model
+
+# The grid. Values in a tensor, in the order of the bytes they take: 3 and 7 are evenly spaced, 256 is plain int8, the others
+# are chosen. INT4 is a type of its own, which takes as many bytes as 16 values.
+INT4 = 15
+VALUES = (3, 7, 8, 16, 32, 64, 256)
+SPARSITIES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+SAMPLES = 64  # that the whole model is run on, once for each layer
+MOST_DEFLATED = 2**16  # weights of a layer that are compressed to see how they compress
+SCALE_BYTES = 4  # of each scale
+_BITS = {3: 2, 7: 3, INT4: 4, 256: 8}
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerStatistics(Record):
+    """One layer: squared errors at the output and bytes, by values (``VALUES``, then ``INT4``) and by sparsity (``SPARSITIES``).
+
+    The error is an estimate: what the layer's own output loses, in the unit of what the model's outputs lose when the layer
+    is rounded to 4 bits. Errors of several layers add up. ``deflated`` are bytes as zlib leaves them.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    int4: bool  # can it take the type?
+    errors: tuple[tuple[float, ...], ...]
+    deflated: tuple[tuple[float, ...], ...]
+
+    def place(self, treatment: Treatment) -> tuple[int, int] | None:
+        """Row and column of a treatment; ``None`` where it is not of the grid."""
+        values = treatment.clusters or next(count for count, bits in _BITS.items() if bits == treatment.bits)
+        known = (*VALUES, INT4)
+        if values not in known or treatment.sparsity not in SPARSITIES:
+            return None
+        return known.index(values), SPARSITIES.index(treatment.sparsity)
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics(Record):
+    """Those of all layers that can be solved for, in running order."""
+
+    layers: tuple[LayerStatistics, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What a file is expected to be, apart from a constant: squared error at the output, bytes of its weights, int4 layers."""
+
+    error: float
+    deflated: float
+    stored: float  # bytes without compression
+    int4: frozenset[str]
+
+
+def estimate(statistics: Statistics, treatments: Mapping[str, Treatment]) -> Estimate | None:
+    """Of layers with their treatments by name; ``None`` where one of them is not of the grid."""
+    error = deflated = stored = 0.0
+    short = set()
+    for layer in statistics.layers:
+        treatment = treatments[layer.name]
+        if treatment.bits == 4 and not layer.int4:
+            treatment = Treatment(treatment.sparsity)
+        place = layer.place(treatment)
+        if place is None:
+            return None
+        error, deflated = error + layer.errors[place[0]][place[1]], deflated + layer.deflated[place[0]][place[1]]
+        stored += math.prod(layer.shape) * (0.5 if treatment.bits == 4 else 1.0)
+        short |= {layer.name} if treatment.bits == 4 else set()
+    return Estimate(error, deflated, stored, frozenset(short))
+
+
+def treatment_of(values: int, sparsity: float) -> Treatment:
+    """The treatment at a place of the grid."""
+    if values in _BITS:
+        return Treatment(sparsity, 0, _BITS[values])
+    return Treatment(sparsity, values)
+
+
+def measure(file: bytes, samples: np.ndarray, seed: int) -> Statistics:
+    """Of a float file, from unlabelled samples (n, *sample). Raises ``Refused`` without samples, ``BuildFailed`` with a layer."""
+    model = read_model(file)
+    names = {index: name for name, index in names_of_layers(operators_of(model)).items()}
+    walk = Walk(model, input_values(model, chosen_samples(model, samples)))
+    shown = samples[:SAMPLES]
+    expected = last_values(file, shown)
+    found = []
+    for layer in layers_of(model):
+        walk.advance(layer.operator)
+        rows = read_rows(walk, layer, seed)
+        seen = moments(rows, rows)
+        kernel, bias = read_weight(model, layer)
+        noisy = nearest(kernel, 4, layer.channel_axes).kernel
+        changed = read_model(file)
+        write_weight(changed, layer, noisy, corrected_bias(bias, kernel, noisy, seen, layer.groups > 1))
+        outputs = last_values(pack_model(changed), shown)
+        there = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(outputs, expected, strict=True))
+        here = squared_error(noisy - kernel, seen.hessian)
+        errors, deflated = _grid(layer, kernel, seen.hessian)
+        scaled = errors * (there / here if here > 0 else 0.0)
+        able = layer.kind in int4_operators()
+        name = names[layer.operator]
+        found.append(LayerStatistics(name, layer.kind, layer.shape, able, _nested(scaled), _nested(deflated)))
+    return Statistics(tuple(found))
+
+
+def _grid(layer: Layer, kernel: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of the layer's own output, and bytes. Rounding and pruning are measured alone, and their errors are added."""
+    factor, axes = inverse_factor(hessian, layer.name), layer.channel_axes
+    pruned = [pruned_in_one_pass(kernel, factor, share) for share in SPARSITIES]
+    lost = np.array([squared_error(each - kernel, hessian) for each in pruned])
+    errors, deflated = [], []
+    for values in (*VALUES, INT4):
+        rounded = _stored(kernel, hessian, factor, values, axes)[1]
+        noise = squared_error(rounded - kernel, hessian)
+        errors.append(lost + noise * (1 - np.array(SPARSITIES)))
+        scales = layer.outputs if values in _BITS else 1
+        kinds = (_stored(each, hessian, None, values, axes)[0] for each in pruned)
+        deflated.append([_deflated(layer.weights(each), values == INT4) + SCALE_BYTES * scales for each in kinds])
+    return np.array(errors), np.array(deflated)
+
+
+def _stored(
+    kernel: np.ndarray, hessian: np.ndarray, factor: np.ndarray | None, values: int, axes: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integers and kernel; with a ``factor`` each rounding makes up for those before it."""
+    stored = (
+        nearest_of_best_scale(kernel, hessian, factor, _BITS[values], axes)
+        if values in _BITS
+        else assigned(kernel, hessian, factor, values)
+    )
+    return stored.integers, stored.kernel
+
+
+def _deflated(integers: np.ndarray, packed: bool) -> float:
+    """Bytes of weights under zlib, from a part of them if there are many."""
+    values = integers.ravel()[:MOST_DEFLATED].astype(np.int8)
+    if packed:
+        pairs = np.pad(values, (0, values.size % 2)).reshape(-1, 2)
+        values = (pairs[:, 0] & 15) | (pairs[:, 1] << 4)
+    taken = min(integers.size, MOST_DEFLATED)
+    return len(zlib.compress(values.tobytes(), 9)) * integers.size / taken
+
+
+def _nested(values: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(f"{value:.6g}") for value in row) for row in values)
+
+
+def groups_of(layers: Sequence[LayerStatistics], most: int) -> dict[str, tuple[str, ...]]:
+    """Layers by group: the first, the last, others by kind. Large groups are halved by sensitivity, up to ``most`` groups.
+
+    Halves are numbered, the most sensitive first. With ``most`` 0 each layer is a group, by its name.
+    """
+    if not most:
+        return {layer.name: (layer.name,) for layer in layers}
+    kinds: dict[str, list[list[LayerStatistics]]] = {}
+    for at, layer in enumerate(layers):
+        kinds.setdefault(_group(layer, at, len(layers)), [[]])[0].append(layer)
+    for groups in kinds.values():
+        groups[0].sort(key=lambda layer: -_sensitivity(layer))
+    while sum(len(groups) for groups in kinds.values()) < most:
+        several = [(groups, at) for groups in kinds.values() for at, group in enumerate(groups) if len(group) > 1]
+        if not several:
+            break
+        groups, at = max(several, key=lambda each: sum(_size(layer) for layer in each[0][each[1]]))
+        half = len(groups[at]) // 2
+        groups[at : at + 1] = [groups[at][:half], groups[at][half:]]
+    return {
+        kind if len(groups) == 1 else f"{kind} {number}": tuple(layer.name for layer in group)
+        for kind, groups in sorted(kinds.items())
+        for number, group in enumerate(groups, 1)
+    }
+
+
+def _group(layer: LayerStatistics, at: int, count: int) -> str:
+    if at in (0, count - 1):
+        return "first" if at == 0 else "last"
+    if layer.kind == "FULLY_CONNECTED":
+        return "dense"
+    if layer.kind == "DEPTHWISE_CONV_2D":
+        return "depthwise"
+    return "pointwise" if layer.shape[1:3] == (1, 1) else "convolution"
+
+
+def _size(layer: LayerStatistics) -> int:
+    return math.prod(layer.shape)
+
+
+def _sensitivity(layer: LayerStatistics) -> float:
+    """The error for each weight when all are rounded to 4 bits."""
+    return layer.errors[-1][0] / _size(layer)

@@ -1,0 +1,129 @@
+"""What treating each layer costs, and the treatments that a knapsack chooses by it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import zlib
+
+import numpy as np
+import pytest
+
+from litetuner.spaces.errors import Refused
+from litetuner.spaces.reconstruction.allocation.knapsack import allocate
+from litetuner.spaces.reconstruction.allocation.statistics import (
+    INT4,
+    SPARSITIES,
+    VALUES,
+    LayerStatistics,
+    Statistics,
+    estimate,
+    groups_of,
+    measure,
+    treatment_of,
+)
+from litetuner.spaces.reconstruction.layers import layers_of
+from litetuner.spaces.reconstruction.quantized import quantized
+from litetuner.spaces.reconstruction.sequence import Treatment, reconstruct
+from litetuner.spaces.tflite.operators import names_of_layers, read_operators
+from litetuner.spaces.tflite.schema import read_model
+
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def found(file: bytes, samples: np.ndarray) -> Statistics:
+    return measure(file, samples, SEED)
+
+
+def table(name: str, kind: str = "CONV_2D", shape: tuple[int, ...] = (8, 3, 3, 4), seed: int = 0) -> LayerStatistics:
+    """A layer of made-up costs: more values or fewer zeros are better and larger."""
+    random = np.random.default_rng(seed)
+    rows = len(VALUES) + 1
+    errors = np.sort(random.random((rows, len(SPARSITIES))), axis=None).reshape(rows, -1)[::-1]
+    deflated = np.sort(random.random((rows, len(SPARSITIES))), axis=None).reshape(rows, -1)[:, ::-1]
+    nested = [tuple(tuple(float(value) for value in row) for row in each) for each in (errors, 100 * deflated)]
+    return LayerStatistics(name, kind, shape, kind != "DEPTHWISE_CONV_2D", *nested)
+
+
+def test_fewer_values_and_more_zeros_lose_more_and_take_less(file: bytes, found: Statistics) -> None:
+    names = names_of_layers(read_operators(file))
+    assert [names[layer.name] for layer in found.layers] == [layer.operator for layer in layers_of(read_model(file))]
+    assert [layer.int4 for layer in found.layers] == [layer.kind != "DEPTHWISE_CONV_2D" for layer in found.layers]
+    at = {values: row for row, values in enumerate((*VALUES, INT4))}
+    for layer in found.layers:
+        errors, deflated = np.array(layer.errors), np.array(layer.deflated)
+        assert errors.shape == deflated.shape == (len(VALUES) + 1, len(SPARSITIES))
+        for fewer, more in ((3, 7), (8, 16), (16, 64), (7, 256), (INT4, 256)):
+            assert errors[at[fewer], 0] > errors[at[more], 0], (layer.name, fewer, more)
+            assert deflated[at[fewer], 0] < deflated[at[more], 0], (layer.name, fewer, more)
+        assert (np.diff(errors[at[256]]) > 0).all(), layer.name
+        assert deflated[at[256], 0] > deflated[at[256], -1]
+    assert Statistics.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_estimated_bytes_are_those_of_finished_files(file: bytes, samples: np.ndarray, found: Statistics) -> None:
+    """Their difference, since a file holds more than weights; within a tenth of it, of about 2,000 bytes."""
+    names = names_of_layers(read_operators(file))
+    sizes, told = [], []
+    for values, sparsity in ((256, 0.0), (8, 0.5)):
+        treatments = {layer.name: treatment_of(values, sparsity) for layer in found.layers}
+        by_operator = {names[name]: treatment for name, treatment in treatments.items()}
+        built = quantized(reconstruct(file, samples, by_operator, SEED), by_operator, samples[:16])
+        estimated = estimate(found, treatments)
+        assert estimated is not None
+        sizes.append(len(zlib.compress(built, 9)))
+        told.append(estimated.deflated)
+    assert told[0] - told[1] == pytest.approx(sizes[0] - sizes[1], rel=0.1)
+
+
+def test_what_is_not_of_the_grid_has_no_estimate(found: Statistics) -> None:
+    usual = {layer.name: Treatment() for layer in found.layers}
+    assert estimate(found, usual) is not None
+    assert estimate(found, usual | {found.layers[0].name: Treatment(clusters=5)}) is None
+    assert estimate(found, usual | {found.layers[0].name: Treatment(sparsity=0.55)}) is None
+
+
+def test_no_samples_are_refused(file: bytes, samples: np.ndarray) -> None:
+    with pytest.raises(Refused, match="no samples"):
+        measure(file, samples[:0], SEED)
+
+
+def test_groups_hold_every_layer_once_and_are_few() -> None:
+    kinds = ["CONV_2D", *["DEPTHWISE_CONV_2D", "CONV_2D"] * 9, "FULLY_CONNECTED"]
+    shapes = [(8, 3, 3, 4), *[(1, 3, 3, 8), (8, 1, 1, 8)] * 9, (10, 8)]
+    layers = [table(f"layer{at}", kind, shapes[at], seed=at) for at, kind in enumerate(kinds)]
+    groups = groups_of(layers, 8)
+    assert len(groups) == 8
+    assert sorted(name for names in groups.values() for name in names) == sorted(layer.name for layer in layers)
+    assert groups["first"] == ("layer0",)
+    assert groups["last"] == ("layer19",)
+    assert {name.split()[0] for name in groups} == {"first", "last", "depthwise", "pointwise"}
+    assert groups_of(layers[:1], 8) == {"first": ("layer0",)}
+    assert groups_of(layers, 0) == {layer.name: (layer.name,) for layer in layers}
+
+
+def test_the_allocation_is_the_best_one() -> None:
+    """Against all combinations of three layers, at five sizes."""
+    layers = [table(f"layer{at}", seed=at) for at in range(3)]
+    places = [(row, column) for row in range(len(VALUES)) for column in range(0, len(SPARSITIES))]
+    every = [
+        (sum(layer.errors[r][c] for layer, (r, c) in zip(layers, chosen, strict=True)),
+         sum(layer.deflated[r][c] for layer, (r, c) in zip(layers, chosen, strict=True)))
+        for chosen in itertools.product(places[::2], repeat=3)
+    ]  # fmt: skip
+    smallest = min(size for _, size in every)
+    for limit in np.linspace(smallest * 1.05, 300, 5):
+        found = allocate(Statistics(tuple(layers)), float(limit))
+        assert found is not None
+        told = estimate(Statistics(tuple(layers)), {name: treatment_of(*place) for name, place in found.items()})
+        assert told is not None
+        assert told.deflated <= limit * (1 + 1e-6)
+        assert told.error <= min(error for error, size in every if size <= limit) * 1.01
+
+
+def test_a_size_that_nothing_fits_has_no_allocation() -> None:
+    layers = Statistics((table("layer"),))
+    assert allocate(layers, -math.inf) is None
+    assert allocate(Statistics(()), 100.0) is None
