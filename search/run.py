@@ -190,9 +190,18 @@ def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:
         ranking = tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
     outputs = math.prod(size for size in inspection.model.output_shape if size is not None)
     kept = outputs * 4 * inspection.data.counts["train"] <= LARGEST_BYTES  # else the baseline's outputs are not at hand
-    distill = DISTILL if kept else DISTILL[:1]
-    around, epochs = services.constraints, inspection.epochs
-    return Space(around, ranking, epochs=epochs, distill=distill, io=io, keep_names=config.keep_names)
+    loop = inspection.loop
+    distill = DISTILL if kept and loop is None else DISTILL[:1]
+    rates = Space.learning_rates if loop is None or loop.tunes else Space.learning_rates[:1]
+    return Space(
+        services.constraints,
+        ranking,
+        epochs=inspection.epochs,
+        learning_rates=rates,
+        distill=distill,
+        io=io,
+        keep_names=config.keep_names,
+    )
 
 
 def _other_environments(folder: RunFolder) -> list[str]:

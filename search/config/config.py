@@ -65,6 +65,9 @@ class Config(pydantic.BaseModel):
         "Training loss: a tf_keras name or module:function(y_true, y_pred). [default: as compiled, else by the task]",
     )
     class_weights: Text | None = _key(None, "Weights of classes in training: balanced, or such as 0=1,1=4.")
+    fit: Text | None = _key(
+        None, "Training loop of your own: module:function(model, dataset, epochs, callbacks, seed)."
+    )
     target: Texts = _key(
         ("host",), "Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimized."
     )

@@ -22,6 +22,7 @@ def make_context(
 ) -> Context:
     """The context for some steps. A job's ``calibration`` is how many samples there are where no step asks for another number."""
     from litetuner.spaces.training.losses import make_loss, soft_loss
+    from litetuner.spaces.training.own_loop import make_loop
 
     loss, data = inspected.loss, inspected.data
     x, y = workspace.split(data, "train")
@@ -39,6 +40,7 @@ def make_context(
         y_train=y,
         calibration=samples,
         loss=None if loss is None else make_loss(loss),
+        loop=None if inspected.loop is None else make_loop(inspected.loop.function),
         soft_loss=None if loss is None else soft_loss(data.decision, loss),
         w_train=weights,
         batch_size=job.batch_size,

@@ -16,7 +16,7 @@ from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.errors import ConfigError
 from litetuner.spaces.info import DataInfo
 from litetuner.spaces.jobs.metric_info import MetricInfo
-from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
+from litetuner.spaces.jobs.workspace import Inspected, LoopSettings, LossSettings, Workspace
 from litetuner.spaces.models.decision import Evidence, compiled_loss
 from litetuner.spaces.models.loading.load import LoadedModel
 from litetuner.spaces.store import write_atomic
@@ -46,14 +46,16 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     scored = chosen_output(outputs, metric.output, metric.takes_all)
     trainable, refusal, difference = rebuild(loaded.model, sample)
     base = None if trainable is None else workspace.blobs.put(write_model(trainable), ".npz")
-    loss = None
-    if trainable is not None and refusal is None and data.counts["train"] and data.labeled:
+    loss, trains = None, trainable is not None and refusal is None and data.counts["train"] and data.labeled
+    if trains and (job.fit is None or job.loss is not None):
         loss, refusal = choose(trainable, loaded, metric, data, job, workspace)
     model = model_info(loaded, trainable, refusal, difference)
     original = original_outputs(loaded.model, workspace.split(data, "search")[0], outputs, scored)
     inspected = Inspected(model, data, base, loss)
     seconds, started = None, time.perf_counter()
-    if loss is not None:
+    if trains and job.fit is not None:
+        inspected = try_own(trainable, inspected, job, workspace)
+    if loss is not None or inspected.loop is not None:
         seconds = seconds_per_epoch(trainable, inspected, job, workspace)
     return InspectResult(
         **{field.name: getattr(inspected, field.name) for field in dataclasses.fields(inspected)},
@@ -124,6 +126,15 @@ def choose(
             raise
         return None, f"{error} Give --loss, a tf_keras name or module:function(y_true, y_pred), to train it."
     return dataclasses.replace(found, class_weights=weights), None
+
+
+def try_own(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> Inspected:
+    """Try ``--fit`` on a copy of the model, for one step. Raises ``ConfigError`` for what does not fit."""
+    from litetuner.spaces.training.own_loop import try_loop
+
+    settings = LoopSettings(job.fit or "")
+    context = make_context(workspace, dataclasses.replace(inspected, loop=settings), job)
+    return dataclasses.replace(inspected, loop=LoopSettings(settings.function, try_loop(model, context)))
 
 
 def _write_progress(path: Path, text: str) -> None:

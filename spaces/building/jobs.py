@@ -8,7 +8,7 @@ from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.jobs.job import Job, Kind, R
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.record import Record
-from litetuner.spaces.jobs.workspace import LossSettings
+from litetuner.spaces.jobs.workspace import LoopSettings, LossSettings
 from litetuner.spaces.models.decision import OutputSettings
 from litetuner.spaces.tflite.artifact import Artifact
 from litetuner.spaces.tflite.invariants import Finding
@@ -33,6 +33,7 @@ class InspectResult(Record):
     seconds_per_epoch: float | None
     training_seconds: float
     doubts: tuple[str, ...] = ()
+    loop: LoopSettings | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ class InspectJob(Job[InspectResult]):
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
     resize: tuple[str, ...] = ("bilinear",)
     label: str | None = None
+    fit: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -116,6 +116,10 @@ def _products(model: Any, context: Context) -> Any:
     import tf_keras
 
     loss: Any = tf_keras.losses.get(context.loss) if isinstance(context.loss, str) else context.loss
+    if loss is None:
+        raise Refused(
+            "channels: ranking by the change of the loss needs one: give --loss beside --fit, or another importance"
+        )
     weights = {
         (layer.name, weight_name(layer, weight)): weight
         for layer in model.layers

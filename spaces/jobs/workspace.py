@@ -42,17 +42,29 @@ class LossSettings(Record):
 
 
 @dataclasses.dataclass(frozen=True)
+class LoopSettings(Record):
+    """A training loop of the user's, ``module:function``, which was tried when the model was inspected.
+
+    ``tunes``: does it take the optimizer that it is given, so that the learning rate can be chosen?
+    """
+
+    function: str
+    tunes: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
 class Inspected(Record):
     """What an inspection found, which all later jobs need; kept as a blob, so that a job names it by its sha256.
 
     ``base`` is the tf_keras model as a blob, ``None`` where the model cannot be rebuilt; ``loss`` is ``None`` where it is
-    not trained.
+    not trained, or by ``loop``, a function of the user's (``--fit``), without a loss that is known.
     """
 
     model: ModelInfo
     data: DataInfo
     base: str | None
     loss: LossSettings | None
+    loop: LoopSettings | None = None
 
 
 @dataclasses.dataclass(frozen=True)

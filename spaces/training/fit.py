@@ -19,6 +19,7 @@ from litetuner.spaces.tf import load
 from litetuner.spaces.training.augmentation import NONE, augmented
 from litetuner.spaces.training.learning_rate import cosine_decay
 from litetuner.spaces.training.losses import like_outputs, mean_loss
+from litetuner.spaces.training.own_loop import run_loop
 
 _CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
 _CALL_STEPS = 32
@@ -78,6 +79,8 @@ def fit(
     are cast batch by batch. ``augment`` names the random views of images that are trained on (``augmentation.py``); with
     ``distill`` the target of a view is the baseline's output for the image itself.
 
+    A loop of the user's (``context.loop``) does the steps where there is one; it does not distill.
+
     Raises ``Refused`` without training data, ``BuildFailed`` when the weights do not stay finite.
     """
     hooks = hooks or TrainingHooks()
@@ -86,10 +89,14 @@ def fit(
         raise Refused(
             "this step trains, and there is no training data. Give data with a train split, or leave the step out."
         )
+    if distill and context.loop is not None:
+        raise Refused("the function of --fit trains on labels only: set distill to 0")
     for callback in hooks.callbacks:
         callback.set_model(model)
         callback.on_train_begin({})
-    if steps:
+    if steps and context.loop is not None:
+        _fit_by_loop(model, context, epochs, learning_rate, augment, hooks)
+    elif steps:
         with _fast_statistics(model, steps):
             if distill and context.teacher is None:
                 raise BuildFailed(
@@ -105,6 +112,17 @@ def fit(
             f"training diverged: after {steps} steps with learning rate {learning_rate:g} some weights are not finite. "
             "A smaller learning rate may help."
         )
+
+
+def _fit_by_loop(
+    model: Any, context: Context, epochs: float, learning_rate: float, augment: str, hooks: TrainingHooks
+) -> None:
+    import tf_keras
+
+    steps = count_steps(context, epochs)
+    optimizer = tf_keras.optimizers.Adam(cosine_decay(learning_rate, steps))
+    with _fast_statistics(model, steps):
+        run_loop(model, context, epochs, optimizer, augment, hooks.callbacks, hooks.masks)
 
 
 @contextlib.contextmanager
