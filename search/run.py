@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import math
 import shutil
 import signal
 import threading
@@ -188,8 +187,9 @@ def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:
     io = ("float32", "int8", "uint8") if config.io == "any" else (config.io,)
     if not ranking:
         ranking = tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
-    outputs = math.prod(size for size in inspection.model.output_shape if size is not None)
-    kept = outputs * 4 * inspection.data.counts["train"] <= LARGEST_BYTES  # else the baseline's outputs are not at hand
+    kept = (
+        inspection.model.output_values * 4 * inspection.data.counts["train"] <= LARGEST_BYTES
+    )  # else the baseline's outputs are not at hand
     loop = inspection.loop
     distill = DISTILL if kept and loop is None else DISTILL[:1]
     rates = Space.learning_rates if loop is None or loop.tunes else Space.learning_rates[:1]

@@ -62,8 +62,10 @@ class Config(pydantic.BaseModel):
     )
     loss: Text | None = _key(
         None,
-        "Training loss: a tf_keras name or module:function(y_true, y_pred). [default: as compiled, else by the task]",
+        "Training loss: a tf_keras name or module:function(y_true, y_pred); of several outputs OUTPUT=LOSS,... "
+        "[default: as compiled, else by the task]",
     )
+    loss_weights: Text | None = _key(None, "Weights of the losses of several outputs: OUTPUT=WEIGHT,...")
     class_weights: Text | None = _key(None, "Weights of classes in training: balanced, or such as 0=1,1=4.")
     fit: Text | None = _key(
         None, "Training loop of your own: module:function(model, dataset, epochs, callbacks, seed)."

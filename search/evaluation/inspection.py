@@ -72,6 +72,7 @@ def inspect(
         loss=config.loss,
         class_weights=config.class_weights,
         fit=config.fit,
+        loss_weights=config.loss_weights,
         preprocess=config.preprocess,
         custom_objects=config.custom_objects,
         seed=config.seed,

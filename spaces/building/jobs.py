@@ -58,6 +58,7 @@ class InspectJob(Job[InspectResult]):
     resize: tuple[str, ...] = ("bilinear",)
     label: str | None = None
     fit: str | None = None
+    loss_weights: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

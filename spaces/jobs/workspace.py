@@ -32,6 +32,7 @@ class LossSettings(Record):
 
     ``name`` is a tf_keras loss with its ``config``, or ``module:function``. With ``one_hot`` (the number of classes) it gets
     class numbers as rows of 0 and 1. ``class_weights`` are by class number. ``source`` says who chose it.
+    Of several ``outputs`` each has its own loss, with its ``position`` among them and its ``weight`` in the sum.
     """
 
     name: str
@@ -39,6 +40,9 @@ class LossSettings(Record):
     one_hot: int | None = None
     class_weights: tuple[float, ...] | None = None
     source: str = ""
+    outputs: dict[str, "LossSettings"] = dataclasses.field(default_factory=dict)
+    position: int = 0
+    weight: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.data.named_arrays import by_name
+from litetuner.spaces.data.named_arrays import is_packed, parts
 from litetuner.spaces.errors import BuildFailed, ConfigError, told_by_keras
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.training.augmentation import NONE, augmented
@@ -78,21 +78,25 @@ def make_dataset(context: Context, share: float, augment: str) -> Any:
         order = np.resize(generator.permutation(samples), steps * batch).reshape(steps, batch)
         for rows in order:
             x, *others = (np.asarray(part[rows]) for part in arrays)
-            yield tuple(by_name(part) for part in (augmented(x, augment, generator), *others))
+            yield tuple(in_order(part) for part in (augmented(x, augment, generator), *others))
 
     def described(part: np.ndarray) -> Any:
-        if part.dtype.names:
-            return {name: described(part[name]) for name in part.dtype.names}
-        return tf.TensorSpec((batch, *part.shape[1:]), tf.as_dtype(part.dtype.newbyteorder("=")))
+        found = tuple(tf.TensorSpec((batch, *each.shape[1:]), tf.as_dtype(each.dtype)) for each in parts(part))
+        return found if is_packed(part) else found[0]
 
     dataset = tf.data.Dataset.from_generator(batches, output_signature=tuple(described(part[:1]) for part in arrays))
     return dataset.apply(tf.data.experimental.assert_cardinality(steps))
 
 
+def in_order(part: np.ndarray) -> Any:
+    """A tuple of the arrays of several inputs or outputs, in the model's order; else the array."""
+    return tuple(parts(part)) if is_packed(part) else part
+
+
 def _holding(masks: Masks) -> Any:
     import tf_keras
 
-    class Holding(tf_keras.callbacks.Callback):
+    class Holding(tf_keras.callbacks.Callback):  # type: ignore[misc]
         """Multiplies variables by their masks after every batch."""
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:

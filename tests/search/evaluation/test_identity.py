@@ -160,3 +160,5 @@ def test_every_key_that_names_a_function_is_part_of_the_identity(home: Path) -> 
     )
     named = {name.removesuffix("_content") for name in identity(config) if name.endswith("_content")}
     assert named == {"model", "data", "metric", "loss", "fit"}
+    of_outputs = make_config({"model": "mine:m", "data": "mine:m", "executor": "fake", "loss": "age=mae,kind=mine:m"})
+    assert identity(of_outputs)["loss_content"] == identity(config)["loss_content"]
