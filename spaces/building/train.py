@@ -1,7 +1,9 @@
 """The job train: one step of a prefix on its parent's checkpoint."""
 
 import dataclasses
+import itertools
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.jobs import TrainJob, TrainResult
 from litetuner.spaces.building.models import base_model, know_custom_layers, restore
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.arrays import ArrayWriter
 from litetuner.spaces.errors import Refused, RunError
 from litetuner.spaces.jobs.workspace import Inspected, Workspace
 from litetuner.spaces.models.decision import Activation, Decision
@@ -43,6 +46,14 @@ def _links(inspected: Inspected) -> dict[str, Activation]:
     return {name: "none" if decision is None else decision.link for name, decision in found.items()}
 
 
+def _keep(batches: Iterator[np.ndarray], count: int, workspace: Workspace) -> str:
+    """Write batches as one array of ``count`` rows and give its blob."""
+    first = next(batches)
+    writer = ArrayWriter(workspace.blobs)
+    writer.write("teacher", (count, *first.shape[1:]), first.dtype, itertools.chain([first], batches))
+    return writer.arrays["teacher"]
+
+
 def _teacher(workspace: Workspace, inspected: Inspected, context: Context) -> np.ndarray | None:
     """The baseline's outputs on the training data, computed once a run and memory-mapped from then on."""
     from litetuner.spaces.training.distillation import LARGEST_BYTES, teacher_targets
@@ -56,8 +67,8 @@ def _teacher(workspace: Workspace, inspected: Inspected, context: Context) -> np
     except (OSError, RunError):
         blob = ""
     if not workspace.blobs.has(blob):
-        targets = teacher_targets(base_model(workspace, inspected), context.x_train, _links(inspected))
-        blob = workspace.keep_array(targets)
+        batches = teacher_targets(base_model(workspace, inspected), context.x_train, _links(inspected))
+        blob = _keep(batches, len(context.x_train), workspace)
         write_json(name, {"blob": blob}, seal=belongs, durable=False)
     found: np.ndarray = np.load(workspace.blobs.path(blob), mmap_mode="r", allow_pickle=False)
     return found

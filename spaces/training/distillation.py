@@ -4,24 +4,25 @@ A compressed copy should compute what the baseline computes, and the baseline's 
 a short training on labels alone loses what a long training with augmentation had learned.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.arrays import release
 from litetuner.spaces.data.named_arrays import pack
 from litetuner.spaces.models.decision import Activation
 from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
 
 BATCH = 256
-LARGEST_BYTES = 1 << 30  # of outputs that are kept; above, a model is trained on labels only
+LARGEST_BYTES = 1 << 30  # of outputs that are kept on disk; above, a model is trained on labels only
 
 
-def teacher_targets(model: Any, x: np.ndarray, links: Mapping[str, Activation]) -> np.ndarray:
-    """The baseline's outputs (n, ...) on ``x`` (n, ...), as probabilities for a classifier whose outputs are logits.
+def teacher_targets(model: Any, x: np.ndarray, links: Mapping[str, Activation]) -> Iterator[np.ndarray]:
+    """The baseline's outputs on ``x`` (n, ...), batch by batch (b, ...), as probabilities for a classifier that gives logits.
 
-    ``links`` are what makes probabilities of each output, by name; of several outputs the result has a field for each.
+    ``links`` are what makes probabilities of each output, by name; of several outputs a batch has a field for each.
     """
     tf = load()
     activations = {"softmax": tf.nn.softmax, "sigmoid": tf.nn.sigmoid, "none": tf.identity}
@@ -31,6 +32,7 @@ def teacher_targets(model: Any, x: np.ndarray, links: Mapping[str, Activation]) 
         return [activations[link](output) for link, output in zip(links.values(), outputs, strict=True)]
 
     compiled = tf.function(run, autograph=False, reduce_retracing=True)
-    done = [[part.numpy() for part in compiled(feed(model, x[i : i + BATCH]))] for i in range(0, len(x), BATCH)]
-    columns = [np.concatenate(values).astype(np.float32) for values in zip(*done, strict=True)]
-    return columns[0] if len(columns) == 1 else pack(dict(zip(links, columns, strict=True)))
+    for start in range(0, len(x), BATCH):
+        columns = [part.numpy().astype(np.float32) for part in compiled(feed(model, x[start : start + BATCH]))]
+        release(x)
+        yield columns[0] if len(columns) == 1 else pack(dict(zip(links, columns, strict=True)))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.arrays import release
 from litetuner.spaces.data.named_arrays import by_name, is_packed
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.models.signature import feed
@@ -229,6 +230,7 @@ def _run(
         chosen = order[start : start + at_once]
         x = feed(model, augmented(np.asarray(context.x_train[chosen.ravel()]), augment, views))
         y = (by_name(np.asarray(part[chosen.ravel()])) for part in targets)
+        release(context.x_train)
         compiled(*tf.nest.map_structure(functools.partial(_in_steps, chosen.shape), (x, *y)))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.arrays import release
 from litetuner.spaces.data.named_arrays import is_packed, parts
 from litetuner.spaces.errors import BuildFailed, ConfigError, told_by_keras
 from litetuner.spaces.tf import load, quiet_stdout
@@ -78,6 +79,7 @@ def make_dataset(context: Context, share: float, augment: str) -> Any:
         order = np.resize(generator.permutation(samples), steps * batch).reshape(steps, batch)
         for rows in order:
             x, *others = (np.asarray(part[rows]) for part in arrays)
+            release(context.x_train)
             yield tuple(in_order(part) for part in (augmented(x, augment, generator), *others))
 
     def described(part: np.ndarray) -> Any:
