@@ -58,7 +58,7 @@ class Config(pydantic.BaseModel):
     preprocess: Text | None = _key(None, "Preprocessing that the model expects: module:function(x).")
     label: Text | None = _key(None, "Column of a CSV or Parquet table that holds the labels.")
     resize: Texts = _key(
-        ("bilinear",), "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop or ,pad."
+        ("bilinear",), "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop ,pad ,upright."
     )
     loss: Text | None = _key(
         None,

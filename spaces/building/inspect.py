@@ -142,7 +142,7 @@ def choose(
     except ConfigError as error:
         if job.loss is not None or job.loss_weights is not None or metric.own_loss:
             raise
-        return None, f"{error} Give --loss, a tf_keras name or module:function(y_true, y_pred), to train it."
+        return None, f"{error} To train it, give --loss, or --fit for a loop of your own."
     return dataclasses.replace(found, class_weights=weights), None
 
 
