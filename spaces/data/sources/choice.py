@@ -31,7 +31,9 @@ def read_source(
         return read_images(path, inputs[0], resize)
     if path.is_file():
         return (
-            read_table(path, label) if path.suffix.lower() in SUFFIXES else read_npz(path, streams and streams.scratch)
+            read_table(path, label)
+            if path.suffix.lower() in SUFFIXES
+            else read_npz(path, None if streams is None else streams.scratch)
         )
     if is_function(source):
         return read_function(source, inputs[0].shape, {item.name: item.shape for item in inputs}, streams)
