@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import math
 import shutil
 import signal
 import threading
@@ -190,11 +189,15 @@ def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:
     io = ("float32", "int8", "uint8") if config.io == "any" else (config.io,)
     if not ranking:
         ranking = tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
-    outputs = math.prod(size for size in inspection.model.output_shape if size is not None)
-    kept = outputs * 4 * inspection.data.counts["train"] <= LARGEST_BYTES  # else the baseline's outputs are not at hand
-    distill = DISTILL if kept else DISTILL[:1]
+    outputs = inspection.model.output_values * 4 * inspection.data.counts["train"]  # bytes
+    loop = inspection.loop
+    # Without the baseline's outputs, and in a loop of the user's own, nothing can be distilled.
+    distill = DISTILL if outputs <= LARGEST_BYTES and loop is None else DISTILL[:1]
+    rates = Space.learning_rates if loop is None or loop.tunes else Space.learning_rates[:1]
     around, epochs = services.constraints, inspection.epochs
-    space = Space(around, ranking, epochs=epochs, distill=distill, io=io, keep_names=config.keep_names)
+    space = Space(
+        around, ranking, epochs=epochs, learning_rates=rates, distill=distill, io=io, keep_names=config.keep_names
+    )
     return dataclasses.replace(space, statistics=statistics)
 
 

@@ -1,6 +1,8 @@
 """What a step is given besides its subject."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,8 @@ class Context:
     ``calibration`` (m, *sample) are real inputs cut from the train split by seed, checked for NaN and infinity.
     ``loss`` is a tf_keras loss object or name, or a function of (y, outputs). ``untrained`` builds a probe: masks and centroids
     are set, nothing is fitted. ``w_train`` (n,) are weights of samples. ``teacher`` (n, ...) are the baseline's outputs on
-    ``x_train``, probabilities for a classifier; steps may train towards them, with ``soft_loss``.
+    ``x_train``, probabilities for a classifier; steps may train towards them, with ``soft_loss``. ``loop`` is a training loop of
+    the user's (``training/own_loop.py``), which replaces ours.
     """
 
     x_train: np.ndarray
@@ -26,3 +29,4 @@ class Context:
     w_train: np.ndarray | None = None
     teacher: np.ndarray | None = None
     soft_loss: object = None
+    loop: Callable[..., Any] | None = None

@@ -1,6 +1,7 @@
 """What is known of the user's model and data before anything is computed."""
 
 import dataclasses
+import math
 
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.models.decision import Decision
@@ -69,6 +70,12 @@ class ModelInfo(Record):
     folds: bool | None = None  # can batch normalizations be folded into the layers before them? ``None``: not examined
     zeros_in_latency: str = ""  # whether zeros can make it faster, in a sentence; "" where layers are not known
 
+    @property
+    def output_values(self) -> int:
+        """Numbers in all outputs for one sample; an axis of unknown size counts once."""
+        shapes = self.outputs.values() or (self.output_shape,)
+        return sum(math.prod(size for size in shape if size is not None) for shape in shapes)
+
     def layers_for(self, technique: str) -> tuple[LayerInfo, ...]:
         """The layers with a kernel that can take a technique."""
         return tuple(layer for layer in self.layers if layer.has_kernel and layer.can(technique))
@@ -89,3 +96,4 @@ class DataInfo(Record):
     labeled: bool = True  # does the train split have labels?
     extras: tuple[str, ...] = ()  # of "w_train", "g_search", "g_test" those that the data hold, stored as arrays
     decision: Decision | None = None  # how labels and outputs are read; None: those of all outputs, as they are
+    decisions: dict[str, Decision] = dataclasses.field(default_factory=dict)  # by output, of several that have labels

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.arrays import release
 from litetuner.spaces.data.named_arrays import pack, unpack
 from litetuner.spaces.errors import BuildFailed, DataError
 from litetuner.spaces.tflite.artifact import read_artifact
@@ -77,6 +78,7 @@ def _run(content: bytes, x: np.ndarray, stop: Event, output: str | None) -> np.n
     raw = {name: np.empty((len(x), *target["shape"][1:]), target["dtype"]) for name, target in targets.items()}
     remembers = bool(STATEFUL & set(read_artifact(content).operators))
     for start in range(0, len(x), CHUNK_SAMPLES):
+        release(x)
         chunk = unpack(x[start : start + CHUNK_SAMPLES])
         feeds = [(source["index"], as_input(chunk[name], source)) for name, source in sources.items()]
         for offset in range(len(feeds[0][1])):

@@ -58,13 +58,18 @@ class Config(pydantic.BaseModel):
     preprocess: Text | None = _key(None, "Preprocessing that the model expects: module:function(x).")
     label: Text | None = _key(None, "Column of a CSV or Parquet table that holds the labels.")
     resize: Texts = _key(
-        ("bilinear",), "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop or ,pad."
+        ("bilinear",), "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop ,pad ,upright."
     )
     loss: Text | None = _key(
         None,
-        "Training loss: a tf_keras name or module:function(y_true, y_pred). [default: as compiled, else by the task]",
+        "Training loss: a tf_keras name or module:function(y_true, y_pred); of several outputs OUTPUT=LOSS,... "
+        "[default: as compiled, else by the task]",
     )
+    loss_weights: Text | None = _key(None, "Weights of the losses of several outputs: OUTPUT=WEIGHT,...")
     class_weights: Text | None = _key(None, "Weights of classes in training: balanced, or such as 0=1,1=4.")
+    fit: Text | None = _key(
+        None, "Training loop of your own: module:function(model, dataset, epochs, callbacks, seed)."
+    )
     target: Texts = _key(
         ("host",), "Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimized."
     )

@@ -33,7 +33,11 @@ def identity(config: Config) -> dict[str, Any]:
         if key not in functions:
             found[f"{key}_content"] = _content(getattr(config, key), error, key)
     for key, given in functions.items():
-        files = source_files(given.partition(":")[0])
+        files = {
+            name: sha256
+            for spec in named_functions(given)
+            for name, sha256 in source_files(spec.partition(":")[0]).items()
+        }
         # Where there is no such module a worker will say so.
         found[f"{key.replace('_', '-')}_content"] = _digest(files) if files else given
         sources |= files
@@ -45,10 +49,16 @@ def user_functions(config: Config) -> dict[str, str]:
     found = {}
     for key in sorted(set(type(config).model_fields) - CHANGEABLE):
         given = getattr(config, key)
-        named = isinstance(given, str) and is_function(given.partition("@")[0])
+        named = isinstance(given, str) and named_functions(given)
         if named and not (key in SOURCES and Path(given).exists()):
             found[key] = given
     return found
+
+
+def named_functions(given: str) -> list[str]:
+    """The functions in a value: ``module:function``, for one output ``...@age``, for several ``age=module:function,...``."""
+    parts = [part.rpartition("=")[2].partition("@")[0].strip() for part in given.split(",")]
+    return [part for part in parts if is_function(part)]
 
 
 def default_folder(config: Config, contents: dict[str, Any]) -> Path:

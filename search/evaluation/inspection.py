@@ -17,7 +17,7 @@ from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.jobs.environment import Environment
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.record import Record
-from litetuner.spaces.jobs.workspace import LossSettings
+from litetuner.spaces.jobs.workspace import LoopSettings, LossSettings
 from litetuner.spaces.models.decision import OutputSettings
 
 PROGRESS_SECONDS = 0.5
@@ -41,6 +41,7 @@ class Inspection(Record):
     epochs: tuple[float, ...]
     original: str | None = None
     doubts: tuple[str, ...] = ()  # why the model may be no good baseline
+    loop: LoopSettings | None = None
 
 
 def inspect(
@@ -70,6 +71,8 @@ def inspect(
         outputs=OutputSettings(config.task, config.threshold),
         loss=config.loss,
         class_weights=config.class_weights,
+        fit=config.fit,
+        loss_weights=config.loss_weights,
         preprocess=config.preprocess,
         custom_objects=config.custom_objects,
         seed=config.seed,
@@ -83,7 +86,7 @@ def inspect(
     except Lost as error:
         raise HostError(f"inspecting the model and the data was cut short: {error}. Is there enough memory?") from error
     value = result.value
-    names = ("model", "data", "base", "loss", "metric", "inspected", "seconds_per_epoch", "original", "doubts")
+    names = ("model", "data", "base", "loss", "metric", "inspected", "seconds_per_epoch", "original", "doubts", "loop")
     same = {name: getattr(value, name) for name in names}
     _check_same(folder, config, value.model.sha256, value.data.sha256)
     found = Inspection(**same, epochs=epoch_levels(config, value.seconds_per_epoch))

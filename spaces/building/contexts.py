@@ -21,7 +21,9 @@ def make_context(
     untrained: bool = False,
 ) -> Context:
     """The context for some steps. A job's ``calibration`` is how many samples there are where no step asks for another number."""
-    from litetuner.spaces.training.losses import make_loss, soft_loss
+    from litetuner.spaces.training.joint_loss import joint_loss
+    from litetuner.spaces.training.losses import make_loss
+    from litetuner.spaces.training.own_loop import make_loop
 
     loss, data = inspected.loss, inspected.data
     x, y = workspace.split(data, "train")
@@ -32,19 +34,32 @@ def make_context(
     samples = x[:0]
     if data.counts["train"]:
         samples = _calibration(workspace, inspected, steps, job.calibration, job.seed)
+    if "labels_train" in data.arrays:
+        y = open_array(workspace.blobs, data.arrays["labels_train"])
     if not inspected.data.labeled:
         x, y = x[:0], y[:0]
     return Context(
         x_train=x,
         y_train=y,
         calibration=samples,
-        loss=None if loss is None else make_loss(loss),
-        soft_loss=None if loss is None else soft_loss(data.decision, loss),
+        loss=None if loss is None else joint_loss(loss) if loss.outputs else make_loss(loss),
+        loop=None if inspected.loop is None else make_loop(inspected.loop.function),
+        soft_loss=_soft_loss(inspected),
         w_train=weights,
         batch_size=job.batch_size,
         seed=job.seed,
         untrained=untrained,
     )
+
+
+def _soft_loss(inspected: Inspected) -> Any:
+    from litetuner.spaces.training.joint_loss import joint_soft_loss
+    from litetuner.spaces.training.losses import soft_loss
+
+    loss, data = inspected.loss, inspected.data
+    if loss is None:
+        return None
+    return joint_soft_loss(data.decisions, loss) if loss.outputs else soft_loss(data.decision, loss)
 
 
 def _calibration(

@@ -16,8 +16,8 @@ from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.errors import ConfigError
 from litetuner.spaces.info import DataInfo
 from litetuner.spaces.jobs.metric_info import MetricInfo
-from litetuner.spaces.jobs.workspace import Inspected, LossSettings, Workspace
-from litetuner.spaces.models.decision import Evidence, compiled_loss
+from litetuner.spaces.jobs.workspace import Inspected, LoopSettings, LossSettings, Workspace
+from litetuner.spaces.models.decision import Evidence, compiled_loss, likely_tasks
 from litetuner.spaces.models.loading.load import LoadedModel
 from litetuner.spaces.store import write_atomic
 
@@ -46,14 +46,16 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
     scored = chosen_output(outputs, metric.output, metric.takes_all)
     trainable, refusal, difference = rebuild(loaded.model, sample)
     base = None if trainable is None else workspace.blobs.put(write_model(trainable), ".npz")
-    loss = None
-    if trainable is not None and refusal is None and data.counts["train"] and data.labeled:
+    loss, trains = None, trainable is not None and refusal is None and data.counts["train"] and data.labeled
+    if trains and (job.fit is None or job.loss is not None):
         loss, refusal = choose(trainable, loaded, metric, data, job, workspace)
     model = model_info(loaded, trainable, refusal, difference)
     original = original_outputs(loaded.model, workspace.split(data, "search")[0], outputs, scored)
     inspected = Inspected(model, data, base, loss)
     seconds, started = None, time.perf_counter()
-    if loss is not None:
+    if trains and job.fit is not None:
+        inspected = try_own(trainable, inspected, job, workspace)
+    if loss is not None or inspected.loop is not None:
         seconds = seconds_per_epoch(trainable, inspected, job, workspace)
     return InspectResult(
         **{field.name: getattr(inspected, field.name) for field in dataclasses.fields(inspected)},
@@ -80,12 +82,26 @@ def prepare(loaded: LoadedModel, metric: MetricInfo, job: InspectJob, workspace:
     compiled = compiled_loss(loaded.compiled, read.name, index)
     activation = output_activation(loaded.model, index)
     known = Evidence(metric.name, metric.tasks, activation, read.shape, compiled, job.outputs)
+    trained = output_evidence(loaded) if len(outputs) > 1 else {}
     sources = workspace.sources
     progress = functools.partial(_write_progress, workspace.folder / PROGRESS)
     request = DataRequest(
-        sources.data, job.seed, sources.preprocess, known, inputs, outputs, scored, job.resize, job.label
+        sources.data, job.seed, sources.preprocess, known, inputs, outputs, scored, job.resize, job.label, trained
     )
     return prepare_data(request, workspace.blobs, progress)
+
+
+def output_evidence(loaded: LoadedModel) -> dict[str, Evidence]:
+    """What is known of each output for training, by name: the compiled loss and the last activation tell the task."""
+    from litetuner.spaces.models.inspection import output_activation
+    from litetuner.spaces.models.signature import output_tensors
+
+    found = {}
+    for index, tensor in enumerate(output_tensors(loaded.model)):
+        compiled = compiled_loss(loaded.compiled, tensor.name, index)
+        activation = output_activation(loaded.model, index)
+        found[tensor.name] = Evidence("", likely_tasks(activation, compiled), activation, tensor.shape, compiled)
+    return found
 
 
 def question(
@@ -109,25 +125,53 @@ def choose(
 ) -> tuple[LossSettings | None, str | None]:
     """The training loss; else why the model is not trained. Raises ``ConfigError`` where the user's own loss does not fit."""
     from litetuner.spaces.models.signature import output_tensors
-    from litetuner.spaces.training.losses import LossWishes, choose_loss, class_weights
+    from litetuner.spaces.training.losses import LossWishes, choose_loss, class_weights, tried_outputs
 
     x, y = workspace.split(data, "train")
-    compiled = compiled_loss(loaded.compiled, output_tensors(loaded.model)[0].name, 0)
-    wishes = LossWishes(job.loss, metric.default_loss, metric.own_loss, compiled)
     weights = class_weights(job.class_weights, data.classes, y)
+    outputs, weighted = tried_outputs(model, x), "w_train" in data.extras or weights is not None
     try:
-        found = choose_loss(
-            wishes, data.decision, model, x, y, weighted="w_train" in data.extras or weights is not None
-        )
+        if len(outputs) > 1:
+            found = choose_joint(loaded, outputs, data, job, workspace, weighted)
+        elif job.loss_weights is not None:
+            raise ConfigError("loss-weights: they are for models with several outputs, and this one has one.")
+        else:
+            compiled = compiled_loss(loaded.compiled, output_tensors(loaded.model)[0].name, 0)
+            wishes = LossWishes(job.loss, metric.default_loss, metric.own_loss, compiled)
+            found = choose_loss(wishes, data.decision, outputs[0], y, weighted)
     except ConfigError as error:
-        if job.loss is not None or metric.own_loss:
+        if job.loss is not None or job.loss_weights is not None or metric.own_loss:
             raise
-        return None, f"{error} Give --loss, a tf_keras name or module:function(y_true, y_pred), to train it."
+        return None, f"{error} To train it, give --loss, or --fit for a loop of your own."
     return dataclasses.replace(found, class_weights=weights), None
+
+
+def choose_joint(
+    loaded: LoadedModel, outputs: list[Any], data: DataInfo, job: InspectJob, workspace: Workspace, weighted: bool
+) -> LossSettings:
+    """The loss of each of several outputs. Raises ``ConfigError``."""
+    from litetuner.spaces.data.arrays import open_array
+    from litetuner.spaces.training.joint_loss import choose_losses, output_weights
+
+    if "labels_train" not in data.arrays:
+        raise ConfigError("training needs labels of all outputs, y_train:NAME for each.")
+    known = output_evidence(loaded)
+    weights = output_weights(job.loss_weights, (loaded.compiled or {}).get("loss_weights"), known)
+    labels = open_array(workspace.blobs, data.arrays["labels_train"])
+    return choose_losses(known, data.decisions, (job.loss, weights), outputs, labels, weighted)
 
 
 def _write_progress(path: Path, text: str) -> None:
     write_atomic(path, text.encode(), durable=False)
+
+
+def try_own(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> Inspected:
+    """Try ``--fit`` on a copy of the model, for one step. Raises ``ConfigError`` for what does not fit."""
+    from litetuner.spaces.training.own_loop import try_loop
+
+    settings = LoopSettings(job.fit or "")
+    context = make_context(workspace, dataclasses.replace(inspected, loop=settings), job)
+    return dataclasses.replace(inspected, loop=LoopSettings(settings.function, try_loop(model, context)))
 
 
 def seconds_per_epoch(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> float:

@@ -8,7 +8,7 @@ from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.jobs.job import Job, Kind, R
 from litetuner.spaces.jobs.metric_info import MetricInfo
 from litetuner.spaces.jobs.record import Record
-from litetuner.spaces.jobs.workspace import LossSettings
+from litetuner.spaces.jobs.workspace import LoopSettings, LossSettings
 from litetuner.spaces.models.decision import OutputSettings
 from litetuner.spaces.reconstruction.allocation.statistics import Statistics
 from litetuner.spaces.tflite.artifact import Artifact
@@ -34,6 +34,7 @@ class InspectResult(Record):
     seconds_per_epoch: float | None
     training_seconds: float
     doubts: tuple[str, ...] = ()
+    loop: LoopSettings | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,8 @@ class InspectJob(Job[InspectResult]):
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
     resize: tuple[str, ...] = ("bilinear",)
     label: str | None = None
+    fit: str | None = None
+    loss_weights: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The job train: one step of a prefix on its parent's checkpoint."""
 
 import dataclasses
-import math
+import itertools
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.jobs import TrainJob, TrainResult
 from litetuner.spaces.building.models import base_model, know_custom_layers, restore
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.arrays import ArrayWriter
 from litetuner.spaces.errors import Refused, RunError
 from litetuner.spaces.jobs.workspace import Inspected, Workspace
+from litetuner.spaces.models.decision import Activation, Decision
 from litetuner.spaces.store import read_json, write_json
 
 
@@ -35,12 +38,27 @@ def train(job: TrainJob, workspace: Workspace) -> TrainResult:
     return TrainResult(workspace.blobs.put(write(trained), ".npz"), seconds, tuple(step.notes(parent)))
 
 
+def _links(inspected: Inspected) -> dict[str, Activation]:
+    """What makes probabilities of the raw outputs, by output."""
+    data, names = inspected.data, list(inspected.model.outputs)
+    decisions = data.decisions if len(names) > 1 else dict.fromkeys(names, data.decision)
+    found: dict[str, Decision | None] = {name: decisions.get(name) for name in names}
+    return {name: "none" if decision is None else decision.link for name, decision in found.items()}
+
+
+def _keep(batches: Iterator[np.ndarray], count: int, workspace: Workspace) -> str:
+    """Write batches as one array of ``count`` rows and give its blob."""
+    first = next(batches)
+    writer = ArrayWriter(workspace.blobs)
+    writer.write("teacher", (count, *first.shape[1:]), first.dtype, itertools.chain([first], batches))
+    return writer.arrays["teacher"]
+
+
 def _teacher(workspace: Workspace, inspected: Inspected, context: Context) -> np.ndarray | None:
     """The baseline's outputs on the training data, computed once a run and memory-mapped from then on."""
     from litetuner.spaces.training.distillation import LARGEST_BYTES, teacher_targets
 
-    outputs = math.prod(size for size in inspected.model.output_shape if size is not None)
-    if not len(context.x_train) or len(context.x_train) * outputs * 4 > LARGEST_BYTES:
+    if not len(context.x_train) or len(context.x_train) * inspected.model.output_values * 4 > LARGEST_BYTES:
         return None
     name = workspace.folder / "cache" / "teacher.json"
     belongs = f"{inspected.base} {inspected.data.sha256}"
@@ -49,10 +67,8 @@ def _teacher(workspace: Workspace, inspected: Inspected, context: Context) -> np
     except (OSError, RunError):
         blob = ""
     if not workspace.blobs.has(blob):
-        decision = inspected.data.decision
-        link = "none" if decision is None else decision.link
-        targets = teacher_targets(base_model(workspace, inspected), context.x_train, link)
-        blob = workspace.keep_array(targets)
+        batches = teacher_targets(base_model(workspace, inspected), context.x_train, _links(inspected))
+        blob = _keep(batches, len(context.x_train), workspace)
         write_json(name, {"blob": blob}, seal=belongs, durable=False)
     found: np.ndarray = np.load(workspace.blobs.path(blob), mmap_mode="r", allow_pickle=False)
     return found

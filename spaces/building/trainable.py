@@ -10,10 +10,9 @@ from litetuner.spaces.errors import ModelError
 def rebuild(model: Any, sample: np.ndarray) -> tuple[Any | None, str | None, float | None]:
     """The tf_keras copy of a model, why it cannot be trained, and the largest difference of outputs on ``sample``.
 
-    A copy that is not trained (several inputs or outputs) is still converted where its inputs and outputs keep their names.
+    Of several inputs and outputs the names must stay, by which they are fed and scored.
     """
     from litetuner.spaces.models.keras_bridge.bridge import bridge, clone
-    from litetuner.spaces.models.outputs import why_untrained
     from litetuner.spaces.models.signature import input_tensors, output_tensors
 
     ports, outputs = input_tensors(model), output_tensors(model)
@@ -25,10 +24,9 @@ def rebuild(model: Any, sample: np.ndarray) -> tuple[Any | None, str | None, flo
     except Exception as error:  # a user's own layer raises what it likes
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return None, f"the model's copy in tf_keras cannot be made from its settings: {first[:200]}", None
-    refusal = why_untrained(ports, outputs)
-    if refusal is not None and (
-        [port.name for port in (*input_tensors(copy), *output_tensors(copy))]
-        != [port.name for port in (*ports, *outputs)]
-    ):
-        return None, refusal, difference
-    return copy, refusal, difference
+    names, found = (
+        [port.name for port in side] for side in ((*ports, *outputs), (*input_tensors(copy), *output_tensors(copy)))
+    )
+    if len(names) > 2 and names != found:
+        return None, f"its inputs and outputs {', '.join(names)} are {', '.join(found)} in its copy in tf_keras", None
+    return copy, None, difference

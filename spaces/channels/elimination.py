@@ -14,6 +14,7 @@ import numpy as np
 
 from litetuner.spaces.channels.groups import Call, ChannelGraph
 from litetuner.spaces.models.keras_bridge.bridge import clone
+from litetuner.spaces.models.signature import feed
 from litetuner.spaces.reconstruction.patches import is_depthwise, patches, places, why_not_refitted
 from litetuner.spaces.tf import load
 
@@ -94,7 +95,7 @@ def _read(model: Any, readers: list[_Reader], samples: np.ndarray, random: np.ra
     chosen = np.sort(random.permutation(len(samples))[:count])
     for start in range(0, count, batch):
         rows = chosen[start : start + batch]
-        x = tf.constant(np.asarray(samples[rows], model.inputs[0].dtype.as_numpy_dtype))
+        x = feed(model, samples[rows])
         with tf.GradientTape() as tape:
             tape.watch([variable for variable in copy.variables if variable.dtype.is_floating])  # frozen ones, too
             read, outputs = seen(x, training=False)

@@ -10,7 +10,9 @@ from litetuner.spaces.channels.groups import ChannelGraph
 from litetuner.spaces.channels.layer_rules import KERNELS
 from litetuner.spaces.channels.surgery import named_weights, weight_name
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.named_arrays import by_name
 from litetuner.spaces.errors import Refused
+from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.losses import like_outputs
 
@@ -116,6 +118,10 @@ def _products(model: Any, context: Context) -> Any:
     import tf_keras
 
     loss: Any = tf_keras.losses.get(context.loss) if isinstance(context.loss, str) else context.loss
+    if loss is None:
+        raise Refused(
+            "channels: ranking by the change of the loss needs one: give --loss beside --fit, or another importance"
+        )
     weights = {
         (layer.name, weight_name(layer, weight)): weight
         for layer in model.layers
@@ -123,12 +129,13 @@ def _products(model: Any, context: Context) -> Any:
         if weight.dtype.is_floating and "moving_" not in weight.name
     }
     variables = list(weights.values())
-    dtype, y_train = model.inputs[0].dtype, like_outputs(context.y_train, model.outputs[0].shape)
 
     def gradients(x: Any, y: Any) -> list[Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            value = tf.reduce_mean(loss(y, model(x, training=False)))
+            outputs = model(x, training=False)
+            labels = y if isinstance(y, dict) else like_outputs(y, outputs.shape)
+            value = tf.reduce_mean(loss(labels, outputs))
         found = tape.gradient(value, variables, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) * variable for gradient, variable in zip(found, variables, strict=True)]
 
@@ -137,8 +144,8 @@ def _products(model: Any, context: Context) -> Any:
     chosen = np.sort(np.random.default_rng(context.seed).permutation(len(context.x_train))[:count])
     for start in range(0, count, TAYLOR_BATCH):
         rows = chosen[start : start + TAYLOR_BATCH]
-        x = tf.constant(np.asarray(context.x_train[rows], dtype.as_numpy_dtype))
+        x, y = feed(model, context.x_train[rows]), tf.nest.map_structure(tf.constant, by_name(context.y_train[rows]))
         found: dict[str, dict[str, np.ndarray]] = {}
-        for (layer, name), product in zip(weights, compiled(x, tf.constant(y_train[rows])), strict=True):
+        for (layer, name), product in zip(weights, compiled(x, y), strict=True):
             found.setdefault(layer, {})[name] = product.numpy().astype(np.float64)
         yield found

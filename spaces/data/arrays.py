@@ -2,15 +2,18 @@
 
 import hashlib
 import io
+import mmap
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.store import Store, cannot_write
 
 SPLITS = ("train", "search", "test")
+LARGE_BYTES = 1 << 28  # of a mapped file: below, it may stay in memory
 
 
 def open_split(store: Store, arrays: Mapping[str, str], split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -28,6 +31,15 @@ def open_array(store: Store, blob: str) -> np.ndarray:
     """A prepared array, verified, memory-mapped and read-only. Raises ``RunError`` when it is not there."""
     found: np.ndarray = np.load(store.path(blob), mmap_mode="r", allow_pickle=False)
     return found
+
+
+def release(array: np.ndarray) -> None:
+    """Let go of the pages of a large memory-mapped array that were read: they count as memory of this process until then."""
+    base: Any = array
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = base.base if isinstance(base, np.ndarray) else None
+    if base is not None and len(base) >= LARGE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 class ArrayWriter:

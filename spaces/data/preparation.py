@@ -9,6 +9,7 @@ from litetuner.spaces.data.arrays import SPLITS, ArrayWriter, open_split
 from litetuner.spaces.data.labels import absent_classes, classes_of, few_samples, prepare_labels
 from litetuner.spaces.data.named_arrays import pack, row_type
 from litetuner.spaces.data.named_inputs import labels_of, samples_of
+from litetuner.spaces.data.output_labels import training_labels
 from litetuner.spaces.data.raw import Arrays, RawData, Rows
 from litetuner.spaces.data.samples import SamplePreparer
 from litetuner.spaces.data.sources.choice import read_source
@@ -32,7 +33,8 @@ class DataRequest:
     ``preprocess`` is the user's ``module:function(x) -> x``: it gets batches (b, *sample) of every split and returns batches
     (b, *sample of the model). ``inputs`` and ``outputs`` are the model's. ``scored`` is the output whose labels are stored;
     ``None`` stores the labels of all outputs. ``known`` is what decides, with the labels, how outputs are read. ``resize`` is
-    how images are resized (see ``read_images``), ``label`` the column of a table's labels.
+    how images are resized (see ``read_images``), ``label`` the column of a table's labels. ``trained`` is what is known of each
+    of several outputs, whose labels are kept for training, too.
     """
 
     source: str
@@ -44,6 +46,7 @@ class DataRequest:
     scored: TensorInfo | None = None
     resize: tuple[str, ...] = ("bilinear",)
     label: str | None = None
+    trained: Mapping[str, Evidence] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.inputs) > 1 and self.preprocess is not None:
@@ -88,8 +91,8 @@ def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], N
         y = labels[rows[split].given][rows[split].rows]
         _write_samples(writer, split, rows[split], samples, preparers)
         writer.write(f"y_{split}", y.shape, y.dtype, [y])
-        if not (unlabeled and split == "train"):
-            notes += _label_notes(split, y, classes)
+        notes += [] if unlabeled and split == "train" else _label_notes(split, y, classes)
+    decisions = _write_training_labels(request, raw, decision, rows, writer, notes)
     extras = _write_extras(writer, request.source, raw.extras, rows, counts)
     first = next(iter(preparers.values()))
     return DataInfo(
@@ -104,6 +107,7 @@ def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], N
         labeled=not unlabeled,
         extras=extras,
         decision=decision,
+        decisions=decisions,
     )
 
 
@@ -144,6 +148,27 @@ def _prepared(
     given: Mapping[str, np.ndarray], task: str, output_shape: tuple[int | None, ...]
 ) -> dict[str, np.ndarray]:
     return {split: prepare_labels(f"y_{split}", y, task, output_shape) for split, y in given.items()}
+
+
+def _write_training_labels(
+    request: DataRequest,
+    raw: RawData,
+    decision: Decision | None,
+    rows: Mapping[str, SplitRows],
+    writer: ArrayWriter,
+    notes: list[str],
+) -> dict[str, Decision]:
+    """Write ``labels_train``, the labels of several outputs with a field for each, and give their decisions."""
+    source = rows["train"]
+    if source.given != "train" or not len(source.rows) or not request.trained:
+        return {}
+    scored = {} if decision is None or request.scored is None else {request.scored.name: decision}
+    labels, decisions, found = training_labels("train", raw.splits["train"][1], request.trained, scored)
+    notes += found
+    if labels:
+        packed = pack({name: values[source.rows] for name, values in labels.items()})
+        writer.write("labels_train", packed.shape, packed.dtype, [packed])
+    return decisions
 
 
 def _write_extras(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.arrays import release
 from litetuner.spaces.data.raw import Rows
 from litetuner.spaces.data.splits import SplitRows
 from litetuner.spaces.errors import DataError
@@ -76,6 +77,8 @@ class SamplePreparer:
                 self.ranges[split] = (min(low, float(batch.min())), max(high, float(batch.max())))
             hashes.update(hashlib.blake2b(sample, digest_size=16).digest() for sample in batch)
             yield batch
+            if isinstance(x, np.ndarray):
+                release(x)
         if bad_rows:
             raise DataError(
                 f"{self._where(source.given)} holds {bad_values} values that are NaN or infinite, in {len(bad_rows)} samples, "

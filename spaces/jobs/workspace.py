@@ -32,6 +32,7 @@ class LossSettings(Record):
 
     ``name`` is a tf_keras loss with its ``config``, or ``module:function``. With ``one_hot`` (the number of classes) it gets
     class numbers as rows of 0 and 1. ``class_weights`` are by class number. ``source`` says who chose it.
+    Of several ``outputs`` each has its own loss, with its ``position`` among them and its ``weight`` in the sum.
     """
 
     name: str
@@ -39,6 +40,20 @@ class LossSettings(Record):
     one_hot: int | None = None
     class_weights: tuple[float, ...] | None = None
     source: str = ""
+    outputs: dict[str, "LossSettings"] = dataclasses.field(default_factory=dict)
+    position: int = 0
+    weight: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopSettings(Record):
+    """A training loop of the user's, ``module:function``, which was tried when the model was inspected.
+
+    ``tunes``: does it take the optimizer that it is given, so that the learning rate can be chosen?
+    """
+
+    function: str
+    tunes: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +61,14 @@ class Inspected(Record):
     """What an inspection found, which all later jobs need; kept as a blob, so that a job names it by its sha256.
 
     ``base`` is the tf_keras model as a blob, ``None`` where the model cannot be rebuilt; ``loss`` is ``None`` where it is
-    not trained.
+    not trained, or by ``loop``, a function of the user's (``--fit``), without a loss that is known.
     """
 
     model: ModelInfo
     data: DataInfo
     base: str | None
     loss: LossSettings | None
+    loop: LoopSettings | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -101,6 +101,13 @@ class Evidence:
     asked: OutputSettings = OutputSettings()
 
 
+def likely_tasks(activation: str, compiled: CompiledLoss | None) -> tuple[str, ...]:
+    """The tasks of an output that no metric tells: classes after a loss, or else an activation, of classes."""
+    if compiled is not None and compiled.known:
+        return ("regression",) if compiled.name in NUMBER_LOSSES else CLASSIFICATION
+    return CLASSIFICATION if activation in _PROBABILITIES else ("regression",)
+
+
 def canonical_loss(name: str) -> str:
     """Keras's function name of a loss: ``mse`` and ``MeanSquaredError`` are ``mean_squared_error``."""
     snake = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() if not name.isupper() else name.lower()

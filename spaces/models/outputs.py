@@ -32,16 +32,6 @@ def chosen_output(outputs: Sequence[TensorInfo], wanted: str | None, takes_all: 
     return None if len(outputs) > 1 else outputs[0]
 
 
-def why_untrained(inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> str | None:
-    """Why a model with several inputs or outputs is not trained; ``None`` for one of each."""
-    if len(inputs) == len(outputs) == 1:
-        return None
-    return (
-        f"the model has {len(inputs)} inputs and {len(outputs)} outputs, and training takes models with one of each. "
-        "Post-training quantization works."
-    )
-
-
 def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[TensorInfo], output: TensorInfo | None) -> np.ndarray:
     """The model's float32 outputs (m, ...) for the first samples (n, *sample) that the time limit allows.
 

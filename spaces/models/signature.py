@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.named_arrays import parts
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.keras_graph import functional
 from litetuner.spaces.tf import load
@@ -54,6 +55,14 @@ def call(model: Any, inputs: Sequence[Any]) -> list[Any]:
     # A model may have been made from ``[input]`` or ``{"name": input}``; its outputs then come the same way.
     given = keras.tree.pack_sequence_as(functional(model).input, list(inputs))
     return list(keras.tree.flatten(model(given, training=False)))
+
+
+def feed(model: Any, rows: np.ndarray) -> Any:
+    """Samples (n, ...), structured for several inputs, as what a tf_keras model is called with."""
+    tf = load()
+    pairs = zip(parts(np.asarray(rows)), model.inputs, strict=True)
+    given = [tf.constant(np.asarray(part, tensor.dtype.as_numpy_dtype)) for part, tensor in pairs]
+    return given[0] if len(given) == 1 else given
 
 
 def predict(model: Any, x: Sequence[np.ndarray], batch: int = 64) -> list[np.ndarray]:

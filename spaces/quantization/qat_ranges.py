@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from litetuner.spaces.context import Context
+from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
 
 _RANGE_PASSES = 4  # each widens what the layers behind the first clipped one see
@@ -20,9 +19,9 @@ def set_ranges(model: Any, context: Context) -> None:
     the batch's range, which that range is computed back from; a few passes, since a clipped layer hides the range of the
     next one. All other variables are put back.
     """
-    tf = load()
+    load()
     samples = context.calibration if len(context.calibration) else context.x_train
-    batch = tf.constant(np.asarray(samples[:_RANGE_SAMPLES], dtype=model.inputs[0].dtype.as_numpy_dtype))
+    batch = feed(model, samples[:_RANGE_SAMPLES])
     pairs = [pair for layer in model.layers for pair in _range_pairs(layer)]
     ranges = {variable.ref() for pair in pairs for variable in pair}
     others = [(variable, variable.numpy()) for variable in model.weights if variable.ref() not in ranges]

@@ -7,13 +7,14 @@ layers correct the errors of earlier ones; the error of a shortcut is corrected 
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.channels.groups import Call, ChannelGraph
 from litetuner.spaces.channels.layer_rules import KERNELS
+from litetuner.spaces.data.named_arrays import parts
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.models.keras_graph import call_arguments, call_outputs, nodes
 from litetuner.spaces.reconstruction.least_squares import correction
@@ -48,8 +49,9 @@ def reconstruct(
     random = np.random.default_rng([seed, 2])
     count = min(len(samples), SAMPLES, max(LEAST_SAMPLES, TENSOR_BYTES // _largest(model)))
     chosen = np.sort(random.permutation(len(samples))[:count])
-    x = np.asarray(samples[chosen], model.inputs[0].dtype.as_numpy_dtype)
-    return _Reconstruction(model, narrow, graph, kept, random).run(x)
+    pairs = zip(parts(np.asarray(samples[chosen])), model.inputs, strict=True)
+    inputs = [np.asarray(part, tensor.dtype.as_numpy_dtype) for part, tensor in pairs]
+    return _Reconstruction(model, narrow, graph, kept, random).run(inputs)
 
 
 def refusals(model: Any, graph: ChannelGraph) -> list[tuple[str, str]]:
@@ -102,8 +104,8 @@ class _Reconstruction:
         self.exact: set[int] = set()  # the same numbers in both, at the channels that stay
         self.found: list[Refit] = []
 
-    def run(self, x: np.ndarray) -> list[Refit]:
-        for tensor_id in self.inputs[0]:
+    def run(self, inputs: Sequence[np.ndarray]) -> list[Refit]:
+        for tensor_id, x in zip(self.inputs[0], inputs, strict=True):
             self.original[tensor_id] = self.current[tensor_id] = x
             self.exact.add(tensor_id)
         for before, after, call in self._ordered():

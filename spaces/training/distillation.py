@@ -4,27 +4,35 @@ A compressed copy should compute what the baseline computes, and the baseline's 
 a short training on labels alone loses what a long training with augmentation had learned.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.data.arrays import release
+from litetuner.spaces.data.named_arrays import pack
 from litetuner.spaces.models.decision import Activation
+from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
 
 BATCH = 256
-LARGEST_BYTES = 1 << 30  # of outputs that are kept; above, a model is trained on labels only
+LARGEST_BYTES = 1 << 30  # of outputs that are kept on disk; above, a model is trained on labels only
 
 
-def teacher_targets(model: Any, x: np.ndarray, link: Activation) -> np.ndarray:
-    """The baseline's outputs (n, ...) on ``x`` (n, *sample), as probabilities for a classifier whose outputs are logits."""
+def teacher_targets(model: Any, x: np.ndarray, links: Mapping[str, Activation]) -> Iterator[np.ndarray]:
+    """The baseline's outputs on ``x`` (n, ...), batch by batch (b, ...), as probabilities for a classifier that gives logits.
+
+    ``links`` are what makes probabilities of each output, by name; of several outputs a batch has a field for each.
+    """
     tf = load()
-    dtype = model.inputs[0].dtype
-    activation = {"softmax": tf.nn.softmax, "sigmoid": tf.nn.sigmoid, "none": tf.identity}[link]
+    activations = {"softmax": tf.nn.softmax, "sigmoid": tf.nn.sigmoid, "none": tf.identity}
 
-    def run(batch: Any) -> Any:
-        return activation(model(batch, training=False))
+    def run(batch: Any) -> list[Any]:
+        outputs = tf.nest.flatten(model(batch, training=False))
+        return [activations[link](output) for link, output in zip(links.values(), outputs, strict=True)]
 
-    compiled = tf.function(run, input_signature=[tf.TensorSpec((None, *x.shape[1:]), dtype)], autograph=False)
-    starts = range(0, len(x), BATCH)
-    parts = [compiled(tf.constant(np.asarray(x[i : i + BATCH], dtype.as_numpy_dtype))).numpy() for i in starts]
-    return np.concatenate(parts).astype(np.float32)
+    compiled = tf.function(run, autograph=False, reduce_retracing=True)
+    for start in range(0, len(x), BATCH):
+        columns = [part.numpy().astype(np.float32) for part in compiled(feed(model, x[start : start + BATCH]))]
+        release(x)
+        yield columns[0] if len(columns) == 1 else pack(dict(zip(links, columns, strict=True)))

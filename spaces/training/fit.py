@@ -6,7 +6,9 @@ cores, ms a step: ``model.fit`` 4.6, with ``steps_per_execution=32`` 3.1, this l
 
 import contextlib
 import dataclasses
+import functools
 import math
+import operator
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,11 +16,15 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.arrays import release
+from litetuner.spaces.data.named_arrays import by_name, is_packed
 from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.augmentation import NONE, augmented
 from litetuner.spaces.training.learning_rate import cosine_decay
 from litetuner.spaces.training.losses import like_outputs, mean_loss
+from litetuner.spaces.training.own_loop import run_loop
 
 _CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
 _CALL_STEPS = 32
@@ -78,6 +84,8 @@ def fit(
     are cast batch by batch. ``augment`` names the random views of images that are trained on (``augmentation.py``); with
     ``distill`` the target of a view is the baseline's output for the image itself.
 
+    A loop of the user's (``context.loop``) does the steps where there is one; it does not distill.
+
     Raises ``Refused`` without training data, ``BuildFailed`` when the weights do not stay finite.
     """
     hooks = hooks or TrainingHooks()
@@ -86,10 +94,14 @@ def fit(
         raise Refused(
             "this step trains, and there is no training data. Give data with a train split, or leave the step out."
         )
+    if distill and context.loop is not None:
+        raise Refused("the function of --fit trains on labels only: set distill to 0")
     for callback in hooks.callbacks:
         callback.set_model(model)
         callback.on_train_begin({})
-    if steps:
+    if steps and context.loop is not None:
+        _fit_by_loop(model, context, epochs, learning_rate, augment, hooks)
+    elif steps:
         with _fast_statistics(model, steps):
             if distill and context.teacher is None:
                 raise BuildFailed(
@@ -100,11 +112,26 @@ def fit(
     for callback in hooks.callbacks:
         callback.on_epoch_end(max(0, math.ceil(epochs) - 1), {})
         callback.on_train_end({})
+    _check_finite(model, steps, learning_rate)
+
+
+def _check_finite(model: Any, steps: int, learning_rate: float) -> None:
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
         raise BuildFailed(
             f"training diverged: after {steps} steps with learning rate {learning_rate:g} some weights are not finite. "
             "A smaller learning rate may help."
         )
+
+
+def _fit_by_loop(
+    model: Any, context: Context, epochs: float, learning_rate: float, augment: str, hooks: TrainingHooks
+) -> None:
+    import tf_keras
+
+    steps = count_steps(context, epochs)
+    optimizer = tf_keras.optimizers.Adam(cosine_decay(learning_rate, steps))
+    with _fast_statistics(model, steps):
+        run_loop(model, context, epochs, optimizer, augment, hooks.callbacks, hooks.masks)
 
 
 @contextlib.contextmanager
@@ -131,7 +158,8 @@ def _fast_statistics(model: Any, steps: int) -> Iterator[None]:
 def _targets(model: Any, context: Context, distill: float) -> list[np.ndarray]:
     """What the loss is given beside the outputs, as arrays (n, ...): labels, the baseline's outputs, weights."""
     given = (context.teacher if distill else None, context.w_train)
-    return [like_outputs(context.y_train, model.outputs[0].shape), *(part for part in given if part is not None)]
+    y = context.y_train if is_packed(context.y_train) else like_outputs(context.y_train, model.outputs[0].shape)
+    return [y, *(part for part in given if part is not None)]
 
 
 def _loss(context: Context, distill: float) -> Callable[..., Any]:
@@ -184,24 +212,32 @@ def _run(
     """Do ``steps`` optimizer steps, many in each call of a compiled function."""
     tf = load()
     samples, batch = len(context.x_train), min(context.batch_size, len(context.x_train))
-    input_type = model.inputs[0].dtype
 
     def run(x: Any, *targets: Any) -> None:
-        for index in tf.range(tf.shape(x)[0]):
-            step(x[index], *(target[index] for target in targets))
+        for index in tf.range(tf.shape(tf.nest.flatten(x)[0])[0]):
+            step(*tf.nest.map_structure(operator.itemgetter(index), (x, *targets)))
 
-    shapes = [tf.TensorSpec((None, batch, *context.x_train.shape[1:]), input_type)]
-    shapes += [tf.TensorSpec((None, batch, *part.shape[1:]), tf.as_dtype(part.dtype)) for part in targets]
-    compiled = tf.function(run, input_signature=shapes)
+    def described(part: Any) -> Any:
+        return tf.TensorSpec((None, batch, *part.shape[1:]), part.dtype)
+
+    first = (feed(model, context.x_train[:1]), *(by_name(part[:1]) for part in targets))
+    compiled = tf.function(run, input_signature=tf.nest.map_structure(described, first))
     views = np.random.default_rng([context.seed, 1])  # of its own: the order is the same with and without views
     order = _order(samples, steps * batch, context.seed).reshape(steps, batch)
-    sample_bytes = max(1, int(np.prod(context.x_train.shape[1:])) * input_type.size)
+    sample_bytes = max(1, sum(math.prod(part.shape) * part.dtype.size for part in tf.nest.flatten(first[0])))
     at_once = max(1, min(_CALL_STEPS, _CALL_BYTES // (batch * sample_bytes)))
     for start in range(0, steps, at_once):
         chosen = order[start : start + at_once]
-        x = augmented(np.asarray(context.x_train[chosen.ravel()], dtype=input_type.as_numpy_dtype), augment, views)
-        parts = [x, *(np.asarray(part[chosen.ravel()]) for part in targets)]
-        compiled(*(tf.constant(part.reshape(*chosen.shape, *part.shape[1:])) for part in parts))
+        x = feed(model, augmented(np.asarray(context.x_train[chosen.ravel()]), augment, views))
+        y = (by_name(np.asarray(part[chosen.ravel()])) for part in targets)
+        release(context.x_train)
+        compiled(*tf.nest.map_structure(functools.partial(_in_steps, chosen.shape), (x, *y)))
+
+
+def _in_steps(shape: tuple[int, ...], part: Any) -> Any:
+    """Samples (steps * batch, ...) as (steps, batch, ...)."""
+    tf = load()
+    return tf.reshape(part, (*shape, *part.shape[1:]))
 
 
 def _order(samples: int, length: int, seed: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from litetuner.spaces.errors import ConfigError, nearest, told_by_keras
 from litetuner.spaces.jobs.workspace import LossSettings
 from litetuner.spaces.models.decision import KNOWN_LOSSES, NUMBER_LOSSES, CompiledLoss, Decision, canonical_loss
+from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
 from litetuner.spaces.user_function import is_function, load_function
 
@@ -69,13 +70,13 @@ def mean_loss(loss: Loss, y: Any, outputs: Any, weights: Any = None) -> Any:
     tf = load()
     values = loss(y, outputs)
     if weights is not None:
-        values = weights * tf.reduce_mean(tf.reshape(values, (tf.shape(outputs)[0], -1)), axis=1)
+        values = weights * tf.reduce_mean(tf.reshape(values, (tf.shape(weights)[0], -1)), axis=1)
     return tf.reduce_mean(values)
 
 
-def like_outputs(y: np.ndarray, shape: Any) -> np.ndarray:
+def like_outputs(y: Any, shape: Any) -> Any:
     """Labels (n, ...) for outputs of a shape: (n,) against (n, 1) would broadcast to (n, n) in the plain losses."""
-    return y[..., None] if len(shape) == y.ndim + 1 and shape[-1] == 1 else y
+    return y[..., None] if len(shape) == len(y.shape) + 1 and shape[-1] == 1 else y
 
 
 def named(name: str, decision: Decision | None, config: dict[str, Any] | None = None) -> LossSettings:
@@ -136,16 +137,22 @@ def soft_loss(decision: Decision | None, settings: LossSettings) -> Loss:
     return make_loss(settings if settings.name in NUMBER_LOSSES else LossSettings("mean_squared_error"))
 
 
+def tried_outputs(model: Any, x: np.ndarray) -> list[Any]:
+    """The outputs of a tf_keras model, in order, for a few of the samples (n, ...)."""
+    sizes = {size for output in model.outputs for size in output.shape}
+    count = next((size for size in TRIED if size not in sizes), TRIED[-1])
+    found = model(feed(model, x[np.arange(count) % len(x)]), training=False)
+    return list(found) if isinstance(found, list | tuple) else [found]
+
+
 def choose_loss(
-    wishes: LossWishes, decision: Decision | None, model: Any, x: np.ndarray, y: np.ndarray, weighted: bool
+    wishes: LossWishes, decision: Decision | None, outputs: Any, y: np.ndarray, weighted: bool
 ) -> LossSettings:
-    """The first loss that fits the model's outputs and the labels, tried on a few samples (n, ...).
+    """The first loss that fits the labels (n, ...) and the outputs for a few samples (``tried_outputs``).
 
     With ``weighted`` it must give a value for each sample. Raises ``ConfigError`` that says why none fits.
     """
-    count = next((size for size in TRIED if size not in tuple(model.outputs[0].shape)), TRIED[-1])
-    outputs = model(np.resize(x, (count, *x.shape[1:])).astype(model.inputs[0].dtype.as_numpy_dtype), training=False)
-    labels = np.resize(y, (count, *y.shape[1:]))
+    labels = y[np.arange(len(outputs)) % len(y)]
     failed: list[str] = []
     for settings in _candidates(wishes, decision):
         for form in _forms(settings, decision, tuple(outputs.shape)):

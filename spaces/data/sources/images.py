@@ -18,6 +18,7 @@ SPLIT_FOLDERS = {"train": "train", "search": "search", "val": "search", "validat
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 METHODS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5")  # of tf.image.resize
 FITS = ("crop", "pad")
+UPRIGHT = "upright"
 ORIENTATION = 0x0112  # the EXIF tag
 OF_TENSORFLOW = ("JPEG", "MPO", "PNG")  # formats that Keras reads otherwise than Pillow, or not at all
 
@@ -26,9 +27,10 @@ def read_images(folder: Path, item: TensorInfo, resize: Sequence[str] = ("biline
     """Images in class folders; above these, where there are splits, ``train``, ``search`` (``val``, ``validation``), ``test``.
 
     Classes are numbered in the order of their names. Images are decoded and resized to the model's input ``item`` as
-    ``keras.utils.image_dataset_from_directory`` does it, without antialiasing, and without rotation by EXIF. They are uint8
-    0 to 255 where none is resized or the model takes integers, else float32. ``resize`` names the interpolation, and
-    ``crop`` or ``pad`` to keep the aspect ratio. Hidden files are left out; so are files of other kinds, with a note.
+    ``keras.utils.image_dataset_from_directory`` does it, without antialiasing, and without rotation by EXIF (``resize`` with
+    ``upright`` rotates). They are uint8 0 to 255 where none is resized or the model takes integers, else float32. ``resize``
+    names the interpolation, and ``crop`` or ``pad`` to keep the aspect ratio. Hidden files are left out; so are files of other
+    kinds, with a note.
     Raises ``DataError`` for an image that does not decode, a link that leads out of the folder, or classes that differ.
     """
     how, size = parse_resize(resize), _size(folder, item.shape)
@@ -50,7 +52,7 @@ def read_images(folder: Path, item: TensorInfo, resize: Sequence[str] = ("biline
         files[split] = [file for images in by_class for file in images]
     with ThreadPoolExecutor() as pool:
         headers = list(pool.map(_header, itertools.chain(*files.values())))
-    resized = sum(header.size != size[:2] for header in headers)
+    resized = sum(header.upright(how) != size[:2] for header in headers)
     dtype = np.dtype(
         np.float32 if resized and how.method != "nearest" and np.dtype(item.dtype).kind == "f" else np.uint8
     )
@@ -60,9 +62,10 @@ def read_images(folder: Path, item: TensorInfo, resize: Sequence[str] = ("biline
         notes.append(
             f"{resized} images were resized to {size[0]}x{size[1]} pixels ({', '.join(resize)}, as Keras does)"
         )
-    rotated = sum(header.rotated for header in headers)
+    rotated = sum(header.orientation != 1 for header in headers)
     if rotated:
-        notes.append(f"{rotated} images have an EXIF rotation, which is not applied, as in Keras")
+        done = "is applied" if how.upright else f"is not applied, as in Keras; {UPRIGHT} in --resize applies it"
+        notes.append(f"{rotated} images have an EXIF rotation, which {done}")
     clear = sum(header.alpha for header in headers) if size[2] < 4 else 0
     if clear:
         notes.append(f"{clear} images have an alpha channel, which is left out, as in Keras")
@@ -75,15 +78,17 @@ def read_images(folder: Path, item: TensorInfo, resize: Sequence[str] = ("biline
 class Resize:
     method: str  # of tf.image.resize
     fit: str | None  # crop, pad, or stretch
+    upright: bool = False  # rotated as EXIF says
 
 
 def parse_resize(given: Sequence[str]) -> Resize:
-    """``bilinear``, or ``bilinear,crop``. Raises ``ConfigError``."""
-    method, *fit = given
+    """``bilinear``, ``bilinear,crop`` or ``bilinear,upright``. Raises ``ConfigError``."""
+    method, *others = given
+    fit = [item for item in others if item != UPRIGHT]
     if method not in METHODS or len(fit) > 1 or not set(fit) <= set(FITS):
-        known = f"one of {', '.join(METHODS)}, and {' or '.join(FITS)} to keep the aspect ratio"
+        known = f"one of {', '.join(METHODS)}, and {' or '.join(FITS)} to keep the aspect ratio, {UPRIGHT} to rotate by EXIF"
         raise ConfigError(f"resize: {','.join(given)} is not known{nearest(method, METHODS)}. Give {known}.")
-    return Resize(method, *fit) if fit else Resize(method, None)
+    return Resize(method, fit[0] if fit else None, UPRIGHT in others)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +116,8 @@ class Images:
         tf = load()
         height, width, channels = self.size
         pixels = _decode(file, channels)
+        if self.how.upright:
+            pixels = _turned(pixels, _header(file).orientation)
         if pixels.shape == self.size:
             into[...] = pixels
             return
@@ -205,8 +212,19 @@ def _entries(root: Path, folder: Path) -> list[Path]:
 @dataclasses.dataclass(frozen=True)
 class Header:
     size: tuple[int, int]  # height, width
-    rotated: bool
+    orientation: int  # by EXIF, 1: as it is
     alpha: bool
+
+    def upright(self, how: Resize) -> tuple[int, int]:
+        """Height and width as the image is read."""
+        return self.size[::-1] if how.upright and self.orientation > 4 else self.size
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels (height, width, channels) as they are to be seen: mirrored for 2, 4, 5 and 7, then by quarters of a turn."""
+    mirrored = pixels[:, ::-1] if orientation in (2, 4, 5, 7) else pixels
+    quarters = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
+    return np.rot90(mirrored, quarters)
 
 
 def _header(file: Path) -> Header:
@@ -217,7 +235,7 @@ def _header(file: Path) -> Header:
         with Image.open(file) as image:
             wide = image.mode.startswith("I") or image.mode == "F"
             found = Header(
-                image.size[::-1], image.getexif().get(ORIENTATION, 1) != 1, image.has_transparency_data and not wide
+                image.size[::-1], int(image.getexif().get(ORIENTATION, 1)), image.has_transparency_data and not wide
             )
     except Exception as error:  # decoders raise whatever their format calls for
         raise _broken(file, error) from error

@@ -55,6 +55,14 @@ def test_the_card_says_what_test_misses(filled: Any, tmp_path: Path) -> None:
     )
 
 
+def test_the_card_marks_a_latency_that_was_measured_on_another_file(record: RunRecord, tmp_path: Path) -> None:
+    trial = next(trial for trial in record.trials if trial.artifact and not trial.is_baseline)
+    (key,) = [key for key in trial.measurements if key.startswith("latency_us:")][:1]
+    trial.measurements[key].extra["borrowed_from"] = {"trial": 3}
+    export(record, trial=trial.number, out=tmp_path / "out")
+    assert ", measured on the file of trial 3, which has" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+
+
 def test_errors_say_what_to_do(record: RunRecord, filled: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(

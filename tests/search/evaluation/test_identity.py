@@ -156,7 +156,9 @@ def test_a_run_whose_baseline_failed_begins_anew(home: Path) -> None:
 def test_every_key_that_names_a_function_is_part_of_the_identity(home: Path) -> None:
     """A new key of the configuration is found by itself."""
     config = make_config(
-        {"model": "mine:m", "data": "mine:m", "executor": "fake", "metric": "mine:m", "loss": "mine:m"}
+        {"model": "mine:m", "data": "mine:m", "executor": "fake", "metric": "mine:m", "loss": "mine:m", "fit": "mine:m"}
     )
     named = {name.removesuffix("_content") for name in identity(config) if name.endswith("_content")}
-    assert named == {"model", "data", "metric", "loss"}
+    assert named == {"model", "data", "metric", "loss", "fit"}
+    of_outputs = make_config({"model": "mine:m", "data": "mine:m", "executor": "fake", "loss": "age=mae,kind=mine:m"})
+    assert identity(of_outputs)["loss_content"] == identity(config)["loss_content"]

@@ -52,6 +52,7 @@ def inspected(
         outputs=asked.pop("outputs", OutputSettings()),
         loss=asked.pop("loss", None),
         class_weights=asked.pop("class_weights", None),
+        fit=asked.pop("fit", None),
         preprocess=None,
         custom_objects=None,
         seed=0,
@@ -138,3 +139,29 @@ def test_an_own_metric_gets_labels_of_any_kind_and_an_unknown_loss_is_not_traine
     assert "Give --loss" in str(found.model.bridge_refusal)
     assert set(workspace.split(found.data, "search")[1]) == {"cat", "dog"}
     assert found.data.extras == ("g_search", "g_test") and found.data.decision is not None
+
+
+def test_a_loop_of_the_users_needs_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+import tensorflow as tf
+
+def triplets(model, dataset, epochs, callbacks, seed):
+    def loss(y, z):
+        near = tf.cast(y[:, None] == y[None], z.dtype)
+        return tf.reduce_mean((2 * near - 1) * tf.reduce_sum((z[:, None] - z[None]) ** 2, axis=-1))
+    model.compile(model.optimizer, loss)
+    model.fit(dataset, epochs=epochs, callbacks=callbacks, verbose=0)
+
+def same(y_true, y_pred):
+    return (y_true == 1).mean()
+"""
+    (tmp_path / "own_loop_of_inspect.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    model = dense(3, None, None, np.eye(6, 3, dtype=np.float32), np.zeros(3, np.float32))
+    arrays = {"x_train": X[:100], "y_train": np.arange(100) % 2, "x_search": X[100:], "y_search": np.arange(200) % 2}
+    own = "own_loop_of_inspect:same"
+    found, workspace, job = inspected(tmp_path, model, arrays, own, monkeypatch, fit="own_loop_of_inspect:triplets")
+    assert found.loss is None and found.loop is not None and found.loop.tunes and found.model.bridge_refusal is None
+    assert make_context(workspace, workspace.inspected(found.inspected), job).loop is not None
+    with pytest.raises(ConfigError, match="is called with"):
+        inspected(tmp_path, model, arrays, own, monkeypatch, fit=own)

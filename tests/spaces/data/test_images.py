@@ -211,3 +211,23 @@ def test_a_rotation_by_exif_is_said_and_not_applied(tmp_path: Path) -> None:
 def test_an_unknown_resizing_is_refused(given: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match=r"is not known.*bilinear.*crop or pad"):
         parse_resize(given)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_upright_images_are_those_of_pillow(orientation: int, tmp_path: Path) -> None:
+    from PIL import Image, ImageOps
+
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 6), dtype=np.uint8)
+    image, exif = Image.fromarray(pixels), Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("ant", "bee"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        image.save(tmp_path / "images" / name / "1.png", exif=exif)
+    with Image.open(tmp_path / "images" / "ant" / "1.png") as found:
+        expected = np.asarray(ImageOps.exif_transpose(found))
+    item = TensorInfo("image", (None, *expected.shape, 1), "uint8")
+    raw = read_images(tmp_path / "images", item, ("nearest", "upright"))
+    x = raw.splits["train"][0]
+    assert np.array_equal(x[:1][0, :, :, 0], expected)  # type: ignore[index]
+    assert not any("resized" in note for note in raw.notes)
+    assert any("is applied" in note for note in raw.notes) == (orientation != 1)

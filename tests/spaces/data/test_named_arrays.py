@@ -73,7 +73,7 @@ def test_they_are_rebuilt_and_converted_with_their_names(two):
     assert [port.name for port in (*input_tensors(copy), *output_tensors(copy))] == ports
     read = read_model(write_model(copy))
     base, refusal, _ = rebuild(two, packed)
-    assert base is not None and "2 inputs and 2 outputs" in refusal
+    assert base is not None and refusal is None
     expected = original_outputs(two, packed, output_tensors(two), None)
     for model in (two, read):
         found = predict(convert(model, lambda converter, tf: None), packed)

@@ -36,9 +36,11 @@ def dense(tf_keras: Any, activation: str | None, units: int = 3) -> Any:
 def test_logits_become_probabilities_and_regression_stays(tf_keras: Any) -> None:
     x = GENERATOR.normal(size=(600, 5)).astype(np.float32)
     model = dense(tf_keras, None)
-    probabilities = teacher_targets(model, x, "softmax")
+    probabilities = np.concatenate(list(teacher_targets(model, x, {"y": "softmax"})))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(teacher_targets(model, x, "none"), model.predict(x, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(
+        np.concatenate(list(teacher_targets(model, x, {"y": "none"}))), model.predict(x, verbose=0), atol=1e-5
+    )
 
 
 def test_both_losses_are_mixed_by_share(tf_keras: Any) -> None:
@@ -65,7 +67,7 @@ def test_training_towards_the_original_alone_needs_no_labels(tf_keras: Any) -> N
     """With wrong labels and distill=1 the copy stays what the original is; with distill=0 it follows the labels."""
     x = GENERATOR.normal(size=(512, 5)).astype(np.float32)
     model = dense(tf_keras, "softmax")
-    teacher = teacher_targets(model, x, "none")
+    teacher = np.concatenate(list(teacher_targets(model, x, {"y": "none"})))
     wrong = (teacher.argmax(axis=1) + 1) % 3
     losses = {"loss": "sparse_categorical_crossentropy", "soft_loss": "categorical_crossentropy"}
     context = Context(x, wrong, x[:8], batch_size=32, seed=0, teacher=teacher, **losses)

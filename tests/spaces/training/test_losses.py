@@ -19,6 +19,7 @@ from litetuner.spaces.training.losses import (
     make_loss,
     named,
     soft_loss,
+    tried_outputs,
 )
 from tests.decisions import BINARY, BINARY_LOGITS, LOGITS, NUMBERS, PROBABILITIES, SEVERAL
 
@@ -67,7 +68,8 @@ def choose(
 ) -> Any:
     known = None if compiled is None else CompiledLoss(compiled, compiled)
     wishes = LossWishes(asked, how.pop("metric", "classification"), how.pop("own", False), known)
-    return choose_loss(wishes, decision, network, X, y, how.pop("weighted", False))
+    (outputs,) = tried_outputs(network, X)
+    return choose_loss(wishes, decision, outputs, y, how.pop("weighted", False))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,157 @@
+"""A training loop of the user's own (``--fit``), for models that no loss of (labels, outputs) trains as they were trained."""
+
+import inspect
+import itertools
+import math
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.context import Context
+from litetuner.spaces.data.arrays import release
+from litetuner.spaces.data.named_arrays import is_packed, parts
+from litetuner.spaces.errors import BuildFailed, ConfigError, told_by_keras
+from litetuner.spaces.tf import load, quiet_stdout
+from litetuner.spaces.training.augmentation import NONE, augmented
+from litetuner.spaces.user_function import load_function
+
+ARGUMENTS = ("model", "dataset", "epochs", "callbacks", "seed")
+TRIED_RATE = 1e-3
+Loop = Callable[..., Any]
+Masks = Sequence[tuple[Any, np.ndarray]]
+
+
+def make_loop(spec: str) -> Loop:
+    """The function that ``module:function`` names. Raises ``ConfigError`` where it does not take the five arguments."""
+    function = load_function(spec, "--fit")
+    try:
+        inspect.signature(function).bind(*ARGUMENTS)
+    except TypeError as error:
+        raise ConfigError(f"--fit {spec}: {error}; it is called with ({', '.join(ARGUMENTS)}).") from error
+    return function
+
+
+def run_loop(
+    model: Any, context: Context, epochs: float, optimizer: Any, augment: str, callbacks: Sequence[Any], masks: Masks
+) -> None:
+    """Let the user's function train ``model`` in place.
+
+    It is given whole epochs: of 0.5 the dataset holds half of the samples, of 2.5 it is passed three times with fewer.
+    ``masks`` are kept by a callback, and at the end also where the function calls none. Raises ``BuildFailed`` with its error.
+    """
+    loop = context.loop
+    if loop is None:
+        raise ValueError("the context has no loop of the user's")
+    model.compile(optimizer)  # where the function finds it
+    rounds = max(1, round(epochs))
+    dataset = make_dataset(context, epochs / rounds, augment)
+    try:
+        with quiet_stdout():
+            loop(model, dataset, rounds, [*callbacks, _holding(masks)], context.seed)
+    except Exception as error:  # the user's code raises what it likes
+        raise BuildFailed(f"the function of --fit failed: {_told(loop, error)}") from error
+    for variable, mask in masks:
+        variable.assign(variable * mask)
+
+
+def _told(loop: Loop, error: Exception) -> str:
+    """An error in the user's loop: its type, its words, and the line of the user's file that led to it."""
+    file = inspect.unwrap(loop).__code__.co_filename if hasattr(inspect.unwrap(loop), "__code__") else ""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    where = f" ({Path(file).name}, line {lines[-1]})" if lines else ""
+    said, kind = told_by_keras(error), type(error).__name__
+    return f"{said if said.startswith(kind) else f'{kind}: {said}'}{where}"
+
+
+def make_dataset(context: Context, share: float, augment: str) -> Any:
+    """A ``tf.data.Dataset`` of (x, y), or (x, y, w), in full batches: a ``share`` of the training data, drawn anew each time."""
+    tf = load()
+    samples, batch = len(context.x_train), min(context.batch_size, len(context.x_train))
+    steps = math.ceil(share * samples / batch)
+    arrays = [part for part in (context.x_train, context.y_train, context.w_train) if part is not None]
+    passes = itertools.count()
+
+    def batches() -> Iterator[tuple[Any, ...]]:
+        generator = np.random.default_rng([context.seed, next(passes)])
+        order = np.resize(generator.permutation(samples), steps * batch).reshape(steps, batch)
+        for rows in order:
+            x, *others = (np.asarray(part[rows]) for part in arrays)
+            release(context.x_train)
+            yield tuple(in_order(part) for part in (augmented(x, augment, generator), *others))
+
+    def described(part: np.ndarray) -> Any:
+        found = tuple(tf.TensorSpec((batch, *each.shape[1:]), tf.as_dtype(each.dtype)) for each in parts(part))
+        return found if is_packed(part) else found[0]
+
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=tuple(described(part[:1]) for part in arrays))
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def in_order(part: np.ndarray) -> Any:
+    """A tuple of the arrays of several inputs or outputs, in the model's order; else the array."""
+    return tuple(parts(part)) if is_packed(part) else part
+
+
+def _holding(masks: Masks) -> Any:
+    import tf_keras
+
+    class Holding(tf_keras.callbacks.Callback):  # type: ignore[misc]
+        """Multiplies variables by their masks after every batch."""
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            for variable, mask in masks:
+                variable.assign(variable * mask)
+
+    return Holding()
+
+
+def try_loop(model: Any, context: Context) -> bool:
+    """Train copies of a model for one step: a plain one, and one in tfmot's wrappers, as steps hand them over.
+
+    Was the optimizer used that the function was given? Raises ``ConfigError`` for a function that fails, or trains nothing.
+    """
+    import tf_keras
+
+    from litetuner.spaces.models.keras_bridge.bridge import clone
+
+    share = context.batch_size / max(1, len(context.x_train))
+    used = []
+    for copy, callbacks in ((clone(model), []), _pruned(clone(model))):
+        for callback in callbacks:
+            callback.set_model(copy)
+            callback.on_train_begin({})
+        optimizer = tf_keras.optimizers.Adam(TRIED_RATE)
+        before = [variable.numpy() for variable in copy.trainable_variables]
+        try:
+            run_loop(copy, context, min(1.0, share), optimizer, NONE, callbacks, ())
+        except BuildFailed as error:
+            wrapped = "a model in the wrappers of tfmot" if callbacks else "a small part of the training data"
+            raise ConfigError(
+                f"{error} It was tried on {wrapped}. The model is of tf_keras (Keras 2), not of keras."
+            ) from error
+        after = [variable.numpy() for variable in copy.trainable_variables]
+        if not any((a != b).any() for a, b in zip(before, after, strict=True)):
+            raise ConfigError(
+                "the function of --fit changes no weight of the model that it is given; it must train it in place."
+            )
+        used.append(int(optimizer.iterations) > 0)
+    return all(used)
+
+
+def _pruned(model: Any) -> tuple[Any, list[Any]]:
+    """The model with all layers in pruning wrappers that tfmot can prune, and the callback that these need."""
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+    from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
+
+    sparsity = tfmot.sparsity.keras
+    schedule = sparsity.ConstantSparsity(0.5, begin_step=1)
+
+    def wrap(layer: Any) -> Any:
+        able = layer.weights and PruneRegistry.supports(layer)
+        return sparsity.prune_low_magnitude(layer, schedule) if able else layer
+
+    return tf_keras.models.clone_model(model, clone_function=wrap), [sparsity.UpdatePruningStep()]
