@@ -111,7 +111,9 @@ class Config(pydantic.BaseModel):
     cache_limit: Size = _key(
         "10GB", "Largest size of the run's cache; files that the Pareto front needs are always kept."
     )
-    max_job_memory: Size = _key("12GB", "Stop a job that uses more memory than this.")
+    max_job_memory: Size | None = _key(
+        None, "Stop a job that uses more memory than this. [default: half of this machine's, at least 2GB]"
+    )
     json_: bool = _key(False, "Print the summary as JSON on standard output.", alias="json")
     debug: bool = _key(False, "Show tracebacks, and log more.")
 
