@@ -20,6 +20,7 @@ from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
 # What ``--objective`` can name: what a file has, and what it has on each target.
+SHOWN = 200  # characters of a wrong value in an error
 FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
 TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
 
@@ -245,7 +246,7 @@ def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> C
     mark = "_" if where == "tune" else "-"  # Python's spelling of a key, or that of flags and TOML
     given: dict[str, Any] = {}
     for key, value in values.items():
-        spelled = key.replace("_", "-").rstrip("-")
+        spelled = str(key).replace("_", "-").rstrip("-")
         if spelled not in known:
             hint = nearest(spelled.replace("-", mark), [name.replace("-", mark) for name in known])
             raise ConfigError(f"{where}: there is no key {key!r}{hint}")
@@ -264,4 +265,12 @@ def _explain(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
     if item["type"] == "missing":
         return f"{key} is missing; give --{key} or set it in the TOML"
-    return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {item['input']!r})"
+    return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {_shown(item['input'])})"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # an object's own, and Python's for integers of more than 4,300 digits
+        return f"{type(value).__name__} that cannot be shown"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -70,7 +70,7 @@ def read_npz(path: Path) -> RawData:
 def _read_member(path: Path, archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
     try:
         return np.asarray(archive[key])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(
             f"{path}: {key} cannot be read as a plain array ({error}). Python objects, such as lists of different lengths, "
             "are refused: store arrays of numbers."
