@@ -14,7 +14,8 @@ def inspect(model: str, data: str | None = None, **keys: Any) -> tuple[ModelInfo
     """The layers of a model and which steps suit them; with ``data`` these are read and checked as for a search.
 
     ``keys`` are those of a search that say how model and data are read: ``metric``, ``task``, ``threshold``, ``preprocess``,
-    ``custom_objects``, ``trust_model``. Without ``data`` no code of the user runs but the model's own (``module:function``)
+    ``custom_objects``, ``trust_model``; and ``time_budget`` and ``max_job_memory``, its limits.
+    Without ``data`` no code of the user runs but the model's own (``module:function``)
     and ``custom_objects``. Raises ``UsageError`` for what cannot be used, ``HostError`` when this machine does not work.
     """
     from litetuner.search.config.config import make_config

@@ -1,9 +1,10 @@
-"""Damage to every kind of file in a run folder, and to model files: is it detected, or harmless?
+"""Damage to every kind of file in a run folder, and hostile models, data, targets and configurations: detected, or harmless?
 
-python benchmarks/faults.py flips|truncations|swaps|tflite [--count 1200] [--seed 0] [--work FOLDER] [--model FILE.tflite]
-    [--out benchmarks/results/faults.json]
+python benchmarks/faults.py flips|truncations|swaps|tflite|configurations|targets|models|mutations|data|kills
+    [--count 1200] [--seed 0] [--work FOLDER] [--model FILE.tflite] [--out benchmarks/results/faults.json]
 
-Each fault is made in a copy of one run of the fake executor, which is then read (status, report) and resumed by one trial.
+Each fault of the first three is made in a copy of one run of the fake executor, which is then read (status, report) and
+resumed by one trial.
 ``detected`` is an error of litetuner's that says what is wrong, ``harmless`` the same trials, front, picks and numbers as
 without the fault, ``internal`` another exception, ``silent`` other numbers without an error. Done faults stand in
 ``--work``; the same command resumes.
@@ -13,15 +14,18 @@ from __future__ import annotations
 
 import argparse
 import collections
-import dataclasses
 import json
 import random
 import shutil
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import endings
+import hostile_files
+import hostile_texts
+from fault_verdicts import VERDICTS, Verdict, read, table, write
 
 import litetuner
 from litetuner.objectives.environment import environment
@@ -43,7 +47,6 @@ SETTINGS = {
     **{"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake"},
     **{"max_drop": "3%", "max_compressed_size": "60kB"},
 }
-VERDICTS = ("detected", "harmless", "internal", "silent")
 REPORTED = (
     "report.html",
     "trials.csv",
@@ -56,14 +59,14 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "layers": lambda file: read_layers(file, {}),
 }
 COUNTS = {"flips": 1200, "truncations": 200, "swaps": 100, "tflite": 10_000}
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    kind: str
-    file: str
-    verdict: str
-    message: str = ""
+COUNTS |= {
+    "configurations": 100_000,
+    "targets": 100_000,
+    "models": 1000,
+    "mutations": 1000,
+    "data": 1000,
+    "kills": 200,
+}  # at most
 
 
 def make_run(path: Path, trials: int = TRIALS, seed: int = 0) -> None:
@@ -198,10 +201,10 @@ class Bench:
         return ("harmless", "") if first is None else ("detected", str(first))
 
 
-def tflite(count: int, seed: int, path: Path) -> Iterator[Verdict]:
+def tflite(count: int, seed: int, done: int, path: Path) -> Iterator[Verdict]:
     """Mutations of a ``.tflite``: read, or rejected with an error of litetuner's."""
     content = path.read_bytes()
-    for index in range(count):
+    for index in range(done, count):
         yield mutated(content, random.Random(seed * 1_000_003 + index))
 
 
@@ -211,9 +214,9 @@ def mutated(content: bytes, rng: random.Random) -> Verdict:
         at = rng.randrange(min(len(changed), rng.choice((64, 1024, len(changed)))))
         changed[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
     found = Verdict("tflite", "", "harmless")
-    for name, read in READERS.items():
+    for name, reader in READERS.items():
         try:
-            read(bytes(changed))
+            reader(bytes(changed))
         except LitetunerError as error:
             found = Verdict("tflite", name, "detected", str(error)[:200])
         except Exception as error:
@@ -228,16 +231,18 @@ def faults(what: str, count: int, seed: int, work: Path, done: int) -> Iterator[
         yield make(random.Random(seed * 1_000_003 + index), index)
 
 
-def table(verdicts: list[Verdict]) -> str:
-    found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for item in verdicts:
-        found[item.kind][item.verdict] += 1
-        found["all"][item.verdict] += 1
-    lines = [f"| {'kind':24} | faults | {' | '.join(VERDICTS)} |", f"|{'---|' * (2 + len(VERDICTS))}"]
-    for kind in [*sorted(found.keys() - {"all"}), "all"]:
-        counts = " | ".join(f"{found[kind][verdict]:8}" for verdict in VERDICTS)
-        lines.append(f"| {kind:24} | {found[kind].total():6} | {counts} |")
-    return "\n".join(lines)
+def find(what: str, count: int, seed: int, done: int, options: argparse.Namespace) -> Iterator[Verdict]:
+    """The verdicts from the ``done``-th on."""
+    if what == "tflite":
+        return tflite(count, seed, done, options.model)
+    if what in ("flips", "truncations", "swaps"):
+        return faults(what, count, seed, options.work / "runs", done)
+    if what in ("configurations", "targets"):
+        return getattr(hostile_texts, what)(count, seed, done)
+    if what == "kills":
+        return endings.kills(count, seed, done, options.work / what)
+    (options.work / what / "run").mkdir(parents=True, exist_ok=True)
+    return getattr(hostile_files, what)(count, seed, done, options.work / what)
 
 
 def main() -> None:
@@ -252,19 +257,8 @@ def main() -> None:
     count = options.count or COUNTS[options.what]
     options.work.mkdir(parents=True, exist_ok=True)
     log = options.work / f"{options.what}-{options.seed}.jsonl"
-    verdicts = [Verdict(**json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []
-    if options.what == "tflite":
-        found = tflite(count, options.seed, options.model)
-    else:
-        found = faults(options.what, count, options.seed, options.work / "runs", len(verdicts))
-    with log.open("w" if options.what == "tflite" else "a") as stream:
-        verdicts = [] if options.what == "tflite" else verdicts
-        for item in found:
-            verdicts.append(item)
-            stream.write(json.dumps(dataclasses.asdict(item)) + "\n")
-            stream.flush()
-            if item.verdict in ("internal", "silent"):
-                sys.stderr.write(f"{item}\n")
+    write(log, find(options.what, count, options.seed, len(read(log)), options))
+    verdicts = read(log)
     print(table(verdicts))
     if options.out:
         totals: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}

@@ -108,7 +108,7 @@ def describe_model(config: Config, folder: RunFolder) -> ModelInfo:
         job = DescribeJob(environment=this_environment(), limits=job_limits(config, "inspect"))
         return executor.submit(job).result().value.model
     except BuildFailed as error:
-        raise ModelError(f"the model {config.model} cannot be opened: {error}.") from error
+        raise ModelError(f"inspecting the model {config.model} failed: {error}.") from error
     except Lost as error:
         raise HostError(f"inspecting the model was cut short: {error}. Is there enough memory?") from error
     finally:

@@ -15,6 +15,7 @@ from litetuner.spaces.errors import HostError, RunError
 # A disk that is full, over its quota or broken: a problem of the machine, not of the chosen folder.
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 CHECKSUM = b',\n "checksum": "'  # what stands between a record and the checksum that ends it
+LARGEST_RECORD = 64_000_000  # bytes; a trial with all its raw samples has some tens of kilobytes
 MARK = "# Written by litetuner for the run"  # begins the last line of a text with a checksum
 
 
@@ -75,6 +76,7 @@ def write_json(path: Path, record: dict[str, Any], *, seal: str = "", durable: b
 
 def read_json(path: Path, *, seal: str = "", remedy: str = "") -> dict[str, Any]:
     """A record that ``write_json`` wrote. Raises ``RunError``, which ends with ``remedy``, where its checksum does not match."""
+    check_size(path, remedy)
     content = path.read_bytes()
     body = content.rpartition(CHECKSUM)[0]
     if not body or body + _end(body, seal) != content:
@@ -83,6 +85,19 @@ def read_json(path: Path, *, seal: str = "", remedy: str = "") -> dict[str, Any]
         )
     found: dict[str, Any] = json.loads(body + b"}")
     return found
+
+
+def check_size(path: Path, remedy: str) -> None:
+    """Raise ``RunError``, which ends with ``remedy``, for a file too large to be a record: it is not read into memory."""
+    if path.stat().st_size > LARGEST_RECORD:
+        raise RunError(f"{path} has more than {LARGEST_RECORD // 1_000_000} MB, which no record has. {remedy}".rstrip())
+
+
+def read_end(path: Path) -> bytes:
+    """A log, of a huge one the end."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LARGEST_RECORD))
+        return file.read(LARGEST_RECORD)
 
 
 def _end(body: bytes, seal: str) -> bytes:

@@ -53,5 +53,8 @@ def test_siblings_exist() -> None:
     assert not [node.module for node in found if node.level or (node.module or "").startswith(("benchmarks", "tests"))]
     for node in found:
         if node.module in modules:
-            defined = {getattr(each, "name", None) for each in modules[node.module].body}
+            body = modules[node.module].body
+            defined = {getattr(each, "name", None) for each in body}
+            assigned = [each for each in body if isinstance(each, ast.Assign | ast.AnnAssign)]
+            defined |= {name.id for each in assigned for name in ast.walk(each) if isinstance(name, ast.Name)}
             assert {alias.name for alias in node.names} <= defined, node.module

@@ -11,7 +11,10 @@ METRIC = "Metric. [default: accuracy, or mae if the labels are not classes]"
 SHORT = "Write a commented configuration for a model."
 
 
-@with_keys("metric", "task", "threshold", "preprocess", "target", "trust_model", metric=METRIC)
+@with_keys(
+    *("metric", "task", "threshold", "preprocess", "target", "trust_model", "max_job_memory"),
+    metric=METRIC,
+)
 def init(
     model: Annotated[str, typer.Argument(help="FILE.keras, FILE.h5 or module:function.", metavar="MODEL")],
     data: Annotated[

@@ -10,13 +10,14 @@ from litetuner.cli.options import with_keys
 
 
 @with_keys(
-    *("metric", "task", "threshold", "preprocess", "custom_objects", "trust_model"),
+    *("metric", "task", "threshold", "preprocess", "custom_objects", "trust_model", "time_budget", "max_job_memory"),
     metric="With --data: the metric of the labels. [default: accuracy]",
     task="With --data: how outputs and labels are read: binary, multiclass, multilabel, regression or raw.",
     threshold="With --data: output above which a label holds, such as 0.5.",
     preprocess="With --data: module:function(x).",
     custom_objects="Custom layers, module:dict.",
     trust_model="Trust the model file (it may execute code).",
+    time_budget="Stop after this time, such as 5m. [default: 30m]",
 )
 def inspect(
     model: Annotated[str, Argument(help="FILE.keras, FILE.h5, SavedModel or module:function.", metavar="MODEL")],

@@ -20,6 +20,7 @@ from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
 # What ``--objective`` can name: what a file has, and what it has on each target.
+SHOWN = 200  # characters of a wrong value in an error
 FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
 TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
 
@@ -116,7 +117,9 @@ class Config(pydantic.BaseModel):
     cache_limit: Size = _key(
         "10GB", "Largest size of the run's cache; files that the Pareto front needs are always kept."
     )
-    max_job_memory: Size = _key("12GB", "Stop a job that uses more memory than this.")
+    max_job_memory: Size | None = _key(
+        None, "Stop a job that uses more memory than this. [default: half of this machine's, at least 2GB]"
+    )
     json_: bool = _key(False, "Print the summary as JSON on standard output.", alias="json")
     debug: bool = _key(False, "Show tracebacks, and log more.")
 
@@ -248,7 +251,7 @@ def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> C
     mark = "_" if where == "tune" else "-"  # Python's spelling of a key, or that of flags and TOML
     given: dict[str, Any] = {}
     for key, value in values.items():
-        spelled = key.replace("_", "-").rstrip("-")
+        spelled = str(key).replace("_", "-").rstrip("-")
         if spelled not in known:
             hint = nearest(spelled.replace("-", mark), [name.replace("-", mark) for name in known])
             raise ConfigError(f"{where}: there is no key {key!r}{hint}")
@@ -267,4 +270,12 @@ def _explain(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
     if item["type"] == "missing":
         return f"{key} is missing; give --{key} or set it in the TOML"
-    return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {item['input']!r})"
+    return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {_shown(item['input'])})"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # an object's own, and Python's for integers of more than 4,300 digits
+        return f"{type(value).__name__} that cannot be shown"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -56,7 +56,7 @@ def _check_name(value: str, info: pydantic.ValidationInfo) -> str:
 
 Text = Annotated[str, pydantic.BeforeValidator(_text), pydantic.AfterValidator(_check_name)]
 Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_texts)]
-Integer = Annotated[int, pydantic.BeforeValidator(_no_switch)]
+Integer = Annotated[int, pydantic.BeforeValidator(_no_switch), pydantic.Field(le=2**63 - 1)]  # of TOML
 Number = Annotated[pydantic.FiniteFloat, pydantic.BeforeValidator(_no_switch)]
 Size = Annotated[Text, _with_unit(lambda text, key: parse(text, BYTES, key))]
 Duration = Annotated[Text, _with_unit(parse_duration)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.search.config.config import Config
+from litetuner.search.evaluation.identity import user_functions
 from litetuner.search.evaluation.limits import job_limits
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.cache import JobCache
@@ -82,7 +83,7 @@ def inspect(
     try:
         result = _run(job, cache, folder.path / PROGRESS, doing)
     except BuildFailed as error:
-        raise ModelError(f"the model {config.model} or the data {config.data} cannot be opened: {error}.") from error
+        raise ModelError(f"inspecting {_inputs(config)} failed: {error}.") from error
     except Lost as error:
         raise HostError(f"inspecting the model and the data was cut short: {error}. Is there enough memory?") from error
     value = result.value
@@ -93,6 +94,13 @@ def inspect(
     folder.write("inspection", found.to_json())
     # Starting the worker that will convert, and the training that was timed, are stages; the rest is ours.
     return found, {"convert": result.start_seconds, "train": 0.0 if result.cached else value.training_seconds}
+
+
+def _inputs(config: Config) -> str:
+    """All that is looked at, and the functions of the user that run then: any of them may be what fails."""
+    functions = {key: name for key, name in user_functions(config).items() if key not in ("model", "data")}
+    named = "".join(f", --{key.replace('_', '-')} {name}" for key, name in functions.items())
+    return f"the model {config.model}, the data {config.data}{named}"
 
 
 def _run(job: InspectJob, cache: JobCache, progress: Path, doing: Callable[[str], None]) -> JobResult[InspectResult]:

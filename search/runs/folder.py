@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import os
 import secrets
 import shutil
 import time
@@ -20,10 +21,22 @@ from litetuner.search.trial import FORMAT_VERSION, State, Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import CandidateError, RunError
 from litetuner.spaces.jobs.workspace import Sources, Workspace
-from litetuner.spaces.store import Store, append, cannot_write, read_json, seal_of, seal_text, write_atomic, write_json
+from litetuner.spaces.store import (
+    Store,
+    append,
+    cannot_write,
+    check_size,
+    read_end,
+    read_json,
+    seal_of,
+    seal_text,
+    write_atomic,
+    write_json,
+)
 
 PATHS = ("model", "data")  # may be written in several ways; what they hold counts
 CRC = ', "crc32": '
+DEPTH = 3  # of folders in a run: trials/0007, cache/blobs
 AGAIN = "Remove it and repeat the search command:"
 REMEDIES = {
     "identity": f"{AGAIN} with the same model, data and settings it is written again.",
@@ -70,6 +83,7 @@ class RunFolder:
 
     def lock(self) -> filelock.BaseFileLock:
         """Held while a search runs. Raises ``RunError`` when another search of this folder is at work."""
+        self.check_contents()
         held = filelock.FileLock(self.path / ".lock")
         try:
             held.acquire(timeout=0)
@@ -77,6 +91,14 @@ class RunFolder:
             what = f"{self.path}: another search is running in this folder"
             raise RunError(f"{what}. Wait for it, or choose another --out.") from error
         return held
+
+    def check_contents(self) -> None:
+        """What is read, written or removed in a run is in it. Raises ``RunError`` for links, and for files that could hang."""
+        for path in _strange(self.path, DEPTH) if self.path.is_dir() else ():
+            raise RunError(
+                f"{path} is {'a symbolic link' if path.is_symlink() else 'neither a file nor a folder'}, and a run holds only "
+                "files and folders of its own. Remove it, or put what it points to in its place."
+            )
 
     def create(self) -> None:
         """Make the folder. Raises ``RunError`` when it cannot be written, ``HostError`` when the disk is full."""
@@ -155,6 +177,8 @@ class RunFolder:
         if not path.is_file():
             what = f"{self.path} is no run folder: it has no litetuner.toml"
             raise RunError(f"{what}. Give the folder that a search printed.")
+        self.check_contents()
+        check_size(path, "It is not a configuration.")
         if self.read("identity") is None:
             raise RunError(f"{self.path} has no identity.json. Repeat the search command: it writes it again.")
         if (self._sealed() or "").partition("-")[0] != self.id:
@@ -194,6 +218,7 @@ class RunFolder:
         if not path.exists():
             return None
         remedy = REMEDIES.get(name.partition("/")[0], f"{AGAIN} it is written again.")
+        check_size(path, remedy)
         try:
             return read_json(path, seal=self._seal(name), remedy=remedy)
         except RunError:
@@ -215,10 +240,20 @@ class RunFolder:
     def events(self) -> Iterator[dict[str, Any]]:
         """The events that can be read; a torn or damaged line is ignored."""
         path = self.path / "events.jsonl"
-        for line in path.read_bytes().splitlines() if path.exists() else ():
+        for line in read_end(path).splitlines() if path.exists() else ():
             body, _, crc = line.rpartition(CRC.encode())
             if crc == f"{zlib.crc32(body + b'}')}}}".encode():
                 yield json.loads(body + b"}")
+
+
+def _strange(folder: Path, depth: int) -> Iterator[Path]:
+    """What is neither a file nor a folder: links, pipes, sockets, devices."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _strange(Path(entry.path), depth - 1) if depth else ()
+            elif not entry.is_file(follow_symlinks=False):
+                yield Path(entry.path)
 
 
 def _differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -13,9 +13,8 @@ from litetuner.search.trial import FORMAT_VERSION
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import Refused, RunError
 from litetuner.spaces.steps import STEPS
-from litetuner.spaces.store import read_json
+from litetuner.spaces.store import check_size, read_json
 
-LARGEST_FILE = 64_000_000  # bytes; a trial with all its raw samples has some tens of kilobytes
 SLACK = 10.0  # a number may be this many times beyond the smallest and the largest value that a search tries
 LARGEST_NUMBER = 1e6  # for a knob without such values
 
@@ -219,8 +218,7 @@ def _knob_type(field: dataclasses.Field[Any], longest: float | None) -> Any:
 def _read(path: Path, model: type[Record]) -> Record:
     """A JSON file as ``model``. Raises ``RunError`` that names the first wrong key and what it must be."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise RunError(f"{path} has more than {LARGEST_FILE // 1_000_000} MB; it is not the record of a trial.")
+        check_size(path, "It is not the record of a trial.")
         return model.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist. Give RUN/trials/NUMBER/trial.json, or an exported one.") from error

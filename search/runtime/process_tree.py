@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import psutil
 
 from litetuner.objectives.runner.machine import read_text
+from litetuner.search.runtime.keeper import keeper
 
 MARK = "LITETUNER_WORKER"  # an environment variable, which descendants inherit
 END_SECONDS = 5.0  # so long do they get to disappear
@@ -27,7 +28,10 @@ class ProcessTree:
     def members(self) -> list[psutil.Process]:
         """All that run now; one whose parent ended is known from an earlier call."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            self._seen.update(self._leader.children(recursive=True))
+            new = set(self._leader.children(recursive=True)) - self._seen
+            self._seen |= new
+            for process in new:
+                keeper().tell(f"{process.pid} {process.create_time()}")
         self._seen = {process for process in self._seen if process.is_running()}
         return list(self._seen)
 
@@ -55,12 +59,7 @@ class ProcessTree:
         """End all, those included that nobody has seen: whose parents ended, and who know the mark only."""
         with _urgent():
             self.signal(signal.SIGKILL)
-            done: set[psutil.Process] = set()
-            deadline = time.monotonic() + END_SECONDS
-            while (new := set(self._marked()) - done) and time.monotonic() < deadline:
-                for number in (signal.SIGSTOP, signal.SIGKILL):  # what is stopped starts no other
-                    _send(new, number)
-                done |= new
+            end_marked({self._mark})
 
     def resident_bytes(self, limit: float = math.inf) -> int:
         """The memory of all. Pages that they share count once where they matter: all are stopped to look at them."""
@@ -74,13 +73,37 @@ class ProcessTree:
             self.signal_group(signal.SIGCONT)
         return found - self._shared
 
-    def _marked(self) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get(MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
+
+def end_marked(marks: set[str], known: Iterable[str] = ()) -> None:
+    """End all processes with one of these marks, and those whose number and start are ``known``, with their children."""
+    done: set[psutil.Process] = set()
+    new = set(_known(known)) | set(_marked(marks))
+    deadline = time.monotonic() + END_SECONDS
+    while new and time.monotonic() < deadline:
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # what is stopped starts no other
+            _send(new, number)
+        done |= new
+        new = set(_marked(marks)) - done
+
+
+def _marked(marks: set[str]) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK) in marks and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def _known(lines: Iterable[str]) -> Iterator[psutil.Process]:
+    """The processes that still run, and what they have started."""
+    for line in lines:
+        pid, started = line.split()
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(int(pid))
+            if process.create_time() == float(started) and process.status() != psutil.STATUS_ZOMBIE:
+                yield from process.children(recursive=True)
+                yield process
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from litetuner.search.runtime.awake import awake_seconds
+from litetuner.search.runtime.keeper import keeper
 from litetuner.search.runtime.machine import memory_bytes
 from litetuner.search.runtime.process_tree import MARK, ProcessTree
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TimeUp
@@ -49,6 +50,7 @@ class WorkerProcess:
         given = json.dumps((sources or Sources()).to_json())
         command = python_command("-m", "litetuner.search.runtime.worker", role, str(folder), given, str(os.getpid()))
         mark = secrets.token_hex(8)
+        keeper().tell(mark)
         with open_log(log) as stream:
             self._process = subprocess.Popen(
                 command,

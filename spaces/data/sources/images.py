@@ -15,6 +15,7 @@ from litetuner.spaces.tf import load
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 SPLIT_FOLDERS = {"train": "train", "search": "search", "val": "search", "validation": "search", "test": "test"}
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")  # whatever a file is called: for others Pillow starts programs
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 METHODS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5")  # of tf.image.resize
 FITS = ("crop", "pad")
@@ -206,6 +207,8 @@ def _entries(root: Path, folder: Path) -> list[Path]:
             raise DataError(
                 f"{path} is a link that leads out of {root}. Copy the file, or give the folder that contains it."
             )
+        if not (path.is_file() or path.is_dir()):
+            raise DataError(f"{path} is neither a file nor a folder. Remove it.")
     return entries
 
 
@@ -232,7 +235,7 @@ def _header(file: Path) -> Header:
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             wide = image.mode.startswith("I") or image.mode == "F"
             found = Header(
                 image.size[::-1], int(image.getexif().get(ORIENTATION, 1)), image.has_transparency_data and not wide
@@ -250,7 +253,7 @@ def _decode(file: Path, channels: int) -> np.ndarray:
 
     tf = load()
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.format not in OF_TENSORFLOW:
                 return np.asarray(image.convert(MODES[channels])).reshape(*image.size[::-1], channels)
         decoded: np.ndarray = tf.io.decode_image(file.read_bytes(), channels=channels, expand_animations=False).numpy()

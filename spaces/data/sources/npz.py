@@ -46,7 +46,7 @@ def _read_member(path: Path, archive: Any, key: str, scratch: Path | None) -> np
         if member is None or member.file_size < LARGE_BYTES:
             return np.asarray(archive[key])
         return _mapped(path, archive.zip, member, scratch)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(
             f"{path}: {key} cannot be read as a plain array ({error}). Python objects, such as lists of different lengths, "
             "are refused: store arrays of numbers."

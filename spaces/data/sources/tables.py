@@ -25,6 +25,8 @@ def read_table(path: Path, label: str | None) -> RawData:
         raise DataError(f"{path}: Parquet needs the package pyarrow: pip install pyarrow; or give a CSV.") from error
     except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
         raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from error
+    if not len(table):
+        raise DataError(f"{path} has no rows.")
     columns = [str(name) for name in table.columns]
     table.columns = columns
     if label not in columns:

@@ -62,7 +62,7 @@ def load_model(source: str, *, trust: bool = False, custom_objects: str | None =
         name, settings = source.partition(":")[2], settings_of(found)
         return LoadedModel(_in_float32(model), _kind(model), _digest_model(model), name, settings)
     path = Path(source).expanduser()
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
         raise ModelError(missing_file(path))
     with quiet_stdout():
         found = _open_folder(path, trust, custom) if path.is_dir() else _open_file(path, trust, custom)
@@ -180,7 +180,7 @@ def _config(path: Path) -> dict[str, Any]:
                 config = json.loads(archive.read("config.json"))
         else:
             config = h5_config(path)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{path} is not a Keras model: {error}. Is it complete? Save the model again with model.save('model.keras')."
         ) from error

@@ -61,6 +61,8 @@ def test_a_misspelt_key_is_refused_with_the_nearest(key: str, meant: str) -> Non
         ({"max-latency": True}, "max-latency: input should be a valid tuple"),
         ({"max-latency": 2}, "max-latency: '2' has no unit"),
         ({"out": ""}, "out is empty"),
+        ({"calibration": 10**5000}, "calibration: input should be less than or equal to"),
+        ({"max-size": 10**5000}, "max-size: exceeds the limit (4300 digits)"),
     ],
 )
 def test_bad_values_name_their_key(values: dict[str, object], message: str) -> None:

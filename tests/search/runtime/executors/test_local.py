@@ -91,11 +91,13 @@ def misbehaving(folder: Path) -> Iterator[Local]:
     script = folder / "misbehaving.py"
     script.write_text(textwrap.dedent(MISBEHAVING))
 
-    def popen(arguments: list[str], **keys: object):  # type: ignore[no-untyped-def]
-        return POPEN([sys.executable, str(script), *arguments[4:]], **keys)
+    class Popen(POPEN):  # type: ignore[type-arg]
+        def __init__(self, arguments: list[str], **keys: object) -> None:
+            worker = "litetuner.search.runtime.worker" in arguments
+            super().__init__([sys.executable, str(script), *arguments[4:]] if worker else arguments, **keys)  # type: ignore[call-overload]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("litetuner.search.runtime.worker_process.subprocess.Popen", popen)
+        patch.setattr("litetuner.search.runtime.worker_process.subprocess.Popen", Popen)
         patch.setattr("litetuner.search.runtime.worker_process.PROCESSES", 32)
         found = Local(RunFolder(folder / "run"), make_config({"model": "m", "data": "d"}))
         yield found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import zipfile
 
@@ -158,7 +159,12 @@ def test_what_is_no_model_is_refused(keras, tmp_path):
     (tmp_path / "net.onnx").write_text("hello")
     with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
         archive.writestr("readme.txt", "hello")
-    for name in ("text.keras", "text.h5", "net.onnx", "empty.keras"):
+    with zipfile.ZipFile(tmp_path / "deep.keras", "w") as archive:
+        archive.writestr("config.json", "[" * 100_000)
+    os.mkfifo(tmp_path / "pipe.keras")
+    with pytest.raises(ModelError, match="there is no file"):
+        load_model(str(tmp_path / "pipe.keras"))
+    for name in ("text.keras", "text.h5", "net.onnx", "empty.keras", "deep.keras"):
         with pytest.raises(ModelError, match="not a Keras model"):
             load_model(str(tmp_path / name))
     with pytest.raises(ModelError, match="is a folder, not a model"):

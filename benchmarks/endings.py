@@ -1,0 +1,108 @@
+"""``kill -9`` of a search at random moments: what it told stays, no file is torn, and it resumes to the same result."""
+
+import json
+import multiprocessing
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from fault_verdicts import Verdict
+
+from litetuner.search.config.config import make_config
+from litetuner.search.run import run_search
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import read_run
+from litetuner.search.trial import State
+from litetuner.spaces.errors import LitetunerError
+
+SETTINGS = {
+    **{"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake", "trials": 40},
+    **{"max_drop": "3%", "max_compressed_size": "60kB"},
+}
+# Imported once, in a server that forks each session: what is killed is the search, not Python's start.
+PRELOADED = (
+    "litetuner.search.run",
+    "optuna.storages",
+    "optuna.samplers",
+    "scipy.stats",
+    "alembic.command",
+    "sqlalchemy.orm",
+)
+LIMIT = 120.0  # seconds that one session may take
+SCATTER = 0.4  # a kill comes so many seconds, at most, after the first new record
+
+
+def search(path: Path) -> None:
+    run_search(make_config(SETTINGS | {"out": str(path)}))
+
+
+def start(path: Path) -> BaseProcess:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOADED])
+    process = context.Process(target=search, args=(path,))
+    process.start()
+    return process
+
+
+def told(path: Path) -> list[str]:
+    return [
+        json.dumps([t.candidate.key, str(t.state), {name: item.value for name, item in t.measurements.items()}])
+        for t in RunFolder(path).trials()
+        if t.state is not State.LOST
+    ]
+
+
+def kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
+    """Each verdict is of one kill; that of the last one in a run also says whether it resumed to the same result."""
+    path = work / "undisturbed"
+    shutil.rmtree(path, ignore_errors=True)
+    search(path)
+    expected, picks = told(path), {name: trial.number for name, trial in read_run(path).picks.items()}
+    number, rng = done, random.Random(seed * 1_000_003 + done)
+    while number < count:
+        path = work / f"killed-{number}"
+        shutil.rmtree(path, ignore_errors=True)
+        found: list[str] = []
+        while kill(path, rng) and number + len(found) < count:
+            found.append(broken(path, expected))
+        last = start(path)
+        last.join(LIMIT)
+        if found:
+            found[-1] += resumed(path, last, expected, picks)
+        yield from (
+            Verdict("kill", str(number + i), "silent" if item else "harmless", item) for i, item in enumerate(found)
+        )
+        number += len(found)
+        shutil.rmtree(path)
+
+
+def kill(path: Path, rng: random.Random) -> bool:
+    """Start a session and kill it at a random moment after its first new record. False when it ended before."""
+    known, process = len(list(path.glob("trials/*/trial.json"))), start(path)
+    deadline = time.monotonic() + LIMIT
+    while process.is_alive() and len(list(path.glob("trials/*/trial.json"))) <= known and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(rng.uniform(0, SCATTER))
+    process.kill()
+    process.join()
+    return process.exitcode == -9
+
+
+def broken(path: Path, expected: list[str]) -> str:
+    """What is wrong after a kill; nothing where the records are the first ones of an undisturbed search."""
+    try:
+        now = told(path)
+    except LitetunerError as error:
+        return f"torn: {error} "
+    return "" if now == expected[: len(now)] else f"{len(now)} trials differ "
+
+
+def resumed(path: Path, last: BaseProcess, expected: list[str], picks: dict[str, int]) -> str:
+    if last.exitcode != 0:
+        return f"does not resume: exit code {last.exitcode} "
+    lost = len([trial for trial in RunFolder(path).trials() if trial.state is State.LOST])
+    same = told(path) == expected and read_run(path).best is not None and set(read_run(path).picks) == set(picks)
+    return "" if same else f"another result after resuming, {lost} lost "
