@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.reconstruction import layers as layers_module
 from litetuner.spaces.reconstruction.activations import Walk, input_values
 from litetuner.spaces.reconstruction.allocation import SHARES, Sensitivities
@@ -30,7 +31,7 @@ def samples() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def file() -> bytes:
-    """Strides, both paddings, dilation, groups, a depth multiplier, a sum, a dense layer without bias; random weights."""
+    """Strides, both paddings, dilation, groups, a depth multiplier, transposed convolutions, a dense layer without bias."""
     from litetuner.spaces.steps.float32 import Float32
     from litetuner.spaces.tf import load
 
@@ -44,6 +45,8 @@ def file() -> bytes:
     y = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", bias_initializer="normal")(x)
     z = layers.Conv2D(16, 3, dilation_rate=2, padding="same", groups=2, activation="relu6")(x)
     x = layers.Conv2D(12, 2, padding="valid", activation="relu")(layers.Add()([y, z]))
+    x = layers.Conv2DTranspose(8, (3, 2), strides=2, padding="same", activation="relu", bias_initializer="normal")(x)
+    x = layers.Conv2DTranspose(8, (2, 3), strides=(1, 2), use_bias=False)(x)
     x = layers.Dense(6, use_bias=False)(layers.Flatten()(x))
     return Float32().apply(tf_keras.Model(image, layers.Softmax()(x)), None)  # type: ignore[arg-type]
 
@@ -77,6 +80,7 @@ def test_rows_times_the_matrix_are_the_outputs(file: bytes, samples: np.ndarray,
     model = read_model(file)
     layers = layers_of(model)
     assert [layer.kind for layer in layers].count("CONV_2D") == 3
+    assert [layer.kind for layer in layers].count("TRANSPOSE_CONV") == 2
     assert {layer.groups for layer in layers} == {1, 2, 8}
     walk = walked(file, samples[:4])
     for layer in layers:
@@ -147,11 +151,12 @@ def test_the_int8_file_holds_the_integers(file: bytes, samples: np.ndarray, trea
 
 def test_int4_is_int4(file: bytes, samples: np.ndarray) -> None:
     treatments = all_of(file, Treatment(bits=4))
-    depthwise = next(layer.operator for layer in layers_of(read_model(file)) if layer.kind == "DEPTHWISE_CONV_2D")
-    treatments[depthwise] = Treatment()  # no int4 there
+    others = [layer.operator for layer in layers_of(read_model(file)) if layer.kind not in int4_operators()]
+    assert len(others) == 3  # a depthwise and two transposed convolutions
+    treatments |= dict.fromkeys(others, Treatment())
     found = reconstruct(file, samples, treatments, SEED)
     assert error(quantized(found, treatments, samples[:32], "float32"), file, samples) < 0.1
-    assert all(np.abs(found.integers[at]).max() == 7 for at in treatments if at != depthwise)
+    assert all(np.abs(found.integers[at]).max() == 7 for at in treatments if at not in others)
 
 
 def test_errors_are_made_up_for(file: bytes, samples: np.ndarray) -> None:
