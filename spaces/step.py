@@ -74,6 +74,7 @@ class Step:
     undoes: ClassVar[frozenset[str]] = frozenset()  # properties of the weights that it cannot keep
     in_probe: ClassVar[bool] = True  # False: an untrained probe of a candidate leaves the step out
     restored_by_wrapping: ClassVar[bool] = False  # are only weights stored, and the structure made again by ``wrap``?
+    changes_shapes: ClassVar[bool] = False  # have kernels other shapes than the model's afterwards?
     removes_names: ClassVar[bool] = False  # does its file lack the names that layers are found by?
     # Knobs that came later, and what was done before: what a record means that does not name them, and how it is still written.
     older: ClassVar[Mapping[str, Any]] = {}

@@ -7,11 +7,12 @@ from litetuner.spaces.building.jobs import FinishJob, FinishResult
 from litetuner.spaces.building.models import know_custom_layers
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.channels.kernel_shapes import Kernel, kernels_of_checkpoint, shape_invariants
+from litetuner.spaces.channels.tflite.dead import without_dead_channels
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import ModelInfo
 from litetuner.spaces.jobs.workspace import Workspace
-from litetuner.spaces.step import Stage
+from litetuner.spaces.step import Role, Stage
 from litetuner.spaces.tflite.artifact import read_artifact
 from litetuner.spaces.tflite.interpreter import partitions
 from litetuner.spaces.tflite.invariants import Finding, Invariant, verify_invariants
@@ -27,7 +28,9 @@ def finish(job: FinishJob, workspace: Workspace) -> FinishResult:
     # The kernels that the last step which reshapes the model left in its checkpoint, by layer.
     cut = {} if job.cut is None else kernels_of_checkpoint(workspace.blobs, job.cut)
     shapes: dict[str, tuple[int, ...]] | None = kernels
-    if job.candidate.of_stage(Stage.RESHAPE):  # the shapes of an untrained copy are not known, and nothing is verified
+    if any(
+        step.changes_shapes for step in job.candidate.steps
+    ):  # those of an untrained copy or a narrower file are not known
         shapes = {name: kernel.shape for name, kernel in cut.items()} or None
     file, plain, notes = _rewrite(job.candidate, workspace.blobs.get(job.file), context)
     findings: list[Finding] = []
@@ -44,8 +47,16 @@ def finish(job: FinishJob, workspace: Workspace) -> FinishResult:
 
 
 def _rewrite(candidate: Candidate, file: bytes, context: Context) -> tuple[bytes, bytes, tuple[str, ...]]:
-    """The finished file, the last file in which layers are found by their names, and notes of the steps."""
-    plain, notes = file, []
+    """The finished file, the last file in which layers are found by their names, and notes of the steps.
+
+    Rewriting starts without dead channels, which is lossless. The baseline is not rewritten; and what was trained keeps its
+    widths, zeros and clusters, as its steps say.
+    """
+    notes: list[str] = []
+    if any(step.role is Role.FLOAT for step in candidate.steps) and not candidate.prefix.steps:
+        alive = without_dead_channels(file, context.calibration)
+        file, notes = alive.file, [alive.note] if alive.note else []
+    plain = file
     for step in candidate.of_stage(Stage.REWRITE):
         file, said = step.apply_with_notes(file, context)
         notes += said

@@ -16,7 +16,7 @@ from litetuner.spaces.models.macs import weight_uses
 
 
 @dataclasses.dataclass(frozen=True)
-class _Term:
+class Term:
     """The MACs of one kernel: ``each`` for every combination of the channels (by id) along its axes."""
 
     each: int
@@ -27,11 +27,11 @@ class _Term:
 class ChannelCost:
     """Counts MACs of kernels for one sample; axes whose size is not known (a free image size) count as one."""
 
-    terms: list[_Term]
+    terms: list[Term]
 
     @staticmethod
     def of_model(model: Any, graph: ChannelGraph) -> ChannelCost:
-        terms: list[_Term] = []
+        terms: list[Term] = []
         for node, call in zip(nodes(model), graph.calls, strict=True):
             kernels = KERNELS.get(type(call.layer).__name__)
             if kernels is None or not call.understood:
@@ -44,7 +44,7 @@ class ChannelCost:
                     shape = weights[name].shape
                     fixed = [size for axis, size in enumerate(shape) if len(shape) - axis not in axes]
                     sides = tuple(graph.roots[call.side(side)] for side in axes.values())
-                    terms.append(_Term(uses * math.prod(fixed), sides))
+                    terms.append(Term(uses * math.prod(fixed), sides))
         return ChannelCost(terms)
 
     def total(self, kept: np.ndarray) -> int:

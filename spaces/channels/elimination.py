@@ -52,9 +52,9 @@ def eliminations(model: Any, graph: ChannelGraph, samples: np.ndarray, seed: int
     for group in graph.groups:
         if group.pinned is not None or group.heads:
             continue
-        states = [_State(reader) for reader in readers if np.isin(group.channels, reader.inputs).any()]
+        states = [_state(reader) for reader in readers if np.isin(group.channels, reader.inputs).any()]
         if states:
-            scores[group.channels] = _one_by_one(group.channels, states)
+            scores[group.channels] = one_by_one(group.channels, states)
             known[group.channels] = True
     return scores, known
 
@@ -129,16 +129,16 @@ def _add(reader: _Reader, source: np.ndarray, gradient: np.ndarray, at: np.ndarr
     reader.samples += len(source)
 
 
-class _State:
-    """One reader while channels go: the inverse of the covariance, and the refitted kernel."""
+class Elimination:
+    """One reader while channels go: the inverse of the covariance of what it reads (damped), and the refitted kernel.
 
-    def __init__(self, reader: _Reader) -> None:
-        self.inputs = reader.inputs
-        mean = reader.sums / reader.count
-        covariance = reader.products / reader.count - np.outer(mean, mean)
-        ridge = RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-12)
-        self.inverse = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
-        self.kernel = reader.kernel * np.sqrt(reader.squares / reader.samples)
+    ``inputs`` are the channel ids of the kernel's rows (features, outputs), whose outputs are weighted by what they matter.
+    """
+
+    def __init__(self, inputs: np.ndarray, covariance: np.ndarray, kernel: np.ndarray) -> None:
+        self.inputs = inputs
+        self.inverse = np.linalg.inv(covariance)
+        self.kernel = kernel
 
     def blocks(self, channels: np.ndarray) -> list[np.ndarray]:
         return [np.flatnonzero(self.inputs == channel) for channel in channels]
@@ -163,7 +163,16 @@ class _State:
         self.inverse = self.inverse - share @ across.T
 
 
-def _one_by_one(channels: np.ndarray, states: list[_State]) -> np.ndarray:
+def _state(reader: _Reader) -> Elimination:
+    mean = reader.sums / reader.count
+    covariance = reader.products / reader.count - np.outer(mean, mean)
+    ridge = RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-12)
+    weighted = reader.kernel * np.sqrt(reader.squares / reader.samples)
+    return Elimination(reader.inputs, covariance + ridge * np.eye(len(covariance)), weighted)
+
+
+def one_by_one(channels: np.ndarray, states: list[Elimination]) -> np.ndarray:
+    """What the going of each channel (by id) costs, in the order in which they go: always the cheapest."""
     left = list(range(len(channels)))
     blocks = [state.blocks(channels) for state in states]
     found, least = np.zeros(len(channels)), 0.0

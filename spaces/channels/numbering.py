@@ -31,6 +31,9 @@ class ChannelNumbers:
         self._pins: list[tuple[np.ndarray, str]] = []
         self._heads: set[int] = set()
 
+    def __len__(self) -> int:
+        return len(self._parents)
+
     def make(self, count: int, maker: str) -> np.ndarray:
         """``count`` new numbers of the layer ``maker``."""
         first = len(self._parents)

@@ -1,13 +1,12 @@
 """Which channels stay: widths by ratio and multiple, the most important channels of each group."""
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 
 from litetuner.spaces.channels.cost import ChannelCost
-from litetuner.spaces.channels.groups import ChannelGraph
 from litetuner.spaces.channels.numbering import Group
 
 SPREADS = ("even", "inner", "sensitivity")
@@ -15,8 +14,20 @@ SPREADS = ("even", "inner", "sensitivity")
 MOST = 2.0
 
 
-def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, multiple: int, spread: str) -> np.ndarray:
-    """True by channel id for what stays. ``scores`` are importances by channel id.
+class Grouped(Protocol):
+    """Channels by id: the groups, and the id of each number."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]: ...
+
+    @property
+    def roots(self) -> np.ndarray: ...
+
+
+def choose(
+    graph: Grouped, scores: np.ndarray, ratio: float, multiple: int, spread: str, cost: Callable[[], ChannelCost]
+) -> np.ndarray:
+    """True by channel id for what stays. ``scores`` are importances by channel id; ``cost`` counts MACs.
 
     ``even`` prunes the share ``ratio`` of each group that can be pruned, ``inner`` only of those that one layer alone makes:
     channels that are added up, as between the blocks of a residual network, keep their width. ``sensitivity`` prunes as many
@@ -31,16 +42,16 @@ def choose(model: Any, graph: ChannelGraph, scores: np.ndarray, ratio: float, mu
         even[_worst_first(group, scores)[: len(group.channels) - width]] = False
     if spread != "sensitivity":
         return even
-    cost = ChannelCost.of_model(model, graph)
+    counted = cost()
     least = {
         id(group): remaining_width(len(group.channels), min(1.0, MOST * ratio), _multiple(group, multiple))
         for group in _free(graph)
     }
-    return _cheapest(graph, scores, multiple, cost, cost.total(even), least)
+    return _cheapest(graph, scores, multiple, counted, counted.total(even), least)
 
 
 def _cheapest(
-    graph: ChannelGraph, scores: np.ndarray, multiple: int, cost: ChannelCost, goal: int, least: dict[int, int]
+    graph: Grouped, scores: np.ndarray, multiple: int, cost: ChannelCost, goal: int, least: dict[int, int]
 ) -> np.ndarray:
     kept = np.ones(len(graph.roots), dtype=bool)
     groups = list(_free(graph))
@@ -77,7 +88,7 @@ def remaining_width(width: int, ratio: float, multiple: int) -> int:
     return min(width, max(multiple, asked - asked % multiple))
 
 
-def too_narrow(graph: ChannelGraph, ratio: float, multiple: int) -> Iterator[Group]:
+def too_narrow(graph: Grouped, ratio: float, multiple: int) -> Iterator[Group]:
     """The groups that could be pruned but are too narrow."""
     for group in _free(graph):
         width = len(group.channels)
@@ -85,7 +96,7 @@ def too_narrow(graph: ChannelGraph, ratio: float, multiple: int) -> Iterator[Gro
             yield group
 
 
-def _free(graph: ChannelGraph) -> Iterator[Group]:
+def _free(graph: Grouped) -> Iterator[Group]:
     return (group for group in graph.groups if group.pinned is None)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.reconstruction.patches import MOST_FEATURES, places, windows
+from litetuner.spaces.reconstruction.patches import MOST_FEATURES, chosen_places, places, transposed_windows, windows
 from litetuner.spaces.tflite.operators import operators_of
-from litetuner.spaces.tflite.schema import ints, tensors_of, type_name
-from litetuner.spaces.tflite.tensor_values import dense_values
+from litetuner.spaces.tflite.schema import ints, type_name
+from litetuner.spaces.tflite.tensor_values import dense_values, store_values
 
-KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _PADDING = ("same", "valid")  # by the schema's number
 
 
@@ -33,6 +33,7 @@ class Layer:
     shape: tuple[int, ...]  # of the weight in the file
     groups: int
     options: Any
+    spatial: tuple[int, ...]  # the output's axes between the first and the last, in the file
 
     @property
     def size(self) -> int:
@@ -74,11 +75,14 @@ class Layer:
         """What is read of inputs ``x`` (n, ...) at ``count`` places of the outputs: (maps, places, features), float32."""
         if self.kind == "FULLY_CONNECTED":
             read = x.reshape(-1, self.features)
-            chosen = np.sort(random.choice(len(read), min(count, len(read)), replace=False))
-            return self._blocked(read[chosen][None], 2)
+            return self._blocked(read[chosen_places(len(read), count, random)][None], 2)
         options = self.options
         sizes = self.shape[1:3]
         strides = int(options.strideH), int(options.strideW)
+        if self.kind == "TRANSPOSE_CONV":
+            at = places((len(x), *self.spatial, 1), count, random)
+            taps = transposed_windows(x, at, sizes, strides, self.spatial if options.padding == 0 else None)
+            return self._blocked(taps.reshape(1, len(taps), -1), 2)
         steps = int(options.dilationHFactor), int(options.dilationWFactor)
         kind = _PADDING[options.padding]
         taken = zip(x.shape[1:3], sizes, strides, steps, strict=True)
@@ -114,10 +118,12 @@ def layers_of(model: Any) -> list[Layer]:
         inputs = ints(node.inputs)
         if operator.name not in KINDS or operator.weight_index != inputs[1] or uses[inputs[1]] > 1:
             continue
-        if {type_name(graph.tensors[index].type) for index in inputs if index >= 0} != {"float32"}:
+        first = 2 if operator.name == "TRANSPOSE_CONV" else 0  # it is given its output's shape before
+        used = [inputs[first], inputs[1], *inputs[max(first, 1) + 1 :]]
+        if {type_name(graph.tensors[index].type) for index in used if index >= 0} != {"float32"}:
             continue
         shape = operator.weight_shape or ()
-        channels = ints(graph.tensors[inputs[0]].shape)[-1]
+        channels = ints(graph.tensors[inputs[first]].shape)[-1]
         depthwise = operator.name == "DEPTHWISE_CONV_2D"
         groups = channels if depthwise else channels // shape[3] if operator.name == "CONV_2D" else 1
         found.append(
@@ -125,12 +131,13 @@ def layers_of(model: Any) -> list[Layer]:
                 name=operator.output_name.split(";")[-1],
                 operator=operator.index,
                 kind=operator.name,
-                source=inputs[0],
+                source=inputs[first],
                 weight=inputs[1],
-                bias=inputs[2] if len(inputs) > 2 else -1,
+                bias=used[2] if len(used) > 2 else -1,
                 shape=shape,
                 groups=groups,
                 options=node.builtinOptions,
+                spatial=tuple(ints(graph.tensors[ints(node.outputs)[0]].shape)[1:-1]),
             )
         )
     return found
@@ -159,10 +166,6 @@ def write_weight(model: Any, layer: Layer, matrix: np.ndarray, bias: np.ndarray)
         tensor.name, tensor.shape = f"{layer.name}_bias_{layer.operator}".encode(), [layer.outputs]
         graph.tensors.append(tensor)
         at = len(graph.tensors) - 1
-        node.inputs = [*ints(node.inputs)[:2], at]
+        node.inputs = [*ints(node.inputs)[: 3 if layer.kind == "TRANSPOSE_CONV" else 2], at]
     for index, values in ((layer.weight, layer.weights(matrix)), (at, bias)):
-        tensor = graph.tensors[index]
-        if not tensor.buffer or sum(each.buffer == tensor.buffer for each in tensors_of(model)) > 1:
-            model.buffers.append(schema.BufferT())
-            tensor.buffer = len(model.buffers) - 1
-        model.buffers[tensor.buffer].data = np.frombuffer(np.ascontiguousarray(values, "<f4").tobytes(), np.uint8)
+        store_values(model, graph.tensors[index], values.astype(np.float32))

@@ -46,9 +46,13 @@ def is_depthwise(layer: Any) -> bool:
 
 def places(shape: Sequence[int], count: int, random: np.random.Generator) -> np.ndarray:
     """``count`` places of an output of this shape (n, ..., channels), or all if there are fewer: (axes but the last, count)."""
-    total = math.prod(shape[:-1])
-    chosen = np.sort(random.choice(total, min(count, total), replace=False))
+    chosen = chosen_places(math.prod(shape[:-1]), count, random)
     return np.stack(np.unravel_index(chosen, tuple(shape[:-1])))
+
+
+def chosen_places(total: int, count: int, random: np.random.Generator) -> np.ndarray:
+    """``count`` of ``total`` numbers in order, or all if there are fewer."""
+    return np.sort(random.choice(total, min(count, total), replace=False))
 
 
 def patches(layer: Any, x: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -78,6 +82,34 @@ def windows(
         places = [at[1 + i] * strides[i] + tap[i] * steps[i] - before[i] for i in axes]
         inside = np.all([(place >= 0) & (place < x.shape[1 + i]) for i, place in enumerate(places)], axis=0)
         near = (place.clip(0, x.shape[1 + i] - 1) for i, place in enumerate(places))
+        taps.append(x[(at[0], *near)] * inside[:, None].astype(x.dtype))
+    return np.stack(taps, axis=1)
+
+
+def transposed_windows(
+    x: np.ndarray, at: np.ndarray, sizes: Sequence[int], strides: Sequence[int], padded: Sequence[int] | None
+) -> np.ndarray:
+    """What a transposed convolution reads of ``x`` (n, height, width, channels) at the output's places ``at``.
+
+    (places, taps, channels): zeros where a tap meets no input. ``padded`` are the output's height and width where it is padded
+    as "same", whose borders are cut off.
+    """
+    before = [0, 0]
+    if padded is not None:
+        whole = zip(x.shape[1:3], sizes, strides, padded, strict=True)
+        before = [max(0, (size - 1) * stride + tap - wanted) // 2 for size, tap, stride, wanted in whole]
+    taps = []
+    for tap in itertools.product(*(range(size) for size in sizes)):
+        spread = [at[1 + i] + before[i] - tap[i] for i in range(2)]
+        found = [place // stride for place, stride in zip(spread, strides, strict=True)]
+        inside = np.all(
+            [
+                (place % strides[i] == 0) & (found[i] >= 0) & (found[i] < x.shape[1 + i])
+                for i, place in enumerate(spread)
+            ],
+            axis=0,
+        )
+        near = (place.clip(0, x.shape[1 + i] - 1) for i, place in enumerate(found))
         taps.append(x[(at[0], *near)] * inside[:, None].astype(x.dtype))
     return np.stack(taps, axis=1)
 

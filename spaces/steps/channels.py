@@ -1,11 +1,13 @@
 """Structured pruning: whole channels are cut out, which makes a model smaller and faster on every machine."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
+from litetuner.spaces.channels.cost import ChannelCost
 from litetuner.spaces.channels.groups import ChannelGraph, trace
 from litetuner.spaces.channels.importance import IMPORTANCES, importances
 from litetuner.spaces.channels.selection import SPREADS, choose, too_narrow
@@ -34,6 +36,7 @@ class Channels(Step):
 
     name = "channels"
     stage = Stage.RESHAPE
+    changes_shapes = True
     older: ClassVar[Mapping[str, Any]] = {"recover": "none"}
 
     ratio: float = knob(
@@ -120,7 +123,8 @@ class Channels(Step):
         # Of a probe only the widths count, and those of an even cut do not depend on what is ranked first.
         cheap = context.untrained and self.spread != "sensitivity"
         scores = importances(model, graph, "l1" if cheap else self.importance, context)
-        kept = choose(model, graph, scores, self.ratio, self.multiple, self.spread)
+        cost = functools.partial(ChannelCost.of_model, model, graph)
+        kept = choose(graph, scores, self.ratio, self.multiple, self.spread, cost)
         if kept.all():
             reasons = list(dict.fromkeys(group.pinned for group in graph.groups if group.pinned is not None))
             if any(too_narrow(graph, self.ratio, self.multiple)):

@@ -48,7 +48,7 @@ def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
             yield f"{step.name} -> reconstruct: reconstruction starts from a float32 file"
         if step.makes in Reconstruct.undoes:
             yield f"{step.name} -> reconstruct: reconstruction would spread the values that {step.name} made"
-        if step.stage is Stage.REWRITE and not isinstance(step, Reconstruct) and step.role is not Role.SLIM:
+        if step.stage is Stage.REWRITE and step.order > Reconstruct.order and step.role is not Role.SLIM:
             yield f"{step.name} and reconstruct: its file is int8 already"
 
 

@@ -1,11 +1,11 @@
-"""Stored bytes of a tensor as a numpy array: sub-byte integers unpacked, sparse encodings made dense."""
+"""Stored bytes of a tensor as a numpy array: sub-byte integers unpacked, sparse encodings made dense; and stored anew."""
 
 from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.tflite.schema import ints
+from litetuner.spaces.tflite.schema import ints, tensors_of
 
 _NUMBERS = frozenset(  # types that NumPy calls so
     ["bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -78,3 +78,14 @@ def _densify(sparsity: Any, shape: tuple[int, ...], values: np.ndarray) -> np.nd
     dense = np.zeros(shape, values.dtype)
     dense[tuple(coordinate[inside] for coordinate in place)] = values[node[inside]]
     return dense
+
+
+def store_values(model: Any, tensor: Any, values: np.ndarray) -> None:
+    """Give a constant tensor other values, in place; a buffer that others use stays as it is. Its shape is not changed."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    if not tensor.buffer or sum(each.buffer == tensor.buffer for each in tensors_of(model)) > 1:
+        model.buffers.append(schema.BufferT())
+        tensor.buffer = len(model.buffers) - 1
+    content = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
+    model.buffers[tensor.buffer].data = np.frombuffer(content, np.uint8)

@@ -15,7 +15,7 @@ def samples() -> np.ndarray:
 
 @pytest.fixture(scope="package")
 def file() -> bytes:
-    """Strides, both paddings, dilation, groups, a depth multiplier, a sum, a dense layer without bias; random weights."""
+    """Strides, both paddings, dilation, groups, a depth multiplier, a sum, transposed convolutions, a dense layer without bias; random weights."""
     from litetuner.spaces.steps.float32 import Float32
     from litetuner.spaces.tf import load
 
@@ -29,5 +29,7 @@ def file() -> bytes:
     y = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", bias_initializer="normal")(x)
     z = layers.Conv2D(16, 3, dilation_rate=2, padding="same", groups=2, activation="relu6")(x)
     x = layers.Conv2D(12, 2, padding="valid", activation="relu")(layers.Add()([y, z]))
+    x = layers.Conv2DTranspose(8, (3, 2), strides=2, padding="same", activation="relu", bias_initializer="normal")(x)
+    x = layers.Conv2DTranspose(8, (2, 3), strides=(1, 2), use_bias=False)(x)
     x = layers.Dense(6, use_bias=False)(layers.Flatten()(x))
     return Float32().apply(tf_keras.Model(image, layers.Softmax()(x)), None)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.reconstruction import layers as layers_module
 from litetuner.spaces.reconstruction.activations import Walk, input_values
 from litetuner.spaces.reconstruction.allocation.spreading import SHARES, Sensitivities
@@ -50,6 +51,7 @@ def test_rows_times_the_matrix_are_the_outputs(file: bytes, samples: np.ndarray,
     model = read_model(file)
     layers = layers_of(model)
     assert [layer.kind for layer in layers].count("CONV_2D") == 3
+    assert [layer.kind for layer in layers].count("TRANSPOSE_CONV") == 2
     assert {layer.groups for layer in layers} == {1, 2, 8}
     walk = walked(file, samples[:4])
     for layer in layers:
@@ -120,11 +122,12 @@ def test_the_int8_file_holds_the_integers(file: bytes, samples: np.ndarray, trea
 
 def test_int4_is_int4(file: bytes, samples: np.ndarray) -> None:
     treatments = all_of(file, Treatment(bits=4))
-    depthwise = next(layer.operator for layer in layers_of(read_model(file)) if layer.kind == "DEPTHWISE_CONV_2D")
-    treatments[depthwise] = Treatment()  # no int4 there
+    others = [layer.operator for layer in layers_of(read_model(file)) if layer.kind not in int4_operators()]
+    assert len(others) == 3  # a depthwise and two transposed convolutions
+    treatments |= dict.fromkeys(others, Treatment())
     found = reconstruct(file, samples, treatments, SEED)
     assert error(quantized(found, treatments, samples[:32], "float32"), file, samples) < 0.1
-    assert all(np.abs(found.integers[at]).max() == 7 for at in treatments if at != depthwise)
+    assert all(np.abs(found.integers[at]).max() == 7 for at in treatments if at not in others)
 
 
 def test_errors_are_made_up_for(file: bytes, samples: np.ndarray) -> None:

@@ -1,0 +1,131 @@
+"""Structured pruning of a float ``.tflite``: whole channels are removed and what reads them is refitted, without training."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from litetuner.spaces.channels.selection import SPREADS, choose, too_narrow
+from litetuner.spaces.channels.tflite.ranking import file_cost, importances
+from litetuner.spaces.channels.tflite.refitting import SAMPLES, refit
+from litetuner.spaces.channels.tflite.removal import remove
+from litetuner.spaces.channels.tflite.tracing import FileChannels, trace_file
+from litetuner.spaces.choices import Choices
+from litetuner.spaces.constraints import SpaceConstraints
+from litetuner.spaces.context import Context
+from litetuner.spaces.errors import Refused
+from litetuner.spaces.reconstruction.activations import affordable
+from litetuner.spaces.step import Role, Rule, Stage, Step, knob
+from litetuner.spaces.tflite.schema import read_model
+
+_NAMED = 3  # reasons told in a refusal
+
+
+def _from_float(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    for at, step in enumerate(steps):
+        if step.stage is Stage.CONVERT and step.role is not Role.FLOAT:
+            yield f"{step.name} -> narrow: channels are removed from a float32 file"
+        if step.stage is Stage.RESHAPE:
+            yield f"{step.name} and narrow: channels are removed once"
+        if step.makes:
+            yield f"{step.name} -> narrow: refitting would spread the {step.makes} that {step.name} made"
+        if step.stage is Stage.REWRITE and any(isinstance(later, Narrow) for later in steps[at + 1 :]):
+            yield f"{step.name} -> narrow: channels are removed before anything else is done to the float32 file"
+
+
+@dataclasses.dataclass(frozen=True)
+class Narrow(Step):
+    """Removes the share ``ratio`` of the channels of every group of layers of a float32 ``.tflite`` that must agree on them.
+
+    The channels that go are those for which the others make up best. Layers are then refitted one after the other to give
+    what they gave before, on unlabelled training samples; nothing is trained. ``spread`` and ``multiple`` are those of the
+    step ``channels``, which does this to a tf_keras model that is trained afterwards. Where it is not known how channels go
+    through an operator, all that it touches keeps them.
+    """
+
+    name = "narrow"
+    stage = Stage.REWRITE
+    order = 3
+    rules = (Rule("channels of a file", "channels are removed from a float32 file, before it is changed", _from_float),)
+    undoes = frozenset({"clusters", "sparsity"})
+    needs_calibration = True
+    takes_tflite = True
+    changes_shapes = True
+
+    ratio: float = knob(0.5, (0.125, 0.25, 0.375, 0.5, 0.625, 0.75), "share of the channels that is removed, in (0, 1)")
+    spread: str = knob(
+        "even", SPREADS, "the same share of every group, of those that one layer makes alone, or more where tolerated"
+    )
+    multiple: int = knob(8, None, "widths become multiples of this; kernels work on 8 or 16 at once")
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio < 1:
+            raise Refused(f"narrow: ratio is {self.ratio}, and must lie between 0 and 1")
+        self._refuse_unknown("spread", self.spread, SPREADS)
+        if self.multiple < 1:
+            raise Refused(f"narrow: multiple is {self.multiple}, and must be 1 or more")
+
+    def label(self) -> str:
+        return f"channels -{100 * self.ratio:g}%"
+
+    def details(self) -> list[str]:
+        spread = {
+            "even": [],
+            "inner": ["narrow: what several layers make together (sums) keeps its width"],
+            "sensitivity": ["narrow: groups lose different shares, by what each loses for a MAC saved"],
+        }[self.spread]
+        return [f"narrow: without training, widths in multiples of {self.multiple}", *spread]
+
+    @classmethod
+    def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Nothing: it stands before a deployment."""
+        return ()
+
+    def apply(self, subject: bytes, context: Context) -> bytes:
+        """The narrower float32 file. See ``apply_with_notes``."""
+        return self.apply_with_notes(subject, context)[0]
+
+    def apply_with_notes(self, subject: bytes, context: Context) -> tuple[bytes, list[str]]:
+        """The narrower float32 file, and what keeps its width.
+
+        Raises ``Refused`` where no channel can be removed or there are no samples, ``BuildFailed`` with the name of a layer that
+        cannot be refitted.
+        """
+        samples = _samples(read_model(subject), context)
+        channels = trace_file(read_model(subject))
+        scores = importances(subject, channels, samples, context.seed)
+        cost = functools.partial(file_cost, subject, channels)
+        kept = choose(channels, scores, self.ratio, self.multiple, self.spread, cost)
+        if kept.all():
+            raise Refused(f"narrow: no channel can be removed: {'; '.join(self._reasons(channels)[:_NAMED])}")
+        narrow = refit(subject, remove(subject, channels, kept), channels, kept, samples, context.seed)
+        ids = np.concatenate(
+            [group.channels for group in channels.groups if not channels.ends.issuperset(group.channels)]
+        )
+        removed = f"narrow: {int((~kept).sum())} of {len(ids)} groups of channels removed, {len(samples)} samples"
+        return narrow, [removed, *(f"narrow: {reason}" for reason in self._reasons(channels))]
+
+    def _reasons(self, channels: FileChannels) -> list[str]:
+        """Why groups keep their width, inputs and outputs left out."""
+        found = [
+            f"{', '.join(group.layers)} keep {len(group.channels)} channels: {group.pinned}"
+            for group in channels.groups
+            if group.pinned is not None and not channels.ends.issuperset(group.channels.tolist())
+        ]
+        if self.spread == "sensitivity":
+            return found
+        return found + [
+            f"{', '.join(group.layers)} keep {len(group.channels)} channels: no multiple of {self.multiple} below"
+            for group in too_narrow(channels, self.ratio, self.multiple)
+        ]
+
+
+def _samples(model: Any, context: Context) -> np.ndarray:
+    """Inputs that are drawn by seed from the train split; the calibration samples where that is not given."""
+    x = context.x_train if len(context.x_train) else context.calibration
+    if not len(x):
+        raise Refused("narrow: refitting looks at activations, and there are no samples: give data with a train split")
+    order = np.random.default_rng(context.seed).permutation(len(x))[: affordable(model, SAMPLES)]
+    return np.asarray(x[np.sort(order)])
