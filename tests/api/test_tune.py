@@ -166,7 +166,7 @@ def test_the_summary_holds_the_contract(runs: Runs) -> None:
     assert sum(summary["counts"].values()) == TRIALS
     assert {"train", "convert", "score", "time", "other", "wall"} <= set(summary["seconds"])
     seconds = summary["seconds"]
-    apart = ("wall", "train_overlapped")
+    apart = ("wall", "slots", "cpu")
     assert sum(value for name, value in seconds.items() if name not in apart) == pytest.approx(seconds["wall"], abs=0.1)
     assert summary["baseline"]["trial"] == 0 and summary["baseline"]["drop"] == 0
 
