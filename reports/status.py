@@ -81,10 +81,8 @@ def find_forecast(trials: Sequence[Trial], config: Config, elapsed: float, remai
 def _pace(trials: Sequence[Trial]) -> float | None:
     """Seconds of a trial, over the last dozen that counted."""
     own = [trial for trial in trials if trial.duplicate_of is None and str(trial.state) != "LOST"]
-    recent = own[-RECENT - 1 :]
-    if len(recent) < 2:
-        return None
-    return (recent[-1].seconds_since_start - recent[0].seconds_since_start) / (len(recent) - 1)
+    ends = sorted(trial.seconds_since_start for trial in own)[-RECENT - 1 :]  # parallel trials end in any order
+    return (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -227,7 +227,7 @@ class Loop:
             return f"nothing new is proposed any more: {why}"
         if (gone := self._gone()) is not None:
             return gone
-        lost = self.lost >= POLICY.loop.losses_before_end
+        lost = self.lost >= POLICY.loop.losses_before_end * config.parallel  # one accident may take all in flight
         return f"the last {self.lost} trials were lost ({trials[-1].reason})" if lost else None
 
     def _gone(self) -> str | None:

@@ -40,8 +40,10 @@ class TargetAvailability:
             return {name: self._known[name].reason for name in sorted(self._away)}
 
     def lost(self, name: str, reason: str) -> None:
-        """A timing or a look was not answered."""
+        """A timing or a look was not answered. Several trials may have waited for the same target: that is one event."""
         with self._lock:
+            if name in self._away and self._known[name].next_look > self.now():
+                return
             times = self._known[name].times + 1 if name in self._known else 1
             pause = self.pauses[min(times, len(self.pauses)) - 1]
             self._known[name] = UnavailableTarget(reason, times, self.now() + pause)

@@ -55,7 +55,6 @@ def runs(
         patch.chdir(home)
         real = KEYS | {"target": "host?max_seconds=2", "steps": STEPS}
         files = litetuner.tune(model_file, data_file, trials=TRIALS, out=home / "files", **real)
-        patch.setattr("litetuner.search.runtime.executors.local.usable_cores", lambda: 1)  # nothing trains ahead here
         memory = litetuner.tune(trained, arrays, trials=3, listener=killer, **KEYS)
     killer.join()
     return {"files": files, "memory": memory}
