@@ -31,6 +31,10 @@ class PickPolicy:
     # Files further below the best metric are worse, whatever the interval says: 0.1 points of a metric in [0, 1]. With few
     # samples intervals are wide. Decision 2026-11-26 on accuracy among near-equals.
     same_metric: float = 0.001
+    # Standard errors that the metric of the best file must keep from its limit: safety + safety_growth * ln(files within the
+    # budgets). Simulated with known truth (benchmarks/selection.py): SELECTION
+    safety: float = 0.3
+    safety_growth: float = 0.2
     # Two measurements of one file differ by less in at least 95 % of the pairs (benchmarks/README.md).
     same_latency: float = 0.02
 

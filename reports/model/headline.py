@@ -18,6 +18,7 @@ from litetuner.reports.text.formatting import (
     size,
     times,
 )
+from litetuner.search.picks.best import standard_errors
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
@@ -143,6 +144,11 @@ def _rule(record: RunRecord) -> str:
     if not best.small:
         return f"The best is that of {within} with the best {metric}; no budget limits the metric."
     cap = "paired 95 % interval" + (", at most 0.1 points below" if record.metric.bounded else "")
+    if best.safe:
+        spare = f"at least {standard_errors(len(best.within)):.1f} standard errors of {metric} to spare"
+        within += f", {len(best.safe)} with {spare}, to keep the limit on new data too; of these"
+    else:
+        within += f" (none has enough {metric} to spare to keep the limit on new data too: not proven)"
     text = f"Of {within}, {len(best.small)} at most 5 % larger than the smallest; of these, {len(best.equal)} "
     text += f"with a {metric} equal to their best one ({cap})"
     if best.unpaired:

@@ -61,7 +61,7 @@ class RunRecord:
         """The best file within all budgets, and how it was chosen."""
         limited = [budget.measurement for budget in self.budgets]
         rule = BestRule(
-            metric_limited="drop" in limited or "metric" in limited,
+            metric_budgets=tuple(budget for budget in self.budgets if budget.measurement in ("drop", "metric")),
             latency_limited=any(name.startswith("latency_us") for name in limited),
             points=self.metric.bounded,
             metric=self.objectives[0],

@@ -81,7 +81,7 @@ def _operators_file(model: Any) -> bytes | None:
 
 
 def _layer_info(layer: Any, refusals: dict[str, str], group: tuple[str | None, str | None]) -> LayerInfo:
-    int4 = _int4_refusal(layer)
+    refusals = refusals | _quantizer_refusals(layer)
     shapes = sorted((tuple(int(size) for size in weight.shape) for weight in layer.weights), key=math.prod)
     return LayerInfo(
         name=layer.name,
@@ -89,7 +89,7 @@ def _layer_info(layer: Any, refusals: dict[str, str], group: tuple[str | None, s
         parameters=sum(math.prod(shape) for shape in shapes),
         kernel_shape=shapes[-1] if shapes else (),
         output_shape=_output_shape(layer),
-        refusals=refusals if int4 is None else refusals | {"int4": int4},
+        refusals=refusals,
         macs=layer_macs(layer),
         group=group[0],
         group_refusal=group[1],
@@ -123,17 +123,22 @@ def _layers(model: Any) -> Iterator[Any]:
             yield layer
 
 
-def _int4_refusal(layer: Any) -> str | None:
+def _quantizer_refusals(layer: Any) -> dict[str, str]:
+    """Why litert-quantizer cannot give the layer 4-bit weights (``int4``), or quantize it at all (``ptq``)."""
     kind = type(layer).__name__
     if not layer.weights:
-        return "it has no weights"
+        return {"int4": "it has no weights"}
     if kind in WRAPPERS:
-        return _int4_refusal(layer.forward_layer if hasattr(layer, "forward_layer") else layer.layer)
+        return _quantizer_refusals(layer.forward_layer if hasattr(layer, "forward_layer") else layer.layer)
     operators = OPERATORS_OF_LAYER.get(kind)
     if operators is None:
-        return f"no operator is known to hold the weights of a {kind}"
-    refused = [name for name in operators if name not in int4_operators()]
-    return f"{refused[0]} takes no 4-bit weights" if refused else None
+        return {"int4": f"no operator is known to hold the weights of a {kind}"}
+    found = {}
+    if refused := [name for name in operators if name not in int4_operators()]:
+        found["int4"] = f"{refused[0]} takes no 4-bit weights"
+    if getattr(layer, "unroll", None) is False:  # a recurrent layer that stays one operator or a loop
+        found["ptq"] = f"litert-quantizer keeps the weights of a {kind} in float32"
+    return found
 
 
 def _output_shape(layer: Any) -> tuple[int | None, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 from litetuner.spaces.data.named_arrays import is_packed, unpack
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.quantization.policy import BITS, OTHER_NAMES, Recipe, Scheme, add_config, granularity_of, why_not
+from litetuner.spaces.quantization.recurrent import recurrent_operators
 from litetuner.spaces.quantization.scales import valid_scales
 from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.tflite.conversion import check_finite, first_meaningful_line
@@ -48,8 +49,9 @@ def quantize(
     ``io`` is the type of a static file's input and output: native is that of its activations. ``calibration`` (m, *sample) is
     used by static recipes and by GPTQ only. Every operator with weights ends with what the recipe and ``layers`` say.
 
-    Raises ``Refused`` where an operator cannot take its precision, ``BuildFailed`` where no operator belongs to a layer, where
-    calibration data are not finite, or where the finished file does not hold what was requested.
+    Raises ``Refused`` where an operator cannot take its precision or a recurrent cell would keep float32 weights,
+    ``BuildFailed`` where no operator belongs to a layer, where calibration data are not finite, or where the finished file does
+    not hold what was requested.
     """
     operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
     precisions = dict(layers)
@@ -72,6 +74,11 @@ def quantize_operators(
 
     operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
     names = names or {}
+    if kinds := recurrent_operators(file):
+        raise Refused(
+            f"litert-quantizer would keep the weights of {', '.join(kinds)} in float32, so the file would not be what its label "
+            "says. The converter's own int8, dynamic or float16 conversion may work"
+        )
     try:
         with quiet_stdout():
             quantizer = ptq.Quantizer(bytearray(file))

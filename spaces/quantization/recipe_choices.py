@@ -49,6 +49,8 @@ class RecipeChoices:
 
     def _suits(self, name: str) -> bool:
         around, io = self.choices.constraints, self.choices.io
+        if not all(layer.can("ptq") for layer in around.model.layers):
+            return False
         if name in _NATIVE:
             only = io[0] if len(io) == 1 else "float32"
             fits = only in ("float32", _NATIVE[name]) or (only == "uint8" and _NATIVE[name] == "int8")

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.quantization.policy import RECIPES, Scheme, why_not
 from litetuner.spaces.quantization.quantizer import quantize_operators
 from litetuner.spaces.reconstruction.sequence import Reconstructed, Treatment
 from litetuner.spaces.tflite.operators import Operator, read_operators
-from litetuner.spaces.tflite.schema import as_list, operator_name, read_model, type_name
 from litetuner.spaces.tflite.weights import weights_of_operators
 
 _RECIPE = RECIPES["static_wi8_ai8"]
@@ -20,16 +19,12 @@ def quantized(
 ) -> bytes:
     """The file with int8 activations. Operators that were not treated get int8 weights by channel.
 
-    Raises ``Refused`` where an operator keeps float32 weights, ``BuildFailed`` where a layer does not hold its integers.
+    Raises ``BuildFailed`` where a layer does not hold its integers, and what ``quantize_operators`` raises.
     ``io`` is as in ``quantize``.
     """
     before = _weighted(found.file)
     schemes = {operator.index: _scheme(operator, treatments.get(operator.index)) for operator in before}
     file = quantize_operators(found.file, _RECIPE, schemes, calibration, io)
-    if names := _with_float_weights(file):
-        raise Refused(
-            f"reconstruct: {', '.join(names)} would keep float32 weights, so the file would not be int8. Use another conversion"
-        )
     after = [operator.index for operator in _weighted(file)]  # in the same order
     weights = weights_of_operators(file, after)
     for operator, index in zip(before, after, strict=True):
@@ -41,24 +36,6 @@ def quantized(
                 "they were solved for"
             )
     return file
-
-
-def _with_float_weights(file: bytes) -> list[str]:
-    """The kinds of operators that read a float32 constant of two or more dimensions, such as recurrent cells."""
-    model = read_model(file)
-    graph, kinds = model.subgraphs[0], [operator_name(code)[0] for code in model.operatorCodes or []]
-
-    def is_float_weight(index: int) -> bool:
-        tensor = graph.tensors[index]
-        constant = model.buffers[tensor.buffer].data is not None
-        return constant and type_name(tensor.type) == "float32" and len(as_list(tensor.shape)) > 1
-
-    found = (
-        kinds[operator.opcodeIndex]
-        for operator in graph.operators
-        if any(is_float_weight(index) for index in as_list(operator.inputs) if index >= 0)
-    )
-    return sorted(set(found))
 
 
 def _weighted(file: bytes) -> list[Operator]:

@@ -101,8 +101,10 @@ class Reconstruct(Step):
 
     @classmethod
     def deployments(cls, choices: Choices) -> tuple[str, ...]:
-        """Itself, unless the user fixed the precision of layers."""
-        return (cls.name,) if cls.allowed(choices) and not choices.constraints.precision else ()
+        """Itself, unless the user fixed the precision of layers or a layer cannot be quantized after training."""
+        around = choices.constraints
+        quantizable = all(layer.can("ptq") for layer in around.model.layers)
+        return (cls.name,) if cls.allowed(choices) and quantizable and not around.precision else ()
 
     @classmethod
     def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:

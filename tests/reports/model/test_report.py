@@ -120,9 +120,22 @@ def test_headline(record: RunRecord) -> None:
 
 
 def test_a_winner_that_misses_the_bound_on_test_is_said_to(filled: Any) -> None:
-    headline = build_result(filled.record(max_drop="0.85%")).headline
+    filled.add("int8", drop=0.001, compressed=20_000, us=30.0, test_drop=0.012)
+    headline = build_result(filled.record()).headline
     assert headline is not None and headline.test_misses
-    assert "not within --max-drop 0.85%; the best is not replaced" in (headline.test or "")
+    assert "not within --max-drop 1%; the best is not replaced" in (headline.test or "")
+
+
+def test_the_headline_says_how_sure_the_limit_is_on_new_data(filled: Any) -> None:
+    sure = build_result(filled.record()).headline
+    assert sure is not None and "standard errors of accuracy to spare, to keep the limit on new data too" in sure.rule
+    del filled.trials[1:]
+    filled.add("int8", drop=0.0098, compressed=20_000, us=30.0)
+    unsure = build_result(filled.record()).headline
+    assert (
+        unsure is not None
+        and "(none has enough accuracy to spare to keep the limit on new data too: not proven)" in unsure.rule
+    )
 
 
 def test_nothing_feasible_names_the_budget_and_what_giving_way_buys(filled: Any) -> None:

@@ -64,7 +64,7 @@ def test_names_are_text_not_markup(hostile: RunRecord) -> None:
 
 def test_a_long_front_is_thinned_and_keeps_the_picks(build: Any) -> None:
     for k in range(80):
-        build.add(f"prune{k}+int8", drop=k / 10_000, compressed=60_000 - 500 * k, us=100.0 - k, artifact=False)
+        build.add(f"prune{k}+int8", drop=k / 20_000, compressed=60_000 - 500 * k, us=100.0 - k, artifact=False)
     text = shown(front_table(build_result(build.record())))
     assert len(text.splitlines()) < 32
     assert "best, smallest, fastest" in text and "of 80 shown; the report shows all" in text

@@ -1,24 +1,25 @@
 """The rule of the best file, on a table of pairs; and where its paired intervals come from."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from litetuner.objectives.measurement import Measurement
+from litetuner.search.config.budgets import Budget
 from litetuner.search.front import Objective
-from litetuner.search.picks.best import BestRule, find_best
+from litetuner.search.picks.best import BestRule, find_best, is_safe
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.paired import equal_metric
 from litetuner.search.trial import State, Trial
 from tests.search.test_front import OBJECTIVES, trial
 
-RULE = BestRule(True, False, True, OBJECTIVES[0], "compressed_bytes", "latency_us:host")
+DROP = Budget("max-drop", "drop", 0.01, "at most", "1%")
+RULE = BestRule((DROP,), False, True, OBJECTIVES[0], "compressed_bytes", "latency_us:host")
 TIMED = dataclasses.replace(RULE, latency_limited=True)
 ERROR = dataclasses.replace(RULE, points=False, metric=Objective("metric", "minimize"))
-FREE = dataclasses.replace(RULE, metric_limited=False)
+FREE = dataclasses.replace(RULE, metric_budgets=())
 NO_VALUES, EQUAL, DIFFERENT = None, True, False
 
 # Each file is metric, bytes, us; the number is the one that must be picked.
@@ -70,6 +71,34 @@ def test_it_is_chosen_from_all_files_within_the_budgets_and_says_how() -> None:
     assert found.trial.number == 2 and found.unpaired == 1
     assert [item.number for item in found.contenders] == [1, 2]
     assert find_best(trials[3:5], RULE, lambda one, other: None) is None
+
+
+def with_drop(number: int, size: float, drop: float, half: float | None) -> Trial:
+    """A file whose drop has an interval of ``half`` on each side."""
+    found = trial(number, 0.9 - drop, size, 80)
+    interval = None if half is None else (drop - half, drop + half)
+    found.measurements["drop"] = Measurement(drop, "points", {"test": True}, interval)
+    return found
+
+
+def test_the_best_keeps_the_limit_on_new_data_too() -> None:
+    """The smaller one is 0.1 points below the limit of 1 point, at a standard error of 0.5 points."""
+    lucky, safe = with_drop(0, 20_000, 0.009, 0.0098), with_drop(1, 30_000, 0.002, 0.0098)
+    found = find_best([lucky, safe], RULE, lambda one, other: True)
+    assert found is not None and found.trial is safe and found.safe == (safe,)
+    found = find_best([lucky], RULE, lambda one, other: True)
+    assert found is not None and found.trial is lucky and found.safe == (), "the only file there is: not proven"
+    exact = with_drop(2, 10_000, 0.01, None)
+    found = find_best([lucky, safe, exact], RULE, lambda one, other: True)
+    assert found is not None and found.trial is exact, "a value without an interval counts as exact"
+
+
+def test_an_accuracy_at_least_is_moved_downwards() -> None:
+    budget = Budget("min-metric", "metric", 0.85, "at least", "0.85")
+    metric = dataclasses.replace(trial(0, 0.86, 1, 1).measurements["metric"], interval=(0.8404, 0.8796))  # 0.01 each
+    file = dataclasses.replace(trial(0, 0.86, 1, 1), measurements={"metric": metric})
+    assert is_safe(file, (budget,), 30)  # 0.98 standard errors
+    assert not is_safe(file, (budget,), 40)  # 1.04
 
 
 def with_values(folder: RunFolder, number: int, values: np.ndarray) -> Trial:

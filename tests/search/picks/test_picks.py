@@ -1,19 +1,19 @@
 """The picks: extremes of the front, and the robust file of several targets. The best has a test of its own."""
 
-from __future__ import annotations
-
 import dataclasses
 
+from litetuner.search.config.budgets import Budget
 from litetuner.search.picks.best import BestRule, find_best
 from litetuner.search.picks.picks import picks, robust
 from litetuner.search.trial import Trial
 from tests.search.test_front import OBJECTIVES, on_two_targets, trial
 
-RULE = BestRule(True, False, True, OBJECTIVES[0], "compressed_bytes", "latency_us:host")
+DROP = Budget("max-drop", "drop", 0.01, "at most", "1%")
+RULE = BestRule((DROP,), False, True, OBJECTIVES[0], "compressed_bytes", "latency_us:host")
 
 
 def chosen(trials: list[Trial], targets: tuple[str, ...] = ("host",), limited: bool = True) -> dict[str, int]:
-    best = find_best(trials, dataclasses.replace(RULE, metric_limited=limited), lambda one, other: None)
+    best = find_best(trials, RULE if limited else dataclasses.replace(RULE, metric_budgets=()), lambda one, other: None)
     found = picks(trials, OBJECTIVES, best, size="compressed_bytes", targets=targets)
     return {name: item.number for name, item in found.items()}
 

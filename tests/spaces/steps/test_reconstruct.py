@@ -93,17 +93,6 @@ def test_no_samples_are_refused(float_file: bytes, context: Context) -> None:
         Reconstruct().apply(float_file, empty)
 
 
-def test_a_recurrent_cell_would_stay_float_so_the_label_is_refused(context: Context) -> None:
-    import tf_keras
-
-    layers = [tf_keras.Input((5, 3)), tf_keras.layers.LSTM(4), tf_keras.layers.Dense(2)]
-    samples = np.random.default_rng(0).normal(size=(40, 5, 3)).astype(np.float32)
-    around = dataclasses.replace(context, x_train=samples, calibration=samples)
-    file = Float32().apply(tf_keras.Sequential(layers), around)
-    with pytest.raises(Refused, match=r"UNIDIRECTIONAL_SEQUENCE_LSTM would keep float32 weights.*another conversion"):
-        Reconstruct(bits=4).apply(file, around)
-
-
 def test_a_search_builds_verifies_and_scores_them(float_file: bytes, context: Context, tmp_path: Path) -> None:
     """A .tflite, which tf_keras cannot train: all its candidates are reconstructed ones."""
     model, data = tmp_path / "digits.tflite", tmp_path / "digits.npz"

@@ -1,0 +1,17 @@
+"""Operators whose weights litert-quantizer leaves in float32 without a word: recurrent cells and the bodies of loops."""
+
+from litetuner.spaces.tflite.schema import operator_name, read_model
+from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
+
+_CELLS = ("LSTM", "RNN", "SVDF")  # ends of the operators' names, such as UNIDIRECTIONAL_SEQUENCE_LSTM
+_CALLS = ("WHILE", "IF", "CALL", "CALL_ONCE")
+_KERNELS = WEIGHT_OPERATORS.keys() - {"GATHER"}  # which loops use to take one step of a sequence
+
+
+def recurrent_operators(file: bytes) -> list[str]:
+    """The kinds of recurrent cells of a float file, and of the operators whose subgraphs compute with kernels."""
+    model = read_model(file)
+    kinds = [operator_name(code)[0] for code in model.operatorCodes or []]
+    main, *bodies = ([kinds[operator.opcodeIndex] for operator in graph.operators] for graph in model.subgraphs)
+    loops = any(kind in _KERNELS for body in bodies for kind in body)
+    return sorted({kind for kind in main if kind.endswith(_CELLS) or (loops and kind in _CALLS)})
