@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -15,7 +16,7 @@ from litetuner.reports.terminal.tables import doubts_panel
 from litetuner.search.config.config import Config
 from litetuner.search.config.units import format_seconds
 from litetuner.search.evaluation.inspection import Inspection
-from litetuner.search.listener import Listener
+from litetuner.search.listener import Listener, RunningTrial
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
@@ -31,6 +32,7 @@ class Live(Listener):
         self._display: Display | None = None
         self._doing = "starting"
         self._since = time.monotonic()
+        self._running: tuple[RunningTrial, ...] = ()
         self._config: Config | None = None
         self._trials: list[Trial] = []
         self._folder: RunFolder | None = None
@@ -69,6 +71,9 @@ class Live(Listener):
         if self._display is None:
             self._say(f"... {what}")
 
+    def running(self, trials: Sequence[RunningTrial]) -> None:
+        self._running = tuple(trials)
+
     def inspected(self, inspection: Inspection) -> None:
         self._inspection, self._last_trial = inspection, time.monotonic()
         self._console.print(model_table(inspection.model, inspection.data))
@@ -100,7 +105,13 @@ class Live(Listener):
         else:
             forecast = self._forecast(self._config)
             parts.append(Text.assemble((forecast.bar, "cyan"), "  " if forecast.bar else "", (forecast.words, "dim")))
-            parts.append(Text.assemble(("now  ", "dim"), (self._doing, "bold"), (now.removeprefix(self._doing), "dim")))
+            for trial in self._running:
+                took = f" ({format_seconds(max(0.0, time.time() - trial.since))})"
+                parts.append(Text.assemble(("now  ", "dim"), (escaped(trial.words), "bold"), (took, "dim")))
+            if not self._running:
+                parts.append(
+                    Text.assemble(("now  ", "dim"), (self._doing, "bold"), (now.removeprefix(self._doing), "dim"))
+                )
         return Group(*parts)
 
     def _forecast(self, config: Config) -> Forecast:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from litetuner.reports.html.report import write_report
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.inspection import Inspection
-from litetuner.search.listener import Listener
+from litetuner.search.listener import Listener, RunningTrial
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import read_run
 from litetuner.search.trial import Trial
@@ -54,6 +54,11 @@ class Reporting(Listener):
         if self._folder is not None:
             self._folder.note("doing", what=what)
         self._inner.doing(what)
+
+    def running(self, trials: Sequence[RunningTrial]) -> None:
+        if self._folder is not None:
+            self._folder.note("running", trials=[trial.words for trial in trials])
+        self._inner.running(trials)
 
     def inspected(self, inspection: Inspection) -> None:
         self._inner.inspected(inspection)

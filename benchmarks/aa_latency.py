@@ -109,8 +109,8 @@ class Training:
             self.process.wait()
 
 
-class TrainingAhead:
-    """A training of the search's own executor, begun by ``prefetch`` and suspended by it, as between two trials."""
+class ParallelTrial:
+    """A training of the search's own executor, suspended by it, as of a trial in parallel."""
 
     def __init__(self, model: Path, data: Path) -> None:
         self._folder = tempfile.TemporaryDirectory()
@@ -119,15 +119,15 @@ class TrainingAhead:
         folder.create()
         candidate = Candidate((STEPS["finetune"](epochs=100.0), STEPS["int8"]()))
         with open_session(config, folder, Listener()) as session:
-            self._job = train_job(session.services, candidate, 0, [])
+            job = train_job(session.services, candidate, 0, [])
         self._executor = Local(folder, config)
-        self._executor.prefetch(self._job)
+        self._result = self._executor.submit(job)
         time.sleep(10.0)  # its imports
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         time.sleep(0.5)  # it trains between the timings
-        if self._executor.finished():
+        if self._result.done():
             raise SystemExit("the training ended before the timings did")
         with self._executor.quiet():
             yield
@@ -152,7 +152,7 @@ class Pair:
     documents: tuple[dict[str, Any], dict[str, Any]]
 
 
-def time_pair(host: Host, files: tuple[Path, Path], baseline: Path, training: Training | TrainingAhead) -> Pair:
+def time_pair(host: Host, files: tuple[Path, Path], baseline: Path, training: Training | ParallelTrial) -> Pair:
     """Time one file, then the other, as two trials of a search would be."""
     start = time.perf_counter()
     found = []
@@ -212,10 +212,10 @@ def main() -> None:
     parser.add_argument("--tolerance", type=float, default=Host.tolerance)
     parser.add_argument("--max-seconds", type=float, default=Host.max_seconds)
     parser.add_argument(
-        "--beside", choices=("idle", "training", "ahead"), default="idle", help="what else of ours runs"
+        "--beside", choices=("idle", "training", "trial"), default="idle", help="what else of ours runs"
     )
     parser.add_argument(
-        "--ahead", type=Path, nargs=2, metavar=("MODEL", "DATA"), help="what is trained with --beside ahead"
+        "--trial", type=Path, nargs=2, metavar=("MODEL", "DATA"), help="what is trained with --beside trial"
     )
     parser.add_argument("--unsuspended", action="store_true", help="leave that job running while timing")
     parser.add_argument("--out", type=Path, help="all runs as JSON; pairs that are there already are kept")
@@ -225,8 +225,8 @@ def main() -> None:
         burn(options.burn)
     if options.file is None:
         parser.error("which file?")
-    if (options.beside == "ahead") != (options.ahead is not None) or (options.ahead and options.unsuspended):
-        parser.error("--beside ahead needs --ahead MODEL DATA, and the executor always suspends")
+    if (options.beside == "trial") != (options.trial is not None) or (options.trial and options.unsuspended):
+        parser.error("--beside trial needs --trial MODEL DATA, and the executor always suspends")
     host = Host(tolerance=options.tolerance, max_seconds=options.max_seconds)
     files = (options.file, options.against or options.file)
     settings = {
@@ -238,9 +238,9 @@ def main() -> None:
         "max_seconds": options.max_seconds,
     }
     pairs = known_pairs(options.out, settings)
-    training: Training | TrainingAhead
-    if options.beside == "ahead":
-        training = TrainingAhead(*options.ahead)
+    training: Training | ParallelTrial
+    if options.beside == "trial":
+        training = ParallelTrial(*options.trial)
     else:
         training = Training(options.beside == "training" and len(pairs) < options.pairs, not options.unsuspended)
     warnings = host_warnings()

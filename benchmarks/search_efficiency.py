@@ -57,7 +57,6 @@ UNCHANGED = lambda *given: given[-1]  # noqa: E731  # what was measured so far
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no_probe": {
         "litetuner.search.evaluation.evaluate.probe": UNCHANGED,
-        "litetuner.search.lookahead.probe": UNCHANGED,
     },
     "no_gates": {
         "litetuner.search.evaluation.evaluate.rung_gate": NOTHING,

@@ -10,12 +10,13 @@ from litetuner.reports.text.formatting import clean, latency, number, size
 from litetuner.search.config.config import Config, keys
 from litetuner.search.config.units import format_seconds
 from litetuner.search.evaluation.preview import Cost, Preview
+from litetuner.search.runtime.machine import parallel_trials
 
 GROUPS = {
     "What is compressed": ("model", "data", "preprocess", "trust-model", "out"),
     "What is optimized": ("metric", "task", "threshold", "size", "target", "objective", "threads", "profile"),
     "Budgets": ("max-drop", "min-metric", "max-compressed-size", "max-size", "max-latency", "max-memory"),
-    "How long": ("time-budget", "trials", "max-epochs"),
+    "How long": ("time-budget", "trials", "max-epochs", "parallel"),
 }
 OF_THE_COMMAND = ("json", "debug", "executor")  # flags of a command, not of a search
 EXAMPLES: dict[str, Any] = {  # where there is no default
@@ -68,6 +69,8 @@ def suggestions(look: Preview) -> dict[str, Any]:
         known.append(int8.latency_us * SLACK)
     if known:
         found["max-latency"] = _rounded(min(known), "s", "ms", "us")
+    if (parallel := parallel_trials()) > 1:
+        found["parallel"] = parallel
     found["time-budget"] = f"{_minutes(look.inspection.seconds_per_epoch)}m"
     return found
 

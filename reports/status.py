@@ -81,10 +81,8 @@ def find_forecast(trials: Sequence[Trial], config: Config, elapsed: float, remai
 def _pace(trials: Sequence[Trial]) -> float | None:
     """Seconds of a trial, over the last dozen that counted."""
     own = [trial for trial in trials if trial.duplicate_of is None and str(trial.state) != "LOST"]
-    recent = own[-RECENT - 1 :]
-    if len(recent) < 2:
-        return None
-    return (recent[-1].seconds_since_start - recent[0].seconds_since_start) / (len(recent) - 1)
+    ends = sorted(trial.seconds_since_start for trial in own)[-RECENT - 1 :]  # parallel trials end in any order
+    return (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +91,7 @@ class RunStatus:
 
     running: bool | None
     now: str | None
+    trials_running: tuple[str, ...]  # the trials in flight, each with what it does
     reason: str | None  # why the last search stopped, where known
     seconds: float  # of search so far, in all sessions
     forecast: Forecast
@@ -101,6 +100,7 @@ class RunStatus:
         return {
             "running": self.running,
             "now": self.now,
+            "trials_running": list(self.trials_running),
             "stopped": self.reason,
             "trials": self.forecast.counted,
             "trials_wanted": self.forecast.wanted,
@@ -114,7 +114,8 @@ class RunStatus:
     def words(self) -> str:
         """One line: ``running for 4 min 10 s · 12 of 50 trials, 11 scored · 6 min left · now: int8``."""
         if self.running:
-            now = f" · now: {clean(self.now, 80)}" if self.now else ""
+            doing = [clean(text, 80) for text in self.trials_running or filter(None, [self.now])]
+            now = f" · now: {'; '.join(doing)}" if doing else ""
             return f"running for {format_seconds(self.seconds)} · {self.forecast.words}{now}"
         done = f"{self.forecast.counted} trials, {self.forecast.scored} scored, in {format_seconds(self.seconds)}"
         if self.running is None:
@@ -126,12 +127,15 @@ def find_status(record: RunRecord) -> RunStatus:
     """The status now. Events are only a log: where they say nothing, nothing is reported."""
     opened: dict[str, Any] | None = None
     last: dict[str, str | None] = {"doing": None, "stopping": None}
+    trials: tuple[str, ...] = ()
     for event in record.folder.events():
         name = event.get("event")
         if name == "opened":
-            opened, last = event, {"doing": None, "stopping": None}
+            opened, last, trials = event, {"doing": None, "stopping": None}, ()
         elif name == "ended":
             opened = None
+        elif name == "running":
+            trials = tuple(str(text) for text in event.get("trials") or ())
         elif name in last:
             last[name] = str(event.get("what") or event.get("reason") or "")
     running = False if opened is None else _alive(opened)
@@ -143,6 +147,7 @@ def find_status(record: RunRecord) -> RunStatus:
     return RunStatus(
         running=running,
         now=last["doing"] if running else None,
+        trials_running=trials if running else (),
         reason=None if running else last["stopping"],
         seconds=seconds,
         forecast=find_forecast(record.trials, record.config, seconds, None if limit is None else limit - seconds),

@@ -1,5 +1,6 @@
 """The clock of a run: wall time over all resumes, and where it went."""
 
+import resource
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,39 +9,47 @@ from litetuner.search.runtime.awake import awake_seconds
 from litetuner.search.trial import State, Trial
 
 KINDS = ("train", "convert", "score", "time")
-OVERLAPPED = "train_overlapped"
+SLOTS = "slots"
+CPU = "cpu"
+WHOSE = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
 class Clock:
-    """Counts from what earlier sessions of the run had used. What ran beside other work took no wall time."""
+    """Counts from what earlier sessions of the run had used. ``parallel`` trials may run at the same time."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, parallel: int = 1) -> None:
         record = folder.read("clock") or {}
         self._folder = folder
         self._before: dict[str, float] = record.get("seconds", {})
-        self._own = dict.fromkeys((*KINDS, OVERLAPPED), 0.0)
-        self._started = awake_seconds()
+        self._parallel = parallel
+        self._own = dict.fromkeys(KINDS, 0.0)
+        self._started, self._cpu_before = awake_seconds(), _cpu_seconds()
 
     @property
     def wall(self) -> float:
         return self._before.get("wall", 0.0) + awake_seconds() - self._started
 
-    def count(self, seconds: Mapping[Any, float], overlapped: float = 0.0) -> None:
-        """Add what jobs took, by kind; nobody waited for ``overlapped`` of the seconds of training."""
+    def count(self, seconds: Mapping[Any, float]) -> None:
+        """Add what jobs took, by kind."""
         for kind in KINDS:
             self._own[kind] += seconds.get(kind, 0.0)
-        self._own["train"] -= overlapped
-        self._own[OVERLAPPED] += overlapped
 
     def seconds(self) -> dict[str, float]:
-        """Seconds by kind, ``other`` and ``wall``, of the whole run."""
+        """Seconds by kind, ``wall``, ``slots`` (wall, times the trials that may run at once), what of these was ``other`` than
+        jobs, and ``cpu``: CPU seconds of this process and of children that have ended; of the whole run."""
         found = {kind: self._before.get(kind, 0.0) + self._own[kind] for kind in KINDS}
-        wall = self.wall
-        apart = self._before.get(OVERLAPPED, 0.0) + self._own[OVERLAPPED]
-        return found | {"other": max(0.0, wall - sum(found.values())), "wall": wall, OVERLAPPED: apart}
+        wall, own = self.wall, awake_seconds() - self._started
+        before = self._before.get("wall", 0.0)
+        slots = self._before.get(SLOTS, before) + own * self._parallel
+        cpu = self._before.get(CPU, 0.0) + _cpu_seconds() - self._cpu_before
+        return found | {"other": max(0.0, slots - sum(found.values())), "wall": wall, SLOTS: slots, CPU: cpu}
 
     def save(self) -> None:
         self._folder.write("clock", {"seconds": {name: round(value, 3) for name, value in self.seconds().items()}})
+
+
+def _cpu_seconds() -> float:
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, WHOSE))
 
 
 def left(limit: float | None, clock: Clock) -> float:

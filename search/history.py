@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import copy
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -49,6 +49,7 @@ class History:
         self._answers: dict[str, Trial] = {}
         self._files: dict[str, int] = {}  # by sha256: the first trial that was scored with this file
         self._waiting: set[str] = set()
+        self._running: Counter[str] = Counter()  # candidates in flight, by key
         self._trained: set[str] = set()
         self._begun: set[str] = set()  # what was trained, and all that it was built on
         self.lost: dict[str, Trial] = {}  # by key: the last loss of each candidate without an answer
@@ -92,6 +93,22 @@ class History:
         for view in self._views.values():
             view.add(trial, self.gains[-1])
 
+    def begin(self, candidate: Candidate) -> None:
+        """A candidate is in flight from now on: it is not proposed again."""
+        self._running[candidate.key] += 1
+
+    def end(self, candidate: Candidate) -> None:
+        """It has ended; its trial is added next."""
+        self._running[candidate.key] -= 1
+
+    def runs(self, key: str) -> bool:
+        return self._running[key] > 0
+
+    @property
+    def asked(self) -> int:
+        """``count`` and the candidates in flight: what the seed of the next proposal is made of."""
+        return self.count + self._running.total()
+
     def _gain(self, trial: Trial) -> float:
         """What the strategies are compared by: hypervolume, and until something is feasible the way to the budgets."""
         if self.growth is None:
@@ -128,8 +145,8 @@ class History:
         return self._files.get(trial.sha256) if trial.state.scored and trial.sha256 is not None else None
 
     def knows(self, key: str) -> bool:
-        """Does this candidate have an answer, or does it wait for a target that is away?"""
-        return key in self._answers or key in self._waiting
+        """Does this candidate have an answer, is it in flight, or does it wait for a target that is away?"""
+        return key in self._answers or key in self._waiting or self.runs(key)
 
     def trained(self, prefix: Candidate) -> bool:
         """Was a candidate with this trained part scored?"""

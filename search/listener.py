@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from litetuner.search.trial import Trial
@@ -10,6 +12,25 @@ if TYPE_CHECKING:
     from litetuner.search.config.config import Config
     from litetuner.search.evaluation.inspection import Inspection
     from litetuner.search.runs.folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class RunningTrial:
+    """A trial in flight: the kind of job that it waits for (``train``), and since when, in seconds of ``time.time``."""
+
+    number: int
+    label: str
+    job: str | None
+    since: float
+
+    @property
+    def words(self) -> str:
+        """``12 int8 (scoring)``."""
+        doing = DOING.get(self.job or "", "")
+        return f"{self.number} {self.label}" + (f" ({doing})" if doing else "")
+
+
+DOING = {"train": "training", "convert": "converting", "score": "scoring", "time": "timing"}
 
 
 class Listener:
@@ -23,6 +44,9 @@ class Listener:
 
     def doing(self, what: str) -> None:
         """What is being done now, in words."""
+
+    def running(self, trials: Sequence[RunningTrial]) -> None:
+        """What each trial in flight does now: told when it has changed, at most once a second."""
 
     def inspected(self, inspection: Inspection) -> None:
         """Model and data were read and checked; no compute has been used on candidates."""

@@ -1,4 +1,4 @@
-"""The loop, in one sitting: ask, check, build, measure, write down, tell."""
+"""The loop, in one sitting: ask, have it evaluated, write down, tell. Several trials may be in flight."""
 
 import dataclasses
 import itertools
@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 from litetuner.search.clock import Clock, counted, left
 from litetuner.search.config.units import BYTES, parse
-from litetuner.search.evaluation.evaluate import evaluate, trial_of
 from litetuner.search.evaluation.sensitivity import rank_layers
 from litetuner.search.evaluation.services import Services
 from litetuner.search.history import History
-from litetuner.search.listener import Listener
-from litetuner.search.lookahead import Lookahead
+from litetuner.search.in_flight import InFlight
+from litetuner.search.listener import Listener, RunningTrial
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals import deployments, retries
 from litetuner.search.proposals.proposal import Proposal, Spaces
@@ -20,12 +19,12 @@ from litetuner.search.proposals.scheduler import propose
 from litetuner.search.runs.study import Asked, Study
 from litetuner.search.runtime.eviction import evict
 from litetuner.search.trial import State, Trial, find_baseline
-from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import ConfigError, ModelError
 from litetuner.spaces.space import Space
 
 TRIALS_BETWEEN_EVICTIONS = 5
 EVICTIONS = 50  # looking at a cache costs more the longer a run is, so it is done more rarely
+LOOK_SECONDS = 1.0  # while trials run, how often is looked what they do
 NAP_SECONDS = 0.2  # while waiting for a target, how often is looked whether the search should stop
 
 
@@ -50,31 +49,63 @@ class Loop:
         self.space = self.whole(())
         self._ranked = False
         self._unknown = ""  # of the space: why some choices were made without a measurement
-        self._lookahead = Lookahead(self.services, self.clock, guided=self.study.guided)
+        self._in_flight = InFlight(self.services, self.services.config.parallel)
+        self._shown: tuple[RunningTrial, ...] = ()  # what the listener was told of those in flight
 
     def run(self) -> str:
-        """Search until something ends it, and say in words what it was."""
+        """Search until something ends it, and say in words what it was. What is in flight then is waited for and told."""
         while True:
-            if self.baseline is not None and not self._ranked and not self.stop():
-                self._rank()
             reason = self.stop() or self._spent()
-            if reason:
-                self.services.cache.abandon()
+            if reason and not self._in_flight:
+                self._show(())
                 self.listener.stopping(reason)
                 return reason
-            self.services.availability.look()
-            if self._stuck():
-                self._wait()
+            if not reason and self.baseline is not None and not self._ranked:
+                self._rank()
                 continue
+            if not reason and self._may_begin():
+                self.services.availability.look()
+                if not self._stuck():
+                    self._begin()
+                    continue
+                if not self._in_flight:
+                    self._wait()
+                    continue
+            self._finish_one()
+
+    def _may_begin(self) -> bool:
+        """One at a time until the baseline is scored, which all others are compared with; and no more than are wanted."""
+        running, wanted = len(self._in_flight), self.services.config.trials
+        if running >= (1 if self.baseline is None else self.services.config.parallel):
+            return False
+        return wanted is None or counted(self.history.trials) + running < wanted
+
+    def _begin(self) -> None:
+        """Ask for a trial. What is known already is told at once, else it is in flight from now on."""
+        with self.services.cache.computing():
             asked = self._ask()
             self.listener.doing(asked.candidate.label)
-            trial = self._answered(asked) or self._evaluated(asked)
-            self._tell(trial)
-            if trial.number % max(TRIALS_BETWEEN_EVICTIONS, trial.number // EVICTIONS) == 0:
-                limit = parse(self.services.config.cache_limit, BYTES, "cache-limit")
-                evict(self.services, self.history.front, limit)
-            if trial.is_baseline and not trial.state.scored and self.baseline is None:
-                self._check_baseline(trial)
+            known = self._answered(asked)
+            if known is None:
+                self.history.begin(asked.candidate)
+                self._in_flight.begin(asked, self.history)
+                return
+        self._tell(known)
+
+    def _finish_one(self) -> None:
+        """Wait until a trial in flight has ended, and tell it. Meanwhile the listener hears what they do."""
+        while (found := self._in_flight.next(LOOK_SECONDS)) is None:
+            self._show(self._in_flight.now())
+        asked, trial = found
+        self.history.end(asked.candidate)
+        known = self._answered(asked)  # an equal one in flight has ended before
+        # Other choices may lead to the same bytes.
+        self._tell(known or dataclasses.replace(trial, duplicate_of=self.history.same_file(trial)))
+
+    def _show(self, trials: tuple[RunningTrial, ...]) -> None:
+        if trials != self._shown:
+            self._shown = trials
+            self.listener.running(trials)
 
     @property
     def baseline(self) -> Trial | None:
@@ -99,16 +130,6 @@ class Loop:
         self._unknown = ranking.unknown
         self.space = self.whole(ranking.layers)
         self._ranked = True
-
-    def _evaluated(self, asked: Asked) -> Trial:
-        services = self.services.for_trial(asked.number)
-        outcome = evaluate(asked.candidate, services, self.history, lambda: self._look_ahead(asked.candidate))
-        trial = trial_of(asked, outcome, services)
-        return dataclasses.replace(trial, duplicate_of=self.history.same_file(trial))  # other choices, the same bytes
-
-    def _look_ahead(self, running: Candidate) -> None:
-        if self.stop() is None:
-            self._lookahead.begin(running, self.history, self._spaces())
 
     def _stuck(self) -> bool:
         """Is a target away, and so much waiting for it that nothing else is worth doing? All wait for the baseline."""
@@ -144,7 +165,7 @@ class Loop:
         if proposal.script is not None:
             return self.study.enqueue(suggest, proposal.script, proposal.origin, proposal.candidate)
         at_random = self._repeats() >= POLICY.loop.repeats_before_random
-        return self.study.ask(suggest, self.history.count, at_random=at_random)
+        return self.study.ask(suggest, self.history.asked, at_random=at_random)
 
     def _spaces(self) -> Spaces:
         return Spaces(self.affordable(), self.space)
@@ -170,16 +191,26 @@ class Loop:
 
     def _tell(self, trial: Trial) -> None:
         """Write the record, synced, before Optuna is told; then nothing can be lost."""
-        self.clock.count(trial.seconds, self.services.cache.take_overlapped())
-        trial = dataclasses.replace(trial, seconds_since_start=round(self.clock.wall, 3))
-        self.services.folder.write_trial(trial)
-        self.study.tell(trial)
-        self.history.add(trial)
-        if trial.waits_for is None:
-            self.lost = self.lost + 1 if trial.state is State.LOST else 0
-        self.clock.save()
-        self.services.folder.note("told", trial=trial.number, label=trial.candidate.label, state=str(trial.state))
-        self.listener.told(trial, self.history.trials, self._left())
+        with self.services.cache.computing():
+            self.clock.count(trial.seconds)
+            trial = dataclasses.replace(trial, seconds_since_start=round(self.clock.wall, 3))
+            self.services.folder.write_trial(trial)
+            self.study.tell(trial)
+            self.history.add(trial)
+            if trial.waits_for is None:
+                self.lost = self.lost + 1 if trial.state is State.LOST else 0
+            self.clock.save()
+            self.services.folder.note("told", trial=trial.number, label=trial.candidate.label, state=str(trial.state))
+            self.listener.told(trial, self.history.trials, self._left())
+            self._evict(trial.number)
+        if trial.is_baseline and not trial.state.scored and self.baseline is None:
+            self._check_baseline(trial)
+
+    def _evict(self, number: int) -> None:
+        if number % max(TRIALS_BETWEEN_EVICTIONS, number // EVICTIONS) == 0:
+            limit = parse(self.services.config.cache_limit, BYTES, "cache-limit")
+            needed = [trial.candidate for trial in self.history.front] + self._in_flight.candidates
+            evict(self.services, needed, limit)
 
     def _spent(self) -> str | None:
         config, trials = self.services.config, self.history.trials
@@ -196,7 +227,7 @@ class Loop:
             return f"nothing new is proposed any more: {why}"
         if (gone := self._gone()) is not None:
             return gone
-        lost = self.lost >= POLICY.loop.losses_before_end
+        lost = self.lost >= POLICY.loop.losses_before_end * config.parallel  # one accident may take all in flight
         return f"the last {self.lost} trials were lost ({trials[-1].reason})" if lost else None
 
     def _gone(self) -> str | None:

@@ -226,14 +226,6 @@ class LoopPolicy:
 
 
 @dataclasses.dataclass(frozen=True)
-class LookaheadPolicy:
-    """The next training, which begins while a trial is scored and timed."""
-
-    farthest: int = 4  # Candidates that are looked at. A guess
-    horizon: int = 2  # Of these, so many may be probed: a probe takes seconds of the trial that runs. A guess
-
-
-@dataclasses.dataclass(frozen=True)
 class SensitivityPolicy:
     """The ranking of layers by their sensitivity to quantization."""
 
@@ -267,7 +259,6 @@ class Policy:
     gates: GatePolicy = GatePolicy()
     upper_bounds: UpperBoundPolicy = UpperBoundPolicy()
     loop: LoopPolicy = LoopPolicy()
-    lookahead: LookaheadPolicy = LookaheadPolicy()
     sensitivity: SensitivityPolicy = SensitivityPolicy()
     ablation: AblationPolicy = AblationPolicy()
 

@@ -32,13 +32,14 @@ from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.runs.recovery import recover
 from litetuner.search.runs.study import Study
 from litetuner.search.runtime.executors import EXECUTORS
-from litetuner.search.runtime.machine import this_environment
+from litetuner.search.runtime.machine import parallel_trials, this_environment, usable_cores
 from litetuner.search.session import check_names, open_session
 from litetuner.search.trial import Trial, find_baseline
 from litetuner.spaces.errors import HostError, RunError, UsageError
 from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.training.distillation import LARGEST_BYTES
 
+MEASURED_SECONDS = 60.0  # of search: a shorter one is mostly starts of processes
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -127,7 +128,10 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
             if fresh and not folder.trials() and "its log is" not in str(error):
                 shutil.rmtree(folder.path)
             raise
-        return SearchEnd(read_run(folder.path), reason, interrupt.asked > 0)
+        record = read_run(folder.path)
+        if (idle := _idle_cores(record)) is not None:
+            listener.advised(idle)
+        return SearchEnd(record, reason, interrupt.asked > 0)
 
 
 def _search(
@@ -168,6 +172,21 @@ def _search(
                 raise
             return "interrupted"
         return reason
+
+
+def _idle_cores(record: RunRecord) -> str | None:
+    """Would more trials at once have used cores that were idle? ``None`` where not, or where nothing was measured."""
+    seconds, config = record.seconds, record.config
+    if EXECUTORS[config.executor].simulated or seconds.get("wall", 0.0) < MEASURED_SECONDS:
+        return None
+    each = seconds.get("cpu", 0.0) / seconds.get("slots", seconds["wall"])
+    could = parallel_trials(each) if each else 1
+    if could <= config.parallel:
+        return None
+    used = f"one trial kept {each:.1f} of {usable_cores()} cores busy"
+    return (
+        f"{used}: --parallel {could} would use more of them (the order in which trials end then decides what is tried)."
+    )
 
 
 def _rejudge(folder: RunFolder, goals: tuple[Objective, ...], today: Criteria) -> list[Trial]:

@@ -67,7 +67,7 @@ def open_session(
     """
     check_names(config)
     contents = identity(config) if contents is None else contents
-    clock, environment = Clock(folder), this_environment()
+    clock, environment = Clock(folder, config.parallel), this_environment()
     executor = EXECUTORS[config.executor](folder, config)
     try:
         cache = JobCache(folder, executor)

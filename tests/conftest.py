@@ -29,7 +29,7 @@ SLOWEST = (
     "tests/search/test_loop.py",
     "tests/search/runtime/test_kill.py",
     "tests/search/runtime/executors/test_local.py",
-    "tests/search/test_lookahead.py",
+    "tests/search/test_in_flight.py",
     "tests/objectives/targets/ssh/test_target.py",
     "tests/reports/html/test_browser.py",
     "tests/spaces/channels/test_oracle.py",

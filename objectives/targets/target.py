@@ -70,6 +70,11 @@ class Target:
         """The name of the target if the user does not give one (``pi=ssh://...``)."""
         return self.name
 
+    @property
+    def on_this_machine(self) -> bool:
+        """Is the latency measured here? Then everything else of ours is suspended meanwhile."""
+        return True
+
     def describe(self) -> dict[str, Any]:
         """Kind and fields as JSON: two targets with equal descriptions may share a measurement."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

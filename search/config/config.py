@@ -28,7 +28,7 @@ TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
 CHANGEABLE = frozenset(
     {"out", "size", "objective", "profile", "target", "sampler", "executor", "cache_limit", "max_job_memory"}
     | {"max_size", "max_compressed_size", "max_latency", "max_memory", "max_drop", "min_metric"}
-    | {"time_budget", "trials", "patience", "until_met", "json_", "debug"}
+    | {"time_budget", "trials", "parallel", "patience", "until_met", "json_", "debug"}
 )
 
 
@@ -91,6 +91,9 @@ class Config(pydantic.BaseModel):
         None, "Time of the search, such as 30m; the final measurements come after it. [default: 30m]"
     )
     trials: Integer | None = _key(None, "Stop after this many trials in total.", ge=1)
+    parallel: Integer = _key(
+        1, "Trials that run at the same time; only with 1 a repeated search gives the same result.", ge=1
+    )
     patience: Integer | None = _key(
         None, "Stop after this many trials that did not improve the Pareto front (its hypervolume).", ge=1
     )

@@ -1,13 +1,13 @@
 """The jobs that a candidate consists of."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from litetuner.objectives.scoring.jobs import CompareJob, ScoreJob, ScoreResult
 from litetuner.search.evaluation.limits import SECONDS, job_limits
 from litetuner.search.evaluation.services import Services
-from litetuner.search.runtime.jobs import JobResult, TimeJob
+from litetuner.search.runtime.jobs import TimeJob
 from litetuner.search.runtime.machine import usable_cores
 from litetuner.search.seeds import derive
 from litetuner.spaces.building.jobs import ConvertJob, FileRef, FinishJob, MeasureLayersJob, TrainJob
@@ -47,27 +47,15 @@ def train_job(services: Services, candidate: Candidate, index: int, parents: Seq
     )
 
 
-def missing_training(services: Services, candidate: Candidate) -> tuple[TrainJob | None, list[str]]:
-    """The first training of a candidate that is not done, and the checkpoints of those before it."""
-    return _trained(services, candidate, services.cache.stored)
-
-
-def _trained(
-    services: Services, candidate: Candidate, find: Callable[[TrainJob], JobResult[Any] | None]
-) -> tuple[TrainJob | None, list[str]]:
+def known_checkpoints(services: Services, candidate: Candidate) -> list[str]:
+    """The checkpoints of a prefix that are trained already, in order."""
     found: list[str] = []
     for index in range(len(candidate.prefix.steps)):
-        job = train_job(services, candidate, index, found)
-        done = find(job)
+        done = services.cache.known(train_job(services, candidate, index, found))
         if done is None:
-            return job, found
+            break
         found.append(done.value.checkpoint)
-    return None, found
-
-
-def known_checkpoints(services: Services, candidate: Candidate) -> list[str]:
-    """The checkpoints of a prefix that some trial has trained, in order."""
-    return _trained(services, candidate, services.cache.known)[1]
+    return found
 
 
 def convert_job(services: Services, candidate: Candidate, checkpoints: Sequence[str], untrained: bool) -> ConvertJob:

@@ -1,7 +1,6 @@
 """From a candidate to its outcome: probe, train, build, time, score; cheap before expensive."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 from litetuner.search.criteria import judged
@@ -41,16 +40,10 @@ class Outcome:
     waits_for: str | None = None
 
 
-def evaluate(
-    candidate: Candidate, services: Services, history: History, after_training: Callable[[], None] = lambda: None
-) -> Outcome:
-    """What becomes of a candidate. Only usage errors, ``HostError`` and interrupts are raised.
-
-    ``after_training`` is called when nothing of it is left to train.
-    """
+def evaluate(candidate: Candidate, services: Services, history: History) -> Outcome:
+    """What becomes of a candidate. Only usage errors, ``HostError`` and interrupts are raised."""
     try:
         checkpoints, measured = _trained(candidate, services, history)
-        after_training()
         return Outcome(State.COMPLETE, _measured(candidate, services, history, checkpoints, measured))
     except Stopped as stop:
         return _outcome(stop.cause, stop.measured)

@@ -11,10 +11,11 @@ from litetuner.spaces.space import ScriptedChoices, Space
 
 
 def propose(history: History, space: Space, away: Collection[str]) -> Proposal | None:
-    """The first lost candidate, by the same choices, that needs no target which is ``away``."""
+    """The first lost candidate, by the same choices, that is not in flight and needs no target which is ``away``."""
     if not history.lost:
         return None
-    trial = next((trial for trial in lost(history.trials) if trial.waits_for not in away), None)
+    found = (trial for trial in lost(history.trials) if not history.runs(trial.candidate.key))
+    trial = next((trial for trial in found if trial.waits_for not in away), None)
     if trial is None:
         return None
     return Proposal(trial.origin, space, ScriptedChoices(choices_of(trial)), trial.candidate)

@@ -100,5 +100,5 @@ def propose(history: History, spaces: Spaces, seed: int, *, guided: bool) -> Pro
     names = iter(order(history, spaces) if guided else UNGUIDED)
     while found is None:
         name = next(names)
-        found = strategies[name](history, spaces, derive(seed, name, history.count))
+        found = strategies[name](history, spaces, derive(seed, name, history.asked))
     return found

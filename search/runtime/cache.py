@@ -1,5 +1,6 @@
 """The cache of jobs: equal inputs give the same result, so each is done once a run."""
 
+import contextlib
 import re
 import threading
 from collections.abc import Iterator
@@ -10,9 +11,9 @@ from typing import Any
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.dispatcher import completed, settle
 from litetuner.search.runtime.executors.executor import Executor
-from litetuner.search.runtime.jobs import JobResult, append_log
+from litetuner.search.runtime.jobs import JobResult
 from litetuner.spaces.errors import RunError
-from litetuner.spaces.jobs.job import Job, R
+from litetuner.spaces.jobs.job import Job, Kind, R
 
 BLOB = re.compile(r"[0-9a-f]{64}\.\w+")
 
@@ -26,32 +27,35 @@ class JobCache:
     def __init__(self, folder: RunFolder, executor: Executor) -> None:
         self._folder = folder
         self._executor = executor
-        self._lock = threading.RLock()
-        self._running: dict[str, Future[JobResult[Any]]] = {}  # by key
-        self._unclaimed: dict[str, JobResult[Any]] = {}  # what ran ahead, by key, until somebody runs it
-        self._ahead: set[str] = set()  # blobs that what runs ahead stands on
-        self._overlapped = 0.0
+        self._lock = threading.Lock()
+        self._running: dict[str, tuple[Job[Any], Future[JobResult[Any]]]] = {}  # by key
+        self._waiting: dict[Path, Kind] = {}  # what is waited for, by the log of who waits
 
     def run(self, job: Job[R], log: Path | None = None) -> JobResult[R]:
         """A job's result; one from the cache costs nothing and is marked ``cached``."""
-        return self.submit(job, log).result()
+        promised = self.submit(job, log)
+        if log is None:
+            return promised.result()
+        self._waiting[log] = job.kind
+        try:
+            return promised.result()
+        finally:
+            del self._waiting[log]
+
+    def waits_for(self, log: Path | None) -> Kind | None:
+        """The kind of job that is being done for whom this log belongs to."""
+        return None if log is None else self._waiting.get(log)
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
         """The promise of a job's result; ``log`` is the file that gets what the job writes."""
-        self._harvest()
         promised: Future[JobResult[R]] = Future()
         with self._lock:
-            running = self._running.get(job.key)
-            if running is not None:
-                return _shared(running)
-            stored, ahead = self._read(job), self._unclaimed.pop(job.key, None)
-            if stored is not None and ahead is not None:
-                append_log(log, ahead.log)
-                self._overlapped += ahead.overlapped
-                return completed(lambda: ahead)
+            if job.key in self._running:
+                return _shared(self._running[job.key][1])
+            stored = self.known(job)
             if stored is not None:
                 return completed(lambda: stored)
-            self._running[job.key] = promised
+            self._running[job.key] = (job, promised)
         try:
             started = self._executor.submit(job, log)
         except BaseException as error:
@@ -68,64 +72,22 @@ class JobCache:
             finally:
                 with self._lock:
                     del self._running[job.key]
-            with self._lock:
-                self._overlapped += result.overlapped
             return result
 
         settle(promised, keep)
 
-    def known(self, job: Job[R]) -> JobResult[R] | None:
-        """The result if it is stored and all its blobs are still there.
-
-        What ran ahead is known once somebody has run it: a trial must not depend on how far the background had come.
-        """
-        found = self.stored(job)
-        return None if job.key in self._unclaimed else found
-
-    def stored(self, job: Job[R]) -> JobResult[R] | None:
-        """The result if it is stored, also where it ran ahead and nobody has asked for it yet."""
-        self._harvest()
-        return self._read(job)
-
-    @property
-    def overlaps(self) -> bool:
-        return self._executor.overlaps
-
-    def prefetch(self, job: Job[Any]) -> None:
-        """Have a ``train`` job begin in the background, in place of another one there, if it is not done already."""
-        if self.stored(job) is None:
-            self._ahead = set(_blobs(job.to_json()))  # at most one runs
-            self._executor.prefetch(job)
-
-    def abandon(self) -> None:
-        """End what runs ahead. What has ended stays."""
-        self._harvest()
-        self._executor.abandon()
+    def computing(self) -> contextlib.AbstractContextManager[object]:
+        """See ``Executor.computing``."""
+        return self._executor.computing()
 
     @property
     def held(self) -> set[str]:
-        """Blobs that what runs or ran ahead needs: none of them may be evicted."""
+        """Blobs that the jobs which run stand on: none of them may be evicted."""
         with self._lock:
-            return self._ahead.union(*(_blobs(result.value.to_json()) for result in self._unclaimed.values()))
+            return set().union(*(_blobs(job.to_json()) for job, _ in self._running.values()))
 
-    def take_overlapped(self) -> float:
-        """Seconds of training, since this was last asked, that passed beside other jobs."""
-        with self._lock:
-            found, self._overlapped = self._overlapped, 0.0
-            return found
-
-    def _harvest(self) -> None:
-        """Outside of the lock: an executor may be waiting for it."""
-        for job, result in self._executor.finished():
-            self._write(job, result)
-            with self._lock:
-                self._unclaimed[job.key] = result
-
-    def _write(self, job: Job[R], result: JobResult[R]) -> None:
-        record = {"kind": job.kind, "verb": job.verb, "seconds": result.seconds, "result": result.value.to_json()}
-        self._folder.write(_entry(job), record | {"environment": job.environment.to_json()}, durable=False)
-
-    def _read(self, job: Job[R]) -> JobResult[R] | None:
+    def known(self, job: Job[R]) -> JobResult[R] | None:
+        """The result if it is stored and all its blobs are still there."""
         try:
             record = (self._folder.read(_entry(job)) or {}).get("result")
         except RunError:  # damaged, such as by a power cut: the job is done again
@@ -137,6 +99,10 @@ class JobCache:
         if not all(store.has(name) for name in made):
             return None
         return JobResult(job.read(record), cached=True)
+
+    def _write(self, job: Job[R], result: JobResult[R]) -> None:
+        record = {"kind": job.kind, "verb": job.verb, "seconds": result.seconds, "result": result.value.to_json()}
+        self._folder.write(_entry(job), record | {"environment": job.environment.to_json()}, durable=False)
 
 
 def _entry(job: Job[Any]) -> str:

@@ -1,7 +1,8 @@
-"""One thread that runs what it is given, in order."""
+"""Threads that run what they are given, in order."""
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -9,42 +10,64 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Dispatcher:
-    """Starts its thread with the first call. It is a daemon: a second Ctrl-C does not wait for what it does."""
+Call = tuple[Callable[[], Any], "Future[Any]"]
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+
+class Dispatcher:
+    """Its threads are daemons: a second Ctrl-C does not wait for what they do.
+
+    A call goes to the thread that was busy last, and to a new one only where all are busy: each may hold a process.
+    """
+
+    def __init__(self, name: str, threads: int = 1) -> None:
+        self._name, self._most = name, threads
         self._lock = threading.Lock()
+        self._started = 0
+        self._idle: list[queue.SimpleQueue[Call | None]] = []  # of threads that wait, the last one busy at the end
+        self._waiting: deque[Call] = deque()
+        self._closed = False
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Have it done after all that was given before."""
+        """Have it done as soon as a thread is free, after all that was given before; cancelled once this is closed."""
         promised: Future[T] = Future()
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
-                self._thread.start()
-        self._calls.put((call, promised))
+            if self._closed:
+                promised.cancel()
+            elif self._idle:
+                self._idle.pop().put((call, promised))
+            elif self._started < self._most:
+                self._started += 1
+                own: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+                own.put((call, promised))
+                threading.Thread(target=self._serve, args=(own,), name=self._name, daemon=True).start()
+            else:
+                self._waiting.append((call, promised))
         return promised
 
     def close(self) -> None:
-        """End the thread after what it does now; what waits is cancelled."""
+        """End each thread after what it does now; what waits is cancelled."""
         with self._lock:
-            while not self._calls.empty():
-                waiting = self._calls.get()
-                if waiting is not None:
-                    waiting[1].cancel()
-            if self._thread is not None:
-                self._calls.put(None)
-                self._thread = None
+            self._closed = True
+            for _, promised in self._waiting:
+                promised.cancel()
+            self._waiting.clear()
+            for own in self._idle:
+                own.put(None)
+            self._idle.clear()
 
-    def _serve(self) -> None:
-        while (given := self._calls.get()) is not None:
+    def _serve(self, own: queue.SimpleQueue[Call | None]) -> None:
+        while (given := own.get()) is not None:
             call, promised = given
             if promised.set_running_or_notify_cancel():
                 settle(promised, call)
             del given, call, promised  # nothing of a job outlives it
+            with self._lock:
+                if self._waiting:
+                    own.put(self._waiting.popleft())
+                elif self._closed:
+                    return
+                else:
+                    self._idle.append(own)
 
 
 def settle(promised: Future[T], call: Callable[[], T]) -> None:

@@ -39,15 +39,13 @@ class TimeJob(Job[TimeResult]):
 
 @dataclasses.dataclass(frozen=True)
 class JobResult(Generic[R]):
-    """What a job gave, and its wall seconds; ``start_seconds`` of them went to starting a process with its imports,
-    ``overlapped`` of them passed beside other jobs. ``log`` is what a job that ran ahead wrote; its trial gets it."""
+    """What a job gave, and its seconds without those in which it was suspended; ``start_seconds`` of them went to starting
+    a process with its imports."""
 
     value: R
     seconds: float = 0.0
     start_seconds: float = 0.0
     cached: bool = False
-    overlapped: float = 0.0
-    log: bytes = b""
 
 
 def append_log(log: Path | None, text: bytes) -> None:

@@ -13,6 +13,10 @@ from litetuner.spaces.jobs.environment import Environment
 
 # What the results of jobs depend on. The quantizer has two names.
 PACKAGES = ("litetuner", "tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
+CORES_EACH = 2.0  # that one trial keeps busy, until a run has measured it. A guess: TensorFlow trains on all it finds
+TRIAL_BYTES = (
+    2e9  # of a worker with TensorFlow and one that scores: 1.3 GB were seen on ResNet8, larger models need more
+)
 QUANTIZERS = ("litert-quantizer", "ai-edge-quantizer")
 
 
@@ -29,6 +33,12 @@ def package_versions() -> dict[str, str]:
 
 def this_environment() -> Environment:
     return Environment(package_versions(), f"{platform.node()} {platform.machine()}", _processor())
+
+
+def parallel_trials(cores_each: float = CORES_EACH) -> int:
+    """How many trials this machine can run at once, if one keeps so many cores busy."""
+    cores = usable_cores()
+    return max(1, min(cores, int(cores / max(cores_each, 1.0 / cores)), int(memory_bytes() / TRIAL_BYTES)))
 
 
 @functools.cache

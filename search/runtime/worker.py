@@ -1,7 +1,6 @@
 """A worker process: reads jobs as JSON lines from standard input, answers with JSON lines on its own channel.
 
-It dies with its parent, also while it is suspended. ``build`` and ``train`` workers hold TensorFlow, ``score`` workers
-only LiteRT. A ``train`` worker works beside the others, so it gives way to them.
+It dies with its parent, also while it is suspended. ``build`` workers hold TensorFlow, ``score`` workers only LiteRT.
 """
 
 import ctypes
@@ -23,7 +22,6 @@ from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import Sources, Workspace
 from litetuner.spaces.store import DISK_REFUSES, cannot_write
 
-GIVES_WAY = 5  # nice; fewer threads would give other sums, and equal jobs must have equal results
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 J = TypeVar("J", bound=Record)
 
@@ -76,12 +74,6 @@ def score_handlers(workspace: Workspace) -> dict[str, Handler]:
     }
 
 
-def train_handlers(workspace: Workspace) -> dict[str, Handler]:
-    """The same as a ``build`` worker's, at a lower priority: threads that TensorFlow starts from now on inherit it."""
-    os.nice(GIVES_WAY)
-    return build_handlers(workspace)
-
-
 def handler(kind: type[J], do: Callable[[J], Record]) -> Handler:
     """A function of jobs as one of their JSON."""
     return lambda record: do(kind.from_json(record)).to_json()
@@ -90,7 +82,6 @@ def handler(kind: type[J], do: Callable[[J], Record]) -> Handler:
 ROLES: dict[str, Callable[[Workspace], dict[str, Handler]]] = {
     "build": build_handlers,
     "score": score_handlers,
-    "train": train_handlers,
 }
 
 

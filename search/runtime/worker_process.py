@@ -7,6 +7,7 @@ import secrets
 import selectors
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -61,11 +62,12 @@ class WorkerProcess:
                 env=python_environment() | {"PYTHONUNBUFFERED": "1", MARK: mark},
             )
         self._tree = ProcessTree(self._process.pid, mark)
+        self._lock = threading.RLock()  # who times a file suspends it from another thread
         self._buffer = b""
         self._what, self._limits, self._began = "starting", START_LIMIT, awake_seconds()
         self._stopped: float | None = None  # since when it is suspended
         self.slept = self._slept_before = 0.0  # seconds suspended in all, and before ``_began``
-        self._next: Job[Any] | None = None  # what it was given before it was ready
+        self.resident = 0  # bytes, when its limits were last looked at
         self.ready = False  # have its imports ended?
         if wait:
             self.wait_until_ready()
@@ -74,7 +76,7 @@ class WorkerProcess:
         """Wait for its imports. Raises ``HostError`` when it does not start."""
         try:
             if not self.ready:
-                self._wait(None)
+                self.answer()
                 self.ready = True
         except BuildFailed as error:
             raise HostError(
@@ -99,23 +101,13 @@ class WorkerProcess:
         return text
 
     def resident_bytes(self) -> int:
-        return self._tree.resident_bytes()
-
-    def ask(self, job: Job[Any], meanwhile: Callable[[], object] | None = None) -> dict[str, Any]:
-        """Have a job done. Raises ``BuildFailed`` or ``Lost`` (the process is dead then), else gives the worker's answer.
-
-        ``meanwhile`` is called several times a second.
-        """
-        self.begin(job)
-        return self._wait(meanwhile)
+        with self._lock:
+            return self._tree.resident_bytes()
 
     def begin(self, job: Job[Any]) -> None:
-        """Give it a job, and do not wait: ``look`` tells when there is an answer. Raises as ``ask``."""
+        """Give it a job, once it is ready. Raises ``BuildFailed`` or ``Lost``: the process is dead then."""
         self.jobs += 1
-        if self.ready:
-            self._expect(job)
-        else:
-            self._next = job  # a pipe holds the line until the process is ready
+        self._what, self._limits, self._began, self._slept_before = job.kind, job.limits, awake_seconds(), self.slept
         line = json.dumps({"verb": job.verb, "job": job.to_json()}) + "\n"
         assert self._process.stdin is not None  # it was opened as a pipe
         try:
@@ -124,19 +116,14 @@ class WorkerProcess:
         except BrokenPipeError:
             raise self._died(job.kind) from None
 
-    def _expect(self, job: Job[Any]) -> None:
-        self._what, self._limits, self._began, self._slept_before = job.kind, job.limits, awake_seconds(), self.slept
+    def answer(self, meanwhile: Callable[[], object] = lambda: None) -> dict[str, Any]:
+        """The answer to what was begun, waited for. Raises as ``begin``. ``meanwhile`` is called several times a second."""
+        while (answer := self._look(POLL_SECONDS)) is None:
+            meanwhile()
+        return answer
 
-    def _wait(self, meanwhile: Callable[[], object] | None) -> dict[str, Any]:
-        while True:
-            answer = self.look(POLL_SECONDS)
-            if answer is not None:
-                return answer
-            if meanwhile is not None:
-                meanwhile()
-
-    def look(self, seconds: float = 0.0) -> dict[str, Any] | None:
-        """The answer to what was begun, if it comes within some seconds; holds the job to its limits. Raises as ``ask``."""
+    def _look(self, seconds: float) -> dict[str, Any] | None:
+        """An answer that comes within some seconds; else the job is held to its limits."""
         assert self._process.stdout is not None  # it was opened as a pipe
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
@@ -147,7 +134,8 @@ class WorkerProcess:
                     if ended and not selector.select(0):
                         raise self._died(self._what)
                     if not ended:
-                        self._hold_to_limits()
+                        with self._lock:
+                            self._hold_to_limits()
                         return None
                 chunk = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not chunk:
@@ -158,11 +146,7 @@ class WorkerProcess:
             record: dict[str, Any] = json.loads(line)
         except ValueError:
             self._end(f"{self._what} gave no answer that can be read")
-        if self._next is None:
-            return record
-        self.ready, job, self._next = True, self._next, None  # that was its readiness
-        self._expect(job)
-        return None
+        return record
 
     def _hold_to_limits(self) -> None:
         if self._stopped is not None:
@@ -181,7 +165,8 @@ class WorkerProcess:
             self._end(f"{what} started {processes} processes, more than the {PROCESSES} allowed")
         if grew:
             self._tree.signal_group(signal.SIGCONT)
-        if (memory := self._tree.resident_bytes(allowed)) > allowed:
+        self.resident = memory = self._tree.resident_bytes(allowed)
+        if memory > allowed:
             self._end(f"{what} used {memory / 1e9:.1f} GB, more than the {allowed / 1e9:.1f} GB allowed")
 
     def _end(self, reason: str) -> NoReturn:
@@ -204,19 +189,22 @@ class WorkerProcess:
 
     def suspend(self) -> None:
         """Stop the process and its children, so that nothing of ours computes."""
-        self._stopped = self._stopped or awake_seconds()
-        self._tree.signal(signal.SIGSTOP)
+        with self._lock:
+            self._stopped = self._stopped or awake_seconds()
+            self._tree.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        if self._stopped is not None:
-            self.slept += awake_seconds() - self._stopped
-            self._stopped = None
-        self._tree.signal(signal.SIGCONT)
+        with self._lock:
+            if self._stopped is not None:
+                self.slept += awake_seconds() - self._stopped
+                self._stopped = None
+            self._tree.signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End the process and its descendants, also when they are suspended."""
-        self._tree.kill()
-        self._process.wait()
+        with self._lock:
+            self._tree.kill()
+            self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):  # unsent input of a dead process

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import platform
@@ -34,6 +35,15 @@ def test_by_time_by_trials_and_by_what_ends_first(trials: Any) -> None:
     first = find_forecast(told, config, 270.0, 30.0)
     assert (first.share, first.seconds_left) == (0.9, 30.0)
     assert len(first.bar.split()[0]) == BAR and first.bar.endswith("90%")
+
+
+def test_the_pace_of_parallel_trials_that_end_in_any_order(trials: Any) -> None:
+    ends = [30.0 * (number + 1) for number in (3, 1, 0, 2, 7, 5, 4, 6)]
+    told = [
+        dataclasses.replace(trial, seconds_since_start=end) for trial, end in zip(trials.trials[:8], ends, strict=True)
+    ]
+    found = find_forecast(told, trials.record(trials=16).config, 240.0, math.inf)
+    assert found.seconds_left == pytest.approx(8 * 30.0)
 
 
 def test_nothing_to_go_by(trials: Any) -> None:

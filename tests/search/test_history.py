@@ -8,31 +8,46 @@ import pytest
 
 from litetuner.search.config.budgets import Budget
 from litetuner.search.history import History
-from litetuner.search.lookahead import ExpectedHistory
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals import promotions, recipes
+from litetuner.search.proposals import promotions, recipes, retries
 from litetuner.search.proposals.scheduler import STRATEGIES, order
-from litetuner.search.trial import Trial
+from litetuner.search.trial import State, Trial
 from tests.search.made_up import OBJECTIVES, PRUNED, SPACES, judged, told, trial
 
 
-def test_what_is_expected_leaves_recipes_open_in_the_real_history() -> None:
-    history = told(trial(1, 0.01, 500.0, "recipe", **PRUNED))
-    recipes.propose(history, SPACES, 0)
-    expected = ExpectedHistory(history)
-    while (found := recipes.propose(expected, SPACES, 0)) is not None and found.candidate is not None:
-        expected.expect(found.candidate)
-    assert recipes.propose(history, SPACES, 0) is not None
-
-
-def test_what_is_expected_leaves_promotions_open_in_the_real_history() -> None:
+def test_a_candidate_in_flight_is_not_proposed_and_one_that_was_lost_is() -> None:
     history = told(trial(1, 0.02, 500.0, interval=(0.01, 0.03), **PRUNED))
-    expected = ExpectedHistory(history)
-    found = promotions.propose(expected, SPACES, 0)
+    found = promotions.propose(history, SPACES, 0)
     assert found is not None and found.candidate is not None
-    expected.expect(found.candidate)
-    assert promotions.propose(expected, SPACES, 0) is None, "the same promotion is not proposed twice"
-    assert promotions.propose(history, SPACES, 0) is not None
+    count, asked = history.count, history.asked
+    history.begin(found.candidate)
+    assert (history.count, history.asked) == (count, asked + 1), "the next proposal has another seed"
+    other = promotions.propose(history, SPACES, 0)
+    assert other is None or other.candidate != found.candidate
+    history.end(found.candidate)
+    lost = dataclasses.replace(trial(2, 0.0), candidate=found.candidate, state=State.LOST)
+    history.add(lost)
+    again = promotions.propose(history, SPACES, 0)
+    assert again is not None and again.candidate == found.candidate and history.asked == asked
+
+
+def test_recipes_in_flight_are_not_proposed_again() -> None:
+    history = told(trial(1, 0.01, 500.0, "recipe", **PRUNED))
+    begun = []
+    while (found := recipes.propose(history, SPACES, 0)) is not None and found.candidate is not None:
+        history.begin(found.candidate)
+        begun.append(found.candidate.key)
+    assert len(begun) == len(set(begun)) > 3
+
+
+def test_a_lost_candidate_in_flight_is_not_asked_a_second_time() -> None:
+    lost = dataclasses.replace(trial(1, 0.01, 500.0, "recipe", **PRUNED), state=State.LOST)
+    history = told(lost)
+    assert retries.propose(history, SPACES.affordable, ()) is not None
+    history.begin(lost.candidate)
+    assert retries.propose(history, SPACES.affordable, ()) is None
+    history.end(lost.candidate)
+    assert retries.propose(history, SPACES.affordable, ()) is not None
 
 
 def test_a_copy_takes_trials_in_on_its_own() -> None:

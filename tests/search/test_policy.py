@@ -16,7 +16,6 @@ FILES = [
     *(SEARCH / f"{name}.py" for name in ("criteria", "front", "history", "hypervolume")),
     SEARCH / "config" / "budgets.py",
     *(SEARCH / "evaluation" / f"{name}.py" for name in ("gates", "upper_bounds", "sensitivity")),
-    SEARCH / "lookahead.py",
     SEARCH / "finals" / "ablation.py",
 ]
 

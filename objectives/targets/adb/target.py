@@ -78,6 +78,10 @@ class Adb(Target):
         """The serial, with dashes for what a name cannot have."""
         return re.sub(r"[^A-Za-z0-9_.-]+", "-", self.serial).strip("-") if self.serial else self.name
 
+    @property
+    def on_this_machine(self) -> bool:
+        return False
+
     def check(self) -> list[Finding]:
         """See ``Target.check``: adb, the device, the tool, and a tiny model timed from end to end."""
         try:

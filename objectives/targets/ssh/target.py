@@ -22,6 +22,7 @@ from litetuner.objectives.targets.ssh.client import PYTHON_REMEDY, SshClient
 from litetuner.objectives.targets.target import ADDRESS, Finding
 from litetuner.spaces.errors import CandidateError, ConfigError, HostError, Lost
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 USER = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?")
 SPEC = re.compile(r"//(?:(?P<user>[^@]*)@)?(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?", re.DOTALL)
@@ -85,6 +86,10 @@ class Ssh(PythonTarget):
         if _is_address(self.host):
             return self.host.replace(":", "-").strip("-")
         return self.host.split(".")[0]
+
+    @property
+    def on_this_machine(self) -> bool:
+        return self.host in LOOPBACK
 
     @property
     def address(self) -> str:

@@ -14,22 +14,29 @@ KINDS = {
     "score": "Scoring on the search split",
     "time": "Timing on the target",
 }
-NOT_WORK = ("wall", "other", "train_overlapped")
+NOT_WORK = ("wall", "other", "slots", "cpu")
+ROUNDING = 1e-3  # of recorded seconds
 MOST_OF_IT = 0.9  # of the final hypervolume
 
 
 @dataclasses.dataclass(frozen=True)
 class TimeUse:
-    """Where the wall time was used: seconds and share of each kind of work, and what litetuner itself (``other``) took.
+    """Where the time was used: seconds and share of each kind of work, and what was ``other``.
 
-    ``overlapped`` are seconds of training in parallel with the rest. ``overhead`` is ``other`` / ``wall``.
+    ``slots`` is the wall time, times the trials that could run at the same time. With one, ``other`` is what litetuner itself
+    took; with more, waiting for a target and for trials too. ``overhead`` is ``other`` / ``slots``.
     """
 
     wall: float | None
+    slots: float | None
     parts: tuple[tuple[str, float, float], ...]
     other: float | None
-    overlapped: float | None
     overhead: float | None
+
+    @property
+    def parallel(self) -> float:
+        """How many trials could run at the same time, on average."""
+        return self.slots / self.wall if self.slots and self.wall else 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,14 +62,16 @@ def find_time_use(record: RunRecord) -> TimeUse | None:
     named = [(KINDS.get(kind, clean(kind, 40)), seconds[kind]) for kind in (*KINDS, *seconds) if kind in seconds]
     work = [(name, value) for name, value in dict(named).items() if name not in NOT_WORK]
     wall, other = seconds.get("wall"), seconds.get("other")
+    slots = seconds.get("slots", wall)
     if other is not None:
-        work.append(("litetuner itself", other))
+        alone = slots is None or wall is None or slots < (1 + ROUNDING) * wall
+        work.append(("litetuner itself" if alone else "litetuner itself, and waiting", other))
     total = sum(value for _, value in work)
     if not total:
         return None
-    overhead = other / wall if wall and other is not None else None
+    overhead = other / slots if slots and other is not None else None
     parts = tuple((name, value, value / total) for name, value in work)
-    return TimeUse(wall, parts, other, seconds.get("train_overlapped"), overhead)
+    return TimeUse(wall, slots, parts, other, overhead)
 
 
 def find_hypervolume_growth(record: RunRecord) -> HypervolumeGrowth | None:

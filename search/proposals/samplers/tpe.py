@@ -16,7 +16,10 @@ class Tpe(Sampler):
     def make(self, seed: int) -> Any:
         from optuna.samplers import TPESampler
 
-        return TPESampler(seed=seed, n_startup_trials=POLICY.samplers.tpe_startup_trials)
+        # The constant liar (Ginsbourger 2010, doi 10.1007/978-3-642-10701-6_6): trials in flight count as bad ones, so that
+        # the next one is not beside them.
+        startup = POLICY.samplers.tpe_startup_trials
+        return TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
 
     def joint(self, seed: int) -> Any:
         """The multivariate one, for ``sample_relative``: parameters that all trials have are drawn together."""

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from litetuner.objectives.runner import machine as runner_machine
+from litetuner.search.runtime import machine
 from litetuner.search.runtime.machine import memory_bytes
 from litetuner.search.runtime.worker_process import memory_limit
 from litetuner.spaces.jobs.job import Limits
@@ -52,3 +53,15 @@ def test_the_smallest_of_the_machine_and_its_groups(
     assert memory_bytes() == found
     assert memory_limit(Limits(1.0, 1 << 40)) == pytest.approx(0.8 * found)
     assert memory_limit(Limits(1.0, 100)) == 100
+
+
+@pytest.mark.parametrize(
+    ("cores", "gigabytes", "each", "expected"),
+    [(8, 64, 2.0, 4), (2, 16, 2.0, 1), (2, 16, 0.9, 2), (16, 8, 1.0, 4), (1, 1, 1.0, 1), (4, 64, 0.0, 4)],
+)
+def test_as_many_trials_as_cores_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: int, each: float, expected: int
+) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: cores)
+    monkeypatch.setattr(machine, "memory_bytes", lambda: int(gigabytes * 1e9))
+    assert machine.parallel_trials(each) == expected

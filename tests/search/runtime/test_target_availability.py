@@ -49,3 +49,13 @@ def test_a_device_that_answers_looks_and_fails_at_work_is_given_up_too(clock: Cl
             found.look()
             assert not found.away
     assert found.hopeless == "pi"
+
+
+def test_many_trials_that_waited_for_one_device_are_one_event(clock: Clock) -> None:
+    found = TargetAvailability({"pi": Dead()}, clock, pauses=(5, 15))
+    for _ in range(2 * LOOKS):
+        found.lost("pi", "no answer")
+    assert found.hopeless is None and found.seconds_to_look == 5
+    clock.seconds += 5
+    found.look()
+    assert found.seconds_to_look == 15, "the look counts"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +22,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime import awake
 from litetuner.search.runtime.awake import AwakeClock
 from litetuner.search.runtime.executors.local import Local
+from litetuner.search.runtime.jobs import TimeJob
 from litetuner.search.runtime.process_tree import MARK
 from litetuner.spaces.errors import BuildFailed, DataError, Lost, TimeUp
 from litetuner.spaces.jobs.environment import Environment
@@ -77,6 +78,7 @@ def do(job):
     if what == "close all": os.closerange(3, 100); time.sleep(1000)
     if what == "fork and answer": os.fork()
     if what == "a second": time.sleep(1)
+    if what == "hold": held = b"1" * job["number"]; time.sleep(1.5)
     if what == "read all": return {"pid": len(sys.stdin.read())}
     return {"pid": os.getpid()}
 
@@ -87,7 +89,7 @@ worker.main(sys.argv[1:])
 
 
 @contextlib.contextmanager
-def misbehaving(folder: Path) -> Iterator[Local]:
+def misbehaving(folder: Path, **keys: object) -> Iterator[Local]:
     script = folder / "misbehaving.py"
     script.write_text(textwrap.dedent(MISBEHAVING))
 
@@ -96,10 +98,11 @@ def misbehaving(folder: Path) -> Iterator[Local]:
             worker = "litetuner.search.runtime.worker" in arguments
             super().__init__([sys.executable, str(script), *arguments[4:]] if worker else arguments, **keys)  # type: ignore[call-overload]
 
+    config = make_config({"model": "m", "data": "d", **keys})  # imports all targets, of which some name Popen
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("litetuner.search.runtime.worker_process.subprocess.Popen", Popen)
         patch.setattr("litetuner.search.runtime.worker_process.PROCESSES", 32)
-        found = Local(RunFolder(folder / "run"), make_config({"model": "m", "data": "d"}))
+        found = Local(RunFolder(folder / "run"), config)
         yield found
         found.close()
 
@@ -217,7 +220,74 @@ def test_noise_on_standard_output_is_no_answer(lasting: Local) -> None:
 def test_a_worker_that_grew_is_replaced(executor: Local) -> None:
     before = works(executor)
     tight = Limits(seconds=20, memory_bytes=1)
-    assert executor._worker("score", tight).pid != before
+    assert run(executor, "fine", tight) != before
+
+
+def test_two_slots_do_two_jobs_at_once_and_both_are_suspended(tmp_path: Path) -> None:
+    with misbehaving(tmp_path, parallel=2) as executor:
+        for job in [executor.submit(Misbehaving(what="a second", number=index)) for index in range(2)]:
+            job.result(timeout=60)  # both slots have a worker now
+        began = time.monotonic()
+        jobs = [executor.submit(Misbehaving(what="a second", number=index)) for index in range(2)]
+        time.sleep(0.3)
+        children = [psutil.Process(worker.pid) for worker in executor._workers._all]
+        assert len(children) == 2
+        with executor.quiet():
+            wait_for(lambda: all(child.status() == psutil.STATUS_STOPPED for child in children))
+            time.sleep(2)
+            other = executor.submit(Misbehaving(what="fine"))
+            assert not any(job.done() for job in (*jobs, other))
+        results = [job.result(timeout=60) for job in (*jobs, other)]
+        took = time.monotonic() - began
+        assert {result.value.pid for result in results} <= {child.pid for child in children}
+        assert len({result.value.pid for result in results[:2]}) == 2
+        assert all(result.seconds < took - 1.9 for result in results), "seconds of suspension are nobody's"
+
+
+def test_jobs_one_after_the_other_need_one_worker(tmp_path: Path) -> None:
+    with misbehaving(tmp_path, parallel=3) as executor:
+        assert len({works(executor) for _ in range(5)}) == 1
+
+
+def test_what_is_too_much_together_is_done_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litetuner.search.runtime.workers.memory_bytes", lambda: 700_000_000)
+    with misbehaving(tmp_path, parallel=2) as executor:
+        started = time.monotonic()
+        jobs = [executor.submit(Misbehaving(what="hold", number=350_000_000)) for _ in range(2)]
+        first, second = (job.result(timeout=60) for job in jobs)
+        assert time.monotonic() - started > 3, "they were not at work together"
+        assert first.value.pid != second.value.pid
+        assert len(list(executor.folder.path.glob("cache/logs/score-*.log"))) == 3, "the younger one gave way"
+
+
+def test_a_device_has_one_queue_by_whatever_name(executor: Local) -> None:
+    queues = {
+        text: executor._queue(timing(text)) for text in ("pi=ssh://me@pi", "b=ssh://me@pi?threads=2", "c=ssh://me@c")
+    }
+    assert queues["pi=ssh://me@pi"] is queues["b=ssh://me@pi?threads=2"] is not queues["c=ssh://me@c"]
+
+
+def timing(text: str) -> TimeJob:
+    file = "0" * 64 + ".tflite"
+    return TimeJob(
+        environment=NOWHERE,
+        limits=LIMITS,
+        structure="s",
+        baseline=file,
+        target=text.partition("=")[0],
+        described={},
+        threads=1,
+        occasion="search",
+        file=file,
+        spec=text,
+    )
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_close_ends_suspended_workers_too(executor: Local) -> None:
@@ -247,7 +317,7 @@ def test_the_end_ends_a_job_that_runs_and_starts_no_other(executor: Local) -> No
     with pytest.raises(Lost):
         hanging.result(timeout=10)
     assert waiting.cancelled() and not child.is_running()
-    assert executor.slots("score") == 1
+    assert executor.submit(Misbehaving(what="fine")).cancelled()
 
 
 def test_time_in_which_the_tree_was_stopped_is_in_no_limit_and_no_trial(

@@ -1,0 +1,60 @@
+"""The trials in flight: each is evaluated on a thread of its own, and only the loop's thread asks and tells."""
+
+import queue
+import time
+from concurrent.futures import Future
+
+from litetuner.search.evaluation.evaluate import evaluate, trial_of
+from litetuner.search.evaluation.services import Services
+from litetuner.search.history import History
+from litetuner.search.listener import RunningTrial
+from litetuner.search.runs.study import Asked
+from litetuner.search.runtime.dispatcher import Dispatcher
+from litetuner.search.trial import Trial
+from litetuner.spaces.candidate import Candidate
+
+
+class InFlight:
+    """At most ``parallel`` trials at the same time."""
+
+    def __init__(self, services: Services, parallel: int) -> None:
+        self._services = services
+        self._parallel = parallel
+        self._threads = Dispatcher("litetuner trials", parallel)
+        self._asked: dict[int, tuple[Asked, Services, float]] = {}  # by number
+        self._ended: queue.SimpleQueue[tuple[Asked, Future[Trial]]] = queue.SimpleQueue()
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        return [asked.candidate for asked, _, _ in self._asked.values()]
+
+    def begin(self, asked: Asked, history: History) -> None:
+        """Have a trial evaluated by what the history knows now; it may grow meanwhile."""
+        known = history if self._parallel == 1 else history.copy()
+        services = self._services.for_trial(asked.number)
+        self._asked[asked.number] = asked, services, time.time()
+
+        def run() -> Trial:
+            return trial_of(asked, evaluate(asked.candidate, services, known), services)
+
+        self._threads.submit(run).add_done_callback(lambda found: self._ended.put((asked, found)))
+
+    def next(self, seconds: float) -> tuple[Asked, Trial] | None:
+        """The next trial that ends, waited for; ``None`` after some seconds. Raises what its evaluation raised."""
+        try:
+            asked, found = self._ended.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        del self._asked[asked.number]
+        return asked, found.result()
+
+    def now(self) -> tuple[RunningTrial, ...]:
+        """What each does."""
+        cache = self._services.cache
+        return tuple(
+            RunningTrial(number, asked.candidate.label, cache.waits_for(services.log), round(since, 3))
+            for number, (asked, services, since) in list(self._asked.items())
+        )
