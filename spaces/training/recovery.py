@@ -9,7 +9,7 @@ import numpy as np
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.keras_bridge.unfolding import places, unfolded
-from litetuner.spaces.reconstruction.allocation import Sensitivities
+from litetuner.spaces.reconstruction.allocation.spreading import Sensitivities
 from litetuner.spaces.reconstruction.sequence import SAMPLES, Treatment, reconstruct
 from litetuner.spaces.tflite.conversion import convert
 from litetuner.spaces.tflite.schema import read_model

@@ -15,7 +15,7 @@ def samples() -> np.ndarray:
 
 @pytest.fixture(scope="package")
 def file() -> bytes:
-    """Strides, both paddings, dilation, groups, a depth multiplier, a sum, transposed convolutions, a dense layer without bias; random weights."""
+    """Strides, both paddings, dilation, groups, a depth multiplier, a sum, transposed convolutions; random weights."""
     from litetuner.spaces.steps.float32 import Float32
     from litetuner.spaces.tf import load
 
