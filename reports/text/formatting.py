@@ -32,9 +32,11 @@ def _is_hidden(character: str) -> bool:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A metric's value: four decimals below 100, four significant digits above."""
+    """A metric's value: four decimals below 100, more significant digits above; a tiny one by three significant digits."""
     if value is None or not math.isfinite(value):
         return "–"
+    if 0 < abs(value) < 10 ** (1 - digits):
+        return minus(f"{value:.3g}")
     return minus(f"{value:.{digits}f}" if abs(value) < 100 else f"{value:.{digits + 2}g}")
 
 

@@ -5,7 +5,7 @@ import io
 import mmap
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from litetuner.spaces.store import Store, cannot_write
 
 SPLITS = ("train", "search", "test")
 LARGE_BYTES = 1 << 28  # of a mapped file: below, it may stay in memory
+CHUNK_BYTES = 1 << 22
 
 
 def open_split(store: Store, arrays: Mapping[str, str], split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +41,15 @@ def release(array: np.ndarray) -> None:
         base = base.base if isinstance(base, np.ndarray) else None
     if base is not None and len(base) >= LARGE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)
+
+
+def chunks(array: np.ndarray, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """An array (n, ...), or some of its ``rows``, in parts of about 4 MB: it may be mapped and larger than memory."""
+    size = max(1, CHUNK_BYTES // max(1, array[:1].nbytes))
+    for start in range(0, len(array) if rows is None else len(rows), size):
+        part = slice(start, start + size)
+        yield array[part] if rows is None else array[rows[part]]
+        release(array)
 
 
 class ArrayWriter:

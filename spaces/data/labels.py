@@ -1,9 +1,11 @@
 """Labels as the search stores them, checked against the model's output."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
+from litetuner.spaces.data.arrays import chunks
 from litetuner.spaces.data.label_advice import label_advice
 from litetuner.spaces.errors import DataError
 
@@ -26,13 +28,14 @@ def classes_of(output_shape: tuple[int | None, ...]) -> int:
 def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int | None, ...]) -> np.ndarray:
     """Labels of one split, ``name`` such as ``y_train``, by task (``models/decision.py``).
 
-    int64 class numbers (n,), or (n, *places) of a model that tells classes apart at every place, as in segmentation;
+    int64 class numbers (n,), or (n, *places) of a model that tells classes apart at every place, as in segmentation, in a
+    type as small as the classes allow;
     float32 (n,) or (n, k) for regression, (n, *places, k) of 0 and 1 for several labels at once; raw ones as they are, in
     float32 where they are floats.
     Raises ``DataError`` for text, objects, NaN, labels that the model's output cannot give, and shapes that do not fit.
     """
     if task == "raw" and y.dtype.kind in "biufU":
-        return y.astype(np.float32) if y.dtype.kind == "f" else y
+        return y.astype(np.float32, copy=False) if y.dtype.kind == "f" else y
     if y.dtype.kind in "US":
         raise DataError(
             f"{name} holds text such as {str(y.ravel()[0])!r}. Give class numbers in the order of the model's outputs, "
@@ -40,7 +43,7 @@ def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int 
         )
     if y.dtype.kind not in "biuf":
         raise DataError(f"{name} has type {y.dtype}; labels must be numbers")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
+    if y.dtype.kind == "f" and not all(np.isfinite(part).all() for part in chunks(y)):
         bad = ~np.isfinite(y.reshape(len(y), -1)).all(axis=1)
         raise DataError(f"{name} holds NaN or infinity in {bad.sum()} labels, first in {name}[{int(bad.argmax())}]")
     if task == "regression":
@@ -59,18 +62,19 @@ def _numbers(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> 
         raise DataError(
             f"{name} has {sample} numbers a sample, the model gives {expected}. {label_advice(y, output_shape, 'regression')}"
         )
-    values = y.astype(np.float32)
+    values = y.astype(np.float32, copy=False)
     return values.reshape(len(y)) if single else values
 
 
 def _several(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> np.ndarray:
     sizes = zip(y.shape[1:], output_shape[1:], strict=False)
-    if y.ndim != len(output_shape) or any(b not in (None, a) for a, b in sizes) or not ((y == 0) | (y == 1)).all():
+    fits = y.ndim == len(output_shape) and all(b in (None, a) for a, b in sizes)
+    if not fits or not all(((part == 0) | (part == 1)).all() for part in chunks(y)):
         raise DataError(
             f"{name} has shape {y.shape} and values from {y.min():g} to {y.max():g}; several labels at once are a column of 0 "
             f"and 1 for each of the model's outputs {output_shape[1:]}."
         )
-    return y.astype(np.float32)
+    return y.astype(np.float32, copy=False)
 
 
 def _class_numbers(name: str, y: np.ndarray, classes: int, output_shape: tuple[int | None, ...]) -> np.ndarray:
@@ -86,35 +90,46 @@ def _class_numbers(name: str, y: np.ndarray, classes: int, output_shape: tuple[i
             f"one-hot rows ({shape}, {classes}). {label_advice(y, output_shape, 'classification')}"
         )
     values = y.reshape(len(y), *plain)
-    numbers = values.astype(np.int64)
-    if values.dtype.kind == "f" and (numbers != values).any():
-        first = _place(numbers != values)
+    if values.dtype.kind == "f" and any((part != np.floor(part)).any() for part in chunks(values)):
+        first = _place(values != np.floor(values))
         raise DataError(
             f"{name}[{_say(first)}] is {values[first]}, which is not a class number. "
             f"{label_advice(y, output_shape, 'classification')}"
         )
-    outside = (numbers < 0) | (numbers >= classes)
-    if outside.any():
+    low, high = (int(limit(initial=0)) for limit in (values.min, values.max))
+    if low < 0 or high >= classes:
+        outside = (values < 0) | (values >= classes)
         first = _place(outside)
         raise DataError(
-            f"{name} holds labels from {numbers.min()} to {numbers.max()}, the model has {classes} classes (0 to {classes - 1}); "
-            f"{outside.sum()} are outside, first {name}[{_say(first)}] = {numbers[first]}. "
+            f"{name} holds labels from {int(values.min())} to {high}, the model has {classes} classes (0 to {classes - 1}); "
+            f"{outside.sum()} are outside, first {name}[{_say(first)}] = {int(values[first])}. "
             f"{label_advice(values, output_shape, 'classification')}"
         )
-    return numbers
+    return values.astype(_class_type(classes, places), copy=False)
+
+
+def _class_type(classes: int, places: tuple[int | None, ...]) -> np.dtype:
+    """The type that class numbers have in memory: masks may be larger than it as int64, in which they are stored."""
+    return np.min_scalar_type(classes - 1) if places else np.dtype(np.int64)
 
 
 def _from_one_hot(name: str, y: np.ndarray, classes: int, output_shape: tuple[int | None, ...]) -> np.ndarray:
     if y.shape[-1] != classes:
         advice = label_advice(y, output_shape, "classification")
         raise DataError(f"{name} has {y.shape[-1]} columns, the model has {classes} classes. {advice}")
-    wrong = ~(((y == 0) | (y == 1)).all(axis=-1) & (y.sum(axis=-1) == 1))
+    wrong = np.concatenate([~_one_hot(part) for part in chunks(y)])
     if wrong.any():
         raise DataError(
             f"{name} has a column for each class, but {wrong.sum()} rows are not one-hot, first {name}[{_say(_place(wrong))}]. "
             f"{_advice(y)}"
         )
-    return y.argmax(axis=-1).astype(np.int64)
+    dtype = _class_type(classes, y.shape[1:-1])
+    return np.concatenate([part.argmax(axis=-1).astype(dtype) for part in chunks(y)])
+
+
+def _one_hot(y: np.ndarray) -> np.ndarray:
+    found: np.ndarray = ((y == 0) | (y == 1)).all(axis=-1) & (y.sum(axis=-1) == 1)
+    return found
 
 
 def _advice(y: np.ndarray) -> str:
@@ -134,10 +149,13 @@ def _say(place: tuple[int, ...]) -> str:
     return ", ".join(map(str, place))
 
 
-def absent_classes(split: str, labels: np.ndarray, classes: int) -> list[str]:
-    """A note when some classes have no sample in a split."""
-    absent = np.setdiff1d(np.arange(classes), labels)
-    if len(labels) == 0 or len(absent) == 0:
+def absent_classes(split: str, labels: Iterable[np.ndarray], classes: int) -> list[str]:
+    """A note when some classes have no sample in a split, whose labels come in parts."""
+    present = np.zeros(classes, bool)
+    for part in labels:
+        present[part] = True
+    absent = np.flatnonzero(~present)
+    if len(absent) in (0, classes):
         return []
     named = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
     return [f"the {split} split has no sample of {len(absent)} of the {classes} classes ({named})"]

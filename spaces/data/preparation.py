@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from litetuner.spaces.data.arrays import SPLITS, ArrayWriter, open_split
+from litetuner.spaces.data.arrays import SPLITS, ArrayWriter, chunks, open_split
 from litetuner.spaces.data.labels import absent_classes, classes_of, few_samples, prepare_labels
 from litetuner.spaces.data.named_arrays import pack, row_type
 from litetuner.spaces.data.named_inputs import labels_of, samples_of
@@ -88,10 +88,10 @@ def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], N
     preparers = _preparers(request, samples)
     writer = ArrayWriter(store)
     for split in SPLITS:
-        y = labels[rows[split].given][rows[split].rows]
+        y, chosen = labels[rows[split].given], rows[split].rows
         _write_samples(writer, split, rows[split], samples, preparers)
-        writer.write(f"y_{split}", y.shape, y.dtype, [y])
-        notes += [] if unlabeled and split == "train" else _label_notes(split, y, classes)
+        _write_labels(writer, split, y, chosen, classes)
+        notes += [] if unlabeled and split == "train" else _label_notes(split, y, chosen, classes)
     decisions = _write_training_labels(request, raw, decision, rows, writer, notes)
     extras = _write_extras(writer, request.source, raw.extras, rows, counts)
     first = next(iter(preparers.values()))
@@ -111,9 +111,16 @@ def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], N
     )
 
 
-def _label_notes(split: str, y: np.ndarray, classes: int | None) -> list[str]:
-    absent = [] if classes is None else absent_classes(split, y, classes)
-    return [*absent, *(few_samples(y, classes) if split == "train" else ())]
+def _write_labels(writer: ArrayWriter, split: str, y: np.ndarray, rows: np.ndarray, classes: int | None) -> None:
+    dtype = y.dtype if classes is None else np.dtype(np.int64)
+    writer.write(f"y_{split}", (len(rows), *y.shape[1:]), dtype, chunks(y, rows))
+
+
+def _label_notes(split: str, y: np.ndarray, rows: np.ndarray, classes: int | None) -> list[str]:
+    notes = [] if classes is None else absent_classes(split, chunks(y, rows), classes)
+    if split == "train":
+        notes += few_samples(y[rows], classes) if y.ndim == 1 else few_samples(rows, None)
+    return notes
 
 
 def _check_class_folders(request: DataRequest, raw: RawData, decision: Decision | None, classes: int | None) -> None:

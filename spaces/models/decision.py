@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from litetuner.spaces.data.arrays import chunks
 from litetuner.spaces.errors import ConfigError
 from litetuner.spaces.jobs.record import Record
 
@@ -194,7 +195,9 @@ def _task(known: Evidence, labels: list[np.ndarray]) -> str:
 def is_multi_hot(y: np.ndarray, output_shape: tuple[int | None, ...]) -> bool:
     """Are the labels a column of 0 and 1 for each output, with not exactly one 1 in every row?"""
     fits = y.ndim == len(output_shape) and y.shape[-1] == output_shape[-1] and y.dtype.kind in "biuf"
-    return bool(fits and ((y == 0) | (y == 1)).all() and (y.sum(axis=-1) != 1).any())
+    if not fits or not all(((part == 0) | (part == 1)).all() for part in chunks(y)):
+        return False
+    return any(bool((part.sum(axis=-1) != 1).any()) for part in chunks(y))
 
 
 def _outputs(known: Evidence, task: str) -> tuple[Literal["probabilities", "logits", "scores"], Activation, str]:

@@ -22,7 +22,9 @@ def read_table(path: Path, label: str | None) -> RawData:
     try:
         table = pandas.read_csv(path) if path.suffix.lower() == ".csv" else pandas.read_parquet(path)
     except ImportError as error:
-        raise DataError(f"{path}: Parquet needs the package pyarrow: pip install pyarrow; or give a CSV.") from error
+        raise DataError(
+            f"{path}: Parquet needs the package pyarrow: pip install 'litetuner[parquet]'; or give a CSV."
+        ) from error
     except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
         raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from error
     if not len(table):

@@ -20,6 +20,12 @@ def test_numbers_in_words() -> None:
     assert [points(d) for d in (0.0062, -0.0008, -0.0, None)] == ["0.62", "−0.08", "0.00", "–"]
     assert points(0.0062, bounded=False) == "0.62 %"
     assert [number(v) for v in (0.87204, 1234.5678, None, float("nan"))] == ["0.8720", "1234.57", "–", "–"]
+    assert [number(v) for v in (0.0, 0.00412, 2.14e-5, -2.14e-5)] == [
+        "0.0000",
+        "0.0041",
+        "2.14e-05",
+        minus("-2.14e-05"),
+    ]
     assert minus("-0.00 %") == "0.00 %"
     assert [beyond(v) for v in (0.0333, 3.94, 26.5)] == ["3.3 %", "394 %", "2,650 %"]
     assert drop_words(0.0062, True) == "a drop of 0.62 points"

@@ -28,6 +28,13 @@ def test_masks_become_class_numbers_of_every_pixel(given):
     np.testing.assert_array_equal(prepare_labels("y", given, "multiclass", (None, None, None, 3)), MASKS)
 
 
+def test_masks_in_a_file_are_checked_without_a_copy_and_float_ones_take_a_byte_each(tmp_path):
+    np.save(tmp_path / "masks.npy", MASKS.astype("u1"))
+    mapped = np.load(tmp_path / "masks.npy", mmap_mode="r")
+    assert np.shares_memory(prepare_labels("y", mapped[..., None], "multiclass", (None, 4, 4, 3)), mapped)
+    assert prepare_labels("y", MASKS.astype("f4"), "multiclass", (None, 4, 4, 3)).dtype == np.uint8
+
+
 @pytest.mark.parametrize("y, shape, said", [
     (MASKS[:, :2], (None, 4, 4, 3), r"numbers \(n, 4, 4\) or \(n, 4, 4, 1\), or one-hot rows \(n, 4, 4, 3\)"),
     (MASKS, (None, 4, 4, 2), r"first y\[0, \d, \d\] = 2"),

@@ -275,6 +275,18 @@ def test_binary_and_regression_labels(tmp_path: Path) -> None:
     refused(source, tmp_path, "class labels are numbers (n, 4, 4)", "--metric mae", output_shape=(None, 4, 4, 1))
 
 
+def test_masks_are_stored_as_class_numbers_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litetuner.spaces.data.arrays.CHUNK_BYTES", 64)  # four masks
+    masks = np.random.default_rng(1).integers(0, 2, (30, 4, 4), np.uint8)
+    source = npz(tmp_path, x_train=images(30), y_train=masks, x_search=images(9, 1), y_search=masks[:9])
+    info = prepare(source, tmp_path, output_shape=(None, 4, 4, 3))
+    x, y = open_split(Store(tmp_path / "data"), info.arrays, "search")
+    place = {sample.tobytes(): number for number, sample in enumerate(images(9, 1))}
+    assert y.dtype == np.int64
+    np.testing.assert_array_equal(y, masks[[place[np.asarray(sample, np.uint8).tobytes()] for sample in x]])
+    assert any("the train split has no sample of 1 of the 3 classes (2)" in note for note in info.notes)
+
+
 def test_absent_classes_are_noted(tmp_path: Path) -> None:
     given = {"x_train": images(60), "y_train": labels(60), "x_search": images(4, 1), "y_search": np.array([0, 0, 1, 1])}
     assert any(
