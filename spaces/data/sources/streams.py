@@ -30,6 +30,14 @@ class Streams:
     scratch: Path | None = None
     progress: Callable[[str], None] = lambda text: None
 
+    def __post_init__(self) -> None:
+        """Make ``scratch``: nothing else may have been written there yet. Raises ``HostError`` or ``RunError``."""
+        if self.scratch is not None:
+            try:
+                self.scratch.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise cannot_write(self.scratch, error) from error
+
     def read(self, source: str, dataset: Any, shapes: Shapes) -> tuple[Arrays, Arrays]:
         """All samples and labels. The shapes of the elements show whether they are batched.
 

@@ -120,7 +120,7 @@ def test_a_stream_that_does_not_end_is_rejected_with_its_name_and_size(
     with pytest.raises(
         DataError, match=rf"--data {name}:get: the search split has given 501 samples.*dataset\.take\(n\)"
     ):
-        read_function(f"{name}:get", SHAPE, streams=Streams(tmp_path, said.append))
+        read_function(f"{name}:get", SHAPE, streams=Streams(tmp_path / "not" / "there", said.append))
     assert said[9].startswith(f"reading --data {name}:get: the search split: 10 samples, 0 MB")
     monkeypatch.setattr(streams, "FREE_SHARE", 0.0)
     with pytest.raises(DataError, match="has given 1 samples"):
