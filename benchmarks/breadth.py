@@ -1,0 +1,269 @@
+"""Models of many kinds: is the baseline's score that of Keras or scikit-learn, and the best file's that of the file itself?
+
+python benchmarks/breadth.py run --folder WORK [--only digits_cnn,mask] [--trials 6]
+python benchmarks/breadth.py table
+
+Each task of benchmarks/tasks is made, then searched as a user would, but that all jobs run in one process and latencies are
+computed instead of measured: a worker with TensorFlow takes seconds to start. Its row is written to
+benchmarks/results/breadth/<task>.json and is not done again; remove the file to repeat it. `table` makes benchmarks/breadth.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tasks import TASKS, Task
+from tasks.task import part
+
+import litetuner
+from litetuner.objectives import statistics
+from litetuner.search.config.config import make_config
+from litetuner.search.evaluation.inspection import Inspection
+from litetuner.search.run import whole_space
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.session import constraints
+from litetuner.spaces.errors import LitetunerError
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "breadth"
+DRAWN = 300  # candidates, which show what the space offers
+EXACT = 1e-4  # absolute up to 1, relative above
+DROP = "5%"
+EPOCHS = 0.3  # of a training: that trained files are right is seen after some steps
+
+HEAD = """# Models of many kinds
+
+    python benchmarks/breadth.py run --folder WORK
+    python benchmarks/breadth.py table
+
+{right} of {tasks} tasks are right, {days}: {trials} trials each, trainings of at most 0.3 epochs, on two cores with a
+load average of {low} to {high}; all jobs in one process, latencies not measured. Right means: the baseline's score equals
+`expected`, which scikit-learn or NumPy computed from Keras's outputs (and, after the slash, Keras's own `evaluate`);
+every file of the search, run by hand with LiteRT, has the recorded score (both within 1e-4, or one sample); no trial
+failed; and what was refused, was refused with the reason that is true. `offered` are the steps among 300 candidates drawn
+at random from the space; all are {steps}. The scores say nothing of what a longer search would find.
+
+"""
+
+
+def make(names: Sequence[str], folder: Path) -> None:
+    """Train the models that are not there yet, and compute their scores without litetuner."""
+    for name in names:
+        place, task = folder / name, TASKS[name]
+        if (place / "expected.json").exists():
+            continue
+        place.mkdir(parents=True, exist_ok=True)
+        made = task.make()
+        x, y = part(made.data, "x"), part(made.data, "y")
+        expected = {"scikit-learn": task.score(y, outputs_of(made.model, x), x)}
+        if task.keras_metric is not None:
+            expected["keras"] = float(made.model.evaluate(x, y, verbose=0, return_dict=True)[task.keras_metric])
+        if "model" not in task.keys:
+            made.model.save(place / "model.keras")
+        np.savez(place / "data.npz", **made.data)  # type: ignore[arg-type]
+        (place / "expected.json").write_text(json.dumps(expected))
+        print(f"made {name}: {expected}", flush=True)
+
+
+def outputs_of(model: Any, x: Any) -> Any:
+    """The outputs of a Keras model: an array, or arrays by output."""
+    found = model.predict(x, verbose=0)
+    if isinstance(found, list):
+        return {name: np.asarray(value, np.float32) for name, value in zip(model.output_names, found, strict=True)}
+    if isinstance(found, Mapping):
+        return {name: np.asarray(value, np.float32) for name, value in found.items()}
+    return np.asarray(found, np.float32)
+
+
+def run_by_hand(file: Path, x: Any) -> Any:
+    """The outputs of a ``.tflite`` by LiteRT's own interface: an array, or arrays by output."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(file))
+    interpreter.allocate_tensors()
+    runner = interpreter.get_signature_runner()
+    inputs, targets = runner.get_input_details(), runner.get_output_details()
+    given = x if isinstance(x, dict) else {next(iter(inputs)): x}
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in targets}
+    for row in range(len(next(iter(given.values())))):
+        interpreter.reset_all_variables()
+        found = runner(**{name: stored(values[row : row + 1], inputs[name]) for name, values in given.items()})
+        for name, value in found.items():
+            scale, zero = targets[name]["quantization"]
+            rows[name].append((value.astype(np.float32) - zero) * np.float32(scale) if scale else value)
+    columns = {name: np.concatenate(values) for name, values in rows.items()}
+    return columns if len(columns) > 1 else next(iter(columns.values()))
+
+
+def stored(x: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
+    """A sample in the type of an input, rounded to its scale where it has one."""
+    scale, zero = detail["quantization"]
+    if scale:
+        limits = np.iinfo(detail["dtype"])
+        x = np.clip(np.round(x.astype(np.float32) / np.float32(scale)) + zero, limits.min, limits.max)
+    return x.astype(detail["dtype"])
+
+
+def offered(settings: Mapping[str, Any], folder: Path) -> list[str]:
+    """The steps of candidates drawn at random from the space of a finished run."""
+    config = make_config(settings)
+    inspection = Inspection.from_json(RunFolder(folder).read("inspection") or {})
+    around = constraints(config, inspection)
+    space = whole_space(types.SimpleNamespace(config=config, inspection=inspection, constraints=around), ())  # type: ignore[arg-type]
+    generator = random.Random(0)
+    chooser = types.SimpleNamespace(
+        one_of=lambda name, options: generator.choice(options), level=lambda name, options: generator.choice(options)
+    )
+    found = {step.name for _ in range(DRAWN) for step in space.suggest(chooser).steps}
+    return sorted(found - {"slim", "float32"})
+
+
+def agree(one: float, other: float, samples: int) -> bool:
+    """Equal within 1e-4, or by one sample of a score in [0, 1]."""
+    exact = abs(one - other) <= EXACT * max(1.0, abs(one))
+    return exact or (min(one, other) >= 0 and max(one, other) <= 1 and abs(one - other) <= 1.0001 / samples)
+
+
+def search(task: Task, folder: Path, trials: int) -> dict[str, Any]:
+    """The row of a task: a short search as a user would do it, and its numbers computed again."""
+    place, started = folder / task.name, time.monotonic()
+    expected = json.loads((place / "expected.json").read_text())
+    with np.load(place / "data.npz") as archive:
+        data = {key: archive[key] for key in archive.files}
+    x, y = part(data, "x"), part(data, "y")
+    samples = len(next(iter(x.values())) if isinstance(x, dict) else x)
+    settings = {"model": str(place / "model.keras"), "data": str(place / "data.npz"), "out": str(place / "run")}
+    settings |= {"trials": trials, "max_drop": DROP, "max_epochs": EPOCHS} | dict(task.keys)
+    row: dict[str, Any] = {"kind": task.kind, "metric": settings["metric"], "samples": samples, "expected": expected}
+    row |= {"date": datetime.date.today().isoformat(), "trials": trials}
+    try:
+        run = litetuner.tune(settings.pop("model"), settings.pop("data"), **settings)
+    except LitetunerError as error:
+        return row | {"rejected": str(error), "right": task.refusal is not None and task.refusal in str(error)}
+    record = run.record()
+    baseline = next(trial for trial in record.trials if trial.is_baseline)
+    score = baseline.measurements["metric"].value
+    row |= {"baseline": score, "baseline_right": all(agree(score, value, samples) for value in expected.values())}
+    files = {}
+    for trial in record.trials:
+        if trial.artifact is not None and trial.state.scored and trial.duplicate_of is None:
+            by_hand = task.score(y, run_by_hand(run.path / trial.artifact, x), x)
+            recorded = trial.measurements["metric"].value
+            same = agree(recorded, by_hand, samples)
+            files[trial.number] = {
+                "label": trial.candidate.label,
+                "recorded": recorded,
+                "by_hand": by_hand,
+                "right": same,
+            }
+    best = run.best()
+    row |= {"files": files, "best": None if best is None else best["label"], "states": states(record.trials)}
+    if best is not None:
+        row["size"] = baseline.measurements["compressed_bytes"].value / best["compressed_bytes"]
+    config = {"model": task.keys.get("model", str(place / "model.keras")), "data": str(place / "data.npz")}
+    row["offered"] = offered(config | settings, run.path)
+    inspection = RunFolder(run.path).read("inspection") or {}
+    row["untrained"] = inspection["model"]["bridge_refusal"]
+    row["problems"] = [f"{t.candidate.label}: {t.reason}" for t in record.trials if t.state in ("FAILED", "LOST")]
+    true = row["untrained"] is None if task.refusal is None else task.refusal in str(row["untrained"])
+    row["right"] = (
+        row["baseline_right"] and all(file["right"] for file in files.values()) and true and not row["problems"]
+    )
+    return row | {"seconds": round(time.monotonic() - started, 1), "load": round(os.getloadavg()[1], 1)}
+
+
+def states(trials: Sequence[Any]) -> dict[str, int]:
+    found = [str(trial.state).lower() for trial in trials]
+    return {state: found.count(state) for state in sorted(set(found))}
+
+
+def table() -> str:
+    """The rows that are there, as Markdown."""
+    rows = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    every = {step for row in rows.values() for step in row.get("offered", ())}
+    lines = [
+        "| task | kind | metric | expected | baseline | best of the search | smaller | its file by hand | offered | right |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        cells = [name, row["kind"], row["metric"], " / ".join(f"{value:.4f}" for value in row["expected"].values())]
+        if "rejected" in row:
+            cells += ["-", f"rejected: {row['rejected'][:120]}", "-", "-", "-"]
+        else:
+            file = next((file for file in row["files"].values() if file["label"] == row["best"]), None)
+            hand = "-" if file is None else f"{file['by_hand']:.4f} (recorded {file['recorded']:.4f})"
+            families = (
+                f"all but {', '.join(sorted(every - set(row['offered'])))}" if every - set(row["offered"]) else "all"
+            )
+            families += f"; not trained: {row['untrained'][:90]}" if row["untrained"] else ""
+            smaller = f"{row['size']:.1f}x" if "size" in row else "-"
+            cells += [f"{row['baseline']:.4f}", row["best"] or "none within the budget", smaller, hand, families]
+        lines.append("| " + " | ".join([*cells, "yes" if row["right"] else "NO"]) + " |")
+    days = sorted({row["date"] for row in rows.values()})
+    loads = sorted(row["load"] for row in rows.values() if "load" in row)
+    words = HEAD.format(
+        right=sum(row["right"] for row in rows.values()),
+        tasks=len(rows),
+        steps=", ".join(sorted(every)),
+        days=" and ".join(days),
+        trials=" or ".join(map(str, sorted({row["trials"] for row in rows.values()}))),
+        low=loads[0],
+        high=loads[-1],
+    )
+    return words + "\n".join(lines) + "\n"
+
+
+def one_process(trials: int) -> None:
+    """Do all jobs here, by the handlers of the workers, as the tests of the examples do: TensorFlow is started once."""
+    import pytest
+
+    sys.path.append(str(HERE.parent))
+    small: Any = importlib.import_module("tests.one_process")
+    small.SMALL = {"trials": trials, "max_epochs": EPOCHS}
+    small.small_searches(pytest.MonkeyPatch())
+    statistics.RESAMPLING_SECONDS = 0.5  # intervals of slow metrics take most of the time, and are not looked at here
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("make", "run", "table"))
+    parser.add_argument("--folder", type=Path, default=Path("breadth"))
+    parser.add_argument("--only", default="")
+    parser.add_argument("--trials", type=int, default=6)
+    options = parser.parse_args()
+    names = options.only.split(",") if options.only else list(TASKS)
+    folder = options.folder.resolve()
+    if options.command == "make":
+        make(names, folder)
+    elif options.command == "run":
+        os.chdir(HERE)  # where the workers find tasks.own
+        missing = [name for name in names if not (RESULTS / f"{name}.json").exists()]
+        unmade = [name for name in missing if not (folder / name / "expected.json").exists()]
+        if unmade:  # in a process of its own: Keras 3 there, legacy Keras in the search
+            command = [sys.executable, __file__, "make", "--folder", str(folder), "--only", ",".join(unmade)]
+            subprocess.run(command, check=True)
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        one_process(options.trials)
+        for name in missing:
+            row = search(TASKS[name], folder, options.trials)
+            (RESULTS / f"{name}.json").write_text(json.dumps(row, indent=1))
+            print(f"{'right' if row['right'] else 'WRONG'} {name}", flush=True)
+    else:
+        (HERE / "breadth.md").write_text(table())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+"""Small models of many kinds with their data, each made and trained in seconds: ``from tasks import TASKS``."""
+
+from tasks import images, pictures, sequences, several, tables
+from tasks.task import TASKS, Made, Task
+
+__all__ = ["TASKS", "Made", "Task", "images", "pictures", "sequences", "several", "tables"]
