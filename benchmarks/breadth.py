@@ -211,7 +211,11 @@ def table() -> str:
             families += f"; not trained: {row['untrained'][:90]}" if row["untrained"] else ""
             smaller = f"{row['size']:.1f}x" if "size" in row else "-"
             cells += [f"{row['baseline']:.4f}", row["best"] or "none within the budget", smaller, hand, families]
-        lines.append("| " + " | ".join([*cells, "yes" if row["right"] else "NO"]) + " |")
+        lines.append(
+            "| "
+            + " | ".join([*cells, "yes" if row["right"] else f"NO {'; '.join(row.get('problems', ()))[:170]}"])
+            + " |"
+        )
     days = sorted({row["date"] for row in rows.values()})
     loads = sorted(row["load"] for row in rows.values() if "load" in row)
     words = HEAD.format(
