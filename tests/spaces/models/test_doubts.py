@@ -32,6 +32,13 @@ def test_a_good_model_is_not_doubted() -> None:
     assert find_doubts(network(X), np.array(["a", "b"] * 200), RAW, X, network) == ()
 
 
+def test_of_many_labels_the_first_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = np.where(np.arange(400) < 4, Y, (Y + 1) % 3)
+    assert "another order" in said(network(X), wrong, PROBABILITIES)
+    monkeypatch.setattr("litetuner.spaces.models.doubts.MOST_VALUES", 12)  # four samples of three outputs
+    assert said(network(X), wrong, PROBABILITIES) == ""
+
+
 def test_constant_outputs() -> None:
     for decision in (PROBABILITIES, RAW):
         assert "the same output for all of 400 samples" in said(np.ones((400, 3)), Y, decision)
