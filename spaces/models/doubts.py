@@ -8,9 +8,8 @@ from litetuner.spaces.models.classes import class_numbers
 from litetuner.spaces.models.decision import CLASSIFICATION, Decision
 
 SAMPLES = 300  # on which other scalings are tried
-MOST_VALUES = (
-    1 << 22
-)  # of masks, the first samples with so many labels: ranking all took 1.4 GB for 8,138 masks of 64 x 64
+# Of masks, the first samples with so many labels: ranking 33 million labels takes more memory than a worker should use.
+MOST_VALUES = 1 << 22
 GOOD = 0.85  # a model that scores more is not asked about its inputs
 GAIN = 0.15  # of accuracy or R2, by which another scaling must be better
 NEAR = 0.02  # below the best one, the first scaling is named

@@ -124,7 +124,9 @@ def _layers(model: Any) -> Iterator[Any]:
 
 
 def _quantizer_refusals(layer: Any) -> dict[str, str]:
-    """Why litert-quantizer cannot give the layer 4-bit weights (``int4``), or quantize it at all (``quantizer``)."""
+    """Why litert-quantizer cannot give the layer 4-bit weights (``int4``) or quantize it at all (``quantizer``), or the
+    converter quantize it to integers (``integer``).
+    """
     kind = type(layer).__name__
     if not layer.weights:
         return {"int4": "it has no weights"}
@@ -138,6 +140,8 @@ def _quantizer_refusals(layer: Any) -> dict[str, str]:
         found["int4"] = f"{refused[0]} takes no 4-bit weights"
     if getattr(layer, "unroll", None) is False:  # a recurrent layer that stays one operator or a loop
         found["quantizer"] = f"litert-quantizer keeps the weights of a {kind} in float32"
+        if "WHILE" in operators:
+            found["integer"] = f"a {kind} becomes a loop, and full integer quantization of loops crashes the converter"
     return found
 
 

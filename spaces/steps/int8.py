@@ -23,6 +23,10 @@ class IntegerConversion(Conversion):
     calibration: int
     selection: str
 
+    @classmethod
+    def allowed(cls, choices: Choices) -> bool:
+        return super().allowed(choices) and all(layer.can("integer") for layer in choices.constraints.model.layers)
+
     def __post_init__(self) -> None:
         types = self.choices("io")
         self._refuse_unknown("io", self.io, types, f"; it is one of {', '.join(types)}")

@@ -106,6 +106,8 @@ def test_sequences_are_classified(tf_keras):
     assert allowed(facts, "cluster") == {"conv", "head"}
     assert allowed(facts, "qat") == {"head"}
     assert allowed(facts, "int4") == {"conv", "each", "head"}
+    unable = {key: {layer.name for layer in facts.layers if not layer.can(key)} for key in ("quantizer", "integer")}
+    assert unable == {"quantizer": {"lstm", "both"}, "integer": {"both"}}  # tf_keras' LSTM stays one operator
     assert facts.output_activation == "linear"
 
 
