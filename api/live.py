@@ -15,10 +15,10 @@ from litetuner.reports.terminal.progress import live_front, model_table, trial_l
 from litetuner.reports.terminal.tables import doubts_panel
 from litetuner.search.config.config import Config
 from litetuner.search.config.units import format_seconds
-from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.listener import Listener, RunningTrial
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord
+from litetuner.search.runs.records import Inspection
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.errors import escaped
 

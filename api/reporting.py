@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 from litetuner.reports.html.report import write_report
 from litetuner.search.config.config import Config
-from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.listener import Listener, RunningTrial
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import read_run
+from litetuner.search.runs.records import Inspection
 from litetuner.search.trial import Trial
 
 EVERY_SECONDS = 180.0

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import random
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ PRELOADED = (
     "sqlalchemy.orm",
 )
 LIMIT = 120.0  # seconds that one session may take
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 SCATTER = 0.4  # a kill comes so many seconds, at most, after the first new record
 
 
@@ -56,7 +58,7 @@ def told(path: Path) -> list[str]:
 
 
 def kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """Each verdict is of one kill; that of the last one in a run also says whether it resumed to the same result."""
+    """A verdict for each kill, at once, and one for each run that was killed until it could end: ``resumed``."""
     path = work / "undisturbed"
     shutil.rmtree(path, ignore_errors=True)
     search(path)
@@ -65,18 +67,22 @@ def kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
     while number < count:
         path = work / f"killed-{number}"
         shutil.rmtree(path, ignore_errors=True)
-        found: list[str] = []
-        while kill(path, rng) and number + len(found) < count:
-            found.append(broken(path, expected))
+        while number < count and kill(path, rng):
+            wrong = broken(path, expected)
+            yield Verdict("kill", str(number), "silent" if wrong else "harmless", wrong)
+            number += 1
         last = start(path)
         last.join(LIMIT)
-        if found:
-            found[-1] += resumed(path, last, expected, picks)
-        yield from (
-            Verdict("kill", str(number + i), "silent" if item else "harmless", item) for i, item in enumerate(found)
-        )
-        number += len(found)
+        wrong = resumed(path, last, expected, picks)
+        left = f"{len(temporaries(path))} temporary files"
+        yield Verdict("resumed", str(number), "silent" if wrong else "harmless", wrong or left)
+        number += 1
         shutil.rmtree(path)
+
+
+def temporaries(path: Path) -> list[Path]:
+    """Files that were being written when a search was killed; nothing reads them."""
+    return [file for file in path.rglob(".*.*") if TEMPORARY.fullmatch(file.name)]
 
 
 def kill(path: Path, rng: random.Random) -> bool:

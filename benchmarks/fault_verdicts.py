@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,7 +30,9 @@ def judged(kind: str, what: str, do: Callable[[], object]) -> Verdict:
     except LitetunerError as error:
         return Verdict(kind, what, "detected", str(error)[:300])
     except Exception as error:
-        return Verdict(kind, what, "internal", f"{type(error).__name__}: {str(error)[:300]}")
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+        return Verdict(kind, what, "internal", f"{type(error).__name__}: {str(error)[:300]} ({where})")
     return Verdict(kind, what, "harmless")
 
 

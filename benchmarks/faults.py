@@ -1,6 +1,6 @@
 """Damage to every kind of file in a run folder, and hostile models, data, targets and configurations: detected, or harmless?
 
-python benchmarks/faults.py flips|truncations|swaps|tflite|configurations|targets|models|mutations|data|kills
+python benchmarks/faults.py flips|truncations|swaps|folders|tflite|configurations|targets|models|mutations|data|kills
     [--count 1200] [--seed 0] [--work FOLDER] [--model FILE.tflite] [--out benchmarks/results/faults.json]
 
 Each fault of the first three is made in a copy of one run of the fake executor, which is then read (status, report) and
@@ -24,6 +24,7 @@ from typing import Any
 
 import endings
 import hostile_files
+import hostile_folders
 import hostile_texts
 from fault_verdicts import VERDICTS, Verdict, read, table, write
 
@@ -66,6 +67,7 @@ COUNTS |= {
     "mutations": 1000,
     "data": 1000,
     "kills": 200,
+    "folders": 1000,
 }  # at most
 
 
@@ -237,6 +239,8 @@ def find(what: str, count: int, seed: int, done: int, options: argparse.Namespac
         return tflite(count, seed, done, options.model)
     if what in ("flips", "truncations", "swaps"):
         return faults(what, count, seed, options.work / "runs", done)
+    if what == "folders":
+        return hostile_folders.folders(count, seed, done, options.work / what)
     if what in ("configurations", "targets"):
         return getattr(hostile_texts, what)(count, seed, done)
     if what == "kills":

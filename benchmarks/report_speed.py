@@ -1,9 +1,11 @@
-"""How long a report takes: `litetuner report` on a run of N trials, and its first plot in headless Chromium.
+"""How long a run of N trials takes to look at and to resume, and the first plot of its report in headless Chromium.
 
-    python benchmarks/report_speed.py RUN --trials 1000 5000
+    python benchmarks/report_speed.py RUN --trials 1000 5000 [--no-page]
 
 RUN is any finished run folder: its trials are repeated with other numbers and slightly other measurements until there are
 N of them, so records are as large as real ones. Prints one JSON line for each N. Copies go to a temporary folder.
+A RUN of the executor ``fake`` (without RUN one is made) is also resumed by one trial: ``filled`` as the copy is, without
+a study, which is filled from the records; ``resumed`` with the study; ``budget`` under another budget, with another study.
 
 ``new`` is the first report of a folder without a cache, as a search writes it when it ends; ``again`` is what `litetuner report`
 takes after that, with the importance of choices and the layers kept. Both have wall and processor seconds, start of Python
@@ -27,13 +29,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+from litetuner.search.config.config import make_config
+from litetuner.search.run import run_search
+from litetuner.search.runs.folder import RunFolder
+
+SETTINGS: dict[str, Any] = {
+    **{"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake", "sampler": "random"},
+    **{"max_drop": "3%", "max_compressed_size": "60kB", "trials": 40},
+}
+SCRIPT = str(Path(sys.executable).with_name("litetuner"))
 CHROMIUM = "/usr/bin/chromium"
 TARGETS = {"render_seconds": 3.0, "first_plot_seconds": 2.0, "bytes": 8_000_000}  # at 1,000 trials; bytes at 5,000
 
 
 def enlarge(run: Path, to: Path, count: int) -> None:
     """A copy of ``run`` with ``count`` trials; artifacts are shared, nothing is cached."""
-    shutil.copytree(run, to, ignore=shutil.ignore_patterns("cache", "trials", "study.db*", "report.html", ".*"))
+    shutil.copytree(run, to, ignore=shutil.ignore_patterns("trials", "study.db*", "studies.json", "report.html", ".*"))
+    shutil.rmtree(to / "cache" / "layers", ignore_errors=True)
+    target = RunFolder(to)
     records = [json.loads(path.read_text()) for path in sorted((run / "trials").glob("*/trial.json"))]
     rng = random.Random(0)
     for number in range(count):
@@ -44,20 +57,34 @@ def enlarge(run: Path, to: Path, count: int) -> None:
                 spread = 0.002 if name in ("metric", "drop") else 0.2
                 measurement["value"] *= 1 + spread * (rng.random() - 0.3)
                 measurement["interval"] = None if measurement["interval"] is None else [measurement["value"]] * 2
-        folder = to / "trials" / f"{number:04d}"
-        folder.mkdir(parents=True)
-        (folder / "trial.json").write_text(json.dumps(record))
+        record.pop("checksum")
+        target.write(f"trials/{number:04d}/trial", record, durable=False)
 
 
-def render(run: Path, bytecode: Path) -> dict[str, float]:
-    """Wall and processor seconds of the command, start of Python included."""
-    command = [str(Path(sys.executable).with_name("litetuner")), "report", str(run)]
+def timed(arguments: list[str], bytecode: Path) -> dict[str, float]:
+    """Wall and processor seconds of Python with these arguments, its start included."""
     known = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, *arguments]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=known | {"PYTHONPYCACHEPREFIX": str(bytecode)})
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"seconds": round(wall, 2), "processor_seconds": round(processor, 2)}
+
+
+def resume(run: Path, count: int, bytecode: Path) -> dict[str, dict[str, float]]:
+    """The search goes on by one trial, three times; empty for a run whose trials take real time."""
+    if RunFolder(run).config().executor != "fake":
+        return {}
+    found = {}
+    for name, trials, keys in (("filled", 1, {}), ("resumed", 2, {}), ("budget", 3, {"max_compressed_size": "30kB"})):
+        found[name] = timed([__file__, str(run), "--resume", json.dumps({"trials": count + trials} | keys)], bytecode)
+    return found
+
+
+def go_on(run: Path, keys: dict[str, Any]) -> None:
+    known = RunFolder(run).config().model_dump(exclude_none=True) | {"out": str(run), "time_budget": None}
+    run_search(make_config(known | keys))
 
 
 def open_page(report: Path) -> dict[str, Any]:
@@ -84,23 +111,38 @@ def open_page(report: Path) -> dict[str, Any]:
     return {name: round(value, 3) for name, value in found.items()}
 
 
+def measure(given: Path, run: Path, count: int, page: bool) -> dict[str, Any]:
+    enlarge(given, run, count)
+    bytecode = run.parent / "bytecode"
+    status, report = [SCRIPT, "status", str(run)], [SCRIPT, "report", str(run)]
+    timed(report, bytecode)  # compiles
+    found: dict[str, Any] = {"trials": count, "status": timed(status, bytecode)}
+    shutil.rmtree(run / "cache" / "layers", ignore_errors=True)
+    (run / "cache" / "importance.json").unlink(missing_ok=True)
+    found |= {"new": timed(report, bytecode), "again": timed(report, bytecode)}
+    found["bytes"] = (run / "report.html").stat().st_size
+    if page:
+        found["page"] = open_page(run / "report.html")
+    return found | resume(run, count, bytecode) | {"load_average": round(os.getloadavg()[0], 1)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--trials", type=int, nargs="+", default=[1000, 5000])
+    parser.add_argument("--no-page", action="store_true", help="do not open the report")
+    parser.add_argument("--resume", type=json.loads, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.resume is not None:
+        go_on(given.run, given.resume)
+        return
     with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "made"
+        if given.run is None:
+            run_search(make_config(SETTINGS | {"out": str(made)}))
         for count in given.trials:
-            run = Path(folder) / f"run{count}"
-            enlarge(given.run, run, count)
-            bytecode = Path(folder) / "bytecode"
-            render(run, bytecode)
-            shutil.rmtree(run / "cache")
-            new, again = render(run, bytecode), render(run, bytecode)
-            report = run / "report.html"
-            found = {"trials": count, "new": new, "again": again, "bytes": report.stat().st_size}
-            page = open_page(report)
-            print(json.dumps(found | {"page": page, "load_average": round(os.getloadavg()[0], 1)}), flush=True)
+            found = measure(given.run or made, Path(folder) / f"run{count}", count, not given.no_page)
+            print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

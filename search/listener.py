@@ -10,8 +10,8 @@ from litetuner.search.trial import Trial
 
 if TYPE_CHECKING:
     from litetuner.search.config.config import Config
-    from litetuner.search.evaluation.inspection import Inspection
     from litetuner.search.runs.folder import RunFolder
+    from litetuner.search.runs.records import Inspection
 
 
 @dataclasses.dataclass(frozen=True)

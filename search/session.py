@@ -13,12 +13,13 @@ from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import terms
 from litetuner.search.evaluation.identity import identity
-from litetuner.search.evaluation.inspection import Inspection, inspect
+from litetuner.search.evaluation.inspection import inspect
 from litetuner.search.evaluation.limits import job_limits
 from litetuner.search.evaluation.services import Services
 from litetuner.search.listener import Listener
 from litetuner.search.proposals.samplers import SAMPLERS
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.records import Inspection
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.machine import this_environment

@@ -1,15 +1,14 @@
 """A trial: one candidate's life, from being asked for to its measurements."""
 
-from __future__ import annotations
-
 import dataclasses
 import enum
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.record import Record
 
 FORMAT_VERSION = 2
 
@@ -27,8 +26,16 @@ class State(enum.StrEnum):
         return self in (State.COMPLETE, State.INFEASIBLE)
 
 
+class Choice(TypedDict):
+    """What is read of one choice in ``Trial.params``."""
+
+    chosen: Any
+    value: NotRequired[int | str]
+    distribution: NotRequired[str]
+
+
 @dataclasses.dataclass(frozen=True)
-class Trial:
+class Trial(Record):
     """What is written to ``trials/0007/trial.json`` before Optuna is told.
 
     ``measurements`` holds, where they were measured: ``metric``, ``drop`` (points or relative, in the metric's worse
@@ -52,7 +59,7 @@ class Trial:
     waits_for: str | None = None  # the target that went away: LOST, and asked again when it answers
     duplicate_of: int | None = None  # the trial whose answer this one repeats, or whose file has the same bytes
     # By choice: chosen; Optuna's value, distribution.
-    params: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    params: dict[str, Annotated[dict[str, Any], Choice]] = dataclasses.field(default_factory=dict)
     artifact: str | None = None  # path below the run folder
     sha256: str | None = None
     each: str | None = None  # blob of the metric's per-sample values on the search split
@@ -77,31 +84,12 @@ class Trial:
         return None if found is None else found.value
 
     def to_json(self) -> dict[str, Any]:
-        record = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return record | {
+        return super().to_json() | {
             "format_version": FORMAT_VERSION,
             "label": self.candidate.label,
             "key": self.candidate.key,
             "details": self.candidate.details,
-            "candidate": self.candidate.to_json(),
-            "state": str(self.state),
-            "measurements": {name: value.to_json() for name, value in self.measurements.items()},
-            "environment": None if self.environment is None else self.environment.to_json(),
         }
-
-    @staticmethod
-    def from_json(record: dict[str, Any]) -> Trial:
-        names = {field.name for field in dataclasses.fields(Trial)}
-        values = {name: value for name, value in record.items() if name in names}
-        values["candidate"] = Candidate.from_json(record["candidate"])
-        values["state"] = State(record["state"])
-        values["measurements"] = {name: Measurement.from_json(value) for name, value in record["measurements"].items()}
-        values["invariants"] = tuple(record.get("invariants", ()))
-        values["ports"] = {name: tuple(types) for name, types in record.get("ports", {}).items()}
-        values["notes"] = tuple(record.get("notes", ()))
-        found = record.get("environment")
-        values["environment"] = None if found is None else Environment.from_json(found)
-        return Trial(**values)
 
 
 def find_baseline(trials: Iterable[Trial]) -> Trial | None:

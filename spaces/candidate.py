@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from litetuner.spaces.jobs.record import decode
 from litetuner.spaces.step import Role, Stage, Step, step_from_json
 from litetuner.spaces.steps import STEPS
 
@@ -88,7 +89,8 @@ class Candidate:
 
     @staticmethod
     def from_json(record: Sequence[dict[str, Any]]) -> Candidate:
-        return Candidate(tuple(step_from_json(item, STEPS) for item in record))
+        """The candidate that ``to_json`` described. Raises ``Refused`` for unknown steps and knobs, ``RecordError``."""
+        return Candidate(tuple(step_from_json(item, STEPS) for item in decode(tuple[dict[str, Any], ...], record)))
 
 
 def digest(value: Any) -> str:

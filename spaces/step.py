@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
+import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from litetuner.spaces.choices import Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.errors import Refused, nearest
-from litetuner.spaces.jobs.record import encode
+from litetuner.spaces.jobs.record import decode, encode
 from litetuner.spaces.models.layer_selection import left_out
 from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Statistics
 
@@ -248,12 +250,19 @@ def step_from_json(record: Mapping[str, Any], known: Mapping[str, type[Step]]) -
     """The step that ``Step.to_json`` described; unknown names and knobs are refused with the nearest one named."""
     values = dict(record)
     name = values.pop("step", None)
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise Refused(f"there is no step {name!r}{nearest(str(name), known)}")
     kind = known[name]
     values = {**kind.older, **values}
-    fields = {field.name for field in dataclasses.fields(kind)}
+    made: Any = kind  # mypy takes the hash of a step for that of its class
+    types = _knob_types(made)
     for key in values:
-        if key not in fields:
-            raise Refused(f"step {name!r} has no knob {key!r}{nearest(key, fields)}")
-    return kind(**{key: _frozen(value) for key, value in values.items()})
+        if key not in types:
+            raise Refused(f"step {name!r} has no knob {key!r}{nearest(key, types)}")
+    return kind(**{key: _frozen(decode(types[key], value)) for key, value in values.items()})
+
+
+@functools.cache
+def _knob_types(kind: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}

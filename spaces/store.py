@@ -83,7 +83,10 @@ def read_json(path: Path, *, seal: str = "", remedy: str = "") -> dict[str, Any]
         raise RunError(
             f"{path} is damaged, was edited, or belongs to another run: its checksum does not match. {remedy}".rstrip()
         )
-    found: dict[str, Any] = json.loads(body + b"}")
+    try:
+        found: dict[str, Any] = json.loads(body + b"}")
+    except (ValueError, RecursionError) as error:  # a checksum can be made for any content
+        raise RunError(f"{path} is no record: {str(error)[:100]}. {remedy}".rstrip()) from error
     return found
 
 

@@ -142,7 +142,7 @@ def latency_source(trial: Trial, target: str) -> str | None:
     mark = None if latency is None else latency.extra.get("borrowed_from")
     if mark is None:
         return None
-    return "an untrained copy" if mark.get("trial") is None else f"trial {int(mark['trial'])}"
+    return "an untrained copy" if mark.get("trial") is None else f"trial {mark['trial']}"
 
 
 def _delegates(trial: Trial, target: str) -> dict[str, Any] | None:

@@ -1,6 +1,5 @@
 """What inspecting the model and the data gave: everything that jobs of this run have in common."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from pathlib import Path
@@ -10,39 +9,18 @@ from litetuner.search.config.config import Config
 from litetuner.search.evaluation.identity import user_functions
 from litetuner.search.evaluation.limits import job_limits
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.records import Inspection
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.jobs import JobResult
 from litetuner.spaces.building.jobs import PROGRESS, InspectJob, InspectResult
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, ModelError, RunError
-from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.jobs.environment import Environment
-from litetuner.spaces.jobs.metric_info import MetricInfo
-from litetuner.spaces.jobs.record import Record
-from litetuner.spaces.jobs.workspace import LoopSettings, LossSettings
 from litetuner.spaces.models.decision import OutputSettings
 
 PROGRESS_SECONDS = 0.5
 EPOCH_LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 LONGEST_SHARE = 1 / 24  # of the time budget: the longest training of one step
 UNTIMED_EPOCHS = 2.0  # the longest training where no time budget limits it
-
-
-@dataclasses.dataclass(frozen=True)
-class Inspection(Record):
-    """``base`` is the tf_keras model as a blob (``None``: it cannot be trained), ``inspected`` the blob that jobs name,
-    ``original`` what the user's model gives on the search split. No path of this machine is part of it."""
-
-    model: ModelInfo
-    data: DataInfo
-    base: str | None
-    loss: LossSettings | None
-    metric: MetricInfo
-    inspected: str
-    seconds_per_epoch: float | None
-    epochs: tuple[float, ...]
-    original: str | None = None
-    doubts: tuple[str, ...] = ()  # why the model may be no good baseline
-    loop: LoopSettings | None = None
 
 
 def inspect(

@@ -6,11 +6,11 @@ from pathlib import Path
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.identity import identity
-from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build, run_job, time_on
 from litetuner.search.listener import Listener
+from litetuner.search.runs.records import Inspection
 from litetuner.search.session import open_session, temporary_folder
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.rules import broken_rules

@@ -8,8 +8,8 @@ from pathlib import Path
 from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import Criteria
-from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.records import Inspection
 from litetuner.search.runtime.cache import JobCache
 from litetuner.search.runtime.target_availability import TargetAvailability
 from litetuner.spaces.jobs.environment import Environment

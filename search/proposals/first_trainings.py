@@ -14,7 +14,7 @@ from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
 from litetuner.search.proposals.samplers.tpe import Tpe
-from litetuner.search.runs.study import OptunaChoices, frozen_trial
+from litetuner.search.runs.study import OptunaChoices, frozen_params
 from litetuner.search.seeds import derive
 from litetuner.search.trial import Trial
 from litetuner.spaces.choices import NO, YES, Chooser
@@ -192,7 +192,7 @@ def _optuna_trial(pairs: Sequence[tuple[Trial, float, float]], fixed: Mapping[st
     study = optuna.create_study(sampler=Tpe().make(seed))
     for trial, was, now in pairs:
         params = {name: entry for name, entry in trial.params.items() if name not in fixed and "distribution" in entry}
-        study.add_trial(frozen_trial(params, state=optuna.trial.TrialState.COMPLETE, values=[now - was]))
+        study.add_trial(frozen_params(params, state=optuna.trial.TrialState.COMPLETE, values=[now - was]))
     return study.ask()
 
 

@@ -9,7 +9,7 @@ from litetuner.search.policy import POLICY
 from litetuner.search.proposals.estimates import Estimator, offered
 from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.search.proposals.samplers.tpe import Tpe
-from litetuner.search.runs.study import ChoiceRecorder, final_state, frozen_trial, told_constraints
+from litetuner.search.runs.study import ChoiceRecorder, final_state, frozen_params, told_constraints
 from litetuner.search.seeds import derive
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
@@ -84,10 +84,10 @@ def _optuna_draws(
         params = {name: trial.params[name] for name in names}
         values = [trial.measurements[objective.measurement].value for objective in history.objectives]
         state, constraints = final_state(trial, True), told_constraints(trial)
-        study.add_trial(frozen_trial(params, state=state, values=values, constraints=constraints))
+        study.add_trial(frozen_params(params, state=state, values=values, constraints=constraints))
     study.ask()  # the sampler notes what it did with a trial of the study
     pending = study.get_trials(deepcopy=False)[-1]
-    space = frozen_trial({name: recorder.params[name] for name in names}, state=pending.state).distributions
+    space = frozen_params({name: recorder.params[name] for name in names}, state=pending.state).distributions
     sampler = Tpe().joint(seed)
     for _ in range(NUMBERS.draws):
         found = sampler.sample_relative(study, pending, space)

@@ -61,7 +61,7 @@ class Mirror:
         known = [value for value in values if value is not None]
         complete = trial.state.scored and len(known) == len(values)
         return frozen_trial(
-            trial.params,
+            trial,
             state=final_state(trial, complete),
             values=known if complete else None,
             constraints=trial.constraints if complete else None,

@@ -17,9 +17,10 @@ import filelock
 
 from litetuner.search.config.config import CHANGEABLE, Config, make_config
 from litetuner.search.config.toml_file import to_toml
+from litetuner.search.runs.records import Anything, checked, kind_of
 from litetuner.search.trial import FORMAT_VERSION, State, Trial
 from litetuner.spaces.candidate import digest
-from litetuner.spaces.errors import CandidateError, RunError
+from litetuner.spaces.errors import RunError
 from litetuner.spaces.jobs.workspace import Sources, Workspace
 from litetuner.spaces.store import (
     Store,
@@ -201,18 +202,16 @@ class RunFolder:
 
     def trial(self, name: str) -> Trial:
         """The trial of a folder in ``trials/``. Raises ``RunError`` for a record that is damaged."""
-        record = self.read(f"trials/{name}/trial") or {}
-        try:
-            return Trial.from_json(record)
-        except (KeyError, TypeError, ValueError, AttributeError, CandidateError) as error:
-            raise RunError(
-                f"{self.trial_folder(int(name))}/trial.json is not the record of a trial: {error}."
-            ) from error
+        path = self.trial_folder(int(name)) / "trial.json"
+        found = checked(path, Trial, self.read(f"trials/{name}/trial") or {}, REMEDIES["trials"])
+        if found.number != int(name):
+            raise RunError(f"{path} is the record of trial {found.number}. {REMEDIES['trials']}")
+        return found
 
     def read(self, name: str) -> dict[str, Any] | None:
         """A JSON record of the run (``inspection``, ``trials/0007/trial``), ``None`` if not there yet.
 
-        Raises ``RunError`` for one that is damaged, of another place or run, or of another format.
+        Raises ``RunError`` for one that is damaged, of another place, run or format, or has a value of a wrong type.
         """
         path = self.path / f"{name}.json"
         if not path.exists():
@@ -220,10 +219,14 @@ class RunFolder:
         remedy = REMEDIES.get(name.partition("/")[0], f"{AGAIN} it is written again.")
         check_size(path, remedy)
         try:
-            return read_json(path, seal=self._seal(name), remedy=remedy)
+            found = read_json(path, seal=self._seal(name), remedy=remedy)
         except RunError:
             _check_format(path)
             raise
+        if (kind := kind_of(name)) is not None:
+            checked(path, kind, found, remedy)
+            checked(path, Anything, {"record": found}, remedy)
+        return found
 
     def write(self, name: str, record: dict[str, Any], *, durable: bool = True) -> None:
         record = {"format_version": FORMAT_VERSION} | record

@@ -8,6 +8,7 @@ from typing import Any
 
 from litetuner.search.front import Objective
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.records import Importance, KeptImportances
 from litetuner.search.runs.study import frozen_trial
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import digest
@@ -16,19 +17,6 @@ from litetuner.spaces.errors import RunError
 FEWEST = 20  # scored trials; with fewer, an importance is mostly chance
 TOP_TRIALS = 5  # PED-ANOVA wants so many in its best part
 TOP_SHARE = 0.1
-
-
-@dataclasses.dataclass(frozen=True)
-class Importance:
-    """``shares`` of the choices sum to 1, the largest first. ``goal`` is ``front`` or an objective's measurement.
-
-    A share says how much a choice decides whether a trial is among the best ``top`` of ``trials`` for that goal.
-    """
-
-    goal: str
-    shares: dict[str, float]
-    trials: int
-    top: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +71,11 @@ def kept_importances(folder: RunFolder, trials: Sequence[Trial], objectives: Seq
     values = [[trial.number, *(trial.value(objective.measurement) for objective in objectives)] for trial in told]
     key = digest([[objective.measurement, objective.direction] for objective in objectives] + values)
     try:
-        kept = folder.read("cache/importance") or {}
+        kept = folder.read("cache/importance")
     except RunError:  # a damaged cache is made again
-        kept = {}
-    if kept.get("key") == key:
-        return Importances(tuple(Importance(**item) for item in kept["importances"]))
+        kept = None
+    if kept is not None and kept["key"] == key:
+        return Importances(KeptImportances.from_json(kept).importances)
     try:
         found = find_importances(trials, objectives)
     except RunError as error:
@@ -110,9 +98,4 @@ def _target(at: int, objective: Objective) -> Callable[[Any], float]:
 
 def _frozen(trial: Trial, objectives: Sequence[Objective]) -> Any:
     values = [trial.measurements[objective.measurement].value for objective in objectives]
-    try:
-        return frozen_trial(trial.params, values=values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a damaged record makes of itself
-        raise RunError(
-            f"the choices in the record of trial {trial.number} cannot be read ({type(error).__name__}: {error})"
-        ) from error
+    return frozen_trial(trial, values=values)

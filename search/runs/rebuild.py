@@ -9,11 +9,11 @@ from litetuner.objectives.environment import environment
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.identity import identity, user_functions
-from litetuner.search.evaluation.inspection import Inspection
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build, run_job, train_step
 from litetuner.search.listener import Listener
+from litetuner.search.runs.records import Inspection
 from litetuner.search.runs.trial_file import TrialFile
 from litetuner.search.runtime.machine import package_versions
 from litetuner.search.session import open_session, temporary_folder

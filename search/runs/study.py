@@ -16,6 +16,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate, digest
+from litetuner.spaces.errors import RunError
 from litetuner.spaces.step import Stage
 
 UNKNOWN_VIOLATION = 1.0  # told where a trial was stopped before any budget could be compared
@@ -177,7 +178,7 @@ class Study:
             recorder = ChoiceRecorder(script)  # choices that lead elsewhere say nothing of this candidate
         proposal = json.dumps(_proposal(candidate or suggested, origin, recorder.params))
         running = self._optuna.trial.TrialState.RUNNING
-        frozen = frozen_trial(recorder.params, state=running, user_attrs={"proposal": proposal})
+        frozen = frozen_params(recorder.params, state=running, user_attrs={"proposal": proposal})
         with self._lock:  # the storage tells the new trial's number without reading all others
             number = self._storage.get_trial_number_from_id(self._storage.create_new_trial(self._study_id, frozen))
         return Asked(number, candidate or suggested, origin, recorder.params)
@@ -202,7 +203,7 @@ class Study:
     def _frozen(self, trial: Trial) -> Any:
         told = {"proposal": _proposal(trial.candidate, trial.origin, trial.params), "outcome": _outcome(trial)}
         return frozen_trial(
-            trial.params,
+            trial,
             state=final_state(trial, trial.state.scored),
             values=self._values(trial),
             constraints=told_constraints(trial),
@@ -225,8 +226,17 @@ class Study:
         return trial_id
 
 
-def frozen_trial(params: Mapping[str, Mapping[str, Any]], **told: Any) -> Any:
-    """A trial of Optuna's, by the choices in a record (``Trial.params``)."""
+def frozen_trial(trial: Trial, **told: Any) -> Any:
+    """A trial of Optuna's with the choices of a record. Raises ``RunError`` for choices that Optuna cannot read."""
+    try:
+        return frozen_params(trial.params, **told)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = f"{type(error).__name__}: {str(error)[:200]}"
+        raise RunError(f"the choices in the record of trial {trial.number} cannot be read ({why})") from error
+
+
+def frozen_params(params: Mapping[str, Mapping[str, Any]], **told: Any) -> Any:
+    """A trial of Optuna's, by choices (``Trial.params``)."""
     import optuna
 
     values = {name: entry["value"] for name, entry in params.items()}

@@ -98,7 +98,10 @@ class JobCache:
         made = () if job.kind == "time" else _blobs(record)  # a timing names the file that was timed, and makes none
         if not all(store.has(name) for name in made):
             return None
-        return JobResult(job.read(record), cached=True)
+        try:
+            return JobResult(job.read(record), cached=True)
+        except ValueError:  # another version's, or a stranger's
+            return None
 
     def _write(self, job: Job[R], result: JobResult[R]) -> None:
         record = {"kind": job.kind, "verb": job.verb, "seconds": result.seconds, "result": result.value.to_json()}

@@ -1,10 +1,30 @@
-"""Frozen dataclasses that know their JSON: what crosses between processes, and what is stored."""
+"""Frozen dataclasses that know their JSON: what crosses between processes, and what is stored.
+
+A record that is read may come from a stranger: every value is checked against its field's annotation, here and nowhere else.
+"""
 
 import dataclasses
+import enum
 import functools
 import types
 import typing
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
+
+LARGEST = 2**64  # of integers; what computes and prints numbers of any length can be made to take forever
+DEPTH = 40  # of values that may be anything; they are shown, copied and compared recursively
+NUMBERS = {bool: (bool, "true or false"), int: (int, "a whole number"), float: (float, "a number"), str: (str, "text")}
+
+
+class RecordError(ValueError):
+    """A value in a record is missing or not of its field's type: ``measurements.metric.value is "x", and must be a number``."""
+
+    def __init__(self, what: str, *path: str) -> None:
+        super().__init__(f"{'.'.join(path)} {what}" if path else f"it {what}")
+        self.what, self.path = what, path
+
+    def within(self, name: object) -> Self:
+        return type(self)(self.what, str(name)[:60], *self.path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,12 +37,15 @@ class Record:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Self:
-        """The record that ``to_json`` described; keys that are not fields are ignored."""
-        return _make(cls, record)
+        """The record that ``to_json`` described; keys that are not fields are ignored. Raises ``RecordError``."""
+        made: Self = _make(cls, record)
+        return made
 
 
 def encode(value: Any) -> Any:
     """A value as JSON: objects with ``to_json`` by that, other dataclasses by their fields, NumPy scalars as numbers."""
+    if value is None or isinstance(value, str | int | float):
+        return value
     if hasattr(value, "to_json"):
         return value.to_json()
     if dataclasses.is_dataclass(value):
@@ -31,34 +54,159 @@ def encode(value: Any) -> Any:
         return {name: encode(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
         return [encode(item) for item in value]
-    return value if value is None or isinstance(value, str | int | float) else value.item()
+    return value.item()
 
 
 def decode(kind: Any, value: Any) -> Any:
-    """The value of a type, from its JSON."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if value is None or kind is Any or origin is typing.Literal:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        kinds = [item for item in arguments if item is not type(None)]
-        return decode(kinds[0], value) if len(kinds) == 1 else value
-    if origin is tuple:
-        parts = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(decode(item, part) for item, part in zip(parts, value, strict=True))
-    if origin is dict:
-        return {name: decode(arguments[1], item) for name, item in value.items()}
-    if hasattr(kind, "from_json"):
-        return kind.from_json(value)
-    if dataclasses.is_dataclass(kind):
-        return _make(kind, value)
-    return value
-
-
-def _make(kind: Any, record: dict[str, Any]) -> Any:
-    return kind(**{name: decode(item, record[name]) for name, item in _fields(kind) if name in record})
+    """The value of a type, from its JSON. Raises ``RecordError`` for one of another type."""
+    return _decoder(kind)(value)
 
 
 @functools.cache
-def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
-    hints = typing.get_type_hints(kind)
-    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(kind) if field.init)
+def _decoder(kind: Any) -> Callable[[Any], Any]:
+    """What ``decode`` does for one type, put together once: a run of thousands of trials has millions of values."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind in NUMBERS:
+        return functools.partial(_number if kind in (int, float) else _simple, *NUMBERS[kind])
+    if origin is typing.Annotated and typing.is_typeddict(kind.__metadata__[0]):
+        return _decoder(kind.__metadata__[0])  # an open dict, of which some keys are read
+    if typing.is_typeddict(kind):
+        return functools.partial(_open, kind)
+    if origin is typing.Literal:
+        return functools.partial(_one_of, arguments)
+    if origin in (typing.Union, types.UnionType):
+        kinds = tuple(_decoder(item) for item in arguments if item is not type(None))
+        return functools.partial(_first, kinds, type(None) in arguments)
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return functools.partial(_tuple, tuple(map(_decoder, arguments)))
+    if origin in (tuple, list, Sequence):
+        return functools.partial(_items, list if origin is list else tuple, _decoder(arguments[0]))
+    if origin in (dict, Mapping):
+        return functools.partial(_named, _decoder(arguments[1]))
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return functools.partial(_member, kind)
+    if hasattr(kind, "from_json"):
+        known: Callable[[Any], Any] = kind.from_json
+        return known
+    return functools.partial(_make, kind) if dataclasses.is_dataclass(kind) else _anything
+
+
+def _wrong(value: Any, wanted: str) -> RecordError:
+    text = "a huge number" if isinstance(value, int) and abs(value) >= LARGEST else ascii(value)[:60]
+    return RecordError(f"is {text}, and must be {wanted}")
+
+
+def _simple(kind: type, wanted: str, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise _wrong(value, wanted)
+    return value
+
+
+def _number(kind: type, wanted: str, value: Any) -> Any:
+    """A whole number may stand for a float, and stays one: what is computed from records as they are is the same."""
+    if type(value) is not kind and type(value) is not int:
+        raise _wrong(value, wanted)
+    if type(value) is int and abs(value) >= LARGEST:
+        raise _wrong(value, "a smaller number")
+    return value
+
+
+def _one_of(known: Sequence[Any], value: Any) -> Any:
+    if not any(type(item) is type(value) and item == value for item in known):
+        raise _wrong(value, " or ".join(map(str, known)))
+    return value
+
+
+def _member(kind: type[enum.Enum], value: Any) -> enum.Enum:
+    try:
+        return kind(value)
+    except (ValueError, TypeError):
+        raise _wrong(value, " or ".join(str(item.value) for item in kind)) from None
+
+
+def _first(kinds: Sequence[Callable[[Any], Any]], optional: bool, value: Any) -> Any:
+    if value is None and optional:
+        return None
+    for decoder in kinds[:-1]:
+        try:
+            return decoder(value)
+        except RecordError:
+            continue
+    return kinds[-1](value)
+
+
+def _items(kind: type, decoder: Callable[[Any], Any], value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise _wrong(value, "a list")
+    return kind(_tuple((decoder,) * len(value), value))
+
+
+def _tuple(decoders: Sequence[Callable[[Any], Any]], value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple) or len(value) != len(decoders):
+        raise _wrong(value, f"a list of {len(decoders)}")
+    found = []
+    for place, (decoder, item) in enumerate(zip(decoders, value, strict=True)):
+        try:
+            found.append(decoder(item))
+        except RecordError as error:
+            raise error.within(place) from None
+    return tuple(found)
+
+
+def _named(decoder: Callable[[Any], Any], value: Any) -> dict[str, Any]:
+    found = {}
+    for name, item in _simple(dict, "an object", value).items():
+        try:
+            found[name] = decoder(item)
+        except RecordError as error:
+            raise error.within(name) from None
+    return found
+
+
+def _open(kind: Any, value: Any) -> dict[str, Any]:
+    """The keys that a ``TypedDict`` names are of its types; others are anything."""
+    found = {name: _anything(item, 1) for name, item in _simple(dict, "an object", value).items()}
+    for name in kind.__required_keys__ - value.keys():
+        raise RecordError("is missing", name)
+    for name, decoder in _keys(kind):
+        if name in value:
+            try:
+                found[name] = decoder(value[name])
+            except RecordError as error:
+                raise error.within(name) from None
+    return found
+
+
+def _anything(value: Any, depth: int = 0) -> Any:
+    if type(value) is int and abs(value) >= LARGEST:
+        raise _wrong(value, "a smaller number")
+    if isinstance(value, dict | list):
+        if depth > DEPTH:
+            raise RecordError(f"is nested more than {DEPTH} deep")
+        for item in value.values() if isinstance(value, dict) else value:
+            _anything(item, depth + 1)
+    return value
+
+
+def _make(kind: Any, record: Any) -> Any:
+    found = {}
+    for field, decoder in _fields(kind):
+        if field.name in _simple(dict, "an object", record):
+            try:
+                found[field.name] = decoder(record[field.name])
+            except RecordError as error:
+                raise error.within(field.name) from None
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            raise RecordError("is missing", field.name)
+    return kind(**found)
+
+
+@functools.cache
+def _fields(kind: Any) -> tuple[tuple[dataclasses.Field[Any], Callable[[Any], Any]], ...]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return tuple((field, _decoder(hints[field.name])) for field in dataclasses.fields(kind) if field.init)
+
+
+@functools.cache
+def _keys(kind: Any) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    return tuple((name, _decoder(item)) for name, item in typing.get_type_hints(kind).items())

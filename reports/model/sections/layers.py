@@ -11,6 +11,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed, RunError
+from litetuner.spaces.jobs.record import decode
 from litetuner.spaces.step import Stage
 from litetuner.spaces.tflite.layer_bytes import LayerInFile, read_layers
 
@@ -92,9 +93,12 @@ def _known(folder: RunFolder, kept: str) -> tuple[LayerInFile, ...] | None:
         record = folder.read(kept)
     except RunError:  # a damaged cache is made again
         return None
-    if record is None or record["version"] != VERSION:
+    if record is None or record.get("version") != VERSION:
         return None
-    return tuple(LayerInFile.from_json(item) for item in record["layers"])
+    try:
+        return decode(tuple[LayerInFile, ...], record.get("layers"))
+    except ValueError:  # a record that litetuner did not write
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
