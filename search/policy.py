@@ -51,6 +51,9 @@ class RecipePolicy:
     unclustered_layers: int = 2
     # Without training: ResNet8 loses 0.5 points with 4 bits, 0.5 with 3 and 4 with 2 (benchmarks/reconstruction.md).
     reconstructed_bits: int = 4
+    # Without training ResNet8 loses 10.9 points of .866 by half of the inner widths, 4.4 by a quarter, 26 by half of all widths
+    # (docs/techniques.md): a first one for neighbors to change, not a file within 1 %.
+    narrowed: Cut = (0.5, "inner")
     learning_rate: float = 1e-3  # A guess (the default of Adam)
     # Decision 2026-11-21 (channels are ranked): refitted models lost what they had gained at 1e-2; 3e-3 stays the best.
     channels_learning_rate: float = 3e-3
