@@ -1,9 +1,12 @@
 """The trials in flight: each is evaluated on a thread of its own, and only the loop's thread asks and tells."""
 
+import dataclasses
 import queue
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 
+from litetuner.objectives.measurement import Measurement
 from litetuner.search.evaluation.evaluate import evaluate, trial_of
 from litetuner.search.evaluation.services import Services
 from litetuner.search.history import History
@@ -31,14 +34,15 @@ class InFlight:
     def candidates(self) -> list[Candidate]:
         return [asked.candidate for asked, _, _ in self._asked.values()]
 
-    def begin(self, asked: Asked, history: History) -> None:
-        """Have a trial evaluated by what the history knows now; it may grow meanwhile."""
+    def begin(self, asked: Asked, history: History, estimates: Mapping[str, Measurement]) -> None:
+        """Have a trial evaluated by what the history knows now; it may grow meanwhile. ``estimates`` are kept in its record."""
         known = history if self._parallel == 1 else history.copy()
         services = self._services.for_trial(asked.number)
         self._asked[asked.number] = asked, services, time.time()
 
         def run() -> Trial:
-            return trial_of(asked, evaluate(asked.candidate, services, known), services)
+            trial = trial_of(asked, evaluate(asked.candidate, services, known), services)
+            return dataclasses.replace(trial, measurements={**trial.measurements, **estimates})
 
         self._threads.submit(run).add_done_callback(lambda found: self._ended.put((asked, found)))
 

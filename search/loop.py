@@ -14,6 +14,7 @@ from litetuner.search.in_flight import InFlight
 from litetuner.search.listener import Listener, RunningTrial
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals import deployments, retries
+from litetuner.search.proposals.estimates import estimates
 from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.search.proposals.scheduler import propose
 from litetuner.search.runs.study import Asked, Study
@@ -88,7 +89,8 @@ class Loop:
             known = self._answered(asked)
             if known is None:
                 self.history.begin(asked.candidate)
-                self._in_flight.begin(asked, self.history)
+                told = estimates(asked.candidate, self.history, self.space.statistics)
+                self._in_flight.begin(asked, self.history, told)
                 return
         self._tell(known)
 

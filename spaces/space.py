@@ -34,6 +34,11 @@ class ScriptedChoices:
         return min(options, key=lambda option: abs(option - wanted))
 
 
+def _place(step: Step) -> tuple[int, int]:
+    """Where a step stands; trainings and reshaping come in order already."""
+    return step.stage, step.order if step.stage is Stage.REWRITE else 0
+
+
 @dataclasses.dataclass(frozen=True)
 class Space:
     """All candidates for one model. ``ranking`` lists weighted layers, the most sensitive to low precision first."""
@@ -54,7 +59,8 @@ class Space:
         """One candidate, by the choices of ``choose``. Only combinations that the rules allow are offered."""
         trained = self.trained(choose)
         steps = (*trained, *self._deploy(choose, trained))
-        return Candidate((*self._suggested(Stage.REWRITE, self._choices(choose), steps), *self.slimming()))
+        found = (*self._suggested(Stage.REWRITE, self._choices(choose), steps), *self.slimming())
+        return Candidate(tuple(sorted(found, key=_place)))
 
     def trained(self, choose: Chooser) -> tuple[Step, ...]:
         """The part of a candidate before it is converted, which several deployments can share."""

@@ -44,11 +44,11 @@ class Column:
 
 
 def find_columns(record: RunRecord, targets: Sequence[str]) -> tuple[Column, ...]:
-    """The known ones in a fixed order, targets in the order of the configuration, then others by name. Probes are left out."""
+    """Known ones in a fixed order, targets in the order of the configuration, then others by name. No probes, no estimates."""
     units: dict[str, str] = {}
     for trial in record.trials:
         for name, measurement in trial.measurements.items():
-            if not name.startswith(("probe.", "untrained.")) and name not in OF_THE_RUN:
+            if not name.startswith(("probe.", "untrained.", "estimate.")) and name not in OF_THE_RUN:
                 units.setdefault(name, measurement.unit)
     for name in ("metric", "drop", "compressed_bytes", "file_bytes"):
         units.setdefault(name, "")

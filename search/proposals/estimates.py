@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import distance
 from litetuner.search.history import History
 from litetuner.search.trial import Trial
@@ -15,6 +16,8 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Statistics, estimate, treatment_of
 from litetuner.spaces.step import Role, Stage
 from litetuner.spaces.steps import step_for
+
+ESTIMATE = "estimate."  # before a measurement's name
 
 
 class Treated:
@@ -99,11 +102,23 @@ class Estimator:
 
 
 def estimated(candidate: Candidate, layers: Statistics) -> Estimate | None:
-    """The estimate of an untrained candidate that treats layers."""
-    if candidate.prefix.steps:
+    """The estimate of an untrained candidate that treats layers, all of whose channels are there."""
+    if candidate.prefix.steps or any(step.changes_shapes for step in candidate.steps):
         return None
     found = [told for step in candidate.of_stage(Stage.REWRITE) if (told := step.estimated(layers)) is not None]
     return found[0] if found else None
+
+
+def estimates(candidate: Candidate, history: History, layers: Statistics | None) -> dict[str, Measurement]:
+    """What a candidate is expected to measure by the trials so far, for its record: ``estimate.<name>``."""
+    if layers is None or estimated(candidate, layers) is None:
+        return {}
+    estimator = Estimator.of(history, layers)
+    said = {"estimate": f"by the statistics of layers, and {len(estimator.known)} trials that treat layers"}
+    measured = [trial for trial in (*(trial for _, trial in estimator.known), estimator.plain) if trial is not None]
+    units = {name: item.unit for trial in measured for name, item in trial.measurements.items()}
+    found = estimator.measurements(candidate)
+    return {ESTIMATE + name: Measurement(value, units[name], said) for name, value in found.items()}
 
 
 def offered(layers: Statistics | None, deployments: Sequence[str]) -> bool:

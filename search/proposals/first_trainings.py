@@ -97,6 +97,8 @@ def fixed_choices(trial: Trial, space: Space) -> dict[str, Any] | None:
     solved, integer = solved_step(trial), step_for(Role.INTEGER).name
     if solved is None or solved.knobs().get("layers"):  # trainings have no treatment of their own for each layer
         return None
+    if any(step.changes_shapes for step in trial.candidate.steps):  # trainings choose other channels
+        return None
     shares = any(kind.makes == "clusters" and solved.knobs()[kind.makes] for kind in steps_of(Stage.TRAIN))
     fixed: dict[str, Any] = {name: value for name, value in choices_of(trial).items() if name in KEPT}
     fixed |= {"train": YES, "deploy": integer, f"{integer}.scales": "tensor" if shares else "channel"}

@@ -30,6 +30,7 @@ CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixe
 CHANNELS_ALONE = _CHANNELS | CLIPPED
 # Without training, in seconds: ResNet8 loses 0.5 points as int4 and 0.7 with 16 clusters (benchmarks/reconstruction.md).
 _SOLVED = {"deploy": "reconstruct", "reconstruct.form": "counted", "reconstruct.clusters": _NUMBERS.clusters}
+_NARROWED = {"narrow": "yes", "narrow.ratio": _NUMBERS.narrowed[0], "narrow.spread": _NUMBERS.narrowed[1]}
 
 # Sources: docs/recipes.md and docs/decisions.md. What needs no training comes first, then channels: nothing else makes a
 # file much faster.
@@ -38,6 +39,7 @@ RECIPES: tuple[dict[str, Any], ...] = (
     _SOLVED,
     {"deploy": "reconstruct", "reconstruct.form": "even", "reconstruct.bits": _NUMBERS.reconstructed_bits},
     _SOLVED | {"reconstruct.sparsity": _NUMBERS.sparsity},
+    _NARROWED | {"deploy": "reconstruct", "reconstruct.form": "even", "reconstruct.bits": 8},
     CHANNELS_ALONE,
     _CHANNELS | {"qat": "all", "qat.scales": "tensor"},
     _CHANNELS | _CLUSTER | _TENSOR,

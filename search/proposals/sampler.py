@@ -13,9 +13,10 @@ from litetuner.search.runs.study import ChoiceRecorder, final_state, frozen_para
 from litetuner.search.seeds import derive
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.choices import NO
 from litetuner.spaces.space import ScriptedChoices, Space
-from litetuner.spaces.step import Role
-from litetuner.spaces.steps import step_for
+from litetuner.spaces.step import Role, Stage
+from litetuner.spaces.steps import step_for, steps_of
 
 NUMBERS = POLICY.samplers
 
@@ -50,19 +51,22 @@ def propose_any_length(history: History, spaces: Spaces, seed: int) -> Proposal 
 
 
 class Sampled:
-    """The trials by what Optuna is told: those whose choices treat groups of layers."""
+    """The trials that Optuna is told of: untrained ones with all channels, as those that it chooses among."""
 
     def __init__(self) -> None:
         self.trials: list[Trial] = []
 
     def add(self, trial: Trial, gain: float) -> None:
-        if trial.state.scored and trial.duplicate_of is None and not trial.candidate.prefix.steps:
+        if trial.duplicate_of is not None or trial.candidate.prefix.steps:
+            return
+        if trial.state.scored and not any(step.changes_shapes for step in trial.candidate.steps):
             self.trials.append(trial)
 
 
 def _draws(history: History, space: Space, seed: int) -> Iterator[dict[str, Any]]:
     """Scripts: a few that Optuna draws from all parameters together (multivariate TPE), then random ones."""
     fixed = step_for(Role.BY_LAYER).script()
+    fixed |= {kind.name: NO for kind in steps_of(Stage.REWRITE) if kind.changes_shapes}  # these have no estimates
     recorder = _Options(ScriptedChoices(fixed))
     space.suggest(recorder)
     open_choices = {name: options for name, options in recorder.options.items() if name not in fixed}

@@ -175,7 +175,7 @@ def _deflated(values: int, sparsity: float) -> float:
 
 def _kept(candidate: Candidate) -> float:
     """The share of channels that is kept."""
-    return 1.0 - sum(float(step.knobs()["ratio"]) for step in candidate.of_stage(Stage.RESHAPE))
+    return 1.0 - sum(float(step.knobs()["ratio"]) for step in candidate.steps if step.changes_shapes)
 
 
 def _bits(candidate: Candidate) -> list[int]:

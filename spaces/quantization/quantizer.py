@@ -4,23 +4,20 @@ A recipe finds operators by a regular expression over their output names, and on
 layers are mapped to operators first, names are escaped, and the weights of the finished file are read back.
 """
 
-import contextlib
 import dataclasses
-import io
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.data.named_arrays import is_packed, unpack
 from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.quantization.activation_ranges import activation_ranges
 from litetuner.spaces.quantization.policy import BITS, OTHER_NAMES, Recipe, Scheme, add_config, granularity_of, why_not
 from litetuner.spaces.quantization.recurrent import recurrent_operators
 from litetuner.spaces.quantization.scales import valid_scales
 from litetuner.spaces.tf import quiet_stdout
-from litetuner.spaces.tflite.conversion import check_finite, first_meaningful_line
+from litetuner.spaces.tflite.conversion import first_meaningful_line
 from litetuner.spaces.tflite.operators import Operator, read_operators
 from litetuner.spaces.tflite.weights import weights_by_layer, weights_of_operators
 
@@ -85,7 +82,7 @@ def quantize_operators(
             _set_base(quantizer, recipe, io)
             for operator in operators:
                 _set_operator(quantizer, recipe, operator, names.get(operator.index, ""), schemes[operator.index])
-            ranges = _ranges(quantizer, file, calibration) if quantizer.need_calibration else None
+            ranges = activation_ranges(quantizer, file, calibration) if quantizer.need_calibration else None
             result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
     except (Refused, BuildFailed):
         raise
@@ -161,60 +158,6 @@ def _set_operator(quantizer: Any, recipe: Recipe, operator: Operator, name: str,
         quantizer.update_quantization_recipe(regex, kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
     elif scheme.bits < 32:
         add_config(quantizer, regex, operator.name, recipe, scheme)
-
-
-def _ranges(quantizer: Any, file: bytes, calibration: np.ndarray) -> Any:
-    """The smallest and largest value of every tensor over all samples, and for GPTQ how the inputs of a layer go together.
-
-    The quantizer's own default is a moving average of each sample's range: on inputs whose features differ from sample to
-    sample (tables) it clips most of them, and a model that is perfect at int8 becomes useless.
-    """
-    from litert_quantizer import calibrator, recipe_manager
-
-    samples = _samples(file, calibration)
-    recipes = recipe_manager.RecipeManager()
-    recipes.load_quantization_recipe(quantizer.get_quantization_recipe())
-    measured = calibrator.Calibrator(file, num_threads=1, qsv_update_func=_whole_range)
-    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells that all tensors are kept; the bar cannot be turned off otherwise
-        measured.calibrate(samples, recipes)
-    return measured.get_model_qsvs()
-
-
-def _whole_range(known: Any, new: Any) -> Any:
-    """What is known of a tensor after one more sample. The Hessian is a mean over samples (Frantar et al., arXiv:2210.17323)."""
-    if not known:
-        return new
-    merged = {"min": np.minimum(known["min"], new["min"]), "max": np.maximum(known["max"], new["max"])}
-    if "hessian" in new:
-        counts = known["num_samples"], new["num_samples"]
-        merged["num_samples"] = sum(counts)
-        merged["hessian"] = (known["hessian"] * counts[0] + new["hessian"] * counts[1]) / max(sum(counts), 1)
-    return merged
-
-
-def _samples(file: bytes, calibration: np.ndarray) -> dict[str, list[dict[str, np.ndarray]]]:
-    """Calibration samples as the quantizer wants them: by signature, then by input name."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    if not len(calibration):
-        raise Refused("a static recipe needs calibration samples, and there is no training data to take them from")
-    check_finite(calibration)  # one NaN gives, without an error, a file that kills the process which loads it
-    interpreter = Interpreter(model_content=file)
-    signatures = interpreter.get_signature_list()
-    if len(signatures) != 1:
-        raise BuildFailed(f"the float file has {len(signatures)} signatures; calibration needs exactly one")
-    key, names = next(iter(signatures.items()))
-    details = interpreter.get_signature_runner(key).get_input_details()
-    rows = unpack(calibration) if is_packed(calibration) else {names["inputs"][0]: calibration}
-    if set(rows) != set(details):
-        raise BuildFailed(f"the file's inputs are {', '.join(details)}, and the samples have {', '.join(rows)}")
-    return {
-        key: [
-            {name: np.asarray(values[index], dtype=details[name]["dtype"])[None] for name, values in rows.items()}
-            for index in range(len(calibration))
-        ]
-    }
 
 
 def _verify(

@@ -53,15 +53,29 @@ def fitted(wanted: np.ndarray, hessian: np.ndarray, keep: np.ndarray) -> np.ndar
 
 
 def _costs(wanted: np.ndarray, hessian: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """The error that a weight's removal adds once the others made up for it, -1 for those that are removed already."""
+    """The error that a weight's removal adds once the others made up for it, -1 for those that are removed already.
+
+    It only ranks weights, so float32 will do: on ResNet8 an eighth of the time.
+    """
     right, costs = hessian @ wanted, np.full(wanted.shape, -1.0)
-    for group, inner in enumerate(hessian):
-        whole = np.linalg.inv(inner)
-        for output in range(wanted.shape[2]):
-            rows = np.flatnonzero(keep[group, :, output])
-            inverse = whole if rows.size == len(inner) else np.linalg.inv(inner[np.ix_(rows, rows)])
-            costs[group, rows, output] = (inverse @ right[group, rows, output]) ** 2 / np.diagonal(inverse)
+    for group, output in np.ndindex(wanted.shape[0], wanted.shape[2]):
+        rows = np.flatnonzero(keep[group, :, output])
+        if rows.size:
+            inverse = _inverse_factor(hessian[group][np.ix_(rows, rows)])
+            best = inverse.T @ (inverse @ right[group, rows, output].astype(np.float32))
+            costs[group, rows, output] = best.astype(np.float64) ** 2 / np.square(inverse).sum(axis=0)
     return costs
+
+
+def _inverse_factor(matrix: np.ndarray) -> np.ndarray:
+    """The lower triangle whose square, transposed first, is the inverse of a positive definite matrix; float32."""
+    from scipy.linalg import lapack
+
+    factor, broken = lapack.spotrf(matrix.astype(np.float32), lower=1, clean=1)
+    if broken:  # rounding took a small eigenvalue below 0
+        return np.linalg.inv(np.linalg.cholesky(matrix)).astype(np.float32)
+    inverse: np.ndarray = lapack.strtri(factor, lower=1)[0]
+    return inverse
 
 
 def _cheapest_removed(costs: np.ndarray, share: float) -> np.ndarray:

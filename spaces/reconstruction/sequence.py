@@ -1,7 +1,8 @@
 """One pass over a float ``.tflite``: each layer is solved for on what the changed layers before it give."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from litetuner.spaces.tflite.schema import pack_model, read_model
 
 SAMPLES = 512
 PLACES = 32  # of a layer's output, a sample
+MOST_KEPT = 2**27  # bytes of what layers of the last float file read. ResNet8: 115 MB
 MOST_SPARSITY = 0.94
 BITS = (8, 4, 3, 2)
 
@@ -71,15 +73,14 @@ def reconstruct(file: bytes, samples: np.ndarray, treatments: Mapping[int, Treat
     the name of a layer that cannot be solved for.
     """
     model, original = read_model(file), read_model(file)
-    values = input_values(original, chosen_samples(original, samples))
-    now, before = Walk(model, values), Walk(original, values)
-    integers = {}
-    for layer in layers_of(original):
+    taken = chosen_samples(original, samples)
+    now, integers = Walk(model, input_values(model, taken)), {}
+    kept = _kept_rows(file, taken.tobytes(), taken.dtype, taken.shape, seed)
+    for layer, before in zip(layers_of(original), kept or _float_rows(original, taken, seed), strict=True):
         if layer.operator not in treatments:
             continue
         now.advance(layer.operator)
-        before.advance(layer.operator)
-        found = moments(*(read_rows(walk, layer, seed) for walk in (now, before)))
+        found = moments(read_rows(now, layer, seed), before)
         kernel, bias = read_weight(original, layer)
         stored = solved(kernel, found, layer, treatments[layer.operator])
         changed = corrected_bias(bias, kernel, stored.kernel, found, layer.groups > 1)
@@ -88,6 +89,27 @@ def reconstruct(file: bytes, samples: np.ndarray, treatments: Mapping[int, Treat
         write_weight(model, layer, stored.kernel, changed)
         integers[layer.operator] = layer.weights(stored.integers).astype(np.int8)
     return Reconstructed(pack_model(model), integers)
+
+
+def _float_rows(model: Any, samples: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """What each layer of an unchanged model reads."""
+    walk = Walk(model, input_values(model, samples))
+    for layer in layers_of(model):
+        walk.advance(layer.operator)
+        yield read_rows(walk, layer, seed)
+
+
+@functools.lru_cache(maxsize=1)
+def _kept_rows(
+    file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int
+) -> tuple[np.ndarray, ...] | None:
+    """That of the last float file, of which a worker builds many candidates; ``None`` where it takes too much memory."""
+    found: list[np.ndarray] = []
+    for rows in _float_rows(read_model(file), np.frombuffer(samples, dtype).reshape(shape), seed):
+        found.append(rows)
+        if sum(each.nbytes for each in found) > MOST_KEPT:
+            return None
+    return tuple(found)
 
 
 def samples_of(context: Context) -> np.ndarray:

@@ -80,8 +80,10 @@ class Narrow(Step):
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Nothing: it stands before a deployment."""
-        return ()
+        """Before a file that nothing was trained for is quantized; what is trained has the step ``channels``."""
+        first, *others = before
+        untrained = first.role is Role.FLOAT and any(step.stage is Stage.REWRITE for step in others)
+        return super().suggest(choices, before) if untrained else ()
 
     def apply(self, subject: bytes, context: Context) -> bytes:
         """The narrower float32 file. See ``apply_with_notes``."""

@@ -15,6 +15,7 @@ from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.search.proposals.recipes import RECIPES
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import ScriptedChoices, Space
+from litetuner.spaces.step import Stage
 from litetuner.spaces.steps import STEPS
 from tests.search.made_up import SPACE, judged, max_drop, min_metric, told, trial
 
@@ -50,7 +51,7 @@ def shares(known: History, space: Space = SPACE) -> list[tuple[str, float]]:
         proposal = recipe(known, space)
         if proposal is None:
             break
-        if "channels" in proposal.candidate.label:
+        if proposal.candidate.of_stage(Stage.RESHAPE):
             steps = "+".join(step.name for step in proposal.candidate.prefix.steps)
             ratio = float(proposal.candidate.steps[0].knobs()["ratio"])
             found.append((steps, ratio))
@@ -101,7 +102,7 @@ def test_where_half_of_the_channels_was_far_too_much_less_is_tried_last() -> Non
     known = history(cut(1, CUTS.first, 8.0))
     names = []
     while (proposal := recipe(known)) is not None:
-        names.append("channels" in proposal.candidate.label)
+        names.append(bool(proposal.candidate.of_stage(Stage.RESHAPE)))
         known.add(dataclasses.replace(trial(100 + len(names), 0.5, 990.0, "variant"), candidate=proposal.candidate))
     recipes_alone = names[: names.index(True)]
     assert len(recipes_alone) > POLICY.scheduler.first_trials and names[len(recipes_alone)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from litetuner.reports.model.columns import find_columns
 from litetuner.search.history import History
 from litetuner.search.proposals import allocations, sampler
 from litetuner.search.proposals.estimates import Estimator, estimated
@@ -14,7 +15,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.building.fake_builder import LAYERS, layer_statistics
-from litetuner.spaces.space import Space
+from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps.reconstruct import Reconstruct
 from tests.search.fakes import fake_search
 from tests.search.made_up import SPACES, told
@@ -56,6 +57,36 @@ def test_estimates_are_near_what_is_measured(record: RunRecord) -> None:
         history.add(trial)
     assert compared >= 5
     assert all(not name.startswith("estimate") for objective in record.objectives for name in [objective.measurement])
+
+
+def test_estimates_stand_in_the_record_and_are_no_objective(record: RunRecord) -> None:
+    told_of = {trial.number for trial in record.trials if trial.value("estimate.compressed_bytes") is not None}
+    assert {trial.number for trial in of(record, "sampler") if trial.duplicate_of is None} <= told_of
+    for trial in record.trials:
+        estimate, measured = trial.value("estimate.compressed_bytes"), trial.value("compressed_bytes")
+        if estimate is not None and measured is not None and trial.origin in ("allocation", "sampler"):
+            assert estimate == pytest.approx(measured, abs=10)
+            assert trial.measurements["estimate.compressed_bytes"].unit == trial.measurements["compressed_bytes"].unit
+    columns = find_columns(record, ["fake"])
+    assert not any(column.name.startswith("estimate") for column in columns)
+
+
+@pytest.mark.parametrize("deploy", ["reconstruct", "ptq_static_wi8_ai8"])
+def test_channels_go_before_a_file_is_quantized(deploy: str) -> None:
+    chosen = {"deploy": deploy, "narrow": "yes", "narrow.ratio": 0.25, "narrow.spread": "inner"}
+    names = [step.name for step in SPACES.whole.suggest(ScriptedChoices(chosen)).steps]
+    assert names == ["float32", "narrow", deploy.partition("_")[0], "slim"]
+    for other in ({"train": "yes"}, {"deploy": "int8"}, {"deploy": "float32"}, {"narrow": "no"}):
+        assert "narrow" not in [step.name for step in SPACES.whole.suggest(ScriptedChoices(chosen | other)).steps]
+
+
+def test_recipes_and_neighbors_narrow_and_the_sampler_does_not(tmp_path: Path) -> None:
+    """It has no estimate: what a narrower file measures does not follow from the layers of the whole one."""
+    fake_search(tmp_path / "run", trials=60, steps="float32,int8,reconstruct,ptq,narrow", max_drop="20%")
+    found = [trial for trial in RunFolder(tmp_path / "run").trials() if "narrow" in str(trial.candidate.to_json())]
+    assert {"recipe", "neighbor"} <= {trial.origin for trial in found}
+    assert "sampler" not in {trial.origin for trial in found}
+    assert all(estimated(trial.candidate, LAYERS_OF_THE_FAKE) is None for trial in found)
 
 
 def test_trained_and_other_candidates_have_no_estimate(record: RunRecord) -> None:

@@ -11,9 +11,12 @@ import pytest
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.reconstruction import layers as layers_module
+from litetuner.spaces.reconstruction import sequence
 from litetuner.spaces.reconstruction.activations import Walk, input_values
 from litetuner.spaces.reconstruction.allocation.spreading import SHARES, Sensitivities
+from litetuner.spaces.reconstruction.hessian import squared_error
 from litetuner.spaces.reconstruction.layers import layers_of, read_weight, write_weight
+from litetuner.spaces.reconstruction.pruning import _costs, fitted
 from litetuner.spaces.reconstruction.quantized import quantized
 from litetuner.spaces.reconstruction.sequence import Treatment, reconstruct
 from litetuner.spaces.tflite.running import run
@@ -44,6 +47,34 @@ def test_segments_compute_what_the_whole_file_computes(file: bytes, samples: np.
         walk.advance(stop)
     (values,) = walk.values.values()
     assert np.allclose(values, np.stack(run(file, samples).values), atol=1e-6)
+
+
+def test_what_the_float_file_reads_is_kept_where_memory_takes_it(
+    file: bytes, samples: np.ndarray, monkeypatch: Any
+) -> None:
+    treatments = all_of(file, Treatment(sparsity=0.5))
+    sequence._kept_rows.cache_clear()
+    first, again = (reconstruct(file, samples, treatments, SEED).file for _ in range(2))
+    assert sequence._kept_rows.cache_info().hits == 1
+    monkeypatch.setattr(sequence, "MOST_KEPT", 0)
+    sequence._kept_rows.cache_clear()
+    assert first == again == reconstruct(file, samples, treatments, SEED).file
+
+
+def test_the_cost_of_a_removal_is_the_error_once_the_others_made_up_for_it() -> None:
+    """Against a solution without that weight, weight by weight; costs are float32."""
+    random = np.random.default_rng(4)
+    wanted, read = random.normal(size=(2, 6, 3)), random.normal(size=(2, 20, 6))
+    hessian, keep = read.transpose(0, 2, 1) @ read / 20, random.uniform(size=(2, 6, 3)) > 0.3
+    start = fitted(wanted, hessian, keep)
+    costs = _costs(wanted, hessian, keep)
+    assert (costs[~keep] == -1).all() and keep.sum() > 10
+    for place in zip(*np.nonzero(keep), strict=True):
+        fewer = keep.copy()
+        fewer[place] = False
+        without = fitted(wanted, hessian, fewer)
+        expected = squared_error(without - wanted, hessian) - squared_error(start - wanted, hessian)
+        assert costs[place] == pytest.approx(expected, rel=1e-3)
 
 
 def test_rows_times_the_matrix_are_the_outputs(file: bytes, samples: np.ndarray, monkeypatch: Any) -> None:
