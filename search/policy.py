@@ -103,7 +103,7 @@ class AllocationPolicy:
     first_share: float = 0.15  # Of the baseline's size, where no budget says one. A guess
     # That the estimated size may be wrong by. A guess that is too small for the first allocation, which was larger than estimated
     # by 3.2 % on DS-CNN, 3.7 % on ResNet8 and 8.2 % on a CNN of digits; the next ones learn from it.
-    margin: float = 0.03
+    margin: float = 0.05
     near: float = 0.93  # An allocation above this share of the budget is at the budget. A guess
     step: float = 1.25  # To the next smaller size where the drop is allowed. A guess
     resolution: float = 1.08  # Sizes nearer to each other are not told apart. A guess
