@@ -16,7 +16,7 @@ from litetuner.search.history import History
 from litetuner.search.listener import Listener
 from litetuner.search.proposals.baselines import BASELINE
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runs.study import Asked
+from litetuner.search.runs.optuna_trials import Asked
 from litetuner.search.session import open_session
 from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.candidate import Candidate

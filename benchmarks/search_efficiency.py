@@ -109,11 +109,11 @@ def trials(method: str, room: Laboratory, space: Space, seconds: float) -> Itera
     """Evaluated trials until the time is spent."""
     if method in ("naive", "random"):
         services = room.services
-        config, budgets = services.config, services.criteria.budgets
+        config = services.config
         sampler = "tpe" if method == "naive" else "random"
-        study = Study(services.folder, objectives(config, services.metric), budgets, sampler, config.seed)
         before = services.folder.trials()
-        study.refill([trial for trial in before if trial.number])
+        goals, told = objectives(config, services.metric), [trial for trial in before if trial.number]
+        study = Study(goals, sampler, config.seed, told)
         count = len(before)
         while room.clock.wall < seconds:
             asked = study.ask(space.suggest, count)
@@ -125,7 +125,6 @@ def trials(method: str, room: Laboratory, space: Space, seconds: float) -> Itera
             room.clock.count(trial.seconds)
             services.folder.write_trial(trial)
             yield trial
-        study.close()
         return
     candidates = grid(space) if method == "grid" else recipes(space)
     for candidate in candidates:

@@ -11,7 +11,7 @@ from litetuner.search.evaluation.evaluate import evaluate, trial_of
 from litetuner.search.evaluation.services import Services
 from litetuner.search.history import History
 from litetuner.search.listener import RunningTrial
-from litetuner.search.runs.study import Asked
+from litetuner.search.runs.optuna_trials import Asked
 from litetuner.search.runtime.dispatcher import Dispatcher
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
@@ -29,6 +29,10 @@ class InFlight:
 
     def __len__(self) -> int:
         return len(self._asked)
+
+    @property
+    def numbers(self) -> set[int]:
+        return set(self._asked)
 
     @property
     def candidates(self) -> list[Candidate]:

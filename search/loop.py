@@ -17,8 +17,10 @@ from litetuner.search.proposals import deployments, retries
 from litetuner.search.proposals.estimates import estimates
 from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.search.proposals.scheduler import propose
-from litetuner.search.runs.study import Asked, Study
+from litetuner.search.runs.optuna_trials import Asked
+from litetuner.search.runs.study import Study
 from litetuner.search.runtime.eviction import evict
+from litetuner.search.runtime.machine import slowdown
 from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.errors import ConfigError, ModelError
 from litetuner.spaces.space import Space
@@ -44,13 +46,14 @@ class Loop:
     stop: Callable[[], str | None]
     whole: Callable[[tuple[str, ...]], Space]
     renewed: bool = False  # by objectives or budgets that are new to the history
-    lost: int = 0  # trials lost in a row in this session
+    accidents: int = 0  # that lost trials, in a row in this session
 
     def __post_init__(self) -> None:
         self.space = self.whole(())
         self._ranked = False
         self._unknown = ""  # of the space: why some choices were made without a measurement
         self._in_flight = InFlight(self.services, self.services.config.parallel)
+        self._struck: set[int] = set()  # numbers of those in flight at the last accident
         self._shown: tuple[RunningTrial, ...] = ()  # what the listener was told of those in flight
 
     def run(self) -> str:
@@ -176,7 +179,8 @@ class Loop:
         """Near the end of the time budget nothing is trained any more that could not be finished."""
         seconds, epoch = self._left(), self.services.inspection.seconds_per_epoch or 0.0
         pipeline, start = epoch * POLICY.loop.longest_pipeline, POLICY.loop.training_start_seconds
-        needed = {level: level * pipeline + start for level in self.space.epochs}
+        slower = slowdown(self.services.config.parallel)
+        needed = {level: (level * pipeline + start) * slower for level in self.space.epochs}
         affordable = tuple(level for level in needed if needed[level] < seconds)
         if not affordable:
             return dataclasses.replace(self.space, train=False)
@@ -196,17 +200,25 @@ class Loop:
         with self.services.cache.computing():
             self.clock.count(trial.seconds)
             trial = dataclasses.replace(trial, seconds_since_start=round(self.clock.wall, 3))
+            self.study.settle()
             self.services.folder.write_trial(trial)
             self.study.tell(trial)
             self.history.add(trial)
-            if trial.waits_for is None:
-                self.lost = self.lost + 1 if trial.state is State.LOST else 0
+            self._count_accidents(trial)
             self.clock.save()
             self.services.folder.note("told", trial=trial.number, label=trial.candidate.label, state=str(trial.state))
             self.listener.told(trial, self.history.trials, self._left())
             self._evict(trial.number)
         if trial.is_baseline and not trial.state.scored and self.baseline is None:
             self._check_baseline(trial)
+
+    def _count_accidents(self, trial: Trial) -> None:
+        """One accident may take all that is in flight."""
+        if trial.state is not State.LOST:
+            self.accidents = 0
+        elif trial.waits_for is None and trial.number not in self._struck:
+            self.accidents += 1
+            self._struck = self._in_flight.numbers
 
     def _evict(self, number: int) -> None:
         if number % max(TRIALS_BETWEEN_EVICTIONS, number // EVICTIONS) == 0:
@@ -229,8 +241,9 @@ class Loop:
             return f"nothing new is proposed any more: {why}"
         if (gone := self._gone()) is not None:
             return gone
-        lost = self.lost >= POLICY.loop.losses_before_end * config.parallel  # one accident may take all in flight
-        return f"the last {self.lost} trials were lost ({trials[-1].reason})" if lost else None
+        if self.accidents < POLICY.loop.losses_before_end:
+            return None
+        return f"trials were lost {self.accidents} times in a row ({trials[-1].reason})"
 
     def _gone(self) -> str | None:
         """A target that does not come back, and for which all that is left waits."""

@@ -221,7 +221,7 @@ class LoopPolicy:
 
     repeats_before_random: int = 5  # Duplicates in a row; then proposals are random for once. A guess
     repeats_before_end: int = 60  # Duplicates in a row; then the space counts as exhausted. A guess
-    losses_before_end: int = 5  # Trials lost in a row; then this machine does not let us work. A guess
+    losses_before_end: int = 5  # Accidents in a row that lost trials; then this machine does not let us work. A guess
     # Seconds of the longest pipeline in units of plain training: prune 1.2, cluster 2, qat 2.5, recovering a pruned model 2
     # (ResNet8, two cores).
     longest_pipeline: float = 7.7

@@ -25,7 +25,9 @@ from litetuner.search.front import Objective
 from litetuner.search.history import History
 from litetuner.search.listener import Listener
 from litetuner.search.loop import Loop
-from litetuner.search.runs.database import database_errors
+from litetuner.search.runs.databases.database import Place, StudyFile
+from litetuner.search.runs.databases.postgresql import PostgresqlServer
+from litetuner.search.runs.databases.study_copy import StudyCopy
 from litetuner.search.runs.environments import other_environments
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord, read_run
@@ -119,10 +121,10 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
             listener.advised(sentence)
         _name_targets(folder, config)
         folder.write("environment", environment())
-        interrupt = Interrupt(listener)
+        place, interrupt = _place(config, folder), Interrupt(listener)
         try:
-            with interrupt.installed(), database_errors(folder):
-                reason = _search(config, folder, contents, listener, interrupt)
+            with interrupt.installed(), place.errors():
+                reason = _search(config, folder, place, contents, listener, interrupt)
         except UsageError as error:
             # Model, data or settings were refused: nothing was done that is worth keeping, but a log that the error names.
             if fresh and not folder.trials() and "its log is" not in str(error):
@@ -135,23 +137,28 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
 
 
 def _search(
-    config: Config, folder: RunFolder, contents: dict[str, Any], listener: Listener, interrupt: Interrupt
+    config: Config,
+    folder: RunFolder,
+    place: Place,
+    contents: dict[str, Any],
+    listener: Listener,
+    interrupt: Interrupt,
 ) -> str:
     """The loop and what is measured after it, in one session; why the loop stopped."""
     with open_session(config, folder, listener, contents=contents) as session, contextlib.ExitStack() as ending:
         services = session.services
         listener.inspected(services.inspection)
         goals = objectives(config, services.metric)
-        open_study = functools.partial(Study, folder, goals, services.criteria.budgets, config.sampler, config.seed)
-        found = recover(folder, _rejudge(folder, goals, services.criteria), open_study)
-        ending.callback(found.study.close)
+        open_copy = functools.partial(StudyCopy, place, goals, services.criteria.budgets, folder.id)
+        found = recover(folder, _rejudge(folder, goals, services.criteria), place, open_copy)
+        ending.callback(found.copy.close)
         if found.note:
             listener.advised(found.note)
         restore_files(services, filter(None, [find_baseline(found.trials)]))
         loop = Loop(
             services=dataclasses.replace(services, clock=session.clock),
-            study=found.study,
-            history=History(found.trials, found.study.objectives, services.criteria.budgets),
+            study=Study(goals, config.sampler, config.seed, found.trials, found.copy),
+            history=History(found.trials, goals, services.criteria.budgets),
             clock=session.clock,
             listener=listener,
             stop=interrupt.reason,
@@ -172,6 +179,15 @@ def _search(
                 raise
             return "interrupted"
         return reason
+
+
+def _place(config: Config, folder: RunFolder) -> Place:
+    """Where the copy of the study is kept. Raises ``HostError`` for a server that cannot be used."""
+    if config.storage is None:
+        return StudyFile(folder.path)
+    server = PostgresqlServer(config.storage, config.password, folder.id)
+    server.check()
+    return server
 
 
 def _idle_cores(record: RunRecord) -> str | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from litetuner.cli.options import with_keys
+from litetuner.spaces.errors import ConfigError
 
 SHORT = "Search compressions of a model within budgets."
 
@@ -26,7 +27,19 @@ def search(
     values = (read_toml(Path(config)) if config else {}) | {
         name: value for name, value in keys.items() if value not in (None, [])
     }
+    check_not_readable(keys.get("storage"))
     return conduct(make_config(values, where=config or "search"))
+
+
+def check_not_readable(storage: str | None) -> None:
+    """Raises ``ConfigError`` for a password in a command line, which all users of a machine can read."""
+    from litetuner.search.config.storage_url import split_password
+
+    if storage and split_password(storage)[1] is not None:
+        raise ConfigError(
+            "storage: other users of this machine can read a password in a command line. Leave it out there, and put it "
+            "into PGPASSWORD, ~/.pgpass or the URL in a TOML file."
+        )
 
 
 def conduct(config: Any) -> int:

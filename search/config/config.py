@@ -13,20 +13,20 @@ from litetuner.objectives.profiles import PROFILES
 from litetuner.objectives.profiles.profile import Profile
 from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, BudgetTexts, check_metric_budgets, parse_budgets
-from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts
+from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts, shown
+from litetuner.search.config.storage_url import split_password
 from litetuner.search.config.units import parse_duration
 from litetuner.spaces.data.sources.images import parse_resize
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
 # What ``--objective`` can name: what a file has, and what it has on each target.
-SHOWN = 200  # characters of a wrong value in an error
 FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
 TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
 
 # What a run may change when it is resumed; all other keys are its identity.
 CHANGEABLE = frozenset(
-    {"out", "size", "objective", "profile", "target", "sampler", "executor", "cache_limit", "max_job_memory"}
+    {"out", "size", "objective", "profile", "target", "sampler", "executor", "storage", "cache_limit", "max_job_memory"}
     | {"max_size", "max_compressed_size", "max_latency", "max_memory", "max_drop", "min_metric"}
     | {"time_budget", "trials", "parallel", "patience", "until_met", "json_", "debug"}
 )
@@ -117,6 +117,9 @@ class Config(pydantic.BaseModel):
         None, "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
     )
     executor: Text = _key("local", "Where jobs run: local, or fake (a simulation without models).")
+    storage: Text | None = _key(
+        None, "PostgreSQL database that shows the Optuna study: postgresql://USER@HOST/DATABASE. [default: study.db]"
+    )
     cache_limit: Size = _key(
         "10GB", "Largest size of the run's cache; files that the Pareto front needs are always kept."
     )
@@ -125,6 +128,18 @@ class Config(pydantic.BaseModel):
     )
     json_: bool = _key(False, "Print the summary as JSON on standard output.", alias="json")
     debug: bool = _key(False, "Show tracebacks, and log more.")
+
+    _password: str | None = pydantic.PrivateAttr(default=None)  # of the storage; never written, shown or passed on
+
+    @pydantic.model_validator(mode="wrap")
+    @classmethod
+    def _without_password(cls, given: Any, made_of: pydantic.ModelWrapValidatorHandler[Config]) -> Config:
+        if not isinstance(given, dict) or not given.get("storage"):
+            return made_of(given)
+        url, password = split_password(given["storage"])
+        made = made_of(given | {"storage": url})
+        made._password = password
+        return made
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
@@ -191,6 +206,11 @@ class Config(pydantic.BaseModel):
     def budgets_for(self, direction: Literal["maximize", "minimize"]) -> tuple[Budget, ...]:
         texts = BudgetTexts(**{field.name: getattr(self, field.name) for field in dataclasses.fields(BudgetTexts)})
         return parse_budgets(texts, direction, self.targets, self.suited.memory if self.suited else "memory_bytes")
+
+    @property
+    def password(self) -> str | None:
+        """The password that the URL of ``storage`` had."""
+        return self._password
 
     @property
     def places(self) -> tuple[NamedTarget, ...]:
@@ -273,12 +293,4 @@ def _explain(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
     if item["type"] == "missing":
         return f"{key} is missing; give --{key} or set it in the TOML"
-    return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {_shown(item['input'])})"
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # an object's own, and Python's for integers of more than 4,300 digits
-        return f"{type(value).__name__} that cannot be shown"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {shown(item['input'])})"

@@ -10,6 +10,7 @@ import pydantic
 from litetuner.search.config.units import BYTES, SHARE, parse, parse_duration
 from litetuner.spaces.errors import ConfigError
 
+SHOWN = 200  # characters of a wrong value in an error
 LONGEST_NAME, LONGEST_PATH = 255, 4000  # bytes: Linux
 
 
@@ -61,3 +62,12 @@ Number = Annotated[pydantic.FiniteFloat, pydantic.BeforeValidator(_no_switch)]
 Size = Annotated[Text, _with_unit(lambda text, key: parse(text, BYTES, key))]
 Duration = Annotated[Text, _with_unit(parse_duration)]
 Share = Annotated[Text, _with_unit(lambda text, key: parse(text, SHARE, key), zero=True)]
+
+
+def shown(value: Any) -> str:
+    """A wrong value, as an error shows it."""
+    try:
+        text = repr(value)
+    except Exception:  # an object's own, and Python's for integers of more than 4,300 digits
+        return f"{type(value).__name__} that cannot be shown"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -13,13 +13,12 @@ from litetuner.search.evaluation.stages import (
     build,
     file_measurements,
     measure_quality,
-    name_lender,
     time_everywhere,
     train_step,
     types_of,
 )
 from litetuner.search.history import History
-from litetuner.search.runs.study import Asked
+from litetuner.search.runs.optuna_trials import Asked
 from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import BuildFailed, CandidateError, HostError, Lost, Refused, TargetLost
@@ -106,7 +105,7 @@ def _measured(
     operators, targets = finished.artifact.operators, services.availability.targets
     with keeping(measured):
         suits_gate(operators, types_of(finished), targets, criteria, is_baseline=candidate.is_baseline)
-    measured = name_lender(time_everywhere(services, finished.ref, baseline, measured), history.trials)
+    measured = time_everywhere(services, finished.ref, baseline, measured)
     if baseline is not None:
         with keeping(measured):
             latency_gate(measured.measurements, services.inspection.data.counts["search"], criteria)

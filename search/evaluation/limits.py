@@ -16,7 +16,7 @@ def job_limits(config: Config, kind: Kind, seconds: float = 0.0, clock: Clock | 
     """Without ``clock`` only the job's own limits; an inspection, which comes first, may use the whole time budget."""
     budget = float("inf") if config.seconds is None else max(config.seconds, OVERRUN_SECONDS)
     own = min(SECONDS["inspect"], budget) if kind == "inspect" else seconds or SECONDS[kind]
-    own *= config.parallel  # jobs that share the cores may take so much longer
+    own *= config.parallel  # the share of the cores that a job gets at worst: each of the others may use them all
     ends = None if clock is None or config.seconds is None else max(left(config.seconds, clock), OVERRUN_SECONDS)
     return Limits(own, _memory(config), ends)
 

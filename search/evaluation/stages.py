@@ -70,7 +70,7 @@ def time_on(
 ) -> tuple[dict[str, Measurement], Measured]:
     """What a target, by its name, measures of a structure: one measurement for all files that share it.
 
-    A latency that was measured on another file says so: ``borrowed_from`` (see ``name_lender``).
+    A latency that was measured on another file says so: ``borrowed_from``.
     ``Stopped`` by ``TargetLost`` at once for a target that is known to be away.
     """
     base = artifact_of(baseline) or file.name
@@ -88,20 +88,9 @@ def time_on(
         services.availability.answered(target)
     timed = read_timing(found, target, baseline=file.name == base)
     if found.file != file.name:
-        mark = {"borrowed_from": {"file": found.file, "trial": None}}
+        mark = {"borrowed_from": {"file": found.file}}
         timed = {name: dataclasses.replace(value, extra=value.extra | mark) for name, value in timed.items()}
     return timed, measured
-
-
-def name_lender(measured: Measured, trials: Sequence[Trial]) -> Measured:
-    """The trial on whose file a borrowed latency was measured; none where it was an untrained copy."""
-    own = {artifact_of(trial): trial.number for trial in reversed(trials)}
-    found = dict(measured.measurements)
-    for name, value in found.items():
-        if (mark := value.extra.get("borrowed_from")) is not None:
-            named = mark | {"trial": own.get(mark["file"])}
-            found[name] = dataclasses.replace(value, extra=value.extra | {"borrowed_from": named})
-    return dataclasses.replace(measured, measurements=found)
 
 
 def read_timing(timed: TimeResult, target: str, *, baseline: bool = False) -> dict[str, Measurement]:

@@ -14,7 +14,8 @@ from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
 from litetuner.search.proposals.samplers.tpe import Tpe
-from litetuner.search.runs.study import OptunaChoices, frozen_params
+from litetuner.search.runs.optuna_trials import frozen_params
+from litetuner.search.runs.study import OptunaChoices
 from litetuner.search.seeds import derive
 from litetuner.search.trial import Trial
 from litetuner.spaces.choices import NO, YES, Chooser

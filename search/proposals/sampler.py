@@ -9,7 +9,8 @@ from litetuner.search.policy import POLICY
 from litetuner.search.proposals.estimates import Estimator, offered
 from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.search.proposals.samplers.tpe import Tpe
-from litetuner.search.runs.study import ChoiceRecorder, final_state, frozen_params, told_constraints
+from litetuner.search.runs.optuna_trials import final_state, frozen_params, told_constraints
+from litetuner.search.runs.study import ChoiceRecorder
 from litetuner.search.seeds import derive
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from litetuner.search.runs.optuna_trials import final_state, frozen_trial
 from litetuner.search.runs.record import RunRecord, read_run
-from litetuner.search.runs.study import final_state, frozen_trial
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import HostError, RunError
 from litetuner.spaces.store import Store

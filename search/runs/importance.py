@@ -8,8 +8,8 @@ from typing import Any
 
 from litetuner.search.front import Objective
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.optuna_trials import frozen_trial
 from litetuner.search.runs.records import Importance, KeptImportances
-from litetuner.search.runs.study import frozen_trial
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import RunError

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,27 @@ def read_run(path: Path | str) -> RunRecord:
         metric=metric,
         model=ModelInfo.from_json(inspection["model"]),
         data=DataInfo.from_json(inspection["data"]),
-        trials=tuple(trials),
+        trials=_with_lenders(trials),
         environment=folder.read("environment") or {},
         seconds=(folder.read("clock") or {}).get("seconds", {}),
         doubts=tuple(inspection.get("doubts", ())),
     )
+
+
+def _with_lenders(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Name the trial on whose file each borrowed latency was measured, or none: then it was an untrained copy.
+
+    Not when it is told: the other trial may still be in flight then.
+    """
+    owners = {Path(trial.artifact).name: trial.number for trial in reversed(trials) if trial.artifact}
+    found = []
+    for trial in trials:
+        named = {
+            name: dataclasses.replace(
+                value, extra=value.extra | {"borrowed_from": mark | {"trial": owners.get(mark["file"])}}
+            )
+            for name, value in trial.measurements.items()
+            if (mark := value.extra.get("borrowed_from")) is not None
+        }
+        found.append(dataclasses.replace(trial, measurements=trial.measurements | named) if named else trial)
+    return tuple(found)

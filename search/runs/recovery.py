@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from litetuner.search.runs.database import NAME, database_errors, put_aside
+from litetuner.search.runs.databases.database import Place
+from litetuner.search.runs.databases.study_copy import StudyCopy
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runs.study import Asked, Study
+from litetuner.search.runs.optuna_trials import Asked
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import HostError
@@ -16,56 +17,56 @@ REMOVED = "its record was removed; it is asked again"
 
 @dataclasses.dataclass(frozen=True)
 class Recovered:
-    """``renewed``: are objectives and budgets new to this run's trials? ``note`` says why the study was made anew, if it was."""
+    """``renewed``: are objectives and budgets new to this run's trials? ``note`` says why the copy was made anew, if it was."""
 
-    study: Study
+    copy: StudyCopy
     trials: list[Trial]  # all, without gaps in their numbers
     renewed: bool
     note: str
 
 
-def recover(folder: RunFolder, trials: Sequence[Trial], open_study: Callable[[], Study]) -> Recovered:
-    """Open a study that agrees with the records: one that is missing, damaged, or of another run is filled from them.
+def recover(folder: RunFolder, trials: Sequence[Trial], place: Place, open_copy: Callable[[], StudyCopy]) -> Recovered:
+    """Open a copy of the study that agrees with the records: one that is missing, damaged, or of another run is filled
+    from them.
 
     A trial that has no record (the search ended while it ran, or its record was removed) is lost, and asked again.
-    Raises ``HostError`` where the disk refuses.
+    Raises ``HostError`` where the database or the disk refuses.
     """
     names = (folder.read("studies") or {}).get("names", [])  # before anything is opened
-    missing = bool(trials) and not (folder.path / NAME).exists()
-    study, found, note, known = None, list(trials), "", False
+    missing = bool(trials) and place.missing()
+    copy, found, note, known = None, list(trials), "", False
     try:
-        with database_errors(folder):
-            study = open_study()
-            note = study.difference(trials)
-            known = not note and bool(study.numbers())
-            asked = {} if note else study.asked()
+        with place.errors():
+            copy = open_copy()
+            note = copy.difference(trials)
+            asked = {} if note else copy.asked()
+            known = bool(asked)
             found = _complete(folder, trials, asked)
             if {number for number, (_, finished) in asked.items() if finished} - {trial.number for trial in trials}:
                 note = "has trials whose records were removed"
             if not note:
-                study.refill(found)
+                copy.fill(found)
     except HostError:
         raise
     except Exception as error:  # a database that somebody damaged or made can fail in any way
         note = f"cannot be used ({str(error).splitlines()[0][:200] if str(error) else type(error).__name__})"
     if note:
-        if study is not None:
-            study.close()
-        put_aside(folder)
-        found = _complete(folder, found, {})
-        with database_errors(folder):
-            study = open_study()
-            study.refill(found)
+        name = "" if copy is None else copy.name
+        if copy is not None:
+            copy.close()
+        with place.errors():
+            place.put_aside(name)
+            found = _complete(folder, found, {})
+            copy = open_copy()
+            copy.fill(found)
     if note or missing:
-        note = (
-            f"{folder.path / NAME} {note or 'is missing'}: it was filled again from the records of {len(found)} trials."
-        )
+        note = f"{place.words} {note or 'is missing'}: it was filled again from the records of {len(found)} trials."
         folder.note("study filled again", reason=note)
-    assert study is not None
-    renewed = bool(trials) and not known and study.name not in names
-    if study.name not in names:
-        folder.write("studies", {"names": [*names, study.name]})
-    return Recovered(study, found, renewed, note)
+    assert copy is not None
+    renewed = bool(trials) and not known and copy.terms not in names
+    if copy.terms not in names:
+        folder.write("studies", {"names": [*names, copy.terms]})
+    return Recovered(copy, found, renewed, note)
 
 
 def _complete(

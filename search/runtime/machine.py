@@ -41,6 +41,11 @@ def parallel_trials(cores_each: float = CORES_EACH) -> int:
     return max(1, min(cores, int(cores / max(cores_each, 1.0 / cores)), int(memory_bytes() / TRIAL_BYTES)))
 
 
+def slowdown(parallel: int) -> float:
+    """How many times longer a job should take where so many trials share the cores than it takes alone."""
+    return min(float(parallel), max(1.0, parallel * CORES_EACH / usable_cores()))
+
+
 @functools.cache
 def memory_bytes() -> int:
     """The memory of this machine, or of its container (cgroup versions 1 and 2)."""

@@ -15,7 +15,7 @@ import optuna
 
 from litetuner.search.config.config import Config, make_config
 from litetuner.search.run import SearchEnd, run_search
-from litetuner.search.runs.database import NAME, Database
+from litetuner.search.runs.databases.database import Database, StudyFile
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.dispatcher import Dispatcher
 from litetuner.search.runtime.executors.fake import Fake
@@ -75,18 +75,17 @@ _studies: dict[Path, Any] = {}  # by run folder, so that later searches in it fi
 def studies_in_memory() -> Iterator[None]:
     """Optuna's studies are not written to ``study.db``."""
     with (
-        mock.patch("litetuner.search.runs.study.open_database", _open_in_memory),
-        mock.patch("litetuner.search.runs.recovery.put_aside", lambda run: _studies.pop(run.path, None)),
+        mock.patch.object(StudyFile, "open", _open_in_memory),
+        mock.patch.object(StudyFile, "put_aside", lambda place, study: _studies.pop(place.folder, None)),
     ):
         yield
 
 
-def _open_in_memory(folder: RunFolder) -> Database:
-    path = folder.path / NAME
-    if not path.exists():
-        path.touch()
-        _studies[folder.path] = _InMemory()
-    return Database(_studies.setdefault(folder.path, _InMemory()), [])
+def _open_in_memory(place: StudyFile) -> Database:
+    if not place.path.exists():
+        place.path.touch()
+        _studies[place.folder] = _InMemory()
+    return Database(_studies.setdefault(place.folder, _InMemory()))
 
 
 class _InMemory(optuna.storages.InMemoryStorage):

@@ -23,7 +23,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import read_run
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.errors import ConfigError, HostError
+from litetuner.spaces.errors import ConfigError, HostError, Lost
 from tests.search.fakes import Replayed, fake_config, fake_search, studies_in_memory
 from tests.search.runtime.test_kill import PRELOADED
 
@@ -115,6 +115,21 @@ def test_a_resumed_run_asks_what_was_in_flight_again_and_tells_all_once(tmp_path
         assert record.trials[number].candidate == trial.candidate and record.trials[number].state == trial.state
 
 
+def test_losses_at_the_same_time_are_one_accident(tmp_path: Path) -> None:
+    class Dying(Replayed):
+        def _score(self, job):  # type: ignore[no-untyped-def]
+            if len(self.done) > 60:
+                raise Lost("the machine kills all that computes")
+            return super()._score(job)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EXECUTORS, "fake", Dying)
+        end = fake_search(tmp_path / "run", trials=None, time_budget="5m", parallel=PARALLEL)
+    assert end.reason == "trials were lost 5 times in a row (the machine kills all that computes)"
+    lost = [trial for trial in end.record.trials if trial.state is State.LOST]
+    assert 5 < len(lost) <= 5 * PARALLEL, "more trials than accidents"
+
+
 def test_an_interrupt_finishes_and_tells_all_in_flight(tmp_path: Path) -> None:
     path = tmp_path / "run"
 
@@ -137,6 +152,8 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Replayed, "seconds", {"train": 60.0})
 
     def interrupt() -> None:
+        while not told_so_far(tmp_path / "run"):
+            time.sleep(0.01)
         for _ in range(2):
             time.sleep(1.0)
             os.kill(os.getpid(), signal.SIGINT)

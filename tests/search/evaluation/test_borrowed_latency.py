@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ from litetuner.reports.files.trials_csv import write_csv
 from litetuner.reports.model.report import build_report
 from litetuner.reports.model.result import build_result
 from litetuner.reports.terminal.progress import trial_line
-from litetuner.search.runs.record import RunRecord
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import Trial
 from tests.search.fakes import fake_search
 
@@ -40,14 +43,21 @@ def test_borrowed_latencies_are_marked_until_the_finals(record: RunRecord) -> No
     }
     assert borrowed, "no two files of one structure: the test shows nothing"
     for number, mark in borrowed.items():
-        source, trial = mark["trial"], told[number]
-        assert mark["file"] != Path(str(trial.artifact)).name
-        assert "s*  " in trial_line(trial, list(told.values()))
+        assert mark["file"] != Path(str(told[number].artifact)).name
+        assert "s*  " in trial_line(told[number], list(told.values()))
+    named = {
+        trial.number: mark["trial"]
+        for trial in record.trials
+        if LATENCY in trial.measurements and (mark := lender(trial))
+    }
+    assert any(source is not None for source in named.values())
+    files = {Path(str(trial.artifact)).name for trial in told.values()}
+    for number, source in named.items():
+        assert (source is not None) == (borrowed[number]["file"] in files)
         if source is not None:
             other = told[int(str(source))]
-            assert int(str(source)) < number and other.structure == trial.structure
-            assert Path(str(other.artifact)).name == mark["file"]
-    assert any(mark["trial"] is not None for mark in borrowed.values())
+            assert other.structure == told[number].structure
+            assert Path(str(other.artifact)).name == borrowed[number]["file"]
     assert record.best is not None
     timed_themselves = [*record.front, *record.picks.values(), *record.best.contenders]
     assert all(lender(trial) is None for trial in timed_themselves)
@@ -56,6 +66,20 @@ def test_borrowed_latencies_are_marked_until_the_finals(record: RunRecord) -> No
         mark = lender(trial)
         expected = "" if mark is None else "an untrained copy" if mark["trial"] is None else f"trial {mark['trial']}"
         assert rows[trial.number]["latency_from_fake"] == expected
+
+
+def test_a_trial_that_ended_later_is_named_too(record: RunRecord, tmp_path: Path) -> None:
+    """Of trials in flight at the same time, the one whose file was timed may be told after the one that borrowed."""
+    borrower = next(
+        trial for trial in record.trials if LATENCY in trial.measurements and (lender(trial) or {}).get("trial")
+    )
+    source = record.trials[int(str((lender(borrower) or {})["trial"]))]
+    path = Path(shutil.copytree(record.folder.path, tmp_path / "run"))
+    folder, later = RunFolder(path), max(trial.number for trial in record.trials) + 1
+    folder.write_trial(dataclasses.replace(source, number=later))
+    shutil.rmtree(folder.trial_folder(source.number))
+    again = {trial.number: trial for trial in read_run(path).trials}
+    assert (lender(again[borrower.number]) or {})["trial"] == later
 
 
 def test_a_report_names_the_trial(record: RunRecord) -> None:

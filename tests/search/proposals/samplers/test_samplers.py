@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.front import Objective
 from litetuner.search.proposals.samplers import SAMPLERS
-from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runs.study import Asked, Study
+from litetuner.search.runs.databases.database import StudyFile
+from litetuner.search.runs.databases.study_copy import StudyCopy
+from litetuner.search.runs.optuna_trials import Asked
+from litetuner.search.runs.study import Study
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.steps import STEPS
@@ -27,46 +30,50 @@ def suggest(choose: Any) -> Candidate:
     return Candidate((STEPS["int8"](io=io),))
 
 
-def study(path: Path, name: str) -> Study:
-    path.mkdir()
-    return Study(RunFolder(path), (Objective("metric", "maximize"), Objective("size", "minimize")), (), name, seed=3)
+GOALS = (Objective("metric", "maximize"), Objective("size", "minimize"))
+
+
+def study(name: str, trials: Sequence[Trial] = (), copy: StudyCopy | None = None) -> Study:
+    return Study(GOALS, name, 3, trials, copy)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_it_proposes_the_same_for_the_same_seed_and_history(tmp_path: Path, name: str) -> None:
+def test_it_proposes_the_same_for_the_same_seed_and_history(name: str) -> None:
     proposals = []
-    for copy in ("a", "b"):
-        found = study(tmp_path / copy, name)
+    for found in (study(name), study(name)):
         proposals.append([found.ask(suggest, told=index).params for index in range(6)])
-        found.close()
     assert proposals[0] == proposals[1]
     assert len({str(params) for params in proposals[0]}) > 1
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_its_choices_are_among_the_options(tmp_path: Path, name: str) -> None:
-    found = study(tmp_path / "a", name)
+def test_its_choices_are_among_the_options(name: str) -> None:
+    found = study(name)
     for index in range(4):
         asked = found.ask(suggest, told=index)
         assert asked.params["io"]["chosen"] in ("float32", "int8", "uint8")
         assert asked.params["depth"]["chosen"] in (1, 2, 4)
         assert asked.origin == "sampler"
-    assert len(found.running()) == 4
-    found.close()
 
 
-def lived(path: Path, name: str, trials: int, resumes: tuple[int, ...] = ()) -> list[dict[str, Any]]:
-    """Proposals of a study that is asked and told; at ``resumes`` it is closed and opened again."""
-    found = study(path, name)
-    proposals = []
+def lived(name: str, trials: int, resumes: tuple[int, ...] = (), path: Path | None = None) -> list[dict[str, Any]]:
+    """Proposals of a study that is asked and told; at ``resumes`` it is made again from the trials and its copy in a file."""
+    proposals: list[dict[str, Any]] = []
+    told: list[Trial] = []
+    copy = None if path is None else StudyCopy(StudyFile(path), GOALS, (), "run")
+    found = study(name, told, copy)
     for index in range(trials):
         if index in resumes:
-            found.close()
-            found = Study(RunFolder(path), found.objectives, (), name, seed=3)
+            assert copy is not None and path is not None
+            copy.close()
+            copy = StudyCopy(StudyFile(path), GOALS, (), "run")
+            found = study(name, told, copy)
         asked = found.ask(suggest, told=index)
         proposals.append(asked.params)
-        found.tell(scored(asked))
-    found.close()
+        told.append(scored(asked))
+        found.tell(told[-1])
+    if copy is not None:
+        copy.close()
     return proposals
 
 
@@ -88,12 +95,11 @@ def scored(asked: Asked) -> Trial:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_resumed_study_goes_on_as_an_undisturbed_one(tmp_path: Path, name: str) -> None:
-    undisturbed = lived(tmp_path / "a", name, 26)
-    assert lived(tmp_path / "b", name, 26, resumes=(5, 13, 23)) == undisturbed
+    assert lived(name, 26, resumes=(5, 13, 23), path=tmp_path) == lived(name, 26)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_nothing_of_an_ask_stays_in_the_sampler(tmp_path: Path, name: str) -> None:
+def test_nothing_of_an_ask_stays_in_the_sampler(name: str) -> None:
     sampler = SAMPLERS[name]()
     before = dict(vars(sampler))
     one, other = sampler.make(7), sampler.make(7)
@@ -101,9 +107,9 @@ def test_nothing_of_an_ask_stays_in_the_sampler(tmp_path: Path, name: str) -> No
     assert vars(sampler) == before
 
 
-def test_tpe_avoids_what_breaks_a_budget(tmp_path: Path) -> None:
-    late = [params["io"]["chosen"] for params in lived(tmp_path / "a", "tpe", 40)[20:]]
-    by_chance = [params["io"]["chosen"] for params in lived(tmp_path / "b", "random", 40)[20:]]
+def test_tpe_avoids_what_breaks_a_budget() -> None:
+    late = [params["io"]["chosen"] for params in lived("tpe", 40)[20:]]
+    by_chance = [params["io"]["chosen"] for params in lived("random", 40)[20:]]
     assert late.count("int8") < by_chance.count("int8")
     assert late.count("int8") <= 4  # a third of 20 would be 7
 

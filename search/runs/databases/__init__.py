@@ -1,0 +1,1 @@
+"""Where a copy of the study is kept: SQLite or PostgreSQL."""
