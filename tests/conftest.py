@@ -19,19 +19,15 @@ ROOT = Path(__file__).resolve().parent.parent
 # The slowest files, in the order in which parallel processes start them: a long file must not be the last one.
 SLOWEST = (
     "tests/recorded/test_artifacts.py",
-    "tests/test_docs.py",
     "tests/api/test_tune.py",
     "tests/spaces/steps/test_pipelines.py",
     "tests/spaces/steps/test_qat.py",
-    "tests/test_examples.py",
     "tests/test_extending.py",
     "tests/spaces/test_new_steps.py",
     "tests/search/test_loop.py",
     "tests/search/runtime/test_kill.py",
     "tests/search/runtime/executors/test_local.py",
     "tests/search/test_in_flight.py",
-    "tests/objectives/targets/ssh/test_target.py",
-    "tests/reports/html/test_browser.py",
     "tests/spaces/channels/test_oracle.py",
 )
 

@@ -16,6 +16,8 @@ import pytest
 from .documents import COMMANDS, PAGES, Block, Reader, blocks, own_folder, parse, prose
 from .one_process import small_searches
 
+pytestmark = pytest.mark.service
+
 MODELS = ("model.keras", "resnet8_cifar10.keras")
 DATA = ("data.npz", "cifar10.npz")
 MOST_NOT_RUN = 12  # blocks

@@ -14,6 +14,8 @@ import pytest
 from .documents import ROOT, own_folder, run_script
 from .one_process import small_searches
 
+pytestmark = pytest.mark.service
+
 EXAMPLES = ROOT / "examples"
 SHAPES = {"cifar10_resnet8": (32, 32, 3), "digits_dscnn": (49, 20, 1)}
 

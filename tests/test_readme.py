@@ -13,6 +13,8 @@ import pytest
 from litetuner.cli import run
 from litetuner.search.config.config import keys, make_config
 
+pytestmark = pytest.mark.service
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

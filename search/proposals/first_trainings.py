@@ -187,7 +187,8 @@ def _drawn(
     """A candidate without an answer that trains a trial, as Optuna draws it."""
     fixed = known.fixed[number] or {}
     for attempt in range(NUMBERS.draws):
-        seed = derive("first training", number, len(known.trained), attempt)
+        # Not the number: lost trials have one too, and a killed search resumes as an undisturbed one.
+        seed = derive("first training", known.open[number].candidate.key, len(known.trained), attempt)
         recorded = RecordedChoices(PartlyFixed(fixed, OptunaChoices(_optuna_trial(pairs, fixed, seed))))
         candidate = space.suggest(recorded)
         if not history.knows(candidate.key):

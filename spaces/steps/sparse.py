@@ -52,8 +52,10 @@ class Sparse(Step):
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Asked only where the file before can be encoded."""
-        return () if list(_encodable(before, choices.constraints)) else super().suggest(choices, before)
+        """Asked only where the file before can be encoded, and no step before forbids it."""
+        steps = (*before, cls())
+        forbidden = any(True for step in steps for rule in step.rules for _ in rule.broken(steps, choices.constraints))
+        return () if forbidden else super().suggest(choices, before)
 
     def apply(self, subject: Any, context: Context) -> bytes:
         """The encoded file. Raises ``BuildFailed`` when no weight is sparse enough, or the outputs change."""

@@ -139,7 +139,7 @@ def told(path: Path) -> dict[str, tuple[str, dict[str, float]]]:
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
-    ("first", "needs"), [(1, {}), (6, {"max_latency": "far=1s"}), (9, {"target": "far=flaky,near=fake"})]
+    ("first", "needs"), [(1, {}), (6, {"max_latency": "far=1s"}), (5, {"target": "far=flaky,near=fake"})]
 )
 def test_what_a_lost_target_stops_waits_and_nothing_is_lost(tmp_path: Path, first: int, needs: dict[str, str]) -> None:
     both(tmp_path / "calm", **needs)
@@ -163,7 +163,7 @@ def test_what_a_lost_target_stops_waits_and_nothing_is_lost(tmp_path: Path, firs
 @pytest.mark.usefixtures("quick")
 def test_other_candidates_go_on_while_a_target_is_away(tmp_path: Path) -> None:
     """What needs it waits with its training done; once it answers, only the timing is left."""
-    Weather.forecast(range(6, 7), blind_looks=4)
+    Weather.forecast(range(5, 6), blind_looks=6)
     record = both(tmp_path / "run", max_latency="far=1s", trials=TRIALS + 8).record
     waited = [trial for trial in record.trials if trial.waits_for]
     assert 1 < len(waited) <= 8

@@ -29,7 +29,7 @@ class Timed(OneProcess):
     quiet = staticmethod(contextlib.nullcontext)
 
     def _time(self, job: TimeJob) -> dict[str, Any]:
-        return Local._time(self, job).to_json()  # type: ignore[arg-type]
+        return Local._time(self, job).value.to_json()  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.reports.html.pages import SIZE, Watched, hover, needs_browser, until
+
+pytestmark = pytest.mark.service
 
 # How many pixels of a canvas are drawn on.
 INK = "(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((v, i) => i % 4 === 3 && v).length)"

@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from litetuner.reports.html.draw import safe_json
 from litetuner.reports.html.report import write_report
 from litetuner.search.runs.record import RunRecord
 from tests.reports.html.pages import SIZE, Watched, hover, needs_browser, until
+
+pytestmark = pytest.mark.service
 
 
 @needs_browser

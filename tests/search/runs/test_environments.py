@@ -44,7 +44,7 @@ def test_another_version_reuses_no_result_and_old_trials_keep_theirs(
     versions = machine.package_versions() | {"ai-edge-litert": "99.0"}
     monkeypatch.setattr(machine, "package_versions", lambda: versions)
     watcher = Watcher()
-    run_search(fake_config(path, trials=10), watcher)
+    run_search(fake_config(path, trials=16), watcher)
     litert = before[0].environment.versions["ai-edge-litert"]  # type: ignore[union-attr]
     assert watcher.advice == [
         f"{known} trials of this run were measured with ai-edge-litert {litert}, not 99.0 as now. The report marks where "

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-
-from benchmarks.faults import Bench, Verdict, make_run, numbers
+from faults import Bench, Verdict, make_run, numbers
 
 FAULTS = [("flip", 72), ("truncation", 24), ("swap", 48)]
 SEED = 13

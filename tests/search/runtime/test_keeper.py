@@ -62,7 +62,8 @@ class Job:
 def meanwhile():
     if SUSPENDED and len(open(sys.argv[2] + "/notes").read().split()) == 4:
         worker.suspend()
-worker.ask(Job(), meanwhile)
+worker.begin(Job())
+worker.answer(meanwhile)
 """
 
 

@@ -136,7 +136,7 @@ def test_an_own_metric_gets_labels_of_any_kind_and_an_unknown_loss_is_not_traine
     found, workspace, _ = inspected(tmp_path, model, arrays, "own_of_inspect:same", monkeypatch)
     assert found.loss is None and "no training loss fits" in str(found.model.bridge_refusal)
     assert "compiled with triplet" in str(found.model.bridge_refusal)
-    assert "Give --loss" in str(found.model.bridge_refusal)
+    assert "give --loss, or --fit" in str(found.model.bridge_refusal)
     assert set(workspace.split(found.data, "search")[1]) == {"cat", "dog"}
     assert found.data.extras == ("g_search", "g_test") and found.data.decision is not None
 

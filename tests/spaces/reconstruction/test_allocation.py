@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.errors import Refused
+from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.reconstruction.allocation.knapsack import allocate
 from litetuner.spaces.reconstruction.allocation.statistics import (
     INT4,
@@ -50,7 +51,7 @@ def table(name: str, kind: str = "CONV_2D", shape: tuple[int, ...] = (8, 3, 3, 4
 def test_fewer_values_and_more_zeros_lose_more_and_take_less(file: bytes, found: Statistics) -> None:
     names = names_of_layers(read_operators(file))
     assert [names[layer.name] for layer in found.layers] == [layer.operator for layer in layers_of(read_model(file))]
-    assert [layer.int4 for layer in found.layers] == [layer.kind != "DEPTHWISE_CONV_2D" for layer in found.layers]
+    assert [layer.int4 for layer in found.layers] == [layer.kind in int4_operators() for layer in found.layers]
     at = {values: row for row, values in enumerate((*VALUES, INT4))}
     for layer in found.layers:
         errors, deflated = np.array(layer.errors), np.array(layer.deflated)

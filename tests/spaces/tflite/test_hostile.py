@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 
 import pytest
+from faults import mutated
 
-from benchmarks.faults import mutated
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.schema import pack_model, read_model
 

@@ -14,6 +14,8 @@ from litetuner.objectives.targets.adb.benchmark_model import (
 )
 from litetuner.spaces.errors import BuildFailed, HostError, Lost
 
+pytestmark = pytest.mark.service
+
 # 2024 and later: levels before lines, percentiles behind the statistics.
 NEW = """
 INFO: STARTING!

@@ -12,6 +12,8 @@ from tests.objectives.targets.adb.fake_adb_device import ADB, REASON, FakeDevice
 from tests.objectives.targets.hostile import SNIPPETS as COMMON
 from tests.objectives.targets.hostile import accepted, problem
 
+pytestmark = pytest.mark.service
+
 SNIPPETS = (*COMMON, "-s {C}", "-H touch", "../../{C} --graph=/x")
 # Each snippet goes into every place of a target's text; what a place cannot take is rejected.
 PLACES = {

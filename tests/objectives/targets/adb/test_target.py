@@ -25,7 +25,7 @@ from litetuner.spaces.errors import BuildFailed, HostError, Lost, TargetLost
 from tests.objectives.targets.adb.fake_adb_device import ADB, REASON, FakeDevice, adb_server
 from tests.search.fakes import fake_search
 
-pytestmark = pytest.mark.skipif(ADB is None, reason=REASON)
+pytestmark = [pytest.mark.service, pytest.mark.skipif(ADB is None, reason=REASON)]
 
 
 @pytest.fixture(scope="module")

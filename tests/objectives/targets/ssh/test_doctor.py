@@ -16,7 +16,7 @@ from litetuner.objectives.targets.ssh import remote as far
 from litetuner.objectives.targets.target import Finding
 from tests.objectives.targets.ssh.sshd import LACKING, REASON
 
-pytestmark = pytest.mark.skipif(bool(LACKING), reason=REASON)
+pytestmark = [pytest.mark.service, pytest.mark.skipif(bool(LACKING), reason=REASON)]
 
 
 def script(path: Path, body: str) -> str:

@@ -18,6 +18,8 @@ from tests.objectives.targets.hostile import SNIPPETS as COMMON
 from tests.objectives.targets.hostile import accepted, problem
 from tests.objectives.targets.ssh.sshd import LACKING, REASON, Sshd
 
+pytestmark = pytest.mark.service
+
 SNIPPETS = (*COMMON, "-oProxyCommand=touch {C}", "-oLocalCommand=touch {C}", "-F{C}", "%h;touch {C}")
 # Each snippet goes into every place of a target's text; what a place cannot take is rejected.
 PLACES = {

@@ -22,7 +22,7 @@ from litetuner.objectives.targets.ssh.client import SshClient
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TargetLost
 from tests.objectives.targets.ssh.sshd import LACKING, REASON
 
-pytestmark = pytest.mark.skipif(bool(LACKING), reason=REASON)
+pytestmark = [pytest.mark.service, pytest.mark.skipif(bool(LACKING), reason=REASON)]
 
 
 @pytest.fixture(scope="module")
