@@ -79,9 +79,13 @@ class Choices:
         able = self.able(technique, leave)
         options = sorted({0, *(count for count in (1, 2, len(able) // 4, len(able) // 2) if 0 < count < len(able))})
         count = self.choose.level(f"{technique}.skip", options) if len(options) > 1 else 0
+        return self.others(technique, able[count:], leave)
+
+    def others(self, technique: str, names: Sequence[str], leave: Sequence[str] = ()) -> tuple[str, ...]:
+        """The layers that a technique must skip to work on these only."""
         layers = self.constraints.model.layers
         unprovable = [layer.name for layer in layers if layer.refusals.get(technique) == UNPROVABLE]
-        return tuple(sorted([*able[:count], *unprovable]))
+        return tuple(sorted([*(name for name in self.able(technique, leave) if name not in names), *unprovable]))
 
     def folds(self) -> bool:
         """Is there a batch normalization behind a layer that it may be folded into?"""

@@ -165,7 +165,7 @@ def _statistics(name: str) -> LayerStatistics:
     errors = tuple(tuple(1 / values + sparsity**3 for sparsity in SPARSITIES) for values in (*VALUES, INT4))
     share = tuple(_deflated(values, sparsity) for values in (*VALUES, INT4) for sparsity in SPARSITIES)
     rows = tuple(share[at : at + len(SPARSITIES)] for at in range(0, len(share), len(SPARSITIES)))
-    return LayerStatistics(name, "CONV_2D", (16, 3, 3, 8), name != "conv0", errors, rows)
+    return LayerStatistics(name, "CONV_2D", (16, 3, 3, 8), name != "conv0", errors, rows, name)
 
 
 def _deflated(values: int, sparsity: float) -> float:

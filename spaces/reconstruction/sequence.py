@@ -57,6 +57,11 @@ class Treatment:
         """How many different integers the layer may hold."""
         return self.clusters or 2**self.bits - 1
 
+    @property
+    def few(self) -> bool:
+        """Has it fewer values than int8?"""
+        return bool(self.clusters) or self.bits < 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Reconstructed:

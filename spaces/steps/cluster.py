@@ -11,6 +11,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.folding import fold, foldable
 from litetuner.spaces.models.keras_bridge.bridge import clone
+from litetuner.spaces.reconstruction.allocation.choosing import choose_beginning
 from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.step import Step, knob
 from litetuner.spaces.training.augmentation import NONE, VIEWS
@@ -41,9 +42,10 @@ class Cluster(TrainingStep):
     selects_layers = True
     makes = "clusters"
     preserves: ClassVar[Mapping[str, str]] = {"sparsity": "preserve_sparsity"}
-    older: ClassVar[Mapping[str, Any]] = {"recover": PLAIN}
+    older: ClassVar[Mapping[str, Any]] = {"recover": PLAIN, "counts": ()}
 
     count: int = knob(32, (8, 16, 32, 64, 128, 256), "different values in each kernel")
+    counts: tuple[tuple[str, int], ...] = knob((), None, "(layer, different values) of layers with another count")
     init: str = knob("kmeans++", tuple(_INITS), "where the values start")
     skip: tuple[str, ...] = knob((), None, "layers left unclustered")
     fold: bool = knob(False, (False, True), "fold batch normalizations into the kernels first")
@@ -57,8 +59,9 @@ class Cluster(TrainingStep):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.count < 3:  # one value is zero, and both signs need one
-            raise Refused(f"cluster: count is {self.count}, and must be 3 or more")
+        for count in (self.count, *dict(self.counts).values()):
+            if count < 3:  # one value is zero, and both signs need one
+                raise Refused(f"cluster: count is {count}, and must be 3 or more")
         self._refuse_unknown("init", self.init, _INITS)
         self._refuse_unknown("recover", self.recover, RECOVERIES)
         if self.per_channel and self.recover == SECOND_ORDER:
@@ -71,7 +74,7 @@ class Cluster(TrainingStep):
         return self.epochs > 0
 
     def label(self) -> str:
-        return f"cluster {self.count}"
+        return f"cluster {self.count}" + (" by layer" if self.counts else "")
 
     def details(self) -> list[str]:
         said = {
@@ -81,7 +84,8 @@ class Cluster(TrainingStep):
             "cluster: begins with values that were solved for": self.recover == SECOND_ORDER,
         }
         skipped = [f"cluster: {name} stays unclustered" for name in self.skip]
-        return [line for line, holds in said.items() if holds] + skipped
+        counts = [f"cluster: {name}: {count} values" for name, count in self.counts]
+        return [line for line, holds in said.items() if holds] + skipped + counts
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
         """What must hold in the final file for the clusterable ``layer_names`` but the skipped: (layer, property, count).
@@ -89,7 +93,10 @@ class Cluster(TrainingStep):
         The property is "tensor_clusters" where nothing but scales by channel can multiply the values, else "clusters".
         """
         found = "tensor_clusters" if self.fold and not self.per_channel else "clusters"
-        return [(name, found, self.count) for name in layer_names if name not in self.skip]
+        return [(name, found, self._count(name)) for name in layer_names if name not in self.skip]
+
+    def _count(self, layer: str) -> int:
+        return dict(self.counts).get(layer, self.count)
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -97,8 +104,8 @@ class Cluster(TrainingStep):
         if not (choices.allows(cls.name) and choices.able(cls.name)):
             return ()
         trains = choices.constraints.has_training_data
-        begun = (*cls.choices("init"), SECOND_ORDER) if trains else (ONCE,)
-        init = choices.choose.one_of(cls.name, (NO, *begun))
+        starts = (*cls.choices("init"), SECOND_ORDER) if trains else (ONCE,)
+        init = choices.choose.one_of(cls.name, (NO, *starts))
         if init == NO:
             return ()
         knobs: dict[str, Any] = dict(choices.given) if trains else {"epochs": 0.0}
@@ -106,12 +113,24 @@ class Cluster(TrainingStep):
             knobs |= {"recover": init} if init == SECOND_ORDER else {"init": init}
         if trains and choices.folds() and (init == SECOND_ORDER or choices.yes("cluster.fold")):
             knobs |= {"fold": True, "learning_rate": FOLDED_RATE * choices.given["learning_rate"]}
-        knobs["count"] = choices.choose.level("cluster.count", cls.choices("count"))
-        knobs["skip"] = choices.skip(cls.name)
+        begun = choose_beginning(choices) if init == SECOND_ORDER else {}
+        if begun:
+            able = choices.able(cls.name)
+            counts = {name: each.most_values for name, each in begun.items() if name in able and each.few}
+            if not counts:
+                return ()
+            knobs |= {"count": max(counts.values()), "skip": choices.others(cls.name, list(counts))}
+            knobs["counts"] = tuple((name, count) for name, count in counts.items() if count != knobs["count"])
+        else:
+            knobs["count"] = choices.choose.level("cluster.count", cls.choices("count"))
+            knobs["skip"] = choices.skip(cls.name)
         return (cls(preserve_sparsity=any(step.makes == "sparsity" for step in before), **knobs),)
 
     @classmethod
     def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
+        """As many values; evenly spaced ones by channel (``bits``) become as many values of the tensor."""
+        if solved["layers"]:
+            return {cls.name: SECOND_ORDER if any(Treatment(*each[1:]).few for each in solved["layers"]) else NO}
         if not solved.get(cls.makes):
             return {cls.name: NO}
         return {cls.name: SECOND_ORDER, "cluster.count": solved[cls.makes], "cluster.skip": solved["keep"]}
@@ -139,9 +158,9 @@ class Cluster(TrainingStep):
             normalized = any(type(layer).__name__.endswith("BatchNormalization") for layer in subject.layers)
             if self.fold and normalized and not foldable(subject):
                 raise Refused("cluster: no batch normalization of the model can be folded; leave fold out")
-            self._refuse_unknown_layers(self.skip, model)
+            self._refuse_unknown_layers((*self.skip, *dict(self.counts)), model, "to skip or to cluster")
             chosen = _clusterable(model, self.skip)
-            few = [name for name in chosen if self._values(model, name) <= self.count]
+            few = [name for name in chosen if self._values(model, name) <= self._count(name)]
             many = set(chosen) - set(few)
             if self.recover == SECOND_ORDER and not context.untrained:
                 model = self._recovered(model, sorted(many), context)
@@ -166,7 +185,7 @@ class Cluster(TrainingStep):
             raise Refused("cluster: values are solved for in the file, where batch normalizations are folded: set fold")
         kernels = {name: [variable.name for variable in _variables(model, name)] for name in names}
         recovery = Recovery(self.name, model, context, kernels)
-        return recovery.solved(dict.fromkeys(names, Treatment(clusters=self.count)))
+        return recovery.solved({name: Treatment(clusters=self._count(name)) for name in names})
 
     def _wrap(self, model: Any, names: set[str]) -> Any:
         import tensorflow_model_optimization as tfmot
@@ -179,10 +198,11 @@ class Cluster(TrainingStep):
         def wrap(layer: Any) -> Any:
             if layer.name not in names:
                 return layer
+            count = self._count(layer.name)
             if self.per_channel and type(layer).__name__ == "Conv2D":
                 # cluster_weights takes the kernel of a convolution without bias for one weight a channel, and leaves it.
-                return ClusterWeights(layer, self.count, init, self.preserve_sparsity, cluster_per_channel=True)
-            return cluster_weights(layer, self.count, init, preserve_sparsity=self.preserve_sparsity)
+                return ClusterWeights(layer, count, init, self.preserve_sparsity, cluster_per_channel=True)
+            return cluster_weights(layer, count, init, preserve_sparsity=self.preserve_sparsity)
 
         return tf_keras.models.clone_model(model, clone_function=wrap)
 
@@ -193,7 +213,7 @@ class Cluster(TrainingStep):
             if layer.name not in few and not (layer.name in self.skip and self.preserve_sparsity):
                 continue
             kernels = [kernel for kernel in layer.get_weights() if kernel.ndim > 1]
-            crowded = any(kernel.size > self.count for kernel in kernels)
+            crowded = any(kernel.size > self._count(layer.name) for kernel in kernels)
             sparse = self.preserve_sparsity and any((kernel == 0).any() for kernel in kernels)
             if layer.trainable and (sparse or (crowded and layer.name in few)):
                 layer.trainable = False
@@ -216,7 +236,7 @@ class Cluster(TrainingStep):
                 if self.preserve_sparsity:
                     new[old == 0] = 0.0
                 parts = np.moveaxis(new, -1, 0) if by_channel else new[None]
-                few = np.stack([to_codebook(part, self.count) for part in parts])
+                few = np.stack([to_codebook(part, self._count(name)) for part in parts])
                 variable.assign(np.moveaxis(few, 0, -1) if by_channel else few[0])
 
 

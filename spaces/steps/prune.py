@@ -4,13 +4,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
 from litetuner.spaces.choices import NO, ONCE, YES, Choices
 from litetuner.spaces.context import Context
-from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.models.layer_selection import HEAD
+from litetuner.spaces.reconstruction.allocation.choosing import choose_beginning
 from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.step import Step, knob
 from litetuner.spaces.training.augmentation import NONE, VIEWS
@@ -19,12 +18,14 @@ from litetuner.spaces.training.recovery import PLAIN, RECOVERIES, SECOND_ORDER, 
 from litetuner.spaces.training.refusals import registry_refusals
 from litetuner.spaces.training.sparsity import (
     SPREADS,
-    by_magnitude,
     by_rank,
+    check_zeros,
     described_kernel,
     erk,
+    keep_largest,
+    overall,
     prunable_kernels,
-    smallest,
+    shares_of,
     why_not_faster,
 )
 from litetuner.spaces.training.sparsity_schedule import KNOWN, Rise
@@ -136,13 +137,16 @@ class Prune(TrainingStep):
         if not (choices.allows(cls.name) and choices.able(cls.name)):
             return ()
         trains = choices.constraints.has_training_data
-        begun = (*cls.choices("schedule"), SECOND_ORDER) if trains else (ONCE,)
-        schedule = choices.choose.one_of(cls.name, (NO, *begun))
+        starts = (*cls.choices("schedule"), SECOND_ORDER) if trains else (ONCE,)
+        schedule = choices.choose.one_of(cls.name, (NO, *starts))
         if schedule == NO:
             return ()
         fitting: dict[str, Any] = (
             {"schedule": schedule, **choices.given} if trains else {"schedule": "constant", "epochs": 0.0}
         )
+        begun = choose_beginning(choices) if schedule == SECOND_ORDER else {}
+        if begun:
+            return cls._by_layer(choices, begun)
         sparsity = choices.choose.level("prune.sparsity", cls.choices("sparsity"))
         if schedule == SECOND_ORDER:
             schedule = choices.choose.one_of("prune.schedule", cls.choices("schedule"))
@@ -162,7 +166,23 @@ class Prune(TrainingStep):
         return (cls(sparsity=sparsity, spread=spread, targets=targets, skip=skip, leave=leave, **fitting),)
 
     @classmethod
+    def _by_layer(cls, choices: Choices, begun: Mapping[str, Treatment]) -> tuple[Step, ...]:
+        """As sparse in each layer as was solved for. What tfmot cannot prune stays dense."""
+        leave = ("Embedding",)
+        able = choices.able(cls.name, leave)
+        targets = {name: each.sparsity for name, each in begun.items() if name in able and each.sparsity}
+        knobs: dict[str, Any] = {"schedule": choices.choose.one_of("prune.schedule", cls.choices("schedule"))}
+        if not targets:
+            return ()
+        sparsity = round(overall(targets, choices.constraints.model.layers), 2)
+        knobs |= {"recover": SECOND_ORDER, "initial": RECOVERED_START * sparsity, "targets": tuple(targets.items())}
+        knobs |= {"skip": choices.others(cls.name, list(targets), leave), "leave": leave, **choices.given}
+        return (cls(sparsity=sparsity, spread="sensitivity", **knobs),)
+
+    @classmethod
     def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
+        if solved["layers"]:
+            return {cls.name: SECOND_ORDER if any(sparsity for _, sparsity, *_ in solved["layers"]) else NO}
         if not solved.get(cls.makes):
             return {cls.name: NO}
         chosen = {
@@ -214,12 +234,10 @@ class Prune(TrainingStep):
                 begun = self._rise().beginning(self.sparsity, steps) if steps else 1.0
                 model = recovery.solved({name: Treatment(begun * share) for name, share in shares.items()})
             elif not steps:
-                for name in shares:
-                    for kernel in prunable_kernels(model.get_layer(name)):
-                        kernel.assign(np.where(smallest(kernel.numpy(), shares[name]), kernel.numpy(), 0))
+                keep_largest(model, shares)
             if steps:
                 model = self._train(model, shares, steps, context)
-            self._check(model, shares)
+            check_zeros(model, shares)
             return model
 
     def _rise(self) -> Rise:
@@ -239,12 +257,10 @@ class Prune(TrainingStep):
             return sparsity.prune_low_magnitude(layer, pruning_schedule=schedule)
 
         wrapped = tf_keras.models.clone_model(model, clone_function=wrap)
-        masks = []
-        if self.recover == SECOND_ORDER:  # tfmot's own masks are all ones where a kernel has more zeros than requested
-            kernels = [
-                kernel for name in shares for kernel in prunable_kernels(model.get_layer(name))
-            ]  # wrappers share them
-            masks = [(kernel, kernel.numpy() != 0) for kernel in kernels]
+        # tfmot's own masks are all ones where a kernel has more zeros than requested
+        held = shares if self.recover == SECOND_ORDER else ()
+        kernels = [kernel for name in held for kernel in prunable_kernels(model.get_layer(name))]  # wrappers share them
+        masks = [(kernel, kernel.numpy() != 0) for kernel in kernels]
         self._fit(wrapped, context, TrainingHooks(callbacks=[sparsity.UpdatePruningStep()], masks=masks))
         return clone(sparsity.strip_pruning(wrapped))
 
@@ -275,24 +291,8 @@ class Prune(TrainingStep):
             return {name: share for name, share in self.targets if share > 0}
         if self.spread == "uniform":
             return dict.fromkeys(chosen, self.sparsity)
-        largest = {
-            name: max(prunable_kernels(model.get_layer(name)), key=lambda each: np.prod(each.shape)) for name in chosen
-        }
-        if self.spread == "erk":
-            shares = erk({name: tuple(kernel.shape) for name, kernel in largest.items()}, self.sparsity)
-        elif recovery is not None:
+        if recovery is not None and self.spread == "global":
             shares = recovery.shares(self.sparsity)
         else:
-            shares = by_magnitude({name: kernel.numpy() for name, kernel in largest.items()}, self.sparsity)
+            shares = shares_of(model, chosen, self.spread, self.sparsity)
         return {name: share for name, share in shares.items() if share > 0}
-
-    def _check(self, model: Any, shares: Mapping[str, float]) -> None:
-        for name, share in shares.items():
-            for kernel in prunable_kernels(model.get_layer(name)):
-                values = kernel.numpy()
-                found = int(np.count_nonzero(values == 0))
-                if found < share * values.size - 1:
-                    raise BuildFailed(
-                        f"prune: {name} has {found} zeros of {values.size} weights after training, and {share:g} of them were "
-                        "requested (equal weights cannot be ranked; many equal weights come from clustering)"
-                    )

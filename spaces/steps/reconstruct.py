@@ -15,17 +15,17 @@ from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_de
 from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.quantization.policy import IO
-from litetuner.spaces.reconstruction.allocation.spreading import Sensitivities
-from litetuner.spaces.reconstruction.allocation.statistics import (
-    INT4,
-    SPARSITIES,
-    VALUES,
-    Estimate,
-    Statistics,
-    estimate,
-    groups_of,
-    treatment_of,
+from litetuner.spaces.reconstruction.allocation.choosing import (
+    BY_GROUP,
+    BY_LAYER,
+    COUNTED,
+    EVEN,
+    Treated,
+    choose_form,
+    choose_layers,
 )
+from litetuner.spaces.reconstruction.allocation.spreading import Sensitivities
+from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Statistics, estimate
 from litetuner.spaces.reconstruction.hessian import DAMPING
 from litetuner.spaces.reconstruction.layers import layers_of
 from litetuner.spaces.reconstruction.quantized import check_treatments, quantized
@@ -34,12 +34,6 @@ from litetuner.spaces.step import Role, Rule, Stage, Step, knob
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.tflite.operators import names_of_layers, operators_of
 from litetuner.spaces.tflite.schema import read_model
-
-# How the search chooses: values for all layers that are evenly spaced, or chosen for each kernel; then values and sparsity for
-# groups of layers, as Optuna likes it, or for each layer, as neighbors and allocations do.
-EVEN, COUNTED, BY_GROUP, BY_LAYER = FORMS = "even", "counted", "groups", "layers"
-Treated = tuple[str, float, int, int]  # a layer, and the fields of its Treatment
-MOST_GROUPS = 8  # of two parameters each: with those of the deployment a study has at most 20
 
 
 def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
@@ -133,7 +127,7 @@ class Reconstruct(Step):
 
     @classmethod
     def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
-        form = choices.choose.one_of("reconstruct.form", FORMS)
+        form = choose_form(choices)
         knobs: dict[str, Any] = {}
         if form in (EVEN, COUNTED):
             name, options = ("bits", BITS) if form == EVEN else ("clusters", cls.choices("clusters")[1:])
@@ -141,7 +135,7 @@ class Reconstruct(Step):
             for name in ("sparsity", "keep"):
                 knobs[name] = choices.knob(f"reconstruct.{name}", cls.choices(name))
         else:
-            knobs = {"layers": _choose_layers(form, choices)}
+            knobs = {"layers": choose_layers(form, choices)}
         io = choices.choose_io()
         return (Float32(), cls(**knobs, io="native" if io == "int8" else io, **choices.choose_calibration()))
 
@@ -223,19 +217,3 @@ class Reconstruct(Step):
 def _sensitivities(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int) -> Sensitivities:
     """Those of the last float file: a worker builds many candidates of one."""
     return Sensitivities(file, np.frombuffer(samples, dtype).reshape(shape), seed)
-
-
-def _choose_layers(form: str, choices: Choices) -> tuple[Treated, ...]:
-    """Values and sparsity, and whether 16 values are the type int4 where a layer can take it."""
-    layers = choices.statistics.layers if choices.statistics else ()
-    groups = groups_of(layers, MOST_GROUPS if form == BY_GROUP else 0)
-    by_name = {layer.name: layer for layer in layers}
-    typed = bool(layers) and choices.knob("reconstruct.int4", (False, True))
-    found: dict[str, Treated] = {}
-    for group, names in groups.items():
-        values = choices.knob(f"reconstruct.values.{group}", VALUES)
-        sparsity = choices.knob(f"reconstruct.sparsity.{group}", SPARSITIES)
-        for name in names:
-            short = typed and values == 16 and by_name[name].int4
-            found[name] = (name, *dataclasses.astuple(treatment_of(INT4 if short else values, sparsity)))
-    return tuple(found[layer.name] for layer in layers)

@@ -8,9 +8,10 @@ import numpy as np
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
+from litetuner.spaces.models.keras_bridge.standardization import take_statistics
 from litetuner.spaces.models.keras_bridge.unfolding import places, unfolded
 from litetuner.spaces.reconstruction.allocation.spreading import Sensitivities
-from litetuner.spaces.reconstruction.sequence import SAMPLES, Treatment, reconstruct
+from litetuner.spaces.reconstruction.sequence import MOST_SPARSITY, SAMPLES, Treatment, reconstruct
 from litetuner.spaces.tflite.conversion import convert
 from litetuner.spaces.tflite.schema import read_model
 
@@ -49,11 +50,13 @@ class Recovery:
         ours = {place.solved.operator: name for name, place in self._places.items()}
         spread = costs.spread(sparsity, [operator for operator in costs.sizes if operator not in ours])
         # Whole weights, rounded up, so that the whole never falls below what was requested.
-        return {name: math.ceil(spread[at] * costs.sizes[at] - 1e-6) / costs.sizes[at] for at, name in ours.items()}
+        whole = {name: math.ceil(spread[at] * costs.sizes[at] - 1e-6) / costs.sizes[at] for at, name in ours.items()}
+        return {name: min(share, MOST_SPARSITY) for name, share in whole.items()}  # and layers round up themselves
 
     def solved(self, treatments: Mapping[str, Treatment]) -> Any:
-        """A copy of the model with layers treated by name. Zeros of the file are zeros of the model, also where gamma is 0.
+        """A copy of the model with layers treated by name, and the statistics that a training begins with.
 
+        Zeros of the file are zeros of the model, also where gamma is 0.
         Raises ``Refused`` without samples, ``BuildFailed`` with the name of a layer that cannot be solved for.
         """
         by_operator = {self._places[name].solved.operator: each for name, each in treatments.items()}
@@ -64,4 +67,5 @@ class Recovery:
                 variable = copy.get_layer(name).weights[self._places[name].index]
                 zero = self._places[name].read(read, variable.shape) == 0
                 variable.assign(np.where(zero, 0.0, variable.numpy()))
+        take_statistics(copy, self._samples)
         return copy

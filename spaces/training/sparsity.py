@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.info import LayerInfo
+
 SPREADS = ("uniform", "erk", "global", "sensitivity")
 MOST = 0.98  # of one layer: what is all zeros hands nothing on
 # The most sensitive layer keeps so many times the share that the middle one keeps, the least its inverse.
@@ -132,3 +135,38 @@ def prunable_kernels(layer: Any) -> list[Any]:
 
     # make_prunable only adds the method that names the weights; the layer is our own copy.
     return list(prune_registry.PruneRegistry.make_prunable(layer).get_prunable_weights())
+
+
+def overall(shares: Mapping[str, float], layers: Sequence[LayerInfo]) -> float:
+    """The share of zeros over all layers that are named."""
+    sizes = {layer.name: math.prod(layer.kernel_shape) for layer in layers if layer.name in shares}
+    return sum(shares[name] * size for name, size in sizes.items()) / sum(sizes.values())
+
+
+def check_zeros(model: Any, shares: Mapping[str, float]) -> None:
+    """Raise ``BuildFailed`` for a layer of a pruned model with fewer zeros than its share."""
+    for name, share in shares.items():
+        for kernel in prunable_kernels(model.get_layer(name)):
+            values = kernel.numpy()
+            found = int(np.count_nonzero(values == 0))
+            if found < share * values.size - 1:
+                raise BuildFailed(
+                    f"prune: {name} has {found} zeros of {values.size} weights after training, and {share:g} of them were "
+                    "requested (equal weights cannot be ranked; many equal weights come from clustering)"
+                )
+
+
+def keep_largest(model: Any, shares: Mapping[str, float]) -> None:
+    """Zero the smallest weights of layers, in place."""
+    for name, share in shares.items():
+        for kernel in prunable_kernels(model.get_layer(name)):
+            kernel.assign(np.where(smallest(kernel.numpy(), share), kernel.numpy(), 0))
+
+
+def shares_of(model: Any, layers: Sequence[str], spread: str, sparsity: float) -> dict[str, float]:
+    """Share of zeros by layer of a tf_keras model: "erk", or one threshold of magnitude."""
+    kernels = {name: [each.numpy() for each in prunable_kernels(model.get_layer(name))] for name in layers}
+    largest = {name: max(found, key=np.size) for name, found in kernels.items()}
+    if spread == "erk":
+        return erk({name: kernel.shape for name, kernel in largest.items()}, sparsity)
+    return by_magnitude(largest, sparsity)

@@ -36,6 +36,7 @@ class LayerStatistics(Record):
 
     The error is an estimate: what the layer's own output loses, in the unit of what the model's outputs lose when the layer
     is rounded to 4 bits. Errors of several layers add up. ``deflated`` are bytes as zlib leaves them.
+    ``keras_layer`` is the layer of the Keras model whose kernel it is, where that is certain.
     """
 
     name: str
@@ -44,6 +45,7 @@ class LayerStatistics(Record):
     int4: bool  # can it take the type?
     errors: tuple[tuple[float, ...], ...]
     deflated: tuple[tuple[float, ...], ...]
+    keras_layer: str = ""
 
     def place(self, treatment: Treatment) -> tuple[int, int] | None:
         """Row and column of a treatment; ``None`` where it is not of the grid."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,21 @@ from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals import promotions
 from litetuner.search.proposals.first_trainings import fixed_choices, solved_step
-from litetuner.search.proposals.proposal import Proposal
+from litetuner.search.proposals.proposal import Proposal, RecordedChoices, Spaces
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.study import ChoiceRecorder
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.space import ScriptedChoices
+from litetuner.spaces.choices import FOLDED_RATE
+from litetuner.spaces.reconstruction.allocation.statistics import INT4, SPARSITIES, VALUES, LayerStatistics, Statistics
+from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.step import Stage
+from litetuner.spaces.steps.reconstruct import Reconstruct
 from tests.search.fakes import fake_search
 from tests.search.made_up import SPACE, SPACES, told, trial
 
+GRID = tuple((1.0,) * len(SPARSITIES) for _ in (*VALUES, INT4))
+BY_LAYER = Reconstruct.script({"file/conv0": (256, 0.5), "file/conv1": (16, 0.0), "file/conv2": (7, 0.8)})
 SOLVED = {"deploy": "reconstruct", "reconstruct.form": "even", "reconstruct.bits": 8, "reconstruct.sparsity": 0.7}
 
 
@@ -88,6 +94,71 @@ def test_a_budget_that_training_cannot_keep_and_a_space_without_training_stop_it
     assert fixed_choices(trial(1, 0.04, 300.0, **SOLVED), without) is None
 
 
+def with_statistics(keras_layers: Sequence[str]) -> Space:
+    found = [
+        LayerStatistics(f"file/conv{at}", "CONV_2D", (16, 3, 3, 8), True, GRID, GRID, name)
+        for at, name in enumerate(keras_layers)
+    ]
+    return dataclasses.replace(SPACE, statistics=Statistics(tuple(found)))
+
+
+def of_space(space: Space, number: int, **choices: Any) -> Trial:
+    """A trial whose candidate has another space than the usual one."""
+    recorded = RecordedChoices(ScriptedChoices(choices))
+    candidate = space.suggest(recorded)
+    params = {name: {"chosen": value} for name, value in recorded.chosen.items()}
+    return dataclasses.replace(trial(number, 0.04, 300.0, interval=(0.03, 0.05)), candidate=candidate, params=params)
+
+
+def test_layers_that_were_treated_differently_are_trained_so() -> None:
+    """Three layers of four are in the file's statistics; the fourth stays as it is."""
+    space = with_statistics(["conv0", "conv1", "conv2"])
+    solved = of_space(space, 1, **BY_LAYER)
+    found = promotions.propose(told(solved), Spaces(space, space), 0)
+    assert found is not None and found.candidate is not None
+    prune, cluster = knobs(found.candidate, "prune"), knobs(found.candidate, "cluster")
+    assert dict(prune["targets"]) == {"conv0": 0.5, "conv2": 0.8} and prune["skip"] == ("conv1", "conv3")
+    assert prune["sparsity"] == 0.65 and prune["recover"] == cluster["recover"] == "second_order"
+    assert (cluster["count"], cluster["counts"], cluster["skip"]) == (16, (("conv2", 7),), ("conv0", "conv3"))
+    assert cluster["preserve_sparsity"] and "by layer" in found.candidate.label
+    assert found.candidate.deployment[0].knobs()["scales"] == "tensor" or knobs(found.candidate, "qat")
+    ways = set()
+    history = told(solved)
+    for number in range(2, 2 + POLICY.promotions.first_trainings):
+        found = promotions.propose(history, Spaces(space, space), 0)
+        assert found is not None and found.candidate is not None
+        ways.add(found.candidate.key)
+        params = recorder_params(found, space)
+        promoted = trial(number, 0.2, 300.0, "promotion")
+        history.add(dataclasses.replace(promoted, candidate=found.candidate, params=params))
+    assert len(ways) == POLICY.promotions.first_trainings
+
+
+def test_layers_that_the_keras_model_has_not_for_certain_are_not_trained() -> None:
+    space = with_statistics(["conv0", "", "conv2"])
+    assert fixed_choices(of_space(space, 1, **BY_LAYER), space) is None
+    assert fixed_choices(of_space(space, 1, **SOLVED), space) is not None, "all layers alike"
+
+
+def test_layers_alike_stay_alike_where_layers_could_differ() -> None:
+    space = with_statistics(["conv0", "conv1", "conv2", "conv3"])
+    history = told(of_space(space, 1, **SOLVED))
+    for number in range(2, 2 + POLICY.promotions.first_trainings):
+        found = promotions.propose(history, Spaces(space, space), 0)
+        assert found is not None and found.candidate is not None
+        assert not knobs(found.candidate, "prune")["targets"]
+        params = recorder_params(found, space)
+        promoted = trial(number, 0.2, 300.0, "promotion")
+        history.add(dataclasses.replace(promoted, candidate=found.candidate, params=params))
+
+
+def recorder_params(found: Proposal, space: Space) -> dict[str, Any]:
+    assert found.script is not None
+    recorder = ChoiceRecorder(found.script)
+    assert space.suggest(recorder) == found.candidate
+    return recorder.params
+
+
 def answered(number: int, found: Proposal, drop: float) -> Trial:
     """A promotion as the loop records it."""
     recorder = ChoiceRecorder(found.script)
@@ -130,7 +201,9 @@ def test_every_qat_variant_and_schedule_is_drawn() -> None:
             assert qat["preserve_clusters"] == bool(knobs(each, "cluster"))
     assert {knobs(each, "prune").get("schedule") for each in begun} >= {"constant", "polynomial"}
     assert {bool(knobs(each, "qat").get("skip")) for each in begun} == {False, True}, "selective or not"
-    assert len({step.knobs()["learning_rate"] for each in begun for step in each.of_stage(Stage.TRAIN)}) >= 3
+    folded = {FOLDED_RATE * rate for rate in POLICY.promotions.first_rates}
+    rates = {step.knobs()["learning_rate"] for each in begun for step in each.of_stage(Stage.TRAIN)}
+    assert len(rates) >= 3 and rates <= set(POLICY.promotions.first_rates) | folded
 
 
 def test_a_simulated_search_trains_in_ten_different_ways(tmp_path: Path) -> None:
@@ -152,8 +225,20 @@ def test_a_simulated_search_trains_in_ten_different_ways(tmp_path: Path) -> None
     }
     assert len(variants) >= 3, "quantization-aware for all layers or for some, with scales by channel or by tensor"
     assert len({step.knobs()["epochs"] for item in begun for step in item.candidate.of_stage(Stage.TRAIN)}) >= 2
-    solved = [step.knobs() for step in map(solved_step, trials.values()) if step is not None]
-    sources = {(each["sparsity"], each["clusters"]) for each in solved}
+
+    def treatment(item: Trial) -> frozenset[tuple[str, Any]]:
+        return frozenset(
+            (name, each["chosen"]) for name, each in item.params.items() if name.startswith("reconstruct.")
+        )
+
+    solved = [item for item in trials.values() if solved_step(item) is not None]
+    alike = {(each["sparsity"], each["clusters"]) for item in solved for each in [knobs(item.candidate, "reconstruct")]}
+    differing = 0
     for item in begun:
-        made = knobs(item.candidate, "prune").get("sparsity", 0.0), knobs(item.candidate, "cluster").get("count", 0)
-        assert made in sources, f"trial {item.number} has a counterpart that was solved for"
+        assert any(treatment(item) <= treatment(source) for source in solved), f"what trial {item.number} begins with"
+        if item.params["reconstruct.form"]["chosen"] in ("even", "counted"):
+            made = knobs(item.candidate, "prune").get("sparsity", 0), knobs(item.candidate, "cluster").get("count", 0)
+            assert made in alike, f"trial {item.number} has a counterpart that was solved for"
+        else:
+            differing += 1
+    assert differing, "layers that were treated differently are trained so"

@@ -57,6 +57,30 @@ def test_clusters_begin_with_the_values_that_were_solved_for(model: Any, context
         assert not np.array_equal(kernel(trained, name), kernel(once, name)), "values are trained"
 
 
+def test_each_layer_is_as_sparse_and_has_as_many_values_as_is_said(model: Any, context: Context) -> None:
+    targets = (("stem", 0.3), ("pointwise", 0.8))
+    once = {"epochs": 0.2, "recover": "second_order"}
+    pruned = Prune(
+        **once, sparsity=0.7, schedule="constant", spread="sensitivity", targets=targets, skip=("classes",), leave=()
+    ).apply(model, context)
+    for name, share in (*targets, ("classes", 0.0)):
+        values = kernel(pruned, name)
+        assert np.sum(values == 0) >= share * values.size - 1, name
+        assert share or not np.any(values == 0), name
+    step = Cluster(**once, count=16, counts=(("stem", 5),), skip=("classes",), fold=True, preserve_sparsity=True)
+    assert step.label() == "cluster 16 by layer" and "cluster: stem: 5 values" in step.details()
+    assert [found[-1] for found in step.invariants(PRUNABLE)] == [5, 16]
+    clustered = step.apply(pruned, context)
+    counts = {name: np.unique(kernel(clustered, name)).size for name in PRUNABLE}
+    assert counts["stem"] <= 5 < counts["pointwise"] <= 16 < counts["classes"]
+    for name in ("stem", "pointwise"):
+        assert (kernel(clustered, name)[kernel(fold(pruned), name) == 0] == 0).all(), name
+    with pytest.raises(Refused, match=r"no layer 'stern' to skip or to cluster.*stem"):
+        dataclasses.replace(step, counts=(("stern", 5),)).apply(pruned, context)
+    with pytest.raises(Refused, match="count is 2"):
+        dataclasses.replace(step, counts=(("stem", 2),))
+
+
 def test_all_three_in_order_keep_zeros_and_values(model: Any, context: Context) -> None:
     short = {"epochs": 0.2, "recover": "second_order"}
     pruned = Prune(**SPARSE, schedule="constant", **short).apply(model, context)
@@ -102,5 +126,5 @@ def test_a_layer_without_an_operator_of_its_own_is_named(context: Context) -> No
 
 
 def test_records_of_steps_without_recovery_stay_the_same() -> None:
-    assert "recover" not in Prune().to_json() and "recover" not in Cluster().to_json()
+    assert "recover" not in Prune().to_json() and not {"recover", "counts"} & Cluster().to_json().keys()
     assert Prune(schedule="constant", recover="second_order").to_json()["recover"] == "second_order"
