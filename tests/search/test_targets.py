@@ -20,7 +20,7 @@ from litetuner.spaces.errors import ConfigError, HostError, ModelError, RunError
 from tests.search.fakes import fake_search
 from tests.search.flaky import Dead, Flaky, Poor, Strict, Weather
 
-TRIALS = 12
+TRIALS = 26
 
 
 @pytest.fixture(autouse=True)
