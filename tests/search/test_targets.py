@@ -129,7 +129,7 @@ def told(path: Path) -> dict[str, tuple[str, dict[str, float]]]:
             {
                 name: item.value
                 for name, item in trial.measurements.items()
-                if not name.startswith(("untrained.", "test_"))
+                if not name.startswith(("untrained.", "estimate.", "test_"))
             },
         )
         for trial in read_run(path).trials
