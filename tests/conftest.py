@@ -22,7 +22,6 @@ SLOWEST = (
     "tests/api/test_tune.py",
     "tests/spaces/steps/test_pipelines.py",
     "tests/spaces/steps/test_qat.py",
-    "tests/test_extending.py",
     "tests/spaces/test_new_steps.py",
     "tests/search/test_loop.py",
     "tests/search/runtime/test_kill.py",

@@ -12,6 +12,8 @@ import pytest
 
 from .documents import ROOT, blocks
 
+pytestmark = pytest.mark.service
+
 FOLDERS = ("spaces", "objectives", "search", "reports")
 
 FOUND = """

@@ -39,7 +39,7 @@ RECIPES: tuple[dict[str, Any], ...] = (
     _SOLVED,
     {"deploy": "reconstruct", "reconstruct.form": "even", "reconstruct.bits": _NUMBERS.reconstructed_bits},
     _SOLVED | {"reconstruct.sparsity": _NUMBERS.sparsity},
-    _NARROWED | {"deploy": "reconstruct", "reconstruct.form": "even", "reconstruct.bits": 8},
+    _NARROWED | {"deploy": "reconstruct", "reconstruct.form": "even"},
     CHANNELS_ALONE,
     _CHANNELS | {"qat": "all", "qat.scales": "tensor"},
     _CHANNELS | _CLUSTER | _TENSOR,

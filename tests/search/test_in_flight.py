@@ -172,15 +172,16 @@ def test_what_each_trial_does_is_told_and_shown(tmp_path: Path, monkeypatch: pyt
     class Looking(Heard):
         def running(self, trials) -> None:  # type: ignore[no-untyped-def]
             super().running(trials)
-            if len(trials) == PARALLEL and len(seen) < 3:
+            if len(trials) > 1 and len(seen) < 3:
                 seen.append(find_status(read_run(path)))
 
     heard = Looking()
     with studies_in_memory(), Reporting(heard) as reporting:
         run_search(fake_config(path, trials=20, parallel=PARALLEL), reporting)
     assert any("(timing)" in text for words in heard.words for text in words)
-    assert heard.words[-1] == [] and max(map(len, heard.words)) == PARALLEL
-    assert seen and len(seen[0].trials_running) == PARALLEL
+    # Trials are looked at now and then, and some end in between: how many are seen at once depends on the machine.
+    assert heard.words[-1] == [] and 1 < max(map(len, heard.words)) <= PARALLEL
+    assert seen and 1 < len(seen[0].trials_running) <= PARALLEL
     assert all(text in seen[0].words for text in ("now: ", "; ")) and seen[0].to_json()["trials_running"]
     assert not find_status(read_run(path)).trials_running
 
