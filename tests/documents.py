@@ -80,7 +80,9 @@ def parse(words: list[str]) -> None:
     context = command.make_context(name, list(rest))
     if name == "search" and not context.params["config"]:
         names = keys().values()
-        make_config({key: value for key, value in context.params.items() if key in names and value not in (None, [])})
+        make_config(
+            {key: value for key, value in context.params.items() if key in names and value not in (None, [], ())}
+        )
 
 
 class Reader:

@@ -21,6 +21,8 @@ import pytest
 from litetuner.cli import run as cli
 from tests.search.fakes import fake_search
 
+pytestmark = pytest.mark.service
+
 DASHBOARD = [sys.executable, "-c", "from litetuner.cli import main; main()", "dashboard"]
 
 
