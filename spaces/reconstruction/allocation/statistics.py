@@ -9,22 +9,20 @@ import numpy as np
 
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.quantization.int4 import int4_operators
-from litetuner.spaces.reconstruction.activations import Walk, input_values, last_values
+from litetuner.spaces.reconstruction.allocation.noise import noise_of_layers
 from litetuner.spaces.reconstruction.codebook import assigned
-from litetuner.spaces.reconstruction.grid import nearest, nearest_of_best_scale
-from litetuner.spaces.reconstruction.hessian import corrected_bias, inverse_factor, moments, squared_error
-from litetuner.spaces.reconstruction.layers import Layer, layers_of, read_weight, write_weight
+from litetuner.spaces.reconstruction.grid import nearest_of_best_scale
+from litetuner.spaces.reconstruction.hessian import inverse_factor, squared_error
+from litetuner.spaces.reconstruction.layers import Layer
 from litetuner.spaces.reconstruction.pruning import pruned_in_one_pass
-from litetuner.spaces.reconstruction.sequence import Treatment, chosen_samples, read_rows
-from litetuner.spaces.tflite.operators import names_of_layers, operators_of
-from litetuner.spaces.tflite.schema import pack_model, read_model
+from litetuner.spaces.reconstruction.sequence import Treatment
+from litetuner.spaces.tflite.operators import names_of_layers, read_operators
 
 # The grid. Values in a tensor, in the order of the bytes they take: 3 and 7 are evenly spaced, 256 is plain int8, the others
 # are chosen. INT4 is a type of its own, which takes as many bytes as 16 values.
 INT4 = 15
 VALUES = (3, 7, 8, 16, 32, 64, 256)
 SPARSITIES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-SAMPLES = 64  # that the whole model is run on, once for each layer
 MOST_DEFLATED = 2**16  # weights of a layer that are compressed to see how they compress
 SCALE_BYTES = 4  # of each scale
 _BITS = {3: 2, 7: 3, INT4: 4, 256: 8}
@@ -99,28 +97,14 @@ def treatment_of(values: int, sparsity: float) -> Treatment:
 
 def measure(file: bytes, samples: np.ndarray, seed: int) -> Statistics:
     """Of a float file, from unlabelled samples (n, *sample). Raises ``Refused`` without samples, ``BuildFailed`` with a layer."""
-    model = read_model(file)
-    names = {index: name for name, index in names_of_layers(operators_of(model)).items()}
-    walk = Walk(model, input_values(model, chosen_samples(model, samples)))
-    shown = samples[:SAMPLES]
-    expected = last_values(file, shown)
+    names = {index: name for name, index in names_of_layers(read_operators(file)).items()}
     found = []
-    for layer in layers_of(model):
-        walk.advance(layer.operator)
-        rows = read_rows(walk, layer, seed)
-        seen = moments(rows, rows)
-        kernel, bias = read_weight(model, layer)
-        noisy = nearest(kernel, 4, layer.channel_axes).kernel
-        changed = read_model(file)
-        write_weight(changed, layer, noisy, corrected_bias(bias, kernel, noisy, seen, layer.groups > 1))
-        outputs = last_values(pack_model(changed), shown)
-        there = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(outputs, expected, strict=True))
-        here = squared_error(noisy - kernel, seen.hessian)
-        errors, deflated = _grid(layer, kernel, seen.hessian)
-        scaled = errors * (there / here if here > 0 else 0.0)
-        able = layer.kind in int4_operators()
-        name = names[layer.operator]
-        found.append(LayerStatistics(name, layer.kind, layer.shape, able, _nested(scaled), _nested(deflated)))
+    for noise in noise_of_layers(file, samples, seed):
+        layer = noise.layer
+        errors, deflated = _grid(layer, noise.kernel, noise.hessian)
+        able, name = layer.kind in int4_operators(), names[layer.operator]
+        grids = _nested(errors * noise.factor), _nested(deflated)
+        found.append(LayerStatistics(name, layer.kind, layer.shape, able, *grids))
     return Statistics(tuple(found))
 
 

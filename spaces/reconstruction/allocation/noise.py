@@ -1,0 +1,46 @@
+"""What rounding one layer of a float file to 4 bits does at the file's outputs, layer by layer."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from litetuner.spaces.reconstruction.activations import Walk, input_values, last_values
+from litetuner.spaces.reconstruction.grid import nearest
+from litetuner.spaces.reconstruction.hessian import corrected_bias, moments, squared_error
+from litetuner.spaces.reconstruction.layers import Layer, layers_of, read_weight, write_weight
+from litetuner.spaces.reconstruction.sequence import chosen_samples, read_rows
+from litetuner.spaces.tflite.schema import pack_model, read_model
+
+SAMPLES = 64  # that the whole model is run on, once for each layer
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """A layer, its float kernel, the second moments of its inputs, and the squared error at the outputs."""
+
+    layer: Layer
+    kernel: np.ndarray
+    hessian: np.ndarray
+    error: float
+    factor: float  # of an error of the layer's own output, to have it in the unit of what the outputs lose
+
+
+def noise_of_layers(file: bytes, samples: np.ndarray, seed: int) -> Iterator[Noise]:
+    """One layer after the other, from unlabelled samples (n, *sample). Raises ``Refused`` without samples."""
+    model = read_model(file)
+    walk = Walk(model, input_values(model, chosen_samples(model, samples)))
+    shown = samples[:SAMPLES]
+    expected = last_values(file, shown)
+    for layer in layers_of(model):
+        walk.advance(layer.operator)
+        rows = read_rows(walk, layer, seed)
+        seen = moments(rows, rows)
+        kernel, bias = read_weight(model, layer)
+        noisy = nearest(kernel, 4, layer.channel_axes).kernel
+        changed = read_model(file)
+        write_weight(changed, layer, noisy, corrected_bias(bias, kernel, noisy, seen, layer.groups > 1))
+        outputs = last_values(pack_model(changed), shown)
+        there = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(outputs, expected, strict=True))
+        here = squared_error(noisy - kernel, seen.hessian)
+        yield Noise(layer, kernel, seen.hessian, there, there / here if here > 0 else 0.0)
