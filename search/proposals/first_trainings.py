@@ -17,7 +17,7 @@ from litetuner.search.proposals.samplers.tpe import Tpe
 from litetuner.search.runs.optuna_trials import frozen_params
 from litetuner.search.runs.study import OptunaChoices
 from litetuner.search.seeds import derive
-from litetuner.search.trial import Trial
+from litetuner.search.trial import State, Trial
 from litetuner.spaces.choices import NO, YES, Chooser
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.step import Role, Stage, Step
@@ -51,10 +51,9 @@ class Solved:
 
     def __init__(self) -> None:
         self.open: dict[int, Trial] = {}  # by number
-        self.trained: list[Trial] = []  # promotions
-        self.fixed: dict[
-            int, dict[str, Any] | None
-        ] = {}  # by number: choices of the trained counterpart, if there is one
+        self.promoted: list[Trial] = []  # with an answer, those that a gate stopped too
+        # By number: choices of the trained counterpart, if there is one.
+        self.fixed: dict[int, dict[str, Any] | None] = {}
         self.parents: dict[int, int] = {}  # of promotions, by number
         self.bounds: dict[int, float] = {}  # by number: it gains no more, as long as no larger share is recovered
         self.share = 0.0  # that the bounds are computed with
@@ -62,12 +61,12 @@ class Solved:
 
     def add(self, trial: Trial, gain: float) -> None:
         self.best.clear()
-        if trial.duplicate_of is not None or trial.value("drop") is None or not trial.state.scored:
+        if trial.duplicate_of is not None or trial.state is State.LOST:
             return
         if trial.origin == "promotion":
-            self.trained.append(trial)
-        broken = {name for name, value in trial.constraints.items() if value > 0}
-        if not trial.candidate.prefix.steps and solved_step(trial) is not None and broken <= set(RECOVERABLE):
+            self.promoted.append(trial)
+        solved = trial.state.scored and not trial.candidate.prefix.steps and solved_step(trial) is not None
+        if solved and trial.value("drop") is not None and _recoverable(trial):
             self.open[trial.number] = trial
             self.bounds[trial.number] = math.inf
 
@@ -76,17 +75,24 @@ class Solved:
         for number, trial in self.open.items():
             if number not in self.fixed:
                 self.fixed[number] = fixed_choices(trial, space)
-        for trial in self.trained[len(self.parents) :]:
+        for trial in self.promoted[len(self.parents) :]:
             chosen = choices_of(trial)
             first = chosen.get("epochs") == space.epochs[0]
             parents = (number for number, fixed in self.fixed.items() if first and fixed and _agree(fixed, chosen))
-            self.parents[trial.number] = next(parents, -1)
+            parent = self.parents[trial.number] = next(parents, -1)
+            if parent >= 0 and not _recoverable(trial):  # however it is trained, its size and latency stay
+                self.fixed[parent] = None
 
     def recovered(self) -> list[tuple[Trial, float, float]]:
         """The first trainings, each with the drop before and after it."""
-        trials = {trial.number: trial for trial in self.trained}
-        found = [(trials[number], self.open[parent]) for number, parent in self.parents.items() if parent >= 0]
+        trials = {trial.number: trial for trial in self.promoted if trial.value("drop") is not None}
+        found = [(trials[at], self.open[parent]) for at, parent in self.parents.items() if parent >= 0 and at in trials]
         return [(trial, before.measurements["drop"].value, trial.measurements["drop"].value) for trial, before in found]
+
+
+def _recoverable(trial: Trial) -> bool:
+    """Does it keep all budgets but those that a training may yet keep?"""
+    return {name for name, value in trial.constraints.items() if value > 0} <= set(RECOVERABLE)
 
 
 def solved_step(trial: Trial) -> Step | None:
@@ -194,7 +200,7 @@ def _drawn(
     fixed = known.fixed[number] or {}
     for attempt in range(NUMBERS.draws):
         # Not the number: lost trials have one too, and a killed search resumes as an undisturbed one.
-        seed = derive("first training", known.open[number].candidate.key, len(known.trained), attempt)
+        seed = derive("first training", known.open[number].candidate.key, len(known.promoted), attempt)
         recorded = RecordedChoices(PartlyFixed(fixed, OptunaChoices(_optuna_trial(pairs, fixed, seed))))
         candidate = space.suggest(recorded)
         if not history.knows(candidate.key):

@@ -179,6 +179,21 @@ def test_one_file_is_trained_in_different_ways_and_not_for_ever() -> None:
     assert len(seen) == len(set(seen)) == POLICY.promotions.first_trainings
 
 
+@pytest.mark.parametrize(
+    ("broken", "times"),
+    [({"max-compressed-size": 0.1}, 1), ({"max-drop": 0.1}, POLICY.promotions.first_trainings)],
+    ids=["no training makes it smaller", "another one may lose less"],
+)
+def test_a_training_that_a_gate_stopped_counts(broken: dict[str, float], times: int) -> None:
+    history = told(trial(1, 0.04, 300.0, interval=(0.03, 0.05), **SOLVED))
+    for number in range(2, 2 + times):
+        found = promote(history)
+        assert found is not None and found.candidate is not None
+        stopped = {"state": State.PRUNED, "gate": "probe", "measurements": {}, "constraints": broken}
+        history.add(dataclasses.replace(answered(number, found, 0.2), **stopped))
+    assert promote(history) is None
+
+
 def test_every_qat_variant_and_schedule_is_drawn() -> None:
     """Four files of equal worth: plain, pruned, clustered, both. Their first trainings are QAT, PQAT, CQAT and PCQAT, or none."""
     counted = {"reconstruct.form": "counted", "reconstruct.clusters": 16}
