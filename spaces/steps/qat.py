@@ -15,6 +15,7 @@ from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.quantization.qat_ranges import set_ranges
 from litetuner.spaces.quantization.qat_scheme import Scheme, is_input, layer_before, refusals
 from litetuner.spaces.quantization.rounding import SCALES, Rounding, on_grid
+from litetuner.spaces.quantization.shared_values import values_by_channel
 from litetuner.spaces.step import Rule, Stage, Step, knob
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
@@ -48,6 +49,12 @@ def _deployed_as_trained(steps: tuple[Step, ...], around: SpaceConstraints) -> I
             yield f"qat -> {step.name}: {step.name} starts from a float file"
 
 
+def _shared_values(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
+    skip = next(step.skip for step in steps if isinstance(step, Qat))
+    for name in values_by_channel(steps, skip, around):
+        yield f"qat skips {name}, so its scales are by channel, which spreads its clusters: skip it in both steps, or in none"
+
+
 def _int4_layers(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
     layers = {layer.name: layer for layer in around.model.layers}
     for name in next(step.int4_layers for step in steps if isinstance(step, Qat)):
@@ -74,6 +81,11 @@ class Qat(TrainingStep):
     rules = (
         Rule("after qat", "quantization-aware training fixes 8-bit ranges", _deployed_as_trained),
         Rule("int4 layers", "each layer type takes what the quantizer's policy says", _int4_layers),
+        Rule(
+            "shared values",
+            "the converter gives weights that were not trained for int8 scales by channel",
+            _shared_values,
+        ),
     )
     needs_training_data = True
     selects_layers = True
@@ -130,6 +142,9 @@ class Qat(TrainingStep):
             return ()
         left_out = choices.skip(cls.name) if chosen == "selective" else ()
         refused = {layer.name for layer in around.model.layers if not layer.can(cls.name)}
+        if values_by_channel(before, refused, around):
+            return ()
+        left_out = tuple(name for name in left_out if not values_by_channel(before, (name,), around))
         made = {step.makes for step in before}
         folded = any(step.knobs().get("fold") for step in before)
         knobs: dict[str, Any] = {name: what in made for what, name in cls.preserves.items()} | dict(choices.given)

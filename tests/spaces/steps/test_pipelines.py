@@ -5,11 +5,13 @@ Shared prefixes are trained once, for a few steps each.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from litetuner.spaces.candidate import Candidate
@@ -91,6 +93,22 @@ def test_the_label_holds(
         shapes = {name: kernel.shape for name, kernel in cut.items()}
     findings = verify_invariants(invariants, weights_by_layer(file, kernels, shapes))
     assert findings and all(finding.ok for finding in findings), [item for item in findings if not item.ok]
+
+
+@pytest.mark.parametrize("name", ["pointwise", "classes"])
+def test_values_that_scales_by_channel_would_spread_are_refused_before_they_are_trained(
+    name: str, train: Callable[[tuple[Step, ...]], Any], facts: ModelInfo, context: Context
+) -> None:
+    """The converter gives a layer that QAT skips scales by channel: 8 shared values become more in the file."""
+    around = SpaceConstraints(facts, has_training_data=True)
+    cluster, qat, deploy = pipeline(False, ("cluster", "qat"))
+    skips = dataclasses.replace(qat, skip=(name,))  # type: ignore[type-var]
+    (broken,) = broken_rules(Candidate((cluster, skips, deploy)), around)
+    assert f"qat skips {name}" in broken and "skip it in both steps" in broken
+    found = weights_by_layer(deploy.apply(train((cluster, skips)), context), [name])[name]
+    assert found.granularities == ("channel",) and len(np.unique(found.values)) > 8
+    both = dataclasses.replace(cluster, skip=(name,))  # type: ignore[type-var]
+    assert broken_rules(Candidate((both, skips, deploy)), around) == []
 
 
 def test_every_other_order_is_refused(facts: ModelInfo) -> None:
