@@ -2,13 +2,15 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from litetuner.search.front import Objective
 from litetuner.search.policy import POLICY
 from litetuner.search.trial import State, Trial
+
+Measured = Callable[[str], float | None]  # what is measured or expected, by the name of a measurement
 
 DEFAULT_ALLOWED_DROP = POLICY.hypervolume.default_allowed_drop
 
@@ -69,19 +71,19 @@ class Volume:
 
 
 def relative_costs(
-    trial: Trial, objectives: Sequence[Objective], baseline: Trial, allowed: float, drop: float | None = None
+    measured: Measured, objectives: Sequence[Objective], baseline: Trial, allowed: float, drop: float | None = None
 ) -> tuple[float, ...] | None:
-    """A trial's costs where the baseline's are 1 and an ideal file's 0; ``None`` where something was not measured.
+    """The costs of a file where the baseline's are 1 and an ideal file's 0; ``None`` where something was not measured.
 
-    The metric counts as its drop (``drop``, else the trial's own) in units of ``allowed``; a gain is below 0. Size,
+    The metric counts as its drop (``drop``, else the measured one) in units of ``allowed``; a gain is below 0. Size,
     latency and the like count by octaves, since half of what is left is worth as much each time.
     """
     found = []
     for objective in objectives:
         if objective.measurement == "metric":
-            value, unit = trial.value("drop") if drop is None else drop, allowed
+            value, unit = measured("drop") if drop is None else drop, allowed
         else:
-            value, unit = trial.value(objective.measurement), baseline.value(objective.measurement) or 0.0
+            value, unit = measured(objective.measurement), baseline.value(objective.measurement) or 0.0
         if value is None or unit <= 0 or not math.isfinite(value):
             return None
         share = value / unit
@@ -103,8 +105,8 @@ class Growth:
         self._kept = np.empty((0, len(objectives)))
         self.value = 0.0
 
-    def costs(self, trial: Trial, drop: float | None = None) -> tuple[float, ...] | None:
-        return relative_costs(trial, self._objectives, self._baseline, self._allowed, drop)
+    def costs(self, measured: Measured, drop: float | None = None) -> tuple[float, ...] | None:
+        return relative_costs(measured, self._objectives, self._baseline, self._allowed, drop)
 
     def gain(self, costs: Sequence[float]) -> float:
         point = np.array(costs)
@@ -116,7 +118,7 @@ class Growth:
         """Take a trial in, and say what it added: nothing unless it is within the budgets and was measured."""
         if trial.duplicate_of is not None or trial.state is not State.COMPLETE:
             return 0.0
-        costs = self.costs(trial)
+        costs = self.costs(trial.value)
         gained = 0.0 if costs is None else self.gain(costs)
         if costs is not None and gained:
             self._kept = np.vstack([self._kept[~(self._kept >= np.array(costs)).all(axis=1)], costs])
@@ -134,7 +136,9 @@ def volume_over_time(
     growth = Growth(objectives, baseline, allowed)
     found: list[Volume] = []
     for trial in sorted(trials, key=lambda item: (item.seconds_since_start, item.number)):
-        measured = trial.duplicate_of is None and trial.state is State.COMPLETE and growth.costs(trial) is not None
+        measured = (
+            trial.duplicate_of is None and trial.state is State.COMPLETE and growth.costs(trial.value) is not None
+        )
         if measured and not found:
             found.append(Volume(trial.number, trial.seconds_since_start, 0.0))
         if growth.add(trial):
