@@ -27,9 +27,7 @@ def test_a_dearer_byte_never_makes_a_file_larger() -> None:
 
 def test_a_group_whose_errors_count_more_keeps_more_bytes() -> None:
     for group, names in GROUPS.items():
-        kept = [
-            sum(sizes(priced(LAYERS, 1.0, EVEN | {group: weight}))[name] for name in names) for weight in WEIGHTS
-        ]
+        kept = [sum(sizes(priced(LAYERS, 1.0, EVEN | {group: weight}))[name] for name in names) for weight in WEIGHTS]
         assert kept == sorted(kept), group
     others = priced(LAYERS, 1.0, EVEN | {"first": WEIGHTS[-1]})
     assert {name: place for name, place in others.items() if name != "layer0"} == {
