@@ -70,6 +70,9 @@ class Target:
     budgets: ClassVar[tuple[str, ...]] = ("latency_us",)  # what budgets may bound there
     objective: ClassVar[str | None] = "latency_us"  # what is minimized on the first target
     memory_measurement: ClassVar[str | None] = None  # what ``max-memory`` bounds, where it is the target
+    stores_another: ClassVar[bool] = (
+        False  # is the file in its flash another one, whose ``flash_bytes`` it always tells?
+    )
     said: ClassVar[str] = ""  # what a user should know of its numbers before a search
     samples: ClassVar[int] = 0  # of the search split that it also runs (``predict``)
 

@@ -239,7 +239,9 @@ class Config(pydantic.BaseModel):
 
     @property
     def size_measurement(self) -> str:
-        return f"{self.size}_bytes"
+        """What ``size`` names; flash is that of the first target that stores another file, such as a compiled one."""
+        stored = [f"flash_bytes:{place.name}" for place in self.places if place.target.stores_another]
+        return stored[0] if self.size == "flash" and stored else f"{self.size}_bytes"
 
     @property
     def latency_measurement(self) -> str:

@@ -33,6 +33,7 @@ class Vela(Target):
         "io": "int8",
         "steps": ("channels", "finetune", "prune", "cluster", "qat", "int8", "reconstruct"),
     }
+    stores_another: ClassVar[bool] = True
     said: ClassVar[str] = "its numbers are estimates of the compiler Vela, not measurements."
     budgets: ClassVar[tuple[str, ...]] = ("latency_us", "sram_bytes", "flash_bytes")
 
