@@ -3,7 +3,7 @@
 import numpy as np
 
 from litetuner.objectives.scoring.jobs import FlashJob, FlashResult
-from litetuner.objectives.tflm.agreement import Reference
+from litetuner.objectives.tflm.agreement import FilePorts
 from litetuner.objectives.tflm.compression import find_tables, flash_of
 from litetuner.objectives.tflm.interpreter import installed
 from litetuner.spaces.jobs.workspace import Workspace
@@ -18,7 +18,7 @@ def measure_flash(job: FlashJob, workspace: Workspace) -> FlashResult:
     if not find_tables(content):  # so the samples are not read
         return FlashResult(len(content), None, "no weights have few enough values for a look-up table", (), 0, 0)
     x, _ = workspace.split(workspace.inspected(job.inspected).data, "search")
-    found = flash_of(content, Reference(content).raw_inputs(np.asarray(x[: job.samples])))
+    found = flash_of(content, FilePorts(content).raw_inputs(np.asarray(x[: job.samples])))
     blob = None if found.file is None else workspace.blobs.put(found.file, ".tflite")
     tables = tuple((table.tensor, table.bits) for table in found.tables)
     return FlashResult(found.size, blob, found.reason, tables, found.samples, found.arena_bytes)

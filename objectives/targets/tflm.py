@@ -10,13 +10,14 @@ import numpy as np
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.target import Finding, Prediction, Target, Timing
-from litetuner.objectives.tflm.agreement import Reference, compare_outputs
-from litetuner.objectives.tflm.interpreter import POINTERS, run_micro, version
+from litetuner.objectives.tflm.agreement import FilePorts, compare_outputs
+from litetuner.objectives.tflm.interpreter import POINTERS, run_micro, run_reference, version
 from litetuner.spaces.data.named_arrays import pack
 from litetuner.spaces.errors import BuildFailed, CandidateError, HostError, Lost, Refused
 from litetuner.spaces.tflite.interpreter import real_values
 
 NO_LATENCY = "its interpreter runs here with portable kernels, whose time says nothing about a device"
+REFERENCE = "LiteRT's reference kernels"
 MOST_SAMPLES = 500
 
 
@@ -69,15 +70,19 @@ class Tflm(Target):
 
     def predict(self, file: bytes, x: np.ndarray, output: str | None) -> Prediction:
         """See ``Target.predict``; the outputs are compared with those of LiteRT's reference kernels."""
-        reference = Reference(file)
-        inputs = reference.raw_inputs(x)
+        ports = FilePorts(file)
+        inputs = ports.raw_inputs(x)
         raw = run_micro(file, inputs, self.timeout_seconds).outputs
-        agreement = compare_outputs(raw, reference.run(inputs))
-        real = [real_values(values, detail) for values, detail in zip(raw, reference.outputs, strict=True)]
-        about = self._around() | {"reference": "LiteRT's reference kernels", **agreement.to_json()}
+        expected = run_reference(file, inputs, self.timeout_seconds)
+        about = self._around() | {
+            "reference": REFERENCE if expected is not None else f"none: {REFERENCE} do not run it"
+        }
+        if expected is not None:
+            about |= compare_outputs(raw, expected).to_json()
+        real = [real_values(values, detail) for values, detail in zip(raw, ports.outputs, strict=True)]
         if len(real) == 1:
             return Prediction(real[0], about)
-        named = dict(sorted(zip(reference.names(reference.outputs, 1), real, strict=True)))
+        named = dict(sorted(zip(ports.names(ports.outputs, 1), real, strict=True)))
         if output is not None and output not in named:
             raise BuildFailed(f"the file has no output {output!r}; it has {', '.join(named)}")
         return Prediction(pack(named) if output is None else named[output], about)

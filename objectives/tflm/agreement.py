@@ -1,4 +1,4 @@
-"""Do two ways to run a file give the same bytes? TensorFlow Lite Micro against LiteRT's reference kernels."""
+"""Do two ways to run a file give the same bytes? And what its inputs and outputs are."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -42,18 +42,16 @@ def compare_outputs(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -
     return Agreement(samples, int(equal.sum()), largest)
 
 
-class Reference:
-    """A file under LiteRT's reference kernels: what its inputs take, and the outputs it should give."""
+class FilePorts:
+    """What the inputs and outputs of a file are, by LiteRT, by position; nothing is run."""
 
     def __init__(self, file: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        from ai_edge_litert.interpreter import Interpreter
 
         try:
-            kernels = OpResolverType.BUILTIN_REF
-            self._interpreter = Interpreter(model_content=file, experimental_op_resolver_type=kernels, num_threads=1)
-            self._interpreter.allocate_tensors()
+            self._interpreter = Interpreter(model_content=file, num_threads=1)
         except (ValueError, RuntimeError) as error:
-            raise BuildFailed(f"LiteRT's reference kernels do not run the file: {error}") from error
+            raise BuildFailed(f"the runtime does not load the file: {error}") from error
         self.inputs: list[dict[str, Any]] = self._interpreter.get_input_details()
         self.outputs: list[dict[str, Any]] = self._interpreter.get_output_details()
 
@@ -72,15 +70,3 @@ class Reference:
         return [
             as_input(parts[name], detail) for name, detail in zip(self.names(self.inputs, 0), self.inputs, strict=True)
         ]
-
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Raw outputs by position, sample by sample."""
-        kept: list[list[np.ndarray]] = [[] for _ in self.outputs]
-        for sample in range(len(inputs[0])):
-            self._interpreter.reset_all_variables()
-            for values, detail in zip(inputs, self.inputs, strict=True):
-                self._interpreter.set_tensor(detail["index"], values[sample : sample + 1])
-            self._interpreter.invoke()
-            for outputs, detail in zip(kept, self.outputs, strict=True):
-                outputs.append(np.array(self._interpreter.get_tensor(detail["index"])))
-        return [np.concatenate(outputs) for outputs in kept]

@@ -1,5 +1,7 @@
 """The process that holds TensorFlow Lite Micro: ``child.py run FILE INPUTS OUTPUTS`` or ``child.py compress FILE SPEC OUT``.
 
+``child.py reference FILE INPUTS OUTPUTS`` does as ``run`` with LiteRT's reference kernels, which abort on some ordinary files.
+
 ``INPUTS`` is an ``.npz`` of raw inputs by position, or ``-`` for one sample of zeros. The interpreter prints its allocations
 and its errors to standard error; standard output gets one line of JSON.
 """
@@ -65,6 +67,29 @@ def _codes(runtime: Any) -> set[int]:
     return {getattr(runtime.schema_fb.BuiltinOperator, name) for name in STATEFUL}
 
 
+def reference(file: bytes, given: str, out: Path) -> dict[str, Any]:
+    """Run all samples through LiteRT's reference kernels."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kernels = OpResolverType.BUILTIN_REF
+    interpreter = Interpreter(model_content=file, experimental_op_resolver_type=kernels, num_threads=1)
+    interpreter.allocate_tensors()
+    details, ends = interpreter.get_input_details(), interpreter.get_output_details()
+    outputs: list[list[np.ndarray]] = [[] for _ in ends]
+    with np.load(given, allow_pickle=False) as stored:
+        inputs = [stored[str(at)] for at in range(len(details))]
+    for sample in range(len(inputs[0])):
+        interpreter.reset_all_variables()
+        for values, detail in zip(inputs, details, strict=True):
+            interpreter.set_tensor(detail["index"], values[sample : sample + 1])
+        interpreter.invoke()
+        for kept, detail in zip(outputs, ends, strict=True):
+            kept.append(np.array(interpreter.get_tensor(detail["index"])))
+    named: dict[str, Any] = {str(at): np.concatenate(kept) for at, kept in enumerate(outputs)}
+    np.savez(out, **named)
+    return {"samples": len(inputs[0])}
+
+
 def compress(file: bytes, given: str, out: Path) -> dict[str, Any]:
     """Replace tensors by indices into tables of values: ``given`` is JSON of (tensor, bits, axis or null)."""
     from tflite_micro.tensorflow.lite.micro.compression import compress as compressed
@@ -79,7 +104,7 @@ def compress(file: bytes, given: str, out: Path) -> dict[str, Any]:
     return {"tensors": len(specs)}
 
 
-VERBS = {"run": run, "compress": compress}
+VERBS = {"run": run, "reference": reference, "compress": compress}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.objectives.targets.limits import Ended, run_limited
-from litetuner.spaces.errors import BuildFailed, HostError, Refused
+from litetuner.spaces.errors import BuildFailed, CandidateError, HostError, Refused
 from litetuner.spaces.jobs.safe_path import python_command, python_environment
 
 PACKAGE = "tflite-micro"
@@ -62,15 +62,29 @@ def run_micro(file: bytes, inputs: Sequence[np.ndarray] | None = None, seconds: 
     ``BuildFailed`` when it crashes or does not end in time, ``HostError`` when it is not installed.
     """
     version()
+    outputs, messages = _run("run", file, inputs, seconds)
+    return MicroRun(outputs, read_arena(messages))
+
+
+def run_reference(file: bytes, inputs: Sequence[np.ndarray], seconds: float = SECONDS) -> tuple[np.ndarray, ...] | None:
+    """Raw outputs of LiteRT's reference kernels; ``None`` where they do not run the file (they abort on some)."""
+    try:
+        return _run("reference", file, inputs, seconds)[0]
+    except CandidateError:
+        return None
+
+
+def _run(
+    verb: str, file: bytes, inputs: Sequence[np.ndarray] | None, seconds: float
+) -> tuple[tuple[np.ndarray, ...], str]:
     with tempfile.TemporaryDirectory(prefix="litetuner-tflm-") as place:
         given, out = Path(place) / "inputs.npz", Path(place) / "outputs.npz"
         if inputs is not None:
             named: dict[str, Any] = {str(at): values for at, values in enumerate(inputs)}
             np.savez(given, **named)
-        ended = _child(Path(place), "run", file, "-" if inputs is None else str(given), out, seconds)
+        ended = _child(Path(place), verb, file, "-" if inputs is None else str(given), out, seconds)
         with np.load(out, allow_pickle=False) as stored:
-            outputs = tuple(stored[str(at)] for at in range(len(stored.files)))
-    return MicroRun(outputs, read_arena(ended.messages))
+            return tuple(stored[str(at)] for at in range(len(stored.files))), ended.messages
 
 
 def compress_tables(file: bytes, tables: Sequence[tuple[int, int, int | None]], seconds: float = SECONDS) -> bytes:

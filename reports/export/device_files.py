@@ -5,7 +5,7 @@ import hashlib
 
 import numpy as np
 
-from litetuner.objectives.tflm.agreement import Reference
+from litetuner.objectives.tflm.agreement import FilePorts
 from litetuner.objectives.tflm.compression import flash_of
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
@@ -60,7 +60,7 @@ def _with_tables(record: RunRecord, trial: Trial, content: bytes) -> DeviceFile:
     where = f"{record.folder.path}: trial {trial.number}: the file with look-up tables"
     try:
         x, _ = open_split(record.folder.blobs, record.data.arrays, "search")
-        found = flash_of(content, Reference(content).raw_inputs(np.asarray(x[:SAMPLES])))
+        found = flash_of(content, FilePorts(content).raw_inputs(np.asarray(x[:SAMPLES])))
     except LitetunerError as error:
         raise RunError(f"{where} cannot be made again: {error}") from error
     if found.file is None:

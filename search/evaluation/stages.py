@@ -166,9 +166,12 @@ def score_on_targets(services: Services, finished: FinishResult, candidate: Cand
         scored, measured = run_job(services, job, measured)
         around = scored.metric.environment
         measured = measured.adding({f"metric:{target}": scored.metric})
-        if around.get("equal") != around.get("samples"):
-            said = f"{around['samples'] - around['equal']} of {around['samples']} samples differ from {around['reference']}"
-            measured = measured.noting(f"{target}: the outputs of {said}, by at most {around['largest']:g} steps")
+        if "equal" not in around:
+            measured = measured.noting(f"{target}: outputs were not compared ({around.get('reference')})")
+        elif around["equal"] < around["samples"]:
+            said = f"{around['samples'] - around['equal']} of {around['samples']} samples"
+            said += f" differ from {around['reference']}, by at most {around['largest']:g} steps"
+            measured = measured.noting(f"{target}: the outputs of {said}")
     return measured
 
 

@@ -88,7 +88,7 @@ class Vela(Target):
         return found
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
-        """See ``Target.time``. No time where an operator is left to the CPU; flash and SRAM are what Vela says then too."""
+        """See ``Target.time``. Where an operator is left to the CPU only flash is known: time and SRAM are of the NPU alone."""
         compiled = self._compile(file)
         around = {
             "target": self.name,
@@ -99,14 +99,13 @@ class Vela(Target):
             "clock_mhz": compiled.clock_mhz,
         }
         digest = hashlib.sha256(compiled.file).hexdigest()
-        others = {
-            "flash_bytes": Measurement(len(compiled.file), "B", around, extra={"sha256": digest}),
-            "sram_bytes": Measurement(compiled.sram_bytes, "B", around, extra={"dram_bytes": compiled.dram_bytes}),
-        }
+        others = {"flash_bytes": Measurement(len(compiled.file), "B", around, extra={"sha256": digest})}
         if compiled.on_cpu:
             names = ", ".join(f"{count} {name}" for name, count in compiled.on_cpu.items())
             misfit = f"Vela leaves {names} to the CPU, so the time is unknown"
             return Timing(None, None, None, others, misfit)
+        memory = {"dram_bytes": compiled.dram_bytes}
+        others["sram_bytes"] = Measurement(compiled.sram_bytes, "B", around, extra=memory)
         extra = {"layers": [dataclasses.asdict(layer) for layer in compiled.layers], "delegates": _split(compiled)}
         return Timing(Measurement(compiled.seconds * 1e6, "us", around, extra=extra), None, None, others)
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from litetuner.objectives.tflm.agreement import Reference, compare_outputs
+from litetuner.objectives.tflm.agreement import FilePorts, compare_outputs
 from litetuner.objectives.tflm.compression import Table, compress, find_tables, flash_of
 from litetuner.objectives.tflm.interpreter import installed
 from litetuner.spaces.errors import BuildFailed
@@ -39,11 +39,11 @@ def test_tables_follow_the_values_and_the_quantization(clustered: bytes) -> None
 
 
 def test_the_compressed_file_is_smaller_and_gives_the_same_outputs(clustered: bytes) -> None:
-    found = flash_of(clustered, Reference(clustered).raw_inputs(X))
+    found = flash_of(clustered, FilePorts(clustered).raw_inputs(X))
     assert found.reason == "" and found.file is not None
     assert found.size == len(found.file) < len(clustered) - 300
     assert found.samples == 5 and found.arena_bytes > 500, "the decoded weights need arena"
-    assert flash_of(INT8, Reference(INT8).raw_inputs(X)).file is None
+    assert flash_of(INT8, FilePorts(INT8).raw_inputs(X)).file is None
 
 
 def test_a_table_that_does_not_fit_the_quantization_is_caught(
@@ -51,7 +51,7 @@ def test_a_table_that_does_not_fit_the_quantization_is_caught(
 ) -> None:
     (right,) = find_tables(clustered)
     wrong: Table = dataclasses.replace(right, axis=None, bits=7)
-    inputs = Reference(clustered).raw_inputs(X)
+    inputs = FilePorts(clustered).raw_inputs(X)
     made = compress(clustered, [wrong], inputs)
     assert not made.agreement.same, "the interpreter says nothing, and gives other outputs"
     monkeypatch.setattr("litetuner.objectives.tflm.compression.find_tables", lambda file: (wrong,))

@@ -51,7 +51,7 @@ def test_a_file_with_an_operator_on_the_cpu_has_no_time(tmp_path: Path) -> None:
     path = tmp_path / "cpu.tflite"
     path.write_bytes(ON_CPU)
     timing = find_target("vela").target.time(path, path)
-    assert timing.latency_us is None and timing.ratio is None
+    assert timing.latency_us is None and timing.ratio is None and set(timing.others) == {"flash_bytes"}
     assert "1 Cumsum" in timing.misfit and "unknown" in timing.misfit
     assert find_target("vela").target.exported(ON_CPU) == {}
 

@@ -45,6 +45,19 @@ def test_outputs_are_compared_with_reference_kernels() -> None:
     assert found.about["largest"] <= 2, "steps of an int8 softmax"
 
 
+def test_reference_kernels_that_abort_leave_a_score_without_a_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    real = interpreter.python_command
+
+    def aborting(*arguments: str) -> list[str]:
+        return [sys.executable, "-c", "import os; os.abort()"] if "reference" in arguments else real(*arguments)
+
+    monkeypatch.setattr(interpreter, "python_command", aborting)
+    found = find_target("tflm").target.predict(INT8, x, None)
+    assert found.outputs.shape == (2, 4) and "equal" not in found.about
+    assert found.about["reference"] == "none: LiteRT's reference kernels do not run it"
+
+
 def test_a_missing_kernel_is_named(tmp_path: Path) -> None:
     path = tmp_path / "sign.tflite"
     path.write_bytes(NO_KERNEL)
