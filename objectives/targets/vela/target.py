@@ -12,7 +12,8 @@ from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.options import check_path
 from litetuner.objectives.targets.target import ADDRESS, Finding, Target, Timing
 from litetuner.objectives.targets.vela.compiler import CPU, Compiled, compile_file, version
-from litetuner.spaces.errors import CandidateError, ConfigError, HostError, nearest
+from litetuner.spaces.errors import BuildFailed, CandidateError, ConfigError, HostError, nearest
+from litetuner.spaces.tflite.schema import read_model, tensors_of, type_name
 
 SIZES = {"u55": (32, 64, 128, 256), "u65": (256, 512), "u85": (128, 256, 512, 1024, 2048)}  # MACs a cycle
 ACCELERATORS = tuple(f"ethos-{kind}-{size}" for kind, sizes in SIZES.items() for size in sizes)
@@ -89,7 +90,12 @@ class Vela(Target):
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
         """See ``Target.time``. Where an operator is left to the CPU only flash is known: time and SRAM are of the NPU alone."""
-        compiled = self._compile(file)
+        try:
+            compiled = self._compile(file)
+        except BuildFailed as error:
+            if "int4" not in _types(file):
+                raise
+            return Timing(None, None, None, misfit=f"it compiles no int4 weights ({error})")
         around = {
             "target": self.name,
             "estimate": f"Vela {version()}",
@@ -137,6 +143,14 @@ def _split(compiled: Compiled) -> dict[str, Any]:
         "dequantize": 0,
         "fallback": [],
     }
+
+
+def _types(file: Path) -> set[str]:
+    """The types of the tensors of a file; none of a damaged one."""
+    try:
+        return {type_name(tensor.type) for tensor in tensors_of(read_model(file.read_bytes()))}
+    except (BuildFailed, OSError):
+        return set()
 
 
 def _sha256(path: Path) -> str:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ai_edge_litert import schema_py_generated
 
 from litetuner.objectives.targets.choice import find_target
 from litetuner.objectives.targets.limits import Ended, run_limited
 from litetuner.objectives.targets.vela import compiler
 from litetuner.spaces.errors import BuildFailed, ConfigError, HostError, Lost
+from litetuner.spaces.tflite.operators import operators_of
+from litetuner.spaces.tflite.schema import pack_model, read_model
 from tests.objectives.micro_files import INT8, ON_CPU
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ethosu") is None, reason="the extra vela is not installed")
@@ -61,6 +64,18 @@ def test_a_crash_of_the_compiler_fails_the_candidate(tmp_path: Path) -> None:
     path.write_bytes(INT8[:1000])  # Vela 5.2.0 dies by a signal on it
     with pytest.raises(BuildFailed, match=r"Vela (crashed with SIG|ended with code)"):
         find_target("vela").target.time(path, path)
+
+
+def test_int4_weights_that_the_compiler_crashes_on_are_said_to_be_the_reason(tmp_path: Path) -> None:
+    model = read_model(INT8)
+    (dense,) = (op for op in operators_of(model) if op.name == "FULLY_CONNECTED")
+    tensor = model.subgraphs[0].tensors[dense.weight_index]
+    buffer = model.buffers[tensor.buffer]
+    tensor.type, buffer.data = schema_py_generated.TensorType.INT4, buffer.data[: len(buffer.data) // 2]
+    path = tmp_path / "int4.tflite"
+    path.write_bytes(pack_model(model))
+    timing = find_target("vela").target.time(path, path)
+    assert timing.latency_us is None and "it compiles no int4 weights (Vela crashed" in timing.misfit
 
 
 def test_a_compiler_that_hangs_is_stopped(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
