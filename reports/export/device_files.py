@@ -74,28 +74,13 @@ def _with_tables(record: RunRecord, trial: Trial, content: bytes) -> DeviceFile:
 
 def arena_of(trial: Trial, npu: str) -> tuple[int, str]:
     """The arena of the example, and in words where it is from."""
-    added = trial.measurements["flash_bytes"].environment.get("added_arena_bytes", 0) if _decodes(trial, npu) else 0
-    for name, measured in trial.measurements.items():
-        if name.startswith("arena_bytes:") and not npu:
-            size = _rounded(measured.value + added)
-            return size, "used by the interpreter on a machine with 64-bit pointers: a 32-bit device needs less"
-    for name, measured in trial.measurements.items():
-        if name.startswith("sram_bytes:") and npu:
-            size = _rounded(measured.value + SPARE_BYTES)
-            return (
-                size,
-                f"the compiler's estimate of SRAM, and {SPARE_BYTES} bytes for the interpreter: reduce it to what is used",
-            )
-    planned = trial.value("arena_bytes") or 0.0
-    size = _rounded(planned + added + SPARE_BYTES)
-    return (
-        size,
-        f"planned tensors, and {SPARE_BYTES} bytes for scratch buffers and the interpreter: reduce it to what is used",
-    )
-
-
-def _decodes(trial: Trial, npu: str) -> bool:
-    return not npu and "flash_bytes" in trial.measurements
+    kind = "sram_bytes:" if npu else "arena_bytes:"
+    told = next((found.value for name, found in trial.measurements.items() if name.startswith(kind)), None)
+    if told is not None and not npu:
+        return _rounded(told), "used by the interpreter on a machine with 64-bit pointers: a 32-bit device needs less"
+    source = "planned tensors" if told is None else "the compiler's estimate of SRAM"
+    size = _rounded((told or trial.value("arena_bytes") or 0.0) + SPARE_BYTES)
+    return size, f"{source}, and {SPARE_BYTES} bytes for the interpreter: reduce it to what is used"
 
 
 def _rounded(size: float) -> int:

@@ -18,6 +18,7 @@ from litetuner.search.evaluation.stages import (
     time_everywhere,
     train_step,
     types_of,
+    with_decoding,
 )
 from litetuner.search.history import History
 from litetuner.search.runs.optuna_trials import Asked
@@ -109,7 +110,7 @@ def _measured(
         suits_gate(operators, types_of(finished), targets, criteria, is_baseline=candidate.is_baseline)
     measured = time_everywhere(services, finished.ref, baseline, measured)
     flash, measured = measure_flash(services, finished, measured)
-    measured = measured.adding(flash)
+    measured = measured.adding(flash | with_decoding(measured.measurements, flash))
     if baseline is not None:
         with keeping(measured):
             latency_gate(measured.measurements, services.inspection.data.counts["search"], criteria)

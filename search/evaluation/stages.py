@@ -1,7 +1,7 @@
 """The stages of a candidate: train, build, time, score. Each takes what was measured so far and gives more of it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +189,17 @@ def measure_flash(
     around |= {"proved_on_samples": found.samples, "added_arena_bytes": found.arena_bytes}
     extra = {"file": found.file, "tables": [list(table) for table in found.tables]}
     return {"flash_bytes": Measurement(found.size, "B", around, extra=extra)}, measured
+
+
+def with_decoding(measured: Mapping[str, Measurement], flash: Mapping[str, Measurement]) -> dict[str, Measurement]:
+    """The arenas among ``measured`` with what decoding the look-up tables of ``flash`` adds: one file has both."""
+    added = flash["flash_bytes"].environment.get("added_arena_bytes", 0) if "flash_bytes" in flash else 0
+    said = {"decoding": f"{added:,} bytes of it for weights that are stored as look-up tables"}
+    return {
+        name: dataclasses.replace(found, value=found.value + added, environment=found.environment | said)
+        for name, found in measured.items()
+        if added and name.partition(":")[0] == "arena_bytes"
+    }
 
 
 def measure_drop(
