@@ -117,14 +117,16 @@ def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
     cores = " and ".join(str(core) for core in machine.get("pinned_cores") or ())
     conditions += [f"core {cores}" if cores else None]
     conditions += [f"{machine['runtime']} {machine['runtime_version']}" if machine.get("runtime_version") else None]
-    return [*lines, ", ".join(str(part) for part in conditions if part)]
+    said = ", ".join(str(part) for part in conditions if part)
+    return [*lines, said] if said else lines
 
 
 def _other(name: str, each: dict[str, Any]) -> str:
-    """What else a target tells: ``SRAM 51.9 kB (an estimate of Vela 5.2.0)``."""
+    """What else a target tells: ``sram: 51.9 kB  (an estimate of Vela 5.2.0)``."""
     from litetuner.reports.text.formatting import plain
 
-    return f"{name.replace('_', ' ')}: {plain(each['value'], name, each['unit'])}{_estimate(each['environment'])}"
+    title = name.removesuffix("_bytes").replace("_", " ")
+    return f"{title}: {plain(each['value'], name, each['unit'])}{_estimate(each['environment'])}"
 
 
 def _estimate(environment: dict[str, Any]) -> str:
