@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
+from pathlib import Path
 
 import pytest
 
 from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.targets.fake import Fake
+from litetuner.objectives.targets.target import Timing
+from litetuner.reports.model.result import build_result
 from litetuner.search.criteria import Criteria, judged
 from litetuner.search.front import Objective
 from litetuner.search.history import History
@@ -14,8 +20,10 @@ from litetuner.search.hypervolume import REFERENCE_FACTOR, Growth, by_octaves
 from litetuner.search.runs.optuna_trials import told_values
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
+from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
+from tests.search.fakes import fake_search
 
 OBJECTIVES = (
     Objective("metric", "maximize"),
@@ -69,3 +77,39 @@ def test_the_first_time_that_is_known_is_the_reference_of_the_hypervolume(baseli
     copied = Growth(OBJECTIVES, baseline)
     copied.add(int8(4, 800.0))
     assert history.growth.costs(int8(2, 200.0)) == pytest.approx(expected), "a growth keeps its own reference"
+
+
+def test_a_search_goes_on_after_an_unfit_baseline_a_crash_and_a_misfit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target like an NPU's compiler: no time of the baseline, one file that it crashes on, one with a CPU operator."""
+    timed, calls = Fake.time, itertools.count()
+
+    def time(self: Fake, file: Path, baseline: Path, threads: int = 1) -> Timing:
+        flash = {"flash_bytes": Measurement(float(len(file.read_bytes())), "B", {"estimate": "a compiler"})}
+        if file.read_bytes() == baseline.read_bytes():
+            return Timing(None, None, None, flash, "it leaves 4 Conv2D to the CPU")
+        number = next(calls)
+        if number == 1:
+            raise BuildFailed("the compiler crashed with SIGSEGV")
+        if number == 2:
+            return Timing(None, None, None, flash, "it leaves 1 Cumsum to the CPU")
+        return Timing(timed(self, file, baseline, threads).latency_us, None, None, flash)
+
+    monkeypatch.setattr(Fake, "time", time)
+    monkeypatch.setattr(Fake, "by_content", True)
+    monkeypatch.setattr(Fake, "budgets", ("latency_us", "flash_bytes"))
+    record = fake_search(tmp_path / "run", trials=14, max_flash="fake=90kB").record
+    assert record.baseline is not None and record.baseline.state is State.INFEASIBLE
+    assert record.baseline.misfits == {"fake": "it leaves 4 Conv2D to the CPU"}
+    assert record.baseline.value("latency_us:fake") is None and "target fake" in record.baseline.constraints
+    failed = [trial for trial in record.trials if trial.state is State.FAILED]
+    assert [trial.reason for trial in failed] == ["the compiler crashed with SIGSEGV"]
+    (refused,) = (trial for trial in record.trials if trial.gate == "target fake")
+    assert refused.state is State.INVALID and "1 Cumsum" in (refused.reason or "")
+    assert record.front and all(trial.value("latency_us:fake") for trial in record.front)
+    assert all(trial.value("latency_ratio:fake") is None for trial in record.trials)
+    result = build_result(record)
+    assert result.best is not None and not math.isnan(result.best.latency_us["fake"] or math.nan)
+    again = fake_search(tmp_path / "run", trials=16, max_flash="fake=90kB").record
+    assert len(again.trials) == 16 and again.baseline is not None and again.baseline.number == 0, "it resumes"
