@@ -75,7 +75,7 @@ class OneProcess(Executor):
     def _time(self, job: TimeJob) -> dict[str, Any]:
         artifacts = self.folder.artifacts
         timing = Fake().time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
-        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio, job.file).to_json()
+        return TimeResult.of(timing, job.file).to_json()
 
 
 def small_searches(patch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from litetuner.reports.model.columns import estimate_of
 from litetuner.reports.model.comparison import Comparison
 from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row, shown_labels
@@ -71,13 +72,14 @@ def _thinned(result: Result) -> tuple[Row, ...]:
 def number_titles(record: RunRecord) -> tuple[str, ...]:
     """The heads of ``row_cells``; that of the drops on two short lines."""
     drop = drop_title(record.metric.bounded).replace(", ", "\n")
-    return (clean(record.metric.name, 20), drop, *shown_sizes(record.config), "latency")
+    timed = "latency\n(estimate)" if estimate_of(record, record.config.latency_measurement) else "latency"
+    return (clean(record.metric.name, 20), drop, *shown_sizes(record.config), timed)
 
 
 def shown_sizes(config: Config) -> tuple[str, ...]:
     """Which sizes a table shows: the one that is optimized, and the other where a budget limits it."""
     limited = {budget.measurement.removesuffix("_bytes") for budget in config.budgets}
-    return tuple(name for name in ("compressed", "file") if name == config.size or name in limited)
+    return tuple(name for name in ("compressed", "file", "flash") if name == config.size or name in limited)
 
 
 def row_cells(record: RunRecord, row: Row) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from litetuner.objectives.profiles import PROFILES
 from litetuner.objectives.profiles.profile import Profile
 from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, BudgetTexts, check_metric_budgets, parse_budgets
+from litetuner.search.config.device_settings import advice, decided, memory_measurement
 from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts, shown
 from litetuner.search.config.storage_url import split_password
 from litetuner.search.config.units import parse_duration
@@ -21,13 +22,15 @@ from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
 # What ``--objective`` can name: what a file has, and what it has on each target.
-FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
-TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
+SIZES = ("file_bytes", "compressed_bytes", "flash_bytes")
+FILE_MEASUREMENTS = (*SIZES, "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
+TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj", "sram_bytes", "flash_bytes", "arena_bytes")
 
 # What a run may change when it is resumed; all other keys are its identity.
 CHANGEABLE = frozenset(
     {"out", "size", "objective", "profile", "target", "sampler", "executor", "storage", "cache_limit", "max_job_memory"}
     | {"max_size", "max_compressed_size", "max_latency", "max_memory", "max_drop", "min_metric"}
+    | {"max_sram", "max_flash"}
     | {"time_budget", "trials", "parallel", "patience", "until_met", "json_", "debug"}
 )
 
@@ -76,8 +79,10 @@ class Config(pydantic.BaseModel):
     )
     objective: Texts = _key((), "One more measurement to minimize, such as file_bytes or latency_us:pi.")
     profile: Text | None = _key(None, "Device class that the files must run on: mcu (microcontrollers).")
-    size: Literal["compressed", "file"] = _key(
-        "compressed", "Which size is minimized: compressed (zlib, for downloads) or file (for flash)."
+    size: Literal["compressed", "file", "flash"] = _key(
+        "compressed",
+        "Which size is minimized: compressed (zlib, for downloads), file, or flash (the file with look-up tables "
+        "for clustered weights, as TensorFlow Lite Micro can store it).",
     )
     max_size: Size | None = _key(None, "Budget: size of the file in bytes, such as 300kB.")
     max_compressed_size: Size | None = _key(None, "Budget: compressed size (zlib) of the file, such as 60kB.")
@@ -85,6 +90,8 @@ class Config(pydantic.BaseModel):
     max_memory: Size | None = _key(
         None, "Budget: tensor arena and weights, such as 256kB; with --profile mcu only the arena."
     )
+    max_sram: Texts = _key((), "Budget: SRAM on a target that tells it, such as 64kB or u55=64kB.")
+    max_flash: Texts = _key((), "Budget: flash on a target that tells it, such as 60kB or u55=60kB; else of the file.")
     max_drop: Share | None = _key(None, "Budget: drop of the metric against the baseline, such as 1%.")
     min_metric: Number | None = _key(None, "Budget: worst metric that is accepted, such as 0.85 for an accuracy.")
     time_budget: Duration | None = _key(
@@ -156,19 +163,9 @@ class Config(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _with_profile(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Add what the profile decides. Raises ``ConfigError`` where the user decided otherwise."""
-        name = given.get("profile")
-        if name is None:
-            return given
-        if not isinstance(name, str) or name not in PROFILES:
-            known = ", ".join(sorted(PROFILES))
-            raise ConfigError(f"profile: there is no {name!r}{nearest(str(name), PROFILES)} ({known})")
-        for key, value in PROFILES[name].settings.items():
-            # Steps are a choice within the profile: every file is checked.
-            if key in given and given[key] != value and key != "steps":
-                raise ConfigError(f"{key}: the profile {name} needs {value}, not {given[key]}; leave {key} out")
-        return dict(PROFILES[name].settings) | given
+    def _with_devices(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Add what the profile and the targets decide. Raises ``ConfigError`` where the user decided otherwise."""
+        return decided(given)
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -193,8 +190,8 @@ class Config(pydantic.BaseModel):
         if self.until_met and not budgets:
             raise ConfigError("until-met: there is no budget to meet; give one, such as --max-compressed-size 60kB.")
         for budget in budgets:
-            if budget.key == "max-latency" and budget.limit <= 0:
-                raise ConfigError(f"max-latency: must be positive (got {budget.text}).")
+            if budget.key in ("max-latency", "max-sram", "max-flash") and budget.limit <= 0:
+                raise ConfigError(f"{budget.key}: must be positive (got {budget.text}).")
         check_metric_budgets(self.metric, self.min_metric, self.max_drop)
 
     @property
@@ -205,7 +202,8 @@ class Config(pydantic.BaseModel):
 
     def budgets_for(self, direction: Literal["maximize", "minimize"]) -> tuple[Budget, ...]:
         texts = BudgetTexts(**{field.name: getattr(self, field.name) for field in dataclasses.fields(BudgetTexts)})
-        return parse_budgets(texts, direction, self.targets, self.suited.memory if self.suited else "memory_bytes")
+        kinds = {place.name: place.target.budgets for place in self.places}
+        return parse_budgets(texts, direction, kinds, memory_measurement(self.places, self.suited))
 
     @property
     def password(self) -> str | None:
@@ -230,19 +228,7 @@ class Config(pydantic.BaseModel):
     @property
     def advice(self) -> tuple[str, ...]:
         """What a user should know about these settings before the search starts, one sentence each."""
-        profile = self.suited
-        if profile is None:
-            return ()
-        given = {budget.key for budget in self.budgets}
-        return (
-            f"Profile {profile.name}: latency is measured on {', '.join(self.targets)}, not on such a device; "
-            "it ranks candidates, and says nothing about the device.",
-            *(
-                f"Profile {profile.name}: no budget bounds its {what}; give --{key}, such as --{key} 256kB."
-                for key, what in profile.budgets.items()
-                if key not in given
-            ),
-        )
+        return advice(self)
 
     @property
     def seconds(self) -> float | None:
@@ -253,11 +239,18 @@ class Config(pydantic.BaseModel):
 
     @property
     def size_measurement(self) -> str:
-        return f"{self.size}_bytes"
+        """What ``size`` names; flash is that of the first target that stores another file, such as a compiled one."""
+        stored = [f"flash_bytes:{place.name}" for place in self.places if place.target.stores_another]
+        return stored[0] if self.size == "flash" and stored else f"{self.size}_bytes"
 
     @property
     def latency_measurement(self) -> str:
         return f"latency_us:{self.targets[0]}"
+
+    @property
+    def target_objective(self) -> str:
+        """What is minimized on the first target: its latency, or what it tells instead."""
+        return f"{self.places[0].target.objective}:{self.targets[0]}"
 
 
 def keys() -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, Self
 
 from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.targets.target import Timing
 from litetuner.spaces.jobs.job import NOT_IN_KEY, Job, Kind, R
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.store import append
@@ -12,12 +13,19 @@ from litetuner.spaces.store import append
 
 @dataclasses.dataclass(frozen=True)
 class TimeResult(Record):
-    """Latencies of ``file`` (an artifact) and baseline, measured in turns, and their ratio."""
+    """What a target told of ``file`` (an artifact), see ``Timing``."""
 
-    latency_us: Measurement
-    baseline_us: Measurement
-    ratio: float
+    latency_us: Measurement | None
+    baseline_us: Measurement | None
+    ratio: float | None
     file: str
+    others: dict[str, Measurement] = dataclasses.field(default_factory=dict)
+    misfit: str = ""
+
+    @classmethod
+    def of(cls, timing: Timing, file: str) -> Self:
+        others = dict(timing.others)
+        return cls(timing.latency_us, timing.baseline_us, timing.ratio, file, others, timing.misfit)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -65,12 +65,15 @@ def build_handlers(workspace: Workspace) -> dict[str, Handler]:
 
 
 def score_handlers(workspace: Workspace) -> dict[str, Handler]:
-    from litetuner.objectives.scoring.jobs import CompareJob, ScoreJob
+    from litetuner.objectives.scoring.flash import measure_flash
+    from litetuner.objectives.scoring.jobs import CompareJob, FlashJob, ScoreJob, TargetScoreJob
     from litetuner.objectives.scoring.scorer import compare, score_file
 
     return {
         "score": handler(ScoreJob, lambda job: score_file(job, workspace)),
+        "score_on": handler(TargetScoreJob, lambda job: score_file(job, workspace)),
         "compare": handler(CompareJob, lambda job: compare(job, workspace)),
+        "flash": handler(FlashJob, lambda job: measure_flash(job, workspace)),
     }
 
 

@@ -67,8 +67,7 @@ class Local(Executor):
                 if time.monotonic() - awake_seconds() - stopped < GAP_SECONDS:
                     raise  # else it was this process that stopped, not the target
                 timing = target.time(file, baseline, job.threads)
-            found = TimeResult(timing.latency_us, timing.baseline_us, timing.ratio, job.file)
-            return JobResult(found, awake_seconds() - began)
+            return JobResult(TimeResult.of(timing, job.file), awake_seconds() - began)
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:
         """Nothing of ours computes here."""
