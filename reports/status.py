@@ -29,12 +29,19 @@ class Forecast:
     share: float | None
     seconds_left: float | None
     estimated: bool  # from the pace of the last trials
+    measuring_finals: bool = False
+
+    def finished(self) -> "Forecast":
+        """The same after the last trial: the final measurements follow, whose time nobody predicts."""
+        return dataclasses.replace(self, share=None, seconds_left=None, measuring_finals=True)
 
     @property
     def words(self) -> str:
-        """``23 scored of 30 trials, about 4 min 10 s left``."""
+        """``23 of 30 trials, 21 scored · about 4 min 10 s left``."""
         wanted = f"{self.counted} of {self.wanted} trials" if self.wanted is not None else f"{self.counted} trials"
         found = f"{wanted}, {self.scored} scored"
+        if self.measuring_finals:
+            return f"{found} · the search has ended, final measurements"
         if self.seconds_left:
             found += f" · {'about ' if self.estimated else ''}{format_seconds(self.seconds_left)} left"
         return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.jobs.python_functions import is_python_function, python_function
 from litetuner.spaces.jobs.safe_path import user_folders
 from litetuner.spaces.tf import quiet_stdout
 
@@ -32,7 +33,7 @@ def load_function(spec: str, purpose: str) -> Callable[..., Any]:
     What the module prints does not reach standard output. Raises ``ConfigError`` that says what is missing, or how the
     module itself fails, with the line.
     """
-    found = load_attribute(spec, purpose)
+    found = python_function(spec, purpose) if is_python_function(spec) else load_attribute(spec, purpose)
     if not callable(found):
         raise ConfigError(f"{purpose}: {spec} is a {type(found).__name__}, and a function is needed.")
     function: Callable[..., Any] = found
