@@ -4,6 +4,8 @@ Models and arrays are saved once, under a name that depends on their content, so
 them. Functions stay in memory (``spaces/jobs/python_functions.py``).
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import json
@@ -12,7 +14,7 @@ import secrets
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,12 +22,34 @@ from litetuner.spaces.errors import DataError, ModelError
 from litetuner.spaces.jobs.python_functions import name_of
 from litetuner.spaces.store import cannot_write
 
+if TYPE_CHECKING:
+    from litetuner.search.config.config import Config
+
 INPUTS = Path("runs") / "inputs"
 FUNCTIONS = ("metric", "preprocess", "loss", "fit")  # keys that may be Python functions
 FORMS = (
     "Give a path, 'module:function', an array, (x, y), ((x_train, y_train), (x_test, y_test)), a dict of arrays (x_train, "
     "y_train, ...), a pandas DataFrame with label='COLUMN', a tf.data.Dataset of (x, y), or a function that returns one of these."
 )
+
+
+def checked_config(values: Mapping[str, Any], where: str, *, data: bool = True) -> Config:
+    """The configuration of values, whose model, data and functions were looked at as far as that takes no TensorFlow.
+
+    Raises ``UsageError``, in under a second where the files are local.
+    """
+    from litetuner.search.config.config import make_config
+    from litetuner.search.config.early_checks import check_inputs
+    from litetuner.search.runs.other_runs import earlier_trials
+    from litetuner.search.runtime.executors import EXECUTORS
+    from litetuner.search.session import check_names
+
+    config = make_config(values, where=where)
+    check_names(config)
+    earlier_trials(config.from_run)  # a run that is none is an error now
+    if not EXECUTORS[config.executor].simulated:
+        check_inputs(config, data=data)
+    return config
 
 
 def as_values(model: Any, data: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,21 +162,16 @@ def _kept_arrays(arrays: dict[str, np.ndarray]) -> str:
     return _kept(f"data-{seen.hexdigest()[:12]}", ".npz", save)
 
 
-def _shapes(model: Any) -> dict[str, tuple[int | None, ...]]:
+def _shapes(model: Any) -> Mapping[str, tuple[int | None, ...]]:
     """The shapes of a model's inputs by name, where they can be had without loading it."""
+    from litetuner.search.config.early_checks import input_shapes
+
     if isinstance(model, str | Path):
-        return _shapes_in_file(Path(model))
+        with contextlib.suppress(OSError, zipfile.BadZipFile, KeyError, ValueError), zipfile.ZipFile(model) as archive:
+            return input_shapes(json.loads(archive.read("config.json")))
+        return {}
     tensors = getattr(model, "inputs", None) or ()
     return {getattr(item, "name", ""): tuple(item.shape) for item in tensors}
-
-
-def _shapes_in_file(path: Path) -> dict[str, tuple[int | None, ...]]:
-    """Those that the configuration of a ``.keras`` file tells; empty where it tells none."""
-    with contextlib.suppress(OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError):
-        config = json.loads(zipfile.ZipFile(path).read("config.json"))["config"]
-        layers = [layer["config"] for layer in config["layers"] if layer["class_name"] == "InputLayer"]
-        return {layer["name"]: tuple(layer["batch_shape"]) for layer in layers}
-    return {}
 
 
 def _kept(name: str, suffix: str, save: Callable[[str], Any]) -> str:

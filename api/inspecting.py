@@ -19,13 +19,12 @@ def inspect(model: Any, data: Any = None, **keys: Any) -> tuple[ModelInfo, DataI
     Without ``data`` no code of the user runs but the model's own (``module:function``)
     and ``custom_objects``. Raises ``UsageError`` for what cannot be used, ``HostError`` when this machine does not work.
     """
-    from litetuner.inputs import as_values
-    from litetuner.search.config.config import make_config
+    from litetuner.inputs import as_values, checked_config
     from litetuner.search.listener import Listener
     from litetuner.search.session import describe_model, open_session, temporary_folder
 
     given = as_values(model, "none" if data is None else data, keys)  # a configuration has data
-    config = make_config(given, where="inspect")
+    config = checked_config(given, "inspect", data=data is not None)
     with temporary_folder(Path(tempfile.gettempdir()), "litetuner-inspect-", "TMPDIR") as folder:
         if data is None:
             return describe_model(config, folder), None

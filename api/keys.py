@@ -78,6 +78,7 @@ class SearchKeys(TypedDict, total=False):
     custom_objects: Annotated[
         str, "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
     ]
+    from_run: Annotated[str | Path, "Try the Pareto front of an earlier run first: RUN, or RUN:TRIAL."]
     executor: Annotated[str, "Where jobs run: local, or fake (a simulation without models)."]
     storage: Annotated[
         str, "PostgreSQL database that shows the Optuna study: postgresql://USER@HOST/DATABASE. [default: study.db]"

@@ -14,7 +14,7 @@ from rich.text import Text
 from litetuner.reports.status import Forecast, find_forecast
 from litetuner.reports.terminal.progress import live_front, model_table
 from litetuner.reports.terminal.tables import doubts_panel
-from litetuner.reports.terminal.trial_rows import trial_header, trial_line
+from litetuner.reports.terminal.trial_rows import NARROW, trial_header, trial_line
 from litetuner.search.config.config import Config
 from litetuner.search.config.units import format_seconds
 from litetuner.search.listener import Listener, RunningTrial
@@ -59,6 +59,7 @@ class Seen(Listener):
 
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
         self.trials = trials
+        self.in_flight = tuple(other for other in self.in_flight if other.number != trial.number)
         self._elapsed, self._last_trial = trial.seconds_since_start, time.monotonic()
         self._budget_left = None if seconds_left == float("inf") else seconds_left
 
@@ -178,7 +179,9 @@ class Live(Seen):
             rows = max(2, min(FRONT_ROWS, self._console.height - 12))  # as many as fit into the window
             parts += [live_front(record, rows), Text()]
         if forecast is not None and record is not None:
-            parts.append(Text.assemble((forecast.bar, "cyan"), "  " if forecast.bar else "", (forecast.words, "dim")))
+            between = "\n" if self._console.width < NARROW else "  "
+            bar = ((forecast.bar, "cyan"), between) if forecast.bar else ()
+            parts.append(Text.assemble(*bar, (forecast.words, "dim")))
         for at, (what, took) in enumerate(self.now):
             line = Text.assemble((what, "bold"), (f" ({took})", "dim"))
             if at == 0:

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run folder. It can be read during the search, and on another machine.
+    """A run folder, without a path the newest one in ``runs/``. It can be read during the search, and on another machine.
 
     Raises ``RunError`` where the folder holds no run.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str | None = None) -> None:
+        from litetuner.search.runs.other_runs import newest_run
         from litetuner.search.runs.record import open_run
 
-        self.path = Path(path)
+        self.path = newest_run() if path is None else Path(path)
         open_run(self.path)
 
     def record(self) -> RunRecord:

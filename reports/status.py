@@ -17,6 +17,7 @@ from litetuner.search.trial import Trial
 CLOCKS = 2.0  # seconds by which the two clocks of a process start and an event may differ
 RECENT = 12  # trials whose pace predicts the rest
 BAR = 24  # characters
+FIRST_ORIGINS = ("baseline", "recipe", "allocation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +91,11 @@ def _pace(trials: Sequence[Trial]) -> float | None:
     own = [trial for trial in trials if trial.duplicate_of is None and str(trial.state) != "LOST"]
     ends = sorted(trial.seconds_since_start for trial in own)[-RECENT - 1 :]  # parallel trials end in any order
     return (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else None
+
+
+def is_early(trials: Sequence[Trial]) -> bool:
+    """Have only baselines and known recipes run? Then nothing was tried yet that the search found itself."""
+    return bool(trials) and all(trial.origin in FIRST_ORIGINS for trial in trials)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -74,6 +74,7 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
         title=f"Pareto front: {count} within the budgets{more}",
         title_justify="left",
     )
@@ -98,6 +99,6 @@ def print_result(record: RunRecord) -> None:
         console.print(doubts_panel(record.doubts))
     console.print(baseline_row(result))
     if result.picks:
-        console.print(front_table(result))
+        console.print(front_table(result, console.width))
     path = shlex.quote(str(record.folder.path))
     console.print(best_panel(result, f"litetuner export {path} --out exported"))

@@ -7,7 +7,7 @@ from litetuner.reports.model.rows import shown_labels
 from litetuner.reports.text.formatting import clean, latency, number, points, size
 from litetuner.search.trial import Trial
 
-WIDTHS = (5, 8, 8, 8, 9, 9)  # trial, time, metric, drop, size, latency
+WIDTHS = (5, 7, 9, 9, 10, 9)  # trial, time, metric, drop, size, latency
 NARROW = 90  # columns: below, a candidate stands on lines of its own
 INDENT = 15  # of these lines: below the metric
 

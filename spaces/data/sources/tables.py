@@ -1,5 +1,6 @@
 """Data from a table: CSV or Parquet, a row for each sample, with a column of labels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,7 @@ def table_data(source: str, table: Any, label: str | None) -> RawData:
         raise DataError(f"{source} has no rows.")
     columns = [str(name) for name in table.columns]
     table = table.set_axis(columns, axis=1)
-    if label not in columns:
-        what = "Which column is the label? Say it with --label" if label is None else f"There is no column {label!r}"
-        hint = "" if label is None else nearest(label, columns)
-        raise DataError(f"{source}: {what}{hint}. It has: {', '.join(columns[:20])}{', ...' if columns[20:] else ''}.")
+    check_label(source, label, columns)
     splits, y, notes, names = _splits(source, table), table[label], [], None
     if not pandas.api.types.is_numeric_dtype(y):
         if y.isna().any():
@@ -59,6 +57,14 @@ def table_data(source: str, table: Any, label: str | None) -> RawData:
     notes.append(f"{Path(source).name}: {features.shape[1]} columns are the input, {label} is the label")
     x, labels = features.to_numpy(), y.to_numpy()
     return RawData({split: (x[rows], labels[rows]) for split, rows in splits.items()}, names, tuple(notes))
+
+
+def check_label(source: str, label: str | None, columns: Sequence[str]) -> None:
+    """Raise ``DataError`` where a table has no such column of labels."""
+    if label not in columns:
+        what = "Which column is the label? Say it with --label" if label is None else f"There is no column {label!r}"
+        hint = "" if label is None else nearest(label, columns)
+        raise DataError(f"{source}: {what}{hint}. It has: {', '.join(columns[:20])}{', ...' if columns[20:] else ''}.")
 
 
 def _splits(source: str, table: object) -> dict[str, np.ndarray]:
