@@ -1,7 +1,7 @@
 """``litetuner apply``: one known recipe on a new version of the model."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -23,7 +23,8 @@ def apply(
     from litetuner.reports.terminal.progress import print_result
     from litetuner.tuning import apply as apply_recipe
 
-    found = apply_recipe(run, model, data, trust=trust, **({} if out is None else {"out": out}))
+    keys: dict[str, Any] = {} if out is None else {"out": out}
+    found = apply_recipe(run, model, data, trust=trust, **keys)
     if as_json:
         typer.echo(json.dumps(found.summary(), indent=1))
     else:

@@ -96,7 +96,7 @@ def _check_folder(path: Path) -> None:
     inside = [item for item in path.iterdir() if not item.name.startswith(".")]
     if not any(item.is_dir() for item in inside):
         found = sum(item.suffix.lower() in IMAGES for item in inside)
-        what = f"{found} images, and no subfolder" if found else "no subfolder"
+        what = f"{found} image{'s' * (found != 1)}, and no subfolder" if found else "no subfolder"
         raise DataError(f"{path} has {what}. A folder of images has one subfolder per class, named as the class.")
 
 
