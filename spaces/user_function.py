@@ -91,7 +91,8 @@ def check_named(spec: str, purpose: str) -> None:
     except (SyntaxError, ValueError, OSError):
         return  # a worker says where
     names = {part for node in ast.walk(tree) for part in _defined(node)}
-    if name not in names and not any(word in text for word in DYNAMIC):
+    # Without a name that looks like it, importing the module may say more.
+    if name not in names and nearest(name, names) and not any(word in text for word in DYNAMIC):
         raise ConfigError(_no_function(spec, purpose, sorted(names)))
 
 

@@ -151,8 +151,8 @@ def nothing_feasible(result: Result) -> RenderableType:
         found.append(Text.assemble("  ", (relaxation.setting, "cyan"), f"  {clean(row.label, 60)}: {numbers}"))
     for warning in filter(None, (result.unstable_words, result.mixed_words)):
         found += [Text(), Text(warning, style="yellow")]
-    if blocked.settings:
-        found += [Text(), Text.assemble("try next  the same command with ", (" ".join(blocked.settings), "cyan"))]
+    if blocked.command is not None:
+        found += [Text(), Text.assemble("try next  ", (blocked.command, "cyan"))]
     title = "nothing is feasible yet" if early else "nothing is feasible"
     return Panel(Group(*found), title=title, title_align="left", box=box.ROUNDED, padding=(1, 2))
 
