@@ -14,6 +14,8 @@ import pytest
 import litetuner
 from litetuner import ConfigError, Run, RunError
 from litetuner.cli import run as cli
+from litetuner.search.runs.trial_file import read_trial_file
+from litetuner.spaces.jobs import python_functions
 
 FAKE: dict[str, Any] = {"executor": "fake", "target": "fake", "progress": False}
 MODEL = ("fake:model", "fake:data")
@@ -189,3 +191,36 @@ def test_without_a_run_the_newest_one_is_meant(
     assert cli(["report"]) == 0 and cli(["export"]) == 0
     out = capfd.readouterr().out.splitlines()
     assert out[0] == "runs/newer/report.html" and out[1].startswith("exported/")
+
+
+def test_every_record_of_a_run_can_be_read_to_rebuild_its_file(run: Run) -> None:
+    """Also those of steps whose whole numbers may be as small as a tenth of their smallest choice."""
+    trials = [trial for trial in run.record().trials if trial.artifact]
+    read = [read_trial_file(run.record().folder.trial_folder(trial.number), trust=True) for trial in trials]
+    assert [found.candidate for found in read] == [trial.candidate for trial in trials]
+    assert any(
+        isinstance(knob, int) for found in read for step in found.candidate.steps for knob in step.knobs().values()
+    )
+
+
+def test_resuming_and_rebuilding_need_the_same_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def score(weight: float) -> Callable[..., float]:
+        return lambda y_true, y_pred: weight
+
+    out = tmp_path / "run"
+    first = litetuner.tune(*MODEL, **FAKE, metric=score(1.0), trials=3, out=out)
+    assert first.summary()["metric"]["name"] == "lambda"
+    assert len(litetuner.tune(*MODEL, **FAKE, metric=score(1.0), trials=4, out=out).record().trials) == 4
+    with pytest.raises(RunError, match=r"holds another run\. What differs: metric: python_function:lambda_"):
+        litetuner.tune(*MODEL, **FAKE, metric=score(2.0), trials=4, out=out)
+    built = first.rebuild(2, tmp_path / "again.tflite", metric=score(1.0), model="fake:model", data="fake:data")
+    assert built.same_file
+    with pytest.raises(ConfigError, match=r"metric: .* is another function than that of the run"):
+        first.rebuild(2, tmp_path / "again.tflite", metric=score(2.0), trust=True)
+    with pytest.raises(ConfigError, match=r"no argument 'metrik'.*did you mean 'metric'"):
+        first.rebuild(2, metrik=score(1.0))
+    monkeypatch.setattr(python_functions, "_pickles", {})  # as in another process
+    missing = "metric: the run uses the Python function 'lambda', which is in no file"
+    with pytest.raises(ConfigError, match=missing):
+        first.rebuild(2, tmp_path / "again.tflite", trust=True)
+    assert cli(["search", str(out)]) == 2
