@@ -45,6 +45,7 @@ class Loop:
     listener: Listener
     stop: Callable[[], str | None]
     whole: Callable[[tuple[str, ...]], Space]
+    earlier: tuple[Trial, ...] = ()  # of another run: what is tried first
     renewed: bool = False  # by objectives or budgets that are new to the history
     accidents: int = 0  # that lost trials, in a row in this session
 
@@ -164,6 +165,7 @@ class Loop:
         """What new terms make of what is known, what was lost, then what the search policy proposes."""
         spaces, away = self._spaces(), self.services.availability.away
         proposal = self._redeployed() or retries.propose(self.history, spaces.affordable, away)
+        proposal = proposal or retries.from_earlier(self.history, spaces.whole, self.earlier)
         if proposal is None:
             proposal = propose(self.history, spaces, self.services.config.seed, guided=self.study.guided)
         suggest = proposal.space.suggest

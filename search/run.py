@@ -30,6 +30,7 @@ from litetuner.search.runs.databases.postgresql import PostgresqlServer
 from litetuner.search.runs.databases.study_copy import StudyCopy
 from litetuner.search.runs.environments import other_environments
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.other_runs import earlier_trials
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.runs.recovery import recover
 from litetuner.search.runs.study import Study
@@ -163,6 +164,7 @@ def _search(
             listener=listener,
             stop=interrupt.reason,
             whole=functools.partial(whole_space, services),
+            earlier=earlier_trials(config.from_run),
             renewed=found.renewed,
         )
         with interrupt.finishing():

@@ -31,7 +31,7 @@ CHANGEABLE = frozenset(
     {"out", "size", "objective", "profile", "target", "sampler", "executor", "storage", "cache_limit", "max_job_memory"}
     | {"max_size", "max_compressed_size", "max_latency", "max_memory", "max_drop", "min_metric"}
     | {"max_sram", "max_flash"}
-    | {"time_budget", "trials", "parallel", "patience", "until_met", "json_", "debug"}
+    | {"time_budget", "trials", "parallel", "patience", "until_met", "from_run", "json_", "debug"}
 )
 
 
@@ -123,6 +123,7 @@ class Config(pydantic.BaseModel):
     custom_objects: Text | None = _key(
         None, "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
     )
+    from_run: Text | None = _key(None, "Try the Pareto front of an earlier run first: RUN, or RUN:TRIAL.", alias="from")
     executor: Text = _key("local", "Where jobs run: local, or fake (a simulation without models).")
     storage: Text | None = _key(
         None, "PostgreSQL database that shows the Optuna study: postgresql://USER@HOST/DATABASE. [default: study.db]"
@@ -263,7 +264,7 @@ def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> C
 
     Raises ``ConfigError`` that begins with ``where``; for an unknown key it suggests the nearest one.
     """
-    known = keys()
+    known = {name.replace("_", "-").rstrip("-"): name for name in Config.model_fields} | keys()
     mark = "_" if where == "tune" else "-"  # Python's spelling of a key, or that of flags and TOML
     given: dict[str, Any] = {}
     for key, value in values.items():

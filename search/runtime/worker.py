@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from litetuner.objectives.runner.machine import die_with
 from litetuner.search.runs.folder import RunFolder
 from litetuner.spaces.errors import LitetunerError, to_json
+from litetuner.spaces.jobs.python_functions import receive
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import Sources, Workspace
 from litetuner.spaces.store import DISK_REFUSES, cannot_write
@@ -89,8 +90,8 @@ ROLES: dict[str, Callable[[Workspace], dict[str, Handler]]] = {
 
 
 def main(arguments: list[str]) -> None:
-    """``worker ROLE RUN_FOLDER SOURCES PARENT_PID``: serve until standard input ends."""
-    role, path, sources, parent = arguments
+    """``worker ROLE RUN_FOLDER PARENT_PID``: serve until standard input ends; its first line are the sources, the others jobs."""
+    role, path, parent = arguments
     die_with(int(parent))
     _adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -100,7 +101,9 @@ def main(arguments: list[str]) -> None:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)  # whatever a library prints goes to the log, never into an answer
     started = time.perf_counter()
-    handlers = ROLES[role](RunFolder(Path(path)).workspace(Sources.from_json(json.loads(sources))))
+    sources = Sources.from_json(json.loads(jobs.readline()))
+    receive(sources.functions)
+    handlers = ROLES[role](RunFolder(Path(path)).workspace(sources))
     _answer(answers, {"ready": True, "seconds": time.perf_counter() - started})
     for line in jobs:
         given = json.loads(line)

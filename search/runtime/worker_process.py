@@ -48,8 +48,7 @@ class WorkerProcess:
         self.role, self.log = role, log
         self.jobs = 0
         self._logged = 0  # bytes of the log that were handed on
-        given = json.dumps((sources or Sources()).to_json())
-        command = python_command("-m", "litetuner.search.runtime.worker", role, str(folder), given, str(os.getpid()))
+        command = python_command("-m", "litetuner.search.runtime.worker", role, str(folder), str(os.getpid()))
         mark = secrets.token_hex(8)
         keeper().tell(mark)
         with open_log(log) as stream:
@@ -61,6 +60,7 @@ class WorkerProcess:
                 start_new_session=True,
                 env=python_environment() | {"PYTHONUNBUFFERED": "1", MARK: mark},
             )
+        self._send(sources or Sources())
         self._tree = ProcessTree(self._process.pid, mark)
         self._lock = threading.RLock()  # who times a file suspends it from another thread
         self._buffer = b""
@@ -115,6 +115,13 @@ class WorkerProcess:
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._died(job.kind) from None
+
+    def _send(self, sources: Sources) -> None:
+        """Its first line: through the pipe, as all users of a machine can read command lines, which are short."""
+        assert self._process.stdin is not None  # it was opened as a pipe
+        with contextlib.suppress(BrokenPipeError):  # that it died is seen when its answer is waited for
+            self._process.stdin.write(json.dumps(sources.to_json()).encode() + b"\n")
+            self._process.stdin.flush()
 
     def answer(self, meanwhile: Callable[[], object] = lambda: None) -> dict[str, Any]:
         """The answer to what was begun, waited for. Raises as ``begin``. ``meanwhile`` is called several times a second."""

@@ -17,6 +17,7 @@ from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult
 from litetuner.search.runtime.workers import Workers, WorkerSlot
 from litetuner.spaces.errors import Lost
 from litetuner.spaces.jobs.job import Job, R
+from litetuner.spaces.jobs.python_functions import pickles
 from litetuner.spaces.jobs.workspace import Sources
 
 
@@ -84,4 +85,5 @@ class Local(Executor):
 
 def sources_of(config: Config) -> Sources:
     """The user's files and functions, as workers of this session open them."""
-    return Sources(config.model, config.data, config.trust_model, config.preprocess, config.custom_objects)
+    functions = pickles(value for _, value in config if isinstance(value, str))
+    return Sources(config.model, config.data, config.trust_model, config.preprocess, config.custom_objects, functions)
