@@ -68,8 +68,9 @@ def open_session(
     """
     check_names(config)
     contents = identity(config) if contents is None else contents
-    clock, environment = Clock(folder, config.parallel), this_environment()
     executor = EXECUTORS[config.executor](folder, config)
+    config = executor.config
+    clock, environment = Clock(folder, config.parallel), this_environment()
     try:
         cache = JobCache(folder, executor)
         listener.doing("inspecting the model and the data")

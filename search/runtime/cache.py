@@ -1,9 +1,7 @@
 """The cache of jobs: equal inputs give the same result, so each is done once a run."""
 
 import contextlib
-import re
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,9 @@ from typing import Any
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.dispatcher import completed, settle
 from litetuner.search.runtime.executors.executor import Executor
-from litetuner.search.runtime.jobs import JobResult
+from litetuner.search.runtime.jobs import JobResult, blob_names
 from litetuner.spaces.errors import RunError
 from litetuner.spaces.jobs.job import Job, Kind, R
-
-BLOB = re.compile(r"[0-9a-f]{64}\.\w+")
 
 
 class JobCache:
@@ -84,7 +80,7 @@ class JobCache:
     def held(self) -> set[str]:
         """Blobs that the jobs which run stand on: none of them may be evicted."""
         with self._lock:
-            return set().union(*(_blobs(job.to_json()) for job, _ in self._running.values()))
+            return set().union(*(blob_names(job.to_json()) for job, _ in self._running.values()))
 
     def known(self, job: Job[R]) -> JobResult[R] | None:
         """The result if it is stored and all its blobs are still there."""
@@ -95,7 +91,9 @@ class JobCache:
         if record is None:
             return None
         store = self._folder.artifacts if job.verb == "finish" else self._folder.blobs
-        made = () if job.kind == "time" else _blobs(record)  # a timing names the file that was timed, and makes none
+        made = (
+            () if job.kind == "time" else blob_names(record)
+        )  # a timing names the file that was timed, and makes none
         if not all(store.has(name) for name in made):
             return None
         try:
@@ -123,11 +121,3 @@ def _failed(error: BaseException) -> Future[Any]:
     failed: Future[Any] = Future()
     failed.set_exception(error)
     return failed
-
-
-def _blobs(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and BLOB.fullmatch(value):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _blobs(item)

@@ -1,6 +1,8 @@
 """The job time, and what an executor gives for any job."""
 
 import dataclasses
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Generic
 
@@ -8,6 +10,8 @@ from litetuner.objectives.measurement import Measurement
 from litetuner.spaces.jobs.job import NOT_IN_KEY, Job, Kind, R
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.store import append
+
+BLOB = re.compile(r"[0-9a-f]{64}\.\w+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,3 +56,12 @@ def append_log(log: Path | None, text: bytes) -> None:
     """Append what a job logged to its trial's log, where it belongs to a trial."""
     if text and log is not None:
         append(log, text)
+
+
+def blob_names(value: Any) -> Iterator[str]:
+    """The names of blobs and artifacts in a job or a result, which is given as JSON."""
+    if isinstance(value, str) and BLOB.fullmatch(value):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from blob_names(item)

@@ -16,10 +16,11 @@ class Executor:
 
     name: ClassVar[str]
     simulated: ClassVar[bool] = False  # its results are no measurements, and never share a run with such
+    elsewhere: ClassVar[bool] = False  # has cores for each trial, and need not be on this machine
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         self.folder = folder
-        self.config = config
+        self.config = config  # with the number of parallel trials, where it depends on the executor
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
         """Have a job done, beside others; ``log`` is the file that gets what it writes. Any thread may ask.
