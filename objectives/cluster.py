@@ -21,14 +21,17 @@ def load_ray() -> Any:
     return ray
 
 
-def connect(address: str) -> bool:
-    """Connect this process to a cluster, or (``local``) start one on this machine; ``False`` where it was connected already.
+_ours: set[str] = set()  # addresses that this process was connected to by us
+
+
+def connect(address: str) -> None:
+    """Connect this process to a cluster, or (``local``) start one on this machine, unless it is connected already.
 
     Raises ``HostError`` where there is none.
     """
     ray = load_ray()
     if ray.is_initialized():
-        return False
+        return
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -46,12 +49,19 @@ def connect(address: str) -> bool:
         _silence(ray)
         if main:
             signal.signal(signal.SIGTERM, before)  # Ray sets a handler of its own
-    return True
+    _ours.add(address)
+
+
+def disconnect() -> None:
+    """End the connection, and a cluster that was started by it, unless somebody else has connected this process."""
+    if _ours:
+        load_ray().shutdown()
+        _ours.clear()
 
 
 def _silence(ray: Any) -> None:
     """Ray prints the last words of dead nodes to standard output, where ``--json`` stands; no option changes that."""
-    private = getattr(ray._private, "worker", None)
+    private: Any = getattr(ray._private, "worker", None)
     if hasattr(private, "print_to_stdstream"):
         private.print_to_stdstream = lambda *_, **__: None
 

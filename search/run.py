@@ -108,6 +108,7 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
     """
     listener = listener or Listener()
     check_names(config)
+    EXECUTORS[config.executor].prepare(config)
     listener.doing(f"checking {', '.join(config.targets)}")
     _check_targets(config)
     contents = identity(config)

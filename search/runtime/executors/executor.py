@@ -22,6 +22,10 @@ class Executor:
         self.folder = folder
         self.config = config  # with the number of parallel trials, where it depends on the executor
 
+    @classmethod
+    def prepare(cls, config: Config) -> None:
+        """Do what must be done before the targets are checked. Raises ``HostError``."""
+
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
         """Have a job done, beside others; ``log`` is the file that gets what it writes. Any thread may ask.
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, ClassVar
 
-from litetuner.objectives.cluster import connect, load_ray
+from litetuner.objectives.cluster import connect, disconnect, load_ray
 from litetuner.objectives.targets.host import Host
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
@@ -38,7 +38,7 @@ class Ray(Executor):
     slot: ClassVar[type[NodeSlot]] = NodeSlot
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
-        self._connected = connect(config.ray_address)
+        connect(config.ray_address)
         self._ray = load_ray()
         try:
             self._needs, count = count_slots(self._ray.nodes())
@@ -47,12 +47,17 @@ class Ray(Executor):
             super().__init__(folder, config)
             self._check_targets()
         except HostError:
-            self._disconnect()
+            disconnect()
             raise
         self._here = self.make_here()
         self._jobs = Dispatcher("litetuner jobs", config.parallel)
         self._shipping, self._lock = Shipping(folder), threading.Lock()
         self._struck: dict[str, float] = {}  # when a node was last seen to lose something, by its id
+
+    @classmethod
+    def prepare(cls, config: Config) -> None:
+        """Connect to the cluster, whose devices may be targets."""
+        connect(config.ray_address)
 
     def make_here(self) -> Executor:
         """What inspects and times."""
@@ -142,11 +147,7 @@ class Ray(Executor):
         if "slots" in self.__dict__:
             self.slots.close()
         self._here.close()
-        self._disconnect()
-
-    def _disconnect(self) -> None:
-        if self._connected:
-            self._ray.shutdown()
+        disconnect()
 
 
 class Here(Local):
