@@ -94,6 +94,7 @@ def open_session(
             availability=TargetAvailability({place.name: place.target for place in config.places}),
             cache=cache,
             environment=environment,
+            device=executor.device.kind,
         )
         yield Session(folder, config, clock, services)
     finally:

@@ -27,7 +27,7 @@ TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
 # What a run may change when it is resumed; all other keys are its identity.
 CHANGEABLE = frozenset(
     {"out", "size", "objective", "profile", "target", "sampler", "storage", "cache_limit", "max_job_memory"}
-    | {"executor", "ray_address", "store"}
+    | {"executor", "ray_address", "store", "device"}
     | {"max_size", "max_compressed_size", "max_latency", "max_memory", "max_drop", "min_metric"}
     | {"time_budget", "trials", "parallel", "patience", "until_met", "json_", "debug"}
 )
@@ -118,6 +118,11 @@ class Config(pydantic.BaseModel):
         None, "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
     )
     executor: Text = _key("local", "Where jobs run: local, ray (a cluster), or fake (a simulation without models).")
+    device: Text = _key(
+        "auto",
+        "Where models are trained: cpu, gpu, gpu:N, or auto (GPUs if there are any).",
+        pattern=r"^(auto|cpu|gpu(:\d+)?)$",
+    )
     ray_address: Text = _key(
         "auto", "Ray cluster: auto (the one of this machine), HOST:PORT, ray://HOST:10001, or local (start one here)."
     )

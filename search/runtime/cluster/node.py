@@ -8,7 +8,9 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +18,22 @@ import filelock
 
 from litetuner.objectives.cluster import load_ray
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.awake import awake_seconds
+from litetuner.search.runtime.cluster.answer import STORES, Answer, Shipment
+from litetuner.search.runtime.cluster.store import ResultStore
 from litetuner.search.runtime.dispatcher import Dispatcher
 from litetuner.search.runtime.jobs import JobResult, blob_names
 from litetuner.search.runtime.machine import package_versions
 from litetuner.search.runtime.workers import Workers, WorkerSlot
 from litetuner.spaces.errors import HostError, LitetunerError, to_json
+from litetuner.spaces.jobs.device import VISIBLE, Device
 from litetuner.spaces.jobs.job import Job
 from litetuner.spaces.jobs.safe_path import USER_FOLDERS
 from litetuner.spaces.jobs.workspace import Sources
 from litetuner.spaces.store import verified, write_atomic
 
-STORES = ("cache/blobs", "artifacts")  # of a run: where jobs find and leave files that are named by their sha256
-
-
-@dataclasses.dataclass(frozen=True)
-class Shipment:
-    """What every node needs of a run, whose id is ``run``: the user's files by their path below ``user``.
-
-    ``hidden`` are the folders of the user's modules on the machine of the search, which Ray has nodes import from.
-    """
-
-    run: str
-    sources: Sources
-    user: str
-    files: Mapping[str, bytes]
-    hidden: Sequence[str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What a node gives for a job: its result or its error as JSON, what it logged, and the files that it made, by path."""
-
-    log: bytes
-    error: dict[str, str] | None = None
-    result: dict[str, Any] | None = None
-    seconds: float = 0.0
-    start_seconds: float = 0.0
-    files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+DRIVER_SECONDS = 60.0  # without a word from the search: then it is dead
+LOOK_SECONDS = 5.0
 
 
 class NodeSlot:
@@ -66,9 +47,13 @@ class NodeSlot:
         self.folder = RunFolder(node_folder(f"{shipment.run}-{self._node[:12]}"))
         self.jobs = Dispatcher("litetuner jobs")  # its thread lives as long as this process, see ``WorkerProcess``
         self._unpack(shipment)
-        self._workers = Workers(self.folder, self._sources(shipment), 1)
+        self._workers = Workers(self.folder, self._sources(shipment), 1, _device(shipment.device))
         self._slot = WorkerSlot(self._workers)
         self._quiet, self._held = Dispatcher("litetuner quiet"), contextlib.ExitStack()
+        self._heard, self._busy = awake_seconds(), False
+        self._store = None if shipment.store is None else ResultStore(Path(shipment.store), shipment.run)
+        if self._store is not None:
+            threading.Thread(target=self._leave_alone, daemon=True).start()
 
     def describe(self) -> dict[str, Any]:
         """The node's name, Ray's id of it, and the versions that its results depend on."""
@@ -76,7 +61,13 @@ class NodeSlot:
 
     def do(self, job: Job[Any], files: Mapping[str, Any]) -> Answer:
         """Do a job; ``files`` are Ray's references to what it stands on, by path, fetched where this node lacks them."""
-        log = self.folder.path / "cache" / "logs" / f"{secrets.token_hex(8)}.txt"
+        log, self._busy = self.folder.path / "cache" / "logs" / f"{secrets.token_hex(8)}.txt", True
+        try:
+            return self._answer(job, files, log)
+        finally:
+            self._heard, self._busy = awake_seconds(), False
+
+    def _answer(self, job: Job[Any], files: Mapping[str, Any], log: Path) -> Answer:
         try:
             self._fetch(files)
             done = self.jobs.submit(lambda: self.work(job, log)).result()
@@ -84,7 +75,21 @@ class NodeSlot:
             return Answer(_taken(log), error=to_json(error))
         result = done.value.to_json()
         made = {path: self._read(path) for path in self._paths(result) if path not in files}
-        return Answer(_taken(log), None, result, done.seconds, done.start_seconds, made)
+        answer = Answer(_taken(log), None, result, done.seconds, done.start_seconds, made)
+        if self._store is not None:
+            self._store.keep(job, answer)
+        return answer
+
+    def hear(self) -> None:
+        """The search is alive."""
+        self._heard = awake_seconds()
+
+    def _leave_alone(self) -> None:
+        """With a store, a slot outlives the search until its job is done: its result is kept for the next session."""
+        while self._busy or awake_seconds() - self._heard < DRIVER_SECONDS:
+            time.sleep(LOOK_SECONDS)
+        self.leave()
+        os._exit(0)
 
     def work(self, job: Job[Any], log: Path) -> JobResult[Any]:
         """Have a job done by a worker process."""
@@ -153,6 +158,11 @@ def node_folder(name: str) -> Path:
     if root.is_symlink() or root.stat().st_uid != os.getuid():
         raise HostError(f"{root} on {platform.node()} belongs to somebody else. Remove it, or set TMPDIR for Ray.")
     return root / name
+
+
+def _device(kind: str) -> Device:
+    """What Ray lets this slot see."""
+    return Device("gpu", tuple(os.environ[VISIBLE].split(","))) if kind == "gpu" else Device()
 
 
 def _taken(log: Path) -> bytes:

@@ -12,7 +12,7 @@ from litetuner.objectives.cluster import load_ray
 from litetuner.search.config.config import Config
 from litetuner.search.evaluation.identity import named_functions, source_files, user_functions
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runtime.cluster.node import STORES, Shipment
+from litetuner.search.runtime.cluster.answer import STORES, Shipment
 from litetuner.search.runtime.jobs import blob_names
 from litetuner.spaces.jobs.job import Job
 from litetuner.spaces.jobs.safe_path import user_folders
@@ -54,7 +54,7 @@ class Shipping:
             return self._references[path]
 
 
-def pack(folder: RunFolder, config: Config, sources: Sources) -> Shipment:
+def pack(folder: RunFolder, config: Config, sources: Sources, device: str) -> Shipment:
     """The model, and the modules of the user's functions, as far as they are files."""
     found = _modules(config)
     model = Path(config.model)
@@ -68,7 +68,7 @@ def pack(folder: RunFolder, config: Config, sources: Sources) -> Shipment:
     )
     if model.exists():
         sources = Sources(f"model/{model.name}", "", sources.trust, sources.preprocess, sources.custom_objects)
-    return Shipment(folder.id, sources, named.hexdigest()[:16], files, user_folders())
+    return Shipment(folder.id, sources, named.hexdigest()[:16], files, user_folders(), config.store, device)
 
 
 def _modules(config: Config) -> dict[str, Path]:

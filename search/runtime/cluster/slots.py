@@ -3,13 +3,16 @@
 import contextlib
 import dataclasses
 import queue
+import secrets
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from litetuner.objectives.cluster import load_ray
 from litetuner.search.runtime.awake import awake_seconds
-from litetuner.search.runtime.cluster.node import NodeSlot, Shipment
+from litetuner.search.runtime.cluster.answer import Shipment
+from litetuner.search.runtime.cluster.node import DRIVER_SECONDS, NodeSlot
 from litetuner.search.runtime.machine import CORES_EACH, TRIAL_BYTES, package_versions
 from litetuner.spaces.errors import HostError, Lost
 
@@ -62,7 +65,7 @@ class Slots:
 
     def __init__(self, shipment: Shipment, needs: Needs, count: int, kind: type[NodeSlot] = NodeSlot) -> None:
         self._needs, self._kind = needs, kind
-        self._ray = load_ray()
+        self._ray, self._lasting = load_ray(), shipment.store is not None
         self._shipment = self._ray.put(shipment)
         self._idle: queue.LifoQueue[Slot] = queue.LifoQueue()  # the one used last has warm workers
         self._all: dict[Any, Slot | None] = {}  # by actor; ``None`` until it has answered
@@ -71,9 +74,26 @@ class Slots:
         self.closing = False
         for _ in range(count):
             self._start()
+        if self._lasting:
+            threading.Thread(target=self._speak, daemon=True).start()
+
+    def _speak(self) -> None:
+        """Slots that outlive a search must know that this one is alive."""
+        while not self.closing:
+            with self._lock:
+                actors = [actor for actor, slot in self._all.items() if slot is not None]
+            for actor in actors:
+                actor.hear.remote()
+            time.sleep(DRIVER_SECONDS / 4)
 
     def _start(self) -> None:
-        options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus, "memory": int(self._needs.memory)}
+        options: dict[str, Any] = {
+            "num_cpus": self._needs.cpus,
+            "num_gpus": self._needs.gpus,
+            "memory": int(self._needs.memory),
+        }
+        if self._lasting:
+            options |= {"lifetime": "detached", "name": f"litetuner-{secrets.token_hex(8)}"}
         remote = self._ray.remote(self._kind)
         actor = remote.options(**options, max_concurrency=4, scheduling_strategy="SPREAD").remote(self._shipment)
         with self._lock:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.jobs import JobResult
+from litetuner.spaces.jobs.device import Device
 from litetuner.spaces.jobs.job import Job, R
 
 
@@ -20,6 +21,7 @@ class Executor:
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         self.folder = folder
+        self.device = Device()  # of trainings
         self.config = config  # with the number of parallel trials, where it depends on the executor
 
     @classmethod

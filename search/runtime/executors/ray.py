@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,14 +13,17 @@ from litetuner.objectives.targets.host import Host
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.awake import awake_seconds
-from litetuner.search.runtime.cluster.node import STORES, Answer, NodeSlot
+from litetuner.search.runtime.cluster.answer import STORES, Answer
+from litetuner.search.runtime.cluster.node import NodeSlot
 from litetuner.search.runtime.cluster.shipping import Shipping, pack
 from litetuner.search.runtime.cluster.slots import Slot, Slots, count_slots
+from litetuner.search.runtime.cluster.store import ResultStore
 from litetuner.search.runtime.dispatcher import Dispatcher
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.executors.local import Local, sources_of
 from litetuner.search.runtime.jobs import JobResult, append_log
 from litetuner.spaces.errors import HostError, Lost, TimeUp, from_json
+from litetuner.spaces.jobs.device import choose_device
 from litetuner.spaces.jobs.job import Job, R
 from litetuner.spaces.store import Store
 
@@ -41,15 +45,18 @@ class Ray(Executor):
         connect(config.ray_address)
         self._ray = load_ray()
         try:
-            self._needs, count = count_slots(self._ray.nodes())
+            device = choose_device(config.device, cluster_gpus(self._ray.cluster_resources()))
+            self._needs, count = count_slots(self._ray.nodes(), len(device.gpus[:1]))
             if "parallel" not in config.model_fields_set:
                 config = config.model_copy(update={"parallel": count})
             super().__init__(folder, config)
+            self.device = device
             self._check_targets()
         except HostError:
             disconnect()
             raise
         self._here = self.make_here()
+        self._store = None if config.store is None else ResultStore(Path(config.store), folder.id)
         self._jobs = Dispatcher("litetuner jobs", config.parallel)
         self._shipping, self._lock = Shipping(folder), threading.Lock()
         self._struck: dict[str, float] = {}  # when a node was last seen to lose something, by its id
@@ -61,7 +68,7 @@ class Ray(Executor):
 
     def make_here(self) -> Executor:
         """What inspects and times."""
-        alone = self.config.model_copy(update={"parallel": 1})
+        alone = self.config.model_copy(update={"parallel": 1, "device": "auto"})
         return Here(self.folder, alone, self.quiet if self.config.ray_address == "local" else contextlib.nullcontext)
 
     def _check_targets(self) -> None:
@@ -76,7 +83,7 @@ class Ray(Executor):
     @functools.cached_property
     def slots(self) -> Slots:
         """Started with the first job that needs them."""
-        shipment = pack(self.folder, self.config, sources_of(self.config))
+        shipment = pack(self.folder, self.config, sources_of(self.config), self.device.kind)
         return Slots(shipment, self._needs, self.config.parallel, self.slot)
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
@@ -98,6 +105,8 @@ class Ray(Executor):
 
     def _once(self, slots: Slots, job: Job[R], log: Path | None) -> JobResult[R]:
         """A job's result from the next slot that is free. Raises ``Lost`` where its node or its actor dies."""
+        if self._store is not None and (kept := self._store.find(job)) is not None:
+            return self._read(job, kept)
         files, slot = self._shipping.files(job), slots.take()
         try:
             with self.computing():  # not while something is timed here
@@ -113,14 +122,18 @@ class Ray(Executor):
             raise
         slots.give(slot)
         append_log(log, answer.log)
+        return self._read(job, answer)
+
+    def _read(self, job: Job[R], answer: Answer) -> JobResult[R]:
+        """A job's result, with the files that it made in the run folder."""
         if answer.error is not None:
             raise from_json(answer.error)
         assert answer.result is not None  # there is no error
         for path, content in answer.files.items():
-            self._store(path).put(content, Path(path).suffix)
+            self._files(path).put(content, Path(path).suffix)
         return JobResult(job.read(answer.result), answer.seconds, answer.start_seconds)
 
-    def _store(self, path: str) -> Store:
+    def _files(self, path: str) -> Store:
         return dict(zip(STORES, (self.folder.blobs, self.folder.artifacts), strict=True))[path.rpartition("/")[0]]
 
     def _why(self, slot: Slot, error: Exception) -> str:
@@ -161,6 +174,11 @@ class Here(Local):
     def quiet(self) -> Any:
         with super().quiet(), self._others():
             yield
+
+
+def cluster_gpus(resources: Mapping[str, float]) -> tuple[str, ...]:
+    """The GPUs of a cluster; Ray tells each slot which one is its own."""
+    return tuple(map(str, range(int(resources.get("GPU", 0)))))
 
 
 def _lost_object(ray: Any, error: Any) -> bool:

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import psutil
 
 from litetuner.objectives.cluster import load_ray
-from litetuner.search.runtime.cluster.node import NodeSlot, Shipment
+from litetuner.search.runtime.cluster.answer import Shipment
+from litetuner.search.runtime.cluster.node import NodeSlot
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.executors.fake import Fake
 from litetuner.search.runtime.executors.ray import Ray
@@ -23,7 +24,7 @@ from litetuner.search.runtime.jobs import JobResult
 from litetuner.spaces.jobs.job import Job, Kind
 from tests.search.fakes import fake_config
 
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0", "RAY_DEDUP_LOGS": "0"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0", "RAY_prestart_worker_first_driver": "0"}
 
 
 class SimulatedSlot(NodeSlot):
