@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections import defaultdict
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -25,22 +26,30 @@ class JobCache:
         self._executor = executor
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Job[Any], Future[JobResult[Any]]]] = {}  # by key
-        self._waiting: dict[Path, Kind] = {}  # what is waited for, by the log of who waits
+        self._begun: dict[str, Future[JobResult[Any]]] = {}  # those of the executor, by key
+        self._waiting: dict[Path, Job[Any]] = {}  # what is waited for, by the log of who waits
+        self.node_seconds: defaultdict[str, float] = defaultdict(
+            float
+        )  # of jobs, where the executor tells who did them
 
     def run(self, job: Job[R], log: Path | None = None) -> JobResult[R]:
         """A job's result; one from the cache costs nothing and is marked ``cached``."""
         promised = self.submit(job, log)
         if log is None:
             return promised.result()
-        self._waiting[log] = job.kind
+        self._waiting[log] = job
         try:
             return promised.result()
         finally:
             del self._waiting[log]
 
-    def waits_for(self, log: Path | None) -> Kind | None:
-        """The kind of job that is being done for whom this log belongs to."""
-        return None if log is None else self._waiting.get(log)
+    def waits_for(self, log: Path | None) -> tuple[Kind | None, bool]:
+        """The kind of job that is being done for whom this log belongs to, and whether it is still queued."""
+        job = None if log is None else self._waiting.get(log)
+        if job is None:
+            return None, False
+        begun = self._begun.get(job.key)
+        return job.kind, begun is not None and not begun.running() and not begun.done()
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
         """The promise of a job's result; ``log`` is the file that gets what the job writes."""
@@ -57,6 +66,7 @@ class JobCache:
         except BaseException as error:
             self._settle(job, promised, _failed(error))
             raise
+        self._begun[job.key] = started
         started.add_done_callback(lambda found: self._settle(job, promised, found))
         return promised
 
@@ -64,10 +74,13 @@ class JobCache:
         def keep() -> JobResult[R]:
             try:
                 result = found.result()
+                if result.node:
+                    self.node_seconds[result.node] += result.seconds
                 self._write(job, result)
             finally:
                 with self._lock:
                     del self._running[job.key]
+                    self._begun.pop(job.key, None)
             return result
 
         settle(promised, keep)

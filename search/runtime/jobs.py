@@ -44,12 +44,13 @@ class TimeJob(Job[TimeResult]):
 @dataclasses.dataclass(frozen=True)
 class JobResult(Generic[R]):
     """What a job gave, and its seconds without those in which it was suspended; ``start_seconds`` of them went to starting
-    a process with its imports."""
+    a process with its imports. ``node`` did it, where jobs are done on several machines."""
 
     value: R
     seconds: float = 0.0
     start_seconds: float = 0.0
     cached: bool = False
+    node: str = ""
 
 
 def append_log(log: Path | None, text: bytes) -> None:

@@ -18,7 +18,7 @@ from litetuner.search.runtime.cluster.node import NodeSlot
 from litetuner.search.runtime.cluster.shipping import Shipping, pack
 from litetuner.search.runtime.cluster.slots import Slot, Slots, count_slots
 from litetuner.search.runtime.cluster.store import ResultStore
-from litetuner.search.runtime.dispatcher import Dispatcher
+from litetuner.search.runtime.dispatcher import Dispatcher, settle
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.executors.local import Local, sources_of
 from litetuner.search.runtime.jobs import JobResult, append_log
@@ -91,27 +91,32 @@ class Ray(Executor):
             return self._here.submit(job, log)
         with self._lock:
             slots = self.slots
-        return self._jobs.submit(lambda: self._do(slots, job, log))
+        promised: Future[JobResult[R]] = Future()  # running from when a slot has it
+        queued = self._jobs.submit(lambda: settle(promised, lambda: self._do(slots, job, log, promised)))
+        queued.add_done_callback(lambda done: done.cancelled() and promised.cancel())
+        return promised
 
-    def _do(self, slots: Slots, job: Job[R], log: Path | None) -> JobResult[R]:
+    def _do(self, slots: Slots, job: Job[R], log: Path | None, promised: Future[JobResult[R]]) -> JobResult[R]:
         tries = 1 if log is not None else TRIES
         while True:
             tries -= 1
             try:
-                return self._once(slots, job, log)
+                return self._once(slots, job, log, promised)
             except Lost as error:
                 if not tries or isinstance(error, TimeUp) or slots.closing:
                     raise
 
-    def _once(self, slots: Slots, job: Job[R], log: Path | None) -> JobResult[R]:
+    def _once(self, slots: Slots, job: Job[R], log: Path | None, promised: Future[JobResult[R]]) -> JobResult[R]:
         """A job's result from the next slot that is free. Raises ``Lost`` where its node or its actor dies."""
         if self._store is not None and (kept := self._store.find(job)) is not None:
             return self._read(job, kept)
         files, slot = self._shipping.files(job), slots.take()
         try:
+            if not promised.running():
+                promised.set_running_or_notify_cancel()
             with self.computing():  # not while something is timed here
-                promised = slot.actor.do.remote(job, files)
-            answer: Answer = self._ray.get(promised)
+                asked = slot.actor.do.remote(job, files)
+            answer: Answer = self._ray.get(asked)
         except self._ray.exceptions.RayError as error:
             slots.replace(slot)
             if isinstance(error, self._ray.exceptions.RayTaskError) and not _lost_object(self._ray, error):
@@ -122,16 +127,16 @@ class Ray(Executor):
             raise
         slots.give(slot)
         append_log(log, answer.log)
-        return self._read(job, answer)
+        return self._read(job, answer, slot.node)
 
-    def _read(self, job: Job[R], answer: Answer) -> JobResult[R]:
+    def _read(self, job: Job[R], answer: Answer, node: str = "") -> JobResult[R]:
         """A job's result, with the files that it made in the run folder."""
         if answer.error is not None:
             raise from_json(answer.error)
         assert answer.result is not None  # there is no error
         for path, content in answer.files.items():
             self._files(path).put(content, Path(path).suffix)
-        return JobResult(job.read(answer.result), answer.seconds, answer.start_seconds)
+        return JobResult(job.read(answer.result), answer.seconds, answer.start_seconds, node=node)
 
     def _files(self, path: str) -> Store:
         return dict(zip(STORES, (self.folder.blobs, self.folder.artifacts), strict=True))[path.rpartition("/")[0]]
