@@ -2,10 +2,11 @@
 
 import dataclasses
 
+from litetuner.reports.model.budget_checks import BudgetCheck, check_budgets
 from litetuner.reports.model.conditions import Condition, find_conditions, flatten
 from litetuner.reports.model.rejections import exceeded_budgets
 from litetuner.reports.model.result import Result
-from litetuner.reports.model.rows import Row, finite_value, measured_words
+from litetuner.reports.model.rows import Row, measured_words
 from litetuner.reports.model.sections.invariants import value_words
 from litetuner.reports.text.formatting import budget_text
 from litetuner.search.trial import Trial
@@ -19,8 +20,8 @@ from litetuner.spaces.tflite.operators import Operator, read_operators
 class Card:
     """``ends`` are the inputs and outputs by role, ``unreadable`` says why there are none; ``operators`` those with weights.
 
-    ``budgets`` are (budget, value, kept); ``missed_on_test`` the budgets on the metric that the test split misses;
-    ``invariants`` are (layer, property, requested, verified).
+    ``budgets`` are those of the run, with the trial's values; ``missed_on_test`` the budgets on the metric that the test
+    split misses; ``invariants`` are (layer, property, requested, verified).
     """
 
     result: Result
@@ -31,7 +32,7 @@ class Card:
     operators: tuple[Operator, ...]
     notes: tuple[str, ...]
     invariants: tuple[tuple[str, str, str, str], ...]
-    budgets: tuple[tuple[str, str, bool], ...]
+    budgets: tuple[BudgetCheck, ...]
     missed_on_test: tuple[str, ...]
     conditions: tuple[Condition, ...]
     environment: tuple[tuple[str, str], ...]
@@ -70,11 +71,7 @@ def build_card(result: Result, trial: Trial, content: bytes) -> Card:
             )
             for i in trial.invariants
         ),
-        budgets=tuple(
-            (budget_text(budget), measured_words(trial, budget.measurement), budget.violation(value) <= 0)
-            for budget in record.budgets
-            if (value := finite_value(trial, budget.measurement)) is not None
-        ),
+        budgets=check_budgets(trial, record.budgets),
         missed_on_test=tuple(
             f"{budget_text(budget)} ({measured_words(trial, f'test_{budget.measurement}')} there)"
             for budget, _ in exceeded_budgets(trial, record.budgets, "test_")
