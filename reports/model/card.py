@@ -9,6 +9,7 @@ from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row, measured_words
 from litetuner.reports.model.sections.invariants import value_words
 from litetuner.reports.text.formatting import budget_text
+from litetuner.reports.text.layers import with_layer_names
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import TensorInfo
@@ -54,6 +55,7 @@ def build_card(result: Result, trial: Trial, content: bytes) -> Card:
     except BuildFailed as error:
         unreadable = str(error)
     record = result.record
+    layers = frozenset(layer.name for layer in record.model.layers)
     return Card(
         result=result,
         trial=trial,
@@ -61,7 +63,7 @@ def build_card(result: Result, trial: Trial, content: bytes) -> Card:
         ends=ends,
         unreadable=unreadable,
         operators=operators,
-        notes=tuple(dict.fromkeys((*trial.candidate.details, *trial.notes))),
+        notes=tuple(dict.fromkeys(with_layer_names(line, layers) for line in (*trial.candidate.details, *trial.notes))),
         invariants=tuple(
             (
                 str(i.get("layer")),
