@@ -1,6 +1,6 @@
 """Every tunable number of the search policy, each with its evidence.
 
-"Decision" means an entry of docs/decisions.md; for "a guess" there is no evidence yet.
+"Decision" means an entry of docs/development/decisions.md; for "a guess" there is no evidence yet.
 """
 
 import dataclasses
