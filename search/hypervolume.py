@@ -97,23 +97,14 @@ def by_octaves(share: float) -> float:
 class Growth:
     """A front that grows trial by trial, and what each added to its hypervolume, with the baseline as reference."""
 
-    def __init__(
-        self,
-        objectives: Sequence[Objective],
-        baseline: Trial,
-        allowed: float = DEFAULT_ALLOWED_DROP,
-        *,
-        within_box: bool = False,
-    ) -> None:
-        """``within_box``: a metric better than the baseline's counts as no drop, so that the volume stays within 1."""
-        self._objectives, self._baseline, self._allowed, self._within_box = objectives, baseline, allowed, within_box
+    def __init__(self, objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP) -> None:
+        self._objectives, self._baseline, self._allowed = objectives, baseline, allowed
         self._corner = np.ones(len(objectives))
         self._kept = np.empty((0, len(objectives)))
         self.value = 0.0
 
     def costs(self, trial: Trial, drop: float | None = None) -> tuple[float, ...] | None:
-        costs = relative_costs(trial, self._objectives, self._baseline, self._allowed, drop)
-        return tuple(max(0.0, cost) for cost in costs) if costs is not None and self._within_box else costs
+        return relative_costs(trial, self._objectives, self._baseline, self._allowed, drop)
 
     def gain(self, costs: Sequence[float]) -> float:
         point = np.array(costs)
@@ -133,6 +124,14 @@ class Growth:
         return gained
 
 
+class _WithinBox(Growth):
+    """The same where a metric better than the baseline's counts as no drop, so that the volume stays within 1."""
+
+    def costs(self, trial: Trial, drop: float | None = None) -> tuple[float, ...] | None:
+        found = super().costs(trial, drop)
+        return None if found is None else tuple(max(0.0, cost) for cost in found)
+
+
 def volume_over_time(
     trials: Sequence[Trial], objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP
 ) -> tuple[Volume, ...]:
@@ -141,7 +140,7 @@ def volume_over_time(
     0 is the baseline alone, 1 ideal files without a drop (a gain in the metric counts as none): runs under the same budgets
     and objectives can be compared.
     """
-    growth = Growth(objectives, baseline, allowed, within_box=True)
+    growth = _WithinBox(objectives, baseline, allowed)
     found: list[Volume] = []
     for trial in sorted(trials, key=lambda item: (item.seconds_since_start, item.number)):
         measured = trial.duplicate_of is None and trial.state is State.COMPLETE and growth.costs(trial) is not None
