@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from litetuner.reports.export.c_array import c_header, c_name, c_source
 from litetuner.reports.export.file_names import artifact_name
-from litetuner.reports.export.folder import prepare_folder
 from litetuner.reports.export.model_card import write_card
+from litetuner.reports.export.out_folder import prepare_folder
 from litetuner.reports.export.provenance import provenance, short
 from litetuner.reports.export.run_example import run_example
 from litetuner.reports.model.card import build_card
@@ -53,8 +53,8 @@ def export(
     if metadata:
         content = _with_metadata(record, chosen, content)
     files = {name: content} | (_c_array(record, chosen, name, content) if c_array else {})
-    kept = prepare_folder(out, chosen, files, force)
-    written = provenance(record, chosen, kept | files)
+    written = provenance(record, chosen, files)
+    written["files"] |= prepare_folder(out, chosen, files, force)
     for file, data in files.items():
         write_atomic(out / file, data)
     write_atomic(out / "MODEL_CARD.md", write_card(build_card(result, chosen, content), name))

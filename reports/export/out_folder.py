@@ -13,8 +13,8 @@ from litetuner.spaces.errors import RunError
 OWN = ("trial.json", "provenance.json", "MODEL_CARD.md", "run_example.py")
 
 
-def prepare_folder(out: Path, trial: Trial, files: Mapping[str, bytes], force: bool) -> dict[str, bytes]:
-    """Make way for an export; returns the files of an earlier export of the same ``.tflite`` that stay valid, by name.
+def prepare_folder(out: Path, trial: Trial, files: Mapping[str, bytes], force: bool) -> dict[str, Any]:
+    """Make way for an export; returns what ``provenance.json`` says of the files of an earlier export that stay valid, by name.
 
     All files of any other export are moved to ``earlier-ID`` in ``out``, ``ID`` being its candidate's; nothing is deleted.
     Raises ``RunError`` without ``force`` when ``out`` holds another trial, or files with these names that no export wrote.
@@ -39,7 +39,7 @@ def prepare_folder(out: Path, trial: Trial, files: Mapping[str, bytes], force: b
         )
     present = [name for name in listed if (out / name).is_file()]
     if same and all(_unchanged(listed.get(name), content) for name, content in files.items() if name in listed):
-        return {name: (out / name).read_bytes() for name in present if name not in files}
+        return {name: listed[name] for name in present if name not in files}
     _set_aside(out, [*present, *(name for name in OWN if (out / name).is_file())], str(record.get("key")))
     return {}
 
