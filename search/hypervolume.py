@@ -141,14 +141,23 @@ class Growth:
         return gained
 
 
+class _WithinBox(Growth):
+    """The same where a metric better than the baseline's counts as no drop, so that the volume stays within 1."""
+
+    def costs(self, trial: Trial, drop: float | None = None) -> tuple[float, ...] | None:
+        found = super().costs(trial, drop)
+        return None if found is None else tuple(max(0.0, cost) for cost in found)
+
+
 def volume_over_time(
     trials: Sequence[Trial], objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP
 ) -> tuple[Volume, ...]:
     """The hypervolume of what was within the budgets, at the start and whenever it grew, against the baseline as reference.
 
-    0 is the baseline alone, 1 ideal files without a drop: runs under the same budgets and objectives can be compared.
+    0 is the baseline alone, 1 ideal files without a drop (a gain in the metric counts as none): runs under the same budgets
+    and objectives can be compared.
     """
-    growth = Growth(objectives, baseline, allowed)
+    growth = _WithinBox(objectives, baseline, allowed)
     found: list[Volume] = []
     for trial in sorted(trials, key=lambda item: (item.seconds_since_start, item.number)):
         gained = growth.add(trial)

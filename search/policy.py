@@ -1,6 +1,6 @@
 """Every tunable number of the search policy, each with its evidence.
 
-"Decision" means an entry of docs/decisions.md; for "a guess" there is no evidence yet.
+"Decision" means an entry of docs/development/decisions.md; for "a guess" there is no evidence yet.
 """
 
 import dataclasses
@@ -53,7 +53,7 @@ class RecipePolicy:
     # Without training: ResNet8 loses 0.5 points with 4 bits, 0.5 with 3 and 4 with 2 (benchmarks/reconstruction.md).
     reconstructed_bits: int = 4
     # Without training ResNet8 loses 10.9 points of .866 by half of the inner widths, 4.4 by a quarter, 26 by half of all widths
-    # (docs/techniques.md): a first one for neighbors to change, not a file within 1 %.
+    # (docs/concepts/techniques.md): a first one for neighbors to change, not a file within 1 %.
     narrowed: Cut = (0.5, "inner")
     learning_rate: float = 1e-3  # A guess (the default of Adam)
     # Decision 2026-11-21 (channels are ranked): refitted models lost what they had gained at 1e-2; 3e-3 stays the best.

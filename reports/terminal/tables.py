@@ -113,11 +113,24 @@ def best_panel(result: Result, next_command: str) -> RenderableType:
         found += [Text(), grid]
         if headline.test:
             found += [Text(), Text(headline.test, style="yellow" if headline.test_misses else "")]
+    found += budget_lines(result)
     for warning in filter(None, (result.unstable_words, result.mixed_words)):
         found += [Text(), Text(warning, style="yellow")]
     found += [Text(), Text.assemble("report  ", (clean(result.record.folder.report, 1000), "cyan"))]
     found += [Text.assemble("next    ", (clean(next_command, 1000), "cyan"))]
     return Panel(Group(*found), title="best", title_align="left", box=box.ROUNDED, padding=(1, 2))
+
+
+def budget_lines(result: Result) -> list[RenderableType]:
+    """A line for each budget: the best file's value, and whether it is met."""
+    styles = {"met": "green", "not measured": "dim"}
+    lines: list[RenderableType] = [
+        Text.assemble(
+            "budget  ", check.words.removesuffix(check.verdict), (check.verdict, styles.get(check.verdict, "yellow"))
+        )
+        for check in result.checks
+    ]
+    return [Text(), *lines] if lines else []
 
 
 def doubts_panel(sentences: Sequence[str]) -> RenderableType:

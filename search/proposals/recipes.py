@@ -33,8 +33,8 @@ _CLUSTERED = {"deploy": "reconstruct", "reconstruct.form": "counted", "reconstru
 SOLVED = _CLUSTERED, _CLUSTERED | {"reconstruct.sparsity": _NUMBERS.sparsity}
 _NARROWED = {"narrow": "yes", "narrow.ratio": _NUMBERS.narrowed[0], "narrow.spread": _NUMBERS.narrowed[1]}
 
-# Sources: docs/recipes.md and docs/decisions.md. What needs no training comes first, then channels: nothing else makes a
-# file much faster.
+# Sources: docs/how-to/recipes.md and docs/development/decisions.md. What needs no training comes first, then channels:
+# nothing else makes a file much faster.
 RECIPES: tuple[dict[str, Any], ...] = (
     CLIPPED,
     SOLVED[0],
