@@ -144,8 +144,8 @@ class Growth:
 class _WithinBox(Growth):
     """The same where a metric better than the baseline's counts as no drop, so that the volume stays within 1."""
 
-    def costs(self, trial: Trial, drop: float | None = None) -> tuple[float, ...] | None:
-        found = super().costs(trial, drop)
+    def costs(self, measured: Measured, drop: float | None = None) -> tuple[float, ...] | None:
+        found = super().costs(measured, drop)
         return None if found is None else tuple(max(0.0, cost) for cost in found)
 
 

@@ -70,8 +70,12 @@ class RayDevice(Target):
         """See ``Target.time``."""
         found = self._there(_time, (self.device, file.read_bytes(), baseline.read_bytes(), threads))
         assert found is not None  # it is waited for without an end
-        latency, base = (Measurement.from_json(found[part]) for part in ("latency_us", "baseline_us"))
-        return Timing(latency, base, found["ratio"])
+        latency, base = (
+            None if found[part] is None else Measurement.from_json(found[part])
+            for part in ("latency_us", "baseline_us")
+        )
+        others = {name: Measurement.from_json(item) for name, item in found["others"].items()}
+        return Timing(latency, base, found["ratio"], others, found["misfit"])
 
     def _there(self, do: Any, arguments: tuple[Any, ...], seconds: float = float("inf")) -> Any:
         """What a function returns on the node that has the device, ``None`` after so many seconds."""
@@ -146,5 +150,9 @@ def _time(device: str, file: bytes, baseline: bytes, threads: int) -> dict[str, 
             return {"error": to_json(error)}
     measured = {"latency_us": found.latency_us, "baseline_us": found.baseline_us}
     node = {"node": platform.node()}
-    told = {name: dataclasses.replace(it, environment=it.environment | node) for name, it in measured.items()}
-    return {"result": {name: it.to_json() for name, it in told.items()} | {"ratio": found.ratio}}
+    told = {
+        name: None if it is None else dataclasses.replace(it, environment=it.environment | node).to_json()
+        for name, it in measured.items()
+    }
+    others = {name: it.to_json() for name, it in found.others.items()}
+    return {"result": told | {"ratio": found.ratio, "others": others, "misfit": found.misfit}}
