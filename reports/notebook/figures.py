@@ -127,7 +127,7 @@ def parallel_figure(result: Result) -> go.Figure:
     for axis in choices.axes:
         places = [axis.values[at] for at in kept]
         low, high = -1 if None in places else 0, len(axis.options) - 1  # below the options: those that did not choose
-        ticks = {"tickvals": list(range(low, high + 1)), "range": [low, high]}
+        ticks: dict[str, Any] = {"tickvals": list(range(low, high + 1)), "range": [low, high]}
         ticks["ticktext"] = ["–", *map(figure_text, axis.options)][low + 1 :]
         values_of = {"label": figure_text(axis.title), "values": [-1 if at is None else at for at in places]}
         dimensions.append(values_of | ticks)
