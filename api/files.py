@@ -67,14 +67,17 @@ def _measure(target: Target, file: Path, baseline: Path | None, threads: int) ->
     if isinstance(target, PythonTarget):
         return target.measure(file, baseline, threads)
     timing = target.time(file, baseline or file, threads)
+    told = {"others": {name: each.to_json() for name, each in timing.others.items()}, "misfit": timing.misfit}
     latency = timing.latency_us
+    if latency is None:
+        return {"schema_version": 1, "file": str(file), "baseline": None, "latency_us": None, "instability": []} | told
     extra = {"p50": None, "p90": None, "p99": None, "instability": [], "ratio": None} | latency.extra
     ratio = (extra["ratio"] or {"value": timing.ratio, "interval": None}) if baseline else None
     about = {name: extra.get(name) for name in ("delegates", "peak_rss_bytes", "energy_uj", "instability")}
     found = {"schema_version": 1, "file": str(file), "baseline": None}
     found |= {"environment": latency.environment, "ratio": ratio}
     part = {"value": latency.value, "interval": latency.interval, "blocks": latency.samples}
-    return found | about | {"latency_us": part | {name: extra[name] for name in ("p50", "p90", "p99")}}
+    return found | told | about | {"latency_us": part | {name: extra[name] for name in ("p50", "p90", "p99")}}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -109,6 +109,7 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
     """
     listener = listener or Listener()
     check_names(config)
+    EXECUTORS[config.executor].prepare(config)
     listener.doing(f"checking {', '.join(config.targets)}")
     _check_targets(config)
     contents = identity(config)
@@ -195,7 +196,8 @@ def _place(config: Config, folder: RunFolder) -> Place:
 def _idle_cores(record: RunRecord) -> str | None:
     """Would more trials at once have used cores that were idle? ``None`` where not, or where nothing was measured."""
     seconds, config = record.seconds, record.config
-    if EXECUTORS[config.executor].simulated or seconds.get("wall", 0.0) < MEASURED_SECONDS:
+    executor = EXECUTORS[config.executor]
+    if executor.simulated or executor.elsewhere or seconds.get("wall", 0.0) < MEASURED_SECONDS:
         return None
     each = seconds.get("cpu", 0.0) / seconds.get("slots", seconds["wall"])
     could = parallel_trials(each) if each else 1

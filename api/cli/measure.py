@@ -49,10 +49,13 @@ def measure(
 def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
     from litetuner.search.config.units import format_bytes, format_us
 
-    latency, costs, machine = found["latency_us"], found["costs"], found["environment"]
+    others = [_other(name, each) for name, each in found.get("others", {}).items()]
+    latency, costs, machine = found["latency_us"], found["costs"], found.get("environment", {})
+    if latency is None:
+        return [f"no latency: {found['misfit'] or 'this target does not tell it'}", *others]
     interval = latency["interval"]
     spread = f"  (95 % interval {format_us(interval[0])} to {format_us(interval[1])})" if interval else ""
-    lines = [f"{format_us(latency['value'])}{spread}"]
+    lines = [f"{format_us(latency['value'])}{spread}{_estimate(machine)}", *others]
     if latency["p50"] is not None:
         lines.append(", ".join(f"{name} {format_us(latency[name])}" for name in ("p50", "p90", "p99")))
     if "load_us" in latency:
@@ -73,7 +76,20 @@ def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
     cores = " and ".join(str(core) for core in machine.get("pinned_cores") or ())
     conditions += [f"core {cores}" if cores else None]
     conditions += [f"{machine['runtime']} {machine['runtime_version']}" if machine.get("runtime_version") else None]
-    return [*lines, ", ".join(str(part) for part in conditions if part)]
+    said = ", ".join(str(part) for part in conditions if part)
+    return [*lines, said] if said else lines
+
+
+def _other(name: str, each: dict[str, Any]) -> str:
+    """What else a target tells: ``sram: 51.9 kB  (an estimate of Vela 5.2.0)``."""
+    from litetuner.reports.text.formatting import plain
+
+    title = name.removesuffix("_bytes").replace("_", " ")
+    return f"{title}: {plain(each['value'], name, each['unit'])}{_estimate(each['environment'])}"
+
+
+def _estimate(environment: dict[str, Any]) -> str:
+    return f"  (an estimate of {environment['estimate']})" if "estimate" in environment else ""
 
 
 def _delegates(found: dict[str, Any] | None) -> list[str]:

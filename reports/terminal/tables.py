@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from litetuner.reports.model.columns import estimate_of
 from litetuner.reports.model.comparison import Comparison
 from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row, shown_labels
@@ -74,13 +75,14 @@ def _thinned(result: Result) -> tuple[Row, ...]:
 def number_titles(record: RunRecord) -> tuple[str, ...]:
     """The heads of ``row_cells``; that of the drops on two short lines."""
     drop = drop_title(record.metric.bounded).replace(", ", "\n")
-    return (clean(record.metric.name, 20), drop, *shown_sizes(record.config), "latency")
+    timed = "latency\n(estimate)" if estimate_of(record, record.config.latency_measurement) else "latency"
+    return (clean(record.metric.name, 20), drop, *shown_sizes(record.config), timed)
 
 
 def shown_sizes(config: Config) -> tuple[str, ...]:
     """Which sizes a table shows: the one that is optimized, and the other where a budget limits it."""
     limited = {budget.measurement.removesuffix("_bytes") for budget in config.budgets}
-    return tuple(name for name in ("compressed", "file") if name == config.size or name in limited)
+    return tuple(name for name in ("compressed", "file", "flash") if name == config.size or name in limited)
 
 
 def row_cells(record: RunRecord, row: Row) -> tuple[str, ...]:
@@ -111,11 +113,24 @@ def best_panel(result: Result, next_command: str) -> RenderableType:
         found += [Text(), grid]
         if headline.test:
             found += [Text(), Text(headline.test, style="yellow" if headline.test_misses else "")]
+    found += budget_lines(result)
     for warning in filter(None, (result.unstable_words, result.mixed_words)):
         found += [Text(), Text(warning, style="yellow")]
     found += [Text(), Text.assemble("report  ", (clean(result.record.folder.report, 1000), "cyan"))]
     found += [Text.assemble("next    ", (clean(next_command, 1000), "cyan"))]
     return Panel(Group(*found), title="best", title_align="left", box=box.ROUNDED, padding=(1, 2))
+
+
+def budget_lines(result: Result) -> list[RenderableType]:
+    """A line for each budget: the best file's value, and whether it is met."""
+    styles = {"met": "green", "not measured": "dim"}
+    lines: list[RenderableType] = [
+        Text.assemble(
+            "budget  ", check.words.removesuffix(check.verdict), (check.verdict, styles.get(check.verdict, "yellow"))
+        )
+        for check in result.checks
+    ]
+    return [Text(), *lines] if lines else []
 
 
 def doubts_panel(sentences: Sequence[str]) -> RenderableType:

@@ -17,6 +17,7 @@ from litetuner.search.runtime.keeper import keeper
 from litetuner.search.runtime.machine import memory_bytes
 from litetuner.search.runtime.process_tree import MARK, ProcessTree
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TimeUp
+from litetuner.spaces.jobs.device import VISIBLE
 from litetuner.spaces.jobs.job import Job, Limits
 from litetuner.spaces.jobs.safe_path import python_command, python_environment
 from litetuner.spaces.jobs.workspace import Sources
@@ -43,7 +44,14 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, role: str, folder: Path, log: Path, sources: Sources | None = None, *, wait: bool = True
+        self,
+        role: str,
+        folder: Path,
+        log: Path,
+        sources: Sources | None = None,
+        *,
+        gpu: str = "-1",
+        wait: bool = True,
     ) -> None:
         self.role, self.log = role, log
         self.jobs = 0
@@ -58,7 +66,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 start_new_session=True,
-                env=python_environment() | {"PYTHONUNBUFFERED": "1", MARK: mark},
+                env=python_environment() | {"PYTHONUNBUFFERED": "1", MARK: mark, VISIBLE: gpu},
             )
         self._send(sources or Sources())
         self._tree = ProcessTree(self._process.pid, mark)
