@@ -7,6 +7,7 @@ import itertools
 import math
 from pathlib import Path
 
+import optuna
 import pytest
 
 from litetuner.objectives.measurement import Measurement
@@ -99,7 +100,7 @@ def test_a_search_goes_on_after_an_unfit_baseline_a_crash_and_a_misfit(
     monkeypatch.setattr(Fake, "time", time)
     monkeypatch.setattr(Fake, "by_content", True)
     monkeypatch.setattr(Fake, "budgets", ("latency_us", "flash_bytes"))
-    record = fake_search(tmp_path / "run", trials=14, max_flash="fake=90kB").record
+    record = fake_search(tmp_path / "run", database=True, trials=14, max_flash="fake=90kB").record
     assert record.baseline is not None and record.baseline.state is State.INFEASIBLE
     assert record.baseline.misfits == {"fake": "it leaves 4 Conv2D to the CPU"}
     assert record.baseline.value("latency_us:fake") is None and "target fake" in record.baseline.constraints
@@ -111,5 +112,7 @@ def test_a_search_goes_on_after_an_unfit_baseline_a_crash_and_a_misfit(
     assert all(trial.value("latency_ratio:fake") is None for trial in record.trials)
     result = build_result(record)
     assert result.best is not None and not math.isnan(result.best.latency_us["fake"] or math.nan)
-    again = fake_search(tmp_path / "run", trials=16, max_flash="fake=90kB").record
+    again = fake_search(tmp_path / "run", database=True, trials=16, max_flash="fake=90kB").record
     assert len(again.trials) == 16 and again.baseline is not None and again.baseline.number == 0, "it resumes"
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'run' / 'study.db'}")
+    assert study.trials[0].state is optuna.trial.TrialState.PRUNED and study.trials[0].values is None
