@@ -1,4 +1,4 @@
-"""Figures of docs/microcontrollers.md: Vela's estimates beside its own command line, arenas, look-up tables, agreement.
+"""Figures of docs/how-to/microcontrollers.md: Vela's estimates beside its own command line, arenas, look-up tables, agreement.
 
 python benchmarks/microcontrollers.py FILE.tflite... [--inputs NAME=SAMPLES.npz ...] [--out FIGURES.json]
 

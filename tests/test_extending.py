@@ -1,4 +1,4 @@
-"""The units of docs/extending.md, in a copy of the package: found without registration, tested by the contracts, searched."""
+"""The units of docs/development/extending.md, in a copy of the package: found, tested by the contracts, searched."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / "litetuner" / name, ignore=unwanted)
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=unwanted)
     shutil.copy(ROOT / "pyproject.toml", folder)
-    written = [block for block in blocks(ROOT / "docs" / "extending.md") if block.language == "python"]
+    written = [block for block in blocks(ROOT / "docs" / "development" / "extending.md") if block.language == "python"]
     assert len(written) == 3
     for block in written:
         assert block.file is not None

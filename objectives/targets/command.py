@@ -1,6 +1,6 @@
 """A program of the user's that measures a file: a board farm's client, a vendor's profiler. Its contract is version 1.
 
-The program gets one JSON object on standard input and prints one on standard output; docs/targets.md has both. It runs
+The program gets one JSON object on standard input and prints one on standard output; docs/how-to/targets.md has both. It runs
 without a shell, with limits, in a temporary folder.
 """
 

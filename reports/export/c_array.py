@@ -6,13 +6,16 @@ from litetuner.reports.export.file_names import safe_name
 from litetuner.reports.export.model_card import templates
 
 A_LINE = 12  # bytes
+LONGEST = 56  # characters before ``_model``: with ``_len`` fewer than the 63 that C99 compilers tell apart
 ALIGNMENT = 16  # bytes; the alignment of the flatbuffer's buffers
 
 
 def c_name(file_name: str) -> str:
     """A C identifier from a file's name, never a keyword: ``resnet8-int8.tflite`` gives ``resnet8_int8_model``."""
-    stem = safe_name(file_name.removesuffix(".tflite"), 60)
+    stem = safe_name(file_name.removesuffix(".tflite"))
     name = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9]", "_", stem)).strip("_").lower()
+    if len(name) > LONGEST:  # the end is the candidate's id, which tells symbols of one model apart
+        name = f"{name[: LONGEST - 7].rstrip('_')}_{name[-6:].lstrip('_')}"
     return f"{'m' if name[:1].isdigit() else ''}{name}_model"
 
 

@@ -14,7 +14,7 @@ from litetuner.spaces.errors import LitetunerError, RunError
 
 SAMPLES = 200  # of the search split, whose outputs must be the same before a file with look-up tables is written
 # What the interpreter needs besides the planned tensors: scratch buffers and its own records. It was 1.6 to 30 kB for the
-# networks in docs/microcontrollers.md, the more the more operators there are.
+# networks in docs/how-to/microcontrollers.md, the more the more operators there are.
 SPARE_BYTES = 32 * 1024
 ROUNDED_TO = 1024
 

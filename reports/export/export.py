@@ -2,15 +2,14 @@
 
 import json
 import math
-from collections.abc import Collection
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from litetuner.reports.export.c_array import c_header, c_name, c_source
 from litetuner.reports.export.device_files import DeviceFile, arena_of, device_files
 from litetuner.reports.export.file_names import artifact_name
 from litetuner.reports.export.micro_example import EXAMPLE, micro_example, op_resolver, resolver_name
 from litetuner.reports.export.model_card import write_card
+from litetuner.reports.export.out_folder import prepare_folder
 from litetuner.reports.export.provenance import provenance, short
 from litetuner.reports.export.run_example import run_example
 from litetuner.reports.model.card import build_card
@@ -27,7 +26,6 @@ from litetuner.spaces.tflite.rewriting.metadata import add_metadata
 from litetuner.spaces.tflite.rewriting.slimming import slim
 
 METADATA = "litetuner"  # name of the metadata buffer in the file
-OWN = ("trial.json", "provenance.json", "MODEL_CARD.md", "run_example.py")
 
 
 def export(
@@ -42,7 +40,8 @@ def export(
 ) -> Path:
     """Write a trial's export to ``out`` as ``Run.export`` says; returns the path of the ``.tflite``.
 
-    The file's sha256 is checked to be the measured one before anything is written. ``metadata`` leaves its outputs the
+    The file's sha256 is checked to be the measured one before anything is written. Nothing is deleted: files of an earlier
+    export that are not valid any more are moved to ``earlier-ID`` in ``out``. ``metadata`` leaves its outputs the
     same bit by bit, its sha256 not.
 
     Raises ``ConfigError`` for an unknown pick, or both a trial and a pick; ``RunError`` for a trial that does not
@@ -57,7 +56,7 @@ def export(
         content = _with_metadata(record, chosen, content)
     files = {name: content} | _for_devices(record, chosen, measured, (name, content), c_array)
     written = provenance(record, chosen, files)
-    _prepare_folder(out, chosen, files, force)
+    written["files"] |= prepare_folder(out, chosen, files, force)
     for file, data in files.items():
         write_atomic(out / file, data)
     write_atomic(out / "MODEL_CARD.md", write_card(build_card(result, chosen, content), name))
@@ -165,52 +164,3 @@ def _read(record: RunRecord, trial: Trial) -> bytes:
             f"{where} was changed: its file is {clean(name, 90)}, but the measured file has sha256 {trial.sha256}."
         )
     return record.folder.artifacts.get(name)
-
-
-def _prepare_folder(out: Path, trial: Trial, files: Collection[str], force: bool) -> None:
-    """Check that ``out`` has no export yet, or one of the same candidate.
-
-    With ``force``, the files of another export there are removed, and no other files. Raises ``RunError`` when ``out``
-    holds another trial, or files with these names that no export wrote.
-    """
-    record = _read_json(out / "trial.json")
-    if record is None:
-        foreign = [name for name in (*files, *OWN) if (out / name).exists()]
-        if foreign and not force:
-            raise RunError(
-                f"{out} already contains {clean(foreign[0], 90)}, but no trial.json that names its trial. "
-                "Choose another --out, or replace the file with --force."
-            )
-        return
-    known = _read_json(out / "provenance.json") or {}
-    before = known.get("files")
-    listed = set(before) if isinstance(before, dict) else set()
-    same = record.get("key") == trial.candidate.key and record.get("sha256") == trial.sha256
-    if not same and not force:
-        label = clean(record.get("label"), 80)
-        raise RunError(
-            f"{out} contains trial {clean(record.get('number'), 20)} ({label}), not trial {trial.number} "
-            f"({clean(trial.candidate.label, 80)}). Choose another --out, or replace it with --force."
-        )
-    for name in listed - set(files):
-        if _plain(name) and (out / name).is_file():
-            (out / name).unlink()
-
-
-def _plain(name: Any) -> bool:
-    """Is this the name of a file that an export writes, not a path to another folder?"""
-    suffix = Path(str(name)).suffix
-    return isinstance(name, str) and Path(name).name == name and suffix in (".tflite", ".h", ".cc")
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object; ``None`` where there is no file. Anything else was not written by an export."""
-    if not path.is_file():
-        return None
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise RunError(f"{path} was not written by an export ({error}). Choose another --out.") from error
-    if not isinstance(record, dict):
-        raise RunError(f"{path} was not written by an export. Choose another --out.")
-    return record

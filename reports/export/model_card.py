@@ -1,6 +1,7 @@
 """The model card of an exported file, in Markdown."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|~!&"})
 def write_card(card: Card, file_name: str) -> str:
     result, record, bounded = card.result, card.result.record, card.result.record.metric.bounded
     numbers = {"result": result, "trial": card.trial, "row": card.row, "baseline": result.baseline, "bounded": bounded}
+    plain = result.metric_name if re.fullmatch(r"[a-z][a-z0-9_]*", result.metric_name) else ""
+    numbers["plain_metric"] = plain
     inputs = {"model": record.model, "data": record.data, "config": record.config}
     shown = {"operators": card.operators[:MOST_OPERATORS], "left": max(0, len(card.operators) - MOST_OPERATORS)}
     ways: dict[str, Any] = {"points_of": functools.partial(words.points, bounded=bounded), "latency_of": words.latency}

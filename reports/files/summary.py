@@ -26,6 +26,7 @@ def summarize(result: Result) -> dict[str, Any]:
         "metric": {"name": record.metric.name, "direction": record.metric.direction},
         "objectives": [dataclasses.asdict(objective) for objective in record.objectives],
         "budgets": [{"name": budget.name, **dataclasses.asdict(budget)} for budget in record.budgets],
+        "budget_checks": [dataclasses.asdict(check) for check in result.checks],
         "baseline": None if result.baseline is None else result.baseline.to_json(),
         "conversion": None if result.conversion is None else result.conversion.to_json(),
         "best": None if result.best is None else result.best.to_json(),

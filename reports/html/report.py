@@ -16,7 +16,7 @@ from litetuner.reports.model.report import Report, build_report
 from litetuner.search.runs.record import RunRecord
 from litetuner.spaces.store import write_atomic
 
-SCRIPTS = ("core", "charts", "cube", "parallel", "table", "trial", "page")
+SCRIPTS = ("core", "charts", "parallel", "table", "trial", "page")
 
 
 def write_report(record: RunRecord) -> Path:
@@ -47,9 +47,8 @@ def render(report: Report) -> str:
         if content is not None:
             parts.append((name, section.title, content.html))
             figures |= content.figures
-    cube = [[{"value": limit} for limit in limits] for limits in report.cube.limits]
     scripts = [*([get_plotlyjs()] if figures else []), page_script()]
-    data = safe_json(trial_data(report) | {"figures": figures, "cube": cube})
+    data = safe_json(trial_data(report) | {"figures": figures})
     style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
     code: dict[str, Any] = {"scripts": [Markup(script) for script in scripts], "policy": policy(*scripts)}
     record = report.result.record

@@ -8,6 +8,7 @@ from litetuner.reports.model.sections.invariants import shape_words
 from litetuner.reports.model.sections.layers import LayerRow, LayerTable
 from litetuner.reports.model.sections.trial_details import STATES, StepDetails, TrialDetails
 from litetuner.reports.text.formatting import shell, size
+from litetuner.reports.text.layers import kernel_words
 
 T = TypeVar("T")
 GROUPS = ("stopped", "infeasible", "feasible", "front", "baseline")  # drawn in this order
@@ -52,6 +53,8 @@ def trial_data(report: Report) -> dict[str, Any]:
         "seconds": each(lambda trial: [[texts(name), texts(text)] for name, text in trial.stages]),
         "steps": each(lambda trial: [steps(step) for step in trial.steps]),
         "notes": each(lambda trial: [texts(note) for note in trial.notes]),
+        "parts": each(lambda trial: [[texts(layer), texts(text)] for layer, text in trial.by_layer]),
+        "types": each(lambda trial: texts(" ".join(trial.types))),
         "checks": each(lambda trial: [texts(line) for line in trial.invariants]),
         "file": each(lambda trial: int(trial.has_file)),
         "values": [[_short(trial.values[c]) for trial in trials] for c in columns],
@@ -115,7 +118,7 @@ def _layer(row: LayerRow) -> list[Any]:
     shape = f" (asked {shape_words(wanted['shape'])})" if wanted.get("shape") else ""
     return [
         row.name,
-        f"{row.found.operator.lower().replace('_', ' ')} {'×'.join(map(str, row.found.shape))}{shape}",
+        f"{kernel_words(row.found.operator, row.found.shape)}{shape}",
         [row.found.precision, wanted.get("weight_type", "")],
         [f"{row.found.sparsity * 100:.1f} %", _percent(wanted.get("sparsity", ""))],
         [str(row.found.clusters), wanted.get("clusters", "")],

@@ -2,12 +2,14 @@
 
 import dataclasses
 
+from litetuner.reports.model.budget_checks import BudgetCheck, check_budgets
 from litetuner.reports.model.conditions import Condition, find_conditions, flatten
 from litetuner.reports.model.rejections import exceeded_budgets
 from litetuner.reports.model.result import Result
-from litetuner.reports.model.rows import Row, finite_value, measured_words
+from litetuner.reports.model.rows import Row, measured_words
 from litetuner.reports.model.sections.invariants import value_words
 from litetuner.reports.text.formatting import budget_text
+from litetuner.reports.text.layers import with_layer_names
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import TensorInfo
@@ -19,8 +21,8 @@ from litetuner.spaces.tflite.operators import Operator, read_operators
 class Card:
     """``ends`` are the inputs and outputs by role, ``unreadable`` says why there are none; ``operators`` those with weights.
 
-    ``budgets`` are (budget, value, kept); ``missed_on_test`` the budgets on the metric that the test split misses;
-    ``invariants`` are (layer, property, requested, verified).
+    ``budgets`` are those of the run, with the trial's values; ``missed_on_test`` the budgets on the metric that the test
+    split misses; ``invariants`` are (layer, property, requested, verified).
     """
 
     result: Result
@@ -31,7 +33,7 @@ class Card:
     operators: tuple[Operator, ...]
     notes: tuple[str, ...]
     invariants: tuple[tuple[str, str, str, str], ...]
-    budgets: tuple[tuple[str, str, bool], ...]
+    budgets: tuple[BudgetCheck, ...]
     missed_on_test: tuple[str, ...]
     conditions: tuple[Condition, ...]
     environment: tuple[tuple[str, str], ...]
@@ -53,6 +55,7 @@ def build_card(result: Result, trial: Trial, content: bytes) -> Card:
     except BuildFailed as error:
         unreadable = str(error)
     record = result.record
+    layers = frozenset(layer.name for layer in record.model.layers)
     return Card(
         result=result,
         trial=trial,
@@ -60,7 +63,7 @@ def build_card(result: Result, trial: Trial, content: bytes) -> Card:
         ends=ends,
         unreadable=unreadable,
         operators=operators,
-        notes=tuple(dict.fromkeys((*trial.candidate.details, *trial.notes))),
+        notes=tuple(dict.fromkeys(with_layer_names(line, layers) for line in (*trial.candidate.details, *trial.notes))),
         invariants=tuple(
             (
                 str(i.get("layer")),
@@ -70,11 +73,7 @@ def build_card(result: Result, trial: Trial, content: bytes) -> Card:
             )
             for i in trial.invariants
         ),
-        budgets=tuple(
-            (budget_text(budget), measured_words(trial, budget.measurement), budget.violation(value) <= 0)
-            for budget in record.budgets
-            if (value := finite_value(trial, budget.measurement)) is not None
-        ),
+        budgets=check_budgets(trial, record.budgets),
         missed_on_test=tuple(
             f"{budget_text(budget)} ({measured_words(trial, f'test_{budget.measurement}')} there)"
             for budget, _ in exceeded_budgets(trial, record.budgets, "test_")

@@ -6,7 +6,7 @@ from litetuner.reports.model.conditions import RunConditions, find_run_condition
 from litetuner.reports.model.rejections import Rejection, find_rejections
 from litetuner.reports.model.result import Result, build_result
 from litetuner.reports.model.sections.ablation import Ablation, find_ablation
-from litetuner.reports.model.sections.charts import Chart, Cube, find_charts, find_cube
+from litetuner.reports.model.sections.charts import Chart, find_charts
 from litetuner.reports.model.sections.choices import Choices, find_choices
 from litetuner.reports.model.sections.layers import LayerSensitivity, LayerTable, find_layer_tables, find_sensitivity
 from litetuner.reports.model.sections.progress import HypervolumeGrowth, TimeUse, find_hypervolume_growth, find_time_use
@@ -26,7 +26,6 @@ class Report:
     result: Result
     trials: tuple[TrialDetails, ...]
     charts: tuple[Chart, ...]
-    cube: Cube
     targets: Targets | None
     ablation: Ablation | None
     layers: dict[int, LayerTable]
@@ -51,7 +50,6 @@ def build_report(record: RunRecord) -> Report:
         result=result,
         trials=find_trial_details(record, result.columns, front),
         charts=find_charts(record, front),
-        cube=find_cube(record),
         targets=find_targets(result),
         ablation=find_ablation(record, best),
         layers=find_layer_tables(record, [by_number[row.trial] for row in shown if row is not None]),

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from litetuner.reports.model.budget_checks import BudgetCheck, check_budgets
 from litetuner.reports.model.columns import Column, find_columns
 from litetuner.reports.model.conditions import Conversion, find_conversion, mixed_words, unstable_words
 from litetuner.reports.model.headline import Headline, find_headline
@@ -16,7 +17,8 @@ class Result:
     """What terminal, ``summary.json``, ``trials.csv`` and exports show of a run. It costs little and writes nothing.
 
     ``rows`` are all trials by number. ``fronts`` are the numbers of each target's Pareto front, ``front`` is the first target's.
-    Of ``headline`` and ``nothing_feasible`` one is there at most. Sentences that do not apply are empty.
+    Of ``headline`` and ``nothing_feasible`` one is there at most. ``checks`` are the budgets of the best, else of the nearest
+    candidate. Sentences that do not apply are empty.
     """
 
     record: RunRecord
@@ -31,6 +33,7 @@ class Result:
     picks: dict[str, Row]
     headline: Headline | None
     nothing_feasible: NothingFeasible | None
+    checks: tuple[BudgetCheck, ...]
     best_words: str  # what each step of the best means, a line for each
     conversion: Conversion | None
     conversion_words: str
@@ -58,6 +61,8 @@ def build_result(record: RunRecord) -> Result:
     picks = {name: rows[trial.number] for name, trial in picked.items()}
     baseline = None if base is None else rows[base.number]
     conversion = find_conversion(base)
+    blocked = None if picks else find_nothing_feasible(record, rows)
+    shown = picked.get("best") or (record.trial(blocked.nearest[0].row.trial) if blocked and blocked.nearest else None)
     return Result(
         record=record,
         metric_name=metric,
@@ -70,7 +75,8 @@ def build_result(record: RunRecord) -> Result:
         fronts={target: tuple(trial.number for trial in own) for target, own in record.fronts.items()},
         picks=picks,
         headline=find_headline(record, picks.get("best"), baseline, columns),
-        nothing_feasible=None if picks else find_nothing_feasible(record, rows),
+        nothing_feasible=blocked,
+        checks=() if shown is None else check_budgets(shown, record.budgets),
         best_words=label_words(picked["best"].candidate.steps) if "best" in picked else "",
         conversion=conversion,
         conversion_words="" if conversion is None else conversion.words(metric, record.metric.bounded),

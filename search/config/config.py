@@ -14,7 +14,7 @@ from litetuner.objectives.profiles.profile import Profile
 from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, BudgetTexts, check_metric_budgets, parse_budgets
 from litetuner.search.config.device_settings import advice, decided, memory_measurement
-from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts, shown
+from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts, explain
 from litetuner.search.config.storage_url import split_password
 from litetuner.search.config.units import parse_duration
 from litetuner.spaces.data.sources.images import parse_resize
@@ -28,10 +28,11 @@ TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj", "sram_bytes"
 
 # What a run may change when it is resumed; all other keys are its identity.
 CHANGEABLE = frozenset(
-    {"out", "size", "objective", "profile", "target", "sampler", "executor", "storage", "cache_limit", "max_job_memory"}
+    {"out", "size", "objective", "profile", "target", "sampler", "storage", "cache_limit", "max_job_memory"}
+    | {"executor", "ray_address", "store", "device"}
     | {"max_size", "max_compressed_size", "max_latency", "max_memory", "max_drop", "min_metric"}
     | {"max_sram", "max_flash"}
-    | {"time_budget", "trials", "parallel", "patience", "until_met", "json_", "debug"}
+    | {"time_budget", "trials", "parallel", "patience", "until_met", "from_run", "json_", "debug"}
 )
 
 
@@ -99,7 +100,7 @@ class Config(pydantic.BaseModel):
     )
     trials: Integer | None = _key(None, "Stop after this many trials in total.", ge=1)
     parallel: Integer = _key(
-        1, "Trials that run at the same time; only with 1 a repeated search gives the same result.", ge=1
+        1, "Trials at the same time (a Ray cluster: all it has room for); only 1 repeats a search exactly.", ge=1
     )
     patience: Integer | None = _key(
         None, "Stop after this many trials that did not improve the Pareto front (its hypervolume).", ge=1
@@ -123,7 +124,19 @@ class Config(pydantic.BaseModel):
     custom_objects: Text | None = _key(
         None, "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
     )
-    executor: Text = _key("local", "Where jobs run: local, or fake (a simulation without models).")
+    from_run: Text | None = _key(None, "Try the Pareto front of an earlier run first: RUN, or RUN:TRIAL.", alias="from")
+    executor: Text = _key("local", "Where jobs run: local, ray (a cluster), or fake (a simulation without models).")
+    device: Text = _key(
+        "auto",
+        "Where models are trained: cpu, gpu, gpu:N, or auto (GPUs if there are any).",
+        pattern=r"^(auto|cpu|gpu(:\d+)?)$",
+    )
+    ray_address: Text = _key(
+        "auto", "Ray cluster: auto (the one of this machine), HOST:PORT, ray://HOST:10001, or local (start one here)."
+    )
+    store: Text | None = _key(
+        None, "Folder that all nodes of the Ray cluster can write: keeps results that a search did not live to read."
+    )
     storage: Text | None = _key(
         None, "PostgreSQL database that shows the Optuna study: postgresql://USER@HOST/DATABASE. [default: study.db]"
     )
@@ -263,7 +276,7 @@ def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> C
 
     Raises ``ConfigError`` that begins with ``where``; for an unknown key it suggests the nearest one.
     """
-    known = keys()
+    known = {name.replace("_", "-").rstrip("-"): name for name in Config.model_fields} | keys()
     mark = "_" if where == "tune" else "-"  # Python's spelling of a key, or that of flags and TOML
     given: dict[str, Any] = {}
     for key, value in values.items():
@@ -276,14 +289,6 @@ def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> C
     try:
         return Config(**given)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_explain(item) for item in error.errors())) from error
+        raise ConfigError(f"{where}: " + "; ".join(explain(item) for item in error.errors())) from error
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-
-
-def _explain(item: Any) -> str:
-    """One of pydantic's errors in our words."""
-    key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
-    if item["type"] == "missing":
-        return f"{key} is missing; give --{key} or set it in the TOML"
-    return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {shown(item['input'])})"

@@ -48,6 +48,7 @@ def train_job(services: Services, candidate: Candidate, index: int, parents: Seq
         calibration=config.calibration,
         prefix=prefix,
         parents=tuple(parents),
+        device=services.device,
     )
 
 

@@ -1,17 +1,21 @@
 """optuna-dashboard over a run: a study in memory that is filled from the records, so that nothing it does can touch the run."""
 
 import contextlib
+import dataclasses
+import datetime
 import io
 import json
+import math
 import socket
 import socketserver
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.optuna_trials import final_state, frozen_trial
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import Trial
@@ -42,6 +46,7 @@ class Mirror:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self.study.set_metric_names([objective.measurement for objective in record.objectives])
+        self._began = _began(path)
         self._known: set[int] = set()
         self._add(record)
 
@@ -57,11 +62,12 @@ class Mirror:
                 self._known.add(trial.number)
 
     def _frozen(self, trial: Trial, record: RunRecord) -> Any:
+        shown = dataclasses.replace(trial, params=_shown_params(trial, record))
         values = [trial.value(objective.measurement) for objective in record.objectives]
         known = [value for value in values if value is not None]
         complete = trial.state.scored and len(known) == len(values)
-        return frozen_trial(
-            trial,
+        found = frozen_trial(
+            shown,
             state=final_state(trial, complete),
             values=known if complete else None,
             constraints=trial.constraints if complete else None,
@@ -69,10 +75,41 @@ class Mirror:
             # The dashboard knows constraints only as this list; without it, it takes every trial for feasible.
             system_attrs={"constraints": list(trial.constraints.values())} | _files(trial),
         )
+        found.datetime_complete = self._began + datetime.timedelta(seconds=trial.seconds_since_start)
+        found.datetime_start = found.datetime_complete - datetime.timedelta(seconds=sum(trial.seconds.values()))
+        return found
+
+
+def _shown_params(trial: Trial, record: RunRecord) -> dict[str, dict[str, Any]]:
+    """The choices with the values that were chosen: the sampler is told positions of ordered numbers, people want the numbers."""
+    return {name: _shown(name, entry, record) for name, entry in trial.params.items()}
+
+
+def _shown(name: str, entry: Mapping[str, Any], record: RunRecord) -> dict[str, Any]:
+    chosen = entry.get("chosen")
+    if not _is_number(chosen) or "CategoricalDistribution" in str(entry.get("distribution")):
+        return dict(entry)
+    others = [other.params[name].get("chosen") for other in record.trials if name in other.params]
+    numbers = [float(value) for value in (*others, chosen) if _is_number(value)]
+    bounds = {"low": min(numbers), "high": max(numbers), "log": False, "step": None}
+    distribution = json.dumps({"name": "FloatDistribution", "attributes": bounds})
+    return {"chosen": chosen, "value": float(chosen), "distribution": distribution}
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _began(path: Path) -> datetime.datetime:
+    """When the run began, by its first event; now where there is none."""
+    for event in RunFolder(path).events():
+        with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError, OSError):
+            return datetime.datetime.fromtimestamp(event["time"])
+    return datetime.datetime.now()
 
 
 def _facts(trial: Trial) -> dict[str, Any]:
-    found = {"litetuner trial": trial.number, "recipe": trial.candidate.label, "state": str(trial.state)}
+    found = {"litetuner trial": trial.number, "label": trial.candidate.label, "state": str(trial.state)}
     found |= {name: value.value for name, value in trial.measurements.items()}
     names = ("origin", "gate", "reason", "duplicate_of", "sha256")
     return found | {name: value for name in names if (value := getattr(trial, name)) is not None}
@@ -125,6 +162,9 @@ def serve(path: Path, port: int) -> Iterator[Server]:
 
     Raises ``HostError`` where optuna-dashboard is not installed or the port is taken, ``RunError`` where there is no run.
     """
+    warnings.filterwarnings(
+        "ignore", message="Some regimes for parameter"
+    )  # its chart of importances shows them anyway
     mirror = Mirror(path)
     application = _only_local(_application(mirror, read_run(path)))
     try:

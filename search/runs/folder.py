@@ -55,7 +55,7 @@ REBUILD = (
 
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
-    """Paths and records of one run. See ``docs/run-folder.md`` for the formats."""
+    """Paths and records of one run. See ``docs/reference/run-folder.md`` for the formats."""
 
     path: Path
 

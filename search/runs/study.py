@@ -130,7 +130,7 @@ class Study:
             self._copy.settle()
 
     def tell(self, trial: Trial) -> None:
-        """Tell what became of a running trial: the table of states in docs/decisions.md."""
+        """Tell what became of a running trial: the table of states in docs/development/decisions.md."""
         handle = self._optuna.trial.Trial(self._study, self._id(trial.number))
         for name, value in told_constraints(trial).items():
             handle.set_constraint(name, value)

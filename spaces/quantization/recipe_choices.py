@@ -11,7 +11,7 @@ from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER, WEIGHT_
 
 FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-# (algorithm, granularity) by name, the usual one first. Which pay was measured: docs/techniques.md.
+# (algorithm, granularity) by name, the usual one first. Which pay was measured: docs/concepts/techniques.md.
 ROUNDINGS: dict[str, tuple[str, str]] = {
     "minmax": ("minmax", "channel"),
     "mse_tensor": ("mse", "tensor"),

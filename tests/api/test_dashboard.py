@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,14 @@ def test_it_shows_the_run_and_its_files(run: Path, served: tuple[str, subprocess
     assert len(study["trials"]) == len(record)
     for shown, trial in zip(study["trials"], record, strict=True):
         facts = {item["key"]: item["value"] for item in shown["user_attrs"]}
-        assert facts["recipe"] == trial["label"] and facts["state"] == trial["state"]
+        assert facts["label"] == trial["label"] and facts["state"] == trial["state"]
+        values = {item["name"]: item["param_external_value"] for item in shown["params"]}
+        for name, entry in trial["params"].items():  # what was chosen, not its position among the options
+            chosen = entry["chosen"]
+            numeric = isinstance(chosen, int | float) and not isinstance(chosen, bool)
+            assert float(values[name]) == chosen if numeric else values[name] == str(chosen), name
+        began, ended = (datetime.fromisoformat(shown[name]) for name in ("datetime_start", "datetime_complete"))
+        assert (ended - began).total_seconds() == pytest.approx(sum(trial["seconds"].values()), abs=1e-3)
         if trial["state"] in ("COMPLETE", "INFEASIBLE"):
             assert shown["values"][0] == pytest.approx(trial["measurements"]["metric"]["value"])
             assert all(value <= 0 for value in shown["constraints"]) == (trial["state"] == "COMPLETE")

@@ -70,3 +70,9 @@ def test_what_was_not_measured_counts_nothing() -> None:
     baseline = trial(0, 0.0, 1000.0, 200.0)
     bare = dataclasses.replace(trial(1, 0.0, 10.0, 10.0), measurements={})
     assert [v.value for v in volume_over_time([baseline, bare], OBJECTIVES, baseline)] == [0.0]
+
+
+def test_over_time_stays_within_1_where_files_are_better_than_the_baseline() -> None:
+    baseline = trial(0, 0.0, 1000.0, 200.0)
+    found = volume_over_time([baseline, trial(1, -0.05, 1.0, 1.0)], OBJECTIVES, baseline, allowed=0.02)
+    assert found[-1].value == pytest.approx(1.0)

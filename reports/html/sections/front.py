@@ -1,15 +1,16 @@
-"""The Pareto front: a chart for each pair of objectives, and all three at once."""
+"""The Pareto front: a chart for each pair of objectives."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
+from litetuner.reports.html.axis import log_ticks
 from litetuner.reports.html.draw import draw, figure_text
 from litetuner.reports.html.sections.section import Content, Section
+from litetuner.reports.html.static_chart import static_chart
 from litetuner.reports.model.columns import Column
 from litetuner.reports.model.report import Report
 from litetuner.reports.model.sections.charts import Axis, Chart, Group, wide
-from litetuner.search.config.units import format_bytes
 
 NAMES: dict[Group, str] = {
     "stopped": "pruned",
@@ -35,7 +36,8 @@ class FrontSection(Section):
         figures = {f"chart-{chart.name}": figure(chart, report.result.columns) for chart in charts}
         counts = {group: max(len(chart.groups[group]) for chart in charts) for group in NAMES}
         legend = [(group, NAMES[group], counts[group]) for group in reversed(NAMES) if counts[group]]
-        return Content(draw("front.html", report=report, charts=charts[:3], more=charts[3:], legend=legend), figures)
+        shown = {"charts": charts[:3], "more": charts[3:], "static": static_chart(charts[0])}
+        return Content(draw("front.html", report=report, legend=legend, **shown), figures)
 
 
 def figure(chart: Chart, columns: Sequence[Column]) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def figure(chart: Chart, columns: Sequence[Column]) -> dict[str, Any]:
         "annotations": [_note(chart, line.axis, line.value, line.text) for line in chart.lines],
     }
     if chart.color is not None:
-        ticks = _log_ticks(chart.color, min(colored), max(colored)) if log else {}
+        ticks = log_ticks(chart.color, min(colored), max(colored)) if log else {}
         bar = {"title": {"text": figure_text(_short(chart.color))}} | ticks
         layout["coloraxis"] = {"colorbar": bar} | _colors(colored, log)
     color = -1 if chart.color is None else names.index(chart.color.measurement)
@@ -67,19 +69,6 @@ def _colors(values: list[float], log: bool) -> dict[str, float]:
     return {"cmin": low - pad, "cmax": high + pad}
 
 
-def _log_ticks(axis: Axis, low: float, high: float) -> dict[str, Any]:
-    """Marks at 1, 2, 5, 10, 20, ..., only the powers of ten where those would be too many; positions are logarithms."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    marks = [m * 10.0**e for e in powers for m in (1, 2, 5) if low <= m * 10.0**e <= high]
-    if len(marks) > 8:
-        marks = [10.0**e for e in powers if low <= 10.0**e <= high]
-    return {"tickvals": [math.log10(mark) for mark in marks], "ticktext": [_mark(axis, mark) for mark in marks]}
-
-
-def _mark(axis: Axis, value: float) -> str:
-    return (format_bytes if "_bytes" in axis.measurement else "{:g}".format)(value).replace(".00", "").replace(".0", "")
-
-
 def _short(axis: Axis) -> str:
     if axis.measurement.startswith("latency"):
         return "latency, µs"
@@ -89,7 +78,7 @@ def _short(axis: Axis) -> str:
 def _axis(axis: Axis, shown: tuple[float, float]) -> dict[str, Any]:
     found: dict[str, Any] = {"title": {"text": figure_text(axis.title)}, "range": list(shown)}
     if axis.log:
-        found |= {"type": "log", "range": [math.log10(value) for value in shown]} | _log_ticks(axis, *shown)
+        found |= {"type": "log", "range": [math.log10(value) for value in shown]} | log_ticks(axis, *shown)
         found["tickvals"] = [10**value for value in found["tickvals"]]  # the axis wants values, a color bar logarithms
     elif "_bytes" in axis.measurement:
         found |= {"ticksuffix": "B", "exponentformat": "SI"}

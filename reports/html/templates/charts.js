@@ -93,7 +93,8 @@
     for (const trace of shown) {
       merge(trace, looks[trace.meta.role](c));
       const many = trace.customdata && ["stopped", "infeasible"].includes(trace.meta.role) ? Math.sqrt(100 / trace.customdata.length) : 1;
-      if (trace.marker) trace.marker.opacity *= Math.min(1, Math.max(0.35, many)); // many points must not hide the front
+      if (trace.marker) trace.marker.opacity *= Math.min(1, Math.max(0.3, many)); // many points must not hide the front
+      if (trace.marker && many < 1) trace.marker.size *= Math.max(0.6, Math.sqrt(many));
       trace.visible = !state.hidden.has(trace.meta.role);
     }
     const layout = merge(JSON.parse(JSON.stringify(figure.layout)), {

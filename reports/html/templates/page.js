@@ -16,7 +16,7 @@
     L.on("chosen", () => {
       const i = state.chosen;
       if (i === null) { picked.replaceChildren(...before); return; }
-      const link = el("a", { href: "#trial" }, "trial " + data.number[i]);
+      const link = el("a", { href: "#trial-" + data.number[i] }, "trial " + data.number[i]);
       picked.replaceChildren("Selected: ", link, " ", L.named(i));
     });
   }
@@ -28,13 +28,18 @@
     });
   }
 
-  // Buttons elsewhere on the page select a trial.
+  // `#trial-12` in the address selects that trial; links on the page are such addresses.
   const at = new Map(data.number.map((number, i) => [number, i]));
-  document.querySelectorAll("[data-trial]").forEach((button) => {
-    button.addEventListener("click", () => {
-      L.choose(at.get(Number(button.dataset.trial)));
-      L.reveal();
-    });
+  function follow() {
+    const i = at.get(Number(/^#trial-(\d+)$/.exec(location.hash)?.[1]));
+    if (i === undefined) return false;
+    L.choose(i);
+    L.reveal();
+    return true;
+  }
+  addEventListener("hashchange", follow);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("a")?.hash === location.hash) follow(); // the same link again
   });
 
   document.addEventListener("click", (event) => {
@@ -63,5 +68,9 @@
     });
   });
 
-  if (data.run.first !== null) L.choose(data.run.first);
+  if (!follow() && data.run.first !== null) L.choose(data.run.first);
+  L.on("chosen", () => {
+    // A page inside another one may have no address of its own.
+    try { history.replaceState(null, "", "#trial-" + data.number[state.chosen]); } catch { return; }
+  });
 })();

@@ -12,19 +12,19 @@
       title: axis.title, ticks: axis.ticks, at: (i) => (axis.values[i] === null ? null : axis.ticks.length < 2 ? 0.5 : axis.values[i] / (axis.ticks.length - 1)),
     }));
     for (const column of data.run.objectives) {
-      let low = Infinity, high = -Infinity, first = -1, last = -1;
-      for (let i = 0; i < data.role.length; i++) {
-        const v = L.value(column, i);
-        if (data.role[i] < 0 || v === null) continue;
-        if (v < low) { low = v; first = i; }
-        if (v > high) { high = v; last = i; }
-      }
-      if (first < 0) continue;
+      const known = [...data.role.keys()].filter((i) => data.role[i] >= 0 && L.value(column, i) !== null).sort((a, b) => L.value(column, a) - L.value(column, b));
+      if (!known.length) continue;
+      // A few far values must not squeeze all the others: they are drawn at the end of the axis, and its mark says so.
+      const kept = known.filter((i) => ["front", "feasible", "baseline"].includes(L.role(i))), cut = Math.floor(known.length * 0.04);
+      const place = (i) => known.indexOf(i);
+      const first = known[Math.min(cut, ...kept.map(place))], last = known[Math.max(known.length - 1 - cut, ...kept.map(place))];
+      const low = L.value(column, first), high = L.value(column, last);
       const log = low > 0 && high > 6 * low;
       const scale = log ? Math.log : (v) => v;
       const text = (i) => data.texts[column][i] ?? L.value(column, i).toPrecision(4);
       const span = scale(high) - scale(low) || 1;
-      found.push({ title: data.columns[column].title, ticks: [text(first), text(last)], at: (i) => { const v = L.value(column, i); return v === null ? null : (scale(v) - scale(low)) / span; } });
+      const ticks = [(L.value(column, known[0]) < low ? "≤ " : "") + text(first), (L.value(column, known.at(-1)) > high ? "≥ " : "") + text(last)];
+      found.push({ title: data.columns[column].title, ticks, at: (i) => { const v = L.value(column, i); return v === null ? null : Math.min(1, Math.max(0, (scale(v) - scale(low)) / span)); } });
     }
     return found;
   }
@@ -54,7 +54,7 @@
       });
       g.stroke();
     };
-    const many = Math.min(1, 60 / paths.size), tone = { stopped: 0.05 + many * 0.22, infeasible: 0.06 + many * 0.34, feasible: 0.25 + many * 0.35, front: 0.9, baseline: 0.9 };
+    const many = Math.min(1, 60 / paths.size), tone = { stopped: 0.03 + many * 0.24, infeasible: 0.03 + many * 0.37, feasible: 0.25 + many * 0.35, front: 0.9, baseline: 0.9 };
     data.roles.forEach((role, r) => {
       for (const i of paths.keys()) {
         if (data.role[i] !== r) continue;

@@ -7,7 +7,7 @@
   const count = data.number.length;
   const numeric = data.columns.length;
   const heads = [...table.tHead.rows[0].cells];
-  const texts = data.label.map((label, i) => (data.number[i] + " " + L.word(label) + " " + L.word(data.why[i])).toLowerCase());
+  const texts = data.label.map((label, i) => (data.number[i] + " " + L.word(label) + " " + L.word(data.why[i]) + " " + L.word(data.types[i])).toLowerCase());
   // The columns of the table: trial, candidate, state, one for each measurement, reason.
   const keys = [
     (i) => data.number[i], (i) => L.word(data.label[i]).toLowerCase(), (i) => data.kind[i],

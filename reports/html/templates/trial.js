@@ -23,21 +23,27 @@
   }
 
   function layers(i) {
-    const found = data.layers[i];
+    const found = data.layers[i], parts = new Map(data.parts[i].map(([layer, text]) => [L.word(layer), L.word(text)]));
+    const heading = (...heads) => el("thead", {}, el("tr", {}, ...heads.map((head, at) => el("th", at && head !== "requested" ? { scope: "col", class: "num" } : { scope: "col" }, head))));
+    const framed = (table) => el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Layers, scrollable" }, table);
+    if (!found && parts.size) {
+      const lines = [...parts].map(([layer, text]) => el("tr", {}, el("th", { scope: "row" }, el("bdi", {}, layer)), el("td", {}, text)));
+      return framed(el("table", {}, el("caption", {}, "Requested of each layer; export this trial to inspect its file"), heading("layer", "requested"), el("tbody", {}, ...lines)));
+    }
     if (!found) return el("p", { class: "note" }, data.file[i] ? "Layers are shown for the Pareto front only; export this trial to inspect its file." : "This trial has no file.");
     if (!found.rows.length) return el("p", { class: "note" }, found.problem || "No operator of this file holds weights.");
     const sum = (at) => found.rows.reduce((total, row) => total + (row[at][0] || 0), 0);
     const share = (before, after) => (before ? (after / before * 100).toFixed(0) + " %" : "–");
     const rows = found.rows.map(([name, what, precision, zeros, clusters, was, is, wasPacked, isPacked]) => el("tr", {},
-      el("th", { scope: "row" }, el("bdi", {}, name), el("small", {}, what)), both(precision, "requested "), both(zeros, "requested at least "), both(clusters, "requested at most "),
+      el("th", { scope: "row" }, el("bdi", {}, name), el("small", {}, what)), ...(parts.size ? [el("td", {}, parts.get(name) ?? "–")] : []), both(precision, "requested "), both(zeros, "requested at least "), both(clusters, "requested at most "),
       el("td", { class: "num" }, was[1] || "–"), el("td", { class: "num" }, is[1]), el("td", { class: "num" }, share(was[0], is[0])),
       el("td", { class: "num" }, wasPacked[1] || "–"), el("td", { class: "num" }, isPacked[1])));
-    const heads = ["layer", "precision", "sparsity", "distinct weights per channel", "bytes, baseline", "bytes", "share", "compressed, baseline", "compressed"];
+    const heads = ["layer", ...(parts.size ? ["requested"] : []), "precision", "sparsity", "distinct per channel", "bytes, baseline", "bytes", "share", "compressed, baseline", "compressed"];
     const table = el("table", {}, el("caption", {}, "Weights of each layer: verified in the finished file (small text: requested)"),
-      el("thead", {}, el("tr", {}, ...heads.map((head, at) => el("th", at ? { scope: "col", class: "num" } : { scope: "col" }, head)))),
+      heading(...heads),
       el("tbody", {}, ...rows));
     const bytes = el("p", { class: "note" }, "All weights: " + share(sum(5), sum(6)) + " of the baseline's bytes, " + share(sum(7), sum(8)) + " compressed (each tensor separately).");
-    return el("div", {}, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Layers, scrollable" }, table), sum(5) ? bytes : "");
+    return el("div", {}, framed(table), sum(5) ? bytes : "");
   }
 
   function show() {
@@ -45,7 +51,7 @@
     if (i === null) { box.replaceChildren(el("p", { class: "lead" }, "Select a mark or a row.")); return; }
     const number = data.number[i], kind = data.kinds[data.kind[i]], why = L.word(data.why[i]);
     const names = Object.entries(data.run.picks).filter(([, at]) => at === i).map(([name]) => el("span", { class: "tag" + (name === "best" ? " accent" : "") }, name));
-    const head = el("h3", { class: "who" }, "Trial " + number, el("span", { class: "state " + kind }, kind), ...names);
+    const head = el("h3", { class: "who" }, el("a", { href: "#trial-" + number, title: "Permanent link to this trial" }, "Trial " + number), el("span", { class: "state " + kind }, kind), ...names);
     const numbers = list(L.numbers(i).map(([title, text, spread]) => [title, el("b", {}, text), spread ? el("small", {}, spread) : ""]));
     const seconds = data.seconds[i].map(([name, text]) => [L.word(name), L.word(text)]);
     const times = list([["proposed by", L.word(data.origin[i])], ["finished after", L.word(data.since[i])], ...seconds]);

@@ -56,14 +56,6 @@ class Chart:
     outside: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Cube:
-    """The budgets on each of the first three objectives; ``shown``: some trial has values of all three."""
-
-    limits: tuple[tuple[float, ...], ...]
-    shown: bool
-
-
 def find_charts(record: RunRecord, front: frozenset[int]) -> tuple[Chart, ...]:
     """One for each pair of objectives: the metric on the y axis where it is one of them, the next objective as color."""
     axes = [_axis(record, objective.measurement) for objective in record.objectives]
@@ -206,15 +198,3 @@ def _line(record: RunRecord, budget: Budget, x: Axis, y: Axis) -> Line | None:
         allowed = budget.limit if record.metric.bounded else budget.limit * abs(base)
         return Line("y", base + allowed if y.minimize else base - allowed, budget_words(budget))
     return None
-
-
-def find_cube(record: RunRecord) -> Cube:
-    three = [objective.measurement for objective in record.objectives[:3]]
-    axes = [_axis(record, measurement) for measurement in three]
-    limits = []
-    for at, axis in enumerate(axes):
-        pair = (axis, axis) if at else (Axis("", "", True), axes[0])
-        lines = [_line(record, budget, *pair) for budget in record.budgets]
-        limits.append(tuple(line.value for line in lines if line is not None))
-    measured = (all(finite_value(trial, name) is not None for name in three) for trial in record.trials)
-    return Cube(tuple(limits), shown=len(three) == 3 and any(measured))

@@ -12,6 +12,7 @@ from litetuner.reports.model.rows import finite_interval, finite_value, latency_
 from litetuner.reports.model.sections.charts import Group, group_of, plotted
 from litetuner.reports.model.sections.invariants import invariant_lines
 from litetuner.reports.text.formatting import between, clean, plain
+from litetuner.reports.text.layers import split_by_layer
 from litetuner.reports.text.steps import knob_help, step_words
 from litetuner.search.config.units import format_seconds
 from litetuner.search.runs.record import RunRecord
@@ -39,7 +40,8 @@ class TrialDetails:
     """``state`` is one of ``STATES``, ``group`` its kind of mark in the charts (``None``: no mark).
 
     ``values``, ``texts`` and ``intervals`` run along the columns; ``plotted`` is what a probe measured, by column, where the
-    trial itself was stopped.
+    trial itself was stopped. ``by_layer`` is what was requested of single layers, in words; ``types`` are the types that steps
+    give to weights.
     """
 
     number: int
@@ -52,6 +54,8 @@ class TrialDetails:
     stages: tuple[tuple[str, str], ...]
     steps: tuple[StepDetails, ...]
     notes: tuple[str, ...]
+    by_layer: tuple[tuple[str, str], ...]
+    types: tuple[str, ...]
     invariants: tuple[str, ...]
     has_file: bool
     values: tuple[float | None, ...]
@@ -65,7 +69,9 @@ def find_trial_details(record: RunRecord, columns: Sequence[Column], front: froz
     names = [column.name for column in columns]
     probes = [names.index(o.measurement) for o in record.objectives if o.measurement in names]
     budgets, labels, found = record.budgets, shown_labels(record.trials, 160), []
+    layers = frozenset(layer.name for layer in record.model.layers)
     for trial, stages in zip(record.trials, stage_words(record.trials), strict=True):
+        by_layer, notes = split_by_layer(_notes(trial), layers)
         found.append(
             TrialDetails(
                 number=trial.number,
@@ -77,7 +83,9 @@ def find_trial_details(record: RunRecord, columns: Sequence[Column], front: froz
                 finished_after=format_seconds(trial.seconds_since_start),
                 stages=tuple(stages),
                 steps=tuple(_step(step) for step in trial.candidate.steps),
-                notes=tuple(clean(note, 300) for note in _notes(trial)),
+                notes=tuple(clean(note, 300) for note in notes),
+                by_layer=tuple((clean(layer, 60), clean(text, 200)) for layer, text in by_layer),
+                types=tuple(sorted({kind for step in trial.candidate.steps if (kind := step.precision(""))})),
                 invariants=tuple(invariant_lines(trial)),
                 has_file=trial.artifact is not None,
                 values=tuple(finite_value(trial, name) for name in names),
@@ -129,7 +137,7 @@ def _step(step: Step) -> StepDetails:
         if value is None or value is False or value == ():
             continue
         if isinstance(value, tuple) and all(isinstance(item, tuple) for item in value):
-            value = [" ".join(str(part) for part in item) for item in value]
+            continue  # a choice for each layer, which the candidate's details say in words
         knobs += ((title, text, knob_help(step, name)) for title, text in flatten({name: value}))
     label = clean(step.label() or step.name, 80)
     return StepDetails(clean(step.name, 40), step.stage.name.lower(), tuple(knobs), step_words(step), label)

@@ -43,6 +43,7 @@ def test_an_exported_array_compiles_and_holds_the_files_bytes(
     [
         ("resnet8-cluster16+int8[-2].tflite", "resnet8_cluster16_int8_2_model"),
         ("8bit.tflite", "m8bit_model"),
+        ("a-" + "long-" * 18 + "1a2b3c.tflite", "a_long_long_long_long_long_long_long_long_long_lo_1a2b3c_model"),
         ("int.tflite", "int_model"),
         ("\u05d0\u05d1.tflite", "model_model"),
         ("\x00/../x y.tflite", "x_y_model"),

@@ -38,7 +38,7 @@ def test_export_writes_the_measured_file_its_trial_and_a_card(record: RunRecord,
 def test_export_of_a_number_and_of_picks(record: RunRecord, tmp_path: Path) -> None:
     assert "int8" in export(record, trial=3, out=tmp_path / "a").name
     card = (tmp_path / "a" / "MODEL_CARD.md").read_text()
-    assert "| `--max-compressed-size 60kB` | 78.5 kB | **exceeded** |" in card
+    assert "| `max-compressed-size 60kB` | 78.5 kB | **not met** |" in card
     assert "The test split has not been scored for this trial" in card
     export(record, trial=0, out=tmp_path / "b")
     assert "Inputs and outputs are floating-point numbers" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
@@ -181,12 +181,20 @@ def test_a_folder_holds_one_trial(record: RunRecord, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = export(record, out=out, c_array=True)
     assert export(record, out=out) == first, "the same trial again is no other"
-    assert not list(out.glob("*.cc")), "what is not asked for any more would be out of date"
+    (array,) = out.glob("*.cc")
+    assert array.name in json.loads((out / "provenance.json").read_text())["files"], "it is still the same file's"
     with pytest.raises(RunError, match=r"contains trial 15 \(.*\), not trial 3 .*--force"):
         export(record, trial=3, out=out)
     assert first.is_file()
     second = export(record, trial=3, out=out, force=True)
     assert second.is_file() and not first.exists()
+    key = record.picks["best"].candidate.id
+    assert {first.name, array.name, "trial.json", "MODEL_CARD.md"} < {
+        path.name for path in (out / f"earlier-{key}").iterdir()
+    }
+    export(record, out=out, force=True)
+    export(record, trial=3, out=out, force=True)
+    assert (out / f"earlier-{key}-2" / first.name).is_file(), "nothing is overwritten there"
     assert json.loads((out / "trial.json").read_text())["number"] == 3
 
 
@@ -202,7 +210,7 @@ def test_somebody_elses_files_are_left_alone(record: RunRecord, tmp_path: Path) 
     assert (out / "run_example.py").read_text() == "mine"
 
 
-def test_force_removes_what_an_export_wrote_and_nothing_else(record: RunRecord, tmp_path: Path) -> None:
+def test_force_moves_what_an_export_wrote_and_nothing_else(record: RunRecord, tmp_path: Path) -> None:
     out, precious = tmp_path / "out", tmp_path / "precious.tflite"
     precious.write_bytes(b"x")
     (tmp_path / "notes.txt").write_text("x")
@@ -213,6 +221,23 @@ def test_force_removes_what_an_export_wrote_and_nothing_else(record: RunRecord, 
     (out / "provenance.json").write_text(json.dumps(told))
     export(record, trial=3, out=out, force=True)
     assert precious.exists() and (out / "notes.txt").exists()
+
+
+def test_the_card_is_markdown_that_hubs_render(record: RunRecord, tmp_path: Path) -> None:
+    """CommonMark with tables: every table is one, nothing is left as pipes or HTML, and the metadata is YAML."""
+    from markdown_it import MarkdownIt
+
+    export(record, out=tmp_path)
+    _, head, body = (tmp_path / "MODEL_CARD.md").read_text().split("---\n", 2)
+    assert head.startswith("library_name: litert\n") and "- accuracy" in head
+    tokens = MarkdownIt("commonmark").enable("table").parse(body)
+    kinds = [token.type for token in tokens]
+    assert kinds.count("table_open") == sum(
+        line.startswith("|") and set(line) <= set("|-:") for line in body.split("\n")
+    )
+    assert kinds.count("heading_open") >= 8 and "html_block" not in kinds
+    texts = [tokens[at + 1].content for at, kind in enumerate(kinds) if kind == "paragraph_open"]
+    assert not [text for text in texts if text.startswith("|") or "<" in text]
 
 
 def test_a_file_that_cannot_carry_metadata_is_said(record: RunRecord, tmp_path: Path) -> None:

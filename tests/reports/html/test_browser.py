@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import pytest
 
@@ -29,18 +29,13 @@ def test_charts_are_drawn_in_the_colors_of_the_reader(watched: Watched) -> None:
 
 
 @needs_browser
-def test_every_pair_the_cube_the_lines_and_the_volume_are_drawn(watched: Watched) -> None:
+def test_every_pair_the_lines_and_the_volume_are_drawn(watched: Watched) -> None:
     page = watched.page
     for name in ("accuracy-size", "accuracy-latency", "latency-size", "volume"):
         page.locator(f"#chart-{name}").scroll_into_view_if_needed()
         until(page, f"document.querySelector('#chart-{name} .scatterlayer .trace') !== null")
-    for name in ("cube", "lines"):
-        page.locator(f"#{name}").scroll_into_view_if_needed()
-        until(page, f"{INK}(document.getElementById('{name}')) > 500")
-    before = page.evaluate("document.getElementById('cube').toDataURL()")
-    page.locator("#cube").focus()
-    page.keyboard.press("ArrowLeft")
-    until(page, f"document.getElementById('cube').toDataURL() !== {json.dumps(before)}")
+    page.locator("#lines").scroll_into_view_if_needed()
+    until(page, f"{INK}(document.getElementById('lines')) > 500")
     watched.quiet()
 
 
@@ -90,6 +85,9 @@ def test_filters(watched: Watched) -> None:
     shown = "document.querySelectorAll('#all tbody tr').length"
     page.locator("#find").fill("cluster16 pcqat")
     assert page.evaluate(shown) == 2
+    page.locator("#find").fill("int8")
+    whole = "[...document.querySelectorAll('#all tbody tr')].map(row => Number(row.dataset.i))"
+    assert {1, 2}.isdisjoint(page.evaluate(whole)) and {3, 15, 19, 39} < set(page.evaluate(whole))
     page.locator("#find").fill("")
     page.locator(".chip input[data-kind=infeasible]").uncheck()
     assert page.evaluate(shown) == 18
@@ -214,10 +212,50 @@ def test_the_keyboard_walks_along_the_front(watched: Watched) -> None:
 
 
 @needs_browser
+def test_a_link_to_a_trial_is_permanent(browser: Any, watched: Watched) -> None:
+    """Following `#trial-12` selects it, on load too; selecting another one changes the address."""
+    page = watched.page
+    page.evaluate("location.hash = '#trial-12'")
+    until(page, "document.querySelector('#detail .who').textContent.startsWith('Trial 12')")
+    page.locator("a.link[href='#trial-16']").first.click()
+    until(page, "document.querySelector('#detail .who').textContent.startsWith('Trial 16')")
+    page.locator("#all tbody tr[data-i='3'] td").first.click()
+    assert page.evaluate("location.hash") == "#trial-3"
+    other = browser.new_page()
+    other.goto(watched.path.as_uri() + "#trial-12")
+    until(other, "document.querySelector('#detail .who')?.textContent.startsWith('Trial 12')")
+    other.close()
+    page.evaluate("history.replaceState(null, '', location.pathname)")
+    watched.quiet()
+
+
+@needs_browser
+def test_without_scripts_the_front_is_a_picture_and_links_lead_to_rows(browser: Any, watched: Watched) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(watched.path.as_uri())
+    assert page.locator("svg.static .sfront").count() == 5
+    page.locator("svg.static a").first.click()
+    number = page.url.rpartition("#trial-")[2]
+    assert page.locator(f"#all tr#trial-{number}").count() == 1
+    for hidden in (".plot", "#detail", ".tools"):
+        assert not page.locator(hidden).first.is_visible()
+    page.context.close()
+
+
+@needs_browser
+def test_budgets_stand_in_the_head(watched: Watched) -> None:
+    said = watched.page.locator(".budgets li").all_inner_texts()
+    assert [line.partition("\n")[0] for line in said] == ["met", "met", "not proven"]
+    assert "95 % interval 0.48 to 1.19 points" in said[2]
+
+
+@needs_browser
 def test_a_phone_scrolls_only_downwards(watched: Watched) -> None:
     watched.page.set_viewport_size({"width": 390, "height": 844})
     until(watched.page, f"document.querySelector('{SIZE} .main-svg').clientWidth < 390")
     assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert watched.page.locator("nav").is_visible()
+    assert watched.page.locator("#all caption").bounding_box()["width"] <= 390 - 36
     watched.quiet()
 
 

@@ -24,7 +24,7 @@ def test_hostile_names_do_nothing(browser: Any, hostile: RunRecord) -> None:
     for i in range(7):  # every trial's details, and what hangs on them
         page.locator(f"#all tbody tr[data-i='{i}'] button").click()
         assert page.locator("#detail .who").text_content().startswith(f"Trial {i}")
-    for name in ("chart-accuracy-latency", "chart-latency-size", "cube", "lines"):
+    for name in ("chart-accuracy-latency", "chart-latency-size", "lines"):
         page.locator(f"#{name}").scroll_into_view_if_needed()
     assert page.locator("body img").count() == 0 and page.locator("main a[href^=http]").count() == 0
     assert page.locator("script").count() == 3 and page.evaluate("window.hacked ?? null") is None

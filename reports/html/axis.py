@@ -1,0 +1,36 @@
+"""Tick marks of axes: round values, and their texts."""
+
+import math
+from typing import Any
+
+from litetuner.reports.model.sections.charts import Axis
+from litetuner.search.config.units import format_bytes
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> dict[str, Any]:
+    """Ticks of a logarithmic axis as plotly wants them; positions are logarithms."""
+    marks = _log_marks(low, high)
+    return {"tickvals": [math.log10(mark) for mark in marks], "ticktext": [_mark(axis, mark) for mark in marks]}
+
+
+def tick_values(axis: Axis, shown: tuple[float, float]) -> list[tuple[float, str]]:
+    """About five round values in a range, each with its text."""
+    low, high = shown
+    if axis.log:
+        return [(mark, _mark(axis, mark)) for mark in _log_marks(low, high)]
+    raw = (high - low) / 5
+    unit = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= raw)
+    first = math.ceil(low / step)
+    return [(k * step, _mark(axis, round(k * step, 12))) for k in range(first, math.floor(high / step) + 1)]
+
+
+def _log_marks(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10, 20, ..., only the powers of ten where those would be too many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    marks = [m * 10.0**e for e in powers for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+    return marks if len(marks) <= 8 else [10.0**e for e in powers if low <= 10.0**e <= high]
+
+
+def _mark(axis: Axis, value: float) -> str:
+    return (format_bytes if "_bytes" in axis.measurement else "{:g}".format)(value).replace(".00", "").replace(".0", "")
