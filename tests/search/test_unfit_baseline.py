@@ -71,13 +71,13 @@ def test_the_first_time_that_is_known_is_the_reference_of_the_hypervolume(baseli
     history.add(int8(1, 200.0))
     assert history.growth is not None
     expected = (0.0, by_octaves(0.25), by_octaves(1 / REFERENCE_FACTOR))
-    assert history.growth.costs(int8(2, 200.0)) == pytest.approx(expected)
+    assert history.growth.costs(int8(2, 200.0).value) == pytest.approx(expected)
     assert history.growth.value == pytest.approx((1 - expected[1]) * (1 - expected[2]))
     history.add(int8(3, 100.0))
     assert history.gains[2] > 0
     copied = Growth(OBJECTIVES, baseline)
     copied.add(int8(4, 800.0))
-    assert history.growth.costs(int8(2, 200.0)) == pytest.approx(expected), "a growth keeps its own reference"
+    assert history.growth.costs(int8(2, 200.0).value) == pytest.approx(expected), "a growth keeps its own reference"
 
 
 def test_a_search_goes_on_after_an_unfit_baseline_a_crash_and_a_misfit(
