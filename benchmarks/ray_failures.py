@@ -61,7 +61,7 @@ def kill_nodes(found: Any, run: Path, kills: int, trials: int, seen: list[dict[i
         node = moments.choice(sorted(found.worker_nodes, key=lambda item: item.unique_id))
         cores = node._ray_params.num_cpus
         kill_raylet(node)
-        found.remove_node(node, allow_graceful=False)
+        found.worker_nodes.discard(node)
         found.add_node(wait=False, num_cpus=cores)
 
 

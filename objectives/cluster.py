@@ -14,6 +14,7 @@ def load_ray() -> Any:
     """The ``ray`` module, which reports no usage statistics. Raises ``HostError`` where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's own advice, which it else prints
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 would let everything else go first
     try:
         import ray
     except ImportError as error:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from litetuner.search.clock import Clock
+from litetuner.reports.html.sections.nodes import NodesSection
+from litetuner.reports.model.sections.progress import find_time_use
+from litetuner.search.clock import NODE, Clock
 from litetuner.search.runs.folder import RunFolder
 
 
@@ -43,3 +48,22 @@ def test_cpu_seconds_count_this_process_and_ended_children(folder: RunFolder, mo
     clock = Clock(folder)
     used = 15.0
     assert clock.seconds()["cpu"] == 5
+
+
+def test_seconds_by_node_add_up_over_sessions_and_are_shown(folder: RunFolder) -> None:
+    """What jobs took on the nodes of a cluster is no kind of work of its own."""
+    clock = Clock(folder, 2)
+    clock.nodes = {"first": 10.0, "second": 2.0}
+    clock.count({"train": 12.0})
+    clock.save()
+    later = Clock(folder, 2)
+    later.nodes = {"second": 3.0}
+    found = later.seconds()
+    assert {name: found[name] for name in found if name.startswith(NODE)} == {"node:first": 10.0, "node:second": 5.0}
+    record: Any = SimpleNamespace(seconds=found)
+    use = find_time_use(record)
+    assert use is not None and use.nodes == (("first", 10.0), ("second", 5.0))
+    assert not any("node" in name for name, _, _ in use.parts)
+    shown = NodesSection().render(SimpleNamespace(time_use=use))  # type: ignore[arg-type]
+    assert shown is not None and "<td>second</td>" in shown.html and "67%" in shown.html
+    assert NodesSection().render(SimpleNamespace(time_use=dataclasses.replace(use, nodes=()))) is None  # type: ignore[arg-type]

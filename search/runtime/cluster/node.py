@@ -32,8 +32,8 @@ from litetuner.spaces.jobs.safe_path import USER_FOLDERS
 from litetuner.spaces.jobs.workspace import Sources
 from litetuner.spaces.store import verified, write_atomic
 
-DRIVER_SECONDS = 60.0  # without a word from the search: then it is dead
-LOOK_SECONDS = 5.0
+DRIVER_SECONDS = 20.0  # without a word from the search: then it is dead
+LOOK_SECONDS = 2.0
 
 
 class NodeSlot:

@@ -165,9 +165,9 @@ class Slots:
             self._tell([actor.resume.remote() for actor in actors])
 
     def _tell(self, sent: list[Any], seconds: float | None = None) -> None:
-        for reference in sent:
-            with contextlib.suppress(self._ray.exceptions.RayError):  # one that is dead computes nothing
-                self._ray.get(reference, timeout=seconds)
+        """Wait until all have done what they were told; one that is dead computes nothing."""
+        if sent:
+            self._ray.wait(sent, num_returns=len(sent), timeout=seconds)
 
     def close(self, seconds: float = 5.0) -> None:
         """End all slots, and what they have left on their nodes."""

@@ -121,6 +121,8 @@ class Ray(Executor):
             slots.replace(slot)
             if isinstance(error, self._ray.exceptions.RayTaskError) and not _lost_object(self._ray, error):
                 raise  # a bug
+            if slots.closing:
+                raise Lost("the search ends") from error
             raise Lost(self._why(slot, error)) from error
         except BaseException:
             slots.replace(slot)

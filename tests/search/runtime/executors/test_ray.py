@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -17,6 +19,7 @@ from litetuner.cli import run as command_line
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.trial import State
+from litetuner.spaces.jobs.job import Kind
 from tests.api.conftest import band_arrays, band_model
 from tests.search.fakes import fake_search
 
@@ -34,6 +37,19 @@ def right(y_true, y_pred):
 HELPING = """
 def share(y_true, y_pred):
     return float((y_pred.argmax(axis=1) == y_true).mean())
+"""
+
+
+ROOT = Path(__file__).resolve().parents[4]
+LONG: dict[Kind, float] = {"train": 0.6, "convert": 0.1, "score": 0.1}
+KILLED = f"""
+import json, sys
+from pathlib import Path
+from litetuner.search.runtime.executors import EXECUTORS
+from tests.search.fakes import fake_search
+from tests.search.runtime.cluster.simulated import simulated
+EXECUTORS["fake"] = simulated(Path(sys.argv[1]) / "noted", {LONG})
+fake_search(Path(sys.argv[1]) / "run", database=True, **json.loads(sys.argv[2]))
 """
 
 
@@ -83,11 +99,33 @@ def test_equal_jobs_are_one_job_wherever_they_run(
     assert all(trial.state is not State.LOST for trial in end.record.trials)
 
 
+def test_a_killed_search_loses_nothing_and_finds_what_its_nodes_finished(
+    three_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 with several trials in flight; their jobs end on the nodes, and the folder of ``--store`` has the results."""
+    run, noted = tmp_path / "run", tmp_path / "noted"
+    keys = {"ray_address": three_nodes.address, "trials": 12, "store": str(tmp_path / "store"), "parallel": 4}
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), json.dumps(keys)], cwd=ROOT)
+    while len(list(run.glob("trials/*/trial.json"))) < 4:
+        assert child.poll() is None, "the search ended before it was killed"
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    before = told(run)
+    time.sleep(3 * LONG["train"])  # what the nodes had begun ends
+    monkeypatch.setitem(EXECUTORS, "fake", simulated(noted, LONG))
+    end = fake_search(run, database=True, **keys)
+    assert told(run)[: len(before)] == before
+    assert end.reason == "all 12 trials are done"
+    done = [json.loads(line)["key"] for line in noted.read_text().splitlines()]
+    assert len(set(done)) == len(done), "a job that was finished was done again"
+
+
 def test_a_dead_node_is_one_accident_and_its_trials_are_asked_again(
     three_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node dies with two trials. Nothing that was told is lost or told twice."""
-    monkeypatch.setitem(EXECUTORS, "fake", simulated(tmp_path / "noted", {"train": 0.6, "convert": 0.1, "score": 0.1}))
+    monkeypatch.setitem(EXECUTORS, "fake", simulated(tmp_path / "noted", LONG))
     (large,) = [node for node in three_nodes.worker_nodes if node._ray_params.num_cpus == 4]
     kill = threading.Thread(target=kill_when, args=(large, tmp_path / "run", 5))
     kill.start()
