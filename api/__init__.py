@@ -7,8 +7,14 @@
 Importing this loads neither TensorFlow nor Optuna.
 """
 
-from litetuner.run import Run, rebuild, tune
+from litetuner.diagnosis import doctor
+from litetuner.files import measure, slim
+from litetuner.inspecting import inspect
+from litetuner.rebuilding import rebuild
+from litetuner.regression import check
+from litetuner.run import Run, compare
 from litetuner.spaces.errors import ConfigError, DataError, HostError, LitetunerError, ModelError, RunError, UsageError
+from litetuner.tuning import apply, init, tune
 
 __version__ = "0.2.0"
 
@@ -22,6 +28,14 @@ __all__ = [
     "RunError",
     "UsageError",
     "__version__",
+    "apply",
+    "check",
+    "compare",
+    "doctor",
+    "init",
+    "inspect",
+    "measure",
     "rebuild",
+    "slim",
     "tune",
 ]

@@ -8,11 +8,13 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live as Display
+from rich.spinner import Spinner
 from rich.text import Text
 
 from litetuner.reports.status import Forecast, find_forecast
-from litetuner.reports.terminal.progress import live_front, model_table, trial_line
+from litetuner.reports.terminal.progress import live_front, model_table
 from litetuner.reports.terminal.tables import doubts_panel
+from litetuner.reports.terminal.trial_rows import NARROW, trial_header, trial_line
 from litetuner.search.config.config import Config
 from litetuner.search.config.units import format_seconds
 from litetuner.search.listener import Listener, RunningTrial
@@ -23,28 +25,99 @@ from litetuner.search.trial import State, Trial
 from litetuner.spaces.errors import escaped
 
 FRONT_ROWS = 8
+ROWS_BETWEEN_TITLES = 30
 LINES_BETWEEN = 10  # without a terminal, every tenth trial also shows the progress
 
 
-class Live(Listener):
+class Seen(Listener):
+    """What has been told of a search so far, for views of it."""
+
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._display: Display | None = None
-        self._doing = "starting"
-        self._since = time.monotonic()
-        self._running: tuple[RunningTrial, ...] = ()
-        self._config: Config | None = None
-        self._trials: list[Trial] = []
-        self._folder: RunFolder | None = None
-        self._inspection: Inspection | None = None
+        self.what = "starting"
+        self.since = time.monotonic()
+        self.in_flight: tuple[RunningTrial, ...] = ()
+        self.config: Config | None = None
+        self.trials: list[Trial] = []
+        self.folder: RunFolder | None = None
+        self.inspection: Inspection | None = None
+        self.ended = ""  # why the loop has ended: what follows are the final measurements
         self._elapsed = 0.0  # seconds of the run at the last trial
         self._last_trial = time.monotonic()
         self._budget_left: float | None = None  # at the last trial
 
+    def opened(self, folder: RunFolder, config: Config) -> None:
+        self.config, self.folder, self.ended = config, folder, ""
+
+    def doing(self, what: str) -> None:
+        self.what, self.since = escaped(what), time.monotonic()
+
+    def running(self, trials: Sequence[RunningTrial]) -> None:
+        self.in_flight = tuple(trials)
+
+    def inspected(self, inspection: Inspection) -> None:
+        self.inspection, self._last_trial = inspection, time.monotonic()
+
+    def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
+        self.trials = trials
+        self.in_flight = tuple(other for other in self.in_flight if other.number != trial.number)
+        self._elapsed, self._last_trial = trial.seconds_since_start, time.monotonic()
+        self._budget_left = None if seconds_left == float("inf") else seconds_left
+
+    def stopping(self, reason: str) -> None:
+        self.ended = reason
+
+    @property
+    def now(self) -> list[tuple[str, str]]:
+        """What is done now, and for how long: the trials in flight, else the search itself."""
+        if self.in_flight:
+            took = [max(0.0, time.time() - trial.since) for trial in self.in_flight]
+            return [(escaped(t.words), format_seconds(each)) for t, each in zip(self.in_flight, took, strict=True)]
+        return [(self.what, format_seconds(time.monotonic() - self.since))]
+
+    def forecast(self) -> Forecast | None:
+        """How far the search is, ``None`` before there is a configuration. After the loop nothing is predicted any more."""
+        if self.config is None:
+            return None
+        since = time.monotonic() - self._last_trial
+        left = None if self._budget_left is None else self._budget_left - since
+        found = find_forecast(self.trials, self.config, self._elapsed + since, left)
+        return found.finished() if self.ended else found
+
+    def record(self) -> RunRecord | None:
+        """The run as far as it is known here, so that front and picks are those of the result."""
+        if self.config is None or self.folder is None or self.inspection is None:
+            return None
+        found = self.inspection
+        return RunRecord(
+            folder=self.folder,
+            config=self.config,
+            metric=found.metric,
+            model=found.model,
+            data=found.data,
+            trials=tuple(self.trials),
+            environment={},
+            seconds={},
+        )
+
+    @property
+    def scored(self) -> bool:
+        return any(trial.state is State.COMPLETE for trial in self.trials)
+
+
+class Live(Seen):
+    """The events of a search as lines on standard error, and in a terminal a display of the Pareto front below them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = Console(stderr=True, highlight=False)
+        self._display: Display | None = None
+        self._spinner = Spinner("dots", style="cyan")
+        self._rows = 0
+
     def __enter__(self) -> Live:
         if self._console.is_terminal:
             self._display = Display(
-                get_renderable=self._render, console=self._console, refresh_per_second=2, transient=True
+                get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True
             )
             self._display.start()
         return self
@@ -55,7 +128,7 @@ class Live(Listener):
             self._display = None
 
     def opened(self, folder: RunFolder, config: Config) -> None:
-        self._config, self._folder = config, folder
+        super().opened(folder, config)
         known = len(folder.trials())
         resumed = f" (resumes with its {known} trials; time and trial budgets are totals)" if known else ""
         self._say(f"run folder: {folder.path}{resumed}")
@@ -63,74 +136,55 @@ class Live(Listener):
     def _say(self, text: str) -> None:
         self._console.print(escaped(text), markup=False, soft_wrap=True)
 
+    @property
+    def _width(self) -> int | None:
+        """Columns of the terminal; lines of a log are not broken."""
+        return self._console.width if self._console.is_terminal else None
+
     def advised(self, sentence: str) -> None:
         self._say(f"note: {sentence}")
 
     def doing(self, what: str) -> None:
-        self._doing, self._since = escaped(what), time.monotonic()
-        if self._display is None:
+        super().doing(what)
+        if self._display is None and (not self.trials or self.ended):  # between them a row for each trial says enough
             self._say(f"... {what}")
 
-    def running(self, trials: Sequence[RunningTrial]) -> None:
-        self._running = tuple(trials)
-
     def inspected(self, inspection: Inspection) -> None:
-        self._inspection, self._last_trial = inspection, time.monotonic()
+        super().inspected(inspection)
         self._console.print(model_table(inspection.model, inspection.data))
         if inspection.doubts:
             self._console.print(doubts_panel(inspection.doubts))
 
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
-        self._trials = trials
-        self._elapsed, self._last_trial = trial.seconds_since_start, time.monotonic()
-        self._budget_left = None if seconds_left == float("inf") else seconds_left
-        size = "compressed_bytes" if self._config is None else self._config.size_measurement
-        line = trial_line(trial, trials, size)
-        if self._display is None and self._config is not None and len(trials) % LINES_BETWEEN == 0:
-            line += f"\n... {self._forecast(self._config).words}"
-        self._say(line)
+        super().told(trial, trials, seconds_left)
+        size = "compressed_bytes" if self.config is None else self.config.size_measurement
+        self._rows += 1
+        if self.inspection is not None and self._rows % ROWS_BETWEEN_TITLES == 1:
+            metric = self.inspection.metric
+            self._say(trial_header(metric.name, metric.bounded, size, self._width))
+        line = trial_line(trial, trials, size, self._width)
+        if self._display is None and len(trials) % LINES_BETWEEN == 0 and (forecast := self.forecast()) is not None:
+            line += f"\n... {forecast.words}"
+        for part in line.split("\n"):  # hidden characters are escaped, but not our own ends of lines
+            self._say(part)
 
     def stopping(self, reason: str) -> None:
+        super().stopping(reason)
         self._say(f"stopped: {reason}")
 
     def _render(self) -> Group:
         parts: list[Any] = [Text()]
-        record = self._record()
-        if record is not None and any(trial.state is State.COMPLETE for trial in self._trials):
+        record, forecast = self.record(), self.forecast()
+        if record is not None and self.scored:
             rows = max(2, min(FRONT_ROWS, self._console.height - 12))  # as many as fit into the window
             parts += [live_front(record, rows), Text()]
-        now = f"{self._doing} ({format_seconds(time.monotonic() - self._since)})"
-        if self._config is None or record is None:
-            parts.append(Text(now, style="dim"))
-        else:
-            forecast = self._forecast(self._config)
-            parts.append(Text.assemble((forecast.bar, "cyan"), "  " if forecast.bar else "", (forecast.words, "dim")))
-            for trial in self._running:
-                took = f" ({format_seconds(max(0.0, time.time() - trial.since))})"
-                parts.append(Text.assemble(("now  ", "dim"), (escaped(trial.words), "bold"), (took, "dim")))
-            if not self._running:
-                parts.append(
-                    Text.assemble(("now  ", "dim"), (self._doing, "bold"), (now.removeprefix(self._doing), "dim"))
-                )
+        if forecast is not None and record is not None:
+            between = "\n" if self._console.width < NARROW else "  "
+            bar = ((forecast.bar, "cyan"), between) if forecast.bar else ()
+            parts.append(Text.assemble(*bar, (forecast.words, "dim")))
+        for at, (what, took) in enumerate(self.now):
+            line = Text.assemble((what, "bold"), (f" ({took})", "dim"))
+            if at == 0:
+                self._spinner.update(text=line)
+            parts.append(self._spinner if at == 0 else Text.assemble("  ", line))
         return Group(*parts)
-
-    def _forecast(self, config: Config) -> Forecast:
-        since = time.monotonic() - self._last_trial
-        left = None if self._budget_left is None else self._budget_left - since
-        return find_forecast(self._trials, config, self._elapsed + since, left)
-
-    def _record(self) -> RunRecord | None:
-        """The run as far as it is known here, so that front and picks are those of the result."""
-        if self._config is None or self._folder is None or self._inspection is None:
-            return None
-        found = self._inspection
-        return RunRecord(
-            folder=self._folder,
-            config=self._config,
-            metric=found.metric,
-            model=found.model,
-            data=found.data,
-            trials=tuple(self._trials),
-            environment={},
-            seconds={},
-        )

@@ -1,28 +1,31 @@
-"""The Python API: ``tune`` searches, a ``Run`` is the result."""
+"""A run: what a search has found so far, read from its folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas
+    import plotly.graph_objects as go
+
     from litetuner.reports.model.comparison import Comparison
-    from litetuner.search.listener import Listener
+    from litetuner.reports.model.result import Result
     from litetuner.search.runs.rebuild import Rebuilt
     from litetuner.search.runs.record import RunRecord
 
 
 class Run:
-    """A run folder. It can be read during the search, and on another machine.
+    """A run folder, without a path the newest one in ``runs/``. It can be read during the search, and on another machine.
 
     Raises ``RunError`` where the folder holds no run.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str | None = None) -> None:
+        from litetuner.search.runs.other_runs import newest_run
         from litetuner.search.runs.record import open_run
 
-        self.path = Path(path)
+        self.path = newest_run() if path is None else Path(path)
         open_run(self.path)
 
     def record(self) -> RunRecord:
@@ -47,6 +50,66 @@ class Run:
         """The row of the best trial within the budgets, ``None`` if nothing is feasible."""
         row: dict[str, Any] | None = self.summary()["best"]
         return row
+
+    def trials_dataframe(self) -> pandas.DataFrame:
+        """All trials, a row each: the columns of ``trials.csv``, typed, with ``front`` and ``picks``."""
+        from litetuner.reports.notebook.frames import trials_frame
+
+        return trials_frame(self._result())
+
+    def front_dataframe(self) -> pandas.DataFrame:
+        """The Pareto front, the best metric first, with the columns of ``trials_dataframe``."""
+        from litetuner.reports.notebook.frames import front_frame
+
+        return front_frame(self._result())
+
+    def plot_front(self, chart: str | None = None) -> go.Figure:
+        """The Pareto front as a plotly figure: the first two objectives, or another ``chart``, such as ``"size-latency"``.
+
+        Raises ``ConfigError`` for a chart that does not exist, and lists those that do.
+        """
+        from litetuner.reports.notebook.figures import front_figure
+
+        return front_figure(self._result(), chart)
+
+    def plot_history(self) -> go.Figure:
+        """The hypervolume over the time of the run as a plotly figure. Raises ``RunError`` before it has grown."""
+        from litetuner.reports.notebook.figures import history_figure
+
+        return history_figure(self._result())
+
+    def plot_importance(self) -> go.Figure:
+        """How much each choice matters as a plotly figure. Raises ``RunError`` with fewer than 20 scored trials."""
+        from litetuner.reports.notebook.figures import importance_figure
+
+        return importance_figure(self._result())
+
+    def plot_parallel(self) -> go.Figure:
+        """All scored trials in parallel coordinates as a plotly figure: their choices, then the objectives."""
+        from litetuner.reports.notebook.figures import parallel_figure
+
+        return parallel_figure(self._result())
+
+    def plot_layers(self, trial: int | None = None) -> go.Figure:
+        """The sensitivity of each layer to quantization as a plotly figure; with ``trial`` the bytes of that file's layers.
+
+        Raises ``RunError`` where it was not measured, or the trial has no file.
+        """
+        from litetuner.reports.notebook.figures import layers_figure
+
+        return layers_figure(self._result(), trial)
+
+    @property
+    def study(self) -> Any:
+        """The Optuna study of the trials so far: a copy in memory, so that nothing done to it changes the run."""
+        from litetuner.search.runs.dashboard import Mirror
+
+        return Mirror(self.path).study
+
+    def _result(self) -> Result:
+        from litetuner.reports.model.result import build_result
+
+        return build_result(self.record())
 
     def status(self) -> dict[str, Any]:
         """The progress of the run: is a search running, what does it do, how many trials and seconds are left."""
@@ -84,6 +147,8 @@ class Run:
 
     def rebuild(self, trial: int, out: Path | str | None = None, **how: Any) -> Rebuilt:
         """Build a trial's file again from model and data, and compare; see ``litetuner.rebuild``."""
+        from litetuner.rebuilding import rebuild
+
         record = self.record()
         record.trial(trial)
         return rebuild(record.folder.trial_folder(trial), out, **how)
@@ -103,95 +168,18 @@ class Run:
             write_atomic(Path(out), comparison_page(found))
         return found
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of the run: the best file, the Pareto front, and where the run is."""
+        from litetuner.reports.notebook.html import run_html
+
+        return str(run_html(self._result()))
+
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
 
-def tune(model: Any, data: Any, *, listener: Listener | None = None, **keys: Any) -> Run:
-    """Search compressions of ``model`` on ``data``; the same call again resumes the run.
-
-    ``model`` is a file (``.keras``, ``.h5``), ``"module:function"``, or a Keras model. ``data`` is an ``.npz`` file, a folder
-    of images with one subfolder per class, ``"module:function"``, or a dictionary of arrays (``x_train``, ``y_train``, optional
-    ``x_search``, ``y_search``, ``x_test``, ``y_test``). ``keys`` are those of the configuration, such as ``max_drop="1%"``,
-    ``max_latency="2ms"``, ``time_budget="30m"``, ``trials=50``, ``metric="accuracy"``, ``out="runs/mine"``.
-
-    Raises ``UsageError`` for bad input before any computing. A search in which nothing is feasible is not an error:
-    then ``Run.best()`` is ``None``, and the report says which budget cannot be met.
-
-        run = litetuner.tune("model.keras", "data.npz", max_drop="1%", time_budget="30m")
-    """
-    from litetuner.inputs import as_data_source, as_model_source
-    from litetuner.reporting import Reporting
-    from litetuner.search.config.config import make_config
-    from litetuner.search.listener import Listener
-    from litetuner.search.run import run_search
-
-    values: Mapping[str, Any] = {"model": as_model_source(model), "data": as_data_source(data)} | keys
-    with Reporting(listener or Listener()) as reporting:
-        outcome = run_search(make_config(values, where="tune"), reporting)
-    run = Run(outcome.record.folder.path.absolute())  # a notebook may change its folder
-    run.report()
-    return run
-
-
-def rebuild(
-    trial_json: Path | str,
-    out: Path | str | None = None,
-    *,
-    model: str | None = None,
-    data: str | None = None,
-    trust: bool = False,
-    force: bool = False,
-    listener: Listener | None = None,
-) -> Rebuilt:
-    """Build a trial's file again from its record, with the jobs of the search and without its cache, and compare the two.
-
-    ``trial_json`` is that of a run, or one that was exported with its ``provenance.json`` beside it; ``model`` and ``data`` say
-    where those are now; they are verified by sha256. The file is written to ``out``, or into ``rebuilt/``.
-    ``trust`` lets the model file and the functions that the record names (metric, preprocessing...) execute code.
-    ``Rebuilt.agrees`` says whether it is the same file, or, for a trained recipe, one whose metric is within its interval.
-
-    Raises ``RunError`` for a record that cannot be used or names functions that are not trusted, ``ModelError`` or
-    ``DataError`` for other model or data than those it was made from, ``BuildFailed`` when the file cannot be made.
-    """
-    from litetuner.reports.export.file_names import artifact_name
-    from litetuner.search.runs.rebuild import check_functions
-    from litetuner.search.runs.rebuild import rebuild as make_again
-    from litetuner.search.runs.trial_file import read_trial_file
-    from litetuner.spaces.errors import RunError
-    from litetuner.spaces.store import file_sha256
-
-    source = read_trial_file(Path(trial_json), trust=trust, model=model, data=data)
-    if not trust:
-        check_functions(source, named={"model": model, "data": data})
-    name = artifact_name(Path(source.config.model).name, source.candidate)
-    file = Path(out) if out is not None else Path("rebuilt") / name
-    if file.exists() and not force and (not file.is_file() or file_sha256(file) != source.sha256):
-        raise RunError(f"{file} exists and is another file. Choose another --out, or replace it with --force.")
-    return make_again(source, file, listener)
-
-
-def init(
-    model: Any, data: Any, *, out: Path | str, force: bool = False, listener: Listener | None = None, **keys: Any
-) -> tuple[Path, str | None]:
-    """Write a TOML with every key and its help, fitted to a model and its data: the baseline is measured, budgets suggested.
-
-    ``keys`` are those of the configuration; ``metric`` is guessed by the labels if it is not given. Gives the path, and a
-    warning if the baseline is not better than guessing. Raises ``RunError`` when ``out`` exists, unless ``force`` is set,
-    and what ``tune`` raises for bad input.
-    """
-    from litetuner.inputs import as_data_source, as_model_source
-    from litetuner.reports.starter_config import starter_toml, warning
-    from litetuner.search.config.config import make_config
-    from litetuner.search.evaluation.preview import preview_model
-    from litetuner.spaces.errors import RunError
-    from litetuner.spaces.store import write_atomic
-
-    path = Path(out)
-    if path.exists() and not (force and path.is_file()):
-        raise RunError(f"{path} exists. Choose another --out, or replace it with --force.")
-    values = {"model": as_model_source(model), "data": as_data_source(data)} | keys
-    guess = keys.get("metric") is None
-    look = preview_model(make_config(values, where="init"), path.absolute().parent, listener, guess_metric=guess)
-    write_atomic(path, starter_toml(look))
-    return path, warning(look)
+def compare(
+    first: Run | Path | str, second: Run | Path | str, *, out: Path | str | None = None, **budgets: Any
+) -> Comparison:
+    """Compare two runs of the same model and data; see ``Run.compare``."""
+    return (first if isinstance(first, Run) else Run(first)).compare(second, out=out, **budgets)

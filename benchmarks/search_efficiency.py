@@ -3,22 +3,20 @@
 python benchmarks/search_efficiency.py run CASE METHOD [SEED] --model M --data D --minutes 15 --folder WORK
 python benchmarks/search_efficiency.py table CASE
 
-METHOD is one of litetuner, naive (the same space and sampler, every trial from scratch), random (the same, drawn at random),
-grid (sparsity x clusters x quantization), recipes (litetuner's own, alone), or an ablation: no_probe, no_gates, no_cache,
-no_warm_start. A run is a job of its own: it goes on where it was stopped, writes
-benchmarks/results/search_efficiency/CASE/METHOD-SEED.json, and is not done again. All methods use the same stages for
-training, converting, scoring and timing; none reads what another has made.
+METHOD is litetuner; naive or random, which naive.py does without the search; or an ablation: one strategy left out
+(no_sampler, no_recipe, ...), the sampler's draws at random (no_optuna), or no_probe, no_gates, no_cache. A run is a job of its
+own: it goes on where it was stopped, writes benchmarks/results/search_efficiency/CASE/METHOD-SEED.json, and is not done again.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import itertools
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -26,152 +24,94 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from laboratory import Laboratory, laboratory
 
 from litetuner.objectives.environment import environment
-from litetuner.search.config.config import Config, make_config
-from litetuner.search.finals.finals import run_finals
+from litetuner.search.config.config import make_config
+from litetuner.search.history import History
 from litetuner.search.hypervolume import hypervolume
-from litetuner.search.policy import POLICY
-from litetuner.search.proposals.recipes import RECIPES
-from litetuner.search.proposals.scheduler import STRATEGIES
-from litetuner.search.run import run_search, whole_space
-from litetuner.search.runs.record import objectives, read_run
-from litetuner.search.runs.study import Study
-from litetuner.search.runtime.cache import JobCache
-from litetuner.search.runtime.jobs import JobResult
+from litetuner.search.proposals import scheduler
+from litetuner.search.proposals.proposal import Spaces
+from litetuner.search.run import run_search
+from litetuner.search.runs.record import read_run
 from litetuner.search.trial import State, Trial
-from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.jobs.job import Job, R
-from litetuner.spaces.space import ScriptedChoices, Space
 
 RESULTS = Path(__file__).parent / "results" / "search_efficiency"
 MOST_DROP = 0.02
 OCTAVES = 5.0  # the box goes down to 1/32 of the float file's size and latency
 REFERENCE = (1.0, 0.0, 0.0)
 SHARES = (0.8, 0.9, 0.95, 1.0)
-BY_HAND = ("naive", "random", "grid", "recipes")
+BY_HAND = ("naive", "random")
 COLORS = {"litetuner": "#0b6e4f", "naive": "#c1440e", "random": "#8a8a8a", "grid": "#b59f3b", "recipes": "#3a6ea5"}
 NOTHING = lambda *_: None  # noqa: E731
 UNCHANGED = lambda *given: given[-1]  # noqa: E731  # what was measured so far
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "no_probe": {
-        "litetuner.search.evaluation.evaluate.probe": UNCHANGED,
+
+
+usual_order = scheduler.order
+
+
+def sampler_last(history: History, spaces: Spaces) -> tuple[str, ...]:
+    """The sampler is left where no other strategy has an idea: a search must go on."""
+    return tuple(sorted(usual_order(history, spaces), key=lambda name: name == "sampler"))
+
+
+ABLATIONS: dict[str, Sequence[Any]] = {
+    "no_probe": [mock.patch("litetuner.search.evaluation.evaluate.probe", UNCHANGED)],
+    "no_gates": [
+        mock.patch("litetuner.search.evaluation.evaluate.rung_gate", NOTHING),
+        mock.patch("litetuner.search.evaluation.evaluate.latency_gate", NOTHING),
+    ],
+    "no_cache": [mock.patch("litetuner.search.runtime.cache.JobCache.known", lambda self, job: None)],
+    "no_optuna": [mock.patch("litetuner.search.proposals.sampler._optuna_draws", lambda *_: iter(()))],
+    "no_sampler": [mock.patch("litetuner.search.proposals.scheduler.order", sampler_last)],
+    **{
+        f"no_{name}": [mock.patch.dict(scheduler.STRATEGIES, {name: NOTHING})]
+        for name in scheduler.STRATEGIES
+        if name != "sampler"
     },
-    "no_gates": {
-        "litetuner.search.evaluation.evaluate.rung_gate": NOTHING,
-        "litetuner.search.evaluation.evaluate.latency_gate": NOTHING,
-    },
-    "no_cache": {"litetuner.search.runtime.cache.JobCache.known": lambda self, job: None},
-    "no_warm_start": {"litetuner.search.proposals.scheduler.STRATEGIES": STRATEGIES | {"recipe": NOTHING}},
 }
-UNGUARDED = ABLATIONS["no_probe"] | ABLATIONS["no_gates"]
-
-
-class OneTrial(JobCache):
-    """Remembers only what belongs to the trial that runs, and the baseline, which nobody measures twice."""
-
-    def __init__(self, room: Laboratory) -> None:
-        super().__init__(room.services.folder, room.services.cache._executor)
-        self.current: set[str] = set()
-        self.kept = frozenset(_shared_keys(room.services.folder.path))
-
-    def run(self, job: Job[R], log: Path | None = None) -> JobResult[R]:
-        self.current.add(job.key)
-        return super().run(job, log)
-
-    def known(self, job: Job[R]) -> JobResult[R] | None:
-        return super().known(job) if job.key in self.current or job.key in self.kept else None
-
-
-def _shared_keys(folder: Path) -> Iterator[str]:
-    """What anybody does once: inspecting, and scoring the baseline."""
-    for path in folder.glob("cache/*/result.json"):
-        if json.loads(path.read_text(encoding="utf-8"))["kind"] in ("inspect", "score"):
-            yield path.parent.name
-
-
-def by_hand(method: str, config: Config, folder: Path, seconds: float) -> None:
-    """A loop without probes, gates, shared stages or variants."""
-    with contextlib.ExitStack() as stack:
-        patch(stack, UNGUARDED)
-        room = stack.enter_context(laboratory(config, folder))
-        cache = OneTrial(room)
-        room.services = dataclasses.replace(room.services, cache=cache)
-        space = whole_space(room.services, ())
-        for _ in trials(method, room, space, seconds):
-            room.clock.save()
-            cache.current.clear()
-        run_finals(room.services, room.clock)
-
-
-def trials(method: str, room: Laboratory, space: Space, seconds: float) -> Iterator[Trial]:
-    """Evaluated trials until the time is spent."""
-    if method in ("naive", "random"):
-        services = room.services
-        config = services.config
-        sampler = "tpe" if method == "naive" else "random"
-        before = services.folder.trials()
-        goals, told = objectives(config, services.metric), [trial for trial in before if trial.number]
-        study = Study(goals, sampler, config.seed, told)
-        count = len(before)
-        while room.clock.wall < seconds:
-            asked = study.ask(space.suggest, count)
-            trial = dataclasses.replace(room.evaluate(asked), seconds_since_start=room.clock.wall)
-            study.tell(trial)
-            count += 1
-            # Optuna counts from 0, and so does the baseline.
-            trial = dataclasses.replace(trial, number=asked.number + 1)
-            room.clock.count(trial.seconds)
-            services.folder.write_trial(trial)
-            yield trial
-        return
-    candidates = grid(space) if method == "grid" else recipes(space)
-    for candidate in candidates:
-        if room.clock.wall >= seconds:
-            return
-        yield room.measure(candidate)
-
-
-def grid(space: Space) -> Iterator[Candidate]:
-    """Sparsity x clusters x quantization, in the order of a triple loop."""
-    epochs = space.epochs[len(space.epochs) // 2]
-    usual = {"train": "yes", "epochs": epochs, "learning_rate": 1e-3, "distill": 0.0}
-    deployments: Sequence[dict[str, Any]] = ({"deploy": "int8"}, {"deploy": "dynamic"}, {"qat": "all"})
-    for sparsity, count, deploy in itertools.product((0.0, 0.5, 0.7), (0, 32, 16), deployments):
-        prune = {"prune": "constant", "prune.sparsity": sparsity} if sparsity else {}
-        cluster = {"cluster": "kmeans++", "cluster.count": count} if count else {}
-        none = not prune and not cluster and "qat" not in deploy
-        yield space.suggest(ScriptedChoices(deploy if none else usual | prune | cluster | deploy))
-
-
-def recipes(space: Space) -> Iterator[Candidate]:
-    usual = {"epochs": space.epochs[len(space.epochs) // 2], "learning_rate": 1e-3, "distill": 1.0}
-    ratio, spread = POLICY.channels.first
-    for script in RECIPES:
-        yield space.suggest(ScriptedChoices(usual | {"channels.ratio": ratio, "channels.spread": spread} | script))
-
-
-def patch(stack: contextlib.ExitStack, changes: dict[str, Any]) -> None:
-    for name, value in changes.items():
-        stack.enter_context(mock.patch(name, value))
 
 
 def run(options: argparse.Namespace) -> None:
     path = RESULTS / options.case / f"{options.method}-{options.seed}.json"
     if path.exists():
         return
-    folder = options.folder / f"{options.case}-{options.method}-{options.seed}"
-    values = {"model": options.model, "data": options.data, "seed": options.seed, "out": str(folder)}
-    config = make_config(values | {"max_drop": f"{100 * MOST_DROP:g}%", "time_budget": f"{options.minutes:g}m"})
-    if options.method in BY_HAND:
-        by_hand(options.method, config, folder, options.minutes * 60)
-    else:
-        with contextlib.ExitStack() as stack:
-            patch(stack, ABLATIONS.get(options.method, {}))
-            run_search(config)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(describe(folder, options), indent=1) + "\n")
+    folder = options.folder / f"{options.case}-{options.method}-{options.seed}"
+    if options.method in BY_HAND:
+        found = by_hand(options, folder.with_suffix(".json"))
+    else:
+        values = {"model": options.model, "data": options.data, "seed": options.seed, "out": str(folder)}
+        config = make_config(values | {"max_drop": f"{100 * MOST_DROP:g}%", "time_budget": f"{options.minutes:g}m"})
+        with contextlib.ExitStack() as stack:
+            for change in ABLATIONS.get(options.method, ()):
+                stack.enter_context(change)
+            run_search(config)
+        found = describe(folder, options)
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def by_hand(options: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """The points of naive.py, which runs alone."""
+    sampler = "tpe" if options.method == "naive" else "random"
+    given = {"model": options.model, "data": options.data, "minutes": options.minutes, "seed": options.seed}
+    given |= {"most-epochs": options.most_epochs, "sampler": sampler, "clock": options.clock, "out": out}
+    command = [sys.executable, str(Path(__file__).with_name("naive.py"))]
+    subprocess.run(
+        [*command, *itertools.chain(*((f"--{name}", str(value)) for name, value in given.items()))], check=True
+    )
+    points = json.loads(out.read_text(encoding="utf-8"))["points"]
+    return {
+        "case": options.case,
+        "method": options.method,
+        "seed": options.seed,
+        "minutes": options.minutes,
+        "clock": options.clock,
+        "environment": environment(),
+        "startup_seconds": points[0]["seconds"],
+        "points": points,
+        "search_volume": volume(points),
+        "curve": curve(points),
+    }
 
 
 def describe(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -252,8 +192,8 @@ def table(case: str) -> None:
                 f"{item['startup_seconds']:.1f}",
                 len(item["points"]),
                 f"{item['search_volume']:.4f}",
-                "" if item["test_volume"] is None else f"{item['test_volume']:.4f}",
-                f"{100 * item['seconds']['other'] / item['seconds']['wall']:.1f}",
+                f"{item['test_volume']:.4f}" if item.get("test_volume") is not None else "",
+                f"{100 * item['seconds']['other'] / item['seconds']['wall']:.1f}" if "seconds" in item else "",
             )
             for item in runs
         ],
@@ -327,6 +267,10 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument(
+        "--most-epochs", type=float, default=4.0, help="naive: epochs of its longest training of one step"
+    )
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="naive: cpu on a busy machine")
     options = parser.parse_args()
     if options.what == "run":
         run(options)

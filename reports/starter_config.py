@@ -15,7 +15,10 @@ from litetuner.search.runtime.machine import parallel_trials
 GROUPS = {
     "What is compressed": ("model", "data", "preprocess", "trust-model", "out"),
     "What is optimized": ("metric", "task", "threshold", "size", "target", "objective", "threads", "profile"),
-    "Budgets": ("max-drop", "min-metric", "max-compressed-size", "max-size", "max-latency", "max-memory"),
+    "Budgets": (
+        *("max-drop", "min-metric", "max-compressed-size", "max-size", "max-latency", "max-memory"),
+        *("max-sram", "max-flash"),
+    ),
     "How long": ("time-budget", "trials", "max-epochs", "parallel"),
 }
 OF_THE_COMMAND = ("json", "debug", "executor")  # flags of a command, not of a search
@@ -26,6 +29,8 @@ EXAMPLES: dict[str, Any] = {  # where there is no default
     "max-size": "300kB",
     "max-latency": ["2ms"],
     "max-memory": "256kB",
+    "max-sram": ["u55=64kB"],
+    "max-flash": ["u55=60kB"],
     "trials": 50,
     "max-epochs": 1.0,
 }

@@ -17,6 +17,7 @@ from litetuner.search.trial import Trial
 CLOCKS = 2.0  # seconds by which the two clocks of a process start and an event may differ
 RECENT = 12  # trials whose pace predicts the rest
 BAR = 24  # characters
+FIRST_ORIGINS = ("baseline", "recipe", "allocation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +30,19 @@ class Forecast:
     share: float | None
     seconds_left: float | None
     estimated: bool  # from the pace of the last trials
+    measuring_finals: bool = False
+
+    def finished(self) -> "Forecast":
+        """The same after the last trial: the final measurements follow, whose time nobody predicts."""
+        return dataclasses.replace(self, share=None, seconds_left=None, measuring_finals=True)
 
     @property
     def words(self) -> str:
-        """``23 scored of 30 trials, about 4 min 10 s left``."""
+        """``23 of 30 trials, 21 scored · about 4 min 10 s left``."""
         wanted = f"{self.counted} of {self.wanted} trials" if self.wanted is not None else f"{self.counted} trials"
         found = f"{wanted}, {self.scored} scored"
+        if self.measuring_finals:
+            return f"{found} · the search has ended, final measurements"
         if self.seconds_left:
             found += f" · {'about ' if self.estimated else ''}{format_seconds(self.seconds_left)} left"
         return found
@@ -83,6 +91,11 @@ def _pace(trials: Sequence[Trial]) -> float | None:
     own = [trial for trial in trials if trial.duplicate_of is None and str(trial.state) != "LOST"]
     ends = sorted(trial.seconds_since_start for trial in own)[-RECENT - 1 :]  # parallel trials end in any order
     return (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else None
+
+
+def is_early(trials: Sequence[Trial]) -> bool:
+    """Have only baselines and known recipes run? Then nothing was tried yet that the search found itself."""
+    return bool(trials) and all(trial.origin in FIRST_ORIGINS for trial in trials)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from litetuner.search.trial import State, Trial
 KINDS = ("train", "convert", "score", "time")
 SLOTS = "slots"
 CPU = "cpu"
+NODE = "node:"  # begins the name of a node of a cluster
 WHOSE = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
@@ -23,6 +24,7 @@ class Clock:
         self._before: dict[str, float] = record.get("seconds", {})
         self._parallel = parallel
         self._own = dict.fromkeys(KINDS, 0.0)
+        self.nodes: Mapping[str, float] = {}  # what jobs of this session took, by the name of the node
         self._started, self._cpu_before = awake_seconds(), _cpu_seconds()
 
     @property
@@ -36,13 +38,18 @@ class Clock:
 
     def seconds(self) -> dict[str, float]:
         """Seconds by kind, ``wall``, ``slots`` (wall, times the trials that may run at once), what of these was ``other`` than
-        jobs, and ``cpu``: CPU seconds of this process and of children that have ended; of the whole run."""
+        jobs, ``cpu``: CPU seconds of this process and of children that have ended, and ``node:NAME``: what jobs took on a node
+        of a cluster; of the whole run."""
         found = {kind: self._before.get(kind, 0.0) + self._own[kind] for kind in KINDS}
         wall, own = self.wall, awake_seconds() - self._started
         before = self._before.get("wall", 0.0)
         slots = self._before.get(SLOTS, before) + own * self._parallel
         cpu = self._before.get(CPU, 0.0) + _cpu_seconds() - self._cpu_before
-        return found | {"other": max(0.0, slots - sum(found.values())), "wall": wall, SLOTS: slots, CPU: cpu}
+        found |= {"other": max(0.0, slots - sum(found.values())), "wall": wall, SLOTS: slots, CPU: cpu}
+        names = {name.removeprefix(NODE) for name in self._before if name.startswith(NODE)} | set(self.nodes)
+        return found | {
+            NODE + name: self._before.get(NODE + name, 0.0) + self.nodes.get(name, 0.0) for name in sorted(names)
+        }
 
     def save(self) -> None:
         self._folder.write("clock", {"seconds": {name: round(value, 3) for name, value in self.seconds().items()}})

@@ -30,8 +30,8 @@ class Criteria:
 
 
 def objectives(config: Config, metric: MetricInfo) -> tuple[Objective, ...]:
-    """What is optimized: the metric, size, latency of the first target, and what the user added."""
-    costs = (config.size_measurement, config.latency_measurement, *config.objective)
+    """What is optimized: the metric, size, latency of the first target (or what it tells instead), and what the user added."""
+    costs = (config.size_measurement, config.target_objective, *config.objective)
     found = (Objective("metric", metric.direction), *(Objective(name, "minimize") for name in costs))
     return tuple(dict.fromkeys(found))
 
@@ -54,15 +54,18 @@ def judged(trial: Trial, criteria: Criteria) -> Trial:
         return _again(trial, f"what rejected it ({trial.gate}) is no longer part of the search")
     if not trial.state.scored:
         return trial
-    missing = [name for name in criteria.needed if name not in trial.measurements]
+    unfit = {f"target {name}": 1.0 for name in trial.misfits if name in criteria.targets}
+    excused = tuple(f":{name}" for name in trial.misfits)
+    missing = [name for name in criteria.needed if name not in trial.measurements and not name.endswith(excused)]
     if missing:
         return _again(trial, f"{', '.join(missing)} was not measured")
-    broken = violations(criteria.budgets, trial.measurements)
+    broken = violations(criteria.budgets, trial.measurements) | unfit
     misfits = criteria.profile.misfits(trial.operators, trial.ports) if criteria.profile else []
     if misfits:
         broken[PROFILE] = float(len(misfits))
+    reasons = [*(f"{name}: {why}" for name, why in trial.misfits.items()), *misfits]
     state = State.INFEASIBLE if any(value > 0 for value in broken.values()) else State.COMPLETE
-    return dataclasses.replace(trial, constraints=broken, state=state, reason="; ".join(misfits) or None)
+    return dataclasses.replace(trial, constraints=broken, state=state, reason="; ".join(reasons) or None)
 
 
 def again_if_undominated(trial: Trial, history: History) -> Trial:

@@ -62,7 +62,8 @@ class InFlight:
     def now(self) -> tuple[RunningTrial, ...]:
         """What each does."""
         cache = self._services.cache
-        return tuple(
-            RunningTrial(number, asked.candidate.label, cache.waits_for(services.log), round(since, 3))
-            for number, (asked, services, since) in list(self._asked.items())
-        )
+        found = []
+        for number, (asked, services, since) in list(self._asked.items()):
+            job, queued = cache.waits_for(services.log)
+            found.append(RunningTrial(number, asked.candidate.label, job, round(since, 3), queued))
+        return tuple(found)

@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class RunningTrial:
-    """A trial in flight: the kind of job that it waits for (``train``), and since when, in seconds of ``time.time``."""
+    """A trial in flight: the kind of job that it waits for (``train``), and since when, in seconds of ``time.time``.
+
+    ``queued``: that job has not begun, since all slots, or the target, are busy.
+    """
 
     number: int
     label: str
     job: str | None
     since: float
+    queued: bool = False
 
     @property
     def words(self) -> str:
-        """``12 int8 (scoring)``."""
-        doing = DOING.get(self.job or "", "")
+        """``12 int8 (scoring)``, ``13 int8 (queued for timing)``."""
+        doing = ("queued for " if self.queued else "") + DOING.get(self.job or "", "")
         return f"{self.number} {self.label}" + (f" ({doing})" if doing else "")
 
 

@@ -20,6 +20,7 @@ from litetuner.search.proposals.scheduler import propose
 from litetuner.search.runs.optuna_trials import Asked
 from litetuner.search.runs.study import Study
 from litetuner.search.runtime.eviction import evict
+from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.machine import slowdown
 from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.errors import ConfigError, ModelError
@@ -45,6 +46,7 @@ class Loop:
     listener: Listener
     stop: Callable[[], str | None]
     whole: Callable[[tuple[str, ...]], Space]
+    earlier: tuple[Trial, ...] = ()  # of another run: what is tried first
     renewed: bool = False  # by objectives or budgets that are new to the history
     accidents: int = 0  # that lost trials, in a row in this session
 
@@ -164,6 +166,7 @@ class Loop:
         """What new terms make of what is known, what was lost, then what the search policy proposes."""
         spaces, away = self._spaces(), self.services.availability.away
         proposal = self._redeployed() or retries.propose(self.history, spaces.affordable, away)
+        proposal = proposal or retries.from_earlier(self.history, spaces.whole, self.earlier)
         if proposal is None:
             proposal = propose(self.history, spaces, self.services.config.seed, guided=self.study.guided)
         suggest = proposal.space.suggest
@@ -179,7 +182,8 @@ class Loop:
         """Near the end of the time budget nothing is trained any more that could not be finished."""
         seconds, epoch = self._left(), self.services.inspection.seconds_per_epoch or 0.0
         pipeline, start = epoch * POLICY.loop.longest_pipeline, POLICY.loop.training_start_seconds
-        slower = slowdown(self.services.config.parallel)
+        config = self.services.config
+        slower = 1.0 if EXECUTORS[config.executor].elsewhere else slowdown(config.parallel)
         needed = {level: (level * pipeline + start) * slower for level in self.space.epochs}
         affordable = tuple(level for level in needed if needed[level] < seconds)
         if not affordable:

@@ -53,7 +53,7 @@ class RecipePolicy:
     # Without training: ResNet8 loses 0.5 points with 4 bits, 0.5 with 3 and 4 with 2 (benchmarks/reconstruction.md).
     reconstructed_bits: int = 4
     # Without training ResNet8 loses 10.9 points of .866 by half of the inner widths, 4.4 by a quarter, 26 by half of all widths
-    # (docs/techniques.md): a first one for neighbors to change, not a file within 1 %.
+    # (docs/concepts/techniques.md): a first one for neighbors to change, not a file within 1 %.
     narrowed: Cut = (0.5, "inner")
     learning_rate: float = 1e-3  # A guess (the default of Adam)
     # Decision 2026-11-21 (channels are ranked): refitted models lost what they had gained at 1e-2; 3e-3 stays the best.
@@ -156,9 +156,11 @@ class RetryPolicy:
 @dataclasses.dataclass(frozen=True)
 class SamplerPolicy:
     tpe_startup_trials: int = 10  # Finished trials before TPE starts: Optuna's default
-    # Draws of Optuna for one proposal, until one should fit all budgets. A draw of 18 parameters takes 5 ms.
+    # Draws of Optuna for one proposal, of which the best estimate is tried. A draw of 18 parameters takes 5 ms.
     draws: int = 16
-    random_draws: int = 200  # The same without Optuna, which take 0.1 ms each
+    random_draws: int = 32  # The same without Optuna, which take 0.1 ms each. A guess
+    # Trained parts of the front whose layers are treated as well, the newest ones. A guess: each costs as many estimates.
+    trained_bases: int = 4
     nsga2_population: int = 20  # A guess; Optuna's default of 50 is more than most runs have trials for
 
 
@@ -166,8 +168,9 @@ class SamplerPolicy:
 class SchedulerPolicy:
     """How the strategies share the time. Decision 2026-11-21 (strategies take turns) unless a line says otherwise."""
 
-    # Trials in the fixed order, recipes first: without them there is nothing to change or to promote. A guess.
-    first_trials: int = 4
+    # Trials of recipes and allocations alone, which need no training on most models: without them there is nothing to change or
+    # to promote. With 4 the first training of ResNet8 and of DS-CNN came before cheaper files that bettered it (2026-11-26).
+    first_trials: int = 8
     # A strategy is judged by this many of its last trials, and each counts as much less than the one after it. The plain mean
     # of eight trials, and a turn every fifteen, kept recipes that gave nothing before promotions that paid.
     window: int = 8
@@ -177,10 +180,11 @@ class SchedulerPolicy:
     least_seconds: float = 0.05  # The least seconds of a trial: a cached answer is not free. A guess
     prior_trials: float = 2.0  # The prior counts as so many trials of average length. A guess
     # Prior gain per second, as a share of the run's. Eight searches (six of DS-CNN, two of ResNet8) gave, per 1,000 s and in
-    # this order, .77, .47, .01, .12 and .01 of the hypervolume.
+    # this order, .77, .47, .01, .12 and .01 of the hypervolume. Since then: allocations of ResNet8 gave 2.1, variants of DS-CNN
+    # 2.2 and 6.5, draws of the sampler on ResNet8 .58, promotions .12 to .65 (2026-11-26, five searches on the CPU clock).
     prior: Mapping[str, float] = dataclasses.field(
         default_factory=lambda: MappingProxyType(
-            {"recipe": 1.0, "allocation": 1.0, "promotion": 1.0, "neighbor": 0.1, "variant": 0.25, "sampler": 0.1}
+            {"recipe": 1.0, "allocation": 1.0, "promotion": 1.0, "neighbor": 0.1, "variant": 1.0, "sampler": 1.0}
         )
     )
     # Share of a promotion's upper bound that is believed: .12 of it came true in the eight searches, more of the first ones.

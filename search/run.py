@@ -30,6 +30,7 @@ from litetuner.search.runs.databases.postgresql import PostgresqlServer
 from litetuner.search.runs.databases.study_copy import StudyCopy
 from litetuner.search.runs.environments import other_environments
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.other_runs import earlier_trials
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.runs.recovery import recover
 from litetuner.search.runs.study import Study
@@ -108,6 +109,7 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
     """
     listener = listener or Listener()
     check_names(config)
+    EXECUTORS[config.executor].prepare(config)
     listener.doing(f"checking {', '.join(config.targets)}")
     _check_targets(config)
     contents = identity(config)
@@ -163,6 +165,7 @@ def _search(
             listener=listener,
             stop=interrupt.reason,
             whole=functools.partial(whole_space, services),
+            earlier=earlier_trials(config.from_run),
             renewed=found.renewed,
         )
         with interrupt.finishing():
@@ -193,7 +196,8 @@ def _place(config: Config, folder: RunFolder) -> Place:
 def _idle_cores(record: RunRecord) -> str | None:
     """Would more trials at once have used cores that were idle? ``None`` where not, or where nothing was measured."""
     seconds, config = record.seconds, record.config
-    if EXECUTORS[config.executor].simulated or seconds.get("wall", 0.0) < MEASURED_SECONDS:
+    executor = EXECUTORS[config.executor]
+    if executor.simulated or executor.elsewhere or seconds.get("wall", 0.0) < MEASURED_SECONDS:
         return None
     each = seconds.get("cpu", 0.0) / seconds.get("slots", seconds["wall"])
     could = parallel_trials(each) if each else 1

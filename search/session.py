@@ -68,10 +68,12 @@ def open_session(
     """
     check_names(config)
     contents = identity(config) if contents is None else contents
-    clock, environment = Clock(folder, config.parallel), this_environment()
     executor = EXECUTORS[config.executor](folder, config)
+    config = executor.config
+    clock, environment = Clock(folder, config.parallel), this_environment()
     try:
         cache = JobCache(folder, executor)
+        clock.nodes = cache.node_seconds
         listener.doing("inspecting the model and the data")
         try:
             inspection, seconds = inspect(folder, config, contents, cache, environment, listener.doing)
@@ -93,6 +95,7 @@ def open_session(
             availability=TargetAvailability({place.name: place.target for place in config.places}),
             cache=cache,
             environment=environment,
+            device=executor.device.kind,
         )
         yield Session(folder, config, clock, services)
     finally:

@@ -41,8 +41,9 @@ class Trial(Record):
     ``measurements`` holds, where they were measured: ``metric``, ``drop`` (points or relative, in the metric's worse
     direction), ``file_bytes``, ``compressed_bytes``, ``latency_us:<target>``, ``latency_ratio:<target>`` (baseline / this)
     and after the finals ``test_metric`` and ``test_drop``; of the file ``arena_bytes`` (peak tensor arena), ``memory_bytes``
-    (arena and weights), ``macs`` and ``energy_estimate_uj``; where a target tells it, ``peak_rss_bytes:<target>`` and
-    ``energy_uj:<target>``. ``constraints`` are ``(value - limit) / limit`` by budget name.
+    (arena and weights), ``macs`` and ``energy_estimate_uj``; where a target tells it, ``peak_rss_bytes:<target>``,
+    ``energy_uj:<target>``, ``sram_bytes:<target>``, ``flash_bytes:<target>``, ``arena_bytes:<target>`` and
+    ``metric:<target>``. ``constraints`` are ``(value - limit) / limit`` by budget name.
     Those above 0 are broken. Where a gate stopped the trial, ``probe.<name>`` hold the upper bounds, and
     ``untrained.<name>`` what an untrained copy measured. ``origin`` is baseline, or one of the proposal strategies.
     """
@@ -68,6 +69,9 @@ class Trial(Record):
     # Types of the file's inputs and outputs.
     ports: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     invariants: tuple[dict[str, Any], ...] = ()  # per layer: layer, property, asked, found
+    misfits: dict[str, str] = dataclasses.field(
+        default_factory=dict
+    )  # the baseline's: target, and why it cannot run there
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # per kind of job: train, convert, score, time
     seconds_since_start: float = 0.0

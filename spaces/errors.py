@@ -30,6 +30,10 @@ class LitetunerError(Exception):
     exit_code = 4
     carries: ClassVar[tuple[str, ...]] = ()  # attributes, besides the message, that cross a process boundary
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the message, which says all that a user can act on. ``%tb`` shows the traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UsageError(LitetunerError):
     """What the user gave cannot be used as it is."""

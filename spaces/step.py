@@ -178,6 +178,10 @@ class Step:
         """Choices that lead to this deployment (``Role.BY_LAYER``): values and sparsity by layer, or left open by group."""
         raise NotImplementedError(f"{cls.__name__} does not treat layers: define script()")
 
+    def script_by_group(self, statistics: Statistics) -> dict[str, Any] | None:
+        """The choices by group of layers that come nearest to this step's treatments; ``None`` where there are none."""
+        return None
+
     def estimated(self, statistics: Statistics) -> Estimate | None:
         """Error, bytes and types of a file by statistics of the float file's layers; ``None`` where they do not tell."""
         return None

@@ -1,16 +1,27 @@
 """The user's own functions, named ``module:function``."""
 
+import ast
 import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.jobs.python_functions import is_python_function, python_function
 from litetuner.spaces.jobs.safe_path import user_folders
 from litetuner.spaces.tf import quiet_stdout
+
+DYNAMIC = (
+    "import *",
+    "globals()",
+    "setattr(",
+    "__getattr__",
+    "exec(",
+    "vars(",
+)  # may define names that no statement shows
 
 
 def is_function(spec: str) -> bool:
@@ -32,7 +43,7 @@ def load_function(spec: str, purpose: str) -> Callable[..., Any]:
     What the module prints does not reach standard output. Raises ``ConfigError`` that says what is missing, or how the
     module itself fails, with the line.
     """
-    found = load_attribute(spec, purpose)
+    found = python_function(spec, purpose) if is_python_function(spec) else load_attribute(spec, purpose)
     if not callable(found):
         raise ConfigError(f"{purpose}: {spec} is a {type(found).__name__}, and a function is needed.")
     function: Callable[..., Any] = found
@@ -54,14 +65,59 @@ def load_attribute(spec: str, purpose: str) -> Any:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is None or not (module_name == missing or module_name.startswith(missing + ".")):
             raise ConfigError(f"{purpose}: module {module_name!r} fails when it is imported: {told(error)}") from error
-        raise ConfigError(
-            f"{purpose}: there is no module {module_name!r} (looked in the installed packages and in "
-            f"{', '.join(folders)}). Run litetuner in the folder that holds {top}.py, or install it."
-        ) from error
+        raise ConfigError(_no_module(module_name, purpose)) from error
     if not hasattr(module, name):
         names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ConfigError(f"{purpose}: module {module_name!r} has no function {name!r}{nearest(name, names)}")
+        raise ConfigError(_no_function(spec, purpose, names))
     return getattr(module, name)
+
+
+def check_named(spec: str, purpose: str) -> None:
+    """Raise ``ConfigError`` where ``module:function`` certainly does not exist: the module's text is read, not imported."""
+    module, _, name = spec.partition(":")
+    top, inner = module.partition(".")[0], Path(*module.split("."))
+    places = [Path(folder, inner) for folder in user_folders()]
+    file = next(
+        (path for place in places for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None
+    )
+    if file is None:
+        known = any(Path(folder, top).is_dir() for folder in user_folders())
+        if not known and top not in sys.modules and importlib.util.find_spec(top) is None:
+            raise ConfigError(_no_module(module, purpose))
+        return
+    try:
+        text = file.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, OSError):
+        return  # a worker says where
+    names = {part for node in ast.walk(tree) for part in _defined(node)}
+    # Without a name that looks like it, importing the module may say more.
+    if name not in names and nearest(name, names) and not any(word in text for word in DYNAMIC):
+        raise ConfigError(_no_function(spec, purpose, sorted(names)))
+
+
+def _defined(node: ast.AST) -> list[str]:
+    """The names that a statement may define in its module."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return [node.id]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+    return []
+
+
+def _no_module(module: str, purpose: str) -> str:
+    top = module.partition(".")[0]
+    return (
+        f"{purpose}: there is no module {module!r} (looked in the installed packages and in {', '.join(user_folders())}). "
+        f"Run litetuner in the folder that holds {top}.py, or install it."
+    )
+
+
+def _no_function(spec: str, purpose: str, names: Iterable[str]) -> str:
+    module, _, name = spec.partition(":")
+    return f"{purpose}: module {module!r} has no function {name!r}{nearest(name, names)}"
 
 
 def _check_first(module: str, folders: list[str], purpose: str) -> None:

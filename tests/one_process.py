@@ -21,11 +21,10 @@ from litetuner.objectives.targets.fake import Fake
 from litetuner.objectives.targets.host import Host
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runtime.cache import _blobs as blobs_of
 from litetuner.search.runtime.dispatcher import completed
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.executors.local import sources_of
-from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult
+from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult, blob_names
 from litetuner.search.runtime.worker import ROLES, Handler, do_job
 from litetuner.spaces.errors import from_json
 from litetuner.spaces.jobs.job import Job, R
@@ -56,7 +55,7 @@ class OneProcess(Executor):
         if job.key not in self._done or not self._done[job.key][1].path.exists():
             self._done[job.key] = (self._compute(job), self.folder)
         record, where = self._done[job.key]
-        for name in blobs_of(record):
+        for name in blob_names(record):
             for here, there in ((self.folder.blobs, where.blobs), (self.folder.artifacts, where.artifacts)):
                 if not here.has(name) and there.has(name):
                     here.put(there.get(name), Path(name).suffix)
@@ -75,7 +74,7 @@ class OneProcess(Executor):
     def _time(self, job: TimeJob) -> dict[str, Any]:
         artifacts = self.folder.artifacts
         timing = Fake().time(artifacts.path(job.file), artifacts.path(job.baseline), job.threads)
-        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio, job.file).to_json()
+        return TimeResult.of(timing, job.file).to_json()
 
 
 def small_searches(patch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,8 @@ def test_the_three_ways_are_the_same_search() -> None:
     from_toml = make_config(tomllib.loads(toml))
     (search,) = [command for command in commands() if command[0] == "search"]
     from_flags = make_config(
-        {flag.removeprefix("--"): value for flag, value in zip(search[1::2], search[2::2], strict=True)}
+        {"model": search[1]}
+        | {flag.removeprefix("--"): value for flag, value in zip(search[2::2], search[3::2], strict=True)}
     )
     (call,) = [
         node

@@ -5,12 +5,14 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from litetuner.cli.options import RUN
+
 SHORT = "Export a trial's file with record, model card and example."
 
 
 def export(
-    run: Annotated[str, Argument(help="The run folder.", metavar="RUN")],
-    out: Annotated[str, Option("--out", help="The folder to write to.", metavar="DIR")],
+    run: Annotated[str | None, Argument(help=RUN, metavar="[RUN]")] = None,
+    out: Annotated[str, Option("--out", help="The folder to write to.", metavar="DIR")] = "exported",
     trial: Annotated[int | None, Option("--trial", help="Export the trial with this number.", metavar="N")] = None,
     pick: Annotated[
         str | None,

@@ -31,7 +31,7 @@ def init(
 ) -> None:
     """Look at a model and its data for a minute, and write a TOML file with every key, its help and suggested budgets."""
     from litetuner.live import Live
-    from litetuner.run import init as start
+    from litetuner.tuning import init as start
 
     given = {name: value for name, value in keys.items() if value not in (None, [])}
     with Live() as live:

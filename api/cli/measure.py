@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
 from litetuner.cli.options import option, with_keys
-
-if TYPE_CHECKING:
-    from litetuner.objectives.targets.target import Target
 
 RUNTIME_OPTIONS = (
     option("delegate", Path | None, "A delegate's shared library.", "LIBRARY"),
@@ -37,20 +33,11 @@ def measure(
     **keys: Any,
 ) -> None:
     """Measure a file in a fresh process on one core; print latency with interval, memory and delegates."""
-    from litetuner.objectives.files.costs import file_costs
-    from litetuner.objectives.targets.choice import find_target
-    from litetuner.spaces.errors import ConfigError
+    from litetuner.files import measure as time_file
 
+    named = {name: keys[name] for name in ("delegate", "accelerator")}
     threads = 1 if keys["threads"] is None else keys["threads"]
-    if threads < 1:
-        raise ConfigError(f"measure: threads must be at least 1 (got {threads}).")
-    for path in (file, baseline):
-        if path is not None and not path.is_file():
-            raise ConfigError(f"measure: {path} does not exist.")
-        if path is not None and path.read_bytes()[4:8] != b"TFL3":
-            raise ConfigError(f"measure: {path} is not a .tflite file. Give one, for example from `litetuner export`.")
-    costs = {name: each.to_json() for name, each in file_costs(file.read_bytes()).items()}
-    found = _measure(find_target(_target_text(target, keys)).target, file, baseline, threads) | {"costs": costs}
+    found = time_file(file, baseline=baseline, target=target, threads=threads, xnnpack=not keys["no_xnnpack"], **named)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
@@ -59,38 +46,16 @@ def measure(
         typer.echo(f"unstable: {reason}", err=True)
 
 
-def _target_text(target: str, keys: dict[str, Any]) -> str:
-    """The target with the options of the runtime as its query."""
-    options = [f"delegate={quote(str(keys['delegate'].absolute()))}"] if keys["delegate"] else []
-    options += [f"accelerator={keys['accelerator']}"] if keys["accelerator"] else []
-    options += ["xnnpack=off"] if keys["no_xnnpack"] else []
-    return target + ("&" if "?" in target else "?") * bool(options) + "&".join(options)
-
-
-def _measure(target: Target, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
-    """The document of the runner, or the same from a target without a runner (``None``: not measured there)."""
-    from litetuner.objectives.targets.python_target import PythonTarget
-
-    if isinstance(target, PythonTarget):
-        return target.measure(file, baseline, threads)
-    timing = target.time(file, baseline or file, threads)
-    latency = timing.latency_us
-    extra = {"p50": None, "p90": None, "p99": None, "instability": [], "ratio": None} | latency.extra
-    ratio = (extra["ratio"] or {"value": timing.ratio, "interval": None}) if baseline else None
-    about = {name: extra.get(name) for name in ("delegates", "peak_rss_bytes", "energy_uj", "instability")}
-    found = {"schema_version": 1, "file": str(file), "baseline": None}
-    found |= {"environment": latency.environment, "ratio": ratio}
-    part = {"value": latency.value, "interval": latency.interval, "blocks": latency.samples}
-    return found | about | {"latency_us": part | {name: extra[name] for name in ("p50", "p90", "p99")}}
-
-
 def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
     from litetuner.search.config.units import format_bytes, format_us
 
-    latency, costs, machine = found["latency_us"], found["costs"], found["environment"]
+    others = [_other(name, each) for name, each in found.get("others", {}).items()]
+    latency, costs, machine = found["latency_us"], found["costs"], found.get("environment", {})
+    if latency is None:
+        return [f"no latency: {found['misfit'] or 'this target does not tell it'}", *others]
     interval = latency["interval"]
     spread = f"  (95 % interval {format_us(interval[0])} to {format_us(interval[1])})" if interval else ""
-    lines = [f"{format_us(latency['value'])}{spread}"]
+    lines = [f"{format_us(latency['value'])}{spread}{_estimate(machine)}", *others]
     if latency["p50"] is not None:
         lines.append(", ".join(f"{name} {format_us(latency[name])}" for name in ("p50", "p90", "p99")))
     if "load_us" in latency:
@@ -111,7 +76,20 @@ def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
     cores = " and ".join(str(core) for core in machine.get("pinned_cores") or ())
     conditions += [f"core {cores}" if cores else None]
     conditions += [f"{machine['runtime']} {machine['runtime_version']}" if machine.get("runtime_version") else None]
-    return [*lines, ", ".join(str(part) for part in conditions if part)]
+    said = ", ".join(str(part) for part in conditions if part)
+    return [*lines, said] if said else lines
+
+
+def _other(name: str, each: dict[str, Any]) -> str:
+    """What else a target tells: ``sram: 51.9 kB  (an estimate of Vela 5.2.0)``."""
+    from litetuner.reports.text.formatting import plain
+
+    title = name.removesuffix("_bytes").replace("_", " ")
+    return f"{title}: {plain(each['value'], name, each['unit'])}{_estimate(each['environment'])}"
+
+
+def _estimate(environment: dict[str, Any]) -> str:
+    return f"  (an estimate of {environment['estimate']})" if "estimate" in environment else ""
 
 
 def _delegates(found: dict[str, Any] | None) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional, TypeVar
 
 import typer
 
+RUN = "The run folder. [default: the newest one in runs/]"
 Command = TypeVar("Command", bound=Callable[..., Any])
 KEYWORD, REST = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD
 

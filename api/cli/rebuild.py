@@ -26,8 +26,8 @@ def rebuild(
 ) -> int:
     """Rebuild a trial's file and compare it with the record; exits with 1 if it is neither the same nor as good."""
     from litetuner.live import Live
+    from litetuner.rebuilding import rebuild as again
     from litetuner.reports.terminal.rebuild import agreement_lines, to_json
-    from litetuner.run import rebuild as again
 
     with Live() as live:
         found = again(record, out, model=model, data=data, trust=trust, force=force, listener=live)

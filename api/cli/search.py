@@ -15,20 +15,29 @@ SHORT = "Search compressions of a model within budgets."
 
 @with_keys()
 def search(
-    config: Annotated[
-        str | None, typer.Argument(help="A TOML file with the same keys; flags override it.", metavar="[CONFIG.toml]")
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="The model; or a TOML file with the same keys, which flags override; or the folder of a run, to resume it.",
+            metavar="[MODEL | CONFIG.toml | RUN]",
+        ),
     ] = None,
     **keys: Any,
 ) -> int:
     """Search compressions of a model within budgets; the same command again resumes the run."""
-    from litetuner.search.config.config import make_config
+    from litetuner.inputs import checked_config
     from litetuner.search.config.toml_file import read_toml
 
-    values = (read_toml(Path(config)) if config else {}) | {
-        name: value for name, value in keys.items() if value not in (None, [])
-    }
+    given = {name: value for name, value in keys.items() if value not in (None, [])}
     check_not_readable(keys.get("storage"))
-    return conduct(make_config(values, where=config or "search"))
+    if source is None:
+        return conduct(checked_config(given, "search"))
+    config = Path(source, "litetuner.toml") if Path(source, "litetuner.toml").is_file() else Path(source)
+    if config.suffix == ".toml":
+        return conduct(checked_config(read_toml(config) | given, str(config)))
+    if "model" in given:
+        raise ConfigError(f"search: two models are given, {source} and --model {given['model']}. Leave one out.")
+    return conduct(checked_config({"model": source} | given, "search"))
 
 
 def check_not_readable(storage: str | None) -> None:
@@ -46,13 +55,15 @@ def conduct(config: Any) -> int:
     """Run a search with the live view, write the report, print the result. Gives the exit code."""
     from litetuner.cli import INTERRUPTED
     from litetuner.live import Live
-    from litetuner.reporting import Reporting
-    from litetuner.reports.files.summary import summary
-    from litetuner.reports.html.report import write_report
-    from litetuner.reports.terminal.progress import print_result
-    from litetuner.search.run import run_search
 
     with Live() as live:
+        # Imported below the display: together they take a second.
+        from litetuner.reporting import Reporting
+        from litetuner.reports.files.summary import summary
+        from litetuner.reports.html.report import write_report
+        from litetuner.reports.terminal.progress import print_result
+        from litetuner.search.run import run_search
+
         with Reporting(live) as reporting:
             outcome = run_search(config, reporting)
         live.doing("writing the report")

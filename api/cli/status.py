@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from litetuner.cli.options import RUN
+
 SHORT = "Print the progress of a run, its Pareto front and the best file."
 
 
 def status(
-    run: Annotated[str, typer.Argument(help="The run folder.", metavar="RUN")],
+    run: Annotated[str | None, typer.Argument(help=RUN, metavar="[RUN]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary and the progress as JSON.")] = False,
 ) -> None:
     """Print the progress of a run, its Pareto front and the best file so far."""

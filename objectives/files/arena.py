@@ -57,7 +57,8 @@ def plan_arena(file: bytes) -> Arena:
 def plan_offsets(tensors: Sequence[Lifetime]) -> list[int]:
     """Where each tensor starts, in bytes. Sizes are those to be reserved, so aligned already."""
     offsets: dict[int, int] = {}
-    for index in sorted(range(len(tensors)), key=lambda index: (-tensors[index].size, index)):
+    # Of equal sizes the last comes first: the planner fills its list from the end before it sorts.
+    for index in sorted(range(len(tensors)), key=lambda index: (-tensors[index].size, -index)):
         life = tensors[index]
         beside = sorted(
             (offset, offset + tensors[other].size)

@@ -11,6 +11,7 @@ from litetuner.objectives.metrics import METRICS
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.data.named_arrays import by_name
 from litetuner.spaces.errors import ConfigError, nearest
+from litetuner.spaces.jobs.python_functions import shown_name
 from litetuner.spaces.models.decision import CLASSIFICATION, TASKS, Decision
 from litetuner.spaces.tf import quiet_stdout
 from litetuner.spaces.user_function import is_function, load_function
@@ -51,11 +52,13 @@ def find_metric(spec: str, decision: Decision | None = None) -> Metric:
 
 
 def _user_metric(spec: str, function: Callable[..., Any]) -> type[Metric]:
+    told = shown_name(spec)
+
     def attribute(key: str, default: Any, allowed: tuple[Any, ...] | type) -> Any:
         value = getattr(function, key, default)
         if not (isinstance(value, allowed) if isinstance(allowed, type) else value in allowed):
             wanted = allowed.__name__ if isinstance(allowed, type) else " or ".join(map(repr, allowed))
-            raise ConfigError(f"--metric {spec}: {function!r} has {key} = {value!r}, it must be {wanted}")
+            raise ConfigError(f"--metric {told}: {function!r} has {key} = {value!r}, it must be {wanted}")
         return value
 
     metric_task = attribute("task", "raw", tuple(KINDS))
@@ -66,7 +69,7 @@ def _user_metric(spec: str, function: Callable[..., Any]) -> type[Metric]:
     class UserMetric(Metric):
         """A metric of the user's own; its interval comes from resampling, as nothing is known of single samples."""
 
-        name: ClassVar[str] = spec
+        name: ClassVar[str] = shown_name(spec)
         direction: ClassVar[Literal["maximize", "minimize"]] = metric_direction
         bounded: ClassVar[bool] = metric_bounded
         tasks: ClassVar[tuple[str, ...]] = KINDS[metric_task]
@@ -82,13 +85,13 @@ def _user_metric(spec: str, function: Callable[..., Any]) -> type[Metric]:
                     value = float(function(by_name(y_true), by_name(y_pred), **given))
             except Exception as error:
                 raise ConfigError(
-                    f"--metric {spec} failed on labels of shape {y_true.shape} and outputs of shape {y_pred.shape}: "
+                    f"--metric {told} failed on labels of shape {y_true.shape} and outputs of shape {y_pred.shape}: "
                     f"{type(error).__name__}: {error}. It must take (y_true, y_pred) and return one number."
                 ) from error
             if not math.isfinite(value) or (metric_bounded and not 0 <= value <= 1):
                 bounds = "a number within [0, 1], as its attribute bounded says"
                 due = bounds if metric_bounded else "a finite number"
-                raise ConfigError(f"--metric {spec} returned {value}; it must return {due}")
+                raise ConfigError(f"--metric {told} returned {value}; it must return {due}")
             return value
 
     return UserMetric

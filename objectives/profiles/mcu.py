@@ -20,15 +20,17 @@ UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE WHILE ZEROS_LIKE
 class Mcu(Profile):
     """Full int8 files for TensorFlow Lite for Microcontrollers.
 
-    Flash holds the file as it is, so pruned or clustered weights save nothing there: the steps are those that make the file
-    smaller or faster. Weights are read directly from flash, so ``max-memory`` bounds only the tensor arena.
+    Flash holds clustered weights as look-up tables where that is proved to give the same outputs, and all else as it is: zeros
+    save nothing there. Steps are those that make this smaller or faster. Clusters cost time at each inference, for the weights
+    are decoded into the arena; other weights are read directly from flash, so ``max-memory`` bounds only the tensor arena.
     """
 
     name = "mcu"
     runtime = "TensorFlow Lite for Microcontrollers"
     io = "int8"
-    settings = {"io": "int8", "size": "file", "steps": ("channels", "finetune", "qat", "int8")}  # noqa: RUF012
+    steps = ("channels", "finetune", "cluster", "qat", "int8", "reconstruct")
+    settings = {"io": "int8", "size": "flash", "steps": steps}  # noqa: RUF012
     operators = frozenset(OPERATORS.split())
     source = "python_ops_resolver.cc of github.com/tensorflow/tflite-micro at 85e19dd"
     memory = "arena_bytes"
-    budgets = {"max-size": "flash", "max-memory": "memory (the tensor arena)"}  # noqa: RUF012
+    budgets = {"max-flash": "flash", "max-memory": "memory (the tensor arena)"}  # noqa: RUF012

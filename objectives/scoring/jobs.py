@@ -1,10 +1,10 @@
 """The jobs of the score worker: score a file, compare two scores sample by sample."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.spaces.jobs.job import Job, Kind
+from litetuner.spaces.jobs.job import NOT_IN_KEY, Job, Kind
 from litetuner.spaces.jobs.record import Record
 
 
@@ -33,6 +33,44 @@ class ScoreJob(Job[ScoreResult]):
     threads: int
     io: tuple[str, str] | None
     keep_predictions: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TargetScoreJob(ScoreJob):
+    """The same with the outputs of a target instead of LiteRT's. ``described`` are its words, ``spec`` the user's."""
+
+    verb: ClassVar[str] = "score_on"
+    described: dict[str, Any]
+    spec: str = dataclasses.field(metadata=NOT_IN_KEY)
+
+
+@dataclasses.dataclass(frozen=True)
+class FlashResult(Record):
+    """The bytes that a file takes in flash. ``file`` is the blob of the one with look-up tables, ``None`` for the plain one.
+
+    ``reason`` says why it is the plain one. ``tables`` are (tensor, bits) of what is compressed, ``samples`` how many gave the
+    same outputs in both, ``arena_bytes`` what decoding adds to the arena.
+    """
+
+    size: int
+    file: str | None
+    reason: str
+    tables: tuple[tuple[int, int], ...]
+    samples: int
+    arena_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlashJob(Job[FlashResult]):
+    """Compress the clustered weights of a file by look-up tables, proved on the first samples of the search split."""
+
+    kind: ClassVar[Kind] = "score"
+    verb: ClassVar[str] = "flash"
+    result: ClassVar[type[Record]] = FlashResult
+    inspected: str
+    seed: int
+    artifact: str
+    samples: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,10 @@ from litetuner.objectives import statistics
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metrics.choice import find_metric
 from litetuner.objectives.metrics.metric import Metric
-from litetuner.objectives.scoring.jobs import CompareJob, CompareResult, ScoreJob, ScoreResult
+from litetuner.objectives.scoring.jobs import CompareJob, CompareResult, ScoreJob, ScoreResult, TargetScoreJob
 from litetuner.objectives.scoring.predict import load_interpreter, predict, read_file
+from litetuner.objectives.targets.choice import find_target
+from litetuner.objectives.targets.target import Target
 from litetuner.spaces.data.arrays import open_array
 from litetuner.spaces.errors import BuildFailed, ConfigError, DataError
 from litetuner.spaces.jobs.metric_info import MetricInfo
@@ -68,11 +70,13 @@ def score(
     seed: int,
     threads: int,
     expected_io: Io | None,
+    runtime: Target | None = None,
 ) -> Score:
     """Score a file on samples; the interval is of 95 %, ``None`` where resampling the metric takes too long.
 
     Of several outputs that of ``metric.output`` counts; a metric without one gets structured arrays of all.
 
+    ``runtime`` is a target that runs the file instead of LiteRT.
     ``expected_io`` are the types that input and output must have, such as ``("int8", "int8")``; ``None`` takes any.
     Raises ``BuildFailed`` when the file is not valid (see ``predict`` and ``check_io``) or has no finite metric.
     """
@@ -82,7 +86,11 @@ def score(
     content = read_file(file)
     if expected_io is not None:
         check_io(content, expected_io)
-    predictions = predict(content, x, threads, output=metric.output)
+    if runtime is None:
+        predictions, about = predict(content, x, threads, output=metric.output), _litert(threads)
+    else:
+        found = runtime.predict(content, np.asarray(x), metric.output)
+        predictions, about = found.outputs, dict(found.about)
     more = samples.taken_by(metric)
     value = metric.score(labels, predictions, **more)
     if not math.isfinite(value):
@@ -93,12 +101,15 @@ def score(
         interval = statistics.bootstrap_metric_interval(metric, labels, predictions, seed, more)
     else:
         interval = statistics.bootstrap_interval(each, seed)
-    version = f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
-    about: dict[str, Any] = {"runtime": version, "delegate": "XNNPACK", "machine": platform.machine()}
-    about |= {"samples": len(x), "threads": threads}
+    about["samples"] = len(x)
     if interval is None:
         about["interval"] = "none, as resampling this metric takes too long"
     return Score(Measurement(value, metric.name, about, interval), each, predictions)
+
+
+def _litert(threads: int) -> dict[str, Any]:
+    version = f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
+    return {"runtime": version, "delegate": "XNNPACK", "machine": platform.machine(), "threads": threads}
 
 
 def check_io(file: Path | str | bytes, expected_io: Io) -> None:
@@ -140,6 +151,7 @@ def score_file(job: ScoreJob, workspace: Workspace) -> ScoreResult:
             seed=job.seed,
             threads=job.threads,
             expected_io=job.io,
+            runtime=find_target(job.spec).target if isinstance(job, TargetScoreJob) else None,
         )
     decomposes = found.each is not None
     return ScoreResult(

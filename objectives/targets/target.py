@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_type_hints
 
+import numpy as np
+
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.targets.options import parse_options
 from litetuner.spaces.errors import ConfigError
@@ -18,11 +20,26 @@ ADDRESS = {"option": False}  # metadata of a field that the user does not set af
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """What one timing returns: the file's latency, the baseline's measured in the same minutes, and their ratio."""
+    """What one timing returns: the file's latency, the baseline's measured in the same minutes, and their ratio.
 
-    latency_us: Measurement
-    baseline_us: Measurement
-    ratio: float  # baseline / this: above 1 means faster than the baseline
+    ``None`` is what a target cannot tell. ``others`` are what else it tells of the file, by kind: ``sram_bytes``,
+    ``flash_bytes``, ``arena_bytes`` and so on. ``misfit`` says why the target cannot run the file, or not all of it; empty
+    where it can.
+    """
+
+    latency_us: Measurement | None
+    baseline_us: Measurement | None
+    ratio: float | None  # baseline / this: above 1 means faster than the baseline
+    others: Mapping[str, Measurement] = dataclasses.field(default_factory=dict)
+    misfit: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """Real outputs (n, *output), and how they were made: for the environment of a measurement."""
+
+    outputs: np.ndarray
+    about: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +63,18 @@ class Target:
 
     name: ClassVar[str]
     alone: ClassVar[bool] = True  # works without another machine, so that the contract test can run it
+    by_content: ClassVar[bool] = False  # do numbers depend on the values of weights, not only on the structure?
+    settings: ClassVar[
+        Mapping[str, Any]
+    ] = {}  # configuration keys that files for it need, where the user leaves them out
+    budgets: ClassVar[tuple[str, ...]] = ("latency_us",)  # what budgets may bound there
+    objective: ClassVar[str | None] = "latency_us"  # what is minimized on the first target
+    memory_measurement: ClassVar[str | None] = None  # what ``max-memory`` bounds, where it is the target
+    stores_another: ClassVar[bool] = (
+        False  # is the file in its flash another one, whose ``flash_bytes`` it always tells?
+    )
+    said: ClassVar[str] = ""  # what a user should know of its numbers before a search
+    samples: ClassVar[int] = 0  # of the search split that it also runs (``predict``)
 
     @classmethod
     def from_spec(cls, rest: str, options: Mapping[str, str]) -> Self:
@@ -99,6 +128,14 @@ class Target:
         run was lost) or ``HostError`` (the target lacks something; the message says what to install).
         """
         raise NotImplementedError(f"{type(self).__name__} defines no time()")
+
+    def predict(self, file: bytes, x: np.ndarray, output: str | None) -> Prediction:
+        """The outputs for samples ``x`` (n, *sample), of targets that set ``samples``. Raises as ``time``."""
+        raise NotImplementedError(f"{type(self).__name__} defines no predict()")
+
+    def exported(self, file: bytes) -> dict[str, bytes]:
+        """Files that belong to the export of a ``.tflite`` for this target, by the end of their names. Raises as ``time``."""
+        return {}
 
 
 def steady_document(run: Callable[[], Document]) -> Document:

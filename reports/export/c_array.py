@@ -22,7 +22,7 @@ def c_name(file_name: str) -> str:
 def c_header(name: str, about: str) -> str:
     """The header that declares ``<name>`` and ``<name>_len``. ``about`` is one line for people."""
     guard = f"LITETUNER_{name.upper()}_H_"
-    return str(templates().get_template("c_array.h").render(name=name, guard=guard, about=_comment(about)))
+    return str(templates().get_template("c_array.h").render(name=name, guard=guard, about=comment(about)))
 
 
 def c_source(name: str, content: bytes, about: str) -> str:
@@ -30,9 +30,9 @@ def c_source(name: str, content: bytes, about: str) -> str:
     lines = (content[start : start + A_LINE] for start in range(0, len(content), A_LINE))
     body = "\n".join("    " + " ".join(f"0x{byte:02x}," for byte in line) for line in lines)
     numbers = {"alignment": ALIGNMENT, "length": len(content)}
-    return str(templates().get_template("c_array.cc").render(name=name, body=body, about=_comment(about), **numbers))
+    return str(templates().get_template("c_array.cc").render(name=name, body=body, about=comment(about), **numbers))
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
     """Text for a line comment: no line break, and no backslash or trigraph that would continue it on the next line."""
     return " ".join(text.replace("\\", "/").replace("??/", "/").split())

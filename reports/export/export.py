@@ -5,7 +5,9 @@ import math
 from pathlib import Path, PurePosixPath
 
 from litetuner.reports.export.c_array import c_header, c_name, c_source
+from litetuner.reports.export.device_files import DeviceFile, arena_of, device_files
 from litetuner.reports.export.file_names import artifact_name
+from litetuner.reports.export.micro_example import EXAMPLE, micro_example, op_resolver, resolver_name
 from litetuner.reports.export.model_card import write_card
 from litetuner.reports.export.out_folder import prepare_folder
 from litetuner.reports.export.provenance import provenance, short
@@ -48,11 +50,11 @@ def export(
     """
     result = build_result(record)
     chosen = _choose(result, trial, pick)
-    content = _read(record, chosen)
+    measured = content = _read(record, chosen)
     name = artifact_name(record.model.name, chosen.candidate)
     if metadata:
         content = _with_metadata(record, chosen, content)
-    files = {name: content} | (_c_array(record, chosen, name, content) if c_array else {})
+    files = {name: content} | _for_devices(record, chosen, measured, (name, content), c_array)
     written = provenance(record, chosen, files)
     written["files"] |= prepare_folder(out, chosen, files, force)
     for file, data in files.items():
@@ -75,10 +77,29 @@ def _with_metadata(record: RunRecord, trial: Trial, content: bytes) -> bytes:
         raise RunError(f"{record.folder.path}: metadata cannot be added to trial {trial.number}: {error}") from error
 
 
-def _c_array(record: RunRecord, trial: Trial, name: str, content: bytes) -> dict[str, bytes]:
-    symbol = c_name(name)
-    about = f"{name}, trial {trial.number} of {clean(record.folder.path.name, 60)}, made by litetuner"
-    return {f"{symbol}.h": c_header(symbol, about).encode(), f"{symbol}.cc": c_source(symbol, content, about).encode()}
+def _for_devices(
+    record: RunRecord, trial: Trial, measured: bytes, exported: tuple[str, bytes], c_array: bool
+) -> dict[str, bytes]:
+    """Files for NPUs and with look-up tables; with ``c_array`` also what a program for TensorFlow Lite Micro needs.
+
+    ``measured`` is the trial's file, ``exported`` the name and content of what is written of it.
+    """
+    name, content = exported
+    stem, devices = name.removesuffix(".tflite"), device_files(record, trial, measured)
+    files = {f"{stem}{device.suffix}": device.content for device in devices}
+    if not c_array:
+        return files
+    main = devices[0] if devices else DeviceFile(".tflite", content, "")
+    symbol = c_name(f"{stem}{main.suffix}")
+    about = f"{stem}{main.suffix}, trial {trial.number} of {clean(record.folder.path.name, 60)}, made by litetuner"
+    about += f"; {main.about}" if main.about else ""
+    files |= {
+        f"{symbol}.h": c_header(symbol, about).encode(),
+        f"{symbol}.cc": c_source(symbol, main.content, about).encode(),
+        resolver_name(symbol): op_resolver(symbol, main.content, about).encode(),
+    }
+    example = micro_example(symbol, content, about, arena_of(trial, main.npu), main.npu)
+    return files | {EXAMPLE: example.encode()}
 
 
 def _example(record: RunRecord, name: str) -> str:

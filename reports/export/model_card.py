@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from litetuner.reports.model.card import Card
+from litetuner.reports.model.columns import estimate_of
 from litetuner.reports.text import formatting as words
 from litetuner.reports.text.formatting import clean
 
@@ -22,7 +23,8 @@ def write_card(card: Card, file_name: str) -> str:
     numbers["plain_metric"] = plain
     inputs = {"model": record.model, "data": record.data, "config": record.config}
     shown = {"operators": card.operators[:MOST_OPERATORS], "left": max(0, len(card.operators) - MOST_OPERATORS)}
-    ways = {"points_of": functools.partial(words.points, bounded=bounded), "latency_of": words.latency}
+    ways: dict[str, Any] = {"points_of": functools.partial(words.points, bounded=bounded), "latency_of": words.latency}
+    ways["estimated"] = lambda name: f" (estimate, {whose})" if (whose := estimate_of(record, name)) else ""
     template = templates().get_template("card.md")
     return str(template.render(card=card, file_name=file_name, **numbers, **inputs, **shown, **ways))
 

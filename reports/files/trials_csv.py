@@ -22,7 +22,7 @@ def write_csv(result: Result) -> str:
     (``metric_interval_low``, ``_high``), a target's delegate one for each count (``delegates_host_partitions``), its fallback
     as JSON, a knob one (``prune.sparsity``; at a step's second occurrence ``prune2.``).
     """
-    lines = [_line(result.rows[trial.number], trial) for trial in result.record.trials]
+    lines = [flat_row(result.rows[trial.number], trial) for trial in result.record.trials]
     own = list(dict.fromkeys(name for line in lines for name in line if "." not in name))
     knobs = sorted({name for line in lines for name in line if "." in name})
     columns = [*LEADING, *(name for name in own if name not in LEADING), *knobs]
@@ -38,7 +38,8 @@ def _as_text(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def _line(row: Row, trial: Trial) -> dict[str, Any]:
+def flat_row(row: Row, trial: Trial) -> dict[str, Any]:
+    """The values of a trial by column, each of them a text, a number, a truth value or ``None``."""
     values: dict[str, Any] = {name: getattr(trial, name) for name in OF_THE_TRIAL}
     for name, value in row.to_json().items():
         if isinstance(value, dict):

@@ -17,6 +17,8 @@ KNOWN = {
     "file_bytes": ("file", "file size, bytes"),
     "latency_us": ("latency", "latency"),
     "latency_ratio": ("speed", "speed relative to the baseline"),
+    "flash_bytes": ("flash", "flash, bytes"),
+    "sram_bytes": ("SRAM", "SRAM, bytes"),
     "memory_bytes": ("memory", "memory: arena and constants, bytes"),
     "arena_bytes": ("arena", "tensor arena, bytes"),
     "peak_rss_bytes": ("peak memory", "peak memory of the process, bytes"),
@@ -86,8 +88,18 @@ def make_column(record: RunRecord, targets: Sequence[str], name: str, unit: str 
         axis = f"{plain} on {clean(target, 40)}" + (f", {clean(unit, 12)}" if unit else "")
     elif target:
         axis += f" on {clean(target, 40)}"
+    estimated = estimate_of(record, name)
+    if estimated:
+        title, axis = f"{title} (estimate, {estimated})", f"{axis} (estimate)"
     minimize = not (base in LARGER_IS_BETTER or (base in ("metric", "test_metric") and maximized))
     return Column(name, title, axis, minimize, unit, name in _essential(record))
+
+
+def estimate_of(record: RunRecord, name: str) -> str:
+    """Whose estimate a measurement is, such as ``Vela 5.2.0``; empty where it was measured."""
+    found = (trial.measurements[name] for trial in record.trials if name in trial.measurements)
+    first = next(found, None)
+    return "" if first is None else clean(first.environment.get("estimate", ""), 40)
 
 
 def _essential(record: RunRecord) -> set[str]:

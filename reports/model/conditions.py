@@ -33,6 +33,8 @@ TITLES = {
     "compressed_bytes": "compressed size (zlib)",
     "latency_us": "latency",
     "latency_ratio": "speed relative to the baseline",
+    "flash_bytes": "flash",
+    "sram_bytes": "SRAM",
     "arena_bytes": "tensor arena",
     "memory_bytes": "memory: arena and constants",
     "peak_rss_bytes": "peak memory of the process",

@@ -91,8 +91,7 @@ def _size(record: RunRecord, best: Row, baseline: Row) -> Gain | None:
         return None
     ratio = before / after
     words = "as large" if 0.995 < ratio < 1.005 else "smaller" if ratio > 1 else "larger"
-    compressed = record.config.size_measurement == "compressed_bytes"
-    note = "compressed size (zlib)" if compressed else "file size"
+    note = {"compressed": "compressed size (zlib)", "file": "file size", "flash": "flash"}[record.config.size]
     return Gain("Size", times(max(ratio, 1 / ratio)), words, size(before), size(after), note)
 
 

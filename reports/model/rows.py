@@ -18,6 +18,7 @@ class Row:
     ``drop`` is in points (bounded metrics) or relative to the baseline, counted in the metric's worse direction.
     The latency fields hold one entry for each target; ``latency_ratio`` is baseline / this, ``latency_from`` says on which
     other file of the same structure the latency was measured (``None``: on this one). Intervals are of 95 %.
+    ``flash_bytes`` is the file as a device stores it.
     ``arena_bytes`` is the peak of the tensor arena, ``memory_bytes`` that and the weights, ``peak_rss_bytes`` what a process
     used above the runtime alone; ``energy_uj`` is measured, ``energy_estimate_uj`` is not. ``delegates`` has for each target
     the counts of ``operators``, of those ``delegated``, of ``partitions``, of ``quantize`` and ``dequantize`` operators, and
@@ -35,6 +36,7 @@ class Row:
     test_drop_interval: Interval | None
     file_bytes: int | None
     compressed_bytes: int | None
+    flash_bytes: int | None
     latency_us: dict[str, float | None]
     latency_interval_us: dict[str, Interval | None]
     latency_ratio: dict[str, float | None]
@@ -53,7 +55,9 @@ class Row:
         return {name: getattr(self, name) for name in FIELDS}
 
     def size(self, measurement: str) -> int | None:
-        """The size that the search minimizes: ``compressed_bytes`` or ``file_bytes``."""
+        """The size that the search minimizes: ``compressed_bytes``, ``file_bytes`` or ``flash_bytes``."""
+        if measurement.startswith("flash_bytes"):
+            return self.flash_bytes
         return self.compressed_bytes if measurement == "compressed_bytes" else self.file_bytes
 
 
@@ -100,6 +104,7 @@ def make_row(trial: Trial, targets: Sequence[str]) -> Row:
         test_drop_interval=finite_interval(trial, "test_drop"),
         file_bytes=_whole(trial, "file_bytes"),
         compressed_bytes=_whole(trial, "compressed_bytes"),
+        flash_bytes=_flash(trial, targets),
         latency_us={target: finite_value(trial, f"latency_us:{target}") for target in targets},
         latency_interval_us={target: finite_interval(trial, f"latency_us:{target}") for target in targets},
         latency_ratio={target: finite_value(trial, f"latency_ratio:{target}") for target in targets},
@@ -134,6 +139,12 @@ def finite_value(trial: Trial, name: str) -> float | None:
 def _whole(trial: Trial, name: str) -> int | None:
     value = finite_value(trial, name)
     return None if value is None else round(value)
+
+
+def _flash(trial: Trial, targets: Sequence[str]) -> int | None:
+    """What the first target that tells it stores, else what the file takes in flash."""
+    stored = (f"flash_bytes:{target}" for target in targets)
+    return _whole(trial, next((name for name in stored if name in trial.measurements), "flash_bytes"))
 
 
 def latency_source(trial: Trial, target: str) -> str | None:

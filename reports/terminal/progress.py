@@ -1,7 +1,6 @@
 """What the command line shows while a search runs, as rich renderables and plain lines."""
 
 import shlex
-from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -18,9 +17,8 @@ from litetuner.reports.terminal.tables import (
     number_titles,
     row_cells,
 )
-from litetuner.reports.text.formatting import clean, latency, number, size, with_unit
+from litetuner.reports.text.formatting import clean
 from litetuner.search.runs.record import RunRecord
-from litetuner.search.trial import Trial
 from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.steps import layer_techniques
 
@@ -61,31 +59,6 @@ def layers_table(model: ModelInfo, most: int) -> RenderableType:
     return Group(table, Text(f"and {len(kernels) - most} more; `litetuner inspect MODEL` shows them all", style="dim"))
 
 
-def trial_line(trial: Trial, trials: Sequence[Trial], size_measurement: str = "compressed_bytes") -> str:
-    """One finished trial of ``trials`` on one line, with the size that is optimized."""
-    state = "baseline" if trial.number == 0 else trial.state.lower()
-    label = shown_labels([other for other in trials if other.number <= trial.number], 80)[trial.number]
-    if trial.duplicate_of is not None:
-        return f"{trial.number:4d}  repeated   {label}  same as trial {trial.duplicate_of}"
-    if not trial.state.scored:
-        gate = f"{trial.gate}: " if trial.gate else ""
-        return f"{trial.number:4d}  {state:10s} {label}  {gate}{clean(trial.reason or '', 140)}"
-    timed = next((value.value for name, value in trial.measurements.items() if name.startswith("latency_us")), None)
-    borrowed = any("borrowed_from" in value.extra for value in trial.measurements.values())  # of another file
-    drop = trial.measurements.get("drop")
-    found = (
-        number(trial.value("metric")),
-        "drop –" if drop is None else f"drop {with_unit(drop.value, 'drop', drop.unit)}",
-        size(trial.value(size_measurement)),
-        latency(timed) + ("*" if borrowed else ""),
-    )
-    columns = (8, 13, 9, 9)
-    numbers = " ".join(f"{text:>{width}}" for text, width in zip(found, columns, strict=True))
-    exceeded = [name for name, value in trial.constraints.items() if value > 0]
-    over = f"  (over {', '.join(exceeded)})" if exceeded and trial.number else ""
-    return f"{trial.number:4d}  {state:10s} {numbers}  {label}{over}"
-
-
 def live_front(record: RunRecord, rows: int) -> RenderableType:
     """The Pareto front so far: all picks, and the smallest others, ``rows`` in all."""
     config, members, picked = record.config, record.front, record.picks
@@ -101,6 +74,7 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
         title=f"Pareto front: {count} within the budgets{more}",
         title_justify="left",
     )
@@ -125,6 +99,6 @@ def print_result(record: RunRecord) -> None:
         console.print(doubts_panel(record.doubts))
     console.print(baseline_row(result))
     if result.picks:
-        console.print(front_table(result))
+        console.print(front_table(result, console.width))
     path = shlex.quote(str(record.folder.path))
     console.print(best_panel(result, f"litetuner export {path} --out exported"))

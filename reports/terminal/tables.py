@@ -8,13 +8,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from litetuner.reports.model.columns import estimate_of
 from litetuner.reports.model.comparison import Comparison
 from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row, shown_labels
+from litetuner.reports.status import is_early
 from litetuner.reports.text.formatting import beyond, clean, drop_title, latency, number, points, size, times
 from litetuner.search.config.config import Config
 from litetuner.search.runs.record import RunRecord
 
+NARROW = 76  # columns: below, the speed is left out
 LONGEST = 24  # rows of the Pareto front; the report has them all
 
 
@@ -35,12 +38,13 @@ def baseline_row(result: Result) -> RenderableType:
     return Text.assemble(("baseline  ", "bold"), (clean(row.label, 40), "cyan"), "  ", " · ".join(parts))
 
 
-def front_table(result: Result) -> RenderableType:
-    """The Pareto front, the best metric first, with the names of the picks."""
+def front_table(result: Result, width: int = 120) -> RenderableType:
+    """The Pareto front, the best metric first, with the names of the picks; ``width`` is that of the terminal."""
+    narrow = width < NARROW
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right", no_wrap=True)
-    table.add_column("candidate", overflow="fold", ratio=1, min_width=24)
-    for title in (*number_titles(result.record), "speed"):
+    table.add_column("candidate", overflow="fold", ratio=1, min_width=12 if narrow else 24)
+    for title in (*number_titles(result.record), *(() if narrow else ("speed",))):
         table.add_column(title, justify="right", no_wrap=True)
     shown = _thinned(result)
     labels = shown_labels([result.record.trial(row.trial) for row in shown], 120)
@@ -49,7 +53,7 @@ def front_table(result: Result) -> RenderableType:
         label = Text(labels[row.trial])
         if picks:
             label.append(f"\n{', '.join(picks)}", "cyan")
-        cells = (*row_cells(result.record, row), times(row.latency_ratio.get(result.target)))
+        cells = (*row_cells(result.record, row), *(() if narrow else (times(row.latency_ratio.get(result.target)),)))
         table.add_row(str(row.trial), label, *cells, style="bold" if "best" in picks else "")
     notes = [f"{len(shown)} of {len(result.front)} shown; the report shows all."] if len(result.front) > LONGEST else []
     sources = {row.trial: row.latency_from.get(result.target) for row in shown}
@@ -71,13 +75,14 @@ def _thinned(result: Result) -> tuple[Row, ...]:
 def number_titles(record: RunRecord) -> tuple[str, ...]:
     """The heads of ``row_cells``; that of the drops on two short lines."""
     drop = drop_title(record.metric.bounded).replace(", ", "\n")
-    return (clean(record.metric.name, 20), drop, *shown_sizes(record.config), "latency")
+    timed = "latency\n(estimate)" if estimate_of(record, record.config.latency_measurement) else "latency"
+    return (clean(record.metric.name, 20), drop, *shown_sizes(record.config), timed)
 
 
 def shown_sizes(config: Config) -> tuple[str, ...]:
     """Which sizes a table shows: the one that is optimized, and the other where a budget limits it."""
     limited = {budget.measurement.removesuffix("_bytes") for budget in config.budgets}
-    return tuple(name for name in ("compressed", "file") if name == config.size or name in limited)
+    return tuple(name for name in ("compressed", "file", "flash") if name == config.size or name in limited)
 
 
 def row_cells(record: RunRecord, row: Row) -> tuple[str, ...]:
@@ -139,7 +144,12 @@ def nothing_feasible(result: Result) -> RenderableType:
     blocked = result.nothing_feasible
     if blocked is None:
         return Text("Some candidates are within the budgets.")
+    early = is_early(result.record.trials)
     found: list[RenderableType] = [Text(blocked.reason)]
+    if early:
+        found.append(
+            Text(f"Too early to tell: of {len(result.record.trials)} trials all are baselines and known recipes.")
+        )
     for near in blocked.nearest[:1]:
         trial = (f"  trial {near.row.trial}", "dim")
         found += [Text(), Text.assemble("nearest  ", (clean(near.row.label, 160), "cyan"), trial)]
@@ -156,9 +166,10 @@ def nothing_feasible(result: Result) -> RenderableType:
         found.append(Text.assemble("  ", (relaxation.setting, "cyan"), f"  {clean(row.label, 60)}: {numbers}"))
     for warning in filter(None, (result.unstable_words, result.mixed_words)):
         found += [Text(), Text(warning, style="yellow")]
-    if blocked.settings:
-        found += [Text(), Text.assemble("try next  the same command with ", (" ".join(blocked.settings), "cyan"))]
-    return Panel(Group(*found), title="nothing is feasible", title_align="left", box=box.ROUNDED, padding=(1, 2))
+    if blocked.command is not None:
+        found += [Text(), Text.assemble("try next  ", (blocked.command, "cyan"))]
+    title = "nothing is feasible yet" if early else "nothing is feasible"
+    return Panel(Group(*found), title=title, title_align="left", box=box.ROUNDED, padding=(1, 2))
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:

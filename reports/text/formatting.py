@@ -161,8 +161,9 @@ def budget_words(budget: Budget) -> str:
 
 def budget_for(budget: Budget, value: float) -> str:
     """The setting that accepts a trial of this value, rounded to that side: ``--max-compressed-size 24.2kB``."""
-    if budget.measurement.endswith("_bytes"):
+    if budget.measurement.partition(":")[0].endswith("_bytes"):
         text = _ceiling(value, {name: BYTES[name] for name in ("B", "kB", "MB", "GB")})
+        text = f"{budget.target}={text}" if budget.target else text
     elif budget.measurement.startswith("latency_us"):
         text = _ceiling(value, {name: MICROSECONDS[name] for name in ("us", "ms", "s")})
         text = f"{budget.target}={text}" if budget.target else text

@@ -6,11 +6,13 @@ from typing import Literal
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metrics.choice import find_metric
+from litetuner.objectives.profiles.profile import Profile
 from litetuner.search.config.units import BYTES, MICROSECONDS, SHARE, format_bytes, format_us, parse
 from litetuner.search.policy import POLICY
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
+KINDS = {"latency_us": "latency", "sram_bytes": "SRAM", "flash_bytes": "flash"}  # what a budget of a target bounds
 POINTS = "points"  # unit of a drop that is no share of the baseline's metric
 
 
@@ -35,7 +37,7 @@ class Budget:
 
     def show(self, value: float) -> str:
         """A value of this budget's measurement, for people."""
-        if self.measurement.endswith("_bytes"):
+        if self.measurement.partition(":")[0].endswith("_bytes"):
             return format_bytes(value)
         if self.measurement.startswith("latency_us"):
             return format_us(value)
@@ -70,22 +72,26 @@ class BudgetTexts:
     max_drop: str | None = None
     min_metric: float | None = None
     max_memory: str | None = None
+    max_sram: tuple[str, ...] = ()
+    max_flash: tuple[str, ...] = ()
 
 
 def parse_budgets(
     texts: BudgetTexts,
     direction: Literal["maximize", "minimize"],
-    targets: tuple[str, ...],
+    targets: Mapping[str, Sequence[str]],
     memory: str = "memory_bytes",
 ) -> tuple[Budget, ...]:
     """The budgets that the user's words ask for. Raises ``ConfigError`` for a missing unit or an unknown target.
 
-    ``direction`` is the metric's. ``targets`` are names; a latency without a name is the first one's. ``memory`` is the
-    measurement that ``max_memory`` bounds.
+    ``direction`` is the metric's. ``targets`` are what can be bounded on each, by name; a latency without a name is the first
+    one's. ``memory`` is the measurement that ``max_memory`` bounds.
     """
     found = _most("max-size", "file_bytes", BYTES, texts.max_size)
     found += _most("max-compressed-size", "compressed_bytes", BYTES, texts.max_compressed_size)
-    found += [_latency_budget(written, targets) for written in texts.max_latency]
+    found += [_target_budget("max-latency", "latency_us", written, targets) for written in texts.max_latency]
+    found += [_target_budget("max-sram", "sram_bytes", written, targets) for written in texts.max_sram]
+    found += [_target_budget("max-flash", "flash_bytes", written, targets) for written in texts.max_flash]
     found += _most("max-memory", memory, BYTES, texts.max_memory)
     found += _most("max-drop", "drop", SHARE, texts.max_drop)
     if texts.min_metric is not None:
@@ -93,10 +99,10 @@ def parse_budgets(
         sense: Literal["at most", "at least"] = "at least" if direction == "maximize" else "at most"
         found.append(Budget("min-metric", "metric", texts.min_metric, sense, str(texts.min_metric)))
     names = [budget.name for budget in found]
-    if len(set(names)) < len(names):
-        raise ConfigError(
-            "max-latency: give one limit for each target; " + ", ".join(texts.max_latency) + " names one twice."
-        )
+    twice = next((budget.key for budget in found if names.count(budget.name) > 1), None)
+    if twice is not None:
+        written = getattr(texts, twice.replace("-", "_"))
+        raise ConfigError(f"{twice}: give one limit for each target; {', '.join(written)} names one twice.")
     return tuple(found)
 
 
@@ -104,18 +110,27 @@ def _most(key: str, measurement: str, units: dict[str, int] | dict[str, float], 
     return [] if text is None else [Budget(key, measurement, parse(text, units, key), "at most", text)]
 
 
-def _latency_budget(written: str, targets: tuple[str, ...]) -> Budget:
+def _target_budget(key: str, kind: str, written: str, targets: Mapping[str, Sequence[str]]) -> Budget:
+    """A budget on a target: ``2ms`` or ``pi=4ms``; flash without a target that tells it is that of the file itself."""
     target, equals, value = written.rpartition("=")
-    name = target.strip() if equals else targets[0]
+    able, first = [name for name, kinds in targets.items() if kind in kinds], next(iter(targets))
+    units: dict[str, int] | dict[str, float] = MICROSECONDS if kind == "latency_us" else BYTES
+    if not equals and kind == "flash_bytes" and not able:
+        return Budget(key, kind, parse(value, units, key), "at most", value.strip())
+    name = target.strip() if equals else next(iter(able), first)
     if name not in targets:
         known = ", ".join(targets)
         raise ConfigError(
-            f"max-latency: there is no target {name!r}{nearest(name, targets)} (the targets are {known}). "
+            f"{key}: there is no target {name!r}{nearest(name, targets)} (the targets are {known}). "
             f"Name one with --target {name or 'pi'}=ssh://user@host."
         )
-    limit = parse(value, MICROSECONDS, "max-latency")
-    other = "" if name == targets[0] else name
-    return Budget("max-latency", f"latency_us:{name}", limit, "at most", value.strip(), other)
+    if name not in able:
+        what = KINDS[kind]
+        others = f"{', '.join(able)} does" if able else "a target such as vela:ethos-u55-256 does"
+        raise ConfigError(f"{key}: the target {name} tells no {what}; {others}.")
+    limit = parse(value, units, key)
+    other = "" if name == first else name
+    return Budget(key, f"{kind}:{name}", limit, "at most", value.strip(), other)
 
 
 def allowed_drop(budgets: Sequence[Budget], baseline: Mapping[str, Measurement] | None = None) -> float:
@@ -147,3 +162,17 @@ def check_metric_budgets(metric: str, min_metric: float | None, max_drop: str | 
         raise ConfigError(f"min-metric: {min_metric:g} is impossible: {metric} is {limit}{hint}")
     if drop > 1 and found.bounded:
         raise ConfigError(f"max-drop: {max_drop} is impossible: {metric} is between 0 and 1.")
+
+
+def advice(profile: type[Profile], targets: Sequence[str], budgets: Sequence[Budget]) -> tuple[str, ...]:
+    """What a user of a profile should know, one sentence each: where latency is measured, and what no budget bounds."""
+    given = {budget.key for budget in budgets}
+    return (
+        f"Profile {profile.name}: latency is measured on {', '.join(targets)}, not on such a device; "
+        "it ranks candidates, and says nothing about the device.",
+        *(
+            f"Profile {profile.name}: no budget bounds its {what}; give --{key}, such as --{key} 256kB."
+            for key, what in profile.budgets.items()
+            if key not in given
+        ),
+    )

@@ -13,7 +13,8 @@ from litetuner.objectives.profiles import PROFILES
 from litetuner.objectives.profiles.profile import Profile
 from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.search.config.budgets import Budget, BudgetTexts, check_metric_budgets, parse_budgets
-from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts, shown
+from litetuner.search.config.device_settings import advice, decided, memory_measurement
+from litetuner.search.config.key_types import Duration, Integer, Number, Share, Size, Text, Texts, explain
 from litetuner.search.config.storage_url import split_password
 from litetuner.search.config.units import parse_duration
 from litetuner.spaces.data.sources.images import parse_resize
@@ -21,14 +22,17 @@ from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
 # What ``--objective`` can name: what a file has, and what it has on each target.
-FILE_MEASUREMENTS = ("file_bytes", "compressed_bytes", "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
-TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj")
+SIZES = ("file_bytes", "compressed_bytes", "flash_bytes")
+FILE_MEASUREMENTS = (*SIZES, "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
+TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj", "sram_bytes", "flash_bytes", "arena_bytes")
 
 # What a run may change when it is resumed; all other keys are its identity.
 CHANGEABLE = frozenset(
-    {"out", "size", "objective", "profile", "target", "sampler", "executor", "storage", "cache_limit", "max_job_memory"}
+    {"out", "size", "objective", "profile", "target", "sampler", "storage", "cache_limit", "max_job_memory"}
+    | {"executor", "ray_address", "store", "device"}
     | {"max_size", "max_compressed_size", "max_latency", "max_memory", "max_drop", "min_metric"}
-    | {"time_budget", "trials", "parallel", "patience", "until_met", "json_", "debug"}
+    | {"max_sram", "max_flash"}
+    | {"time_budget", "trials", "parallel", "patience", "until_met", "from_run", "json_", "debug"}
 )
 
 
@@ -76,8 +80,10 @@ class Config(pydantic.BaseModel):
     )
     objective: Texts = _key((), "One more measurement to minimize, such as file_bytes or latency_us:pi.")
     profile: Text | None = _key(None, "Device class that the files must run on: mcu (microcontrollers).")
-    size: Literal["compressed", "file"] = _key(
-        "compressed", "Which size is minimized: compressed (zlib, for downloads) or file (for flash)."
+    size: Literal["compressed", "file", "flash"] = _key(
+        "compressed",
+        "Which size is minimized: compressed (zlib, for downloads), file, or flash (the file with look-up tables "
+        "for clustered weights, as TensorFlow Lite Micro can store it).",
     )
     max_size: Size | None = _key(None, "Budget: size of the file in bytes, such as 300kB.")
     max_compressed_size: Size | None = _key(None, "Budget: compressed size (zlib) of the file, such as 60kB.")
@@ -85,6 +91,8 @@ class Config(pydantic.BaseModel):
     max_memory: Size | None = _key(
         None, "Budget: tensor arena and weights, such as 256kB; with --profile mcu only the arena."
     )
+    max_sram: Texts = _key((), "Budget: SRAM on a target that tells it, such as 64kB or u55=64kB.")
+    max_flash: Texts = _key((), "Budget: flash on a target that tells it, such as 60kB or u55=60kB; else of the file.")
     max_drop: Share | None = _key(None, "Budget: drop of the metric against the baseline, such as 1%.")
     min_metric: Number | None = _key(None, "Budget: worst metric that is accepted, such as 0.85 for an accuracy.")
     time_budget: Duration | None = _key(
@@ -92,7 +100,7 @@ class Config(pydantic.BaseModel):
     )
     trials: Integer | None = _key(None, "Stop after this many trials in total.", ge=1)
     parallel: Integer = _key(
-        1, "Trials that run at the same time; only with 1 a repeated search gives the same result.", ge=1
+        1, "Trials at the same time (a Ray cluster: all it has room for); only 1 repeats a search exactly.", ge=1
     )
     patience: Integer | None = _key(
         None, "Stop after this many trials that did not improve the Pareto front (its hypervolume).", ge=1
@@ -116,7 +124,19 @@ class Config(pydantic.BaseModel):
     custom_objects: Text | None = _key(
         None, "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
     )
-    executor: Text = _key("local", "Where jobs run: local, or fake (a simulation without models).")
+    from_run: Text | None = _key(None, "Try the Pareto front of an earlier run first: RUN, or RUN:TRIAL.", alias="from")
+    executor: Text = _key("local", "Where jobs run: local, ray (a cluster), or fake (a simulation without models).")
+    device: Text = _key(
+        "auto",
+        "Where models are trained: cpu, gpu, gpu:N, or auto (GPUs if there are any).",
+        pattern=r"^(auto|cpu|gpu(:\d+)?)$",
+    )
+    ray_address: Text = _key(
+        "auto", "Ray cluster: auto (the one of this machine), HOST:PORT, ray://HOST:10001, or local (start one here)."
+    )
+    store: Text | None = _key(
+        None, "Folder that all nodes of the Ray cluster can write: keeps results that a search did not live to read."
+    )
     storage: Text | None = _key(
         None, "PostgreSQL database that shows the Optuna study: postgresql://USER@HOST/DATABASE. [default: study.db]"
     )
@@ -156,19 +176,9 @@ class Config(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _with_profile(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Add what the profile decides. Raises ``ConfigError`` where the user decided otherwise."""
-        name = given.get("profile")
-        if name is None:
-            return given
-        if not isinstance(name, str) or name not in PROFILES:
-            known = ", ".join(sorted(PROFILES))
-            raise ConfigError(f"profile: there is no {name!r}{nearest(str(name), PROFILES)} ({known})")
-        for key, value in PROFILES[name].settings.items():
-            # Steps are a choice within the profile: every file is checked.
-            if key in given and given[key] != value and key != "steps":
-                raise ConfigError(f"{key}: the profile {name} needs {value}, not {given[key]}; leave {key} out")
-        return dict(PROFILES[name].settings) | given
+    def _with_devices(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Add what the profile and the targets decide. Raises ``ConfigError`` where the user decided otherwise."""
+        return decided(given)
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -193,8 +203,8 @@ class Config(pydantic.BaseModel):
         if self.until_met and not budgets:
             raise ConfigError("until-met: there is no budget to meet; give one, such as --max-compressed-size 60kB.")
         for budget in budgets:
-            if budget.key == "max-latency" and budget.limit <= 0:
-                raise ConfigError(f"max-latency: must be positive (got {budget.text}).")
+            if budget.key in ("max-latency", "max-sram", "max-flash") and budget.limit <= 0:
+                raise ConfigError(f"{budget.key}: must be positive (got {budget.text}).")
         check_metric_budgets(self.metric, self.min_metric, self.max_drop)
 
     @property
@@ -205,7 +215,8 @@ class Config(pydantic.BaseModel):
 
     def budgets_for(self, direction: Literal["maximize", "minimize"]) -> tuple[Budget, ...]:
         texts = BudgetTexts(**{field.name: getattr(self, field.name) for field in dataclasses.fields(BudgetTexts)})
-        return parse_budgets(texts, direction, self.targets, self.suited.memory if self.suited else "memory_bytes")
+        kinds = {place.name: place.target.budgets for place in self.places}
+        return parse_budgets(texts, direction, kinds, memory_measurement(self.places, self.suited))
 
     @property
     def password(self) -> str | None:
@@ -230,19 +241,7 @@ class Config(pydantic.BaseModel):
     @property
     def advice(self) -> tuple[str, ...]:
         """What a user should know about these settings before the search starts, one sentence each."""
-        profile = self.suited
-        if profile is None:
-            return ()
-        given = {budget.key for budget in self.budgets}
-        return (
-            f"Profile {profile.name}: latency is measured on {', '.join(self.targets)}, not on such a device; "
-            "it ranks candidates, and says nothing about the device.",
-            *(
-                f"Profile {profile.name}: no budget bounds its {what}; give --{key}, such as --{key} 256kB."
-                for key, what in profile.budgets.items()
-                if key not in given
-            ),
-        )
+        return advice(self)
 
     @property
     def seconds(self) -> float | None:
@@ -253,11 +252,18 @@ class Config(pydantic.BaseModel):
 
     @property
     def size_measurement(self) -> str:
-        return f"{self.size}_bytes"
+        """What ``size`` names; flash is that of the first target that stores another file, such as a compiled one."""
+        stored = [f"flash_bytes:{place.name}" for place in self.places if place.target.stores_another]
+        return stored[0] if self.size == "flash" and stored else f"{self.size}_bytes"
 
     @property
     def latency_measurement(self) -> str:
         return f"latency_us:{self.targets[0]}"
+
+    @property
+    def target_objective(self) -> str:
+        """What is minimized on the first target: its latency, or what it tells instead."""
+        return f"{self.places[0].target.objective}:{self.targets[0]}"
 
 
 def keys() -> dict[str, str]:
@@ -270,7 +276,7 @@ def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> C
 
     Raises ``ConfigError`` that begins with ``where``; for an unknown key it suggests the nearest one.
     """
-    known = keys()
+    known = {name.replace("_", "-").rstrip("-"): name for name in Config.model_fields} | keys()
     mark = "_" if where == "tune" else "-"  # Python's spelling of a key, or that of flags and TOML
     given: dict[str, Any] = {}
     for key, value in values.items():
@@ -283,14 +289,6 @@ def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> C
     try:
         return Config(**given)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_explain(item) for item in error.errors())) from error
+        raise ConfigError(f"{where}: " + "; ".join(explain(item) for item in error.errors())) from error
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-
-
-def _explain(item: Any) -> str:
-    """One of pydantic's errors in our words."""
-    key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
-    if item["type"] == "missing":
-        return f"{key} is missing; give --{key} or set it in the TOML"
-    return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {shown(item['input'])})"

@@ -71,3 +71,11 @@ def shown(value: Any) -> str:
     except Exception:  # an object's own, and Python's for integers of more than 4,300 digits
         return f"{type(value).__name__} that cannot be shown"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def explain(item: Any) -> str:
+    """One of pydantic's errors in our words."""
+    key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
+    if item["type"] == "missing":
+        return f"{key} is missing; give --{key} or set it in the TOML"
+    return f"{key}: {item['msg'].removeprefix('Value error, ').lower()} (got {shown(item['input'])})"

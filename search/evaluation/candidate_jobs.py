@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from litetuner.objectives.scoring.jobs import CompareJob, ScoreJob, ScoreResult
+from litetuner.objectives.scoring.jobs import CompareJob, FlashJob, ScoreJob, ScoreResult, TargetScoreJob
 from litetuner.search.evaluation.limits import SECONDS, job_limits
 from litetuner.search.evaluation.services import Services
 from litetuner.search.runtime.jobs import TimeJob
@@ -16,6 +16,10 @@ from litetuner.spaces.jobs.job import Kind
 from litetuner.spaces.step import Stage
 
 TRAIN_PATIENCE = 8.0  # times the estimate, then a training is taken for hung
+
+# Real samples on which a file with look-up tables must give the same outputs in a search; an export takes more. A table by
+# tensor for weights by channel differed on 20 of 20 samples (benchmarks/microcontrollers.py).
+FLASH_SAMPLES = 20
 
 
 def _common(services: Services, kind: Kind, seconds: float = 0.0) -> dict[str, Any]:
@@ -44,6 +48,7 @@ def train_job(services: Services, candidate: Candidate, index: int, parents: Seq
         calibration=config.calibration,
         prefix=prefix,
         parents=tuple(parents),
+        device=services.device,
     )
 
 
@@ -106,6 +111,22 @@ def score_job(services: Services, artifact: str, candidate: Candidate, split: st
         io=None if io is None else (io, io),
         keep_predictions=False,
     )
+
+
+def target_score_job(services: Services, artifact: str, candidate: Candidate, target: str) -> TargetScoreJob:
+    """The score of a file's outputs on a target, by its name, on as many samples as the target takes."""
+    config, place = services.config, services.availability.targets[target]
+    scored = score_job(services, artifact, candidate)
+    return TargetScoreJob(
+        **{field.name: getattr(scored, field.name) for field in dataclasses.fields(scored)} | {"limit": place.samples},
+        described=dict(place.describe()),
+        spec=config.target[config.targets.index(target)],
+    )
+
+
+def flash_job(services: Services, artifact: str) -> FlashJob:
+    """The bytes of a file in flash."""
+    return FlashJob(**_common(services, "score"), artifact=artifact, samples=FLASH_SAMPLES)
 
 
 def drop_job(services: Services, baseline: ScoreResult, own: ScoreResult, split: str) -> CompareJob:

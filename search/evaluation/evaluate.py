@@ -12,10 +12,13 @@ from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import (
     build,
     file_measurements,
+    measure_flash,
     measure_quality,
+    score_on_targets,
     time_everywhere,
     train_step,
     types_of,
+    with_decoding,
 )
 from litetuner.search.history import History
 from litetuner.search.runs.optuna_trials import Asked
@@ -106,11 +109,14 @@ def _measured(
     with keeping(measured):
         suits_gate(operators, types_of(finished), targets, criteria, is_baseline=candidate.is_baseline)
     measured = time_everywhere(services, finished.ref, baseline, measured)
+    flash, measured = measure_flash(services, finished, measured)
+    measured = measured.adding(flash | with_decoding(measured.measurements, flash))
     if baseline is not None:
         with keeping(measured):
             latency_gate(measured.measurements, services.inspection.data.counts["search"], criteria)
     found, measured = measure_quality(services, finished.name, candidate, baseline, measured)
-    return _complete(candidate, services, measured.adding(found))
+    measured = score_on_targets(services, finished, candidate, measured.adding(found))
+    return _complete(candidate, services, measured)
 
 
 def _complete(candidate: Candidate, services: Services, measured: Measured) -> Measured:
@@ -121,7 +127,8 @@ def _complete(candidate: Candidate, services: Services, measured: Measured) -> M
         if f"latency_us:{target}" in needed or first:
             raise Stopped(TargetLost(f"{reason}; it waits until {target} answers", target), measured)
         measured = measured.noting(f"not timed on {target}, which was away: {reason}")
-    missing = ", ".join(sorted(needed - set(measured.measurements)))
+    excused = {name for name in needed if name.partition(":")[2] in measured.misfits}
+    missing = ", ".join(sorted(needed - set(measured.measurements) - excused))
     if missing and first:
         raise HostError(
             f"{missing} cannot be measured here, and an objective or a budget needs it. "
@@ -158,6 +165,7 @@ def trial_of(asked: Asked, outcome: Outcome, services: Services) -> Trial:
         reason=outcome.reason,
         waits_for=outcome.waits_for,
         params=asked.params,
+        misfits=dict(measured.misfits),
         notes=measured.notes,
         seconds={str(kind): seconds for kind, seconds in measured.seconds.items()},
         environment=services.environment,

@@ -4,7 +4,7 @@ import ast
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 from litetuner.search.config.config import CHANGEABLE, Config
 from litetuner.search.config.toml_file import nearest_file
 from litetuner.search.runtime.executors import EXECUTORS
-from litetuner.spaces.errors import DataError, ModelError, UsageError
+from litetuner.spaces.errors import ConfigError, DataError, ModelError, UsageError
+from litetuner.spaces.jobs.python_functions import is_missing, is_python_function, missing_words
 from litetuner.spaces.jobs.safe_path import user_folders
 from litetuner.spaces.user_function import is_function
 
@@ -29,10 +30,13 @@ def identity(config: Config) -> dict[str, Any]:
     found: dict[str, Any] = {"simulated": True} if EXECUTORS[config.executor].simulated else {}
     sources: dict[str, str] = {}
     functions = user_functions(config)
+    check_given(functions)
     for key, error in SOURCES.items():
         if key not in functions:
             found[f"{key}_content"] = _content(getattr(config, key), error, key)
     for key, given in functions.items():
+        if is_python_function(given) and key not in SOURCES:
+            continue  # its name, which is part of the run's keys, holds the hash of its code
         files = {
             name: sha256
             for spec in named_functions(given)
@@ -53,6 +57,18 @@ def user_functions(config: Config) -> dict[str, str]:
         if named and not (key in SOURCES and Path(given).exists()):
             found[key] = given
     return found
+
+
+def check_given(functions: Mapping[str, str]) -> None:
+    """Raise ``ConfigError`` that names the Python functions which an earlier call was given, and this process was not."""
+    missing = [
+        missing_words(key, spec)
+        for key, given in functions.items()
+        for spec in named_functions(given)
+        if is_missing(spec)
+    ]
+    if missing:
+        raise ConfigError(" ".join(missing))
 
 
 def named_functions(given: str) -> list[str]:

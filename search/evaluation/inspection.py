@@ -15,6 +15,7 @@ from litetuner.search.runtime.jobs import JobResult
 from litetuner.spaces.building.jobs import PROGRESS, InspectJob, InspectResult
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, ModelError, RunError
 from litetuner.spaces.jobs.environment import Environment
+from litetuner.spaces.jobs.python_functions import shown_name
 from litetuner.spaces.models.decision import OutputSettings
 
 PROGRESS_SECONDS = 0.5
@@ -77,8 +78,8 @@ def inspect(
 def _inputs(config: Config) -> str:
     """All that is looked at, and the functions of the user that run then: any of them may be what fails."""
     functions = {key: name for key, name in user_functions(config).items() if key not in ("model", "data")}
-    named = "".join(f", --{key.replace('_', '-')} {name}" for key, name in functions.items())
-    return f"the model {config.model}, the data {config.data}{named}"
+    named = "".join(f", --{key.replace('_', '-')} {shown_name(name)}" for key, name in functions.items())
+    return f"the model {shown_name(config.model)}, the data {shown_name(config.data)}{named}"
 
 
 def _run(job: InspectJob, cache: JobCache, progress: Path, doing: Callable[[str], None]) -> JobResult[InspectResult]:

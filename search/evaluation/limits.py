@@ -3,6 +3,7 @@
 from litetuner.search.clock import Clock, left
 from litetuner.search.config.config import Config
 from litetuner.search.config.units import BYTES, parse
+from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.machine import memory_bytes
 from litetuner.spaces.jobs.job import Kind, Limits
 
@@ -16,7 +17,8 @@ def job_limits(config: Config, kind: Kind, seconds: float = 0.0, clock: Clock | 
     """Without ``clock`` only the job's own limits; an inspection, which comes first, may use the whole time budget."""
     budget = float("inf") if config.seconds is None else max(config.seconds, OVERRUN_SECONDS)
     own = min(SECONDS["inspect"], budget) if kind == "inspect" else seconds or SECONDS[kind]
-    own *= config.parallel  # the share of the cores that a job gets at worst: each of the others may use them all
+    # The share of the cores that a job gets at worst: each of the others may use them all.
+    own *= 1 if EXECUTORS[config.executor].elsewhere else config.parallel
     ends = None if clock is None or config.seconds is None else max(left(config.seconds, clock), OVERRUN_SECONDS)
     return Limits(own, _memory(config), ends)
 

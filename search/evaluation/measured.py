@@ -16,13 +16,14 @@ from litetuner.spaces.jobs.job import Kind
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """``finished`` is the candidate's own file, ``each`` the blob of its metric's per-sample values, ``unanswered`` why
-    each target that was away did not answer.
+    each target that was away did not answer, ``misfits`` why each target cannot run the baseline.
     """
 
     measurements: Mapping[str, Measurement] = dataclasses.field(default_factory=dict)
     seconds: Mapping[Kind, float] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unanswered: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    misfits: Mapping[str, str] = dataclasses.field(default_factory=dict)
     finished: FinishResult | None = None
     each: str | None = None
 

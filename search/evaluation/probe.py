@@ -7,7 +7,15 @@ from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.gates import cost_gate, of_the_metric, peers_gate, suits_gate
 from litetuner.search.evaluation.measured import Measured, Stopped, keeping
 from litetuner.search.evaluation.services import Services
-from litetuner.search.evaluation.stages import build, file_measurements, run_job, time_on, types_of
+from litetuner.search.evaluation.stages import (
+    build,
+    file_measurements,
+    measure_flash,
+    run_job,
+    time_on,
+    types_of,
+    with_decoding,
+)
 from litetuner.search.evaluation.upper_bounds import UNTRAINED
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
@@ -48,7 +56,11 @@ def _costs(
     copy = {"of": "an untrained one-shot copy"}
     found = file_measurements(finished)
     found |= {name: dataclasses.replace(found[name], environment=copy) for name in ("file_bytes", "compressed_bytes")}
+    flash, measured = measure_flash(services, finished, measured)
+    found |= flash | with_decoding(found, flash)
     for target in services.criteria.targets:
+        if services.availability.targets[target].by_content:
+            continue  # the values of an untrained copy say nothing there
         try:
             timed, measured = time_on(services, finished.ref, target, find_baseline(history.trials), measured)
         except Stopped as stop:

@@ -31,6 +31,7 @@ class Services:
     availability: TargetAvailability
     cache: JobCache
     environment: Environment
+    device: str = "cpu"  # of trainings: cpu or gpu
     log: Path | None = None
     clock: Clock | None = None
 

@@ -1,8 +1,9 @@
 """The stages of a candidate: train, build, time, score. Each takes what was measured so far and gives more of it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.scoring.jobs import CompareResult, ScoreResult
@@ -10,11 +11,14 @@ from litetuner.search.evaluation.candidate_jobs import (
     convert_job,
     drop_job,
     finish_job,
+    flash_job,
     gap_job,
     score_job,
+    target_score_job,
     time_job,
     train_job,
 )
+from litetuner.search.evaluation.gates import Unsuited
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.runtime.awake import awake_seconds
@@ -74,6 +78,8 @@ def time_on(
     ``Stopped`` by ``TargetLost`` at once for a target that is known to be away.
     """
     base = artifact_of(baseline) or file.name
+    if services.availability.targets[target].by_content:
+        file = FileRef(file.name, file.name)
     job = time_job(services, file, target, base, occasion)
     known, away = services.cache.known(job) is not None, services.availability.away
     if not known and target in away:
@@ -86,6 +92,10 @@ def time_on(
         raise
     if not known:
         services.availability.answered(target)
+    if found.misfit and file.name == base:
+        measured = dataclasses.replace(measured, misfits={**measured.misfits, target: found.misfit})
+    elif found.misfit:
+        raise Stopped(Unsuited(f"the target {target}: {found.misfit}", f"target {target}"), measured)
     timed = read_timing(found, target, baseline=file.name == base)
     if found.file != file.name:
         mark = {"borrowed_from": {"file": found.file}}
@@ -94,10 +104,16 @@ def time_on(
 
 
 def read_timing(timed: TimeResult, target: str, *, baseline: bool = False) -> dict[str, Measurement]:
-    """Latency and ratio (the ``baseline``'s is 1 by definition), peak memory and energy where the target told them."""
-    latency, around = timed.latency_us, timed.latency_us.environment
-    ratio = Measurement(1.0 if baseline else timed.ratio, "baseline / this", {"interleaved": True} | around)
-    found = {f"latency_us:{target}": latency, f"latency_ratio:{target}": ratio}
+    """All that the target told: latency and ratio (the ``baseline``'s is 1 by definition), memory, energy and others."""
+    found = {f"{kind}:{target}": value for kind, value in timed.others.items()}
+    latency = timed.latency_us
+    if latency is None:
+        return found
+    around = latency.environment
+    found[f"latency_us:{target}"] = latency
+    if timed.ratio is not None:
+        ratio = 1.0 if baseline else timed.ratio
+        found[f"latency_ratio:{target}"] = Measurement(ratio, "baseline / this", {"interleaved": True} | around)
     peak = latency.extra.get("peak_rss_bytes")
     if peak is not None:
         found[f"peak_rss_bytes:{target}"] = Measurement(peak, "bytes", around)
@@ -138,6 +154,52 @@ def measure_quality(
         compared, measured = run_job(services, gap_job(services, original, scored), measured)
         found |= conversion_gap(services, compared)
     return found, measured
+
+
+def score_on_targets(services: Services, finished: FinishResult, candidate: Candidate, measured: Measured) -> Measured:
+    """The metric under each target that runs samples: ``metric:<target>``, with how many outputs are as expected."""
+    for target in services.criteria.targets:
+        place = services.availability.targets[target]
+        if not place.samples or target in measured.misfits or target in measured.unanswered:
+            continue
+        job = target_score_job(services, finished.name, candidate, target)
+        scored, measured = run_job(services, job, measured)
+        around = scored.metric.environment
+        measured = measured.adding({f"metric:{target}": scored.metric})
+        if "equal" not in around:
+            measured = measured.noting(f"{target}: outputs were not compared ({around.get('reference')})")
+        elif around["equal"] < around["samples"]:
+            said = f"{around['samples'] - around['equal']} of {around['samples']} samples"
+            said += f" differ from {around['reference']}, by at most {around['largest']:g} steps"
+            measured = measured.noting(f"{target}: the outputs of {said}")
+    return measured
+
+
+def measure_flash(
+    services: Services, finished: FinishResult, measured: Measured
+) -> tuple[dict[str, Measurement], Measured]:
+    """``flash_bytes``, where the search is about it: the file as a device stores it, with look-up tables where they help."""
+    if "flash_bytes" not in services.criteria.needed:
+        return {}, measured
+    found, measured = run_job(services, flash_job(services, finished.name), measured)
+    if found.file is None:
+        around: dict[str, Any] = {"stored": f"as it is: {found.reason}"}
+        return {"flash_bytes": Measurement(finished.artifact.file_bytes, "B", around)}, measured
+    around = {"stored": f"{len(found.tables)} weight tensors as look-up tables (TFLite Micro's DECODE)"}
+    around |= {"proved_on_samples": found.samples, "added_arena_bytes": found.arena_bytes}
+    extra = {"file": found.file, "tables": [list(table) for table in found.tables]}
+    return {"flash_bytes": Measurement(found.size, "B", around, extra=extra)}, measured
+
+
+def with_decoding(measured: Mapping[str, Measurement], flash: Mapping[str, Measurement]) -> dict[str, Measurement]:
+    """The arenas among ``measured`` with what decoding the look-up tables of ``flash`` adds: one file has both."""
+    added = flash["flash_bytes"].environment.get("added_arena_bytes", 0) if "flash_bytes" in flash else 0
+    said = {"decoding": f"{added:,} bytes of it for weights that are stored as look-up tables"}
+    return {
+        name: dataclasses.replace(found, value=found.value + added, environment=found.environment | said)
+        for name, found in measured.items()
+        if added and name.partition(":")[0] == "arena_bytes"
+    }
 
 
 def measure_drop(

@@ -80,13 +80,13 @@ def _measured(services: Services, candidate: Candidate, baseline: Trial | None, 
         services.folder.note("ablation failed", label=candidate.label, reason=str(stop))
         return None
     clock.count(measured.seconds)
-    artifact = finished.artifact
+    artifact, latency = finished.artifact, timed.get(services.config.latency_measurement)
     return {
         "file_bytes": float(artifact.file_bytes),
         "compressed_bytes": float(artifact.compressed_bytes),
         "metric": scored["metric"].value,
         "drop": scored["drop"].value,
-        "latency_us": timed[services.config.latency_measurement].value,
+        "latency_us": None if latency is None else latency.value,
     }
 
 

@@ -4,7 +4,7 @@ from litetuner.search.clock import Clock
 from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
-from litetuner.search.evaluation.stages import artifact_of, measure_drop, run_job, time_everywhere
+from litetuner.search.evaluation.stages import artifact_of, measure_drop, run_job, time_everywhere, with_decoding
 from litetuner.search.finals.lost_files import restore_files
 from litetuner.search.runs.record import read_run
 from litetuner.search.trial import Trial
@@ -55,6 +55,7 @@ def _final(services: Services, trial: Trial, baseline: Trial | None) -> Measured
     services.folder.artifacts.get(name)  # its sha256 is checked, so that no altered file is measured
     file = FileRef(name, name)  # timed itself, not another file of its structure
     measured = time_everywhere(services, file, baseline, Measured(), "finals")
+    measured = measured.adding(with_decoding(measured.measurements, trial.measurements))
     if services.inspection.data.counts.get("test"):
         scored, measured = run_job(services, score_job(services, name, trial.candidate, "test"), measured)
         measured = measured.adding({"test_metric": scored.metric})

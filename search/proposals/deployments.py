@@ -6,13 +6,14 @@ from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals.neighbors import perturbations
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of, offers
-from litetuner.search.proposals.recipes import CLIPPED
+from litetuner.search.proposals.recipes import CLIPPED, SOLVED
 from litetuner.search.trial import Trial
 from litetuner.spaces.space import ScriptedChoices, Space
 
 # Every trained member of the front is deployed in these ways first, then in random ones.
 PLANNED: tuple[dict[str, Any], ...] = (
     CLIPPED,
+    *SOLVED,
     {"deploy": "int8", "io": "int8"},
     {"deploy": "mixed", "mixed.int4": POLICY.deployments.int4_share},
 )

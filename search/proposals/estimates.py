@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics as stats
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,23 +19,29 @@ from litetuner.spaces.step import Role, Stage
 from litetuner.spaces.steps import step_for
 
 ESTIMATE = "estimate."  # before a measurement's name
+SIZES = ("compressed_bytes", "file_bytes")
+UNTRAINED = Candidate(())
 
 
 class Treated:
-    """The scored trials that treat layers and train nothing, and the one that is plain int8."""
+    """The scored trials that treat layers, and those that treat none, by what they train."""
 
     def __init__(self) -> None:
-        self.trials: list[Trial] = []
-        self.plain: Trial | None = None
+        self.trials: dict[str, list[Trial]] = {}  # by key of the trained part
+        self.plain: dict[str, Trial] = {}  # int8 files without a treatment: the first of each trained part
+        self.others: dict[tuple[str, str], Trial] = {}  # by the keys of the trained part and of the steps after it
 
     def add(self, trial: Trial, gain: float) -> None:
-        if not trial.state.scored or trial.duplicate_of is not None or trial.candidate.prefix.steps:
+        if not trial.state.scored or trial.duplicate_of is not None:
             return
+        base = trial.candidate.prefix.key
         roles = {step.role for step in trial.candidate.steps}
         if Role.BY_LAYER in roles:
-            self.trials.append(trial)
-        elif Role.INTEGER in roles and self.plain is None:
-            self.plain = trial
+            self.trials.setdefault(base, []).append(trial)
+        else:
+            self.others.setdefault((base, Candidate(trial.candidate.deployment).key), trial)
+            if Role.INTEGER in roles:
+                self.plain.setdefault(base, trial)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +53,12 @@ class Estimator:
     plain: Trial | None
 
     @staticmethod
-    def of(history: History, layers: Statistics) -> Estimator:
+    def of(history: History, layers: Statistics, base: str = UNTRAINED.key) -> Estimator:
+        """For files that are treated after the trained part with this key; usually there is none."""
         view = history.view(Treated)
-        found = [(told, trial) for trial in view.trials if (told := estimated(trial.candidate, layers)) is not None]
-        return Estimator(layers, tuple(sorted(found, key=lambda each: each[0].error)), view.plain)
+        trials = view.trials.get(base, [])
+        found = [(told, trial) for trial in trials if (told := estimated(trial.candidate, layers)) is not None]
+        return Estimator(layers, tuple(sorted(found, key=lambda each: each[0].error)), view.plain.get(base))
 
     def constant_bytes(self, measurement: str = "compressed_bytes") -> float:
         """Bytes of a file that do not depend on treatments: the median over trials, else by the plain int8 file."""
@@ -68,25 +77,28 @@ class Estimator:
             return {}
         found = {
             name: _bytes(told, name) + self.constant_bytes(name)
-            for name in ("compressed_bytes", "file_bytes")
+            for name in SIZES
             if self.known or self.plain is not None
         }
         return found | self._drop(told) | self._latencies(told)
 
-    def violation(self, candidate: Candidate, history: History) -> float:
-        """How far a candidate is expected to be from all budgets; 0 where it should fit."""
-        told = self.measurements(candidate)
-        return distance({b.name: b.violation(told[b.measurement]) for b in history.budgets if b.measurement in told})
-
     def _drop(self, told: Estimate) -> dict[str, float]:
-        """A drop that grows with the error, through what trials measured."""
-        from scipy.optimize import isotonic_regression
-
+        """A drop that grows with the error, through what trials measured; in proportion to it beyond the largest one."""
         if not self.known:
             return {}
+        errors, drops = self._drops
+        if told.error > errors[-1] > 0:
+            last = self.known[-1][1].measurements["drop"]
+            return {"drop": max(drops[-1], last.interval[1] if last.interval else 0.0) * told.error / errors[-1]}
+        return {"drop": float(np.interp(np.log(told.error + 1e-12), np.log(np.array(errors) + 1e-12), drops))}
+
+    @functools.cached_property
+    def _drops(self) -> tuple[list[float], list[float]]:
+        """Errors, and the drops of trials with them; neither falls."""
+        from scipy.optimize import isotonic_regression
+
         drops = isotonic_regression([trial.value("drop") or 0.0 for _, trial in self.known]).x
-        errors = [np.log(each.error + 1e-12) for each, _ in self.known]
-        return {"drop": float(np.interp(np.log(told.error + 1e-12), errors, drops))}
+        return [each.error for each, _ in self.known], [float(drop) for drop in drops]
 
     def _latencies(self, told: Estimate) -> dict[str, float]:
         """Measured on the same structure, else between those of fewer and more int4 weights."""
@@ -101,24 +113,100 @@ class Estimator:
         return found
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainedEstimator:
+    """For files that are treated after a training, whose layers tolerate about what those of the model tolerate.
+
+    ``twins`` are two files that were deployed in the same way: of the trained part, and of the model. What the trained part
+    changed in them it changes in treated files. ``known`` are treated files of the trained part.
+    """
+
+    model: Estimator
+    twins: tuple[Trial, Trial]
+    known: tuple[tuple[Estimate, Trial], ...]
+
+    @staticmethod
+    def of(history: History, model: Estimator, base: str) -> TrainedEstimator | None:
+        """``None`` where no two files can be compared, or no treated one of the model is known."""
+        others = history.view(Treated).others
+        for (trained, after), trial in others.items():
+            twin = others.get((UNTRAINED.key, after))
+            if trained == base and twin is not None and model.known:
+                return TrainedEstimator(model, (trial, twin), Estimator.of(history, model.layers, base).known)
+        return None
+
+    def measurements(self, candidate: Candidate) -> dict[str, float]:
+        """As ``Estimator.measurements``. Sizes and latencies are in proportion to the twins', apart from constant bytes."""
+        found = self._by_twins(self.model.measurements(candidate))
+        for name in found.keys() & {"drop", *SIZES}:
+            wrong = [
+                (trial.value(name) or 0.0) - self._by_twins(self.model.measurements(trial.candidate))[name]
+                for _, trial in self.known
+            ]
+            found[name] += stats.median(wrong) if wrong else 0.0
+        return found
+
+    def _by_twins(self, told: Mapping[str, float]) -> dict[str, float]:
+        trained, twin = self.twins
+        found = {}
+        for name, value in told.items():
+            ours, theirs = trained.value(name), twin.value(name)
+            if ours is None or theirs is None:
+                continue
+            constant = min(ours, self.model.constant_bytes(name)) if name in SIZES else 0.0
+            if name == "drop":
+                found[name] = value + ours - theirs
+            elif theirs > constant:
+                found[name] = constant + (value - constant) * (ours - constant) / (theirs - constant)
+        return found
+
+
+def violation(told: Mapping[str, float], history: History) -> float:
+    """How far a file that is expected to measure this is from all budgets; 0 where it should fit."""
+    return distance({b.name: b.violation(told[b.measurement]) for b in history.budgets if b.measurement in told})
+
+
+def expected_gain(told: Mapping[str, float], history: History) -> float:
+    """The hypervolume that a file with these measurements adds; 0 where too little is known of it."""
+    costs = None if history.growth is None else history.growth.costs(told.get)
+    return 0.0 if costs is None or history.growth is None else history.growth.gain(costs)
+
+
+def estimator_after(base: Candidate, history: History, layers: Statistics) -> Estimator | TrainedEstimator | None:
+    """For candidates with this trained part, or none; ``None`` where nothing is known of such files."""
+    model = Estimator.of(history, layers)
+    return TrainedEstimator.of(history, model, base.key) if base.steps else model
+
+
+def expected(candidate: Candidate, history: History, layers: Statistics | None) -> dict[str, float]:
+    """What a candidate is expected to measure by the trials so far, by the names of measurements; empty where unknown."""
+    if layers is None or estimated(candidate, layers) is None:
+        return {}
+    found = estimator_after(candidate.prefix, history, layers)
+    return {} if found is None else found.measurements(candidate)
+
+
 def estimated(candidate: Candidate, layers: Statistics) -> Estimate | None:
-    """The estimate of an untrained candidate that treats layers, all of whose channels are there."""
-    if candidate.prefix.steps or any(step.changes_shapes for step in candidate.steps):
+    """The estimate of a candidate that treats layers, as if nothing was trained; none where what is trained must be kept."""
+    if any(step.makes for step in candidate.prefix.steps) or narrowed(candidate):
         return None
     found = [told for step in candidate.of_stage(Stage.REWRITE) if (told := step.estimated(layers)) is not None]
     return found[0] if found else None
 
 
+def narrowed(candidate: Candidate) -> bool:
+    """Are channels cut out of the converted file?"""
+    return any(step.changes_shapes for step in candidate.of_stage(Stage.REWRITE))
+
+
 def estimates(candidate: Candidate, history: History, layers: Statistics | None) -> dict[str, Measurement]:
-    """What a candidate is expected to measure by the trials so far, for its record: ``estimate.<name>``."""
-    if layers is None or estimated(candidate, layers) is None:
-        return {}
-    estimator = Estimator.of(history, layers)
-    said = {"estimate": f"by the statistics of layers, and {len(estimator.known)} trials that treat layers"}
-    measured = [trial for trial in (*(trial for _, trial in estimator.known), estimator.plain) if trial is not None]
-    units = {name: item.unit for trial in measured for name, item in trial.measurements.items()}
-    found = estimator.measurements(candidate)
-    return {ESTIMATE + name: Measurement(value, units[name], said) for name, value in found.items()}
+    """The same for a trial's record: ``estimate.<name>``."""
+    view = history.view(Treated)
+    treated = [trial for trials in view.trials.values() for trial in trials]
+    said = {"estimate": f"by the statistics of layers, and {len(treated)} trials that treat layers"}
+    units = {name: item.unit for trial in (*treated, *view.plain.values()) for name, item in trial.measurements.items()}
+    told = expected(candidate, history, layers)
+    return {ESTIMATE + name: Measurement(value, units[name], said) for name, value in told.items()}
 
 
 def offered(layers: Statistics | None, deployments: Sequence[str]) -> bool:

@@ -185,7 +185,7 @@ def _update_bound(history: History, known: Solved, number: int, share: float) ->
     drop = trial.measurements["drop"]
     low = drop.value if drop.interval is None else drop.interval[0]
     assert history.growth is not None
-    costs = history.growth.costs(trial, low - share * max(0.0, drop.value))
+    costs = history.growth.costs(trial.value, low - share * max(0.0, drop.value))
     known.bounds[number] = 0.0 if costs is None else history.growth.gain(costs)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.estimates import Estimator
+from litetuner.search.proposals.estimates import expected, violation
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, Spaces, choices_of
 from litetuner.search.trial import Trial
 from litetuner.spaces.space import ScriptedChoices, Space
@@ -21,12 +21,11 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
     space = spaces.short
     members = [trial for trial in history.front if trial.params]
     most_seconds = POLICY.neighbors.most_share_of_time * history.seconds
-    estimator = None if space.statistics is None else Estimator.of(history, space.statistics)
     for _, script in perturbations(history, space, members, seed, deployment_only=False):
         candidate = space.suggest(script)
         if history.knows(candidate.key) or history.training_seconds(candidate) > most_seconds:
             continue
-        if estimator is None or estimator.violation(candidate, history) <= 0:
+        if violation(expected(candidate, history, space.statistics), history) <= 0:
             return Proposal("neighbor", space, script, candidate)
     return None
 

@@ -58,7 +58,7 @@ class Rungs:
         """What a trial would add to the front of now, at the better end of its interval. It never grows: the front does."""
         drop = self.open[number].measurements["drop"]
         low = drop.value if drop.interval is None else drop.interval[0]
-        costs = growth.costs(self.open[number], low - self._share * max(0.0, drop.value))
+        costs = growth.costs(self.open[number].value, low - self._share * max(0.0, drop.value))
         self._bounds[number] = found = 0.0 if costs is None else growth.gain(costs)
         if not found:
             del self._bounds[number]

@@ -1,4 +1,6 @@
-"""Retries: lost trials that are asked again, because of an accident, a target that was away, or budgets that have changed."""
+"""What is asked again: lost trials, because of an accident, a target that was away, or budgets that have changed; and the
+front of an earlier run (``--from``).
+"""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -6,7 +8,8 @@ from collections.abc import Collection, Sequence
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals.proposal import Proposal, choices_of
-from litetuner.search.trial import State, Trial
+from litetuner.search.trial import State, Trial, find_baseline
+from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.space import ScriptedChoices, Space
 
 
@@ -19,6 +22,19 @@ def propose(history: History, space: Space, away: Collection[str]) -> Proposal |
     if trial is None:
         return None
     return Proposal(trial.origin, space, ScriptedChoices(choices_of(trial)), trial.candidate)
+
+
+def from_earlier(history: History, space: Space, earlier: Sequence[Trial]) -> Proposal | None:
+    """The first candidate of an earlier run that has no answer here, once the baseline is scored.
+
+    What the rules of this model do not allow is left out.
+    """
+    if find_baseline(history.trials) is None:
+        return None
+    for trial in earlier:
+        if not history.knows(trial.candidate.key) and not broken_rules(trial.candidate, space.around):
+            return Proposal("earlier", space, ScriptedChoices(choices_of(trial)), trial.candidate)
+    return None
 
 
 def lost(trials: Sequence[Trial]) -> list[Trial]:

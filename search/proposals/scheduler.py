@@ -75,12 +75,14 @@ class StrategyStatistics:
 def order(history: History, spaces: Spaces) -> tuple[str, ...]:
     """The strategies, by hypervolume gained per second, for promotions by what the best one may gain.
 
-    One without a turn for long comes first, and before it an allocation that a budget of size lacks. A sampler that has just
+    At first allocations and recipes take turns. One without a turn for long comes first, and before it an allocation that a
+    budget of size lacks. A sampler that has just
     repeated itself comes last.
     """
     known = history.view(StrategyStatistics)
     if known.used < POLICY.scheduler.first_trials:
-        return tuple(STRATEGIES)
+        last = known.recent[-1] if known.recent else ""
+        return tuple(sorted(STRATEGIES, key=lambda name: name == last == "allocation"))
     patient = len(known.recent) < POLICY.scheduler.patience
     best = promotions.propose(history, spaces, 0)
     bounds = {"promotion": best.upper_bound} if best else {}

@@ -45,7 +45,7 @@ def told_trial(trial: Trial, objectives: Sequence[Objective], **more: Any) -> An
     facts = {"proposal": _proposal(trial.candidate, trial.origin, trial.params), "outcome": outcome(trial)}
     return frozen_trial(
         trial,
-        state=final_state(trial, trial.state.scored),
+        state=final_state(trial, told_values(trial, objectives) is not None),
         values=told_values(trial, objectives),
         constraints=told_constraints(trial),
         user_attrs={name: json.dumps(value) for name, value in facts.items()},
@@ -54,7 +54,10 @@ def told_trial(trial: Trial, objectives: Sequence[Objective], **more: Any) -> An
 
 
 def told_values(trial: Trial, objectives: Sequence[Objective]) -> list[float] | None:
-    if not trial.state.scored:
+    """The objectives' values; ``None`` for what was not scored, and for a baseline that the first target cannot run."""
+    if not trial.state.scored or (
+        trial.misfits and any(item.measurement not in trial.measurements for item in objectives)
+    ):
         return None
     for objective in objectives:
         if objective.measurement not in trial.measurements:

@@ -19,6 +19,7 @@ from litetuner.search.runtime.machine import package_versions
 from litetuner.search.session import open_session, temporary_folder
 from litetuner.spaces.building.jobs import FinishResult
 from litetuner.spaces.errors import BuildFailed, DataError, ModelError, Refused, RunError
+from litetuner.spaces.jobs.python_functions import is_python_function
 from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.store import write_atomic
 from litetuner.spaces.user_function import is_function
@@ -92,8 +93,12 @@ def rebuild(source: TrialFile, out: Path, listener: Listener | None = None) -> R
 
 
 def check_functions(source: TrialFile, named: Mapping[str, str | None]) -> None:
-    """Raise ``RunError`` where a record names functions, which rebuilding would run, beside those that the user ``named``."""
-    functions = {key: text for key, text in user_functions(source.config).items() if named.get(key) != text}
+    """Raise ``RunError`` where a record names functions, which rebuilding would run, beside those that the user ``named``.
+
+    Python functions are in no file: there are only those that the user gave.
+    """
+    given = {key: text for key, text in user_functions(source.config).items() if not is_python_function(text)}
+    functions = {key: text for key, text in given.items() if named.get(key) != text}
     if functions:
         listed = ", ".join(f"{key} = {text}" for key, text in functions.items())
         raise RunError(

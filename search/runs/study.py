@@ -135,7 +135,7 @@ class Study:
         for name, value in told_constraints(trial).items():
             handle.set_constraint(name, value)
         values = told_values(trial, self.objectives)
-        self._study.tell(trial.number, values, state=final_state(trial, trial.state.scored))
+        self._study.tell(trial.number, values, state=final_state(trial, values is not None))
         if self._copy is not None:
             self._copy.tell(trial)
 

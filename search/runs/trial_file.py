@@ -1,6 +1,7 @@
 """A ``trial.json`` that may come from a stranger: read strictly, and rejected with a clear error where it is wrong."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -212,6 +213,8 @@ def _knob_type(field: dataclasses.Field[Any], longest: float | None) -> Any:
     low, high = (min(numbers) / SLACK, max(numbers) * SLACK) if numbers else (0.0, LARGEST_NUMBER)
     if field.name == "epochs" and longest is not None:
         high = max(high, longest)
+    if kind is int:  # pydantic takes no other limits for it
+        low, high = math.floor(low), math.ceil(high)
     return Annotated[kind, pydantic.Field(ge=low, le=high)]
 
 

@@ -1,9 +1,8 @@
 """The cache of jobs: equal inputs give the same result, so each is done once a run."""
 
 import contextlib
-import re
 import threading
-from collections.abc import Iterator
+from collections import defaultdict
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,9 @@ from typing import Any
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.dispatcher import completed, settle
 from litetuner.search.runtime.executors.executor import Executor
-from litetuner.search.runtime.jobs import JobResult
+from litetuner.search.runtime.jobs import JobResult, blob_names
 from litetuner.spaces.errors import RunError
 from litetuner.spaces.jobs.job import Job, Kind, R
-
-BLOB = re.compile(r"[0-9a-f]{64}\.\w+")
 
 
 class JobCache:
@@ -29,22 +26,30 @@ class JobCache:
         self._executor = executor
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Job[Any], Future[JobResult[Any]]]] = {}  # by key
-        self._waiting: dict[Path, Kind] = {}  # what is waited for, by the log of who waits
+        self._begun: dict[str, Future[JobResult[Any]]] = {}  # those of the executor, by key
+        self._waiting: dict[Path, Job[Any]] = {}  # what is waited for, by the log of who waits
+        self.node_seconds: defaultdict[str, float] = defaultdict(
+            float
+        )  # of jobs, where the executor tells who did them
 
     def run(self, job: Job[R], log: Path | None = None) -> JobResult[R]:
         """A job's result; one from the cache costs nothing and is marked ``cached``."""
         promised = self.submit(job, log)
         if log is None:
             return promised.result()
-        self._waiting[log] = job.kind
+        self._waiting[log] = job
         try:
             return promised.result()
         finally:
             del self._waiting[log]
 
-    def waits_for(self, log: Path | None) -> Kind | None:
-        """The kind of job that is being done for whom this log belongs to."""
-        return None if log is None else self._waiting.get(log)
+    def waits_for(self, log: Path | None) -> tuple[Kind | None, bool]:
+        """The kind of job that is being done for whom this log belongs to, and whether it is still queued."""
+        job = None if log is None else self._waiting.get(log)
+        if job is None:
+            return None, False
+        begun = self._begun.get(job.key)
+        return job.kind, begun is not None and not begun.running() and not begun.done()
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
         """The promise of a job's result; ``log`` is the file that gets what the job writes."""
@@ -61,6 +66,7 @@ class JobCache:
         except BaseException as error:
             self._settle(job, promised, _failed(error))
             raise
+        self._begun[job.key] = started
         started.add_done_callback(lambda found: self._settle(job, promised, found))
         return promised
 
@@ -68,10 +74,13 @@ class JobCache:
         def keep() -> JobResult[R]:
             try:
                 result = found.result()
+                if result.node:
+                    self.node_seconds[result.node] += result.seconds
                 self._write(job, result)
             finally:
                 with self._lock:
                     del self._running[job.key]
+                    self._begun.pop(job.key, None)
             return result
 
         settle(promised, keep)
@@ -84,7 +93,7 @@ class JobCache:
     def held(self) -> set[str]:
         """Blobs that the jobs which run stand on: none of them may be evicted."""
         with self._lock:
-            return set().union(*(_blobs(job.to_json()) for job, _ in self._running.values()))
+            return set().union(*(blob_names(job.to_json()) for job, _ in self._running.values()))
 
     def known(self, job: Job[R]) -> JobResult[R] | None:
         """The result if it is stored and all its blobs are still there."""
@@ -95,7 +104,9 @@ class JobCache:
         if record is None:
             return None
         store = self._folder.artifacts if job.verb == "finish" else self._folder.blobs
-        made = () if job.kind == "time" else _blobs(record)  # a timing names the file that was timed, and makes none
+        made = (
+            () if job.kind == "time" else blob_names(record)
+        )  # a timing names the file that was timed, and makes none
         if not all(store.has(name) for name in made):
             return None
         try:
@@ -123,11 +134,3 @@ def _failed(error: BaseException) -> Future[Any]:
     failed: Future[Any] = Future()
     failed.set_exception(error)
     return failed
-
-
-def _blobs(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and BLOB.fullmatch(value):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _blobs(item)

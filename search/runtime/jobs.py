@@ -1,23 +1,35 @@
 """The job time, and what an executor gives for any job."""
 
 import dataclasses
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, Self
 
 from litetuner.objectives.measurement import Measurement
+from litetuner.objectives.targets.target import Timing
 from litetuner.spaces.jobs.job import NOT_IN_KEY, Job, Kind, R
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.store import append
 
+BLOB = re.compile(r"[0-9a-f]{64}\.\w+")
+
 
 @dataclasses.dataclass(frozen=True)
 class TimeResult(Record):
-    """Latencies of ``file`` (an artifact) and baseline, measured in turns, and their ratio."""
+    """What a target told of ``file`` (an artifact), see ``Timing``."""
 
-    latency_us: Measurement
-    baseline_us: Measurement
-    ratio: float
+    latency_us: Measurement | None
+    baseline_us: Measurement | None
+    ratio: float | None
     file: str
+    others: dict[str, Measurement] = dataclasses.field(default_factory=dict)
+    misfit: str = ""
+
+    @classmethod
+    def of(cls, timing: Timing, file: str) -> Self:
+        others = dict(timing.others)
+        return cls(timing.latency_us, timing.baseline_us, timing.ratio, file, others, timing.misfit)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,15 +52,25 @@ class TimeJob(Job[TimeResult]):
 @dataclasses.dataclass(frozen=True)
 class JobResult(Generic[R]):
     """What a job gave, and its seconds without those in which it was suspended; ``start_seconds`` of them went to starting
-    a process with its imports."""
+    a process with its imports. ``node`` did it, where jobs are done on several machines."""
 
     value: R
     seconds: float = 0.0
     start_seconds: float = 0.0
     cached: bool = False
+    node: str = ""
 
 
 def append_log(log: Path | None, text: bytes) -> None:
     """Append what a job logged to its trial's log, where it belongs to a trial."""
     if text and log is not None:
         append(log, text)
+
+
+def blob_names(value: Any) -> Iterator[str]:
+    """The names of blobs and artifacts in a job or a result, which is given as JSON."""
+    if isinstance(value, str) and BLOB.fullmatch(value):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from blob_names(item)

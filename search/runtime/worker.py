@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from litetuner.objectives.runner.machine import die_with
 from litetuner.search.runs.folder import RunFolder
-from litetuner.spaces.errors import LitetunerError, to_json
+from litetuner.spaces.errors import HostError, LitetunerError, to_json
+from litetuner.spaces.jobs.python_functions import receive
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.jobs.workspace import Sources, Workspace
 from litetuner.spaces.store import DISK_REFUSES, cannot_write
@@ -43,11 +44,23 @@ def build_handlers(workspace: Workspace) -> dict[str, Handler]:
         InspectJob,
         MeasureLayersJob,
         TrainJob,
+        TrainResult,
     )
     from litetuner.spaces.building.measure_layers import measure_layers
     from litetuner.spaces.building.train import train
+    from litetuner.spaces.jobs.device import on_cpu, prepare_gpus
 
-    tf.load()
+    gpus = prepare_gpus(tensorflow := tf.load())
+
+    def convert_on_cpu(kind: type[J], do: Callable[[J], Record]) -> Handler:
+        return handler(kind, on_cpu(tensorflow, gpus, do))
+
+    def train_on(job: TrainJob) -> TrainResult:
+        if job.device == "gpu" and not gpus:
+            raise HostError("TensorFlow sees no GPU in this worker. `--device cpu` trains without.")
+        found = train(job, workspace)
+        on = (f"trained on {gpus[0]}",) if job.device == "gpu" else ()
+        return dataclasses.replace(found, notes=(*found.notes, *on))
 
     def finish_with_costs(job: FinishJob) -> FinishResult:
         found = finish(job, workspace)
@@ -57,20 +70,23 @@ def build_handlers(workspace: Workspace) -> dict[str, Handler]:
     return {
         "inspect": handler(InspectJob, lambda job: inspect(job, describe_metric(job.metric), workspace)),
         "describe": handler(DescribeJob, lambda job: describe(workspace)),
-        "train": handler(TrainJob, lambda job: train(job, workspace)),
-        "convert": handler(ConvertJob, lambda job: convert(job, workspace)),
-        "finish": handler(FinishJob, finish_with_costs),
-        "measure_layers": handler(MeasureLayersJob, lambda job: measure_layers(job, workspace)),
+        "train": handler(TrainJob, train_on),
+        "convert": convert_on_cpu(ConvertJob, lambda job: convert(job, workspace)),
+        "finish": convert_on_cpu(FinishJob, finish_with_costs),
+        "measure_layers": convert_on_cpu(MeasureLayersJob, lambda job: measure_layers(job, workspace)),
     }
 
 
 def score_handlers(workspace: Workspace) -> dict[str, Handler]:
-    from litetuner.objectives.scoring.jobs import CompareJob, ScoreJob
+    from litetuner.objectives.scoring.flash import measure_flash
+    from litetuner.objectives.scoring.jobs import CompareJob, FlashJob, ScoreJob, TargetScoreJob
     from litetuner.objectives.scoring.scorer import compare, score_file
 
     return {
         "score": handler(ScoreJob, lambda job: score_file(job, workspace)),
+        "score_on": handler(TargetScoreJob, lambda job: score_file(job, workspace)),
         "compare": handler(CompareJob, lambda job: compare(job, workspace)),
+        "flash": handler(FlashJob, lambda job: measure_flash(job, workspace)),
     }
 
 
@@ -86,8 +102,8 @@ ROLES: dict[str, Callable[[Workspace], dict[str, Handler]]] = {
 
 
 def main(arguments: list[str]) -> None:
-    """``worker ROLE RUN_FOLDER SOURCES PARENT_PID``: serve until standard input ends."""
-    role, path, sources, parent = arguments
+    """``worker ROLE RUN_FOLDER PARENT_PID``: serve until standard input ends; its first line are the sources, the others jobs."""
+    role, path, parent = arguments
     die_with(int(parent))
     _adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -97,7 +113,9 @@ def main(arguments: list[str]) -> None:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)  # whatever a library prints goes to the log, never into an answer
     started = time.perf_counter()
-    handlers = ROLES[role](RunFolder(Path(path)).workspace(Sources.from_json(json.loads(sources))))
+    sources = Sources.from_json(json.loads(jobs.readline()))
+    receive(sources.functions)
+    handlers = ROLES[role](RunFolder(Path(path)).workspace(sources))
     _answer(answers, {"ready": True, "seconds": time.perf_counter() - started})
     for line in jobs:
         given = json.loads(line)

@@ -17,6 +17,7 @@ from litetuner.search.runtime.keeper import keeper
 from litetuner.search.runtime.machine import memory_bytes
 from litetuner.search.runtime.process_tree import MARK, ProcessTree
 from litetuner.spaces.errors import BuildFailed, HostError, Lost, TimeUp
+from litetuner.spaces.jobs.device import VISIBLE
 from litetuner.spaces.jobs.job import Job, Limits
 from litetuner.spaces.jobs.safe_path import python_command, python_environment
 from litetuner.spaces.jobs.workspace import Sources
@@ -43,13 +44,19 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, role: str, folder: Path, log: Path, sources: Sources | None = None, *, wait: bool = True
+        self,
+        role: str,
+        folder: Path,
+        log: Path,
+        sources: Sources | None = None,
+        *,
+        gpu: str = "-1",
+        wait: bool = True,
     ) -> None:
         self.role, self.log = role, log
         self.jobs = 0
         self._logged = 0  # bytes of the log that were handed on
-        given = json.dumps((sources or Sources()).to_json())
-        command = python_command("-m", "litetuner.search.runtime.worker", role, str(folder), given, str(os.getpid()))
+        command = python_command("-m", "litetuner.search.runtime.worker", role, str(folder), str(os.getpid()))
         mark = secrets.token_hex(8)
         keeper().tell(mark)
         with open_log(log) as stream:
@@ -59,8 +66,9 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 start_new_session=True,
-                env=python_environment() | {"PYTHONUNBUFFERED": "1", MARK: mark},
+                env=python_environment() | {"PYTHONUNBUFFERED": "1", MARK: mark, VISIBLE: gpu},
             )
+        self._send(sources or Sources())
         self._tree = ProcessTree(self._process.pid, mark)
         self._lock = threading.RLock()  # who times a file suspends it from another thread
         self._buffer = b""
@@ -115,6 +123,13 @@ class WorkerProcess:
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._died(job.kind) from None
+
+    def _send(self, sources: Sources) -> None:
+        """Its first line: through the pipe, as all users of a machine can read command lines, which are short."""
+        assert self._process.stdin is not None  # it was opened as a pipe
+        with contextlib.suppress(BrokenPipeError):  # that it died is seen when its answer is waited for
+            self._process.stdin.write(json.dumps(sources.to_json()).encode() + b"\n")
+            self._process.stdin.flush()
 
     def answer(self, meanwhile: Callable[[], object] = lambda: None) -> dict[str, Any]:
         """The answer to what was begun, waited for. Raises as ``begin``. ``meanwhile`` is called several times a second."""

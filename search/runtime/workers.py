@@ -12,11 +12,13 @@ from litetuner.search.runtime.jobs import JobResult, append_log
 from litetuner.search.runtime.machine import memory_bytes
 from litetuner.search.runtime.worker_process import MEMORY_SHARE, WorkerProcess, memory_limit
 from litetuner.spaces.errors import Lost, TimeUp, from_json
+from litetuner.spaces.jobs.device import Device
 from litetuner.spaces.jobs.job import Job, Kind, Limits, R
 from litetuner.spaces.jobs.workspace import Sources
 
 JOBS_A_WORKER = 200  # then it is replaced: libraries leak
 ROLES: dict[Kind, str] = {"inspect": "build", "train": "build", "convert": "build", "score": "score"}
+CPU = Device()
 RETRIES = 1  # a lost job is tried again on a new worker
 RECYCLE_SHARE = 0.6  # of the memory of a slot: a worker that idles above this is replaced
 
@@ -28,10 +30,11 @@ class Crowded(Lost):
 class Workers:
     """Used by the threads of all slots; each worker by the thread that started it, but for suspending and ending it."""
 
-    def __init__(self, folder: RunFolder, sources: Sources, slots: int) -> None:
+    def __init__(self, folder: RunFolder, sources: Sources, slots: int, device: Device = CPU) -> None:
         self.still = threading.RLock()  # held while something is timed here, and while a worker is given anything to do
         self.closing = False
-        self._folder, self._sources, self._slots = folder, sources, slots
+        self._folder, self._sources, self._slots, self.device = folder, sources, slots, device
+        self.trains = {gpu: threading.Lock() for gpu in device.gpus}  # one training at a time on each
         self._all: list[WorkerProcess] = []
         self._started = self._turns = 0
         self._changed = threading.Condition()
@@ -56,26 +59,29 @@ class Workers:
                 self._alone = self._alone and not alone
                 self._changed.notify_all()
 
-    def take(self, turn: int, role: str, limits: Limits, worker: WorkerProcess | None) -> WorkerProcess:
-        """The worker for a turn: the one that the slot has, or a new one, which may still import. Raises ``Lost`` at the end."""
+    def take(self, turn: int, start: tuple[str, str], limits: Limits, worker: WorkerProcess | None) -> WorkerProcess:
+        """The worker for a turn: the one that the slot has, or a new one, which may still import. Raises ``Lost`` at the end.
+
+        ``start`` is the role of a new one, and the GPU that it sees.
+        """
         with self._changed:
             if worker is not None and worker.alive:
                 most = RECYCLE_SHARE * memory_limit(limits) / self._slots
                 if worker.jobs >= JOBS_A_WORKER or worker.resident_bytes() >= most:
                     worker.kill()
             if worker is None or not worker.alive:
-                worker = self._start(role)
+                worker = self._start(*start)
             self._running[turn] = worker
             return worker
 
-    def _start(self, role: str) -> WorkerProcess:
+    def _start(self, role: str, gpu: str) -> WorkerProcess:
         with self.still:
             if self.closing:
                 raise Lost("the search ends")
             self._all = [worker for worker in self._all if worker.alive]
             self._started += 1
             log = self._folder.path / "cache" / "logs" / f"{role}-{self._started}.log"
-            found = WorkerProcess(role, self._folder.path.absolute(), log, self._sources, wait=False)
+            found = WorkerProcess(role, self._folder.path.absolute(), log, self._sources, gpu=gpu, wait=False)
             self._all.append(found)
             return found
 
@@ -125,8 +131,9 @@ class Workers:
 class WorkerSlot:
     """Used by one thread, which lives as long as its workers should (see ``WorkerProcess``)."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Workers, number: int = 0) -> None:
         self._workers = workers
+        self._gpu = workers.device.visible(number)
         self._own: dict[str, WorkerProcess] = {}  # by role
 
     def do(self, job: Job[R], log: Path | None) -> JobResult[R]:
@@ -134,7 +141,7 @@ class WorkerSlot:
         alone, lost = False, 0
         while True:
             try:
-                with self._workers.turn(alone=alone) as turn:
+                with self._training(job), self._workers.turn(alone=alone) as turn:
                     return self._work(job, log, turn)
             except Crowded:
                 alone = True
@@ -143,10 +150,15 @@ class WorkerSlot:
                 if isinstance(error, TimeUp) or lost > RETRIES or self._workers.closing:
                     raise
 
+    def _training(self, job: Job[Any]) -> contextlib.AbstractContextManager[object]:
+        """Held while a job trains on the slot's GPU, which other slots may use, too."""
+        lock = self._workers.trains.get(self._gpu)
+        return lock if lock is not None and job.kind == "train" else contextlib.nullcontext()
+
     def _work(self, job: Job[R], log: Path | None, turn: int) -> JobResult[R]:
         """Seconds in which the worker was suspended are not the job's."""
         began, role = awake_seconds(), ROLES[job.kind]
-        worker = self._own[role] = self._workers.take(turn, role, job.limits, self._own.get(role))
+        worker = self._own[role] = self._workers.take(turn, (role, self._gpu), job.limits, self._own.get(role))
         try:
             slept = worker.slept
             worker.wait_until_ready()

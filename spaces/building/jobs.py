@@ -97,13 +97,14 @@ class TrainResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainJob(BuildJob[TrainResult]):
-    """Do the last step of a prefix on its parents' checkpoints (one for each step before)."""
+    """Do the last step of a prefix on its parents' checkpoints (one for each step before). ``device`` is a class: cpu, gpu."""
 
     kind: ClassVar[Kind] = "train"
     verb: ClassVar[str] = "train"
     result: ClassVar[type[Record]] = TrainResult
     prefix: Candidate
     parents: tuple[str, ...]
+    device: str = "cpu"
 
 
 @dataclasses.dataclass(frozen=True)

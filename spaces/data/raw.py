@@ -47,7 +47,7 @@ def check_keys(source: str, found: list[str]) -> list[str]:
             continue
         axis, _, split = key.partition("_")
         synonym = f"{axis}_{SYNONYMS[split]}" if axis in ("x", "y") and split in SYNONYMS else None
-        hint = f" (did you mean {synonym!r}?)" if synonym else nearest(key, (*KEYS, *EXTRAS))
+        hint = f" (did you mean {synonym!r}?)" if synonym else nearest(key.lower(), (*KEYS, *EXTRAS))
         misspelt = key[:2].lower() in ("x_", "y_") or difflib.get_close_matches(key, KEYS, n=1, cutoff=0.7)
         if misspelt or not used:
             listed = ", ".join(map(str, found))

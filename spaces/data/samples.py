@@ -44,7 +44,7 @@ class SamplePreparer:
             batch = self._preprocessed(split, x[:BATCH_SAMPLES])
             if self.preprocess is not None:
                 self._check_function(split, x[:BATCH_SAMPLES], batch)
-            shapes[split] = _fitted_shape(self._where(split), batch.shape[1:], self.input_shape[1:])
+            shapes[split] = fitted_shape(self._where(split), batch.shape[1:], self.input_shape[1:])
             dtypes.append(_stored_dtype(f"x_{split}", batch.dtype, np.dtype(self.input_dtype)))
             if shapes[split] != batch.shape[1:] and not any("channel axis" in note for note in self.notes):
                 self.notes.append(f"samples have shape {batch.shape[1:]}: a channel axis of 1 was added")
@@ -179,7 +179,7 @@ def _fits(sample: Shape, expected: Shape) -> bool:
     return len(sample) == len(expected) and all(b in (None, a) for a, b in zip(sample, expected, strict=True))
 
 
-def _fitted_shape(name: str, sample: tuple[int, ...], expected: Shape) -> tuple[int, ...]:
+def fitted_shape(name: str, sample: tuple[int, ...], expected: Shape) -> tuple[int, ...]:
     """The shape in which samples are stored. A missing last axis of 1 is added; all else that differs is a ``DataError``."""
     if 0 in sample:
         raise DataError(f"{name} has samples of shape {sample}, which are empty")

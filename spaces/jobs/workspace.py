@@ -24,6 +24,7 @@ class Sources(Record):
     trust: bool = False
     preprocess: str | None = None
     custom_objects: str | None = None
+    functions: dict[str, str] = dataclasses.field(default_factory=dict, hash=False)  # see ``python_functions.pickles``
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ from litetuner.spaces.reconstruction.allocation.choosing import (
     Treated,
     choose_form,
     choose_layers,
+    grouped,
 )
 from litetuner.spaces.reconstruction.allocation.spreading import Sensitivities
 from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Statistics, estimate
@@ -147,11 +148,21 @@ class Reconstruct(Step):
             found |= {f"reconstruct.values.{name}": values, f"reconstruct.sparsity.{name}": sparsity}
         return found
 
+    def script_by_group(self, statistics: Statistics) -> dict[str, Any] | None:
+        treatments = self._treatments_of(statistics)
+        found = grouped(statistics, treatments) if treatments else None
+        return None if found is None else self.script() | found
+
     def estimated(self, statistics: Statistics) -> Estimate | None:
-        if self.keep or self.sparsity or not statistics.layers:
-            return None
+        treatments = self._treatments_of(statistics)
+        return estimate(statistics, treatments) if treatments else None
+
+    def _treatments_of(self, statistics: Statistics) -> dict[str, Treatment]:
+        """By layer; empty where a layer's treatment depends on more than its name."""
+        if self.keep or self.sparsity:
+            return {}
         usual, named = Treatment(0.0, self.clusters, self.bits), dict(self.by_layer)
-        return estimate(statistics, {layer.name: named.get(layer.name, usual) for layer in statistics.layers})
+        return {layer.name: named.get(layer.name, usual) for layer in statistics.layers}
 
     def apply(self, subject: bytes, context: Context) -> bytes:
         """The int8 file of a float32 one. See ``apply_with_notes``."""

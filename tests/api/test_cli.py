@@ -126,8 +126,10 @@ def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
         ),
         (["inspect", "--jsn", "a.keras"], ("did you mean '--json'",)),
         (["measure", "nothing.tflite"], ("nothing.tflite does not exist",)),
-        (["export"], ("RUN", "litetuner export --help")),
-        (["export", "somewhere"], ("--out",)),
+        (["export", "somewhere"], ("somewhere is no run folder",)),
+        (["search", "a.keras", "--model", "b.keras"], ("two models are given",)),
+        (["check"], ("--against",)),
+        (["apply", "somewhere"], ("--model",)),
     ],
 )
 def test_a_misspelt_command_line_is_explained(

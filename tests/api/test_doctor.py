@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.cli import doctor as doctor_module
+from litetuner import diagnosis
 from litetuner.cli import run as cli
 from litetuner.objectives.targets.host import Host
 from litetuner.objectives.targets.target import Finding
@@ -17,7 +17,7 @@ from litetuner.objectives.targets.target import Finding
 @pytest.fixture(autouse=True)
 def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take half a minute to import, and are looked at by one test alone."""
-    monkeypatch.setattr(doctor_module, "IMPORTS", {"optuna": "import optuna"})
+    monkeypatch.setattr(diagnosis, "IMPORTS", {"optuna": "import optuna"})
 
 
 def test_targets_of_a_configuration_and_of_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

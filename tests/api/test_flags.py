@@ -26,6 +26,7 @@ SAMPLE: dict[str, Any] = {
     "keep-names": True,
     "max-epochs": 0.5,
     "size": "file",
+    "executor": "fake",
 }
 BUDGETS = ["--max-drop", "3%", "--max-compressed-size", "60kB"]
 
@@ -118,4 +119,4 @@ def test_a_toml_that_does_not_exist(tmp_path: Path, capfd: pytest.CaptureFixture
     assert cli(["search", str(tmp_path / "confg.toml")]) == 2
     assert "did you mean 'config.toml'" in capfd.readouterr().err
     assert cli(["search", str(tmp_path)]) == 2
-    assert "is no TOML file" in capfd.readouterr().err
+    assert "data is missing" in capfd.readouterr().err, "a folder is a model"

@@ -8,6 +8,7 @@ import pytest
 
 from litetuner.cli import run
 from litetuner.objectives.targets import tiny_model
+from tests.objectives.micro_files import INT8, ON_CPU
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +51,15 @@ def test_a_target_without_a_runner_says_what_it_has(file, capsys):
 def test_what_cannot_be_measured_is_refused(file, capsys, arguments, words):
     assert run(["measure", str(file), *arguments]) != 0
     assert words in capsys.readouterr().err
+
+
+def test_estimates_say_whose_they_are_and_a_file_on_the_cpu_has_no_latency(tmp_path, capsys):
+    pytest.importorskip("ethosu.vela")
+    for name, content, said in (
+        ("npu", INT8, ("µs  (an estimate of Vela", "flash: ", "sram: ")),
+        ("cpu", ON_CPU, ("no latency: Vela leaves", "1 Cumsum")),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert run(["measure", str(tmp_path / name), "--target", "vela:ethos-u55-64"]) == 0
+        out = capsys.readouterr().out
+        assert all(part in out for part in said), out

@@ -15,7 +15,7 @@ from litetuner import ConfigError, DataError, ModelError, RunError
     ("model", "data", "error", "part"),
     [
         (7, {}, ModelError, "int is neither a path"),
-        ("m.keras", [1, 2], DataError, "list is neither a path"),
+        ("m.keras", [1, 2], DataError, "list cannot be used. Give a path"),
         ("m.keras", {"x_train": np.array([None])}, DataError, "Python objects"),
         ("m.keras", {"x_train": [[1, 2], [3]]}, DataError, "x_train"),
         ("m.keras", {"x_train": np.zeros(3)}, ModelError, "does not exist"),

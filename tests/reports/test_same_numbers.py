@@ -16,8 +16,9 @@ from rich.console import Console
 from litetuner.reports.export.export import export
 from litetuner.reports.html.report import write_report
 from litetuner.reports.model.result import build_result
-from litetuner.reports.terminal.progress import live_front, trial_line
+from litetuner.reports.terminal.progress import live_front
 from litetuner.reports.terminal.tables import baseline_row, best_panel, front_table
+from litetuner.reports.terminal.trial_rows import trial_line
 from litetuner.reports.text.formatting import latency, number, points, size, times
 from litetuner.search.runs.record import RunRecord
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 import os
 import platform
@@ -8,8 +9,11 @@ import time
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from litetuner.reports.status import BAR, find_forecast, find_status
+from litetuner.reports.model.result import build_result
+from litetuner.reports.status import BAR, find_forecast, find_status, is_early
+from litetuner.reports.terminal.tables import nothing_feasible
 from litetuner.search.trial import State
 
 
@@ -92,3 +96,24 @@ def test_a_process_that_got_the_number_of_a_dead_one(trials: Any, monkeypatch: p
         patch.setattr(time, "time", lambda: long_ago)
         trials.folder.note("opened", pid=os.getpid(), host=platform.node())
     assert find_status(trials.record()).running is False
+
+
+def test_too_early_to_tell_until_the_search_has_found_something_itself(build: Any) -> None:
+    assert not is_early(build.trials)
+    build.add("int8", drop=0.0, compressed=1000, us=10.0, artifact=False, origin="baseline")
+    build.add("prune", drop=0.0, compressed=900, us=10.0, artifact=False, origin="recipe")
+    assert is_early(build.trials)
+    record = build.record(max_compressed_size="8B")
+    shown = Console(width=100, file=io.StringIO(), record=True)
+    shown.print(nothing_feasible(build_result(record)))
+    text = shown.export_text()
+    assert "Too early to tell: of 2 trials" in text and "nothing is feasible yet" in text
+    build.add("int8", drop=0.0, compressed=1000, us=10.0, artifact=False, origin="sampler")
+    assert not is_early(build.trials)
+
+
+def test_the_final_measurements_are_no_part_of_the_bar(trials: Any) -> None:
+    forecast = find_forecast(trials.trials, trials.record(trials=8).config, 270.0, math.inf)
+    assert forecast.share == 1.0 and forecast.bar
+    over = forecast.finished()
+    assert (over.bar, over.share, over.seconds_left) == ("", None, None) and over.words.endswith("final measurements")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from litetuner.spaces.jobs.safe_path import (
     python_environment,
     user_folders,
 )
-from litetuner.spaces.user_function import load_function
+from litetuner.spaces.user_function import check_named, load_function
 
 SHADOWED = ("tensorflow", "h5py", "random", "numpy", "keras", "optuna", "litetuner")
 
@@ -80,3 +81,27 @@ def test_a_file_called_as_an_installed_module_is_an_error_that_says_so(folder: P
 def test_a_module_that_is_nowhere_names_the_folders(folder: Path) -> None:
     with pytest.raises(ConfigError, match=rf"there is no module 'nowhere' .*{folder}"):
         load_function("nowhere:score", "--metric")
+
+
+def test_what_certainly_does_not_exist_is_told_without_importing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LITETUNER_USER_FOLDERS", raising=False)
+    texts = {
+        "looked_at": "raise SystemExit\ndef scale(x): return x\n",
+        "dynamic": "globals()['scale'] = abs\ndef scales(x): return x\n",
+        "broken": "def scale(:\n",
+        "other": "x = 1\n",
+        "assigned": "scale = lambda x: x\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    for spec in ("looked_at:scale", "dynamic:scale", "broken:scale", "other:scale", "assigned:scale", "json:loads"):
+        check_named(spec, "--preprocess")
+    for spec, part in (
+        ("looked_at:scal", "has no function 'scal' (did you mean 'scale'?)"),
+        ("nowhere_at_all:scale", "there is no module 'nowhere_at_all'"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(part)):
+            check_named(spec, "--preprocess")

@@ -3,6 +3,7 @@
 import dataclasses
 
 from litetuner.reports.text.formatting import clean
+from litetuner.search.clock import NODE
 from litetuner.search.config.budgets import allowed_drop
 from litetuner.search.hypervolume import Volume, volume_over_time
 from litetuner.search.runs.record import RunRecord
@@ -32,6 +33,7 @@ class TimeUse:
     parts: tuple[tuple[str, float, float], ...]
     other: float | None
     overhead: float | None
+    nodes: tuple[tuple[str, float], ...] = ()  # of a cluster: seconds of jobs
 
     @property
     def parallel(self) -> float:
@@ -60,7 +62,7 @@ def find_time_use(record: RunRecord) -> TimeUse | None:
     """``None`` where nothing was recorded."""
     seconds = record.seconds
     named = [(KINDS.get(kind, clean(kind, 40)), seconds[kind]) for kind in (*KINDS, *seconds) if kind in seconds]
-    work = [(name, value) for name, value in dict(named).items() if name not in NOT_WORK]
+    work = [(name, value) for name, value in dict(named).items() if name not in NOT_WORK and not name.startswith(NODE)]
     wall, other = seconds.get("wall"), seconds.get("other")
     slots = seconds.get("slots", wall)
     if other is not None:
@@ -71,7 +73,8 @@ def find_time_use(record: RunRecord) -> TimeUse | None:
         return None
     overhead = other / slots if slots and other is not None else None
     parts = tuple((name, value, value / total) for name, value in work)
-    return TimeUse(wall, slots, parts, other, overhead)
+    nodes = tuple((clean(name[len(NODE) :], 80), value) for name, value in seconds.items() if name.startswith(NODE))
+    return TimeUse(wall, slots, parts, other, overhead, nodes)
 
 
 def find_hypervolume_growth(record: RunRecord) -> HypervolumeGrowth | None:

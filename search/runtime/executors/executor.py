@@ -8,6 +8,7 @@ from typing import ClassVar
 from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.jobs import JobResult
+from litetuner.spaces.jobs.device import Device
 from litetuner.spaces.jobs.job import Job, R
 
 
@@ -16,10 +17,16 @@ class Executor:
 
     name: ClassVar[str]
     simulated: ClassVar[bool] = False  # its results are no measurements, and never share a run with such
+    elsewhere: ClassVar[bool] = False  # has cores for each trial, and need not be on this machine
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         self.folder = folder
-        self.config = config
+        self.device = Device()  # of trainings
+        self.config = config  # with the number of parallel trials, where it depends on the executor
+
+    @classmethod
+    def prepare(cls, config: Config) -> None:
+        """Do what must be done before the targets are checked. Raises ``HostError``."""
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
         """Have a job done, beside others; ``log`` is the file that gets what it writes. Any thread may ask.

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from litetuner.objectives.measurement import Measurement
-from litetuner.objectives.scoring.jobs import CompareJob, CompareResult, ScoreJob, ScoreResult
+from litetuner.objectives.scoring.jobs import (
+    CompareJob,
+    CompareResult,
+    FlashJob,
+    FlashResult,
+    ScoreJob,
+    ScoreResult,
+)
 from litetuner.objectives.scoring.scorer import describe_metric
 from litetuner.objectives.statistics import paired_difference
 from litetuner.objectives.targets.choice import find_target
@@ -44,7 +51,9 @@ class Fake(Executor):
             "finish": self._finish,
             "measure_layers": builder.measure_layers,
             "score": self._score,
+            "score_on": self._score,
             "compare": self._compare,
+            "flash": self._flash,
             "time": self._time,
         }
 
@@ -69,6 +78,9 @@ class Fake(Executor):
         value = float(first.mean()) if job.value is None else job.value
         return CompareResult(value, *paired_difference(first, second, job.seed), len(first))
 
+    def _flash(self, job: FlashJob) -> FlashResult:
+        return FlashResult(0, None, "simulated", (), 0, 0)
+
     def _time(self, job: TimeJob) -> TimeResult:
         asked = find_target(job.spec).target
         target = asked if isinstance(asked, FakeTarget) else FakeTarget()  # a simulation bothers no device
@@ -76,7 +88,7 @@ class Fake(Executor):
             for name, artifact in (("file", job.file), ("baseline", job.baseline)):
                 (Path(place) / name).write_bytes(stand_in(self._candidate(artifact)))
             timing = target.time(Path(place) / "file", Path(place) / "baseline", job.threads)
-        return TimeResult(timing.latency_us, timing.baseline_us, timing.ratio, job.file)
+        return TimeResult.of(timing, job.file)
 
     def _finish(self, job: FinishJob) -> FinishResult:
         found = self._builder.finish(job)

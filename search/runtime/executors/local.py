@@ -1,6 +1,7 @@
 """Jobs in local processes: training workers are reused, timing gets a fresh process and a quiet machine."""
 
 import contextlib
+import itertools
 import threading
 import time
 from concurrent.futures import Future
@@ -16,7 +17,9 @@ from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.jobs import JobResult, TimeJob, TimeResult
 from litetuner.search.runtime.workers import Workers, WorkerSlot
 from litetuner.spaces.errors import Lost
+from litetuner.spaces.jobs.device import choose_device, find_gpus
 from litetuner.spaces.jobs.job import Job, R
+from litetuner.spaces.jobs.python_functions import pickles
 from litetuner.spaces.jobs.workspace import Sources
 
 
@@ -30,9 +33,10 @@ class Local(Executor):
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         super().__init__(folder, config)
-        self._workers = Workers(folder, sources_of(config), config.parallel)
+        self.device = choose_device(config.device, () if config.device == "cpu" else find_gpus())
+        self._workers = Workers(folder, sources_of(config), config.parallel, self.device)
         self._slots = Dispatcher("litetuner jobs", config.parallel)
-        self._slot = threading.local()
+        self._slot, self._numbers = threading.local(), itertools.count()
         self._queues: dict[str, Dispatcher] = {}  # by the address of a target
         self._lock = threading.Lock()
 
@@ -45,7 +49,7 @@ class Local(Executor):
     def _own_slot(self) -> WorkerSlot:
         """That of this thread."""
         if not hasattr(self._slot, "it"):
-            self._slot.it = WorkerSlot(self._workers)
+            self._slot.it = WorkerSlot(self._workers, next(self._numbers))
         found: WorkerSlot = self._slot.it
         return found
 
@@ -67,8 +71,7 @@ class Local(Executor):
                 if time.monotonic() - awake_seconds() - stopped < GAP_SECONDS:
                     raise  # else it was this process that stopped, not the target
                 timing = target.time(file, baseline, job.threads)
-            found = TimeResult(timing.latency_us, timing.baseline_us, timing.ratio, job.file)
-            return JobResult(found, awake_seconds() - began)
+            return JobResult(TimeResult.of(timing, job.file), awake_seconds() - began)
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:
         """Nothing of ours computes here."""
@@ -85,4 +88,5 @@ class Local(Executor):
 
 def sources_of(config: Config) -> Sources:
     """The user's files and functions, as workers of this session open them."""
-    return Sources(config.model, config.data, config.trust_model, config.preprocess, config.custom_objects)
+    functions = pickles(value for _, value in config if isinstance(value, str))
+    return Sources(config.model, config.data, config.trust_model, config.preprocess, config.custom_objects, functions)

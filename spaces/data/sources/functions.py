@@ -13,7 +13,7 @@ from litetuner.spaces.user_function import load_function
 
 Pair = tuple[Arrays, Arrays | None]
 RETURNS = (
-    "It must return a dict of arrays (x_train, y_train, x_search, ...), ((x_train, y_train), (x_test, y_test)), (x, y), "
+    "It must be a dict of arrays (x_train, y_train, x_search, ...), ((x_train, y_train), (x_test, y_test)), (x, y), "
     "a tf.data.Dataset of (x, y), or a dict of such by split (train, search, test). "
     "For several inputs or outputs x or y is a dict of arrays by name."
 )
@@ -37,14 +37,18 @@ def read_function(
             value = function()
     except (Exception, SystemExit) as error:
         raise DataError(f"--data {spec} failed: {type(error).__name__}: {error}") from error
-    source, known, streams = f"--data {spec}", shapes or {"": input_shape}, streams or Streams()
+    return read_value(f"--data {spec}", value, shapes or {"": input_shape}, streams or Streams())
+
+
+def read_value(source: str, value: Any, shapes: Shapes, streams: Streams) -> RawData:
+    """What a function returned, or ``tune`` was given: the forms of ``read_function``. Raises ``DataError``."""
 
     def read(name: str, dataset: Any) -> Pair:
-        return streams.read(name, dataset, known)
+        return streams.read(name, dataset, shapes)
 
     if isinstance(value, Mapping):
         return _from_dict(source, value, read)
-    if _is_dataset(value):
+    if is_dataset(value):
         return RawData({"train": read(source, value)})
     if isinstance(value, (tuple, list)) and len(value) in (2, 3):
         if all(isinstance(item, tuple) and len(item) == 2 for item in value):
@@ -52,7 +56,7 @@ def read_function(
             return RawData({name: _pair(source, name, item) for name, item in zip(names, value, strict=True)})
         if len(value) == 2:
             return RawData({"train": _pair(source, "train", value)})
-    raise DataError(f"{source} returned {type(value).__name__}. {RETURNS}")
+    raise DataError(f"{source} is {type(value).__name__}. {RETURNS}")
 
 
 def _from_dict(source: str, value: Mapping[Any, Any], read: Callable[[str, Any], Pair]) -> RawData:
@@ -65,14 +69,14 @@ def _from_dict(source: str, value: Mapping[Any, Any], read: Callable[[str, Any],
     for key, item in value.items():
         if key not in known:
             raise DataError(
-                f"{source} returned a dict with the key {key!r}{nearest(str(key), (*known, *KEYS)) or '.'} {RETURNS}"
+                f"{source} is a dict with the key {key!r}{nearest(str(key), (*known, *KEYS)) or '.'} {RETURNS}"
             )
         split = SYNONYMS.get(key, key)
         if split in splits:
-            raise DataError(f"{source} returned the {split} split twice, under the keys {', '.join(keys)}")
-        splits[split] = read(f"{source}: the {split} split", item) if _is_dataset(item) else _pair(source, split, item)
+            raise DataError(f"{source} has the {split} split twice, under the keys {', '.join(keys)}")
+        splits[split] = read(f"{source}: the {split} split", item) if is_dataset(item) else _pair(source, split, item)
     if not splits:
-        raise DataError(f"{source} returned an empty dict. {RETURNS}")
+        raise DataError(f"{source} is an empty dict. {RETURNS}")
     return RawData(splits)
 
 
@@ -89,7 +93,7 @@ def _flattened(value: Mapping[Any, Any]) -> dict[Any, Any]:
 
 def _pair(source: str, split: str, item: Any) -> Pair:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
-        raise DataError(f"{source} returned {type(item).__name__} for the {split} split. {RETURNS}")
+        raise DataError(f"{source} has {type(item).__name__} for the {split} split. {RETURNS}")
     x, y = (_arrays(source, f"{axis}_{split}", part) for axis, part in zip("xy", item, strict=True))
     return x, y
 
@@ -110,5 +114,6 @@ def _array(source: str, key: str, value: Any) -> np.ndarray:
     return array
 
 
-def _is_dataset(value: Any) -> bool:
+def is_dataset(value: Any) -> bool:
+    """Is it a ``tf.data.Dataset``? Asked without TensorFlow."""
     return hasattr(value, "element_spec") and hasattr(value, "as_numpy_iterator")

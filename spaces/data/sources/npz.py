@@ -24,11 +24,7 @@ def read_npz(path: Path, scratch: Path | None = None) -> RawData:
     keys are left out, with a note, unless they look like a misspelling. Large compressed arrays are unpacked into files
     without a name in ``scratch`` (``None``: the system's temporary folder).
     """
-    if not zipfile.is_zipfile(path):
-        raise DataError(
-            f"{path} is not an .npz file, or is incomplete. Write one with np.savez_compressed(path, x_train=..., y_train=...), "
-            "or give a folder of class folders of images, or module:function."
-        )
+    check_npz(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             keys = check_keys(f"{path}", archive.files)
@@ -38,6 +34,15 @@ def read_npz(path: Path, scratch: Path | None = None) -> RawData:
         raise DataError(f"{path} cannot be read: {error}. Is it complete?") from error
     notes = (f"keys of {path.name} that are not used: {', '.join(ignored)}",) if ignored else ()
     return raw_data(str(path), arrays, notes)
+
+
+def check_npz(path: Path) -> None:
+    """Raise ``DataError`` for what is no ``.npz``."""
+    if not zipfile.is_zipfile(path):
+        raise DataError(
+            f"{path} is not an .npz file, or is incomplete. Write one with np.savez_compressed(path, x_train=..., y_train=...), "
+            "or give a folder of class folders of images, or module:function."
+        )
 
 
 def _read_member(path: Path, archive: Any, key: str, scratch: Path | None) -> np.ndarray:

@@ -16,7 +16,7 @@ from litetuner.spaces.models.loading.compile_settings import settings_of, stored
 from litetuner.spaces.models.loading.custom_objects import CustomObjects, load_custom_objects
 from litetuner.spaces.models.loading.keras2_files import h5_config, layers_of, load_repaired, written_by_keras_2
 from litetuner.spaces.models.loading.load_errors import SUFFIXES, TRUST, missing_file, unreadable_file
-from litetuner.spaces.models.loading.tflite_model import open_converted
+from litetuner.spaces.models.loading.tflite_model import check_identifier, open_converted
 from litetuner.spaces.models.loading.traced import TracedModel, trace_saved_model, trace_subclassed
 from litetuner.spaces.models.signature import input_tensors
 from litetuner.spaces.tf import load, quiet_stdout
@@ -62,7 +62,7 @@ def load_model(source: str, *, trust: bool = False, custom_objects: str | None =
         name, settings = source.partition(":")[2], settings_of(found)
         return LoadedModel(_in_float32(model), _kind(model), _digest_model(model), name, settings)
     path = Path(source).expanduser()
-    if not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
+    if not (path.is_file() or path.is_dir()):
         raise ModelError(missing_file(path))
     with quiet_stdout():
         found = _open_folder(path, trust, custom) if path.is_dir() else _open_file(path, trust, custom)
@@ -134,7 +134,20 @@ def _require_tensorflow_backend() -> None:
         )
 
 
-def _open_folder(path: Path, trust: bool, custom: CustomObjects) -> Any:
+def check_model_path(path: Path, trust: bool) -> dict[str, Any]:
+    """What can be told of a model without TensorFlow: its architecture, as far as the file holds it. Raises ``ModelError``."""
+    if not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
+        raise ModelError(missing_file(path))
+    if path.is_dir():
+        _check_folder(path, trust)
+        return {}
+    if path.suffix == ".tflite":
+        check_identifier(path)
+        return {}
+    return _check_file(path, trust)
+
+
+def _check_folder(path: Path, trust: bool) -> None:
     if not (path / "saved_model.pb").exists():
         raise ModelError(
             f"{path} is a folder, not a model. Give a .keras or .h5 file, or module:function that returns the model."
@@ -143,6 +156,10 @@ def _open_folder(path: Path, trust: bool, custom: CustomObjects) -> Any:
         raise ModelError(
             f"{path} is a SavedModel, which is code that runs when it is opened. Save the model as a .keras file. {TRUST}"
         )
+
+
+def _open_folder(path: Path, trust: bool, custom: CustomObjects) -> Any:
+    _check_folder(path, trust)
     if not (path / "keras_metadata.pb").exists():  # not written by Keras 2: a function, no layers
         return trace_saved_model(path)
     return _open_with_tf_keras(path, custom)
@@ -151,24 +168,34 @@ def _open_folder(path: Path, trust: bool, custom: CustomObjects) -> Any:
 def _open_file(path: Path, trust: bool, custom: CustomObjects) -> Any:
     if path.suffix == ".tflite":
         return open_converted(path)
+    config = _check_file(path, trust)
+    try:
+        return _open_with_keras_3(path, safe=not _lambdas(config), custom=custom)
+    except Exception as error:  # Keras raises whatever the class that it rebuilds raises
+        if trust:
+            return _open_with_tf_keras(path, custom, error)
+        raise ModelError(unreadable_file(path, config, error)) from error
+
+
+def _check_file(path: Path, trust: bool) -> dict[str, Any]:
+    """The architecture in a Keras file. Raises ``ModelError`` for another file, and for Lambda layers without ``trust``."""
     if path.suffix not in SUFFIXES:
         raise ModelError(
             f"{path} is not a Keras model file ({', '.join(SUFFIXES)}). Save the model with model.save('model.keras'), "
             "or give module:function that returns it."
         )
     config = _config(path)
-    names = [str(layer["config"].get("name")) for layer in layers_of(config) if layer["class_name"] == "Lambda"]
+    names = _lambdas(config)
     if names and not trust:
         raise ModelError(
             f"{path}: layer {', '.join(map(repr, names))} is a Lambda, which is code that runs when the file is "
             f"opened. Replace it by standard layers (Rescaling, Reshape, Activation...). {TRUST}"
         )
-    try:
-        return _open_with_keras_3(path, safe=not names, custom=custom)
-    except Exception as error:  # Keras raises whatever the class that it rebuilds raises
-        if trust:
-            return _open_with_tf_keras(path, custom, error)
-        raise ModelError(unreadable_file(path, config, error)) from error
+    return config
+
+
+def _lambdas(config: dict[str, Any]) -> list[str]:
+    return [str(layer["config"].get("name")) for layer in layers_of(config) if layer["class_name"] == "Lambda"]
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -13,15 +13,21 @@ from litetuner.spaces.tflite.interpreter import signature_names
 from litetuner.spaces.tflite.schema import IDENTIFIER, element_count, read_model, type_name
 
 
+def check_identifier(path: Path) -> None:
+    """Raise ``ModelError`` for what is no ``.tflite``."""
+    with path.open("rb") as file:
+        if file.read(8)[4:8] != IDENTIFIER:
+            raise ModelError(
+                f"{path} is not a TensorFlow Lite file (its bytes 4 to 8 are not {IDENTIFIER.decode()}). Is it complete?"
+            )
+
+
 def open_converted(path: Path) -> TracedModel:
     """The model in a float ``.tflite``, which keeps its bytes. Raises ``ModelError`` for other files."""
     from ai_edge_litert.interpreter import Interpreter
 
+    check_identifier(path)
     content = path.read_bytes()
-    if content[4:8] != IDENTIFIER:
-        raise ModelError(
-            f"{path} is not a TensorFlow Lite file (its bytes 4 to 8 are not {IDENTIFIER.decode()}). Is it complete?"
-        )
     try:
         interpreter = Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()

@@ -1,16 +1,31 @@
 """Choices of treatments: one for all layers, or one for each group of layers or each layer, without training and with it."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from litetuner.spaces.choices import Choices
-from litetuner.spaces.reconstruction.allocation.statistics import INT4, SPARSITIES, VALUES, groups_of, treatment_of
+from litetuner.spaces.reconstruction.allocation.pricing import (
+    MOST_GROUPS,
+    PRICES,
+    WEIGHTS,
+    nearest_prices,
+    priced,
+)
+from litetuner.spaces.reconstruction.allocation.statistics import (
+    INT4,
+    SPARSITIES,
+    VALUES,
+    Statistics,
+    groups_of,
+    treatment_of,
+)
 from litetuner.spaces.reconstruction.sequence import Treatment
 
 # How the search chooses: values for all layers that are evenly spaced, or chosen for each kernel; then values and sparsity for
-# groups of layers, as Optuna likes it, or for each layer, as neighbors and allocations do.
+# each layer, as neighbors and allocations do, or what a byte may cost and how much each group's errors count, for Optuna.
 EVEN, COUNTED, BY_GROUP, BY_LAYER = FORMS = "even", "counted", "groups", "layers"
 Treated = tuple[str, float, int, int]  # a layer, and the fields of its Treatment
-MOST_GROUPS = 8  # of two parameters each: with those of the deployment a study has at most 20
 
 
 def choose_form(choices: Choices) -> str:
@@ -20,17 +35,41 @@ def choose_form(choices: Choices) -> str:
 def choose_layers(form: str, choices: Choices) -> tuple[Treated, ...]:
     """Values and sparsity by layer of the float file, and whether 16 values are the type int4 where a layer can take it."""
     layers = choices.statistics.layers if choices.statistics else ()
-    groups = groups_of(layers, MOST_GROUPS if form == BY_GROUP else 0)
-    by_name = {layer.name: layer for layer in layers}
-    typed = bool(layers) and choices.knob("reconstruct.int4", (False, True))
-    found: dict[str, Treated] = {}
-    for group, names in groups.items():
-        values = choices.knob(f"reconstruct.values.{group}", VALUES)
-        sparsity = choices.knob(f"reconstruct.sparsity.{group}", SPARSITIES)
-        for name in names:
-            short = typed and values == 16 and by_name[name].int4
-            found[name] = (name, *dataclasses.astuple(treatment_of(INT4 if short else values, sparsity)))
-    return tuple(found[layer.name] for layer in layers)
+    if not layers:
+        return ()
+    typed = choices.knob("reconstruct.int4", (False, True))
+    if form == BY_GROUP:
+        price = choices.knob("reconstruct.price", PRICES)
+        groups = groups_of(layers, MOST_GROUPS)
+        places = priced(layers, price, {name: choices.knob(f"reconstruct.weight.{name}", WEIGHTS) for name in groups})
+    else:
+        places = {
+            layer.name: (
+                choices.knob(f"reconstruct.values.{layer.name}", VALUES),
+                choices.knob(f"reconstruct.sparsity.{layer.name}", SPARSITIES),
+            )
+            for layer in layers
+        }
+    found = []
+    for layer in layers:
+        values, sparsity = places[layer.name]
+        short = typed and values == 16 and layer.int4
+        found.append((layer.name, *dataclasses.astuple(treatment_of(INT4 if short else values, sparsity))))
+    return tuple(found)
+
+
+def grouped(statistics: Statistics, treatments: Mapping[str, Treatment]) -> dict[str, Any] | None:
+    """The choices by group that come nearest to treatments by layer; ``None`` where one of them is not of the grid."""
+    sizes = {}
+    for layer in statistics.layers:
+        place = layer.place(treatments[layer.name])
+        if place is None:
+            return None
+        sizes[layer.name] = layer.deflated[place[0]][place[1]]
+    price, weights = nearest_prices(statistics.layers, sizes)
+    typed = any(treatment.bits == 4 for treatment in treatments.values())
+    found: dict[str, Any] = {"reconstruct.int4": str(typed), "reconstruct.price": price}
+    return found | {f"reconstruct.weight.{group}": weight for group, weight in weights.items()}
 
 
 def choose_beginning(choices: Choices) -> dict[str, Treatment]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from litetuner.spaces.reconstruction.allocation.noise import noise_of_layers
 from litetuner.spaces.reconstruction.hessian import inverse_factor, squared_error
@@ -34,6 +33,8 @@ class Sensitivities:
 
     def spread(self, sparsity: float, kept: Sequence[int] = ()) -> dict[int, float]:
         """Shares of zeros by operator, ``sparsity`` over all weights but those of ``kept``, of the least error together."""
+        from scipy.interpolate import PchipInterpolator
+
         fine = np.linspace(0, SHARES[-1], 941)
         sizes = {at: size for at, size in self.sizes.items() if at not in kept}
         curves = {at: PchipInterpolator(SHARES, self.errors[at])(fine) for at in sizes}

@@ -58,6 +58,13 @@ def slim(
     return Slimmed(file, False, reason) if reason else Slimmed(smallest, True, "")
 
 
+def repacked(file: bytes) -> bytes:
+    """The stripped file in its smallest layout. It is not run: for operators that only another runtime has."""
+    before = _content(read_model(file), keep_names=False)
+    smallest = min(_packed(file, keep_names=False), key=len)
+    return smallest if _content(read_model(smallest), keep_names=False) == before else file
+
+
 def _differs(file: bytes, slimmed: bytes, samples: np.ndarray | None) -> str:
     """Why the slimmed file does not compute the same, or an empty string."""
     chosen = None if samples is None else samples[:SAMPLES]

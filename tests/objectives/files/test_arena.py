@@ -76,6 +76,12 @@ def test_a_plan_by_hand():
     assert plan_offsets(fixed) == [0, 700, 400]
 
 
+def test_of_equal_sizes_the_last_is_placed_first():
+    """The first tensors of a MobileNet at 96x96: the interpreter's head is 73,728 bytes, in the other order it were 64,512."""
+    tensors = lives((27648, 0, 1), (18432, 1, 2), (18432, 2, 3), (36864, 3, 4))
+    assert plan_offsets(tensors) == [0, 55296, 36864, 0] and total(tensors, plan_offsets(tensors)) == 73_728
+
+
 @pytest.fixture(scope="module")
 def files():
     """``plain``: operators whose kernels ask for no memory of their own. ``conv``: ResNet-like, float32 and int8."""

@@ -22,7 +22,15 @@ from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State
 
 ROW = ["trial", "label", "state", "metric", "metric_interval", "drop", "test_metric", "test_drop", "test_drop_interval"]
-ROW += ["file_bytes", "compressed_bytes", "latency_us", "latency_interval_us", "latency_ratio", "latency_from"]
+ROW += [
+    "file_bytes",
+    "compressed_bytes",
+    "flash_bytes",
+    "latency_us",
+    "latency_interval_us",
+    "latency_ratio",
+    "latency_from",
+]
 ROW += ["arena_bytes", "memory_bytes", "peak_rss_bytes", "macs", "energy_estimate_uj", "energy_uj", "delegates"]
 ROW += ["artifact", "sha256"]
 

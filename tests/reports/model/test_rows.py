@@ -6,7 +6,7 @@ import dataclasses
 
 from litetuner.reports.model.rows import shown_labels
 from litetuner.reports.model.sections.trial_details import find_trial_details
-from litetuner.reports.terminal.progress import trial_line
+from litetuner.reports.terminal.trial_rows import trial_line
 from litetuner.search.runs.record import RunRecord
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.steps.ptq import Ptq

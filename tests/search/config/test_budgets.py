@@ -4,10 +4,14 @@ import pytest
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import BudgetTexts, allowed_drop, parse_budgets, violations
+from litetuner.spaces.errors import ConfigError
 
 
 def budgets(**keys: object):  # type: ignore[no-untyped-def]
     others = {"direction": "maximize", "targets": ("host", "pi"), **keys}
+    others["targets"] = {
+        name: ("latency_us", "sram_bytes", "flash_bytes")[: 3 if name == "u55" else 1] for name in others["targets"]
+    }
     texts = {name: others.pop(name) for name in keys if name not in ("direction", "targets", "memory")}
     return parse_budgets(BudgetTexts(**texts), **others)  # type: ignore[arg-type]
 
@@ -76,3 +80,21 @@ def test_the_allowed_drop_of_an_error_is_relative_to_the_baseline() -> None:
     unit = "relative to the baseline"
     baseline = {name: Measurement(value, unit, {"test": True}) for name, value in (("metric", 4.0), ("drop", 0.0))}
     assert allowed_drop(budgets(min_metric=5.0, direction="minimize"), baseline) == pytest.approx(0.25)
+
+
+def test_sram_and_flash_are_bounded_on_the_targets_that_tell_them() -> None:
+    found = budgets(max_sram=("64kB",), max_flash=("u55=60kB",), targets=("host", "u55"))
+    assert [(b.name, b.measurement, b.limit) for b in found] == [
+        ("max-sram u55", "sram_bytes:u55", 64_000),
+        ("max-flash u55", "flash_bytes:u55", 60_000),
+    ]
+    assert found[0].show(51_856) == "51.9 kB"
+    assert [b.measurement for b in budgets(max_flash=("60kB",))] == ["flash_bytes"], (
+        "of the file, without such a target"
+    )
+    with pytest.raises(ConfigError, match="max-sram: the target host tells no SRAM; a target such as vela"):
+        budgets(max_sram=("64kB",))
+    with pytest.raises(ConfigError, match="max-sram: the target host tells no SRAM; u55 does"):
+        budgets(max_sram=("host=64kB",), targets=("host", "u55"))
+    with pytest.raises(ConfigError, match="max-flash: give one limit for each target"):
+        budgets(max_flash=("u55=64kB", "u55=60kB"), targets=("host", "u55"))

@@ -45,10 +45,10 @@ def test_what_a_profile_decides_is_not_asked_of_the_user() -> None:
 
 
 def test_budgets_quiet_the_advice_and_memory_means_the_arena() -> None:
-    config = make_config({"model": "m", "data": "d", "profile": "mcu", "max-size": "1MB", "max-memory": "256kB"})
+    config = make_config({"model": "m", "data": "d", "profile": "mcu", "max-flash": "1MB", "max-memory": "256kB"})
     (said,) = config.advice
     assert "latency is measured on host" in said
-    assert [budget.measurement for budget in config.budgets] == ["file_bytes", "arena_bytes"]
+    assert [budget.measurement for budget in config.budgets] == ["flash_bytes", "arena_bytes"]
     plain = make_config({"model": "m", "data": "d", "max-memory": "256KiB"})
     assert [(b.measurement, b.limit) for b in plain.budgets] == [("memory_bytes", 262144.0)]
 
@@ -62,7 +62,10 @@ def test_misfits_are_named() -> None:
 
 def test_a_search_for_a_microcontroller_ships_int8_only(tmp_path: Path) -> None:
     record = fake_search(tmp_path / "run", profile="mcu", max_compressed_size=None, max_size="1MB", trials=12).record
-    assert record.config.size_measurement == "file_bytes"
+    assert record.config.size_measurement == "flash_bytes"
+    assert all(trial.value("flash_bytes") == trial.value("file_bytes") for trial in record.front), (
+        "nothing is compressed"
+    )
     assert record.baseline is not None and record.baseline.state is State.INFEASIBLE
     assert "its inputs are float32" in (record.baseline.reason or "")
     assert record.front and all(trial.ports["inputs"] == ("int8",) for trial in record.front)
@@ -72,7 +75,7 @@ def test_operators_that_a_profile_lacks_are_refused_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Mcu, "operators", Mcu.operators - {"CONV_2D"})
-    record = fake_search(tmp_path / "run", profile="mcu", max_compressed_size=None, trials=8).record
+    record = fake_search(tmp_path / "run", profile="mcu", max_compressed_size=None, trials=24).record
     others = [trial for trial in record.trials if not trial.is_baseline]
     assert others and all(trial.state is State.INVALID and trial.gate == "profile mcu" for trial in others)
     assert all("no kernel for CONV_2D" in (trial.reason or "") for trial in others)

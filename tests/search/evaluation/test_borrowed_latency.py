@@ -13,7 +13,7 @@ import pytest
 from litetuner.reports.files.trials_csv import write_csv
 from litetuner.reports.model.report import build_report
 from litetuner.reports.model.result import build_result
-from litetuner.reports.terminal.progress import trial_line
+from litetuner.reports.terminal.trial_rows import trial_line
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import Trial

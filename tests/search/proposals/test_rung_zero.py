@@ -8,9 +8,10 @@ import pytest
 
 from litetuner.reports.model.columns import find_columns
 from litetuner.search.history import History
-from litetuner.search.proposals import allocations, sampler
+from litetuner.search.proposals import allocations, neighbors, sampler
 from litetuner.search.proposals.estimates import Estimator, estimated
 from litetuner.search.proposals.proposal import Spaces
+from litetuner.search.proposals.sampler import Sampled
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import State, Trial
@@ -83,10 +84,15 @@ def test_channels_go_before_a_file_is_quantized(deploy: str) -> None:
 def test_recipes_and_neighbors_narrow_and_the_sampler_does_not(tmp_path: Path) -> None:
     """It has no estimate: what a narrower file measures does not follow from the layers of the whole one."""
     fake_search(tmp_path / "run", trials=60, steps="float32,int8,reconstruct,ptq,narrow", max_drop="20%")
-    found = [trial for trial in RunFolder(tmp_path / "run").trials() if "narrow" in str(trial.candidate.to_json())]
-    assert {"recipe", "neighbor"} <= {trial.origin for trial in found}
+    record = read_run(tmp_path / "run")
+    found = [trial for trial in record.trials if "narrow" in str(trial.candidate.to_json())]
+    assert "recipe" in {trial.origin for trial in found}
     assert "sampler" not in {trial.origin for trial in found}
     assert all(estimated(trial.candidate, LAYERS_OF_THE_FAKE) is None for trial in found)
+    history = History(record.trials, record.objectives, record.budgets)
+    proposals = [neighbors.propose(history, SPACES, seed) for seed in range(40)]
+    near = {item.candidate.label for item in proposals if item is not None and item.candidate is not None}
+    assert any("channels" in label for label in near)
 
 
 def test_trained_and_other_candidates_have_no_estimate(record: RunRecord) -> None:
@@ -121,6 +127,30 @@ def test_without_statistics_there_is_no_allocation_and_the_sampler_has_the_whole
     assert not allocations.owed(history, SPACES)
     found = sampler.propose(history, SPACES, 0)
     assert found is not None and found.script is None
+
+
+def test_optuna_learns_from_all_trials_that_treat_layers(record: RunRecord) -> None:
+    """As trials of groups: with the price of a byte and the weights that lead nearest to their treatments."""
+    space = Space(SPACES.whole.around, (), statistics=LAYERS_OF_THE_FAKE)
+    history = History(record.trials, record.objectives, record.budgets)
+    names = {name for trial in of(record, "sampler") for name in trial.params if ".weight." in name or ".price" in name}
+    assert len(names) >= 2
+    told_of = {trial.number: params for trial, params in history.view(Sampled).told(space, names)}
+    assert {record.trials[number].origin for number in told_of} >= {"allocation", "sampler", "recipe"}
+    own = [trial for trial in of(record, "sampler") if trial.number in told_of]
+    assert own and all(told_of[trial.number][name] == trial.params[name] for trial in own for name in names)
+
+
+def test_what_is_trained_is_treated_as_well(tmp_path: Path) -> None:
+    """The trained part of a front member is a file like the model's, and its treatments are estimated by those of the model."""
+    fake_search(tmp_path / "run", trials=90, max_drop="20%")
+    record = read_run(tmp_path / "run")
+    treated = [trial for trial in record.trials if trial.origin == "sampler" and trial.candidate.prefix.steps]
+    assert treated
+    told_of = [trial for trial in treated if trial.value("estimate.compressed_bytes") is not None]
+    assert told_of
+    for trial in told_of:
+        assert trial.value("estimate.compressed_bytes") == pytest.approx(trial.value("compressed_bytes"), rel=0.25)
 
 
 def test_the_same_history_and_seed_give_the_same_draw(record: RunRecord) -> None:

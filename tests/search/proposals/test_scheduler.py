@@ -62,6 +62,8 @@ def test_every_strategy_takes_turns_and_every_candidate_is_new_but_for_the_sampl
 def test_recipes_come_first_and_then_what_has_gained_most() -> None:
     few = [trial(k, 0.0, 990.0 - k, "recipe") for k in range(1, NUMBERS.first_trials)]
     assert order(told(*few), SPACES)[:2] == ("allocation", "recipe"), "the space of this test has no layer statistics"
+    allocated = trial(NUMBERS.first_trials - 1, 0.0, 900.0, "allocation")
+    assert order(told(*few[:-1], allocated), SPACES)[0] == "recipe", "they take turns"
     used = [trial(k, 0.05, 900.0, NAMES[k % len(NAMES)]) for k in range(1, 4 * len(STRATEGIES) + 1)]
     paying = [trial(100 + k, 0.0, 800.0 - 100 * k, "neighbor") for k in range(3)]
     assert order(told(*used, *paying), SPACES)[0] == "neighbor"
@@ -72,7 +74,7 @@ def test_recipes_come_first_and_then_what_has_gained_most() -> None:
 def test_an_upper_bound_counts_until_it_proves_wrong() -> None:
     """A drop of 7 of the 10 points allowed may be recovered, which would gain more than recipes have."""
     used = [
-        trial(k, 0.07, 600.0 - 100 * k, "recipe", interval=(-0.02, 0.2), **VARIED[k])
+        trial(k, 0.07, 900.0 - 100 * k, "recipe", interval=(-0.02, 0.2), **VARIED[k % len(VARIED)])
         for k in range(1, NUMBERS.first_trials + 1)
     ]
     assert order(told(*used), SPACES)[0] == "promotion"

@@ -67,7 +67,7 @@ def test_functions_return_arrays_or_datasets(module: Any, source: str, splits: t
 @pytest.mark.parametrize(
     ("source", "part"),
     [
-        ("get = lambda: 3", "returned int"),
+        ("get = lambda: 3", "is int"),
         ("get = lambda: {}", "empty dict"),
         ("get = lambda: {'trian': 1}", "did you mean 'train'"),
         ("get = lambda: {'train': 1}", "train split"),

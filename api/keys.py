@@ -1,0 +1,107 @@
+"""The keys of the configuration as typed keywords of ``tune``: for editors, type checkers, ``help()`` and notebooks.
+
+Importing this loads no pydantic: ``tests/api/test_keys.py`` compares names, types and texts with the configuration.
+"""
+
+import inspect
+import textwrap
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
+
+COMMAND_LINE_ONLY = ("json", "debug")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class SearchKeys(TypedDict, total=False):
+    """What ``tune`` takes besides model and data; a key that is left out has the default of ``litetuner search --help``."""
+
+    out: Annotated[str | Path, "Run folder. [default: runs/<model>-<hash>]"]
+    metric: Annotated[str | Callable[..., float], "Metric: a name, or module:function(y_true, y_pred)."]
+    task: Annotated[
+        Literal["binary", "multiclass", "multilabel", "regression", "raw"],
+        "How outputs and labels are read; raw: as they are. [default: decided from model, labels and metric]",
+    ]
+    threshold: Annotated[
+        float, "Output above which a label holds, such as 0.5. [default: decided from the compiled loss]"
+    ]
+    preprocess: Annotated[str | Callable[..., Any], "Preprocessing that the model expects: module:function(x)."]
+    label: Annotated[str, "Column of a CSV or Parquet table that holds the labels."]
+    resize: Annotated[
+        str | Sequence[str],
+        "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop ,pad ,upright.",
+    ]
+    loss: Annotated[
+        str | Callable[..., Any],
+        "Training loss: a tf_keras name or module:function(y_true, y_pred); of several outputs OUTPUT=LOSS,... "
+        "[default: as compiled, else by the task]",
+    ]
+    loss_weights: Annotated[str, "Weights of the losses of several outputs: OUTPUT=WEIGHT,..."]
+    class_weights: Annotated[str, "Weights of classes in training: balanced, or such as 0=1,1=4."]
+    fit: Annotated[
+        str | Callable[..., Any], "Training loop of your own: module:function(model, dataset, epochs, callbacks, seed)."
+    ]
+    target: Annotated[
+        str | Sequence[str],
+        "Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimized.",
+    ]
+    objective: Annotated[str | Sequence[str], "One more measurement to minimize, such as file_bytes or latency_us:pi."]
+    profile: Annotated[str, "Device class that the files must run on: mcu (microcontrollers)."]
+    size: Annotated[
+        Literal["compressed", "file"], "Which size is minimized: compressed (zlib, for downloads) or file (for flash)."
+    ]
+    max_size: Annotated[str, "Budget: size of the file in bytes, such as 300kB."]
+    max_compressed_size: Annotated[str, "Budget: compressed size (zlib) of the file, such as 60kB."]
+    max_latency: Annotated[str | Sequence[str], "Budget: latency, such as 2ms or pi=4ms."]
+    max_memory: Annotated[str, "Budget: tensor arena and weights, such as 256kB; with --profile mcu only the arena."]
+    max_drop: Annotated[str, "Budget: drop of the metric against the baseline, such as 1%."]
+    min_metric: Annotated[float, "Budget: worst metric that is accepted, such as 0.85 for an accuracy."]
+    time_budget: Annotated[str, "Time of the search, such as 30m; the final measurements come after it. [default: 30m]"]
+    trials: Annotated[int, "Stop after this many trials in total."]
+    parallel: Annotated[int, "Trials that run at the same time; only with 1 a repeated search gives the same result."]
+    patience: Annotated[int, "Stop after this many trials that did not improve the Pareto front (its hypervolume)."]
+    until_met: Annotated[bool, "Stop as soon as a file meets all budgets."]
+    sampler: Annotated[str, "Optuna sampler that proposes candidates: tpe, nsga2 or random."]
+    steps: Annotated[str | Sequence[str], "Only use these steps, such as prune,int8. [default: all]"]
+    io: Annotated[
+        Literal["any", "float32", "int8", "uint8"], "Input and output types of full int8 files; any: try all three."
+    ]
+    precision: Annotated[str | Sequence[str], "Layers with a fixed precision, such as conv2d_3=float32,dense=int4."]
+    seed: Annotated[int, "Seed of all random numbers."]
+    batch_size: Annotated[int, "Batch size for training."]
+    max_epochs: Annotated[float, "Longest training of one step, in epochs. [default: chosen by the time budget]"]
+    calibration: Annotated[int, "Number of training samples that calibrate quantization."]
+    threads: Annotated[int, "Threads of the runtime when latency is measured."]
+    keep_names: Annotated[bool, "Keep tensor names in the files (for debugging)."]
+    trust_model: Annotated[bool, "Trust the model file: loading it may execute code."]
+    custom_objects: Annotated[
+        str, "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
+    ]
+    from_run: Annotated[str | Path, "Try the Pareto front of an earlier run first: RUN, or RUN:TRIAL."]
+    executor: Annotated[str, "Where jobs run: local, or fake (a simulation without models)."]
+    storage: Annotated[
+        str, "PostgreSQL database that shows the Optuna study: postgresql://USER@HOST/DATABASE. [default: study.db]"
+    ]
+    cache_limit: Annotated[str, "Largest size of the run's cache; files that the Pareto front needs are always kept."]
+    max_job_memory: Annotated[
+        str, "Stop a job that uses more memory than this. [default: half of this machine's, at least 2GB]"
+    ]
+
+
+def with_search_keys(function: F) -> F:
+    """Give a function that takes ``**keys: Unpack[SearchKeys]`` the signature and the docstring that name every key."""
+    hints = typing.get_type_hints(SearchKeys, include_extras=True)
+    own = inspect.signature(function)
+    named = [part for part in own.parameters.values() if part.kind is not inspect.Parameter.VAR_KEYWORD]
+    named += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=typing.get_args(kind)[0])
+        for name, kind in hints.items()
+    ]
+    lines = [
+        textwrap.fill(f"{name}: {kind.__metadata__[0]}", 110, initial_indent="    ", subsequent_indent="        ")
+        for name, kind in hints.items()
+    ]
+    function.__signature__ = own.replace(parameters=named)  # type: ignore[attr-defined]
+    function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nKeys:\n" + "\n".join(lines)
+    return function

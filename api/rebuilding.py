@@ -1,0 +1,78 @@
+"""``rebuild`` makes a trial's file again and compares the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from litetuner.search.listener import Listener
+    from litetuner.search.runs.rebuild import Rebuilt
+
+
+def rebuild(
+    trial_json: Path | str,
+    out: Path | str | None = None,
+    *,
+    trust: bool = False,
+    force: bool = False,
+    listener: Listener | None = None,
+    **inputs: Any,
+) -> Rebuilt:
+    """Build a trial's file again from its record, with the jobs of the search and without its cache, and compare the two.
+
+    ``trial_json`` is that of a run, or one that was exported with its ``provenance.json`` beside it. ``inputs`` are ``model`` and
+    ``data``, where those are now, as ``tune`` takes them (they are verified by sha256), and the Python functions that the run was
+    given: ``metric``, ``preprocess``, ``loss``, ``fit``. The file is written to ``out``, or into ``rebuilt/``.
+    ``trust`` lets the model file and the functions that the record names (metric, preprocessing...) execute code.
+    ``Rebuilt.agrees`` says whether it is the same file, or, for a trained recipe, one whose metric is within its interval.
+
+    Raises ``RunError`` for a record that cannot be used or names functions that are not trusted, ``ConfigError`` for a Python
+    function that is missing or differs, ``ModelError`` or ``DataError`` for other model or data than those it was made from,
+    ``BuildFailed`` when the file cannot be made.
+    """
+    from litetuner.reports.export.file_names import artifact_name
+    from litetuner.search.runs.rebuild import check_functions
+    from litetuner.search.runs.rebuild import rebuild as make_again
+    from litetuner.search.runs.trial_file import read_trial_file
+    from litetuner.spaces.errors import RunError
+    from litetuner.spaces.store import file_sha256
+
+    given = _given(inputs)
+    where = {name: given.get(name) for name in ("model", "data")}
+    source = read_trial_file(Path(trial_json), trust=trust, **where)
+    _check_same_functions(source.config, given)
+    if not trust:
+        check_functions(source, named=where)
+    name = artifact_name(Path(source.config.model).name, source.candidate)
+    file = Path(out) if out is not None else Path("rebuilt") / name
+    if file.exists() and not force and (not file.is_file() or file_sha256(file) != source.sha256):
+        raise RunError(f"{file} exists and is another file. Choose another --out, or replace it with --force.")
+    return make_again(source, file, listener)
+
+
+def _given(inputs: dict[str, Any]) -> dict[str, str]:
+    """Model, data and functions as the values of a configuration. Raises ``ConfigError`` for other names."""
+    from litetuner.inputs import FUNCTIONS, as_data_source, as_keys, as_model_source
+    from litetuner.spaces.errors import ConfigError, nearest
+
+    known = ("model", "data", *FUNCTIONS)
+    if unknown := [name for name in inputs if name not in known]:
+        raise ConfigError(
+            f"rebuild: there is no argument {unknown[0]!r}{nearest(unknown[0], known)} ({', '.join(known)})"
+        )
+    given = {name: value for name, value in as_keys(inputs).items() if value is not None}
+    made: dict[str, Callable[[Any], str]] = {"model": as_model_source, "data": as_data_source}
+    return {name: made.get(name, str)(value) for name, value in given.items()}
+
+
+def _check_same_functions(config: Any, given: dict[str, str]) -> None:
+    """Raise ``ConfigError`` where a function is not the one that the run used."""
+    from litetuner.inputs import FUNCTIONS
+    from litetuner.spaces.errors import ConfigError
+
+    for key in FUNCTIONS:
+        before = getattr(config, key)
+        if key in given and given[key] != before:
+            raise ConfigError(f"{key}: {given[key]} is another function than that of the run, which is {before}.")

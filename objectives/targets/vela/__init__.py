@@ -1,0 +1,1 @@
+"""Arm Ethos-U NPUs, as their compiler Vela estimates them."""

@@ -1,0 +1,111 @@
+"""The executor ``ray`` on a cluster of three nodes of this machine, each with a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from litetuner.cli import run as command_line
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.executors import EXECUTORS
+from litetuner.search.trial import State
+from tests.api.conftest import band_arrays, band_model
+from tests.search.fakes import fake_search
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
+pytest.importorskip("ray", reason="ray is not installed")
+
+from tests.search.runtime.cluster.simulated import cluster, kill_raylet, simulated  # noqa: E402
+
+OWN_METRIC = """
+from helping import share
+
+def right(y_true, y_pred):
+    return share(y_true, y_pred)
+"""
+HELPING = """
+def share(y_true, y_pred):
+    return float((y_pred.argmax(axis=1) == y_true).mean())
+"""
+
+
+@pytest.fixture(scope="module")
+def three_nodes() -> Iterator[Any]:
+    with cluster({"num_cpus": 4}, {"num_cpus": 2}, {"num_cpus": 2}) as found:
+        yield found
+
+
+def told(path: Path) -> list[tuple[str, str, str | None, float | None]]:
+    return [(t.candidate.key, str(t.state), t.sha256, t.value("metric")) for t in RunFolder(path).trials()]
+
+
+def test_one_trial_at_a_time_gives_the_files_of_the_local_executor(
+    three_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real workers, trainings and files; the metric is a module of the user's, which no node has."""
+    monkeypatch.chdir(tmp_path)
+    model = band_model()
+    model.save("tiny.keras")  # type: ignore[attr-defined]
+    np.savez("data.npz", **band_arrays())  # type: ignore[arg-type]
+    Path("own.py").write_text(OWN_METRIC)
+    Path("helping.py").write_text(HELPING)
+    keys = "search --model tiny.keras --data data.npz --metric own:right --target fake --max-epochs 0.5 --trials 6"
+    keys += " --steps prune,int8,qat"
+    assert command_line([*keys.split(), "--out", "local"]) in (0, 1)
+    assert command_line(
+        [*keys.split(), "--out", "ray", "--executor", "ray", "--parallel", "1", "--ray-address", three_nodes.address]
+    ) in (0, 1)
+    assert told(Path("ray")) == told(Path("local"))
+    states = Counter(state for _, state, _, _ in told(Path("ray")))
+    assert states["COMPLETE"] + states["INFEASIBLE"] >= 3, states
+    made = [sorted(path.name for path in Path(run, "artifacts").iterdir()) for run in ("local", "ray")]
+    assert made[0] == made[1]
+    trained = [log for log in Path("ray", "trials").glob("*/log.txt") if log.stat().st_size]
+    assert trained, "what workers log on their nodes comes back"
+
+
+def test_equal_jobs_are_one_job_wherever_they_run(
+    three_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EXECUTORS, "fake", simulated(tmp_path / "noted"))
+    end = fake_search(tmp_path / "run", ray_address=three_nodes.address, trials=20)
+    done = [json.loads(line) for line in (tmp_path / "noted").read_text().splitlines()]
+    assert len({line["key"] for line in done}) == len(done), "a training that two trials share was done twice"
+    assert len({line["node"] for line in done}) == 3, "all that the cluster has room for"
+    assert all(trial.state is not State.LOST for trial in end.record.trials)
+
+
+def test_a_dead_node_is_one_accident_and_its_trials_are_asked_again(
+    three_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node dies with two trials. Nothing that was told is lost or told twice."""
+    monkeypatch.setitem(EXECUTORS, "fake", simulated(tmp_path / "noted", {"train": 0.6, "convert": 0.1, "score": 0.1}))
+    (large,) = [node for node in three_nodes.worker_nodes if node._ray_params.num_cpus == 4]
+    kill = threading.Thread(target=kill_when, args=(large, tmp_path / "run", 5))
+    kill.start()
+    end = fake_search(tmp_path / "run", ray_address=three_nodes.address, trials=14)
+    kill.join()
+    trials = end.record.trials
+    assert end.reason == "all 14 trials are done"
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    lost = [trial for trial in trials if trial.state is State.LOST]
+    assert len(lost) == 2 and all("died" in str(trial.reason) for trial in lost)
+    done = {trial.candidate.key for trial in trials if trial.state is not State.LOST}
+    assert {trial.candidate.key for trial in lost} <= done, "a lost trial was not asked again"
+    events = [event for event in RunFolder(tmp_path / "run").events() if event["event"] == "node lost"]
+    assert len(events) == 1, events
+
+
+def kill_when(node: Any, run: Path, count: int) -> None:
+    """Kill a node as soon as so many trials are told."""
+    while len(list(run.glob("trials/*/trial.json"))) < count:
+        time.sleep(0.05)
+    kill_raylet(node)
