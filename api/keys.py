@@ -49,17 +49,25 @@ class SearchKeys(TypedDict, total=False):
     objective: Annotated[str | Sequence[str], "One more measurement to minimize, such as file_bytes or latency_us:pi."]
     profile: Annotated[str, "Device class that the files must run on: mcu (microcontrollers)."]
     size: Annotated[
-        Literal["compressed", "file"], "Which size is minimized: compressed (zlib, for downloads) or file (for flash)."
+        Literal["compressed", "file", "flash"],
+        "Which size is minimized: compressed (zlib, for downloads), file, or flash (the file with "
+        "look-up tables for clustered weights, as TensorFlow Lite Micro can store it).",
     ]
     max_size: Annotated[str, "Budget: size of the file in bytes, such as 300kB."]
     max_compressed_size: Annotated[str, "Budget: compressed size (zlib) of the file, such as 60kB."]
     max_latency: Annotated[str | Sequence[str], "Budget: latency, such as 2ms or pi=4ms."]
     max_memory: Annotated[str, "Budget: tensor arena and weights, such as 256kB; with --profile mcu only the arena."]
+    max_sram: Annotated[str | Sequence[str], "Budget: SRAM on a target that tells it, such as 64kB or u55=64kB."]
+    max_flash: Annotated[
+        str | Sequence[str], "Budget: flash on a target that tells it, such as 60kB or u55=60kB; else of the file."
+    ]
     max_drop: Annotated[str, "Budget: drop of the metric against the baseline, such as 1%."]
     min_metric: Annotated[float, "Budget: worst metric that is accepted, such as 0.85 for an accuracy."]
     time_budget: Annotated[str, "Time of the search, such as 30m; the final measurements come after it. [default: 30m]"]
     trials: Annotated[int, "Stop after this many trials in total."]
-    parallel: Annotated[int, "Trials that run at the same time; only with 1 a repeated search gives the same result."]
+    parallel: Annotated[
+        int, "Trials at the same time (a Ray cluster: all it has room for); only 1 repeats a search exactly."
+    ]
     patience: Annotated[int, "Stop after this many trials that did not improve the Pareto front (its hypervolume)."]
     until_met: Annotated[bool, "Stop as soon as a file meets all budgets."]
     sampler: Annotated[str, "Optuna sampler that proposes candidates: tpe, nsga2 or random."]
@@ -79,7 +87,14 @@ class SearchKeys(TypedDict, total=False):
         str, "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
     ]
     from_run: Annotated[str | Path, "Try the Pareto front of an earlier run first: RUN, or RUN:TRIAL."]
-    executor: Annotated[str, "Where jobs run: local, or fake (a simulation without models)."]
+    executor: Annotated[str, "Where jobs run: local, ray (a cluster), or fake (a simulation without models)."]
+    device: Annotated[str, "Where models are trained: cpu, gpu, gpu:N, or auto (GPUs if there are any)."]
+    ray_address: Annotated[
+        str, "Ray cluster: auto (the one of this machine), HOST:PORT, ray://HOST:10001, or local (start one here)."
+    ]
+    store: Annotated[
+        str, "Folder that all nodes of the Ray cluster can write: keeps results that a search did not live to read."
+    ]
     storage: Annotated[
         str, "PostgreSQL database that shows the Optuna study: postgresql://USER@HOST/DATABASE. [default: study.db]"
     ]

@@ -11,9 +11,6 @@ from litetuner.search.policy import POLICY
 from litetuner.search.trial import State, Trial
 
 Measured = Callable[[str], float | None]  # what is measured or expected, by the name of a measurement
-# Times the first value that was measured: the reference of a cost that the baseline does not have, such as the time of a
-# float file on an NPU. Float files took 1.6, 2.2 and 3.3 times as long as int8 files of the same networks on a CPU.
-REFERENCE_FACTOR = 2.0
 DEFAULT_ALLOWED_DROP = POLICY.hypervolume.default_allowed_drop
 
 
@@ -132,7 +129,7 @@ class Growth:
         """Take a trial in, and say what it added: nothing unless it is within the budgets and was measured."""
         if trial.duplicate_of is not None or trial.state is not State.COMPLETE:
             return 0.0
-        self._refer_to(trial, REFERENCE_FACTOR)
+        self._refer_to(trial, POLICY.hypervolume.reference_factor)
         costs = self.costs(trial.value)
         gained = 0.0 if costs is None else self.gain(costs)
         if costs is not None and gained:

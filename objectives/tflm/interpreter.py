@@ -20,6 +20,7 @@ from litetuner.spaces.jobs.safe_path import python_command, python_environment
 PACKAGE = "tflite-micro"
 CHILD = "litetuner.objectives.tflm.child"
 MEMORY_BYTES = 4 << 30
+SLOWER = "A target tflm takes fewer samples, or a longer timeout_seconds."
 SECONDS = 120.0  # of one process; 500 samples of a ResNet8 took 7 s
 ALLOCATION = re.compile(r"\[RecordingMicroAllocator\] Arena allocation (total|head|tail) (\d+) bytes")
 MISSING = re.compile(r"Didn't find op for (?:builtin|custom) opcode '([^']*)'")
@@ -121,7 +122,7 @@ def _child(place: Path, verb: str, file: bytes, given: str, out: Path, seconds: 
     if ended.code == 0 and out.is_file():
         return ended
     if ended.code is None:
-        raise BuildFailed(f"TensorFlow Lite Micro did not end within {seconds:g} s, and was stopped")
+        raise BuildFailed(f"TensorFlow Lite Micro did not end within {seconds:g} s, and was stopped. {SLOWER}")
     if ended.code < 0:
         raise BuildFailed(f"TensorFlow Lite Micro {ended.how}, as it would on a device")
     missing = sorted(set(MISSING.findall(ended.messages)))

@@ -18,6 +18,7 @@ from litetuner.reports.model.result import Result, build_result
 from litetuner.reports.text.formatting import clean
 from litetuner.search.picks.picks import PICKS
 from litetuner.search.runs.record import RunRecord
+from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import BuildFailed, ConfigError, RunError, nearest
 from litetuner.spaces.step import Role
@@ -96,9 +97,11 @@ def _for_devices(
     files |= {
         f"{symbol}.h": c_header(symbol, about).encode(),
         f"{symbol}.cc": c_source(symbol, main.content, about).encode(),
-        resolver_name(symbol): op_resolver(symbol, main.content, about).encode(),
     }
-    example = micro_example(symbol, content, about, arena_of(trial, main.npu), main.npu)
+    if EXECUTORS[record.config.executor].simulated:  # its files are stand-ins without operators
+        return files
+    files[resolver_name(symbol)] = op_resolver(symbol, main.content, about).encode()
+    example = micro_example(symbol, measured, about, arena_of(trial, main.npu), main.npu)
     return files | {EXAMPLE: example.encode()}
 
 

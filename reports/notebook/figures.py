@@ -50,6 +50,12 @@ def front_figure(result: Result, name: str | None = None) -> go.Figure:
         traces.insert(0, line | {"line": {"shape": "hv", "width": 1.5, "color": ACCENT}, "opacity": 0.7})
     shapes = [shape | {"line": {"color": INK, "width": 1, "dash": "4px,4px"}} for shape in drawn["layout"]["shapes"]]
     layout = drawn["layout"] | {"title": {"text": figure_text(chart.title)}, "shapes": shapes}
+    layout["legend"] = {
+        "orientation": "h",
+        "x": 0,
+        "y": 1.02,
+        "yanchor": "bottom",
+    }  # the color's scale is beside the chart
     if "coloraxis" in layout:
         layout["coloraxis"] = layout["coloraxis"] | {"colorscale": SCALE}
     return _figure(traces, layout)
@@ -119,11 +125,12 @@ def parallel_figure(result: Result) -> go.Figure:
         raise RunError("No trial has been scored yet.")
     dimensions: list[dict[str, Any]] = []
     for axis in choices.axes:
-        ticks = {"tickvals": list(range(-1, len(axis.options))), "ticktext": ["–", *map(figure_text, axis.options)]}
         places = [axis.values[at] for at in kept]
-        dimensions.append(
-            {"label": figure_text(axis.title), "values": [-1 if at is None else at for at in places]} | ticks
-        )
+        low, high = -1 if None in places else 0, len(axis.options) - 1  # below the options: those that did not choose
+        ticks: dict[str, Any] = {"tickvals": list(range(low, high + 1)), "range": [low, high]}
+        ticks["ticktext"] = ["–", *map(figure_text, axis.options)][low + 1 :]
+        values_of = {"label": figure_text(axis.title), "values": [-1 if at is None else at for at in places]}
+        dimensions.append(values_of | ticks)
     titles = {column.name: column.title for column in result.columns}
     for place, name in enumerate(names):
         column = [values[record.trials[at].number][place] for at in kept]

@@ -63,7 +63,7 @@ def _describe_object(value: Any, seen: dict[int, int]) -> Any:
             module = getattr(value, "__module__", None) or "builtins"
             return f"{module}.{getattr(value, '__qualname__', value.__name__)} {_user_file(module)}"
         return _function(value, seen) if isinstance(value, types.FunctionType) else _class(value, seen)
-    if type(value).__module__ == "__main__" and hasattr(
+    if not can_import(type(value).__module__) and hasattr(
         value, "__dict__"
     ):  # an object of the notebook's own: its class and values
         return [_describe(type(value), seen), _describe(vars(value), seen)]
@@ -111,10 +111,15 @@ def _cell(cell: Any) -> Any:
         return "empty"
 
 
+def can_import(module: str) -> bool:
+    """Can another process import the module? Not a notebook or script, nor what was made by running text."""
+    return module != "__main__" and getattr(sys.modules.get(module), "__spec__", None) is not None
+
+
 def _is_importable(value: Any) -> bool:
     """Does its module have it under its name, so that a process that imports the module has the same?"""
     module, name = getattr(value, "__module__", None) or "builtins", getattr(value, "__qualname__", value.__name__)
-    if module == "__main__":
+    if not can_import(module):
         return False
     found: Any = sys.modules.get(module)
     for part in name.split("."):

@@ -4,14 +4,16 @@ They are pickled for workers only, and sent to them through a pipe: nothing of t
 """
 
 import base64
+import contextlib
 import functools
 import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from litetuner.spaces.errors import ConfigError
-from litetuner.spaces.jobs.code_identity import code_sha256
+from litetuner.spaces.jobs.code_identity import can_import, code_sha256
 
 MODULE = "python_function"  # of their names: python_function:f1_0123456789ab
 HASHED = 12  # hex digits
@@ -26,7 +28,8 @@ def name_of(function: Callable[..., Any], key: str) -> str:
     The latter is kept for the workers that this process starts. Raises ``ConfigError`` for what cannot be sent to them.
     """
     module, qualified = getattr(function, "__module__", "") or "", getattr(function, "__qualname__", "")
-    if module != "__main__" and qualified.isidentifier() and all(part.isidentifier() for part in module.split(".")):
+    spelled = qualified.isidentifier() and all(part.isidentifier() for part in module.split("."))
+    if spelled and can_import(module):
         return f"{module}:{qualified}"
     word = re.sub(r"\W+", "_", getattr(function, "__name__", type(function).__name__)).strip("_") or "function"
     name = f"{MODULE}:{word}_{code_sha256(function)[:HASHED]}"
@@ -39,7 +42,8 @@ def _pickle(function: Callable[..., Any], key: str) -> bytes:
     import cloudpickle
 
     try:
-        found: bytes = cloudpickle.dumps(function)
+        with _by_value(getattr(function, "__module__", None) or "__main__"):
+            found: bytes = cloudpickle.dumps(function)
     except Exception as error:  # whatever the objects that it refers to raise
         raise ConfigError(
             f"{key}: the function cannot be sent to the worker processes ({type(error).__name__}: {error}). It must not refer "
@@ -51,6 +55,22 @@ def _pickle(function: Callable[..., Any], key: str) -> bytes:
             "to each worker process. Load them from a file inside the function."
         )
     return found
+
+
+@contextlib.contextmanager
+def _by_value(name: str) -> Iterator[None]:
+    """Functions of a module that no other process can import are pickled with their code, as those of ``__main__`` are."""
+    import cloudpickle
+
+    module = sys.modules.get(name)
+    if module is None or name == "__main__" or can_import(name):
+        yield
+        return
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 def is_python_function(spec: str) -> bool:

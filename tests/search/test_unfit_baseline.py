@@ -16,7 +16,8 @@ from litetuner.reports.model.result import build_result
 from litetuner.search.criteria import Criteria, judged
 from litetuner.search.front import Objective
 from litetuner.search.history import History
-from litetuner.search.hypervolume import REFERENCE_FACTOR, Growth, by_octaves
+from litetuner.search.hypervolume import Growth, by_octaves
+from litetuner.search.policy import POLICY
 from litetuner.search.runs.optuna_trials import told_values
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
@@ -69,14 +70,14 @@ def test_the_first_time_that_is_known_is_the_reference_of_the_hypervolume(baseli
     history = History([judged(baseline, CRITERIA)], OBJECTIVES)
     history.add(int8(1, 200.0))
     assert history.growth is not None
-    expected = (0.0, by_octaves(0.25), by_octaves(1 / REFERENCE_FACTOR))
-    assert history.growth.costs(int8(2, 200.0)) == pytest.approx(expected)
+    expected = (0.0, by_octaves(0.25), by_octaves(1 / POLICY.hypervolume.reference_factor))
+    assert history.growth.costs(int8(2, 200.0).value) == pytest.approx(expected)
     assert history.growth.value == pytest.approx((1 - expected[1]) * (1 - expected[2]))
     history.add(int8(3, 100.0))
     assert history.gains[2] > 0
     copied = Growth(OBJECTIVES, baseline)
     copied.add(int8(4, 800.0))
-    assert history.growth.costs(int8(2, 200.0)) == pytest.approx(expected), "a growth keeps its own reference"
+    assert history.growth.costs(int8(2, 200.0).value) == pytest.approx(expected), "a growth keeps its own reference"
 
 
 def test_a_search_goes_on_after_an_unfit_baseline_a_crash_and_a_misfit(

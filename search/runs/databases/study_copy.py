@@ -192,4 +192,4 @@ class StudyCopy:
         self._storage.set_trial_system_attr(number, CONSTRAINTS, list(constraints.values()))
         self._storage.set_trial_user_attr(number, "outcome", json.dumps(outcome(trial)))
         values = told_values(trial, self.objectives)
-        self._storage.set_trial_state_values(number, final_state(trial, trial.state.scored), values)
+        self._storage.set_trial_state_values(number, final_state(trial, values is not None), values)

@@ -19,8 +19,7 @@ pytestmark = pytest.mark.skipif(not installed(), reason="the extra tflm is not i
 X = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def clustered() -> bytes:
+def few_values() -> bytes:
     """The tiny file with 7 values in its dense kernel (4, 288), 34 apart."""
     model = read_model(INT8)
     (dense,) = (op for op in operators_of(model) if op.name == "FULLY_CONNECTED")
@@ -28,6 +27,11 @@ def clustered() -> bytes:
     values = np.asarray(buffer.data).view(np.int8)
     buffer.data = np.clip(np.round(values / 34) * 34, -102, 102).astype(np.int8).view(np.uint8)
     return pack_model(model)
+
+
+@pytest.fixture(scope="module")
+def clustered() -> bytes:
+    return few_values()
 
 
 def test_tables_follow_the_values_and_the_quantization(clustered: bytes) -> None:

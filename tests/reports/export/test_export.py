@@ -181,7 +181,7 @@ def test_a_folder_holds_one_trial(record: RunRecord, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = export(record, out=out, c_array=True)
     assert export(record, out=out) == first, "the same trial again is no other"
-    (array,) = out.glob("*.cc")
+    (array,) = out.glob("*_model.cc")
     assert array.name in json.loads((out / "provenance.json").read_text())["files"], "it is still the same file's"
     with pytest.raises(RunError, match=r"contains trial 15 \(.*\), not trial 3 .*--force"):
         export(record, trial=3, out=out)

@@ -223,7 +223,7 @@ def test_every_qat_variant_and_schedule_is_drawn() -> None:
 
 def test_a_simulated_search_trains_in_ten_different_ways(tmp_path: Path) -> None:
     """Schedules and QAT variants: at least 10 different first trainings, and longer ones of what does well."""
-    fake_search(tmp_path / "run", trials=160, max_drop="5%")
+    fake_search(tmp_path / "run", trials=120, max_drop="2%")
     trials = {item.number: item for item in RunFolder(tmp_path / "run").trials()}
     promoted = [item for item in trials.values() if item.origin == "promotion" and item.duplicate_of is None]
     begun = [
@@ -246,8 +246,10 @@ def test_a_simulated_search_trains_in_ten_different_ways(tmp_path: Path) -> None
             (name, each["chosen"]) for name, each in item.params.items() if name.startswith("reconstruct.")
         )
 
-    solved = [item for item in trials.values() if solved_step(item) is not None]
-    alike = {(each["sparsity"], each["clusters"]) for item in solved for each in [knobs(item.candidate, "reconstruct")]}
+    near = [item for item in trials.values() if item.origin == "neighbor"]  # what they change may be trained for longer
+    solved = near + [item for item in trials.values() if solved_step(item) is not None]
+    kinds = [knobs(item.candidate, "reconstruct") for item in solved]
+    alike = {(each["sparsity"], each["clusters"]) for each in kinds if each}
     differing = 0
     for item in begun:
         assert any(treatment(item) <= treatment(source) for source in solved), f"what trial {item.number} begins with"

@@ -142,3 +142,21 @@ def test_what_it_imports_is_missing_in_the_worker(monkeypatch: pytest.MonkeyPatc
         ConfigError, match=r"'lambda' cannot be used in a worker process: ModuleNotFoundError.*only_here"
     ):
         python_function(name, "--metric")
+
+
+def test_a_module_that_no_other_process_can_import_counts_as_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``runpy`` and tools that run text make one."""
+    module = types.ModuleType("made_by_running_text")
+    exec(compile(BASE, "<text>", "exec", dont_inherit=True), vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    name = name_of(module.f, "metric")
+    assert name.startswith("python_function:f_")
+    sent = pickles([name])
+    monkeypatch.delitem(sys.modules, module.__name__)
+    program = (
+        "import json, sys, base64, cloudpickle; given = json.load(sys.stdin).values(); "
+        "print([cloudpickle.loads(base64.b64decode(item))(5.0, 0) for item in given])"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, input=json.dumps(sent), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[13.0]"
