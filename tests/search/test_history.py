@@ -8,7 +8,6 @@ import pytest
 
 from litetuner.search.config.budgets import Budget
 from litetuner.search.history import History
-from litetuner.search.policy import POLICY
 from litetuner.search.proposals import promotions, recipes, retries
 from litetuner.search.proposals.scheduler import STRATEGIES, order
 from litetuner.search.trial import State, Trial
