@@ -149,6 +149,11 @@ class Live(Seen):
         if self._display is None and (not self.trials or self.ended):  # between them a row for each trial says enough
             self._say(f"... {what}")
 
+    def interrupted(self, what: str) -> None:
+        self.doing(what)
+        if self._display is None and self.trials and not self.ended:
+            self._say(f"... {what}")
+
     def inspected(self, inspection: Inspection) -> None:
         super().inspected(inspection)
         self._console.print(model_table(inspection.model, inspection.data))

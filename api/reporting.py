@@ -60,6 +60,11 @@ class Reporting(Listener):
             self._folder.note("running", trials=[trial.words for trial in trials])
         self._inner.running(trials)
 
+    def interrupted(self, what: str) -> None:
+        if self._folder is not None:
+            self._folder.note("doing", what=what)
+        self._inner.interrupted(what)
+
     def inspected(self, inspection: Inspection) -> None:
         self._inner.inspected(inspection)
 

@@ -29,8 +29,8 @@ EXAMPLES: dict[str, Any] = {  # where there is no default
     "max-size": "300kB",
     "max-latency": ["2ms"],
     "max-memory": "256kB",
-    "max-sram": ["u55=64kB"],
-    "max-flash": ["u55=60kB"],
+    "max-sram": ["64kB"],
+    "max-flash": ["60kB"],
     "trials": 50,
     "max-epochs": 1.0,
 }
@@ -46,6 +46,8 @@ def starter_toml(look: Preview) -> str:
     suggested = suggestions(look)
     lines = [*_head(look), ""]
     fields = {key: Config.model_fields[name] for key, name in keys().items() if key not in OF_THE_COMMAND}
+    if not any("sram_bytes" in named.target.budgets for named in look.config.places):
+        del fields["max-sram"]  # no target tells it
     grouped = [key for group in GROUPS.values() for key in group]
     groups = GROUPS | {"Everything else": tuple(key for key in fields if key not in grouped)}
     for title, names in groups.items():

@@ -58,5 +58,9 @@ class Listener:
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
         """A trial has ended; ``trials`` are all so far."""
 
+    def interrupted(self, what: str) -> None:
+        """A signal asks for the end: what is finished before it, in words. Told from a thread of its own."""
+        self.doing(what)
+
     def stopping(self, reason: str) -> None:
         """The loop ends, and why."""

@@ -63,7 +63,7 @@ class Interrupt:
             raise KeyboardInterrupt
         # Not from here: a signal may come in the middle of a line that is being printed, and printing is not reentrant.
         words = "finishing what runs, then the report (Ctrl-C again stops now)"
-        threading.Thread(target=self._listener.doing, args=(words,), daemon=True).start()
+        threading.Thread(target=self._listener.interrupted, args=(words,), daemon=True).start()
 
     def reason(self) -> str | None:
         return "interrupted" if self.asked else None

@@ -78,10 +78,11 @@ def parse(words: list[str]) -> None:
     name, *rest = words
     command = group.commands[name]
     context = command.make_context(name, list(rest))
-    if name == "search" and not context.params["config"]:
-        names = keys().values()
+    source = context.params.get("source")
+    if name == "search" and not (source or "").endswith(".toml"):
+        given = context.params | ({"model": source} if source else {})
         make_config(
-            {key: value for key, value in context.params.items() if key in names and value not in (None, [], ())}
+            {key: value for key, value in given.items() if key in keys().values() and value not in (None, [], ())}
         )
 
 

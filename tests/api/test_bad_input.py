@@ -135,7 +135,7 @@ def test_a_metric_of_the_user_that_fails_on_import_is_no_fault_of_ours(
         (["--target", "hots"], ("target", "did you mean 'host'")),
         (["--steps", "prune,int9"], ("steps", "'int9'", "did you mean 'int8'")),
         (["--metric", "acuracy"], ("metric", "did you mean 'accuracy'")),
-        (["--size", "smal"], ("size", "'compressed' or 'file'")),
+        (["--size", "smal"], ("size", "'compressed', 'file' or 'flash'")),
         (["--objective", "file_byte"], ("objective", "did you mean 'file_bytes'")),
         (["--out", ""], ("out is empty",)),
     ],

@@ -147,7 +147,7 @@ def test_the_same_command_works_once_the_data_are_mended(
     monkeypatch.setitem(EXECUTORS, "here", Here)
     monkeypatch.setattr("litetuner.search.loop.Loop.run", lambda self: "stopped by the test")
     spoilt = dict(arrays)
-    spoilt["x_search"], spoilt["y_search"] = spoilt["x_search"][:0], spoilt["y_search"][:0]
+    spoilt["y_search"] = spoilt["y_search"] + 1000
     path, out = tmp_path / "data.npz", tmp_path / "run"
     out.mkdir()  # so the folder stays
     arguments = ["search", "--model", str(model_file), "--data", str(path), "--out", str(out), "--executor", "here"]

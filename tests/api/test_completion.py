@@ -36,7 +36,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     [
         ("litetuner re", {"rebuild", "report"}),
         ("litetuner search --max-dr", {"--max-drop"}),
-        ("litetuner search --size ''", {"compressed", "file"}),
+        ("litetuner search --size ''", {"compressed", "file", "flash"}),
         ("litetuner export x --pick sm", {"smallest"}),
     ],
 )

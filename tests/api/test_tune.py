@@ -95,7 +95,7 @@ def test_the_measured_file_is_exported(runs: Runs, tmp_path: Path) -> None:
     file = run.export(tmp_path / "out")
     assert hashlib.sha256(file.read_bytes()).hexdigest() == best["sha256"]
     assert json.loads((file.parent / "trial.json").read_text())["number"] == best["trial"]
-    assert (file.parent / "MODEL_CARD.md").read_text().startswith("#")
+    assert "\n# tiny" in (file.parent / "MODEL_CARD.md").read_text()
     other = run.export(tmp_path / "other", trial=0)
     assert other.stat().st_size == run.summary()["baseline"]["file_bytes"]
 
@@ -159,7 +159,9 @@ def test_the_report_and_its_tables(runs: Runs) -> None:
 
 def test_the_summary_holds_the_contract(runs: Runs) -> None:
     summary = runs["files"].summary()
-    first = "schema_version run model metric objectives budgets baseline conversion best picks front fronts"
+    first = (
+        "schema_version run model metric objectives budgets budget_checks baseline conversion best picks front fronts"
+    )
     assert list(summary) == [*first.split(), "counts", "seconds", "environment"]
     assert summary["metric"] == {"name": "accuracy", "direction": "maximize"}
     assert sum(summary["counts"].values()) == TRIALS

@@ -19,6 +19,7 @@ EXAMPLES = (
     "search/proposals/recipes.py",
     "search/proposals/channel_cuts.py",  # of the recipes that prune channels
     "objectives/profiles/",
+    "objectives/targets/vela/target.py",  # settings like a profile's
     "spaces/building/fake_builder.py",
 )
 # Names that are also a type, a kind of recipe, a dimension or a command: only comparisons with a step's name count.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from litetuner.cli import doctor as doctor_module
+from litetuner import diagnosis
 from litetuner.cli import run as cli
 from litetuner.objectives.targets import tiny_model
 from litetuner.objectives.targets.adb import target as adb_module
@@ -301,7 +301,7 @@ def test_old_models_make_room(device, file):
 
 
 def test_doctor(device, monkeypatch, capfd):
-    monkeypatch.setattr(doctor_module, "IMPORTS", {"optuna": "import optuna"})
+    monkeypatch.setattr(diagnosis, "IMPORTS", {"optuna": "import optuna"})
     options = f"benchmark={device.tool()}&max_seconds=0.01&block_seconds=0.01"
     assert cli(["doctor", "--target", f"phone=adb:{device.serial}?{options}", "--json"]) == 0
     connection, timing, *others = json.loads(capfd.readouterr().out)["targets"]["phone"]
