@@ -159,8 +159,9 @@ class RetryPolicy:
 @dataclasses.dataclass(frozen=True)
 class SamplerPolicy:
     tpe_startup_trials: int = 10  # Finished trials before TPE starts: Optuna's default
-    # Draws of Optuna for one proposal, of which the best estimate is tried. A draw of 18 parameters takes 5 ms.
-    draws: int = 16
+    # Draws of Optuna for one proposal, of which the best estimate is tried. A draw takes 5 ms of CPU; a guess between that and
+    # 16, with which the figures of decision 2026-11-26 (prices and weights) were measured.
+    draws: int = 8
     random_draws: int = 32  # The same without Optuna, which take 0.1 ms each. A guess
     # Trained parts of the front whose layers are treated as well, the newest ones. A guess: each costs as many estimates.
     trained_bases: int = 4
