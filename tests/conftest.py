@@ -18,12 +18,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The slowest files, in the order in which parallel processes start them: a long file must not be the last one.
 SLOWEST = (
-    "tests/recorded/test_artifacts.py",
+    "tests/test_docs.py",
     "tests/api/test_tune.py",
+    "tests/test_examples.py",
+    "tests/recorded/test_artifacts.py",
+    "tests/search/runtime/executors/test_ray.py",
+    "tests/api/test_notebook.py",
+    "tests/search/test_loop.py",
     "tests/spaces/steps/test_pipelines.py",
     "tests/spaces/steps/test_qat.py",
     "tests/spaces/test_new_steps.py",
-    "tests/search/test_loop.py",
     "tests/search/runtime/test_kill.py",
     "tests/search/runtime/executors/test_local.py",
     "tests/search/test_in_flight.py",

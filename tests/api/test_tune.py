@@ -32,7 +32,7 @@ STEPS = "int8,prune,qat"
 TRIALS = 5  # two baselines, two trained recipes, and a variant of one
 
 Runs = dict[str, Run]
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.service]
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ from litetuner.spaces.tf import load
 
 from ..one_process import OneProcess
 
+pytestmark = pytest.mark.service
 SHORT = {"epochs": 0.2, "distill": 0.5}
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
 
