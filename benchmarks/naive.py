@@ -71,7 +71,7 @@ class Task:
             return self.convert(model, choices["deploy"], choices["io"])
         epochs, rate = choices["epochs"] * self.most_epochs, choices["rate"]
         if choices["sparsity"]:
-            model = tfmot.sparsity.keras.prune_low_magnitude(model, self.schedule(choices, epochs))
+            model = tfmot.sparsity.keras.prune_low_magnitude(model, **self.schedule(choices, epochs))
             self.train(model, epochs, rate, (tfmot.sparsity.keras.UpdatePruningStep(),))
             model = tfmot.sparsity.keras.strip_pruning(model)
         if choices["clusters"]:
@@ -102,10 +102,10 @@ class Task:
     def quantized(self, model: Any, choices: dict[str, Any]) -> Any:
         """QAT by the scheme that preserves what was made before: plain, PQAT, CQAT or PCQAT."""
         import tensorflow_model_optimization as tfmot
-        from tensorflow_model_optimization.python.core.quantization.keras.collaborative_optimizations.cluster_preserve import (
+        from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
             default_8bit_cluster_preserve_quantize_scheme as clusters,
         )
-        from tensorflow_model_optimization.python.core.quantization.keras.collaborative_optimizations.prune_preserve import (
+        from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
             default_8bit_prune_preserve_quantize_scheme as zeros,
         )
 
@@ -152,7 +152,7 @@ class Task:
         return right / len(self.x_search)
 
     def ratio(self, file: bytes) -> float:
-        """Latency over the float32 file's: medians of interleaved blocks on one thread."""
+        """How much faster than the float32 file: medians of interleaved blocks on one thread."""
         runs = [self._runner(content) for content in (self.baseline, file)]
         times: list[list[float]] = [[], []]
         for run in runs:
@@ -164,7 +164,7 @@ class Task:
                     started = time.perf_counter()
                     run()
                     times[place].append(time.perf_counter() - started)
-        return float(np.median(times[1]) / np.median(times[0]))
+        return float(np.median(times[0]) / np.median(times[1]))
 
     def _runner(self, file: bytes) -> Any:
         interpreter = _interpreter(file, 1)
