@@ -126,13 +126,12 @@ class Task:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if deploy == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        if deploy in ("int8", "int16x8"):
+        if deploy in ("int8", "int16x8") and not trained_ranges:
             wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
             converter.target_spec.supported_ops = [wide if deploy == "int16x8" else tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            if not trained_ranges:
-                converter.representative_dataset = lambda: ([one[None].astype(np.float32)] for one in self.calibration)
-            if deploy == "int8" and io == "int8":
-                converter.inference_input_type = converter.inference_output_type = tf.int8
+            converter.representative_dataset = lambda: ([one[None].astype(np.float32)] for one in self.calibration)
+        if deploy == "int8" and io == "int8":
+            converter.inference_input_type = converter.inference_output_type = tf.int8
         return bytes(converter.convert())
 
     def score(self, file: bytes) -> float:
