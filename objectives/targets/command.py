@@ -17,8 +17,9 @@ from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.targets.connection import Dropped, retry
 from litetuner.objectives.targets.limits import Ended, run_limited
 from litetuner.objectives.targets.options import check_path
+from litetuner.objectives.targets.python_target import timed_sha256
 from litetuner.objectives.targets.target import ADDRESS, Finding, Target, Timing
-from litetuner.spaces.errors import BuildFailed, CandidateError, ConfigError, HostError, Lost
+from litetuner.spaces.errors import BuildFailed, CandidateError, ConfigError, HostError
 from litetuner.spaces.store import file_sha256
 
 CONTRACT = 1
@@ -85,7 +86,7 @@ class Command(Target):
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
         """See ``Target.time``; an error of kind ``device`` is retried."""
-        asked = {"file": str(file), "sha256": _sha256(file), "baseline": str(baseline), "threads": threads}
+        asked = {"file": str(file), "sha256": timed_sha256(file), "baseline": str(baseline), "threads": threads}
         address = f"command:{self.program}"
         answer = retry(lambda: self._ask(asked), self.pauses_seconds, address, self.program)
         around = {"target": self.name, "program": Path(self.program).name, **_conditions(answer)}
@@ -164,12 +165,3 @@ def _real(name: str, value: Any) -> float:
 
 def _conditions(answer: dict[str, Any]) -> dict[str, str]:
     return {name: str(answer[name])[:200] for name in TEXTS if answer.get(name)}
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise Lost(
-            f"cannot read {path}: {error.strerror}. Repeat the command; missing files are made again."
-        ) from error

@@ -87,7 +87,8 @@ def test_where_the_baseline_is_feasible_the_hypervolume_alone_counts() -> None:
 
 def test_while_nothing_is_feasible_what_comes_nearer_goes_before_what_is_cheap() -> None:
     cheap = [name for name in STRATEGIES if name != "neighbor"]
-    trials = [dataclasses.replace(trial(k, 0.0, 990.0, cheap[k % 4]), seconds={"score": 1.0}) for k in range(1, 17)]
+    trials = [
+        dataclasses.replace(trial(k, 0.0, 990.0, cheap[k % len(cheap)]), seconds={"score": 1.0}) for k in range(1, 17)
+    ]
     trials += [trial(20 + k, 0.0, 900.0 - 100 * k, "neighbor") for k in range(4)]
-    ranked = order(tight(*trials), SPACES)
-    assert all(ranked.index("neighbor") < ranked.index(name) for name in cheap[:4] if name != "sampler")
+    assert order(tight(*trials), SPACES)[0] == "neighbor"

@@ -21,7 +21,7 @@ def test_a_secret_in_the_environment_is_written_nowhere(
         monkeypatch.setenv(name, f"postgresql://user:{SECRET}@host/db")
     run = tmp_path / "run"
     fake_search(run, trials=6)
-    for arguments in (["report", run], ["export", run, "--out", tmp_path / "export"], ["status", run]):
+    for arguments in (["report", run], ["export", run, "--out", tmp_path / "export", "--c-array"], ["status", run]):
         assert cli([str(item) for item in arguments]) == 0
     assert len(list(run.rglob("*"))) > 20 and list((tmp_path / "export").glob("*.tflite"))
     said = capsys.readouterr()

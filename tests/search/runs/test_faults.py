@@ -7,7 +7,7 @@ import random
 import pytest
 from faults import Bench, Verdict, make_run, numbers
 
-FAULTS = [("flip", 48), ("truncation", 16), ("swap", 24)]
+FAULTS = [("flip", 72), ("truncation", 24), ("swap", 48)]
 SEED = 13
 KINDS = {
     *("litetuner.toml", "identity.json", "inspection.json", "sensitivity.json", "studies.json", "study.db"),
