@@ -1,5 +1,6 @@
 """What is shipped to nodes: the user's files once, blobs and artifacts by reference, put into Ray's object store once."""
 
+import dataclasses
 import hashlib
 import json
 import threading
@@ -67,7 +68,7 @@ def pack(folder: RunFolder, config: Config, sources: Sources, device: str) -> Sh
         json.dumps({path: hashlib.sha256(text).hexdigest() for path, text in files.items()}).encode()
     )
     if model.exists():
-        sources = Sources(f"model/{model.name}", "", sources.trust, sources.preprocess, sources.custom_objects)
+        sources = dataclasses.replace(sources, model=f"model/{model.name}", data="")
     return Shipment(folder.id, sources, named.hexdigest()[:16], files, user_folders(), config.store, device)
 
 
