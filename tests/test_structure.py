@@ -37,10 +37,7 @@ REGISTRIES = {  # may hold more modules: a new unit is one more file
     "api/cli": "one file per command",
 }
 PICKLES = ("pickle", "cPickle", "dill", "cloudpickle")
-PICKLES_IN_MEMORY = (
-    "spaces/jobs/python_functions.py",
-    "spaces/jobs/code_identity.py",
-)  # functions for workers, never stored
+IN_MEMORY = ("spaces/jobs/python_functions.py", "spaces/jobs/code_identity.py")  # functions for workers, never stored
 OTHER_TESTS = {"recorded": "outputs of the whole library, compared with recorded ones"}  # folders of tests/
 
 # Known violations: (rule, file or function) -> reason. A violation that is fixed must be removed here, or its test fails.
@@ -211,7 +208,7 @@ def test_no_pickle_no_print_and_no_relative_imports() -> None:
     wrong = []
     for name, source in sources().items():
         for item in imports(name):
-            if item.library in PICKLES and source.path not in PICKLES_IN_MEMORY:
+            if item.library in PICKLES and source.path not in IN_MEMORY:
                 wrong.append(f"{source.path} imports {item.module}: records are JSON, arrays are .npz")
             if item.relative:
                 wrong.append(f"{source.path}: relative import of {item.module or ', '.join(item.names)}")
@@ -302,5 +299,5 @@ def test_the_lock_holds_names_and_versions_and_every_dependency() -> None:
         *(line for extra in project["optional-dependencies"].values() for line in extra),
     ]
     names = {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", line)[0]).lower() for line in needed}
-    names -= {"litetuner"}  # `dev` is all extras and more
-    assert not names - set(locked()), f"not in requirements.lock: {sorted(names - set(locked()))}"
+    lacking = sorted(names - set(locked()) - {"litetuner"})  # `dev` is all extras and more
+    assert not lacking, f"not in requirements.lock: {lacking}"

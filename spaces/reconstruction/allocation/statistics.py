@@ -153,10 +153,8 @@ def _nested(values: np.ndarray) -> tuple[tuple[float, ...], ...]:
 def groups_of(layers: Sequence[LayerStatistics], most: int) -> dict[str, tuple[str, ...]]:
     """Layers by group: the first, the last, others by kind. Large groups are halved by sensitivity, up to ``most`` groups.
 
-    Halves are numbered, the most sensitive first. With ``most`` 0 each layer is a group, by its name.
+    Halves are numbered, the most sensitive first.
     """
-    if not most:
-        return {layer.name: (layer.name,) for layer in layers}
     kinds: dict[str, list[list[LayerStatistics]]] = {}
     for at, layer in enumerate(layers):
         kinds.setdefault(_group(layer, at, len(layers)), [[]])[0].append(layer)

@@ -102,7 +102,6 @@ def test_groups_hold_every_layer_once_and_are_few() -> None:
     assert groups["last"] == ("layer19",)
     assert {name.split()[0] for name in groups} == {"first", "last", "depthwise", "pointwise"}
     assert groups_of(layers[:1], 8) == {"first": ("layer0",)}
-    assert groups_of(layers, 0) == {layer.name: (layer.name,) for layer in layers}
 
 
 def test_the_allocation_is_the_best_one() -> None:
