@@ -129,7 +129,10 @@ def _draws(history: History, space: Space, seed: int) -> Iterator[dict[str, Any]
     space.suggest(recorder)
     fixed = {name: value for name, value in script.items() if name not in UNTRAINED_CHOICES}
     open_choices = {name: options for name, options in recorder.options.items() if name not in script}
-    told = list(history.view(Sampled).told(space, open_choices.keys()))
+    known = list(history.view(Sampled).told(space, open_choices.keys()))
+    front = {trial.number for trial in history.front}
+    newest = len(known) - NUMBERS.told_trials
+    told = [pair for at, pair in enumerate(known) if at >= newest or pair[0].number in front]
     if len(told) >= NUMBERS.tpe_startup_trials:
         yield from (fixed | drawn for drawn in _optuna_draws(history, told, recorder, open_choices, seed))
     draw = random.Random(derive(seed, "random", len(told)))
