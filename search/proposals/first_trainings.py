@@ -6,12 +6,12 @@ or not, of which layers, learning rate, distillation) is drawn by Optuna from wh
 
 import dataclasses
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
+from litetuner.search.proposals.outcomes import Outcomes
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
 from litetuner.search.proposals.samplers.tpe import Tpe
 from litetuner.search.runs.optuna_trials import frozen_params
@@ -55,8 +55,8 @@ class Solved:
         # By number: choices of the trained counterpart, if there is one.
         self.fixed: dict[int, dict[str, Any] | None] = {}
         self.parents: dict[int, int] = {}  # of promotions, by number
-        self.bounds: dict[int, float] = {}  # by number: it gains no more, as long as no larger share is recovered
-        self.share = 0.0  # that the bounds are computed with
+        self.gains: dict[int, float] = {}  # by number, expected: never more while the outcomes stay, as the front grows
+        self.outcomes: Outcomes | None = None  # that the gains are computed with
         self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths: asked for twice on each turn
 
     def add(self, trial: Trial, gain: float) -> None:
@@ -68,7 +68,7 @@ class Solved:
         solved = trial.state.scored and not trial.candidate.prefix.steps and solved_step(trial) is not None
         if solved and trial.value("drop") is not None and _recoverable(trial):
             self.open[trial.number] = trial
-            self.bounds[trial.number] = math.inf
+            self.gains[trial.number] = math.inf
 
     def update(self, space: Space) -> None:
         """Find the counterparts of new trials, and whose trainings new promotions are."""
@@ -140,7 +140,7 @@ def fixed_choices(trial: Trial, space: Space) -> dict[str, Any] | None:
 
 
 def propose(history: History, space: Space) -> Proposal | None:
-    """The first training that may gain the most hypervolume per second, or ``None`` where none may gain any."""
+    """The first training that should gain the most hypervolume per second, or ``None`` where none may gain any."""
     known = history.view(Solved)
     if space.epochs not in known.best:
         known.update(space)
@@ -150,43 +150,33 @@ def propose(history: History, space: Space) -> Proposal | None:
 
 def _best(history: History, space: Space, known: Solved) -> Proposal | None:
     pairs = known.recovered()
-    shares = [min(1.0, max(0.0, (was - now) / was)) for _, was, now in pairs if was > NUMBERS.least_drop]
-    share = statistics.median([NUMBERS.usual_recovery] * NUMBERS.usual_recovery_weight + shares)
-    if share > known.share:
-        known.bounds = dict.fromkeys(known.open, math.inf)
-    known.share = share
+    outcomes = Outcomes.learned(NUMBERS.first, history.allowed_drop, [(was, now) for _, was, now in pairs])
+    if outcomes != known.outcomes:
+        known.gains = dict.fromkeys(known.open, math.inf)
+    known.outcomes = outcomes
     tried: dict[int, int] = {}
     for parent in known.parents.values():
         tried[parent] = tried.get(parent, 0) + 1
 
     def per_second(number: int) -> float:
-        return known.bounds[number] / (1 + tried.get(number, 0)) / _seconds(history, space, known.fixed[number] or {})
+        return known.gains[number] / (1 + tried.get(number, 0)) / _seconds(history, space, known.fixed[number] or {})
 
-    able = {number for number, bound in known.bounds.items() if bound and known.fixed[number]}
+    able = {number for number, gain in known.gains.items() if gain and known.fixed[number]}
     rates = {number: per_second(number) for number in able if tried.get(number, 0) < NUMBERS.first_trainings}
     while rates:
         number = max(rates, key=lambda at: (rates[at], -at))
         if not rates[number]:
             return None
         stale = rates[number]
-        _update_bound(history, known, number, share)
+        assert history.growth is not None  # there are scored trials
+        known.gains[number] = outcomes.gain(known.open[number], history.growth)
         rates[number] = per_second(number)
         if rates[number] == stale or rates[number] >= max(rates.values()) > 0:
             found = _drawn(history, space, known, number, pairs)
             if found is not None:
-                return dataclasses.replace(found, upper_bound=rates[number])
+                return dataclasses.replace(found, gain_per_second=rates[number])
             del rates[number]
     return None
-
-
-def _update_bound(history: History, known: Solved, number: int, share: float) -> None:
-    """What a trial would add to the front of now, at the better end of its interval, if the share of its drop is recovered."""
-    trial = known.open[number]
-    drop = trial.measurements["drop"]
-    low = drop.value if drop.interval is None else drop.interval[0]
-    assert history.growth is not None
-    costs = history.growth.costs(trial.value, low - share * max(0.0, drop.value))
-    known.bounds[number] = 0.0 if costs is None else history.growth.gain(costs)
 
 
 def _seconds(history: History, space: Space, fixed: Mapping[str, Any]) -> float:
