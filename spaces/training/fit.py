@@ -28,6 +28,9 @@ from litetuner.spaces.training.own_loop import run_loop
 
 _CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
 _CALL_STEPS = 32
+_RESIDENT_BYTES = (
+    1_000_000_000  # of training data on a GPU. A guess: small GPUs have 4 GB, and the model needs some of it
+)
 
 
 @contextlib.contextmanager
@@ -222,16 +225,49 @@ def _run(
 
     first = (feed(model, context.x_train[:1]), *(by_name(part[:1]) for part in targets))
     compiled = tf.function(run, input_signature=tf.nest.map_structure(described, first))
-    views = np.random.default_rng([context.seed, 1])  # of its own: the order is the same with and without views
     order = _order(samples, steps * batch, context.seed).reshape(steps, batch)
-    sample_bytes = max(1, sum(math.prod(part.shape) * part.dtype.size for part in tf.nest.flatten(first[0])))
-    at_once = max(1, min(_CALL_STEPS, _CALL_BYTES // (batch * sample_bytes)))
+    x_bytes, *others = (_bytes(part) for part in first)
+    at_once = max(1, min(_CALL_STEPS, _CALL_BYTES // max(1, batch * x_bytes)))
+    resident = augment == NONE and fits_on_gpu(samples * (x_bytes + sum(others)))
+    given = (_from_gpu if resident else _from_host)(model, context, augment, targets)
     for start in range(0, steps, at_once):
-        chosen = order[start : start + at_once]
+        compiled(*given(order[start : start + at_once]))
+
+
+def _bytes(sample: Any) -> int:
+    tf = load()
+    return sum(math.prod(part.shape) * int(tf.as_dtype(part.dtype).size) for part in tf.nest.flatten(sample))
+
+
+def fits_on_gpu(data_bytes: int) -> bool:
+    """Does this process train on a GPU, and have the data a place there beside the model?"""
+    return bool(load().config.list_logical_devices("GPU")) and data_bytes <= _RESIDENT_BYTES
+
+
+Samples = Callable[
+    [np.ndarray], Any
+]  # (x, *targets), each (steps, batch, ...), by the numbers of samples (steps, batch)
+
+
+def _from_host(model: Any, context: Context, augment: str, targets: Sequence[np.ndarray]) -> Samples:
+    """Read from the data for each call, and cast then."""
+    views = np.random.default_rng([context.seed, 1])  # of its own: the order is the same with and without views
+
+    def samples(chosen: np.ndarray) -> Any:
         x = feed(model, augmented(np.asarray(context.x_train[chosen.ravel()]), augment, views))
         y = (by_name(np.asarray(part[chosen.ravel()])) for part in targets)
         release(context.x_train)
-        compiled(*tf.nest.map_structure(functools.partial(_in_steps, chosen.shape), (x, *y)))
+        return load().nest.map_structure(functools.partial(_in_steps, chosen.shape), (x, *y))
+
+    return samples
+
+
+def _from_gpu(model: Any, context: Context, augment: str, targets: Sequence[np.ndarray]) -> Samples:
+    """Copied to the GPU once, since a small network waits longer for a batch from the host than it computes."""
+    tf = load()
+    everything = (feed(model, np.asarray(context.x_train)), *(by_name(np.asarray(part)) for part in targets))
+    kept = tf.nest.map_structure(tf.convert_to_tensor, everything)
+    return lambda chosen: tf.nest.map_structure(lambda part: tf.gather(part, chosen), kept)
 
 
 def _in_steps(shape: tuple[int, ...], part: Any) -> Any:
