@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from litetuner.reports.model.sections.progress import TimeUse, find_time_use
 from litetuner.reports.text.formatting import clean
 from litetuner.search.clock import counted
 from litetuner.search.config.config import Config
@@ -17,6 +18,7 @@ from litetuner.search.trial import Trial
 CLOCKS = 2.0  # seconds by which the two clocks of a process start and an event may differ
 RECENT = 12  # trials whose pace predicts the rest
 BAR = 24  # characters
+MORE_THAN_ONE = 1.001  # trials at the same time, on average; seconds are rounded
 FIRST_ORIGINS = ("baseline", "recipe", "allocation")
 
 
@@ -108,6 +110,7 @@ class RunStatus:
     reason: str | None  # why the last search stopped, where known
     seconds: float  # of search so far, in all sessions
     forecast: Forecast
+    time_use: TimeUse | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -121,7 +124,25 @@ class RunStatus:
             "share": self.forecast.share,
             "seconds": round(self.seconds, 1),
             "seconds_left": self.forecast.seconds_left,
+            "busy_share": self.busy,
+            "longest_queues": dict(self.time_use.queues) if self.time_use else {},
+            "node_seconds": dict(self.time_use.nodes) if self.time_use else {},
         }
+
+    @property
+    def busy(self) -> float | None:
+        """The share of the time of all parallel trials in which jobs ran."""
+        use = self.time_use
+        return None if use is None or use.overhead is None else round(1 - use.overhead, 3)
+
+    @property
+    def parallel_words(self) -> str:
+        """``4 trials at the same time, 87 % busy, longest queues: 3 jobs for host``; empty for one trial after the other."""
+        use = self.time_use
+        if use is None or use.parallel <= MORE_THAN_ONE or self.busy is None:
+            return ""
+        found = f"{use.parallel:.3g} trials at the same time, {100 * self.busy:.0f} % busy"
+        return found + (f", longest queues: {use.queue_words}" if use.queues else "")
 
     @property
     def words(self) -> str:
@@ -164,6 +185,7 @@ def find_status(record: RunRecord) -> RunStatus:
         reason=None if running else last["stopping"],
         seconds=seconds,
         forecast=find_forecast(record.trials, record.config, seconds, None if limit is None else limit - seconds),
+        time_use=find_time_use(record),
     )
 
 

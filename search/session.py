@@ -73,7 +73,7 @@ def open_session(
     clock, environment = Clock(folder, config.parallel), this_environment()
     try:
         cache = JobCache(folder, executor)
-        clock.nodes = cache.node_seconds
+        clock.nodes, clock.longest_queues = cache.node_seconds, executor.longest_queues
         listener.doing("inspecting the model and the data")
         try:
             inspection, seconds = inspect(folder, config, contents, cache, environment, listener.doing)

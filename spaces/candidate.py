@@ -24,10 +24,16 @@ class Candidate:
         """The steps of some stages, in order."""
         return tuple(step for step in self.steps if step.stage in stages)
 
-    @property
+    @functools.cached_property
     def prefix(self) -> Candidate:
         """What is trained: the RESHAPE and TRAIN steps. Candidates of one prefix share its checkpoint."""
         return Candidate(self.of_stage(Stage.RESHAPE, Stage.TRAIN))
+
+    @functools.cached_property
+    def beginnings(self) -> frozenset[str]:
+        """The keys of what is trained and of all that it is built on, step by step."""
+        steps = self.prefix.steps
+        return frozenset(Candidate(steps[:count]).key for count in range(1, len(steps) + 1))
 
     @property
     def deployment(self) -> tuple[Step, ...]:

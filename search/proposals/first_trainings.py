@@ -11,13 +11,15 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
+from litetuner.search.proposals.given_trials import given_trials
 from litetuner.search.proposals.outcomes import Outcomes
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
 from litetuner.search.proposals.samplers.tpe import Tpe
-from litetuner.search.runs.optuna_trials import frozen_params
+from litetuner.search.runs.optuna_trials import final_state, frozen_params
 from litetuner.search.runs.study import OptunaChoices
 from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.choices import NO, YES, Chooser
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.step import Role, Stage, Step
@@ -58,6 +60,10 @@ class Solved:
         self.gains: dict[int, float] = {}  # by number, expected: never more while the outcomes stay, as the front grows
         self.outcomes: Outcomes | None = None  # that the gains are computed with
         self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths: asked for twice on each turn
+        self._trained: dict[tuple[int, tuple[float, ...]], Candidate] = {}  # by number and lengths
+        self._frozen: dict[tuple[int, frozenset[str]], Any] = {}  # first trainings, by number and what was fixed
+        # By number, lengths and attempt: choices and candidate, the same until another first training is told.
+        self.drawn: dict[tuple[int, tuple[float, ...], int], tuple[dict[str, Any], Candidate]] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
         self.best.clear()
@@ -65,6 +71,7 @@ class Solved:
             return
         if trial.origin == "promotion":
             self.promoted.append(trial)
+            self.drawn.clear()
         solved = trial.state.scored and not trial.candidate.prefix.steps and solved_step(trial) is not None
         if solved and trial.value("drop") is not None and _recoverable(trial):
             self.open[trial.number] = trial
@@ -82,6 +89,24 @@ class Solved:
             parent = self.parents[trial.number] = next(parents, -1)
             if parent >= 0 and not _recoverable(trial):  # however it is trained, its size and latency stay
                 self.fixed[parent] = None
+
+    def trained(self, number: int, space: Space) -> Candidate:
+        """A trial's counterpart, where all that is not fixed stays as it is."""
+        key = number, space.epochs
+        if key not in self._trained:
+            self._trained[key] = space.suggest(ScriptedChoices(self.fixed[number] or {}))
+        return self._trained[key]
+
+    def frozen(self, fixed: Mapping[str, Any], pairs: Sequence[tuple[Trial, float, float]]) -> list[Any]:
+        """First trainings as trials of Optuna's, whose value is how much larger the drop is after the training."""
+        names, state = frozenset(fixed), final_state(pairs[0][0], True) if pairs else None
+        for trial, was, now in pairs:
+            if (trial.number, names) not in self._frozen:
+                told = {
+                    name: entry for name, entry in trial.params.items() if name not in names and "distribution" in entry
+                }
+                self._frozen[trial.number, names] = frozen_params(told, state=state, values=[now - was])
+        return [self._frozen[trial.number, names] for trial, _, _ in pairs]
 
     def recovered(self) -> list[tuple[Trial, float, float]]:
         """The first trainings, each with the drop before and after it."""
@@ -159,7 +184,8 @@ def _best(history: History, space: Space, known: Solved) -> Proposal | None:
         tried[parent] = tried.get(parent, 0) + 1
 
     def per_second(number: int) -> float:
-        return known.gains[number] / (1 + tried.get(number, 0)) / _seconds(history, space, known.fixed[number] or {})
+        seconds = max(NUMBERS.least_seconds, history.training_seconds(known.trained(number, space)))
+        return known.gains[number] / (1 + tried.get(number, 0)) / seconds
 
     able = {number for number, gain in known.gains.items() if gain and known.fixed[number]}
     rates = {number: per_second(number) for number in able if tried.get(number, 0) < NUMBERS.first_trainings}
@@ -179,34 +205,37 @@ def _best(history: History, space: Space, known: Solved) -> Proposal | None:
     return None
 
 
-def _seconds(history: History, space: Space, fixed: Mapping[str, Any]) -> float:
-    return max(NUMBERS.least_seconds, history.training_seconds(space.suggest(ScriptedChoices(fixed))))
-
-
 def _drawn(
     history: History, space: Space, known: Solved, number: int, pairs: Sequence[tuple[Trial, float, float]]
 ) -> Proposal | None:
     """A candidate without an answer that trains a trial, as Optuna draws it."""
-    fixed = known.fixed[number] or {}
     for attempt in range(NUMBERS.draws):
-        # Not the number: lost trials have one too, and a killed search resumes as an undisturbed one.
-        seed = derive("first training", known.open[number].candidate.key, len(known.promoted), attempt)
-        recorded = RecordedChoices(PartlyFixed(fixed, OptunaChoices(_optuna_trial(pairs, fixed, seed))))
-        candidate = space.suggest(recorded)
+        key = number, space.epochs, attempt
+        if key not in known.drawn:
+            known.drawn[key] = _draw(space, known, number, pairs, attempt)
+        chosen, candidate = known.drawn[key]
         if not history.knows(candidate.key):
-            return Proposal("promotion", space, ScriptedChoices(recorded.chosen), candidate)
+            return Proposal("promotion", space, ScriptedChoices(chosen), candidate)
     return None
 
 
-def _optuna_trial(pairs: Sequence[tuple[Trial, float, float]], fixed: Mapping[str, Any], seed: int) -> Any:
-    """A trial of a study of first trainings, whose value is how much larger the drop is after the training."""
+def _draw(
+    space: Space, known: Solved, number: int, pairs: Sequence[tuple[Trial, float, float]], attempt: int
+) -> tuple[dict[str, Any], Candidate]:
+    fixed = known.fixed[number] or {}
+    # Not the number: lost trials have one too, and a killed search resumes as an undisturbed one.
+    seed = derive("first training", known.open[number].candidate.key, len(known.promoted), attempt)
+    asked = OptunaChoices(_optuna_trial(known.frozen(fixed, pairs), seed))
+    recorded = RecordedChoices(PartlyFixed(fixed, asked))
+    candidate = space.suggest(recorded)
+    return recorded.chosen, candidate
+
+
+def _optuna_trial(trials: Sequence[Any], seed: int) -> Any:
+    """A trial of a study of first trainings."""
     import optuna
 
-    study = optuna.create_study(sampler=Tpe().make(seed))
-    for trial, was, now in pairs:
-        params = {name: entry for name, entry in trial.params.items() if name not in fixed and "distribution" in entry}
-        study.add_trial(frozen_params(params, state=optuna.trial.TrialState.COMPLETE, values=[now - was]))
-    return study.ask()
+    return optuna.create_study(storage=given_trials(trials), sampler=Tpe().make(seed)).ask()
 
 
 def _agree(fixed: Mapping[str, Any], chosen: Mapping[str, Any]) -> bool:

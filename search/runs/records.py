@@ -52,9 +52,10 @@ class Identity(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Seconds(Record):
-    """Seconds of a run by kind (``Clock``)."""
+    """Seconds of a run by kind, and the longest queues by name (``Clock``)."""
 
     seconds: dict[str, float]
+    queues: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in self.seconds.items():

@@ -6,7 +6,6 @@ cores, ms a step: ``model.fit`` 4.6, with ``steps_per_execution=32`` 3.1, this l
 
 import contextlib
 import dataclasses
-import functools
 import math
 import operator
 import random
@@ -17,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.data.arrays import release
 from litetuner.spaces.data.named_arrays import by_name, is_packed
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
-from litetuner.spaces.training.augmentation import NONE, augmented
+from litetuner.spaces.training.augmentation import NONE
+from litetuner.spaces.training.batches import bytes_of, read_batches
 from litetuner.spaces.training.learning_rate import cosine_decay
 from litetuner.spaces.training.losses import like_outputs, mean_loss
 from litetuner.spaces.training.own_loop import run_loop
@@ -235,22 +234,12 @@ def _compiled(
 
     first = (feed(model, context.x_train[:1]), *(by_name(part[:1]) for part in targets))
     compiled = tf.function(run, input_signature=tf.nest.map_structure(described, first))
-    views = np.random.default_rng([context.seed, 1])  # of its own: the order is the same with and without views
-    sample_bytes = max(1, sum(math.prod(part.shape) * part.dtype.size for part in tf.nest.flatten(first[0])))
+    batches = read_batches(model, context, augment, targets)
 
     def advance(chosen: np.ndarray) -> None:
-        x = feed(model, augmented(np.asarray(context.x_train[chosen.ravel()]), augment, views))
-        y = (by_name(np.asarray(part[chosen.ravel()])) for part in targets)
-        release(context.x_train)
-        compiled(*tf.nest.map_structure(functools.partial(_in_steps, chosen.shape), (x, *y)))
+        compiled(*batches(chosen))
 
-    return advance, max(1, min(_CALL_STEPS, _CALL_BYTES // (batch * sample_bytes)))
-
-
-def _in_steps(shape: tuple[int, ...], part: Any) -> Any:
-    """Samples (steps * batch, ...) as (steps, batch, ...)."""
-    tf = load()
-    return tf.reshape(part, (*shape, *part.shape[1:]))
+    return advance, max(1, min(_CALL_STEPS, _CALL_BYTES // max(1, batch * bytes_of(first[0]))))
 
 
 def _order(context: Context, steps: int) -> np.ndarray:

@@ -73,6 +73,18 @@ def test_a_run_in_which_a_search_is_at_work(trials: Any) -> None:
     assert ended.running is False and ended.words.endswith("all 16 trials are done") and ended.now is None
 
 
+def test_parallel_trials_their_queues_and_nodes(trials: Any) -> None:
+    trials.folder.path.mkdir(parents=True, exist_ok=True)
+    record = trials.record()
+    assert find_status(record).parallel_words == "", "one trial after the other"
+    seconds = {"train": 300.0, "time": 48.0, "other": 52.0, "wall": 100.0, "slots": 400.0, "node:first": 300.0}
+    found = find_status(dataclasses.replace(record, seconds=seconds, queues={"host": 3}))
+    assert found.parallel_words == "4 trials at the same time, 87 % busy, longest queues: 3 jobs for host"
+    written = found.to_json()
+    assert (written["busy_share"], written["longest_queues"]) == (0.87, {"host": 3})
+    assert written["node_seconds"] == {"first": 300.0}
+
+
 @pytest.mark.parametrize(
     ("event", "running"),
     [

@@ -153,6 +153,9 @@ class Ray(Executor):
         self._shipping.forget()
         return f"{slot.node}: the node, or litetuner's process on it, died ({type(error).__name__})"
 
+    def longest_queues(self) -> dict[str, int]:
+        return self._here.longest_queues() | {"workers": self.slots.longest if "slots" in self.__dict__ else 0}
+
     @contextlib.contextmanager
     def quiet(self) -> Any:
         """No slot computes."""

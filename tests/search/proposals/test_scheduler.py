@@ -74,8 +74,7 @@ def test_recipes_come_first_and_then_what_has_gained_most() -> None:
 def test_what_a_promotion_should_gain_counts_until_it_proves_wrong() -> None:
     """A drop of 9 of the 10 points allowed should shrink to 6, which would gain more than recipes have."""
     used = [
-        trial(k, 0.09, 900.0 - 100 * k, "recipe", **VARIED[k % len(VARIED)])
-        for k in range(1, NUMBERS.first_trials + 1)
+        trial(k, 0.09, 900.0 - 100 * k, "recipe", **VARIED[k % len(VARIED)]) for k in range(1, NUMBERS.first_trials + 1)
     ]
     assert order(told(*used), SPACES)[0] == "promotion"
     settled = [dataclasses.replace(item, params={}) for item in used]  # nothing that could be trained for longer
