@@ -44,8 +44,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "breadth"
 REAL = HERE / "results" / "breadth_real"
 REAL_TASKS = (
-    *("digits_cnn", "separable", "transformer", "tcn", "multi_label", "keypoints", "rare_digit", "mask"),
-    *("two_outputs", "image_and_table"),
+    *("digits_cnn", "separable", "tcn", "multi_label", "keypoints", "rare_digit", "mask", "two_outputs"),
+    *("image_and_table", "transformer"),
 )
 TRAINED = {"steps": ["prune", "cluster", "qat", "int8"]}  # of a `real` search: all but one of its files is trained
 DRAWN = 300  # candidates, which show what the space offers

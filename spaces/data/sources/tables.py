@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.data.raw import SYNONYMS, RawData
+from litetuner.spaces.data.raw import SYNONYMS, Arrays, RawData, Samples
 from litetuner.spaces.data.sources.columns import MixedColumn
 from litetuner.spaces.errors import DataError, nearest
 
@@ -141,7 +141,7 @@ class _Table:
         position = {name: number for number, name in enumerate(names or ())}
         numbers = np.array([position[name] for name in self._names])
         renumbered = numbers.__getitem__ if names else None
-        found = {
+        found: dict[str, tuple[Samples, Arrays | None]] = {
             split: (self._columns[split][0].array(), self._columns[split][1].array(renumbered))
             for split in ("train", "search", "test")
             if split in self._columns
