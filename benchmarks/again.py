@@ -12,6 +12,7 @@ value. It exits with 1 where one is more than 3 % off and the two intervals do n
 import argparse
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ NEAR = 0.03
 SIDE, COUNTS = 48, {"train": 10_000, "search": 2_000, "test": 2_000}
 
 
-def make(folder: Path, source: Path, seconds: float) -> None:
-    """Data, and a model that was trained for so many CPU seconds."""
+def make(folder: Path, source: Path, given: Path | None, seconds: float) -> None:
+    """Data, and the float .tflite of a ``given`` Keras model, or of one that is trained for so many CPU seconds."""
     import keras
     import tensorflow as tf
 
@@ -38,6 +39,18 @@ def make(folder: Path, source: Path, seconds: float) -> None:
                 f"y_{split}": archive[f"y_{split}"][:count].astype(np.int64),
             }
     np.savez(folder / "data.npz", **data)
+    model = keras.models.load_model(given, compile=False) if given else trained(data, seconds)
+    found = model.predict(data["x_search"], verbose=0).argmax(axis=1)
+    print("accuracy, search split:", (found == data["y_search"].ravel()).mean())
+    with tempfile.TemporaryDirectory() as place:
+        model.export(place, verbose=False)
+        (folder / "model.tflite").write_bytes(tf.lite.TFLiteConverter.from_saved_model(place).convert())
+
+
+def trained(data: dict[str, np.ndarray], seconds: float) -> Any:
+    """MobileNet 0.25 of keras.applications."""
+    import keras
+
     body = keras.applications.MobileNet((SIDE, SIDE, 3), alpha=0.25, weights=None, classes=10, dropout=0.0)
     for layer in body.layers:  # for the few steps of this training
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -51,12 +64,7 @@ def make(folder: Path, source: Path, seconds: float) -> None:
         model.fit(flipped, data["y_train"], batch_size=64, epochs=1, verbose=0)
     model.optimizer.learning_rate = 3e-4
     model.fit(data["x_train"], data["y_train"], batch_size=64, epochs=1, verbose=0)
-    print("accuracy, search split:", model.evaluate(data["x_search"], data["y_search"], verbose=0)[1])
-    serving = tf.function(
-        lambda x: model(x, training=False), input_signature=[tf.TensorSpec((1, SIDE, SIDE, 3), tf.float32)]
-    )
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([serving.get_concrete_function()], model)
-    (folder / "model.tflite").write_bytes(converter.convert())
+    return model
 
 
 def measure(path: Path) -> list[dict[str, Any]]:
@@ -100,11 +108,12 @@ def main() -> None:
     parser.add_argument("command", choices=("make", "measure"))
     parser.add_argument("folder", type=Path, help="of the model and data; of the run")
     parser.add_argument("--data", type=Path, default=Path("cifar10.npz"))
+    parser.add_argument("--model", type=Path, help="a trained Keras model for such images; without it one is trained")
     parser.add_argument("--seconds", type=float, default=180.0, help="of CPU time, for the training")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.command == "make":
-        make(options.folder, options.data, options.seconds)
+        make(options.folder, options.data, options.model, options.seconds)
         return
     rows = measure(options.folder)
     for row in rows:
