@@ -124,7 +124,7 @@ def _arrays(data: Any, shapes: Mapping[str, tuple[int | None, ...]], label: str 
 
     raw: RawData
     if hasattr(data, "iloc") and hasattr(data, "columns"):
-        raw = table_data("data", data, label)
+        raw = table_data("data", data, label, Streams(INPUTS).scratch)
     elif isinstance(data, np.ndarray):
         raw = read_value("data", {"x_train": data}, shapes, Streams())
     elif isinstance(data, Mapping | tuple) or is_dataset(data):

@@ -1,11 +1,14 @@
 """Models of many kinds: is the baseline's score that of Keras or scikit-learn, and the best file's that of the file itself?
 
 python benchmarks/breadth.py run --folder WORK [--only digits_cnn,mask] [--trials 6]
+python benchmarks/breadth.py real --folder WORK [--only digits_cnn,mask]
 python benchmarks/breadth.py table
 
 Each task of benchmarks/tasks is made, then searched as a user would, but that all jobs run in one process and latencies are
 computed instead of measured: a worker with TensorFlow takes seconds to start. Its row is written to
-benchmarks/results/breadth/<task>.json and is not done again; remove the file to repeat it. `table` makes benchmarks/breadth.md.
+benchmarks/results/breadth/<task>.json and is not done again; remove the file to repeat it. `real` does the same with worker
+processes and measured latencies for some tasks, by steps that train (benchmarks/results/breadth_real). `table` makes
+benchmarks/breadth.md.
 """
 
 from __future__ import annotations
@@ -40,6 +43,12 @@ from litetuner.spaces.errors import LitetunerError
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "breadth"
+REAL = HERE / "results" / "breadth_real"
+REAL_TASKS = (
+    *("digits_cnn", "separable", "tcn", "multi_label", "keypoints", "rare_digit", "mask", "two_outputs"),
+    *("image_and_table", "transformer"),
+)
+TRAINED = {"steps": ["prune", "cluster", "qat", "int8"]}  # of a `real` search: all but one of its files is trained
 DRAWN = 300  # candidates, which show what the space offers
 EXACT = 1e-4  # absolute up to 1, relative above
 DROP = "5%"
@@ -56,6 +65,18 @@ load average of {low} to {high}; all jobs in one process, latencies not measured
 every file of the search, run by hand with LiteRT, has the recorded score (both within 1e-4, or one sample); no trial
 failed; and what was refused, was refused with the reason that is true. `offered` are the steps among 300 candidates drawn
 at random from the space; all are {steps}. The scores say nothing of what a longer search would find.
+
+"""
+
+
+REAL_HEAD = """
+## With worker processes
+
+    python benchmarks/breadth.py real --folder WORK
+
+{right} of {tasks} tasks are right, {days}, load average {low} to {high}: real trainings, conversions and timings in worker
+processes, only the steps prune, cluster, qat and int8, trainings of at most 0.3 epochs. Right means what it means above, and
+that at least one file was trained.
 
 """
 
@@ -138,7 +159,7 @@ def agree(one: float, other: float, samples: int) -> bool:
     return exact or (min(one, other) >= 0 and max(one, other) <= 1 and abs(one - other) <= 1.0001 / samples)
 
 
-def search(task: Task, folder: Path, trials: int) -> dict[str, Any]:
+def search(task: Task, folder: Path, trials: int, more: Mapping[str, Any], run_name: str = "run") -> dict[str, Any]:
     """The row of a task: a short search as a user would do it, and its numbers computed again."""
     place, started = folder / task.name, time.monotonic()
     expected = json.loads((place / "expected.json").read_text())
@@ -146,8 +167,8 @@ def search(task: Task, folder: Path, trials: int) -> dict[str, Any]:
         data = {key: archive[key] for key in archive.files}
     x, y = part(data, "x"), part(data, "y")
     samples = len(next(iter(x.values())) if isinstance(x, dict) else x)
-    settings = {"model": str(place / "model.keras"), "data": str(place / "data.npz"), "out": str(place / "run")}
-    settings |= {"trials": trials, "max_drop": DROP, "max_epochs": EPOCHS} | dict(task.keys)
+    settings = {"model": str(place / "model.keras"), "data": str(place / "data.npz"), "out": str(place / run_name)}
+    settings |= {"trials": trials, "max_drop": DROP, "max_epochs": EPOCHS} | dict(task.keys) | dict(more)
     row: dict[str, Any] = {"kind": task.kind, "metric": settings["metric"], "samples": samples, "expected": expected}
     row |= {"date": datetime.date.today().isoformat(), "trials": trials}
     try:
@@ -169,6 +190,8 @@ def search(task: Task, folder: Path, trials: int) -> dict[str, Any]:
                 "recorded": recorded,
                 "by_hand": by_hand,
                 "right": same,
+                "trained": bool(trial.candidate.prefix.steps),
+                "latency_us": trial.value("latency_us:host"),
             }
     best = run.best()
     row |= {"files": files, "best": None if best is None else best["label"], "states": states(record.trials)}
@@ -231,6 +254,38 @@ def table() -> str:
     return words + "\n".join(lines) + "\n"
 
 
+def real_table() -> str:
+    """The rows of searches with real workers."""
+    rows = {path.stem: json.loads(path.read_text()) for path in sorted(REAL.glob("*.json"))}
+    if not rows:
+        return ""
+    lines = [
+        "| task | baseline, us | trained files: recorded score, by hand | us | right |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        files = list(row["files"].values())
+        found = [file for file in files if file["trained"]]
+        scores = "; ".join(f"{file['label']}: {file['recorded']:.4f}, {file['by_hand']:.4f}" for file in found)
+        times = ", ".join("-" if file["latency_us"] is None else f"{file['latency_us']:.3g}" for file in found)
+        base = next(file["latency_us"] for file in files if file["label"] == "float32")
+        right = row["right"] and bool(found)
+        said = "yes" if right else f"NO {'; '.join(row['problems'])[:170]}"
+        lines.append(f"| {name} | {row['baseline']:.4f}, {base:.3g} | {scores} | {times} | {said} |")
+    loads = sorted(row["load"] for row in rows.values())
+    return (
+        REAL_HEAD.format(
+            tasks=len(rows),
+            right=sum("| yes |" in line for line in lines),
+            days=" and ".join(sorted({row["date"] for row in rows.values()})),
+            low=loads[0],
+            high=loads[-1],
+        )
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
 def one_process(trials: int) -> None:
     """Do all jobs here, by the handlers of the workers, as the tests of the examples do: TensorFlow is started once."""
     import pytest
@@ -244,30 +299,34 @@ def one_process(trials: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("make", "run", "table"))
+    parser.add_argument("command", choices=("make", "run", "real", "table"))
     parser.add_argument("--folder", type=Path, default=Path("breadth"))
     parser.add_argument("--only", default="")
     parser.add_argument("--trials", type=int, default=6)
     options = parser.parse_args()
-    names = options.only.split(",") if options.only else list(TASKS)
+    real = options.command == "real"
+    names = options.only.split(",") if options.only else list(REAL_TASKS if real else TASKS)
+    results = REAL if real else RESULTS
     folder = options.folder.resolve()
     if options.command == "make":
         make(names, folder)
-    elif options.command == "run":
+    elif options.command in ("run", "real"):
         os.chdir(HERE)  # where the workers find tasks.own
-        missing = [name for name in names if not (RESULTS / f"{name}.json").exists()]
+        missing = [name for name in names if not (results / f"{name}.json").exists()]
         unmade = [name for name in missing if not (folder / name / "expected.json").exists()]
         if unmade:  # in a process of its own: Keras 3 there, legacy Keras in the search
             command = [sys.executable, __file__, "make", "--folder", str(folder), "--only", ",".join(unmade)]
             subprocess.run(command, check=True)
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        one_process(options.trials)
+        results.mkdir(parents=True, exist_ok=True)
+        if not real:
+            one_process(options.trials)
         for name in missing:
-            row = search(TASKS[name], folder, options.trials)
-            (RESULTS / f"{name}.json").write_text(json.dumps(row, indent=1))
+            how = (TRAINED, "real") if real else ({}, "run")
+            row = search(TASKS[name], folder, options.trials, *how)
+            (results / f"{name}.json").write_text(json.dumps(row, indent=1))
             print(f"{'right' if row['right'] else 'WRONG'} {name}", flush=True)
     else:
-        (HERE / "breadth.md").write_text(table())
+        (HERE / "breadth.md").write_text(table() + real_table())
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
     python benchmarks/memory.py WORK --gigabytes 1 --trials 5 --out benchmarks/results/memory.json
 
 Data of this size are written as a stored .npz, a compressed .npz, a function that returns a `tf.data.Dataset` over a generator,
-and a stored .npz of images with a mask each, and a search is started for each. Every 50 ms `/proc/PID/status` of each of its
-processes is read: RssAnon + RssShmem, which no disk holds. Pages of files (RssFile: libraries and mapped arrays) are left out,
-as the kernel takes them back when memory is short. The figure of a process is its highest value; `libraries` is that of the same
+a stored .npz of images with a mask each, and as tables (Parquet and CSV, the latter a quarter of the rows), and a search is
+started for each. `trained` searches prune and train quantization-aware, `weighted` do so with weights of samples and of classes.
+Every 50 ms `/proc/PID/status` of each of its processes is read: RssAnon + RssShmem, which no disk holds. Pages of files
+(RssFile: libraries and mapped arrays) are left out, as the kernel takes them back when memory is short.
+The figure of a process is its highest value; `libraries` is that of the same
 search on 400 images (5 MB), process by process.
 """
 
@@ -25,12 +27,19 @@ import psutil
 
 SIDE, CLASSES, BATCH, FEWEST = 64, 4, 256, 400
 SHARES = {"train": 0.8, "search": 0.1, "test": 0.1}
+TRAINED = ["--steps", "prune,qat,int8"]
 SEARCH = {
     "stored": ["--data", "stored.npz"],
     "compressed": ["--data", "compressed.npz"],
     "generator": ["--data", "memory:dataset"],
     "masks": ["--data", "masks.npz"],
+    "trained": ["--data", "trained.npz", *TRAINED],
+    "weighted": ["--data", "weighted.npz", "--class-weights", "balanced", *TRAINED],
+    "masks_trained": ["--data", "masks_trained.npz", "--metric", "mean-iou", *TRAINED],
+    "parquet": ["--data", "table.parquet", "--label", "y", *TRAINED],
+    "csv": ["--data", "table.csv", "--label", "y"],
 }
+COLUMNS, PART = 32, 50_000  # of a table: numbers in double precision, rows written at a time
 
 
 def images(count: int, masks: bool = False, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -55,7 +64,28 @@ def dataset() -> Any:
     return tf.data.Dataset.from_generator(lambda: images(int(os.environ["MEMORY_COUNT"])), output_signature=types)
 
 
-def write(path: Path, count: int, compressed: bool, masks: bool) -> None:
+def write_table(path: Path, count: int) -> None:
+    """A table of ``COLUMNS`` numbers and a label that is text."""
+    import pandas
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    rng, writer = np.random.default_rng(0), None
+    for start in range(0, count, PART):
+        x = rng.normal(size=(min(PART, count - start), COLUMNS))
+        table = pandas.DataFrame(x, columns=[f"c{number}" for number in range(COLUMNS)])
+        table["y"] = np.array(["low", "high"])[(x[:, :3].sum(axis=1) > 0).astype(int)]
+        if path.suffix == ".csv":
+            table.round(6).to_csv(path, mode="a" if start else "w", header=not start, index=False)
+            continue
+        part = pyarrow.Table.from_pandas(table, preserve_index=False)
+        writer = writer or ParquetWriter(path, part.schema)
+        writer.write_table(part)
+    if writer is not None:
+        writer.close()
+
+
+def write(path: Path, count: int, compressed: bool, masks: bool, weighted: bool = False) -> None:
     """An .npz written batch by batch."""
     how = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with zipfile.ZipFile(path, "w", how, compresslevel=1) as archive:
@@ -68,14 +98,26 @@ def write(path: Path, count: int, compressed: bool, masks: bool) -> None:
                     np.lib.format.write_array_header_1_0(file, header)
                     for batch in images(some, masks, seed):
                         file.write(batch[part].tobytes())
+            if weighted and split == "train":
+                with archive.open("w_train.npy", "w") as file:
+                    np.save(file, np.random.default_rng(1).uniform(0.5, 2, some).astype(np.float32))
 
 
-def write_model(path: Path, masks: bool) -> None:
+def write_model(path: Path, masks: bool, table: bool = False) -> None:
     """Trained for a moment on a few images: the search is about memory, and any model does."""
     import keras
 
     keras.utils.set_random_seed(0)
     layers = keras.layers
+    if table:
+        x = np.random.default_rng(1).normal(size=(2000, COLUMNS)).astype(np.float32)
+        model = keras.Sequential(
+            [keras.Input((COLUMNS,)), layers.Dense(32, "relu"), layers.Dense(32, "relu"), layers.Dense(2, "softmax")]
+        )
+        model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+        model.fit(x, (x[:, :3].sum(axis=1) <= 0).astype(int), epochs=8, verbose=0)  # "high" is the first by name
+        model.save(path)
+        return
     parts = [
         keras.Input((SIDE, SIDE, 3)),
         layers.Rescaling(1 / 255.0),
@@ -149,7 +191,8 @@ def main() -> None:
     runs = [("stored libraries", 0.0), *((name, options.gigabytes * 1e9) for name in options.only.split(","))]
     for name, size in runs:
         if name not in rows:
-            count = max(FEWEST, round(size / (SIDE * SIDE * 3)))
+            row = {"parquet": 8 * COLUMNS, "csv": 4 * 8 * COLUMNS}.get(name, SIDE * SIDE * 3)
+            count = max(FEWEST, round(size / row))
             rows[name] = searched(name.split()[0], options.folder / name.replace(" ", "_"), count, options.trials)
             options.out.write_text(json.dumps(rows, indent=1) + "\n")
             print(name, rows[name], flush=True)
@@ -158,10 +201,12 @@ def main() -> None:
 def searched(name: str, where: Path, count: int, trials: int) -> dict[str, Any]:
     """Make data and model of one kind, and search."""
     where.mkdir(parents=True, exist_ok=True)
-    masks = name == "masks"
-    if name != "generator":
-        write(where / SEARCH[name][1], count, name == "compressed", masks)
-    write_model(where / "model.keras", masks)
+    masks, table = name.startswith("masks"), name in ("parquet", "csv")
+    if table:
+        write_table(where / SEARCH[name][1], count)
+    elif name != "generator":
+        write(where / SEARCH[name][1], count, name == "compressed", masks, name == "weighted")
+    write_model(where / "model.keras", masks, table)
     command = [str(Path(sys.executable).with_name("litetuner")), "search", "--model", "model.keras", *SEARCH[name]]
     command += ["--trials", str(trials), "--max-epochs", "0.2", "--max-drop", "5%"]
     about = {"date": time.strftime("%Y-%m-%d"), "samples": count, "load": round(os.getloadavg()[1], 1)}

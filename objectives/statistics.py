@@ -21,6 +21,7 @@ LEVEL = 0.95  # of all intervals
 ROUNDS = 1000  # resamples of per-sample values
 RESAMPLES = (200, 100, 50)  # of a metric that is no mean, as many as fit into the limit; else there is no interval
 RESAMPLING_SECONDS = 10.0
+RESAMPLED_BYTES = 1 << 28  # of labels, predictions and samples, which each resample copies
 Arrays = Mapping[str, np.ndarray]
 NOTHING: Arrays = MappingProxyType({})
 BLOCK_VALUES = 1_000_000  # random indices drawn at a time
@@ -82,11 +83,11 @@ def paired_metric_difference(
 def _bootstrap(
     value_of: Callable[..., float], y: np.ndarray, preds: tuple[np.ndarray, ...], seed: int, more: Arrays
 ) -> tuple[float, Interval | None]:
-    """A value of (y, *preds, more), and its interval, ``None`` where resampling takes too long."""
+    """A value of (y, *preds, more), and its interval, ``None`` where resampling takes too long or too much memory."""
     started = time.monotonic()
     value = value_of(y, *preds, more)
     rounds = _rounds(time.monotonic() - started)
-    if not rounds:
+    if not rounds or sum(values.nbytes for values in (y, *preds, *more.values())) > RESAMPLED_BYTES:
         return value, None
     drawn = _resamples(y, seed, rounds, more)
     values = [value_of(y[rows], *(pred[rows] for pred in preds), other) for rows, other in drawn]

@@ -16,7 +16,7 @@ class Context:
     ``loss`` is a tf_keras loss object or name, or a function of (y, outputs). ``untrained`` builds a probe: masks and centroids
     are set, nothing is fitted. ``w_train`` (n,) are weights of samples. ``teacher`` (n, ...) are the baseline's outputs on
     ``x_train``, probabilities for a classifier; steps may train towards them, with ``soft_loss``. ``loop`` is a training loop of
-    the user's (``training/own_loop.py``), which replaces ours.
+    the user's (``training/own_loop.py``), which replaces ours. ``changed``: did steps before the conversion change it?
     """
 
     x_train: np.ndarray
@@ -30,3 +30,4 @@ class Context:
     teacher: np.ndarray | None = None
     soft_loss: object = None
     loop: Callable[..., Any] | None = None
+    changed: bool = True

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from litetuner.objectives.metrics.class_pairs import class_pairs
 from litetuner.objectives.metrics.metric import Metric
-from litetuner.spaces.models.classes import class_numbers
 from litetuner.spaces.models.decision import CLASSIFICATION
 
 
@@ -20,5 +20,6 @@ class BalancedAccuracy(Metric):
         from sklearn.metrics import recall_score
 
         # The same value as balanced_accuracy_score, which warns of predicted classes that the labels do not hold.
-        true, found = np.ravel(y_true), class_numbers(y_pred, self.decision).ravel()
-        return float(recall_score(true, found, labels=np.unique(true), average="macro", zero_division=0.0))
+        true, found, counts = class_pairs(y_true, y_pred, self.decision)
+        how = {"labels": np.unique(true), "average": "macro", "zero_division": 0.0}
+        return float(recall_score(true, found, sample_weight=counts, **how))

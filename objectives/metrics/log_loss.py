@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from litetuner.objectives.metrics.metric import Metric
+from litetuner.objectives.metrics.metric import Metric, in_parts
 from litetuner.spaces.errors import ConfigError
 from litetuner.spaces.models.classes import real_scores
 from litetuner.spaces.models.decision import CLASSIFICATION
@@ -29,6 +29,9 @@ class LogLoss(Metric):
             raise ConfigError(
                 f"log-loss needs probabilities, and the outputs are none ({self.decision.evidence}). Use --metric roc-auc."
             )
+        return np.concatenate(in_parts(self._losses, y_true, y_pred))
+
+    def _losses(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
         tiny = float(np.finfo(np.float32).eps)
         probabilities = np.clip(real_scores(y_pred, self.decision).astype(np.float64), tiny, 1 - tiny)
         if self.decision is not None and self.decision.task == "multiclass":
@@ -36,4 +39,5 @@ class LogLoss(Metric):
             chosen = probabilities[np.arange(len(probabilities)), np.ravel(y_true)]
         else:
             chosen = np.where(np.asarray(y_true).reshape(probabilities.shape) > 0, probabilities, 1 - probabilities)
-        return -np.log(chosen).reshape(len(y_true), -1).mean(axis=1)
+        found: np.ndarray = -np.log(chosen).reshape(len(y_true), -1).mean(axis=1)
+        return found

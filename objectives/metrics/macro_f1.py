@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from litetuner.objectives.metrics.class_pairs import class_pairs
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.models.classes import class_numbers
 from litetuner.spaces.models.decision import CLASSIFICATION
@@ -23,9 +24,10 @@ class MacroF1(Metric):
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         from sklearn.metrics import f1_score
 
-        found, true = class_numbers(y_pred, self.decision), np.asarray(y_true)
-        if self.decision is not None and self.decision.task == "multilabel":
-            true, found = (part.reshape(-1, part.shape[-1]).astype(int) for part in (true, found))
-        else:
-            true, found = true.ravel(), found.ravel()
-        return float(f1_score(true, found, average=self.average, zero_division=0.0))
+        how = {"average": self.average, "zero_division": 0.0}
+        if self.decision is None or self.decision.task != "multilabel":
+            true, found, counts = class_pairs(y_true, y_pred, self.decision)
+            return float(f1_score(true, found, sample_weight=counts, **how))
+        both = (np.asarray(y_true), class_numbers(y_pred, self.decision))
+        true, found = (part.reshape(-1, part.shape[-1]).astype(int) for part in both)
+        return float(f1_score(true, found, **how))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from litetuner.objectives.metrics.metric import Metric
+from litetuner.objectives.metrics.metric import Metric, in_parts
 
 
 class MeanAbsoluteError(Metric):
@@ -17,12 +17,10 @@ class MeanAbsoluteError(Metric):
     tasks = ("regression",)
     default_loss = "mean_absolute_error"
 
-    def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
-        from sklearn.metrics import mean_absolute_error
-
-        return float(mean_absolute_error(y_true.reshape(len(y_true), -1), y_pred.reshape(len(y_pred), -1)))
-
     def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
         """The absolute error of each sample, averaged over its outputs."""
-        errors = y_true.reshape(len(y_true), -1).astype(np.float64) - y_pred.reshape(len(y_pred), -1)
-        return np.abs(errors).mean(axis=1)
+
+        def errors(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
+            return np.abs(y.reshape(len(y), -1).astype(np.float64) - pred.reshape(len(pred), -1)).mean(axis=1)
+
+        return np.concatenate(in_parts(errors, y_true, y_pred))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from litetuner.objectives.metrics.metric import Metric
+from litetuner.objectives.metrics.metric import Metric, in_parts
 
 
 class MeanAbsolutePercentageError(Metric):
@@ -19,5 +19,9 @@ class MeanAbsolutePercentageError(Metric):
 
     def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
         """The error of each sample, averaged over its outputs."""
-        true, found = (np.asarray(part, np.float64).reshape(len(part), -1) for part in (y_true, y_pred))
-        return np.asarray((np.abs(true - found) / np.maximum(np.abs(true), np.finfo(np.float64).eps)).mean(axis=1))
+
+        def errors(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
+            true, found = (np.asarray(part, np.float64).reshape(len(part), -1) for part in (y, pred))
+            return (np.abs(true - found) / np.maximum(np.abs(true), np.finfo(np.float64).eps)).mean(axis=1)
+
+        return np.concatenate(in_parts(errors, y_true, y_pred))

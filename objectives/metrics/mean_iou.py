@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from litetuner.objectives.metrics.class_pairs import class_pairs
 from litetuner.objectives.metrics.metric import Metric
-from litetuner.spaces.models.classes import class_numbers
 
 
 class MeanIou(Metric):
@@ -21,5 +21,5 @@ class MeanIou(Metric):
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         from sklearn.metrics import jaccard_score
 
-        found = class_numbers(y_pred, self.decision)
-        return float(jaccard_score(np.ravel(y_true), found.ravel(), average="macro", zero_division=0.0))
+        true, found, counts = class_pairs(y_true, y_pred, self.decision)
+        return float(jaccard_score(true, found, average="macro", sample_weight=counts, zero_division=0.0))

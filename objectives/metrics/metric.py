@@ -2,11 +2,22 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from litetuner.spaces.models.decision import Decision
+
+PART_BYTES = 1 << 24  # of labels or predictions: a metric makes copies in double precision of them
+
+
+def in_parts(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray], y: np.ndarray, pred: np.ndarray
+) -> list[np.ndarray]:
+    """What ``function`` gives for labels and predictions (n, ...), some samples at a time: they may be larger than memory."""
+    rows = max(1, PART_BYTES // max(1, y[:1].nbytes, pred[:1].nbytes))
+    return [function(y[start : start + rows], pred[start : start + rows]) for start in range(0, len(y), rows)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from litetuner.objectives.metrics.metric import Metric
+from litetuner.objectives.metrics.metric import Metric, in_parts
 
 
 def value_range(images: np.ndarray) -> float:
@@ -24,7 +24,10 @@ class Psnr(Metric):
 
     def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
         """The ratio of each image."""
-        errors = (np.asarray(y_true, np.float64) - y_pred.reshape(y_true.shape)) / value_range(y_true)
-        return np.minimum(
-            -10 * np.log10(np.maximum(np.square(errors).reshape(len(errors), -1).mean(axis=1), 1e-10)), 100.0
-        )
+        limit = value_range(y_true)
+
+        def ratios(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
+            errors = np.square((np.asarray(y, np.float64) - pred.reshape(y.shape)) / limit)
+            return np.minimum(-10 * np.log10(np.maximum(errors.reshape(len(y), -1).mean(axis=1), 1e-10)), 100.0)
+
+        return np.concatenate(in_parts(ratios, y_true, y_pred))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from litetuner.objectives.metrics.metric import Metric
+from litetuner.objectives.metrics.metric import Metric, in_parts
 
 
 class RootMeanSquaredError(Metric):
@@ -18,6 +18,7 @@ class RootMeanSquaredError(Metric):
     default_loss = "mean_squared_error"
 
     def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
-        from sklearn.metrics import root_mean_squared_error
+        def squares(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
+            return np.square(y.reshape(len(y), -1).astype(np.float64) - pred.reshape(len(pred), -1)).sum(axis=0)
 
-        return float(root_mean_squared_error(y_true.reshape(len(y_true), -1), y_pred.reshape(len(y_pred), -1)))
+        return float(np.sqrt(np.sum(in_parts(squares, y_true, y_pred), axis=0) / len(y_true)).mean())

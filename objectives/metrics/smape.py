@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from litetuner.objectives.metrics.metric import Metric
+from litetuner.objectives.metrics.metric import Metric, in_parts
 
 
 class SymmetricPercentageError(Metric):
@@ -17,6 +17,10 @@ class SymmetricPercentageError(Metric):
 
     def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
         """The error of each sample, averaged over its outputs."""
-        true, found = (np.asarray(part, np.float64).reshape(len(part), -1) for part in (y_true, y_pred))
-        scale = np.abs(true) + np.abs(found)
-        return np.asarray((2 * np.abs(true - found) / np.where(scale > 0, scale, 1.0)).mean(axis=1))
+
+        def errors(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
+            true, found = (np.asarray(part, np.float64).reshape(len(part), -1) for part in (y, pred))
+            scale = np.abs(true) + np.abs(found)
+            return (2 * np.abs(true - found) / np.where(scale > 0, scale, 1.0)).mean(axis=1)
+
+        return np.concatenate(in_parts(errors, y_true, y_pred))

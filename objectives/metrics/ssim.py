@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from litetuner.objectives.metrics.metric import Metric
+from litetuner.objectives.metrics.metric import Metric, in_parts
 from litetuner.objectives.metrics.psnr import value_range
 from litetuner.spaces.errors import ConfigError
 
@@ -23,14 +23,19 @@ class Ssim(Metric):
         """The similarity of each image, averaged over its windows and channels."""
         if y_true.ndim != 4 or min(y_true.shape[1:3]) < SIZE:
             raise ConfigError(f"ssim needs images of at least {SIZE}x{SIZE} pixels, the labels are {y_true.shape[1:]}.")
-        a, b = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64).reshape(y_true.shape)
         limit = value_range(y_true)
-        c1, c2 = (0.01 * limit) ** 2, (0.03 * limit) ** 2
-        mean_a, mean_b = _windows(a), _windows(b)
-        spread = _windows(a * a) + _windows(b * b) - mean_a**2 - mean_b**2
-        shared = _windows(a * b) - mean_a * mean_b
-        luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-        return np.asarray((luminance * (2 * shared + c2) / (spread + c2)).mean(axis=(1, 2, 3)))
+        return np.concatenate(in_parts(lambda y, pred: _similarity(y, pred, limit), y_true, y_pred))
+
+
+def _similarity(y: np.ndarray, pred: np.ndarray, limit: float) -> np.ndarray:
+    """That of each image (n, h, w, channels), averaged over its windows and channels."""
+    a, b = np.asarray(y, np.float64), np.asarray(pred, np.float64).reshape(y.shape)
+    c1, c2 = (0.01 * limit) ** 2, (0.03 * limit) ** 2
+    mean_a, mean_b = _windows(a), _windows(b)
+    spread = _windows(a * a) + _windows(b * b) - mean_a**2 - mean_b**2
+    shared = _windows(a * b) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return np.asarray((luminance * (2 * shared + c2) / (spread + c2)).mean(axis=(1, 2, 3)))
 
 
 def _windows(images: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from litetuner.objectives.metrics.metric import Metric
+from litetuner.objectives.metrics.metric import Metric, in_parts
 from litetuner.spaces.errors import ConfigError
 
 
@@ -26,16 +26,14 @@ class TopK(Metric):
         found = re.fullmatch(r"top-([1-9]\d*)", name)
         return type(cls.__name__, (cls,), {"name": name, "k": int(found[1])}) if found else None
 
-    def score(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
-        from sklearn.metrics import top_k_accuracy_score
-
-        scores = self._checked(y_pred)
-        return float(top_k_accuracy_score(np.ravel(y_true), scores, k=self.k, labels=np.arange(scores.shape[1])))
-
     def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
         """1 where the class is among the k highest, else 0."""
-        highest = np.argsort(self._checked(y_pred), axis=1, kind="stable")[:, -self.k :]
-        return (highest == np.ravel(y_true)[:, None]).any(axis=1).reshape(len(y_true), -1).mean(axis=1)
+
+        def right(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
+            highest = np.argsort(self._checked(pred), axis=1, kind="stable")[:, -self.k :]
+            return (highest == np.ravel(y)[:, None]).any(axis=1).reshape(len(y), -1).mean(axis=1)
+
+        return np.concatenate(in_parts(right, y_true, y_pred))
 
     def _checked(self, y_pred: np.ndarray) -> np.ndarray:
         if y_pred.ndim < 2 or y_pred.shape[-1] <= max(self.k, 2):

@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.data.arrays import release
+from litetuner.spaces.data.arrays import chunks, new_array, release
 from litetuner.spaces.data.named_arrays import pack, unpack
 from litetuner.spaces.errors import BuildFailed, DataError
 from litetuner.spaces.tflite.artifact import read_artifact
@@ -43,15 +43,40 @@ def predict(file: Path | str | bytes, x: np.ndarray, threads: int = 1, output: s
     bounds = np.linspace(0, len(x), max(1, min(threads, len(x))) + 1).astype(int)
     with ThreadPoolExecutor(len(bounds) - 1) as pool:
         spans = itertools.pairwise(bounds)
-        parts = [pool.submit(_run, content, x[low:high], stop, output) for low, high in spans]
+        outputs = _Outputs(len(x))
+        parts = [pool.submit(_run, content, x[low:high], stop, output, outputs, int(low)) for low, high in spans]
         for part in parts:  # where one fails, the others need not go on
             part.add_done_callback(lambda done: stop.set() if done.exception() else None)
         try:
-            outputs = np.concatenate([part.result() for part in parts])
+            for part in parts:
+                part.result()
         finally:
             stop.set()
-    _check_outputs(outputs, x)
-    return outputs
+    _check_outputs(outputs.values, x)
+    return outputs.values
+
+
+class _Outputs:
+    """The outputs of ``count`` samples, which threads fill; they are in a file where they are large."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._lock = count, Lock()
+        self._values: np.ndarray | None = None
+
+    @property
+    def values(self) -> np.ndarray:
+        """The outputs (n, ...); several are the fields of a structured array."""
+        if self._values is None:
+            raise ValueError("nothing was predicted")
+        return self._values
+
+    def put(self, start: int, found: Mapping[str, np.ndarray]) -> None:
+        """Store the outputs (b, ...) by name of the samples from ``start`` on."""
+        rows = next(iter(found.values())) if len(found) == 1 else pack(found)
+        with self._lock:
+            if self._values is None:
+                self._values = new_array((self._count, *rows.shape[1:]), rows.dtype)
+        self._values[start : start + len(rows)] = rows
 
 
 def read_file(file: Path | str) -> bytes:
@@ -72,16 +97,18 @@ def load_interpreter(content: bytes) -> Any:
         raise BuildFailed(f"the runtime does not load the file: {_first_line(error)}") from error
 
 
-def _run(content: bytes, x: np.ndarray, stop: Event, output: str | None) -> np.ndarray:
+def _run(content: bytes, x: np.ndarray, stop: Event, output: str | None, outputs: _Outputs, first: int) -> None:
+    """Run samples (b, *sample), of which the first is number ``first`` of all, until ``stop`` is set."""
     interpreter = load_interpreter(content)
     sources, targets = _allocate(interpreter, {name: part.shape[1:] for name, part in unpack(x).items()}, output)
-    raw = {name: np.empty((len(x), *target["shape"][1:]), target["dtype"]) for name, target in targets.items()}
     remembers = bool(STATEFUL & set(read_artifact(content).operators))
     for start in range(0, len(x), CHUNK_SAMPLES):
         release(x)
         chunk = unpack(x[start : start + CHUNK_SAMPLES])
         feeds = [(source["index"], as_input(chunk[name], source)) for name, source in sources.items()]
-        for offset in range(len(feeds[0][1])):
+        count = len(feeds[0][1])
+        raw = {name: np.empty((count, *target["shape"][1:]), target["dtype"]) for name, target in targets.items()}
+        for offset in range(count):
             for index, values in feeds:
                 interpreter.set_tensor(index, values[offset : offset + 1])
             if remembers:  # or a sample would begin in the state that the one before left
@@ -91,11 +118,10 @@ def _run(content: bytes, x: np.ndarray, stop: Event, output: str | None) -> np.n
             except RuntimeError as error:
                 raise BuildFailed(f"the runtime fails on sample {start + offset}: {_first_line(error)}") from error
             for name, target in targets.items():
-                raw[name][start + offset] = interpreter.get_tensor(target["index"])[0]
+                raw[name][offset] = interpreter.get_tensor(target["index"])[0]
             if stop.is_set():  # another part has failed, which is what is raised
-                return x[:0]
-    real = {name: real_values(values, targets[name]) for name, values in raw.items()}
-    return next(iter(real.values())) if len(real) == 1 else pack(real)
+                return
+        outputs.put(first + start, {name: real_values(values, targets[name]) for name, values in raw.items()})
 
 
 Ports = dict[str, Mapping[str, Any]]
@@ -166,15 +192,18 @@ def _named(interpreter: Any, details: list[Mapping[str, Any]], side: str) -> Por
 def _check_outputs(outputs: np.ndarray, x: np.ndarray) -> None:
     parts = unpack(outputs)
     for name, values in parts.items():
-        bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        bad = np.concatenate([~np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in chunks(values)])
         if bad.any():
             where = f"the output {name!r} holds" if name else "the outputs hold"
             first = int(bad.argmax())
             raise BuildFailed(f"{where} NaN or infinity in {bad.sum()} of {len(bad)} samples, first in {first}")
-    constant = all((values == values[0]).all() for values in parts.values())
-    if len(outputs) > 1 and constant and not (x == x[0]).all():
+    if len(outputs) > 1 and all(_constant(values) for values in parts.values()) and not _constant(x):
         same = f"the output is the same for all {len(outputs)} samples"
         raise BuildFailed(f"{same}: the file has lost what the model had learnt")
+
+
+def _constant(values: np.ndarray) -> bool:
+    return all((part == values[0]).all() for part in chunks(values))
 
 
 def _first_line(error: BaseException) -> str:

@@ -103,7 +103,7 @@ def score(
         interval = statistics.bootstrap_interval(each, seed)
     about["samples"] = len(x)
     if interval is None:
-        about["interval"] = "none, as resampling this metric takes too long"
+        about["interval"] = "none, as resampling this metric takes too long, or too much memory"
     return Score(Measurement(value, metric.name, about, interval), each, predictions)
 
 

@@ -66,7 +66,7 @@ def build(
     """Convert and finish: a candidate's file. ``untrained`` only masks and centroids are set."""
     job = convert_job(services, candidate, checkpoints, untrained)
     converted, measured = run_job(services, job, measured)
-    return run_job(services, finish_job(job, candidate, converted.file), measured)
+    return run_job(services, finish_job(job, candidate, converted.file), measured.noting(*converted.notes))
 
 
 def time_on(

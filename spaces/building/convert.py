@@ -1,5 +1,7 @@
 """The job convert: a checkpoint to a raw ``.tflite``."""
 
+import dataclasses
+
 from litetuner.spaces.building.contexts import make_context
 from litetuner.spaces.building.jobs import ConvertJob, ConvertResult
 from litetuner.spaces.building.models import base_model, know_custom_layers, restore
@@ -22,4 +24,5 @@ def convert(job: ConvertJob, workspace: Workspace) -> ConvertResult:
             model = training.apply(model, context)
     else:
         model = restore(workspace, inspected.base, job.checkpoints, steps, context)
-    return ConvertResult(workspace.blobs.put(step.apply(model, context), ".tflite"))
+    file, notes = step.apply_with_notes(model, dataclasses.replace(context, changed=bool(steps)))
+    return ConvertResult(workspace.blobs.put(file, ".tflite"), tuple(notes))

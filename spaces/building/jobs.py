@@ -109,9 +109,10 @@ class TrainJob(BuildJob[TrainResult]):
 
 @dataclasses.dataclass(frozen=True)
 class ConvertResult(Record):
-    """The raw file as a blob."""
+    """The raw file as a blob, and notes of its conversion."""
 
     file: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import math
 import mmap
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from litetuner.spaces.store import Store, cannot_write
 SPLITS = ("train", "search", "test")
 LARGE_BYTES = 1 << 28  # of a mapped file: below, it may stay in memory
 CHUNK_BYTES = 1 << 22
+IN_MEMORY_BYTES = 1 << 26  # of an array of ours: above, it is in a file
 
 
 def open_split(store: Store, arrays: Mapping[str, str], split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -43,9 +46,21 @@ def release(array: np.ndarray) -> None:
         base.madvise(mmap.MADV_DONTNEED)
 
 
-def chunks(array: np.ndarray, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
-    """An array (n, ...), or some of its ``rows``, in parts of about 4 MB: it may be mapped and larger than memory."""
-    size = max(1, CHUNK_BYTES // max(1, array[:1].nbytes))
+def new_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array to be filled: in memory, or, where it is large, mapped from a file without a name. Raises ``HostError``."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < IN_MEMORY_BYTES:
+        return np.empty(shape, dtype)
+    try:
+        with tempfile.TemporaryFile() as file:
+            return np.memmap(file, dtype, "w+", shape=shape)
+    except OSError as error:
+        raise cannot_write(Path(tempfile.gettempdir()), error) from error
+
+
+def chunks(array: np.ndarray, rows: np.ndarray | None = None, size: int = 0) -> Iterator[np.ndarray]:
+    """An array (n, ...), or some of its ``rows``, in parts of ``size`` or about 4 MB: it may be larger than memory."""
+    size = size or max(1, CHUNK_BYTES // max(1, array[:1].nbytes))
     for start in range(0, len(array) if rows is None else len(rows), size):
         part = slice(start, start + size)
         yield array[part] if rows is None else array[rows[part]]

@@ -59,7 +59,10 @@ def _value_advice(y: np.ndarray, output_shape: Shape, classification: bool) -> s
     if numbers[0] == 1 and numbers[-1] == classes:
         return "They seem to be counted from 1: subtract 1."
     if list(numbers) == [-1, 1]:
-        return "Give 0 for -1: y = (y + 1) // 2."
+        return (
+            "Give 0 for -1: y = (y + 1) // 2. If the model was trained with mse towards -1 and 1, its threshold is 0, and "
+            "squared_hinge is the same loss: add --threshold 0 --loss squared_hinge."
+        )
     inside = (numbers >= 0) & (numbers < classes)
     if len(numbers) > 1 and inside[:-1].all() and numbers[-1] == 255:
         return (

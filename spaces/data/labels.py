@@ -1,15 +1,16 @@
 """Labels as the search stores them, checked against the model's output."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from litetuner.spaces.data.arrays import chunks
+from litetuner.spaces.data.arrays import chunks, new_array
 from litetuner.spaces.data.label_advice import label_advice
 from litetuner.spaces.errors import DataError
 
 FEW = 50  # samples of a class
+FLOAT = np.dtype(np.float32)
 
 
 def classes_of(output_shape: tuple[int | None, ...]) -> int:
@@ -25,6 +26,21 @@ def classes_of(output_shape: tuple[int | None, ...]) -> int:
     return 2 if last == 1 else last
 
 
+def in_parts(y: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Labels (n, ...) changed part by part, into a file where they are large."""
+    first, start = change(y[:1]), 0
+    found = new_array((len(y), *first.shape[1:]), first.dtype)
+    for part in chunks(y):
+        found[start : start + len(part)] = change(part)
+        start += len(part)
+    return found
+
+
+def as_type(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Labels in a type; themselves where they have it."""
+    return y if y.dtype == dtype else in_parts(y, lambda part: part.astype(dtype))
+
+
 def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int | None, ...]) -> np.ndarray:
     """Labels of one split, ``name`` such as ``y_train``, by task (``models/decision.py``).
 
@@ -35,7 +51,7 @@ def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int 
     Raises ``DataError`` for text, objects, NaN, labels that the model's output cannot give, and shapes that do not fit.
     """
     if task == "raw" and y.dtype.kind in "biufU":
-        return y.astype(np.float32, copy=False) if y.dtype.kind == "f" else y
+        return as_type(y, FLOAT) if y.dtype.kind == "f" else y
     if y.dtype.kind in "US":
         raise DataError(
             f"{name} holds text such as {str(y.ravel()[0])!r}. Give class numbers in the order of the model's outputs, "
@@ -62,7 +78,7 @@ def _numbers(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> 
         raise DataError(
             f"{name} has {sample} numbers a sample, the model gives {expected}. {label_advice(y, output_shape, 'regression')}"
         )
-    values = y.astype(np.float32, copy=False)
+    values = as_type(y, FLOAT)
     return values.reshape(len(y)) if single else values
 
 
@@ -74,7 +90,7 @@ def _several(name: str, y: np.ndarray, output_shape: tuple[int | None, ...]) -> 
             f"{name} has shape {y.shape} and values from {y.min():g} to {y.max():g}; several labels at once are a column of 0 "
             f"and 1 for each of the model's outputs {output_shape[1:]}."
         )
-    return y.astype(np.float32, copy=False)
+    return as_type(y, FLOAT)
 
 
 def _class_numbers(name: str, y: np.ndarray, classes: int, output_shape: tuple[int | None, ...]) -> np.ndarray:
@@ -105,7 +121,7 @@ def _class_numbers(name: str, y: np.ndarray, classes: int, output_shape: tuple[i
             f"{outside.sum()} are outside, first {name}[{_say(first)}] = {int(values[first])}. "
             f"{label_advice(values, output_shape, 'classification')}"
         )
-    return values.astype(_class_type(classes, places), copy=False)
+    return as_type(values, _class_type(classes, places))
 
 
 def _class_type(classes: int, places: tuple[int | None, ...]) -> np.dtype:
@@ -117,14 +133,14 @@ def _from_one_hot(name: str, y: np.ndarray, classes: int, output_shape: tuple[in
     if y.shape[-1] != classes:
         advice = label_advice(y, output_shape, "classification")
         raise DataError(f"{name} has {y.shape[-1]} columns, the model has {classes} classes. {advice}")
-    wrong = np.concatenate([~_one_hot(part) for part in chunks(y)])
-    if wrong.any():
+    if not all(_one_hot(part).all() for part in chunks(y)):
+        wrong = np.concatenate([~_one_hot(part) for part in chunks(y)])
         raise DataError(
             f"{name} has a column for each class, but {wrong.sum()} rows are not one-hot, first {name}[{_say(_place(wrong))}]. "
             f"{_advice(y)}"
         )
     dtype = _class_type(classes, y.shape[1:-1])
-    return np.concatenate([part.argmax(axis=-1).astype(dtype) for part in chunks(y)])
+    return in_parts(y, lambda part: part.argmax(axis=-1).astype(dtype))
 
 
 def _one_hot(y: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from litetuner.spaces.data.named_arrays import pack, row_type
 from litetuner.spaces.data.named_inputs import labels_of, samples_of
 from litetuner.spaces.data.output_labels import training_labels
 from litetuner.spaces.data.raw import Arrays, RawData, Rows
-from litetuner.spaces.data.samples import SamplePreparer
+from litetuner.spaces.data.samples import BATCH_SAMPLES, SamplePreparer
 from litetuner.spaces.data.sources.choice import read_source
 from litetuner.spaces.data.sources.streams import Streams
 from litetuner.spaces.data.splits import SplitRows, complete_splits
@@ -173,8 +173,10 @@ def _write_training_labels(
     labels, decisions, found = training_labels("train", raw.splits["train"][1], request.trained, scored)
     notes += found
     if labels:
-        packed = pack({name: values[source.rows] for name, values in labels.items()})
-        writer.write("labels_train", packed.shape, packed.dtype, [packed])
+        parts = zip(*(chunks(values, source.rows, BATCH_SAMPLES) for values in labels.values()), strict=True)
+        packed = (pack(dict(zip(labels, part, strict=True))) for part in parts)
+        dtype = row_type({name: (values.dtype, values.shape[1:]) for name, values in labels.items()})
+        writer.write("labels_train", (len(source.rows),), dtype, packed)
     return decisions
 
 

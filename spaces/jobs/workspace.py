@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.data.arrays import open_split
+from litetuner.spaces.data.arrays import IN_MEMORY_BYTES, ArrayWriter, chunks, open_array, open_split
 from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.store import Store
@@ -91,14 +91,17 @@ class Workspace:
 
     def keep_array(self, values: np.ndarray) -> str:
         """Keep an array as a blob and return its name."""
+        if values.nbytes >= IN_MEMORY_BYTES:
+            writer = ArrayWriter(self.blobs)
+            writer.write("kept", values.shape, values.dtype, chunks(values))
+            return writer.arrays["kept"]
         buffer = io.BytesIO()
         np.save(buffer, np.asarray(values), allow_pickle=False)
         return self.blobs.put(buffer.getvalue(), ".npy")
 
     def array(self, blob: str) -> np.ndarray:
-        """The array of a blob, verified."""
-        found: np.ndarray = np.load(io.BytesIO(self.blobs.get(blob)), allow_pickle=False)
-        return found
+        """The array of a blob, verified, memory-mapped and read-only."""
+        return open_array(self.blobs, blob)
 
 
 @functools.lru_cache(maxsize=4)

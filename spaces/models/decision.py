@@ -130,17 +130,26 @@ def compiled_loss(settings: Mapping[str, Any] | None, output: str, index: int) -
         name, config = loss, {}
     if not isinstance(name, str):
         return None
-    thresholds = [value for value in _thresholds((settings or {}).get("metrics")) if value != 0.5]  # Keras's default
+    own = _metrics_of((settings or {}).get("metrics"), output, index)
+    thresholds = [value for value in _thresholds(own) if value != 0.5]  # Keras's default
     kept = {key: value for key, value in config.items() if isinstance(value, bool | int | float)}
     return CompiledLoss(canonical_loss(name), name, kept, thresholds[0] if thresholds else None)
+
+
+def _metrics_of(metrics: Any, output: str, index: int) -> Any:
+    """Those of one output: by its name, by its index where there is a list for each, else all."""
+    if isinstance(metrics, Mapping) and "class_name" not in metrics:
+        return metrics.get(output, next(iter(metrics.values())) if len(metrics) == 1 else None)
+    if isinstance(metrics, list | tuple) and any(isinstance(item, list | tuple) for item in metrics):
+        return metrics[index] if index < len(metrics) else None
+    return metrics
 
 
 def _thresholds(metrics: Any) -> Iterable[float]:
     if isinstance(metrics, Mapping):
         if metrics.get("class_name") == "BinaryAccuracy":
             yield float(metrics["config"].get("threshold", 0.5))
-            return
-        metrics = list(metrics.values())
+        return
     for item in metrics if isinstance(metrics, list | tuple) else ():
         yield from _thresholds(item)
 

@@ -12,9 +12,10 @@ from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.signature import predict
 
 BATCH = 64
-# What is compared: so many samples, fewer where they take longer. Converted files that are wrong are wrong on most samples.
+# What is compared: so many samples, fewer where they take longer or are larger. Files that are wrong are wrong on most samples.
 COMPARED_SAMPLES = 1000
 PATIENCE_SECONDS = 10.0
+MOST_BYTES = 1 << 26
 
 
 def chosen_output(outputs: Sequence[TensorInfo], wanted: str | None, takes_all: bool) -> TensorInfo | None:
@@ -39,7 +40,7 @@ def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[TensorInfo], o
 
     Of several outputs the chosen one, or all as a structured array. Raises ``ModelError`` where the model fails on them.
     """
-    started, done = time.perf_counter(), []
+    started, done, size = time.perf_counter(), [], 0
     for start in range(0, min(len(x), COMPARED_SAMPLES), BATCH):
         batch = parts(np.asarray(x[start : start + BATCH]))
         try:
@@ -49,7 +50,8 @@ def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[TensorInfo], o
                 f"the model itself fails on samples {start} to {start + len(batch[0]) - 1} of the search split: "
                 f"{told_by_keras(error)} Do the data fit it? Try model.predict on them in Keras."
             ) from error
-        if time.perf_counter() - started > PATIENCE_SECONDS:
+        size += sum(values.nbytes for values in done[-1])
+        if time.perf_counter() - started > PATIENCE_SECONDS or size > MOST_BYTES:
             break
     columns = {
         tensor.name: np.concatenate(values) for tensor, values in zip(outputs, zip(*done, strict=True), strict=True)

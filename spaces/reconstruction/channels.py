@@ -18,6 +18,7 @@ from litetuner.spaces.data.named_arrays import parts
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.models.keras_graph import call_arguments, call_outputs, nodes
 from litetuner.spaces.reconstruction.least_squares import correction
+from litetuner.spaces.reconstruction.normalization import fit_normalization, is_normalization
 from litetuner.spaces.reconstruction.patches import features, is_depthwise, patches, places, why_not_refitted
 from litetuner.spaces.tf import load
 
@@ -102,6 +103,7 @@ class _Reconstruction:
         self.original: dict[int, np.ndarray] = {}
         self.current: dict[int, np.ndarray] = {}  # the narrower model's, by tensor of the unpruned model
         self.exact: set[int] = set()  # the same numbers in both, at the channels that stay
+        self.fitted: set[int] = set()  # normalizations for whose outputs a kernel was refitted
         self.found: list[Refit] = []
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[Refit]:
@@ -112,12 +114,13 @@ class _Reconstruction:
             lost = len(self.graph.remaining(call.source, self.kept)) < len(call.source) and _mixes(call.layer)
             lost = lost or not self.kept[self.graph.roots[call.heads]].all()
             exact = not lost and all(id(tensor) in self.exact for tensor in before.keras_inputs)
+            outputs = call_outputs(before)
+            self._compute(before, before, self.original)
             if not exact and why_not_refitted(call.layer) is None:
                 self._refit(before, after, call)
-            outputs = call_outputs(before)
-            for values, node in ((self.original, before), (self.current, after)):
-                for tensor, value in zip(outputs, _outputs(node, before, values), strict=True):
-                    values[id(tensor)] = np.asarray(value)
+            elif not exact and call.understood and is_normalization(call.layer, len(outputs[0].shape)):
+                self._renormalize(before, after, call)
+            self._compute(before, after, self.current)
             if exact:
                 self.exact |= {id(tensor) for tensor in outputs}
             self._forget(before)
@@ -139,6 +142,18 @@ class _Reconstruction:
             )
             waiting.remove(first)
             yield first
+
+    def _compute(self, before: Any, node: Any, values: dict[int, np.ndarray]) -> None:
+        for tensor, value in zip(call_outputs(before), _outputs(node, before, values), strict=True):
+            values[id(tensor)] = np.asarray(value)
+
+    def _renormalize(self, before: Any, after: Any, call: Call) -> None:
+        """Fit a batch normalization to what it reads; where a kernel was refitted for it, only how it is stored changes."""
+        x = self.current[id(before.keras_inputs[0])]
+        at = places((*x.shape[:-1], 1), ROWS, self.random)
+        wanted = self.original[id(before.outputs)][tuple(at)][:, self.graph.remaining(call.output, self.kept)]
+        fitted = id(before) in self.fitted
+        fit_normalization(after.layer, x[tuple(at)], None if fitted else wanted, at[0] % LEFT_OUT == 0)
 
     def _forget(self, node: Any) -> None:
         for tensor in {id(tensor): tensor for tensor in node.keras_inputs}.values():
@@ -179,6 +194,7 @@ class _Reconstruction:
         shift = found.bias.reshape(-1)
         kernel = (kernel + change.reshape(kernel.shape)).astype(np.float32)
         layer.set_weights([kernel, *((value + shift).astype(np.float32) for value in bias)])
+        self.fitted |= set() if normalization is None else {id(normalization)}
         if not bias and normalization is not None:  # what is normalised may be shifted there
             twin = self._twin(normalization)
             twin.moving_mean.assign(twin.moving_mean - shift.astype(np.float32))
@@ -195,8 +211,7 @@ class _Reconstruction:
             return None
         layer = readers[0].layer
         call = self.calls[id(readers[0])]
-        found = type(layer).__name__ == "BatchNormalization" and len(layer.inbound_nodes) == 1 and call.understood
-        return readers[0] if found else None
+        return readers[0] if call.understood and is_normalization(layer, len(tensor.shape)) else None
 
     def _shortcut(self, node: Any, normalization: Any | None, at: np.ndarray) -> np.ndarray | float:
         """What the other tensors of the sum behind a layer lack, in terms of the layer's output; 0 where there is no such sum."""

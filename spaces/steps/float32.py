@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
+from litetuner.spaces.channels.tflite.dead import without_dead_channels
 from litetuner.spaces.context import Context
 from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.tflite.conversion import convert
@@ -27,11 +30,18 @@ class Conversion(Step):
         Raises ``BuildFailed`` when the converter refuses it (an operator without a kernel of the type), ``Refused`` where
         calibration samples are needed and missing.
         """
+        return self.apply_with_notes(subject, context)[0]
+
+    def apply_with_notes(self, subject: Any, context: Context) -> tuple[bytes, list[str]]:
+        """``apply``, and what was removed from the float file before it was quantized."""
+        notes: list[str] = []
 
         def configure(converter: Any, tf: Any) -> None:
             self.configure(converter, tf, subject, context)
+            if self.needs_calibration and not context.changed:
+                remove_dead_channels(converter, context.calibration, notes)
 
-        return convert(subject, configure, integer=self.needs_calibration)
+        return convert(subject, configure, integer=self.needs_calibration), notes
 
     def configure(self, converter: Any, tf: Any, subject: Any, context: Context) -> None:
         """Tell a ``tf.lite.TFLiteConverter`` how to quantize."""
@@ -46,3 +56,18 @@ class Float32(Conversion):
     role = Role.FLOAT
     takes_tflite = True
     weight_type = "float32"
+
+
+def remove_dead_channels(converter: Any, samples: np.ndarray, notes: list[str]) -> None:
+    """Have a ``tf.lite.TFLiteConverter`` calibrate and quantize its float file without the dead channels; ``notes`` say so.
+
+    Integer quantization is the only one that the converter does on a float file, in this method of its own.
+    """
+    quantize = converter._optimize_tflite_model
+
+    def without_dead(file: Any, *arguments: Any, **settings: Any) -> Any:
+        alive = without_dead_channels(bytes(file), samples)
+        notes.extend([alive.note] if alive.note else [])
+        return quantize(alive.file, *arguments, **settings)
+
+    converter._optimize_tflite_model = without_dead

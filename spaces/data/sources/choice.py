@@ -30,11 +30,9 @@ def read_source(
     if path.is_dir():
         return read_images(path, inputs[0], resize)
     if path.is_file():
-        return (
-            read_table(path, label)
-            if path.suffix.lower() in SUFFIXES
-            else read_npz(path, None if streams is None else streams.scratch)
-        )
+        scratch = None if streams is None else streams.scratch
+        table = path.suffix.lower() in SUFFIXES
+        return read_table(path, label, scratch) if table else read_npz(path, scratch)
     if is_function(source):
         return read_function(source, inputs[0].shape, {item.name: item.shape for item in inputs}, streams)
     hint = nearest(path.name, [item.name for item in path.parent.iterdir()]) if path.parent.is_dir() else ""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.data.raw import Arrays
+from litetuner.spaces.data.sources.columns import Column
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.store import cannot_write
 
@@ -51,7 +52,7 @@ class Streams:
         if _endless(dataset):
             raise DataError(f"{source}: the dataset repeats forever. Remove repeat().")
         batched = _is_batched(sides[0], sides[1], shapes)
-        columns = [{name: _Column(source, self.scratch) for name in side} for side in sides]
+        columns = [{name: Column(source, self.scratch) for name in side} for side in sides]
         most_bytes = FREE_SHARE * shutil.disk_usage(self.scratch or tempfile.gettempdir()).free
         told = time.monotonic()
         for element in _elements(source, dataset):
@@ -71,40 +72,6 @@ class Streams:
                 self.progress(f"reading {source}: {samples:,} samples, {size / 1e6:,.0f} MB")
         x, y = ({name: column.array() for name, column in side.items()} for side in columns)
         return x.get("", x), y.get("", y)
-
-
-class _Column:
-    """One array of a dataset, appended to a file without a name."""
-
-    def __init__(self, name: str, scratch: Path | None) -> None:
-        self.name, self.count, self.bytes = name, 0, 0
-        self._type: tuple[np.dtype, tuple[int, ...]] | None = None
-        self._file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 (lives as long as the array)
-
-    def append(self, rows: np.ndarray) -> None:
-        found = (rows.dtype, rows.shape[1:])
-        self._type = self._type or found
-        if rows.dtype.kind not in "biuf":
-            raise DataError(f"{self.name} has elements of type {rows.dtype}; they must be numbers")
-        if found != self._type:
-            raise DataError(
-                f"{self.name}: the dataset's samples differ in shape ({self._type[1]} and {found[1]}). Resize or pad them."
-            )
-        try:
-            self._file.write(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
-        except OSError as error:
-            raise cannot_write(Path(tempfile.gettempdir()), error) from error
-        self.count += len(rows)
-        self.bytes += rows.nbytes
-
-    def array(self) -> np.ndarray:
-        if self._type is None:
-            raise DataError(f"{self.name}: a dataset is empty")
-        self._file.flush()
-        dtype, shape = self._type
-        if self.bytes == 0:
-            return np.empty((self.count, *shape), dtype)
-        return np.memmap(self._file, dtype, "r", shape=(self.count, *shape))
 
 
 def _elements(source: str, dataset: Any) -> Any:

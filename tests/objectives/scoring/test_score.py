@@ -213,3 +213,13 @@ def test_inputs_that_hold_indices_keep_their_type() -> None:
     check_io(content, ("float32", "int8"))
     with pytest.raises(BuildFailed, match=r"the output .* has type int8, float32 was asked for"):
         check_io(content, ("float32", "float32"))
+
+
+def test_large_outputs_are_in_a_file(files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    from litetuner.spaces.data import arrays
+
+    whole = predict(files["float32"], X, 2)
+    monkeypatch.setattr(arrays, "IN_MEMORY_BYTES", 1)
+    mapped = predict(files["float32"], X, 2)
+    assert isinstance(mapped, np.memmap) and not isinstance(whole, np.memmap)
+    assert np.array_equal(whole, mapped)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas
 import pytest
 
+from litetuner.spaces.data.sources import tables
 from litetuner.spaces.data.sources.choice import read_source
 from litetuner.spaces.data.sources.tables import read_table
 from litetuner.spaces.errors import DataError
@@ -89,3 +90,36 @@ def test_parquet_gives_the_same_as_csv(tmp_path: Path) -> None:
     one, other = read_table(tmp_path / "trees.parquet", "kind"), read_table(csv(tmp_path), "kind")
     for split, (x, y) in one.splits.items():
         assert np.array_equal(x[:], other.splits[split][0][:]) and np.array_equal(y, other.splits[split][1])
+
+
+def test_a_table_is_read_in_parts_of_other_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole numbers first and fractions, text labels and flags later give the same as the whole table at once."""
+    rows = 60
+    table = pandas.DataFrame(
+        {
+            "count": np.arange(rows),
+            "late": [float(row) + 0.5 * (row > 40) for row in range(rows)],
+            "flag": np.arange(rows) % 3 == 0,
+            "kind": [str(row % 5) if row < 30 else "ab"[row % 2] for row in range(rows)],
+            "split": np.where(np.arange(rows) % 4 == 3, "dev", "train"),
+        }
+    )
+    table["late"] = table["late"].map(lambda value: int(value) if value == int(value) else value).astype(object)
+    whole = read_table(csv(tmp_path, table), "kind")
+    monkeypatch.setattr(tables, "PART_BYTES", 7 * 8 * 5)  # of 7 rows
+    parts = read_table(tmp_path / "trees.csv", "kind")
+    assert whole.class_names == parts.class_names == ("0", "1", "2", "3", "4", "a", "b")
+    for split, (x, y) in whole.splits.items():
+        assert isinstance(parts.splits[split][0], np.memmap)
+        assert np.array_equal(x[:], parts.splits[split][0][:]) and x[:].dtype == parts.splits[split][0][:].dtype
+        assert np.array_equal(y, parts.splits[split][1])
+    assert sum(len(x) for x, _ in parts.splits.values()) == rows
+
+
+def test_parquet_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    table = pandas.DataFrame({"a": np.arange(50.0), "b": np.arange(50), "y": np.arange(50) % 3})
+    table.to_parquet(tmp_path / "t.parquet")
+    monkeypatch.setattr(tables, "PART_BYTES", 4 * 8 * 3)
+    x, y = read_table(tmp_path / "t.parquet", "y").splits["train"]
+    assert np.array_equal(x[:], table[["a", "b"]].to_numpy()) and np.array_equal(y, table["y"])

@@ -136,6 +136,15 @@ def test_stored_losses_are_read_as_data(settings: dict[str, Any] | None, name: s
     assert (None if found is None else found.name) == name
 
 
+@pytest.mark.parametrize("form", ["by name", "by place"])
+def test_the_threshold_of_one_output_is_not_that_of_another(form: str) -> None:
+    strict = [{"class_name": "BinaryAccuracy", "config": {"threshold": 0.9}}]
+    metrics: Any = {"fault": strict, "head": ["accuracy"]} if form == "by name" else [strict, ["accuracy"]]
+    settings = {"loss": "binary_crossentropy", "metrics": metrics}
+    found = [compiled_loss(settings, name, index) for index, name in enumerate(("fault", "head"))]
+    assert [None if each is None else each.threshold for each in found] == [0.9, None]
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".h5", "function"])
 def test_a_model_keeps_its_loss_and_threshold(suffix: str, tmp_path: Path) -> None:
     from litetuner.spaces.models.loading.compile_settings import settings_of, stored_settings

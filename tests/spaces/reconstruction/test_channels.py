@@ -13,6 +13,7 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.reconstruction.least_squares import correction
+from litetuner.spaces.reconstruction.normalization import LEAST_ROWS, fit_normalization
 from litetuner.spaces.reconstruction.patches import patches, places
 from litetuner.spaces.steps.channels import Channels
 from litetuner.spaces.tf import load
@@ -104,6 +105,66 @@ def test_what_is_not_refitted_is_left_and_named() -> None:
         "channels: attention is not refitted: a MultiHeadAttention is not refitted",
     ]
     assert not any("is not refitted" in note for note in Cut(ratio=0.5).notes(model))
+
+
+def normalized(layers: Any, x: Any) -> Any:
+    """Normalizations behind refitted convolutions, one without scale and shift, behind a sum, and behind what is not refitted."""
+    x = layers.Conv2D(16, 3, padding="same", activation="relu", name="stem")(x)
+    x = layers.ReLU()(
+        layers.BatchNormalization()(layers.Conv2D(16, 3, padding="same", use_bias=False, name="second")(x))
+    )
+    x = layers.Conv2D(16, 1, name="third")(x)
+    y = layers.ReLU()(layers.BatchNormalization(scale=False, center=False)(x))
+    twice = layers.Conv2D(16, 1, name="twice")
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Add()([twice(y), twice(x)])))
+    return layers.Dense(5, name="head")(layers.GlobalAveragePooling2D()(x))
+
+
+def in_training(model: Any, x: np.ndarray) -> float:
+    """How far the outputs with the statistics of ``x`` are from those with the stored ones, as a share of their variance."""
+    wanted = model(x, training=False).numpy()
+    statistics = [weight.numpy() for weight in model.non_trainable_weights]
+    found = model(x, training=True).numpy()
+    for weight, value in zip(model.non_trainable_weights, statistics, strict=True):
+        weight.assign(value)
+    return float(np.mean((found - wanted) ** 2) / wanted.var(axis=0).mean())
+
+
+def with_true_statistics(body: Any, shape: tuple[int, ...]) -> Any:
+    """A network whose batch normalizations hold the statistics of what they read, as after a training."""
+    model = build(shape, body)
+    layers = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
+    for layer in layers:
+        layer.momentum = 0.0
+    model(smooth(model, 512, 5), training=True)
+    return model
+
+
+@pytest.mark.parametrize("body", [normalized, NETS["dense_block"][0]])
+def test_batch_normalizations_hold_the_statistics_of_what_they_read(body: Any) -> None:
+    """A training begins at the function that was refitted: the stored statistics are those of the inputs, to 2 %."""
+    model = with_true_statistics(body, (8, 8, 3))
+    given = context(model)
+    assert in_training(model, given.x_train) < 1e-6
+    plain, fitted = (kind(ratio=0.5, multiple=4).apply(model, given) for kind in (Cut, Fitted))
+    assert in_training(plain, given.x_train) > 0.05
+    assert in_training(fitted, given.x_train) < 0.02
+    assert lost(model, fitted) < lost(model, plain) / 3
+
+
+def test_few_rows_change_no_statistics() -> None:
+    load()
+    import tf_keras
+
+    layer = tf_keras.layers.BatchNormalization()
+    x = np.random.default_rng(0).normal(3, 2, size=(LEAST_ROWS, 4)).astype(np.float32)
+    layer(x)
+    fit_normalization(layer, x[1:], None, np.zeros(LEAST_ROWS - 1, bool))
+    assert not layer.moving_mean.numpy().any()
+    before = layer(x).numpy()
+    fit_normalization(layer, x, None, np.zeros(LEAST_ROWS, bool))
+    assert np.allclose(layer.moving_mean.numpy(), x.mean(axis=0), atol=1e-5)
+    assert np.allclose(layer(x).numpy(), before, atol=1e-5)
 
 
 LAYERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {

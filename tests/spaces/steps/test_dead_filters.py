@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,19 @@ def test_the_converter_and_quantization_aware_training_give_them_a_scale(dead: A
     assert not trained.get_layer("quant_pointwise").get_weights()[0][..., 1].any(), "no dead filter is left to test"
     for file in (Int8().apply(trained, context), Int8().apply(dead, context), Int16x8().apply(dead, context)):
         assert scales(file).min() >= np.finfo(np.float32).tiny
+
+
+@pytest.mark.parametrize("kind", [Int8, Int16x8])
+def test_the_converter_quantizes_without_dead_channels(kind: Any, dead: Any, context: Context) -> None:
+    """Filters 1 and 2 of every layer have no weights: those go whose constant no padding ends, and outputs stay."""
+    untouched = dataclasses.replace(context, changed=False)
+    whole, (file, notes) = kind().apply(dead, context), kind().apply_with_notes(dead, untouched)
+    before, after = (sum(w.scale.size for w in weights_by_layer(each, LAYERS).values()) for each in (whole, file))
+    assert after < before
+    assert [note.partition(":")[0] for note in notes] == ["dead channels"], notes
+    assert f"{before - after} of {before} filters removed" in notes[0]
+    assert np.abs(outputs(file, context) - outputs(whole, context)).max() < 0.15
+    assert kind().apply_with_notes(dead, context) == (whole, [])
 
 
 def test_a_file_with_valid_scales_keeps_its_bytes(float_file: bytes, context: Context) -> None:
