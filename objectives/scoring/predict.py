@@ -174,7 +174,7 @@ def _check_outputs(outputs: np.ndarray, x: np.ndarray) -> None:
     constant = all((values == values[0]).all() for values in parts.values())
     if len(outputs) > 1 and constant and not (x == x[0]).all():
         same = f"the output is the same for all {len(outputs)} samples"
-        raise BuildFailed(f"{same}: the file has lost what the model had learnt")
+        raise BuildFailed(f"{same}: the file does not compute what the model does")
 
 
 def _first_line(error: BaseException) -> str:
