@@ -9,6 +9,7 @@ from litetuner.reports.model.rows import Row, finite_value, metric_name
 from litetuner.reports.text.formatting import (
     between,
     budget_text,
+    clean,
     drop_between,
     drop_words,
     latency,
@@ -21,6 +22,8 @@ from litetuner.reports.text.formatting import (
 from litetuner.search.picks.best import standard_errors
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
+
+MUCH_FASTER = 1.25  # ratio of latencies; smaller differences are not worth a sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Headline:
     test: str | None
     test_misses: bool
     also: tuple[Gain, ...] = ()
+    faster: str | None = None  # a file that is nearly as small, and much faster
 
 
 def find_headline(record: RunRecord, best: Row | None, base: Row | None, columns: Sequence[Column]) -> Headline | None:
@@ -63,6 +67,31 @@ def find_headline(record: RunRecord, best: Row | None, base: Row | None, columns
         test=test,
         test_misses=misses,
         also=_also(record, trial, record.trial(base.trial), columns),
+        faster=_faster(record),
+    )
+
+
+def _faster(record: RunRecord) -> str | None:
+    """A file that the rule of the best passed over for its metric, although it is nearly as small and much faster."""
+    best, metric = record.best, metric_name(record)
+    size_name, latency_name = record.config.size_measurement, record.config.latency_measurement
+    if best is None or any(budget.measurement == latency_name for budget in record.budgets):
+        return None
+    timed = [(finite_value(trial, latency_name), trial) for trial in best.small]
+    took = finite_value(best.trial, latency_name)
+    quickest, other = min(
+        ((value, trial) for value, trial in timed if value), default=(None, None), key=lambda pair: pair[0]
+    )
+    if quickest is None or other is None or took is None or took < MUCH_FASTER * quickest:
+        return None
+    pairs = [
+        (name, show(finite_value(other, key)), show(finite_value(best.trial, key)))
+        for name, key, show in ((metric, "metric", number), ("size", size_name, size))
+    ]
+    instead = ", ".join(f"{name} {theirs} instead of {ours}" for name, theirs, ours in pairs)
+    return (
+        f"Trial {other.number} ({clean(other.candidate.label, 80)}) is {times(took / quickest)} faster: {instead}. If that suits "
+        f"you, export it with --trial {other.number}, or set --max-latency."
     )
 
 

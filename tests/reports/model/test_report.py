@@ -100,6 +100,20 @@ def test_the_headline_says_how_sure_the_limit_is_on_new_data(filled: Any) -> Non
     )
 
 
+def test_a_much_faster_file_that_is_nearly_as_small_as_the_best_is_named(filled: Any) -> None:
+    del filled.trials[1:]
+    filled.add("int4", drop=0.002, compressed=20_000, us=60.0)
+    filled.add("int8", drop=0.004, compressed=20_400, us=20.0)
+    budgets = {"max_latency": None, "max_compressed_size": None, "max_drop": "3%"}
+    headline = build_result(filled.record(**budgets)).headline
+    assert headline is not None and headline.faster is not None
+    assert headline.faster.startswith("Trial 2 (int8) is 3.0× faster: accuracy 0.86") and "--trial 2" in headline.faster
+    assert "size 20.4 kB instead of 20.0 kB" in headline.faster
+    for other in (budgets | {"max_latency": "1ms"}, budgets | {"max_drop": None}):
+        found = build_result(filled.record(**other)).headline
+        assert found is not None and found.faster is None
+
+
 def test_nothing_feasible_names_the_budget_and_what_giving_way_buys(filled: Any) -> None:
     result = build_result(filled.record(max_compressed_size="8kB"))
     blocked = result.nothing_feasible

@@ -53,6 +53,7 @@ def test_a_missing_channel_axis_is_added_and_noted(tmp_path: Path) -> None:
     ("shape", "model", "hint"),
     [
         ((3, 4, 4), (None, 4, 4, 3), "moveaxis"),
+        ((3, 96), (None, 96, 3), "moveaxis"),
         ((4, 4), (None, 4, 4, 3), "repeat"),
         ((4, 4, 1), (None, 4, 4, 3), "repeat"),
         ((4, 4, 1), (None, 4, 4), "x[..., 0]"),
