@@ -183,6 +183,20 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
+    def __str__(self) -> str:
+        """The best file in a line, for scripts: label, metric, drop, size and latency."""
+        from litetuner.reports.text.formatting import drop_words, latency, number, size
+
+        result = self._result()
+        best, metric = result.best, result.record.metric
+        trials = f"{self.path}: {len(result.record.trials)} trials, {len(result.front)} on the Pareto front"
+        if best is None:
+            return f"{trials}; no file is within the budgets"
+        drop = "" if best.drop is None else f" ({drop_words(best.drop, metric.bounded)})"
+        sized = size(best.size(result.record.config.size_measurement))
+        numbers = f"{metric.name} {number(best.metric)}{drop}, {sized}, {latency(best.latency_us[result.target])}"
+        return f"{trials}; best is trial {best.trial}, {best.label}: {numbers}"
+
 
 @with_keys(BudgetKeys)
 def compare(

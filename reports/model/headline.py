@@ -21,7 +21,7 @@ from litetuner.reports.text.formatting import (
 )
 from litetuner.search.picks.best import standard_errors
 from litetuner.search.runs.record import RunRecord
-from litetuner.search.trial import Trial
+from litetuner.search.trial import State, Trial
 
 MUCH_FASTER = 1.25  # ratio of latencies; smaller differences are not worth a sentence
 
@@ -50,7 +50,7 @@ class Headline:
     test: str | None
     test_misses: bool
     also: tuple[Gain, ...] = ()
-    faster: str | None = None  # a file that is nearly as small, and much faster
+    remark: str | None = None  # what else to know: a file that is much faster, or that nothing was compressed
 
 
 def find_headline(record: RunRecord, best: Row | None, base: Row | None, columns: Sequence[Column]) -> Headline | None:
@@ -67,8 +67,20 @@ def find_headline(record: RunRecord, best: Row | None, base: Row | None, columns
         test=test,
         test_misses=misses,
         also=_also(record, trial, record.trial(base.trial), columns),
-        faster=_faster(record),
+        remark=_only_baseline(record, trial) or _faster(record),
     )
+
+
+def _only_baseline(record: RunRecord, best: Trial) -> str | None:
+    """Why the best is the baseline itself."""
+    if not best.is_baseline:
+        return None
+    others = [trial.state for trial in record.trials if trial.state.scored and not trial.is_baseline]
+    if State.COMPLETE in others:
+        return None  # it has the best metric
+    if others:
+        return f"The baseline itself is the best: none of {len(others)} compressed files is within the budgets."
+    return "Only the baseline has been measured; nothing is compressed yet. Repeat the command with more --time-budget."
 
 
 def _faster(record: RunRecord) -> str | None:
@@ -135,7 +147,8 @@ def _latency(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain 
     measured = trial.measurements.get(f"latency_ratio:{target}")
     interval = measured.interval if measured else None
     undecided = interval is not None and interval[0] <= 1 <= interval[1]
-    words = "no measurable difference" if undecided else "faster" if ratio > 1 else "slower"
+    same = undecided or 0.995 < ratio < 1.005
+    words = "no measurable difference" if same else "faster" if ratio > 1 else "slower"
     if interval is not None:
         note = f"on {target}, 95 % interval {between(interval, times)}"
     elif (spread := best.latency_interval_us.get(target)) is not None:
@@ -153,7 +166,8 @@ def _metric(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain |
         figure, words = number(best.metric), name
     else:
         figure = points(drop, bounded)
-        words = ("points drop" if bounded else "relative drop") + (" (a gain)" if figure.startswith("−") else "")
+        kind = "gain" if figure.startswith("−") else "drop"
+        figure, words = figure.removeprefix("−"), f"{'points' if bounded else 'relative'} {kind}"
     measured = trial.measurements.get("drop")
     if measured is not None and measured.interval is not None:
         note = f"search split, 95 % interval {drop_between(measured.interval, bounded)}"

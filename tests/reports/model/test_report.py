@@ -106,12 +106,19 @@ def test_a_much_faster_file_that_is_nearly_as_small_as_the_best_is_named(filled:
     filled.add("int8", drop=0.004, compressed=20_400, us=20.0)
     budgets = {"max_latency": None, "max_compressed_size": None, "max_drop": "3%"}
     headline = build_result(filled.record(**budgets)).headline
-    assert headline is not None and headline.faster is not None
-    assert headline.faster.startswith("Trial 2 (int8) is 3.0× faster: accuracy 0.86") and "--trial 2" in headline.faster
-    assert "size 20.4 kB instead of 20.0 kB" in headline.faster
+    assert headline is not None and headline.remark is not None
+    assert headline.remark.startswith("Trial 2 (int8) is 3.0× faster: accuracy 0.86") and "--trial 2" in headline.remark
+    assert "size 20.4 kB instead of 20.0 kB" in headline.remark
     for other in (budgets | {"max_latency": "1ms"}, budgets | {"max_drop": None}):
         found = build_result(filled.record(**other)).headline
-        assert found is not None and found.faster is None
+        assert found is not None and found.remark is None
+
+
+def test_a_best_that_is_the_baseline_itself_says_so(filled: Any) -> None:
+    del filled.trials[1:]
+    alone = build_result(filled.record(max_latency=None, max_compressed_size=None)).headline
+    assert alone is not None and alone.remark is not None and "Only the baseline has been measured" in alone.remark
+    assert alone.gains[1].words == "no measurable difference"
 
 
 def test_nothing_feasible_names_the_budget_and_what_giving_way_buys(filled: Any) -> None:
@@ -177,7 +184,7 @@ def test_regression_metrics_count_in_the_other_direction(filled: Any) -> None:
     (line,) = [line for line in report.charts[0].lines if line.text == "max-drop 200%"]
     assert line.value == pytest.approx(0.8720 * 3)  # relative, and worse is more
     headline = report.result.headline
-    assert headline is not None and headline.gains[2].words in ("relative drop", "relative drop (a gain)")
+    assert headline is not None and headline.gains[2].words in ("relative drop", "relative gain")
 
 
 def test_more_targets_each_have_their_columns(build: Any) -> None:
