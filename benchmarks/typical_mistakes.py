@@ -80,6 +80,6 @@ MISTAKES = (
     Mistake(f"{GOOD} --max-latency pi=2ms", ("no target 'pi'", "--target pi=ssh://user@host")),
     Mistake(f"{GOOD} --max-compresed-size 60kB", ("there is no option", "did you mean '--max-compressed-size'")),
     Mistake("search search.toml", ("no key 'datta'", "did you mean 'data'")),
-    Mistake("export runs/nothing", ("is no run folder",)),
+    Mistake("export runs/nothing", ("is not a run folder",)),
     Mistake("status", ("There is no run in runs/ here",)),
 )

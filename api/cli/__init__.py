@@ -127,7 +127,16 @@ def _explain(error: typer.TyperException) -> str:
         bare = option.lstrip("-") in {parameter.name for parameter in context.command.params}
         hint = "; give the value without it" if bare else nearest(option, known)
         message = f"there is no option {option}{hint}"
-    ending = "" if message.endswith("?") else "."
+    if message.startswith("Got unexpected extra argument") and context.info_name == "search":
+        message += "; give the data with --data"
+    if message.startswith("No such command"):
+        name = message.split("'")[1]
+        message += (
+            " (did you mean 'search'?)"
+            if name == "tune"
+            else nearest(name, list(getattr(context.command, "commands", ())))
+        )
+    ending = "" if message.endswith(("?", "?)")) else "."
     return f"{message}{ending} See `{context.command_path} --help`."
 
 

@@ -1,4 +1,4 @@
-"""What can be told of model, data and functions in under a second: before targets are asked and TensorFlow is loaded."""
+"""What can be checked of model, data and functions in under a second, before targets are contacted and TensorFlow is loaded."""
 
 import csv
 import zipfile
@@ -30,7 +30,7 @@ FUNCTIONS = {
 
 
 def check_inputs(config: Config, *, data: bool = True) -> None:
-    """Raise ``ModelError``, ``DataError`` or ``ConfigError`` for what a worker would refuse later, with the same words.
+    """Raise ``ModelError``, ``DataError`` or ``ConfigError`` for what a worker would reject later, with the same message.
 
     Files are read as far as their headers; functions are looked for in the text of their modules. What is not certain passes.
     """
@@ -59,7 +59,7 @@ def _check_model(config: Config) -> Shapes:
 
 
 def input_shapes(architecture: Any) -> Shapes:
-    """The shapes of the inputs in a Keras file's architecture; empty where it does not tell them."""
+    """The shapes of the inputs in a Keras file's architecture; empty if they are not in the file."""
     try:
         layers = [layer["config"] for layer in architecture["config"]["layers"] if layer["class_name"] == "InputLayer"]
         return {layer["name"]: tuple(layer["batch_shape"]) for layer in layers}

@@ -1,4 +1,4 @@
-"""The run folder: the only place where a run lives. Whole files are atomic; events are a log, never the truth."""
+"""The run folder: writes and reads all of a run's records, ``trial.json`` too. Whole files are atomic; events are only a log."""
 
 import dataclasses
 import functools
@@ -132,7 +132,7 @@ class RunFolder:
             known = None
         elif differences:
             raise RunError(
-                f"{self.path} holds another run. What differs: {'; '.join(differences)}. Numbers of both would stand in "
+                f"{self.path} holds another run. What differs: {'; '.join(differences)}. Numbers of both would be mixed in "
                 "one front. Choose another folder with --out, or leave --out away to get one of its own."
             )
         if known is None:
@@ -151,7 +151,7 @@ class RunFolder:
         foreign = [item.name for item in self.path.iterdir() if item.name not in (".lock", "litetuner.toml")]
         if not foreign or before == named:
             return run or secrets.token_hex(8)
-        what = f"{self.path} is no run folder and is not empty ({', '.join(sorted(foreign)[:3])})"
+        what = f"{self.path} is not a run folder and is not empty ({', '.join(sorted(foreign)[:3])})"
         if sealed is not None:
             what = f"{self.path} has lost its identity.json, and had another model, other data or settings"
         raise RunError(f"{what}. Choose another folder with --out.")
@@ -173,10 +173,10 @@ class RunFolder:
                 item.unlink()
 
     def config(self) -> Config:
-        """The resolved configuration. Raises ``RunError`` when this is no run folder, or the file is damaged."""
+        """The resolved configuration. Raises ``RunError`` when this is not a run folder, or the file is damaged."""
         path = self.path / "litetuner.toml"
         if not path.is_file():
-            what = f"{self.path} is no run folder: it has no litetuner.toml"
+            what = f"{self.path} is not a run folder: it has no litetuner.toml"
             raise RunError(f"{what}. Give the folder that a search printed.")
         self.check_contents()
         check_size(path, "It is not a configuration.")

@@ -10,7 +10,7 @@ from typing import Any
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import Budget
 from litetuner.search.config.config import Config
-from litetuner.search.criteria import judged, objectives, terms
+from litetuner.search.criteria import find_criteria, judged, objectives
 from litetuner.search.front import Objective, front, fronts
 from litetuner.search.picks.best import Best, BestRule, find_best
 from litetuner.search.picks.picks import picks
@@ -108,7 +108,7 @@ def read_run(path: Path | str) -> RunRecord:
     folder, config, inspection = open_run(path)
     finals = (folder.read("finals") or {}).get("trials", {})
     metric = MetricInfo.from_json(inspection["metric"])
-    today, clock = terms(config, metric), folder.read("clock") or {}
+    today, clock = find_criteria(config, metric), folder.read("clock") or {}
     trials = []
     for trial in folder.trials():
         measured = finals.get(str(trial.number if trial.duplicate_of is None else trial.duplicate_of), {})

@@ -1,4 +1,4 @@
-"""What each layer of the user's model can take, found out by asking tfmot and the quantizer before any compute is used."""
+"""Which techniques each layer of the user's model allows, according to tfmot and the quantizer, before anything is computed."""
 
 import math
 from collections.abc import Iterator

@@ -126,7 +126,7 @@ def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
         ),
         (["inspect", "--jsn", "a.keras"], ("did you mean '--json'",)),
         (["measure", "nothing.tflite"], ("nothing.tflite does not exist",)),
-        (["export", "somewhere"], ("somewhere is no run folder",)),
+        (["export", "somewhere"], ("somewhere is not a run folder",)),
         (["search", "a.keras", "--model", "b.keras"], ("two models are given",)),
         (["check"], ("--against",)),
         (["apply", "somewhere"], ("--model",)),
@@ -197,7 +197,7 @@ def test_a_folder_that_is_no_run(
     (tmp_path / "file").write_text("hello")
     assert cli([*command, str(tmp_path / folder)]) == 2
     out, err = capfd.readouterr()
-    assert out == "" and "is no run folder" in err and str(tmp_path / folder) in err
+    assert out == "" and "is not a run folder" in err and str(tmp_path / folder) in err
 
 
 def test_a_run_that_never_got_to_its_baseline(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -53,13 +53,13 @@ def test_every_line_may_be_uncommented(look: Preview) -> None:
 
 def test_budgets_ask_for_more_than_plain_int8(look: Preview) -> None:
     measured = dataclasses.replace(
-        look, original=Cost(320_000, 290_000, 254.0), int8=Cost(88_000, 78_454, 78.2), metric=0.86
+        look, baseline=Cost(320_000, 290_000, 254.0), int8=Cost(88_000, 78_454, 78.2), metric=0.86
     )
     found = suggestions(measured)
     assert (found["max-compressed-size"], found["max-latency"]) == ("63kB", "80us")
     slower = dataclasses.replace(measured, int8=Cost(88_000, 78_454, 400.0))
-    assert suggestions(slower)["max-latency"] == "260us", "no slower than the original"
-    none = dataclasses.replace(measured, original=Cost(320_000, 290_000, None), int8=None)
+    assert suggestions(slower)["max-latency"] == "260us", "no slower than the baseline"
+    none = dataclasses.replace(measured, baseline=Cost(320_000, 290_000, None), int8=None)
     assert "max-latency" not in suggestions(none) and suggestions(none)["max-compressed-size"] == "150kB"
     slow = dataclasses.replace(look.inspection, seconds_per_epoch=100.0)
     assert suggestions(dataclasses.replace(measured, inspection=slow))["time-budget"] == "40m"

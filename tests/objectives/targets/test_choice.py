@@ -79,7 +79,7 @@ def test_texts(text, place):
         ("..=host", "cannot be a name"),
         (f"{'x' * 41}=host", "cannot be a name"),
         (f"ssh://{'x' * 50}.local", "Give it one: NAME="),
-        ("host" * 1000, "is no target"),
+        ("host" * 1000, "is not a target"),
         ("", "no kind ''"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The slots of a cluster as the search sees them: started, used by one job at a time, replaced when they die."""
+"""The slots of a cluster on the machine of the search: started, used by one job at a time, replaced when they die."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ from typing import Any
 from litetuner.objectives.cluster import load_ray
 from litetuner.search.runtime.awake import awake_seconds
 from litetuner.search.runtime.cluster.answer import Shipment
-from litetuner.search.runtime.cluster.node import DRIVER_SECONDS, NodeSlot
+from litetuner.search.runtime.cluster.node_actor import DRIVER_SECONDS, NodeSlot
 from litetuner.search.runtime.machine import CORES_EACH, TRIAL_BYTES, package_versions
 from litetuner.spaces.errors import HostError, Lost
 
