@@ -14,8 +14,8 @@ from litetuner.search.front import front
 from litetuner.search.history import History
 from litetuner.search.hypervolume import volume_over_time
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals import promotions
 from litetuner.search.proposals.scheduler import STRATEGIES, UNGUIDED, order
+from litetuner.search.proposals.trainings import promotions
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import State
 from tests.search.fakes import fake_search

@@ -11,9 +11,9 @@ import pytest
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals import promotions
-from litetuner.search.proposals.first_trainings import fixed_choices, solved_step
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, Spaces
+from litetuner.search.proposals.trainings import promotions
+from litetuner.search.proposals.trainings.first_trainings import fixed_choices, solved_step
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.study import ChoiceRecorder
 from litetuner.search.trial import State, Trial

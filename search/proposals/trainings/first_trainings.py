@@ -11,10 +11,10 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.given_trials import given_trials
-from litetuner.search.proposals.outcomes import Outcomes
+from litetuner.search.proposals.drawing.given_trials import given_trials
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
 from litetuner.search.proposals.samplers.tpe import Tpe
+from litetuner.search.proposals.trainings.outcomes import Outcomes
 from litetuner.search.runs.optuna_trials import final_state, frozen_params
 from litetuner.search.runs.study import OptunaChoices
 from litetuner.search.seeds import derive

@@ -9,9 +9,9 @@ import pytest
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals import promotions
-from litetuner.search.proposals.promotions import outcomes_of_longer
 from litetuner.search.proposals.proposal import Proposal, Spaces
+from litetuner.search.proposals.trainings import promotions
+from litetuner.search.proposals.trainings.promotions import outcomes_of_longer
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import ScriptedChoices
 from tests.search.made_up import PRUNED, SPACE, SPACES, told, trial

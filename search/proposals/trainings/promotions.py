@@ -11,10 +11,10 @@ import math
 from litetuner.search.history import History
 from litetuner.search.hypervolume import Growth
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals import first_trainings
-from litetuner.search.proposals.first_trainings import RECOVERABLE
-from litetuner.search.proposals.outcomes import Outcomes
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of
+from litetuner.search.proposals.trainings import first_trainings
+from litetuner.search.proposals.trainings.first_trainings import RECOVERABLE
+from litetuner.search.proposals.trainings.outcomes import Outcomes
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.space import ScriptedChoices, Space

@@ -1,0 +1,1 @@
+"""What the sampler draws, by Optuna and at random."""
