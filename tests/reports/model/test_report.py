@@ -14,6 +14,7 @@ from litetuner.reports.html.report import write_report
 from litetuner.reports.html.sections import SECTIONS
 from litetuner.reports.model.report import build_report
 from litetuner.reports.model.result import build_result
+from litetuner.reports.text.formatting import latency
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State
 
@@ -79,6 +80,21 @@ def test_headline(record: RunRecord) -> None:
     ]
     assert "accuracy is 0.8589, a drop of 0.91 points" in (headline.test or "")
     assert not headline.test_misses
+
+
+def test_at_another_speed_of_the_machine_the_baseline_beside_the_file_is_shown(filled: Any) -> None:
+    """The ratio is from turns with the baseline, which may have been timed at another speed before."""
+    del filled.trials[1:]
+    filled.add("int8", drop=0.001, compressed=20_000, us=30.0)
+    usual = build_result(filled.record()).headline
+    assert usual is not None and "another speed" not in usual.gains[1].note
+    measured = filled.trials[-1].measurements
+    measured["latency_us:host"] = dataclasses.replace(measured["latency_us:host"], value=45.0)
+    found = build_result(filled.record()).headline
+    assert found is not None
+    ratio = measured["latency_ratio:host"].value
+    assert found.gains[1].figure == usual.gains[1].figure and found.gains[1].before == latency(45.0 * ratio)
+    assert f"at another speed of the machine the baseline took {usual.gains[1].before}" in found.gains[1].note
 
 
 def test_a_winner_that_misses_the_bound_on_test_is_said_to(filled: Any) -> None:
