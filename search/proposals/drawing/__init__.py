@@ -1,1 +1,0 @@
-"""What the sampler draws, by Optuna and at random."""
