@@ -12,7 +12,7 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.given_trials import given_trials
+from litetuner.search.proposals.draws.given_trials import given_trials
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
 from litetuner.search.proposals.samplers.tpe import Tpe
 from litetuner.search.runs.optuna_trials import final_state, frozen_params

@@ -5,7 +5,7 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.draws import UNTRAINED_CHOICES, draws
+from litetuner.search.proposals.draws.treatments import UNTRAINED_CHOICES, draws
 from litetuner.search.proposals.estimates import (
     UNTRAINED,
     Estimator,

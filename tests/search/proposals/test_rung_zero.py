@@ -9,7 +9,7 @@ import pytest
 from litetuner.reports.model.columns import find_columns
 from litetuner.search.history import History
 from litetuner.search.proposals import allocations, neighbors, sampler
-from litetuner.search.proposals.draws import Sampled
+from litetuner.search.proposals.draws.treatments import Sampled
 from litetuner.search.proposals.estimates import Estimator, estimated, untrained_estimator
 from litetuner.search.proposals.proposal import Spaces
 from litetuner.search.runs.folder import RunFolder

@@ -8,7 +8,7 @@ import numpy as np
 
 from litetuner.search.front import Objective
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.given_trials import given_trials
+from litetuner.search.proposals.draws.given_trials import given_trials
 from litetuner.search.runs.optuna_trials import frozen_params
 
 NAME = "draws"

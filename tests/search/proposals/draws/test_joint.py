@@ -11,7 +11,7 @@ import pytest
 
 from litetuner.search.front import Objective
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.joint_draws import joint_draws
+from litetuner.search.proposals.draws.joint import joint_draws
 from litetuner.search.runs.optuna_trials import frozen_params
 from litetuner.search.runs.study import ChoiceRecorder
 
