@@ -10,7 +10,15 @@ from litetuner.reports.model.result import Result
 if TYPE_CHECKING:
     import pandas
 
-FIRST = ("trial", "label", "picks", "metric", "drop", "compressed_bytes", "file_bytes")  # a notebook hides the middle ones
+FIRST = (
+    "trial",
+    "label",
+    "picks",
+    "metric",
+    "drop",
+    "compressed_bytes",
+    "file_bytes",
+)  # a notebook hides the middle ones
 WHOLE = ("trial", "duplicate_of", "macs")
 TEXTS = ("label", "state", "origin", "gate", "reason", "waits_for", "artifact", "sha256", "picks")
 TEXTS_OF_TARGETS = ("latency_from", "delegates")
