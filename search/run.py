@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import shutil
 import signal
 import threading
@@ -198,6 +199,8 @@ def _idle_cores(record: RunRecord) -> str | None:
     seconds, config = record.seconds, record.config
     executor = EXECUTORS[config.executor]
     if executor.simulated or executor.elsewhere or seconds.get("wall", 0.0) < MEASURED_SECONDS:
+        return None
+    if os.getloadavg()[1] > usable_cores():  # over five minutes: other programs used the cores that the trials did not
         return None
     each = seconds.get("cpu", 0.0) / seconds.get("slots", seconds["wall"])
     could = parallel_trials(each) if each else 1

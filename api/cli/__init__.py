@@ -136,7 +136,7 @@ def _explain(error: typer.TyperException) -> str:
             if name == "tune"
             else nearest(name, list(getattr(context.command, "commands", ())))
         )
-    ending = "" if message.endswith(("?", "?)")) else "."
+    ending = "" if message.endswith("?") else "."
     return f"{message}{ending} See `{context.command_path} --help`."
 
 

@@ -74,9 +74,9 @@ def find_headline(record: RunRecord, best: Row | None, base: Row | None, columns
 
 def _only_baseline(record: RunRecord, best: Trial) -> str | None:
     """Why the best is the baseline itself."""
-    if not best.is_baseline:
+    if record.baseline is None or best.number != record.baseline.number:
         return None
-    others = [trial.state for trial in record.trials if trial.state.scored and not trial.is_baseline]
+    others = [trial.state for trial in record.trials if trial.state.scored and trial.number != best.number]
     if State.COMPLETE in others:
         return None  # it has the best metric
     if others:
@@ -189,21 +189,22 @@ def _rule(record: RunRecord) -> str:
     assert best is not None  # there is a headline only with one
     within = f"{_files(best.within)} within the budgets" if record.budgets else f"{_files(best.within)}"
     if not best.small:
-        return f"The best is that of {within} with the best {metric}; no budget limits the metric."
-    cap = "paired 95 % interval" + (", at most 0.1 points below" if record.metric.bounded else "")
+        return f"How it was chosen: of {within}, the one with the best {metric}; no budget limits the metric."
     if best.safe:
-        spare = f"at least {standard_errors(len(best.within)):.1f} standard errors of {metric} to spare"
-        within += f", {len(best.safe)} with {spare}, to keep the limit on new data too; of these"
+        margin = f"a margin of {standard_errors(len(best.within)):.1f} standard errors to the limit on {metric}"
+        parts = [f"{len(best.safe)} with {margin}, so that it holds on new data too"]
     else:
-        within += f" (none has enough {metric} to spare to keep the limit on new data too: not proven)"
-    text = f"Of {within}, {len(best.small)} at most 5 % larger than the smallest; of these, {len(best.equal)} "
-    text += f"with a {metric} equal to their best one ({cap})"
+        parts = [f"none with enough margin to the limit on {metric} to hold on new data too (not proven)"]
+    parts.append(f"{len(best.small)} at most 5 % larger than the smallest")
+    cap = "paired 95 % interval" + (", at most 0.1 points below" if record.metric.bounded else "")
+    equal = f"{len(best.equal)} whose {metric} equals the best of these ({cap})"
     if best.unpaired:
         otherwise = "the 0.1 points alone decide" if record.metric.bounded else "only the same value counts as equal"
-        text += f" (for {best.unpaired} without per-sample values {otherwise})"
+        equal += f" (for {best.unpaired} without per-sample values {otherwise})"
+    parts.append(equal)
     if best.quick != best.equal:
-        text += f"; of these, {len(best.quick)} at most 2 % slower than the fastest"
-    return f"{text}. The best is the smallest of what is left."
+        parts.append(f"{len(best.quick)} at most 2 % slower than the fastest")
+    return f"How it was chosen: of {within}, {'; '.join(parts)}; the smallest of these."
 
 
 def _files(trials: Sequence[Trial]) -> str:

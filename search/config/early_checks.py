@@ -15,6 +15,7 @@ from litetuner.spaces.data.samples import fitted_shape
 from litetuner.spaces.data.sources.images import SUFFIXES as IMAGES
 from litetuner.spaces.data.sources.npz import check_npz
 from litetuner.spaces.data.sources.tables import check_label
+from litetuner.spaces.data.splits import check_given
 from litetuner.spaces.errors import DataError, ModelError
 from litetuner.spaces.jobs.python_functions import is_python_function
 from litetuner.spaces.user_function import check_named, is_function
@@ -115,6 +116,8 @@ def _check_npz(path: Path, config: Config, shapes: Shapes) -> None:
                     raise DataError(f"{path}: x_{key} has {len(rows)} samples, y_{split} has {len(part)} labels")
         if any(part is not None and len(part) == 0 for part in labels.values()):
             raise DataError(f"{path}: the {split} split is empty. Fill it, or leave x_{split} and y_{split} out.")
+    unlabeled = sum(split == "train" and y is None for split, (_, y) in raw.splits.items())
+    check_given({split: y for split, (_, y) in raw.splits.items() if y is not None}, unlabeled)
     if config.preprocess is None and len(shapes) == 1:
         _check_shapes(raw, next(iter(shapes.values())))
 

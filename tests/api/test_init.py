@@ -24,7 +24,7 @@ from tests.search.fakes import fake_config
 def look(tmp_path_factory: pytest.TempPathFactory) -> Preview:
     """A simulated model, looked at."""
     place = tmp_path_factory.mktemp("init")
-    found = preview_model(fake_config(place / "run"), place)
+    found = preview_model(fake_config(place / "run", max_drop=None, max_compressed_size=None), place)
     assert not list(place.iterdir()), "the working folder is gone"
     return found
 
@@ -41,6 +41,21 @@ def test_it_is_a_configuration_with_every_key_and_its_help(look: Preview, tmp_pa
             first = (Config.model_fields[name].description or "").split()[:4]
             assert " ".join(first) in text
     assert all(len(line) <= 120 for line in text.splitlines())
+
+
+def test_what_was_given_is_in_the_file_and_not_replaced_by_a_suggestion(look: Preview) -> None:
+    given = {"max_drop": "3%", "threshold": 0.5, "label": "kind", "steps": "int8,ptq", "custom_objects": "mine:layers"}
+    base = {"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake"}
+    config = make_config(base | given)
+    written = tomllib.loads(starter_toml(dataclasses.replace(look, config=config)))
+    wanted = {
+        "max-drop": "3%",
+        "threshold": 0.5,
+        "label": "kind",
+        "steps": ["int8", "ptq"],
+        "custom-objects": "mine:layers",
+    }
+    assert {key: written.get(key) for key in wanted} == wanted and "executor" not in written
 
 
 def test_every_line_may_be_uncommented(look: Preview) -> None:

@@ -3,7 +3,7 @@
   const canvas = document.getElementById("lines");
   if (!canvas) return;
   const { data, state } = L;
-  const TOP = 54, BOTTOM = 34, LEFT = 64, RIGHT = 76;
+  const TOP = 54, BOTTOM = 34, LEFT = 84, RIGHT = 76;
   const brushes = new Map();
   let axes = [], paths = new Map(), held = null;
 

@@ -106,13 +106,15 @@ def test_a_winner_that_misses_the_bound_on_test_is_said_to(filled: Any) -> None:
 
 def test_the_headline_says_how_sure_the_limit_is_on_new_data(filled: Any) -> None:
     sure = build_result(filled.record()).headline
-    assert sure is not None and "standard errors of accuracy to spare, to keep the limit on new data too" in sure.rule
+    assert (
+        sure is not None and "standard errors to the limit on accuracy, so that it holds on new data too" in sure.rule
+    )
     del filled.trials[1:]
     filled.add("int8", drop=0.0098, compressed=20_000, us=30.0)
     unsure = build_result(filled.record()).headline
     assert (
         unsure is not None
-        and "(none has enough accuracy to spare to keep the limit on new data too: not proven)" in unsure.rule
+        and "none with enough margin to the limit on accuracy to hold on new data too (not proven)" in unsure.rule
     )
 
 
