@@ -193,4 +193,4 @@ def _alive(opened: dict[str, Any]) -> bool | None:
 def _number(event: dict[str, Any], name: str) -> float | None:
     """A number of an event, which a stranger may have written."""
     value = event.get(name)
-    return float(value) if type(value) in (int, float) and math.isfinite(value) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
