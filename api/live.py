@@ -70,7 +70,7 @@ class ProgressState(Listener):
     def now(self) -> list[tuple[str, str]]:
         """What is done now, and for how long: the trials in flight, else the search itself."""
         if self.in_flight:
-            took = [max(0.0, time.time() - trial.since) for trial in self.in_flight]
+            took = [time.monotonic() - trial.since for trial in self.in_flight]
             return [(escaped(t.words), format_seconds(each)) for t, each in zip(self.in_flight, took, strict=True)]
         return [(self.what, format_seconds(time.monotonic() - self.since))]
 

@@ -15,7 +15,7 @@ from litetuner.search.config.units import format_seconds
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
-CLOCKS = 2.0  # seconds by which the two clocks of a process start and an event may differ
+CLOCKS = 2.0  # seconds by which two readings of a process's start may differ
 RECENT = 12  # trials whose pace predicts the rest
 BAR = 24  # characters
 MORE_THAN_ONE = 1.001  # trials at the same time, on average; seconds are rounded
@@ -176,7 +176,8 @@ def find_status(record: RunRecord) -> RunStatus:
     known = max((trial.seconds_since_start for trial in record.trials), default=0.0)
     seconds = max(known, record.seconds.get("wall", 0.0))
     if running and opened is not None:
-        seconds = max(seconds, float(opened.get("before", 0.0)) + time.time() - float(opened["time"]))
+        since = time.monotonic() - ticks if (ticks := _number(opened, "ticks")) is not None else 0.0
+        seconds = max(seconds, (_number(opened, "before") or 0.0) + since)
     limit = record.config.seconds
     return RunStatus(
         running=running,
@@ -189,6 +190,16 @@ def find_status(record: RunRecord) -> RunStatus:
     )
 
 
+def started(pid: int) -> dict[str, float]:
+    """When a process was started, in seconds since this machine was: the time of day may be set anew at any moment.
+
+    Raises ``psutil.NoSuchProcess``.
+    """
+    import psutil
+
+    return {"started": round(psutil.Process(pid).create_time() - psutil.boot_time(), 3)}
+
+
 def _alive(opened: dict[str, Any]) -> bool | None:
     """Is the process that opened the run still running, and not another one with the same number?"""
     import psutil
@@ -196,6 +207,12 @@ def _alive(opened: dict[str, Any]) -> bool | None:
     if opened.get("host") != platform.node():
         return None
     try:
-        return bool(psutil.Process(int(opened["pid"])).create_time() <= float(opened["time"]) + CLOCKS)
+        return abs(started(int(opened["pid"]))["started"] - float(opened["started"])) <= CLOCKS
     except (psutil.NoSuchProcess, KeyError, ValueError, TypeError):
         return False
+
+
+def _number(event: dict[str, Any], name: str) -> float | None:
+    """A number of an event, which a stranger may have written."""
+    value = event.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -65,7 +65,10 @@ def judged(trial: Trial, criteria: Criteria) -> Trial:
         broken[PROFILE] = float(len(misfits))
     reasons = [*(f"{name}: {why}" for name, why in trial.misfits.items()), *misfits]
     state = State.INFEASIBLE if any(value > 0 for value in broken.values()) else State.COMPLETE
-    return dataclasses.replace(trial, constraints=broken, state=state, reason="; ".join(reasons) or None)
+    reason = "; ".join(reasons) or None
+    if (trial.constraints, trial.state, trial.reason) == (broken, state, reason):  # the usual case
+        return trial
+    return dataclasses.replace(trial, constraints=broken, state=state, reason=reason)
 
 
 def reopened_if_undominated(trial: Trial, history: History) -> Trial:

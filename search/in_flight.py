@@ -43,7 +43,7 @@ class InFlight:
         """Have a trial evaluated by what the history knows now; it may grow meanwhile. ``estimates`` are kept in its record."""
         known = history if self._parallel == 1 else history.copy(Probed)
         services = self._services.for_trial(asked.number)
-        self._asked[asked.number] = asked, services, time.time()
+        self._asked[asked.number] = asked, services, time.monotonic()
 
         def run() -> Trial:
             trial = trial_of(asked, evaluate(asked.candidate, services, known), services)

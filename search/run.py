@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -120,14 +120,15 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
     with folder.lock():
         folder.adopt(config, contents)
         listener.opened(folder, config)
-        for sentence in (*config.advice, *_other_environments(folder)):
+        before = folder.trials()
+        for sentence in (*config.advice, *_other_environments(before)):
             listener.advised(sentence)
         _name_targets(folder, config)
         folder.write("environment", environment())
         location, interrupt = _location(config, folder), Interrupt(listener)
         try:
             with interrupt.installed(), location.errors():
-                reason = _search(config, folder, location, contents, listener, interrupt)
+                reason = _search(config, folder, location, (contents, before), listener, interrupt)
         except UsageError as error:
             # Model, data or settings were refused: nothing was done that is worth keeping, but a log that the error names.
             if fresh and not folder.trials() and "its log is" not in str(error):
@@ -143,17 +144,19 @@ def _search(
     config: Config,
     folder: RunFolder,
     location: StudyLocation,
-    contents: dict[str, Any],
+    known: tuple[dict[str, Any], list[Trial]],
     listener: Listener,
     interrupt: Interrupt,
 ) -> str:
-    """The loop and what is measured after it, in one session; why the loop stopped."""
+    """The loop and what is measured after it, in one session; why the loop stopped. ``known`` are the contents of the
+    inputs, and the records of the run."""
+    contents, before = known
     with open_session(config, folder, listener, contents=contents) as session, contextlib.ExitStack() as ending:
         services = session.services
         listener.inspected(services.inspection)
         goals = objectives(config, services.metric)
         open_copy = functools.partial(StudyCopy, location, goals, services.criteria.budgets, folder.id)
-        found = recover(folder, _rejudge(folder, goals, services.criteria), location, open_copy)
+        found = recover(folder, _rejudge(folder, before, goals, services.criteria), location, open_copy)
         ending.callback(found.copy.close)
         if found.note:
             listener.advised(found.note)
@@ -212,9 +215,8 @@ def _idle_cores(record: RunRecord) -> str | None:
     )
 
 
-def _rejudge(folder: RunFolder, goals: tuple[Objective, ...], today: Criteria) -> list[Trial]:
+def _rejudge(folder: RunFolder, before: Sequence[Trial], goals: tuple[Objective, ...], today: Criteria) -> list[Trial]:
     """All records under today's terms; what a gate stopped that they would let through is asked again."""
-    before = folder.trials()
     found = [judged(trial, today) for trial in before]
     history = History(found, goals, today.budgets)
     found = [reopened_if_undominated(trial, history) for trial in found]
@@ -241,8 +243,8 @@ def whole_space(services: Services, ranking: Ranking) -> Space:
     return dataclasses.replace(space, statistics=ranking.statistics)
 
 
-def _other_environments(folder: RunFolder) -> list[str]:
-    found = other_environments(folder.trials(), this_environment())
+def _other_environments(trials: Sequence[Trial]) -> list[str]:
+    found = other_environments(trials, this_environment())
     return [
         f"{len(numbers)} trials of this run were measured with {what} as now. The report marks where numbers of both are "
         "in one front; another --out keeps them apart."

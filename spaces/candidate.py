@@ -96,7 +96,21 @@ class Candidate:
     @staticmethod
     def from_json(record: Sequence[dict[str, Any]]) -> Candidate:
         """The candidate that ``to_json`` described. Raises ``Refused`` for unknown steps and knobs, ``RecordError``."""
-        return Candidate(tuple(step_from_json(item, STEPS) for item in decode(tuple[dict[str, Any], ...], record)))
+        return Candidate(tuple(map(_step, decode(tuple[dict[str, Any], ...], record))))
+
+
+def _step(record: dict[str, Any]) -> Step:
+    """Steps never change, and a run has few different ones: each is made once. Its JSON tells 1 from 1.0 and from true."""
+    try:
+        text = json.dumps(record)
+    except (ValueError, RecursionError):  # too long a number, too deep: ``step_from_json`` says so
+        return step_from_json(record, STEPS)
+    return _step_of(text)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _step_of(text: str) -> Step:
+    return step_from_json(json.loads(text), STEPS)
 
 
 def digest(value: Any) -> str:

@@ -141,9 +141,12 @@ class RunFolder:
         write_atomic(self.path / "litetuner.toml", seal_text(to_toml(config), f"{run}-{named}"))
 
     def _begins_anew(self, differences: list[str]) -> bool:
-        trials = self.trials()
-        failed = any(trial.is_baseline and trial.state is State.FAILED for trial in trials)
-        return bool(differences or failed) and not any(trial.state.scored for trial in trials)
+        failed = False
+        for trial in self._each():  # the first one is scored in nearly all runs, and the others are not read then
+            if trial.state.scored:
+                return False
+            failed = failed or (trial.is_baseline and trial.state is State.FAILED)
+        return bool(differences or failed)
 
     def _own(self, sealed: str | None, named: str) -> str:
         """The id of a run without ``identity.json``: new, or that of the lost file. Raises ``RunError`` for a folder in use."""
@@ -197,8 +200,11 @@ class RunFolder:
         return self.path / "trials" / f"{number:04d}"
 
     def trials(self) -> list[Trial]:
+        return list(self._each())
+
+    def _each(self) -> Iterator[Trial]:
         found = sorted((self.path / "trials").glob("[0-9]*/trial.json"), key=lambda path: int(path.parent.name))
-        return [self.trial(path.parent.name) for path in found]
+        return (self.trial(path.parent.name) for path in found)
 
     def trial(self, name: str) -> Trial:
         """The trial of a folder in ``trials/``. Raises ``RunError`` for a record that is damaged."""

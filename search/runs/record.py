@@ -113,7 +113,7 @@ def read_run(path: Path | str) -> RunRecord:
     for trial in folder.trials():
         measured = finals.get(str(trial.number if trial.duplicate_of is None else trial.duplicate_of), {})
         final = {name: Measurement.from_json(value) for name, value in measured.items()}
-        merged = dataclasses.replace(trial, measurements=trial.measurements | final)
+        merged = dataclasses.replace(trial, measurements=trial.measurements | final) if final else trial
         trials.append(judged(merged, today))
     return RunRecord(
         folder=folder,

@@ -11,6 +11,7 @@ from typing import Any
 from litetuner.search.config.budgets import Budget
 from litetuner.search.front import Objective
 from litetuner.search.runs.databases.database import StudyLocation
+from litetuner.search.runs.databases.study_rows import insert_trials
 from litetuner.search.runs.optuna_trials import (
     Asked,
     asked_of,
@@ -138,12 +139,18 @@ class StudyCopy:
     def fill(self, trials: Sequence[Trial]) -> None:
         """Write all that it does not know: what still runs in it, and what is new to it, numbers unchanged."""
         finished = {trial.number: trial.state.is_finished() for trial in self._trials()}
-        for trial in sorted(trials, key=lambda item: item.number):
+        ordered = sorted(trials, key=lambda item: item.number)
+        if not finished and insert_trials(self._storage, self._study_id, [self._told(trial) for trial in ordered]):
+            return
+        for trial in ordered:
             if trial.number not in finished:
-                constraints = {CONSTRAINTS: list(told_constraints(trial).values())}
-                self._study.add_trial(told_trial(trial, self.objectives, system_attrs=constraints))
+                self._study.add_trial(self._told(trial))
             elif not finished[trial.number]:
                 self._tell(trial)
+
+    def _told(self, trial: Trial) -> Any:
+        constraints = {CONSTRAINTS: list(told_constraints(trial).values())}
+        return told_trial(trial, self.objectives, system_attrs=constraints)
 
     def begin(self, asked: Asked, own: SamplersOwn) -> None:
         """Have a trial written that is asked for. Raises what an earlier writing raised."""
