@@ -17,7 +17,7 @@ import filelock
 
 from litetuner.search.config.config import CHANGEABLE, Config, make_config
 from litetuner.search.config.toml_file import to_toml
-from litetuner.search.runs.records import Anything, checked, kind_of
+from litetuner.search.runs.records import PATHS, Anything, checked, identity_differences, kind_of
 from litetuner.search.trial import FORMAT_VERSION, State, Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import RunError
@@ -35,7 +35,6 @@ from litetuner.spaces.store import (
     write_json,
 )
 
-PATHS = ("model", "data")  # may be written in several ways; what they hold counts
 CRC = ', "crc32": '
 DEPTH = 3  # of folders in a run: trials/0007, cache/blobs
 AGAIN = "Remove it and repeat the search command:"
@@ -126,7 +125,7 @@ class RunFolder:
         run = self._own(sealed, named) if known is None else known["run"]
         if known is not None and sealed is not None and not sealed.startswith(run):
             raise RunError(f"{self.path}: identity.json and litetuner.toml belong to different runs.")
-        differences = [] if known is None else _differences(known, now)
+        differences = [] if known is None else identity_differences(known, now)
         if known is not None and self._begins_anew(differences):
             self._clear()
             known = None
@@ -263,28 +262,6 @@ def _strange(folder: Path, depth: int) -> Iterator[Path]:
                 yield from _strange(Path(entry.path), depth - 1) if depth else ()
             elif not entry.is_file(follow_symlinks=False):
                 yield Path(entry.path)
-
-
-def _differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    found = []
-    for key in sorted(known | now):
-        if key in (*PATHS, "sources", "format_version", "run") or known.get(key) == now.get(key):
-            continue
-        what = key.removesuffix("_content")
-        sides = [
-            f"{side.get(what)}" + (f" (sha256 {side[key][:12]})" if _hashed(side, key) else "") for side in (known, now)
-        ]
-        found.append(f"{what}: {sides[0]} there, {sides[1]} now")
-    before, after = (side.get("sources", {}) for side in (known, now))
-    for file in sorted(before | after):
-        old, new = (side.get(file, "none")[:12] for side in (before, after))
-        if old != new:
-            found.append(f"{file}: sha256 {old} there, {new} now")
-    return found
-
-
-def _hashed(side: dict[str, Any], key: str) -> bool:
-    return key.endswith("_content") and side.get(key) not in (None, side.get(key.removesuffix("_content")))
 
 
 def _check_format(path: Path) -> None:
