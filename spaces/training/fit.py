@@ -6,31 +6,30 @@ cores, ms a step: ``model.fit`` 4.6, with ``steps_per_execution=32`` 3.1, this l
 
 import contextlib
 import dataclasses
-import functools
 import math
 import operator
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.data.arrays import release
+from litetuner.spaces.data.augmentation import NONE
 from litetuner.spaces.data.named_arrays import by_name, is_packed
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
-from litetuner.spaces.training.augmentation import NONE, augmented
 from litetuner.spaces.training.learning_rate import cosine_decay
 from litetuner.spaces.training.losses import like_outputs, mean_loss
 from litetuner.spaces.training.own_loop import run_loop
+from litetuner.spaces.training.samples import sample_bytes, samples_of
 
 _CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
 _CALL_STEPS = 32
-_RESIDENT_BYTES = (
-    1_000_000_000  # of training data on a GPU. A guess: small GPUs have 4 GB, and the model needs some of it
-)
+TIMED_STEPS = (4, 16, 32)  # until they take SHORT_SECONDS: more steps say more
+SHORT_SECONDS = 0.5
 
 
 @contextlib.contextmanager
@@ -84,7 +83,7 @@ def fit(
 
     ``distill`` is the share of the loss towards the baseline's outputs (``context.teacher``). Batches are cut from one
     stream of permutations drawn from ``context.seed``, so all are full. Samples may be memory-mapped and of any type; they
-    are cast batch by batch. ``augment`` names the random views of images that are trained on (``augmentation.py``); with
+    are cast batch by batch. ``augment`` names the random views of images that are trained on (``data/augmentation.py``); with
     ``distill`` the target of a view is the baseline's output for the image itself.
 
     A loop of the user's (``context.loop``) does the steps where there is one; it does not distill.
@@ -213,8 +212,18 @@ def _run(
     model: Any, context: Context, steps: int, step: Callable[..., None], augment: str, targets: Sequence[np.ndarray]
 ) -> None:
     """Do ``steps`` optimizer steps, many in each call of a compiled function."""
+    advance, most = _compiled(model, context, step, augment, targets)
+    order = _order(context, steps)
+    for start in range(0, steps, most):
+        advance(order[start : start + most])
+
+
+def _compiled(
+    model: Any, context: Context, step: Callable[..., None], augment: str, targets: Sequence[np.ndarray]
+) -> tuple[Callable[[np.ndarray], None], int]:
+    """A function that does a step for each row of sample numbers (steps, batch), and how many rows it is to be given."""
     tf = load()
-    samples, batch = len(context.x_train), min(context.batch_size, len(context.x_train))
+    batch = min(context.batch_size, len(context.x_train))
 
     def run(x: Any, *targets: Any) -> None:
         for index in tf.range(tf.shape(tf.nest.flatten(x)[0])[0]):
@@ -225,59 +234,29 @@ def _run(
 
     first = (feed(model, context.x_train[:1]), *(by_name(part[:1]) for part in targets))
     compiled = tf.function(run, input_signature=tf.nest.map_structure(described, first))
-    order = _order(samples, steps * batch, context.seed).reshape(steps, batch)
-    x_bytes, *others = (_bytes(part) for part in first)
-    at_once = max(1, min(_CALL_STEPS, _CALL_BYTES // max(1, batch * x_bytes)))
-    resident = augment == NONE and fits_on_gpu(samples * (x_bytes + sum(others)))
-    given = (_from_gpu if resident else _from_host)(model, context, augment, targets)
-    for start in range(0, steps, at_once):
-        compiled(*given(order[start : start + at_once]))
+    given = samples_of(model, context, augment, targets, sample_bytes(first))
+    most = max(1, min(_CALL_STEPS, _CALL_BYTES // max(1, batch * sample_bytes(first[0]))))
+    return lambda chosen: compiled(*given(chosen)), most
 
 
-def _bytes(sample: Any) -> int:
-    tf = load()
-    return sum(math.prod(part.shape) * int(tf.as_dtype(part.dtype).size) for part in tf.nest.flatten(sample))
+def _order(context: Context, steps: int) -> np.ndarray:
+    """Sample numbers (steps, batch): one shuffled pass over all samples after the other."""
+    samples = len(context.x_train)
+    batch = min(context.batch_size, samples)
+    generator = np.random.default_rng(context.seed)
+    passes = [generator.permutation(samples) for _ in range(math.ceil(steps * batch / samples))]
+    return np.concatenate(passes)[: steps * batch].reshape(steps, batch)
 
 
-def fits_on_gpu(data_bytes: int) -> bool:
-    """Does this process train on a GPU, and have the data a place there beside the model?"""
-    return bool(load().config.list_logical_devices("GPU")) and data_bytes <= _RESIDENT_BYTES
-
-
-Samples = Callable[
-    [np.ndarray], Any
-]  # (x, *targets), each (steps, batch, ...), by the numbers of samples (steps, batch)
-
-
-def _from_host(model: Any, context: Context, augment: str, targets: Sequence[np.ndarray]) -> Samples:
-    """Read from the data for each call, and cast then."""
-    views = np.random.default_rng([context.seed, 1])  # of its own: the order is the same with and without views
-
-    def samples(chosen: np.ndarray) -> Any:
-        x = feed(model, augmented(np.asarray(context.x_train[chosen.ravel()]), augment, views))
-        y = (by_name(np.asarray(part[chosen.ravel()])) for part in targets)
-        release(context.x_train)
-        return load().nest.map_structure(functools.partial(_in_steps, chosen.shape), (x, *y))
-
-    return samples
-
-
-def _from_gpu(model: Any, context: Context, augment: str, targets: Sequence[np.ndarray]) -> Samples:
-    """Copied to the GPU once, since a small network waits longer for a batch from the host than it computes."""
-    tf = load()
-    everything = (feed(model, np.asarray(context.x_train)), *(by_name(np.asarray(part)) for part in targets))
-    kept = tf.nest.map_structure(tf.convert_to_tensor, everything)
-    return lambda chosen: tf.nest.map_structure(lambda part: tf.gather(part, chosen), kept)
-
-
-def _in_steps(shape: tuple[int, ...], part: Any) -> Any:
-    """Samples (steps * batch, ...) as (steps, batch, ...)."""
-    tf = load()
-    return tf.reshape(part, (*shape, *part.shape[1:]))
-
-
-def _order(samples: int, length: int, seed: int) -> np.ndarray:
-    """``length`` sample numbers: one shuffled pass over all samples after the other."""
-    generator = np.random.default_rng(seed)
-    passes = [generator.permutation(samples) for _ in range(math.ceil(length / samples))]
-    return np.concatenate(passes)[:length]
+def seconds_per_step(model: Any, context: Context) -> float:
+    """How long a step of ``fit`` takes, without the tracing of its graph. The trained weights stay as they are."""
+    step = _step(model, _loss(context, 0.0), 0.0, ())
+    advance, most = _compiled(model, context, step, NONE, _targets(model, context, 0.0))
+    advance(_order(context, 1))  # traces
+    for steps in (min(most, steps) for steps in TIMED_STEPS):
+        started = time.perf_counter()
+        advance(_order(context, steps))
+        seconds = time.perf_counter() - started
+        if seconds > SHORT_SECONDS:
+            break
+    return seconds / steps

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.augmentation import VIEWS, augmented
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.steps.finetune import Finetune
-from litetuner.spaces.training import fit as fitting
-from litetuner.spaces.training.augmentation import VIEWS, augmented
-from litetuner.spaces.training.fit import TrainingHooks, count_steps, fit, seeded
+from litetuner.spaces.training import samples
+from litetuner.spaces.training.fit import TIMED_STEPS, TrainingHooks, count_steps, fit, seconds_per_step, seeded
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 5)).astype(np.float32)
@@ -41,6 +41,17 @@ def network(units: int = 1, dropout: float = 0.0) -> Any:
 
 def test_steps_are_counted_up(line: Context) -> None:
     assert [count_steps(line, epochs) for epochs in (0, 0.01, 1, 2.5)] == [0, 1, 5, 11]
+
+
+def test_the_seconds_of_a_step_are_those_after_the_first_call(line: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short steps are timed more often; the weights stay as they are."""
+    model, ticks = network(), iter([0.0, 0.4, 1.0, 1.4, 2.0, 3.6])
+    before = model.get_weights()
+    monkeypatch.setattr("litetuner.spaces.training.fit.time.perf_counter", lambda: next(ticks))
+    assert seconds_per_step(model, line) == pytest.approx(1.6 / TIMED_STEPS[2])
+    ticks = iter([0.0, 2.0])
+    assert seconds_per_step(model, line) == pytest.approx(2.0 / TIMED_STEPS[0])
+    assert all((was == now).all() for was, now in zip(before, model.get_weights(), strict=True))
 
 
 def test_a_linear_model_finds_its_weights(line: Context) -> None:
@@ -151,11 +162,11 @@ def test_data_that_are_kept_on_a_gpu_train_the_same_weights(line: Context, monke
     """The GPU is made up: the data are copied to TensorFlow's default device, here the CPU."""
     trained = []
     for gpus, most in (((), 10**9), (("GPU:0",), 10**9), (("GPU:0",), 70 * 6 * 4 - 1)):
-        monkeypatch.setattr(fitting, "_RESIDENT_BYTES", most)
+        monkeypatch.setattr(samples, "RESIDENT_BYTES", most)
         monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind, gpus=gpus: list(gpus))
         copied: list[Any] = []
-        from_gpu = fitting._from_gpu
-        monkeypatch.setattr(fitting, "_from_gpu", lambda *given, f=from_gpu, c=copied: (c.append(1), f(*given))[1])
+        from_gpu = samples._from_gpu
+        monkeypatch.setattr(samples, "_from_gpu", lambda *given, f=from_gpu, c=copied: (c.append(1), f(*given))[1])
         model = network()
         fit(model, line, epochs=3, learning_rate=0.05)
         trained.append((bool(copied), model.get_weights()))
