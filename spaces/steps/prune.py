@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from litetuner.spaces.choices import NO, ONCE, YES, Choices
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.augmentation import NONE, VIEWS
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.models.layer_selection import HEAD
 from litetuner.spaces.reconstruction.allocation.choosing import choose_beginning
 from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.step import Step, knob
-from litetuner.spaces.training.augmentation import NONE, VIEWS
 from litetuner.spaces.training.fit import TrainingHooks, count_steps, seeded
 from litetuner.spaces.training.pruning.sparsity import (
     SPREADS,

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.augmentation import NONE
 from litetuner.spaces.data.named_arrays import by_name, is_packed
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
-from litetuner.spaces.training.augmentation import NONE
-from litetuner.spaces.training.batches import bytes_of, read_batches
 from litetuner.spaces.training.learning_rate import cosine_decay
 from litetuner.spaces.training.losses import like_outputs, mean_loss
 from litetuner.spaces.training.own_loop import run_loop
+from litetuner.spaces.training.samples import sample_bytes, samples_of
 
 _CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
 _CALL_STEPS = 32
@@ -83,7 +83,7 @@ def fit(
 
     ``distill`` is the share of the loss towards the baseline's outputs (``context.teacher``). Batches are cut from one
     stream of permutations drawn from ``context.seed``, so all are full. Samples may be memory-mapped and of any type; they
-    are cast batch by batch. ``augment`` names the random views of images that are trained on (``augmentation.py``); with
+    are cast batch by batch. ``augment`` names the random views of images that are trained on (``data/augmentation.py``); with
     ``distill`` the target of a view is the baseline's output for the image itself.
 
     A loop of the user's (``context.loop``) does the steps where there is one; it does not distill.
@@ -234,12 +234,9 @@ def _compiled(
 
     first = (feed(model, context.x_train[:1]), *(by_name(part[:1]) for part in targets))
     compiled = tf.function(run, input_signature=tf.nest.map_structure(described, first))
-    batches = read_batches(model, context, augment, targets)
-
-    def advance(chosen: np.ndarray) -> None:
-        compiled(*batches(chosen))
-
-    return advance, max(1, min(_CALL_STEPS, _CALL_BYTES // max(1, batch * bytes_of(first[0]))))
+    given = samples_of(model, context, augment, targets, sample_bytes(first))
+    most = max(1, min(_CALL_STEPS, _CALL_BYTES // max(1, batch * sample_bytes(first[0]))))
+    return lambda chosen: compiled(*given(chosen)), most
 
 
 def _order(context: Context, steps: int) -> np.ndarray:

@@ -13,10 +13,10 @@ import numpy as np
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.data.arrays import release
+from litetuner.spaces.data.augmentation import NONE, augmented
 from litetuner.spaces.data.named_arrays import is_packed, parts
 from litetuner.spaces.errors import BuildFailed, ConfigError, keras_error_text
 from litetuner.spaces.tf import load, quiet_stdout
-from litetuner.spaces.training.augmentation import NONE, augmented
 from litetuner.spaces.user_function import load_function
 
 ARGUMENTS = ("model", "dataset", "epochs", "callbacks", "seed")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.augmentation import VIEWS, augmented
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.steps.finetune import Finetune
-from litetuner.spaces.training import batches
-from litetuner.spaces.training.augmentation import VIEWS, augmented
+from litetuner.spaces.training import samples
 from litetuner.spaces.training.fit import TIMED_STEPS, TrainingHooks, count_steps, fit, seconds_per_step, seeded
 
 RNG = np.random.default_rng(0)
@@ -162,11 +162,11 @@ def test_data_that_are_kept_on_a_gpu_train_the_same_weights(line: Context, monke
     """The GPU is made up: the data are copied to TensorFlow's default device, here the CPU."""
     trained = []
     for gpus, most in (((), 10**9), (("GPU:0",), 10**9), (("GPU:0",), 70 * 6 * 4 - 1)):
-        monkeypatch.setattr(batches, "RESIDENT_BYTES", most)
+        monkeypatch.setattr(samples, "RESIDENT_BYTES", most)
         monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind, gpus=gpus: list(gpus))
         copied: list[Any] = []
-        from_gpu = batches._from_gpu
-        monkeypatch.setattr(batches, "_from_gpu", lambda *given, f=from_gpu, c=copied: (c.append(1), f(*given))[1])
+        from_gpu = samples._from_gpu
+        monkeypatch.setattr(samples, "_from_gpu", lambda *given, f=from_gpu, c=copied: (c.append(1), f(*given))[1])
         model = network()
         fit(model, line, epochs=3, learning_rate=0.05)
         trained.append((bool(copied), model.get_weights()))

@@ -1,4 +1,4 @@
-"""Batches of training data, as a step is given them: read from the host each time, or resident on a GPU."""
+"""The samples of a training by their numbers: read from the data for each call of the compiled loop, or kept on a GPU."""
 
 import functools
 import math
@@ -9,35 +9,29 @@ import numpy as np
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.data.arrays import release
+from litetuner.spaces.data.augmentation import NONE, augmented
 from litetuner.spaces.data.named_arrays import by_name
 from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
-from litetuner.spaces.training.augmentation import NONE, augmented
 
-# Of training data on a GPU. A guess: small GPUs have 4 GB, and the model needs some of it.
-RESIDENT_BYTES = 1_000_000_000
-# (x, *targets), each (steps, batch, ...), by the numbers of samples (steps, batch)
-Batches = Callable[[np.ndarray], Any]
+RESIDENT_BYTES = 1_000_000_000  # of training data on a GPU. A guess: small GPUs have 4 GB, the model needs some of it
+# (x, *targets), each (steps, batch, ...), by the numbers of samples (steps, batch).
+Samples = Callable[[np.ndarray], Any]
 
 
-def read_batches(model: Any, context: Context, augment: str, targets: Sequence[np.ndarray]) -> Batches:
-    """What gives batches by the numbers of their samples."""
-    first = (feed(model, context.x_train[:1]), *(by_name(part[:1]) for part in targets))
-    resident = augment == NONE and fits_on_gpu(len(context.x_train) * sum(bytes_of(part) for part in first))
-    return (_from_gpu if resident else _from_host)(model, context, augment, targets)
-
-
-def bytes_of(sample: Any) -> int:
+def sample_bytes(sample: Any) -> int:
+    """Bytes of one sample, as the model takes it."""
     tf = load()
     return sum(math.prod(part.shape) * int(tf.as_dtype(part.dtype).size) for part in tf.nest.flatten(sample))
 
 
-def fits_on_gpu(data_bytes: int) -> bool:
-    """Does this process train on a GPU, and have the data a place there beside the model?"""
-    return bool(load().config.list_logical_devices("GPU")) and data_bytes <= RESIDENT_BYTES
+def samples_of(model: Any, context: Context, augment: str, targets: Sequence[np.ndarray], each_bytes: int) -> Samples:
+    """From the GPU if this process trains on one and the data, ``each_bytes`` a sample, have a place there beside the model."""
+    resident = bool(load().config.list_logical_devices("GPU")) and len(context.x_train) * each_bytes <= RESIDENT_BYTES
+    return (_from_gpu if resident and augment == NONE else _from_host)(model, context, augment, targets)
 
 
-def _from_host(model: Any, context: Context, augment: str, targets: Sequence[np.ndarray]) -> Batches:
+def _from_host(model: Any, context: Context, augment: str, targets: Sequence[np.ndarray]) -> Samples:
     """Read from the data for each call, and cast then."""
     views = np.random.default_rng([context.seed, 1])  # of its own: the order is the same with and without views
 
@@ -50,7 +44,7 @@ def _from_host(model: Any, context: Context, augment: str, targets: Sequence[np.
     return samples
 
 
-def _from_gpu(model: Any, context: Context, augment: str, targets: Sequence[np.ndarray]) -> Batches:
+def _from_gpu(model: Any, context: Context, augment: str, targets: Sequence[np.ndarray]) -> Samples:
     """Copied to the GPU once, since a small network waits longer for a batch from the host than it computes."""
     tf = load()
     everything = (feed(model, np.asarray(context.x_train)), *(by_name(np.asarray(part)) for part in targets))
