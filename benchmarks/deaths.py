@@ -103,7 +103,7 @@ def one(session: Session, run: Path, plan: Path, stage: str, way: str) -> Verdic
     session.wait_for(ended, 120)
     took = time.monotonic() - began
     seen = len(list(run.glob("trials/*/trial.json")))
-    goes_on = session.wait_for(lambda: len(list(run.glob("trials/*/trial.json"))) > seen, 120)
+    goes_on = session.wait_for(lambda: len(list(run.glob("trials/*/trial.json"))) > seen, 600)
     load = psutil.getloadavg()[0]
     said = found[0].reason or "" if found else "no trial failed or was lost"
     good = goes_on and any(part in said for part in REASONS[way])

@@ -123,7 +123,7 @@ class Session:
             return psutil.Process(self.process.pid).children(recursive=True)
         return []
 
-    def end(self, limit: float = 900.0) -> int:
+    def end(self, limit: float = 7200.0) -> int:
         return self.process.wait(limit)
 
 
@@ -157,7 +157,10 @@ def half(path: Path) -> list[str]:
         if file.parent.name in ("blobs", "artifacts"):
             if file_sha256(file) != file.name.partition(".")[0]:
                 found.append(str(file))
-        elif file.suffix == ".json" and file.name != "summary.json":
+        elif file.suffix == ".json" and file.name not in (
+            "summary.json",
+            "teacher.json",
+        ):  # the teacher's has its own seal
             try:
                 folder.read(str(file.relative_to(path)).removesuffix(".json"))
             except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -87,6 +88,16 @@ def test_the_result_goes_to_standard_output_and_progress_to_standard_error(
     out, err = capfd.readouterr()
     assert "best" in out and "..." not in out
     assert "run folder" in err and "best" not in err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_does_not_know_all_characters(
+    encoding: str, done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding=encoding))
+    assert cli(["status", str(done)]) == 0
+    assert b"baseline" in printed.getvalue() and b"?" in printed.getvalue()
 
 
 def test_a_reader_that_leaves_early_is_no_error(done: Path) -> None:
