@@ -1,7 +1,9 @@
 """The run folder: writes and reads all of a run's records, ``trial.json`` too. Whole files are atomic; events are only a log."""
 
+import contextlib
 import dataclasses
 import functools
+import gc
 import json
 import os
 import secrets
@@ -199,7 +201,8 @@ class RunFolder:
         return self.path / "trials" / f"{number:04d}"
 
     def trials(self) -> list[Trial]:
-        return list(self._each())
+        with _without_collection():
+            return list(self._each())
 
     def _each(self) -> Iterator[Trial]:
         found = sorted((self.path / "trials").glob("[0-9]*/trial.json"), key=lambda path: int(path.parent.name))
@@ -252,6 +255,18 @@ class RunFolder:
             body, _, crc = line.rpartition(CRC.encode())
             if crc == f"{zlib.crc32(body + b'}')}}}".encode():
                 yield json.loads(body + b"}")
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Records have no cycles, and to look for some among the values of 5,000 takes a third of the time of reading them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _strange(folder: Path, depth: int) -> Iterator[Path]:

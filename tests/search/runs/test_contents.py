@@ -65,7 +65,7 @@ def test_nothing_outside_is_read_or_written(finished: Path, tmp_path: Path, monk
         change(run / name, outside)
         before = sorted(outside.rglob("*"))
         for act in (lambda at=run: read_run(at), lambda at=run: fake_search(at, trials=7)):
-            with pytest.raises(RunError, match=r"symbolic link|neither a file nor a folder|no run folder"):
+            with pytest.raises(RunError, match=r"symbolic link|neither a file nor a folder|not a run folder"):
                 act()
         assert sorted(outside.rglob("*")) == before, name
 
