@@ -35,6 +35,7 @@ import litetuner
 from litetuner.objectives import statistics
 from litetuner.search.config.config import make_config
 from litetuner.search.evaluation.inspection import Inspection
+from litetuner.search.evaluation.sensitivity import Ranking
 from litetuner.search.run import whole_space
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.session import constraints
@@ -143,7 +144,7 @@ def offered(settings: Mapping[str, Any], folder: Path) -> list[str]:
     config = make_config(settings)
     inspection = Inspection.from_json(RunFolder(folder).read("inspection") or {})
     around = constraints(config, inspection)
-    space = whole_space(types.SimpleNamespace(config=config, inspection=inspection, constraints=around), ())  # type: ignore[arg-type]
+    space = whole_space(types.SimpleNamespace(config=config, inspection=inspection, constraints=around), Ranking())  # type: ignore[arg-type]
     generator = random.Random(0)
     chooser = types.SimpleNamespace(
         one_of=lambda name, options: generator.choice(options), level=lambda name, options: generator.choice(options)

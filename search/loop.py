@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from litetuner.search.clock import Clock, counted, left
 from litetuner.search.config.units import BYTES, parse
-from litetuner.search.evaluation.sensitivity import rank_layers
+from litetuner.search.evaluation.sensitivity import Ranking, rank_layers
 from litetuner.search.evaluation.services import Services
 from litetuner.search.history import History
 from litetuner.search.in_flight import InFlight
@@ -45,13 +45,13 @@ class Loop:
     clock: Clock
     listener: Listener
     stop: Callable[[], str | None]
-    whole: Callable[[tuple[str, ...]], Space]
+    whole: Callable[[Ranking], Space]
     earlier: tuple[Trial, ...] = ()  # of another run: what is tried first
     renewed: bool = False  # by objectives or budgets that are new to the history
     accidents: int = 0  # that lost trials, in a row in this session
 
     def __post_init__(self) -> None:
-        self.space = self.whole(())
+        self.space = self.whole(Ranking())
         self._ranked = False
         self._unknown = ""  # of the space: why some choices were made without a measurement
         self._in_flight = InFlight(self.services, self.services.config.parallel)
@@ -131,11 +131,11 @@ class Loop:
     def _rank(self) -> None:
         """The baseline came first, so that whoever stops early has something; now the layers, then everything."""
         self.listener.doing("layer sensitivity to quantization")
-        ranking = rank_layers(self.services, self.clock)
+        ranking = rank_layers(self.services)
         if ranking.unknown:
             self.listener.advised(f"{ranking.unknown}. They are ranked by their place in the network.")
         self._unknown = ranking.unknown
-        self.space = self.whole(ranking.layers)
+        self.space = self.whole(ranking)
         self._ranked = True
 
     def _stuck(self) -> bool:

@@ -246,14 +246,6 @@ class LoopPolicy:
 
 
 @dataclasses.dataclass(frozen=True)
-class SensitivityPolicy:
-    """The ranking of layers by their sensitivity to quantization."""
-
-    samples: int = 256  # A guess
-    share_of_time: float = 0.05  # Of the time budget at most. A guess
-
-
-@dataclasses.dataclass(frozen=True)
 class AblationPolicy:
     """Retraining the best file with one of its steps left out, after the search."""
 
@@ -279,7 +271,6 @@ class Policy:
     gates: GatePolicy = GatePolicy()
     upper_bounds: UpperBoundPolicy = UpperBoundPolicy()
     loop: LoopPolicy = LoopPolicy()
-    sensitivity: SensitivityPolicy = SensitivityPolicy()
     ablation: AblationPolicy = AblationPolicy()
 
 

@@ -16,7 +16,7 @@ from litetuner.objectives.targets.fake import Fake
 from litetuner.search.config.config import Config
 from litetuner.search.criteria import Criteria, again_if_undominated, judged, objectives
 from litetuner.search.evaluation.identity import default_folder, identity
-from litetuner.search.evaluation.sensitivity import layer_statistics
+from litetuner.search.evaluation.sensitivity import Ranking
 from litetuner.search.evaluation.services import Services
 from litetuner.search.finals.ablation import ablate
 from litetuner.search.finals.finals import run_finals
@@ -221,13 +221,11 @@ def _rejudge(folder: RunFolder, goals: tuple[Objective, ...], today: Criteria) -
     return found
 
 
-def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:
-    """All that may be tried; ``ranking`` are the layers, the most sensitive first (empty: in the model's order)."""
+def whole_space(services: Services, ranking: Ranking) -> Space:
+    """All that may be tried. Layers that are not ranked yet are in the model's order."""
     config, inspection = services.config, services.inspection
-    statistics = layer_statistics(services) if ranking else None
     io = ("float32", "int8", "uint8") if config.io == "any" else (config.io,)
-    if not ranking:
-        ranking = tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
+    layers = ranking.layers or tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
     outputs = inspection.model.output_values * 4 * inspection.data.counts["train"]  # bytes
     loop = inspection.loop
     # Without the baseline's outputs, and in a loop of the user's own, nothing can be distilled.
@@ -235,9 +233,9 @@ def whole_space(services: Services, ranking: tuple[str, ...]) -> Space:
     rates = Space.learning_rates if loop is None or loop.tunes else Space.learning_rates[:1]
     around, epochs = services.constraints, inspection.epochs
     space = Space(
-        around, ranking, epochs=epochs, learning_rates=rates, distill=distill, io=io, keep_names=config.keep_names
+        around, layers, epochs=epochs, learning_rates=rates, distill=distill, io=io, keep_names=config.keep_names
     )
-    return dataclasses.replace(space, statistics=statistics)
+    return dataclasses.replace(space, statistics=ranking.statistics)
 
 
 def _other_environments(folder: RunFolder) -> list[str]:

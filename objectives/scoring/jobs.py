@@ -32,7 +32,6 @@ class ScoreJob(Job[ScoreResult]):
     seed: int
     threads: int
     io: tuple[str, str] | None
-    keep_predictions: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

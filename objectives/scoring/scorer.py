@@ -157,7 +157,7 @@ def score_file(job: ScoreJob, workspace: Workspace) -> ScoreResult:
     return ScoreResult(
         metric=found.measurement,
         each=workspace.keep_array(found.each) if found.each is not None else None,
-        predictions=workspace.keep_array(found.predictions) if job.keep_predictions or not decomposes else None,
+        predictions=workspace.keep_array(found.predictions) if not decomposes else None,
     )
 
 

@@ -109,7 +109,6 @@ def score_job(services: Services, artifact: str, candidate: Candidate, split: st
         metric=services.config.metric,
         threads=usable_cores(),
         io=None if io is None else (io, io),
-        keep_predictions=False,
     )
 
 

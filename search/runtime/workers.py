@@ -70,11 +70,12 @@ class Workers:
                 if worker.jobs >= JOBS_A_WORKER or worker.resident_bytes() >= most:
                     worker.kill()
             if worker is None or not worker.alive:
-                worker = self._start(*start)
+                worker = self.start(*start)
             self._running[turn] = worker
             return worker
 
-    def _start(self, role: str, gpu: str) -> WorkerProcess:
+    def start(self, role: str, gpu: str) -> WorkerProcess:
+        """A worker that may still import."""
         with self.still:
             if self.closing:
                 raise Lost("the search ends")
@@ -164,6 +165,8 @@ class WorkerSlot:
             worker.wait_until_ready()
             ready = awake_seconds()
             self._workers.begin(worker, job)
+            if job.verb == "inspect":  # what scores is imported meanwhile
+                self._own.setdefault("score", self._workers.start("score", self._gpu))
             answer = worker.answer(lambda: self._workers.make_room(turn))
             used = awake_seconds() - began - (worker.slept - slept)
         finally:

@@ -157,15 +157,16 @@ def _values(treatment: Treatment) -> int:
 
 
 def layer_statistics() -> Statistics:
-    """Errors that grow as values get fewer, and the bytes of finished files; all layers are equally sensitive."""
-    return Statistics(tuple(_statistics(f"conv{index}") for index in range(LAYERS)))
+    """Errors that grow as values get fewer, and the bytes of finished files; all layers lose as much."""
+    return Statistics(tuple(_statistics(index) for index in range(LAYERS)))
 
 
-def _statistics(name: str) -> LayerStatistics:
+def _statistics(index: int) -> LayerStatistics:
+    name, change = f"conv{index}", 0.5 / (1 + index)  # the first layers change the outputs most
     errors = tuple(tuple(1 / values + sparsity**3 for sparsity in SPARSITIES) for values in (*VALUES, INT4))
     share = tuple(_deflated(values, sparsity) for values in (*VALUES, INT4) for sparsity in SPARSITIES)
     rows = tuple(share[at : at + len(SPARSITIES)] for at in range(0, len(share), len(SPARSITIES)))
-    return LayerStatistics(name, "CONV_2D", (16, 3, 3, 8), name != "conv0", errors, rows, name)
+    return LayerStatistics(name, "CONV_2D", (16, 3, 3, 8), name != "conv0", errors, rows, change, name)
 
 
 def _deflated(values: int, sparsity: float) -> float:

@@ -22,10 +22,6 @@ from litetuner.spaces.models.loading.load import LoadedModel
 from litetuner.spaces.store import write_atomic
 
 BRIDGE_SAMPLES = 32
-# Trainings of so many steps tell how long a step takes; the last one only where steps are short.
-TIMED_STEPS = (1, 6, 60)
-SHORT_SECONDS = 1.0
-SHORTEST_STEP = 0.001  # seconds; less cannot be told from the noise of tracing
 
 
 def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> InspectResult:
@@ -177,19 +173,9 @@ def try_own(model: Any, inspected: Inspected, job: InspectJob, workspace: Worksp
 def seconds_per_epoch(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> float:
     """How long one pass over the training data takes."""
     from litetuner.spaces.models.keras_bridge.bridge import clone
-    from litetuner.spaces.training.fit import fit
+    from litetuner.spaces.training.fit import seconds_per_step
+    from litetuner.spaces.training.own_loop import seconds_per_step_of_loop
 
     context = make_context(workspace, inspected, job)
-    steps = max(1.0, inspected.data.counts["train"] / context.batch_size)
-    copy = clone(model)
-    before, a_step = 0.0, SHORTEST_STEP
-    for last, count in zip((0, *TIMED_STEPS), TIMED_STEPS, strict=False):
-        started = time.perf_counter()
-        fit(copy, context, epochs=count / steps, learning_rate=0.0)
-        seconds = time.perf_counter() - started
-        if last:  # each traces the graph anew, so the difference of two does not hold that
-            a_step = max((seconds - before) / (count - last), SHORTEST_STEP)
-            if seconds - before > SHORT_SECONDS:
-                break
-        before = seconds
-    return a_step * steps
+    of_a_step = seconds_per_step if context.loop is None else seconds_per_step_of_loop
+    return of_a_step(clone(model), context) * max(1.0, inspected.data.counts["train"] / context.batch_size)

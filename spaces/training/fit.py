@@ -10,6 +10,7 @@ import functools
 import math
 import operator
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ from litetuner.spaces.training.own_loop import run_loop
 
 _CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
 _CALL_STEPS = 32
+TIMED_STEPS = (4, 16, 32)  # until they take SHORT_SECONDS: more steps say more
+SHORT_SECONDS = 0.5
 
 
 @contextlib.contextmanager
@@ -210,8 +213,18 @@ def _run(
     model: Any, context: Context, steps: int, step: Callable[..., None], augment: str, targets: Sequence[np.ndarray]
 ) -> None:
     """Do ``steps`` optimizer steps, many in each call of a compiled function."""
+    advance, most = _compiled(model, context, step, augment, targets)
+    order = _order(context, steps)
+    for start in range(0, steps, most):
+        advance(order[start : start + most])
+
+
+def _compiled(
+    model: Any, context: Context, step: Callable[..., None], augment: str, targets: Sequence[np.ndarray]
+) -> tuple[Callable[[np.ndarray], None], int]:
+    """A function that does a step for each row of sample numbers (steps, batch), and how many rows it is to be given."""
     tf = load()
-    samples, batch = len(context.x_train), min(context.batch_size, len(context.x_train))
+    batch = min(context.batch_size, len(context.x_train))
 
     def run(x: Any, *targets: Any) -> None:
         for index in tf.range(tf.shape(tf.nest.flatten(x)[0])[0]):
@@ -223,15 +236,15 @@ def _run(
     first = (feed(model, context.x_train[:1]), *(by_name(part[:1]) for part in targets))
     compiled = tf.function(run, input_signature=tf.nest.map_structure(described, first))
     views = np.random.default_rng([context.seed, 1])  # of its own: the order is the same with and without views
-    order = _order(samples, steps * batch, context.seed).reshape(steps, batch)
     sample_bytes = max(1, sum(math.prod(part.shape) * part.dtype.size for part in tf.nest.flatten(first[0])))
-    at_once = max(1, min(_CALL_STEPS, _CALL_BYTES // (batch * sample_bytes)))
-    for start in range(0, steps, at_once):
-        chosen = order[start : start + at_once]
+
+    def advance(chosen: np.ndarray) -> None:
         x = feed(model, augmented(np.asarray(context.x_train[chosen.ravel()]), augment, views))
         y = (by_name(np.asarray(part[chosen.ravel()])) for part in targets)
         release(context.x_train)
         compiled(*tf.nest.map_structure(functools.partial(_in_steps, chosen.shape), (x, *y)))
+
+    return advance, max(1, min(_CALL_STEPS, _CALL_BYTES // (batch * sample_bytes)))
 
 
 def _in_steps(shape: tuple[int, ...], part: Any) -> Any:
@@ -240,8 +253,24 @@ def _in_steps(shape: tuple[int, ...], part: Any) -> Any:
     return tf.reshape(part, (*shape, *part.shape[1:]))
 
 
-def _order(samples: int, length: int, seed: int) -> np.ndarray:
-    """``length`` sample numbers: one shuffled pass over all samples after the other."""
-    generator = np.random.default_rng(seed)
-    passes = [generator.permutation(samples) for _ in range(math.ceil(length / samples))]
-    return np.concatenate(passes)[:length]
+def _order(context: Context, steps: int) -> np.ndarray:
+    """Sample numbers (steps, batch): one shuffled pass over all samples after the other."""
+    samples = len(context.x_train)
+    batch = min(context.batch_size, samples)
+    generator = np.random.default_rng(context.seed)
+    passes = [generator.permutation(samples) for _ in range(math.ceil(steps * batch / samples))]
+    return np.concatenate(passes)[: steps * batch].reshape(steps, batch)
+
+
+def seconds_per_step(model: Any, context: Context) -> float:
+    """How long a step of ``fit`` takes, without the tracing of its graph. The trained weights stay as they are."""
+    step = _step(model, _loss(context, 0.0), 0.0, ())
+    advance, most = _compiled(model, context, step, NONE, _targets(model, context, 0.0))
+    advance(_order(context, 1))  # traces
+    for steps in (min(most, steps) for steps in TIMED_STEPS):
+        started = time.perf_counter()
+        advance(_order(context, steps))
+        seconds = time.perf_counter() - started
+        if seconds > SHORT_SECONDS:
+            break
+    return seconds / steps

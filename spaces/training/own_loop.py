@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import math
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,10 @@ from litetuner.spaces.user_function import load_function
 
 ARGUMENTS = ("model", "dataset", "epochs", "callbacks", "seed")
 TRIED_RATE = 1e-3
+# Trainings of so many steps tell how long a step takes; the last one only where steps are short.
+TIMED_STEPS = (1, 6, 60)
+SHORT_SECONDS = 1.0
+SHORTEST_STEP = 0.001  # seconds; less cannot be told from the noise of what comes before the first step
 Loop = Callable[..., Any]
 Masks = Sequence[tuple[Any, np.ndarray]]
 
@@ -155,3 +160,24 @@ def _pruned(model: Any) -> tuple[Any, list[Any]]:
         return sparsity.prune_low_magnitude(layer, schedule) if able else layer
 
     return tf_keras.models.clone_model(model, clone_function=wrap), [sparsity.UpdatePruningStep()]
+
+
+def seconds_per_step_of_loop(model: Any, context: Context) -> float:
+    """How long a step of the user's loop takes. The trained weights stay as they are.
+
+    A call may do anything before its first step, so the difference of two calls tells it.
+    """
+    import tf_keras
+
+    before, a_step = 0.0, SHORTEST_STEP
+    for last, count in zip((0, *TIMED_STEPS), TIMED_STEPS, strict=False):
+        epochs = count * context.batch_size / max(1, len(context.x_train))
+        started = time.perf_counter()
+        run_loop(model, context, epochs, tf_keras.optimizers.Adam(0.0), NONE, (), ())
+        seconds = time.perf_counter() - started
+        if last:
+            a_step = max((seconds - before) / (count - last), SHORTEST_STEP)
+            if seconds - before > SHORT_SECONDS:
+                break
+        before = seconds
+    return a_step

@@ -103,7 +103,7 @@ def _known(folder: RunFolder, kept: str) -> tuple[LayerInFile, ...] | None:
 
 @dataclasses.dataclass(frozen=True)
 class LayerSensitivity:
-    """One layer. ``changes`` holds, by the compression of this layer alone (``int4``), the mean absolute change of the model's
+    """One layer. ``changes`` holds, by the precision of this layer alone (``int4``), the root mean square change of the model's
     outputs in units of their standard deviation, ``None`` where it was not measured; ``reason`` says why."""
 
     name: str

@@ -1,6 +1,7 @@
 """What rounding one layer of a float file to 4 bits does at the file's outputs, layer by layer."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,6 +24,7 @@ class Noise:
     kernel: np.ndarray
     hessian: np.ndarray
     error: float
+    change: float  # the same as a root mean square, in units of the outputs' standard deviation
     factor: float  # of an error of the layer's own output, to have it in the unit of what the outputs lose
 
 
@@ -32,6 +34,7 @@ def noise_of_layers(file: bytes, samples: np.ndarray, seed: int) -> Iterator[Noi
     walk = Walk(model, input_values(model, chosen_samples(model, samples)))
     shown = samples[:SAMPLES]
     expected = last_values(file, shown)
+    spread = sum(float(np.sum((each.astype(np.float64) - np.mean(each)) ** 2)) for each in expected)
     for layer in layers_of(model):
         walk.advance(layer.operator)
         rows = read_rows(walk, layer, seed)
@@ -43,4 +46,11 @@ def noise_of_layers(file: bytes, samples: np.ndarray, seed: int) -> Iterator[Noi
         outputs = last_values(pack_model(changed), shown)
         there = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(outputs, expected, strict=True))
         here = squared_error(noisy - kernel, seen.hessian)
-        yield Noise(layer, kernel, seen.hessian, there, there / here if here > 0 else 0.0)
+        yield Noise(
+            layer,
+            kernel,
+            seen.hessian,
+            there,
+            math.sqrt(there / spread) if spread else 0.0,
+            there / here if here > 0 else 0.0,
+        )

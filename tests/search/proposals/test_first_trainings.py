@@ -96,7 +96,7 @@ def test_a_budget_that_training_cannot_keep_and_a_space_without_training_stop_it
 
 def with_statistics(keras_layers: Sequence[str]) -> Space:
     found = [
-        LayerStatistics(f"file/conv{at}", "CONV_2D", (16, 3, 3, 8), True, GRID, GRID, name)
+        LayerStatistics(f"file/conv{at}", "CONV_2D", (16, 3, 3, 8), True, GRID, GRID, 0.1, name)
         for at, name in enumerate(keras_layers)
     ]
     return dataclasses.replace(SPACE, statistics=Statistics(tuple(found)))

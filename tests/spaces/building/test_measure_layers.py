@@ -32,7 +32,7 @@ def file() -> Any:
 
 def test_operators_whose_names_say_something_else_are_known_by_their_layers(file: bytes) -> None:
     found = Statistics(
-        tuple(LayerStatistics(name, "", (), True, (), ()) for name in names_of_layers(read_operators(file)))
+        tuple(LayerStatistics(name, "", (), True, (), (), 0.1) for name in names_of_layers(read_operators(file)))
     )
     assert not {layer.name for layer in found.layers} & LAYERS.keys()
     described = [LayerInfo(name, "", 0, shape, (), {}) for name, shape in LAYERS.items()]

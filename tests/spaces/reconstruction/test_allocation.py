@@ -12,6 +12,7 @@ import pytest
 
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.quantization.int4 import int4_operators
+from litetuner.spaces.reconstruction.activations import last_values
 from litetuner.spaces.reconstruction.allocation.knapsack import allocate
 from litetuner.spaces.reconstruction.allocation.statistics import (
     INT4,
@@ -24,11 +25,12 @@ from litetuner.spaces.reconstruction.allocation.statistics import (
     measure,
     treatment_of,
 )
-from litetuner.spaces.reconstruction.layers import layers_of
+from litetuner.spaces.reconstruction.grid import nearest
+from litetuner.spaces.reconstruction.layers import layers_of, read_weight, write_weight
 from litetuner.spaces.reconstruction.quantized import quantized
 from litetuner.spaces.reconstruction.sequence import Treatment, reconstruct
 from litetuner.spaces.tflite.operators import names_of_layers, read_operators
-from litetuner.spaces.tflite.schema import read_model
+from litetuner.spaces.tflite.schema import pack_model, read_model
 
 SEED = 3
 
@@ -45,7 +47,7 @@ def table(name: str, kind: str = "CONV_2D", shape: tuple[int, ...] = (8, 3, 3, 4
     errors = np.sort(random.random((rows, len(SPARSITIES))), axis=None).reshape(rows, -1)[::-1]
     deflated = np.sort(random.random((rows, len(SPARSITIES))), axis=None).reshape(rows, -1)[:, ::-1]
     nested = [tuple(tuple(float(value) for value in row) for row in each) for each in (errors, 100 * deflated)]
-    return LayerStatistics(name, kind, shape, kind != "DEPTHWISE_CONV_2D", *nested)
+    return LayerStatistics(name, kind, shape, kind != "DEPTHWISE_CONV_2D", *nested, 0.1)
 
 
 def test_fewer_values_and_more_zeros_lose_more_and_take_less(file: bytes, found: Statistics) -> None:
@@ -62,6 +64,22 @@ def test_fewer_values_and_more_zeros_lose_more_and_take_less(file: bytes, found:
         assert (np.diff(errors[at[256]]) > 0).all(), layer.name
         assert deflated[at[256], 0] > deflated[at[256], -1]
     assert Statistics.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_the_change_of_a_layer_is_that_of_the_outputs_when_it_alone_is_rounded(
+    file: bytes, samples: np.ndarray, found: Statistics
+) -> None:
+    """And its bias is corrected, which takes up to a third of the change away."""
+    shown, names = samples[:64], names_of_layers(read_operators(file))
+    told = {names[each.name]: each.change for each in found.layers}
+    (expected,) = last_values(file, shown)
+    for layer in layers_of(read_model(file)):
+        model = read_model(file)
+        kernel, bias = read_weight(model, layer)
+        write_weight(model, layer, nearest(kernel, 4, layer.channel_axes).kernel, bias)
+        (changed,) = last_values(pack_model(model), shown)
+        uncorrected = np.sqrt(np.mean((changed - expected) ** 2)) / np.std(expected)
+        assert 0.65 * uncorrected <= told[layer.operator] <= 1.02 * uncorrected
 
 
 def test_estimated_bytes_are_those_of_finished_files(file: bytes, samples: np.ndarray, found: Statistics) -> None:

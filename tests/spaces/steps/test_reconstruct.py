@@ -134,7 +134,7 @@ def test_integers_that_are_not_what_was_asked_fail_with_the_layer(float_file: by
 
 def test_choices_by_layer_lead_to_treatments_by_layer() -> None:
     grid = tuple((0.0,) * len(SPARSITIES) for _ in range(len(VALUES) + 1))
-    layers = [LayerStatistics(name, "CONV_2D", (8, 3, 3, 4), name != "c", grid, grid) for name in "abc"]
+    layers = [LayerStatistics(name, "CONV_2D", (8, 3, 3, 4), name != "c", grid, grid, 0.1) for name in "abc"]
     around = SpaceConstraints(None, has_training_data=True)  # type: ignore[arg-type]
     script = ScriptedChoices(Reconstruct.script({"a": (8, 0.5), "b": (256, 0.0), "c": (16, 0.3)}))
     choices = Choices(script, around, (), ("float32",), statistics=Statistics(tuple(layers)))

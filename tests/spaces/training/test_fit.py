@@ -14,7 +14,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.steps.finetune import Finetune
 from litetuner.spaces.training.augmentation import VIEWS, augmented
-from litetuner.spaces.training.fit import TrainingHooks, count_steps, fit, seeded
+from litetuner.spaces.training.fit import TIMED_STEPS, TrainingHooks, count_steps, fit, seconds_per_step, seeded
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 5)).astype(np.float32)
@@ -40,6 +40,17 @@ def network(units: int = 1, dropout: float = 0.0) -> Any:
 
 def test_steps_are_counted_up(line: Context) -> None:
     assert [count_steps(line, epochs) for epochs in (0, 0.01, 1, 2.5)] == [0, 1, 5, 11]
+
+
+def test_the_seconds_of_a_step_are_those_after_the_first_call(line: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short steps are timed more often; the weights stay as they are."""
+    model, ticks = network(), iter([0.0, 0.4, 1.0, 1.4, 2.0, 3.6])
+    before = model.get_weights()
+    monkeypatch.setattr("litetuner.spaces.training.fit.time.perf_counter", lambda: next(ticks))
+    assert seconds_per_step(model, line) == pytest.approx(1.6 / TIMED_STEPS[2])
+    ticks = iter([0.0, 2.0])
+    assert seconds_per_step(model, line) == pytest.approx(2.0 / TIMED_STEPS[0])
+    assert all((was == now).all() for was, now in zip(before, model.get_weights(), strict=True))
 
 
 def test_a_linear_model_finds_its_weights(line: Context) -> None:
