@@ -44,7 +44,7 @@ class Diagnosis:
 
 
 def doctor(config: Path | str | None = None, *, targets: Sequence[str] = ()) -> Diagnosis:
-    """Check libraries, disk, this machine, the targets of a configuration, and other ``targets`` (``"pi=ssh://user@host"``).
+    """Check libraries, disk, this machine, the targets of the TOML file ``config``, and other ``targets`` (``"pi=ssh://..."``).
 
     Raises ``ConfigError`` for a configuration that cannot be read and for a target that is none.
     """
@@ -53,12 +53,12 @@ def doctor(config: Path | str | None = None, *, targets: Sequence[str] = ()) -> 
     from litetuner.spaces.errors import ConfigError
 
     # A wrong text is an error here.
-    places = [find_target(text) for text in (*_configured(None if config is None else Path(config)), *targets)]
-    names = [place.name for place in places]
+    named_targets = [find_target(text) for text in (*_configured(None if config is None else Path(config)), *targets)]
+    names = [item.name for item in named_targets]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"target: two are called {twice[0]!r}; rename one: NAME=...")
     problems = _imports()
-    found: dict[str, list[Finding]] = {place.name: place.target.check() for place in places}
+    found: dict[str, list[Finding]] = {item.name: item.target.check() for item in named_targets}
     for name, findings in found.items():
         problems += [f"{name}: {sentence(finding)}" for finding in findings if finding.status == "fails"]
     return Diagnosis(environment(), tuple(problems), (*host_warnings(), *_disk()), found)

@@ -26,12 +26,13 @@ def measure(
 ) -> dict[str, Any]:
     """Measure latency and memory of a ``.tflite`` in a fresh process on one core of a target, as a search does.
 
-    ``baseline`` is another file that is measured in alternation, for a ratio. ``target`` is ``host``,
-    ``ssh://user@host[:port]``, ``adb[:serial]`` or another one of ``litetuner doctor``. ``delegate`` is the path of a delegate's
-    library, ``accelerator`` one of LiteRT's (gpu, npu, cpu); ``xnnpack=False`` measures the runtime's own kernels. Gives the
-    document that ``litetuner measure --json`` prints (``latency_us``: ``value`` and a 95 % ``interval`` in microseconds).
+    ``baseline`` is another file that is measured in alternation, for a ratio; ``threads`` are those of the runtime.
+    ``target`` is ``host``, ``ssh://user@host[:port]``, ``adb[:serial]`` or another one of ``litetuner doctor``. ``delegate``
+    is the path of a delegate's library, ``accelerator`` one of LiteRT's (gpu, npu, cpu); ``xnnpack=False`` measures the
+    runtime's own kernels. Gives the document that ``litetuner measure --json`` prints (``latency_us``: ``value`` and a 95 %
+    ``interval`` in microseconds).
 
-    Raises ``ConfigError`` for a file that is none, ``HostError`` when the target does not work, ``BuildFailed`` when the
+    Raises ``ConfigError`` for another file, ``HostError`` when the target does not work, ``BuildFailed`` when the
     file does not run.
     """
     from litetuner.objectives.files.costs import file_costs
@@ -93,11 +94,11 @@ class SlimmedFile:
 def slim(
     source: Path | str, out: Path | str, *, keep_names: bool = False, share_bias_scales: bool = False
 ) -> SlimmedFile:
-    """Write a smaller ``.tflite`` with bit-identical outputs to ``out``, verified by running both files.
+    """Write a smaller copy of the ``.tflite`` ``source`` with bit-identical outputs to ``out``, verified by running both.
 
     ``keep_names`` leaves the names of tensors, for debugging. ``share_bias_scales`` also drops the scales of biases, which
-    only accelerators may read. Nothing is written where the outputs cannot be verified. Raises ``ConfigError`` for a file that is
-    none, ``BuildFailed`` for one that does not run.
+    only accelerators may read. Nothing is written where the outputs cannot be verified. Raises ``ConfigError`` for a file
+    that is none, ``BuildFailed`` for one that does not run.
     """
     from litetuner.spaces.store import write_atomic
     from litetuner.spaces.tflite.rewriting.slimming import slim as slim_file

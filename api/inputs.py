@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from litetuner.search.config.config import Config
 
 INPUTS = Path("runs") / "inputs"
-FUNCTIONS = ("metric", "preprocess", "loss", "fit")  # keys that may be Python functions
+FUNCTIONS = ("metric", "preprocess", "loss", "fit", "custom_objects")  # keys that may be Python functions
 FORMS = (
     "Give a path, 'module:function', an array, (x, y), ((x_train, y_train), (x_test, y_test)), a dict of arrays (x_train, "
     "y_train, ...), a pandas DataFrame with label='COLUMN', a tf.data.Dataset of (x, y), or a function that returns one of these."
@@ -34,7 +34,7 @@ FORMS = (
 
 
 def checked_config(values: Mapping[str, Any], where: str, *, data: bool = True) -> Config:
-    """The configuration of values, whose model, data and functions were looked at as far as that takes no TensorFlow.
+    """The configuration of values; model, data and functions are checked as far as that is possible without TensorFlow.
 
     Raises ``UsageError``, in under a second where the files are local.
     """
@@ -64,8 +64,15 @@ def as_values(model: Any, data: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys with the names of functions in place of functions."""
-    return {key: name_of(value, key) if key in FUNCTIONS and callable(value) else value for key, value in keys.items()}
+    """Keys, with names instead of functions and of a dict of custom layers. Raises ``ConfigError``."""
+    from litetuner.spaces.models.loading.custom_objects import checked_objects
+
+    named = {key: value for key, value in keys.items() if key in FUNCTIONS and callable(value)}
+    objects = keys.get("custom_objects")
+    if isinstance(objects, Mapping):
+        checked_objects(objects, "custom_objects")
+        named["custom_objects"] = dict(objects)
+    return {key: name_of(named[key], key) if key in named else value for key, value in keys.items()}
 
 
 def as_model_source(model: Any) -> str:
@@ -163,7 +170,7 @@ def _kept_arrays(arrays: dict[str, np.ndarray]) -> str:
 
 
 def _shapes(model: Any) -> Mapping[str, tuple[int | None, ...]]:
-    """The shapes of a model's inputs by name, where they can be had without loading it."""
+    """The shapes of a model's inputs by name, if they are known without loading it."""
     from litetuner.search.config.early_checks import input_shapes
 
     if isinstance(model, str | Path):
@@ -175,7 +182,7 @@ def _shapes(model: Any) -> Mapping[str, tuple[int | None, ...]]:
 
 
 def _kept(name: str, suffix: str, save: Callable[[str], Any]) -> str:
-    """The path of an input, written completely or not at all; an existing one is kept."""
+    """The path of an input file, which is written atomically; an existing one is kept."""
     path = INPUTS / f"{name}{suffix}"
     if path.exists():
         return str(path)

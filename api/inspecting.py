@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
+
+from litetuner.keys import ReadingKeys, with_keys
 
 if TYPE_CHECKING:
     from litetuner.spaces.info import DataInfo, ModelInfo
 
 
-def inspect(model: Any, data: Any = None, **keys: Any) -> tuple[ModelInfo, DataInfo | None]:
-    """The layers of a model and which steps suit them; with ``data`` these are read and checked as for a search.
+@with_keys(ReadingKeys)
+def inspect(model: Any, data: Any = None, **keys: Unpack[ReadingKeys]) -> tuple[ModelInfo, DataInfo | None]:
+    """The layers of a model and the steps that each allows; ``data`` are read and checked as for a search.
 
-    ``model`` and ``data`` are what ``tune`` takes.
-    ``keys`` are those of a search that say how model and data are read: ``metric``, ``task``, ``threshold``, ``preprocess``,
-    ``custom_objects``, ``trust_model``; and ``time_budget`` and ``max_job_memory``, its limits.
-    Without ``data`` no code of the user runs but the model's own (``module:function``)
-    and ``custom_objects``. Raises ``UsageError`` for what cannot be used, ``HostError`` when this machine does not work.
+    ``model`` and ``data`` are what ``tune`` takes; ``keys`` are those of a search that say how they are read, and its limits of
+    time and memory. Without ``data`` no code of the user runs but the model's own (``module:function``) and
+    ``custom_objects``. Raises ``UsageError`` for what cannot be used, ``HostError`` when this machine does not work.
     """
     from litetuner.inputs import as_values, checked_config
     from litetuner.search.listener import Listener

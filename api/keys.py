@@ -1,4 +1,4 @@
-"""The keys of the configuration as typed keywords of ``tune``: for editors, type checkers, ``help()`` and notebooks.
+"""The keys of the configuration as typed keywords: for editors, type checkers, ``help()`` and notebooks.
 
 Importing this loads no pydantic: ``tests/api/test_keys.py`` compares names, types and texts with the configuration.
 """
@@ -6,42 +6,116 @@ Importing this loads no pydantic: ``tests/api/test_keys.py`` compares names, typ
 import inspect
 import textwrap
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
-COMMAND_LINE_ONLY = ("json", "debug")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class SearchKeys(TypedDict, total=False):
-    """What ``tune`` takes besides model and data; a key that is left out has the default of ``litetuner search --help``."""
+# Keys that several functions take.
+Metric = Annotated[str | Callable[..., float], "Metric: a name, or module:function(y_true, y_pred)."]
+Task = Annotated[
+    Literal["binary", "multiclass", "multilabel", "regression", "raw"],
+    "How outputs and labels are read; raw: as they are. [default: decided from model, labels and metric]",
+]
+Threshold = Annotated[float, "Output above which a label holds, such as 0.5. [default: decided from the compiled loss]"]
+Preprocess = Annotated[str | Callable[..., Any], "Preprocessing that the model expects: module:function(x)."]
+Label = Annotated[str, "Column of a CSV or Parquet table that holds the labels."]
+Resize = Annotated[
+    str | Sequence[str],
+    "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop ,pad ,upright.",
+]
+Loss = Annotated[
+    str | Callable[..., Any],
+    "Training loss: a tf_keras name or module:function(y_true, y_pred); of several outputs OUTPUT=LOSS,... "
+    "[default: as compiled, else by the task]",
+]
+Fit = Annotated[
+    str | Callable[..., Any], "Your own training loop: module:function(model, dataset, epochs, callbacks, seed)."
+]
+MaxSize = Annotated[str, "Budget: size of the file in bytes, such as 300kB."]
+MaxCompressedSize = Annotated[str, "Budget: compressed size (zlib) of the file, such as 60kB."]
+MaxLatency = Annotated[str | Sequence[str], "Budget: latency, such as 2ms or pi=4ms."]
+MaxMemory = Annotated[str, "Budget: tensor arena and weights, such as 256kB; with --profile mcu only the arena."]
+MaxDrop = Annotated[str, "Budget: drop of the metric against the baseline, such as 1%."]
+MinMetric = Annotated[float, "Budget: worst value of the metric that is accepted, such as 0.85 for accuracy."]
+TimeBudget = Annotated[str, "Time of the search, such as 30m; the final measurements come after it. [default: 30m]"]
+TrustModel = Annotated[bool, "Trust the model file: loading it may execute code."]
+CustomObjects = Annotated[
+    str | Mapping[str, Any] | Callable[..., Mapping[str, Any]],
+    "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained.",
+]
+MaxJobMemory = Annotated[
+    str, "Stop a job that uses more memory than this. [default: half of this machine's, at least 2GB]"
+]
+
+
+class ReadingKeys(TypedDict, total=False):
+    """How model and data are read, and the limits of that."""
+
+    metric: Metric
+    task: Task
+    threshold: Threshold
+    preprocess: Preprocess
+    label: Label
+    resize: Resize
+    time_budget: TimeBudget
+    trust_model: TrustModel
+    custom_objects: CustomObjects
+    max_job_memory: MaxJobMemory
+
+
+class BudgetKeys(TypedDict, total=False):
+    """The budgets that two runs are compared under."""
+
+    max_size: MaxSize
+    max_compressed_size: MaxCompressedSize
+    max_latency: MaxLatency
+    max_memory: MaxMemory
+    max_drop: MaxDrop
+    min_metric: MinMetric
+
+
+class GivenKeys(TypedDict, total=False):
+    """What a rebuild needs besides the record: where model and data are now, and the Python objects of the run."""
+
+    model: Annotated[Any, "The model, where it is now; it is compared with the record by its sha256."]
+    data: Annotated[Any, "The data, where they are now; they are compared with the record by their sha256."]
+    metric: Metric
+    preprocess: Preprocess
+    loss: Loss
+    fit: Fit
+    custom_objects: CustomObjects
+
+
+class RebuildKeys(GivenKeys, total=False):
+    """What ``Run.rebuild`` passes on."""
+
+    trust: Annotated[bool, "Trust the model file and the functions that the record names: they may execute code."]
+    force: Annotated[bool, "Replace another file at out."]
+    listener: Annotated[Any, "A Listener that gets the events."]
+
+
+class OutKey(TypedDict, total=False):
+    """The run folder."""
 
     out: Annotated[str | Path, "Run folder. [default: runs/<model>-<hash>]"]
-    metric: Annotated[str | Callable[..., float], "Metric: a name, or module:function(y_true, y_pred)."]
-    task: Annotated[
-        Literal["binary", "multiclass", "multilabel", "regression", "raw"],
-        "How outputs and labels are read; raw: as they are. [default: decided from model, labels and metric]",
-    ]
-    threshold: Annotated[
-        float, "Output above which a label holds, such as 0.5. [default: decided from the compiled loss]"
-    ]
-    preprocess: Annotated[str | Callable[..., Any], "Preprocessing that the model expects: module:function(x)."]
-    label: Annotated[str, "Column of a CSV or Parquet table that holds the labels."]
-    resize: Annotated[
-        str | Sequence[str],
-        "How images of a folder are resized: bilinear, nearest, bicubic, area; with ,crop ,pad ,upright.",
-    ]
-    loss: Annotated[
-        str | Callable[..., Any],
-        "Training loss: a tf_keras name or module:function(y_true, y_pred); of several outputs OUTPUT=LOSS,... "
-        "[default: as compiled, else by the task]",
-    ]
+
+
+class SettingKeys(TypedDict, total=False):
+    """What a search takes besides model, data and run folder."""
+
+    metric: Metric
+    task: Task
+    threshold: Threshold
+    preprocess: Preprocess
+    label: Label
+    resize: Resize
+    loss: Loss
     loss_weights: Annotated[str, "Weights of the losses of several outputs: OUTPUT=WEIGHT,..."]
     class_weights: Annotated[str, "Weights of classes in training: balanced, or such as 0=1,1=4."]
-    fit: Annotated[
-        str | Callable[..., Any], "Training loop of your own: module:function(model, dataset, epochs, callbacks, seed)."
-    ]
+    fit: Fit
     target: Annotated[
         str | Sequence[str],
         "Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimized.",
@@ -53,20 +127,20 @@ class SearchKeys(TypedDict, total=False):
         "Which size is minimized: compressed (zlib, for downloads), file, or flash (the file with "
         "look-up tables for clustered weights, as TensorFlow Lite Micro can store it).",
     ]
-    max_size: Annotated[str, "Budget: size of the file in bytes, such as 300kB."]
-    max_compressed_size: Annotated[str, "Budget: compressed size (zlib) of the file, such as 60kB."]
-    max_latency: Annotated[str | Sequence[str], "Budget: latency, such as 2ms or pi=4ms."]
-    max_memory: Annotated[str, "Budget: tensor arena and weights, such as 256kB; with --profile mcu only the arena."]
-    max_sram: Annotated[str | Sequence[str], "Budget: SRAM on a target that tells it, such as 64kB or u55=64kB."]
+    max_size: MaxSize
+    max_compressed_size: MaxCompressedSize
+    max_latency: MaxLatency
+    max_memory: MaxMemory
+    max_sram: Annotated[str | Sequence[str], "Budget: SRAM on a target that reports it, such as 64kB or u55=64kB."]
     max_flash: Annotated[
-        str | Sequence[str], "Budget: flash on a target that tells it, such as 60kB or u55=60kB; else of the file."
+        str | Sequence[str], "Budget: flash on a target that reports it, such as 60kB or u55=60kB; else of the file."
     ]
-    max_drop: Annotated[str, "Budget: drop of the metric against the baseline, such as 1%."]
-    min_metric: Annotated[float, "Budget: worst metric that is accepted, such as 0.85 for an accuracy."]
-    time_budget: Annotated[str, "Time of the search, such as 30m; the final measurements come after it. [default: 30m]"]
+    max_drop: MaxDrop
+    min_metric: MinMetric
+    time_budget: TimeBudget
     trials: Annotated[int, "Stop after this many trials in total."]
     parallel: Annotated[
-        int, "Trials at the same time (a Ray cluster: all it has room for); only 1 repeats a search exactly."
+        int, "Trials at the same time (on a Ray cluster: as many as fit); only with 1 a search can be repeated exactly."
     ]
     patience: Annotated[int, "Stop after this many trials that did not improve the Pareto front (its hypervolume)."]
     until_met: Annotated[bool, "Stop as soon as a file meets all budgets."]
@@ -82,10 +156,8 @@ class SearchKeys(TypedDict, total=False):
     calibration: Annotated[int, "Number of training samples that calibrate quantization."]
     threads: Annotated[int, "Threads of the runtime when latency is measured."]
     keep_names: Annotated[bool, "Keep tensor names in the files (for debugging)."]
-    trust_model: Annotated[bool, "Trust the model file: loading it may execute code."]
-    custom_objects: Annotated[
-        str, "Custom layers, module:dict; a pair (Keras 3 class, tf_keras class) can also be trained."
-    ]
+    trust_model: TrustModel
+    custom_objects: CustomObjects
     from_run: Annotated[str | Path, "Try the Pareto front of an earlier run first: RUN, or RUN:TRIAL."]
     executor: Annotated[str, "Where jobs run: local, ray (a cluster), or fake (a simulation without models)."]
     device: Annotated[str, "Where models are trained: cpu, gpu, gpu:N, or auto (GPUs if there are any)."]
@@ -93,30 +165,37 @@ class SearchKeys(TypedDict, total=False):
         str, "Ray cluster: auto (the one of this machine), HOST:PORT, ray://HOST:10001, or local (start one here)."
     ]
     store: Annotated[
-        str, "Folder that all nodes of the Ray cluster can write: keeps results that a search did not live to read."
+        str,
+        "Folder that all nodes of the Ray cluster can write: keeps results of jobs that end after the search was killed.",
     ]
     storage: Annotated[
         str, "PostgreSQL database that shows the Optuna study: postgresql://USER@HOST/DATABASE. [default: study.db]"
     ]
     cache_limit: Annotated[str, "Largest size of the run's cache; files that the Pareto front needs are always kept."]
-    max_job_memory: Annotated[
-        str, "Stop a job that uses more memory than this. [default: half of this machine's, at least 2GB]"
-    ]
+    max_job_memory: MaxJobMemory
 
 
-def with_search_keys(function: F) -> F:
-    """Give a function that takes ``**keys: Unpack[SearchKeys]`` the signature and the docstring that name every key."""
-    hints = typing.get_type_hints(SearchKeys, include_extras=True)
-    own = inspect.signature(function)
-    named = [part for part in own.parameters.values() if part.kind is not inspect.Parameter.VAR_KEYWORD]
-    named += [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=typing.get_args(kind)[0])
-        for name, kind in hints.items()
-    ]
+class SearchKeys(OutKey, SettingKeys, total=False):
+    """What ``tune`` takes besides model and data; a key that is left out has the default of ``litetuner search --help``."""
+
+
+def with_keys(keys: Any) -> Callable[[F], F]:
+    """Give a function that takes ``**keys: Unpack[keys]`` the signature and the docstring that name every key."""
+    hints = {name: typing.get_args(hint) for name, hint in typing.get_type_hints(keys, include_extras=True).items()}
     lines = [
-        textwrap.fill(f"{name}: {kind.__metadata__[0]}", 110, initial_indent="    ", subsequent_indent="        ")
-        for name, kind in hints.items()
+        textwrap.fill(f"{name}: {text}", 110, initial_indent="    ", subsequent_indent="        ")
+        for name, (_, text) in hints.items()
     ]
-    function.__signature__ = own.replace(parameters=named)  # type: ignore[attr-defined]
-    function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nKeys:\n" + "\n".join(lines)
-    return function
+
+    def add(function: F) -> F:
+        own = inspect.signature(function)
+        named = [part for part in own.parameters.values() if part.kind is not inspect.Parameter.VAR_KEYWORD]
+        named += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, (kind, _) in hints.items()
+        ]
+        function.__signature__ = own.replace(parameters=named)  # type: ignore[attr-defined]
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nKeyword Args:\n" + "\n".join(lines)
+        return function
+
+    return add

@@ -29,8 +29,8 @@ ROWS_BETWEEN_TITLES = 30
 LINES_BETWEEN = 10  # without a terminal, every tenth trial also shows the progress
 
 
-class Seen(Listener):
-    """What has been told of a search so far, for views of it."""
+class ProgressState(Listener):
+    """What is known of a running search, for the views that show it."""
 
     def __init__(self) -> None:
         self.what = "starting"
@@ -70,12 +70,12 @@ class Seen(Listener):
     def now(self) -> list[tuple[str, str]]:
         """What is done now, and for how long: the trials in flight, else the search itself."""
         if self.in_flight:
-            took = [max(0.0, time.time() - trial.since) for trial in self.in_flight]
+            took = [time.monotonic() - trial.since for trial in self.in_flight]
             return [(escaped(t.words), format_seconds(each)) for t, each in zip(self.in_flight, took, strict=True)]
         return [(self.what, format_seconds(time.monotonic() - self.since))]
 
     def forecast(self) -> Forecast | None:
-        """How far the search is, ``None`` before there is a configuration. After the loop nothing is predicted any more."""
+        """The progress of the search; ``None`` before there is a configuration. Final measurements are not predicted."""
         if self.config is None:
             return None
         since = time.monotonic() - self._last_trial
@@ -84,7 +84,7 @@ class Seen(Listener):
         return found.finished() if self.ended else found
 
     def record(self) -> RunRecord | None:
-        """The run as far as it is known here, so that front and picks are those of the result."""
+        """The run so far, as a record: front and picks are computed as those of the result."""
         if self.config is None or self.folder is None or self.inspection is None:
             return None
         found = self.inspection
@@ -104,7 +104,7 @@ class Seen(Listener):
         return any(trial.state is State.COMPLETE for trial in self.trials)
 
 
-class Live(Seen):
+class Live(ProgressState):
     """The events of a search as lines on standard error, and in a terminal a display of the Pareto front below them."""
 
     def __init__(self) -> None:

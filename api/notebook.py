@@ -1,4 +1,4 @@
-"""The live view of a search in a Jupyter notebook: one display that is updated, in place of a line for each event."""
+"""The live view of a search in a Jupyter notebook: one display that is updated, instead of a line per event."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from litetuner.live import Live, Seen
+from litetuner.live import Live, ProgressState
 from litetuner.reports.model.result import build_result
 from litetuner.reports.notebook.html import progress_html, run_html
 from litetuner.search.listener import Listener
@@ -23,7 +23,7 @@ NOTES = 5  # the last ones are shown
 
 @contextlib.contextmanager
 def shown_progress(progress: bool, listener: Listener | None = None) -> Iterator[Listener]:
-    """The listener that was given, else what shows the progress here: a notebook's display, a terminal's, or nothing."""
+    """The given listener, else the display that fits here: of a notebook, of a terminal, or none."""
     if listener is not None or not progress:
         yield listener or Listener()
         return
@@ -34,13 +34,13 @@ def shown_progress(progress: bool, listener: Listener | None = None) -> Iterator
 
 
 def in_notebook() -> bool:
-    """Is this a kernel whose front end shows HTML (Jupyter, Colab, VS Code)? IPython in a terminal is none."""
+    """Is this a kernel whose front end shows HTML (Jupyter, Colab, VS Code)? Not IPython in a terminal."""
     ipython: Any = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return shell is not None and hasattr(shell, "kernel")
 
 
-class NotebookView(Seen):
+class NotebookView(ProgressState):
     """One display, updated every second: the progress, what is done now, the notes, and the run so far."""
 
     def __init__(self) -> None:

@@ -1,16 +1,19 @@
-"""``rebuild`` makes a trial's file again and compares the two."""
+"""``rebuild`` builds a trial's file again and compares it with the record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
+
+from litetuner.keys import GivenKeys, with_keys
 
 if TYPE_CHECKING:
     from litetuner.search.listener import Listener
     from litetuner.search.runs.rebuild import Rebuilt
 
 
+@with_keys(GivenKeys)
 def rebuild(
     trial_json: Path | str,
     out: Path | str | None = None,
@@ -18,30 +21,31 @@ def rebuild(
     trust: bool = False,
     force: bool = False,
     listener: Listener | None = None,
-    **inputs: Any,
+    **inputs: Unpack[GivenKeys],
 ) -> Rebuilt:
     """Build a trial's file again from its record, with the jobs of the search and without its cache, and compare the two.
 
-    ``trial_json`` is that of a run, or one that was exported with its ``provenance.json`` beside it. ``inputs`` are ``model`` and
-    ``data``, where those are now, as ``tune`` takes them (they are verified by sha256), and the Python functions that the run was
-    given: ``metric``, ``preprocess``, ``loss``, ``fit``. The file is written to ``out``, or into ``rebuilt/``.
-    ``trust`` lets the model file and the functions that the record names (metric, preprocessing...) execute code.
-    ``Rebuilt.agrees`` says whether it is the same file, or, for a trained recipe, one whose metric is within its interval.
+    ``trial_json`` is that of a run, or one that was exported with its ``provenance.json`` beside it. ``inputs`` are ``model``
+    and ``data``, where those are now, as ``tune`` takes them (they are verified by sha256), and the Python objects that the
+    run was given: ``metric``, ``preprocess``, ``loss``, ``fit``, ``custom_objects``. The file is written to ``out``, or into
+    ``rebuilt/``; ``force`` replaces another file there, and ``listener`` gets the events. ``trust`` lets the model file and
+    the functions that the record names (metric, preprocessing...) execute code. ``Rebuilt.agrees`` says whether it is the
+    same file, or, for a trained recipe, one whose metric is within its interval.
 
     Raises ``RunError`` for a record that cannot be used or names functions that are not trusted, ``ConfigError`` for a Python
-    function that is missing or differs, ``ModelError`` or ``DataError`` for other model or data than those it was made from,
+    object that is missing or differs, ``ModelError`` or ``DataError`` for other model or data than those it was made from,
     ``BuildFailed`` when the file cannot be made.
     """
     from litetuner.reports.export.file_names import artifact_name
     from litetuner.search.runs.rebuild import check_functions
     from litetuner.search.runs.rebuild import rebuild as make_again
-    from litetuner.search.runs.trial_file import read_trial_file
+    from litetuner.search.runs.rebuild_source import read_rebuild_source
     from litetuner.spaces.errors import RunError
     from litetuner.spaces.store import file_sha256
 
     given = _given(inputs)
     where = {name: given.get(name) for name in ("model", "data")}
-    source = read_trial_file(Path(trial_json), trust=trust, **where)
+    source = read_rebuild_source(Path(trial_json), trust=trust, **where)
     _check_same_functions(source.config, given)
     if not trust:
         check_functions(source, named=where)
@@ -52,7 +56,7 @@ def rebuild(
     return make_again(source, file, listener)
 
 
-def _given(inputs: dict[str, Any]) -> dict[str, str]:
+def _given(inputs: Mapping[str, Any]) -> dict[str, str]:
     """Model, data and functions as the values of a configuration. Raises ``ConfigError`` for other names."""
     from litetuner.inputs import FUNCTIONS, as_data_source, as_keys, as_model_source
     from litetuner.spaces.errors import ConfigError, nearest
@@ -68,11 +72,11 @@ def _given(inputs: dict[str, Any]) -> dict[str, str]:
 
 
 def _check_same_functions(config: Any, given: dict[str, str]) -> None:
-    """Raise ``ConfigError`` where a function is not the one that the run used."""
+    """Raise ``ConfigError`` where a Python object is not the one that the run used."""
     from litetuner.inputs import FUNCTIONS
     from litetuner.spaces.errors import ConfigError
 
     for key in FUNCTIONS:
         before = getattr(config, key)
         if key in given and given[key] != before:
-            raise ConfigError(f"{key}: {given[key]} is another function than that of the run, which is {before}.")
+            raise ConfigError(f"{key}: {given[key]} is not what the run used, which is {before}.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from litetuner.keys import SearchKeys, with_keys
 from litetuner.run import Run
 from litetuner.tuning import searched
 
@@ -13,16 +14,21 @@ if TYPE_CHECKING:
     from litetuner.reports.model.regression import Check
 
 
+@with_keys(SearchKeys)
 def check(
-    run: Run | Path | str | None = None, *, against: Run | Path | str, progress: bool = True, **keys: Any
+    run: Run | Path | str | None = None,
+    *,
+    against: Run | Path | str,
+    progress: bool = True,
+    **keys: Unpack[SearchKeys],
 ) -> Check:
     """Compare the best file of a run with a stored result; ``Check.worse`` says whether something is worse beyond its interval.
 
-    ``run`` is a run (default: the newest one), or a configuration (``CONFIG.toml``) whose search is run, or resumed, first, with
-    ``keys`` in place of its own. ``against`` is a ``summary.json`` that a run wrote, or another run. The metric is worse outside
-    of the stored 95 % interval, a size by more than 5 %, the latency by more than 5 % and its stored interval; where the
-    machines differ, the speed relative to the baseline is compared instead. It is also worse where a best file was stored and no
-    file is within the budgets any more.
+    ``run`` is a run (default: the newest one), or a configuration (``CONFIG.toml``) whose search is run, or resumed, first,
+    with ``keys`` instead of its own; ``progress`` shows that search. ``against`` is a ``summary.json`` that a run wrote, or
+    another run. The metric is worse outside of the stored 95 % interval, a size by more than 5 %, the latency by more than 5
+    % and its stored interval; where the machines differ, the speed relative to the baseline is compared instead. It is also
+    worse where a best file was stored and no file is within the budgets any more.
 
     Raises ``RunError`` for a stored result that is none, or whose numbers do not mean the same, and what ``tune`` raises.
     """
@@ -50,7 +56,7 @@ def _stored(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist. Every search writes RUN/summary.json: keep a copy of it.") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} is no summary.json of a run: {error}.") from error
+        raise RunError(f"{path} is not a summary.json of a run: {error}.") from error
     if not isinstance(content, dict):
-        raise RunError(f"{path} is no summary.json of a run.")
+        raise RunError(f"{path} is not a summary.json of a run.")
     return content

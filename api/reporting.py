@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from litetuner.reports.html.report import write_report
+from litetuner.reports.status import started
 from litetuner.search.config.config import Config
 from litetuner.search.listener import Listener, RunningTrial
 from litetuner.search.runs.folder import RunFolder
@@ -44,7 +45,14 @@ class Reporting(Listener):
     def opened(self, folder: RunFolder, config: Config) -> None:
         self._folder, self._last = folder, self._now()
         before = (folder.read("clock") or {}).get("seconds", {}).get("wall", 0.0)
-        folder.note("opened", pid=os.getpid(), host=platform.node(), before=before)
+        folder.note(
+            "opened",
+            pid=os.getpid(),
+            host=platform.node(),
+            before=before,
+            ticks=time.monotonic(),
+            **started(os.getpid()),
+        )
         self._inner.opened(folder, config)
 
     def advised(self, sentence: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
+
+from litetuner.keys import BudgetKeys, RebuildKeys, with_keys
 
 if TYPE_CHECKING:
     import pandas
@@ -145,7 +147,8 @@ class Run:
             self.record(), trial=trial, pick=pick, out=Path(out), c_array=c_array, metadata=metadata, force=force
         )
 
-    def rebuild(self, trial: int, out: Path | str | None = None, **how: Any) -> Rebuilt:
+    @with_keys(RebuildKeys)
+    def rebuild(self, trial: int, out: Path | str | None = None, **how: Unpack[RebuildKeys]) -> Rebuilt:
         """Build a trial's file again from model and data, and compare; see ``litetuner.rebuild``."""
         from litetuner.rebuilding import rebuild
 
@@ -153,8 +156,11 @@ class Run:
         record.trial(trial)
         return rebuild(record.folder.trial_folder(trial), out, **how)
 
-    def compare(self, other: Run | Path | str, *, out: Path | str | None = None, **budgets: Any) -> Comparison:
-        """Compare with another run of the same model and data under ``budgets`` (``max_drop="1%"``), else under this run's.
+    @with_keys(BudgetKeys)
+    def compare(
+        self, other: Run | Path | str, *, out: Path | str | None = None, **budgets: Unpack[BudgetKeys]
+    ) -> Comparison:
+        """Compare with the run ``other`` of the same model and data under ``budgets`` (``max_drop="1%"``), else under this run's.
 
         ``out`` is where a page with both fronts is written. Raises ``RunError`` for runs whose numbers do not mean the same.
         """
@@ -177,9 +183,27 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
+    def __str__(self) -> str:
+        """The best file in a line, for scripts: label, metric, drop, size and latency."""
+        from litetuner.reports.text.formatting import drop_words, latency, number, size
 
+        result = self._result()
+        best, metric = result.best, result.record.metric
+        trials = f"{self.path}: {len(result.record.trials)} trials, {len(result.front)} on the Pareto front"
+        if best is None:
+            return f"{trials}; no file is within the budgets"
+        drop = "" if best.drop is None else f" ({drop_words(best.drop, metric.bounded)})"
+        sized = size(best.size(result.record.config.size_measurement))
+        numbers = f"{metric.name} {number(best.metric)}{drop}, {sized}, {latency(best.latency_us[result.target])}"
+        return f"{trials}; best is trial {best.trial}, {best.label}: {numbers}"
+
+
+@with_keys(BudgetKeys)
 def compare(
-    first: Run | Path | str, second: Run | Path | str, *, out: Path | str | None = None, **budgets: Any
+    first: Run | Path | str, second: Run | Path | str, *, out: Path | str | None = None, **budgets: Unpack[BudgetKeys]
 ) -> Comparison:
-    """Compare two runs of the same model and data; see ``Run.compare``."""
+    """Compare the run ``first`` with the run ``second`` of the same model and data; see ``Run.compare``.
+
+    ``budgets`` are by default those of the first run; ``out`` is where a page with both fronts is written.
+    """
     return (first if isinstance(first, Run) else Run(first)).compare(second, out=out, **budgets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from litetuner.keys import SearchKeys, with_search_keys
+from litetuner.keys import SearchKeys, SettingKeys, with_keys
 from litetuner.run import Run
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ NOT_APPLIED = (
 )
 
 
-@with_search_keys
+@with_keys(SearchKeys)
 def tune(
     model: Any, data: Any, *, progress: bool = True, listener: Listener | None = None, **keys: Unpack[SearchKeys]
 ) -> Run:
@@ -36,17 +36,18 @@ def tune(
 
         run = litetuner.tune("model.keras", "data.npz", max_drop="1%", time_budget="30m")
 
-    ``model`` is a file (``.keras``, ``.h5``, a float ``.tflite``), a SavedModel folder, ``"module:function"``, a Keras model, or
-    a function that returns one. ``data`` is an ``.npz`` file, a table with ``label``, a folder of images with one subfolder per
-    class, ``"module:function"``, an array, ``(x, y)``, ``((x_train, y_train), (x_test, y_test))``, a dictionary of arrays
-    (``x_train``, ``y_train``, optional ``x_search``, ``y_search``, ``x_test``, ``y_test``), a pandas DataFrame with ``label``, a
-    ``tf.data.Dataset`` of (x, y), or a function that returns one of these. ``metric``, ``preprocess``, ``loss`` and ``fit`` may
-    be functions too, also lambdas and functions of a notebook: they are sent to the worker processes, and never stored; to resume
-    or rebuild such a run, give the same functions again.
+    ``model`` is a file (``.keras``, ``.h5``, a float ``.tflite``), a SavedModel folder, ``"module:function"``, a Keras model,
+    or a function that returns one. ``data`` is an ``.npz`` file, a table with ``label``, a folder of images with one
+    subfolder per class, ``"module:function"``, an array, ``(x, y)``, ``((x_train, y_train), (x_test, y_test))``, a dictionary
+    of arrays (``x_train``, ``y_train``, optional ``x_search``, ``y_search``, ``x_test``, ``y_test``), a pandas DataFrame with
+    ``label``, a ``tf.data.Dataset`` of (x, y), or a function that returns one of these. ``metric``, ``preprocess``, ``loss``
+    and ``fit`` may be functions too, and ``custom_objects`` a dict of classes, also lambdas, functions and classes of a
+    notebook: they are sent to the worker processes, and never stored; to resume or rebuild such a run, give the same ones
+    again.
 
     ``progress`` shows the search: one display in a notebook and in a terminal, plain lines on standard error elsewhere.
-    ``listener`` gets the events in its place. Raises ``UsageError`` for bad input before any computing. A search in which nothing
-    is feasible is not an error: then ``Run.best()`` is ``None``, and the report says which budget cannot be met.
+    ``listener`` gets the events in its place. Raises ``UsageError`` for bad input before any computing. A search in which
+    nothing is feasible is not an error: then ``Run.best()`` is ``None``, and the report says which budget cannot be met.
     """
     from litetuner.inputs import as_values, checked_config
 
@@ -66,6 +67,7 @@ def searched(config: Config, progress: bool = True, listener: Listener | None = 
     return run
 
 
+@with_keys(SettingKeys)
 def init(
     model: Any,
     data: Any,
@@ -74,13 +76,14 @@ def init(
     force: bool = False,
     progress: bool = True,
     listener: Listener | None = None,
-    **keys: Any,
+    **keys: Unpack[SettingKeys],
 ) -> tuple[Path, str | None]:
     """Write a TOML with every key and its help, fitted to a model and its data: the baseline is measured, budgets suggested.
 
-    ``model``, ``data``, ``progress`` and ``keys`` are those of ``tune``; ``metric`` is guessed by the labels if it is not given.
-    Gives the path, and a warning if the baseline is not better than guessing. Raises ``RunError`` when ``out`` exists, unless
-    ``force`` is set, ``ConfigError`` for Python functions, which no file can hold, and what ``tune`` raises for bad input.
+    ``model``, ``data``, ``progress``, ``listener`` and ``keys`` are those of ``tune``; ``metric`` is guessed by the labels if
+    it is not given. Keys that are given are in the file; budgets that are not given are suggested. Gives the path, and a
+    warning if the baseline is not better than guessing. Raises ``RunError`` when ``out`` exists, unless ``force`` is set,
+    ``ConfigError`` for Python objects, which no file can hold, and what ``tune`` raises for bad input.
     """
     from litetuner.inputs import as_values, checked_config
     from litetuner.notebook import shown_progress
@@ -96,7 +99,7 @@ def init(
     values = as_values(model, data, keys)
     if named := [key for key, value in values.items() if isinstance(value, str) and is_python_function(value)]:
         raise ConfigError(
-            f"init: {', '.join(named)}: a TOML file cannot hold a Python function; name it module:function."
+            f"init: {', '.join(named)}: a TOML file cannot hold a Python object; name it module:function."
         )
     guess = keys.get("metric") is None
     with shown_progress(progress, listener) as view:
@@ -105,6 +108,7 @@ def init(
     return path, warning(look)
 
 
+@with_keys(SearchKeys)
 def apply(
     run: Run | Path | str,
     model: Any,
@@ -113,21 +117,24 @@ def apply(
     trust: bool = False,
     progress: bool = True,
     listener: Listener | None = None,
-    **keys: Any,
+    **keys: Unpack[SearchKeys],
 ) -> Run:
     """Build one known recipe on a new version of a model, check, score and time it beside the new baseline; gives that run.
 
-    ``run`` is a folder or ``"RUN:TRIAL"``; without a number it is the run's best trial. ``model`` and ``data`` are what ``tune``
-    takes, ``data`` by default those of the run. All other keys are those of the run, its budgets too, unless ``keys`` say
-    otherwise. The result is a run of two trials, the baseline and the recipe: ``Run.best()`` is ``None`` where the
-    recipe is not within the budgets any more. ``trust`` lets the functions that the run names (metric, preprocessing...) execute.
+    ``run`` is a folder or ``"RUN:TRIAL"``; without a number it is the run's best trial. ``model`` and ``data`` are what
+    ``tune`` takes, ``data`` by default those of the run. All other keys are those of the run, its budgets too, unless
+    ``keys`` say otherwise. ``progress`` and ``listener`` are those of ``tune``. The result is a run of two trials, the
+    baseline and the recipe: ``Run.best()`` is ``None`` where the recipe is not within the budgets any more. ``trust`` lets
+    the functions that the run names (metric, preprocessing...) execute.
 
-    Raises ``RunError`` where there is no such trial or functions are not trusted, ``ConfigError`` where the rules do not allow
-    the recipe on this model, and what ``tune`` raises for bad input.
+    Raises ``RunError`` where there is no such trial or functions are not trusted, ``ConfigError`` where the rules do not
+    allow the recipe on this model, and what ``tune`` raises for bad input.
     """
     from litetuner.search.runs.other_runs import split_trial
     from litetuner.spaces.errors import ConfigError, RunError
 
+    if decided := [name for name in ("from_run", "trials") if name in keys]:
+        raise ConfigError(f"apply: leave out {decided[0]}: apply runs the baseline and one recipe of RUN[:TRIAL].")
     folder, number = split_trial(str(run.path if isinstance(run, Run) else run))
     record = Run(folder).record()
     trial = record.picks.get("best") if number is None else record.trial(number)

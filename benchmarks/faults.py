@@ -1,6 +1,7 @@
 """Damage to every kind of file in a run folder, and hostile models, data, targets and configurations: detected, or harmless?
 
-python benchmarks/faults.py flips|truncations|swaps|folders|tflite|configurations|targets|models|mutations|data|kills
+python benchmarks/faults.py flips|truncations|swaps|folders|injections|tflite|configurations|targets|models|mutations|data
+python benchmarks/faults.py kills|real_kills|write_kills|deaths|crowd|readers|signals|disks|places
     [--count 1200] [--seed 0] [--work FOLDER] [--model FILE.tflite] [--out benchmarks/results/faults.json]
 
 Each fault of the first three is made in a copy of one run of the fake executor, which is then read (status, report) and
@@ -22,10 +23,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import crowds
+import deaths
+import disks
 import endings
 import hostile_files
 import hostile_folders
 import hostile_texts
+import injections
+import places
+import real_kills
 from fault_verdicts import VERDICTS, Verdict, read, table, write
 
 import litetuner
@@ -60,15 +67,16 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "layers": lambda file: read_layers(file, {}),
 }
 COUNTS = {"flips": 1200, "truncations": 200, "swaps": 100, "tflite": 10_000}
-COUNTS |= {
-    "configurations": 100_000,
-    "targets": 100_000,
-    "models": 1000,
-    "mutations": 1000,
-    "data": 1000,
-    "kills": 200,
-    "folders": 1000,
-}  # at most
+MORE: dict[str, tuple[int, Callable[[int, int, int, Path], Iterator[Verdict]]]] = {
+    **{"configurations": (100_000, hostile_texts.configurations), "targets": (100_000, hostile_texts.targets)},
+    **{"models": (1000, hostile_files.models), "mutations": (1000, hostile_files.mutations)},
+    **{"data": (1000, hostile_files.data), "folders": (1000, hostile_folders.folders)},
+    **{"injections": (1000, injections.injections), "places": (1000, places.places)},
+    **{"kills": (200, endings.kills), "real_kills": (20, real_kills.real_kills)},
+    **{"write_kills": (10, real_kills.write_kills), "deaths": (35, deaths.deaths), "disks": (20, disks.disks)},
+    **{"crowd": (20, crowds.crowd), "readers": (1, crowds.readers), "signals": (49, crowds.signals)},
+}  # by name: how many at most, and what finds their verdicts from the ``done``-th on
+COUNTS |= {name: count for name, (count, _) in MORE.items()}
 
 
 def make_run(path: Path, trials: int = TRIALS, seed: int = 0) -> None:
@@ -239,14 +247,8 @@ def find(what: str, count: int, seed: int, done: int, options: argparse.Namespac
         return tflite(count, seed, done, options.model)
     if what in ("flips", "truncations", "swaps"):
         return faults(what, count, seed, options.work / "runs", done)
-    if what == "folders":
-        return hostile_folders.folders(count, seed, done, options.work / what)
-    if what in ("configurations", "targets"):
-        return getattr(hostile_texts, what)(count, seed, done)
-    if what == "kills":
-        return endings.kills(count, seed, done, options.work / what)
     (options.work / what / "run").mkdir(parents=True, exist_ok=True)
-    return getattr(hostile_files, what)(count, seed, done, options.work / what)
+    return MORE[what][1](count, seed, done, (options.work / what).absolute())
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def main() -> None:
     folder = RunFolder(options.run)
     clock = folder.read("clock")
     if clock is None:
-        raise SystemExit(f"{options.run} has no clock.json: it is no run folder, or its search has not ended")
+        raise SystemExit(f"{options.run} has no clock.json: it is not a run folder, or its search has not ended")
     found = share(clock["seconds"]) | {"trials": ratios(folder.trials())}
     values = [row["ratio"] for row in found["trials"]]
     if values:

@@ -2,6 +2,7 @@
 
     python benchmarks/parallel_scale.py busy --parallel 64 --seconds 20 --trials 320
     python benchmarks/parallel_scale.py busy --parallel 8 --seconds 2 --trials 120
+    python benchmarks/parallel_scale.py speed --parallel 8 --seconds 1 --trials 160
     python benchmarks/parallel_scale.py ask --trials 2000
 
 Run it from the root of the repository. Jobs sleep, so that many fit on one machine: a training takes twice ``--seconds``, a
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import sys
 import tempfile
@@ -22,7 +24,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from litetuner.search.hypervolume import Volume, volume_over_time  # noqa: E402
 from litetuner.search.loop import Loop  # noqa: E402
+from litetuner.search.run import SearchEnd  # noqa: E402
 from litetuner.search.runtime.executors import EXECUTORS  # noqa: E402
 from tests.search.fakes import Replayed, fake_search  # noqa: E402
 
@@ -41,10 +45,15 @@ def timed(name: str, spent: list[tuple[int, float, float]]) -> Any:
     return call
 
 
-def busy(parallel: int, seconds: float, trials: int) -> dict[str, Any]:
-    """The share of the slots' time in which a job ran, from when all slots were first used to when the last trial began."""
+def replayed(seconds: float, **keys: Any) -> SearchEnd:
+    """A search whose jobs sleep."""
     Replayed.seconds = {"train": 2 * seconds, "convert": seconds / 2, "score": seconds / 2, "time": 0.0}
     EXECUTORS["fake"] = Replayed  # type: ignore[index]
+    return fake_search(Path(tempfile.mkdtemp()) / "run", database=True, **keys)
+
+
+def busy(parallel: int, seconds: float, trials: int) -> dict[str, Any]:
+    """The share of the slots' time in which a job ran, from when all slots were first used to when the last trial began."""
     begun: list[tuple[int, float]] = []
     begin = Loop._begin
 
@@ -53,21 +62,51 @@ def busy(parallel: int, seconds: float, trials: int) -> dict[str, Any]:
         begun.append((len(self._in_flight), time.monotonic()))
 
     Loop._begin = noted  # type: ignore[method-assign]
-    began = time.monotonic()
-    fake_search(Path(tempfile.mkdtemp()) / "run", database=True, trials=trials, parallel=parallel)
+    began, used_before = time.monotonic(), cpu_seconds()
+    told = len(replayed(seconds, trials=trials, parallel=parallel).record.trials)
     full = next(at for count, at in begun if count == parallel)
     last = begun[-1][1]
     jobs = [(start, end) for job, start, end in Replayed.done if job.kind != "time"]
     used = sum(max(0.0, min(end, last) - max(start, full)) for start, end in jobs)
+    cpu = cpu_seconds() - used_before
     return {
         "parallel": parallel,
-        "trials": trials,
+        "trials": told,
         "jobs": len(jobs),
         "seconds of a job, mean": round(statistics.mean(end - start for start, end in jobs), 2),
         "seconds, all": round(time.monotonic() - began, 1),
         "seconds, looked at": round(last - full, 1),
         "busy": round(used / (parallel * (last - full)), 4),
+        "CPU ms of a trial": round(1000 * cpu / told, 1),
+        "CPU ms of a job": round(1000 * cpu / len(jobs), 1),
+        "CPU share of a core": round(cpu / (time.monotonic() - began), 3),
     }
+
+
+def cpu_seconds() -> float:
+    """Of this process: search, simulated jobs, and the copy of the study."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def speed(parallel: int, seconds: float, trials: int) -> dict[str, Any]:
+    """How much sooner parallel trials reach 95 % of the hypervolume that one trial after the other ends with."""
+    alone, together = (grown(replayed(seconds, trials=trials, parallel=count)) for count in (1, parallel))
+    goal = 0.95 * alone[-1].value
+    reached = [next((each.seconds for each in found if each.value >= goal), None) for found in (alone, together)]
+    return {
+        "parallel": parallel,
+        "hypervolume, one after the other": round(alone[-1].value, 4),
+        "hypervolume, parallel": round(together[-1].value, 4),
+        "seconds to 95 %": reached,
+        "share of the time": None if None in reached else round(reached[1] / reached[0], 3),  # type: ignore[operator]
+    }
+
+
+def grown(end: SearchEnd) -> tuple[Volume, ...]:
+    record = end.record
+    assert record.baseline is not None
+    return volume_over_time(record.trials, record.objectives, record.baseline)
 
 
 def ask(trials: int) -> dict[str, Any]:
@@ -88,12 +127,15 @@ def ask(trials: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("busy", "ask"))
+    parser.add_argument("what", choices=("busy", "speed", "ask"))
     parser.add_argument("--parallel", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--trials", type=int, default=320)
     given = parser.parse_args()
-    found = busy(given.parallel, given.seconds, given.trials) if given.what == "busy" else ask(given.trials)
+    if given.what == "ask":
+        found = ask(given.trials)
+    else:
+        found = (busy if given.what == "busy" else speed)(given.parallel, given.seconds, given.trials)
     print(json.dumps(found, indent=1))
 
 

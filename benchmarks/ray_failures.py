@@ -1,4 +1,4 @@
-"""Kills of nodes and of the search on a Ray cluster of this machine, with simulated jobs: is anything told lost, or told twice?
+"""Kills of nodes and of the search on a Ray cluster of this machine, with simulated jobs: what is lost, told twice, left behind?
 
     python benchmarks/ray_failures.py nodes --kills 20 --trials 200
     python benchmarks/ray_failures.py search --kills 10 --trials 80
@@ -19,6 +19,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -99,6 +101,7 @@ def verdict(run: Path, seen: list[dict[int, Any]], events: list[dict[str, Any]])
 def search(folder: Path, kills: int, trials: int) -> dict[str, Any]:
     """kill -9 of the search with 8 trials in flight, again and again; what is left is ended by Ray."""
     run, seen, moments = folder / "run", [], random.Random(10)
+    left: list[int] = []
     with cluster({"num_cpus": 8}, {"num_cpus": 8}) as found:
         command = [sys.executable, "-c", CHILD, str(folder), found.address, str(trials)]
         while len(seen) < kills:
@@ -112,8 +115,18 @@ def search(folder: Path, kills: int, trials: int) -> dict[str, Any]:
             child.kill()
             child.wait()
             seen.append(told(run))
+            left.append(still_there(folder / "noted"))
         code = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
-    return {"kills": len(seen), "exit code": code} | verdict(run, seen, list(RunFolder(run).events()))
+    found = {"kills": len(seen), "exit code": code, "processes left": max(left)}
+    return found | verdict(run, seen, list(RunFolder(run).events()))
+
+
+def still_there(noted: Path, seconds: float = 15.0) -> int:
+    """How many processes that have done jobs live some seconds after the search was killed."""
+    began, pids = time.monotonic(), {json.loads(line)["pid"] for line in noted.read_text().splitlines()}
+    while (living := sum(map(psutil.pid_exists, pids))) and time.monotonic() - began < seconds:
+        time.sleep(0.1)
+    return living
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ ABLATIONS: dict[str, Sequence[Any]] = {
         mock.patch("litetuner.search.evaluation.evaluate.latency_gate", NOTHING),
     ],
     "no_cache": [mock.patch("litetuner.search.runtime.cache.JobCache.known", lambda self, job: None)],
-    "no_optuna": [mock.patch("litetuner.search.proposals.sampler._optuna_draws", lambda *_: iter(()))],
+    "no_optuna": [mock.patch("litetuner.search.proposals.draws.treatments.joint_draws", lambda *_: iter(()))],
     "no_sampler": [mock.patch("litetuner.search.proposals.scheduler.order", sampler_last)],
     **{
         f"no_{name}": [mock.patch.dict(scheduler.STRATEGIES, {name: NOTHING})]

@@ -34,6 +34,8 @@ def make_files(folder: Path) -> None:
     np.savez(folder / "data.npz", x_train=x, y_train=y)
     np.savez(folder / "short.npz", x_train=x, y_train=y[:50])
     np.savez(folder / "keys.npz", X_train=x, Y_train=y)
+    np.savez(folder / "test.npz", x_test=x, y_test=y)
+    np.savez(folder / "images.npz", images=x, labels=y)
     np.savez(folder / "validation.npz", x_train=x, y_train=y, x_val=x, y_val=y)
     np.savez(folder / "first.npz", x_train=np.moveaxis(x, -1, 1), y_train=y)
     np.savez(folder / "large.npz", x_train=np.zeros((60, 16, 16, 1), np.float32), y_train=y)
@@ -79,7 +81,12 @@ MISTAKES = (
     Mistake(f"{GOOD} --target hots", ("did you mean 'host'",)),
     Mistake(f"{GOOD} --max-latency pi=2ms", ("no target 'pi'", "--target pi=ssh://user@host")),
     Mistake(f"{GOOD} --max-compresed-size 60kB", ("there is no option", "did you mean '--max-compressed-size'")),
+    Mistake("search model.keras data.npz", ("unexpected extra argument", "give the data with --data")),
+    Mistake("tune model.keras --data data.npz", ("No such command 'tune'", "did you mean 'search'")),
+    Mistake("search model.keras --data test.npz", ("neither train nor search samples, only test", "Give x_train")),
+    Mistake("search model.keras --data images.npz", ("'images'", "Rename the arrays", "x_train")),
+    Mistake(f"{GOOD} --max-drop=-1%", ("is negative",)),
     Mistake("search search.toml", ("no key 'datta'", "did you mean 'data'")),
-    Mistake("export runs/nothing", ("is no run folder",)),
+    Mistake("export runs/nothing", ("is not a run folder",)),
     Mistake("status", ("There is no run in runs/ here",)),
 )

@@ -3,10 +3,13 @@
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import Any
 
 from litetuner.spaces.errors import HostError
 
+CLIENT = "ray://"  # begins the address of a cluster that this machine is no part of
+TOKEN = Path.home() / ".ray" / "auth_token"
 DEVICE = "target:"  # begins the name of a Ray resource: a device that a node offers
 
 
@@ -30,6 +33,8 @@ def connect(address: str) -> None:
 
     Raises ``HostError`` where there is none.
     """
+    if address.startswith(CLIENT) and TOKEN.is_file():  # Ray itself sends it to clusters of ``HOST:PORT`` only
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray = load_ray()
     if ray.is_initialized():
         return
@@ -41,10 +46,14 @@ def connect(address: str) -> None:
         else:
             ray.init(address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        why = " ".join(str(error).split()) or type(error).__name__
+        token = (
+            f" A cluster that asks for a token does not answer without it: copy {TOKEN.name} of its first machine to "
+            f"{TOKEN.parent}, or set RAY_AUTH_TOKEN and RAY_AUTH_MODE=token."
+        )
         raise HostError(
-            f"no Ray cluster answers at {address!r}: {first[:200]}. Start one with `ray start --head`, or one on this "
-            "machine for this search only with --ray-address local."
+            f"no Ray cluster answers at {address!r}: {why[:200]}. Start one with `ray start --head`, or one on this "
+            f"machine for this search only with --ray-address local.{token if address.startswith(CLIENT) else ''}"
         ) from error
     finally:
         _silence(ray)

@@ -46,7 +46,7 @@ def starter_toml(look: Preview) -> str:
     suggested = suggestions(look)
     lines = [*_head(look), ""]
     fields = {key: Config.model_fields[name] for key, name in keys().items() if key not in OF_THE_COMMAND}
-    if not any("sram_bytes" in named.target.budgets for named in look.config.places):
+    if not any("sram_bytes" in named.target.budgets for named in look.config.named_targets):
         del fields["max-sram"]  # no target tells it
     grouped = [key for group in GROUPS.values() for key in group]
     groups = GROUPS | {"Everything else": tuple(key for key in fields if key not in grouped)}
@@ -60,26 +60,27 @@ def starter_toml(look: Preview) -> str:
 
 def suggestions(look: Preview) -> dict[str, Any]:
     config, int8 = look.config, look.int8
-    found: dict[str, Any] = {"model": config.model, "data": config.data, "metric": config.metric}
-    if config.preprocess is not None:
-        found["preprocess"] = config.preprocess
-    if config.trust_model:
-        found["trust-model"] = True
-    if list(config.target) != ["host"]:
-        found["target"] = list(config.target)
-    cost = int8 or look.original
-    found["max-drop"] = "1%"
-    found["max-compressed-size"] = _rounded((SMALLER if int8 else 0.5) * cost.compressed_bytes, "MB", "kB", "B")
+    found: dict[str, Any] = _given(config) | {"model": config.model, "data": config.data, "metric": config.metric}
+    cost = int8 or look.baseline
+    size_budget = _rounded((SMALLER if int8 else 0.5) * cost.compressed_bytes, "MB", "kB", "B")
+    suggested: dict[str, Any] = {"max-drop": "1%", "max-compressed-size": size_budget}
     # The latency of plain int8 or of the baseline, whichever is lower.
-    known = [] if look.original.latency_us is None else [look.original.latency_us]
+    known = [] if look.baseline.latency_us is None else [look.baseline.latency_us]
     if int8 is not None and int8.latency_us is not None:
         known.append(int8.latency_us * SLACK)
     if known:
-        found["max-latency"] = _rounded(min(known), "s", "ms", "us")
+        suggested["max-latency"] = _rounded(min(known), "s", "ms", "us")
     if (parallel := parallel_trials()) > 1:
-        found["parallel"] = parallel
-    found["time-budget"] = f"{_minutes(look.inspection.seconds_per_epoch)}m"
-    return found
+        suggested["parallel"] = parallel
+    suggested["time-budget"] = f"{_minutes(look.inspection.seconds_per_epoch)}m"
+    return suggested | found
+
+
+def _given(config: Config) -> dict[str, Any]:
+    """The keys that the user has given a value of their own, as TOML has them."""
+    values = {key: (getattr(config, name), Config.model_fields[name].default) for key, name in keys().items()}
+    found = {key: value for key, (value, default) in values.items() if value != default}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
 def warning(look: Preview) -> str | None:
@@ -95,7 +96,7 @@ def _head(look: Preview) -> list[str]:
         f"# litetuner search of {clean(model.name, 60)}: {model.parameters:,} parameters; {counts} samples.",
         "# Start it with:  litetuner search THIS_FILE   (flags override the values in this file)",
         "#",
-        f"# baseline  {_costs(look.original)}; {look.config.metric} {number(look.metric)} on {look.samples:,} samples",
+        f"# baseline  {_costs(look.baseline)}; {look.config.metric} {number(look.metric)} on {look.samples:,} samples",
     ]
     if look.int8 is not None:
         lines.append(f"# int8      {_costs(look.int8)}; post-training only: a search should be better")

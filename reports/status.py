@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from litetuner.reports.model.sections.progress import TimeUse, find_time_use
 from litetuner.reports.text.formatting import clean
 from litetuner.search.clock import counted
 from litetuner.search.config.config import Config
@@ -14,9 +15,10 @@ from litetuner.search.config.units import format_seconds
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
-CLOCKS = 2.0  # seconds by which the two clocks of a process start and an event may differ
+CLOCKS = 2.0  # seconds by which two readings of a process's start may differ
 RECENT = 12  # trials whose pace predicts the rest
 BAR = 24  # characters
+MORE_THAN_ONE = 1.001  # trials at the same time, on average; seconds are rounded
 FIRST_ORIGINS = ("baseline", "recipe", "allocation")
 
 
@@ -108,6 +110,7 @@ class RunStatus:
     reason: str | None  # why the last search stopped, where known
     seconds: float  # of search so far, in all sessions
     forecast: Forecast
+    time_use: TimeUse | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -121,7 +124,25 @@ class RunStatus:
             "share": self.forecast.share,
             "seconds": round(self.seconds, 1),
             "seconds_left": self.forecast.seconds_left,
+            "busy_share": self.busy,
+            "longest_queues": dict(self.time_use.queues) if self.time_use else {},
+            "node_seconds": dict(self.time_use.nodes) if self.time_use else {},
         }
+
+    @property
+    def busy(self) -> float | None:
+        """The share of the time of all parallel trials in which jobs ran."""
+        use = self.time_use
+        return None if use is None or use.overhead is None else round(1 - use.overhead, 3)
+
+    @property
+    def parallel_words(self) -> str:
+        """``4 trials at the same time, 87 % busy, longest queues: 3 jobs for host``; empty for one trial after the other."""
+        use = self.time_use
+        if use is None or use.parallel <= MORE_THAN_ONE or self.busy is None:
+            return ""
+        found = f"{use.parallel:.3g} trials at the same time, {100 * self.busy:.0f} % busy"
+        return found + (f", longest queues: {use.queue_words}" if use.queues else "")
 
     @property
     def words(self) -> str:
@@ -155,7 +176,8 @@ def find_status(record: RunRecord) -> RunStatus:
     known = max((trial.seconds_since_start for trial in record.trials), default=0.0)
     seconds = max(known, record.seconds.get("wall", 0.0))
     if running and opened is not None:
-        seconds = max(seconds, float(opened.get("before", 0.0)) + time.time() - float(opened["time"]))
+        since = time.monotonic() - ticks if (ticks := _number(opened, "ticks")) is not None else 0.0
+        seconds = max(seconds, (_number(opened, "before") or 0.0) + since)
     limit = record.config.seconds
     return RunStatus(
         running=running,
@@ -164,7 +186,18 @@ def find_status(record: RunRecord) -> RunStatus:
         reason=None if running else last["stopping"],
         seconds=seconds,
         forecast=find_forecast(record.trials, record.config, seconds, None if limit is None else limit - seconds),
+        time_use=find_time_use(record),
     )
+
+
+def started(pid: int) -> dict[str, float]:
+    """When a process was started, in seconds since this machine was: the time of day may be set anew at any moment.
+
+    Raises ``psutil.NoSuchProcess``.
+    """
+    import psutil
+
+    return {"started": round(psutil.Process(pid).create_time() - psutil.boot_time(), 3)}
 
 
 def _alive(opened: dict[str, Any]) -> bool | None:
@@ -174,6 +207,12 @@ def _alive(opened: dict[str, Any]) -> bool | None:
     if opened.get("host") != platform.node():
         return None
     try:
-        return bool(psutil.Process(int(opened["pid"])).create_time() <= float(opened["time"]) + CLOCKS)
+        return abs(started(int(opened["pid"]))["started"] - float(opened["started"])) <= CLOCKS
     except (psutil.NoSuchProcess, KeyError, ValueError, TypeError):
         return False
+
+
+def _number(event: dict[str, Any], name: str) -> float | None:
+    """A number of an event, which a stranger may have written."""
+    value = event.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

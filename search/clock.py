@@ -1,7 +1,7 @@
 """The clock of a run: wall time over all resumes, and where it went."""
 
 import resource
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from litetuner.search.runs.folder import RunFolder
@@ -22,9 +22,11 @@ class Clock:
         record = folder.read("clock") or {}
         self._folder = folder
         self._before: dict[str, float] = record.get("seconds", {})
+        self._queues_before: dict[str, int] = record.get("queues", {})
         self._parallel = parallel
         self._own = dict.fromkeys(KINDS, 0.0)
         self.nodes: Mapping[str, float] = {}  # what jobs of this session took, by the name of the node
+        self.longest_queues: Callable[[], Mapping[str, int]] = dict  # of this session, see ``Executor``
         self._started, self._cpu_before = awake_seconds(), _cpu_seconds()
 
     @property
@@ -51,8 +53,15 @@ class Clock:
             NODE + name: self._before.get(NODE + name, 0.0) + self.nodes.get(name, 0.0) for name in sorted(names)
         }
 
+    def queues(self) -> dict[str, int]:
+        """The longest queue for workers and for each target by its name; of the whole run, without those that were empty."""
+        now, before = self.longest_queues(), self._queues_before
+        found = {name: max(now.get(name, 0), before.get(name, 0)) for name in sorted(now.keys() | before.keys())}
+        return {name: length for name, length in found.items() if length}
+
     def save(self) -> None:
-        self._folder.write("clock", {"seconds": {name: round(value, 3) for name, value in self.seconds().items()}})
+        seconds = {name: round(value, 3) for name, value in self.seconds().items()}
+        self._folder.write("clock", {"seconds": seconds, "queues": self.queues()})
 
 
 def _cpu_seconds() -> float:

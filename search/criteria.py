@@ -36,7 +36,7 @@ def objectives(config: Config, metric: MetricInfo) -> tuple[Objective, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def terms(config: Config, metric: MetricInfo) -> Criteria:
+def find_criteria(config: Config, metric: MetricInfo) -> Criteria:
     budgets = config.budgets_for(metric.direction)
     named = [item.measurement for item in objectives(config, metric)] + [item.measurement for item in budgets]
     return Criteria(budgets, tuple(dict.fromkeys(named)), config.targets, config.suited)
@@ -49,36 +49,39 @@ def judged(trial: Trial, criteria: Criteria) -> Trial:
         broken = violations(criteria.budgets, measured)
         if any(value > 0 for value in broken.values()):
             return dataclasses.replace(trial, constraints=broken)
-        return _again(trial, f"the present budgets would not stop it at the gate {trial.gate}")
+        return _reopened(trial, f"the present budgets would not stop it at the gate {trial.gate}")
     if trial.state is State.INVALID and trial.gate is not None and not _still_rejected(trial.gate, criteria):
-        return _again(trial, f"what rejected it ({trial.gate}) is no longer part of the search")
+        return _reopened(trial, f"what rejected it ({trial.gate}) is no longer part of the search")
     if not trial.state.scored:
         return trial
     unfit = {f"target {name}": 1.0 for name in trial.misfits if name in criteria.targets}
     excused = tuple(f":{name}" for name in trial.misfits)
     missing = [name for name in criteria.needed if name not in trial.measurements and not name.endswith(excused)]
     if missing:
-        return _again(trial, f"{', '.join(missing)} was not measured")
+        return _reopened(trial, f"{', '.join(missing)} was not measured")
     broken = violations(criteria.budgets, trial.measurements) | unfit
-    misfits = criteria.profile.misfits(trial.operators, trial.ports) if criteria.profile else []
+    misfits = criteria.profile.misfits(trial.operators, trial.io_types) if criteria.profile else []
     if misfits:
         broken[PROFILE] = float(len(misfits))
     reasons = [*(f"{name}: {why}" for name, why in trial.misfits.items()), *misfits]
     state = State.INFEASIBLE if any(value > 0 for value in broken.values()) else State.COMPLETE
-    return dataclasses.replace(trial, constraints=broken, state=state, reason="; ".join(reasons) or None)
+    reason = "; ".join(reasons) or None
+    if (trial.constraints, trial.state, trial.reason) == (broken, state, reason):  # the usual case
+        return trial
+    return dataclasses.replace(trial, constraints=broken, state=state, reason=reason)
 
 
-def again_if_undominated(trial: Trial, history: History) -> Trial:
+def reopened_if_undominated(trial: Trial, history: History) -> Trial:
     """A trial; ``LOST`` if it was stopped because it was dominated, and nothing dominates it under the present criteria."""
     if trial.gate != "dominated" or trial.state is not State.PRUNED:
         return trial
     upper_bounds = {name.removeprefix("probe."): found.value for name, found in trial.measurements.items()}
     if dominating(upper_bounds, history):
         return trial
-    return _again(trial, "nothing dominates it under the present criteria")
+    return _reopened(trial, "nothing dominates it under the present criteria")
 
 
-def _again(trial: Trial, reason: str) -> Trial:
+def _reopened(trial: Trial, reason: str) -> Trial:
     return dataclasses.replace(trial, state=State.LOST, constraints={}, reason=reason)
 
 

@@ -77,7 +77,7 @@ class History:
                 self.lost[key] = trial
         prefix = trial.candidate.prefix
         if trial.state.scored:
-            beginnings = _beginnings(prefix)
+            beginnings = trial.candidate.beginnings
             fresh = len(beginnings - self._begun)
             if fresh and trial.seconds.get("train"):
                 bisect.insort(self._per_step, trial.seconds["train"] / fresh)
@@ -129,11 +129,14 @@ class History:
         made: V = self._views[kind]
         return made
 
-    def copy(self) -> History:
-        """A history to add to and to ask, without a trace in this one. Trials and candidates are shared: they never change."""
+    def copy(self, *views: Callable[[], View]) -> History:
+        """A history to add to and to ask, without a trace in this one. Trials and candidates are shared: they never change.
+
+        ``views`` are copied too, others are made anew when they are asked for.
+        """
         made = _with_own_containers(self)
         made.growth = copy.copy(self.growth)
-        made._views = {kind: _with_own_containers(view) for kind, view in self._views.items()}
+        made._views = {kind: _with_own_containers(self.view(kind)) for kind in views}
         return made
 
     def answer(self, key: str) -> Trial | None:
@@ -157,7 +160,7 @@ class History:
         step = self._per_step[len(self._per_step) // 2] if self._per_step else 0.0
         if step < POLICY.neighbors.least_step_seconds:
             return 0.0
-        return step * len(_beginnings(candidate.prefix) - self._begun)
+        return step * len(candidate.beginnings - self._begun)
 
     @property
     def front(self) -> list[Trial]:
@@ -174,11 +177,9 @@ def _with_own_containers(item: T) -> T:
 
 
 def _own(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _own(item) for key, item in value.items()}
-    return copy.copy(value) if isinstance(value, list | set | deque) else value
-
-
-def _beginnings(prefix: Candidate) -> set[str]:
-    """The keys of a trained part and of all that it is built on."""
-    return {Candidate(prefix.steps[:count]).key for count in range(1, len(prefix.steps) + 1)}
+    if not isinstance(value, list | dict | set | deque):
+        return value
+    made = copy.copy(value)
+    if isinstance(made, dict) and isinstance(next(iter(made.values()), None), list):
+        made.update({key: copy.copy(item) for key, item in made.items()})
+    return made

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.evaluation.evaluate import evaluate, trial_of
 from litetuner.search.evaluation.services import Services
+from litetuner.search.evaluation.upper_bounds import Probed
 from litetuner.search.history import History
 from litetuner.search.listener import RunningTrial
 from litetuner.search.runs.optuna_trials import Asked
@@ -40,9 +41,9 @@ class InFlight:
 
     def begin(self, asked: Asked, history: History, estimates: Mapping[str, Measurement]) -> None:
         """Have a trial evaluated by what the history knows now; it may grow meanwhile. ``estimates`` are kept in its record."""
-        known = history if self._parallel == 1 else history.copy()
+        known = history if self._parallel == 1 else history.copy(Probed)
         services = self._services.for_trial(asked.number)
-        self._asked[asked.number] = asked, services, time.time()
+        self._asked[asked.number] = asked, services, time.monotonic()
 
         def run() -> Trial:
             trial = trial_of(asked, evaluate(asked.candidate, services, known), services)

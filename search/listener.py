@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class RunningTrial:
-    """A trial in flight: the kind of job that it waits for (``train``), and since when, in seconds of ``time.time``.
+    """A trial in flight: the kind of job that it waits for (``train``), and since when, in seconds of ``time.monotonic``.
 
     ``queued``: that job has not begun, since all slots, or the target, are busy.
     """

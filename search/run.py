@@ -3,10 +3,11 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from litetuner.objectives.environment import environment
 from litetuner.objectives.targets.fake import Fake
 from litetuner.search.config.config import Config
-from litetuner.search.criteria import Criteria, again_if_undominated, judged, objectives
+from litetuner.search.criteria import Criteria, judged, objectives, reopened_if_undominated
 from litetuner.search.evaluation.identity import default_folder, identity
 from litetuner.search.evaluation.sensitivity import Ranking
 from litetuner.search.evaluation.services import Services
@@ -25,7 +26,7 @@ from litetuner.search.front import Objective
 from litetuner.search.history import History
 from litetuner.search.listener import Listener
 from litetuner.search.loop import Loop
-from litetuner.search.runs.databases.database import Place, StudyFile
+from litetuner.search.runs.databases.database import StudyFile, StudyLocation
 from litetuner.search.runs.databases.postgresql import PostgresqlServer
 from litetuner.search.runs.databases.study_copy import StudyCopy
 from litetuner.search.runs.environments import other_environments
@@ -119,14 +120,15 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
     with folder.lock():
         folder.adopt(config, contents)
         listener.opened(folder, config)
-        for sentence in (*config.advice, *_other_environments(folder)):
+        before = folder.trials()
+        for sentence in (*config.advice, *_other_environments(before)):
             listener.advised(sentence)
         _name_targets(folder, config)
         folder.write("environment", environment())
-        place, interrupt = _place(config, folder), Interrupt(listener)
+        location, interrupt = _location(config, folder), Interrupt(listener)
         try:
-            with interrupt.installed(), place.errors():
-                reason = _search(config, folder, place, contents, listener, interrupt)
+            with interrupt.installed(), location.errors():
+                reason = _search(config, folder, location, (contents, before), listener, interrupt)
         except UsageError as error:
             # Model, data or settings were refused: nothing was done that is worth keeping, but a log that the error names.
             if fresh and not folder.trials() and "its log is" not in str(error):
@@ -141,18 +143,20 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
 def _search(
     config: Config,
     folder: RunFolder,
-    place: Place,
-    contents: dict[str, Any],
+    location: StudyLocation,
+    known: tuple[dict[str, Any], list[Trial]],
     listener: Listener,
     interrupt: Interrupt,
 ) -> str:
-    """The loop and what is measured after it, in one session; why the loop stopped."""
+    """The loop and what is measured after it, in one session; why the loop stopped. ``known`` are the contents of the
+    inputs, and the records of the run."""
+    contents, before = known
     with open_session(config, folder, listener, contents=contents) as session, contextlib.ExitStack() as ending:
         services = session.services
         listener.inspected(services.inspection)
         goals = objectives(config, services.metric)
-        open_copy = functools.partial(StudyCopy, place, goals, services.criteria.budgets, folder.id)
-        found = recover(folder, _rejudge(folder, goals, services.criteria), place, open_copy)
+        open_copy = functools.partial(StudyCopy, location, goals, services.criteria.budgets, folder.id)
+        found = recover(folder, _rejudge(folder, before, goals, services.criteria), location, open_copy)
         ending.callback(found.copy.close)
         if found.note:
             listener.advised(found.note)
@@ -184,7 +188,7 @@ def _search(
         return reason
 
 
-def _place(config: Config, folder: RunFolder) -> Place:
+def _location(config: Config, folder: RunFolder) -> StudyLocation:
     """Where the copy of the study is kept. Raises ``HostError`` for a server that cannot be used."""
     if config.storage is None:
         return StudyFile(folder.path)
@@ -199,6 +203,8 @@ def _idle_cores(record: RunRecord) -> str | None:
     executor = EXECUTORS[config.executor]
     if executor.simulated or executor.elsewhere or seconds.get("wall", 0.0) < MEASURED_SECONDS:
         return None
+    if os.getloadavg()[1] > usable_cores():  # over five minutes: other programs used the cores that the trials did not
+        return None
     each = seconds.get("cpu", 0.0) / seconds.get("slots", seconds["wall"])
     could = parallel_trials(each) if each else 1
     if could <= config.parallel:
@@ -209,12 +215,11 @@ def _idle_cores(record: RunRecord) -> str | None:
     )
 
 
-def _rejudge(folder: RunFolder, goals: tuple[Objective, ...], today: Criteria) -> list[Trial]:
+def _rejudge(folder: RunFolder, before: Sequence[Trial], goals: tuple[Objective, ...], today: Criteria) -> list[Trial]:
     """All records under today's terms; what a gate stopped that they would let through is asked again."""
-    before = folder.trials()
     found = [judged(trial, today) for trial in before]
     history = History(found, goals, today.budgets)
-    found = [again_if_undominated(trial, history) for trial in found]
+    found = [reopened_if_undominated(trial, history) for trial in found]
     for old, fresh in zip(before, found, strict=True):
         if fresh != old:
             folder.write_trial(fresh)
@@ -238,42 +243,42 @@ def whole_space(services: Services, ranking: Ranking) -> Space:
     return dataclasses.replace(space, statistics=ranking.statistics)
 
 
-def _other_environments(folder: RunFolder) -> list[str]:
-    found = other_environments(folder.trials(), this_environment())
+def _other_environments(trials: Sequence[Trial]) -> list[str]:
+    found = other_environments(trials, this_environment())
     return [
-        f"{len(numbers)} trials of this run were measured with {what} as now. The report marks where numbers of both stand "
+        f"{len(numbers)} trials of this run were measured with {what} as now. The report marks where numbers of both are "
         "in one front; another --out keeps them apart."
         for what, numbers in found.items()
     ]
 
 
 def _name_targets(folder: RunFolder, config: Config) -> None:
-    """A name means one place for as long as a run lives, else its columns would hold the numbers of two.
+    """A name means one target for as long as a run exists, else its columns would mix the numbers of two.
 
-    Raises ``RunError`` for a name that meant another place.
+    Raises ``RunError`` for a name that meant another target.
     """
     known: dict[str, dict[str, object]] = (folder.read("targets") or {}).get("places", {})
-    for place in config.places:
-        now, then = place.target.describe(), known.get(place.name, {})
+    for item in config.named_targets:
+        now, then = item.target.describe(), known.get(item.name, {})
         if any(key in now and now[key] != value for key, value in then.items()):
             raise RunError(
-                f"{folder.path}: in this run {place.name} is {_plain(then)}, and now {_plain(now)}. "
-                f"Give the new one another name: --target {place.name}2=..."
+                f"{folder.path}: in this run {item.name} is {_plain(then)}, and now {_plain(now)}. "
+                f"Give the new one another name: --target {item.name}2=..."
             )
-        known[place.name] = now
+        known[item.name] = now
     folder.write("targets", {"places": known})
 
 
-def _plain(place: Mapping[str, object]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in place.items() if value is not None)
+def _plain(described: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in described.items() if value is not None)
 
 
 def _check_targets(config: Config) -> None:
     """Every target works, now: raises ``HostError`` with what to do where one does not. Simulations ask no device."""
-    for place in config.places:
-        if EXECUTORS[config.executor].simulated and not isinstance(place.target, Fake):
+    for item in config.named_targets:
+        if EXECUTORS[config.executor].simulated and not isinstance(item.target, Fake):
             continue
-        failed = [finding for finding in place.target.check() if finding.status == "fails"]
+        failed = [finding for finding in item.target.check() if finding.status == "fails"]
         if failed:
-            what = ". ".join(f"{item.about}: {item.text}. {item.remedy}".strip(". ") for item in failed)
-            raise HostError(f"the target {place.name} does not work. {what}. `litetuner doctor` looks at it again.")
+            what = ". ".join(f"{finding.about}: {finding.text}. {finding.remedy}".strip(". ") for finding in failed)
+            raise HostError(f"the target {item.name} does not work. {what}. `litetuner doctor` looks at it again.")

@@ -11,7 +11,7 @@ from typing import Any
 from litetuner.objectives.scoring.scorer import check_metric_name
 from litetuner.search.clock import Clock
 from litetuner.search.config.config import Config
-from litetuner.search.criteria import terms
+from litetuner.search.criteria import find_criteria
 from litetuner.search.evaluation.identity import identity
 from litetuner.search.evaluation.inspection import inspect
 from litetuner.search.evaluation.limits import job_limits
@@ -73,7 +73,7 @@ def open_session(
     clock, environment = Clock(folder, config.parallel), this_environment()
     try:
         cache = JobCache(folder, executor)
-        clock.nodes = cache.node_seconds
+        clock.nodes, clock.longest_queues = cache.node_seconds, executor.longest_queues
         listener.doing("inspecting the model and the data")
         try:
             inspection, seconds = inspect(folder, config, contents, cache, environment, listener.doing)
@@ -91,8 +91,8 @@ def open_session(
             config=config,
             inspection=inspection,
             constraints=constraints(config, inspection),
-            criteria=terms(config, inspection.metric),
-            availability=TargetAvailability({place.name: place.target for place in config.places}),
+            criteria=find_criteria(config, inspection.metric),
+            availability=TargetAvailability({item.name: item.target for item in config.named_targets}),
             cache=cache,
             environment=environment,
             device=executor.device.kind,

@@ -67,7 +67,7 @@ class Trial(Record):
     structure: str | None = None  # what the latency belongs to: operators, shapes and types, without values
     operators: dict[str, int] = dataclasses.field(default_factory=dict)
     # Types of the file's inputs and outputs.
-    ports: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    io_types: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     invariants: tuple[dict[str, Any], ...] = ()  # per layer: layer, property, asked, found
     misfits: dict[str, str] = dataclasses.field(
         default_factory=dict

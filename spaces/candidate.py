@@ -24,10 +24,16 @@ class Candidate:
         """The steps of some stages, in order."""
         return tuple(step for step in self.steps if step.stage in stages)
 
-    @property
+    @functools.cached_property
     def prefix(self) -> Candidate:
         """What is trained: the RESHAPE and TRAIN steps. Candidates of one prefix share its checkpoint."""
         return Candidate(self.of_stage(Stage.RESHAPE, Stage.TRAIN))
+
+    @functools.cached_property
+    def beginnings(self) -> frozenset[str]:
+        """The keys of what is trained and of all that it is built on, step by step."""
+        steps = self.prefix.steps
+        return frozenset(Candidate(steps[:count]).key for count in range(1, len(steps) + 1))
 
     @property
     def deployment(self) -> tuple[Step, ...]:
@@ -90,7 +96,21 @@ class Candidate:
     @staticmethod
     def from_json(record: Sequence[dict[str, Any]]) -> Candidate:
         """The candidate that ``to_json`` described. Raises ``Refused`` for unknown steps and knobs, ``RecordError``."""
-        return Candidate(tuple(step_from_json(item, STEPS) for item in decode(tuple[dict[str, Any], ...], record)))
+        return Candidate(tuple(map(_step, decode(tuple[dict[str, Any], ...], record))))
+
+
+def _step(record: dict[str, Any]) -> Step:
+    """Steps never change, and a run has few different ones: each is made once. Its JSON tells 1 from 1.0 and from true."""
+    try:
+        text = json.dumps(record)
+    except (ValueError, RecursionError):  # too long a number, too deep: ``step_from_json`` says so
+        return step_from_json(record, STEPS)
+    return _step_of(text)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _step_of(text: str) -> Step:
+    return step_from_json(json.loads(text), STEPS)
 
 
 def digest(value: Any) -> str:

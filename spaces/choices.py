@@ -1,4 +1,4 @@
-"""Choices: who decides, and what a step can ask before it is chosen."""
+"""Choices: how a step's settings are chosen, and what they may depend on."""
 
 import dataclasses
 import itertools

@@ -64,7 +64,7 @@ class HostError(LitetunerError):
 
 
 class CandidateError(LitetunerError):
-    """One candidate cannot be had; the search goes on without it."""
+    """One candidate cannot be built or measured; the search continues without it."""
 
 
 class Refused(CandidateError):
@@ -101,7 +101,7 @@ def _tree(base: type[LitetunerError]) -> dict[str, type[LitetunerError]]:
 
 
 def to_json(error: BaseException) -> dict[str, str]:
-    """How an error crosses a process boundary."""
+    """An error as JSON, for another process."""
     carried = error.carries if isinstance(error, LitetunerError) else ()
     return {"type": type(error).__name__, "message": str(error)} | {name: getattr(error, name) for name in carried}
 
@@ -131,7 +131,7 @@ _FRAMES = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:\w+\]( name: .*)?")  # co
 _HEADINGS = ("Exception encountered when calling", "in user code:", "Traceback", "File ", "Arguments received")
 
 
-def told_by_keras(error: BaseException | None) -> str:
+def keras_error_text(error: BaseException | None) -> str:
     """What an error of Keras or TensorFlow says, in one line that ends with a full stop.
 
     They put a heading before it ("Exception encountered when calling Dense.call()."), colours around it and the arguments

@@ -30,7 +30,7 @@ def is_function(spec: str) -> bool:
     return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """An error of the user's own code: its type, its words, and the line where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
@@ -43,7 +43,7 @@ def load_function(spec: str, purpose: str) -> Callable[..., Any]:
     What the module prints does not reach standard output. Raises ``ConfigError`` that says what is missing, or how the
     module itself fails, with the line.
     """
-    found = python_function(spec, purpose) if is_python_function(spec) else load_attribute(spec, purpose)
+    found = load_attribute(spec, purpose)
     if not callable(found):
         raise ConfigError(f"{purpose}: {spec} is a {type(found).__name__}, and a function is needed.")
     function: Callable[..., Any] = found
@@ -51,7 +51,9 @@ def load_function(spec: str, purpose: str) -> Callable[..., Any]:
 
 
 def load_attribute(spec: str, purpose: str) -> Any:
-    """What ``module:name`` names, with the errors of ``load_function``."""
+    """What ``module:name`` names, or was given as a Python object, with the errors of ``load_function``."""
+    if is_python_function(spec):
+        return python_function(spec, purpose)
     module_name, _, name = spec.partition(":")
     top, folders = module_name.partition(".")[0], user_folders()
     sys.path.extend(
@@ -64,7 +66,9 @@ def load_attribute(spec: str, purpose: str) -> Any:
     except Exception as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is None or not (module_name == missing or module_name.startswith(missing + ".")):
-            raise ConfigError(f"{purpose}: module {module_name!r} fails when it is imported: {told(error)}") from error
+            raise ConfigError(
+                f"{purpose}: module {module_name!r} fails when it is imported: {error_text(error)}"
+            ) from error
         raise ConfigError(_no_module(module_name, purpose)) from error
     if not hasattr(module, name):
         names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]

@@ -30,6 +30,7 @@ SLOWEST = (
     "tests/spaces/test_new_steps.py",
     "tests/search/runtime/test_kill.py",
     "tests/search/runtime/executors/test_local.py",
+    "tests/search/runtime/executors/test_suspension.py",
     "tests/search/test_in_flight.py",
     "tests/spaces/channels/test_oracle.py",
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
-import re
 import subprocess
 import sys
 import tomllib
@@ -36,6 +35,7 @@ REGISTRIES = {  # may hold more modules: a new unit is one more file
     "reports/html/sections": "one file per section of the report",
     "api/cli": "one file per command",
 }
+BESIDE = ("tests", "examples", "docs")  # files there are short too
 PICKLES = ("pickle", "cPickle", "dill", "cloudpickle")
 IN_MEMORY = ("spaces/jobs/python_functions.py", "spaces/jobs/code_identity.py")  # functions for workers, never stored
 OTHER_TESTS = {"recorded": "outputs of the whole library, compared with recorded ones"}  # folders of tests/
@@ -220,6 +220,8 @@ def test_no_pickle_no_print_and_no_relative_imports() -> None:
 
 def test_files_are_short() -> None:
     lines = {source.path: len(source.text.splitlines()) for source in sources().values()}
+    beside = (path for folder in BESIDE for path in (ROOT / folder).rglob("*.py"))
+    lines |= {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in beside}
     check("long file", {path: f"{count} lines" for path, count in lines.items() if count >= LINES})
 
 
@@ -281,23 +283,3 @@ def test_importing_and_helping_load_nothing_heavy() -> None:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         loaded[code] = done.stdout.split()[done.stdout.split().index("LOADED") + 1 :]
     assert not any(loaded.values()), loaded
-
-
-def locked() -> dict[str, str]:
-    """Name -> version of requirements.lock; names as the package index compares them."""
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    wrong = [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.+!-]+", line)]
-    assert lines and not wrong, f"requirements.lock holds names and versions only: {wrong}"
-    pairs = [line.split("==") for line in lines]
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pairs}
-
-
-def test_the_lock_holds_names_and_versions_and_every_dependency() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = [
-        *project["dependencies"],
-        *(line for extra in project["optional-dependencies"].values() for line in extra),
-    ]
-    names = {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", line)[0]).lower() for line in needed}
-    lacking = sorted(names - set(locked()) - {"litetuner"})  # `dev` is all extras and more
-    assert not lacking, f"not in requirements.lock: {lacking}"

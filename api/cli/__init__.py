@@ -6,6 +6,7 @@ Standard output carries the result only; everything else goes to standard error.
 """
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -69,12 +70,17 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line and give its exit code; errors become one message on standard error."""
     debug = "--debug" in arguments
+    # An arrow that the terminal's encoding does not know must not end a search.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
     if not arguments and COMPLETE not in os.environ:
         return _show_help()
     try:
         for argument in arguments:
             if not argument.isascii() and any("\udc80" <= character <= "\udcff" for character in argument):
-                raise UsageError(f"the argument {argument[:80]!a} is not UTF-8. Rename the file.")
+                known = sys.getfilesystemencoding() == "utf-8"
+                remedy = "Rename the file." if known else "This locale has ASCII only: set LC_ALL=C.UTF-8."
+                raise UsageError(f"the argument {argument[:80]!a} is not UTF-8. {remedy}")
         # Not ``app(...)``: it has its own exit codes for Ctrl-C and a closed pipe.
         command = typer.main.get_command(app)
         if COMPLETE in os.environ:
@@ -127,6 +133,15 @@ def _explain(error: typer.TyperException) -> str:
         bare = option.lstrip("-") in {parameter.name for parameter in context.command.params}
         hint = "; give the value without it" if bare else nearest(option, known)
         message = f"there is no option {option}{hint}"
+    if message.startswith("Got unexpected extra argument") and context.info_name == "search":
+        message += "; give the data with --data"
+    if message.startswith("No such command"):
+        name = message.split("'")[1]
+        message += (
+            " (did you mean 'search'?)"
+            if name == "tune"
+            else nearest(name, list(getattr(context.command, "commands", ())))
+        )
     ending = "" if message.endswith("?") else "."
     return f"{message}{ending} See `{context.command_path} --help`."
 

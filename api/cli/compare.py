@@ -1,18 +1,19 @@
 """``litetuner compare``: two runs of one model, their Pareto fronts in one chart."""
 
 import json
+import typing
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from litetuner.cli.options import with_keys
+from litetuner.keys import BudgetKeys
 
-BUDGETS = ("max_size", "max_compressed_size", "max_latency", "max_drop", "min_metric")
 SHORT = "Compare two runs: fronts, hypervolumes, best files."
 
 
-@with_keys(*BUDGETS)
+@with_keys(*typing.get_type_hints(BudgetKeys))
 def compare(
     first: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")],
     second: Annotated[str, typer.Argument(help="Another run folder of the same model and data.", metavar="RUN")],

@@ -12,7 +12,8 @@ SHORT = "Write a commented configuration for a model."
 
 
 @with_keys(
-    *("metric", "task", "threshold", "preprocess", "target", "trust_model", "max_job_memory"),
+    *("metric", "task", "threshold", "preprocess", "label", "resize", "loss", "fit"),
+    *("target", "custom_objects", "trust_model", "max_job_memory"),
     metric=METRIC,
 )
 def init(
@@ -21,7 +22,7 @@ def init(
         str,
         typer.Option(
             "--data",
-            help="FILE.npz, a folder of images with one subfolder per class, or module:function.",
+            help="FILE.npz, FILE.csv, a folder of images with one subfolder per class, or module:function.",
             metavar="DATA",
         ),
     ],

@@ -10,11 +10,14 @@ from litetuner.cli.options import with_keys
 
 
 @with_keys(
-    *("metric", "task", "threshold", "preprocess", "custom_objects", "trust_model", "time_budget", "max_job_memory"),
+    *("metric", "task", "threshold", "preprocess", "label", "resize"),
+    *("custom_objects", "trust_model", "time_budget", "max_job_memory"),
     metric="With --data: the metric of the labels. [default: accuracy]",
     task="With --data: how outputs and labels are read: binary, multiclass, multilabel, regression or raw.",
     threshold="With --data: output above which a label holds, such as 0.5.",
     preprocess="With --data: module:function(x).",
+    label="With --data: column of a CSV or Parquet table that holds the labels.",
+    resize="With --data: how images of a folder are resized, such as bilinear,crop.",
     custom_objects="Custom layers, module:dict.",
     trust_model="Trust the model file (it may execute code).",
     time_budget="Stop after this time, such as 5m. [default: 30m]",
@@ -33,8 +36,9 @@ def inspect(
     from litetuner.inspecting import inspect as look
     from litetuner.reports.terminal.inspection import inspection
 
-    keys["metric"] = keys["metric"] or "accuracy"
-    model_info, data_info = look(model, data, **keys)
+    model_info, data_info = look(
+        model, data, **{name: value for name, value in keys.items() if value not in (None, [])}
+    )
     if as_json:
         found = {"schema_version": 1, "model": model_info.to_json()}
         typer.echo(json.dumps(found | ({} if data_info is None else {"data": data_info.to_json()}), indent=1))

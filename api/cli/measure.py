@@ -81,7 +81,7 @@ def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
 
 
 def _other(name: str, each: dict[str, Any]) -> str:
-    """What else a target tells: ``sram: 51.9 kB  (an estimate of Vela 5.2.0)``."""
+    """What else a target reports: ``sram: 51.9 kB  (an estimate of Vela 5.2.0)``."""
     from litetuner.reports.text.formatting import plain
 
     title = name.removesuffix("_bytes").replace("_", " ")

@@ -46,5 +46,5 @@ def worker(
     except KeyboardInterrupt:
         code = 0
     if code:
-        raise HostError(f"Ray did not start here, or ended with code {code}; what it said stands above.")
+        raise HostError(f"Ray did not start here, or ended with code {code}: see its output above.")
     return os.EX_OK

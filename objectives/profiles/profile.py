@@ -28,16 +28,16 @@ class Profile:
         return tuple(sorted(set(operators) - cls.operators))
 
     @classmethod
-    def misfits(cls, operators: Iterable[str], ports: Mapping[str, Iterable[str]]) -> list[str]:
+    def misfits(cls, operators: Iterable[str], io_types: Mapping[str, Iterable[str]]) -> list[str]:
         """Why a finished file does not fit the profile; empty if it does.
 
-        ``ports`` are the types of its ``inputs`` and of its ``outputs``, as in ``spaces/tflite/artifact.py``.
+        ``io_types`` are the types of its ``inputs`` and of its ``outputs``, as in ``spaces/tflite/artifact.py``.
         """
         found = []
         missing = cls.missing(operators)
         if missing:
             found.append(f"{cls.runtime} has no kernel for {', '.join(missing)}")
-        for kind, types in ports.items():
+        for kind, types in io_types.items():
             other = sorted(set(types) - {cls.io})
             if other:
                 found.append(f"its {kind} are {', '.join(other)}, not {cls.io}")

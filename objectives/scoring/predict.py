@@ -199,7 +199,7 @@ def _check_outputs(outputs: np.ndarray, x: np.ndarray) -> None:
             raise BuildFailed(f"{where} NaN or infinity in {bad.sum()} of {len(bad)} samples, first in {first}")
     if len(outputs) > 1 and all(_constant(values) for values in parts.values()) and not _constant(x):
         same = f"the output is the same for all {len(outputs)} samples"
-        raise BuildFailed(f"{same}: the file has lost what the model had learnt")
+        raise BuildFailed(f"{same}: the file does not compute what the model does")
 
 
 def _constant(values: np.ndarray) -> bool:

@@ -30,7 +30,7 @@ def find_target(text: str) -> NamedTarget:
         )
     found = SPEC.fullmatch(text)
     if len(text) > LONGEST or not text.isprintable() or found is None:
-        raise ConfigError(f"target: {text[:80]!r} is no target; write {EXAMPLES}.")
+        raise ConfigError(f"target: {text[:80]!r} is not a target; write {EXAMPLES}.")
     kind = found["kind"]
     if kind not in TARGETS:
         known = ", ".join(sorted(TARGETS))

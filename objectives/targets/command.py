@@ -77,7 +77,7 @@ class Command(Target):
         path = Path(self.program)
         if not path.is_file() or not os.access(path, os.X_OK):
             remedy = f"Correct the path, or chmod +x {path}"
-            return [Finding("program", "fails", f"{path} is no program that can be run", remedy)]
+            return [Finding("program", "fails", f"{path} is not a program that can be run", remedy)]
         try:
             answer = self._ask({"check": True})
         except (HostError, CandidateError, Dropped) as error:
@@ -103,7 +103,7 @@ class Command(Target):
         latency, base = _latency(answer, "latency_us", around), _latency(answer, "baseline_latency_us", around)
         ratio = None if latency is None or base is None else base.value / latency.value
         if latency is None and not others:
-            raise HostError(f"{self.program} told no number of {file.name}: {', '.join(['latency_us', *NUMBERS])}")
+            raise HostError(f"{self.program} reported no number for {file.name}: {', '.join(['latency_us', *NUMBERS])}")
         return Timing(latency, base, ratio, others)
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 import dataclasses
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
+
 from litetuner.objectives.runner import runner
 from litetuner.objectives.targets import tiny_model
+from litetuner.objectives.targets.limits import run_limited
 from litetuner.objectives.targets.python_target import PythonTarget, check_hashes, document_of, timed_sha256
 from litetuner.objectives.targets.target import Finding
 from litetuner.spaces.errors import CandidateError, HostError, Lost
@@ -17,6 +19,7 @@ from litetuner.spaces.jobs.safe_path import python_command, python_environment
 # What the child may see of our environment: where Python and its libraries are, and the language of messages. Variables that
 # change how a library computes (OMP_*, TF_*, MALLOC_*, GLIBC_TUNABLES) are left behind, or they would change the latency unseen.
 KEPT_VARIABLES = "PATH HOME LANG LC_ALL LD_LIBRARY_PATH PYTHONHOME PYTHONPATH SYSTEMROOT TMPDIR TEMP"
+MEMORY_SHARE = 0.8  # of this machine's memory: what a timing may use
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,15 +48,13 @@ class Host(PythonTarget):
 
 
 def _finish(argv: list[str], timeout_seconds: float) -> tuple[int, str, str]:
-    """Run a command in a session of its own; returns exit code, standard output and error. It never outlives this call."""
+    """Run a command in a session of its own, with limits; returns exit code, standard output and error.
+
+    Nothing of it outlives this call, nor this process.
+    """
     environment = {name: value for name, value in python_environment().items() if name in KEPT_VARIABLES.split()}
-    # The runner asks to die with this process; a signal to our terminal's group does not reach it, but run() kills it.
-    how: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
-    how |= {"env": environment, "start_new_session": True, "timeout": timeout_seconds, "check": False}
-    try:
-        done = subprocess.run(argv, **how)
-    except subprocess.TimeoutExpired as error:
-        raise Lost(
-            f"timing {argv[3]} took more than {timeout_seconds:g} s and was stopped. Is the machine overloaded?"
-        ) from error
-    return done.returncode, done.stdout, done.stderr
+    memory = int(MEMORY_SHARE * psutil.virtual_memory().total)
+    ended = run_limited(argv, seconds=timeout_seconds, memory_bytes=memory, environment=environment)
+    if ended.code is None:
+        raise Lost(f"timing {argv[3]} took more than {timeout_seconds:g} s and was stopped. Is the machine overloaded?")
+    return ended.code, ended.output, ended.messages

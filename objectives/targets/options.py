@@ -18,13 +18,13 @@ def split_query(text: str) -> dict[str, str]:
     for part in text.split("&") if text else ():
         key, equals, value = part.partition("=")
         if not key or not equals:
-            raise ConfigError(f"target: {part!r} is no option; write option=value, joined by &.")
+            raise ConfigError(f"target: {part!r} is not an option; write option=value, joined by &.")
         if key in found:
             raise ConfigError(f"target: the option {key!r} is given twice.")
         try:
             found[key] = urllib.parse.unquote(value, errors="strict")
         except UnicodeDecodeError as error:
-            raise ConfigError(f"target: {value!r} is no UTF-8 after its % signs are decoded.") from error
+            raise ConfigError(f"target: {value!r} is not UTF-8 after its % signs are decoded.") from error
     return found
 
 

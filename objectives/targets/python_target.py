@@ -97,6 +97,8 @@ def document_of(file: Path, code: int, output: str, messages: str) -> dict[str, 
     try:
         document: dict[str, Any] = json.loads(output)
     except ValueError as error:
+        if tail.rpartition("\n")[2].startswith("MemoryError"):
+            raise BuildFailed(f"timing {file} ran out of memory") from error
         raise HostError(f"the runner ended with code {code} and no result while timing {file}: {tail}") from error
     if "error" in document:
         stage, message = document["error"]["stage"], document["error"]["message"]

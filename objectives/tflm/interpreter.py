@@ -105,7 +105,9 @@ def read_arena(messages: str) -> Arena:
     """The arena in the interpreter's list of allocations. Raises ``BuildFailed`` where there is none."""
     found = {name: int(size) for name, size in ALLOCATION.findall(messages)}
     if found.keys() != {"total", "head", "tail"}:
-        raise BuildFailed(f"TensorFlow Lite Micro {version()} did not tell its allocations; it said: {messages[-300:]}")
+        raise BuildFailed(
+            f"TensorFlow Lite Micro {version()} did not report its allocations; it said: {messages[-300:]}"
+        )
     return Arena(**found)
 
 

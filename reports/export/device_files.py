@@ -35,18 +35,18 @@ def device_files(record: RunRecord, trial: Trial, content: bytes) -> list[Device
     Raises ``RunError`` where one is not what the trial measured.
     """
     found = []
-    for place in record.config.places:
+    for item in record.config.named_targets:
         try:
-            made = place.target.exported(content)
+            made = item.target.exported(content)
         except LitetunerError as error:
-            raise RunError(f"{record.folder.path}: the file for {place.name} cannot be made again: {error}") from error
+            raise RunError(f"{record.folder.path}: the file for {item.name} cannot be made again: {error}") from error
         for suffix, compiled in made.items():
-            measured = trial.measurements.get(f"flash_bytes:{place.name}")
+            measured = trial.measurements.get(f"flash_bytes:{item.name}")
             if measured is not None and measured.extra.get("sha256") != hashlib.sha256(compiled).hexdigest():
                 estimate = measured.environment.get("estimate", "the compiler")
                 raise RunError(
                     f"{record.folder.path}: trial {trial.number} was measured with {estimate}, and what is installed now "
-                    f"makes another file for {place.name}. Install that version, or search again."
+                    f"makes another file for {item.name}. Install that version, or search again."
                 )
             npu = suffix.removesuffix(".tflite")
             found.append(DeviceFile(f"-{suffix}", compiled, f"compiled for {npu}", npu))

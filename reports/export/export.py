@@ -58,11 +58,11 @@ def export(
     files = {name: content} | _for_devices(record, chosen, measured, (name, content), c_array)
     written = provenance(record, chosen, files)
     written["files"] |= prepare_folder(out, chosen, files, force)
+    write_json(out / "trial.json", chosen.to_json())  # first: an export that was killed is then known, and made again
     for file, data in files.items():
         write_atomic(out / file, data)
     write_atomic(out / "MODEL_CARD.md", write_card(build_card(result, chosen, content), name))
     write_atomic(out / "run_example.py", _example(record, name))
-    write_json(out / "trial.json", chosen.to_json())
     write_json(out / "provenance.json", written)
     return out / name
 

@@ -10,7 +10,8 @@ from litetuner.reports.text.formatting import clean
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import RunError
 
-OWN = ("trial.json", "provenance.json", "MODEL_CARD.md", "run_example.py")
+# ``trial.json`` says what a folder holds: it is the last that is moved away.
+OWN = ("provenance.json", "MODEL_CARD.md", "run_example.py", "trial.json")
 
 
 def prepare_folder(out: Path, trial: Trial, files: Mapping[str, bytes], force: bool) -> dict[str, Any]:

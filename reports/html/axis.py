@@ -26,10 +26,15 @@ def tick_values(axis: Axis, shown: tuple[float, float]) -> list[tuple[float, str
 
 
 def _log_marks(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, 20, ..., only the powers of ten where those would be too many."""
+    """1, 2, 5, 10, 20, ..., more in a short range; only the powers of ten where those would be too many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    marks = [m * 10.0**e for e in powers for m in (1, 2, 5) if low <= m * 10.0**e <= high]
-    return marks if len(marks) <= 8 else [10.0**e for e in powers if low <= 10.0**e <= high]
+    found: list[float] = []
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        marks = [m * 10.0**e for e in powers for m in steps if low <= m * 10.0**e <= high]
+        if len(found) >= 4 or len(marks) > 8:
+            break
+        found = marks
+    return found
 
 
 def _mark(axis: Axis, value: float) -> str:

@@ -21,7 +21,7 @@ KNOWN = {
     "sram_bytes": ("SRAM", "SRAM, bytes"),
     "memory_bytes": ("memory", "memory: arena and constants, bytes"),
     "arena_bytes": ("arena", "tensor arena, bytes"),
-    "peak_rss_bytes": ("peak memory", "peak memory of the process, bytes"),
+    "peak_rss_bytes": ("peak memory", "peak memory of a run, above that of an empty runtime, bytes"),
     "macs": ("MACs", "MACs"),
     "energy_uj": ("energy", "energy, µJ"),
     "energy_estimate_uj": ("energy (estimate)", "energy (estimate), µJ"),

@@ -9,6 +9,7 @@ from litetuner.reports.model.rows import Row, finite_value, metric_name
 from litetuner.reports.text.formatting import (
     between,
     budget_text,
+    clean,
     drop_between,
     drop_words,
     latency,
@@ -20,7 +21,10 @@ from litetuner.reports.text.formatting import (
 )
 from litetuner.search.picks.best import standard_errors
 from litetuner.search.runs.record import RunRecord
-from litetuner.search.trial import Trial
+from litetuner.search.trial import State, Trial
+
+OTHER_SPEED = 0.05  # between the baseline beside a file and the baseline alone: more is another speed of the machine
+MUCH_FASTER = 1.25  # ratio of latencies; smaller differences are not worth a sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Headline:
     test: str | None
     test_misses: bool
     also: tuple[Gain, ...] = ()
+    remark: str | None = None  # what else to know: a file that is much faster, or that nothing was compressed
 
 
 def find_headline(record: RunRecord, best: Row | None, base: Row | None, columns: Sequence[Column]) -> Headline | None:
@@ -63,6 +68,43 @@ def find_headline(record: RunRecord, best: Row | None, base: Row | None, columns
         test=test,
         test_misses=misses,
         also=_also(record, trial, record.trial(base.trial), columns),
+        remark=_only_baseline(record, trial) or _faster(record),
+    )
+
+
+def _only_baseline(record: RunRecord, best: Trial) -> str | None:
+    """Why the best is the baseline itself."""
+    if record.baseline is None or best.number != record.baseline.number:
+        return None
+    others = [trial.state for trial in record.trials if trial.state.scored and trial.number != best.number]
+    if State.COMPLETE in others:
+        return None  # it has the best metric
+    if others:
+        return f"The baseline itself is the best: none of {len(others)} compressed files is within the budgets."
+    return "Only the baseline has been measured; nothing is compressed yet. Repeat the command with more --time-budget."
+
+
+def _faster(record: RunRecord) -> str | None:
+    """A file that the rule of the best passed over for its metric, although it is nearly as small and much faster."""
+    best, metric = record.best, metric_name(record)
+    size_name, latency_name = record.config.size_measurement, record.config.latency_measurement
+    if best is None or any(budget.measurement == latency_name for budget in record.budgets):
+        return None
+    timed = [(finite_value(trial, latency_name), trial) for trial in best.small]
+    took = finite_value(best.trial, latency_name)
+    quickest, other = min(
+        ((value, trial) for value, trial in timed if value), default=(None, None), key=lambda pair: pair[0]
+    )
+    if quickest is None or other is None or took is None or took < MUCH_FASTER * quickest:
+        return None
+    pairs = [
+        (name, show(finite_value(other, key)), show(finite_value(best.trial, key)))
+        for name, key, show in ((metric, "metric", number), ("size", size_name, size))
+    ]
+    instead = ", ".join(f"{name} {theirs} instead of {ours}" for name, theirs, ours in pairs)
+    return (
+        f"Trial {other.number} ({clean(other.candidate.label, 80)}) is {times(took / quickest)} faster: {instead}. If that suits "
+        f"you, export it with --trial {other.number}, or set --max-latency."
     )
 
 
@@ -106,13 +148,18 @@ def _latency(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain 
     measured = trial.measurements.get(f"latency_ratio:{target}")
     interval = measured.interval if measured else None
     undecided = interval is not None and interval[0] <= 1 <= interval[1]
-    words = "no measurable difference" if undecided else "faster" if ratio > 1 else "slower"
+    same = undecided or 0.995 < ratio < 1.005
+    words = "no measurable difference" if same else "faster" if ratio > 1 else "slower"
     if interval is not None:
         note = f"on {target}, 95 % interval {between(interval, times)}"
     elif (spread := best.latency_interval_us.get(target)) is not None:
         note = f"on {target}, 95 % interval {between(spread, latency)}"
     else:
         note = f"on {target}"
+    beside = ratio * after  # what the baseline took in turns with this file
+    if before and abs(beside / before - 1) > OTHER_SPEED:
+        note += f"; at another speed of the machine the baseline took {latency(before)}"
+        before = beside
     return Gain("Latency", times(ratio if ratio >= 1 else 1 / ratio), words, latency(before), latency(after), note)
 
 
@@ -124,7 +171,8 @@ def _metric(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain |
         figure, words = number(best.metric), name
     else:
         figure = points(drop, bounded)
-        words = ("points drop" if bounded else "relative drop") + (" (a gain)" if figure.startswith("−") else "")
+        kind = "gain" if figure.startswith("−") else "drop"
+        figure, words = figure.removeprefix("−"), f"{'points' if bounded else 'relative'} {kind}"
     measured = trial.measurements.get("drop")
     if measured is not None and measured.interval is not None:
         note = f"search split, 95 % interval {drop_between(measured.interval, bounded)}"
@@ -141,21 +189,22 @@ def _rule(record: RunRecord) -> str:
     assert best is not None  # there is a headline only with one
     within = f"{_files(best.within)} within the budgets" if record.budgets else f"{_files(best.within)}"
     if not best.small:
-        return f"The best is that of {within} with the best {metric}; no budget limits the metric."
-    cap = "paired 95 % interval" + (", at most 0.1 points below" if record.metric.bounded else "")
+        return f"How it was chosen: of {within}, the one with the best {metric}; no budget limits the metric."
     if best.safe:
-        spare = f"at least {standard_errors(len(best.within)):.1f} standard errors of {metric} to spare"
-        within += f", {len(best.safe)} with {spare}, to keep the limit on new data too; of these"
+        margin = f"a margin of {standard_errors(len(best.within)):.1f} standard errors to the limit on {metric}"
+        parts = [f"{len(best.safe)} with {margin}, so that it holds on new data too"]
     else:
-        within += f" (none has enough {metric} to spare to keep the limit on new data too: not proven)"
-    text = f"Of {within}, {len(best.small)} at most 5 % larger than the smallest; of these, {len(best.equal)} "
-    text += f"with a {metric} equal to their best one ({cap})"
+        parts = [f"none with enough margin to the limit on {metric} to hold on new data too (not proven)"]
+    parts.append(f"{len(best.small)} at most 5 % larger than the smallest")
+    cap = "paired 95 % interval" + (", at most 0.1 points below" if record.metric.bounded else "")
+    equal = f"{len(best.equal)} whose {metric} equals the best of these ({cap})"
     if best.unpaired:
         otherwise = "the 0.1 points alone decide" if record.metric.bounded else "only the same value counts as equal"
-        text += f" (for {best.unpaired} without per-sample values {otherwise})"
+        equal += f" (for {best.unpaired} without per-sample values {otherwise})"
+    parts.append(equal)
     if best.quick != best.equal:
-        text += f"; of these, {len(best.quick)} at most 2 % slower than the fastest"
-    return f"{text}. The best is the smallest of what is left."
+        parts.append(f"{len(best.quick)} at most 2 % slower than the fastest")
+    return f"How it was chosen: of {within}, {'; '.join(parts)}; the smallest of these."
 
 
 def _files(trials: Sequence[Trial]) -> str:

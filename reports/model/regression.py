@@ -81,7 +81,7 @@ def _check_meaning(now: Mapping[str, Any], stored: Mapping[str, Any], against: s
     needed = ("metric", "budgets", "best", "objectives")
     lacking = [name for name in needed if name not in stored]
     if lacking or not isinstance(stored["metric"], Mapping):
-        raise RunError(f"{against} is no summary.json of a run: it has no {', '.join(lacking) or 'metric'}.")
+        raise RunError(f"{against} is not a summary.json of a run: it has no {', '.join(lacking) or 'metric'}.")
     sides = [(dict(side["metric"]), [item["measurement"] for item in side["objectives"]]) for side in (stored, now)]
     if sides[0] != sides[1]:
         raise RunError(

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from litetuner.reports.files.trials_csv import COUNTS, LEADING, flat_row
+from litetuner.reports.files.trials_csv import COUNTS, flat_row
 from litetuner.reports.model.result import Result
 
 if TYPE_CHECKING:
     import pandas
 
+FIRST = (
+    "trial",
+    "label",
+    "picks",
+    "metric",
+    "drop",
+    "compressed_bytes",
+    "file_bytes",
+)  # a notebook hides the middle ones
 WHOLE = ("trial", "duplicate_of", "macs")
 TEXTS = ("label", "state", "origin", "gate", "reason", "waits_for", "artifact", "sha256", "picks")
 TEXTS_OF_TARGETS = ("latency_from", "delegates")
@@ -28,11 +37,12 @@ def trials_frame(result: Result) -> pandas.DataFrame:
     for trial in result.record.trials:
         values = flat_row(result.rows[trial.number], trial)
         own = {"front": trial.number in front, "picks": ", ".join(picks.get(trial.number, [])) or None}
-        lines.append({name: values[name] for name in LEADING} | own | values)
+        lines.append(own | values)
     frame = pandas.DataFrame(lines)
     if frame.empty:
         return frame
-    names = [str(name) for name in frame.columns]
+    first = [*FIRST, *(name for name in frame.columns if str(name).startswith("latency_us_"))]
+    names = list(dict.fromkeys(name for name in (*first, *map(str, frame.columns)) if name in frame.columns))
     plain, knobs = [name for name in names if "." not in name], sorted(name for name in names if "." in name)
     typed = frame[plain].astype({name: _type(name) for name in plain})
     given = {name: {type(line[name]) for line in lines if line.get(name) is not None} for name in knobs}

@@ -34,7 +34,7 @@ def inspection(model: ModelInfo, data: DataInfo | None) -> RenderableType:
         lines += [Text(""), Text(f"Post-training techniques only: {model.bridge_refusal}", style="yellow")]
     reasons = list(blockers(model))
     if reasons:
-        lines += [Text(""), Text("Not possible, and why:")]
+        lines += [Text(""), Text("Not possible for these layers, and why:")]
         lines += [Text(f"  {line}", style="yellow") for line in reasons]
     if not macs:
         return Group(*lines)
@@ -63,7 +63,8 @@ def blockers(model: ModelInfo) -> Iterator[str]:
         for reason, names in found.items():
             named = ", ".join(clean(name, 40) for name in names[:FEW])
             rest = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-            yield f"no {technique}: {reason}: {named}{rest}"
+            alone = len(names) == 1 and reason.startswith(f"{names[0]} is ")  # the reason names the layer
+            yield f"no {technique}: {reason}" if alone else f"no {technique} for {named}{rest}: {reason}"
 
 
 def layers_table(model: ModelInfo) -> Table:

@@ -113,6 +113,8 @@ def best_panel(result: Result, next_command: str) -> RenderableType:
         found += [Text(), grid]
         if headline.test:
             found += [Text(), Text(headline.test, style="yellow" if headline.test_misses else "")]
+        if headline.remark:
+            found += [Text(), Text(headline.remark, style="yellow")]
     found += budget_lines(result)
     for warning in filter(None, (result.unstable_words, result.mixed_words)):
         found += [Text(), Text(warning, style="yellow")]

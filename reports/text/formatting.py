@@ -82,10 +82,11 @@ def times(ratio: float | None) -> str:
 
 
 def drop_words(drop: float, bounded: bool) -> str:
-    """A drop in a sentence: ``a drop of 0.62 points``, ``a drop of −0.30 points (a gain)``, ``a drop of 2.10 %``."""
+    """A drop in a sentence: ``a drop of 0.62 points``, ``a gain of 0.30 points``, ``a drop of 2.10 %``."""
     amount = points(drop)
-    gain = " (a gain)" if amount.startswith("−") else ""
-    return f"a drop of {amount} {'points' if bounded else '%'}{gain}"
+    return (
+        f"a {'gain' if amount.startswith('−') else 'drop'} of {amount.removeprefix('−')} {'points' if bounded else '%'}"
+    )
 
 
 def between(interval: Interval | None, show: Callable[[float], str] = number) -> str:

@@ -127,7 +127,7 @@ def _target_budget(key: str, kind: str, written: str, targets: Mapping[str, Sequ
     if name not in able:
         what = KINDS[kind]
         others = f"{', '.join(able)} does" if able else "a target such as vela:ethos-u55-256 does"
-        raise ConfigError(f"{key}: the target {name} tells no {what}; {others}.")
+        raise ConfigError(f"{key}: the target {name} does not report {what}; {others}.")
     limit = parse(value, units, key)
     other = "" if name == first else name
     return Budget(key, f"{kind}:{name}", limit, "at most", value.strip(), other)

@@ -72,9 +72,7 @@ class Config(pydantic.BaseModel):
     )
     loss_weights: Text | None = _key(None, "Weights of the losses of several outputs: OUTPUT=WEIGHT,...")
     class_weights: Text | None = _key(None, "Weights of classes in training: balanced, or such as 0=1,1=4.")
-    fit: Text | None = _key(
-        None, "Training loop of your own: module:function(model, dataset, epochs, callbacks, seed)."
-    )
+    fit: Text | None = _key(None, "Your own training loop: module:function(model, dataset, epochs, callbacks, seed).")
     target: Texts = _key(
         ("host",), "Where latency is measured: host, pi=ssh://user@host, adb:SERIAL; the first one is optimized."
     )
@@ -91,16 +89,22 @@ class Config(pydantic.BaseModel):
     max_memory: Size | None = _key(
         None, "Budget: tensor arena and weights, such as 256kB; with --profile mcu only the arena."
     )
-    max_sram: Texts = _key((), "Budget: SRAM on a target that tells it, such as 64kB or u55=64kB.")
-    max_flash: Texts = _key((), "Budget: flash on a target that tells it, such as 60kB or u55=60kB; else of the file.")
+    max_sram: Texts = _key((), "Budget: SRAM on a target that reports it, such as 64kB or u55=64kB.")
+    max_flash: Texts = _key(
+        (), "Budget: flash on a target that reports it, such as 60kB or u55=60kB; else of the file."
+    )
     max_drop: Share | None = _key(None, "Budget: drop of the metric against the baseline, such as 1%.")
-    min_metric: Number | None = _key(None, "Budget: worst metric that is accepted, such as 0.85 for an accuracy.")
+    min_metric: Number | None = _key(
+        None, "Budget: worst value of the metric that is accepted, such as 0.85 for accuracy."
+    )
     time_budget: Duration | None = _key(
         None, "Time of the search, such as 30m; the final measurements come after it. [default: 30m]"
     )
     trials: Integer | None = _key(None, "Stop after this many trials in total.", ge=1)
     parallel: Integer = _key(
-        1, "Trials at the same time (a Ray cluster: all it has room for); only 1 repeats a search exactly.", ge=1
+        1,
+        "Trials at the same time (on a Ray cluster: as many as fit); only with 1 a search can be repeated exactly.",
+        ge=1,
     )
     patience: Integer | None = _key(
         None, "Stop after this many trials that did not improve the Pareto front (its hypervolume).", ge=1
@@ -135,7 +139,8 @@ class Config(pydantic.BaseModel):
         "auto", "Ray cluster: auto (the one of this machine), HOST:PORT, ray://HOST:10001, or local (start one here)."
     )
     store: Text | None = _key(
-        None, "Folder that all nodes of the Ray cluster can write: keeps results that a search did not live to read."
+        None,
+        "Folder that all nodes of the Ray cluster can write: keeps results of jobs that end after the search was killed.",
     )
     storage: Text | None = _key(
         None, "PostgreSQL database that shows the Optuna study: postgresql://USER@HOST/DATABASE. [default: study.db]"
@@ -215,8 +220,8 @@ class Config(pydantic.BaseModel):
 
     def budgets_for(self, direction: Literal["maximize", "minimize"]) -> tuple[Budget, ...]:
         texts = BudgetTexts(**{field.name: getattr(self, field.name) for field in dataclasses.fields(BudgetTexts)})
-        kinds = {place.name: place.target.budgets for place in self.places}
-        return parse_budgets(texts, direction, kinds, memory_measurement(self.places, self.suited))
+        kinds = {item.name: item.target.budgets for item in self.named_targets}
+        return parse_budgets(texts, direction, kinds, memory_measurement(self.named_targets, self.suited))
 
     @property
     def password(self) -> str | None:
@@ -224,14 +229,14 @@ class Config(pydantic.BaseModel):
         return self._password
 
     @property
-    def places(self) -> tuple[NamedTarget, ...]:
+    def named_targets(self) -> tuple[NamedTarget, ...]:
         """The targets with their names, in the user's order. Nothing is started."""
         return tuple(find_target(text) for text in self.target)
 
     @property
     def targets(self) -> tuple[str, ...]:
         """The names of the targets, as in budgets and columns."""
-        return tuple(place.name for place in self.places)
+        return tuple(item.name for item in self.named_targets)
 
     @property
     def suited(self) -> type[Profile] | None:
@@ -253,7 +258,7 @@ class Config(pydantic.BaseModel):
     @property
     def size_measurement(self) -> str:
         """What ``size`` names; flash is that of the first target that stores another file, such as a compiled one."""
-        stored = [f"flash_bytes:{place.name}" for place in self.places if place.target.stores_another]
+        stored = [f"flash_bytes:{item.name}" for item in self.named_targets if item.target.stores_another]
         return stored[0] if self.size == "flash" and stored else f"{self.size}_bytes"
 
     @property
@@ -263,7 +268,7 @@ class Config(pydantic.BaseModel):
     @property
     def target_objective(self) -> str:
         """What is minimized on the first target: its latency, or what it tells instead."""
-        return f"{self.places[0].target.objective}:{self.targets[0]}"
+        return f"{self.named_targets[0].target.objective}:{self.targets[0]}"
 
 
 def keys() -> dict[str, str]:

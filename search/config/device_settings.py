@@ -22,8 +22,8 @@ def decided(given: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"profile: there is no {name!r}{nearest(str(name), PROFILES)} ({known})")
         given = _with(given, PROFILES[name].settings, f"the profile {name}")
     for text in _texts(given.get("target")):
-        place = find_target(text)
-        given = _with(given, place.target.settings, f"the target {place.name}")
+        item = find_target(text)
+        given = _with(given, item.target.settings, f"the target {item.name}")
     return given
 
 
@@ -40,28 +40,28 @@ def _texts(target: Any) -> list[str]:
     return [part.strip() for item in items if isinstance(item, str) for part in item.split(",") if part.strip()]
 
 
-def memory_measurement(places: Sequence[NamedTarget], profile: type[Profile] | None) -> str:
+def memory_measurement(named_targets: Sequence[NamedTarget], profile: type[Profile] | None) -> str:
     """What ``max-memory`` bounds: the arena of a target that runs the file in one, else what the profile says."""
-    for place in places:
-        if place.target.memory_measurement is not None:
-            return f"{place.target.memory_measurement}:{place.name}"
+    for item in named_targets:
+        if item.target.memory_measurement is not None:
+            return f"{item.target.memory_measurement}:{item.name}"
     return profile.memory if profile else "memory_bytes"
 
 
 def advice(config: Any) -> tuple[str, ...]:
     """What a user should know about these settings before the search starts, one sentence each."""
     found = [
-        f"Target {place.name}: files for it have io {place.target.settings['io']} and these steps: "
+        f"Target {item.name}: files for it have io {item.target.settings['io']} and these steps: "
         f"{', '.join(config.steps)}."
-        for place in config.places
-        if place.target.settings and config.profile is None
+        for item in config.named_targets
+        if item.target.settings and config.profile is None
     ]
-    found += [f"Target {place.name}: {place.target.said}" for place in config.places if place.target.said]
+    found += [f"Target {item.name}: {item.target.said}" for item in config.named_targets if item.target.said]
     profile = config.suited
     if profile is None:
         return tuple(found)
     given = {budget.key for budget in config.budgets}
-    others = [place.name for place in config.places if not place.target.said]
+    others = [item.name for item in config.named_targets if not item.target.said]
     if others:
         found.insert(
             0,

@@ -1,4 +1,4 @@
-"""What can be told of model, data and functions in under a second: before targets are asked and TensorFlow is loaded."""
+"""What can be checked of model, data and functions in under a second, before targets are contacted and TensorFlow is loaded."""
 
 import csv
 import zipfile
@@ -15,6 +15,7 @@ from litetuner.spaces.data.samples import fitted_shape
 from litetuner.spaces.data.sources.images import SUFFIXES as IMAGES
 from litetuner.spaces.data.sources.npz import check_npz
 from litetuner.spaces.data.sources.tables import check_label
+from litetuner.spaces.data.splits import check_given
 from litetuner.spaces.errors import DataError, ModelError
 from litetuner.spaces.jobs.python_functions import is_python_function
 from litetuner.spaces.user_function import check_named, is_function
@@ -30,7 +31,7 @@ FUNCTIONS = {
 
 
 def check_inputs(config: Config, *, data: bool = True) -> None:
-    """Raise ``ModelError``, ``DataError`` or ``ConfigError`` for what a worker would refuse later, with the same words.
+    """Raise ``ModelError``, ``DataError`` or ``ConfigError`` for what a worker would reject later, with the same message.
 
     Files are read as far as their headers; functions are looked for in the text of their modules. What is not certain passes.
     """
@@ -59,7 +60,7 @@ def _check_model(config: Config) -> Shapes:
 
 
 def input_shapes(architecture: Any) -> Shapes:
-    """The shapes of the inputs in a Keras file's architecture; empty where it does not tell them."""
+    """The shapes of the inputs in a Keras file's architecture; empty if they are not in the file."""
     try:
         layers = [layer["config"] for layer in architecture["config"]["layers"] if layer["class_name"] == "InputLayer"]
         return {layer["name"]: tuple(layer["batch_shape"]) for layer in layers}
@@ -115,6 +116,8 @@ def _check_npz(path: Path, config: Config, shapes: Shapes) -> None:
                     raise DataError(f"{path}: x_{key} has {len(rows)} samples, y_{split} has {len(part)} labels")
         if any(part is not None and len(part) == 0 for part in labels.values()):
             raise DataError(f"{path}: the {split} split is empty. Fill it, or leave x_{split} and y_{split} out.")
+    unlabeled = sum(split == "train" and y is None for split, (_, y) in raw.splits.items())
+    check_given({split: y for split, (_, y) in raw.splits.items() if y is not None}, unlabeled)
     if config.preprocess is None and len(shapes) == 1:
         _check_shapes(raw, next(iter(shapes.values())))
 

@@ -74,7 +74,7 @@ def shown(value: Any) -> str:
 
 
 def explain(item: Any) -> str:
-    """One of pydantic's errors in our words."""
+    """The message for an error of pydantic."""
     key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
     if item["type"] == "missing":
         return f"{key} is missing; give --{key} or set it in the TOML"

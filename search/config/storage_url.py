@@ -1,4 +1,4 @@
-"""The URL of a PostgreSQL database, taken apart into what may be shown and the password."""
+"""The URL of a PostgreSQL database, split into the part that may be shown and the password."""
 
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -21,7 +21,7 @@ def split_password(url: object) -> tuple[str, str | None]:
     if "@" in rest or parts.fragment:
         raise ConfigError(f"storage: write the characters @ / ? # in a password as %40 %2F %3F %23: {FORM}.")
     if any(name.lower() in SECRET for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise ConfigError("storage: a password does not stand behind the ?. Use PGPASSWORD or ~/.pgpass.")
+        raise ConfigError("storage: leave the password out of the part after the ?. Use PGPASSWORD or ~/.pgpass.")
     user, at, host = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")
     query = f"?{parts.query}" if parts.query else ""

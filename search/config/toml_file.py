@@ -25,7 +25,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         names = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         raise ConfigError(f"config: {path} does not exist{nearest_file(path, names) or '.'}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"config: {path} is no TOML file: {error}") from error
+        raise ConfigError(f"config: {path} is not a TOML file: {error}") from error
     except ValueError as error:
         raise ConfigError(
             f"config: {path} is not as a search wrote it: {error}. If it was edited on purpose, remove its last line."

@@ -15,6 +15,8 @@ def parse(text: object, units: dict[str, float] | dict[str, int], key: str) -> f
     written = str(text).strip()
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([^\s0-9.]*)", written)
     if found is None:
+        if written.startswith("-"):
+            raise ConfigError(f"{key}: {written!r} is negative; it must be 0 or more.")
         example = f"{key} 5{next(iter(units))}"
         raise ConfigError(f"{key}: {written!r} is not a number with a unit; write for example {example}.")
     number, unit = found.groups()

@@ -32,7 +32,7 @@ from litetuner.spaces.steps import step_for
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a candidate: its state, why, and all that was measured."""
+    """The result of a candidate: its state, the reason, and all measurements."""
 
     state: State
     measured: Measured
@@ -43,7 +43,7 @@ class Outcome:
 
 
 def evaluate(candidate: Candidate, services: Services, history: History) -> Outcome:
-    """What becomes of a candidate. Only usage errors, ``HostError`` and interrupts are raised."""
+    """Evaluate a candidate. Only usage errors, ``HostError`` and interrupts are raised."""
     try:
         checkpoints, measured = _trained(candidate, services, history)
         return Outcome(State.COMPLETE, _measured(candidate, services, history, checkpoints, measured))
@@ -120,7 +120,7 @@ def _measured(
 
 
 def _complete(candidate: Candidate, services: Services, measured: Measured) -> Measured:
-    """Is all there that objectives and budgets depend on? What waits for a target is ``TargetLost``, with its name."""
+    """Check that everything is measured that objectives and budgets need. Raises ``TargetLost`` with the target's name."""
     needed, first = set(services.criteria.needed), candidate.is_baseline
     for target, reason in measured.unanswered.items():
         # The baseline is what all others are compared with, on every target.
@@ -132,7 +132,7 @@ def _complete(candidate: Candidate, services: Services, measured: Measured) -> M
     if missing and first:
         raise HostError(
             f"{missing} cannot be measured here, and an objective or a budget needs it. "
-            "Leave that out, or choose a target that tells it (`litetuner doctor` says what each can do)."
+            "Leave that out, or choose a target that reports it (`litetuner doctor` says what each can do)."
         )
     if missing:
         raise Stopped(BuildFailed(f"{missing} could not be measured"), measured)
@@ -140,7 +140,7 @@ def _complete(candidate: Candidate, services: Services, measured: Measured) -> M
 
 
 def trial_of(asked: Asked, outcome: Outcome, services: Services) -> Trial:
-    """The trial of a candidate that was asked for, judged by the budgets of today."""
+    """The trial of a candidate, with the state that the current budgets give it."""
     measured, finished = outcome.measured, outcome.measured.finished
     kept: dict[str, Any] = {}
     if finished is not None:
@@ -150,7 +150,7 @@ def trial_of(asked: Asked, outcome: Outcome, services: Services) -> Trial:
             "each": measured.each,
             "structure": finished.ref.structure,
             "operators": finished.artifact.operators,
-            "ports": types_of(finished),
+            "io_types": types_of(finished),
             "invariants": tuple(dataclasses.asdict(finding) for finding in finished.invariants),
         }
     trial = Trial(

@@ -1,4 +1,4 @@
-"""The gates: a candidate is stopped as soon as it is known that it cannot fit, before what is expensive is done.
+"""The gates: a candidate is stopped as soon as it cannot meet the budgets or reach the Pareto front, before expensive work.
 
 Each takes measurements, the history and the criteria, and raises ``Gate`` or ``Unsuited``; none runs a job.
 """
@@ -68,7 +68,7 @@ def suits_gate(
 
 
 def cost_gate(untrained: Mapping[str, Measurement], history: History, criteria: Criteria) -> None:
-    """Stop what cannot fit a budget, and what is dominated even if training loses nothing."""
+    """Stop what cannot fit a budget, and what is dominated even without an accuracy drop."""
     values = upper_bounds(untrained, history)
     judged = {"probe": "an untrained one-shot copy, with the probe's margin taken off"}
     found = {name: Measurement(value, untrained[name].unit, judged) for name, value in values.items()}
@@ -103,7 +103,7 @@ def peers_gate(
 
 
 def rung_gate(prefix: Candidate, found: Mapping[str, Measurement], metric: MetricInfo, criteria: Criteria) -> None:
-    """Between two trainings: stop when the first one has lost more than the later ones are known to bring back."""
+    """Between two trainings: stop if the drop is larger than what later trainings have recovered in other trials."""
     budgets = of_the_metric(criteria)
     slack = POLICY.gates.rung_slack
     better = slack if metric.bounded else slack * abs(found["metric"].value)

@@ -1,4 +1,4 @@
-"""A run's identity: the content of everything that determines its numbers, found without running any of it."""
+"""A run's identity: hashes of everything that determines its numbers, computed without running any of it."""
 
 import ast
 import hashlib
@@ -49,7 +49,7 @@ def identity(config: Config) -> dict[str, Any]:
 
 
 def user_functions(config: Config) -> dict[str, str]:
-    """What names a function of the user's (``module:function``), by key."""
+    """The values that name functions of the user (``module:function``), by key."""
     found = {}
     for key in sorted(set(type(config).model_fields) - CHANGEABLE):
         given = getattr(config, key)
@@ -60,7 +60,7 @@ def user_functions(config: Config) -> dict[str, str]:
 
 
 def check_given(functions: Mapping[str, str]) -> None:
-    """Raise ``ConfigError`` that names the Python functions which an earlier call was given, and this process was not."""
+    """Raise ``ConfigError`` with the Python objects that an earlier call was given and this process was not."""
     missing = [
         missing_words(key, spec)
         for key, given in functions.items()

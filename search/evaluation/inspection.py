@@ -64,7 +64,7 @@ def inspect(
     except BuildFailed as error:
         raise ModelError(f"inspecting {_inputs(config)} failed: {error}.") from error
     except Lost as error:
-        raise HostError(f"inspecting the model and the data was cut short: {error}. Is there enough memory?") from error
+        raise HostError(f"inspecting model and data was interrupted: {error}. Is there enough memory?") from error
     value = result.value
     names = ("model", "data", "base", "loss", "metric", "inspected", "seconds_per_epoch", "original", "doubts", "loop")
     same = {name: getattr(value, name) for name in names}
@@ -119,7 +119,7 @@ def _check_same(folder: RunFolder, config: Config, model: str, data: str) -> Non
         if was != now:
             raise RunError(
                 f"{folder.path}: the {what} {given} changed since this run began: sha256 {was[:12]} then, {now[:12]} now. "
-                "Numbers of both would stand in one front. Give the old one back, or choose another folder with --out."
+                "Numbers of both would be mixed in one Pareto front. Restore the old one, or choose another folder with --out."
             )
 
 

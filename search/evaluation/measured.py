@@ -41,7 +41,7 @@ class Measured:
 
 
 class Stopped(Exception):
-    """A candidate goes no further: why, and what was measured by then."""
+    """A candidate is stopped: the reason, and the measurements so far."""
 
     def __init__(self, cause: Gate | CandidateError, measured: Measured) -> None:
         super().__init__(str(cause))

@@ -1,4 +1,4 @@
-"""A first look at a model and its data: what the original costs, and what plain int8 would, measured in under a minute."""
+"""A first look at a model and its data: what the baseline costs, and what plain int8 would, measured in under a minute."""
 
 import dataclasses
 from pathlib import Path
@@ -32,11 +32,11 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Preview:
-    """``metric`` is of the original on the first ``samples`` of the search split. ``int8`` is ``None`` where it cannot be had."""
+    """``metric`` is of the baseline on the first ``samples`` of the search split. ``int8`` is ``None`` where it cannot be had."""
 
     config: Config
     inspection: Inspection
-    original: Cost
+    baseline: Cost
     int8: Cost | None
     metric: float
     samples: int
@@ -58,17 +58,17 @@ def preview_model(
         open_session(config, folder, listener, contents=contents, or_metric=guess) as session,
     ):
         services = session.services
-        listener.doing("converting, timing and scoring the original")
-        baseline = Candidate((step_for(Role.FLOAT)(),))
+        listener.doing("converting, timing and scoring the baseline")
+        candidate = Candidate((step_for(Role.FLOAT)(),))
         try:
-            original, artifact = _cost(services, baseline)
+            baseline, artifact = _cost(services, candidate)
             samples = min(SAMPLES, services.inspection.data.counts["search"])
-            job = dataclasses.replace(score_job(services, artifact, baseline), limit=samples)
+            job = dataclasses.replace(score_job(services, artifact, candidate), limit=samples)
             scored, _ = run_job(services, job, Measured())
         except Stopped as stop:
             raise stop.cause from stop
         listener.doing("converting and timing int8")
-        return Preview(session.config, services.inspection, original, _int8(services), scored.metric.value, samples)
+        return Preview(session.config, services.inspection, baseline, _int8(services), scored.metric.value, samples)
 
 
 def _int8(services: Services) -> Cost | None:

@@ -57,7 +57,7 @@ def margin(name: str, told: History) -> float:
 
 
 def upper_bounds(untrained: Mapping[str, Measurement], told: History) -> dict[str, float]:
-    """The least that the trained file may measure, by name, from what its untrained copy measured."""
+    """The best values that the trained file may reach, by name, from those of its untrained copy."""
     return {name: found.value * (1 - margin(name, told)) for name, found in untrained.items()}
 
 

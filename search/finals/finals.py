@@ -1,5 +1,7 @@
 """Finals: the front is timed again, interleaved with the baseline, and scored once on the test split, which never selects."""
 
+import dataclasses
+
 from litetuner.search.clock import Clock
 from litetuner.search.evaluation.candidate_jobs import score_job
 from litetuner.search.evaluation.measured import Measured, Stopped
@@ -54,7 +56,7 @@ def _final(services: Services, trial: Trial, baseline: Trial | None) -> Measured
     assert name is not None  # scored trials have one
     services.folder.artifacts.get(name)  # its sha256 is checked, so that no altered file is measured
     file = FileRef(name, name)  # timed itself, not another file of its structure
-    measured = time_everywhere(services, file, baseline, Measured(), "finals")
+    measured = steadier(time_everywhere(services, file, baseline, Measured(), "finals"), trial)
     measured = measured.adding(with_decoding(measured.measurements, trial.measurements))
     if services.inspection.data.counts.get("test"):
         scored, measured = run_job(services, score_job(services, name, trial.candidate, "test"), measured)
@@ -62,3 +64,16 @@ def _final(services: Services, trial: Trial, baseline: Trial | None) -> Measured
         drop, measured = measure_drop(services, scored, baseline, "test", measured)
         measured = measured.adding({"test_drop": drop})
     return measured
+
+
+def steadier(measured: Measured, trial: Trial) -> Measured:
+    """Without final latencies that were disturbed more than those of the search, which then stay. Borrowed ones never do."""
+    disturbed = set()
+    for name, now in measured.measurements.items():
+        then = trial.measurements.get(name) if name.startswith("latency_us:") else None
+        if then is None or "borrowed_from" in then.extra:
+            continue
+        if len(now.extra.get("instability", ())) > len(then.extra.get("instability", ())):
+            disturbed |= {name, name.replace("latency_us:", "latency_ratio:")}
+    kept = {name: value for name, value in measured.measurements.items() if name not in disturbed}
+    return dataclasses.replace(measured, measurements=kept)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.estimates import Estimator, offered
+from litetuner.search.proposals.estimates import Estimator, offered, untrained_estimator
 from litetuner.search.proposals.proposal import Proposal, Spaces, first_new
 from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.reconstruction.allocation.knapsack import allocate
@@ -34,7 +34,7 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
     space, known = spaces.whole, history.view(Allocated)
     if known.exhausted or space.statistics is None or not offered(space.statistics, space.deployments()):
         return None
-    estimator = Estimator.of(history, space.statistics)
+    estimator = untrained_estimator(history, space.statistics)
     found = first_new(_proposals(history, spaces, space.statistics, estimator), history)
     known.exhausted = found is None
     return found
@@ -54,7 +54,7 @@ def _open_limits(history: History) -> list[float]:
 
 
 def _proposals(history: History, spaces: Spaces, layers: Statistics, estimator: Estimator) -> Iterator[Proposal]:
-    space, constant = spaces.whole, estimator.constant_bytes(SIZE)
+    space, constant = spaces.whole, estimator.constant_bytes[SIZE]
     for size in _sizes(history):
         found = allocate(layers, size - constant)
         if found is not None:

@@ -24,9 +24,16 @@ UNTRAINED = Candidate(())
 
 
 class Treated:
-    """The scored trials that treat layers, and those that treat none, by what they train."""
+    """The scored trials that treat layers, and those that treat none, by what they train.
+
+    What follows from them is computed once, until the next trial is told.
+    """
 
     def __init__(self) -> None:
+        self.layers: Statistics | None = None  # that the estimates are of
+        self.estimates: dict[int, Estimate | None] = {}  # of trials, by number
+        self.untrained: Estimator | None = None
+        self.trained: dict[str, TrainedEstimator | None] = {}  # by key of the trained part
         self.trials: dict[str, list[Trial]] = {}  # by key of the trained part
         self.plain: dict[str, Trial] = {}  # int8 files without a treatment: the first of each trained part
         self.others: dict[tuple[str, str], Trial] = {}  # by the keys of the trained part and of the steps after it
@@ -34,6 +41,7 @@ class Treated:
     def add(self, trial: Trial, gain: float) -> None:
         if not trial.state.scored or trial.duplicate_of is not None:
             return
+        self.untrained = None
         base = trial.candidate.prefix.key
         roles = {step.role for step in trial.candidate.steps}
         if Role.BY_LAYER in roles:
@@ -42,6 +50,18 @@ class Treated:
             self.others.setdefault((base, Candidate(trial.candidate.deployment).key), trial)
             if Role.INTEGER in roles:
                 self.plain.setdefault(base, trial)
+
+    def known(self, layers: Statistics, base: str) -> tuple[tuple[Estimate, Trial], ...]:
+        """The treated trials of a trained part with their estimates, ordered by error."""
+        if layers is not self.layers:
+            self.layers, self.estimates = layers, {}
+        found = []
+        for trial in self.trials.get(base, []):
+            if trial.number not in self.estimates:
+                self.estimates[trial.number] = estimated(trial.candidate, layers)
+            told = self.estimates[trial.number]
+            found += [] if told is None else [(told, trial)]
+        return tuple(sorted(found, key=lambda each: each[0].error))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +76,18 @@ class Estimator:
     def of(history: History, layers: Statistics, base: str = UNTRAINED.key) -> Estimator:
         """For files that are treated after the trained part with this key; usually there is none."""
         view = history.view(Treated)
-        trials = view.trials.get(base, [])
-        found = [(told, trial) for trial in trials if (told := estimated(trial.candidate, layers)) is not None]
-        return Estimator(layers, tuple(sorted(found, key=lambda each: each[0].error)), view.plain.get(base))
+        return Estimator(layers, view.known(layers, base), view.plain.get(base))
 
-    def constant_bytes(self, measurement: str = "compressed_bytes") -> float:
+    @functools.cached_property
+    def constant_bytes(self) -> dict[str, float]:
         """Bytes of a file that do not depend on treatments: the median over trials, else by the plain int8 file."""
         known = list(self.known)
         if not known and self.plain is not None:
             usual = {layer.name: treatment_of(256, 0.0) for layer in self.layers.layers}
             told = estimate(self.layers, usual)
             known = [] if told is None else [(told, self.plain)]
-        beyond = [(trial.value(measurement) or 0.0) - _bytes(told, measurement) for told, trial in known]
-        return stats.median(beyond) if beyond else 0.0
+        beyond = {name: [(trial.value(name) or 0.0) - _bytes(told, name) for told, trial in known] for name in SIZES}
+        return {name: stats.median(values) if values else 0.0 for name, values in beyond.items()}
 
     def measurements(self, candidate: Candidate) -> dict[str, float]:
         """What a candidate is expected to measure, by the names of measurements; empty where nothing is known."""
@@ -76,7 +95,7 @@ class Estimator:
         if told is None:
             return {}
         found = {
-            name: _bytes(told, name) + self.constant_bytes(name)
+            name: _bytes(told, name) + self.constant_bytes[name]
             for name in SIZES
             if self.known or self.plain is not None
         }
@@ -86,30 +105,40 @@ class Estimator:
         """A drop that grows with the error, through what trials measured; in proportion to it beyond the largest one."""
         if not self.known:
             return {}
+        largest = self.known[-1][0].error
         errors, drops = self._drops
-        if told.error > errors[-1] > 0:
+        if told.error > largest > 0:
             last = self.known[-1][1].measurements["drop"]
-            return {"drop": max(drops[-1], last.interval[1] if last.interval else 0.0) * told.error / errors[-1]}
-        return {"drop": float(np.interp(np.log(told.error + 1e-12), np.log(np.array(errors) + 1e-12), drops))}
+            return {"drop": max(float(drops[-1]), last.interval[1] if last.interval else 0.0) * told.error / largest}
+        return {"drop": float(np.interp(np.log(told.error + 1e-12), errors, drops))}
 
     @functools.cached_property
-    def _drops(self) -> tuple[list[float], list[float]]:
-        """Errors, and the drops of trials with them; neither falls."""
+    def _drops(self) -> tuple[np.ndarray, np.ndarray]:
+        """Logarithms of errors, and the drops of trials with them; neither falls."""
         from scipy.optimize import isotonic_regression
 
         drops = isotonic_regression([trial.value("drop") or 0.0 for _, trial in self.known]).x
-        return [each.error for each, _ in self.known], [float(drop) for drop in drops]
+        return np.log(np.array([each.error for each, _ in self.known]) + 1e-12), np.array(drops, dtype=np.float64)
 
     def _latencies(self, told: Estimate) -> dict[str, float]:
         """Measured on the same structure, else between those of fewer and more int4 weights."""
-        found: dict[str, float] = {}
+        return {
+            name: same[told.int4] if told.int4 in same else float(np.interp(told.stored, sizes, values))
+            for name, (same, sizes, values) in self._timed.items()
+        }
+
+    @functools.cached_property
+    def _timed(self) -> dict[str, tuple[dict[frozenset[str], float], np.ndarray, np.ndarray]]:
+        """By the name of a latency: the median of each structure, and stored bytes in order with the latencies."""
+        found: dict[str, tuple[dict[frozenset[str], float], np.ndarray, np.ndarray]] = {}
         names = {name for _, trial in self.known for name in trial.measurements if name.startswith("latency_us")}
         for name in sorted(names):
             timed = [(each, value) for each, trial in self.known if (value := trial.value(name)) is not None]
-            same = [value for each, value in timed if each.int4 == told.int4]
-            by_bytes: Sequence[tuple[float, float]] = sorted((each.stored, value) for each, value in timed)
-            sizes, values = zip(*by_bytes, strict=True)
-            found[name] = stats.median(same) if same else float(np.interp(told.stored, sizes, values))
+            same: dict[frozenset[str], list[float]] = {}
+            for each, value in timed:
+                same.setdefault(each.int4, []).append(value)
+            sizes, values = np.array(sorted((each.stored, value) for each, value in timed)).T
+            found[name] = ({int4: stats.median(values) for int4, values in same.items()}, sizes, values)
         return found
 
 
@@ -138,13 +167,14 @@ class TrainedEstimator:
     def measurements(self, candidate: Candidate) -> dict[str, float]:
         """As ``Estimator.measurements``. Sizes and latencies are in proportion to the twins', apart from constant bytes."""
         found = self._by_twins(self.model.measurements(candidate))
-        for name in found.keys() & {"drop", *SIZES}:
-            wrong = [
-                (trial.value(name) or 0.0) - self._by_twins(self.model.measurements(trial.candidate))[name]
-                for _, trial in self.known
-            ]
-            found[name] += stats.median(wrong) if wrong else 0.0
-        return found
+        return {name: value + self._wrong.get(name, 0.0) for name, value in found.items()}
+
+    @functools.cached_property
+    def _wrong(self) -> dict[str, float]:
+        """By how much known files are larger, or lose more, than estimated: the median."""
+        told = [(trial, self._by_twins(self.model.measurements(trial.candidate))) for _, trial in self.known]
+        names = {name for _, found in told for name in found} & {"drop", *SIZES}
+        return {name: stats.median((trial.value(name) or 0.0) - found[name] for trial, found in told) for name in names}
 
     def _by_twins(self, told: Mapping[str, float]) -> dict[str, float]:
         trained, twin = self.twins
@@ -153,7 +183,7 @@ class TrainedEstimator:
             ours, theirs = trained.value(name), twin.value(name)
             if ours is None or theirs is None:
                 continue
-            constant = min(ours, self.model.constant_bytes(name)) if name in SIZES else 0.0
+            constant = min(ours, self.model.constant_bytes[name]) if name in SIZES else 0.0
             if name == "drop":
                 found[name] = value + ours - theirs
             elif theirs > constant:
@@ -172,10 +202,23 @@ def expected_gain(told: Mapping[str, float], history: History) -> float:
     return 0.0 if costs is None or history.growth is None else history.growth.gain(costs)
 
 
+def untrained_estimator(history: History, layers: Statistics) -> Estimator:
+    """For candidates that train nothing."""
+    view = history.view(Treated)
+    if view.untrained is None or view.untrained.layers is not layers:
+        view.untrained, view.trained = Estimator.of(history, layers), {}
+    return view.untrained
+
+
 def estimator_after(base: Candidate, history: History, layers: Statistics) -> Estimator | TrainedEstimator | None:
     """For candidates with this trained part, or none; ``None`` where nothing is known of such files."""
-    model = Estimator.of(history, layers)
-    return TrainedEstimator.of(history, model, base.key) if base.steps else model
+    model = untrained_estimator(history, layers)
+    if not base.steps:
+        return model
+    trained = history.view(Treated).trained
+    if base.key not in trained:
+        trained[base.key] = TrainedEstimator.of(history, model, base.key)
+    return trained[base.key]
 
 
 def expected(candidate: Candidate, history: History, layers: Statistics | None) -> dict[str, float]:
@@ -201,12 +244,14 @@ def narrowed(candidate: Candidate) -> bool:
 
 def estimates(candidate: Candidate, history: History, layers: Statistics | None) -> dict[str, Measurement]:
     """The same for a trial's record: ``estimate.<name>``."""
-    view = history.view(Treated)
-    treated = [trial for trials in view.trials.values() for trial in trials]
-    said = {"estimate": f"by the statistics of layers, and {len(treated)} trials that treat layers"}
-    units = {name: item.unit for trial in (*treated, *view.plain.values()) for name, item in trial.measurements.items()}
     told = expected(candidate, history, layers)
-    return {ESTIMATE + name: Measurement(value, units[name], said) for name, value in told.items()}
+    if not told:
+        return {}
+    view = history.view(Treated)
+    known = [*view.plain.values(), *(trial for trials in view.trials.values() for trial in trials)]
+    said = {"estimate": f"by the statistics of layers, and {len(known) - len(view.plain)} trials that treat layers"}
+    of = {name: next(t.measurements[name] for t in reversed(known) if name in t.measurements) for name in told}
+    return {ESTIMATE + name: Measurement(value, of[name].unit, said) for name, value in told.items()}
 
 
 def offered(layers: Statistics | None, deployments: Sequence[str]) -> bool:

@@ -19,7 +19,7 @@ class Proposal:
     space: Space  # that the choices belong to
     script: Chooser | None = None  # the choices that lead to the candidate
     candidate: Candidate | None = None
-    upper_bound: float = 0.0  # of the hypervolume that it may gain per second, where that is known
+    gain_per_second: float = 0.0  # the hypervolume that it is expected to add per second, where that is known
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,9 @@ from collections import deque
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals import allocations, baselines, deployments, neighbors, promotions, recipes, sampler
+from litetuner.search.proposals import allocations, baselines, deployments, neighbors, recipes, sampler
 from litetuner.search.proposals.proposal import Proposal, Spaces, Strategy
+from litetuner.search.proposals.trainings import promotions
 from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
 
@@ -60,11 +61,12 @@ class StrategyStatistics:
             if first != trial.number:
                 self.later[first] = self.later.get(first, 0.0) + gain
 
-    def gain_per_second(self, name: str, upper_bound: float = 0.0) -> float:
-        """What a strategy's last trials and their deployments gained, from a prior or a share of ``upper_bound`` on."""
+    def gain_per_second(self, name: str, expected: float | None = None) -> float:
+        """What a strategy's last trials and their deployments gained, beginning with what the next should, or a prior."""
         numbers = POLICY.scheduler
         seconds = numbers.prior_trials * self.seconds / self.count
-        expected = max(numbers.prior[name] * self.gained / self.seconds, numbers.believed_share_of_bound * upper_bound)
+        if expected is None:
+            expected = numbers.prior[name] * self.gained / self.seconds
         gained = seconds * max(expected, numbers.least_gain)
         for age, (number, took, gain) in enumerate(reversed(self.last[name])):
             seconds += numbers.discount**age * took
@@ -73,7 +75,7 @@ class StrategyStatistics:
 
 
 def order(history: History, spaces: Spaces) -> tuple[str, ...]:
-    """The strategies, by hypervolume gained per second, for promotions by what the best one may gain.
+    """The strategies, by hypervolume gained per second, for promotions from what the best one is expected to gain on.
 
     At first allocations and recipes take turns. One without a turn for long comes first, and before it an allocation that a
     budget of size lacks. A sampler that has just
@@ -85,11 +87,11 @@ def order(history: History, spaces: Spaces) -> tuple[str, ...]:
         return tuple(sorted(STRATEGIES, key=lambda name: name == last == "allocation"))
     patient = len(known.recent) < POLICY.scheduler.patience
     best = promotions.propose(history, spaces, 0)
-    bounds = {"promotion": best.upper_bound} if best else {}
+    expected = {"promotion": best.gain_per_second} if best else {}
 
     def rank(name: str) -> tuple[bool, bool, float]:
         neglected = not patient and name not in known.recent
-        return known.repeated and name == "sampler", not neglected, -known.gain_per_second(name, bounds.get(name, 0.0))
+        return known.repeated and name == "sampler", not neglected, -known.gain_per_second(name, expected.get(name))
 
     names = sorted(STRATEGIES, key=rank)
     return tuple(sorted(names, key=lambda name: name != "allocation") if allocations.owed(history, spaces) else names)

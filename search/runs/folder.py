@@ -1,4 +1,4 @@
-"""The run folder: the only place where a run lives. Whole files are atomic; events are a log, never the truth."""
+"""The run folder: writes and reads all of a run's records, ``trial.json`` too. Whole files are atomic; events are only a log."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ import filelock
 
 from litetuner.search.config.config import CHANGEABLE, Config, make_config
 from litetuner.search.config.toml_file import to_toml
-from litetuner.search.runs.records import Anything, checked, kind_of
+from litetuner.search.runs.records import PATHS, Anything, checked, identity_differences, kind_of
 from litetuner.search.trial import FORMAT_VERSION, State, Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import RunError
@@ -35,7 +35,6 @@ from litetuner.spaces.store import (
     write_json,
 )
 
-PATHS = ("model", "data")  # may be written in several ways; what they hold counts
 CRC = ', "crc32": '
 DEPTH = 3  # of folders in a run: trials/0007, cache/blobs
 AGAIN = "Remove it and repeat the search command:"
@@ -126,13 +125,13 @@ class RunFolder:
         run = self._own(sealed, named) if known is None else known["run"]
         if known is not None and sealed is not None and not sealed.startswith(run):
             raise RunError(f"{self.path}: identity.json and litetuner.toml belong to different runs.")
-        differences = [] if known is None else _differences(known, now)
+        differences = [] if known is None else identity_differences(known, now)
         if known is not None and self._begins_anew(differences):
             self._clear()
             known = None
         elif differences:
             raise RunError(
-                f"{self.path} holds another run. What differs: {'; '.join(differences)}. Numbers of both would stand in "
+                f"{self.path} holds another run. What differs: {'; '.join(differences)}. Numbers of both would be mixed in "
                 "one front. Choose another folder with --out, or leave --out away to get one of its own."
             )
         if known is None:
@@ -141,9 +140,12 @@ class RunFolder:
         write_atomic(self.path / "litetuner.toml", seal_text(to_toml(config), f"{run}-{named}"))
 
     def _begins_anew(self, differences: list[str]) -> bool:
-        trials = self.trials()
-        failed = any(trial.is_baseline and trial.state is State.FAILED for trial in trials)
-        return bool(differences or failed) and not any(trial.state.scored for trial in trials)
+        failed = False
+        for trial in self._each():  # the first one is scored in nearly all runs, and the others are not read then
+            if trial.state.scored:
+                return False
+            failed = failed or (trial.is_baseline and trial.state is State.FAILED)
+        return bool(differences or failed)
 
     def _own(self, sealed: str | None, named: str) -> str:
         """The id of a run without ``identity.json``: new, or that of the lost file. Raises ``RunError`` for a folder in use."""
@@ -151,7 +153,7 @@ class RunFolder:
         foreign = [item.name for item in self.path.iterdir() if item.name not in (".lock", "litetuner.toml")]
         if not foreign or before == named:
             return run or secrets.token_hex(8)
-        what = f"{self.path} is no run folder and is not empty ({', '.join(sorted(foreign)[:3])})"
+        what = f"{self.path} is not a run folder and is not empty ({', '.join(sorted(foreign)[:3])})"
         if sealed is not None:
             what = f"{self.path} has lost its identity.json, and had another model, other data or settings"
         raise RunError(f"{what}. Choose another folder with --out.")
@@ -173,10 +175,10 @@ class RunFolder:
                 item.unlink()
 
     def config(self) -> Config:
-        """The resolved configuration. Raises ``RunError`` when this is no run folder, or the file is damaged."""
+        """The resolved configuration. Raises ``RunError`` when this is not a run folder, or the file is damaged."""
         path = self.path / "litetuner.toml"
         if not path.is_file():
-            what = f"{self.path} is no run folder: it has no litetuner.toml"
+            what = f"{self.path} is not a run folder: it has no litetuner.toml"
             raise RunError(f"{what}. Give the folder that a search printed.")
         self.check_contents()
         check_size(path, "It is not a configuration.")
@@ -197,8 +199,11 @@ class RunFolder:
         return self.path / "trials" / f"{number:04d}"
 
     def trials(self) -> list[Trial]:
+        return list(self._each())
+
+    def _each(self) -> Iterator[Trial]:
         found = sorted((self.path / "trials").glob("[0-9]*/trial.json"), key=lambda path: int(path.parent.name))
-        return [self.trial(path.parent.name) for path in found]
+        return (self.trial(path.parent.name) for path in found)
 
     def trial(self, name: str) -> Trial:
         """The trial of a folder in ``trials/``. Raises ``RunError`` for a record that is damaged."""
@@ -257,28 +262,6 @@ def _strange(folder: Path, depth: int) -> Iterator[Path]:
                 yield from _strange(Path(entry.path), depth - 1) if depth else ()
             elif not entry.is_file(follow_symlinks=False):
                 yield Path(entry.path)
-
-
-def _differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    found = []
-    for key in sorted(known | now):
-        if key in (*PATHS, "sources", "format_version", "run") or known.get(key) == now.get(key):
-            continue
-        what = key.removesuffix("_content")
-        sides = [
-            f"{side.get(what)}" + (f" (sha256 {side[key][:12]})" if _hashed(side, key) else "") for side in (known, now)
-        ]
-        found.append(f"{what}: {sides[0]} there, {sides[1]} now")
-    before, after = (side.get("sources", {}) for side in (known, now))
-    for file in sorted(before | after):
-        old, new = (side.get(file, "none")[:12] for side in (before, after))
-        if old != new:
-            found.append(f"{file}: sha256 {old} there, {new} now")
-    return found
-
-
-def _hashed(side: dict[str, Any], key: str) -> bool:
-    return key.endswith("_content") and side.get(key) not in (None, side.get(key.removesuffix("_content")))
 
 
 def _check_format(path: Path) -> None:

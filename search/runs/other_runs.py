@@ -28,7 +28,7 @@ def split_trial(given: str) -> tuple[Path, int | None]:
     if not colon or Path(given).exists():
         return Path(given), None
     if not number.isdecimal():
-        raise ConfigError(f"{given}: after the colon stands the number of a trial, such as {folder}:12.")
+        raise ConfigError(f"{given}: after the colon comes the number of a trial, such as {folder}:12.")
     return Path(folder), int(number)
 
 

@@ -13,8 +13,8 @@ from litetuner.search.evaluation.measured import Measured, Stopped
 from litetuner.search.evaluation.services import Services
 from litetuner.search.evaluation.stages import build, run_job, train_step
 from litetuner.search.listener import Listener
+from litetuner.search.runs.rebuild_source import RebuildSource
 from litetuner.search.runs.records import Inspection
-from litetuner.search.runs.trial_file import TrialFile
 from litetuner.search.runtime.machine import package_versions
 from litetuner.search.session import open_session, temporary_folder
 from litetuner.spaces.building.jobs import FinishResult
@@ -34,7 +34,7 @@ class Rebuilt:
     ``versions`` are the packages that differ: name, recorded, now.
     """
 
-    source: TrialFile
+    source: RebuildSource
     file: Path
     sha256: str
     metric: float | None
@@ -64,7 +64,7 @@ class Rebuilt:
         return self.same_file or (self.trained and self.within)
 
 
-def rebuild(source: TrialFile, out: Path, listener: Listener | None = None) -> Rebuilt:
+def rebuild(source: RebuildSource, out: Path, listener: Listener | None = None) -> Rebuilt:
     """Make a trial's file again, in a temporary folder, and write it to ``out``.
 
     Raises ``ModelError`` or ``DataError`` when model or data are not those that the trial was made from, ``Refused``
@@ -92,7 +92,7 @@ def rebuild(source: TrialFile, out: Path, listener: Listener | None = None) -> R
         return Rebuilt(source, out, finished.artifact.sha256, metric, config.metric, _other_versions(source))
 
 
-def check_functions(source: TrialFile, named: Mapping[str, str | None]) -> None:
+def check_functions(source: RebuildSource, named: Mapping[str, str | None]) -> None:
     """Raise ``RunError`` where a record names functions, which rebuilding would run, beside those that the user ``named``.
 
     Python functions are in no file: there are only those that the user gave.
@@ -106,7 +106,7 @@ def check_functions(source: TrialFile, named: Mapping[str, str | None]) -> None:
         )
 
 
-def _build(services: Services, source: TrialFile, listener: Listener) -> FinishResult:
+def _build(services: Services, source: RebuildSource, listener: Listener) -> FinishResult:
     candidate = source.candidate
     reasons = broken_rules(candidate, services.constraints)
     if reasons:
@@ -125,7 +125,7 @@ def _build(services: Services, source: TrialFile, listener: Listener) -> FinishR
         raise BuildFailed(f"{source.path}: {candidate.label} cannot be made again: {stop}") from stop
 
 
-def _located(source: TrialFile) -> Config:
+def _located(source: RebuildSource) -> Config:
     """The configuration with paths that exist, where they were meant from the folder of the search."""
     found = {}
     for name in ("model", "data"):
@@ -135,7 +135,7 @@ def _located(source: TrialFile) -> Config:
     return source.config.model_copy(update=found)
 
 
-def _check_contents(source: TrialFile, config: Config) -> dict[str, Any]:
+def _check_contents(source: RebuildSource, config: Config) -> dict[str, Any]:
     """The contents of model and data; files of other content are refused before anything is loaded."""
     for name, error in ERRORS.items():
         given = getattr(config, name)
@@ -147,13 +147,13 @@ def _check_contents(source: TrialFile, config: Config) -> dict[str, Any]:
     return now
 
 
-def _check_inspected(source: TrialFile, inspection: Inspection) -> None:
+def _check_inspected(source: RebuildSource, inspection: Inspection) -> None:
     for name, now in (("model", inspection.model.sha256), ("data", inspection.data.sha256)):
         what = f"what was read from {getattr(source.config, name)}"
         _check_same(source, name, what, source.facts.get(name), now)
 
 
-def _check_same(source: TrialFile, name: str, what: str, before: str | None, now: str) -> None:
+def _check_same(source: RebuildSource, name: str, what: str, before: str | None, now: str) -> None:
     if before is not None and before != now:
         raise ERRORS[name](
             f"{name}: {what} has sha256 {now[:16]}..., and trial {source.number} was made from {before[:16]}... "
@@ -161,7 +161,7 @@ def _check_same(source: TrialFile, name: str, what: str, before: str | None, now
         )
 
 
-def _other_versions(source: TrialFile) -> tuple[tuple[str, str, str], ...]:
+def _other_versions(source: RebuildSource) -> tuple[tuple[str, str, str], ...]:
     now = environment()["packages"] | package_versions()
     found = ((name, before, now.get(name)) for name, before in source.versions.items())
     return tuple((name, before, str(version or "missing")) for name, before, version in found if version != before)

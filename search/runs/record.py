@@ -10,7 +10,7 @@ from typing import Any
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import Budget
 from litetuner.search.config.config import Config
-from litetuner.search.criteria import judged, objectives, terms
+from litetuner.search.criteria import find_criteria, judged, objectives
 from litetuner.search.front import Objective, front, fronts
 from litetuner.search.picks.best import Best, BestRule, find_best
 from litetuner.search.picks.picks import picks
@@ -35,6 +35,8 @@ class RunRecord:
     environment: dict[str, Any]
     seconds: dict[str, float]  # train, convert, score, time, other, wall
     doubts: tuple[str, ...] = ()  # of the inspection
+    # How many jobs waited at the same time, at most, for workers and for each target.
+    queues: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -106,12 +108,12 @@ def read_run(path: Path | str) -> RunRecord:
     folder, config, inspection = open_run(path)
     finals = (folder.read("finals") or {}).get("trials", {})
     metric = MetricInfo.from_json(inspection["metric"])
-    today = terms(config, metric)
+    today, clock = find_criteria(config, metric), folder.read("clock") or {}
     trials = []
     for trial in folder.trials():
         measured = finals.get(str(trial.number if trial.duplicate_of is None else trial.duplicate_of), {})
         final = {name: Measurement.from_json(value) for name, value in measured.items()}
-        merged = dataclasses.replace(trial, measurements=trial.measurements | final)
+        merged = dataclasses.replace(trial, measurements=trial.measurements | final) if final else trial
         trials.append(judged(merged, today))
     return RunRecord(
         folder=folder,
@@ -121,8 +123,9 @@ def read_run(path: Path | str) -> RunRecord:
         data=DataInfo.from_json(inspection["data"]),
         trials=_with_lenders(trials),
         environment=folder.read("environment") or {},
-        seconds=(folder.read("clock") or {}).get("seconds", {}),
+        seconds=clock.get("seconds", {}),
         doubts=tuple(inspection.get("doubts", ())),
+        queues=clock.get("queues", {}),
     )
 
 

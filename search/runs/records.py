@@ -13,6 +13,7 @@ from litetuner.spaces.jobs.record import Record, RecordError
 from litetuner.spaces.jobs.workspace import LoopSettings, LossSettings
 
 R = TypeVar("R", bound=Record)
+PATHS = ("model", "data")  # of an identity: may be written in several ways; what they hold counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +53,10 @@ class Identity(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Seconds(Record):
-    """Seconds of a run by kind (``Clock``)."""
+    """Seconds of a run by kind, and the longest queues by name (``Clock``)."""
 
     seconds: dict[str, float]
+    queues: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in self.seconds.items():
@@ -178,3 +180,26 @@ def checked(path: Path, kind: type[R], record: dict[str, Any], remedy: str) -> R
         return kind.from_json(record)
     except (ValueError, CandidateError) as error:
         raise RunError(f"{path} was not written by litetuner: {error}. {remedy}") from error
+
+
+def identity_differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between the identity of a run and that of a search, in words; paths do not count, what they hold does."""
+    found = []
+    for key in sorted(known | now):
+        if key in (*PATHS, "sources", "format_version", "run") or known.get(key) == now.get(key):
+            continue
+        what = key.removesuffix("_content")
+        sides = [
+            f"{side.get(what)}" + (f" (sha256 {side[key][:12]})" if _hashed(side, key) else "") for side in (known, now)
+        ]
+        found.append(f"{what}: {sides[0]} there, {sides[1]} now")
+    before, after = (side.get("sources", {}) for side in (known, now))
+    for file in sorted(before | after):
+        old, new = (side.get(file, "none")[:12] for side in (before, after))
+        if old != new:
+            found.append(f"{file}: sha256 {old} there, {new} now")
+    return found
+
+
+def _hashed(side: dict[str, Any], key: str) -> bool:
+    return key.endswith("_content") and side.get(key) not in (None, side.get(key.removesuffix("_content")))

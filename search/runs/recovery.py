@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from litetuner.search.runs.databases.database import Place
+from litetuner.search.runs.databases.database import StudyLocation
 from litetuner.search.runs.databases.study_copy import StudyCopy
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.optuna_trials import Asked
@@ -25,7 +25,9 @@ class Recovered:
     note: str
 
 
-def recover(folder: RunFolder, trials: Sequence[Trial], place: Place, open_copy: Callable[[], StudyCopy]) -> Recovered:
+def recover(
+    folder: RunFolder, trials: Sequence[Trial], location: StudyLocation, open_copy: Callable[[], StudyCopy]
+) -> Recovered:
     """Open a copy of the study that agrees with the records: one that is missing, damaged, or of another run is filled
     from them.
 
@@ -33,10 +35,10 @@ def recover(folder: RunFolder, trials: Sequence[Trial], place: Place, open_copy:
     Raises ``HostError`` where the database or the disk refuses.
     """
     names = (folder.read("studies") or {}).get("names", [])  # before anything is opened
-    missing = bool(trials) and place.missing()
+    missing = bool(trials) and location.missing()
     copy, found, note, known = None, list(trials), "", False
     try:
-        with place.errors():
+        with location.errors():
             copy = open_copy()
             note = copy.difference(trials)
             asked = {} if note else copy.asked()
@@ -54,13 +56,13 @@ def recover(folder: RunFolder, trials: Sequence[Trial], place: Place, open_copy:
         name = "" if copy is None else copy.name
         if copy is not None:
             copy.close()
-        with place.errors():
-            place.put_aside(name)
+        with location.errors():
+            location.put_aside(name)
             found = _complete(folder, found, {})
             copy = open_copy()
             copy.fill(found)
     if note or missing:
-        note = f"{place.words} {note or 'is missing'}: it was filled again from the records of {len(found)} trials."
+        note = f"{location.words} {note or 'is missing'}: it was filled again from the records of {len(found)} trials."
         folder.note("study filled again", reason=note)
     assert copy is not None
     renewed = bool(trials) and not known and copy.terms not in names

@@ -26,6 +26,7 @@ class Dispatcher:
         self._idle: list[queue.SimpleQueue[Call | None]] = []  # of threads that wait, the last one busy at the end
         self._waiting: deque[Call] = deque()
         self._closed = False
+        self.longest = 0  # how many waited at the same time, at most
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """Have it done as soon as a thread is free, after all that was given before; cancelled once this is closed."""
@@ -42,6 +43,7 @@ class Dispatcher:
                 threading.Thread(target=self._serve, args=(own,), name=self._name, daemon=True).start()
             else:
                 self._waiting.append((call, promised))
+                self.longest = max(self.longest, len(self._waiting))
         return promised
 
     def close(self) -> None:

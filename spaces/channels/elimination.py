@@ -172,7 +172,7 @@ def _state(reader: _Reader) -> Elimination:
 
 
 def one_by_one(channels: np.ndarray, states: list[Elimination]) -> np.ndarray:
-    """What the going of each channel (by id) costs, in the order in which they go: always the cheapest."""
+    """The cost of removing each channel (by id), in the order of removal: always the cheapest next."""
     left = list(range(len(channels)))
     blocks = [state.blocks(channels) for state in states]
     found, least = np.zeros(len(channels)), 0.0

@@ -33,7 +33,7 @@ def _shape_advice(sample: tuple[int, ...], expected: Shape) -> str:
         return "There is an axis of 1 too many: y = y[..., 0]."
     if len(sample) == 3 and _fits((*sample[1:], sample[0]), expected):
         return "The channels come first: y = np.moveaxis(y, 1, -1)."
-    if len(sample) == len(expected) - 1 and _fits(sample, expected[1:]):
+    if sample and len(sample) == len(expected) - 1 and _fits(sample, expected[1:]):
         return "Is this a single sample? y = y[None]."
     if None not in expected and math.prod(sample) == math.prod(size or 1 for size in expected):
         return f"The number of values agrees: y = y.reshape(len(y), {', '.join(map(str, expected))})."

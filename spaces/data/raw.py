@@ -47,13 +47,12 @@ def check_keys(source: str, found: list[str]) -> list[str]:
             continue
         axis, _, split = key.partition("_")
         synonym = f"{axis}_{SYNONYMS[split]}" if axis in ("x", "y") and split in SYNONYMS else None
-        hint = f" (did you mean {synonym!r}?)" if synonym else nearest(key.lower(), (*KEYS, *EXTRAS))
+        near = f" (did you mean {synonym!r}?)" if synonym else nearest(key.lower(), KEYS)
+        hint = near or ". Rename the arrays: x_train holds the samples, y_train their labels."
         misspelt = key[:2].lower() in ("x_", "y_") or difflib.get_close_matches(key, KEYS, n=1, cutoff=0.7)
         if misspelt or not used:
             listed = ", ".join(map(str, found))
-            raise DataError(
-                f"{source} has the key {key!r}{hint or '.'} Known keys: {', '.join(KEYS)}. It has: {listed}."
-            )
+            raise DataError(f"{source} has the key {key!r}{hint} Known keys: {', '.join(KEYS)}. It has: {listed}.")
     if not used:
         raise DataError(f"{source} holds no arrays. It must have x_train and y_train, or x_search and y_search.")
     return used

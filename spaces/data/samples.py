@@ -192,7 +192,7 @@ def fitted_shape(name: str, sample: tuple[int, ...], expected: Shape) -> tuple[i
 
 def _hint(sample: tuple[int, ...], expected: Shape) -> str:
     by = "with --preprocess module:function"
-    if len(sample) == 3 and len(expected) == 3 and _fits((*sample[1:], sample[0]), expected):
+    if len(sample) == len(expected) and len(sample) in (2, 3) and _fits((*sample[1:], sample[0]), expected):
         return f"The channels come first: use np.moveaxis(x, 1, -1) {by}."
     if (
         len(expected) > 1

@@ -32,7 +32,7 @@ def complete_splits(
     """
     found = {split: SplitRows(split, np.arange(len(values))) for split, values in labels.items()}
     notes: list[str] = []
-    _check_given(labels, unlabeled)
+    check_given(labels, unlabeled)
     rng = np.random.default_rng(seed)
 
     def split_off(given: str, split: str, count: int) -> None:
@@ -68,7 +68,8 @@ def complete_splits(
     return {split: SplitRows(found[split].given, rng.permutation(found[split].rows)) for split in SPLITS}, notes
 
 
-def _check_given(labels: Mapping[str, np.ndarray], unlabeled: int) -> None:
+def check_given(labels: Mapping[str, object], unlabeled: int) -> None:
+    """Raise ``DataError`` where the splits with ``labels`` give no search split; is the train split ``unlabeled``?"""
     if "train" in labels or "search" in labels:
         return
     given = ", ".join(labels) or "nothing"

@@ -43,7 +43,7 @@ def _describe(value: Any, seen: dict[int, int]) -> Any:
     if isinstance(value, set | frozenset):
         return [type(value).__name__, *sorted(json.dumps(_describe(item, {})) for item in value)]
     if isinstance(value, dict | types.MappingProxyType):
-        return {str(key): _describe(item, seen) for key, item in value.items()}
+        return {str(key): _describe(item, seen) for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))}
     if isinstance(value, np.ndarray | np.generic):
         array = np.ascontiguousarray(value)
         if not array.dtype.hasobject:

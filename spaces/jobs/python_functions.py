@@ -1,4 +1,4 @@
-"""Functions that the user gave as Python objects, such as lambdas: known by a name, and kept in the memory of this process.
+"""Functions, and dicts of custom layers, that the user gave as Python objects: known by a name, and kept in memory.
 
 They are pickled for workers only, and sent to them through a pipe: nothing of them is stored in a run folder.
 """
@@ -22,55 +22,68 @@ MOST_BYTES = 256_000_000  # of one function with all that it refers to
 _pickles: dict[str, bytes] = {}
 
 
-def name_of(function: Callable[..., Any], key: str) -> str:
+def name_of(function: Callable[..., Any] | Mapping[str, Any], key: str) -> str:
     """The name of a function: ``module:function`` where workers can import it, else one that holds the hash of its code.
 
-    The latter is kept for the workers that this process starts. Raises ``ConfigError`` for what cannot be sent to them.
+    The latter is kept for the workers that this process starts. A dict of custom layers is named by the hash of their code.
+    Raises ``ConfigError`` for what cannot be sent to workers.
     """
     module, qualified = getattr(function, "__module__", "") or "", getattr(function, "__qualname__", "")
     spelled = qualified.isidentifier() and all(part.isidentifier() for part in module.split("."))
     if spelled and can_import(module):
         return f"{module}:{qualified}"
-    word = re.sub(r"\W+", "_", getattr(function, "__name__", type(function).__name__)).strip("_") or "function"
+    called = key if isinstance(function, Mapping) else getattr(function, "__name__", type(function).__name__)
+    word = re.sub(r"\W+", "_", called).strip("_") or "function"
     name = f"{MODULE}:{word}_{code_sha256(function)[:HASHED]}"
     if name not in _pickles:
         _pickles[name] = _pickle(function, key)
     return name
 
 
-def _pickle(function: Callable[..., Any], key: str) -> bytes:
+def _pickle(function: Callable[..., Any] | Mapping[str, Any], key: str) -> bytes:
     import cloudpickle
 
+    what = f"the {_kind(key)}"
     try:
-        with _by_value(getattr(function, "__module__", None) or "__main__"):
+        with _by_value(_modules(function)):
             found: bytes = cloudpickle.dumps(function)
     except Exception as error:  # whatever the objects that it refers to raise
         raise ConfigError(
-            f"{key}: the function cannot be sent to the worker processes ({type(error).__name__}: {error}). It must not refer "
+            f"{key}: {what} cannot be sent to the worker processes ({type(error).__name__}: {error}). It must not refer "
             "to open files, locks or devices: create these inside it."
         ) from error
     if len(found) > MOST_BYTES:
         raise ConfigError(
-            f"{key}: the function refers to {len(found) / 1e6:,.0f} MB of values, and at most {MOST_BYTES / 1e6:.0f} MB are sent "
-            "to each worker process. Load them from a file inside the function."
+            f"{key}: {what} refers to {len(found) / 1e6:,.0f} MB of values, and at most {MOST_BYTES / 1e6:.0f} MB are sent "
+            "to each worker process. Load them from a file instead, inside the function or the layer."
         )
     return found
 
 
+def _modules(given: Any) -> set[str]:
+    """The names of the modules that define a function, or the classes of a dict."""
+    values = given.values() if isinstance(given, Mapping) else (given,)
+    parts = [part for value in values for part in (value if isinstance(value, tuple | list) else (value,))]
+    return {getattr(part, "__module__", None) or "__main__" for part in parts}
+
+
 @contextlib.contextmanager
-def _by_value(name: str) -> Iterator[None]:
-    """Functions of a module that no other process can import are pickled with their code, as those of ``__main__`` are."""
+def _by_value(names: set[str]) -> Iterator[None]:
+    """What a module defines that no other process can import is pickled with its code, as that of ``__main__`` is."""
     import cloudpickle
 
-    module = sys.modules.get(name)
-    if module is None or name == "__main__" or can_import(name):
-        yield
-        return
-    cloudpickle.register_pickle_by_value(module)
+    local = [name for name in names if name in sys.modules and name != "__main__" and not can_import(name)]
+    for name in local:
+        cloudpickle.register_pickle_by_value(sys.modules[name])
     try:
         yield
     finally:
-        cloudpickle.unregister_pickle_by_value(module)
+        for name in local:
+            cloudpickle.unregister_pickle_by_value(sys.modules[name])
+
+
+def _kind(key: str) -> str:
+    return "dict of custom layers" if key == "custom_objects" else "function"
 
 
 def is_python_function(spec: str) -> bool:
@@ -90,10 +103,11 @@ def is_missing(spec: str) -> bool:
 
 def missing_words(key: str, spec: str) -> str:
     """What to do about a function that is not here."""
-    name = shown_name(spec)
+    key = key.replace("-", "_")
+    name, kind = shown_name(spec), _kind(key)
     example = name if name.isidentifier() and not keyword.iskeyword(name) else "..."
     return (
-        f"{key}: the run uses the Python function {name!r}, which is in no file. Give the same function again in Python, "
+        f"{key}: the run uses the Python {kind} {name!r}, which is in no file. Give the same {kind} again in Python, "
         f"with {key}={example} in litetuner.tune() or litetuner.rebuild()."
     )
 
@@ -113,8 +127,8 @@ def _unpickled(content: bytes, key: str, spec: str) -> Any:
         return cloudpickle.loads(content)
     except Exception as error:  # of the modules that it imports
         raise ConfigError(
-            f"{key}: the function {shown_name(spec)!r} cannot be used in a worker process: {type(error).__name__}: {error}. "
-            "Modules that it imports must be installed, or stand in the working folder."
+            f"{key}: {shown_name(spec)!r} cannot be used in a worker process: {type(error).__name__}: {error}. "
+            "Modules that it imports must be installed, or be in the working folder."
         ) from error
 
 

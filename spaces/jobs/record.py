@@ -80,15 +80,24 @@ def _decoder(kind: Any) -> Callable[[Any], Any]:
     if origin is tuple and arguments[-1] is not Ellipsis:
         return functools.partial(_tuple, tuple(map(_decoder, arguments)))
     if origin in (tuple, list, Sequence):
-        return functools.partial(_items, list if origin is list else tuple, _decoder(arguments[0]))
+        kept = list if origin is list else tuple
+        return functools.partial(_items, kept, _decoder(arguments[0]), _sound(arguments[0]))
     if origin in (dict, Mapping):
-        return functools.partial(_named, _decoder(arguments[1]))
+        return functools.partial(_named, _decoder(arguments[1]), _sound(arguments[1]))
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return functools.partial(_member, kind)
     if hasattr(kind, "from_json"):
         known: Callable[[Any], Any] = kind.from_json
         return known
     return functools.partial(_make, kind) if dataclasses.is_dataclass(kind) else _anything
+
+
+@functools.cache
+def _sound(kind: Any) -> frozenset[type]:
+    """Types whose values need no further look: most values of a record are such."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return frozenset().union(*map(_sound, typing.get_args(kind)))
+    return frozenset({kind} & {float, str, bool, type(None)})
 
 
 def _wrong(value: Any, wanted: str) -> RecordError:
@@ -135,9 +144,11 @@ def _first(kinds: Sequence[Callable[[Any], Any]], optional: bool, value: Any) ->
     return kinds[-1](value)
 
 
-def _items(kind: type, decoder: Callable[[Any], Any], value: Any) -> Any:
+def _items(kind: type, decoder: Callable[[Any], Any], sound: frozenset[type], value: Any) -> Any:
     if not isinstance(value, list | tuple):
         raise _wrong(value, "a list")
+    if sound.issuperset(map(type, value)):
+        return kind(value)
     return kind(_tuple((decoder,) * len(value), value))
 
 
@@ -153,7 +164,9 @@ def _tuple(decoders: Sequence[Callable[[Any], Any]], value: Any) -> tuple[Any, .
     return tuple(found)
 
 
-def _named(decoder: Callable[[Any], Any], value: Any) -> dict[str, Any]:
+def _named(decoder: Callable[[Any], Any], sound: frozenset[type], value: Any) -> dict[str, Any]:
+    if type(value) is dict and sound.issuperset(map(type, value.values())):
+        return dict(value)
     found = {}
     for name, item in _simple(dict, "an object", value).items():
         try:
@@ -165,15 +178,19 @@ def _named(decoder: Callable[[Any], Any], value: Any) -> dict[str, Any]:
 
 def _open(kind: Any, value: Any) -> dict[str, Any]:
     """The keys that a ``TypedDict`` names are of its types; others are anything."""
-    found = {name: _anything(item, 1) for name, item in _simple(dict, "an object", value).items()}
-    for name in kind.__required_keys__ - value.keys():
-        raise RecordError("is missing", name)
-    for name, decoder in _keys(kind):
+    found = dict(_simple(dict, "an object", value))
+    for item in value.values():
+        if isinstance(item, dict | list | int):  # anything else is sound
+            _anything(item, 1)
+    for name, needed, decoder, sound in _keys(kind):
         if name in value:
-            try:
-                found[name] = decoder(value[name])
-            except RecordError as error:
-                raise error.within(name) from None
+            if type(value[name]) not in sound:
+                try:
+                    found[name] = decoder(value[name])
+                except RecordError as error:
+                    raise error.within(name) from None
+        elif needed:
+            raise RecordError("is missing", name)
     return found
 
 
@@ -184,29 +201,46 @@ def _anything(value: Any, depth: int = 0) -> Any:
         if depth > DEPTH:
             raise RecordError(f"is nested more than {DEPTH} deep")
         for item in value.values() if isinstance(value, dict) else value:
-            _anything(item, depth + 1)
+            if isinstance(item, dict | list | int):  # anything else is sound
+                _anything(item, depth + 1)
     return value
 
 
 def _make(kind: Any, record: Any) -> Any:
     found = {}
-    for field, decoder in _fields(kind):
-        if field.name in _simple(dict, "an object", record):
-            try:
-                found[field.name] = decoder(record[field.name])
-            except RecordError as error:
-                raise error.within(field.name) from None
-        elif field.default is field.default_factory is dataclasses.MISSING:
-            raise RecordError("is missing", field.name)
+    _simple(dict, "an object", record)
+    for name, needed, decoder, sound in _fields(kind):
+        if name in record:
+            value = record[name]
+            if type(value) not in sound:
+                try:
+                    value = decoder(value)
+                except RecordError as error:
+                    raise error.within(name) from None
+            found[name] = value
+        elif needed:
+            raise RecordError("is missing", name)
     return kind(**found)
 
 
 @functools.cache
-def _fields(kind: Any) -> tuple[tuple[dataclasses.Field[Any], Callable[[Any], Any]], ...]:
+def _fields(kind: Any) -> tuple[tuple[str, bool, Callable[[Any], Any], frozenset[type]], ...]:
+    """Of each field: its name, must it be given, what decodes it, and ``_sound``."""
     hints = typing.get_type_hints(kind, include_extras=True)
-    return tuple((field, _decoder(hints[field.name])) for field in dataclasses.fields(kind) if field.init)
+    return tuple(
+        (
+            field.name,
+            field.default is field.default_factory is dataclasses.MISSING,
+            _decoder(hints[field.name]),
+            _sound(hints[field.name]),
+        )
+        for field in dataclasses.fields(kind)
+        if field.init
+    )
 
 
 @functools.cache
-def _keys(kind: Any) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    return tuple((name, _decoder(item)) for name, item in typing.get_type_hints(kind).items())
+def _keys(kind: Any) -> tuple[tuple[str, bool, Callable[[Any], Any], frozenset[type]], ...]:
+    """As ``_fields``."""
+    hints = typing.get_type_hints(kind).items()
+    return tuple((name, name in kind.__required_keys__, _decoder(item), _sound(item)) for name, item in hints)

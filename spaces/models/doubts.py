@@ -65,7 +65,12 @@ def _guessing(outputs: np.ndarray, y: np.ndarray, decision: Decision, score: flo
         if decision.task == "multiclass":
             renumbered = _best_order(class_numbers(outputs, decision).ravel(), np.ravel(y))
             if renumbered > max(2 * score, most):
-                cause = f"the classes seem to be in another order: renumbered, the accuracy would be {renumbered:.3f}."
+                yield (
+                    f"accuracy {score:.3f} is below that of always naming the most frequent label ({most:.3f}): the classes "
+                    f"seem to be in another order: renumbered, the accuracy would be {renumbered:.3f}. Give class numbers in "
+                    "the order of the model's outputs (labels that are text are numbered in alphabetical order)."
+                )
+                return
         yield f"accuracy {score:.3f} is below that of always naming the most frequent label ({most:.3f}). {SCALED}; or {cause}"
     if decision.task == "binary" and len(values) == 2:
         auc = _auc(np.ravel(outputs), np.ravel(y) > 0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.data.named_arrays import parts
-from litetuner.spaces.errors import ModelError, told_by_keras
+from litetuner.spaces.errors import ModelError, keras_error_text
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.keras_graph import all_layers
 from litetuner.spaces.models.loading.traced import TracedModel
@@ -37,7 +37,7 @@ def free_batch(model: Any, source: str) -> Any:
         fixed = [tensor for tensor in copy.outputs if tensor.shape[0] is not None]
         why = "" if not fixed else f"its output then still has shape {tuple(fixed[0].shape)}"
     except Exception as error:  # layers and operators raise what they like
-        copy, why = None, told_by_keras(error)
+        copy, why = None, keras_error_text(error)
     if copy is None or why:
         raise ModelError(
             f"{source}: the model was built for batches of {size}, a .tflite runs on single samples, and the model cannot be "
@@ -72,7 +72,7 @@ def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, sou
         shapes_of_data = ", ".join(f"{tensor.name} {shape}" for tensor, shape in zip(inputs, known, strict=True))
         raise ModelError(
             f"{source}: the model takes inputs of any size, and cannot be built for that of the data ({shapes_of_data}): "
-            f"{told_by_keras(error)}"
+            f"{keras_error_text(error)}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What each layer of the user's model can take, found out by asking tfmot and the quantizer before any compute is used."""
+"""Which techniques each layer of the user's model allows, according to tfmot and the quantizer, before anything is computed."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from litetuner.spaces.steps import STEPS, layer_techniques
 from litetuner.spaces.tf import load
 from litetuner.spaces.tflite.conversion import convert
 from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER
-from litetuner.spaces.training.sparsity import described_kernel, sparse_latency
+from litetuner.spaces.training.pruning.sparsity import described_kernel, sparse_latency
 
 WRAPPERS = ("Bidirectional", "TimeDistributed")
 # Layers behind which the activation of the output is looked for.

@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.data.named_arrays import pack, parts
-from litetuner.spaces.errors import ConfigError, ModelError, nearest, told_by_keras
+from litetuner.spaces.errors import ConfigError, ModelError, keras_error_text, nearest
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.signature import predict
 
 BATCH = 64
-# What is compared: so many samples, fewer where they take longer or are larger. Converted files that are wrong are wrong on most
-# samples.
+# What is compared: so many samples, fewer where they take longer or are larger. Files that are wrong are wrong on most samples.
 COMPARED_SAMPLES = 1000
 PATIENCE_SECONDS = 10.0
-MOST_BYTES = 1 << 26  # of outputs
+MOST_BYTES = 1 << 26
 
 
 def chosen_output(outputs: Sequence[TensorInfo], wanted: str | None, takes_all: bool) -> TensorInfo | None:
@@ -49,7 +48,7 @@ def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[TensorInfo], o
         except Exception as error:  # layers and kernels raise what they like
             raise ModelError(
                 f"the model itself fails on samples {start} to {start + len(batch[0]) - 1} of the search split: "
-                f"{told_by_keras(error)} Do the data fit it? Try model.predict on them in Keras."
+                f"{keras_error_text(error)} Do the data fit it? Try model.predict on them in Keras."
             ) from error
         size += sum(values.nbytes for values in done[-1])
         if time.perf_counter() - started > PATIENCE_SECONDS or size > MOST_BYTES:

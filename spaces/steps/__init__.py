@@ -1,17 +1,21 @@
 """Every compression technique, one file each; a new file registers itself."""
 
+import functools
+
 from litetuner.spaces.registry import Registry
 from litetuner.spaces.step import Role, Stage, Step
 
 STEPS = Registry(__name__, list(__path__), Step)
 
 
-def steps_of(*stages: Stage) -> list[type[Step]]:
+@functools.cache  # a search asks thousands of times
+def steps_of(*stages: Stage) -> tuple[type[Step], ...]:
     """The kinds of steps of some stages, stage by stage and in their order."""
     found = [kind for kind in STEPS.values() if kind.stage in stages]
-    return sorted(found, key=lambda kind: (kind.stage, kind.order, kind.name))
+    return tuple(sorted(found, key=lambda kind: (kind.stage, kind.order, kind.name)))
 
 
+@functools.cache
 def step_for(role: Role) -> type[Step]:
     """The step that has a role."""
     return next(kind for kind in STEPS.values() if kind.role is role)

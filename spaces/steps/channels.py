@@ -129,7 +129,7 @@ class Channels(Step):
             reasons = list(dict.fromkeys(group.pinned for group in graph.groups if group.pinned is not None))
             if any(too_narrow(graph, self.ratio, self.multiple)):
                 reasons.insert(0, f"no other width has a multiple of {self.multiple} below it")
-            raise Refused(f"channels: nothing can be cut: {'; '.join(reasons[:_NAMED])}")
+            raise Refused(f"channels: no channel can be pruned: {'; '.join(reasons[:_NAMED])}")
         return graph, kept
 
     def _graph(self, model: Any) -> ChannelGraph:

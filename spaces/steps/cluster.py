@@ -8,13 +8,13 @@ import numpy as np
 
 from litetuner.spaces.choices import FOLDED_RATE, NO, ONCE, Choices
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.augmentation import NONE, VIEWS
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.folding import fold, foldable
 from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.reconstruction.allocation.choosing import choose_beginning
 from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.step import Step, knob
-from litetuner.spaces.training.augmentation import NONE, VIEWS
 from litetuner.spaces.training.codebook import begin_with_values, to_codebook
 from litetuner.spaces.training.fit import seeded
 from litetuner.spaces.training.recovery import PLAIN, RECOVERIES, SECOND_ORDER, Recovery

@@ -7,9 +7,9 @@ from typing import Any
 from litetuner.spaces.choices import Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.augmentation import NONE, VIEWS
 from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.step import Role, Rule, Stage, Step, knob
-from litetuner.spaces.training.augmentation import NONE, VIEWS
 from litetuner.spaces.training.fit import seeded
 from litetuner.spaces.training.step import TrainingStep
 

@@ -6,17 +6,15 @@ from typing import Any, ClassVar
 
 from litetuner.spaces.choices import NO, ONCE, YES, Choices
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.augmentation import NONE, VIEWS
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.models.keras_bridge.bridge import clone
 from litetuner.spaces.models.layer_selection import HEAD
 from litetuner.spaces.reconstruction.allocation.choosing import choose_beginning
 from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.step import Step, knob
-from litetuner.spaces.training.augmentation import NONE, VIEWS
 from litetuner.spaces.training.fit import TrainingHooks, count_steps, seeded
-from litetuner.spaces.training.recovery import PLAIN, RECOVERIES, SECOND_ORDER, Recovery
-from litetuner.spaces.training.refusals import registry_refusals
-from litetuner.spaces.training.sparsity import (
+from litetuner.spaces.training.pruning.sparsity import (
     SPREADS,
     by_rank,
     check_zeros,
@@ -28,7 +26,9 @@ from litetuner.spaces.training.sparsity import (
     shares_of,
     why_not_faster,
 )
-from litetuner.spaces.training.sparsity_schedule import KNOWN, Rise
+from litetuner.spaces.training.pruning.sparsity_schedule import KNOWN, Rise
+from litetuner.spaces.training.recovery import PLAIN, RECOVERIES, SECOND_ORDER, Recovery
+from litetuner.spaces.training.refusals import registry_refusals
 from litetuner.spaces.training.step import TrainingStep
 
 SEARCHED_SPREADS = ("global", "erk", "sensitivity", "uniform")  # the first is what recipes take

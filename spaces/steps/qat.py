@@ -9,6 +9,7 @@ import numpy as np
 from litetuner.spaces.choices import FOLDED_RATE, NO, Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.augmentation import NONE, VIEWS
 from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.models.folding import fold, is_normalization
 from litetuner.spaces.models.keras_bridge.bridge import clone
@@ -21,7 +22,6 @@ from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8
 from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tf import load
-from litetuner.spaces.training.augmentation import NONE, VIEWS
 from litetuner.spaces.training.codebook import CENTROIDS, snap_kernels
 from litetuner.spaces.training.fit import TrainingHooks, seeded
 from litetuner.spaces.training.step import TrainingStep

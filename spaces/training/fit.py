@@ -6,7 +6,6 @@ cores, ms a step: ``model.fit`` 4.6, with ``steps_per_execution=32`` 3.1, this l
 
 import contextlib
 import dataclasses
-import functools
 import math
 import operator
 import random
@@ -17,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.context import Context
-from litetuner.spaces.data.arrays import release
+from litetuner.spaces.data.augmentation import NONE
 from litetuner.spaces.data.named_arrays import by_name, is_packed
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
-from litetuner.spaces.training.augmentation import NONE, augmented
 from litetuner.spaces.training.learning_rate import cosine_decay
 from litetuner.spaces.training.losses import like_outputs, mean_loss
 from litetuner.spaces.training.own_loop import run_loop
+from litetuner.spaces.training.samples import sample_bytes, samples_of
 
 _CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
 _CALL_STEPS = 32
@@ -84,7 +83,7 @@ def fit(
 
     ``distill`` is the share of the loss towards the baseline's outputs (``context.teacher``). Batches are cut from one
     stream of permutations drawn from ``context.seed``, so all are full. Samples may be memory-mapped and of any type; they
-    are cast batch by batch. ``augment`` names the random views of images that are trained on (``augmentation.py``); with
+    are cast batch by batch. ``augment`` names the random views of images that are trained on (``data/augmentation.py``); with
     ``distill`` the target of a view is the baseline's output for the image itself.
 
     A loop of the user's (``context.loop``) does the steps where there is one; it does not distill.
@@ -235,22 +234,9 @@ def _compiled(
 
     first = (feed(model, context.x_train[:1]), *(by_name(part[:1]) for part in targets))
     compiled = tf.function(run, input_signature=tf.nest.map_structure(described, first))
-    views = np.random.default_rng([context.seed, 1])  # of its own: the order is the same with and without views
-    sample_bytes = max(1, sum(math.prod(part.shape) * part.dtype.size for part in tf.nest.flatten(first[0])))
-
-    def advance(chosen: np.ndarray) -> None:
-        x = feed(model, augmented(np.asarray(context.x_train[chosen.ravel()]), augment, views))
-        y = (by_name(np.asarray(part[chosen.ravel()])) for part in targets)
-        release(context.x_train)
-        compiled(*tf.nest.map_structure(functools.partial(_in_steps, chosen.shape), (x, *y)))
-
-    return advance, max(1, min(_CALL_STEPS, _CALL_BYTES // (batch * sample_bytes)))
-
-
-def _in_steps(shape: tuple[int, ...], part: Any) -> Any:
-    """Samples (steps * batch, ...) as (steps, batch, ...)."""
-    tf = load()
-    return tf.reshape(part, (*shape, *part.shape[1:]))
+    given = samples_of(model, context, augment, targets, sample_bytes(first))
+    most = max(1, min(_CALL_STEPS, _CALL_BYTES // max(1, batch * sample_bytes(first[0]))))
+    return lambda chosen: compiled(*given(chosen)), most
 
 
 def _order(context: Context, steps: int) -> np.ndarray:

@@ -80,7 +80,7 @@ def output_weights(given: str | None, compiled: Any, names: Mapping[str, Any]) -
         try:
             found[name] = float(text)
         except ValueError as error:
-            raise ConfigError(f"loss-weights: {text!r} is no number; give such as {name}=0.5.") from error
+            raise ConfigError(f"loss-weights: {text!r} is not a number; write for example {name}=0.5.") from error
         if not 0 <= found[name] < float("inf"):
             raise ConfigError(f"loss-weights: {name} has {text}; a weight is 0 or more.")
     return found

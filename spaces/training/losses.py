@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.errors import ConfigError, nearest, told_by_keras
+from litetuner.spaces.errors import ConfigError, keras_error_text, nearest
 from litetuner.spaces.jobs.workspace import LossSettings
 from litetuner.spaces.models.decision import KNOWN_LOSSES, NUMBER_LOSSES, CompiledLoss, Decision, canonical_loss
 from litetuner.spaces.models.signature import feed
@@ -215,7 +215,7 @@ def _problem(settings: LossSettings, outputs: Any, y: np.ndarray, weighted: bool
     try:
         values, mean, slope = tf.function(gradient)(tf.constant(like_outputs(y, outputs.shape)), outputs)
     except Exception as error:  # a user's function, and TensorFlow, raise what they like
-        return told_by_keras(error)
+        return keras_error_text(error)
     if tuple(values.shape) != tuple(outputs.shape)[: len(values.shape)]:
         return f"it gives an array of shape {tuple(values.shape)} for outputs of shape {tuple(outputs.shape)}."
     if not np.isfinite(mean.numpy()) or not np.isfinite(slope.numpy()).all():

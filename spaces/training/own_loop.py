@@ -13,10 +13,10 @@ import numpy as np
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.data.arrays import release
+from litetuner.spaces.data.augmentation import NONE, augmented
 from litetuner.spaces.data.named_arrays import is_packed, parts
-from litetuner.spaces.errors import BuildFailed, ConfigError, told_by_keras
+from litetuner.spaces.errors import BuildFailed, ConfigError, keras_error_text
 from litetuner.spaces.tf import load, quiet_stdout
-from litetuner.spaces.training.augmentation import NONE, augmented
 from litetuner.spaces.user_function import load_function
 
 ARGUMENTS = ("model", "dataset", "epochs", "callbacks", "seed")
@@ -67,7 +67,7 @@ def _told(loop: Loop, error: Exception) -> str:
     file = inspect.unwrap(loop).__code__.co_filename if hasattr(inspect.unwrap(loop), "__code__") else ""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     where = f" ({Path(file).name}, line {lines[-1]})" if lines else ""
-    said, kind = told_by_keras(error), type(error).__name__
+    said, kind = keras_error_text(error), type(error).__name__
     return f"{said if said.startswith(kind) else f'{kind}: {said}'}{where}"
 
 

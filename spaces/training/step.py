@@ -3,9 +3,9 @@
 from typing import Any
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.augmentation import VIEWS
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.step import Stage, Step
-from litetuner.spaces.training.augmentation import VIEWS
 from litetuner.spaces.training.fit import TrainingHooks, fit
 
 

@@ -28,6 +28,16 @@ FAKE = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "-
 # This machine
 
 
+@pytest.mark.parametrize(("encoding", "remedy"), [("utf-8", "Rename the file"), ("ascii", "LC_ALL=C.UTF-8")])
+def test_an_argument_that_is_not_utf8(
+    encoding: str, remedy: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the locale C every name beyond ASCII comes so: then it is not the file that is at fault."""
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: encoding)
+    assert cli(["search", *FAKE, "--out", "\udcc3\udca9"]) == 2
+    assert remedy in capfd.readouterr().err
+
+
 def test_a_worker_that_does_not_start(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

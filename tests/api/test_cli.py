@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -89,6 +90,16 @@ def test_the_result_goes_to_standard_output_and_progress_to_standard_error(
     assert "run folder" in err and "best" not in err
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_does_not_know_all_characters(
+    encoding: str, done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding=encoding))
+    assert cli(["status", str(done)]) == 0
+    assert b"baseline" in printed.getvalue() and b"?" in printed.getvalue()
+
+
 def test_a_reader_that_leaves_early_is_no_error(done: Path) -> None:
     found = shell(f"{{litetuner}} status {done} --json | (exec <&-; sleep 3); exit ${{PIPESTATUS[0]}}")
     assert (found.returncode, found.stderr) == (0, "")
@@ -126,7 +137,7 @@ def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
         ),
         (["inspect", "--jsn", "a.keras"], ("did you mean '--json'",)),
         (["measure", "nothing.tflite"], ("nothing.tflite does not exist",)),
-        (["export", "somewhere"], ("somewhere is no run folder",)),
+        (["export", "somewhere"], ("somewhere is not a run folder",)),
         (["search", "a.keras", "--model", "b.keras"], ("two models are given",)),
         (["check"], ("--against",)),
         (["apply", "somewhere"], ("--model",)),
@@ -197,7 +208,7 @@ def test_a_folder_that_is_no_run(
     (tmp_path / "file").write_text("hello")
     assert cli([*command, str(tmp_path / folder)]) == 2
     out, err = capfd.readouterr()
-    assert out == "" and "is no run folder" in err and str(tmp_path / folder) in err
+    assert out == "" and "is not a run folder" in err and str(tmp_path / folder) in err
 
 
 def test_a_run_that_never_got_to_its_baseline(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

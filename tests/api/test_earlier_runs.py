@@ -14,7 +14,7 @@ import pytest
 import litetuner
 from litetuner import ConfigError, Run, RunError
 from litetuner.cli import run as cli
-from litetuner.search.runs.trial_file import read_trial_file
+from litetuner.search.runs.rebuild_source import read_rebuild_source
 from litetuner.spaces.jobs import python_functions
 
 FAKE: dict[str, Any] = {"executor": "fake", "target": "fake", "progress": False}
@@ -196,7 +196,7 @@ def test_without_a_run_the_newest_one_is_meant(
 def test_every_record_of_a_run_can_be_read_to_rebuild_its_file(run: Run) -> None:
     """Also those of steps whose whole numbers may be as small as a tenth of their smallest choice."""
     trials = [trial for trial in run.record().trials if trial.artifact]
-    read = [read_trial_file(run.record().folder.trial_folder(trial.number), trust=True) for trial in trials]
+    read = [read_rebuild_source(run.record().folder.trial_folder(trial.number), trust=True) for trial in trials]
     assert [found.candidate for found in read] == [trial.candidate for trial in trials]
     assert any(
         isinstance(knob, int) for found in read for step in found.candidate.steps for knob in step.knobs().values()

@@ -92,7 +92,7 @@ def test_a_switch_of_the_toml_can_be_taken_back(tmp_path: Path, capfd: pytest.Ca
     [
         ('modle = "a"\n', ("no key 'modle'", "did you mean 'model'")),
         ("[search]\ntrails = 3\n", ("no key 'trails'", "did you mean 'trials'")),
-        ("trials = \n", ("is no TOML file", "line 1")),
+        ("trials = \n", ("is not a TOML file", "line 1")),
         ('model = "a"\ndata = "b"\ntrials = "three"\n', ("trials", "'three'")),
         ('model = "a"\ndata = "b"\ntrials = true\n', ("trials",)),
         ('model = "a"\ndata = "b"\nseed = 1.5\n', ("seed", "1.5")),

@@ -24,7 +24,7 @@ from tests.search.fakes import fake_config
 def look(tmp_path_factory: pytest.TempPathFactory) -> Preview:
     """A simulated model, looked at."""
     place = tmp_path_factory.mktemp("init")
-    found = preview_model(fake_config(place / "run"), place)
+    found = preview_model(fake_config(place / "run", max_drop=None, max_compressed_size=None), place)
     assert not list(place.iterdir()), "the working folder is gone"
     return found
 
@@ -43,6 +43,21 @@ def test_it_is_a_configuration_with_every_key_and_its_help(look: Preview, tmp_pa
     assert all(len(line) <= 120 for line in text.splitlines())
 
 
+def test_what_was_given_is_in_the_file_and_not_replaced_by_a_suggestion(look: Preview) -> None:
+    given = {"max_drop": "3%", "threshold": 0.5, "label": "kind", "steps": "int8,ptq", "custom_objects": "mine:layers"}
+    base = {"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake"}
+    config = make_config(base | given)
+    written = tomllib.loads(starter_toml(dataclasses.replace(look, config=config)))
+    wanted = {
+        "max-drop": "3%",
+        "threshold": 0.5,
+        "label": "kind",
+        "steps": ["int8", "ptq"],
+        "custom-objects": "mine:layers",
+    }
+    assert {key: written.get(key) for key in wanted} == wanted and "executor" not in written
+
+
 def test_every_line_may_be_uncommented(look: Preview) -> None:
     for line in starter_toml(look).splitlines():
         found = re.fullmatch(r"# ([a-z-]+ = .*)", line)
@@ -53,13 +68,13 @@ def test_every_line_may_be_uncommented(look: Preview) -> None:
 
 def test_budgets_ask_for_more_than_plain_int8(look: Preview) -> None:
     measured = dataclasses.replace(
-        look, original=Cost(320_000, 290_000, 254.0), int8=Cost(88_000, 78_454, 78.2), metric=0.86
+        look, baseline=Cost(320_000, 290_000, 254.0), int8=Cost(88_000, 78_454, 78.2), metric=0.86
     )
     found = suggestions(measured)
     assert (found["max-compressed-size"], found["max-latency"]) == ("63kB", "80us")
     slower = dataclasses.replace(measured, int8=Cost(88_000, 78_454, 400.0))
-    assert suggestions(slower)["max-latency"] == "260us", "no slower than the original"
-    none = dataclasses.replace(measured, original=Cost(320_000, 290_000, None), int8=None)
+    assert suggestions(slower)["max-latency"] == "260us", "no slower than the baseline"
+    none = dataclasses.replace(measured, baseline=Cost(320_000, 290_000, None), int8=None)
     assert "max-latency" not in suggestions(none) and suggestions(none)["max-compressed-size"] == "150kB"
     slow = dataclasses.replace(look.inspection, seconds_per_epoch=100.0)
     assert suggestions(dataclasses.replace(measured, inspection=slow))["time-budget"] == "40m"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas
 import pytest
 
-from litetuner.inputs import as_data_source, as_values
+from litetuner.inputs import as_data_source, as_keys, as_values
 from litetuner.spaces.errors import ConfigError, DataError
 
 X, Y = np.arange(24, dtype=np.float32).reshape(6, 4), np.arange(6) % 2
@@ -101,6 +101,15 @@ def test_functions_become_names_and_other_keys_stay() -> None:
     values = as_values(lambda: None, lambda: (X, Y), {"metric": lambda a, b: 1.0, "loss": "mse", "max_drop": "1%"})
     assert [values[key].partition(":")[0] for key in ("model", "data", "metric")] == ["python_function"] * 3
     assert values["loss"] == "mse" and values["max_drop"] == "1%"
+
+
+def test_a_dict_of_custom_layers_becomes_a_name_and_a_wrong_one_is_told_at_once() -> None:
+    found = as_keys({"custom_objects": {"Scale": (int, float)}, "seed": 1})
+    assert found["custom_objects"].startswith("python_function:custom_objects_") and found["seed"] == 1
+    assert as_keys({"custom_objects": "mine:objects"}) == {"custom_objects": "mine:objects"}
+    for wrong in ({"Scale": "mine:Scale"}, {1: int}, {"Scale": (int, int, int)}):
+        with pytest.raises(ConfigError, match=r"custom_objects: .* must be a class, a function, or a pair"):
+            as_keys({"custom_objects": wrong})
 
 
 @pytest.mark.parametrize(

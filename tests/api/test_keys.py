@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from typing import Any
 
 import litetuner
 from litetuner.inputs import FUNCTIONS
-from litetuner.keys import COMMAND_LINE_ONLY, SearchKeys
+from litetuner.keys import BudgetKeys, SearchKeys
+from litetuner.reports.model.comparison import BUDGETS
 from litetuner.search.config.config import Config
 
+COMMAND_LINE_ONLY = ("json", "debug")
 WITHOUT = ("model", "data", *COMMAND_LINE_ONLY)  # parameters of ``tune`` itself, and what means nothing in Python
 
 
@@ -52,11 +55,25 @@ def test_every_key_of_the_configuration_is_a_typed_keyword_with_its_help() -> No
 def test_help_and_editors_see_every_key() -> None:
     signature = inspect.signature(litetuner.tune)
     assert list(signature.parameters) == ["model", "data", "progress", "listener", *described()]
-    assert all(part.kind is part.KEYWORD_ONLY for name, part in signature.parameters.items() if name not in WITHOUT)
     text = str(inspect.getdoc(litetuner.tune))
-    missing = [name for name in (*described(), "model", "data", "progress", "listener") if name not in text]
-    assert not missing and "Budget: drop of the metric against the baseline, such as 1%." in " ".join(text.split())
+    assert "Budget: drop of the metric against the baseline, such as 1%." in " ".join(text.split())
     assert set(FUNCTIONS) <= set(described())
+    assert set(typing.get_type_hints(BudgetKeys)) == set(BUDGETS)
+
+
+def test_every_parameter_of_every_verb_is_typed_and_documented() -> None:
+    methods = [getattr(litetuner.Run, name) for name in vars(litetuner.Run) if not name.startswith("_")]
+    verbs = [getattr(litetuner, name) for name in litetuner.__all__]
+    wrong = []
+    for verb in filter(inspect.isfunction, [*verbs, *methods]):
+        for part in inspect.signature(verb).parameters.values():
+            if part.name == "self":
+                continue
+            if part.kind is part.VAR_KEYWORD or part.annotation is part.empty:
+                wrong.append(f"{verb.__qualname__}: {part.name} has no type")
+            if not re.search(rf"\b{part.name}\b", inspect.getdoc(verb) or ""):
+                wrong.append(f"{verb.__qualname__}: its text does not name {part.name}")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_every_verb_of_the_command_line_is_in_python() -> None:

@@ -13,7 +13,7 @@ from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo
-from tests.reports.files import tflite
+from tests.reports.flatbuffer import tflite
 from tests.reports.names import candidate, params_of
 
 HOST = {

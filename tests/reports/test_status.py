@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from litetuner.reports.model.result import build_result
-from litetuner.reports.status import BAR, find_forecast, find_status, is_early
+from litetuner.reports.status import BAR, find_forecast, find_status, is_early, started
 from litetuner.reports.terminal.tables import nothing_feasible
 from litetuner.search.trial import State
 
@@ -63,7 +63,7 @@ def test_a_run_in_which_a_search_is_at_work(trials: Any) -> None:
     trials.folder.path.mkdir(parents=True, exist_ok=True)
     record = trials.record(trials=16)
     assert find_status(record).running is False
-    trials.folder.note("opened", pid=os.getpid(), host=platform.node(), before=100.0)
+    trials.folder.note("opened", pid=os.getpid(), host=platform.node(), before=100.0, **started(os.getpid()))
     trials.folder.note("doing", what="qat")
     working = find_status(record)
     assert working.running is True and working.now == "qat" and "now: qat" in working.words
@@ -71,6 +71,18 @@ def test_a_run_in_which_a_search_is_at_work(trials: Any) -> None:
     trials.folder.note("ended")
     ended = find_status(record)
     assert ended.running is False and ended.words.endswith("all 16 trials are done") and ended.now is None
+
+
+def test_parallel_trials_their_queues_and_nodes(trials: Any) -> None:
+    trials.folder.path.mkdir(parents=True, exist_ok=True)
+    record = trials.record()
+    assert find_status(record).parallel_words == "", "one trial after the other"
+    seconds = {"train": 300.0, "time": 48.0, "other": 52.0, "wall": 100.0, "slots": 400.0, "node:first": 300.0}
+    found = find_status(dataclasses.replace(record, seconds=seconds, queues={"host": 3}))
+    assert found.parallel_words == "4 trials at the same time, 87 % busy, longest queues: 3 jobs for host"
+    written = found.to_json()
+    assert (written["busy_share"], written["longest_queues"]) == (0.87, {"host": 3})
+    assert written["node_seconds"] == {"first": 300.0}
 
 
 @pytest.mark.parametrize(
@@ -91,11 +103,21 @@ def test_a_search_that_was_killed_or_is_elsewhere(event: dict[str, Any], running
 
 def test_a_process_that_got_the_number_of_a_dead_one(trials: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     trials.folder.path.mkdir(parents=True, exist_ok=True)
-    long_ago = time.time() - 10 * 365 * 86_400
-    with monkeypatch.context() as patch:
-        patch.setattr(time, "time", lambda: long_ago)
-        trials.folder.note("opened", pid=os.getpid(), host=platform.node())
+    before = started(os.getpid())["started"] - 60
+    trials.folder.note("opened", pid=os.getpid(), host=platform.node(), started=before)
     assert find_status(trials.record()).running is False
+
+
+@pytest.mark.parametrize("jump", [-10 * 365 * 86_400.0, -3600.0, 3600.0, 10 * 365 * 86_400.0])
+def test_a_clock_that_was_set_during_the_search(jump: float, trials: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials.folder.path.mkdir(parents=True, exist_ok=True)
+    then = time.time() - jump
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: then)
+        now = {"before": 100_000.0, "ticks": time.monotonic() - 20}
+        trials.folder.note("opened", pid=os.getpid(), host=platform.node(), **now, **started(os.getpid()))
+    found = find_status(trials.record())
+    assert found.running is True and 100_020 <= found.seconds < 100_100
 
 
 def test_too_early_to_tell_until_the_search_has_found_something_itself(build: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from litetuner.reports.html.sections.nodes import NodesSection
+from litetuner.reports.html.sections.time import TimeSection
 from litetuner.reports.model.sections.progress import find_time_use
 from litetuner.search.clock import NODE, Clock
 from litetuner.search.runs.folder import RunFolder
@@ -39,6 +40,21 @@ def test_seconds_of_sessions_with_one_and_with_four_trials_at_once(folder: RunFo
     assert seconds["other"] == pytest.approx(seconds["slots"] - 220, abs=1)
 
 
+def test_the_longest_queues_of_all_sessions_are_kept_and_shown(folder: RunFolder) -> None:
+    for queues in ({"workers": 0, "pi": 3}, {"workers": 2, "pi": 1}, {}):
+        clock = Clock(folder, 2)
+        clock._started -= 10
+        clock.count({"train": 15.0})
+        clock.longest_queues = lambda queues=queues: queues  # type: ignore[misc]
+        clock.save()
+    found = folder.read("clock") or {}
+    assert found["queues"] == {"pi": 3, "workers": 2}
+    use = find_time_use(SimpleNamespace(**found))  # type: ignore[arg-type]
+    assert use is not None and use.queue_words == "3 jobs for pi, 2 jobs for workers"
+    shown = TimeSection().render(SimpleNamespace(time_use=use))  # type: ignore[arg-type]
+    assert shown is not None and "The longest queues: 3 jobs for pi, 2 jobs for workers." in shown.html
+
+
 def test_cpu_seconds_count_this_process_and_ended_children(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     used = 10.0
     monkeypatch.setattr("litetuner.search.clock._cpu_seconds", lambda: used)
@@ -60,7 +76,7 @@ def test_seconds_by_node_add_up_over_sessions_and_are_shown(folder: RunFolder) -
     later.nodes = {"second": 3.0}
     found = later.seconds()
     assert {name: found[name] for name in found if name.startswith(NODE)} == {"node:first": 10.0, "node:second": 5.0}
-    record: Any = SimpleNamespace(seconds=found)
+    record: Any = SimpleNamespace(seconds=found, queues={})
     use = find_time_use(record)
     assert use is not None and use.nodes == (("first", 10.0), ("second", 5.0))
     assert not any("node" in name for name, _, _ in use.parts)

@@ -8,8 +8,9 @@ import pytest
 
 from litetuner.search.config.budgets import Budget
 from litetuner.search.history import History
-from litetuner.search.proposals import promotions, recipes, retries
+from litetuner.search.proposals import recipes, retries
 from litetuner.search.proposals.scheduler import STRATEGIES, order
+from litetuner.search.proposals.trainings import promotions
 from litetuner.search.trial import State, Trial
 from tests.search.made_up import OBJECTIVES, PRUNED, SPACES, judged, told, trial
 

@@ -57,7 +57,7 @@ def test_both_names_have_latencies_of_their_own_of_one_machine(record: RunRecord
 def test_the_file_suits_a_microcontroller_and_its_memory_is_known(record: RunRecord) -> None:
     baseline, small = record.trials
     assert baseline.state is State.INFEASIBLE and "its inputs are float32, not int8" in (baseline.reason or "")
-    assert small.state is State.COMPLETE and small.ports == {"inputs": ("int8",), "outputs": ("int8",)}
+    assert small.state is State.COMPLETE and small.io_types == {"inputs": ("int8",), "outputs": ("int8",)}
     arena, memory = small.value("arena_bytes") or 0, small.value("memory_bytes") or 0
     assert 0 < arena < memory < arena + (small.value("file_bytes") or 0)
     assert arena < (baseline.value("arena_bytes") or 0), "activations of a byte instead of four"

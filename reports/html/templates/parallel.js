@@ -3,7 +3,7 @@
   const canvas = document.getElementById("lines");
   if (!canvas) return;
   const { data, state } = L;
-  const TOP = 54, BOTTOM = 34, LEFT = 64, RIGHT = 76;
+  const TOP = 54, BOTTOM = 34, LEFT = 84, RIGHT = 76;
   const brushes = new Map();
   let axes = [], paths = new Map(), held = null;
 
@@ -86,7 +86,7 @@
 
   function fold(g, text, room) {
     if (g.measureText(text).width <= room) return [text];
-    const words = text.split(/(?<=[ ._])/), lines = [""];
+    const words = text.split(/(?<=[ ._/:])/), lines = [""];
     for (const part of words) {
       if (lines.at(-1) && g.measureText(lines.at(-1) + part).width > room) lines.push("");
       lines[lines.length - 1] += part;
@@ -150,7 +150,7 @@
   canvas.addEventListener("pointerleave", () => L.hint(null));
 
   axes = scales();
-  canvas.style.minWidth = axes.length * 84 + "px";
+  canvas.style.minWidth = axes.length * 112 + "px"; // room for titles; the box around it scrolls
   L.whenNear(canvas, () => {
     draw();
     L.on("selection", () => { if (!own) brushes.clear(); draw(); });

@@ -25,7 +25,8 @@ class TimeUse:
     """Where the time was used: seconds and share of each kind of work, and what was ``other``.
 
     ``slots`` is the wall time, times the trials that could run at the same time. With one, ``other`` is what litetuner itself
-    took; with more, waiting for a target and for trials too. ``overhead`` is ``other`` / ``slots``.
+    took; with more, waiting for a target and for trials too. ``overhead`` is ``other`` / ``slots``. ``queues`` are how many jobs
+    waited at the same time, at most, for workers and for each target.
     """
 
     wall: float | None
@@ -34,11 +35,17 @@ class TimeUse:
     other: float | None
     overhead: float | None
     nodes: tuple[tuple[str, float], ...] = ()  # of a cluster: seconds of jobs
+    queues: tuple[tuple[str, int], ...] = ()
 
     @property
     def parallel(self) -> float:
         """How many trials could run at the same time, on average."""
         return self.slots / self.wall if self.slots and self.wall else 1.0
+
+    @property
+    def queue_words(self) -> str:
+        """``3 jobs for host, 1 job for workers``; empty where none waited."""
+        return ", ".join(f"{length} job{'' if length == 1 else 's'} for {name}" for name, length in self.queues)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +81,8 @@ def find_time_use(record: RunRecord) -> TimeUse | None:
     overhead = other / slots if slots and other is not None else None
     parts = tuple((name, value, value / total) for name, value in work)
     nodes = tuple((clean(name[len(NODE) :], 80), value) for name, value in seconds.items() if name.startswith(NODE))
-    return TimeUse(wall, slots, parts, other, overhead, nodes)
+    queues = tuple((clean(name, 80), length) for name, length in record.queues.items())
+    return TimeUse(wall, slots, parts, other, overhead, nodes, queues)
 
 
 def find_hypervolume_growth(record: RunRecord) -> HypervolumeGrowth | None:

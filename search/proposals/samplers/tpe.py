@@ -1,6 +1,5 @@
 """Tree-structured Parzen estimator for several objectives with constraints, Optuna's default."""
 
-import warnings
 from typing import Any
 
 from litetuner.search.policy import POLICY
@@ -20,13 +19,3 @@ class Tpe(Sampler):
         # the next one is not beside them.
         startup = POLICY.samplers.tpe_startup_trials
         return TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
-
-    def joint(self, seed: int) -> Any:
-        """The multivariate one, for ``sample_relative``: parameters that all trials have are drawn together."""
-        from optuna.exceptions import ExperimentalWarning
-        from optuna.samplers import TPESampler
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            startup = POLICY.samplers.tpe_startup_trials
-            return TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True)

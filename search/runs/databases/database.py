@@ -36,7 +36,7 @@ class Database:
             connection.close()
 
 
-class Place(Protocol):
+class StudyLocation(Protocol):
     """Where the copy of the study is kept."""
 
     @property
@@ -118,7 +118,7 @@ class StudyFile:
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """See ``Place.errors``."""
+        """See ``StudyLocation.errors``."""
         import optuna
         import sqlalchemy
 

@@ -73,7 +73,7 @@ class PostgresqlServer:
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """See ``Place.errors``."""
+        """See ``StudyLocation.errors``."""
         import optuna
         import sqlalchemy
 

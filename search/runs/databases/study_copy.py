@@ -10,7 +10,8 @@ from typing import Any
 
 from litetuner.search.config.budgets import Budget
 from litetuner.search.front import Objective
-from litetuner.search.runs.databases.database import Place
+from litetuner.search.runs.databases.database import StudyLocation
+from litetuner.search.runs.databases.study_rows import insert_trials
 from litetuner.search.runs.optuna_trials import (
     Asked,
     asked_of,
@@ -45,21 +46,23 @@ class StudyCopy:
     What was asked for and has no record is only known here.
     """
 
-    def __init__(self, place: Place, objectives: Sequence[Objective], budgets: Sequence[Budget], run: str) -> None:
+    def __init__(
+        self, location: StudyLocation, objectives: Sequence[Objective], budgets: Sequence[Budget], run: str
+    ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna = optuna
         self.objectives = tuple(objectives)
-        self._place, self._run = place, run
+        self._location, self._run = location, run
         terms = [[o.measurement, o.direction] for o in objectives] + [[b.name, b.limit, b.sense] for b in budgets]
         self.terms = f"litetuner-{digest(terms)}"
-        self.name = place.study_name(self.terms)
+        self.name = location.study_name(self.terms)
         self._writer = Dispatcher("litetuner study")
         self._kept: set[str] = set()  # of what samplers keep in the study: written
         self._writes: deque[Future[None]] = deque()  # not looked at yet
         self._asked: Future[None] | None = None  # the last one that was asked for
-        self._database = place.open()
+        self._database = location.open()
         self._storage = self._database.storage
         try:
             self._study = optuna.create_study(
@@ -136,12 +139,18 @@ class StudyCopy:
     def fill(self, trials: Sequence[Trial]) -> None:
         """Write all that it does not know: what still runs in it, and what is new to it, numbers unchanged."""
         finished = {trial.number: trial.state.is_finished() for trial in self._trials()}
-        for trial in sorted(trials, key=lambda item: item.number):
+        ordered = sorted(trials, key=lambda item: item.number)
+        if not finished and insert_trials(self._storage, self._study_id, [self._told(trial) for trial in ordered]):
+            return
+        for trial in ordered:
             if trial.number not in finished:
-                constraints = {CONSTRAINTS: list(told_constraints(trial).values())}
-                self._study.add_trial(told_trial(trial, self.objectives, system_attrs=constraints))
+                self._study.add_trial(self._told(trial))
             elif not finished[trial.number]:
                 self._tell(trial)
+
+    def _told(self, trial: Trial) -> Any:
+        constraints = {CONSTRAINTS: list(told_constraints(trial).values())}
+        return told_trial(trial, self.objectives, system_attrs=constraints)
 
     def begin(self, asked: Asked, own: SamplersOwn) -> None:
         """Have a trial written that is asked for. Raises what an earlier writing raised."""
@@ -176,7 +185,7 @@ class StudyCopy:
         )
         if number != asked.number:
             raise RunError(
-                f"{self._place.words}: somebody else writes into the study {self.name}, which belongs to this run. Stop that, "
+                f"{self._location.words}: somebody else writes into the study {self.name}, which belongs to this run. Stop that, "
                 "and repeat the command: it is filled again from the records."
             )
         for name in own.study.keys() - self._kept:

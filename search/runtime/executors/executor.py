@@ -39,5 +39,9 @@ class Executor:
         """Held while the search itself computes: what is timed on this machine waits, and the search for it."""
         return contextlib.nullcontext()
 
+    def longest_queues(self) -> dict[str, int]:
+        """How many jobs waited at the same time, at most, for workers and for each target by its name."""
+        return {}
+
     def close(self) -> None:
         """End all processes."""

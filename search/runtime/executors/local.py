@@ -38,6 +38,7 @@ class Local(Executor):
         self._slots = Dispatcher("litetuner jobs", config.parallel)
         self._slot, self._numbers = threading.local(), itertools.count()
         self._queues: dict[str, Dispatcher] = {}  # by the address of a target
+        self._named: dict[str, Dispatcher] = {}  # the same by name
         self._lock = threading.Lock()
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
@@ -57,7 +58,9 @@ class Local(Executor):
         """One device does one timing at a time, by whatever names and options it is known."""
         address = job.spec.partition("?")[0].rpartition("=")[2]
         with self._lock:
-            return self._queues.setdefault(address, Dispatcher(f"litetuner timing on {job.target}"))
+            found = self._queues.setdefault(address, Dispatcher(f"litetuner timing on {job.target}"))
+            self._named[job.target] = found
+            return found
 
     def _time(self, job: TimeJob) -> JobResult[TimeResult]:
         target, artifacts = find_target(job.spec).target, self.folder.artifacts
@@ -72,6 +75,10 @@ class Local(Executor):
                     raise  # else it was this process that stopped, not the target
                 timing = target.time(file, baseline, job.threads)
             return JobResult(TimeResult.of(timing, job.file), awake_seconds() - began)
+
+    def longest_queues(self) -> dict[str, int]:
+        with self._lock:
+            return {"workers": self._slots.longest} | {name: queue.longest for name, queue in self._named.items()}
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:
         """Nothing of ours computes here."""

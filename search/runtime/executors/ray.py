@@ -14,9 +14,9 @@ from litetuner.search.config.config import Config
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runtime.awake import awake_seconds
 from litetuner.search.runtime.cluster.answer import STORES, Answer
-from litetuner.search.runtime.cluster.node import NodeSlot
+from litetuner.search.runtime.cluster.node_actor import NodeSlot
 from litetuner.search.runtime.cluster.shipping import Shipping, pack
-from litetuner.search.runtime.cluster.slots import Slot, Slots, count_slots
+from litetuner.search.runtime.cluster.slot_pool import Slot, Slots, count_slots
 from litetuner.search.runtime.cluster.store import ResultStore
 from litetuner.search.runtime.dispatcher import Dispatcher, settle
 from litetuner.search.runtime.executors.executor import Executor
@@ -73,7 +73,9 @@ class Ray(Executor):
 
     def _check_targets(self) -> None:
         """Raises ``HostError`` for a latency that would be measured beside trainings that cannot be suspended."""
-        if self.config.ray_address != "local" and any(isinstance(place.target, Host) for place in self.config.places):
+        if self.config.ray_address != "local" and any(
+            isinstance(item.target, Host) for item in self.config.named_targets
+        ):
             raise HostError(
                 "the target host is this machine, which may be a node of the Ray cluster, where others compute. Start "
                 "`litetuner worker --address ADDRESS --target host` on a machine for timings only, and search with "
@@ -152,6 +154,9 @@ class Ray(Executor):
             self._struck[slot.node_id] = now
         self._shipping.forget()
         return f"{slot.node}: the node, or litetuner's process on it, died ({type(error).__name__})"
+
+    def longest_queues(self) -> dict[str, int]:
+        return self._here.longest_queues() | {"workers": self.slots.longest if "slots" in self.__dict__ else 0}
 
     @contextlib.contextmanager
     def quiet(self) -> Any:

@@ -53,7 +53,7 @@ class OperatorCall:
         """The numbers that come in there. Raises ``OpaqueError`` for a constant."""
         tensor = self.inputs[position]
         if tensor not in self.known:
-            raise OpaqueError("a constant stands where channels are expected")
+            raise OpaqueError("there is a constant where channels are expected")
         return self.known[tensor]
 
     def constant(self, position: int) -> np.ndarray:
@@ -69,7 +69,7 @@ class OperatorCall:
             return  # no bias
         tensor = self.inputs[position]
         if tensor in self.known or type_name(self.model.subgraphs[0].tensors[tensor].type) != "float32":
-            raise OpaqueError("its weights are no float32 constants")
+            raise OpaqueError("its weights are not float32 constants")
         if self.shape(tensor)[axis] != len(numbers):
             raise OpaqueError("its weights do not fit its channels")
         self.sliced.append((position, axis, numbers))
@@ -184,7 +184,7 @@ def _reshape(call: OperatorCall) -> np.ndarray:
         raise OpaqueError("it spreads the channels over several axes")
     if call.kind == "RESHAPE":
         if len(call.inputs) < 2 or call.constant(1).size != len(after):
-            raise OpaqueError("its shape is no constant")
+            raise OpaqueError("its shape is not constant")
         call.resized.append((1, rows[0]))
     return rows[0]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from litetuner.spaces.data.named_arrays import parts
-from litetuner.spaces.errors import ModelError, told_by_keras
+from litetuner.spaces.errors import ModelError, keras_error_text
 from litetuner.spaces.models.keras_bridge.functions import UntranslatableError
 from litetuner.spaces.models.keras_bridge.operators import operator
 from litetuner.spaces.models.keras_bridge.readers import Keras3Reader, TfKerasReader, is_model
@@ -61,7 +61,7 @@ def _outputs(model: Any, given: list[Any]) -> list[np.ndarray]:
     try:
         return [np.asarray(output, np.float64) for output in call(model, given)]
     except Exception as error:  # kernels raise what they like
-        raise ModelError(f"model {model.name!r} fails when it is called on data: {told_by_keras(error)}") from error
+        raise ModelError(f"model {model.name!r} fails when it is called on data: {keras_error_text(error)}") from error
 
 
 def clone(model: Any) -> Any:
@@ -146,7 +146,7 @@ class _Rebuild:
         except UntranslatableError as error:
             raise self._refusal(operation, str(error)) from error
         except (ValueError, TypeError, NotImplementedError, AttributeError) as error:  # on settings and shapes
-            raise self._refusal(operation, f"tf_keras rejects it: {told_by_keras(error).rstrip('.')}") from error
+            raise self._refusal(operation, f"tf_keras rejects it: {keras_error_text(error).rstrip('.')}") from error
 
     def _refusal(self, operation: Any, why: str) -> ModelError:
         return ModelError(

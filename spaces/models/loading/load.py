@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from litetuner.spaces.errors import HostError, ModelError, told_by_keras
+from litetuner.spaces.errors import HostError, ModelError, keras_error_text
 from litetuner.spaces.models.input_shapes import fix_sizes, free_batch
 from litetuner.spaces.models.keras_graph import all_layers, has_graph, reset_layer_names
 from litetuner.spaces.models.loading.compile_settings import settings_of, stored_settings
@@ -20,7 +20,7 @@ from litetuner.spaces.models.loading.tflite_model import check_identifier, open_
 from litetuner.spaces.models.loading.traced import TracedModel, trace_saved_model, trace_subclassed
 from litetuner.spaces.models.signature import input_tensors
 from litetuner.spaces.tf import load, quiet_stdout
-from litetuner.spaces.user_function import is_function, load_function, told
+from litetuner.spaces.user_function import error_text, is_function, load_function
 
 Kind = Literal["keras3", "tf_keras", "traced", "tflite"]
 
@@ -57,7 +57,7 @@ def load_model(source: str, *, trust: bool = False, custom_objects: str | None =
         try:
             found = function()
         except Exception as error:
-            raise ModelError(f"model: {source} failed: {told(error)}") from error
+            raise ModelError(f"model: {source} failed: {error_text(error)}") from error
         model = _checked(found, source)
         name, settings = source.partition(":")[2], settings_of(found)
         return LoadedModel(_in_float32(model), _kind(model), _digest_model(model), name, settings)
@@ -135,7 +135,7 @@ def _require_tensorflow_backend() -> None:
 
 
 def check_model_path(path: Path, trust: bool) -> dict[str, Any]:
-    """What can be told of a model without TensorFlow: its architecture, as far as the file holds it. Raises ``ModelError``."""
+    """What can be known of a model without TensorFlow: its architecture, as far as the file holds it. Raises ``ModelError``."""
     if not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
         raise ModelError(missing_file(path))
     if path.is_dir():
@@ -235,8 +235,8 @@ def _open_with_tf_keras(path: Path, custom: CustomObjects, before: Exception | N
         # Only trusted files get here.
         return tf_keras.models.load_model(str(path), dict(custom.twins), compile=False, safe_mode=False)
     except Exception as error:
-        also = f" Keras 3 says: {told_by_keras(before)}" if before else ""
-        raise ModelError(f"{path} cannot be read. tf_keras says: {told_by_keras(error)}{also}") from error
+        also = f" Keras 3 says: {keras_error_text(before)}" if before else ""
+        raise ModelError(f"{path} cannot be read. tf_keras says: {keras_error_text(error)}{also}") from error
 
 
 def _kind(model: Any) -> Kind:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from litetuner.spaces.errors import nearest, told_by_keras
+from litetuner.spaces.errors import keras_error_text, nearest
 from litetuner.spaces.models.keras_graph import is_operator_class
 from litetuner.spaces.models.loading.keras2_files import layers_of
 
@@ -60,7 +60,7 @@ def unreadable_file(path: Path, config: dict[str, Any], error: Exception) -> str
             "the model."
         )
     return (
-        f"{path} cannot be read by Keras 3: {told_by_keras(error)} Save it again with a current Keras, or give "
+        f"{path} cannot be read by Keras 3: {keras_error_text(error)} Save it again with a current Keras, or give "
         f"module:function that builds the model and loads its weights. {TRUST}"
     )
 

@@ -5,19 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from litetuner.spaces.choices import Choices
-from litetuner.spaces.reconstruction.allocation.pricing import (
-    MOST_GROUPS,
-    PRICES,
-    WEIGHTS,
-    nearest_prices,
-    priced,
-)
+from litetuner.spaces.reconstruction.allocation.pricing import PRICES, WEIGHTS, nearest_prices, priced
 from litetuner.spaces.reconstruction.allocation.statistics import (
     INT4,
     SPARSITIES,
     VALUES,
     Statistics,
-    groups_of,
+    place_of,
     treatment_of,
 )
 from litetuner.spaces.reconstruction.sequence import Treatment
@@ -34,14 +28,15 @@ def choose_form(choices: Choices) -> str:
 
 def choose_layers(form: str, choices: Choices) -> tuple[Treated, ...]:
     """Values and sparsity by layer of the float file, and whether 16 values are the type int4 where a layer can take it."""
-    layers = choices.statistics.layers if choices.statistics else ()
-    if not layers:
+    statistics = choices.statistics
+    if statistics is None or not statistics.layers:
         return ()
+    layers = statistics.layers
     typed = choices.knob("reconstruct.int4", (False, True))
     if form == BY_GROUP:
         price = choices.knob("reconstruct.price", PRICES)
-        groups = groups_of(layers, MOST_GROUPS)
-        places = priced(layers, price, {name: choices.knob(f"reconstruct.weight.{name}", WEIGHTS) for name in groups})
+        weights = {name: choices.knob(f"reconstruct.weight.{name}", WEIGHTS) for name in statistics.groups}
+        places = priced(statistics, price, weights)
     else:
         places = {
             layer.name: (
@@ -62,11 +57,11 @@ def grouped(statistics: Statistics, treatments: Mapping[str, Treatment]) -> dict
     """The choices by group that come nearest to treatments by layer; ``None`` where one of them is not of the grid."""
     sizes = {}
     for layer in statistics.layers:
-        place = layer.place(treatments[layer.name])
+        place = place_of(treatments[layer.name])
         if place is None:
             return None
         sizes[layer.name] = layer.deflated[place[0]][place[1]]
-    price, weights = nearest_prices(statistics.layers, sizes)
+    price, weights = nearest_prices(statistics, sizes)
     typed = any(treatment.bits == 4 for treatment in treatments.values())
     found: dict[str, Any] = {"reconstruct.int4": str(typed), "reconstruct.price": price}
     return found | {f"reconstruct.weight.{group}": weight for group, weight in weights.items()}

@@ -5,54 +5,47 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from litetuner.spaces.reconstruction.allocation.statistics import SPARSITIES, VALUES, LayerStatistics, groups_of
+from litetuner.spaces.reconstruction.allocation.statistics import SPARSITIES, VALUES, LayerStatistics, Statistics
 
 # Errors that a byte may cost, in units of what all layers lose as 16 values for each byte of plain int8. The least leaves a
 # ResNet8 at .85 of its bytes and a DS-CNN at .95, the most at .18 and .25 (estimates by their statistics).
 PRICES = tuple(2.0**power for power in range(-4, 11))
 WEIGHTS = (1 / 16, 1 / 4, 1.0, 4.0, 16.0)  # of a group's errors: statistics see each layer alone
-MOST_GROUPS = 8  # with a weight each
 
 Place = tuple[int, float]  # values and sparsity
 
 
-def priced(layers: Sequence[LayerStatistics], price: float, weights: Mapping[str, float]) -> dict[str, Place]:
+def priced(statistics: Statistics, price: float, weights: Mapping[str, float]) -> dict[str, Place]:
     """Values and sparsity by layer: the least of error times the group's weight, and bytes times the price."""
-    unit = _unit(layers)
-    by_name = {layer.name: layer for layer in layers}
-    return {
-        name: _cheapest(by_name[name], price * unit / weights[group])
-        for group, names in groups_of(layers, MOST_GROUPS).items()
-        for name in names
-    }
+    errors, deflated = statistics.grids
+    unit, group = _unit(statistics), {name: group for group, names in statistics.groups.items() for name in names}
+    prices = np.array([price * unit / weights[group[layer.name]] for layer in statistics.layers])
+    costs = errors + prices[:, np.newaxis, np.newaxis] * deflated
+    rows, columns = np.unravel_index(costs.reshape(len(costs), -1).argmin(axis=1), costs.shape[1:])
+    places = zip(statistics.layers, rows.tolist(), columns.tolist(), strict=True)
+    return {layer.name: (VALUES[row], SPARSITIES[column]) for layer, row, column in places}
 
 
-def nearest_prices(layers: Sequence[LayerStatistics], sizes: Mapping[str, float]) -> tuple[float, dict[str, float]]:
+def nearest_prices(statistics: Statistics, sizes: Mapping[str, float]) -> tuple[float, dict[str, float]]:
     """The price, then the weight of each group, whose treatments have bytes nearest to ``sizes`` by layer."""
 
     def away(found: Mapping[str, Place], names: Sequence[str]) -> float:
         told = sum(_bytes(by_name[name], found[name]) for name in names)
         return abs(math.log(max(told, 1.0) / max(sum(sizes[name] for name in names), 1.0)))
 
-    by_name, groups = {layer.name: layer for layer in layers}, groups_of(layers, MOST_GROUPS)
-    even = dict.fromkeys(groups, 1.0)
-    price = min(PRICES, key=lambda price: away(priced(layers, price, even), tuple(by_name)))
+    by_name = {layer.name: layer for layer in statistics.layers}
+    even = dict.fromkeys(statistics.groups, 1.0)
+    price = min(PRICES, key=lambda price: away(priced(statistics, price, even), tuple(by_name)))
     weights = {}
-    for group, names in groups.items():
-        told = {weight: away(priced(layers, price, even | {group: weight}), names) for weight in WEIGHTS}
+    for group, names in statistics.groups.items():
+        told = {weight: away(priced(statistics, price, even | {group: weight}), names) for weight in WEIGHTS}
         weights[group] = min(WEIGHTS, key=lambda weight: (told[weight], abs(math.log(weight))))
     return price, weights
 
 
-def _unit(layers: Sequence[LayerStatistics]) -> float:
-    row = VALUES.index(16)
+def _unit(statistics: Statistics) -> float:
+    row, layers = VALUES.index(16), statistics.layers
     return sum(layer.errors[row][0] for layer in layers) / max(sum(layer.deflated[-2][0] for layer in layers), 1.0)
-
-
-def _cheapest(layer: LayerStatistics, price: float) -> Place:
-    costs = np.array(layer.errors)[: len(VALUES)] + price * np.array(layer.deflated)[: len(VALUES)]
-    row, column = np.unravel_index(int(np.argmin(costs)), costs.shape)
-    return VALUES[row], SPARSITIES[column]
 
 
 def _bytes(layer: LayerStatistics, place: Place) -> float:

@@ -1,6 +1,7 @@
 """What each layer of a float file costs at the output, and how many bytes it takes, for each of a grid of treatments."""
 
 import dataclasses
+import functools
 import math
 import zlib
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from litetuner.spaces.tflite.operators import names_of_layers, read_operators
 INT4 = 15
 VALUES = (3, 7, 8, 16, 32, 64, 256)
 SPARSITIES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+MOST_GROUPS = 8  # of layers, which a search treats alike
 MOST_DEFLATED = 2**16  # weights of a layer that are compressed to see how they compress
 SCALE_BYTES = 4  # of each scale
 _BITS = {3: 2, 7: 3, INT4: 4, 256: 8}
@@ -47,20 +49,25 @@ class LayerStatistics(Record):
     change: float
     keras_layer: str = ""
 
-    def place(self, treatment: Treatment) -> tuple[int, int] | None:
-        """Row and column of a treatment; ``None`` where it is not of the grid."""
-        values = treatment.clusters or next(count for count, bits in _BITS.items() if bits == treatment.bits)
-        known = (*VALUES, INT4)
-        if values not in known or treatment.sparsity not in SPARSITIES:
-            return None
-        return known.index(values), SPARSITIES.index(treatment.sparsity)
-
 
 @dataclasses.dataclass(frozen=True)
 class Statistics(Record):
     """Those of all layers that can be solved for, in running order."""
 
     layers: tuple[LayerStatistics, ...]
+
+    @functools.cached_property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The names of layers by group."""
+        return groups_of(self.layers, MOST_GROUPS)
+
+    @functools.cached_property
+    def grids(self) -> tuple[np.ndarray, np.ndarray]:
+        """Errors and bytes (layers, ``VALUES``, ``SPARSITIES``)."""
+        errors, deflated = (
+            np.array([getattr(layer, name) for layer in self.layers]) for name in ("errors", "deflated")
+        )
+        return errors[:, : len(VALUES)], deflated[:, : len(VALUES)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +88,7 @@ def estimate(statistics: Statistics, treatments: Mapping[str, Treatment]) -> Est
         treatment = treatments[layer.name]
         if treatment.bits == 4 and not layer.int4:
             treatment = Treatment(treatment.sparsity)
-        place = layer.place(treatment)
+        place = place_of(treatment)
         if place is None:
             return None
         error, deflated = error + layer.errors[place[0]][place[1]], deflated + layer.deflated[place[0]][place[1]]
@@ -90,6 +97,17 @@ def estimate(statistics: Statistics, treatments: Mapping[str, Treatment]) -> Est
     return Estimate(error, deflated, stored, frozenset(short))
 
 
+@functools.cache
+def place_of(treatment: Treatment) -> tuple[int, int] | None:
+    """Row and column of a treatment; ``None`` where it is not of the grid."""
+    values = treatment.clusters or next(count for count, bits in _BITS.items() if bits == treatment.bits)
+    known = (*VALUES, INT4)
+    if values not in known or treatment.sparsity not in SPARSITIES:
+        return None
+    return known.index(values), SPARSITIES.index(treatment.sparsity)
+
+
+@functools.cache
 def treatment_of(values: int, sparsity: float) -> Treatment:
     """The treatment at a place of the grid."""
     if values in _BITS:

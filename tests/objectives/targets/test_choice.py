@@ -79,7 +79,7 @@ def test_texts(text, place):
         ("..=host", "cannot be a name"),
         (f"{'x' * 41}=host", "cannot be a name"),
         (f"ssh://{'x' * 50}.local", "Give it one: NAME="),
-        ("host" * 1000, "is no target"),
+        ("host" * 1000, "is not a target"),
         ("", "no kind ''"),
     ],
 )
@@ -91,7 +91,7 @@ def test_texts_that_are_refused(text, words):
 
 def test_an_option_list_may_end():
     assert split_query("") == {}
-    with pytest.raises(ConfigError, match="no option"):
+    with pytest.raises(ConfigError, match="is not an option"):
         split_query("a=1&")
 
 

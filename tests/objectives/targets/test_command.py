@@ -77,7 +77,7 @@ def test_it_gets_one_json_object_and_no_shell(tool: Make, file: Path, tmp_path: 
         (answering(latency_us="fast"), HostError, "latency_us must be a number"),
         (answering(latency_us=0.0), HostError, "an inference takes time"),
         (answering(sram_bytes=-1), HostError, "sram_bytes must be a number at or above 0"),
-        (answering(device="x"), HostError, "told no number"),
+        (answering(device="x"), HostError, "reported no number"),
         ("sys.exit('out of paper')", BuildFailed, "ended with code 1: out of paper"),
         ("os.abort()", BuildFailed, "crashed with SIGABRT"),
     ],

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from litetuner.objectives.environment import PACKAGES, environment, host_warnings
@@ -124,6 +125,29 @@ def test_a_runner_without_end_is_stopped_and_lost(files, tmp_path, monkeypatch):
         Host(timeout_seconds=1.0).time(files / "small.tflite", files / "large.tflite")
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_what_a_runner_has_started_ends_with_it(files, tmp_path, monkeypatch):
+    """A delegate may fork: the child holds the pipes, outlives the runner, and ends all the same."""
+    pid = tmp_path / "pid"
+    body = f"child = os.fork()\nif not child: time.sleep(60)\nopen({str(pid)!r}, 'w').write(str(child))\n"
+    for ending, error in (("time.sleep(60)", Lost), ("sys.exit('no such library')", HostError)):
+        stand_in(tmp_path, monkeypatch, body + ending)
+        started = time.monotonic()
+        with pytest.raises(error):
+            Host(timeout_seconds=2.0).time(files / "small.tflite", files / "large.tflite")
+        assert time.monotonic() - started < 20
+        left, deadline = int(pid.read_text()), time.monotonic() + 20  # a killed process still needs a core to end
+        while psutil.pid_exists(left) and psutil.Process(left).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_runner_that_takes_too_much_memory_fails_the_candidate(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(host_module, "MEMORY_SHARE", 200e6 / psutil.virtual_memory().total)
+    stand_in(tmp_path, monkeypatch, "held = bytearray(1 << 30)")
+    with pytest.raises(BuildFailed, match="ran out of memory"):
+        Host().time(files / "small.tflite", files / "large.tflite")
 
 
 def test_a_runner_without_a_document_is_the_hosts_fault(files, tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ def record(tmp_path: Path, target: str = "host") -> Any:
         np.save(buffer, values.astype(np.float32), allow_pickle=False)
         names[name] = blobs.put(buffer.getvalue(), ".npy")
     folder = SimpleNamespace(path=tmp_path / "run", blobs=blobs)
-    config = SimpleNamespace(places=(find_target(target),))
+    config = SimpleNamespace(named_targets=(find_target(target),))
     return SimpleNamespace(folder=folder, config=config, data=SimpleNamespace(arrays=names))
 
 

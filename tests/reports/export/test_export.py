@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,30 @@ def test_a_folder_holds_one_trial(record: RunRecord, tmp_path: Path) -> None:
     export(record, trial=3, out=out, force=True)
     assert (out / f"earlier-{key}-2" / first.name).is_file(), "nothing is overwritten there"
     assert json.loads((out / "trial.json").read_text())["number"] == 3
+
+
+def test_an_export_that_was_killed_is_repeated_by_the_same_command(
+    record: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it was killed: no file is torn, and what is there is known as this trial's."""
+    whole = export(record, out=tmp_path / "whole", c_array=True).parent
+    replace, count = os.replace, len(list(whole.iterdir()))
+    for written in range(count):
+        out, left = tmp_path / f"out{written}", [written]
+
+        def killed(source: str, target: Path, left: list[int] = left) -> None:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            replace(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("litetuner.spaces.store.os.replace", killed)
+            with pytest.raises(KeyboardInterrupt):
+                export(record, out=out, c_array=True)
+        assert len(list(out.iterdir())) == written if written else True
+        export(record, out=out, c_array=True)
+        assert {file.name for file in out.iterdir()} == {file.name for file in whole.iterdir()}
 
 
 def test_somebody_elses_files_are_left_alone(record: RunRecord, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_relative_gap_and_one_without_an_interval(filled: Any) -> None:
     filled.trials[0] = dataclasses.replace(first, measurements=first.measurements | {"conversion_gap": gap})
     result = build_result(filled.record(metric="rmse"))
     assert result.conversion is not None and result.conversion.gap_interval is None
-    assert result.conversion_words.endswith("shows a drop of \u22121.13 % (a gain) on the same samples.")
+    assert result.conversion_words.endswith("shows a gain of 1.13 % on the same samples.")
     shown = {item.title: item.value for item in find_conditions(filled.trials[0])}
     assert shown["drop of the conversion alone"] == "\u22121.13 %" and shown["metric of the Keras model"] == "0.8722"
 

@@ -49,7 +49,7 @@ def test_a_layer_has_its_cost_and_its_group():
     assert found["head"].group is None and "output" in found["head"].group_refusal
     text = shown(facts)
     assert all(len(line) <= 100 for line in text.splitlines())
-    assert "no prune: tfmot leaves the weights of a DepthwiseConv2D as they are: depthwise" in text
+    assert "no prune for depthwise: tfmot leaves the weights of a DepthwiseConv2D as they are" in text
     assert text.index("no prune") < text.index("27.6k")
     line = " ".join(text.split())
     assert line.endswith("Zeros make it smaller, not faster: the first layer is no 3x3 convolution of stride 2.")

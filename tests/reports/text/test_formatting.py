@@ -29,7 +29,7 @@ def test_numbers_in_words() -> None:
     assert minus("-0.00 %") == "0.00 %"
     assert [beyond(v) for v in (0.0333, 3.94, 26.5)] == ["3.3 %", "394 %", "2,650 %"]
     assert drop_words(0.0062, True) == "a drop of 0.62 points"
-    assert drop_words(-0.02, False) == "a drop of −2.00 % (a gain)"
+    assert drop_words(-0.02, False) == "a gain of 2.00 %"
     assert drop_words(0.00001, True) == "a drop of 0.00 points"
 
 

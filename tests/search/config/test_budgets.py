@@ -92,9 +92,9 @@ def test_sram_and_flash_are_bounded_on_the_targets_that_tell_them() -> None:
     assert [b.measurement for b in budgets(max_flash=("60kB",))] == ["flash_bytes"], (
         "of the file, without such a target"
     )
-    with pytest.raises(ConfigError, match="max-sram: the target host tells no SRAM; a target such as vela"):
+    with pytest.raises(ConfigError, match="max-sram: the target host does not report SRAM; a target such as vela"):
         budgets(max_sram=("64kB",))
-    with pytest.raises(ConfigError, match="max-sram: the target host tells no SRAM; u55 does"):
+    with pytest.raises(ConfigError, match="max-sram: the target host does not report SRAM; u55 does"):
         budgets(max_sram=("host=64kB",), targets=("host", "u55"))
     with pytest.raises(ConfigError, match="max-flash: give one limit for each target"):
         budgets(max_flash=("u55=64kB", "u55=60kB"), targets=("host", "u55"))

@@ -114,7 +114,7 @@ def test_toml_tables_and_errors(tmp_path: Path) -> None:
     path.write_text('[search]\nmodel = "m.keras"\n')
     assert read_toml(path) == {"model": "m.keras"}
     path.write_text("model = ")
-    with pytest.raises(ConfigError, match="is no TOML file"):
+    with pytest.raises(ConfigError, match="is not a TOML file"):
         read_toml(path)
     with pytest.raises(ConfigError, match="does not exist"):
         read_toml(tmp_path / "none.toml")

@@ -68,7 +68,7 @@ def test_a_search_for_a_microcontroller_ships_int8_only(tmp_path: Path) -> None:
     )
     assert record.baseline is not None and record.baseline.state is State.INFEASIBLE
     assert "its inputs are float32" in (record.baseline.reason or "")
-    assert record.front and all(trial.ports["inputs"] == ("int8",) for trial in record.front)
+    assert record.front and all(trial.io_types["inputs"] == ("int8",) for trial in record.front)
 
 
 def test_operators_that_a_profile_lacks_are_refused_before_training(

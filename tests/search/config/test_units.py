@@ -40,7 +40,7 @@ def test_durations(text: str, seconds: float) -> None:
         ("60kb", "60kB"),
         ("60 kilo", "kB"),
         ("much", "a number with a unit"),
-        ("-5kB", "a number with a unit"),
+        ("-5kB", "is negative"),
     ],
 )
 def test_a_missing_or_wrong_unit_is_refused_with_a_suggestion(text: str, hint: str) -> None:

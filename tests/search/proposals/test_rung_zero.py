@@ -9,9 +9,9 @@ import pytest
 from litetuner.reports.model.columns import find_columns
 from litetuner.search.history import History
 from litetuner.search.proposals import allocations, neighbors, sampler
-from litetuner.search.proposals.estimates import Estimator, estimated
+from litetuner.search.proposals.draws.treatments import Sampled
+from litetuner.search.proposals.estimates import Estimator, estimated, untrained_estimator
 from litetuner.search.proposals.proposal import Spaces
-from litetuner.search.proposals.sampler import Sampled
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import State, Trial
@@ -58,6 +58,20 @@ def test_estimates_are_near_what_is_measured(record: RunRecord) -> None:
         history.add(trial)
     assert compared >= 5
     assert all(not name.startswith("estimate") for objective in record.objectives for name in [objective.measurement])
+
+
+def test_what_is_kept_of_estimates_follows_the_trials(record: RunRecord) -> None:
+    """An estimator is made once until the next trial is told, and the same as a new one then."""
+    history, layers = History([], record.objectives, record.budgets), LAYERS_OF_THE_FAKE
+    candidate = of(record, "sampler")[-1].candidate
+    told_before = {}
+    for trial in record.trials:
+        history.add(trial)
+        found = untrained_estimator(history, layers)
+        assert found is untrained_estimator(history, layers)
+        told_before[trial.number] = found.measurements(candidate)
+        assert told_before[trial.number] == Estimator.of(history, layers).measurements(candidate)
+    assert len({str(told) for told in told_before.values()}) >= 5
 
 
 def test_estimates_stand_in_the_record_and_are_no_objective(record: RunRecord) -> None:

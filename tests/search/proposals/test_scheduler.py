@@ -14,8 +14,8 @@ from litetuner.search.front import front
 from litetuner.search.history import History
 from litetuner.search.hypervolume import volume_over_time
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals import promotions
 from litetuner.search.proposals.scheduler import STRATEGIES, UNGUIDED, order
+from litetuner.search.proposals.trainings import promotions
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import State
 from tests.search.fakes import fake_search
@@ -71,16 +71,16 @@ def test_recipes_come_first_and_then_what_has_gained_most() -> None:
     assert order(told(*used, *paying, *idle), SPACES)[0] != "neighbor", "what was left out for long is tried again"
 
 
-def test_an_upper_bound_counts_until_it_proves_wrong() -> None:
-    """A drop of 7 of the 10 points allowed may be recovered, which would gain more than recipes have."""
+def test_what_a_promotion_should_gain_counts_until_it_proves_wrong() -> None:
+    """A drop of 9 of the 10 points allowed should shrink to 6, which would gain more than recipes have."""
     used = [
-        trial(k, 0.07, 900.0 - 100 * k, "recipe", interval=(-0.02, 0.2), **VARIED[k % len(VARIED)])
-        for k in range(1, NUMBERS.first_trials + 1)
+        trial(k, 0.09, 900.0 - 100 * k, "recipe", **VARIED[k % len(VARIED)]) for k in range(1, NUMBERS.first_trials + 1)
     ]
     assert order(told(*used), SPACES)[0] == "promotion"
     settled = [dataclasses.replace(item, params={}) for item in used]  # nothing that could be trained for longer
     assert order(told(*settled), SPACES)[0] == "recipe"
-    broken = [trial(10 + k, 0.5, origin="promotion") for k in range(NUMBERS.window)]
+    longer = [VARIED[k % len(VARIED)] | {"epochs": 2.0} for k in range(1, NUMBERS.first_trials + 1)]
+    broken = [trial(10 + k, 0.5, 900.0, "promotion", **choices) for k, choices in enumerate(longer)]
     assert order(told(*used, *broken), SPACES)[0] != "promotion"
 
 

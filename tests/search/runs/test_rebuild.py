@@ -11,7 +11,7 @@ import pytest
 
 from litetuner.reports.terminal.rebuild import agreement_lines, to_json
 from litetuner.search.runs.rebuild import rebuild
-from litetuner.search.runs.trial_file import TrialFile, read_trial_file
+from litetuner.search.runs.rebuild_source import RebuildSource, read_rebuild_source
 from litetuner.spaces.errors import Refused, RunError
 from litetuner.spaces.store import write_json
 from tests.search.fakes import fake_search
@@ -39,13 +39,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def other(source: TrialFile, **values: Any) -> TrialFile:
+def other(source: RebuildSource, **values: Any) -> RebuildSource:
     return dataclasses.replace(source, sha256="0" * 64, **values)
 
 
 @pytest.mark.parametrize("trained", [False, True])
 def test_the_same_file_comes_out(trained: bool, run: Path, tmp_path: Path) -> None:
-    source = read_trial_file(record_of(run, trained=trained))
+    source = read_rebuild_source(record_of(run, trained=trained))
     found = rebuild(source, tmp_path / "out" / "again.tflite")
     assert found.same_file and found.agrees and found.trained == trained
     assert found.file.read_bytes() == (run / "artifacts" / f"{source.sha256}.tflite").read_bytes()
@@ -54,7 +54,7 @@ def test_the_same_file_comes_out(trained: bool, run: Path, tmp_path: Path) -> No
 
 
 def test_another_file_is_as_good_within_the_interval_and_only_if_it_was_trained(run: Path, tmp_path: Path) -> None:
-    trained = read_trial_file(record_of(run, trained=True))
+    trained = read_rebuild_source(record_of(run, trained=True))
     assert trained.metric is not None
     far = trained.metric - 0.2
     cases = [
@@ -66,7 +66,7 @@ def test_another_file_is_as_good_within_the_interval_and_only_if_it_was_trained(
             "different: metric outside",
         ),
         (other(trained, metric=None, metric_interval=None), False, "not recorded", "no metric was recorded"),
-        (other(read_trial_file(record_of(run, trained=False))), False, "inside", "should be identical"),
+        (other(read_rebuild_source(record_of(run, trained=False))), False, "inside", "should be identical"),
     ]
     for source, agrees, where, verdict in cases:
         found = rebuild(source, tmp_path / "again.tflite")
@@ -76,7 +76,7 @@ def test_another_file_is_as_good_within_the_interval_and_only_if_it_was_trained(
 
 
 def test_a_candidate_that_the_rules_refuse(run: Path, tmp_path: Path) -> None:
-    source = read_trial_file(record_of(run, trained=True))
+    source = read_rebuild_source(record_of(run, trained=True))
     twice = dataclasses.replace(source.candidate, steps=(source.candidate.steps[0], *source.candidate.steps))
     with pytest.raises(Refused, match="stands in it 2 times"):
         rebuild(dataclasses.replace(source, candidate=twice), tmp_path / "again.tflite")
@@ -142,7 +142,7 @@ def key(name: str, value: Any) -> Any:
 def test_a_hostile_record_is_refused_in_a_sentence(change: Any, part: str, run: Path, tmp_path: Path) -> None:
     path = altered(run, tmp_path, change)
     with pytest.raises(RunError) as caught:
-        read_trial_file(path)
+        read_rebuild_source(path)
     message = str(caught.value)
     assert part in message and str(path) in message
     assert "\n" not in message and len(message) < 600
@@ -153,9 +153,9 @@ def test_what_is_no_record(text: str, tmp_path: Path) -> None:
     path = tmp_path / "trial.json"
     path.write_text(text)
     with pytest.raises(RunError, match=r"trial\.json"):
-        read_trial_file(path)
+        read_rebuild_source(path)
     with pytest.raises(RunError, match="does not exist"):
-        read_trial_file(tmp_path / "nowhere")
+        read_rebuild_source(tmp_path / "nowhere")
 
 
 def test_an_exported_record_needs_its_provenance_and_vouches_for_nothing(run: Path, tmp_path: Path) -> None:
@@ -167,17 +167,17 @@ def test_an_exported_record_needs_its_provenance_and_vouches_for_nothing(run: Pa
     told = read_json(folder / "provenance.json")
     told["configuration"]["trust-model"] = True
     write_json(folder / "provenance.json", told)
-    assert not read_trial_file(folder).config.trust_model
-    assert read_trial_file(folder, trust=True).config.trust_model
-    assert rebuild(read_trial_file(folder), tmp_path / "again.tflite").same_file
+    assert not read_rebuild_source(folder).config.trust_model
+    assert read_rebuild_source(folder, trust=True).config.trust_model
+    assert rebuild(read_rebuild_source(folder), tmp_path / "again.tflite").same_file
     told["configuration"]["batch-size"] = "many"
     (folder / "provenance.json").write_text(json.dumps(told))
     with pytest.raises(Exception, match="batch-size"):
-        read_trial_file(folder)
+        read_rebuild_source(folder)
     told["configuration"] = ["x"]
     (folder / "provenance.json").write_text(json.dumps(told))
     with pytest.raises(RunError, match=r"configuration is .*: input should be an object"):
-        read_trial_file(folder)
+        read_rebuild_source(folder)
     (folder / "provenance.json").unlink()
     with pytest.raises(RunError, match=r"no provenance\.json is beside it"):
-        read_trial_file(folder)
+        read_rebuild_source(folder)

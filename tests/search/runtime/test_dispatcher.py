@@ -17,7 +17,7 @@ def test_calls_one_after_the_other_are_done_by_one_thread() -> None:
     for _ in range(5):
         names.add(dispatcher.submit(threading.get_ident).result(timeout=10))
         time.sleep(0.01)  # until the thread waits again
-    assert len(names) == 1
+    assert len(names) == 1 and dispatcher.longest == 0
     dispatcher.close()
 
 
@@ -34,6 +34,7 @@ def test_as_many_at_once_as_there_are_threads_and_the_rest_in_order() -> None:
     while len(order) < 2:
         assert time.monotonic() < deadline
     assert sorted(order) == [0, 1] and not any(done.done() for done in calls)
+    assert dispatcher.longest == 3
     opened.set()
     for done in calls:
         done.result(timeout=10)

@@ -191,7 +191,7 @@ def test_refusals(nets: dict[str, Any]) -> None:
         match="no other width has a multiple of 8 below it; image is an input; head is an output",
     ):
         Cut().apply(build((4,), small), CONTEXT)
-    with pytest.raises(Refused, match="nothing can be cut: image is an input; hidden is skipped"):
+    with pytest.raises(Refused, match="no channel can be pruned: image is an input; hidden is skipped"):
         Cut(skip=("hidden",), multiple=1).apply(build((4,), small), CONTEXT)
     with pytest.raises(Refused, match="did you mean 'stem'"):
         Cut(skip=("stm",)).apply(nets["residual"], CONTEXT)

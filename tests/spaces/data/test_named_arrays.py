@@ -15,6 +15,7 @@ from litetuner.spaces.data.calibration import calibration_samples
 from litetuner.spaces.data.named_arrays import pack, unpack
 from litetuner.spaces.data.preparation import DataRequest, open_split, prepare_data
 from litetuner.spaces.errors import ConfigError, DataError, ModelError
+from litetuner.spaces.jobs.python_functions import name_of
 from litetuner.spaces.models.checkpoint import read_model, write_model
 from litetuner.spaces.models.keras_bridge.bridge import TOLERANCE, bridge
 from litetuner.spaces.models.loading.load import load_model
@@ -205,6 +206,24 @@ def test_custom_layers_come_by_name_and_are_trained_by_their_twins(module, tmp_p
         load_model(path, custom_objects="mine:wrong")
     with pytest.raises(ConfigError, match="must be a dict"):
         load_model(path, custom_objects="mine:__name__")
+
+
+def test_custom_layers_are_given_as_a_dict_of_classes_of_a_notebook(module, tmp_path):
+    import keras
+
+    cell: dict[str, object] = {"__name__": "__main__"}
+    exec(MODULE, cell)
+    pair = {"Scale": (cell["Scale"], cell["Twin"])}
+    name = name_of(pair, "custom_objects")
+    model = keras.Sequential([keras.Input((4,)), cell["Scale"](name="scale"), keras.layers.Dense(2)])
+    model.save(tmp_path / "net.keras")
+    assert name_of(pair, "custom_objects") == name, "using a class does not change its identity"
+    loaded = load_model(str(tmp_path / "net.keras"), custom_objects=name)
+    twin, refusal, difference = rebuild(loaded.model, X["left"])
+    assert refusal is None and difference <= TOLERANCE
+    assert np.array_equal(np.asarray(read_model(write_model(twin))(X["left"])), np.asarray(twin(X["left"])))
+    with pytest.raises(ConfigError, match="--custom-objects: wrong: of the pair 'Scale' one must be"):
+        load_model(str(tmp_path / "net.keras"), custom_objects=name_of({"Scale": (cell["Scale"],) * 2}, "wrong"))
 
 
 def test_subclassed_models_are_converted_only(module):

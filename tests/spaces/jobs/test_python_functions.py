@@ -127,6 +127,12 @@ def test_what_is_missing_or_cannot_be_sent_is_said(monkeypatch: pytest.MonkeyPat
         load_function(name, "--metric")
     with pytest.raises(ConfigError, match=r"preprocess: the function cannot be sent.*locks"):
         name_of(closure(threading.Lock()), "preprocess")
+    layers = name_of({"Scale": in_main(LAYERS, "Scale")}, "custom_objects")
+    monkeypatch.setattr(python_functions, "_pickles", {})
+    with pytest.raises(
+        ConfigError, match=r"^custom_objects: .* dict of custom layers .* custom_objects=custom_objects in"
+    ):
+        python_function(layers, "--custom-objects")
     monkeypatch.setattr(python_functions, "MOST_BYTES", 1000)
     with pytest.raises(ConfigError, match=r"loss: the function refers to 0 MB of values"):
         name_of(closure(np.zeros(1000)), "loss")
@@ -142,6 +148,33 @@ def test_what_it_imports_is_missing_in_the_worker(monkeypatch: pytest.MonkeyPatc
         ConfigError, match=r"'lambda' cannot be used in a worker process: ModuleNotFoundError.*only_here"
     ):
         python_function(name, "--metric")
+
+
+LAYERS = """class Base:
+    factor = 2
+class Scale(Base):
+    def call(self, x):
+        return x * self.factor
+"""
+
+
+def test_a_dict_of_custom_layers_is_known_by_the_code_of_its_classes() -> None:
+    def named(source: str = LAYERS, **more: Any) -> str:
+        return name_of({"Scale": (in_main(source, "Scale"), dict)} | more, "custom_objects")
+
+    name = named()
+    assert name == named() and shown_name(name) == "custom_objects" and is_function(name)
+    assert name_of({"b": int, "a": dict}, "custom_objects") == name_of({"a": dict, "b": int}, "custom_objects")
+    changed = [("2", "3"), ("x *", "x +"), ("Scale(Base)", "Scale"), ("call", "run")]
+    assert len({name, named(more=dict), *(named(LAYERS.replace(*pair)) for pair in changed)}) == 6
+    program = (
+        "import json, sys; from litetuner.spaces.jobs.python_functions import python_function, receive; "
+        "given = json.load(sys.stdin); receive(given); "
+        "print([python_function(name, '')['Scale'][0]().call(21) for name in given])"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, input=json.dumps(pickles([name])), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[42]"
 
 
 def test_a_module_that_no_other_process_can_import_counts_as_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:

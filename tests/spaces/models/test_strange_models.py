@@ -8,7 +8,7 @@ import pytest
 from litetuner.objectives.scoring.predict import predict
 from litetuner.spaces.building.trainable import rebuild
 from litetuner.spaces.context import Context
-from litetuner.spaces.errors import BuildFailed, ModelError, told_by_keras
+from litetuner.spaces.errors import BuildFailed, ModelError, keras_error_text
 from litetuner.spaces.models.loading.load import load_model
 from litetuner.spaces.models.outputs import original_outputs
 from litetuner.spaces.models.signature import input_tensors, output_tensors
@@ -116,7 +116,7 @@ def test_a_model_that_fails_on_its_data_says_so_without_a_traceback(keras):
     ],
 )  # fmt: skip
 def test_what_keras_says_in_one_line(text, said):
-    assert told_by_keras(ValueError(text)) == said
+    assert keras_error_text(ValueError(text)) == said
 
 
 def test_a_pipeline_of_augmentation_is_left_out_and_its_other_layers_stay(keras, tmp_path):

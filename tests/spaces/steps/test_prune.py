@@ -11,7 +11,7 @@ import pytest
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.steps.prune import Prune
-from litetuner.spaces.training.sparsity_schedule import Rise
+from litetuner.spaces.training.pruning.sparsity_schedule import Rise
 
 from .conftest import PRUNABLE, kernel, weights_equal
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.context import Context
+from litetuner.spaces.data.augmentation import VIEWS, augmented
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.steps.finetune import Finetune
-from litetuner.spaces.training.augmentation import VIEWS, augmented
+from litetuner.spaces.training import samples
 from litetuner.spaces.training.fit import TIMED_STEPS, TrainingHooks, count_steps, fit, seconds_per_step, seeded
 
 RNG = np.random.default_rng(0)
@@ -155,3 +156,21 @@ def test_views_are_drawn_by_seed_and_only_of_images() -> None:
         augmented(X, "flip", np.random.default_rng(0))
     with pytest.raises(Refused, match="did you mean 'flip'"):
         Finetune(augment="flop")
+
+
+def test_data_that_are_kept_on_a_gpu_train_the_same_weights(line: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GPU is made up: the data are copied to TensorFlow's default device, here the CPU."""
+    trained = []
+    for gpus, most in (((), 10**9), (("GPU:0",), 10**9), (("GPU:0",), 70 * 6 * 4 - 1)):
+        monkeypatch.setattr(samples, "RESIDENT_BYTES", most)
+        monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind, gpus=gpus: list(gpus))
+        copied: list[Any] = []
+        from_gpu = samples._from_gpu
+        monkeypatch.setattr(samples, "_from_gpu", lambda *given, f=from_gpu, c=copied: (c.append(1), f(*given))[1])
+        model = network()
+        fit(model, line, epochs=3, learning_rate=0.05)
+        trained.append((bool(copied), model.get_weights()))
+        monkeypatch.undo()
+    assert [copied for copied, _ in trained] == [False, True, False], "too large by a byte"
+    for _, weights in trained[1:]:
+        assert all(np.array_equal(one, other) for one, other in zip(weights, trained[0][1], strict=True))

@@ -15,7 +15,7 @@ import pytest
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import Budget
 from litetuner.search.front import Objective
-from litetuner.search.runs.databases.database import Place, StudyFile
+from litetuner.search.runs.databases.database import StudyFile, StudyLocation
 from litetuner.search.runs.databases.postgresql import PostgresqlServer
 from litetuner.search.runs.databases.study_copy import SamplersOwn, StudyCopy
 from litetuner.search.runs.optuna_trials import Asked, told_constraints
@@ -30,7 +30,7 @@ Open = Callable[..., StudyCopy]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> StudyLocation:
     if request.param == "sqlite":
         return StudyFile(tmp_path)
     server = request.getfixturevalue("postgresql")
@@ -38,11 +38,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def open_copy(place: Place) -> Iterator[Open]:
+def open_copy(location: StudyLocation) -> Iterator[Open]:
     opened: list[StudyCopy] = []
 
     def open_one(budgets: tuple[Budget, ...] = (), run: str = "run") -> StudyCopy:
-        opened.append(StudyCopy(place, GOALS, budgets, run))
+        opened.append(StudyCopy(location, GOALS, budgets, run))
         return opened[-1]
 
     yield open_one
@@ -82,29 +82,29 @@ def lived(copy: StudyCopy, states: tuple[State, ...] = tuple(State)) -> tuple[St
     return study, sorted(told, key=lambda trial: trial.number)
 
 
-def stored(place: Place, name: str) -> list[Any]:
-    database = place.open()
+def stored(location: StudyLocation, name: str) -> list[Any]:
+    database = location.open()
     try:
         return optuna.load_study(study_name=name, storage=database.storage).trials
     finally:
         database.close()
 
 
-def test_it_tells_what_the_records_tell_in_every_state(place: Place, open_copy: Open) -> None:
+def test_it_tells_what_the_records_tell_in_every_state(location: StudyLocation, open_copy: Open) -> None:
     copy = open_copy()
     _, told = lived(copy)
     copy.close()
     again = open_copy()
     assert again.difference(told) == ""
     assert {number: finished for number, (_, finished) in again.asked().items()} == {t.number: True for t in told}
-    for theirs, ours in zip(stored(place, copy.name), told, strict=True):
+    for theirs, ours in zip(stored(location, copy.name), told, strict=True):
         assert theirs.number == ours.number and theirs.state.is_finished()
         values = [ours.measurements[goal.measurement].value for goal in GOALS] if ours.state.scored else None
         assert theirs.values == values
         assert theirs.system_attrs["constraints"] == list(told_constraints(ours).values())
 
 
-def test_a_changed_record_and_another_run_are_noticed(place: Place, open_copy: Open) -> None:
+def test_a_changed_record_and_another_run_are_noticed(location: StudyLocation, open_copy: Open) -> None:
     copy = open_copy()
     _, told = lived(copy)
     copy.close()
@@ -130,17 +130,17 @@ def test_what_runs_when_a_search_dies_is_known_and_can_be_told(open_copy: Open) 
     assert all(finished for _, finished in again.asked().values()) and len(again.asked()) == len(told) + 3
 
 
-def test_a_new_one_is_filled_from_the_records(place: Place, open_copy: Open) -> None:
+def test_a_new_one_is_filled_from_the_records(location: StudyLocation, open_copy: Open) -> None:
     copy = open_copy()
     _, told = lived(copy)
     copy.close()
-    before = stored(place, copy.name)
-    place.put_aside(copy.name)
+    before = stored(location, copy.name)
+    location.put_aside(copy.name)
     again = open_copy()
     assert again.asked() == {}
     again.fill(told)
     again.close()
-    for one, other in zip(before, stored(place, copy.name), strict=True):
+    for one, other in zip(before, stored(location, copy.name), strict=True):
         for name in (
             "number",
             "state",
@@ -162,7 +162,7 @@ def test_other_budgets_have_a_study_of_their_own(open_copy: Open) -> None:
     assert other.name != one.name and other.asked() == {}
 
 
-def test_a_second_writer_is_an_error(place: Place, open_copy: Open) -> None:
+def test_a_second_writer_is_an_error(location: StudyLocation, open_copy: Open) -> None:
     copy, other = open_copy(), open_copy()
     study, _ = lived(copy, (State.COMPLETE,))
     other.begin(Asked(1, Candidate(()), "sampler", {}), SamplersOwn())

@@ -16,7 +16,7 @@ import psutil
 
 from litetuner.objectives.cluster import load_ray
 from litetuner.search.runtime.cluster.answer import Shipment
-from litetuner.search.runtime.cluster.node import NodeSlot
+from litetuner.search.runtime.cluster.node_actor import NodeSlot
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.search.runtime.executors.fake import Fake
 from litetuner.search.runtime.executors.ray import Ray

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from litetuner.cli import run as command_line
@@ -119,6 +120,25 @@ def test_a_killed_search_loses_nothing_and_finds_what_its_nodes_finished(
     assert end.reason == "all 12 trials are done"
     done = [json.loads(line)["key"] for line in noted.read_text().splitlines()]
     assert len(set(done)) == len(done), "a job that was finished was done again"
+
+
+def test_a_killed_search_leaves_no_process_on_its_nodes(three_nodes: Any, tmp_path: Path) -> None:
+    """Without ``--store`` nobody would read what they finish."""
+    run, noted = tmp_path / "run", tmp_path / "noted"
+    keys = {"ray_address": three_nodes.address, "trials": 100, "parallel": 4}
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), json.dumps(keys)], cwd=ROOT)
+    while len(list(run.glob("trials/*/trial.json"))) < 4:
+        assert child.poll() is None, "the search ended before it was killed"
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    before, pids = told(run), {json.loads(line)["pid"] for line in noted.read_text().splitlines()}
+    assert len(pids) >= 3, "several slots had jobs"
+    deadline = time.monotonic() + 30
+    while (living := [pid for pid in pids if psutil.pid_exists(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not living
+    assert told(run) == before, "nothing writes into the run any more"
 
 
 def test_a_dead_node_is_one_accident_and_its_trials_are_asked_again(

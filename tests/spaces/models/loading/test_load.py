@@ -18,16 +18,12 @@ from litetuner.spaces.tf import load
 @pytest.fixture(scope="module")
 def keras():
     load()
-    import keras
-
-    return keras
+    return pytest.importorskip("keras")
 
 
 @pytest.fixture(scope="module")
 def tf_keras(keras):
-    import tf_keras
-
-    return tf_keras
+    return pytest.importorskip("tf_keras")
 
 
 @pytest.fixture

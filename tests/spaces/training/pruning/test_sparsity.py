@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from litetuner.spaces.training.sparsity import (
+from litetuner.spaces.training.pruning.sparsity import (
     MOST,
     by_magnitude,
     by_rank,

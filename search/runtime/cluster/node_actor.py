@@ -1,4 +1,4 @@
-"""A slot of a cluster: an actor on a node, which has jobs done by worker processes of its own."""
+"""A slot of a cluster on its node: an actor of Ray, which has jobs done by worker processes of its own."""
 
 import contextlib
 import dataclasses

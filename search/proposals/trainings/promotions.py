@@ -1,35 +1,37 @@
 """Promotions: what does well is trained, first for a short time, then for longer. Rungs for several objectives.
 
 What was solved for without training is the lowest rung (``first_trainings.py``).
-A rung is a length of training, its candidates files that could ship. One is promoted when its upper bound is on the
-front: its size and latency, with the low end of its paired drop, less what longer trainings have recovered so far.
+A rung is a length of training, its candidates files that could ship. The one is promoted that is expected to gain the most
+hypervolume per second: its size and latency stay, and its drop becomes what earlier trainings left (``outcomes.py``).
 """
 
 import heapq
 import math
-import statistics
 
 from litetuner.search.history import History
 from litetuner.search.hypervolume import Growth
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals import first_trainings
-from litetuner.search.proposals.first_trainings import RECOVERABLE
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of
+from litetuner.search.proposals.trainings import first_trainings
+from litetuner.search.proposals.trainings.first_trainings import RECOVERABLE
+from litetuner.search.proposals.trainings.outcomes import Outcomes
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.space import ScriptedChoices, Space
 
 
 class Rungs:
-    """The trials that a longer training could improve, and what longer trainings have recovered."""
+    """The trials that a longer training could improve, and what longer trainings made of their drops."""
 
     def __init__(self) -> None:
         self.open: dict[int, Trial] = {}  # by number
-        self.recovered: list[float] = []  # shares of accuracy drops
+        self.ended: list[tuple[float, float]] = []  # drops before and after longer trainings
         self.longer: dict[tuple[int, float], Candidate] = {}  # by trial number and length: what would be trained
         self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths: asked for twice on each turn
-        self._bounds: dict[int, float] = {}  # by number: it gains no more, as long as no larger share is recovered
-        self._share = 0.0  # that the bounds are computed with
+        self._gains: dict[
+            int, float
+        ] = {}  # by number, expected: never more while the outcomes stay, as the front grows
+        self._outcomes: Outcomes | None = None  # that the gains are computed with
         self._shorter: dict[tuple[tuple[str, str], ...], float] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
@@ -39,34 +41,31 @@ class Rungs:
             return
         alike = tuple(sorted((name, str(value)) for name, value in choices_of(trial).items() if name != "epochs"))
         before = self._shorter.get(alike)
-        if trial.origin == "promotion" and before is not None and before > POLICY.promotions.least_drop:
-            self.recovered.append(min(1.0, max(0.0, (before - drop) / before)))
+        if trial.origin == "promotion" and before is not None:
+            self.ended.append((before, drop))
         self._shorter[alike] = drop
         broken = {name for name, value in trial.constraints.items() if value > 0}
         if trial.state.scored and broken <= set(RECOVERABLE):
             self.open[trial.number] = trial
-            self._bounds[trial.number] = math.inf
+            self._gains[trial.number] = math.inf
 
-    def upper_bounds(self, share: float) -> dict[int, float]:
-        """By number, what each trial gains at most if a ``share`` of its drop is recovered, for those that may gain anything."""
-        if share > self._share:
-            self._bounds = dict.fromkeys(self.open, math.inf)
-        self._share = share
-        return self._bounds
+    def gains(self, outcomes: Outcomes) -> dict[int, float]:
+        """By number, what each trial's training is expected to gain at most, for those that may gain anything."""
+        if outcomes != self._outcomes:
+            self._gains = dict.fromkeys(self.open, math.inf)
+        self._outcomes = outcomes
+        return self._gains
 
-    def update_bound(self, number: int, growth: Growth) -> float:
-        """What a trial would add to the front of now, at the better end of its interval. It never grows: the front does."""
-        drop = self.open[number].measurements["drop"]
-        low = drop.value if drop.interval is None else drop.interval[0]
-        costs = growth.costs(self.open[number].value, low - self._share * max(0.0, drop.value))
-        self._bounds[number] = found = 0.0 if costs is None else growth.gain(costs)
+    def update(self, number: int, outcomes: Outcomes, growth: Growth) -> float:
+        """What a trial's training is expected to add to the front of now."""
+        self._gains[number] = found = outcomes.gain(self.open[number], growth)
         if not found:
-            del self._bounds[number]
+            del self._gains[number]
         return found
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """The trial whose first or longer training may gain the most hypervolume per second, or ``None`` when none may gain any."""
+    """The trial whose first or longer training should gain most hypervolume per second, or ``None`` when none may gain any."""
     space = spaces.affordable
     if history.growth is None or not space.train:
         return None
@@ -74,7 +73,7 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
     if space.around.has_training_data and spaces.whole.epochs[0] in space.epochs:
         first = first_trainings.propose(history, spaces.short)
     longer = _longer(history, space)
-    return max(filter(None, (longer, first)), key=lambda proposal: proposal.upper_bound, default=None)
+    return max(filter(None, (longer, first)), key=lambda proposal: proposal.gain_per_second, default=None)
 
 
 def _longer(history: History, space: Space) -> Proposal | None:
@@ -88,18 +87,15 @@ def _longer(history: History, space: Space) -> Proposal | None:
     return best
 
 
-def recovered_share(history: History) -> float:
-    """The share of a drop that the next length of training recovers: the median of this run's promotions and a prior."""
-    numbers = POLICY.promotions
-    return statistics.median([numbers.usual_recovery] * numbers.usual_recovery_weight + history.view(Rungs).recovered)
+def outcomes_of_longer(history: History) -> Outcomes:
+    """What longer trainings make of drops, in this run and before."""
+    return Outcomes.learned(POLICY.promotions.longer, history.allowed_drop, history.view(Rungs).ended)
 
 
 def _best(history: History, space: Space, rungs: Rungs, growth: Growth) -> Proposal | None:
-    steps = POLICY.promotions.recovery_steps
-    share = math.ceil(steps * recovered_share(history)) / steps  # rounded up, so that it seldom rises
-    bounds = rungs.upper_bounds(share)
-    waiting: list[tuple[float, int, float, float]] = []  # a heap: an upper bound is computed anew on its turn
-    for number, bound in bounds.items():
+    outcomes = outcomes_of_longer(history)
+    waiting: list[tuple[float, int, float, float]] = []  # a heap: a gain is computed anew on its turn
+    for number, gain in rungs.gains(outcomes).items():
         trial = rungs.open[number]
         epochs = trial.params["epochs"]["chosen"]
         longer = next((length for length in space.epochs if length > epochs), None)
@@ -108,11 +104,11 @@ def _best(history: History, space: Space, rungs: Rungs, growth: Growth) -> Propo
         known = rungs.longer.get((number, longer))
         if known is None or not history.knows(known.key):
             seconds = max(POLICY.promotions.least_seconds, sum(trial.seconds.values()) * longer / epochs)
-            waiting.append((-bound / seconds, number, seconds, longer))
+            waiting.append((-gain / seconds, number, seconds, longer))
     heapq.heapify(waiting)
     while waiting:
         _, number, seconds, longer = heapq.heappop(waiting)
-        per_second = rungs.update_bound(number, growth) / seconds
+        per_second = rungs.update(number, outcomes, growth) / seconds
         if not per_second:
             continue
         if waiting and -per_second > waiting[0][0]:
@@ -121,5 +117,5 @@ def _best(history: History, space: Space, rungs: Rungs, growth: Growth) -> Propo
         script = ScriptedChoices(choices_of(rungs.open[number]) | {"epochs": longer})
         candidate = rungs.longer[number, longer] = space.suggest(script)
         if not history.knows(candidate.key):
-            return Proposal("promotion", space, script, candidate, upper_bound=per_second)
+            return Proposal("promotion", space, script, candidate, gain_per_second=per_second)
     return None

@@ -1,4 +1,4 @@
-"""A ``trial.json`` that may come from a stranger: read strictly, and rejected with a clear error where it is wrong."""
+"""The ``trial.json`` that a rebuild starts from. It may come from a stranger: read strictly, rejected with a clear error."""
 
 import dataclasses
 import math
@@ -91,7 +91,7 @@ class Origin:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrialFile(Origin):
+class RebuildSource(Origin):
     """What is needed to build a trial's file again, and what the new file is compared with."""
 
     path: Path
@@ -102,7 +102,7 @@ class TrialFile(Origin):
     metric_interval: tuple[float, float] | None
 
 
-def read_trial_file(given: Path, *, trust: bool = False, **changed: str | None) -> TrialFile:
+def read_rebuild_source(given: Path, *, trust: bool = False, **changed: str | None) -> RebuildSource:
     """Read a run folder's ``trial.json`` (or that in ``given``), or an exported one beside its ``provenance.json``.
 
     ``changed`` are keys to use instead of the recorded ones. Only ``trust`` sets ``trust_model``.
@@ -122,7 +122,7 @@ def read_trial_file(given: Path, *, trust: bool = False, **changed: str | None) 
     if record.environment is not None:  # the trial's own; that of the run belongs to its last session
         origin = dataclasses.replace(origin, versions=_versions(record.environment.versions))
     metric = record.measurements.metric
-    found = TrialFile(
+    found = RebuildSource(
         **vars(origin),
         path=path,
         number=record.number,

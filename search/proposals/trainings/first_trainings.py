@@ -6,18 +6,20 @@ or not, of which layers, learning rate, distillation) is drawn by Optuna from wh
 
 import dataclasses
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
+from litetuner.search.proposals.draws.given_trials import given_trials
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
 from litetuner.search.proposals.samplers.tpe import Tpe
-from litetuner.search.runs.optuna_trials import frozen_params
+from litetuner.search.proposals.trainings.outcomes import Outcomes
+from litetuner.search.runs.optuna_trials import final_state, frozen_params
 from litetuner.search.runs.study import OptunaChoices
 from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
+from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.choices import NO, YES, Chooser
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.step import Role, Stage, Step
@@ -55,9 +57,13 @@ class Solved:
         # By number: choices of the trained counterpart, if there is one.
         self.fixed: dict[int, dict[str, Any] | None] = {}
         self.parents: dict[int, int] = {}  # of promotions, by number
-        self.bounds: dict[int, float] = {}  # by number: it gains no more, as long as no larger share is recovered
-        self.share = 0.0  # that the bounds are computed with
+        self.gains: dict[int, float] = {}  # by number, expected: never more while the outcomes stay, as the front grows
+        self.outcomes: Outcomes | None = None  # that the gains are computed with
         self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths: asked for twice on each turn
+        self._trained: dict[tuple[int, tuple[float, ...]], Candidate] = {}  # by number and lengths
+        self._frozen: dict[tuple[int, frozenset[str]], Any] = {}  # first trainings, by number and what was fixed
+        # By number, lengths and attempt: choices and candidate, the same until another first training is told.
+        self.drawn: dict[tuple[int, tuple[float, ...], int], tuple[dict[str, Any], Candidate]] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
         self.best.clear()
@@ -65,10 +71,11 @@ class Solved:
             return
         if trial.origin == "promotion":
             self.promoted.append(trial)
+            self.drawn.clear()
         solved = trial.state.scored and not trial.candidate.prefix.steps and solved_step(trial) is not None
         if solved and trial.value("drop") is not None and _recoverable(trial):
             self.open[trial.number] = trial
-            self.bounds[trial.number] = math.inf
+            self.gains[trial.number] = math.inf
 
     def update(self, space: Space) -> None:
         """Find the counterparts of new trials, and whose trainings new promotions are."""
@@ -82,6 +89,24 @@ class Solved:
             parent = self.parents[trial.number] = next(parents, -1)
             if parent >= 0 and not _recoverable(trial):  # however it is trained, its size and latency stay
                 self.fixed[parent] = None
+
+    def trained(self, number: int, space: Space) -> Candidate:
+        """A trial's counterpart, where all that is not fixed stays as it is."""
+        key = number, space.epochs
+        if key not in self._trained:
+            self._trained[key] = space.suggest(ScriptedChoices(self.fixed[number] or {}))
+        return self._trained[key]
+
+    def frozen(self, fixed: Mapping[str, Any], pairs: Sequence[tuple[Trial, float, float]]) -> list[Any]:
+        """First trainings as trials of Optuna's, whose value is how much larger the drop is after the training."""
+        names, state = frozenset(fixed), final_state(pairs[0][0], True) if pairs else None
+        for trial, was, now in pairs:
+            if (trial.number, names) not in self._frozen:
+                told = {
+                    name: entry for name, entry in trial.params.items() if name not in names and "distribution" in entry
+                }
+                self._frozen[trial.number, names] = frozen_params(told, state=state, values=[now - was])
+        return [self._frozen[trial.number, names] for trial, _, _ in pairs]
 
     def recovered(self) -> list[tuple[Trial, float, float]]:
         """The first trainings, each with the drop before and after it."""
@@ -140,7 +165,7 @@ def fixed_choices(trial: Trial, space: Space) -> dict[str, Any] | None:
 
 
 def propose(history: History, space: Space) -> Proposal | None:
-    """The first training that may gain the most hypervolume per second, or ``None`` where none may gain any."""
+    """The first training that should gain the most hypervolume per second, or ``None`` where none may gain any."""
     known = history.view(Solved)
     if space.epochs not in known.best:
         known.update(space)
@@ -150,73 +175,67 @@ def propose(history: History, space: Space) -> Proposal | None:
 
 def _best(history: History, space: Space, known: Solved) -> Proposal | None:
     pairs = known.recovered()
-    shares = [min(1.0, max(0.0, (was - now) / was)) for _, was, now in pairs if was > NUMBERS.least_drop]
-    share = statistics.median([NUMBERS.usual_recovery] * NUMBERS.usual_recovery_weight + shares)
-    if share > known.share:
-        known.bounds = dict.fromkeys(known.open, math.inf)
-    known.share = share
+    outcomes = Outcomes.learned(NUMBERS.first, history.allowed_drop, [(was, now) for _, was, now in pairs])
+    if outcomes != known.outcomes:
+        known.gains = dict.fromkeys(known.open, math.inf)
+    known.outcomes = outcomes
     tried: dict[int, int] = {}
     for parent in known.parents.values():
         tried[parent] = tried.get(parent, 0) + 1
 
     def per_second(number: int) -> float:
-        return known.bounds[number] / (1 + tried.get(number, 0)) / _seconds(history, space, known.fixed[number] or {})
+        seconds = max(NUMBERS.least_seconds, history.training_seconds(known.trained(number, space)))
+        return known.gains[number] / (1 + tried.get(number, 0)) / seconds
 
-    able = {number for number, bound in known.bounds.items() if bound and known.fixed[number]}
+    able = {number for number, gain in known.gains.items() if gain and known.fixed[number]}
     rates = {number: per_second(number) for number in able if tried.get(number, 0) < NUMBERS.first_trainings}
     while rates:
         number = max(rates, key=lambda at: (rates[at], -at))
         if not rates[number]:
             return None
         stale = rates[number]
-        _update_bound(history, known, number, share)
+        assert history.growth is not None  # there are scored trials
+        known.gains[number] = outcomes.gain(known.open[number], history.growth)
         rates[number] = per_second(number)
         if rates[number] == stale or rates[number] >= max(rates.values()) > 0:
             found = _drawn(history, space, known, number, pairs)
             if found is not None:
-                return dataclasses.replace(found, upper_bound=rates[number])
+                return dataclasses.replace(found, gain_per_second=rates[number])
             del rates[number]
     return None
-
-
-def _update_bound(history: History, known: Solved, number: int, share: float) -> None:
-    """What a trial would add to the front of now, at the better end of its interval, if the share of its drop is recovered."""
-    trial = known.open[number]
-    drop = trial.measurements["drop"]
-    low = drop.value if drop.interval is None else drop.interval[0]
-    assert history.growth is not None
-    costs = history.growth.costs(trial.value, low - share * max(0.0, drop.value))
-    known.bounds[number] = 0.0 if costs is None else history.growth.gain(costs)
-
-
-def _seconds(history: History, space: Space, fixed: Mapping[str, Any]) -> float:
-    return max(NUMBERS.least_seconds, history.training_seconds(space.suggest(ScriptedChoices(fixed))))
 
 
 def _drawn(
     history: History, space: Space, known: Solved, number: int, pairs: Sequence[tuple[Trial, float, float]]
 ) -> Proposal | None:
     """A candidate without an answer that trains a trial, as Optuna draws it."""
-    fixed = known.fixed[number] or {}
     for attempt in range(NUMBERS.draws):
-        # Not the number: lost trials have one too, and a killed search resumes as an undisturbed one.
-        seed = derive("first training", known.open[number].candidate.key, len(known.promoted), attempt)
-        recorded = RecordedChoices(PartlyFixed(fixed, OptunaChoices(_optuna_trial(pairs, fixed, seed))))
-        candidate = space.suggest(recorded)
+        key = number, space.epochs, attempt
+        if key not in known.drawn:
+            known.drawn[key] = _draw(space, known, number, pairs, attempt)
+        chosen, candidate = known.drawn[key]
         if not history.knows(candidate.key):
-            return Proposal("promotion", space, ScriptedChoices(recorded.chosen), candidate)
+            return Proposal("promotion", space, ScriptedChoices(chosen), candidate)
     return None
 
 
-def _optuna_trial(pairs: Sequence[tuple[Trial, float, float]], fixed: Mapping[str, Any], seed: int) -> Any:
-    """A trial of a study of first trainings, whose value is how much larger the drop is after the training."""
+def _draw(
+    space: Space, known: Solved, number: int, pairs: Sequence[tuple[Trial, float, float]], attempt: int
+) -> tuple[dict[str, Any], Candidate]:
+    fixed = known.fixed[number] or {}
+    # Not the number: lost trials have one too, and a killed search resumes as an undisturbed one.
+    seed = derive("first training", known.open[number].candidate.key, len(known.promoted), attempt)
+    asked = OptunaChoices(_optuna_trial(known.frozen(fixed, pairs), seed))
+    recorded = RecordedChoices(PartlyFixed(fixed, asked))
+    candidate = space.suggest(recorded)
+    return recorded.chosen, candidate
+
+
+def _optuna_trial(trials: Sequence[Any], seed: int) -> Any:
+    """A trial of a study of first trainings."""
     import optuna
 
-    study = optuna.create_study(sampler=Tpe().make(seed))
-    for trial, was, now in pairs:
-        params = {name: entry for name, entry in trial.params.items() if name not in fixed and "distribution" in entry}
-        study.add_trial(frozen_params(params, state=optuna.trial.TrialState.COMPLETE, values=[now - was]))
-    return study.ask()
+    return optuna.create_study(storage=given_trials(trials), sampler=Tpe().make(seed)).ask()
 
 
 def _agree(fixed: Mapping[str, Any], chosen: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from litetuner.search.runtime.cluster.answer import Answer
-from litetuner.search.runtime.cluster.slots import Needs, count_slots
+from litetuner.search.runtime.cluster.slot_pool import Needs, count_slots
 from litetuner.search.runtime.cluster.store import ResultStore
 from litetuner.spaces.building.jobs import DescribeJob
 from litetuner.spaces.errors import HostError

@@ -1,4 +1,4 @@
-"""The slots of a cluster as the search sees them: started, used by one job at a time, replaced when they die."""
+"""The slots of a cluster on the machine of the search: started, used by one job at a time, replaced when they die."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ from typing import Any
 from litetuner.objectives.cluster import load_ray
 from litetuner.search.runtime.awake import awake_seconds
 from litetuner.search.runtime.cluster.answer import Shipment
-from litetuner.search.runtime.cluster.node import DRIVER_SECONDS, NodeSlot
+from litetuner.search.runtime.cluster.node_actor import DRIVER_SECONDS, NodeSlot
 from litetuner.search.runtime.machine import CORES_EACH, TRIAL_BYTES, package_versions
 from litetuner.spaces.errors import HostError, Lost
 
@@ -72,6 +72,7 @@ class Slots:
         self._lock = threading.Lock()
         self._wrong: str | None = None  # with a node, so that nothing can be done there
         self.closing = False
+        self._waiting = self.longest = 0  # jobs that wait for a slot, now and at most
         for _ in range(count):
             self._start()
         if self._lasting:
@@ -123,6 +124,19 @@ class Slots:
 
     def take(self) -> Slot:
         """A slot that nobody uses, waited for. Raises ``Lost`` after a while without any, ``HostError`` where none can start."""
+        if not self.closing and self._wrong is None:
+            with contextlib.suppress(queue.Empty):
+                return self._idle.get_nowait()
+        with self._lock:
+            self._waiting += 1
+            self.longest = max(self.longest, self._waiting)
+        try:
+            return self._wait()
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _wait(self) -> Slot:
         began = awake_seconds()
         while not self.closing:
             if self._wrong is not None:

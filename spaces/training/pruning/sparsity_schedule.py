@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from litetuner.spaces.errors import Refused, nearest
-from litetuner.spaces.user_function import is_function, load_function, told
+from litetuner.spaces.user_function import error_text, is_function, load_function
 
 KNOWN = ("constant", "polynomial")
 
@@ -72,7 +72,7 @@ class Rise:
         try:
             values = [float(function(step)) for step in range(1, steps + 1)]
         except Exception as error:
-            raise Refused(f"prune: the schedule {self.kind} failed: {told(error)}") from error
+            raise Refused(f"prune: the schedule {self.kind} failed: {error_text(error)}") from error
         wrong = next((step for step, value in enumerate(values, 1) if not 0 <= value < 1), None)
         if wrong is not None:
             raise Refused(f"prune: {self.kind} gives {values[wrong - 1]:g} at step {wrong}; a sparsity lies in [0, 1)")

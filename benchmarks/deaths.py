@@ -1,0 +1,123 @@
+"""Workers of a real search die in each stage, in each way: the trial fails or is lost with the reason, the search goes on."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from fault_verdicts import Verdict
+from real_runs import Session, canaries, half, left, make_inputs, settings
+
+from litetuner.search.runs.folder import RunFolder
+from litetuner.search.trial import State, Trial
+
+STAGES = ("convert", "score", "time", "user", "train")
+WAYS = ("segfault", "abort", "exit", "SIGKILL", "loop", "memory", "fork bomb")
+SECONDS, MEMORY = 45.0, 1_500_000_000  # limits of a job here
+TIME_SECONDS = 45.0  # of a timing: ``timeout_seconds`` of the target host
+LATE = 5.0
+# Parts of the reasons that may stand in the record of the trial that dies so.
+REASONS = {
+    "segfault": ("SIGSEGV",),
+    "abort": ("SIGABRT",),
+    "exit": ("code 3",),
+    "SIGKILL": ("SIGKILL",),
+    "loop": ("longer than", "took more than"),
+    "memory": ("GB allowed", "out of memory"),
+    "fork bomb": ("processes, more than",),
+}
+MORE = """
+import dataclasses
+from litetuner.search.runtime import worker_process
+from litetuner.objectives.targets import host
+import types
+command = worker_process.python_command
+script = str(Path("death_worker.py").absolute())
+worker_process.python_command = lambda *a: command(script, "worker", *a[2:])
+host.runner = types.SimpleNamespace(__file__=script)
+begun = WorkerProcess.begin
+def limited(self, job):
+    if job.kind in ("train", "convert", "score"):
+        limits = dataclasses.replace(job.limits, seconds={seconds}, memory_bytes={memory})
+        job = dataclasses.replace(job, limits=limits)
+    begun(self, job)
+WorkerProcess.begin = limited
+"""
+USER = "import sys; here = Path(__file__).parent; sys.path.append(str(here)); import death_worker;"
+USER += "death_worker.maybe(here / 'plan', 'user')"
+
+
+def deaths(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
+    """One search, in which each job of a stage dies another way until all were tried. SIGKILL twice: the first is retried."""
+    if done:
+        return
+    for name in ("run", "plan"):
+        shutil.rmtree(work / name, ignore_errors=True)
+    make_inputs(work, USER)
+    shutil.copy(Path(__file__).with_name("death_worker.py"), work)
+    plan, run = work / "plan", work / "run"
+    plan.mkdir()
+    arguments = [*settings(run, 400), "--target", f"host?timeout_seconds={TIME_SECONDS:g}"]
+    session = Session(work, arguments, more=MORE.format(seconds=SECONDS, memory=MEMORY))
+    session.wait_for(
+        lambda: len(list(run.glob("trials/*/trial.json"))) >= 3, 1200
+    )  # the baseline and what follows are sound
+    tried = 0
+    for way in WAYS:
+        for stage in STAGES:
+            if tried >= count:
+                break
+            tried += 1
+            if session.process.poll() is not None:
+                yield Verdict(
+                    "death", f"{way} in {stage}", "silent", f"the search ended: {session.log.read_text()[-300:]}"
+                )
+                return
+            yield one(session, run, plan, stage, way)
+    session.process.terminate()
+    children, code = session.children(), session.end()
+    faults = half(run) + [f"left behind: {name}" for name in left(children, work)]
+    faults += [f"a secret in {file}" for file in canaries(run, work / "stderr.txt", work / "stdout.txt")]
+    faults += [] if code == 130 else [f"exit code {code}"]
+    yield Verdict("death", "the end", "silent" if faults else "harmless", "; ".join(faults)[:500])
+
+
+def one(session: Session, run: Path, plan: Path, stage: str, way: str) -> Verdict:
+    log, before = plan.parent / "deaths.txt", len(list(run.glob("trials/*/trial.json")))
+    deaths_before = len(lines(log))
+    for number in range(2 if way == "SIGKILL" and stage != "time" else 1):
+        (plan / f"{stage}-{number}-{way}").touch()
+    if not session.wait_for(lambda: len(lines(log)) > deaths_before, 240):
+        for file in plan.glob("*"):
+            file.unlink(missing_ok=True)
+        return Verdict("death", f"{way} in {stage}", "harmless", "not reached")
+    began = float(lines(log)[deaths_before].split()[0])
+    limit = (TIME_SECONDS if stage == "time" else SECONDS) if way == "loop" else 0.0
+    found: list[Trial] = []
+
+    def ended() -> bool:
+        found[:] = [trial for trial in trials(run, before) if trial.state in (State.FAILED, State.LOST)]
+        return bool(found)
+
+    session.wait_for(ended, 120)
+    took = time.monotonic() - began
+    seen = len(list(run.glob("trials/*/trial.json")))
+    goes_on = session.wait_for(lambda: len(list(run.glob("trials/*/trial.json"))) > seen, 600)
+    load = psutil.getloadavg()[0]
+    said = found[0].reason or "" if found else "no trial failed or was lost"
+    good = goes_on and any(part in said for part in REASONS[way])
+    what = f"{found[0].state if found else ''} after {took:.1f} s, limit {limit:g} s, load {load:.1f}: {said[:200]}"
+    return Verdict("death", f"{way} in {stage}", "detected" if good else "silent", what)
+
+
+def trials(run: Path, first: int) -> list[Trial]:
+    return [
+        RunFolder(run).trial(path.parent.name)
+        for path in sorted(run.glob("trials/*/trial.json"))
+        if int(path.parent.name) >= first
+    ]
+
+
+def lines(log: Path) -> list[str]:
+    return log.read_text().splitlines() if log.exists() else []

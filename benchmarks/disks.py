@@ -1,0 +1,57 @@
+"""A disk that is full at one place after another of a search with real workers, and has more space each time it is repeated."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from fault_verdicts import Verdict
+from real_kills import wrong
+from real_runs import Session, make_inputs, settings, told
+
+TRIALS = 14
+FIRST = 24  # kB
+GROWTH = 1.6
+
+
+def disks(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
+    """Needs root: a file system in memory is the disk. Every second session has its temporary files there, too."""
+    make_inputs(work)
+    disk, size = work / "disk", FIRST
+    disk.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)], check=True)
+    try:
+        for number in range(count):
+            run = disk / "run"
+            before = told(run) if (run / "identity.json").exists() else {}
+            env = {"TMPDIR": str(disk)} if number % 2 else {}
+            (work / "stderr.txt").unlink(missing_ok=True)
+            session = Session(work, settings(run, TRIALS), **env)
+            children: list[psutil.Process] = []
+            while session.process.poll() is None:
+                children = session.children() or children
+                session.wait_for(lambda: False, 1)
+            code, said = session.end(), (work / "stderr.txt").read_text()
+            faults = wrong(work, run, before, children)
+            named = str(disk) in said and "repeat the command" in said.lower()
+            if code not in (0, 3) or "Traceback" in said or (code == 3 and not named):
+                faults.append(f"exit code {code}: {said[-400:]}")
+            verdict = "silent" if faults else "detected" if code else "harmless"
+            kept = len(list(run.glob("trials/*/trial.json")))
+            yield Verdict(
+                "full disk",
+                f"{size} kB, {kept} trials",
+                verdict,
+                "; ".join(faults) or said.strip().splitlines()[-1][:300],
+            )
+            if code == 0:
+                return
+            size = int(size * GROWTH)
+            for file in disk.iterdir():  # what a process that was ended left of its temporary files
+                if file.name != "run":
+                    subprocess.run(["rm", "-rf", str(file)], check=True)
+            subprocess.run(["mount", "-o", f"remount,size={size}k", str(disk)], check=True)
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+        os.sync()

@@ -1,0 +1,1 @@
+"""What Optuna draws, and the trials that it is told of."""

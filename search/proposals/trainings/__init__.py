@@ -1,0 +1,1 @@
+"""Promotions: what is trained, first for a short time, then for longer."""

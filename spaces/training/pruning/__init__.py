@@ -1,0 +1,1 @@
+"""Sparsity by layer, and over the steps of a training."""
