@@ -15,11 +15,7 @@ BATCH = 64
 # What is compared: so many samples, fewer where they take longer or are larger. Files that are wrong are wrong on most samples.
 COMPARED_SAMPLES = 1000
 PATIENCE_SECONDS = 10.0
-<<<<<<< HEAD
-MOST_BYTES = 1 << 26  # of outputs
-=======
 MOST_BYTES = 1 << 26
->>>>>>> refs/heads/data
 
 
 def chosen_output(outputs: Sequence[TensorInfo], wanted: str | None, takes_all: bool) -> TensorInfo | None:
