@@ -53,6 +53,7 @@ def new_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return np.empty(shape, dtype)
     try:
         with tempfile.TemporaryFile() as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end the process when it is filled
             return np.memmap(file, dtype, "w+", shape=shape)
     except OSError as error:
         raise cannot_write(Path(tempfile.gettempdir()), error) from error

@@ -65,8 +65,10 @@ def _parts(path: Path, text: str | None = None) -> Iterator[Any]:
             import pyarrow.parquet
 
             file = pyarrow.parquet.ParquetFile(path, buffer_size=1 << 20)  # else a column of many rows is read whole
-            for batch in file.iter_batches(_rows(len(file.schema_arrow.names))):
-                yield batch.to_pandas()
+            rows = _rows(len(file.schema_arrow.names))
+            for group in range(file.num_row_groups):  # one call for all groups keeps those that were read
+                for batch in file.iter_batches(rows, row_groups=[group], use_threads=False):
+                    yield batch.to_pandas()
     except ImportError as error:
         raise DataError(
             f"{path}: Parquet needs the package pyarrow: pip install 'litetuner[parquet]'; or give a CSV."
