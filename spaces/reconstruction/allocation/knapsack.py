@@ -4,7 +4,7 @@ import numpy as np
 
 from litetuner.spaces.reconstruction.allocation.statistics import SPARSITIES, VALUES, LayerStatistics, Statistics
 
-SECONDS = 2.0  # of the solver. A guess
+NODES = 500  # that the solver looks at; not seconds, as a busy machine must not change what is proposed. A guess
 GAP = 1e-3  # relative: errors are estimates
 
 Place = tuple[int, float]  # values and sparsity
@@ -25,7 +25,7 @@ def allocate(statistics: Statistics, most_bytes: float) -> dict[str, Place] | No
         once[row, at : at + len(found)] = 1
         at += len(found)
     limits = [LinearConstraint(once, 1, 1), LinearConstraint(sizes, -np.inf, most_bytes)]
-    solver = {"time_limit": SECONDS, "mip_rel_gap": GAP}
+    solver = {"node_limit": NODES, "mip_rel_gap": GAP}
     scaled = errors / max(float(errors.max()), 1e-300) * 1e3  # the solver's tolerances are absolute
     found = milp(scaled, constraints=limits, integrality=np.ones(count), bounds=Bounds(0, 1), options=solver)
     if found.x is None:
