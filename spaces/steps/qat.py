@@ -134,7 +134,7 @@ class Qat(TrainingStep):
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
         """For all layers, or without the most sensitive ones; its weights then have one scale a channel or a tensor."""
         around = choices.constraints
-        allowed = all(choices.allows(name) for name in (cls.name, Int8.name))
+        allowed = choices.allows(cls.name) and Int8.allowed(choices)  # not of a loop: it cannot be converted
         if not (allowed and around.has_training_data and choices.able(cls.name)) or around.precision:
             return ()
         chosen = choices.choose.one_of(cls.name, (NO, "all", "selective"))

@@ -44,3 +44,19 @@ def test_other_models_have_none() -> None:
     import tf_keras
 
     assert recurrent_operators(_file(tf_keras.layers.Conv1D(4, 2))[0]) == []
+
+
+def test_a_loop_is_not_trained_for_integers() -> None:
+    """Quantization-aware training ends in the integer conversion, which crashes on loops."""
+    import dataclasses
+
+    from litetuner.spaces.rules import SpaceConstraints
+    from litetuner.spaces.space import ScriptedChoices, Space
+    from tests.search.made_up import LAYERS, MODEL
+
+    loop = dataclasses.replace(LAYERS[0], refusals={"integer": "a GRU becomes a loop"})
+    script = {"train": "yes", "qat": "all", "epochs": 1.0}
+    for layers, names in ((LAYERS, {"qat", "int8"}), ((loop, *LAYERS[1:]), set())):
+        around = SpaceConstraints(dataclasses.replace(MODEL, layers=layers), True)
+        candidate = Space(around, (), epochs=(1.0,)).suggest(ScriptedChoices(script))
+        assert names == {step.name for step in candidate.steps} & {"qat", "int8"}, candidate.label
