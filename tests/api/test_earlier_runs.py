@@ -145,7 +145,7 @@ def test_the_front_of_an_earlier_run_is_tried_first(run: Run, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("given", "error", "part"),
-    [("nowhere", RunError, "no run folder"), ("{run}:99", RunError, "no trial 99"), ("{run}:x", ConfigError, "number")],
+    [("nowhere", RunError, "is not a run folder"), ("{run}:99", RunError, "no trial 99"), ("{run}:x", ConfigError, "number")],
 )
 def test_an_earlier_run_that_is_none(given: str, error: type[Exception], part: str, run: Run, tmp_path: Path) -> None:
     with pytest.raises(error, match=part):
@@ -215,7 +215,7 @@ def test_resuming_and_rebuilding_need_the_same_functions(tmp_path: Path, monkeyp
         litetuner.tune(*MODEL, **FAKE, metric=score(2.0), trials=4, out=out)
     built = first.rebuild(2, tmp_path / "again.tflite", metric=score(1.0), model="fake:model", data="fake:data")
     assert built.same_file
-    with pytest.raises(ConfigError, match=r"metric: .* is another function than that of the run"):
+    with pytest.raises(ConfigError, match=r"metric: .* is not what the run used"):
         first.rebuild(2, tmp_path / "again.tflite", metric=score(2.0), trust=True)
     with pytest.raises(ConfigError, match=r"no argument 'metrik'.*did you mean 'metric'"):
         first.rebuild(2, metrik=score(1.0))

@@ -93,5 +93,5 @@ def test_more_than_500_samples_are_rejected() -> None:
 
 
 def test_an_answer_without_allocations_is_an_error() -> None:
-    with pytest.raises(BuildFailed, match="did not tell its allocations"):
+    with pytest.raises(BuildFailed, match="did not report its allocations"):
         interpreter.read_arena("nothing")

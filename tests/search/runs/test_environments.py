@@ -48,7 +48,7 @@ def test_another_version_reuses_no_result_and_old_trials_keep_theirs(
     litert = before[0].environment.versions["ai-edge-litert"]  # type: ignore[union-attr]
     assert watcher.advice == [
         f"{known} trials of this run were measured with ai-edge-litert {litert}, not 99.0 as now. The report marks where "
-        "numbers of both stand in one front; another --out keeps them apart."
+        "numbers of both are in one front; another --out keeps them apart."
     ]
     after = RunFolder(path).trials()
     assert [trial.environment for trial in after[:known]] == [trial.environment for trial in before]
