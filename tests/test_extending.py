@@ -72,7 +72,7 @@ rng = np.random.default_rng(0)
 np.savez("d.npz", x_train=rng.normal(size=(40, 3)), y_train=rng.integers(0, 2, 40))
 open("m.keras", "wb").close()
 with studies_in_memory():
-    run = litetuner.tune("m.keras", "d.npz", executor="fake", target=("fake",), trials=60, max_drop="30%")
+    run = litetuner.tune("m.keras", "d.npz", executor="fake", target=("fake",), trials=60, max_drop="30%", sampler="random")
 names = [[step.name for step in trial.candidate.steps] for trial in run.record().trials]
 later = ("prune", "cluster", "qat")
 with_it = [found for found in names if "shrink" in found]

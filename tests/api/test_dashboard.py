@@ -153,6 +153,6 @@ def test_a_port_that_is_taken_and_a_folder_that_is_no_run(
         serve(run, int(served[0].rpartition(":")[2])),
     ):
         pass
-    with pytest.raises(RunError, match="no run folder"), serve(tmp_path, 0):
+    with pytest.raises(RunError, match="is not a run folder"), serve(tmp_path, 0):
         pass
     assert cli(["dashboard", "--help"]) == 0

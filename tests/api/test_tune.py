@@ -259,7 +259,7 @@ class Killer(Listener):
 def test_a_run_is_read_from_its_folder_alone(runs: Runs, tmp_path: Path) -> None:
     path = runs["files"].path
     assert Run(path).best() == Run(str(path)).best() == runs["files"].best()
-    with pytest.raises(RunError, match="no run folder"):
+    with pytest.raises(RunError, match="is not a run folder"):
         Run(tmp_path)
     with pytest.raises(ConfigError, match="unknown pick"):
         runs["files"].export(tmp_path, pick="smalest")

@@ -43,6 +43,7 @@ def share(y_true, y_pred):
 
 ROOT = Path(__file__).resolve().parents[4]
 LONG: dict[Kind, float] = {"train": 0.6, "convert": 0.1, "score": 0.1}
+NEVER_IDLE = LONG | {"convert": 0.6}  # whatever is proposed, a trial in flight is at work
 KILLED = f"""
 import json, sys
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_a_dead_node_is_one_accident_and_its_trials_are_asked_again(
     three_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node dies with two trials. Nothing that was told is lost or told twice."""
-    monkeypatch.setitem(EXECUTORS, "fake", simulated(tmp_path / "noted", LONG))
+    monkeypatch.setitem(EXECUTORS, "fake", simulated(tmp_path / "noted", NEVER_IDLE))
     (large,) = [node for node in three_nodes.worker_nodes if node._ray_params.num_cpus == 4]
     kill = threading.Thread(target=kill_when, args=(large, tmp_path / "run", 5))
     kill.start()
