@@ -145,7 +145,11 @@ def test_the_front_of_an_earlier_run_is_tried_first(run: Run, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("given", "error", "part"),
-    [("nowhere", RunError, "is not a run folder"), ("{run}:99", RunError, "no trial 99"), ("{run}:x", ConfigError, "number")],
+    [
+        ("nowhere", RunError, "is not a run folder"),
+        ("{run}:99", RunError, "no trial 99"),
+        ("{run}:x", ConfigError, "number"),
+    ],
 )
 def test_an_earlier_run_that_is_none(given: str, error: type[Exception], part: str, run: Run, tmp_path: Path) -> None:
     with pytest.raises(error, match=part):
