@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WHEEL := build/wheel
-PROCESSES ?= 3
+PROCESSES ?= 2
 
 # Tests run against the wheel, unpacked in build/wheel, not against the source tree; tests/conftest.py checks that.
 PYTEST := LITETUNER_INSTALLED=1 PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/python -m pytest
