@@ -129,7 +129,9 @@ def test_losses_at_the_same_time_are_one_accident(tmp_path: Path) -> None:
     lost = [trial for trial in end.record.trials if trial.state is State.LOST]
     answered = max(trial.seconds_since_start for trial in end.record.trials if trial.state is not State.LOST)
     assert len(lost) > 5, "more trials than accidents"
-    assert sum(trial.seconds_since_start > answered for trial in lost) <= 5 * PARALLEL, "an answer ends a row"
+    # Others of an accident before the answer do not begin a new row, but are told after it.
+    most = 5 * PARALLEL + PARALLEL - 1
+    assert sum(trial.seconds_since_start > answered for trial in lost) <= most, "an answer ends a row"
 
 
 def test_an_interrupt_finishes_and_tells_all_in_flight(tmp_path: Path) -> None:
