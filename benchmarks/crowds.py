@@ -50,13 +50,18 @@ def search(path: Path, trials: int = TRIALS) -> list[str]:
     return ["search", *FLAGS, "--out", str(path), "--trials", str(trials)]
 
 
-def crowd(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """``AT_ONCE`` searches are started together: one that comes while another works is refused, and the result is that of one."""
+def told_alone(work: Path) -> Any:
+    """What a search tells that nothing disturbs, in a fresh folder ``work``."""
     calm = work / "calm"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     run(context().Process(target=command, args=search(calm)))
-    expected = endings.told(calm)
+    return endings.told(calm)
+
+
+def crowd(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
+    """``AT_ONCE`` searches are started together: one that comes while another works is refused, and the result is that of one."""
+    expected = told_alone(work)
     for number in range(done, count):
         path = work / f"round-{number}"
         notes = [work / f"note-{number}-{index}" for index in range(AT_ONCE)]
@@ -166,11 +171,7 @@ def slowed(phase: str, mark: Path, arguments: list[str], note: str) -> None:
 
 def signals(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
     """Each signal in each phase: the process ends (once: after the job that runs), and the run resumes to the same result."""
-    calm = work / "calm"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    run(context().Process(target=command, args=search(calm)))
-    expected = endings.told(calm)
+    expected = told_alone(work)
     cases = [
         (PHASES[(at + turn) % len(PHASES)], name) for turn in range(len(PHASES)) for at, name in enumerate(SIGNALS)
     ]

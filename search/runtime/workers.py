@@ -165,8 +165,8 @@ class WorkerSlot:
             worker.wait_until_ready()
             ready = awake_seconds()
             self._workers.begin(worker, job)
-            if job.verb == "inspect":  # what scores is imported meanwhile
-                self._own.setdefault("score", self._workers.start("score", self._gpu))
+            if job.verb == "inspect" and "score" not in self._own:  # what scores is imported meanwhile
+                self._own["score"] = self._workers.start("score", self._gpu)
             answer = worker.answer(lambda: self._workers.make_room(turn))
             used = awake_seconds() - began - (worker.slept - slept)
         finally:

@@ -63,7 +63,10 @@ def remove_dead_channels(converter: Any, samples: np.ndarray, notes: list[str]) 
 
     Integer quantization is the only one that the converter does on a float file, in this method of its own.
     """
-    quantize = converter._optimize_tflite_model
+    quantize = getattr(converter, "_optimize_tflite_model", None)
+    if quantize is None:  # another version of TensorFlow
+        notes.append("dead channels stay: this version of TensorFlow quantizes in another way")
+        return
 
     def without_dead(file: Any, *arguments: Any, **settings: Any) -> Any:
         alive = without_dead_channels(bytes(file), samples)

@@ -101,18 +101,23 @@ def test_equal_jobs_are_one_job_wherever_they_run(
     assert all(trial.state is not State.LOST for trial in end.record.trials)
 
 
+def search_and_kill(folder: Path, keys: dict[str, Any]) -> None:
+    """A search in a process of its own, killed with kill -9 after four trials."""
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), json.dumps(keys)], cwd=ROOT)
+    while len(list(folder.glob("run/trials/*/trial.json"))) < 4:
+        assert child.poll() is None, "the search ended before it was killed"
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+
+
 def test_a_killed_search_loses_nothing_and_finds_what_its_nodes_finished(
     three_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """kill -9 with several trials in flight; their jobs end on the nodes, and the folder of ``--store`` has the results."""
     run, noted = tmp_path / "run", tmp_path / "noted"
     keys = {"ray_address": three_nodes.address, "trials": 12, "store": str(tmp_path / "store"), "parallel": 4}
-    child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), json.dumps(keys)], cwd=ROOT)
-    while len(list(run.glob("trials/*/trial.json"))) < 4:
-        assert child.poll() is None, "the search ended before it was killed"
-        time.sleep(0.05)
-    child.kill()
-    child.wait()
+    search_and_kill(tmp_path, keys)
     before = told(run)
     time.sleep(3 * LONG["train"])  # what the nodes had begun ends
     monkeypatch.setitem(EXECUTORS, "fake", simulated(noted, LONG))
@@ -127,12 +132,7 @@ def test_a_killed_search_leaves_no_process_on_its_nodes(three_nodes: Any, tmp_pa
     """Without ``--store`` nobody would read what they finish."""
     run, noted = tmp_path / "run", tmp_path / "noted"
     keys = {"ray_address": three_nodes.address, "trials": 100, "parallel": 4}
-    child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), json.dumps(keys)], cwd=ROOT)
-    while len(list(run.glob("trials/*/trial.json"))) < 4:
-        assert child.poll() is None, "the search ended before it was killed"
-        time.sleep(0.05)
-    child.kill()
-    child.wait()
+    search_and_kill(tmp_path, keys)
     before, pids = told(run), {json.loads(line)["pid"] for line in noted.read_text().splitlines()}
     assert len(pids) >= 3, "several slots had jobs"
     deadline = time.monotonic() + 30
