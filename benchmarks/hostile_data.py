@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hostile_models import Maker, _code, _Pickled, links, pipe, plain, sparse
+from strange_files import Maker, Pickled, code_that_shows, links, pipe, plain, sparse
 
 X, Y = np.zeros((40, 4, 4, 1), np.float32), np.arange(40) % 3
 
@@ -182,14 +182,14 @@ def csv(text: str | bytes, name: str = "data.csv") -> Maker:
 
 ROWS = "a,b,c,d,label\n" + "1,2,3,4,0\n1,2,3,4,1\n1,2,3,4,2\n" * 15
 DATA: dict[str, Maker] = {
-    "pickle in npz": npz(x_train=lambda folder: npy(np.array([_Pickled(_code(folder))], object), allow_pickle=True)),
-    "pickle as labels": npz(y_train=lambda folder: npy(np.array([_Pickled(_code(folder))] * 40, object), allow_pickle=True)),
-    "pickle behind a number's header": npz(x_train=lambda folder: shape("(40, 4, 4, 1)", "'|O'") + pickle.dumps(_Pickled(_code(folder)))),
-    "pickle as npz": lambda folder: plain("data.npz", pickle.dumps(_Pickled(_code(folder))))(folder),
-    "pickle as csv": lambda folder: plain("data.csv", pickle.dumps(_Pickled(_code(folder))))(folder),
-    "pickle as parquet": lambda folder: plain("data.parquet", pickle.dumps(_Pickled(_code(folder))))(folder),
-    "unknown key with a pickle": npz(extra=lambda folder: npy(np.array([_Pickled(_code(folder))], object), allow_pickle=True)),
-    "code in the header": npz(x_train=lambda folder: header(f"{{'descr': '<f4', 'fortran_order': {_code(folder)}, 'shape': (40, 4, 4, 1), }}")),
+    "pickle in npz": npz(x_train=lambda folder: npy(np.array([Pickled(code_that_shows(folder))], object), allow_pickle=True)),
+    "pickle as labels": npz(y_train=lambda folder: npy(np.array([Pickled(code_that_shows(folder))] * 40, object), allow_pickle=True)),
+    "pickle behind a number's header": npz(x_train=lambda folder: shape("(40, 4, 4, 1)", "'|O'") + pickle.dumps(Pickled(code_that_shows(folder)))),
+    "pickle as npz": lambda folder: plain("data.npz", pickle.dumps(Pickled(code_that_shows(folder))))(folder),
+    "pickle as csv": lambda folder: plain("data.csv", pickle.dumps(Pickled(code_that_shows(folder))))(folder),
+    "pickle as parquet": lambda folder: plain("data.parquet", pickle.dumps(Pickled(code_that_shows(folder))))(folder),
+    "unknown key with a pickle": npz(extra=lambda folder: npy(np.array([Pickled(code_that_shows(folder))], object), allow_pickle=True)),
+    "code in the header": npz(x_train=lambda folder: header(f"{{'descr': '<f4', 'fortran_order': {code_that_shows(folder)}, 'shape': (40, 4, 4, 1), }}")),
     "bomb": bomb,
     "a shape of 2**60": npz(x_train=shape("(1152921504606846976, 4, 4, 1)")),
     "a shape of 2**40": npz(x_train=shape("(1099511627776, 4, 4, 1)")),

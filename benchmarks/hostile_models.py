@@ -5,7 +5,6 @@
 import io
 import json
 import marshal
-import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -14,27 +13,15 @@ from typing import Any
 
 import h5py
 import numpy as np
+from strange_files import Maker, Pickled, code_that_shows, links, pipe, plain, sparse
 
-Maker = Callable[[Path], Path]
 DEEP, LONG = 100_000, 1_000_000
-
-
-def _code(folder: Path) -> str:
-    return f"open({str(folder / 'canary')!r}, 'w').write('x')"
-
-
-class _Pickled:
-    def __init__(self, code: str) -> None:
-        self.code = code
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return exec, (self.code,)
 
 
 def _lambda(folder: Path) -> list[Any]:
     import codecs
 
-    compiled = compile(f"lambda x: ({_code(folder)}, x)[1]", "x", "eval").co_consts[0]
+    compiled = compile(f"lambda x: ({code_that_shows(folder)}, x)[1]", "x", "eval").co_consts[0]
     return [codecs.encode(marshal.dumps(compiled), "base64").decode(), None, None]
 
 
@@ -73,7 +60,9 @@ def of_config(config: Any, metadata: str = METADATA, content: bytes | None = Non
 
     def make(folder: Path) -> Path:
         text = config if isinstance(config, str) else json.dumps(config)
-        text = text.replace("CODE", _code(folder).replace('"', '\\"')).replace("SECRET", str(folder / "secret"))
+        text = text.replace("CODE", code_that_shows(folder).replace('"', '\\"')).replace(
+            "SECRET", str(folder / "secret")
+        )
         members: dict[str, bytes | str] = {"metadata.json": metadata, "config.json": text}
         return archive(folder, members | {"model.weights.h5": weights() if content is None else content})
 
@@ -193,36 +182,6 @@ def _tensor(name: str, node: Any = 0, index: Any = 0) -> dict[str, Any]:
     return {"args": [{"class_name": "__keras_tensor__", "config": history}], "kwargs": {}}
 
 
-def plain(name: str, content: bytes) -> Maker:
-    def make(folder: Path) -> Path:
-        (folder / name).write_bytes(content)
-        return folder / name
-
-    return make
-
-
-def links(name: str, to: str) -> Maker:
-    def make(folder: Path) -> Path:
-        (folder / name).symlink_to(to)
-        return folder / name
-
-    return make
-
-
-def sparse(name: str) -> Maker:
-    def make(folder: Path) -> Path:
-        (folder / name).touch()
-        os.truncate(folder / name, 1 << 40)
-        return folder / name
-
-    return make
-
-
-def pipe(folder: Path) -> Path:
-    os.mkfifo(folder / "model.keras")
-    return folder / "model.keras"
-
-
 def traversal(folder: Path) -> Path:
     content = {"metadata.json": METADATA, "config.json": json.dumps(sequential(dense())), "model.weights.h5": weights()}
     return archive(folder, content | {"../canary": "x", str(folder / "canary"): "x", "assets/../../canary": "x"})
@@ -252,7 +211,7 @@ def saved_model(folder: Path) -> Path:
 
 
 def pickled(name: str) -> Maker:
-    return lambda folder: plain(name, pickle.dumps(_Pickled(_code(folder))))(folder)
+    return lambda folder: plain(name, pickle.dumps(Pickled(code_that_shows(folder))))(folder)
 
 
 EVIL = {"class_name": "function", "module": "builtins", "config": "exec", "registered_name": "exec"}
