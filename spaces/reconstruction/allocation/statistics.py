@@ -25,7 +25,9 @@ INT4 = 15
 VALUES = (3, 7, 8, 16, 32, 64, 256)
 SPARSITIES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 MOST_GROUPS = 8  # of layers, which a search treats alike
-MOST_DEFLATED = 2**16  # weights of a layer that are compressed to see how they compress
+# Weights of a layer that are compressed to see how they compress. Of 37,000 weights with 16 values, 80 % zeros or plain int8, the
+# first 16,384 compress to within 1.5 % of the share that all do; zlib takes 12 ms for them and 33 ms for all (2026-11-27).
+MOST_DEFLATED = 2**14
 SCALE_BYTES = 4  # of each scale
 _BITS = {3: 2, 7: 3, INT4: 4, 256: 8}
 
