@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -37,6 +40,22 @@ def test_against_moocore(objectives: int, seed: int) -> None:
     points = np.round(rng.random((40, objectives)) * 1.2, 2)  # ties, and points outside
     expected = float(moocore.hypervolume(points, ref=np.ones(objectives)))
     assert hypervolume(points, np.ones(objectives)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_it_is_the_same_on_every_processor() -> None:
+    """To the last bit, whichever kernels OpenBLAS takes: gains are small differences of volumes."""
+    code = """if True:
+        import numpy as np
+        from litetuner.search.hypervolume import hypervolume
+        for seed in range(20):
+            print(hypervolume(np.random.default_rng(seed).random((60, 3)), np.ones(3)).hex())
+    """
+    told = {
+        subprocess.run([sys.executable, "-c", code], env=os.environ | kernels, capture_output=True).stdout
+        for kernels in ({}, {"OPENBLAS_CORETYPE": "Prescott"})
+    }
+    assert len(told) == 1
+    assert told.pop().count(b"0x") == 20
 
 
 @pytest.mark.parametrize("costs", [np.ones((3, 2)), np.array([[np.nan, 0, 0]]), np.ones(3)])
