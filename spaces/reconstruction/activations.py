@@ -12,10 +12,15 @@ import numpy as np
 
 from litetuner.spaces.data.named_arrays import is_packed, unpack
 from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.tflite.macs import file_macs
 from litetuner.spaces.tflite.operators import operators_of
 from litetuner.spaces.tflite.schema import ints, pack_model, read_model, text, type_name
 
 MOST_BYTES = 2**28  # of one tensor over all samples; fewer samples are taken of larger ones
+# Multiply-accumulates of all samples together, some 10 s of one core; larger models get fewer samples, but so many at least.
+# 32 samples are as good as 1,024 (ResNet8 and DS-CNN).
+MOST_MACS = 10**11
+FEWEST_SAMPLES = 32
 
 
 def input_values(model: Any, samples: np.ndarray) -> dict[int, np.ndarray]:
@@ -34,7 +39,8 @@ def input_values(model: Any, samples: np.ndarray) -> dict[int, np.ndarray]:
 
 
 def affordable(model: Any, count: int) -> int:
-    """How many of ``count`` samples fit: no tensor of the graph may take more than ``MOST_BYTES``."""
+    """How many of ``count`` samples fit: no tensor of the graph may take more than ``MOST_BYTES``; a run of them takes time."""
+    count = min(count, max(FEWEST_SAMPLES, MOST_MACS // max(file_macs(model), 1)))
     tensors = model.subgraphs[0].tensors
     largest = max((4 * int(np.prod(np.abs(ints(tensor.shape)))) for tensor in tensors), default=4)
     return max(1, min(count, MOST_BYTES // max(largest, 1)))
@@ -51,6 +57,18 @@ class Walk:
         self._operators = list(model.subgraphs[0].operators)
         self.position = 0
         self.values = dict(values)
+
+    def fork(self, model: Any, count: int) -> "Walk":
+        """Another walk of the first ``count`` samples, from here through a model that is the same up to here."""
+        walk = Walk(model, {index: value[:count] for index, value in self.values.items()})
+        walk.position = self.position
+        return walk
+
+    def finish(self) -> list[np.ndarray]:
+        """The outputs, before a last softmax or sigmoid: saturated ones tell nothing."""
+        operators = operators_of(self._model)
+        self.advance(len(operators) - (operators[-1].name in ("SOFTMAX", "LOGISTIC")))
+        return list(self.values.values())
 
     def advance(self, stop: int) -> None:
         """Run the operators before ``stop``. Raises ``BuildFailed`` where the runtime does not run them."""
@@ -120,7 +138,4 @@ def _run(file: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
 def last_values(file: bytes, samples: np.ndarray) -> list[np.ndarray]:
     """The outputs of a float file, before a last softmax or sigmoid: saturated ones tell nothing."""
     model = read_model(file)
-    walk = Walk(model, input_values(model, samples))
-    operators = operators_of(model)
-    walk.advance(len(operators) - (operators[-1].name in ("SOFTMAX", "LOGISTIC")))
-    return list(walk.values.values())
+    return Walk(model, input_values(model, samples)).finish()

@@ -59,11 +59,13 @@ def weighted_means(values: np.ndarray, weights: np.ndarray, count: int) -> np.nd
     mass, edges = np.histogram(values, bins=_BINS, weights=weights)
     spread = np.cumsum(np.cbrt(mass))  # the best density of centers is the cube root of the values' own
     centers = np.interp((np.arange(count) + 0.5) / count, spread / spread[-1], (edges[1:] + edges[:-1]) / 2)
+    # Sorted values of one center are neighbors, so their sums are differences of sums from the first value on.
+    total, product = (np.concatenate(([0.0], np.cumsum(each))) for each in (weights, weights * values))
     for _ in range(_ROUNDS):
-        nearest = np.searchsorted((centers[1:] + centers[:-1]) / 2, values)
-        total = np.bincount(nearest, weights, count)
-        moved = np.bincount(nearest, weights * values, count) / np.maximum(total, 1e-300)
-        centers = np.sort(np.where(total > 0, moved, centers))
+        ends = np.searchsorted(values, (centers[1:] + centers[:-1]) / 2, side="right")
+        ends = np.concatenate(([0], ends, [values.size]))
+        moved = np.diff(product[ends]) / np.maximum(np.diff(total[ends]), 1e-300)
+        centers = np.sort(np.where(np.diff(ends) > 0, moved, centers))
     return np.unique(centers)
 
 

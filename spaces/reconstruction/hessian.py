@@ -7,6 +7,7 @@ import numpy as np
 from litetuner.spaces.errors import BuildFailed
 
 DAMPING = 0.01  # of the mean variance of a layer's inputs, added to each of them
+LEAST = 1e-6  # of the largest damping among a layer's maps: one that reads constants, as behind dead channels, must not count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,21 +25,27 @@ class Moments:
 
 
 def moments(read: np.ndarray, original: np.ndarray) -> Moments:
-    """Of rows (maps, rows, features) that are read now, and those at the same places in the float model."""
-    mean, float_mean = (rows.mean(axis=1, dtype=np.float64) for rows in (read, original))
+    """Of rows (maps, rows, features) that are read now, and those at the same places in the float model.
+
+    Both may be the same array, where nothing was changed yet.
+    """
+    mean = read.mean(axis=1, dtype=np.float64)
     centered = read - mean[:, None].astype(read.dtype)
-    beyond = original - float_mean[:, None].astype(read.dtype) - centered
     transposed = centered.transpose(0, 2, 1)
     count = read.shape[1]
     hessian = (transposed @ centered).astype(np.float64) / count
+    if original is read:
+        return Moments(damped(hessian), np.zeros_like(hessian), mean, mean)
+    float_mean = original.mean(axis=1, dtype=np.float64)
+    beyond = original - float_mean[:, None].astype(read.dtype) - centered
     return Moments(damped(hessian), (transposed @ beyond).astype(np.float64) / count, mean, float_mean)
 
 
 def damped(products: np.ndarray) -> np.ndarray:
-    """Products with ``DAMPING`` of their mean on the diagonal; the unit matrix for a map that reads nothing but constants."""
+    """Products with ``DAMPING`` of their mean on the diagonal; the unit matrix where all maps read nothing but constants."""
     size = products.shape[-1]
     share = DAMPING * np.trace(products, axis1=1, axis2=2) / size
-    ridge: np.ndarray = np.where(share > 0, share, 1.0)[:, None, None] * np.eye(size)
+    ridge: np.ndarray = np.maximum(share, LEAST * share.max() or 1.0)[:, None, None] * np.eye(size)
     return products + ridge
 
 

@@ -20,8 +20,9 @@ _PADDING = ("same", "valid")  # by the schema's number
 class Layer:
     """One operator with weights of its own, as ``maps`` linear maps from ``features`` inputs to outputs plus a bias.
 
-    A convolution has one map and a depthwise one a map for each input channel. More than 4,608 inputs are cut into blocks
-    that are solved one by one: each is a map then, and zeros fill the last one. ``bias`` is -1 where the file has none.
+    A convolution has one map and a depthwise one a map for each input channel. More than ``most_features`` inputs are cut
+    into blocks that are solved one by one: each is a map then, and zeros fill the last one. ``bias`` is -1 where the file has
+    none.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Layer:
     groups: int
     options: Any
     spatial: tuple[int, ...]  # the output's axes between the first and the last, in the file
+    most_features: int  # of one map
 
     @property
     def size(self) -> int:
@@ -51,12 +53,19 @@ class Layer:
 
     @property
     def blocks(self) -> int:
-        return math.ceil(self.features / MOST_FEATURES) if self.groups == 1 else 1
+        return math.ceil(self.features / self.most_features) if self.groups == 1 else 1
 
     @property
     def channel_axes(self) -> tuple[int, ...]:
         """The axes of a matrix (maps, features, outputs) over which one output channel's weights lie."""
         return (0, 1) if self.groups == 1 else (1,)
+
+    def with_outputs(self, count: int) -> "Layer":
+        """The same with only ``count`` outputs of each group."""
+        count *= self.groups
+        depthwise = self.kind == "DEPTHWISE_CONV_2D"
+        shape = (*self.shape[:-1], count) if depthwise else (count, *self.shape[1:])
+        return dataclasses.replace(self, shape=shape)
 
     def matrix(self, weight: np.ndarray) -> np.ndarray:
         """A weight as in the file as (maps, features, outputs), float64."""
@@ -105,7 +114,7 @@ class Layer:
         return np.concatenate(np.split(np.pad(values, padding), self.blocks, axis))
 
 
-def layers_of(model: Any) -> list[Layer]:
+def layers_of(model: Any, most_features: int | None = None) -> list[Layer]:
     """The layers of a float file (``read_model``) that can be solved for, in running order.
 
     Left out are other operators with weights, weights that several operators share, and what is not float32.
@@ -138,6 +147,7 @@ def layers_of(model: Any) -> list[Layer]:
                 groups=groups,
                 options=node.builtinOptions,
                 spatial=tuple(ints(graph.tensors[ints(node.outputs)[0]].shape)[1:-1]),
+                most_features=most_features or MOST_FEATURES,
             )
         )
     return found

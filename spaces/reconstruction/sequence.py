@@ -131,11 +131,11 @@ def chosen_samples(model: Any, samples: np.ndarray) -> np.ndarray:
     return samples[: affordable(model, min(len(samples), SAMPLES))]
 
 
-def read_rows(walk: Walk, layer: Layer, seed: int) -> np.ndarray:
-    """What a layer reads at places that are the same for every walk."""
+def read_rows(walk: Walk, layer: Layer, seed: int, places: int = PLACES) -> np.ndarray:
+    """What a layer reads at places, so many a sample, that are the same for every walk."""
     x = walk.values[layer.source]
     random = np.random.default_rng([seed, layer.operator])
-    return layer.rows(x.reshape(-1, *x.shape[2:]), PLACES * len(x), random)
+    return layer.rows(x.reshape(-1, *x.shape[2:]), places * len(x), random)
 
 
 def solved(kernel: np.ndarray, found: Moments, layer: Layer, treatment: Treatment) -> Stored:

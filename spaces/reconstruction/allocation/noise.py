@@ -6,14 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from litetuner.spaces.reconstruction.activations import Walk, input_values, last_values
+from litetuner.spaces.reconstruction.activations import Walk, input_values
 from litetuner.spaces.reconstruction.grid import nearest
 from litetuner.spaces.reconstruction.hessian import corrected_bias, moments, squared_error
 from litetuner.spaces.reconstruction.layers import Layer, layers_of, read_weight, write_weight
 from litetuner.spaces.reconstruction.sequence import chosen_samples, read_rows
-from litetuner.spaces.tflite.schema import pack_model, read_model
+from litetuner.spaces.tflite.macs import file_macs
+from litetuner.spaces.tflite.schema import read_model
 
-SAMPLES = 64  # that the whole model is run on, once for each layer
+SAMPLES = 64  # that the model is run on from each layer on
+# Fewer for large models: multiply-accumulates if the model were run whole for each layer, some 20 s of one core.
+MOST_MACS = 4 * 10**11
+FEWEST_SAMPLES = 4
+PLACES = 8  # of a layer's output, a sample
+MOST_FEATURES = 512  # that are solved for together; a solution's time grows by the cube
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,19 +37,20 @@ class Noise:
 def noise_of_layers(file: bytes, samples: np.ndarray, seed: int) -> Iterator[Noise]:
     """One layer after the other, from unlabelled samples (n, *sample). Raises ``Refused`` without samples."""
     model = read_model(file)
+    layers = layers_of(model, MOST_FEATURES)
     walk = Walk(model, input_values(model, chosen_samples(model, samples)))
-    shown = samples[:SAMPLES]
-    expected = last_values(file, shown)
+    count = max(FEWEST_SAMPLES, min(SAMPLES, MOST_MACS // max(1, len(layers) * file_macs(model))))
+    expected = walk.fork(model, count).finish()
     spread = sum(float(np.sum((each.astype(np.float64) - np.mean(each)) ** 2)) for each in expected)
-    for layer in layers_of(model):
+    for layer in layers:
         walk.advance(layer.operator)
-        rows = read_rows(walk, layer, seed)
+        rows = read_rows(walk, layer, seed, PLACES)
         seen = moments(rows, rows)
         kernel, bias = read_weight(model, layer)
         noisy = nearest(kernel, 4, layer.channel_axes).kernel
         changed = read_model(file)
         write_weight(changed, layer, noisy, corrected_bias(bias, kernel, noisy, seen, layer.groups > 1))
-        outputs = last_values(pack_model(changed), shown)
+        outputs = walk.fork(changed, count).finish()
         there = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(outputs, expected, strict=True))
         here = squared_error(noisy - kernel, seen.hessian)
         yield Noise(

@@ -9,10 +9,13 @@ import zlib
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.quantization.int4 import int4_operators
+from litetuner.spaces.reconstruction import activations
 from litetuner.spaces.reconstruction.activations import last_values
+from litetuner.spaces.reconstruction.allocation import noise, statistics
 from litetuner.spaces.reconstruction.allocation.knapsack import allocate
 from litetuner.spaces.reconstruction.allocation.statistics import (
     INT4,
@@ -26,6 +29,7 @@ from litetuner.spaces.reconstruction.allocation.statistics import (
     treatment_of,
 )
 from litetuner.spaces.reconstruction.grid import nearest
+from litetuner.spaces.reconstruction.hessian import moments, squared_error
 from litetuner.spaces.reconstruction.layers import layers_of, read_weight, write_weight
 from litetuner.spaces.reconstruction.quantized import quantized
 from litetuner.spaces.reconstruction.sequence import Treatment, reconstruct
@@ -80,6 +84,33 @@ def test_the_change_of_a_layer_is_that_of_the_outputs_when_it_alone_is_rounded(
         (changed,) = last_values(pack_model(model), shown)
         uncorrected = np.sqrt(np.mean((changed - expected) ** 2)) / np.std(expected)
         assert 0.65 * uncorrected <= told[layer.operator] <= 1.02 * uncorrected
+
+
+def test_parts_of_large_layers_tell_what_the_whole_would(
+    file: bytes, samples: np.ndarray, found: Statistics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few outputs, blocks of inputs and few samples: errors in the same order, bytes within a quarter for most treatments."""
+    monkeypatch.setattr(statistics, "MOST_TREATED", 400)
+    monkeypatch.setattr(noise, "MOST_FEATURES", 40)
+    monkeypatch.setattr(noise, "MOST_MACS", 1)
+    monkeypatch.setattr(activations, "MOST_MACS", 1)
+    part = measure(file, samples, SEED)
+    assert activations.affordable(read_model(file), len(samples)) == activations.FEWEST_SAMPLES < len(samples)
+    for some, whole in zip(part.layers, found.layers, strict=True):
+        assert some.errors != whole.errors
+        assert spearmanr(np.ravel(some.errors), np.ravel(whole.errors)).statistic > 0.9, whole.name
+        assert np.median(np.abs(np.divide(some.deflated, whole.deflated) - 1)) < 0.25, whole.name
+
+
+def test_inputs_that_never_change_do_not_count() -> None:
+    """One of three maps reads constants, as a depthwise convolution behind a dead channel does."""
+    rows = np.random.default_rng(0).normal(size=(3, 500, 9)).astype(np.float32) * 1e-3
+    rows[1] = 0.5
+    change = np.ones((3, 9, 1))
+    lost = [squared_error(change[at : at + 1], moments(rows, rows).hessian[at : at + 1]) for at in range(3)]
+    assert lost[1] < 1e-4 * min(lost[0], lost[2])
+    constant = rows[1:2]
+    assert (moments(constant, constant).hessian == np.eye(9)).all()
 
 
 def test_estimated_bytes_are_those_of_finished_files(file: bytes, samples: np.ndarray, found: Statistics) -> None:

@@ -107,6 +107,7 @@ def test_blocks_of_features_are_maps_of_their_own(file: bytes, monkeypatch: Any,
     layer = layers_of(model)[-1]
     whole, _ = read_weight(model, layer)
     monkeypatch.setattr(layers_module, "MOST_FEATURES", 50)
+    layer = layers_of(model)[-1]
     matrix, _ = read_weight(model, layer)
     assert matrix.shape[0] == layer.blocks == -(-layer.features // 50)
     assert np.array_equal(layer.weights(matrix), whole[0].T)
