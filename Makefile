@@ -5,7 +5,8 @@ WHEEL := build/wheel
 PROCESSES ?= 2
 
 # Tests run against the wheel, unpacked in build/wheel, not against the source tree; tests/conftest.py checks that.
-PYTEST := LITETUNER_INSTALLED=1 PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/python -m pytest
+# One thread of linear algebra, as workers have: more of them wait for each other where processes share cores.
+PYTEST := OPENBLAS_NUM_THREADS=1 LITETUNER_INSTALLED=1 PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/python -m pytest
 # All tests of a file run in one process, because they share expensive fixtures; conftest.py puts the slowest files first.
 PARALLEL := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
