@@ -93,7 +93,9 @@ def verdict(run: Path, seen: list[dict[int, Any]], events: list[dict[str, Any]])
         "lost and never done": sum(state == "LOST" and key not in done for key, state in after.values()),
         "acknowledged trials that changed": changed(seen, after),
         "told twice": sum(count > 1 for count in times.values()),
-        "told never": len(set(after) - set(times)),
+        "told never, of those not lost": sum(
+            state != "LOST" and number not in times for number, (_, state) in after.items()
+        ),
         "events node lost": sum(event["event"] == "node lost" for event in events),
     }
 
