@@ -39,6 +39,7 @@ SEARCH = {
     "parquet": ["--data", "table.parquet", "--label", "y", *TRAINED],
     "csv": ["--data", "table.csv", "--label", "y"],
 }
+WORKERS = ("build", "score")
 COLUMNS, PART = 32, 50_000  # of a table: numbers in double precision, rows written at a time
 
 
@@ -146,7 +147,8 @@ def watched(command: list[str], where: Path, count: int) -> dict[str, Any]:
             for process in [root, *children(root)]:
                 if (held := anonymous(process.pid)) is not None:
                     highest[process.pid] = max(highest.get(process.pid, 0), held)
-                    names.setdefault(process.pid, role(process))
+                    if names.get(process.pid) not in WORKERS:  # between fork and exec it has its parent's command
+                        names[process.pid] = role(process)
             time.sleep(0.05)
     peaks: dict[str, float] = {}
     for pid, held in highest.items():
@@ -176,7 +178,7 @@ def role(process: psutil.Process) -> str:
         command = process.cmdline()
     except psutil.Error:
         return "other"
-    return next((part for part in command if part in ("search", "build", "score")), "other")
+    return next((part for part in command if part in ("search", *WORKERS)), "other")
 
 
 def main() -> None:
