@@ -103,14 +103,17 @@ def open_run(path: Path | str) -> tuple[RunFolder, Config, dict[str, Any]]:
     return folder, config, inspection
 
 
-def read_run(path: Path | str) -> RunRecord:
-    """Read a run folder. Raises ``RunError`` when it is none, when nothing was inspected yet, or when a record is damaged."""
+def read_run(path: Path | str, known: Sequence[Trial] = ()) -> RunRecord:
+    """Read a run folder, but for the records of ``known`` trials (``RunFolder.trials``).
+
+    Raises ``RunError`` when it is none, when nothing was inspected yet, or when a record is damaged.
+    """
     folder, config, inspection = open_run(path)
     finals = (folder.read("finals") or {}).get("trials", {})
     metric = MetricInfo.from_json(inspection["metric"])
     today, clock = find_criteria(config, metric), folder.read("clock") or {}
     trials = []
-    for trial in folder.trials():
+    for trial in folder.trials(known):
         measured = finals.get(str(trial.number if trial.duplicate_of is None else trial.duplicate_of), {})
         final = {name: Measurement.from_json(value) for name, value in measured.items()}
         merged = dataclasses.replace(trial, measurements=trial.measurements | final) if final else trial
