@@ -50,11 +50,11 @@ class RunRecord:
     def baseline(self) -> Trial | None:
         return find_baseline(self.trials)
 
-    @property
+    @functools.cached_property
     def front(self) -> list[Trial]:
         return front(self.trials, self.objectives)
 
-    @property
+    @functools.cached_property
     def fronts(self) -> dict[str, list[Trial]]:
         """The front of each target by its name, the first target's first."""
         return fronts(self.trials, self.objectives, self.config.targets)
@@ -73,7 +73,7 @@ class RunRecord:
         )
         return find_best(self.trials, rule, functools.partial(equal_metric, self.folder, self.config.seed))
 
-    @property
+    @functools.cached_property
     def picks(self) -> dict[str, Trial]:
         size, targets = self.config.size_measurement, self.config.targets
         return picks(self.trials, self.objectives, self.best, size=size, targets=targets)
@@ -137,7 +137,7 @@ def _with_lenders(trials: Sequence[Trial]) -> tuple[Trial, ...]:
 
     Not when it is told: the other trial may still be in flight then.
     """
-    owners = {Path(trial.artifact).name: trial.number for trial in reversed(trials) if trial.artifact}
+    owners = {trial.artifact.rpartition("/")[2]: trial.number for trial in reversed(trials) if trial.artifact}
     found = []
     for trial in trials:
         named = {

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 LARGEST = 2**64  # of integers; what computes and prints numbers of any length can be made to take forever
 DEPTH = 40  # of values that may be anything; they are shown, copied and compared recursively
+SOUND = frozenset({float, str, bool, type(None)})  # types whose values need no look where they are the right ones
 NUMBERS = {bool: (bool, "true or false"), int: (int, "a whole number"), float: (float, "a number"), str: (str, "text")}
 
 
@@ -78,7 +79,8 @@ def _decoder(kind: Any) -> Callable[[Any], Any]:
         kinds = tuple(_decoder(item) for item in arguments if item is not type(None))
         return functools.partial(_first, kinds, type(None) in arguments)
     if origin is tuple and arguments[-1] is not Ellipsis:
-        return functools.partial(_tuple, tuple(map(_decoder, arguments)))
+        sound = frozenset.intersection(*map(_sound, arguments)) if arguments else frozenset()
+        return functools.partial(_tuple, tuple(map(_decoder, arguments)), sound)
     if origin in (tuple, list, Sequence):
         kept = list if origin is list else tuple
         return functools.partial(_items, kept, _decoder(arguments[0]), _sound(arguments[0]))
@@ -97,7 +99,7 @@ def _sound(kind: Any) -> frozenset[type]:
     """Types whose values need no further look: most values of a record are such."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return frozenset().union(*map(_sound, typing.get_args(kind)))
-    return frozenset({kind} & {float, str, bool, type(None)})
+    return SOUND if kind is Any else SOUND & {kind}
 
 
 def _wrong(value: Any, wanted: str) -> RecordError:
@@ -149,12 +151,14 @@ def _items(kind: type, decoder: Callable[[Any], Any], sound: frozenset[type], va
         raise _wrong(value, "a list")
     if sound.issuperset(map(type, value)):
         return kind(value)
-    return kind(_tuple((decoder,) * len(value), value))
+    return kind(_tuple((decoder,) * len(value), frozenset(), value))
 
 
-def _tuple(decoders: Sequence[Callable[[Any], Any]], value: Any) -> tuple[Any, ...]:
+def _tuple(decoders: Sequence[Callable[[Any], Any]], sound: frozenset[type], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple) or len(value) != len(decoders):
         raise _wrong(value, f"a list of {len(decoders)}")
+    if sound.issuperset(map(type, value)):
+        return tuple(value)
     found = []
     for place, (decoder, item) in enumerate(zip(decoders, value, strict=True)):
         try:
@@ -165,14 +169,13 @@ def _tuple(decoders: Sequence[Callable[[Any], Any]], value: Any) -> tuple[Any, .
 
 
 def _named(decoder: Callable[[Any], Any], sound: frozenset[type], value: Any) -> dict[str, Any]:
-    if type(value) is dict and sound.issuperset(map(type, value.values())):
-        return dict(value)
-    found = {}
-    for name, item in _simple(dict, "an object", value).items():
-        try:
-            found[name] = decoder(item)
-        except RecordError as error:
-            raise error.within(name) from None
+    found = dict(_simple(dict, "an object", value))
+    for name, item in value.items():
+        if type(item) not in sound:
+            try:
+                found[name] = decoder(item)
+            except RecordError as error:
+                raise error.within(name) from None
     return found
 
 
@@ -180,7 +183,7 @@ def _open(kind: Any, value: Any) -> dict[str, Any]:
     """The keys that a ``TypedDict`` names are of its types; others are anything."""
     found = dict(_simple(dict, "an object", value))
     for item in value.values():
-        if isinstance(item, dict | list | int):  # anything else is sound
+        if type(item) not in SOUND:
             _anything(item, 1)
     for name, needed, decoder, sound in _keys(kind):
         if name in value:
@@ -201,7 +204,7 @@ def _anything(value: Any, depth: int = 0) -> Any:
         if depth > DEPTH:
             raise RecordError(f"is nested more than {DEPTH} deep")
         for item in value.values() if isinstance(value, dict) else value:
-            if isinstance(item, dict | list | int):  # anything else is sound
+            if type(item) not in SOUND:
                 _anything(item, depth + 1)
     return value
 
@@ -209,7 +212,8 @@ def _anything(value: Any, depth: int = 0) -> Any:
 def _make(kind: Any, record: Any) -> Any:
     found = {}
     _simple(dict, "an object", record)
-    for name, needed, decoder, sound in _fields(kind):
+    fields, whole = _fields(kind)
+    for name, needed, decoder, sound in fields:
         if name in record:
             value = record[name]
             if type(value) not in sound:
@@ -220,27 +224,38 @@ def _make(kind: Any, record: Any) -> Any:
             found[name] = value
         elif needed:
             raise RecordError("is missing", name)
-    return kind(**found)
+    if len(found) < whole:
+        return kind(**found)
+    made = object.__new__(kind)  # as ``kind(**found)``, which in a frozen dataclass is a call for each field
+    made.__dict__.update(found)
+    if hasattr(kind, "__post_init__"):
+        made.__post_init__()
+    return made
+
+
+Field = tuple[
+    str, bool, Callable[[Any], Any], frozenset[type]
+]  # its name, must it be given, its decoder, and ``_sound``
 
 
 @functools.cache
-def _fields(kind: Any) -> tuple[tuple[str, bool, Callable[[Any], Any], frozenset[type]], ...]:
-    """Of each field: its name, must it be given, what decodes it, and ``_sound``."""
-    hints = typing.get_type_hints(kind, include_extras=True)
-    return tuple(
+def _fields(kind: Any) -> tuple[tuple[Field, ...], int]:
+    """The fields that may be given, and the number of all."""
+    hints, fields = typing.get_type_hints(kind, include_extras=True), dataclasses.fields(kind)
+    given = tuple(
         (
             field.name,
             field.default is field.default_factory is dataclasses.MISSING,
             _decoder(hints[field.name]),
             _sound(hints[field.name]),
         )
-        for field in dataclasses.fields(kind)
+        for field in fields
         if field.init
     )
+    return given, len(fields)
 
 
 @functools.cache
-def _keys(kind: Any) -> tuple[tuple[str, bool, Callable[[Any], Any], frozenset[type]], ...]:
-    """As ``_fields``."""
+def _keys(kind: Any) -> tuple[Field, ...]:
     hints = typing.get_type_hints(kind).items()
     return tuple((name, name in kind.__required_keys__, _decoder(item), _sound(item)) for name, item in hints)
