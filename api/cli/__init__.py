@@ -67,9 +67,12 @@ def main(arguments: list[str] | None = None) -> None:
         if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
             signal.signal(number, signal.default_int_handler)
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] in READING:
+    if reading := arguments[:1] in READING:
         gc.disable()
-    sys.exit(run(arguments))
+    code = run(arguments)
+    if reading:
+        gc.freeze()  # Python looks for cycles once more when it ends
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

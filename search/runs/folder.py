@@ -212,7 +212,7 @@ class RunFolder:
 
     def trial(self, name: str) -> Trial:
         """The trial of a folder in ``trials/``. Raises ``RunError`` for a record that is damaged."""
-        path = self.trial_folder(int(name)) / "trial.json"
+        path = self.path / f"trials/{name}/trial.json"
         found = checked(path, Trial, self.read(f"trials/{name}/trial") or {}, REMEDIES["trials"])
         if found.number != int(name):
             raise RunError(f"{path} is the record of trial {found.number}. {REMEDIES['trials']}")
@@ -224,13 +224,13 @@ class RunFolder:
         Raises ``RunError`` for one that is damaged, of another place, run or format, or has a value of a wrong type.
         """
         path = self.path / f"{name}.json"
-        if not path.exists():
-            return None
         remedy = REMEDIES.get(name.partition("/")[0], f"{AGAIN} it is written again.")
-        check_size(path, remedy)
         try:
             found = read_json(path, seal=self._seal(name), remedy=remedy)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except RunError:
+            check_size(path, remedy)
             _check_format(path)
             raise
         if (kind := kind_of(name)) is not None:
