@@ -13,7 +13,9 @@ from typing import Any, Self
 
 LARGEST = 2**64  # of integers; what computes and prints numbers of any length can be made to take forever
 DEPTH = 40  # of values that may be anything; they are shown, copied and compared recursively
-SOUND = frozenset({float, str, bool, type(None)})  # types whose values need no look where they are the right ones
+SOUND: frozenset[type] = frozenset(
+    {float, str, bool, type(None)}
+)  # types whose values need no look where they are the right ones
 NUMBERS = {bool: (bool, "true or false"), int: (int, "a whole number"), float: (float, "a number"), str: (str, "text")}
 
 
