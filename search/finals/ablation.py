@@ -19,11 +19,8 @@ from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for
 
 
-def ablate(services: Services, clock: Clock, stop: Callable[[], str | None], known: Sequence[Trial] = ()) -> None:
-    """Measure the best without each of its steps, as rules and time allow, into ``finals.json``: ``ablation``.
-
-    The records of ``known`` trials are not read again.
-    """
+def ablate(services: Services, clock: Clock, stop: Callable[[], str | None], known: Sequence[Trial]) -> None:
+    """Measure the best without each of its steps, as rules and time allow, into ``finals.json``: ``ablation``."""
     run = read_run(services.folder.path, known)
     best = run.picks.get("best")
     record = services.folder.read("finals") or {}

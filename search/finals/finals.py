@@ -14,11 +14,8 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.building.jobs import FileRef
 
 
-def run_finals(services: Services, clock: Clock, known: Sequence[Trial] = ()) -> None:
-    """Measure baseline and front finally; results go to ``finals.json``, trial records stay as they were told.
-
-    The records of ``known`` trials are not read again.
-    """
+def run_finals(services: Services, clock: Clock, known: Sequence[Trial]) -> None:
+    """Measure baseline and front finally; results go to ``finals.json``, trial records stay as they were told."""
     folder = services.folder
     record = folder.read("finals") or {}
     done: dict[str, dict[str, object]] = dict(record.get("trials", {}))

@@ -11,7 +11,6 @@ import tomllib
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import filelock
@@ -143,7 +142,7 @@ class RunFolder:
 
     def _begins_anew(self, differences: list[str]) -> bool:
         failed = False
-        for trial in self._each():  # the first one is scored in nearly all runs, and the others are not read then
+        for trial in self._each({}):  # the first one is scored in nearly all runs, and the others are not read then
             if trial.state.scored:
                 return False
             failed = failed or (trial.is_baseline and trial.state is State.FAILED)
@@ -205,7 +204,7 @@ class RunFolder:
         with few_collections():
             return list(self._each({trial.number: trial for trial in known}))
 
-    def _each(self, known: Mapping[int, Trial] = MappingProxyType({})) -> Iterator[Trial]:
+    def _each(self, known: Mapping[int, Trial]) -> Iterator[Trial]:
         found = sorted((self.path / "trials").glob("[0-9]*/trial.json"), key=lambda path: int(path.parent.name))
         names = (path.parent.name for path in found)
         return (known.get(int(name)) or self.trial(name) for name in names)

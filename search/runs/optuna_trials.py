@@ -36,47 +36,35 @@ def running_trial(asked: Asked, **more: Any) -> Any:
 
 
 def asked_of(stored: StoredTrial) -> Asked | None:
-    """What a stored trial is about; ``None`` for one that this library did not write."""
-    proposal = json.loads(json.loads(stored.user.get("proposal", '"null"')))
+    """What a stored trial is about; ``None`` for one that this library did not write. Raises anything where it is damaged."""
+    for value, distribution in stored.params.values():
+        _distribution(distribution).to_external_repr(value)
+    proposal = json.loads(stored.told["user_attrs"].get("proposal", "null"))
     return proposal and Asked(
         stored.number, Candidate.from_json(proposal["candidate"]), proposal["origin"], proposal["params"]
     )
 
 
 def told_trial(trial: Trial, objectives: Sequence[Objective], **more: Any) -> Any:
-    """A trial that has ended, by its record."""
+    """What a sampler is told of a trial that has ended."""
     values = told_values(trial, objectives)
     state, constraints = final_state(trial, values is not None), told_constraints(trial)
     return frozen_trial(trial, state=state, values=values, constraints=constraints, **more)
 
 
 def told_rows(trial: Trial, objectives: Sequence[Objective]) -> StoredTrial:
-    """What ``told_trial``, with ``told_attributes``, is in a database."""
+    """The same as a database has it, with what other tools show."""
     values, constraints = told_values(trial, objectives), told_constraints(trial)
     with _choices_of(trial):
         params = {
             name: (_internal(entry["value"], entry["distribution"]), entry["distribution"])
             for name, entry in trial.params.items()
         }
-    attributes = told_attributes(trial)
-    each = {f"{CONSTRAINTS}:{name}": float(value) for name, value in constraints.items()}
-    return StoredTrial(
-        trial.number,
-        final_state(trial, values is not None),
-        params,
-        dict(enumerate(values or ())),
-        as_json(attributes["user_attrs"]),
-        as_json(attributes["system_attrs"] | each),
-    )
-
-
-def told_attributes(trial: Trial) -> dict[str, dict[str, Any]]:
-    """What is kept of a trial that has ended, for people and other tools."""
     facts = {"proposal": _proposal(trial.candidate, trial.origin, trial.params), "outcome": outcome(trial)}
-    return {
-        "user_attrs": as_json(facts),
-        "system_attrs": {CONSTRAINTS: list(told_constraints(trial).values())},
-    }
+    each = {f"{CONSTRAINTS}:{name}": float(value) for name, value in constraints.items()}
+    state, user = final_state(trial, values is not None), as_json(as_json(facts))
+    system = as_json({CONSTRAINTS: list(constraints.values())} | each)
+    return StoredTrial(trial.number, state, params, dict(enumerate(values or ())), user, system)
 
 
 def difference(ours: StoredTrial, theirs: StoredTrial) -> bool:

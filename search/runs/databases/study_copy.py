@@ -17,13 +17,9 @@ from litetuner.search.runs.optuna_trials import (
     Asked,
     asked_of,
     difference,
-    final_state,
+    frozen_trial,
     running_trial,
-    told_attributes,
-    told_constraints,
     told_rows,
-    told_trial,
-    told_values,
 )
 from litetuner.search.runtime.dispatcher import Dispatcher
 from litetuner.search.trial import Trial
@@ -145,7 +141,7 @@ class StudyCopy:
             if trial.number in finished:
                 self._tell(trial)
             else:
-                self._study.add_trial(told_trial(trial, self.objectives, **told_attributes(trial)))
+                self._study.add_trial(frozen_trial(trial, **told_rows(trial, self.objectives).told))
 
     def begin(self, asked: Asked, own: SamplersOwn) -> None:
         """Have a trial written that is asked for. Raises what an earlier writing raised."""
@@ -195,12 +191,8 @@ class StudyCopy:
     def _tell(self, trial: Trial) -> None:
         self._read = None
         number: int = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
-        attributes = told_attributes(trial)
-        system = attributes["system_attrs"] | {
-            f"{CONSTRAINTS}:{n}": float(v) for n, v in told_constraints(trial).items()
-        }
-        for name, value in system.items():
+        told = told_rows(trial, self.objectives).told
+        for name, value in told["system_attrs"].items():
             self._storage.set_trial_system_attr(number, name, value)
-        self._storage.set_trial_user_attr(number, "outcome", attributes["user_attrs"]["outcome"])
-        values = told_values(trial, self.objectives)
-        self._storage.set_trial_state_values(number, final_state(trial, values is not None), values)
+        self._storage.set_trial_user_attr(number, "outcome", told["user_attrs"]["outcome"])
+        self._storage.set_trial_state_values(number, told["state"], told["values"])

@@ -36,6 +36,13 @@ class StoredTrial:
     def finished(self) -> bool:
         return bool(self.state.is_finished())
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """All but the choices, as Optuna's functions name it."""
+        user, system = ({name: json.loads(text) for name, text in side.items()} for side in (self.user, self.system))
+        values = list(self.values.values()) or None
+        return {"state": self.state, "values": values, "user_attrs": user, "system_attrs": system}
+
 
 def stored(trial: Any) -> StoredTrial:
     """A trial of Optuna's as the tables hold it."""
