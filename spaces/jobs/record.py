@@ -214,8 +214,7 @@ def _anything(value: Any, depth: int = 0) -> Any:
 def _make(kind: Any, record: Any) -> Any:
     found = {}
     _simple(dict, "an object", record)
-    fields, whole = _fields(kind)
-    for name, needed, decoder, sound in fields:
+    for name, needed, decoder, sound in _fields(kind):
         if name in record:
             value = record[name]
             if type(value) not in sound:
@@ -226,13 +225,7 @@ def _make(kind: Any, record: Any) -> Any:
             found[name] = value
         elif needed:
             raise RecordError("is missing", name)
-    if len(found) < whole:
-        return kind(**found)
-    made = object.__new__(kind)  # as ``kind(**found)``, which in a frozen dataclass is a call for each field
-    made.__dict__.update(found)
-    if hasattr(kind, "__post_init__"):
-        made.__post_init__()
-    return made
+    return kind(**found)
 
 
 Field = tuple[
@@ -241,20 +234,18 @@ Field = tuple[
 
 
 @functools.cache
-def _fields(kind: Any) -> tuple[tuple[Field, ...], int]:
-    """The fields that may be given, and the number of all."""
-    hints, fields = typing.get_type_hints(kind, include_extras=True), dataclasses.fields(kind)
-    given = tuple(
+def _fields(kind: Any) -> tuple[Field, ...]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return tuple(
         (
             field.name,
             field.default is field.default_factory is dataclasses.MISSING,
             _decoder(hints[field.name]),
             _sound(hints[field.name]),
         )
-        for field in fields
+        for field in dataclasses.fields(kind)
         if field.init
     )
-    return given, len(fields)
 
 
 @functools.cache
