@@ -40,6 +40,7 @@ from litetuner.search.runtime.machine import parallel_trials, this_environment, 
 from litetuner.search.session import check_names, open_session
 from litetuner.search.trial import Trial, find_baseline
 from litetuner.spaces.errors import HostError, RunError, UsageError
+from litetuner.spaces.jobs.collection import few_collections
 from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.training.distillation import LARGEST_BYTES
 
@@ -102,6 +103,7 @@ class SearchEnd:
     interrupted: bool
 
 
+@few_collections()
 def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
     """Search, or resume a search: the same configuration finds its run folder again.
 
@@ -128,13 +130,13 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
         location, interrupt = _location(config, folder), Interrupt(listener)
         try:
             with interrupt.installed(), location.errors():
-                reason = _search(config, folder, location, (contents, before), listener, interrupt)
+                reason, known = _search(config, folder, location, (contents, before), listener, interrupt)
         except UsageError as error:
             # Model, data or settings were refused: nothing was done that is worth keeping, but a log that the error names.
             if fresh and not folder.trials() and "its log is" not in str(error):
                 shutil.rmtree(folder.path)
             raise
-        record = read_run(folder.path)
+        record = read_run(folder.path, known)
         if (idle := _idle_cores(record)) is not None:
             listener.advised(idle)
         return SearchEnd(record, reason, interrupt.asked > 0)
@@ -147,9 +149,9 @@ def _search(
     known: tuple[dict[str, Any], list[Trial]],
     listener: Listener,
     interrupt: Interrupt,
-) -> str:
-    """The loop and what is measured after it, in one session; why the loop stopped. ``known`` are the contents of the
-    inputs, and the records of the run."""
+) -> tuple[str, list[Trial]]:
+    """The loop and what is measured after it, in one session; why the loop stopped, and all trials from before it as their
+    records are now. ``known`` are the contents of the inputs, and the records of the run."""
     contents, before = known
     with open_session(config, folder, listener, contents=contents) as session, contextlib.ExitStack() as ending:
         services = session.services
@@ -175,17 +177,17 @@ def _search(
         with interrupt.finishing():
             reason = loop.run()
         if loop.baseline is None:
-            return reason
+            return reason, found.trials
         try:
             listener.doing("finals: timing the Pareto front again, scoring it on the test split")
-            run_finals(services, session.clock)
+            run_finals(services, session.clock, found.trials)
             listener.doing("ablation: what each step of the pick contributes")
-            ablate(services, session.clock, interrupt.reason)
+            ablate(services, session.clock, interrupt.reason, found.trials)
         except KeyboardInterrupt:
             if interrupt.asked != 1:
                 raise
-            return "interrupted"
-        return reason
+            return "interrupted", found.trials
+        return reason, found.trials
 
 
 def _location(config: Config, folder: RunFolder) -> StudyLocation:
@@ -218,8 +220,9 @@ def _idle_cores(record: RunRecord) -> str | None:
 def _rejudge(folder: RunFolder, before: Sequence[Trial], goals: tuple[Objective, ...], today: Criteria) -> list[Trial]:
     """All records under today's terms; what a gate stopped that they would let through is asked again."""
     found = [judged(trial, today) for trial in before]
-    history = History(found, goals, today.budgets)
-    found = [reopened_if_undominated(trial, history) for trial in found]
+    if any(trial.gate == "dominated" for trial in found):
+        history = History(found, goals, today.budgets)
+        found = [reopened_if_undominated(trial, history) for trial in found]
     for old, fresh in zip(before, found, strict=True):
         if fresh != old:
             folder.write_trial(fresh)

@@ -240,6 +240,10 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with the step's name and all knobs, but later ones that stand as before them: keys stay the same."""
+        return dict(self._json)
+
+    @functools.cached_property
+    def _json(self) -> dict[str, Any]:
         told = {name: value for name, value in self.knobs().items() if (name, value) not in self.older.items()}
         return {"step": self.name} | encode(told)
 

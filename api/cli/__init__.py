@@ -6,6 +6,7 @@ Standard output carries the result only; everything else goes to standard error.
 """
 
 import errno
+import gc
 import io
 import os
 import signal
@@ -24,6 +25,7 @@ USAGE = 2
 GIVEN = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR)  # of a path that the user gave
 INTERNAL = 4
 INTERRUPTED = 130
+READING = (["status"], ["report"])  # short, with all records in memory: to look for cycles of objects is in vain
 COMPLETE = "_LITETUNER_COMPLETE"  # set by typer's completion scripts: a shell asks what may follow
 
 app = typer.Typer(
@@ -64,7 +66,13 @@ def main(arguments: list[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
             signal.signal(number, signal.default_int_handler)
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if reading := arguments[:1] in READING:
+        gc.disable()
+    code = run(arguments)
+    if reading:
+        gc.freeze()  # Python looks for cycles once more when it ends
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

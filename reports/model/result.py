@@ -7,7 +7,7 @@ from litetuner.reports.model.columns import Column, find_columns
 from litetuner.reports.model.conditions import Conversion, find_conversion, mixed_words, unstable_words
 from litetuner.reports.model.headline import Headline, find_headline
 from litetuner.reports.model.nothing_feasible import NothingFeasible, find_nothing_feasible
-from litetuner.reports.model.rows import Row, make_row, measured_targets, metric_name
+from litetuner.reports.model.rows import Row, Rows, measured_targets, metric_name
 from litetuner.reports.text.steps import label_words
 from litetuner.search.runs.record import RunRecord
 
@@ -26,7 +26,7 @@ class Result:
     target: str  # the first one, whose latency is an objective
     targets: tuple[str, ...]
     columns: tuple[Column, ...]
-    rows: dict[int, Row]
+    rows: Rows
     baseline: Row | None
     front: tuple[Row, ...]
     fronts: dict[str, tuple[int, ...]]
@@ -55,7 +55,7 @@ class Result:
 
 def build_result(record: RunRecord) -> Result:
     targets, metric = measured_targets(record), metric_name(record)
-    rows = {trial.number: make_row(trial, targets) for trial in record.trials}
+    rows = Rows(record, targets)
     columns = find_columns(record, targets)
     picked, base = record.picks, record.baseline
     picks = {name: rows[trial.number] for name, trial in picked.items()}

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from litetuner.reports.text.formatting import Interval, clean, with_unit
@@ -119,6 +119,26 @@ def make_row(trial: Trial, targets: Sequence[str]) -> Row:
         artifact=trial.artifact,
         sha256=trial.sha256,
     )
+
+
+class Rows(Mapping[int, Row]):
+    """The row of each trial by its number, made when it is asked for: most of thousands are not shown."""
+
+    def __init__(self, record: RunRecord, targets: Sequence[str]) -> None:
+        self._trials = {trial.number: trial for trial in record.trials}
+        self._targets = targets
+        self._made: dict[int, Row] = {}
+
+    def __getitem__(self, number: int) -> Row:
+        if number not in self._made:
+            self._made[number] = make_row(self._trials[number], self._targets)
+        return self._made[number]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._trials)
+
+    def __len__(self) -> int:
+        return len(self._trials)
 
 
 def finite(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """What each step of the winner contributes: the winner without it, trained and measured like any candidate."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from litetuner.search.clock import Clock
@@ -19,9 +19,9 @@ from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for
 
 
-def ablate(services: Services, clock: Clock, stop: Callable[[], str | None]) -> None:
+def ablate(services: Services, clock: Clock, stop: Callable[[], str | None], known: Sequence[Trial]) -> None:
     """Measure the best without each of its steps, as rules and time allow, into ``finals.json``: ``ablation``."""
-    run = read_run(services.folder.path)
+    run = read_run(services.folder.path, known)
     best = run.picks.get("best")
     record = services.folder.read("finals") or {}
     if best is None or (record.get("ablation") or {}).get("trial") == best.number:

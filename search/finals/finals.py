@@ -1,6 +1,7 @@
 """Finals: the front is timed again, interleaved with the baseline, and scored once on the test split, which never selects."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from litetuner.search.clock import Clock
 from litetuner.search.evaluation.candidate_jobs import score_job
@@ -13,7 +14,7 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.building.jobs import FileRef
 
 
-def run_finals(services: Services, clock: Clock) -> None:
+def run_finals(services: Services, clock: Clock, known: Sequence[Trial]) -> None:
     """Measure baseline and front finally; results go to ``finals.json``, trial records stay as they were told."""
     folder = services.folder
     record = folder.read("finals") or {}
@@ -21,7 +22,7 @@ def run_finals(services: Services, clock: Clock) -> None:
     again = dict(record.get("waiting", {}))  # by number: why; the next session measures these anew
     seen = set(done) - set(again)
     while True:  # new times may bring other trials to the front, which are then measured too; each is measured once
-        run = read_run(folder.path)
+        run = read_run(folder.path, known)
         contenders = () if run.best is None else run.best.contenders
         sources = (*run.fronts.values(), run.picks.values(), contenders)
         members = {trial.number: trial for source in sources for trial in source}

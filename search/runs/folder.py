@@ -1,9 +1,7 @@
 """The run folder: writes and reads all of a run's records, ``trial.json`` too. Whole files are atomic; events are only a log."""
 
-import contextlib
 import dataclasses
 import functools
-import gc
 import json
 import os
 import secrets
@@ -11,7 +9,7 @@ import shutil
 import time
 import tomllib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from litetuner.search.runs.records import PATHS, Anything, checked, identity_dif
 from litetuner.search.trial import FORMAT_VERSION, State, Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import RunError
+from litetuner.spaces.jobs.collection import few_collections
 from litetuner.spaces.jobs.workspace import Sources, Workspace
 from litetuner.spaces.store import (
     Store,
@@ -143,7 +142,7 @@ class RunFolder:
 
     def _begins_anew(self, differences: list[str]) -> bool:
         failed = False
-        for trial in self._each():  # the first one is scored in nearly all runs, and the others are not read then
+        for trial in self._each({}):  # the first one is scored in nearly all runs, and the others are not read then
             if trial.state.scored:
                 return False
             failed = failed or (trial.is_baseline and trial.state is State.FAILED)
@@ -200,17 +199,19 @@ class RunFolder:
     def trial_folder(self, number: int) -> Path:
         return self.path / "trials" / f"{number:04d}"
 
-    def trials(self) -> list[Trial]:
-        with _without_collection():
-            return list(self._each())
+    def trials(self, known: Sequence[Trial] = ()) -> list[Trial]:
+        """All trials by number. The records of ``known`` ones, which this process has read or written, are not read again."""
+        with few_collections():
+            return list(self._each({trial.number: trial for trial in known}))
 
-    def _each(self) -> Iterator[Trial]:
+    def _each(self, known: Mapping[int, Trial]) -> Iterator[Trial]:
         found = sorted((self.path / "trials").glob("[0-9]*/trial.json"), key=lambda path: int(path.parent.name))
-        return (self.trial(path.parent.name) for path in found)
+        names = (path.parent.name for path in found)
+        return (known.get(int(name)) or self.trial(name) for name in names)
 
     def trial(self, name: str) -> Trial:
         """The trial of a folder in ``trials/``. Raises ``RunError`` for a record that is damaged."""
-        path = self.trial_folder(int(name)) / "trial.json"
+        path = self.path / f"trials/{name}/trial.json"
         found = checked(path, Trial, self.read(f"trials/{name}/trial") or {}, REMEDIES["trials"])
         if found.number != int(name):
             raise RunError(f"{path} is the record of trial {found.number}. {REMEDIES['trials']}")
@@ -222,13 +223,13 @@ class RunFolder:
         Raises ``RunError`` for one that is damaged, of another place, run or format, or has a value of a wrong type.
         """
         path = self.path / f"{name}.json"
-        if not path.exists():
-            return None
         remedy = REMEDIES.get(name.partition("/")[0], f"{AGAIN} it is written again.")
-        check_size(path, remedy)
         try:
             found = read_json(path, seal=self._seal(name), remedy=remedy)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except RunError:
+            check_size(path, remedy)
             _check_format(path)
             raise
         if (kind := kind_of(name)) is not None:
@@ -255,18 +256,6 @@ class RunFolder:
             body, _, crc = line.rpartition(CRC.encode())
             if crc == f"{zlib.crc32(body + b'}')}}}".encode():
                 yield json.loads(body + b"}")
-
-
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """Records have no cycles, and to look for some among the values of 5,000 takes a third of the time of reading them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _strange(folder: Path, depth: int) -> Iterator[Path]:

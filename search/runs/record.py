@@ -50,11 +50,11 @@ class RunRecord:
     def baseline(self) -> Trial | None:
         return find_baseline(self.trials)
 
-    @property
+    @functools.cached_property
     def front(self) -> list[Trial]:
         return front(self.trials, self.objectives)
 
-    @property
+    @functools.cached_property
     def fronts(self) -> dict[str, list[Trial]]:
         """The front of each target by its name, the first target's first."""
         return fronts(self.trials, self.objectives, self.config.targets)
@@ -73,7 +73,7 @@ class RunRecord:
         )
         return find_best(self.trials, rule, functools.partial(equal_metric, self.folder, self.config.seed))
 
-    @property
+    @functools.cached_property
     def picks(self) -> dict[str, Trial]:
         size, targets = self.config.size_measurement, self.config.targets
         return picks(self.trials, self.objectives, self.best, size=size, targets=targets)
@@ -103,14 +103,17 @@ def open_run(path: Path | str) -> tuple[RunFolder, Config, dict[str, Any]]:
     return folder, config, inspection
 
 
-def read_run(path: Path | str) -> RunRecord:
-    """Read a run folder. Raises ``RunError`` when it is none, when nothing was inspected yet, or when a record is damaged."""
+def read_run(path: Path | str, known: Sequence[Trial] = ()) -> RunRecord:
+    """Read a run folder, but for the records of ``known`` trials (``RunFolder.trials``).
+
+    Raises ``RunError`` when it is none, when nothing was inspected yet, or when a record is damaged.
+    """
     folder, config, inspection = open_run(path)
     finals = (folder.read("finals") or {}).get("trials", {})
     metric = MetricInfo.from_json(inspection["metric"])
     today, clock = find_criteria(config, metric), folder.read("clock") or {}
     trials = []
-    for trial in folder.trials():
+    for trial in folder.trials(known):
         measured = finals.get(str(trial.number if trial.duplicate_of is None else trial.duplicate_of), {})
         final = {name: Measurement.from_json(value) for name, value in measured.items()}
         merged = dataclasses.replace(trial, measurements=trial.measurements | final) if final else trial
@@ -134,7 +137,7 @@ def _with_lenders(trials: Sequence[Trial]) -> tuple[Trial, ...]:
 
     Not when it is told: the other trial may still be in flight then.
     """
-    owners = {Path(trial.artifact).name: trial.number for trial in reversed(trials) if trial.artifact}
+    owners = {trial.artifact.rpartition("/")[2]: trial.number for trial in reversed(trials) if trial.artifact}
     found = []
     for trial in trials:
         named = {

@@ -41,7 +41,7 @@ def recover(
         with location.errors():
             copy = open_copy()
             note = copy.difference(trials)
-            asked = {} if note else copy.asked()
+            asked = {} if note else copy.asked({trial.number for trial in trials})
             known = bool(asked)
             found = _complete(folder, trials, asked)
             if {number for number, (_, finished) in asked.items() if finished} - {trial.number for trial in trials}:

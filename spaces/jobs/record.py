@@ -13,6 +13,9 @@ from typing import Any, Self
 
 LARGEST = 2**64  # of integers; what computes and prints numbers of any length can be made to take forever
 DEPTH = 40  # of values that may be anything; they are shown, copied and compared recursively
+SOUND: frozenset[type] = frozenset(
+    {float, str, bool, type(None)}
+)  # types whose values need no look where they are the right ones
 NUMBERS = {bool: (bool, "true or false"), int: (int, "a whole number"), float: (float, "a number"), str: (str, "text")}
 
 
@@ -78,7 +81,8 @@ def _decoder(kind: Any) -> Callable[[Any], Any]:
         kinds = tuple(_decoder(item) for item in arguments if item is not type(None))
         return functools.partial(_first, kinds, type(None) in arguments)
     if origin is tuple and arguments[-1] is not Ellipsis:
-        return functools.partial(_tuple, tuple(map(_decoder, arguments)))
+        sound = frozenset.intersection(*map(_sound, arguments)) if arguments else frozenset()
+        return functools.partial(_tuple, tuple(map(_decoder, arguments)), sound)
     if origin in (tuple, list, Sequence):
         kept = list if origin is list else tuple
         return functools.partial(_items, kept, _decoder(arguments[0]), _sound(arguments[0]))
@@ -97,7 +101,7 @@ def _sound(kind: Any) -> frozenset[type]:
     """Types whose values need no further look: most values of a record are such."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return frozenset().union(*map(_sound, typing.get_args(kind)))
-    return frozenset({kind} & {float, str, bool, type(None)})
+    return SOUND if kind is Any else SOUND & {kind}
 
 
 def _wrong(value: Any, wanted: str) -> RecordError:
@@ -149,12 +153,14 @@ def _items(kind: type, decoder: Callable[[Any], Any], sound: frozenset[type], va
         raise _wrong(value, "a list")
     if sound.issuperset(map(type, value)):
         return kind(value)
-    return kind(_tuple((decoder,) * len(value), value))
+    return kind(_tuple((decoder,) * len(value), frozenset(), value))
 
 
-def _tuple(decoders: Sequence[Callable[[Any], Any]], value: Any) -> tuple[Any, ...]:
+def _tuple(decoders: Sequence[Callable[[Any], Any]], sound: frozenset[type], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple) or len(value) != len(decoders):
         raise _wrong(value, f"a list of {len(decoders)}")
+    if sound.issuperset(map(type, value)):
+        return tuple(value)
     found = []
     for place, (decoder, item) in enumerate(zip(decoders, value, strict=True)):
         try:
@@ -165,14 +171,13 @@ def _tuple(decoders: Sequence[Callable[[Any], Any]], value: Any) -> tuple[Any, .
 
 
 def _named(decoder: Callable[[Any], Any], sound: frozenset[type], value: Any) -> dict[str, Any]:
-    if type(value) is dict and sound.issuperset(map(type, value.values())):
-        return dict(value)
-    found = {}
-    for name, item in _simple(dict, "an object", value).items():
-        try:
-            found[name] = decoder(item)
-        except RecordError as error:
-            raise error.within(name) from None
+    found = dict(_simple(dict, "an object", value))
+    for name, item in value.items():
+        if type(item) not in sound:
+            try:
+                found[name] = decoder(item)
+            except RecordError as error:
+                raise error.within(name) from None
     return found
 
 
@@ -180,7 +185,7 @@ def _open(kind: Any, value: Any) -> dict[str, Any]:
     """The keys that a ``TypedDict`` names are of its types; others are anything."""
     found = dict(_simple(dict, "an object", value))
     for item in value.values():
-        if isinstance(item, dict | list | int):  # anything else is sound
+        if type(item) not in SOUND:
             _anything(item, 1)
     for name, needed, decoder, sound in _keys(kind):
         if name in value:
@@ -201,7 +206,7 @@ def _anything(value: Any, depth: int = 0) -> Any:
         if depth > DEPTH:
             raise RecordError(f"is nested more than {DEPTH} deep")
         for item in value.values() if isinstance(value, dict) else value:
-            if isinstance(item, dict | list | int):  # anything else is sound
+            if type(item) not in SOUND:
                 _anything(item, depth + 1)
     return value
 
@@ -223,9 +228,13 @@ def _make(kind: Any, record: Any) -> Any:
     return kind(**found)
 
 
+Field = tuple[
+    str, bool, Callable[[Any], Any], frozenset[type]
+]  # its name, must it be given, its decoder, and ``_sound``
+
+
 @functools.cache
-def _fields(kind: Any) -> tuple[tuple[str, bool, Callable[[Any], Any], frozenset[type]], ...]:
-    """Of each field: its name, must it be given, what decodes it, and ``_sound``."""
+def _fields(kind: Any) -> tuple[Field, ...]:
     hints = typing.get_type_hints(kind, include_extras=True)
     return tuple(
         (
@@ -240,7 +249,6 @@ def _fields(kind: Any) -> tuple[tuple[str, bool, Callable[[Any], Any], frozenset
 
 
 @functools.cache
-def _keys(kind: Any) -> tuple[tuple[str, bool, Callable[[Any], Any], frozenset[type]], ...]:
-    """As ``_fields``."""
+def _keys(kind: Any) -> tuple[Field, ...]:
     hints = typing.get_type_hints(kind).items()
     return tuple((name, name in kind.__required_keys__, _decoder(item), _sound(item)) for name, item in hints)

@@ -4,31 +4,28 @@ import dataclasses
 import json
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from litetuner.search.config.budgets import Budget
 from litetuner.search.front import Objective
 from litetuner.search.runs.databases.database import StudyLocation
-from litetuner.search.runs.databases.study_rows import insert_trials
+from litetuner.search.runs.databases.study_rows import StoredTrial, insert_trials, read_trials, stored
 from litetuner.search.runs.optuna_trials import (
+    CONSTRAINTS,
     Asked,
     asked_of,
-    final_state,
-    outcome,
+    difference,
+    frozen_trial,
     running_trial,
-    told_constraints,
-    told_trial,
-    told_values,
+    told_rows,
 )
 from litetuner.search.runtime.dispatcher import Dispatcher
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import RunError
 
-# optuna-dashboard knows constraints only as this list; without it, it takes every trial for feasible.
-CONSTRAINTS = "constraints"
 OWN = "litetuner:"  # before what a sampler keeps in the study: it names trials by their number here
 
 
@@ -62,6 +59,7 @@ class StudyCopy:
         self._kept: set[str] = set()  # of what samplers keep in the study: written
         self._writes: deque[Future[None]] = deque()  # not looked at yet
         self._asked: Future[None] | None = None  # the last one that was asked for
+        self._read: list[StoredTrial] | None = None  # the trials in it, until something is written
         self._database = location.open()
         self._storage = self._database.storage
         try:
@@ -96,7 +94,7 @@ class StudyCopy:
         }
         trials = {
             trial.number: {
-                name: value for name, value in trial.system_attrs.items() if not name.startswith(CONSTRAINTS)
+                name: json.loads(text) for name, text in trial.system.items() if not name.startswith(CONSTRAINTS)
             }
             for trial in self._trials()
         }
@@ -106,9 +104,12 @@ class StudyCopy:
         found: dict[str, Any] = self._storage.get_study_system_attrs(self._study_id)
         return found
 
-    def asked(self) -> dict[int, tuple[Asked | None, bool]]:
-        """What each trial is about (``None`` where somebody else wrote it), and has it ended?"""
-        return {trial.number: (asked_of(trial), trial.state.is_finished()) for trial in self._trials()}
+    def asked(self, known: Container[int] = ()) -> dict[int, tuple[Asked | None, bool]]:
+        """What each trial is about, and has it ended? ``None`` where somebody else wrote it, and for those that are ``known``."""
+        return {
+            trial.number: (None if trial.number in known else asked_of(trial), trial.finished)
+            for trial in self._trials()
+        }
 
     def difference(self, trials: Sequence[Trial]) -> str:
         """Does the copy tell the same as the records, as far as it goes? Where it does not, what is different; else nothing."""
@@ -118,39 +119,29 @@ class StudyCopy:
             o.direction for o in self.objectives
         ]:
             return "has other directions than the run"
-        records = {trial.number: told_trial(trial, self.objectives) for trial in trials}
+        records = {trial.number: trial for trial in trials}
         for theirs in self._trials():
             ours = records.get(theirs.number)
-            if ours is None:
-                continue
-            same = (
-                "params",
-                "distributions",
-                *(("state", "values") if theirs.state.is_finished() else ()),
-            )
-            proposals = [
-                json.loads(side.user_attrs["proposal"]) for side in (ours, theirs) if "proposal" in side.user_attrs
-            ]
-            wrong = any(getattr(ours, name) != getattr(theirs, name) for name in same) or proposals[0] != proposals[-1]
-            if wrong or (theirs.state.is_finished() and not ours.constraints.items() <= theirs.constraints.items()):
+            if ours is not None and difference(told_rows(ours, self.objectives), theirs):
                 return f"differs from the record of trial {theirs.number}"
         return ""
 
     def fill(self, trials: Sequence[Trial]) -> None:
         """Write all that it does not know: what still runs in it, and what is new to it, numbers unchanged."""
-        finished = {trial.number: trial.state.is_finished() for trial in self._trials()}
-        ordered = sorted(trials, key=lambda item: item.number)
-        if not finished and insert_trials(self._storage, self._study_id, [self._told(trial) for trial in ordered]):
+        finished = {trial.number: trial.finished for trial in self._trials()}
+        missing = [trial for trial in sorted(trials, key=lambda item: item.number) if not finished.get(trial.number)]
+        if not missing:
             return
-        for trial in ordered:
-            if trial.number not in finished:
-                self._study.add_trial(self._told(trial))
-            elif not finished[trial.number]:
+        self._read = None
+        if not finished and insert_trials(
+            self._storage, self._study_id, [told_rows(trial, self.objectives) for trial in missing]
+        ):
+            return
+        for trial in missing:
+            if trial.number in finished:
                 self._tell(trial)
-
-    def _told(self, trial: Trial) -> Any:
-        constraints = {CONSTRAINTS: list(told_constraints(trial).values())}
-        return told_trial(trial, self.objectives, system_attrs=constraints)
+            else:
+                self._study.add_trial(frozen_trial(trial, **told_rows(trial, self.objectives).told))
 
     def begin(self, asked: Asked, own: SamplersOwn) -> None:
         """Have a trial written that is asked for. Raises what an earlier writing raised."""
@@ -174,10 +165,15 @@ class StudyCopy:
         while self._writes and (wait or self._writes[0].done()):
             self._writes.popleft().result()
 
-    def _trials(self) -> list[Any]:
-        return list(self._study.get_trials(deepcopy=False))
+    def _trials(self) -> list[StoredTrial]:
+        if self._read is None:
+            self._read = read_trials(self._storage, self._study_id)
+        if self._read is None:
+            self._read = [stored(trial) for trial in self._study.get_trials(deepcopy=False)]
+        return self._read
 
     def _begin(self, asked: Asked, own: SamplersOwn) -> None:
+        self._read = None
         number = self._storage.get_trial_number_from_id(
             self._storage.create_new_trial(
                 self._study_id, running_trial(asked, system_attrs=own.trials.get(asked.number, {}))
@@ -193,12 +189,10 @@ class StudyCopy:
             self._kept.add(name)
 
     def _tell(self, trial: Trial) -> None:
+        self._read = None
         number: int = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
-        handle = self._optuna.trial.Trial(self._study, number)
-        constraints = told_constraints(trial)
-        for name, value in constraints.items():
-            handle.set_constraint(name, value)
-        self._storage.set_trial_system_attr(number, CONSTRAINTS, list(constraints.values()))
-        self._storage.set_trial_user_attr(number, "outcome", json.dumps(outcome(trial)))
-        values = told_values(trial, self.objectives)
-        self._storage.set_trial_state_values(number, final_state(trial, values is not None), values)
+        told = told_rows(trial, self.objectives).told
+        for name, value in told["system_attrs"].items():
+            self._storage.set_trial_system_attr(number, name, value)
+        self._storage.set_trial_user_attr(number, "outcome", told["user_attrs"]["outcome"])
+        self._storage.set_trial_state_values(number, told["state"], told["values"])

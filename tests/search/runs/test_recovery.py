@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from litetuner.search.listener import Listener
 from litetuner.search.run import run_search
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import read_run
-from litetuner.search.trial import State
+from litetuner.search.trial import State, Trial
 from litetuner.spaces.errors import ConfigError, RunError
 from tests.search.fakes import fake_config, fake_search
 
@@ -63,6 +64,21 @@ def resume(run: Path, trials: int = ALL) -> list[str]:
 def test_an_undisturbed_resume_says_nothing(run: Path, runs: Path) -> None:
     assert not [sentence for sentence in resume(run) if "study.db" in sentence]
     assert told(run) == told(runs / "all")
+
+
+def test_a_resumed_search_reads_each_record_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, read, one = RunFolder(run).trials(), Counter[str](), RunFolder.trial
+
+    def counted(folder: RunFolder, name: str) -> Trial:
+        read[name] += 1
+        return one(folder, name)
+
+    monkeypatch.setattr(RunFolder, "trial", counted)
+    resume(run)
+    assert [read[f"{trial.number:04d}"] for trial in known[1:]] == [1] * (len(known) - 1)
+    assert RunFolder(run).trials(known) == [
+        one(RunFolder(run), path.name) for path in sorted((run / "trials").iterdir())
+    ]
 
 
 @pytest.mark.parametrize("what", ["missing", "foreign", "text", "changed", "no trials"])
