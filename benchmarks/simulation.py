@@ -25,7 +25,7 @@ from litetuner.search.listener import Listener
 from litetuner.search.proposals.samplers import SAMPLERS
 from litetuner.search.run import run_search
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runs.study import Study
+from litetuner.search.runs.optuna_study import Study
 from litetuner.search.runtime.executors.fake import Fake
 from litetuner.search.trial import Trial, find_baseline
 

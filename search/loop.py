@@ -17,8 +17,8 @@ from litetuner.search.proposals import deployments, retries
 from litetuner.search.proposals.estimates import estimates
 from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.search.proposals.scheduler import propose
+from litetuner.search.runs.optuna_study import Study
 from litetuner.search.runs.optuna_trials import Asked
-from litetuner.search.runs.study import Study
 from litetuner.search.runtime.eviction import evict
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.machine import slowdown

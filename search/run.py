@@ -31,10 +31,10 @@ from litetuner.search.runs.databases.postgresql import PostgresqlServer
 from litetuner.search.runs.databases.study_copy import StudyCopy
 from litetuner.search.runs.environments import other_environments
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runs.optuna_study import Study
 from litetuner.search.runs.other_runs import earlier_trials
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.runs.recovery import recover
-from litetuner.search.runs.study import Study
 from litetuner.search.runtime.executors import EXECUTORS
 from litetuner.search.runtime.machine import parallel_trials, this_environment, usable_cores
 from litetuner.search.session import check_names, open_session

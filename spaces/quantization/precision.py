@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.info import ModelInfo
-from litetuner.spaces.quantization.policy import PRECISIONS
+from litetuner.spaces.quantization.quantizer_policy import PRECISIONS
 from litetuner.spaces.step import Role
 from litetuner.spaces.steps import step_for
 

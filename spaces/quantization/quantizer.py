@@ -13,7 +13,15 @@ import numpy as np
 
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.quantization.activation_ranges import activation_ranges
-from litetuner.spaces.quantization.policy import BITS, OTHER_NAMES, Recipe, Scheme, add_config, granularity_of, why_not
+from litetuner.spaces.quantization.quantizer_policy import (
+    BITS,
+    OTHER_NAMES,
+    Recipe,
+    Scheme,
+    add_config,
+    granularity_of,
+    why_not,
+)
 from litetuner.spaces.quantization.recurrent import recurrent_operators
 from litetuner.spaces.quantization.scales import valid_scales
 from litetuner.spaces.tf import quiet_stdout

@@ -6,7 +6,7 @@ from typing import Any
 
 from litetuner.spaces.choices import Choices
 from litetuner.spaces.info import LayerInfo
-from litetuner.spaces.quantization.policy import BITS, RECIPES, Recipe, Scheme, why_not
+from litetuner.spaces.quantization.quantizer_policy import BITS, RECIPES, Recipe, Scheme, why_not
 from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER, WEIGHT_OPERATORS
 
 FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
-from litetuner.spaces.quantization.policy import RECIPES, Scheme, why_not
 from litetuner.spaces.quantization.quantizer import quantize_operators
+from litetuner.spaces.quantization.quantizer_policy import RECIPES, Scheme, why_not
 from litetuner.spaces.reconstruction.sequence import Reconstructed, Treatment
 from litetuner.spaces.tflite.operators import Operator, names_of_layers, read_operators
 from litetuner.spaces.tflite.weights import weights_of_operators

@@ -9,8 +9,8 @@ from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
 from litetuner.spaces.errors import Refused, nearest
-from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, IO, PRECISIONS, RECIPES
 from litetuner.spaces.quantization.quantizer import WeightRounding, quantize
+from litetuner.spaces.quantization.quantizer_policy import ALGORITHMS, GRANULARITIES, IO, PRECISIONS, RECIPES
 from litetuner.spaces.quantization.recipe_choices import RecipeChoices
 from litetuner.spaces.step import Role, Rule, Stage, Step, knob
 from litetuner.spaces.steps.float32 import Float32

@@ -14,7 +14,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.data.calibration import COUNTS, SELECTIONS, calibration_details, check_calibration
 from litetuner.spaces.errors import Refused, nearest
 from litetuner.spaces.quantization.int4 import int4_operators
-from litetuner.spaces.quantization.policy import IO
+from litetuner.spaces.quantization.quantizer_policy import IO
 from litetuner.spaces.reconstruction.allocation.choosing import (
     BY_GROUP,
     BY_LAYER,

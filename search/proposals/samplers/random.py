@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litetuner.search.proposals.samplers.sampler import Sampler
+from litetuner.search.proposals.samplers.base import Sampler
 
 
 class Random(Sampler):

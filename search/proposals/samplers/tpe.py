@@ -3,7 +3,7 @@
 from typing import Any
 
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.samplers.sampler import Sampler
+from litetuner.search.proposals.samplers.base import Sampler
 
 
 class Tpe(Sampler):

@@ -10,8 +10,8 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
-from litetuner.spaces.quantization.policy import ALGORITHMS, RECIPES
 from litetuner.spaces.quantization.quantizer import WeightRounding, quantize
+from litetuner.spaces.quantization.quantizer_policy import ALGORITHMS, RECIPES
 from litetuner.spaces.quantization.scales import valid_scales
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.int8 import Int8

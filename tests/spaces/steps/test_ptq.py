@@ -13,7 +13,7 @@ import pytest
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
-from litetuner.spaces.quantization.policy import RECIPES
+from litetuner.spaces.quantization.quantizer_policy import RECIPES
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tflite.weights import weights_by_layer

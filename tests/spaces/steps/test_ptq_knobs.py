@@ -11,7 +11,7 @@ import pytest
 
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import Refused
-from litetuner.spaces.quantization.policy import ALGORITHMS, GRANULARITIES, RECIPES, Scheme, why_not
+from litetuner.spaces.quantization.quantizer_policy import ALGORITHMS, GRANULARITIES, RECIPES, Scheme, why_not
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.tflite.artifact import read_artifact

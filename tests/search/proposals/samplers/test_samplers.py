@@ -15,8 +15,8 @@ from litetuner.search.front import Objective
 from litetuner.search.proposals.samplers import SAMPLERS
 from litetuner.search.runs.databases.database import StudyFile
 from litetuner.search.runs.databases.study_copy import StudyCopy
+from litetuner.search.runs.optuna_study import Study
 from litetuner.search.runs.optuna_trials import Asked
-from litetuner.search.runs.study import Study
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.steps import STEPS

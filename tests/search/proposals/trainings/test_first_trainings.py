@@ -15,7 +15,7 @@ from litetuner.search.proposals.proposal import Proposal, RecordedChoices, Space
 from litetuner.search.proposals.trainings import promotions
 from litetuner.search.proposals.trainings.first_trainings import fixed_choices, solved_step
 from litetuner.search.runs.folder import RunFolder
-from litetuner.search.runs.study import ChoiceRecorder
+from litetuner.search.runs.optuna_study import ChoiceRecorder
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.choices import FOLDED_RATE

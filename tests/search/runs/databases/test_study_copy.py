@@ -18,8 +18,8 @@ from litetuner.search.front import Objective
 from litetuner.search.runs.databases.database import StudyFile, StudyLocation
 from litetuner.search.runs.databases.postgresql import PostgresqlServer
 from litetuner.search.runs.databases.study_copy import SamplersOwn, StudyCopy
+from litetuner.search.runs.optuna_study import Study
 from litetuner.search.runs.optuna_trials import Asked, told_constraints
-from litetuner.search.runs.study import Study
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import RunError

@@ -11,9 +11,9 @@ import pytest
 
 from litetuner.search.front import Objective
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.draws.joint import joint_draws
+from litetuner.search.proposals.draws.tpe_draws import joint_draws
+from litetuner.search.runs.optuna_study import ChoiceRecorder
 from litetuner.search.runs.optuna_trials import frozen_params
-from litetuner.search.runs.study import ChoiceRecorder
 
 OBJECTIVES = (Objective("metric", "maximize"), Objective("compressed_bytes", "minimize"), Objective("us", "minimize"))
 COMPLETE = optuna.trial.TrialState.COMPLETE
