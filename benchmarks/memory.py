@@ -138,17 +138,18 @@ def write_model(path: Path, masks: bool, table: bool = False) -> None:
 
 def watched(command: list[str], where: Path, count: int) -> dict[str, Any]:
     """The highest RssAnon + RssShmem of every process of a command, in MiB, by its role."""
-    known = os.environ | {"MEMORY_COUNT": str(count), "PYTHONPATH": str(Path(__file__).parent)}
+    variables = os.environ | {"MEMORY_COUNT": str(count), "PYTHONPATH": str(Path(__file__).parent)}
     started, highest, names = time.monotonic(), {}, {}
     with (where / "log.txt").open("w") as log:
-        search = subprocess.Popen(command, cwd=where, env=known, stdout=log, stderr=log)
+        search = subprocess.Popen(command, cwd=where, env=variables, stdout=log, stderr=log)
         root = psutil.Process(search.pid)
         while search.poll() is None:
             for process in [root, *children(root)]:
                 if (held := anonymous(process.pid)) is not None:
                     highest[process.pid] = max(highest.get(process.pid, 0), held)
-                    if names.get(process.pid) not in WORKERS:  # between fork and exec it has its parent's command
-                        names[process.pid] = role(process)
+                    known = names.get(process.pid, "other")
+                    if known not in WORKERS:  # between fork and exec it has its parent's command, and at its end none
+                        names[process.pid] = found if (found := role(process)) != "other" else known
             time.sleep(0.05)
     peaks: dict[str, float] = {}
     for pid, held in highest.items():
