@@ -88,6 +88,7 @@ def test_infinite_values_are_left_to_optuna_and_read(tmp_path: Path) -> None:
     "edit",
     [
         "trial_params SET param_value = param_value + 1",
+        "trial_params SET param_value = param_value + 0.5",
         "trial_params SET param_value = NULL",
         "trial_params SET param_name = param_name || 'x'",
         """trial_params SET distribution_json = replace(distribution_json, '"choices": [', '"choices": ["more", ')""",
