@@ -66,7 +66,9 @@ def settings(out: Path, trials: int) -> list[str]:
 
 # The real command line; which job runs is written beside the inputs, so that somebody else can act in the middle of it.
 DRIVER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its jobs in the background ignore both
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 from pathlib import Path
 {before}
 from litetuner.search.runtime.worker_process import WorkerProcess

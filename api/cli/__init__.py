@@ -8,13 +8,13 @@ Standard output carries the result only; everything else goes to standard error.
 import errno
 import io
 import os
-import signal
 import sys
 import traceback
 from typing import Annotated
 
 import typer
 
+from litetuner.search.interrupt import CODE, WORDS, Stop
 from litetuner.spaces.errors import CandidateError, HostError, LitetunerError, UsageError, escaped, nearest
 from litetuner.spaces.jobs.safe_path import installed_path
 from litetuner.spaces.registry import modules
@@ -23,7 +23,7 @@ from litetuner.spaces.store import DISK_REFUSES
 USAGE = 2
 GIVEN = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR)  # of a path that the user gave
 INTERNAL = 4
-INTERRUPTED = 130
+INTERRUPTED = CODE
 COMPLETE = "_LITETUNER_COMPLETE"  # set by typer's completion scripts: a shell asks what may follow
 
 app = typer.Typer(
@@ -61,10 +61,11 @@ for _module in modules(__name__, list(__path__)):
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code: 0 done, 1 nothing feasible, 2 usage, 3 host, 4 internal, 130 interrupted."""
     sys.path[:] = installed_path()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
-            signal.signal(number, signal.default_int_handler)
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    stop = Stop()
+    stop.install()
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    stop.said()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -96,7 +97,7 @@ def run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         return _report(error, _explain(error), USAGE, debug)
     except (KeyboardInterrupt, typer.Abort) as error:
-        return _report(error, "interrupted; repeat the command to resume.", INTERRUPTED, debug)
+        return _report(error, WORDS, INTERRUPTED, debug)
     except typer.Exit as done:  # after --help and --version
         return done.exit_code
     except SystemExit as done:  # after --show-completion and its siblings

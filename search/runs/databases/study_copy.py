@@ -195,9 +195,10 @@ class StudyCopy:
     def _tell(self, trial: Trial) -> None:
         number: int = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
         handle = self._optuna.trial.Trial(self._study, number)
-        constraints = told_constraints(trial)
+        constraints, known = told_constraints(trial), self._storage.get_trial(number).constraints
         for name, value in constraints.items():
-            handle.set_constraint(name, value)
+            if name not in known:  # a search that was killed may have told a part
+                handle.set_constraint(name, value)
         self._storage.set_trial_system_attr(number, CONSTRAINTS, list(constraints.values()))
         self._storage.set_trial_user_attr(number, "outcome", json.dumps(outcome(trial)))
         values = told_values(trial, self.objectives)
