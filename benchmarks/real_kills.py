@@ -25,9 +25,13 @@ def real_kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict
     run = work / "killed"
     for number in range(done, count):
         rng, stage = random.Random(seed * 1_000_003 + number), STAGES[number % len(STAGES)]
+        stage = "between jobs" if number and stage == "inspect" else stage  # a resumed one is inspected already
         before = told(run) if (run / "identity.json").exists() else {}
         session = Session(work, settings(run, TRIALS))
-        if not session.wait_for(session.in_stage(stage)):
+        if stage == "between jobs":
+            known = len(before)
+            session.wait_for(lambda known=known: len(list(run.glob("trials/*/trial.json"))) > known)  # type: ignore[misc]
+        elif not session.wait_for(session.in_stage(stage)):
             stage = f"{stage} (not reached)"
         time.sleep(rng.uniform(0, 0.5))
         children = session.children()

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -21,13 +22,13 @@ TRIALS = 400
 
 
 def real_signals(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """One run, interrupted in one stage after the other, each time in another way, and repeated after it."""
+    """One run, interrupted in one stage after the other, each time in another way, and resumed by the next one."""
     make_inputs(work)
-    run = work / "run"
     cases = [
         (STAGES[(at + turn) % len(STAGES)], name) for turn in range(len(STAGES)) for at, name in enumerate(SIGNALS)
     ]
     for number, (stage, name) in list(enumerate(cases))[done:count]:
+        run = work / (f"run-{number}" if stage == "inspect" else "run")  # a resumed one is inspected already
         before = told(run) if (run / "identity.json").exists() else {}
         for file in ("stderr.txt", "stdout.txt"):
             (work / file).unlink(missing_ok=True)
@@ -42,6 +43,8 @@ def real_signals(count: int, seed: int, done: int, work: Path) -> Iterator[Verdi
         faults += wrong(work, run, before, children)
         faults += ["a traceback"] if "Traceback" in session.log.read_text() else []
         faults += [f"{took:.1f} s"] if took > ANSWER else []
+        if stage == "inspect":
+            shutil.rmtree(run, ignore_errors=True)
         what = f"{number} {stage}: {took:.1f} s, load {load:.1f}"
         yield verdict(f"real {name}", what, faults)
 

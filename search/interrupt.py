@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread  # what starts threads without the lock that the interrupted code may hold
 import contextlib
 import os
 import signal
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from litetuner.search.listener import Listener
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-CLEANING_SECONDS = 1.5  # after these the end is not waited for any more
+CLEANING_SECONDS = 1.0  # after these the end is not waited for any more
 CODE = 130
 WORDS = "interrupted; repeat the command to resume."
 
@@ -33,7 +34,7 @@ class Stop:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if not self._begun:
             self._begun = True
-            threading.Thread(target=self._leave, daemon=True).start()
+            _thread.start_new_thread(self._leave, ())
             raise KeyboardInterrupt
 
     def _leave(self) -> None:
@@ -79,7 +80,7 @@ class Interrupt:
                 raise KeyboardInterrupt
             # Not from here: a signal may come in the middle of a line that is being printed, and printing is not reentrant.
             words = "finishing what runs, then the report (Ctrl-C again stops now)"
-            threading.Thread(target=self._listener.interrupted, args=(words,), daemon=True).start()
+            _thread.start_new_thread(self._listener.interrupted, (words,))
             return
         self.now = True
         if self._stop is None:

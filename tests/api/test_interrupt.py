@@ -138,7 +138,7 @@ Fake.close = end
 @pytest.mark.parametrize("kind", ["inspect", "train", "finals"])
 def test_more_signals_do_not_interrupt_the_ending(tmp_path: Path, kind: str) -> None:
     trials = 6 if kind == "finals" else 500
-    session = Session(tmp_path / "run", kind, 1000, trials, ENDING.format(seconds=0.8))
+    session = Session(tmp_path / "run", kind, 1000, trials, ENDING.format(seconds=0.5))
     session.wait_for(session.says("job begins"))
     while "ending" not in session.log.read_text():
         session.interrupt(signal.SIGTERM)
