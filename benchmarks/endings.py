@@ -76,14 +76,13 @@ def kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
         last = start(path)
         last.join(LIMIT)
         wrong = resumed(path, last, expected, picks)
-        left = f"{len(temporaries(path))} temporary files"
-        yield Verdict("resumed", str(number), "silent" if wrong else "harmless", wrong or left)
+        yield Verdict("resumed", str(number), "silent" if wrong else "harmless", wrong)
         number += 1
         shutil.rmtree(path)
 
 
 def temporaries(path: Path) -> list[Path]:
-    """Files that were being written when a search was killed; nothing reads them."""
+    """Files that were being written when a search was killed, where the file system gives them a name before they are whole."""
     return [file for file in path.rglob(".*.*") if TEMPORARY.fullmatch(file.name)]
 
 
@@ -109,6 +108,7 @@ def broken(path: Path, expected: list[str]) -> str:
     except LitetunerError as error:
         return f"torn: {error} "
     wrong = [f"half: {file}" for file in half(path)] + [f"trial {number} is lost" for number in sorted(lost)]
+    wrong += [f"left: {file}" for file in temporaries(path)]
     wrong += [] if now == expected[: len(now)] else [f"{len(now)} trials differ"]
     return "; ".join(wrong)
 

@@ -116,7 +116,7 @@ def write_kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdic
                 for name in whole
                 if again.get(name) != whole[name] and name != "provenance.json"
             ]
-            faults += [f"left: {file.name}" for file in run.rglob(".*.*") if endings.TEMPORARY.fullmatch(file.name)][:0]
+            faults += [f"left: {file}" for place in (run, out) for file in endings.temporaries(place)]
         except Exception as error:
             faults.append(f"cannot be repeated: {type(error).__name__}: {error}")
         yield verdict("kill of an export", f"{number}, killed {process.exitcode == -9} with {there}", faults)
