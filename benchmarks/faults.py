@@ -64,7 +64,7 @@ MORE = {
     **{"configurations": (100_000, "hostile_texts"), "targets": (100_000, "hostile_texts")},
     **{"models": (1000, "hostile_files"), "mutations": (1000, "hostile_files"), "data": (1000, "hostile_files")},
     **{"folders": (1000, "hostile_folders"), "injections": (1000, "injections"), "places": (1000, "places")},
-    **{"kills": (240, "endings"), "real_kills": (20, "real_kills"), "write_kills": (10, "real_kills")},
+    **{"kills": (240, "endings"), "real_kills": (22, "real_kills"), "write_kills": (10, "real_kills")},
     **{"deaths": (35, "deaths"), "disks": (20, "disks"), "real_signals": (36, "real_signals")},
     "secrets_found": (3, "secrets_found"),
     **{"crowd": (20, "crowds"), "readers": (1, "crowds"), "signals": (49, "crowds")},

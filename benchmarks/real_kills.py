@@ -13,39 +13,46 @@ from real_runs import Session, canaries, half, left, make_inputs, results, setti
 
 import litetuner
 
-STAGES = ("inspect", "convert", "score", "time", "user", "train")
+STAGES = (  # of each kill of a run
+    ("inspect", "convert", "score", "time", "user", "train", "between jobs", "train", "convert", "user"),
+    ("inspect", "train", "time", "score", "between jobs", "user", "train", "convert", "score", "time"),
+)
 TRIALS = 30
 
 
 def real_kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """One run, killed in one stage after the other, then resumed to its end and compared with one that nobody killed."""
-    if done > count:
-        return
-    make_inputs(work)
-    run = work / "killed"
-    for number in range(done, count):
-        rng, stage = random.Random(seed * 1_000_003 + number), STAGES[number % len(STAGES)]
-        stage = "between jobs" if number and stage == "inspect" else stage  # a resumed one is inspected already
+    """Runs, each killed in one stage after the other, then resumed to the end and compared with one that nobody killed."""
+    if done < count:
+        make_inputs(work)
+    turns = [(run, stage) for run, stages in enumerate(STAGES) for stage in (*stages, "the end")]
+    for number, (name, stage) in list(enumerate(turns))[done:count]:
+        run, rng = work / f"killed-{name}", random.Random(seed * 1_000_003 + number)
         before = told(run) if (run / "identity.json").exists() else {}
         session = Session(work, settings(run, TRIALS))
+        if stage == "the end":
+            yield verdict("real kill", f"{number} resumed", resumed(work, run, session, before))
+            continue
+        known = len(before)
+        seen = session.in_stage(stage)
         if stage == "between jobs":
-            known = len(before)
-            session.wait_for(lambda known=known: len(list(run.glob("trials/*/trial.json"))) > known)  # type: ignore[misc]
-        elif not session.wait_for(session.in_stage(stage)):
-            stage = f"{stage} (not reached)"
+            seen = lambda run=run, known=known: len(list(run.glob("trials/*/trial.json"))) > known  # noqa: E731
+        reached = session.wait_for(seen, 300)
         time.sleep(rng.uniform(0, 0.5))
         children = session.children()
         session.process.kill()
         session.process.wait()
+        stage += "" if reached else " (not reached)"
         yield verdict("real kill", f"{number} {stage}", wrong(work, run, before, children))
-    session = Session(work, settings(run, TRIALS))
-    before, code = told(run), session.end()
+
+
+def resumed(work: Path, run: Path, session: Session, before: dict[int, bytes]) -> list[str]:
+    """What is wrong with a run that was killed and goes on until its end."""
+    code = session.end()
     faults = [f"exit code {code}"] if code else wrong(work, run, before, [])
     states = study(run)
     if "RUNNING" in states or len(states) != len(list(run.glob("trials/*/trial.json"))):
         faults.append(f"the study has {states}")
-    faults += compared(run, work)
-    yield verdict("real kill", "resumed", faults)
+    return faults + compared(run, work)
 
 
 def compared(run: Path, work: Path) -> list[str]:

@@ -81,8 +81,10 @@ class NewFile:
                 os.fsync(named.fileno())
 
     def close(self) -> None:
-        self.file.close()
-        self._temporary.unlink(missing_ok=True)
+        try:
+            self.file.close()  # writes what is left, which a full disk refuses
+        finally:
+            self._temporary.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> None:

@@ -3,11 +3,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
 
-from litetuner.spaces.errors import RunError
+from litetuner.spaces.errors import HostError, RunError
 from litetuner.spaces.store import Store, append, read_json, seal_of, seal_text, write_atomic, write_json
 
 
@@ -71,13 +73,29 @@ def test_a_file_is_written_whole_where_the_system_lacks(
     if lacking == "links to them":
         monkeypatch.setattr("litetuner.spaces.store.os.link", refuse)
     else:
-        monkeypatch.setattr("litetuner.spaces.store.os.O_TMPFILE", os.O_TMPFILE | os.O_EXCL | os.O_CREAT)
+        monkeypatch.setattr("litetuner.spaces.store.os.O_TMPFILE", os.O_EXCL | os.O_CREAT | os.O_DIRECTORY)
     names = names_when_synced(tmp_path, monkeypatch)
     write_atomic(tmp_path / "file", "old")
     write_atomic(tmp_path / "file", "x" * 100_000)
     assert (tmp_path / "file").read_text() == "x" * 100_000 and [item.name for item in tmp_path.iterdir()] == ["file"]
     assert names[-1] == ["file"] and any(name.startswith(".file.") for name in names[-2])
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_full_disk_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool) -> None:
+    """What is written is the kernel's to refuse: no file may be larger than a page here."""
+    if named:
+        monkeypatch.setattr("litetuner.spaces.store.os.O_TMPFILE", os.O_EXCL | os.O_CREAT | os.O_DIRECTORY)
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(HostError, match="cannot write"):
+            write_atomic(tmp_path / "file", "x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []
 
 
 def umask() -> int:
