@@ -1,7 +1,8 @@
 """Damage to every kind of file in a run folder, and hostile models, data, targets and configurations: detected, or harmless?
 
 python benchmarks/faults.py flips|truncations|swaps|folders|injections|tflite|configurations|targets|models|mutations|data
-python benchmarks/faults.py kills|real_kills|write_kills|deaths|crowd|readers|signals|real_signals|secrets_found|disks|places
+python benchmarks/faults.py kills|real_kills|write_kills|deaths|crowd|readers|signals|real_signals
+python benchmarks/faults.py secrets_found|disks|write_sites|places
     [--count 1200] [--seed 0] [--work FOLDER] [--model FILE.tflite] [--out benchmarks/results/faults.json]
 
 Each fault of the first three is made in a copy of one run of the fake executor, which is then read (status, report) and
@@ -66,7 +67,7 @@ MORE = {
     **{"folders": (1000, "hostile_folders"), "injections": (1000, "injections"), "places": (1000, "places")},
     **{"kills": (240, "endings"), "real_kills": (22, "real_kills"), "write_kills": (10, "real_kills")},
     **{"deaths": (35, "deaths"), "disks": (20, "disks"), "real_signals": (36, "real_signals")},
-    "secrets_found": (3, "secrets_found"),
+    **{"secrets_found": (3, "secrets_found"), "write_sites": (1000, "write_sites")},
     **{"crowd": (20, "crowds"), "readers": (1, "crowds"), "signals": (49, "crowds")},
 }
 COUNTS |= {name: count for name, (count, _) in MORE.items()}
