@@ -194,7 +194,7 @@ def study(path: Path) -> list[str]:
 def results(path: Path) -> dict[str, Any]:
     """What does not depend on the machine's speed: by candidate, its state, file and metric."""
     return {
-        trial.candidate.label: (
+        trial.candidate.key: (
             str(trial.state),
             trial.sha256,
             m.value if (m := trial.measurements.get("metric")) else None,

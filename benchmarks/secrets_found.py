@@ -17,7 +17,8 @@ from fault_verdicts import Verdict
 from real_kills import verdict
 from real_runs import CANARIES, Session, make_inputs, settings
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # the tests' servers
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # the tests' servers
 OPTION = "canary-of-an-option-of-ssh-7740"
 TRIALS = 12
 PROXY = """

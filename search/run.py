@@ -21,8 +21,7 @@ from litetuner.search.finals.finals import run_finals
 from litetuner.search.finals.lost_files import restore_files
 from litetuner.search.front import Objective
 from litetuner.search.history import History
-from litetuner.search.interrupt import Interrupt
-from litetuner.search.listener import Listener
+from litetuner.search.listener import Interrupt, Listener
 from litetuner.search.loop import Loop
 from litetuner.search.runs.databases.database import StudyFile, StudyLocation
 from litetuner.search.runs.databases.postgresql import PostgresqlServer

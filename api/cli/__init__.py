@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from litetuner.search.interrupt import CODE, WORDS, Stop
+from litetuner.cli.stopping import CODE, WORDS, Stop
 from litetuner.spaces.errors import CandidateError, HostError, LitetunerError, UsageError, escaped, nearest
 from litetuner.spaces.jobs.safe_path import installed_path
 from litetuner.spaces.registry import modules
