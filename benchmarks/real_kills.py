@@ -27,6 +27,8 @@ def real_kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict
     turns = [(run, stage) for run, stages in enumerate(STAGES) for stage in (*stages, "the end")]
     for number, (name, stage) in list(enumerate(turns))[done:count]:
         run, rng = work / f"killed-{name}", random.Random(seed * 1_000_003 + number)
+        if stage == "inspect":  # a resumed one is inspected already
+            shutil.rmtree(run, ignore_errors=True)
         before = told(run) if (run / "identity.json").exists() else {}
         session = Session(work, settings(run, TRIALS))
         if stage == "the end":
