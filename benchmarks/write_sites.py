@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import endings
-from crowds import command, context, search, told_alone
+from crowds import command, context, search
 from crowds import run as run_process
 from fault_verdicts import Verdict
 from real_runs import half
+
+TRIALS = 5
 
 
 class Full:
@@ -41,14 +43,16 @@ def filled(path: Path, at: float, note: Path) -> None:
         leave(code)
 
     os._exit = counted  # type: ignore[assignment]
-    command(*search(path), note=str(note))
+    command(*search(path, TRIALS), note=str(note))
 
 
 def write_sites(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
     """A verdict for each file that a search writes: exit code 3 with the path, nothing told is lost, it goes on afterwards."""
-    expected = told_alone(work)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
     note = work / "note"
     run_process(context().Process(target=filled, args=(work / "counted", float("inf"), note)))
+    expected = endings.told(work / "counted")
     sites = int(note.with_suffix(".count").read_text())
     for number in range(done, min(count, sites)):
         path = work / f"site-{number}"
@@ -60,7 +64,7 @@ def write_sites(count: int, seed: int, done: int, work: Path) -> Iterator[Verdic
         faults += [f"half: {file}" for file in [*half(path), *endings.temporaries(path)]] if path.exists() else []
         kept = endings.told(path) if (path / "trials").exists() else []
         faults += [] if kept == expected[: len(kept)] else ["what was told has changed"]
-        again = run_process(context().Process(target=command, args=search(path)))
+        again = run_process(context().Process(target=command, args=search(path, TRIALS)))
         faults += [] if again == 0 and endings.told(path) == expected else [f"does not go on: {again}"]
         what = f"{number} of {sites}: {said.partition(str(path))[2].partition(':')[0]}"
         yield Verdict("full disk", what, "silent" if faults else "detected", "; ".join(faults)[:500])
