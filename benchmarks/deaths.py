@@ -49,38 +49,45 @@ USER += "death_worker.maybe(here / 'plan', 'user')"
 
 
 def deaths(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """One search, in which each job of a stage dies another way until all were tried. SIGKILL twice: the first is retried."""
-    if done:
+    """One search, in which each job of a stage dies another way until all were tried. SIGKILL twice: the first is retried.
+
+    Repeated, the same run is resumed, and the deaths go on where they stopped. Last, SIGTERM ends it.
+    """
+    cases = [(way, stage) for way in WAYS for stage in STAGES][:count]
+    plan, run = work / "plan", work / "run"
+    if not done:
+        shutil.rmtree(run, ignore_errors=True)
+        for name in ("deaths.txt", "stderr.txt", "stdout.txt"):
+            (work / name).unlink(missing_ok=True)
+    if done > len(cases):
         return
-    for name in ("run", "plan"):
-        shutil.rmtree(work / name, ignore_errors=True)
     make_inputs(work, USER)
     shutil.copy(Path(__file__).with_name("death_worker.py"), work)
-    plan, run = work / "plan", work / "run"
+    shutil.rmtree(plan, ignore_errors=True)
     plan.mkdir()
-    arguments = [*settings(run, 400), "--target", f"host?timeout_seconds={TIME_SECONDS:g}"]
+    arguments = [*settings(run, 4000), "--target", f"host?timeout_seconds={TIME_SECONDS:g}"]
+    known = len(list(run.glob("trials/*/trial.json")))
     session = Session(work, arguments, more=MORE.format(seconds=SECONDS, memory=MEMORY))
-    session.wait_for(
-        lambda: len(list(run.glob("trials/*/trial.json"))) >= 3, 1200
-    )  # the baseline and what follows are sound
-    tried = 0
-    for way in WAYS:
-        for stage in STAGES:
-            if tried >= count:
-                break
-            tried += 1
-            if session.process.poll() is not None:
-                yield Verdict(
-                    "death", f"{way} in {stage}", "silent", f"the search ended: {session.log.read_text()[-300:]}"
-                )
-                return
-            yield one(session, run, plan, stage, way)
+    # The baseline and what follows are sound.
+    session.wait_for(lambda: len(list(run.glob("trials/*/trial.json"))) >= max(3, known + 1), 1200)
+    for way, stage in cases[done:]:
+        if session.process.poll() is not None:
+            said = session.log.read_text()[-300:]
+            yield Verdict("death", f"{way} in {stage}", "silent", f"the search ended: {said}")
+            return
+        yield one(session, run, plan, stage, way)
+    children, load = session.children(), psutil.getloadavg()[0]
     session.process.terminate()
-    children, code = session.children(), session.end()
+    time.sleep(0.2)
+    started = time.monotonic()
+    session.process.terminate()
+    code = session.end()
+    took = time.monotonic() - started
     faults = half(run) + [f"left behind: {name}" for name in left(children, work)]
     faults += [f"a secret in {file}" for file in canaries(run, work / "stderr.txt", work / "stdout.txt")]
     faults += [] if code == 130 else [f"exit code {code}"]
-    yield Verdict("death", "the end", "silent" if faults else "harmless", "; ".join(faults)[:500])
+    what = f"SIGTERM twice: {took:.1f} s, load {load:.1f}"
+    yield Verdict("death", what, "silent" if faults else "harmless", "; ".join(faults)[:500])
 
 
 def one(session: Session, run: Path, plan: Path, stage: str, way: str) -> Verdict:

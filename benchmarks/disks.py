@@ -16,7 +16,12 @@ GROWTH = 1.6
 
 
 def disks(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """Needs root: a file system in memory is the disk. Every second session has its temporary files there, too."""
+    """Needs root: a file system in memory is the disk. Every second session has its temporary files there, too.
+
+    What was stopped begins anew, as its disk is gone; what has ended does not.
+    """
+    if (work / "ended").exists():
+        return
     make_inputs(work)
     disk, size = work / "disk", FIRST
     disk.mkdir(exist_ok=True)
@@ -46,6 +51,7 @@ def disks(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
                 "; ".join(faults) or said.strip().splitlines()[-1][:300],
             )
             if code == 0:
+                (work / "ended").touch()
                 return
             size = int(size * GROWTH)
             for file in disk.iterdir():  # what a process that was ended left of its temporary files

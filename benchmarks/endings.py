@@ -1,5 +1,6 @@
 """``kill -9`` of a search at random moments: what it told stays, no file is torn, and it resumes to the same result."""
 
+import contextlib
 import json
 import multiprocessing
 import random
@@ -11,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from fault_verdicts import Verdict
+from real_runs import half
 
 from litetuner.search.config.config import make_config
 from litetuner.search.run import run_search
@@ -74,14 +76,13 @@ def kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
         last = start(path)
         last.join(LIMIT)
         wrong = resumed(path, last, expected, picks)
-        left = f"{len(temporaries(path))} temporary files"
-        yield Verdict("resumed", str(number), "silent" if wrong else "harmless", wrong or left)
+        yield Verdict("resumed", str(number), "silent" if wrong else "harmless", wrong)
         number += 1
         shutil.rmtree(path)
 
 
 def temporaries(path: Path) -> list[Path]:
-    """Files that were being written when a search was killed; nothing reads them."""
+    """Files that were being written when a search was killed, where the file system gives them a name before they are whole."""
     return [file for file in path.rglob(".*.*") if TEMPORARY.fullmatch(file.name)]
 
 
@@ -98,12 +99,29 @@ def kill(path: Path, rng: random.Random) -> bool:
 
 
 def broken(path: Path, expected: list[str]) -> str:
-    """What is wrong after a kill; nothing where the records are the first ones of an undisturbed search."""
+    """What is wrong after a kill; nothing where the records are the first ones of an undisturbed search.
+
+    Each trial that the log of events calls told has its record, and no file is half.
+    """
     try:
-        now = told(path)
+        now, lost = told(path), acknowledged(path) - {trial.number for trial in RunFolder(path).trials()}
     except LitetunerError as error:
         return f"torn: {error} "
-    return "" if now == expected[: len(now)] else f"{len(now)} trials differ "
+    wrong = [f"half: {file}" for file in half(path)] + [f"trial {number} is lost" for number in sorted(lost)]
+    wrong += [f"left: {file}" for file in temporaries(path)]
+    wrong += [] if now == expected[: len(now)] else [f"{len(now)} trials differ"]
+    return "; ".join(wrong)
+
+
+def acknowledged(path: Path) -> set[int]:
+    """The trials that the log of events calls told; a kill may tear its last line."""
+    found, log = set(), path / "events.jsonl"
+    for line in log.read_text().splitlines() if log.exists() else ():
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            if event["event"] == "told":
+                found.add(event["trial"])
+    return found
 
 
 def resumed(path: Path, last: BaseProcess, expected: list[str], picks: dict[str, int]) -> str:

@@ -1,7 +1,8 @@
 """Damage to every kind of file in a run folder, and hostile models, data, targets and configurations: detected, or harmless?
 
 python benchmarks/faults.py flips|truncations|swaps|folders|injections|tflite|configurations|targets|models|mutations|data
-python benchmarks/faults.py kills|real_kills|write_kills|deaths|crowd|readers|signals|disks|places
+python benchmarks/faults.py kills|real_kills|write_kills|deaths|crowd|readers|signals|real_signals
+python benchmarks/faults.py secrets_found|disks|write_sites|places
     [--count 1200] [--seed 0] [--work FOLDER] [--model FILE.tflite] [--out benchmarks/results/faults.json]
 
 Each fault of the first three is made in a copy of one run of the fake executor, which is then read (status, report) and
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import importlib
 import json
 import random
 import shutil
@@ -23,16 +25,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import crowds
-import deaths
-import disks
-import endings
-import hostile_files
-import hostile_folders
-import hostile_texts
-import injections
-import places
-import real_kills
 from fault_verdicts import VERDICTS, Verdict, read, table, write
 
 import litetuner
@@ -67,15 +59,17 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "layers": lambda file: read_layers(file, {}),
 }
 COUNTS = {"flips": 1200, "truncations": 200, "swaps": 100, "tflite": 10_000}
-MORE: dict[str, tuple[int, Callable[[int, int, int, Path], Iterator[Verdict]]]] = {
-    **{"configurations": (100_000, hostile_texts.configurations), "targets": (100_000, hostile_texts.targets)},
-    **{"models": (1000, hostile_files.models), "mutations": (1000, hostile_files.mutations)},
-    **{"data": (1000, hostile_files.data), "folders": (1000, hostile_folders.folders)},
-    **{"injections": (1000, injections.injections), "places": (1000, places.places)},
-    **{"kills": (200, endings.kills), "real_kills": (20, real_kills.real_kills)},
-    **{"write_kills": (10, real_kills.write_kills), "deaths": (35, deaths.deaths), "disks": (20, disks.disks)},
-    **{"crowd": (20, crowds.crowd), "readers": (1, crowds.readers), "signals": (49, crowds.signals)},
-}  # by name: how many at most, and what finds their verdicts from the ``done``-th on
+# By name: how many at most, and the module and function that finds their verdicts from the ``done``-th on. Imported where it
+# is asked for: what hostile files are made of takes seconds and 2 GB, and each process that is forked imports it again.
+MORE = {
+    **{"configurations": (100_000, "hostile_texts"), "targets": (100_000, "hostile_texts")},
+    **{"models": (1000, "hostile_files"), "mutations": (1000, "hostile_files"), "data": (1000, "hostile_files")},
+    **{"folders": (1000, "hostile_folders"), "injections": (1000, "injections"), "places": (1000, "places")},
+    **{"kills": (240, "endings"), "real_kills": (22, "real_kills"), "write_kills": (10, "real_kills")},
+    **{"deaths": (35, "deaths"), "disks": (20, "disks"), "real_signals": (36, "real_signals")},
+    **{"secrets_found": (3, "secrets_found"), "write_sites": (1000, "write_sites")},
+    **{"crowd": (20, "crowds"), "readers": (1, "crowds"), "signals": (49, "crowds")},
+}
 COUNTS |= {name: count for name, (count, _) in MORE.items()}
 
 
@@ -248,7 +242,9 @@ def find(what: str, count: int, seed: int, done: int, options: argparse.Namespac
     if what in ("flips", "truncations", "swaps"):
         return faults(what, count, seed, options.work / "runs", done)
     (options.work / what / "run").mkdir(parents=True, exist_ok=True)
-    return MORE[what][1](count, seed, done, (options.work / what).absolute())
+    finder: Callable[[int, int, int, Path], Iterator[Verdict]]
+    finder = getattr(importlib.import_module(MORE[what][1]), what)
+    return finder(count, seed, done, (options.work / what).absolute())
 
 
 def main() -> None:

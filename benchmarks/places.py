@@ -1,5 +1,6 @@
 """Odd machines and names: locales, no home, no temporary folder, names of models, data and runs; and clocks that jump."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -73,11 +74,11 @@ def places(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
 
 
 def litetuner(
-    folder: Path, arguments: list[str], env: dict[str, str | None] | None = None, user: bool = False
+    folder: Path, arguments: list[str], env: dict[str, str | None] | None = None, plain: bool = False
 ) -> tuple[str, str]:
     """What became of a command: works, or is rejected with an error that is one message."""
     changed = {name: value for name, value in (dict(os.environ) | (env or {})).items() if value is not None}
-    how: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if user else {}
+    how: dict[str, Any] = {"preexec_fn": as_others} if plain else {}
     script = [sys.executable, SCRIPT]
     done = subprocess.run(
         [*script, *arguments], cwd=folder, env=changed, capture_output=True, timeout=600, check=False, **how
@@ -88,6 +89,12 @@ def litetuner(
     if done.returncode in (2, 3) and "error: " in said and "Traceback" not in said and "internal" not in said:
         return "detected", said.strip().splitlines()[-1]
     return "internal", f"exit code {done.returncode}: {said[-400:]}"
+
+
+def as_others() -> None:
+    """What is started has no right to pass over the permissions of files."""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
 def in_turn(folder: Path, *commands: list[str], env: dict[str, str | None] | None = None) -> tuple[str, str]:
@@ -128,7 +135,7 @@ def input_name(folder: Path, work: Path, text: str, kind: str) -> tuple[str, str
 
 
 def read_only(folder: Path, work: Path, what: str) -> tuple[str, str]:
-    """As another user, since root may write everything."""
+    """Without what root may do, which is to write everything."""
     own, out = folder / "own", folder / "out"
     own.mkdir()
     out.mkdir()
@@ -140,7 +147,7 @@ def read_only(folder: Path, work: Path, what: str) -> tuple[str, str]:
     out.chmod(0o777)
     where = str(out / "run") if what == "read-only model" else "run"
     arguments = ["search", "tiny.keras", "--data", "data.npz", "--trials", "2", "--steps", "int8", f"--out={where}"]
-    return litetuner(own, arguments, {"HOME": str(out)}, user=True)
+    return litetuner(own, arguments, {"HOME": str(out)}, plain=True)
 
 
 # Before anything else is imported: what the time of day is. ``jump`` is called with the true time and how often it was asked.

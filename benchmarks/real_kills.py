@@ -13,33 +13,48 @@ from real_runs import Session, canaries, half, left, make_inputs, results, setti
 
 import litetuner
 
-STAGES = ("inspect", "convert", "score", "time", "user", "train")
+STAGES = (  # of each kill of a run
+    ("inspect", "convert", "score", "time", "user", "train", "between jobs", "train", "convert", "user"),
+    ("inspect", "train", "time", "score", "between jobs", "user", "train", "convert", "score", "time"),
+)
 TRIALS = 30
 
 
 def real_kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """One run, killed in one stage after the other, then resumed to its end and compared with one that nobody killed."""
-    make_inputs(work)
-    run = work / "killed"
-    for number in range(done, count):
-        rng, stage = random.Random(seed * 1_000_003 + number), STAGES[number % len(STAGES)]
+    """Runs, each killed in one stage after the other, then resumed to the end and compared with one that nobody killed."""
+    if done < count:
+        make_inputs(work)
+    turns = [(run, stage) for run, stages in enumerate(STAGES) for stage in (*stages, "the end")]
+    for number, (name, stage) in list(enumerate(turns))[done:count]:
+        run, rng = work / f"killed-{name}", random.Random(seed * 1_000_003 + number)
+        if stage == "inspect":  # a resumed one is inspected already
+            shutil.rmtree(run, ignore_errors=True)
         before = told(run) if (run / "identity.json").exists() else {}
         session = Session(work, settings(run, TRIALS))
-        if not session.wait_for(session.in_stage(stage)):
-            stage = f"{stage} (not reached)"
+        if stage == "the end":
+            yield verdict("real kill", f"{number} resumed", resumed(work, run, session, before))
+            continue
+        known = len(before)
+        seen = session.in_stage(stage)
+        if stage == "between jobs":
+            seen = lambda run=run, known=known: len(list(run.glob("trials/*/trial.json"))) > known  # noqa: E731
+        reached = session.wait_for(seen, 300)
         time.sleep(rng.uniform(0, 0.5))
         children = session.children()
         session.process.kill()
         session.process.wait()
+        stage += "" if reached else " (not reached)"
         yield verdict("real kill", f"{number} {stage}", wrong(work, run, before, children))
-    session = Session(work, settings(run, TRIALS))
-    before, code = told(run), session.end()
+
+
+def resumed(work: Path, run: Path, session: Session, before: dict[int, bytes]) -> list[str]:
+    """What is wrong with a run that was killed and goes on until its end."""
+    code = session.end()
     faults = [f"exit code {code}"] if code else wrong(work, run, before, [])
     states = study(run)
     if "RUNNING" in states or len(states) != len(list(run.glob("trials/*/trial.json"))):
         faults.append(f"the study has {states}")
-    faults += compared(run, work)
-    yield verdict("real kill", "resumed", faults)
+    return faults + compared(run, work)
 
 
 def compared(run: Path, work: Path) -> list[str]:
@@ -110,7 +125,7 @@ def write_kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdic
                 for name in whole
                 if again.get(name) != whole[name] and name != "provenance.json"
             ]
-            faults += [f"left: {file.name}" for file in run.rglob(".*.*") if endings.TEMPORARY.fullmatch(file.name)][:0]
+            faults += [f"left: {file}" for place in (run, out) for file in endings.temporaries(place)]
         except Exception as error:
             faults.append(f"cannot be repeated: {type(error).__name__}: {error}")
         yield verdict("kill of an export", f"{number}, killed {process.exitcode == -9} with {there}", faults)

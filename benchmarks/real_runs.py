@@ -66,7 +66,9 @@ def settings(out: Path, trials: int) -> list[str]:
 
 # The real command line; which job runs is written beside the inputs, so that somebody else can act in the middle of it.
 DRIVER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its jobs in the background ignore both
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 from pathlib import Path
 {before}
 from litetuner.search.runtime.worker_process import WorkerProcess
@@ -192,7 +194,7 @@ def study(path: Path) -> list[str]:
 def results(path: Path) -> dict[str, Any]:
     """What does not depend on the machine's speed: by candidate, its state, file and metric."""
     return {
-        trial.candidate.label: (
+        trial.candidate.key: (
             str(trial.state),
             trial.sha256,
             m.value if (m := trial.measurements.get("metric")) else None,

@@ -5,11 +5,8 @@ import dataclasses
 import functools
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from litetuner.objectives.environment import environment
@@ -24,7 +21,7 @@ from litetuner.search.finals.finals import run_finals
 from litetuner.search.finals.lost_files import restore_files
 from litetuner.search.front import Objective
 from litetuner.search.history import History
-from litetuner.search.listener import Listener
+from litetuner.search.listener import Interrupt, Listener
 from litetuner.search.loop import Loop
 from litetuner.search.runs.databases.database import StudyFile, StudyLocation
 from litetuner.search.runs.databases.postgresql import PostgresqlServer
@@ -45,53 +42,6 @@ from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.training.distillation import LARGEST_BYTES
 
 MEASURED_SECONDS = 60.0  # of search: a shorter one is mostly starts of processes
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupt:
-    """Ctrl-C or SIGTERM: once, finish the trial that runs and report; twice, or where no trial runs, stop now.
-
-    So does SIGHUP at once: nobody reads what would be said.
-    """
-
-    def __init__(self, listener: Listener) -> None:
-        self.asked = 0  # how often
-        self._finishing = False
-        self._listener = listener
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.asked += 1
-        if self.asked > 1 or not self._finishing or number == signal.SIGHUP:
-            raise KeyboardInterrupt
-        # Not from here: a signal may come in the middle of a line that is being printed, and printing is not reentrant.
-        words = "finishing what runs, then the report (Ctrl-C again stops now)"
-        threading.Thread(target=self._listener.interrupted, args=(words,), daemon=True).start()
-
-    def reason(self) -> str | None:
-        return "interrupted" if self.asked else None
-
-    @contextlib.contextmanager
-    def finishing(self) -> Iterator[None]:
-        """What runs in here is worth finishing."""
-        self._finishing = True
-        try:
-            yield
-        finally:
-            self._finishing = False
-
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
-        """Handle signals while a search runs; only a process's main thread can. What is ignored (``nohup``) stays so."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = (number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN)
-        before = {number: signal.signal(number, self) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,12 +129,13 @@ def _search(
         if loop.baseline is None:
             return reason, found.trials
         try:
-            listener.doing("finals: timing the Pareto front again, scoring it on the test split")
-            run_finals(services, session.clock, found.trials)
-            listener.doing("ablation: what each step of the pick contributes")
-            ablate(services, session.clock, interrupt.reason, found.trials)
+            with interrupt.measuring():
+                listener.doing("finals: timing the Pareto front again, scoring it on the test split")
+                run_finals(services, session.clock, found.trials)
+                listener.doing("ablation: what each step of the pick contributes")
+                ablate(services, session.clock, interrupt.reason, found.trials)
         except KeyboardInterrupt:
-            if interrupt.asked != 1:
+            if interrupt.now:
                 raise
             return "interrupted", found.trials
         return reason, found.trials

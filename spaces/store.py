@@ -1,5 +1,6 @@
 """Blobs by sha256, and files that are written completely or not at all."""
 
+import contextlib
 import dataclasses
 import errno
 import functools
@@ -7,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,24 +39,30 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> None:
-    """Write a whole file: temporary file, fsync, rename, fsync of the folder. Raises ``HostError`` when the disk
-    is full, ``RunError`` when the folder cannot be written.
+class NewFile:
+    """A file that gets its name when it is whole. Where the system lets us it has none before: who is killed while writing
+    leaves nothing. Elsewhere its name begins with a dot."""
 
-    Without ``durable`` a power cut may leave the file empty (a killed process may not): enough for files that can be rebuilt.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = str(path.with_name(f".{path.name[:32]}.{secrets.token_hex(4)}"))
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
+    def __init__(self, folder: Path, name: str) -> None:
+        """Raises ``OSError``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._temporary = folder / f".{name[:32]}.{secrets.token_hex(4)}"
+        self._named = False
+        try:
+            handle = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666)
+        except (AttributeError, OSError):  # another system, another file system
+            handle = os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+            self._named = True
+        self.file = os.fdopen(handle, "w+b")
+
+    def keep(self, path: Path, *, durable: bool = True) -> None:
+        """Make it the file ``path`` of its folder. Raises ``OSError``."""
+        self.file.flush()
+        if durable:
+            os.fsync(self.file.fileno())
+        if not self._named:
+            self._name()
+        os.replace(self._temporary, path)
         if not durable:
             return
         folder = os.open(path.parent, os.O_RDONLY)
@@ -62,11 +70,37 @@ def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> N
             os.fsync(folder)
         finally:
             os.close(folder)
+
+    def _name(self) -> None:
+        try:
+            # Only with a folder, which the absolute path does not use, does Python follow the link in /proc.
+            os.link(f"/proc/self/fd/{self.file.fileno()}", self._temporary, src_dir_fd=self.file.fileno())
+        except OSError:
+            with open(self._temporary, "xb") as named:
+                self.file.seek(0)
+                shutil.copyfileobj(self.file, named)
+                named.flush()
+                os.fsync(named.fileno())
+
+    def close(self) -> None:
+        try:
+            self.file.close()  # writes what is left, which a full disk refuses
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: bytes | str, *, durable: bool = True) -> None:
+    """Write a whole file: temporary file, fsync, rename, fsync of the folder. Raises ``HostError`` when the disk
+    is full, ``RunError`` when the folder cannot be written.
+
+    Without ``durable`` a power cut may leave the file empty (a killed process may not): enough for files that can be rebuilt.
+    """
+    try:
+        with contextlib.closing(NewFile(path.parent, path.name)) as new:
+            new.file.write(content.encode() if isinstance(content, str) else content)
+            new.keep(path, durable=durable)
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def write_json(path: Path, record: dict[str, Any], *, seal: str = "", durable: bool = True) -> None:

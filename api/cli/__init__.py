@@ -9,13 +9,13 @@ import errno
 import gc
 import io
 import os
-import signal
 import sys
 import traceback
 from typing import Annotated
 
 import typer
 
+from litetuner.cli.stopping import CODE, WORDS, Stop
 from litetuner.spaces.errors import CandidateError, HostError, LitetunerError, UsageError, escaped, nearest
 from litetuner.spaces.jobs.safe_path import installed_path
 from litetuner.spaces.registry import modules
@@ -24,7 +24,7 @@ from litetuner.spaces.store import DISK_REFUSES
 USAGE = 2
 GIVEN = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR)  # of a path that the user gave
 INTERNAL = 4
-INTERRUPTED = 130
+INTERRUPTED = CODE
 READING = (["status"], ["report"])  # short, with all records in memory: to look for cycles of objects is in vain
 COMPLETE = "_LITETUNER_COMPLETE"  # set by typer's completion scripts: a shell asks what may follow
 
@@ -63,15 +63,15 @@ for _module in modules(__name__, list(__path__)):
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code: 0 done, 1 nothing feasible, 2 usage, 3 host, 4 internal, 130 interrupted."""
     sys.path[:] = installed_path()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
-            signal.signal(number, signal.default_int_handler)
+    stop = Stop()
+    stop.install()
     arguments = sys.argv[1:] if arguments is None else arguments
     if reading := arguments[:1] in READING:
         gc.disable()
     code = run(arguments)
     if reading:
         gc.freeze()  # Python looks for cycles once more when it ends
+    stop.said()
     sys.exit(code)
 
 
@@ -104,7 +104,7 @@ def run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         return _report(error, _explain(error), USAGE, debug)
     except (KeyboardInterrupt, typer.Abort) as error:
-        return _report(error, "interrupted; repeat the command to resume.", INTERRUPTED, debug)
+        return _report(error, WORDS, INTERRUPTED, debug)
     except typer.Exit as done:  # after --help and --version
         return done.exit_code
     except SystemExit as done:  # after --show-completion and its siblings

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -37,6 +38,7 @@ from litetuner.spaces.store import (
 )
 
 CRC = ', "crc32": '
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")  # what a search that was killed, or is just beginning, was about to write
 DEPTH = 3  # of folders in a run: trials/0007, cache/blobs
 AGAIN = "Remove it and repeat the search command:"
 REMEDIES = {
@@ -109,8 +111,9 @@ class RunFolder:
             raise RunError(f"{self.path} is a file, not a folder. Choose another folder with --out.") from error
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        write_atomic(self.path / ".writable", b"")
-        (self.path / ".writable").unlink()
+        trial = self.path / f".writable.{secrets.token_hex(4)}"  # others may look at the same time
+        write_atomic(trial, b"")
+        trial.unlink()
 
     def adopt(self, config: Config, identity: dict[str, Any]) -> None:
         """Write the configuration, or check that a resumed run is the same one but for what may change.
@@ -151,7 +154,8 @@ class RunFolder:
     def _own(self, sealed: str | None, named: str) -> str:
         """The id of a run without ``identity.json``: new, or that of the lost file. Raises ``RunError`` for a folder in use."""
         run, _, before = (sealed or "").partition("-")
-        foreign = [item.name for item in self.path.iterdir() if item.name not in (".lock", "litetuner.toml")]
+        names = {item.name for item in self.path.iterdir()} - {".lock", "litetuner.toml"}
+        foreign = [name for name in names if not TEMPORARY.fullmatch(name)]
         if not foreign or before == named:
             return run or secrets.token_hex(8)
         what = f"{self.path} is not a run folder and is not empty ({', '.join(sorted(foreign)[:3])})"
@@ -173,7 +177,7 @@ class RunFolder:
             if item.is_dir() and not item.is_symlink():
                 shutil.rmtree(item)
             elif item.name not in (".lock", "litetuner.toml"):
-                item.unlink()
+                item.unlink(missing_ok=True)
 
     def config(self) -> Config:
         """The resolved configuration. Raises ``RunError`` when this is not a run folder, or the file is damaged."""

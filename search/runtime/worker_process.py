@@ -218,6 +218,11 @@ class WorkerProcess:
                 self._stopped = None
             self._tree.signal(signal.SIGCONT)
 
+    def end(self) -> None:
+        """Begin to end the process: what it has in memory may take a second to be freed."""
+        with self._lock:
+            self._tree.signal(signal.SIGKILL)
+
     def kill(self) -> None:
         """End the process and its descendants, also when they are suspended."""
         with self._lock:

@@ -123,7 +123,10 @@ class Workers:
     def close(self) -> None:
         """End all processes; no other is started."""
         self.closing = True
-        for worker in list(self._all):
+        ending = list(self._all)
+        for worker in ending:
+            worker.end()
+        for worker in ending:
             worker.kill()
         with self._changed:
             self._changed.notify_all()

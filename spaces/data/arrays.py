@@ -1,5 +1,6 @@
 """The arrays of the data as blobs, written whole and hashed on the way."""
 
+import contextlib
 import hashlib
 import io
 import math
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.store import Store, cannot_write
+from litetuner.spaces.store import NewFile, Store, cannot_write
 
 SPLITS = ("train", "search", "test")
 LARGE_BYTES = 1 << 28  # of a mapped file: below, it may stay in memory
@@ -84,28 +85,19 @@ class ArrayWriter:
         """Write an array whole from batches of its rows. Raises ``HostError`` (disk full) or ``RunError``."""
         path, own = self.store.folder / f"{name}.npy", hashlib.sha256()
         self._hash.update(f"{name} {dtype.descr if dtype.names else dtype.str} {shape}".encode())
-        temporary: str | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{name}.")
-            with os.fdopen(handle, "wb") as file:
+            with contextlib.closing(NewFile(path.parent, name)) as new:
                 header = io.BytesIO()
                 described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(header, described)
-                file.write(header.getvalue())
+                new.file.write(header.getvalue())
                 own.update(header.getvalue())
                 for batch in batches:
                     content = np.ascontiguousarray(batch, dtype).reshape(-1).view(np.uint8).data
-                    file.write(content)
+                    new.file.write(content)
                     own.update(content)
                     self._hash.update(content)
-                file.flush()
-                os.fsync(file.fileno())
-            self.arrays[name] = f"{own.hexdigest()}.npy"
-            os.replace(temporary, path.with_name(self.arrays[name]))
-            temporary = None
+                self.arrays[name] = f"{own.hexdigest()}.npy"
+                new.keep(path.with_name(self.arrays[name]))
         except OSError as error:
             raise cannot_write(path, error) from error
-        finally:
-            if temporary is not None and os.path.exists(temporary):
-                os.unlink(temporary)

@@ -30,6 +30,7 @@ def slow(self, job, log=None):
         time.sleep({seconds})
     return quick(self, job, log)
 Fake.submit = slow
+{more}
 from litetuner.cli import main
 main({arguments!r})
 """
@@ -38,9 +39,9 @@ main({arguments!r})
 class Session:
     """A search in a process of its own."""
 
-    def __init__(self, out: Path, kind: str = "none", seconds: float = 0.0, trials: int = 500) -> None:
+    def __init__(self, out: Path, kind: str = "none", seconds: float = 0.0, trials: int = 500, more: str = "") -> None:
         arguments = ["search", *FAKE, "--out", str(out), "--trials", str(trials), "--json"]
-        code = SLOW.format(kind=kind, seconds=seconds, arguments=arguments)
+        code = SLOW.format(kind=kind, seconds=seconds, arguments=arguments, more=more)
         self.log = out.parent / "stderr.txt"
         with self.log.open("w") as stream:
             self.process = subprocess.Popen(
@@ -120,6 +121,54 @@ def test_twice_stops_at_once_and_the_folder_goes_on(
     assert (code, printed) == (130, "")
     assert "interrupted; repeat the command" in err and "Traceback" not in err
     assert told(out) == before
+    resume(out)
+    assert told(out) == undisturbed
+
+
+# Ending the workers takes long, as on a machine that is busy; or it never ends.
+ENDING = """
+def end(self):
+    sys.stderr.write("ending\\n"); sys.stderr.flush()
+    time.sleep({seconds})
+    sys.stderr.write("ended\\n"); sys.stderr.flush()
+Fake.close = end
+"""
+
+
+@pytest.mark.parametrize("kind", ["inspect", "train", "finals"])
+def test_more_signals_do_not_interrupt_the_ending(tmp_path: Path, kind: str) -> None:
+    trials = 6 if kind == "finals" else 500
+    session = Session(tmp_path / "run", kind, 1000, trials, ENDING.format(seconds=0.5))
+    session.wait_for(session.says("job begins"))
+    while "ending" not in session.log.read_text():
+        session.interrupt(signal.SIGTERM)
+        time.sleep(0.2)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        session.interrupt(number)
+        time.sleep(0.1)
+    code, _, err = session.end()
+    assert code == 130 and "Traceback" not in err, err
+    assert ("ended" in err) == (
+        kind != "finals"
+    )  # whose first signal asks for the report, so that a second one ends that
+    assert err.count("interrupted; repeat the command") == 1
+
+
+@pytest.mark.parametrize("kind", ["inspect", "train"])
+def test_an_ending_that_does_not_end_is_left(
+    tmp_path: Path, kind: str, undisturbed: list[tuple[str, str, dict[str, float]]]
+) -> None:
+    out = tmp_path / "run"
+    session = Session(out, kind=kind, seconds=1000, more=ENDING.format(seconds=1000))
+    session.wait_for(session.says("job begins"))
+    session.interrupt()
+    if kind == "train":
+        session.wait_for(session.says("Ctrl-C again"))
+        session.interrupt()
+    started = time.monotonic()
+    code, _, err = session.end()
+    assert time.monotonic() - started < 10
+    assert code == 130 and "interrupted; repeat the command" in err and "Traceback" not in err
     resume(out)
     assert told(out) == undisturbed
 

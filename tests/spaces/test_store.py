@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
 
-from litetuner.spaces.errors import RunError
+from litetuner.spaces.errors import HostError, RunError
 from litetuner.spaces.store import Store, append, read_json, seal_of, seal_text, write_atomic, write_json
 
 
@@ -35,6 +38,70 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path: Path) -> N
     with pytest.raises(RunError, match="cannot write"):
         write_atomic(path / "below", "new")
     assert path.read_text() == "old" and [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def names_when_synced(folder: Path, patch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The names in a folder each time that something in it is made durable."""
+    found: list[list[str]] = []
+    sync = os.fsync
+
+    def noted(handle: int) -> None:
+        found.append(sorted(item.name for item in folder.iterdir()))
+        sync(handle)
+
+    patch.setattr("litetuner.spaces.store.os.fsync", noted)
+    return found
+
+
+def test_a_file_has_no_name_before_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        os.close(os.open(tmp_path, os.O_TMPFILE | os.O_RDWR))
+    except (AttributeError, OSError):
+        pytest.skip("this system has no files without names")
+    names = names_when_synced(tmp_path, monkeypatch)
+    write_atomic(tmp_path / "file", "x" * 100_000)
+    assert names == [[], ["file"]] and (tmp_path / "file").read_text() == "x" * 100_000
+
+
+@pytest.mark.parametrize("lacking", ["files without names", "links to them"])
+def test_a_file_is_written_whole_where_the_system_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    if lacking == "links to them":
+        monkeypatch.setattr("litetuner.spaces.store.os.link", refuse)
+    else:
+        monkeypatch.setattr("litetuner.spaces.store.os.O_TMPFILE", os.O_EXCL | os.O_CREAT | os.O_DIRECTORY)
+    names = names_when_synced(tmp_path, monkeypatch)
+    write_atomic(tmp_path / "file", "old")
+    write_atomic(tmp_path / "file", "x" * 100_000)
+    assert (tmp_path / "file").read_text() == "x" * 100_000 and [item.name for item in tmp_path.iterdir()] == ["file"]
+    assert names[-1] == ["file"] and any(name.startswith(".file.") for name in names[-2])
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_full_disk_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool) -> None:
+    """What is written is the kernel's to refuse: no file may be larger than a page here."""
+    if named:
+        monkeypatch.setattr("litetuner.spaces.store.os.O_TMPFILE", os.O_EXCL | os.O_CREAT | os.O_DIRECTORY)
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(HostError, match="cannot write"):
+            write_atomic(tmp_path / "file", "x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []
+
+
+def umask() -> int:
+    found = os.umask(0)
+    os.umask(found)
+    return found
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.errors import ModelError
+from litetuner.spaces.errors import BuildFailed, ModelError
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.loading.traced import TracedModel
 from litetuner.spaces.tflite.interpreter import signature_names
@@ -31,19 +31,23 @@ def open_converted(path: Path) -> TracedModel:
     try:
         interpreter = Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+        details = interpreter.get_tensor_details()
+        small = [  # with scales (one, or one a channel), or half-precision floats
+            detail["name"]
+            for detail in details
+            if len(detail["quantization_parameters"]["scales"]) or detail["dtype"] == np.float16
+        ]
+        if small:
+            raise ModelError(
+                f"{path} is quantized already (tensor {small[0]!r}), and compression starts from float32. Give the Keras "
+                "model that it was made from, or its float .tflite."
+            )
+        inputs, outputs = _tensors_by_side(interpreter, path)
+        parameters = _parameters(content)
+    except BuildFailed as error:
+        raise ModelError(f"{path}: {error}") from error
+    except (ValueError, RuntimeError) as error:  # also names that are not UTF-8
         raise ModelError(f"{path}: the runtime does not load it: {str(error).strip().splitlines()[0]}") from error
-    small = [  # with scales (one, or one a channel), or half-precision floats
-        detail["name"]
-        for detail in interpreter.get_tensor_details()
-        if len(detail["quantization_parameters"]["scales"]) or detail["dtype"] == np.float16
-    ]
-    if small:
-        raise ModelError(
-            f"{path} is quantized already (tensor {small[0]!r}), and compression starts from float32. Give the Keras model that "
-            "it was made from, or its float .tflite."
-        )
-    inputs, outputs = _tensors_by_side(interpreter, path)
 
     def call_flat(values: Sequence[Any]) -> list[Any]:
         rows = []
@@ -58,7 +62,7 @@ def open_converted(path: Path) -> TracedModel:
         "it is a .tflite, converted already, so only post-training techniques are tried (litert-quantizer's, sparse encoding, "
         "slimming); give the Keras model that it was made from to train it"
     )
-    return TracedModel(path.stem, inputs, outputs, call_flat, None, _parameters(content), why, file=content)
+    return TracedModel(path.stem, inputs, outputs, call_flat, None, parameters, why, file=content)
 
 
 def _tensors_by_side(interpreter: Any, path: Path) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,23 @@ def test_a_name_of_a_folder_is_no_url(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [item.name for item in tmp_path.iterdir()] == [name] and (tmp_path / name / "study.db").is_file()
     resume(Path(name), 3)
     assert len(read_run(name).trials) == 3
+
+
+def test_many_make_one_folder_at_once(tmp_path: Path) -> None:
+    """Who comes later finds what the others are about to write, and is refused by the lock alone."""
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: RunFolder(tmp_path / "run").create(), range(400)))
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["..writable.0a1b2c3d.4e5f6071", ".writable.0a1b2c3d", ".identity.json.0a1b2c3d"])
+def test_a_folder_of_a_search_that_was_killed_before_its_first_record_is_used(tmp_path: Path, name: str) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / name).write_text("")
+    fake_search(run, trials=2)
+    assert len(RunFolder(run).trials()) == 2
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / ".notes").write_text("")
+    with pytest.raises(RunError, match=r"not empty \(\.notes\)"):
+        fake_search(tmp_path / "other", trials=2)

@@ -59,6 +59,21 @@ def test_it_is_the_users_file(path: Path, network: Any) -> None:
     assert np.abs(found - network(X).numpy()).max() < 1e-5  # float32 rounding
 
 
+@pytest.mark.parametrize("what", ["a name", "metadata"])
+def test_a_damaged_file_that_the_runtime_runs_is_refused(path: Path, tmp_path: Path, what: str) -> None:
+    model = read_model(path.read_bytes())
+    if what == "a name":
+        graph = model.subgraphs[0]
+        graph.tensors[graph.inputs[0]].name = b"\xfb\xff"  # not UTF-8
+    else:
+        model.metadata[0].buffer = 3_735_568
+    damaged = tmp_path / "net.tflite"
+    damaged.write_bytes(pack_model(model))
+    with pytest.raises(ModelError, match=r"does not load it|truncated or damaged") as caught:
+        load_model(str(damaged))
+    assert str(damaged) in str(caught.value)
+
+
 def test_facts_name_operators_by_their_tensors(path: Path) -> None:
     loaded = load_model(str(path))
     facts = model_info(loaded, None, "it is a .tflite", None)

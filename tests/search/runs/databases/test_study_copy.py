@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,27 @@ def test_what_runs_when_a_search_dies_is_known_and_can_be_told(open_copy: Open) 
     again.fill([*told, *lost, more])
     assert again.difference([*told, *lost, more]) == ""
     assert all(finished for _, finished in again.asked().values()) and len(again.asked()) == len(told) + 3
+
+
+def test_what_was_half_told_when_a_search_died_is_told_without_a_warning(
+    open_copy: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = open_copy()
+    study, told = lived(copy, (State.COMPLETE,))
+    told.append(ended(study.ask(suggest, told=1), State.INFEASIBLE))
+    copy.settle()
+
+    def die(*_: Any) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="killed"):
+        patch.setattr(copy._storage, "set_trial_user_attr", die)
+        copy._tell(told[-1])
+    again = open_copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again.fill(told)
+    assert again.difference(told) == "" and all(finished for _, finished in again.asked().values())
 
 
 def test_a_new_one_is_filled_from_the_records(location: StudyLocation, open_copy: Open) -> None:
