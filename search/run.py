@@ -207,11 +207,12 @@ def _other_environments(trials: Sequence[Trial]) -> list[str]:
 
 
 def _name_targets(folder: RunFolder, config: Config) -> None:
-    """A name means one target for as long as a run exists, else its columns would mix the numbers of two.
+    """A name means one target once there are trials, else columns would mix the numbers of two.
 
     Raises ``RunError`` for a name that meant another target.
     """
-    known: dict[str, dict[str, object]] = (folder.read("targets") or {}).get("places", {})
+    measured = any(folder.path.glob("trials/*/trial.json"))
+    known: dict[str, dict[str, object]] = (folder.read("targets") or {}).get("places", {}) if measured else {}
     for item in config.named_targets:
         now, then = item.target.describe(), known.get(item.name, {})
         if any(key in now and now[key] != value for key, value in then.items()):

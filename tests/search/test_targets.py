@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -109,6 +110,17 @@ def test_a_name_means_one_place(tmp_path: Path) -> None:
     both(tmp_path / "run", trials=6)
     with pytest.raises(RunError, match="far is kind flaky, and now kind fake"):
         both(tmp_path / "run", target="near=fake,far=fake")
+
+
+def test_a_search_that_ended_before_its_first_trial_binds_no_name(tmp_path: Path) -> None:
+    """As where the executor refuses a target, which is then corrected."""
+    with (
+        pytest.raises(HostError, match="no cluster"),
+        mock.patch("litetuner.search.run.open_session", side_effect=HostError("no cluster")),
+    ):
+        both(tmp_path / "run", trials=4)
+    record = both(tmp_path / "run", target="near=fake,far=fake", trials=4).record
+    assert len(record.trials) == 4
 
 
 def test_a_target_that_comes_later_is_measured_on_what_is_known(tmp_path: Path) -> None:
