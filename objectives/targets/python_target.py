@@ -17,6 +17,8 @@ from litetuner.spaces.store import file_sha256
 CORE = re.compile(r"auto|none|[0-9]{1,4}(,[0-9]{1,4}){0,63}")
 OPTIONS = re.compile(r"[^=,]+=[^,]*(,[^=,]+=[^,]*)*")
 CRASHES = frozenset(getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"))
+# Of a runner that fails itself and says why: Python's own, and the launcher's. Another one is of a library that ended it.
+OWN_CODES = frozenset({0, 1, 2, 120, 127})
 FILE_STAGES = frozenset({"load", "allocate", "input", "invoke"})
 
 
@@ -99,6 +101,10 @@ def document_of(file: Path, code: int, output: str, messages: str) -> dict[str, 
     except ValueError as error:
         if tail.rpartition("\n")[2].startswith("MemoryError"):
             raise BuildFailed(f"timing {file} ran out of memory") from error
+        if code not in OWN_CODES or not tail:
+            raise BuildFailed(
+                f"the runtime ended with code {code} on {file}, as it would end an application"
+            ) from error
         raise HostError(f"the runner ended with code {code} and no result while timing {file}: {tail}") from error
     if "error" in document:
         stage, message = document["error"]["stage"], document["error"]["message"]

@@ -113,6 +113,13 @@ def test_a_crash_of_the_runtime_fails_the_candidate(files, tmp_path, monkeypatch
         Host().time(files / "small.tflite", files / "large.tflite")
 
 
+@pytest.mark.parametrize("body", ["os._exit(3)", "sys.stderr.write('INFO: a delegate\\n'); os._exit(3)", "os._exit(1)"])
+def test_a_runtime_that_ends_the_process_fails_the_candidate(files, tmp_path, monkeypatch, body):
+    stand_in(tmp_path, monkeypatch, body)
+    with pytest.raises(BuildFailed, match=r"ended with code [13] on"):
+        Host().time(files / "small.tflite", files / "large.tflite")
+
+
 def test_a_killed_runner_is_lost(files, tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, "os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(Lost, match="SIGKILL"):
