@@ -76,13 +76,14 @@ def kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
         last = start(path)
         last.join(LIMIT)
         wrong = resumed(path, last, expected, picks)
-        yield Verdict("resumed", str(number), "silent" if wrong else "harmless", wrong)
+        left = f"{len(temporaries(path))} hidden files"
+        yield Verdict("resumed", str(number), "silent" if wrong else "harmless", wrong or left)
         number += 1
         shutil.rmtree(path)
 
 
 def temporaries(path: Path) -> list[Path]:
-    """Files that were being written when a search was killed, where the file system gives them a name before they are whole."""
+    """Files that were about to get their place when a search was killed: whole where the file system has files without names."""
     return [file for file in path.rglob(".*.*") if TEMPORARY.fullmatch(file.name)]
 
 
@@ -108,7 +109,6 @@ def broken(path: Path, expected: list[str]) -> str:
     except LitetunerError as error:
         return f"torn: {error} "
     wrong = [f"half: {file}" for file in half(path)] + [f"trial {number} is lost" for number in sorted(lost)]
-    wrong += [f"left: {file}" for file in temporaries(path)]
     wrong += [] if now == expected[: len(now)] else [f"{len(now)} trials differ"]
     return "; ".join(wrong)
 

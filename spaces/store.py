@@ -41,7 +41,7 @@ def file_sha256(path: Path) -> str:
 
 class NewFile:
     """A file that gets its name when it is whole. Where the system lets us it has none before: who is killed while writing
-    leaves nothing. Elsewhere its name begins with a dot."""
+    leaves nothing, or a hidden file that is whole. Elsewhere its name begins with a dot."""
 
     def __init__(self, folder: Path, name: str) -> None:
         """Raises ``OSError``."""
