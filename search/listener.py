@@ -1,14 +1,9 @@
-"""Who watches a search (every method may be left as it is), and what ends one: Ctrl-C and its siblings."""
+"""Who watches a search: every method may be left as it is."""
 
 from __future__ import annotations
 
-import _thread  # what starts threads without the lock that the interrupted code may hold
-import contextlib
 import dataclasses
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from litetuner.search.trial import Trial
@@ -69,70 +64,3 @@ class Listener:
 
     def stopping(self, reason: str) -> None:
         """The loop ends, and why."""
-
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupt:
-    """Ctrl-C or SIGTERM in a search: once, finish the trial that runs and report; twice, or where no trial runs, stop now.
-
-    So does SIGHUP at once: nobody reads what would be said.
-    """
-
-    def __init__(self, listener: Listener) -> None:
-        self.asked = 0  # how often
-        self.now = False  # without the report
-        self._finishing = self._measuring = False
-        self._stop: Callable[[int, FrameType | None], object] | None = None  # where the process is all ours
-        self._listener = listener
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.asked += 1
-        if self.asked == 1 and number != signal.SIGHUP and (self._finishing or self._measuring):
-            if self._measuring:
-                raise KeyboardInterrupt
-            # Not from here: a signal may come in the middle of a line that is being printed, and printing is not reentrant.
-            words = "finishing what runs, then the report (Ctrl-C again stops now)"
-            _thread.start_new_thread(self._listener.interrupted, (words,))
-            return
-        self.now = True
-        if self._stop is None:
-            raise KeyboardInterrupt
-        self._stop(number, frame)
-
-    def reason(self) -> str | None:
-        return "interrupted" if self.asked else None
-
-    @contextlib.contextmanager
-    def finishing(self) -> Iterator[None]:
-        """What runs in here is worth finishing."""
-        self._finishing = True
-        try:
-            yield
-        finally:
-            self._finishing = False
-
-    @contextlib.contextmanager
-    def measuring(self) -> Iterator[None]:
-        """What runs in here may be left out of the report."""
-        self._measuring = True
-        try:
-            yield
-        finally:
-            self._measuring = False
-
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
-        """Handle signals while a search runs; only a process's main thread can. What is ignored (``nohup``) stays so."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = (number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN)
-        before = {number: signal.signal(number, self) for number in numbers}
-        self._stop = next((item for item in before.values() if callable(item) and hasattr(item, "ends_process")), None)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -21,7 +21,8 @@ from litetuner.search.finals.finals import run_finals
 from litetuner.search.finals.lost_files import restore_files
 from litetuner.search.front import Objective
 from litetuner.search.history import History
-from litetuner.search.listener import Interrupt, Listener
+from litetuner.search.interrupt import Interrupt, Part
+from litetuner.search.listener import Listener
 from litetuner.search.loop import Loop
 from litetuner.search.runs.databases.database import StudyFile, StudyLocation
 from litetuner.search.runs.databases.postgresql import PostgresqlServer
@@ -124,12 +125,12 @@ def _search(
             earlier=earlier_trials(config.from_run),
             renewed=found.renewed,
         )
-        with interrupt.finishing():
+        with interrupt.during(Part.TRIALS):
             reason = loop.run()
         if loop.baseline is None:
             return reason, found.trials
         try:
-            with interrupt.measuring():
+            with interrupt.during(Part.FINALS):
                 listener.doing("finals: timing the Pareto front again, scoring it on the test split")
                 run_finals(services, session.clock, found.trials)
                 listener.doing("ablation: what each step of the pick contributes")

@@ -7,9 +7,9 @@ from typing import Any
 from litetuner.objectives.scoring.jobs import CompareJob, FlashJob, ScoreJob, ScoreResult, TargetScoreJob
 from litetuner.search.evaluation.limits import SECONDS, job_limits
 from litetuner.search.evaluation.services import Services
+from litetuner.search.proposals.seeds import derive
 from litetuner.search.runtime.jobs import TimeJob
 from litetuner.search.runtime.machine import usable_cores
-from litetuner.search.seeds import derive
 from litetuner.spaces.building.jobs import ConvertJob, FileRef, FinishJob, MeasureLayersJob, TrainJob
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.jobs.job import Kind

@@ -6,8 +6,8 @@ from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals import allocations, baselines, deployments, neighbors, recipes, sampler
 from litetuner.search.proposals.proposal import Proposal, Spaces, Strategy
+from litetuner.search.proposals.seeds import derive
 from litetuner.search.proposals.trainings import promotions
-from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
 
 # By the origin that records name; in the order of the first trials.

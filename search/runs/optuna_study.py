@@ -6,6 +6,7 @@ from typing import Any
 
 from litetuner.search.front import Objective
 from litetuner.search.proposals.samplers import SAMPLERS
+from litetuner.search.proposals.seeds import derive
 from litetuner.search.runs.databases.study_copy import SamplersOwn, StudyCopy
 from litetuner.search.runs.optuna_trials import (
     Asked,
@@ -15,7 +16,6 @@ from litetuner.search.runs.optuna_trials import (
     told_trial,
     told_values,
 )
-from litetuner.search.seeds import derive
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.step import Stage

@@ -10,9 +10,9 @@ from litetuner.search.policy import POLICY
 from litetuner.search.proposals.draws.tpe_draws import joint_draws
 from litetuner.search.proposals.estimates import narrowed
 from litetuner.search.proposals.proposal import choices_of
+from litetuner.search.proposals.seeds import derive
 from litetuner.search.runs.optuna_study import ChoiceRecorder
 from litetuner.search.runs.optuna_trials import final_state, frozen_params, told_constraints
-from litetuner.search.seeds import derive
 from litetuner.search.trial import Trial
 from litetuner.spaces.choices import NO
 from litetuner.spaces.space import ScriptedChoices, Space

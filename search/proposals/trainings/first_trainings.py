@@ -14,10 +14,10 @@ from litetuner.search.policy import POLICY
 from litetuner.search.proposals.draws.given_trials import given_trials
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
 from litetuner.search.proposals.samplers.tpe import Tpe
+from litetuner.search.proposals.seeds import derive
 from litetuner.search.proposals.trainings.outcomes import Outcomes
 from litetuner.search.runs.optuna_study import OptunaChoices
 from litetuner.search.runs.optuna_trials import final_state, frozen_params
-from litetuner.search.seeds import derive
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.choices import NO, YES, Chooser
