@@ -78,10 +78,19 @@ def zeros(weight: Weight) -> np.ndarray:
     return np.equal(weight.values.astype(np.int64), points)
 
 
+def distinct(values: np.ndarray) -> int:
+    """How many values differ.
+
+    float16 is counted as float32: NumPy 2.4 does not sort it right on processors with AVX512-FP16 (of 9,216 numbers with 16
+    values ``np.unique`` found 30).
+    """
+    return np.unique(values.astype(np.float32) if values.dtype == np.float16 else values).size
+
+
 def distinct_per_channel(weight: Weight) -> int:
     """The most distinct values that any output channel stores."""
     channels = np.moveaxis(weight.values, weight.channel_axis, 0)
-    return max((np.unique(channel).size for channel in channels), default=0)
+    return max(map(distinct, channels), default=0)
 
 
 def _sparsity(weight: Weight, requested: Value) -> tuple[Value, bool]:
@@ -109,7 +118,7 @@ def _clusters(weight: Weight, requested: Value) -> tuple[Value, bool]:
 def _tensor_clusters(weight: Weight, requested: Value) -> tuple[Value, bool]:
     if weight.scale.size > 1:
         return _clusters(weight, requested)
-    found = int(np.unique(weight.values).size)
+    found = distinct(weight.values)
     return found, found <= int(requested) and not _emptied(zeros(weight), 0.0)
 
 
