@@ -18,18 +18,28 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 
 
+MOST_PER_SLOT = 2  # trials, where some wait for a job of another one
+
+
 class InFlight:
-    """At most ``parallel`` trials at the same time."""
+    """At most ``parallel`` trials that work at the same time; one that waits for a job of another one does not count."""
 
     def __init__(self, services: Services, parallel: int) -> None:
         self._services = services
         self._parallel = parallel
-        self._threads = Dispatcher("litetuner trials", parallel)
+        self._threads = Dispatcher("litetuner trials", MOST_PER_SLOT * parallel)
         self._asked: dict[int, tuple[Asked, Services, float]] = {}  # by number
         self._ended: queue.SimpleQueue[tuple[Asked, Future[Trial]]] = queue.SimpleQueue()
 
     def __len__(self) -> int:
         return len(self._asked)
+
+    @property
+    def full(self) -> bool:
+        """Is there no room for another trial?"""
+        asked = list(self._asked.values())
+        sharing = sum(services.log is not None and self._services.cache.shares(services.log) for _, services, _ in asked)
+        return len(asked) - sharing >= self._parallel or len(asked) >= MOST_PER_SLOT * self._parallel
 
     @property
     def numbers(self) -> set[int]:

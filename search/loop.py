@@ -28,7 +28,7 @@ from litetuner.spaces.space import Space
 
 TRIALS_BETWEEN_EVICTIONS = 5
 EVICTIONS = 50  # looking at a cache costs more the longer a run is, so it is done more rarely
-LOOK_SECONDS = 1.0  # while trials run, how often is looked what they do
+LOOK_SECONDS = 0.2  # while trials run, how often is looked what they do
 NAP_SECONDS = 0.2  # while waiting for a target, how often is looked whether the search should stop
 
 
@@ -82,7 +82,7 @@ class Loop:
     def _may_begin(self) -> bool:
         """One at a time until the baseline is scored, which all others are compared with; and no more than are wanted."""
         running, wanted = len(self._in_flight), self.services.config.trials
-        if running >= (1 if self.baseline is None else self.services.config.parallel):
+        if self._in_flight.full or (running and self.baseline is None):
             return False
         return wanted is None or counted(self.history.trials) + running < wanted
 
@@ -100,9 +100,14 @@ class Loop:
         self._tell(known)
 
     def _finish_one(self) -> None:
-        """Wait until a trial in flight has ended, and tell it. Meanwhile the listener hears what they do."""
+        """Wait until a trial in flight has ended, and tell it. Meanwhile the listener hears what they do.
+
+        Ends without one as soon as another trial may begin, because one waits for a job of another one.
+        """
         while (found := self._in_flight.next(LOOK_SECONDS)) is None:
             self._show(self._in_flight.now())
+            if not self._in_flight.full:
+                return
         asked, trial = found
         self.history.end(asked.candidate)
         known = self._answered(asked)  # an equal one in flight has ended before

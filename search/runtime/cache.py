@@ -28,20 +28,25 @@ class JobCache:
         self._running: dict[str, tuple[Job[Any], Future[JobResult[Any]]]] = {}  # by key
         self._begun: dict[str, Future[JobResult[Any]]] = {}  # those of the executor, by key
         self._waiting: dict[Path, Job[Any]] = {}  # what is waited for, by the log of who waits
+        self._sharing: set[Path] = set()  # logs of those that wait for a job of somebody else
         self.node_seconds: defaultdict[str, float] = defaultdict(
             float
         )  # of jobs, where the executor tells who did them
 
     def run(self, job: Job[R], log: Path | None = None) -> JobResult[R]:
         """A job's result; one from the cache costs nothing and is marked ``cached``."""
-        promised = self.submit(job, log)
         if log is None:
-            return promised.result()
+            return self.submit(job).result()
         self._waiting[log] = job
         try:
-            return promised.result()
+            return self.submit(job, log).result()
         finally:
+            self._sharing.discard(log)
             del self._waiting[log]
+
+    def shares(self, log: Path) -> bool:
+        """Does whom this log belongs to wait for a job that somebody else began?"""
+        return log in self._sharing
 
     def waits_for(self, log: Path | None) -> tuple[Kind | None, bool]:
         """The kind of job that is being done for whom this log belongs to, and whether it is still queued."""
@@ -56,6 +61,8 @@ class JobCache:
         promised: Future[JobResult[R]] = Future()
         with self._lock:
             if job.key in self._running:
+                if log is not None:
+                    self._sharing.add(log)
                 return _shared(self._running[job.key][1])
             stored = self.known(job)
             if stored is not None:

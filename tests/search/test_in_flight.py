@@ -17,6 +17,7 @@ import pytest
 from litetuner.reporting import Reporting
 from litetuner.reports.status import find_status
 from litetuner.search.config.config import make_config
+from litetuner.search.in_flight import MOST_PER_SLOT, InFlight
 from litetuner.search.listener import Listener
 from litetuner.search.run import run_search
 from litetuner.search.runs.folder import RunFolder
@@ -91,6 +92,23 @@ def test_parallel_trials_take_less_time(tmp_path: Path) -> None:
     assert took[PARALLEL] < took[1]
 
 
+def test_a_trial_that_waits_for_a_job_of_another_one_keeps_no_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 64 slots a seventh of the trials' time was spent waiting for equal jobs, and no job ran in those slots."""
+    monkeypatch.setattr(Replayed, "seconds", {"train": 0.3, "convert": 0.1, "score": 0.1, "time": 0.0})
+    in_flight = []
+    begin = InFlight.begin
+
+    def noted(self, *arguments):  # type: ignore[no-untyped-def]
+        begin(self, *arguments)
+        in_flight.append(len(self))
+
+    monkeypatch.setattr(InFlight, "begin", noted)
+    fake_search(tmp_path / "run", trials=40, parallel=PARALLEL)
+    assert PARALLEL < max(in_flight) <= MOST_PER_SLOT * PARALLEL
+    work = [(begin, end) for job, begin, end in Replayed.done if job.kind != "time"]
+    assert most_at_once(work) == PARALLEL, "no more jobs at once than slots"
+
+
 def test_a_resumed_run_asks_what_was_in_flight_again_and_tells_all_once(tmp_path: Path) -> None:
     """Ended by an error of one trial: the others in flight have no record, are lost, and asked again."""
 
@@ -108,7 +126,7 @@ def test_a_resumed_run_asks_what_was_in_flight_again_and_tells_all_once(tmp_path
     record = fake_search(path, trials=TRIALS, parallel=PARALLEL).record
     assert [trial.number for trial in record.trials] == list(range(len(record.trials)))
     lost = [trial for trial in record.trials if trial.state is State.LOST]
-    assert 0 < len(lost) <= PARALLEL and not {trial.number for trial in lost} & set(acknowledged)
+    assert 0 < len(lost) <= MOST_PER_SLOT * PARALLEL and not {trial.number for trial in lost} & set(acknowledged)
     answered = {trial.candidate.key for trial in record.trials if trial.state is not State.LOST}
     assert {trial.candidate.key for trial in lost} <= answered
     for number, trial in acknowledged.items():
@@ -130,7 +148,7 @@ def test_losses_at_the_same_time_are_one_accident(tmp_path: Path) -> None:
     answered = max(trial.seconds_since_start for trial in end.record.trials if trial.state is not State.LOST)
     assert len(lost) > 5, "more trials than accidents"
     # Others of an accident before the answer do not begin a new row, but are told after it.
-    most = 5 * PARALLEL + PARALLEL - 1
+    most = (5 + 1) * MOST_PER_SLOT * PARALLEL - 1
     assert sum(trial.seconds_since_start > answered for trial in lost) <= most, "an answer ends a row"
 
 
@@ -148,7 +166,7 @@ def test_an_interrupt_finishes_and_tells_all_in_flight(tmp_path: Path) -> None:
         end = run_search(fake_config(path, trials=TRIALS, parallel=PARALLEL), heard)
     assert end.interrupted and end.reason == "interrupted"
     trials = end.record.trials
-    assert sorted(heard.numbers) == list(range(len(trials))) and 13 <= len(trials) <= 13 + PARALLEL
+    assert sorted(heard.numbers) == list(range(len(trials))) and 13 <= len(trials) <= 13 + MOST_PER_SLOT * PARALLEL
     assert not any(trial.state is State.LOST for trial in trials)
 
 
@@ -185,8 +203,8 @@ def test_what_each_trial_does_is_told_and_shown(tmp_path: Path, monkeypatch: pyt
         run_search(fake_config(path, trials=20, parallel=PARALLEL), reporting)
     assert any("(timing)" in text for words in heard.words for text in words)
     # Trials are looked at now and then, and some end in between: how many are seen at once depends on the machine.
-    assert heard.words[-1] == [] and 1 < max(map(len, heard.words)) <= PARALLEL
-    assert seen and 1 < len(seen[0].trials_running) <= PARALLEL
+    assert heard.words[-1] == [] and 1 < max(map(len, heard.words)) <= MOST_PER_SLOT * PARALLEL
+    assert seen and 1 < len(seen[0].trials_running) <= MOST_PER_SLOT * PARALLEL
     assert all(text in seen[0].words for text in ("now: ", "; ")) and seen[0].to_json()["trials_running"]
     assert not find_status(read_run(path)).trials_running
 
