@@ -17,7 +17,6 @@ from litetuner.search.runtime.dispatcher import Dispatcher
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 
-
 MOST_PER_SLOT = 2  # trials, where some wait for a job of another one
 
 
@@ -38,7 +37,9 @@ class InFlight:
     def full(self) -> bool:
         """Is there no room for another trial?"""
         asked = list(self._asked.values())
-        sharing = sum(services.log is not None and self._services.cache.shares(services.log) for _, services, _ in asked)
+        sharing = sum(
+            services.log is not None and self._services.cache.shares(services.log) for _, services, _ in asked
+        )
         return len(asked) - sharing >= self._parallel or len(asked) >= MOST_PER_SLOT * self._parallel
 
     @property

@@ -111,7 +111,7 @@ def structure_of(candidate: Candidate) -> str:
     for record in steps:  # neither zeros nor shared values change what is computed
         record.pop("sparsity", None), record.pop("clusters", None)
         if record["step"] == "reconstruct" and "layers" in record:
-            record["layers"] = [[name, 4 if bits == 4 else 8] for name, _, _, bits in record["layers"]]
+            record["layers"] = [[name, 4 if bits == 4 else 8] for name, _, _, bits, *_ in record["layers"]]
     return digest([steps, _kept(candidate)])
 
 
@@ -153,7 +153,7 @@ def _treatments(candidate: Candidate) -> list[Treatment]:
 
 def _values(treatment: Treatment) -> int:
     """Different values, where they are few; 0 where the type alone says how many."""
-    return treatment.clusters or {3: 7, 2: 3}.get(treatment.bits, 0)
+    return treatment.counted or {3: 7, 2: 3}.get(treatment.bits, 0)
 
 
 def layer_statistics() -> Statistics:

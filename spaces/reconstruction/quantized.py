@@ -55,5 +55,5 @@ def _weighted(file: bytes) -> list[Operator]:
 
 def _scheme(operator: Operator, treatment: Treatment | None) -> Scheme:
     if treatment is not None:
-        return Scheme(4 if treatment.bits == 4 else 8, granularity="tensor" if treatment.clusters else "channel")
+        return Scheme(4 if treatment.bits == 4 else 8, granularity="tensor" if treatment.counted else "channel")
     return Scheme(32 if why_not(operator.name, _RECIPE, Scheme(8), operator.input_rank) else 8)

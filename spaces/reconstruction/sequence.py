@@ -11,7 +11,7 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.reconstruction.activations import Walk, affordable, input_values
 from litetuner.spaces.reconstruction.codebook import clustered
-from litetuner.spaces.reconstruction.grid import Stored, rounded
+from litetuner.spaces.reconstruction.grid import Stored, rounded, spaced
 from litetuner.spaces.reconstruction.hessian import Moments, corrected_bias, inverse_factor, moments, target
 from litetuner.spaces.reconstruction.layers import Layer, layers_of, read_weight, write_weight
 from litetuner.spaces.reconstruction.pruning import pruned
@@ -29,38 +29,57 @@ class Treatment:
     """What is done to one layer: the share of zeros, the number of values in the tensor (0: any), the bits of its grid.
 
     8 and 4 bits are the types int8 and int4; 3 and 2 bits are 7 and 3 evenly spaced values of int8. A grid has a scale for
-    each channel, values that are counted have one for the tensor and lie on int8.
+    each channel, values that are counted have one for the tensor and lie on int8: ``clusters`` are chosen for the kernel,
+    ``levels`` evenly spaced.
     """
 
     sparsity: float = 0.0
     clusters: int = 0
     bits: int = 8
+    levels: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.sparsity <= MOST_SPARSITY:
             raise Refused(f"reconstruct: sparsity is {self.sparsity}, and must lie between 0 and {MOST_SPARSITY}")
         if self.clusters and not 3 <= self.clusters <= 256:
             raise Refused(f"reconstruct: clusters is {self.clusters}, and must be 0, or 3 to 256")
-        if self.bits not in BITS or (self.clusters and self.bits != 8):
-            raise Refused(f"reconstruct: bits is {self.bits}, and must be 8 with clusters, and 8, 4, 3 or 2 without")
+        if self.levels and not (3 <= self.levels <= 255 and self.levels % 2):
+            raise Refused(f"reconstruct: levels is {self.levels}, and must be 0, or an odd number of 3 to 255")
+        if self.levels and self.clusters:
+            raise Refused("reconstruct: values are either chosen (clusters) or evenly spaced (levels)")
+        if self.bits not in BITS or (self.counted and self.bits != 8):
+            raise Refused(
+                f"reconstruct: bits is {self.bits}, and must be 8 with clusters or levels, and 8, 4, 3 or 2 without"
+            )
 
     @property
     def text(self) -> str:
         """In words, such as ``prune 50%, cluster 16``."""
         said = [f"prune {100 * self.sparsity:g}%"] if self.sparsity else []
         said += [f"cluster {self.clusters}"] if self.clusters else []
+        said += [f"{self.levels} levels"] if self.levels else []
         said += [f"{self.bits}-bit values"] if self.bits < 4 else []
         return ", ".join(said + (["int4"] if self.bits == 4 else [])) or "int8"
 
     @property
+    def counted(self) -> int:
+        """How many values the tensor may have, which then has one scale; 0: as many as its bits say, by channel."""
+        return self.clusters or self.levels
+
+    @property
     def most_values(self) -> int:
         """How many different integers the layer may hold."""
-        return self.clusters or 2**self.bits - 1
+        return self.counted or 2**self.bits - 1
+
+    @property
+    def fields(self) -> tuple[float | int, ...]:
+        """What makes it again; levels only where there are any, as records from before 2026-11-27 have none."""
+        return dataclasses.astuple(self)[: None if self.levels else -1]
 
     @property
     def few(self) -> bool:
         """Has it fewer values than int8?"""
-        return bool(self.clusters) or self.bits < 8
+        return bool(self.counted) or self.bits < 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,4 +164,6 @@ def solved(kernel: np.ndarray, found: Moments, layer: Layer, treatment: Treatmen
     start = pruned(wanted, found.hessian, factor, kernel != 0, treatment.sparsity)
     if treatment.clusters:
         return clustered(start, wanted, found.hessian, factor, treatment.clusters)
+    if treatment.levels:
+        return spaced(start, wanted, found.hessian, factor, treatment.levels)
     return rounded(start, wanted, found.hessian, factor, treatment.bits, layer.channel_axes)

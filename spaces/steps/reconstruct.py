@@ -52,13 +52,14 @@ class Reconstruct(Step):
     """Makes an int8 file of a float32 one, whose kernels are solved for layer by layer from unlabelled training samples.
 
     ``sparsity`` is spread over layers by what each tolerates. ``clusters`` different values in each kernel have one scale, as
-    they compress best; otherwise there are scales by channel for ``bits`` 8 and 4 (int8, int4) or 3 and 2 (7 and 3 evenly
+    they compress well; otherwise there are scales by channel for ``bits`` 8 and 4 (int8, int4) or 3 and 2 (7 and 3 evenly
     spaced values of int8). The ``keep`` most sensitive layers get plain int8. Convolutions, depthwise ones and dense layers are
     reconstructed, each on what the changed layers before it give; other layers get int8, and depthwise ones instead of int4.
     Biases are corrected. Zeros of an earlier pruning stay. (Optimal brain compression, arXiv:2208.11580, 2210.17323, 2301.00774.)
 
-    ``layers`` are (name in the float file, sparsity, clusters, bits) of layers that differ. What each of them holds is read
-    back from the finished file.
+    ``layers`` are (name in the float file, sparsity, clusters, bits, levels) of layers that differ; ``levels`` are evenly spaced
+    values of the whole kernel, which compress best (0, or no fifth item: none). What each of them holds is read back from the
+    finished file.
     """
 
     name = "reconstruct"
@@ -78,7 +79,7 @@ class Reconstruct(Step):
     io: str = knob("native", IO, "type of input and output; native: int8")
     calibration: int = knob(0, COUNTS, "training samples for activation ranges; 0: what --calibration says")
     selection: str = knob("balanced", SELECTIONS, "which samples: balanced, random, spread or extremes")
-    layers: tuple[Treated, ...] = knob((), None, "layers that differ: name, sparsity, clusters, bits")
+    layers: tuple[Treated, ...] = knob((), None, "layers that differ: name, sparsity, clusters, bits, levels")
 
     def __post_init__(self) -> None:
         Treatment(self.sparsity, self.clusters, self.bits)
@@ -93,7 +94,7 @@ class Reconstruct(Step):
 
     @property
     def by_layer(self) -> list[tuple[str, Treatment]]:
-        return [(name, Treatment(sparsity, clusters, bits)) for name, sparsity, clusters, bits in self.layers]
+        return [(name, Treatment(*treatment)) for name, *treatment in self.layers]
 
     def label(self) -> str:
         said = Treatment(self.sparsity, self.clusters, self.bits).text

@@ -21,6 +21,7 @@ from litetuner.search.runs.optuna_trials import final_state, frozen_params
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.choices import NO, YES, Chooser
+from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for, steps_of
@@ -136,7 +137,7 @@ def fixed_choices(trial: Trial, space: Space) -> dict[str, Any] | None:
     if any(step.changes_shapes for step in trial.candidate.steps):  # trainings choose other channels
         return None
     # Trained, 3 values per channel become 3 per tensor: a DS-CNN of 2-bit layers had .952 before and .878 after.
-    if any(bits == 2 for *_, bits in solved.knobs()["layers"]):
+    if any(Treatment(*treatment).bits == 2 for _, *treatment in solved.knobs()["layers"]):
         return None
     fixed: dict[str, Any] = {name: value for name, value in choices_of(trial).items() if name in KEPT}
     treatment = {name: value for name, value in choices_of(trial).items() if name.startswith(f"{solved.name}.")}

@@ -1,6 +1,5 @@
 """Choices of treatments: one for all layers, or one for each group of layers or each layer, without training and with it."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ from litetuner.spaces.reconstruction.sequence import Treatment
 # How the search chooses: values for all layers that are evenly spaced, or chosen for each kernel; then values and sparsity for
 # each layer, as neighbors and allocations do, or what a byte may cost and how much each group's errors count, for Optuna.
 EVEN, COUNTED, BY_GROUP, BY_LAYER = FORMS = "even", "counted", "groups", "layers"
-Treated = tuple[str, float, int, int]  # a layer, and the fields of its Treatment
+Treated = tuple[Any, ...]  # the name of a layer, and the fields of its Treatment
 
 
 def choose_form(choices: Choices) -> str:
@@ -49,7 +48,7 @@ def choose_layers(form: str, choices: Choices) -> tuple[Treated, ...]:
     for layer in layers:
         values, sparsity = places[layer.name]
         short = typed and values == 16 and layer.int4
-        found.append((layer.name, *dataclasses.astuple(treatment_of(INT4 if short else values, sparsity))))
+        found.append((layer.name, *treatment_of(INT4 if short else values, sparsity).fields))
     return tuple(found)
 
 

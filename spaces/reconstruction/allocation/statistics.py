@@ -12,17 +12,17 @@ from litetuner.spaces.jobs.record import Record
 from litetuner.spaces.quantization.int4 import int4_operators
 from litetuner.spaces.reconstruction.allocation.noise import noise_of_layers
 from litetuner.spaces.reconstruction.codebook import assigned
-from litetuner.spaces.reconstruction.grid import nearest_of_best_scale
+from litetuner.spaces.reconstruction.grid import nearest_of_best_scale, nearest_spaced
 from litetuner.spaces.reconstruction.hessian import inverse_factor, squared_error
 from litetuner.spaces.reconstruction.layers import Layer
 from litetuner.spaces.reconstruction.pruning import pruned_in_one_pass
 from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.tflite.operators import names_of_layers, read_operators
 
-# The grid. Values in a tensor, in the order of the bytes they take: 3 and 7 are evenly spaced, 256 is plain int8, the others
-# are chosen. INT4 is a type of its own, which takes as many bytes as 16 values.
+# The grid. Values in a tensor, about in the order of the bytes they take: an odd number is evenly spaced over the tensor
+# (``Treatment.levels``), an even one chosen for it, and 256 is plain int8. INT4 is a type of its own.
 INT4 = 15
-VALUES = (3, 7, 8, 16, 32, 64, 256)
+VALUES = (5, 7, 9, 13, 17, 8, 25, 16, 35, 32, 51, 101, 256)
 SPARSITIES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 MOST_GROUPS = 8  # of layers, which a search treats alike
 # Weights of a layer that are compressed to see how they compress. Of 37,000 weights with 16 values, 80 % zeros or plain int8, the
@@ -31,7 +31,7 @@ MOST_DEFLATED = 2**14
 # Weights of a layer that are rounded and pruned: those of some of its outputs, evenly spaced, if there are more.
 MOST_TREATED = 2**16
 SCALE_BYTES = 4  # of each scale
-_BITS = {3: 2, 7: 3, INT4: 4, 256: 8}
+_BITS = {INT4: 4, 256: 8}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,11 +104,14 @@ def estimate(statistics: Statistics, treatments: Mapping[str, Treatment]) -> Est
 @functools.cache
 def place_of(treatment: Treatment) -> tuple[int, int] | None:
     """Row and column of a treatment; ``None`` where it is not of the grid."""
-    values = treatment.clusters or next(count for count, bits in _BITS.items() if bits == treatment.bits)
-    known = (*VALUES, INT4)
-    if values not in known or treatment.sparsity not in SPARSITIES:
+    row = next((row for row, values in enumerate((*VALUES, INT4)) if _is(treatment, values)), None)
+    if row is None or treatment.sparsity not in SPARSITIES:
         return None
-    return known.index(values), SPARSITIES.index(treatment.sparsity)
+    return row, SPARSITIES.index(treatment.sparsity)
+
+
+def _is(treatment: Treatment, values: int) -> bool:
+    return treatment_of(values, treatment.sparsity) == treatment
 
 
 @functools.cache
@@ -116,7 +119,7 @@ def treatment_of(values: int, sparsity: float) -> Treatment:
     """The treatment at a place of the grid."""
     if values in _BITS:
         return Treatment(sparsity, 0, _BITS[values])
-    return Treatment(sparsity, values)
+    return Treatment(sparsity, levels=values) if values % 2 else Treatment(sparsity, values)
 
 
 def measure(file: bytes, samples: np.ndarray, seed: int) -> Statistics:
@@ -157,11 +160,12 @@ def _stored(
     kernel: np.ndarray, hessian: np.ndarray, factor: np.ndarray | None, values: int, axes: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Integers and kernel; with a ``factor`` each rounding makes up for those before it."""
-    stored = (
-        nearest_of_best_scale(kernel, hessian, factor, _BITS[values], axes)
-        if values in _BITS
-        else assigned(kernel, hessian, factor, values)
-    )
+    if values in _BITS:
+        stored = nearest_of_best_scale(kernel, hessian, factor, _BITS[values], axes)
+    elif values % 2:
+        stored = nearest_spaced(kernel, factor, values)
+    else:
+        stored = assigned(kernel, hessian, factor, values)
     return stored.integers, stored.kernel
 
 

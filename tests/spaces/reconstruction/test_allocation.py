@@ -62,7 +62,7 @@ def test_fewer_values_and_more_zeros_lose_more_and_take_less(file: bytes, found:
     for layer in found.layers:
         errors, deflated = np.array(layer.errors), np.array(layer.deflated)
         assert errors.shape == deflated.shape == (len(VALUES) + 1, len(SPARSITIES))
-        for fewer, more in ((3, 7), (8, 16), (16, 64), (7, 256), (INT4, 256)):
+        for fewer, more in ((5, 9), (9, 17), (17, 35), (35, 101), (8, 16), (16, 32), (17, 256), (INT4, 256)):
             assert errors[at[fewer], 0] > errors[at[more], 0], (layer.name, fewer, more)
             assert deflated[at[fewer], 0] < deflated[at[more], 0], (layer.name, fewer, more)
         assert (np.diff(errors[at[256]]) > 0).all(), layer.name
@@ -131,7 +131,9 @@ def test_estimated_bytes_are_those_of_finished_files(file: bytes, samples: np.nd
 def test_what_is_not_of_the_grid_has_no_estimate(found: Statistics) -> None:
     usual = {layer.name: Treatment() for layer in found.layers}
     assert estimate(found, usual) is not None
-    assert estimate(found, usual | {found.layers[0].name: Treatment(clusters=5)}) is None
+    assert estimate(found, usual | {found.layers[0].name: Treatment(levels=5)}) is not None
+    for other in (Treatment(clusters=5), Treatment(levels=15), Treatment(bits=2)):
+        assert estimate(found, usual | {found.layers[0].name: other}) is None
     assert estimate(found, usual | {found.layers[0].name: Treatment(sparsity=0.55)}) is None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import zlib
 from typing import Any
 
 import numpy as np
@@ -136,6 +138,7 @@ def test_a_written_layer_is_read_again_and_gets_a_bias(file: bytes) -> None:
         (Treatment(bits=3), 0.1),
         (Treatment(sparsity=0.5), 0.1),
         (Treatment(clusters=16), 0.05),
+        (Treatment(levels=17), 0.05),
         (Treatment(sparsity=0.5, clusters=8), 0.2),
     ],
 )
@@ -234,3 +237,42 @@ def test_a_layer_of_small_weights_gets_most_of_the_zeros(file: bytes, samples: n
     shares = Sensitivities(pack_model(model), samples, SEED).spread(0.4)
     assert shares[layer.operator] > 0.7
     assert shares[layer.operator] == max(shares.values())
+
+
+def test_levels_are_evenly_spaced_over_the_tensor(file: bytes, samples: np.ndarray) -> None:
+    found = reconstruct(file, samples, all_of(file, Treatment(sparsity=0.3, levels=9)), SEED)
+    steps = np.rint(np.arange(-4, 5) * 127 / 4)
+    for integers in found.integers.values():
+        assert set(np.unique(integers)) <= set(steps) and np.abs(integers).max() == 127
+        assert np.mean(integers == 0) >= 0.3
+
+
+def test_levels_take_fewer_bytes_than_chosen_values_for_as_little_error(file: bytes, samples: np.ndarray) -> None:
+    """Bytes of all kernels under zlib where both lose as much, between the neighbors of a sweep."""
+
+    def measured(treatment: Treatment) -> tuple[float, float]:
+        found = reconstruct(file, samples[:64], all_of(file, treatment), SEED)
+        return (
+            math.log(error(found.file, file, samples[64:])),
+            math.log(sum(len(zlib.compress(each.tobytes(), 9)) for each in found.integers.values())),
+        )
+
+    sweep = sorted(measured(Treatment(levels=count)) for count in (9, 13, 17, 25, 35, 51))
+    for count in (8, 16):
+        lost, taken = measured(Treatment(clusters=count))
+        assert np.interp(lost, *zip(*sweep, strict=True)) < taken, count
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"levels": 8}, "levels is 8, and must be 0, or an odd number of 3 to 255"),
+        ({"levels": 1}, "levels is 1"),
+        ({"levels": 257}, "levels is 257"),
+        ({"levels": 9, "clusters": 8}, "either chosen .clusters. or evenly spaced .levels."),
+        ({"levels": 9, "bits": 4}, "must be 8 with clusters or levels"),
+    ],
+)
+def test_levels_that_cannot_be_are_refused(wrong: dict[str, int], said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        Treatment(**wrong)  # type: ignore[arg-type]
