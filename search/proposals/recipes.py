@@ -66,9 +66,11 @@ class Recipes:
 
     def __init__(self) -> None:
         self.trials: list[Trial] = []
+        self.tried = 0  # trials of recipes and allocations
         self.exhausted: set[tuple[bool, tuple[float, ...]]] = set()  # whether it trains, and how long
 
     def add(self, trial: Trial, gain: float) -> None:
+        self.tried += trial.origin in ("recipe", "allocation") and trial.state is not State.LOST
         if trial.state is State.LOST:
             self.exhausted.clear()  # it may be asked again
         elif trial.origin == "recipe":
@@ -82,7 +84,7 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
     if (space.train, space.epochs) in known.exhausted:
         return None
     parts = [_recipes(space, history, known.trials, spaces.whole.epochs[0]), baselines(space, LATER)]
-    later_first = len(known.trials) >= POLICY.recipes.recipes_before_later_baselines
+    later_first = known.tried >= POLICY.recipes.trials_before_later_baselines
     found = first_new(itertools.chain(*(reversed(parts) if later_first else parts)), history)
     if found is None:
         known.exhausted.add((space.train, space.epochs))

@@ -21,6 +21,7 @@ SAMPLES = 512
 PLACES = 16  # of a layer's output, a sample: 32 give no better files of ResNet8 and DS-CNN, in up to twice the time (2026-11-27)
 MOST_KEPT = 2**27  # bytes of what layers of the last float file read. ResNet8: 115 MB
 MOST_SPARSITY = 0.94
+MOST_CLUSTERS = 64
 BITS = (8, 4, 3, 2)
 
 
@@ -77,9 +78,9 @@ class Treatment:
         return dataclasses.astuple(self)[: None if self.levels else -1]
 
     @property
-    def few(self) -> bool:
-        """Has it fewer values than int8?"""
-        return bool(self.counted) or self.bits < 8
+    def clusterable(self) -> bool:
+        """Has it so few values that a training may hold them as clusters? With more of them tfmot's are as large as int8."""
+        return self.most_values <= MOST_CLUSTERS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tests.search.made_up import SPACE, judged, max_drop, min_metric, told, tria
 CUTS = POLICY.channels
 FIRST = {"channels.ratio": CUTS.first[0], "channels.spread": CUTS.first[1]}
 BUDGET = max_drop(0.02)
-LATER = POLICY.recipes.recipes_before_later_baselines
+LATER = POLICY.recipes.trials_before_later_baselines
 CHOICES = {"train": "yes", "epochs": 1.0, "learning_rate": 3e-3, "distill": 1.0, "channels": "yes"} | RECIPES[0]
 CUT = [number for number, choices in enumerate(RECIPES) if "channels" in choices]
 
