@@ -35,7 +35,11 @@ class History:
     """
 
     def __init__(
-        self, trials: Sequence[Trial] = (), objectives: Sequence[Objective] = (), budgets: Sequence[Budget] = ()
+        self,
+        trials: Sequence[Trial] = (),
+        objectives: Sequence[Objective] = (),
+        budgets: Sequence[Budget] = (),
+        seconds_per_epoch: float = 0.0,
     ) -> None:
         self.trials: list[Trial] = []
         self.gains: list[float] = []
@@ -57,6 +61,7 @@ class History:
         self._fresh: list[Trial] = []  # added since the front was last asked for
         self._views: dict[Callable[[], View], Any] = {}
         self.seconds = 0.0  # that all trials took
+        self._seconds_per_epoch = seconds_per_epoch  # of plain training, as it was timed before the first trial
         self._per_step: list[float] = []  # seconds of training for each step, a trial each; in order of size
         for trial in trials:
             self.add(trial)
@@ -157,10 +162,18 @@ class History:
 
     def training_seconds(self, candidate: Candidate) -> float:
         """Seconds that a candidate's training should take: the median of a step so far, for each step without a checkpoint."""
-        step = self._per_step[len(self._per_step) // 2] if self._per_step else 0.0
+        step = self._per_step[len(self._per_step) // 2] if self._per_step else self._usual_step(candidate)
         if step < POLICY.neighbors.least_step_seconds:
             return 0.0
         return step * len(candidate.beginnings - self._begun)
+
+    def _usual_step(self, candidate: Candidate) -> float:
+        """Seconds of a training step, by the seconds of plain training, before any has ended."""
+        epochs = [float(step.knobs()["epochs"]) for step in candidate.prefix.steps if "epochs" in step.knobs()]
+        if not (self._seconds_per_epoch and epochs):
+            return 0.0
+        numbers = POLICY.loop
+        return numbers.usual_step * self._seconds_per_epoch * min(epochs) + numbers.training_start_seconds
 
     @property
     def front(self) -> list[Trial]:

@@ -117,7 +117,9 @@ def _search(
         loop = Loop(
             services=dataclasses.replace(services, clock=session.clock),
             study=Study(goals, config.sampler, config.seed, found.trials, found.copy),
-            history=History(found.trials, goals, services.criteria.budgets),
+            history=History(
+                found.trials, goals, services.criteria.budgets, services.inspection.seconds_per_epoch or 0.0
+            ),
             clock=session.clock,
             listener=listener,
             stop=interrupt.reason,

@@ -8,6 +8,7 @@ import pytest
 
 from litetuner.search.config.budgets import Budget
 from litetuner.search.history import History
+from litetuner.search.policy import POLICY
 from litetuner.search.proposals import recipes, retries
 from litetuner.search.proposals.scheduler import STRATEGIES, order
 from litetuner.search.proposals.trainings import promotions
@@ -60,6 +61,20 @@ def test_a_copy_takes_trials_in_on_its_own() -> None:
     found = order(history, SPACES), history.gains, history.count, [item.number for item in history.front]
     assert found == expected
     assert order(other, SPACES) != expected[0]
+
+
+def test_a_first_training_is_expected_to_take_as_long_as_a_timed_pass_says() -> None:
+    """It counted as a second: a search of ResNet8 of 2 minutes spent 52 s on one that gained nothing."""
+    candidate = trial(1, 0.01, 500.0, **PRUNED).candidate
+    expected = POLICY.loop.usual_step * 20.0 + POLICY.loop.training_start_seconds
+    assert History(seconds_per_epoch=20.0).training_seconds(candidate) == pytest.approx(expected)
+    assert History().training_seconds(candidate) == 0.0, "not timed"
+    known = History(
+        [dataclasses.replace(trial(1, 0.01, 500.0, **PRUNED), seconds={"train": 7.0})], seconds_per_epoch=20.0
+    )
+    longer = trial(2, 0.01, 500.0, **PRUNED | {"epochs": 4.0}).candidate
+    assert known.training_seconds(longer) == 7.0, "what trainings of the run took"
+    assert known.training_seconds(candidate) == 0.0, "its checkpoint is there"
 
 
 SIZE = Budget("max-compressed-size", "compressed_bytes", 100.0, "at most", "100B")
