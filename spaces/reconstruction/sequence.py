@@ -21,7 +21,6 @@ SAMPLES = 512
 PLACES = 16  # of a layer's output, a sample: 32 give no better files of ResNet8 and DS-CNN, in up to twice the time (2026-11-27)
 MOST_KEPT = 2**27  # bytes of what layers of the last float file read. ResNet8: 115 MB
 MOST_SPARSITY = 0.94
-MOST_CLUSTERS = 64
 BITS = (8, 4, 3, 2)
 
 
@@ -78,9 +77,14 @@ class Treatment:
         return dataclasses.astuple(self)[: None if self.levels else -1]
 
     @property
-    def clusterable(self) -> bool:
-        """Has it so few values that a training may hold them as clusters? With more of them tfmot's are as large as int8."""
-        return self.most_values <= MOST_CLUSTERS
+    def few(self) -> bool:
+        """Has it fewer values than int8?"""
+        return bool(self.counted) or self.bits < 8
+
+    @property
+    def clusters_alike(self) -> int:
+        """How many chosen values take about as many compressed bytes: half as many as levels (ResNet8: .46 to .59)."""
+        return max(3, (self.levels + 1) // 2) if self.levels else self.most_values
 
 
 @dataclasses.dataclass(frozen=True)

@@ -116,7 +116,7 @@ class Cluster(TrainingStep):
         begun = choose_beginning(choices) if init == SECOND_ORDER else {}
         if begun:
             able = choices.able(cls.name)
-            counts = {name: each.most_values for name, each in begun.items() if name in able and each.clusterable}
+            counts = {name: each.clusters_alike for name, each in begun.items() if name in able and each.few}
             if not counts:
                 return ()
             knobs |= {"count": max(counts.values()), "skip": choices.others(cls.name, list(counts))}
@@ -130,9 +130,7 @@ class Cluster(TrainingStep):
     def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
         """As many values; evenly spaced ones by channel (``bits``) become as many values of the tensor."""
         if solved["layers"]:
-            return {
-                cls.name: SECOND_ORDER if any(Treatment(*each[1:]).clusterable for each in solved["layers"]) else NO
-            }
+            return {cls.name: SECOND_ORDER if any(Treatment(*each[1:]).few for each in solved["layers"]) else NO}
         if not solved.get(cls.makes):
             return {cls.name: NO}
         return {cls.name: SECOND_ORDER, "cluster.count": solved[cls.makes], "cluster.skip": solved["keep"]}
