@@ -35,6 +35,8 @@ from litetuner.cli import main
 main({arguments!r})
 """
 
+UNDISTURBED = 20  # trials of a whole search; the first training is among them
+
 
 class Session:
     """A search in a process of its own."""
@@ -82,11 +84,11 @@ def has_trials(path: Path, count: int) -> Callable[[], bool]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str, dict[str, float]]]:
     path = tmp_path_factory.mktemp("undisturbed") / "run"
-    assert cli(["search", *FAKE, "--out", str(path), "--trials", "12"]) == 0
+    assert cli(["search", *FAKE, "--out", str(path), "--trials", str(UNDISTURBED)]) == 0
     return told(path)
 
 
-def resume(out: Path, trials: int = 12) -> None:
+def resume(out: Path, trials: int = UNDISTURBED) -> None:
     assert cli(["search", *FAKE, "--out", str(out), "--trials", str(trials)]) == 0
 
 
