@@ -145,24 +145,25 @@ def test_a_killed_search_leaves_no_process_on_its_nodes(three_nodes: Any, tmp_pa
 def test_a_dead_node_is_one_accident_and_its_trials_are_asked_again(
     three_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A node dies with up to two trials. Nothing that was told is lost or told twice."""
+    """A node dies with two trials. Nothing that was told is lost or told twice.
+
+    Its processes go on for about 4 s after its raylet, so the search has to last longer.
+    """
     monkeypatch.setitem(EXECUTORS, "fake", simulated(tmp_path / "noted", NEVER_IDLE))
     (large,) = [node for node in three_nodes.worker_nodes if node._ray_params.num_cpus == 4]
     kill = threading.Thread(target=kill_when, args=(large, tmp_path / "run", 5))
     kill.start()
-    end = fake_search(tmp_path / "run", ray_address=three_nodes.address, trials=14)
+    end = fake_search(tmp_path / "run", ray_address=three_nodes.address, trials=30)
     kill.join()
     trials = end.record.trials
-    assert end.reason == "all 14 trials are done"
+    assert end.reason == "all 30 trials are done"
     assert [trial.number for trial in trials] == list(range(len(trials)))
     lost = [trial for trial in trials if trial.state is State.LOST]
-    # What a node's processes do when its raylet is killed may end before Ray notices: then nothing is lost.
-    assert len(lost) <= 2 and all("died" in str(trial.reason) for trial in lost)
+    assert len(lost) == 2 and all("died" in str(trial.reason) for trial in lost)
     done = {trial.candidate.key for trial in trials if trial.state is not State.LOST}
     assert {trial.candidate.key for trial in lost} <= done, "a lost trial was not asked again"
     events = [event for event in RunFolder(tmp_path / "run").events() if event["event"] == "node lost"]
-    assert len(events) <= 1, events
-    assert events or not lost
+    assert len(events) == 1, events
 
 
 def kill_when(node: Any, run: Path, count: int) -> None:
