@@ -22,6 +22,7 @@ PLACES = 16  # of a layer's output, a sample: 32 give no better files of ResNet8
 MOST_KEPT = 2**27  # bytes of what layers of the last float file read. ResNet8: 115 MB
 MOST_SPARSITY = 0.94
 BITS = (8, 4, 3, 2)
+Fields = tuple[float, int, int] | tuple[float, int, int, int]  # sparsity, clusters, bits, and levels if there are any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +73,10 @@ class Treatment:
         return self.counted or 2**self.bits - 1
 
     @property
-    def fields(self) -> tuple[float | int, ...]:
+    def fields(self) -> Fields:
         """What makes it again; levels only where there are any, as records from before 2026-11-27 have none."""
-        return dataclasses.astuple(self)[: None if self.levels else -1]
+        usual = self.sparsity, self.clusters, self.bits
+        return (*usual, self.levels) if self.levels else usual
 
     @property
     def few(self) -> bool:

@@ -94,7 +94,7 @@ class Reconstruct(Step):
 
     @property
     def by_layer(self) -> list[tuple[str, Treatment]]:
-        return [(name, Treatment(*treatment)) for name, *treatment in self.layers]
+        return [(layer[0], Treatment(*layer[1:])) for layer in self.layers]
 
     def label(self) -> str:
         said = Treatment(self.sparsity, self.clusters, self.bits).text

@@ -18,7 +18,7 @@ from litetuner.spaces.reconstruction.sequence import Treatment
 # How the search chooses: values for all layers that are evenly spaced, or chosen for each kernel; then values and sparsity for
 # each layer, as neighbors and allocations do, or what a byte may cost and how much each group's errors count, for Optuna.
 EVEN, COUNTED, BY_GROUP, BY_LAYER = FORMS = "even", "counted", "groups", "layers"
-Treated = tuple[Any, ...]  # the name of a layer, and the fields of its Treatment
+Treated = tuple[str, float, int, int] | tuple[str, float, int, int, int]  # a layer, and the fields of its Treatment
 
 
 def choose_form(choices: Choices) -> str:
@@ -44,7 +44,7 @@ def choose_layers(form: str, choices: Choices) -> tuple[Treated, ...]:
             )
             for layer in layers
         }
-    found = []
+    found: list[Treated] = []
     for layer in layers:
         values, sparsity = places[layer.name]
         short = typed and values == 16 and layer.int4

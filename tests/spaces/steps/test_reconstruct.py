@@ -19,6 +19,7 @@ from litetuner.spaces.choices import Choices
 from litetuner.spaces.constraints import SpaceConstraints
 from litetuner.spaces.context import Context
 from litetuner.spaces.errors import BuildFailed, Refused
+from litetuner.spaces.jobs.record import RecordError
 from litetuner.spaces.reconstruction.allocation.statistics import SPARSITIES, VALUES, LayerStatistics, Statistics
 from litetuner.spaces.reconstruction.quantized import check_treatments
 from litetuner.spaces.reconstruction.sequence import Treatment
@@ -113,6 +114,24 @@ def test_layers_differ_as_said_and_the_record_says_how(float_file: bytes, contex
         assert np.mean(weight.values == 0) >= treatment.sparsity
         assert np.unique(weight.values).size <= treatment.most_values
     assert np.unique(found[1].values).size > 8
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ["a"],
+        ["a", 0.5],
+        ["a", "x", 0, 8],
+        ["a", 0.5, 0, 8, 9.5],
+        ["a", 0.5, 0, 8, 9, 3],
+        [1, 0.5, 0, 8],
+        ["a", None, 0, 8],
+    ],
+)
+def test_a_record_of_layers_that_none_could_write_is_refused(layer: list[object]) -> None:
+    record = Reconstruct().to_json() | {"layers": [layer]}
+    with pytest.raises(RecordError):
+        step_from_json(record, STEPS)
 
 
 def test_layers_that_cannot_be_treated_so_are_refused(float_file: bytes, context: Context) -> None:
