@@ -19,12 +19,12 @@ def load() -> Any:
 
 
 @contextlib.contextmanager
-def quiet_stdout() -> Iterator[None]:
-    """Send file descriptor 1 to standard error: converter, Keras export and quantizer print, and ``--json`` would break."""
+def quiet_stdout(to: int = 2) -> Iterator[None]:
+    """Send file descriptor 1 to another one: converter, Keras export and quantizer print, and ``--json`` would break."""
     sys.stdout.flush()
     kept = os.dup(1)
     try:
-        os.dup2(2, 1)
+        os.dup2(to, 1)
         yield
     finally:
         sys.stdout.flush()

@@ -1,8 +1,11 @@
 """Which treatment each layer gets so that all together lose least and fit a size: a knapsack with one choice a layer."""
 
+import os
+
 import numpy as np
 
 from litetuner.spaces.reconstruction.allocation.statistics import SPARSITIES, VALUES, LayerStatistics, Statistics
+from litetuner.spaces.tf import quiet_stdout
 
 NODES = 500  # that the solver looks at; not seconds, as a busy machine must not change what is proposed. A guess
 GAP = 1e-3  # relative: errors are estimates
@@ -27,7 +30,8 @@ def allocate(statistics: Statistics, most_bytes: float) -> dict[str, Place] | No
     limits = [LinearConstraint(once, 1, 1), LinearConstraint(sizes, -np.inf, most_bytes)]
     solver = {"node_limit": NODES, "mip_rel_gap": GAP}
     scaled = errors / max(float(errors.max()), 1e-300) * 1e3  # the solver's tolerances are absolute
-    found = milp(scaled, constraints=limits, integrality=np.ones(count), bounds=Bounds(0, 1), options=solver)
+    with open(os.devnull, "w") as nowhere, quiet_stdout(nowhere.fileno()):  # the solver prints whatever disp says
+        found = milp(scaled, constraints=limits, integrality=np.ones(count), bounds=Bounds(0, 1), options=solver)
     if found.x is None:
         return None
     chosen, places = found.x.round().astype(bool), [place for each in options for _, _, place in each]

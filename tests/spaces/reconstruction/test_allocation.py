@@ -174,6 +174,13 @@ def test_the_allocation_is_the_best_one() -> None:
         assert told.error <= min(error for error, size in every if size <= limit) * 1.01
 
 
+def test_the_solver_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """HiGHS wrote a line of its own between the rows of a search, and would have broken ``--json``."""
+    layers = Statistics(tuple(table(f"layer{at}", seed=200 + at) for at in range(12)))
+    assert allocate(layers, 360.0) is not None
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_size_that_nothing_fits_has_no_allocation() -> None:
     layers = Statistics((table("layer"),))
     assert allocate(layers, -math.inf) is None
