@@ -61,8 +61,9 @@ def three_nodes() -> Iterator[Any]:
         yield found
 
 
-def told(path: Path) -> list[tuple[str, str, str | None, float | None]]:
-    return [(t.candidate.key, str(t.state), t.sha256, t.value("metric")) for t in RunFolder(path).trials()]
+def told(path: Path) -> dict[int, tuple[str, str, str | None, float | None]]:
+    """By the number of a trial: trials in flight end in any order."""
+    return {t.number: (t.candidate.key, str(t.state), t.sha256, t.value("metric")) for t in RunFolder(path).trials()}
 
 
 def test_one_trial_at_a_time_gives_the_files_of_the_local_executor(
@@ -82,7 +83,7 @@ def test_one_trial_at_a_time_gives_the_files_of_the_local_executor(
         [*keys.split(), "--out", "ray", "--executor", "ray", "--parallel", "1", "--ray-address", three_nodes.address]
     ) in (0, 1)
     assert told(Path("ray")) == told(Path("local"))
-    states = Counter(state for _, state, _, _ in told(Path("ray")))
+    states = Counter(state for _, state, _, _ in told(Path("ray")).values())
     assert states["COMPLETE"] + states["INFEASIBLE"] >= 3, states
     made = [sorted(path.name for path in Path(run, "artifacts").iterdir()) for run in ("local", "ray")]
     assert made[0] == made[1]
@@ -122,7 +123,9 @@ def test_a_killed_search_loses_nothing_and_finds_what_its_nodes_finished(
     time.sleep(3 * LONG["train"])  # what the nodes had begun ends
     monkeypatch.setitem(EXECUTORS, "fake", simulated(noted, LONG))
     end = fake_search(run, database=True, **keys)
-    assert told(run)[: len(before)] == before
+    after = told(run)
+    assert {number: after.get(number) for number in before} == before
+    assert sorted(after) == list(range(len(after)))
     assert end.reason == "all 12 trials are done"
     done = [json.loads(line)["key"] for line in noted.read_text().splitlines()]
     assert len(set(done)) == len(done), "a job that was finished was done again"
