@@ -1,0 +1,126 @@
+"""What each strategy of the search is worth: searches of small models of six kinds, whole and with one strategy left out.
+
+python benchmarks/ablations.py run --folder WORK [--minutes 1.25] [--only digits_cnn,mask]
+python benchmarks/ablations.py table
+
+Each model is one of ``tasks/``, made and trained in seconds. A search that is stored in results/ablations/ is not done again,
+so the same command resumes, and two of them with other models share two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from search_efficiency import ABLATIONS
+from tasks import TASKS
+
+from litetuner.objectives.environment import environment
+from litetuner.search.config.config import make_config
+from litetuner.search.criteria import objectives
+from litetuner.search.hypervolume import volume_over_time
+from litetuner.search.proposals import scheduler
+from litetuner.search.run import run_search
+from litetuner.search.runs.record import read_run
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "ablations"
+MODELS = ("digits_cnn", "separable", "tcn", "keypoints", "mask", "transformer")
+METHODS = ("litetuner", *(f"no_{name}" for name in scheduler.STRATEGIES))
+DROP = 0.05  # these models have some hundred samples, so that one of them is up to .3 points
+SHARES = (0.25, 0.5, 1.0)  # of the time
+
+
+def search(model: str, method: str, seed: int, folder: Path, minutes: float) -> dict[str, Any]:
+    """The hypervolume of a search over time, in units of its own box, and where its trials and its front came from."""
+    place, out = folder / model, folder / f"{model}-{method}-{seed}"
+    shutil.rmtree(out, ignore_errors=True)
+    values = {"model": str(place / "model.keras"), "data": str(place / "data.npz"), "out": str(out), "seed": seed}
+    values |= {"max_drop": f"{100 * DROP:g}%", "time_budget": f"{60 * minutes:g}s"} | dict(TASKS[model].keys)
+    config = make_config(values)
+    with contextlib.ExitStack() as stack:
+        for change in ABLATIONS.get(method, ()):
+            stack.enter_context(change)
+        run_search(config)
+    record = read_run(out)
+    assert record.baseline is not None
+    grown = volume_over_time(record.trials, objectives(config), record.baseline, DROP)
+    return {
+        "model": model,
+        "method": method,
+        "seed": seed,
+        "minutes": minutes,
+        "volumes": {
+            f"{share:g}": max((at.value for at in grown if at.seconds <= share * 60 * minutes), default=0.0)
+            for share in SHARES
+        },
+        "trials": Counter(trial.origin for trial in record.trials),
+        "gained": [(record.trials[at.trial].origin, round(at.seconds, 1), round(at.value, 5)) for at in grown],
+        "load": round(os.getloadavg()[0], 1),
+        "environment": environment(),
+    }
+
+
+def table() -> str:
+    """The hypervolume without each strategy as a share of the whole search's, by model, and the median."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for path in sorted(RESULTS.glob("*.json")):
+        run = json.loads(path.read_text())
+        found.setdefault((run["method"], run["model"]), []).append(run)
+    lines = ["| without | after | " + " | ".join(MODELS) + " | median |", "|---" * (len(MODELS) + 3) + "|"]
+    for method in METHODS[1:]:
+        for share in SHARES:
+            cells = [ratio(found, method, model, f"{share:g}") for model in MODELS]
+            known = [cell for cell in cells if cell is not None]
+            texts = ["" if cell is None else f"{cell:.2f}" for cell in cells]
+            median = f"**{statistics.median(known):.2f}**" if known else ""
+            lines.append(f"| {method.removeprefix('no_')} | {share:.0%} | {' | '.join(texts)} | {median} |")
+    return "\n".join(lines) + "\n"
+
+
+def ratio(found: dict[tuple[str, str], list[dict[str, Any]]], method: str, model: str, share: str) -> float | None:
+    """Mean volume without a strategy over the mean with all of them, over the seeds that both have."""
+    without, whole = (
+        {run["seed"]: run["volumes"][share] for run in found.get((name, model), [])} for name in (method, "litetuner")
+    )
+    both = sorted(without.keys() & whole.keys())
+    total = sum(whole[seed] for seed in both)
+    return sum(without[seed] for seed in both) / total if total else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("run", "table"))
+    parser.add_argument("--folder", type=Path, default=Path("ablations"))
+    parser.add_argument("--minutes", type=float, default=1.25)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", default=",".join(MODELS))
+    options = parser.parse_args()
+    models, folder = options.only.split(","), options.folder.resolve()
+    if options.command == "run":
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        # In a process of its own: Keras 3 there, legacy Keras in the search.
+        made = [sys.executable, str(HERE / "breadth.py"), "make", "--folder", str(folder), "--only", options.only]
+        subprocess.run(made, check=True)
+        for seed in range(options.seeds):
+            for model in models:
+                for method in METHODS:
+                    path = RESULTS / f"{model}-{method}-{seed}.json"
+                    if not path.exists():
+                        row = search(model, method, seed, folder, options.minutes)
+                        path.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+                        print(f"{model} {method} {seed}: {row['volumes']}", flush=True)
+    print(table())
+
+
+if __name__ == "__main__":
+    main()
