@@ -248,7 +248,7 @@ class LoopPolicy:
     # Seconds of the longest pipeline in units of plain training: prune 1.2, cluster 2, qat 2.5, recovering a pruned model 2
     # (ResNet8, two cores).
     longest_pipeline: float = 7.7
-    usual_step: float = 1.9  # The mean of these four
+    usual_step: float = 1.9  # Seconds of a training step in the same unit: the mean of these four
     training_start_seconds: float = 5.0  # Wrapping and tracing a training (ResNet8, two cores)
     finals_share: float = 0.08  # Share of the time budget that is kept for the finals. A guess
 
