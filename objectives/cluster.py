@@ -46,13 +46,13 @@ def connect(address: str) -> None:
         else:
             ray.init(address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
-        why = " ".join(str(error).split()) or type(error).__name__
         token = (
+            " Ray 2.60 needs --ray-client-server-port and --runtime-env-agent-port, both, when the first machine is started."
             f" A cluster that asks for a token does not answer without it: copy {TOKEN.name} of its first machine to "
             f"{TOKEN.parent}, or set RAY_AUTH_TOKEN and RAY_AUTH_MODE=token."
         )
         raise HostError(
-            f"no Ray cluster answers at {address!r}: {why[:200]}. Start one with `ray start --head`, or one on this "
+            f"no Ray cluster answers at {address!r}: {_reason(error)}. Start one with `ray start --head`, or one on this "
             f"machine for this search only with --ray-address local.{token if address.startswith(CLIENT) else ''}"
         ) from error
     finally:
@@ -60,6 +60,13 @@ def connect(address: str) -> None:
         if main:
             signal.signal(signal.SIGTERM, before)  # Ray sets a handler of its own
     _ours.add(address)
+
+
+def _reason(error: Exception) -> str:
+    """What a cluster says, at most 200 characters; of a traceback its last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    chosen = lines[-1:] if any(line.startswith("Traceback") for line in lines) else lines
+    return " ".join(" ".join(chosen).split())[:200].rstrip(".")
 
 
 def disconnect() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from litetuner.search.runtime.jobs import JobResult
 from litetuner.spaces.jobs.job import Job, Kind
 from tests.search.fakes import fake_config
 
+ROOT = Path(__file__).resolve().parents[4]
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0", "RAY_prestart_worker_first_driver": "0"}
 
 
@@ -73,14 +75,28 @@ def simulated(noted: Path, seconds: Mapping[Kind, float] = SimulatedSlot.seconds
     return type("Executor", (SimulatedRay,), {"slot": slot})
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nothing listens at. Ray gives its workers those from 10002 to 19999."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
 @contextlib.contextmanager
 def cluster(*nodes: Mapping[str, Any]) -> Iterator[Any]:
-    """A head without cores, and nodes (keywords of ``Cluster.add_node``)."""
-    os.environ.update(QUIET)
+    """A head without cores, and nodes (keywords of ``Cluster.add_node``). The head also serves ``ray://`` at ``client``."""
+    path = os.environ.get("PYTHONPATH", "")
+    # What a search sends by ``ray://`` the cluster pickles again, then by the name of its module.
+    os.environ.update(QUIET, PYTHONPATH=os.pathsep.join(filter(None, (path, str(ROOT)))))
     load_ray()
     from ray.cluster_utils import Cluster
 
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    # Ray 2.60 serves ``ray://`` only where it is told the port of its other agent.
+    ports = dict(zip(("ray_client_server_port", "runtime_env_agent_port"), free_ports(2), strict=True))
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **ports})
+    found.client = f"ray://127.0.0.1:{ports['ray_client_server_port']}"
     try:
         for keywords in nodes:
             found.add_node(**keywords)
@@ -89,6 +105,7 @@ def cluster(*nodes: Mapping[str, Any]) -> Iterator[Any]:
     finally:
         load_ray().shutdown()
         found.shutdown()
+        os.environ["PYTHONPATH"] = path
 
 
 def kill_raylet(node: Any) -> None:

@@ -44,7 +44,7 @@ def share(y_true, y_pred):
 ROOT = Path(__file__).resolve().parents[4]
 LONG: dict[Kind, float] = {"train": 0.6, "convert": 0.1, "score": 0.1}
 NEVER_IDLE = LONG | {"convert": 0.6}  # whatever is proposed, a trial in flight is at work
-KILLED = f"""
+APART = f"""
 import json, sys
 from pathlib import Path
 from litetuner.search.runtime.executors import EXECUTORS
@@ -102,9 +102,19 @@ def test_equal_jobs_are_one_job_wherever_they_run(
     assert all(trial.state is not State.LOST for trial in end.record.trials)
 
 
+def test_a_machine_outside_of_the_cluster_searches_on_it(three_nodes: Any, tmp_path: Path) -> None:
+    """``ray://``, in a process of its own: this one is connected as a part of the cluster."""
+    keys = json.dumps({"ray_address": three_nodes.client, "trials": 8, "parallel": 4})
+    subprocess.run([sys.executable, "-c", APART, str(tmp_path), keys], cwd=ROOT, check=True, timeout=120)
+    trials = RunFolder(tmp_path / "run").trials()
+    assert len(trials) == 8 and all(trial.state is not State.LOST for trial in trials)
+    nodes = {json.loads(line)["node"] for line in (tmp_path / "noted").read_text().splitlines()}
+    assert len(nodes) >= 2, "jobs run on the nodes of the cluster"
+
+
 def search_and_kill(folder: Path, keys: dict[str, Any]) -> None:
     """A search in a process of its own, killed with kill -9 after four trials."""
-    child = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), json.dumps(keys)], cwd=ROOT)
+    child = subprocess.Popen([sys.executable, "-c", APART, str(folder), json.dumps(keys)], cwd=ROOT)
     while len(list(folder.glob("run/trials/*/trial.json"))) < 4:
         assert child.poll() is None, "the search ended before it was killed"
         time.sleep(0.05)
