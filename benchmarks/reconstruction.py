@@ -1,8 +1,9 @@
-"""The step reconstruct on two models: accuracy of the finished file under LiteRT, its compressed size, and the time it takes.
+"""The steps reconstruct and narrow: accuracy of the finished file under LiteRT, its compressed size, and the time it takes.
 
 python benchmarks/reconstruction.py FOLDER [--out benchmarks/reconstruction.md] [--rows int4,50]
 
-FOLDER holds resnet8_cifar10.keras, cifar10.npz, dscnn_fsdd.keras and fsdd_logmel.npz. No labels are used but for scoring.
+FOLDER holds resnet8_cifar10.keras with cifar10.npz, dscnn_fsdd.keras with fsdd_logmel.npz, or mobilenetv2.tflite (a float file)
+with mobilenetv2.npz; models that are not there are left out. No labels are used but for scoring.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import json
 import time
 import warnings
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -22,26 +25,54 @@ from threadpoolctl import threadpool_limits
 from litetuner.objectives.environment import environment
 from litetuner.spaces.context import Context
 from litetuner.spaces.models.loading.load import load_model
+from litetuner.spaces.step import Step
 from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.steps.narrow import Narrow
 from litetuner.spaces.steps.reconstruct import Reconstruct
 from litetuner.spaces.steps.slim import Slim
 
 CALIBRATION = 200
 PACKAGES = ("ai-edge-litert", "litert-quantizer", "numpy", "tensorflow")
-ROWS = {  # the step, then the goals of ResNet8 and DS-CNN
-    "int8": (Reconstruct(), None, None),
-    "int4": (Reconstruct(bits=4), 0.860, 0.985),
-    "50": (Reconstruct(sparsity=0.5), 0.858, 0.985),
-    "70": (Reconstruct(sparsity=0.7), 0.840, 0.96),
-    "16": (Reconstruct(clusters=16), 0.860, 0.985),
-    "8": (Reconstruct(clusters=8), 0.855, None),
-    "8_keep2": (Reconstruct(clusters=8, keep=2), 0.855, None),
-    "50_16": (Reconstruct(sparsity=0.5, clusters=16), 0.855, None),
-    "70_16": (Reconstruct(sparsity=0.7, clusters=16), None, None),
-    "int3": (Reconstruct(bits=3, keep=2), 0.845, None),
-    "int2": (Reconstruct(bits=2, keep=2), 0.82, None),
+INT8 = Reconstruct()
+ROWS: dict[str, tuple[Step, ...]] = {
+    "int8": (INT8,),
+    "int4": (Reconstruct(bits=4),),
+    "50": (Reconstruct(sparsity=0.5),),
+    "70": (Reconstruct(sparsity=0.7),),
+    "16": (Reconstruct(clusters=16),),
+    "8": (Reconstruct(clusters=8),),
+    "8_keep2": (Reconstruct(clusters=8, keep=2),),
+    "50_16": (Reconstruct(sparsity=0.5, clusters=16),),
+    "70_16": (Reconstruct(sparsity=0.7, clusters=16),),
+    "int3": (Reconstruct(bits=3, keep=2),),
+    "int2": (Reconstruct(bits=2, keep=2),),
+    "half": (Narrow(0.5), INT8),
+    "half_inner": (Narrow(0.5, "inner"), INT8),
 }
-MODELS = (("resnet8_cifar10.keras", "cifar10.npz"), ("dscnn_fsdd.keras", "fsdd_logmel.npz"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A model, its data, and the accuracy that is the goal of a row."""
+
+    model: str
+    data: str
+    goals: Mapping[str, float]
+    drops: Mapping[str, float] = dataclasses.field(
+        default_factory=dict
+    )  # goals that depend on the float file's accuracy
+
+
+_RESNET8 = {"int4": 0.86, "50": 0.858, "70": 0.84, "16": 0.86, "8": 0.855, "8_keep2": 0.855, "50_16": 0.855}
+CASES = (
+    Case(
+        "resnet8_cifar10.keras",
+        "cifar10.npz",
+        _RESNET8 | {"int3": 0.845, "int2": 0.82, "half": 0.6, "half_inner": 0.74},
+    ),
+    Case("dscnn_fsdd.keras", "fsdd_logmel.npz", {"int4": 0.985, "50": 0.985, "70": 0.96, "16": 0.985, "half": 0.975}),
+    Case("mobilenetv2.tflite", "mobilenetv2.npz", {}, {"int4": 0.02, "50": 0.01}),
+)
 
 
 def accuracy(file: bytes, x: np.ndarray, y: np.ndarray) -> float:
@@ -59,44 +90,49 @@ def accuracy(file: bytes, x: np.ndarray, y: np.ndarray) -> float:
     return right / len(x)
 
 
-def measure(folder: Path, model: str, data: str, chosen: list[str]) -> list[dict[str, object]]:
+def measure(folder: Path, case: Case, chosen: list[str]) -> list[dict[str, Any]]:
     """A record for each row, the float file first."""
-    with np.load(folder / data) as arrays:
+    with np.load(folder / case.data) as arrays:
         train, search, labels = arrays["x_train"], arrays["x_search"], arrays["y_search"].ravel()
     if train.ndim == 3:
         train, search = train[..., None], search[..., None]
     drawn = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION])
     context = Context(train, np.zeros(0), train[drawn].astype(np.float32), "", 32, seed=0)
-    file = Float32().apply(load_model(str(folder / model)).model, context)
-    found: list[dict[str, object]] = [
-        {"row": "float32", "accuracy": accuracy(file, search, labels), "compressed": len(zlib.compress(file, 9))}
-    ]
+    path = folder / case.model
+    file = path.read_bytes() if path.suffix == ".tflite" else Float32().apply(load_model(str(path)).model, context)
+    whole = accuracy(file, search, labels)
+    goals = case.goals | {row: whole - drop for row, drop in case.drops.items()}
+    found: list[dict[str, Any]] = [{"row": "float32", "accuracy": whole, "compressed": len(zlib.compress(file, 9))}]
     started = time.process_time()
     Reconstruct(sparsity=0.5).apply(file, context)  # sensitivities are measured once for a float file
     shared = time.process_time() - started
     for row in chosen:
-        step = dataclasses.replace(ROWS[row][0], io="float32")
+        *before, last = ROWS[row]
+        steps = (*before, dataclasses.replace(last, io="float32"))  # type: ignore[call-arg]
+        built, notes = file, []
         started = time.process_time()
-        built, notes = step.apply_with_notes(file, context)
+        for step in steps:
+            built, said = step.apply_with_notes(built, context)
+            notes += said
         seconds = time.process_time() - started
         finished = Slim().apply(built, context)
         record = {
             "row": row,
-            "label": step.label(),
-            "keep": step.keep,
+            "label": " + ".join(step.label() for step in steps) + (" (inner)" if row.endswith("inner") else ""),
+            "keep": getattr(last, "keep", 0),
             "accuracy": accuracy(finished, search, labels),
-            "goal": ROWS[row][1 if model.startswith("resnet8") else 2],
+            "goal": goals.get(row),
             "compressed": len(zlib.compress(finished, 9)),
             "cpu_seconds": round(seconds, 2),
             "first_cpu_seconds": round(shared, 2),
             "notes": notes,
         }
         found.append(record)
-        print(model, json.dumps(record), flush=True)
+        print(case.model, json.dumps(record), flush=True)
     return found
 
 
-def table(found: dict[str, list[dict[str, object]]]) -> str:
+def table(found: Mapping[str, list[dict[str, Any]]]) -> str:
     """The records as Markdown."""
     where = environment()
     versions = ", ".join(f"{name} {version}" for name, version in where["packages"].items() if name in PACKAGES)
@@ -120,7 +156,11 @@ def table(found: dict[str, list[dict[str, object]]]) -> str:
         ]
         for record in records:
             cells = [record.get("label", record["row"]), record.get("keep", ""), f"{record['accuracy']:.4f}"]
-            cells += [record.get("goal") or "", f"{record['compressed']:,}", record.get("cpu_seconds", "")]
+            cells += [
+                "" if record.get("goal") is None else f"{record['goal']:.4f}",
+                f"{record['compressed']:,}",
+                record.get("cpu_seconds", ""),
+            ]
             lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
         first = records[-1].get("first_cpu_seconds")
         lines += [
@@ -138,7 +178,8 @@ def main() -> None:
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     with threadpool_limits(1):
-        found = {model: measure(given.folder, model, data, given.rows.split(",")) for model, data in MODELS}
+        there = [case for case in CASES if (given.folder / case.model).exists()]
+        found = {case.model: measure(given.folder, case, given.rows.split(",")) for case in there}
     text = table(found)
     print(text)
     if given.out is not None:
