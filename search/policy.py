@@ -56,9 +56,6 @@ class RecipePolicy:
     unclustered_layers: int = 2
     # Without training: ResNet8 loses 0.5 points with 4 bits, 0.5 with 3 and 4 with 2 (benchmarks/reconstruction.md).
     reconstructed_bits: int = 4
-    # Without training ResNet8 loses 10.9 points of .866 by half of the inner widths, 4.4 by a quarter, 26 by half of all widths
-    # (docs/concepts/techniques.md): a first one for neighbors to change, not a file within 1 %.
-    narrowed: Cut = (0.5, "inner")
     learning_rate: float = 1e-3  # A guess (the default of Adam)
     # Decision 2026-11-21 (channels are ranked): refitted models lost what they had gained at 1e-2; 3e-3 stays the best.
     channels_learning_rate: float = 3e-3
@@ -79,6 +76,10 @@ class ChannelPolicy:
     between: Cut = (0.625, "even")
     # The same decision: where half was too much, the inner widths of residual blocks alone, then less.
     less: tuple[Cut, ...] = ((0.5, "inner"), (0.25, "inner"), (0.25, "even"), (0.125, "even"))
+    # Without training, of increasing drop. ResNet8 loses 10.9 points of .866 by half of the inner widths, 4.4 by a quarter, 26
+    # by half of all widths; DS-CNN 1.7 by half (docs/concepts/techniques.md). The rest is a guess.
+    untrained: tuple[Cut, ...] = ((0.25, "inner"), (0.5, "inner"), (0.5, "even"), (0.75, "even"))
+    first_untrained: Cut = (0.5, "inner")
     # Up to this drop more channels are pruned next. The same decision; the number itself is a guess.
     prune_more_below: float = 0.5
     # Up to this drop the same channels are first trained with quantization: on DS-CNN that took 2.2 points to 1.3.

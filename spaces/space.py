@@ -84,7 +84,7 @@ class Space:
 
     def sums(self) -> bool:
         """Does the model add tensors up, so that several layers must agree on their width?"""
-        return any(layer.type in ("Add", "TFOpLambda", "AddV2") for layer in self.around.model.layers)
+        return any(layer.type in ("Add", "TFOpLambda", "AddV2", "ADD") for layer in self.around.model.layers)
 
     def _choices(self, choose: Chooser) -> Choices:
         return Choices(choose, self.around, self.ranking, self.io, cache=self._kept, statistics=self.statistics)

@@ -17,22 +17,31 @@ RECOVERED = (*ALONE, "qat")  # the same, trained for its quantization as well
 
 @dataclasses.dataclass(frozen=True)
 class ChannelCuts:
-    """The share of the allowed accuracy drop that each cut used: ``alone``, and ``recovered`` by training with quantization."""
+    """The share of the allowed accuracy drop that each cut used.
+
+    ``alone`` trained, ``recovered`` by training with quantization, ``untrained`` cut out of the converted file.
+    """
 
     alone: Mapping[Cut, float]
     recovered: Mapping[Cut, float]
+    untrained: Mapping[Cut, float]
 
     @staticmethod
     def of(recipes: Sequence[Trial], allowed: float) -> ChannelCuts:
-        return ChannelCuts(_used(recipes, ALONE, allowed), _used(recipes, RECOVERED, allowed))
+        untrained = {
+            _cut(trial, "narrow"): _used_share(trial, allowed) for trial in recipes if "narrow.ratio" in trial.params
+        }
+        return ChannelCuts(_used(recipes, ALONE, allowed), _used(recipes, RECOVERED, allowed), untrained)
 
     def next(self, choices: Mapping[str, Any], space: Space, *, last: bool) -> list[dict[str, Any]]:
         """The choices of the cuts that a recipe takes: none, or one.
 
         Channels alone are pruned further while that is well tolerated, else less. A cut that was a little too much is first
         trained with quantization. Where one was far too much, less waits for the ``last`` recipe. Pipelines take the
-        largest share that was tolerated.
+        largest share that was tolerated. What is not trained costs seconds: the largest share that is tolerated is searched.
         """
+        if "narrow" in choices:
+            return [{"narrow.ratio": ratio, "narrow.spread": spread} for ratio, spread in self._next_untrained(space)]
         if "channels" not in choices:
             return [{}]
         tolerated = self._tolerated()
@@ -46,6 +55,18 @@ class ChannelCuts:
         else:
             found = self._next_alone(tolerated, space, last=last)
         return [{"channels.ratio": ratio, "channels.spread": spread} for ratio, spread in found]
+
+    def _next_untrained(self, space: Space) -> list[Cut]:
+        """Halfway between the largest cut that was tolerated and the smallest one that was not."""
+        numbers, inner = POLICY.channels, "inner" if space.sums() else "even"
+        cuts = [(ratio, inner if spread == "inner" else spread) for ratio, spread in numbers.untrained]
+        ladder = list(dict.fromkeys(cuts))
+        if not self.untrained:
+            return [cuts[numbers.untrained.index(numbers.first_untrained)]]
+        used = [self.untrained.get(cut) for cut in ladder]
+        low = max((at for at, share in enumerate(used) if share is not None and share <= 1), default=-1)
+        high = min((at for at, share in enumerate(used) if share is not None and share > 1), default=len(ladder))
+        return [ladder[(low + high) // 2]] if high - low > 1 else []
 
     def _tolerated(self) -> list[Cut]:
         """What used at most the allowed drop, the largest share of channels first."""
@@ -78,9 +99,12 @@ def _used(recipes: Sequence[Trial], steps: tuple[str, ...], allowed: float) -> d
     found = {}
     for trial in recipes:
         if tuple(step.name for step in trial.candidate.prefix.steps) == steps:
-            cut = trial.params["channels.ratio"]["chosen"], trial.params["channels.spread"]["chosen"]
-            found[cut] = _used_share(trial, allowed)
+            found[_cut(trial, "channels")] = _used_share(trial, allowed)
     return found
+
+
+def _cut(trial: Trial, step: str) -> Cut:
+    return trial.params[f"{step}.ratio"]["chosen"], trial.params[f"{step}.spread"]["chosen"]
 
 
 def _used_share(trial: Trial, allowed: float) -> float:

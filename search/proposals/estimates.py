@@ -12,10 +12,11 @@ import numpy as np
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import distance
 from litetuner.search.history import History
+from litetuner.search.hypervolume import Measured
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Statistics, estimate, treatment_of
-from litetuner.spaces.step import Role, Stage
+from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for
 
 ESTIMATE = "estimate."  # before a measurement's name
@@ -24,7 +25,7 @@ UNTRAINED = Candidate(())
 
 
 class Treated:
-    """The scored trials that treat layers, and those that treat none, by what they train.
+    """The scored trials that treat layers, and those that treat none, by their base (``base_of``).
 
     What follows from them is computed once, until the next trial is told.
     """
@@ -33,26 +34,26 @@ class Treated:
         self.layers: Statistics | None = None  # that the estimates are of
         self.estimates: dict[int, Estimate | None] = {}  # of trials, by number
         self.untrained: Estimator | None = None
-        self.trained: dict[str, TrainedEstimator | None] = {}  # by key of the trained part
-        self.trials: dict[str, list[Trial]] = {}  # by key of the trained part
-        self.plain: dict[str, Trial] = {}  # int8 files without a treatment: the first of each trained part
-        self.others: dict[tuple[str, str], Trial] = {}  # by the keys of the trained part and of the steps after it
+        self.changed: dict[str, ChangedEstimator | None] = {}  # by key of the base
+        self.trials: dict[str, list[Trial]] = {}  # by key of the base
+        self.plain: dict[str, Trial] = {}  # int8 files without a treatment: the first of each base
+        self.others: dict[tuple[str, str], Trial] = {}  # by the keys of the base and of the steps after it
 
     def add(self, trial: Trial, gain: float) -> None:
         if not trial.state.scored or trial.duplicate_of is not None:
             return
         self.untrained = None
-        base = trial.candidate.prefix.key
+        base, after = base_of(trial.candidate).key, Candidate(treating(trial.candidate)).key
         roles = {step.role for step in trial.candidate.steps}
         if Role.BY_LAYER in roles:
             self.trials.setdefault(base, []).append(trial)
         else:
-            self.others.setdefault((base, Candidate(trial.candidate.deployment).key), trial)
+            self.others.setdefault((base, after), trial)
             if Role.INTEGER in roles:
                 self.plain.setdefault(base, trial)
 
     def known(self, layers: Statistics, base: str) -> tuple[tuple[Estimate, Trial], ...]:
-        """The treated trials of a trained part with their estimates, ordered by error."""
+        """The treated trials of a base with their estimates, ordered by error."""
         if layers is not self.layers:
             self.layers, self.estimates = layers, {}
         found = []
@@ -74,7 +75,7 @@ class Estimator:
 
     @staticmethod
     def of(history: History, layers: Statistics, base: str = UNTRAINED.key) -> Estimator:
-        """For files that are treated after the trained part with this key; usually there is none."""
+        """For treated files of the base with this key; usually it is the model itself."""
         view = history.view(Treated)
         return Estimator(layers, view.known(layers, base), view.plain.get(base))
 
@@ -112,6 +113,10 @@ class Estimator:
             return {"drop": max(float(drops[-1]), last.interval[1] if last.interval else 0.0) * told.error / largest}
         return {"drop": float(np.interp(np.log(told.error + 1e-12), errors, drops))}
 
+    def most_bytes(self, size: float) -> float:
+        """The compressed bytes that treatments may leave of the layers' weights in a file of this compressed size."""
+        return size - self.constant_bytes["compressed_bytes"]
+
     @functools.cached_property
     def _drops(self) -> tuple[np.ndarray, np.ndarray]:
         """Logarithms of errors, and the drops of trials with them; neither falls."""
@@ -143,31 +148,45 @@ class Estimator:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainedEstimator:
-    """For files that are treated after a training, whose layers tolerate about what those of the model tolerate.
+class ChangedEstimator:
+    """For treated files of a base that is not the model itself, whose layers tolerate about what the model's tolerate.
 
-    ``twins`` are two files that were deployed in the same way: of the trained part, and of the model. What the trained part
-    changed in them it changes in treated files. ``known`` are treated files of the trained part.
+    ``twins`` are a file of the base, and what the model's file that was deployed in the same way measured or should measure.
+    What the base changed in them it changes in treated files. ``known`` are treated files of the base.
     """
 
     model: Estimator
-    twins: tuple[Trial, Trial]
+    twins: tuple[Trial, Measured]
     known: tuple[tuple[Estimate, Trial], ...]
 
     @staticmethod
-    def of(history: History, model: Estimator, base: str) -> TrainedEstimator | None:
+    def of(history: History, model: Estimator, base: str) -> ChangedEstimator | None:
         """``None`` where no two files can be compared, or no treated one of the model is known."""
-        others = history.view(Treated).others
-        for (trained, after), trial in others.items():
+        others, known = history.view(Treated).others, Estimator.of(history, model.layers, base).known
+        if not model.known:
+            return None
+        for (ours, after), trial in others.items():
             twin = others.get((UNTRAINED.key, after))
-            if trained == base and twin is not None and model.known:
-                return TrainedEstimator(model, (trial, twin), Estimator.of(history, model.layers, base).known)
-        return None
+            if ours == base and twin is not None:
+                return ChangedEstimator(model, (trial, twin.value), known)
+        if not known:
+            return None
+        trial = known[0][1]
+        return ChangedEstimator(model, (trial, model.measurements(trial.candidate).get), known)
 
     def measurements(self, candidate: Candidate) -> dict[str, float]:
         """As ``Estimator.measurements``. Sizes and latencies are in proportion to the twins', apart from constant bytes."""
         found = self._by_twins(self.model.measurements(candidate))
         return {name: value + self._wrong.get(name, 0.0) for name, value in found.items()}
+
+    def most_bytes(self, size: float) -> float:
+        """As ``Estimator.most_bytes``: what the treatments would leave of the model's weights."""
+        name = "compressed_bytes"
+        trial, twin = self.twins
+        ours, theirs = trial.value(name) or 0.0, twin(name) or 0.0
+        constant = min(ours, self.model.constant_bytes[name])
+        share = (ours - constant) / max(theirs - constant, 1.0)
+        return (size - self._wrong.get(name, 0.0) - constant) / share if share > 0 else 0.0
 
     @functools.cached_property
     def _wrong(self) -> dict[str, float]:
@@ -177,10 +196,10 @@ class TrainedEstimator:
         return {name: stats.median((trial.value(name) or 0.0) - found[name] for trial, found in told) for name in names}
 
     def _by_twins(self, told: Mapping[str, float]) -> dict[str, float]:
-        trained, twin = self.twins
+        trial, twin = self.twins
         found = {}
         for name, value in told.items():
-            ours, theirs = trained.value(name), twin.value(name)
+            ours, theirs = trial.value(name), twin(name)
             if ours is None or theirs is None:
                 continue
             constant = min(ours, self.model.constant_bytes[name]) if name in SIZES else 0.0
@@ -203,43 +222,52 @@ def expected_gain(told: Mapping[str, float], history: History) -> float:
 
 
 def untrained_estimator(history: History, layers: Statistics) -> Estimator:
-    """For candidates that train nothing."""
+    """For treated files of the model itself."""
     view = history.view(Treated)
     if view.untrained is None or view.untrained.layers is not layers:
-        view.untrained, view.trained = Estimator.of(history, layers), {}
+        view.untrained, view.changed = Estimator.of(history, layers), {}
     return view.untrained
 
 
-def estimator_after(base: Candidate, history: History, layers: Statistics) -> Estimator | TrainedEstimator | None:
-    """For candidates with this trained part, or none; ``None`` where nothing is known of such files."""
+def estimator_of(base: Candidate, history: History, layers: Statistics) -> Estimator | ChangedEstimator | None:
+    """For treated files of a base; ``None`` where nothing is known of such files."""
     model = untrained_estimator(history, layers)
     if not base.steps:
         return model
-    trained = history.view(Treated).trained
-    if base.key not in trained:
-        trained[base.key] = TrainedEstimator.of(history, model, base.key)
-    return trained[base.key]
+    changed = history.view(Treated).changed
+    if base.key not in changed:
+        changed[base.key] = ChangedEstimator.of(history, model, base.key)
+    return changed[base.key]
 
 
 def expected(candidate: Candidate, history: History, layers: Statistics | None) -> dict[str, float]:
     """What a candidate is expected to measure by the trials so far, by the names of measurements; empty where unknown."""
     if layers is None or estimated(candidate, layers) is None:
         return {}
-    found = estimator_after(candidate.prefix, history, layers)
+    found = estimator_of(base_of(candidate), history, layers)
     return {} if found is None else found.measurements(candidate)
 
 
 def estimated(candidate: Candidate, layers: Statistics) -> Estimate | None:
-    """The estimate of a candidate that treats layers, as if nothing was trained; none where what is trained must be kept."""
-    if any(step.makes for step in candidate.prefix.steps) or narrowed(candidate):
+    """The estimate of a candidate that treats layers, as if its base were the model; none where what is trained must be kept."""
+    if any(step.makes for step in candidate.prefix.steps):
         return None
     found = [told for step in candidate.of_stage(Stage.REWRITE) if (told := step.estimated(layers)) is not None]
     return found[0] if found else None
 
 
-def narrowed(candidate: Candidate) -> bool:
-    """Are channels cut out of the converted file?"""
-    return any(step.changes_shapes for step in candidate.of_stage(Stage.REWRITE))
+def base_of(candidate: Candidate) -> Candidate:
+    """What a candidate's treatments begin with: what it trains, and the channels that it cuts out of the converted file."""
+    return Candidate((*candidate.prefix.steps, *(step for step in candidate.deployment if _cuts(step))))
+
+
+def treating(candidate: Candidate) -> tuple[Step, ...]:
+    """The steps that are not its base."""
+    return tuple(step for step in candidate.deployment if not _cuts(step))
+
+
+def _cuts(step: Step) -> bool:
+    return step.stage is Stage.REWRITE and step.changes_shapes
 
 
 def estimates(candidate: Candidate, history: History, layers: Statistics | None) -> dict[str, Measurement]:

@@ -31,7 +31,6 @@ CHANNELS_ALONE = _CHANNELS | CLIPPED
 # Without training, in seconds: ResNet8 loses 0.5 points as int4 and 0.7 with 16 clusters (benchmarks/reconstruction.md).
 _CLUSTERED = {"deploy": "reconstruct", "reconstruct.form": "counted", "reconstruct.clusters": _NUMBERS.clusters}
 SOLVED = _CLUSTERED, _CLUSTERED | {"reconstruct.sparsity": _NUMBERS.sparsity}
-_NARROWED = {"narrow": "yes", "narrow.ratio": _NUMBERS.narrowed[0], "narrow.spread": _NUMBERS.narrowed[1]}
 
 # Sources: docs/how-to/recipes.md and docs/development/decisions.md. What needs no training comes first, then channels:
 # nothing else makes a file much faster.
@@ -40,7 +39,7 @@ RECIPES: tuple[dict[str, Any], ...] = (
     SOLVED[0],
     {"deploy": "reconstruct", "reconstruct.form": "even", "reconstruct.bits": _NUMBERS.reconstructed_bits},
     SOLVED[1],
-    _NARROWED | {"deploy": "reconstruct", "reconstruct.form": "even"},
+    {"narrow": "yes", "deploy": "reconstruct", "reconstruct.form": "even"},
     CHANNELS_ALONE,
     _CHANNELS | {"qat": "all", "qat.scales": "tensor"},
     _CHANNELS | _CLUSTER | _TENSOR,

@@ -7,20 +7,19 @@ from typing import Any
 from litetuner.search.front import Objective
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
+from litetuner.search.proposals.bases import UNTRAINED_CHOICES
 from litetuner.search.proposals.draws.tpe_draws import joint_draws
-from litetuner.search.proposals.estimates import narrowed
+from litetuner.search.proposals.estimates import base_of
 from litetuner.search.proposals.proposal import choices_of
 from litetuner.search.proposals.seeds import derive
 from litetuner.search.runs.optuna_study import ChoiceRecorder
 from litetuner.search.runs.optuna_trials import final_state, frozen_params, told_constraints
 from litetuner.search.trial import Trial
-from litetuner.spaces.choices import NO
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.step import Role, Stage
-from litetuner.spaces.steps import step_for, steps_of
+from litetuner.spaces.steps import step_for
 
 NUMBERS = POLICY.samplers
-UNTRAINED_CHOICES: dict[str, Any] = {"train": NO}
 
 
 class Sampled:
@@ -37,7 +36,7 @@ class Sampled:
         self._frozen: dict[int, Any] = {}  # as Optuna knows them, by number
 
     def add(self, trial: Trial, gain: float) -> None:
-        if trial.state.scored and trial.duplicate_of is None and not narrowed(trial.candidate):
+        if trial.state.scored and trial.duplicate_of is None and base_of(trial.candidate) == trial.candidate.prefix:
             self.trials.append(trial)
 
     def told(self, space: Space, names: Collection[str]) -> list[tuple[Trial, dict[str, Any]]]:
@@ -79,7 +78,7 @@ def _params_by_group(trial: Trial, space: Space) -> dict[str, Any]:
 def draws(history: History, space: Space, seed: int) -> Iterator[dict[str, Any]]:
     """Scripts: a few that Optuna draws from all parameters together (multivariate TPE), then random ones."""
     script = step_for(Role.BY_LAYER).script()
-    script |= {kind.name: NO for kind in steps_of(Stage.REWRITE) if kind.changes_shapes}  # these have no estimates
+    script |= UNTRAINED_CHOICES
     recorder = _Options(ScriptedChoices(script))
     space.suggest(recorder)
     fixed = {name: value for name, value in script.items() if name not in UNTRAINED_CHOICES}

@@ -10,13 +10,14 @@ from litetuner.reports.model.columns import find_columns
 from litetuner.search.history import History
 from litetuner.search.proposals import allocations, neighbors, sampler
 from litetuner.search.proposals.draws.treatments import Sampled
-from litetuner.search.proposals.estimates import Estimator, estimated, untrained_estimator
+from litetuner.search.proposals.estimates import Estimator, base_of, estimated, untrained_estimator
 from litetuner.search.proposals.proposal import Spaces
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord, read_run
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.building.fake_builder import LAYERS, layer_statistics
 from litetuner.spaces.space import ScriptedChoices, Space
+from litetuner.spaces.step import Stage
 from litetuner.spaces.steps.reconstruct import Reconstruct
 from tests.search.fakes import fake_search
 from tests.search.made_up import SPACES, told
@@ -95,18 +96,40 @@ def test_channels_go_before_a_file_is_quantized(deploy: str) -> None:
         assert "narrow" not in [step.name for step in SPACES.whole.suggest(ScriptedChoices(chosen | other)).steps]
 
 
-def test_recipes_and_neighbors_narrow_and_the_sampler_does_not(tmp_path: Path) -> None:
-    """It has no estimate: what a narrower file measures does not follow from the layers of the whole one."""
+def test_files_with_fewer_channels_are_treated_as_well(tmp_path: Path) -> None:
+    """Once a recipe has cut channels of a front member, its layers are treated, and estimated by those of the model."""
     fake_search(tmp_path / "run", trials=60, steps="float32,int8,reconstruct,ptq,narrow", max_drop="20%")
     record = read_run(tmp_path / "run")
     found = [trial for trial in record.trials if "narrow" in str(trial.candidate.to_json())]
-    assert "recipe" in {trial.origin for trial in found}
-    assert "sampler" not in {trial.origin for trial in found}
-    assert all(estimated(trial.candidate, LAYERS_OF_THE_FAKE) is None for trial in found)
+    assert {"recipe", "allocation", "sampler"} <= {trial.origin for trial in found}
+    assert found[0].origin == "recipe"
+    treated = [trial for trial in found if trial.origin in ("allocation", "sampler")]
+    assert all(trial.candidate.of_stage(Stage.REWRITE)[1].knobs()["layers"] for trial in treated)
+    for trial in treated:
+        assert trial.value("estimate.compressed_bytes") == pytest.approx(trial.value("compressed_bytes"), rel=0.25)
     history = History(record.trials, record.objectives, record.budgets)
     proposals = [neighbors.propose(history, SPACES, seed) for seed in range(40)]
     near = {item.candidate.label for item in proposals if item is not None and item.candidate is not None}
     assert any("channels" in label for label in near)
+
+
+def test_an_allocation_of_the_model_is_taken_over_where_its_drop_is_allowed(tmp_path: Path) -> None:
+    """The first allocation of a base has treatments that the model had before; later ones have sizes of their own."""
+    fake_search(tmp_path / "run", trials=60, steps="float32,int8,reconstruct,ptq,narrow", max_drop="20%")
+    by_base: dict[str, list[Trial]] = {}
+    for trial in of(read_run(tmp_path / "run"), "allocation"):
+        by_base.setdefault(base_of(trial.candidate).key, []).append(trial)
+    (model, *others) = by_base.values()
+    assert not base_of(model[0].candidate).steps and others
+
+    def layers(trial: Trial) -> object:
+        return next(step.knobs()["layers"] for step in trial.candidate.steps if step.name == "reconstruct")
+
+    for first, *later in others:
+        assert layers(first) in [layers(trial) for trial in model if trial.number < first.number]
+        assert all(layers(trial) != layers(first) for trial in later)
+        estimate = first.measurements["estimate.drop"].value
+        assert estimate <= 0.2
 
 
 def test_trained_and_other_candidates_have_no_estimate(record: RunRecord) -> None:

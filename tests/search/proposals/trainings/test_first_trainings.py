@@ -223,7 +223,7 @@ def test_every_qat_variant_and_schedule_is_drawn() -> None:
 
 def test_a_simulated_search_trains_in_ten_different_ways(tmp_path: Path) -> None:
     """Schedules and QAT variants: at least 10 different first trainings, and longer ones of what does well."""
-    fake_search(tmp_path / "run", trials=120, max_drop="2%", seed=3)
+    fake_search(tmp_path / "run", trials=160, max_drop="2%")
     trials = {item.number: item for item in RunFolder(tmp_path / "run").trials()}
     promoted = [item for item in trials.values() if item.origin == "promotion" and item.duplicate_of is None]
     begun = [
