@@ -1,5 +1,6 @@
 """Allocations: the treatment of each layer by a knapsack over layer statistics, at a size that follows from the trials so far."""
 
+import statistics
 from collections.abc import Iterator, Sequence
 
 from litetuner.search.history import History
@@ -24,12 +25,14 @@ class Allocated:
     def __init__(self) -> None:
         self.trials: dict[str, list[Trial]] = {}
         self.exhausted: set[str] = set()
+        self.seconds: list[float] = []  # that each took
 
     def add(self, trial: Trial, gain: float) -> None:
         if trial.state is State.LOST or trial.origin == "allocation":
             self.exhausted.clear()
         if trial.state.scored and trial.origin == "allocation":
             self.trials.setdefault(base_of(trial.candidate).key, []).append(trial)
+            self.seconds.append(sum(trial.seconds.values()))
 
     def of(self, base: Candidate) -> list[Trial]:
         return self.trials.get(base.key, [])
@@ -38,11 +41,15 @@ class Allocated:
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
     """The first allocation that is new: at the budget, then on the way to the smallest size whose drop is allowed.
 
-    What was trained or cut for the front gets the allocations that its drop leaves room for, then sizes of its own.
+    What was trained or cut for the front gets the allocation of the model that should gain most there, then sizes of its own.
     """
     space, known = spaces.whole, history.view(Allocated)
-    if space.statistics is None or not offered(space.statistics, space.deployments()):
+    if not _possible(space):
         return None
+    taken = None if owed(history, spaces) else taken_over(history, spaces)
+    if taken is not None:
+        return taken
+    assert space.statistics is not None
     for base in bases(history, space, space.statistics):
         if base.candidate.key in known.exhausted:
             continue
@@ -53,10 +60,28 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
     return None
 
 
+def taken_over(history: History, spaces: Spaces) -> Proposal | None:
+    """An allocation of the model for a base that has none yet, with what it should gain per second."""
+    space, known = spaces.whole, history.view(Allocated)
+    if not (_possible(space) and known.seconds):
+        return None
+    assert space.statistics is not None
+    for base in bases(history, space, space.statistics):
+        if base.candidate.steps and not known.of(base.candidate) and base.candidate.key not in known.exhausted:
+            found = first_new(_taken_over(history, space, base, statistics.median(known.seconds)), history)
+            if found is not None:
+                return found
+            known.exhausted.add(base.candidate.key)
+    return None
+
+
+def _possible(space: Space) -> bool:
+    return space.statistics is not None and offered(space.statistics, space.deployments())
+
+
 def owed(history: History, spaces: Spaces) -> bool:
     """Is there a budget of size that no allocation is near to? That is the first thing to try, also under a new budget."""
-    space = spaces.whole
-    possible = space.statistics is not None and offered(space.statistics, space.deployments())
+    possible = _possible(spaces.whole)
     return possible and UNTRAINED.key not in history.view(Allocated).exhausted and bool(_open_limits(history))
 
 
@@ -72,9 +97,6 @@ def _open_limits(history: History) -> list[float]:
 
 def _proposals(history: History, space: Space, layers: Statistics, base: Base) -> Iterator[Proposal]:
     trials = history.view(Allocated).of(base.candidate)
-    if base.candidate.steps and not trials:
-        yield from _taken_over(history, space, base)
-        return
     own = _sizes_of_the_model(history) if not base.candidate.steps else _smaller(history, trials)
     for size in own:
         found = allocate(layers, base.estimator.most_bytes(size))
@@ -85,15 +107,17 @@ def _proposals(history: History, space: Space, layers: Statistics, base: Base) -
                 yield Proposal("allocation", space, script, candidate)
 
 
-def _taken_over(history: History, space: Space, base: Base) -> Iterator[Proposal]:
-    """The model's allocation that should gain most when this is treated so."""
+def _taken_over(history: History, space: Space, base: Base, seconds: float) -> Iterator[Proposal]:
+    """Allocations of the model, by what they should gain."""
     found = []
     for trial in history.view(Allocated).of(UNTRAINED):
         script = ScriptedChoices({**choices_of(trial), **base.choices})
         candidate = space.suggest(script)
         if _worth_it(candidate, base, history):
             gain = expected_gain(base.estimator.measurements(candidate), history)
-            found.append((gain, -trial.number, Proposal("allocation", space, script, candidate)))
+            found.append(
+                (gain, -trial.number, Proposal("allocation", space, script, candidate, gain / max(seconds, 1e-3)))
+            )
     yield from (proposal for *_, proposal in sorted(found, key=lambda each: each[:2], reverse=True))
 
 

@@ -75,7 +75,7 @@ class StrategyStatistics:
 
 
 def order(history: History, spaces: Spaces) -> tuple[str, ...]:
-    """The strategies, by hypervolume gained per second, for promotions from what the best one is expected to gain on.
+    """The strategies, by hypervolume gained per second, from what a promotion or an allocation is expected to gain on.
 
     At first allocations and recipes take turns. One without a turn for long comes first, and before it an allocation that a
     budget of size lacks. A sampler that has just
@@ -88,6 +88,8 @@ def order(history: History, spaces: Spaces) -> tuple[str, ...]:
     patient = len(known.recent) < POLICY.scheduler.patience
     best = promotions.propose(history, spaces, 0)
     expected = {"promotion": best.gain_per_second} if best else {}
+    taken = allocations.taken_over(history, spaces)
+    expected |= {"allocation": taken.gain_per_second} if taken else {}
 
     def rank(name: str) -> tuple[bool, bool, float]:
         neglected = not patient and name not in known.recent
