@@ -1,7 +1,8 @@
 """Allocations: the treatment of each layer by a knapsack over layer statistics, at a size that follows from the trials so far."""
 
+import dataclasses
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
@@ -20,16 +21,16 @@ SIZE = "compressed_bytes"
 
 
 class Allocated:
-    """The scored trials of this strategy by the key of their base, and bases that have no size left until one is answered."""
+    """The scored trials of this strategy by the key of their base, and the next allocation of each base."""
 
     def __init__(self) -> None:
         self.trials: dict[str, list[Trial]] = {}
-        self.exhausted: set[str] = set()
         self.seconds: list[float] = []  # that each took
+        self.planned: dict[str, Proposal | None] = {}  # by key of the base, until another one is answered
 
     def add(self, trial: Trial, gain: float) -> None:
         if trial.state is State.LOST or trial.origin == "allocation":
-            self.exhausted.clear()
+            self.planned.clear()
         if trial.state.scored and trial.origin == "allocation":
             self.trials.setdefault(base_of(trial.candidate).key, []).append(trial)
             self.seconds.append(sum(trial.seconds.values()))
@@ -39,40 +40,41 @@ class Allocated:
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """The first allocation that is new: at the budget, then on the way to the smallest size whose drop is allowed.
+    """The next allocation: at the budget, then what should gain most, or smaller ones of the model.
 
-    What was trained or cut for the front gets the allocation of the model that should gain most there, then sizes of its own.
+    Of each base the sizes are searched on the way to the smallest one whose drop is allowed. What was trained or cut for the
+    front begins with an allocation of the model.
     """
-    space, known = spaces.whole, history.view(Allocated)
-    if not _possible(space):
+    if not _possible(spaces.whole):
         return None
-    taken = None if owed(history, spaces) else taken_over(history, spaces)
-    if taken is not None:
-        return taken
-    assert space.statistics is not None
-    for base in bases(history, space, space.statistics):
-        if base.candidate.key in known.exhausted:
-            continue
-        found = first_new(_proposals(history, space, space.statistics, base), history)
-        if found is not None:
-            return found
-        known.exhausted.add(base.candidate.key)
-    return None
+    gaining = None if owed(history, spaces) else best(history, spaces)
+    return gaining or next(filter(None, (planned for _, planned in _planned(history, spaces))), None)
 
 
-def taken_over(history: History, spaces: Spaces) -> Proposal | None:
-    """An allocation of the model for a base that has none yet, with what it should gain per second."""
-    space, known = spaces.whole, history.view(Allocated)
-    if not (_possible(space) and known.seconds):
+def best(history: History, spaces: Spaces) -> Proposal | None:
+    """The allocation that should gain most hypervolume per second, if any should, with what it should gain."""
+    known = history.view(Allocated)
+    found = None
+    if not (_possible(spaces.whole) and known.seconds):
         return None
+    seconds = max(statistics.median(known.seconds), POLICY.scheduler.least_seconds)
+    for base, proposal in _planned(history, spaces):
+        gain = 0.0 if proposal is None else _gain(proposal.candidate, base, history) / seconds
+        if proposal is not None and gain > (found.gain_per_second if found else 0.0):
+            found = dataclasses.replace(proposal, gain_per_second=gain)
+    return found
+
+
+def _planned(history: History, spaces: Spaces) -> Iterator[tuple[Base, Proposal | None]]:
+    """The bases, the model first, each with its next allocation; ``None`` where no size is left."""
+    space, planned = spaces.whole, history.view(Allocated).planned
     assert space.statistics is not None
     for base in bases(history, space, space.statistics):
-        if base.candidate.steps and not known.of(base.candidate) and base.candidate.key not in known.exhausted:
-            found = first_new(_taken_over(history, space, base, statistics.median(known.seconds)), history)
-            if found is not None:
-                return found
-            known.exhausted.add(base.candidate.key)
-    return None
+        key = base.candidate.key
+        known = planned.get(key)
+        if key not in planned or (known is not None and known.candidate and history.knows(known.candidate.key)):
+            planned[key] = first_new(_proposals(history, space, space.statistics, base), history)
+        yield base, planned[key]
 
 
 def _possible(space: Space) -> bool:
@@ -81,8 +83,9 @@ def _possible(space: Space) -> bool:
 
 def owed(history: History, spaces: Spaces) -> bool:
     """Is there a budget of size that no allocation is near to? That is the first thing to try, also under a new budget."""
-    possible = _possible(spaces.whole)
-    return possible and UNTRAINED.key not in history.view(Allocated).exhausted and bool(_open_limits(history))
+    if not (_possible(spaces.whole) and _open_limits(history)):
+        return False
+    return next(_planned(history, spaces))[1] is not None
 
 
 def _limits(history: History) -> list[float]:
@@ -96,36 +99,37 @@ def _open_limits(history: History) -> list[float]:
 
 
 def _proposals(history: History, space: Space, layers: Statistics, base: Base) -> Iterator[Proposal]:
-    trials = history.view(Allocated).of(base.candidate)
-    own = _sizes_of_the_model(history) if not base.candidate.steps else _smaller(history, trials)
-    for size in own:
+    trials, changed = history.view(Allocated).of(base.candidate), bool(base.candidate.steps)
+    scripts = (
+        _scripts(layers, base, _smaller(history, trials) if changed else _sizes_of_the_model(history))
+        if trials or not changed
+        else _scripts_of_the_model(history, space, base)
+    )
+    for script in scripts:
+        candidate = space.suggest(script)
+        if not changed or (base_of(candidate) == base.candidate and _gain(candidate, base, history)):
+            yield Proposal("allocation", space, script, candidate)
+
+
+def _scripts(layers: Statistics, base: Base, sizes: Iterable[float]) -> Iterator[ScriptedChoices]:
+    for size in sizes:
         found = allocate(layers, base.estimator.most_bytes(size))
         if found is not None:
-            script = ScriptedChoices({**step_for(Role.BY_LAYER).script(found), **base.choices})
-            candidate = space.suggest(script)
-            if not base.candidate.steps or _worth_it(candidate, base, history):
-                yield Proposal("allocation", space, script, candidate)
+            yield ScriptedChoices({**step_for(Role.BY_LAYER).script(found), **base.choices})
 
 
-def _taken_over(history: History, space: Space, base: Base, seconds: float) -> Iterator[Proposal]:
-    """Allocations of the model, by what they should gain."""
-    found = []
-    for trial in history.view(Allocated).of(UNTRAINED):
-        script = ScriptedChoices({**choices_of(trial), **base.choices})
-        candidate = space.suggest(script)
-        if _worth_it(candidate, base, history):
-            gain = expected_gain(base.estimator.measurements(candidate), history)
-            found.append(
-                (gain, -trial.number, Proposal("allocation", space, script, candidate, gain / max(seconds, 1e-3)))
-            )
-    yield from (proposal for *_, proposal in sorted(found, key=lambda each: each[:2], reverse=True))
+def _scripts_of_the_model(history: History, space: Space, base: Base) -> list[ScriptedChoices]:
+    """Its allocations, by what they should gain when another base is treated so."""
+    scripts = [
+        ScriptedChoices({**choices_of(trial), **base.choices}) for trial in history.view(Allocated).of(UNTRAINED)
+    ]
+    return sorted(scripts, key=lambda script: -_gain(space.suggest(script), base, history))
 
 
-def _worth_it(candidate: Candidate, base: Base, history: History) -> bool:
-    """Should it be within the budgets, and add to the front?"""
-    told = base.estimator.measurements(candidate)
-    fits = base_of(candidate) == base.candidate and bool(told) and violation(told, history) <= 0
-    return fits and expected_gain(told, history) > 0
+def _gain(candidate: Candidate | None, base: Base, history: History) -> float:
+    """The hypervolume that a candidate should add; 0 where it should break a budget."""
+    told = {} if candidate is None else base.estimator.measurements(candidate)
+    return expected_gain(told, history) if told and violation(told, history) <= 0 else 0.0
 
 
 def _sizes_of_the_model(history: History) -> Iterator[float]:

@@ -86,10 +86,8 @@ def order(history: History, spaces: Spaces) -> tuple[str, ...]:
         last = known.recent[-1] if known.recent else ""
         return tuple(sorted(STRATEGIES, key=lambda name: name == last == "allocation"))
     patient = len(known.recent) < POLICY.scheduler.patience
-    best = promotions.propose(history, spaces, 0)
-    expected = {"promotion": best.gain_per_second} if best else {}
-    taken = allocations.taken_over(history, spaces)
-    expected |= {"allocation": taken.gain_per_second} if taken else {}
+    best = {"promotion": promotions.propose(history, spaces, 0), "allocation": allocations.best(history, spaces)}
+    expected = {name: proposal.gain_per_second for name, proposal in best.items() if proposal}
 
     def rank(name: str) -> tuple[bool, bool, float]:
         neglected = not patient and name not in known.recent

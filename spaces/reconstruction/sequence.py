@@ -130,11 +130,11 @@ def _float_rows(model: Any, samples: np.ndarray, seed: int) -> Iterator[np.ndarr
         yield read_rows(walk, layer, seed)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def _kept_rows(
     file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int
 ) -> tuple[np.ndarray, ...] | None:
-    """That of the last float file, of which a worker builds many candidates; ``None`` where it takes too much memory."""
+    """That of the last two float files, of which a worker builds many candidates; ``None`` where it takes too much memory."""
     found: list[np.ndarray] = []
     for rows in _float_rows(read_model(file), np.frombuffer(samples, dtype).reshape(shape), seed):
         found.append(rows)

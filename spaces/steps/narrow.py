@@ -96,18 +96,24 @@ class Narrow(Step):
         cannot be refitted.
         """
         samples = _samples(read_model(subject), context)
+        given = subject, samples.tobytes(), samples.dtype, samples.shape, context.seed
         channels = trace_file(read_model(subject))
-        scores = importances(subject, channels, samples, context.seed)
-        cost = functools.partial(file_cost, subject, channels)
-        kept = choose(channels, scores, self.ratio, self.multiple, self.spread, cost)
-        if kept.all():
-            raise Refused(f"narrow: no channel can be removed: {'; '.join(self._reasons(channels)[:_NAMED])}")
-        narrow = refit(subject, remove(subject, channels, kept), channels, kept, samples, context.seed)
+        kept = self._kept(subject, channels, _scores(*given))
         ids = np.concatenate(
             [group.channels for group in channels.groups if not channels.ends.issuperset(group.channels)]
         )
         removed = f"narrow: {int((~kept).sum())} of {len(ids)} groups of channels removed, {len(samples)} samples"
-        return narrow, [removed, *(f"narrow: {reason}" for reason in self._reasons(channels))]
+        return _refitted(*given, kept.tobytes()), [
+            removed,
+            *(f"narrow: {reason}" for reason in self._reasons(channels)),
+        ]
+
+    def _kept(self, subject: bytes, channels: FileChannels, scores: np.ndarray) -> np.ndarray:
+        cost = functools.partial(file_cost, subject, channels)
+        kept = choose(channels, scores, self.ratio, self.multiple, self.spread, cost)
+        if kept.all():
+            raise Refused(f"narrow: no channel can be removed: {'; '.join(self._reasons(channels)[:_NAMED])}")
+        return kept
 
     def _reasons(self, channels: FileChannels) -> list[str]:
         """Why groups keep their width, inputs and outputs left out."""
@@ -122,6 +128,21 @@ class Narrow(Step):
             f"{', '.join(group.layers)} keep {len(group.channels)} channels: no multiple of {self.multiple} below"
             for group in too_narrow(channels, self.ratio, self.multiple)
         ]
+
+
+@functools.lru_cache(maxsize=1)
+def _scores(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """The importances of the last file: a worker cuts it in several ways."""
+    return importances(file, trace_file(read_model(file)), np.frombuffer(samples, dtype).reshape(shape), seed)
+
+
+@functools.lru_cache(maxsize=4)
+def _refitted(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int, kept: bytes) -> bytes:
+    """The last narrower files: a worker treats the layers of one in many ways."""
+    channels, chosen = trace_file(read_model(file)), np.frombuffer(kept, bool)
+    return refit(
+        file, remove(file, channels, chosen), channels, chosen, np.frombuffer(samples, dtype).reshape(shape), seed
+    )
 
 
 def _samples(model: Any, context: Context) -> np.ndarray:

@@ -45,9 +45,9 @@ def without_dead_channels(file: bytes, samples: np.ndarray) -> Removal:
     return _removal(file, shown.tobytes(), shown.dtype, shown.shape)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def _removal(file: bytes, content: bytes, dtype: Any, shape: tuple[int, ...]) -> Removal:
-    """That of the last file: a worker builds many candidates of one."""
+    """That of the last two files: a worker builds many candidates of one."""
     samples = np.frombuffer(content, dtype).reshape(shape)
     before = _filters(file)
     if not _any_dead(file):
