@@ -112,6 +112,7 @@ class AllocationPolicy:
     near: float = 0.93  # An allocation above this share of the budget is at the budget. A guess
     step: float = 1.25  # To the next smaller size where the drop is allowed. A guess
     resolution: float = 1.08  # Sizes nearer to each other are not told apart. A guess
+    same_bytes: float = 1.005  # Bytes of layers are rounded down to powers of this. A knapsack takes .1 s. A guess
 
 
 @dataclasses.dataclass(frozen=True)

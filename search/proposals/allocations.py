@@ -1,6 +1,7 @@
 """Allocations: the treatment of each layer by a knapsack over layer statistics, at a size that follows from the trials so far."""
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,9 +10,9 @@ from litetuner.search.policy import POLICY
 from litetuner.search.proposals.bases import Base, bases
 from litetuner.search.proposals.estimates import UNTRAINED, base_of, expected_gain, offered, violation
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of, first_new
-from litetuner.search.trial import State, Trial, find_baseline
+from litetuner.search.trial import Trial, find_baseline
 from litetuner.spaces.candidate import Candidate
-from litetuner.spaces.reconstruction.allocation.knapsack import allocate
+from litetuner.spaces.reconstruction.allocation.knapsack import Place, allocate
 from litetuner.spaces.reconstruction.allocation.statistics import Statistics
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.step import Role
@@ -21,19 +22,35 @@ SIZE = "compressed_bytes"
 
 
 class Allocated:
-    """The scored trials of this strategy by the key of their base, and the next allocation of each base."""
+    """The scored trials of this strategy by the key of their base; and what was computed before and does not change."""
 
     def __init__(self) -> None:
         self.trials: dict[str, list[Trial]] = {}
         self.seconds: list[float] = []  # that each took
-        self.planned: dict[str, Proposal | None] = {}  # by key of the base, until another one is answered
+        self._places: dict[tuple[int, int], dict[str, Place] | None] = {}  # by the statistics and bytes
+        self._candidates: dict[tuple[int, str], tuple[ScriptedChoices, Candidate]] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
-        if trial.state is State.LOST or trial.origin == "allocation":
-            self.planned.clear()
         if trial.state.scored and trial.origin == "allocation":
             self.trials.setdefault(base_of(trial.candidate).key, []).append(trial)
             self.seconds.append(sum(trial.seconds.values()))
+
+    def allocated(self, layers: Statistics, most_bytes: float) -> dict[str, Place] | None:
+        """Treatments by layer for about so many bytes, so that a knapsack is seldom solved anew."""
+        if most_bytes <= 0:
+            return None
+        step = math.floor(math.log(most_bytes) / math.log(POLICY.allocations.same_bytes))
+        if (id(layers), step) not in self._places:
+            self._places[id(layers), step] = allocate(layers, POLICY.allocations.same_bytes**step)
+        return self._places[id(layers), step]
+
+    def moved(self, trial: Trial, base: Base, space: Space) -> tuple[ScriptedChoices, Candidate]:
+        """An allocation as that of another base."""
+        key = trial.number, repr(sorted(base.choices.items()))
+        if key not in self._candidates:
+            script = ScriptedChoices({**choices_of(trial), **base.choices})
+            self._candidates[key] = script, space.suggest(script)
+        return self._candidates[key]
 
     def of(self, base: Candidate) -> list[Trial]:
         return self.trials.get(base.key, [])
@@ -67,14 +84,10 @@ def best(history: History, spaces: Spaces) -> Proposal | None:
 
 def _planned(history: History, spaces: Spaces) -> Iterator[tuple[Base, Proposal | None]]:
     """The bases, the model first, each with its next allocation; ``None`` where no size is left."""
-    space, planned = spaces.whole, history.view(Allocated).planned
+    space = spaces.whole
     assert space.statistics is not None
     for base in bases(history, space, space.statistics):
-        key = base.candidate.key
-        known = planned.get(key)
-        if key not in planned or (known is not None and known.candidate and history.knows(known.candidate.key)):
-            planned[key] = first_new(_proposals(history, space, space.statistics, base), history)
-        yield base, planned[key]
+        yield base, first_new(_proposals(history, space, space.statistics, base), history)
 
 
 def _possible(space: Space) -> bool:
@@ -100,30 +113,31 @@ def _open_limits(history: History) -> list[float]:
 
 def _proposals(history: History, space: Space, layers: Statistics, base: Base) -> Iterator[Proposal]:
     trials, changed = history.view(Allocated).of(base.candidate), bool(base.candidate.steps)
-    scripts = (
-        _scripts(layers, base, _smaller(history, trials) if changed else _sizes_of_the_model(history))
-        if trials or not changed
-        else _scripts_of_the_model(history, space, base)
-    )
-    for script in scripts:
-        candidate = space.suggest(script)
+    if changed and not trials:
+        found: Iterable[tuple[ScriptedChoices, Candidate]] = _moved(history, space, base)
+    else:
+        sizes = _smaller(history, trials) if changed else _sizes_of_the_model(history)
+        found = _solved(history, space, layers, base, sizes)
+    for script, candidate in found:
         if not changed or (base_of(candidate) == base.candidate and _gain(candidate, base, history)):
             yield Proposal("allocation", space, script, candidate)
 
 
-def _scripts(layers: Statistics, base: Base, sizes: Iterable[float]) -> Iterator[ScriptedChoices]:
+def _solved(
+    history: History, space: Space, layers: Statistics, base: Base, sizes: Iterable[float]
+) -> Iterator[tuple[ScriptedChoices, Candidate]]:
     for size in sizes:
-        found = allocate(layers, base.estimator.most_bytes(size))
-        if found is not None:
-            yield ScriptedChoices({**step_for(Role.BY_LAYER).script(found), **base.choices})
+        places = history.view(Allocated).allocated(layers, base.estimator.most_bytes(size))
+        if places is not None:
+            script = ScriptedChoices({**step_for(Role.BY_LAYER).script(places), **base.choices})
+            yield script, space.suggest(script)
 
 
-def _scripts_of_the_model(history: History, space: Space, base: Base) -> list[ScriptedChoices]:
-    """Its allocations, by what they should gain when another base is treated so."""
-    scripts = [
-        ScriptedChoices({**choices_of(trial), **base.choices}) for trial in history.view(Allocated).of(UNTRAINED)
-    ]
-    return sorted(scripts, key=lambda script: -_gain(space.suggest(script), base, history))
+def _moved(history: History, space: Space, base: Base) -> list[tuple[ScriptedChoices, Candidate]]:
+    """The model's allocations, by what they should gain when another base is treated so."""
+    known = history.view(Allocated)
+    found = [known.moved(trial, base, space) for trial in known.of(UNTRAINED)]
+    return sorted(found, key=lambda each: -_gain(each[1], base, history))
 
 
 def _gain(candidate: Candidate | None, base: Base, history: History) -> float:
