@@ -49,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup starts what it runs
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if config.getoption("--cpu"):
         config.pluginmanager.register(_Cpu())
     if os.environ.get("LITETUNER_INSTALLED") == "1":
