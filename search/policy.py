@@ -177,7 +177,8 @@ class SamplerPolicy:
     # .38 s of CPU, now .22 s.
     told_trials: int = 250
     random_draws: int = 32  # The same without Optuna, which take 0.1 ms each. A guess
-    # Trained parts of the front whose layers are treated as well, the newest ones. A guess: each costs as many estimates.
+    # Files of the front that are trained or have fewer channels, whose layers are treated as well: the newest ones. A guess: each
+    # costs as many estimates.
     trained_bases: int = 4
     nsga2_population: int = 20  # A guess; Optuna's default of 50 is more than most runs have trials for
 

@@ -27,7 +27,8 @@ class Allocated:
     def __init__(self) -> None:
         self.trials: dict[str, list[Trial]] = {}
         self.seconds: list[float] = []  # that each took
-        self._places: dict[tuple[int, int], dict[str, Place] | None] = {}  # by the statistics and bytes
+        self._layers: Statistics | None = None  # that the places are of
+        self._places: dict[int, dict[str, Place] | None] = {}  # by bytes, as a power
         self._candidates: dict[tuple[int, str], tuple[ScriptedChoices, Candidate]] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
@@ -39,10 +40,12 @@ class Allocated:
         """Treatments by layer for about so many bytes, so that a knapsack is seldom solved anew."""
         if most_bytes <= 0:
             return None
-        step = math.floor(math.log(most_bytes) / math.log(POLICY.allocations.same_bytes))
-        if (id(layers), step) not in self._places:
-            self._places[id(layers), step] = allocate(layers, POLICY.allocations.same_bytes**step)
-        return self._places[id(layers), step]
+        if layers is not self._layers:
+            self._layers, self._places = layers, {}
+        power = math.floor(math.log(most_bytes) / math.log(POLICY.allocations.same_bytes))
+        if power not in self._places:
+            self._places[power] = allocate(layers, POLICY.allocations.same_bytes**power)
+        return self._places[power]
 
     def moved(self, trial: Trial, base: Base, space: Space) -> tuple[ScriptedChoices, Candidate]:
         """An allocation as that of another base."""

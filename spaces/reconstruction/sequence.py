@@ -19,7 +19,7 @@ from litetuner.spaces.tflite.schema import pack_model, read_model
 
 SAMPLES = 512
 PLACES = 16  # of a layer's output, a sample: 32 give no better files of ResNet8 and DS-CNN, in up to twice the time (2026-11-27)
-MOST_KEPT = 2**27  # bytes of what layers of the last float file read. ResNet8: 115 MB
+MOST_KEPT = 2**27  # bytes of what layers of a float file read, of the last two files each. ResNet8: 115 MB
 MOST_SPARSITY = 0.94
 BITS = (8, 4, 3, 2)
 Fields = tuple[float, int, int] | tuple[float, int, int, int]  # sparsity, clusters, bits, and levels if there are any

@@ -208,3 +208,12 @@ def test_a_model_without_sums_has_no_inner_widths() -> None:
     ]
     after = ChannelCuts({}, {}, {(0.5, "even"): 0.1}).next(UNTRAINED, SPACE, last=False)
     assert after == [{"narrow.ratio": 0.75, "narrow.spread": "even"}]
+
+
+def test_a_file_whose_sums_are_not_known_begins_with_its_inner_widths() -> None:
+    """The layers of a ``.tflite`` are its operators with weights, so sums are not among them. Half of all widths costs more."""
+    model = dataclasses.replace(SPACE.around.model, source="tflite", bridge_refusal="it is a .tflite")
+    space = Space(dataclasses.replace(SPACE.around, model=model), ())
+    assert ChannelCuts({}, {}, {}).next(UNTRAINED, space, last=False) == [
+        {"narrow.ratio": 0.5, "narrow.spread": "inner"}
+    ]
