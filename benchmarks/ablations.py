@@ -26,7 +26,6 @@ from tasks import TASKS
 
 from litetuner.objectives.environment import environment
 from litetuner.search.config.config import make_config
-from litetuner.search.criteria import objectives
 from litetuner.search.hypervolume import volume_over_time
 from litetuner.search.proposals import scheduler
 from litetuner.search.run import run_search
@@ -53,7 +52,7 @@ def search(model: str, method: str, seed: int, folder: Path, minutes: float) -> 
         run_search(config)
     record = read_run(out)
     assert record.baseline is not None
-    grown = volume_over_time(record.trials, objectives(config), record.baseline, DROP)
+    grown = volume_over_time(record.trials, record.objectives, record.baseline, DROP)
     return {
         "model": model,
         "method": method,

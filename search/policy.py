@@ -147,7 +147,9 @@ class PromotionPolicy:
     # Of longer trainings of the same kind: the median of 42 left .73 of the drop, half of them .6 to 1.2. The same searches.
     longer: OutcomePolicy = OutcomePolicy(0.0, 0.7)
     spread: float = 0.4  # Of what is left, either way, before a run has shown its own. From the same searches
-    newest_outcomes: int = 9  # Trainings of a run that say what the next ones leave. A guess
+    # Trainings of a run that say what the next ones leave, beside three that are expected before any. With 9 those three kept a
+    # quarter of the say however many had failed. A guess
+    newest_outcomes: int = 30
     first_trainings: int = 4  # Of one file that was solved for without training, in different ways. A guess
     draws: int = 5  # Tries of Optuna to find a first training that is new. A guess
     # Learning rates of first trainings; others that Optuna draws become the nearer one. One pass of QAT from reconstructed
@@ -190,12 +192,16 @@ class SchedulerPolicy:
     # Trials of recipes and allocations alone, which need no training on most models: without them there is nothing to change or
     # to promote. With 4 the first training of ResNet8 and of DS-CNN came before cheaper files that bettered it (2026-11-26).
     first_trials: int = 8
-    # A strategy is judged by this many of its last trials, and each counts as much less than the one after it. The plain mean
-    # of eight trials, and a turn every fifteen, kept recipes that gave nothing before promotions that paid.
-    window: int = 8
-    discount: float = 0.7
+    # How much less a trial of a strategy counts when the strategy has spent so many seconds since, as a share of the run's: to
+    # 1/e. Until 2026-11-27 the last eight trials counted, each .7 of the next: on ResNet8 (35 minutes) eight files of the sampler
+    # without a gain, 36 s, sent the search to trainings of a minute each. From 300 s on those took 1,100 s and gained nothing,
+    # while the sampler gained .019 per 1,000 s. The share itself is a guess.
+    memory: float = 0.1
+    least_weight: float = 0.01  # Trials that count less are ignored: for speed
     run_discount: float = 0.9  # The same discount for the gain per second of the whole run. A guess
-    patience: int = 25  # After so many trials without a turn a strategy comes first
+    # After so many trials without a turn a strategy comes first, if its last turn took at most 1/25 of the seconds since: in the
+    # run above one that trained had a turn of 60 to 140 s after every 25 trials, which were 112 s.
+    patience: int = 25
     least_seconds: float = 0.05  # The least seconds of a trial: a cached answer is not free. A guess
     prior_trials: float = 2.0  # The prior counts as so many trials of average length. A guess
     # Prior gain per second, as a share of the run's. Eight searches (six of DS-CNN, two of ResNet8) gave, per 1,000 s and in
