@@ -83,14 +83,8 @@ class Space:
         return self._choices(ScriptedChoices({})).folds()
 
     def sums(self) -> bool:
-        """May the model add tensors up, so that several layers must agree on their width?
-
-        Only of a model that is rebuilt for training the layers without weights are known; others may.
-        """
-        model = self.around.model
-        return model.bridge_refusal is not None or any(
-            layer.type in ("Add", "TFOpLambda", "AddV2") for layer in model.layers
-        )
+        """Does the model add tensors up, so that several layers must agree on their width?"""
+        return any(layer.type in ("Add", "TFOpLambda", "AddV2") for layer in self.around.model.layers)
 
     def _choices(self, choose: Chooser) -> Choices:
         return Choices(choose, self.around, self.ranking, self.io, cache=self._kept, statistics=self.statistics)

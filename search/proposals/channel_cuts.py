@@ -41,7 +41,7 @@ class ChannelCuts:
         largest share that was tolerated. What is not trained costs seconds: the largest share that is tolerated is searched.
         """
         if "narrow" in choices:
-            return [{"narrow.ratio": ratio, "narrow.spread": spread} for ratio, spread in self._next_untrained(space)]
+            return [{"narrow.ratio": ratio, "narrow.spread": spread} for ratio, spread in self._next_untrained()]
         if "channels" not in choices:
             return [{}]
         tolerated = self._tolerated()
@@ -56,13 +56,11 @@ class ChannelCuts:
             found = self._next_alone(tolerated, space, last=last)
         return [{"channels.ratio": ratio, "channels.spread": spread} for ratio, spread in found]
 
-    def _next_untrained(self, space: Space) -> list[Cut]:
+    def _next_untrained(self) -> list[Cut]:
         """Halfway between the largest cut that was tolerated and the smallest one that was not."""
-        numbers, inner = POLICY.channels, "inner" if space.sums() else "even"
-        cuts = [(ratio, inner if spread == "inner" else spread) for ratio, spread in numbers.untrained]
-        ladder = list(dict.fromkeys(cuts))
+        ladder = POLICY.channels.untrained
         if not self.untrained:
-            return [cuts[numbers.untrained.index(numbers.first_untrained)]]
+            return [POLICY.channels.first_untrained]
         used = [self.untrained.get(cut) for cut in ladder]
         low = max((at for at, share in enumerate(used) if share is not None and share <= 1), default=-1)
         high = min((at for at, share in enumerate(used) if share is not None and share > 1), default=len(ladder))

@@ -31,31 +31,35 @@ def choose(
 
     ``even`` prunes the share ``ratio`` of each group that can be pruned, ``inner`` only of those that one layer alone makes:
     channels that are added up, as between the blocks of a residual network, keep their width. ``sensitivity`` prunes as many
-    MACs as ``even``, always the next ``multiple`` channels of the group that loses the least importance for each
-    MAC saved, and of no group more than twice the ratio.
+    MACs as ``even``, where that loses the least importance (``cheapest``).
     """
     even = np.ones(len(graph.roots), dtype=bool)
     for group in _free(graph):
         if spread == "inner" and len(group.layers) > 1:
             continue
         width = remaining_width(len(group.channels), ratio, _multiple(group, multiple))
-        even[_worst_first(group, scores)[: len(group.channels) - width]] = False
+        even[worst_first(group, scores)[: len(group.channels) - width]] = False
     if spread != "sensitivity":
         return even
     counted = cost()
+    return cheapest(graph, scores, min(1.0, MOST * ratio), multiple, counted, counted.total(even))
+
+
+def cheapest(
+    graph: Grouped, scores: np.ndarray, most: float, multiple: int, cost: ChannelCost, goal: float
+) -> np.ndarray:
+    """True by channel id for what stays when at most ``goal`` MACs are to be left, or as few as can be.
+
+    The next ``multiple`` channels go from the group that loses the least importance for each MAC saved, and from no group more
+    than the share ``most``, rounded up to a multiple.
+    """
     least = {
-        id(group): remaining_width(len(group.channels), min(1.0, MOST * ratio), _multiple(group, multiple))
+        id(group): remaining_width(len(group.channels), most, _multiple(group, multiple))
         for group in _free(graph)
     }
-    return _cheapest(graph, scores, multiple, counted, counted.total(even), least)
-
-
-def _cheapest(
-    graph: Grouped, scores: np.ndarray, multiple: int, cost: ChannelCost, goal: int, least: dict[int, int]
-) -> np.ndarray:
     kept = np.ones(len(graph.roots), dtype=bool)
     groups = list(_free(graph))
-    order = {id(group): _worst_first(group, scores) for group in groups}
+    order = {id(group): worst_first(group, scores) for group in groups}
     parts = {id(group): cost.of(group.channels) for group in groups}
     total = cost.total(kept)
     while total > goal:
@@ -104,7 +108,7 @@ def _multiple(group: Group, multiple: int) -> int:
     return 1 if group.heads else multiple
 
 
-def _worst_first(group: Group, scores: np.ndarray) -> np.ndarray:
+def worst_first(group: Group, scores: np.ndarray) -> np.ndarray:
     # Of equal ones the later goes first, so that the order of channels decides.
     order: np.ndarray = group.channels[np.argsort(-scores[group.channels], kind="stable")[::-1]]
     return order

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from litetuner.spaces.channels.selection import SPREADS, choose, too_narrow
+from litetuner.spaces.channels.selection import SPREADS, cheapest, choose, too_narrow
+from litetuner.spaces.channels.tflite.measuring import measured_importances
 from litetuner.spaces.channels.tflite.ranking import file_cost, importances
 from litetuner.spaces.channels.tflite.refitting import SAMPLES, refit
 from litetuner.spaces.channels.tflite.removal import remove
@@ -21,6 +23,10 @@ from litetuner.spaces.step import Role, Rule, Stage, Step, knob
 from litetuner.spaces.tflite.schema import read_model
 
 _NAMED = 3  # reasons told in a refusal
+# Times the share of its channels that a group would lose in an even cut of as many MACs, which is the most it may lose: what is
+# measured is the first cut. DS-CNN with 75 % of the MACs removed: 1.5 gives .923 with 23 % left, 2 gives .860 with 25 %.
+MOST = 1.5
+_Given = tuple[bytes, bytes, Any, tuple[int, ...], int]  # a file, samples as bytes with their type and shape, and a seed
 
 
 def _from_float(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
@@ -41,8 +47,9 @@ class Narrow(Step):
 
     The channels that go are those for which the others make up best. Layers are then refitted one after the other to give
     what they gave before, on unlabelled training samples; nothing is trained. ``spread`` and ``multiple`` are those of the
-    step ``channels``, which does this to a tf_keras model that is trained afterwards. Where it is not known how channels go
-    through an operator, all that it touches keeps them.
+    step ``channels``, which does this to a tf_keras model that is trained afterwards; but with ``spread="sensitivity"``
+    ``ratio`` is a share of the MACs, and what a group's channels cost is measured at the outputs. Where it is not known how
+    channels go through an operator, all that it touches keeps them.
     """
 
     name = "narrow"
@@ -54,7 +61,7 @@ class Narrow(Step):
     takes_tflite = True
     changes_shapes = True
 
-    ratio: float = knob(0.5, (0.125, 0.25, 0.375, 0.5, 0.625, 0.75), "share of the channels that is removed, in (0, 1)")
+    ratio: float = knob(0.5, (0.125, 0.25, 0.375, 0.5, 0.625, 0.75), "share of the channels that is removed, or of the MACs where their sensitivity is measured, in (0, 1)")
     spread: str = knob(
         "even", SPREADS, "the same share of every group, of those that one layer makes alone, or more where tolerated"
     )
@@ -68,13 +75,14 @@ class Narrow(Step):
             raise Refused(f"narrow: multiple is {self.multiple}, and must be 1 or more")
 
     def label(self) -> str:
-        return f"channels -{100 * self.ratio:g}%"
+        share = f"-{100 * self.ratio:g}%"
+        return f"channels {share} MACs" if self.spread == "sensitivity" else f"channels {share}"
 
     def details(self) -> list[str]:
         spread = {
             "even": [],
             "inner": ["narrow: what several layers make together (sums) keeps its width"],
-            "sensitivity": ["narrow: groups lose different shares, by what each loses for a MAC saved"],
+            "sensitivity": ["narrow: groups lose different shares, by what is measured at the outputs for a MAC saved"],
         }[self.spread]
         return [f"narrow: without training, widths in multiples of {self.multiple}", *spread]
 
@@ -98,7 +106,7 @@ class Narrow(Step):
         samples = _samples(read_model(subject), context)
         given = subject, samples.tobytes(), samples.dtype, samples.shape, context.seed
         channels = trace_file(read_model(subject))
-        kept = self._kept(subject, channels, _scores(*given))
+        kept = self._kept(subject, channels, given)
         ids = np.concatenate(
             [group.channels for group in channels.groups if not channels.ends.issuperset(group.channels)]
         )
@@ -108,9 +116,15 @@ class Narrow(Step):
             *(f"narrow: {reason}" for reason in self._reasons(channels)),
         ]
 
-    def _kept(self, subject: bytes, channels: FileChannels, scores: np.ndarray) -> np.ndarray:
+    def _kept(self, subject: bytes, channels: FileChannels, given: _Given) -> np.ndarray:
         cost = functools.partial(file_cost, subject, channels)
-        kept = choose(channels, scores, self.ratio, self.multiple, self.spread, cost)
+        if self.spread == "sensitivity":
+            counted, left = cost(), 1 - self.ratio
+            goal = left * counted.total(np.ones(len(channels.roots), dtype=bool))
+            most = MOST * (1 - math.sqrt(left))
+            kept = cheapest(channels, _measured(*given, self.multiple), most, self.multiple, counted, goal)
+        else:
+            kept = choose(channels, _scores(*given), self.ratio, self.multiple, self.spread, cost)
         if kept.all():
             raise Refused(f"narrow: no channel can be removed: {'; '.join(self._reasons(channels)[:_NAMED])}")
         return kept
@@ -128,6 +142,13 @@ class Narrow(Step):
             f"{', '.join(group.layers)} keep {len(group.channels)} channels: no multiple of {self.multiple} below"
             for group in too_narrow(channels, self.ratio, self.multiple)
         ]
+
+
+@functools.lru_cache(maxsize=1)
+def _measured(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int, multiple: int) -> np.ndarray:
+    """The same, measured at the outputs."""
+    scores, x = _scores(file, samples, dtype, shape, seed), np.frombuffer(samples, dtype).reshape(shape)
+    return measured_importances(file, trace_file(read_model(file)), scores, x, seed, multiple)
 
 
 @functools.lru_cache(maxsize=1)

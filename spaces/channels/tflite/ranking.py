@@ -64,7 +64,7 @@ def _states(file: bytes, channels: FileChannels, samples: np.ndarray, seed: int)
     free = np.concatenate([np.zeros(0, np.int64), *(g.channels for g in channels.groups if g.pinned is None)])
     walk, found = Walk(model, input_values(model, samples)), []
     shown = samples[:PROBED]
-    expected = _last_values(model, shown)
+    expected = last_values(model, shown)
     for layer in layers_of(model):
         numbers = feature_numbers(channels, layer)
         if numbers is None or not np.isin(channels.roots[numbers], free).any():
@@ -79,14 +79,14 @@ def _states(file: bytes, channels: FileChannels, samples: np.ndarray, seed: int)
         noise = NOISE * kernel.std() * random.standard_normal(kernel.shape)
         changed = read_model(file)
         write_weight(changed, layer, kernel + noise, bias)
-        there = sum(float(np.sum((a - b) ** 2)) for a, b in zip(_last_values(changed, shown), expected, strict=True))
+        there = sum(float(np.sum((a - b) ** 2)) for a, b in zip(last_values(changed, shown), expected, strict=True))
         here = squared_error(noise, covariance)
         weight = math.sqrt(there / here) if here > 0 else 0.0
         found.append(Elimination(channels.roots[numbers], covariance[0], weight * kernel[0]))
     return found
 
 
-def _last_values(model: Any, samples: np.ndarray) -> list[np.ndarray]:
+def last_values(model: Any, samples: np.ndarray) -> list[np.ndarray]:
     """The outputs of a float file in float64, before a last softmax or sigmoid: saturated ones tell nothing."""
     model = read_model(pack_model(model))
     walk = Walk(model, input_values(model, samples))

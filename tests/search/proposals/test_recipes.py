@@ -173,47 +173,27 @@ def test_a_feasible_cut_is_used_by_the_pipelines_whatever_the_budget() -> None:
 
 
 UNTRAINED = {"narrow": "yes", "deploy": "reconstruct", "reconstruct.form": "even"}
-SUMS = (0.25, "inner"), (0.5, "inner"), (0.5, "even"), (0.75, "even")
+LADDER = POLICY.channels.untrained
 
 
 @pytest.mark.parametrize(
     ("used", "found"),
     [
-        ({}, (0.5, "inner")),
-        ({1: 0.3}, (0.5, "even")),
-        ({1: 0.3, 2: 0.9}, (0.75, "even")),
-        ({1: 0.3, 2: 0.9, 3: 0.9}, None),
-        ({1: 0.3, 2: 1.2}, None),
-        ({1: 5.0}, (0.25, "inner")),
-        ({1: 5.0, 0: 2.0}, None),
-        ({1: 5.0, 0: 0.2}, None),
+        ({}, (0.375, "sensitivity")),
+        ({2: 0.3}, (0.5, "even")),
+        ({2: 0.3, 4: 0.9}, (0.75, "even")),
+        ({2: 0.3, 4: 0.9, 5: 0.9}, None),
+        ({2: 0.3, 4: 1.2}, (0.5, "sensitivity")),
+        ({2: 0.3, 4: 1.2, 3: 0.9}, None),
+        ({2: 5.0}, (0.125, "sensitivity")),
+        ({2: 5.0, 0: 2.0}, None),
+        ({2: 5.0, 0: 0.2}, (0.25, "sensitivity")),
     ],
 )
 def test_without_training_the_largest_cut_is_searched_that_is_tolerated(
     used: dict[int, float], found: tuple[float, str] | None
 ) -> None:
     """Halfway between what was tolerated and what was not; ``used`` are shares of the allowed drop by the number of a cut."""
-    cuts = ChannelCuts({}, {}, {SUMS[at]: share for at, share in used.items()})
-    first, *others = SPACE.around.model.layers
-    model = dataclasses.replace(SPACE.around.model, layers=(dataclasses.replace(first, type="Add"), *others))
-    space = Space(dataclasses.replace(SPACE.around, model=model), ())
+    cuts = ChannelCuts({}, {}, {LADDER[at]: share for at, share in used.items()})
     wanted = [] if found is None else [{"narrow.ratio": found[0], "narrow.spread": found[1]}]
-    assert cuts.next(UNTRAINED, space, last=False) == wanted
-
-
-def test_a_model_without_sums_has_no_inner_widths() -> None:
-    assert not SPACE.sums()
-    assert ChannelCuts({}, {}, {}).next(UNTRAINED, SPACE, last=False) == [
-        {"narrow.ratio": 0.5, "narrow.spread": "even"}
-    ]
-    after = ChannelCuts({}, {}, {(0.5, "even"): 0.1}).next(UNTRAINED, SPACE, last=False)
-    assert after == [{"narrow.ratio": 0.75, "narrow.spread": "even"}]
-
-
-def test_a_file_whose_sums_are_not_known_begins_with_its_inner_widths() -> None:
-    """The layers of a ``.tflite`` are its operators with weights, so sums are not among them. Half of all widths costs more."""
-    model = dataclasses.replace(SPACE.around.model, source="tflite", bridge_refusal="it is a .tflite")
-    space = Space(dataclasses.replace(SPACE.around, model=model), ())
-    assert ChannelCuts({}, {}, {}).next(UNTRAINED, space, last=False) == [
-        {"narrow.ratio": 0.5, "narrow.spread": "inner"}
-    ]
+    assert cuts.next(UNTRAINED, SPACE, last=False) == wanted

@@ -21,12 +21,16 @@ from litetuner.spaces.steps.narrow import Narrow
 from litetuner.spaces.steps.ptq import Ptq
 from litetuner.spaces.steps.reconstruct import Reconstruct
 from litetuner.spaces.steps.slim import Slim
+from litetuner.spaces.tflite.macs import file_macs
 from litetuner.spaces.tflite.operators import read_operators
+from litetuner.spaces.tflite.schema import read_model
 
 
 def test_the_label_is_that_of_channels() -> None:
     assert Candidate((Float32(), Narrow(), Reconstruct(bits=4), Slim())).label == "channels -50% + reconstructed int4"
     assert Candidate((Float32(), Narrow(0.25), Ptq(), Slim())).label == "channels -25% + int8"
+    measured = Narrow(0.25, spread="sensitivity")
+    assert Candidate((Float32(), measured, Ptq(), Slim())).label == "channels -25% MACs + int8"
 
 
 @pytest.mark.parametrize("knobs", [{"ratio": 0.0}, {"ratio": 1.0}, {"spread": "evenly"}, {"multiple": 0}])
@@ -57,6 +61,19 @@ def test_files_are_narrower_and_still_accurate(
     assert accuracy(file) >= accuracy(float_file) - 0.2
     for step in (Reconstruct(io="float32"), Reconstruct(bits=4, io="float32"), Ptq(io="float32")):
         assert accuracy(Slim().apply(step.apply(file, context), context)) >= accuracy(file) - 0.08
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_a_share_of_the_macs_goes_where_the_outputs_change_least(
+    float_file: bytes, context: Context, accuracy: Callable[[Any], float], share: float
+) -> None:
+    before = file_macs(read_model(float_file))
+    file = Narrow(share, "sensitivity", multiple=2).apply(float_file, context)
+    left = file_macs(read_model(file)) / before
+    assert 0.75 * (1 - share) < left <= 1 - share, "as few channels go as it takes"
+    same_macs = Narrow(1 - (1 - share) ** 0.5, multiple=2).apply(float_file, context)
+    assert accuracy(file) >= accuracy(same_macs) - 0.02
+    assert Narrow(share, "sensitivity", multiple=2).apply(float_file, context) == file
 
 
 def test_it_says_why_nothing_can_be_removed(float_file: bytes, context: Context) -> None:
