@@ -110,7 +110,11 @@ def order(history: History, spaces: Spaces) -> tuple[str, ...]:
     expected = {name: proposal.gain_per_second for name, proposal in best.items() if proposal}
 
     def rank(name: str) -> tuple[bool, bool, float]:
-        return known.repeated and name == "sampler", not known.neglected(name), -known.gain_per_second(name, expected.get(name))
+        return (
+            known.repeated and name == "sampler",
+            not known.neglected(name),
+            -known.gain_per_second(name, expected.get(name)),
+        )
 
     names = sorted(STRATEGIES, key=rank)
     return tuple(sorted(names, key=lambda name: name != "allocation") if allocations.owed(history, spaces) else names)

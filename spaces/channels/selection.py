@@ -54,8 +54,7 @@ def cheapest(
     than the share ``most``, rounded up to a multiple.
     """
     least = {
-        id(group): remaining_width(len(group.channels), most, _multiple(group, multiple))
-        for group in _free(graph)
+        id(group): remaining_width(len(group.channels), most, _multiple(group, multiple)) for group in _free(graph)
     }
     kept = np.ones(len(graph.roots), dtype=bool)
     groups = list(_free(graph))

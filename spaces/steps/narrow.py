@@ -26,7 +26,9 @@ _NAMED = 3  # reasons told in a refusal
 # Times the share of its channels that a group would lose in an even cut of as many MACs, which is the most it may lose: what is
 # measured is the first cut. DS-CNN with 75 % of the MACs removed: 1.5 gives .923 with 23 % left, 2 gives .860 with 25 %.
 MOST = 1.5
-_Given = tuple[bytes, bytes, Any, tuple[int, ...], int]  # a file, samples as bytes with their type and shape, and a seed
+_Given = tuple[
+    bytes, bytes, Any, tuple[int, ...], int
+]  # a file, samples as bytes with their type and shape, and a seed
 
 
 def _from_float(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
@@ -61,7 +63,11 @@ class Narrow(Step):
     takes_tflite = True
     changes_shapes = True
 
-    ratio: float = knob(0.5, (0.125, 0.25, 0.375, 0.5, 0.625, 0.75), "share of the channels that is removed, or of the MACs where their sensitivity is measured, in (0, 1)")
+    ratio: float = knob(
+        0.5,
+        (0.125, 0.25, 0.375, 0.5, 0.625, 0.75),
+        "share of the channels that is removed, or of the MACs where their sensitivity is measured, in (0, 1)",
+    )
     spread: str = knob(
         "even", SPREADS, "the same share of every group, of those that one layer makes alone, or more where tolerated"
     )
