@@ -76,10 +76,8 @@ class ChannelPolicy:
     between: Cut = (0.625, "even")
     # The same decision: where half was too much, the inner widths of residual blocks alone, then less.
     less: tuple[Cut, ...] = ((0.5, "inner"), (0.25, "inner"), (0.25, "even"), (0.125, "even"))
-    # Without training, of increasing drop; shares of the MACs where sensitivity is measured. Accuracy and MACs left, measured and
-    # then the same share of all or of inner widths that comes nearest (2026-11-27): ResNet8 (.866) .855 at 81 % and .839 at 74 %,
-    # inner .822 at 71 %; DS-CNN (.990) .990 at 59 %, even .987 at 61 %, and .973 at 35 %, even .973 at 31 %; a MobileNet (.703)
-    # .701 at 86 %, inner .694 at 83 %, and .650 at 50 %, inner .626 at 52 %. So what is measured pays up to half of the MACs.
+    # Without training, of increasing drop; shares of the MACs where sensitivity is measured, which pays up to half of them.
+    # Decision 2026-11-27 (channels go where the outputs change least), three models.
     untrained: tuple[Cut, ...] = (
         *((share, "sensitivity") for share in (0.125, 0.25, 0.375, 0.5)),
         (0.5, "even"),
@@ -198,15 +196,12 @@ class SchedulerPolicy:
     # Trials of recipes and allocations alone, which need no training on most models: without them there is nothing to change or
     # to promote. With 4 the first training of ResNet8 and of DS-CNN came before cheaper files that bettered it (2026-11-26).
     first_trials: int = 8
-    # How much less a trial of a strategy counts when the strategy has spent so many seconds since, as a share of the run's: to
-    # 1/e. Until 2026-11-27 the last eight trials counted, each .7 of the next: on ResNet8 (35 minutes) eight files of the sampler
-    # without a gain, 36 s, sent the search to trainings of a minute each. From 300 s on those took 1,100 s and gained nothing,
-    # while the sampler gained .019 per 1,000 s. The share itself is a guess.
+    # How much less a trial counts when its strategy has spent so many seconds since, as a share of the run's: to 1/e. Decision
+    # 2026-11-27 (equal seconds); the share itself is a guess.
     memory: float = 0.1
     least_weight: float = 0.01  # Trials that count less are ignored: for speed
     run_discount: float = 0.9  # The same discount for the gain per second of the whole run. A guess
-    # After so many trials without a turn a strategy comes first, if its last turn took at most 1/25 of the seconds since: in the
-    # run above one that trained had a turn of 60 to 140 s after every 25 trials, which were 112 s.
+    # After so many trials without a turn a strategy comes first, if its last one took at most 1/25 of the seconds since (same)
     patience: int = 25
     least_seconds: float = 0.05  # The least seconds of a trial: a cached answer is not free. A guess
     prior_trials: float = 2.0  # The prior counts as so many trials of average length. A guess
