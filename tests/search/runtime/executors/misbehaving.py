@@ -85,7 +85,8 @@ worker.main(sys.argv[1:])
 
 
 @contextlib.contextmanager
-def misbehaving(folder: Path, **keys: object) -> Iterator[Local]:
+def stand_ins(folder: Path) -> Iterator[None]:
+    """Workers that this process starts misbehave on request; targets are imported before."""
     script = folder / "misbehaving.py"
     script.write_text(textwrap.dedent(MISBEHAVING))
 
@@ -94,10 +95,16 @@ def misbehaving(folder: Path, **keys: object) -> Iterator[Local]:
             worker = "litetuner.search.runtime.worker" in arguments
             super().__init__([sys.executable, str(script), *arguments[4:]] if worker else arguments, **keys)  # type: ignore[call-overload]
 
-    config = make_config({"model": "m", "data": "d", **keys})  # imports all targets, of which some name Popen
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("litetuner.search.runtime.worker_process.subprocess.Popen", Popen)
         patch.setattr("litetuner.search.runtime.worker_process.PROCESSES", 32)
+        yield
+
+
+@contextlib.contextmanager
+def misbehaving(folder: Path, **keys: object) -> Iterator[Local]:
+    config = make_config({"model": "m", "data": "d", **keys})  # imports all targets, of which some name Popen
+    with stand_ins(folder):
         found = Local(RunFolder(folder / "run"), config)
         yield found
         found.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -18,11 +19,16 @@ import pytest
 
 from litetuner.cli import run as command_line
 from litetuner.search.runs.folder import RunFolder
+from litetuner.search.runtime.cluster.answer import Shipment
+from litetuner.search.runtime.cluster.node_actor import NodeSlot
 from litetuner.search.runtime.executors import EXECUTORS
+from litetuner.search.runtime.executors.ray import Ray
 from litetuner.search.trial import State
-from litetuner.spaces.jobs.job import Kind
+from litetuner.spaces.errors import BuildFailed
+from litetuner.spaces.jobs.job import Kind, Limits
 from tests.api.conftest import band_arrays, band_model
-from tests.search.fakes import fake_search
+from tests.search.fakes import fake_config, fake_search
+from tests.search.runtime.executors.misbehaving import Misbehaving, stand_ins
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 pytest.importorskip("ray", reason="ray is not installed")
@@ -110,6 +116,43 @@ def test_a_machine_outside_of_the_cluster_searches_on_it(three_nodes: Any, tmp_p
     assert len(trials) == 8 and all(trial.state is not State.LOST for trial in trials)
     nodes = {json.loads(line)["node"] for line in (tmp_path / "noted").read_text().splitlines()}
     assert len(nodes) >= 2, "jobs run on the nodes of the cluster"
+
+
+class MisbehavingSlot(NodeSlot):
+    """A slot whose workers misbehave on request."""
+
+    def __init__(self, shipment: Shipment) -> None:
+        super().__init__(shipment)
+        self._replaced = contextlib.ExitStack()
+        self._replaced.enter_context(stand_ins(self.folder.path))
+
+
+class MisbehavingRay(Ray):
+    slot = MisbehavingSlot
+
+
+@pytest.mark.parametrize(
+    ("what", "limits", "reason"),
+    [
+        ("memory", Limits(20.0, 500_000_000), r"more than the 0\.5 GB allowed"),
+        ("hang", Limits(1.0, 4 << 30), "longer than 1 s"),
+        ("segfault", Limits(20.0, 4 << 30), "SIGSEGV"),
+    ],
+)
+def test_a_job_on_a_node_fails_by_its_limits_and_the_slot_goes_on(
+    three_nodes: Any, tmp_path: Path, what: str, limits: Limits, reason: str
+) -> None:
+    config = fake_config(tmp_path / "run", executor="ray", ray_address=three_nodes.address, parallel=1)
+    executor = MisbehavingRay(RunFolder(tmp_path / "run"), config)
+    try:
+        before = executor.submit(Misbehaving(what="fine")).result(timeout=120)
+        assert not psutil.Process(before.value.pid).children(), "a worker process on the node"
+        with pytest.raises(BuildFailed, match=reason):
+            executor.submit(Misbehaving(what=what, limits=limits)).result(timeout=60)
+        after = executor.submit(Misbehaving(what="fine")).result(timeout=60)
+        assert after.value.pid != before.value.pid and after.node == before.node
+    finally:
+        executor.close()
 
 
 def search_and_kill(folder: Path, keys: dict[str, Any]) -> None:
