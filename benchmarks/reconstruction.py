@@ -48,6 +48,9 @@ ROWS: dict[str, tuple[Step, ...]] = {
     "int2": (Reconstruct(bits=2, keep=2),),
     "half": (Narrow(0.5), INT8),
     "half_inner": (Narrow(0.5, "inner"), INT8),
+    "macs_eighth": (Narrow(0.125, "sensitivity"), INT8),
+    "macs_quarter": (Narrow(0.25, "sensitivity"), INT8),
+    "macs_half": (Narrow(0.5, "sensitivity"), INT8),
 }
 
 
