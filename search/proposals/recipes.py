@@ -32,6 +32,9 @@ CHANNELS_ALONE = _CHANNELS | CLIPPED
 _CLUSTERED = {"deploy": "reconstruct", "reconstruct.form": "counted", "reconstruct.clusters": _NUMBERS.clusters}
 SOLVED = _CLUSTERED, _CLUSTERED | {"reconstruct.sparsity": _NUMBERS.sparsity}
 
+# Integer weights and float arithmetic: as fast as float32, and a third of its compressed size.
+_NARROW_FLOAT = {"narrow": "yes", "deploy": "ptq_weight_only_wi8"}
+
 # Sources: docs/how-to/recipes.md and docs/development/decisions.md. What needs no training comes first, then channels:
 # nothing else makes a file much faster.
 RECIPES: tuple[dict[str, Any], ...] = (
@@ -92,13 +95,25 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
 
 def _recipes(space: Space, history: History, answered: Sequence[Trial], epochs: float) -> Iterator[Proposal]:
     cuts = ChannelCuts.of(answered, history.allowed_drop)
-    for choices, last in [*((choices, False) for choices in RECIPES), (CHANNELS_ALONE, True)]:
+    recipes = (_NARROW_FLOAT, *RECIPES) if _integers_are_slow(history) else RECIPES
+    for choices, last in [*((choices, False) for choices in recipes), (CHANNELS_ALONE, True)]:
         if choices.get("train") and epochs not in space.epochs:
             continue  # there is no time left for it
         for cut in cuts.next(choices, space, last=last):
             script = ScriptedChoices(_USUAL | {"epochs": epochs} | _possible(choices, space) | cut)
             if offers(space, script):
                 yield Proposal("recipe", space, script, space.suggest(script))
+
+
+def _integers_are_slow(history: History) -> bool:
+    """Is no file faster than the float model? Then only fewer channels are, at best with the float model's arithmetic."""
+    scored = [trial for trial in history.trials if trial.state.scored]
+    costs = [objective.measurement for objective in history.objectives if objective.direction == "minimize"]
+    pairs = ([trial.value(cost) for trial in scored] for cost in costs)
+    return len(scored) > 1 and any(
+        first and all(value is None or value >= (1 - POLICY.picks.same_latency) * first for value in others)
+        for first, *others in pairs
+    )
 
 
 def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import Budget
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
@@ -197,3 +198,26 @@ def test_without_training_the_largest_cut_is_searched_that_is_tolerated(
     cuts = ChannelCuts({}, {}, {LADDER[at]: share for at, share in used.items()})
     wanted = [] if found is None else [{"narrow.ratio": found[0], "narrow.spread": found[1]}]
     assert cuts.next(UNTRAINED, SPACE, last=False) == wanted
+
+
+def slow(number: int, microseconds: float, drop: float = 0.0, **choices: object) -> Trial:
+    made = trial(number, drop, 500.0, "recipe", **choices or {"deploy": "int8"})
+    return dataclasses.replace(made, measurements=made.measurements | {"us": Measurement(microseconds, "us", {"made": "up"})})
+
+
+def test_where_integers_are_no_faster_channels_come_first() -> None:
+    """The float model takes 100 us. Where int8 does too, fewer channels with float arithmetic are tried before all else."""
+    first = recipe(history(slow(1, 99.0)))
+    assert first is not None and first.candidate.of_stage(Stage.REWRITE)[0].name == "narrow"
+    assert [step.knobs()["recipe"] for step in first.candidate.steps if step.name == "ptq"] == ["weight_only_wi8"]
+    usual = recipe(history(slow(1, 60.0)))
+    assert usual is not None and not any(step.name == "narrow" for step in usual.candidate.steps)
+    assert recipe(history()) == recipe(history(slow(1, 60.0))), "before int8 was timed nothing is known"
+
+
+def test_channels_come_first_only_until_something_is_faster() -> None:
+    cut = {"narrow": "yes", "narrow.ratio": 0.375, "narrow.spread": "sensitivity", "deploy": "ptq_weight_only_wi8"}
+    lossy = recipe(history(slow(1, 110.0), judged(slow(2, 110.0, 0.1, **cut), BUDGET)))
+    assert lossy is not None and lossy.candidate.of_stage(Stage.REWRITE)[0].knobs()["ratio"] == 0.125
+    faster = recipe(history(slow(1, 110.0), slow(2, 70.0, **cut)))
+    assert faster is not None and not any(step.name == "narrow" for step in faster.candidate.steps)
