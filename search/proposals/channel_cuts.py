@@ -12,6 +12,7 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.space import Space
 
 ALONE = ("channels", "finetune")  # trained steps of a recipe that prunes channels and nothing else
+ACCURACY = ("max-drop", "min-metric")  # budgets
 RECOVERED = (*ALONE, "qat")  # the same, trained for its quantization as well
 
 
@@ -109,5 +110,5 @@ def _used_share(trial: Trial, allowed: float) -> float:
     """The share of the allowed accuracy drop that a trial used, more than 1 where it broke the budget; infinite if not scored."""
     if not trial.state.scored:
         return math.inf
-    broken = [value for name in ("max-drop", "min-metric") if (value := trial.constraints.get(name, 0.0)) > 0]
+    broken = [value for name in ACCURACY if (value := trial.constraints.get(name, 0.0)) > 0]
     return max((trial.value("drop") or 0.0) / allowed, *(1 + value for value in broken), 0.0)

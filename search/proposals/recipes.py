@@ -7,7 +7,7 @@ from typing import Any
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals.baselines import LATER, baselines
-from litetuner.search.proposals.channel_cuts import ChannelCuts
+from litetuner.search.proposals.channel_cuts import ACCURACY, ChannelCuts
 from litetuner.search.proposals.proposal import Proposal, Spaces, first_new, offers
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import ScriptedChoices, Space
@@ -106,14 +106,18 @@ def _recipes(space: Space, history: History, answered: Sequence[Trial], epochs: 
 
 
 def _integers_are_slow(history: History) -> bool:
-    """Is no file faster than the float model? Then only fewer channels are, at best with the float model's arithmetic."""
-    scored = [trial for trial in history.trials if trial.state.scored]
+    """Is no accurate file faster than the float model? Then only fewer channels are, at best with the float model's arithmetic."""
+    accurate = [trial for trial in history.trials if trial.state.scored and _accurate(trial)]
     costs = [objective.measurement for objective in history.objectives if objective.direction == "minimize"]
-    pairs = ([trial.value(cost) for trial in scored] for cost in costs)
-    return len(scored) > 1 and any(
+    pairs = ([trial.value(cost) for trial in accurate] for cost in costs)
+    return len(accurate) > 1 and any(
         first and all(value is None or value >= (1 - POLICY.picks.same_latency) * first for value in others)
         for first, *others in pairs
     )
+
+
+def _accurate(trial: Trial) -> bool:
+    return all(trial.constraints.get(name, 0.0) <= 0 for name in ACCURACY)
 
 
 def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:
