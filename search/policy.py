@@ -127,8 +127,8 @@ class NeighborPolicy:
     crossover: float = 0.3  # How often the deployment comes from another member of the front. A guess
     more_changes: tuple[float, ...] = (0.4, 0.1)  # Chances of a second and of a third changed choice. A guess
     next_level: float = 0.7  # How often an ordered choice moves by one level only. A guess
-    # Share of the seconds of all trials so far that one training may be expected to take. With .2 neighbors took 338 of 2,023 s on
-    # ResNet8 and gained nothing, and without them six small models had a median of 1.11 times the hypervolume after a minute.
+    # Share of the seconds of all trials so far that one training may be expected to take. With .2 neighbors took 338 of the
+    # 2,023 s of a search of ResNet8 and gained nothing; six small models lost nothing without them (benchmarks/ablations.py).
     most_share_of_time: float = 0.04
     least_step_seconds: float = 0.1  # Below so many seconds for a training step its cost is ignored. A guess
 

@@ -106,7 +106,7 @@ def _recipes(space: Space, history: History, answered: Sequence[Trial], epochs: 
 
 
 def _integers_are_slow(history: History) -> bool:
-    """Is no accurate file faster than the float model? Then only fewer channels are, at best with the float model's arithmetic."""
+    """Is no accurate file faster than the float model? Then only fewer channels make one, with the float model's arithmetic."""
     accurate = [trial for trial in history.trials if trial.state.scored and _accurate(trial)]
     costs = [objective.measurement for objective in history.objectives if objective.direction == "minimize"]
     pairs = ([trial.value(cost) for trial in accurate] for cost in costs)
