@@ -18,7 +18,8 @@ from litetuner.spaces.channels.tflite.tracing import FileChannels
 from litetuner.spaces.tflite.schema import read_model
 
 # Of ResNet8's eight cuts by 8 or 16 channels, 128 samples order the losses of accuracy as 256 do: .1 to 6.7 points.
-SAMPLES = 128
+SAMPLES, FEWEST = 128, 32
+SHARE = 8  # one in so many samples that a file is refitted on: all groups then take about as long as that once more
 # Groups of a kind; what the others cost lies between their neighbors. A group of ResNet8 takes 1 to 3 s of one core.
 MOST_MEASURED = 5
 
@@ -32,7 +33,7 @@ def measured_importances(
     least important ones cost. ``samples`` (m, *sample) need no labels. Raises ``BuildFailed`` with the name of a layer that
     cannot be refitted.
     """
-    found, few = scores.copy(), samples[:SAMPLES]
+    found, few = scores.copy(), samples[: max(FEWEST, min(SAMPLES, len(samples) // SHARE))]
     expected = _outputs(file, few)
     spread = sum(float(np.sum((values - values.mean(axis=0)) ** 2)) for values in expected) or 1.0
 

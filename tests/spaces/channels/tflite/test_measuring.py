@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from litetuner.spaces.channels.selection import worst_first
-from litetuner.spaces.channels.tflite.measuring import MOST_MEASURED, measured_importances
+from litetuner.spaces.channels.tflite.measuring import MOST_MEASURED, SAMPLES, SHARE, measured_importances
 from litetuner.spaces.channels.tflite.ranking import importances
 from litetuner.spaces.channels.tflite.refitting import refit
 from litetuner.spaces.channels.tflite.removal import remove
@@ -38,7 +38,7 @@ def dense(widths: list[int]) -> Any:
 
 @pytest.fixture(scope="module")
 def samples() -> np.ndarray:
-    return np.random.default_rng(2).normal(size=(128, 12)).astype(np.float32)
+    return np.random.default_rng(2).normal(size=(SHARE * SAMPLES, 12)).astype(np.float32)
 
 
 def changed(file: bytes, samples: np.ndarray, at: int) -> tuple[float, np.ndarray]:
@@ -48,8 +48,9 @@ def changed(file: bytes, samples: np.ndarray, at: int) -> tuple[float, np.ndarra
     going = worst_first(channels.groups[at], scores)[:MULTIPLE]
     kept = np.ones(len(channels.roots), dtype=bool)
     kept[going] = False
-    narrow = refit(file, remove(file, channels, kept), channels, kept, samples, SEED)
-    ours, theirs = (np.concatenate(run(each, samples).values) for each in (narrow, file))
+    few = samples[:SAMPLES]
+    narrow = refit(file, remove(file, channels, kept), channels, kept, few, SEED)
+    ours, theirs = (np.concatenate(run(each, few).values) for each in (narrow, file))
     return float(np.sum((ours - theirs) ** 2) / np.sum((theirs - theirs.mean(axis=0)) ** 2)), going
 
 
