@@ -197,8 +197,9 @@ class SchedulerPolicy:
     # to promote. With 4 the first training of ResNet8 and of DS-CNN came before cheaper files that bettered it (2026-11-26).
     first_trials: int = 8
     # How much less a trial counts when its strategy has spent so many seconds since, as a share of the run's: to 1/e. Decision
-    # 2026-11-27 (equal seconds); the share itself is a guess.
+    # 2026-11-27 (equal seconds); the share itself is a guess. At least so many of its last trials count: as .7 of the next did.
     memory: float = 0.1
+    memory_trials: float = 3.0
     least_weight: float = 0.01  # Trials that count less are ignored: for speed
     run_discount: float = 0.9  # The same discount for the gain per second of the whole run. A guess
     # After so many trials without a turn a strategy comes first, if its last one took at most 1/25 of the seconds since (same)

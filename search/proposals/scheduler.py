@@ -76,8 +76,9 @@ class StrategyStatistics:
         if expected is None:
             expected = numbers.prior[name] * self.gained / self.seconds
         gained = seconds * max(expected, numbers.least_gain)
-        since, memory = 0.0, numbers.memory * self.spent
-        for number, took, gain in reversed(self.trials[name]):
+        since, trials = 0.0, self.trials[name]
+        memory = max(numbers.memory * self.spent, numbers.memory_trials * trials[-1][1]) if trials else 1.0
+        for number, took, gain in reversed(trials):
             weight = math.exp(-since / memory)
             if weight < numbers.least_weight:
                 break
