@@ -226,7 +226,7 @@ def test_a_target_that_is_lost_in_the_finals_is_measured_by_the_next_session(tmp
 
 
 def test_only_the_files_that_a_target_cannot_run_are_refused_and_before_they_are_trained(tmp_path: Path) -> None:
-    record = fake_search(tmp_path / "run", target="fake,strict", trials=30).record
+    record = fake_search(tmp_path / "run", target="fake,strict", trials=60).record
     refused = [trial for trial in record.trials if trial.state is State.INVALID]
     assert any(trial.candidate.prefix.steps for trial in refused)
     for trial in refused:
