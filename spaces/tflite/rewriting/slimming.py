@@ -48,7 +48,7 @@ def slim(
     if share_bias_scales:
         _share_bias_scales(model)
     before = _content(model, keep_names)
-    packed = {each: _compressed_bytes(each) for each in _packed(file, keep_names, share_bias_scales)}
+    packed = {each: _compressed_bytes(each) for each in layouts(file, keep_names, share_bias_scales)}
     smallest = min(packed, key=lambda each: (packed[each], len(each)))
     if _content(read_model(smallest), keep_names) != before:
         return Slimmed(file, False, "the slimmed file would not hold the same operators, weights and scales")
@@ -61,7 +61,7 @@ def slim(
 def repacked(file: bytes) -> bytes:
     """The stripped file in its smallest layout. It is not run: for operators that only another runtime has."""
     before = _content(read_model(file), keep_names=False)
-    smallest = min(_packed(file, keep_names=False), key=len)
+    smallest = min(layouts(file, keep_names=False), key=len)
     return smallest if _content(read_model(smallest), keep_names=False) == before else file
 
 
@@ -80,8 +80,8 @@ def _differs(file: bytes, slimmed: bytes, samples: np.ndarray | None) -> str:
     return "reference kernels give other outputs" if expected is not None and found != expected else ""
 
 
-def _packed(file: bytes, keep_names: bool, share_bias_scales: bool = False) -> Iterator[bytes]:
-    """The stripped file in each of the layouts."""
+def layouts(file: bytes, keep_names: bool, share_bias_scales: bool = False) -> Iterator[bytes]:
+    """The stripped file in each of the layouts, of which the one is kept that compresses best."""
     model = read_model(file)
     if share_bias_scales:
         _share_bias_scales(model)
