@@ -29,8 +29,12 @@ class ChannelCuts:
 
     @staticmethod
     def of(recipes: Sequence[Trial], allowed: float) -> ChannelCuts:
+        # A file with float arithmetic that was not scored says nothing of its cut: a target may not run it, or it is too large.
         untrained = {
-            _cut(trial, "narrow"): _used_share(trial, allowed) for trial in recipes if "narrow.ratio" in trial.params
+            _cut(trial, "narrow"): _used_share(trial, allowed)
+            for trial in recipes
+            if "narrow.ratio" in trial.params
+            and (trial.state.scored or trial.params.get("deploy", {}).get("chosen") == "reconstruct")
         }
         return ChannelCuts(_used(recipes, ALONE, allowed), _used(recipes, RECOVERED, allowed), untrained)
 

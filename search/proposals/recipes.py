@@ -107,13 +107,16 @@ def _recipes(space: Space, history: History, answered: Sequence[Trial], epochs: 
 
 def _integers_are_slow(history: History) -> bool:
     """Is no accurate file faster than the float model? Then only fewer channels make one, with the float model's arithmetic."""
-    accurate = [trial for trial in history.trials if trial.state.scored and _accurate(trial)]
-    costs = [objective.measurement for objective in history.objectives if objective.direction == "minimize"]
-    pairs = ([trial.value(cost) for trial in accurate] for cost in costs)
-    return len(accurate) > 1 and any(
-        first and all(value is None or value >= (1 - POLICY.picks.same_latency) * first for value in others)
-        for first, *others in pairs
-    )
+    if not history.trials:
+        return False
+    baseline, *others = history.trials
+    accurate = [trial for trial in others if trial.state.scored and _accurate(trial)]
+    for cost in (item.measurement for item in history.objectives if item.direction == "minimize"):
+        first, values = baseline.value(cost), [trial.value(cost) for trial in accurate]
+        known = [value for value in values if value is not None]
+        if first and known and min(known) >= (1 - POLICY.picks.same_latency) * first:
+            return True
+    return False
 
 
 def _accurate(trial: Trial) -> bool:

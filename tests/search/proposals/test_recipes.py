@@ -223,3 +223,23 @@ def test_channels_come_first_only_until_something_is_faster() -> None:
     assert lossy is not None and lossy.candidate.of_stage(Stage.REWRITE)[0].knobs()["ratio"] == 0.125
     faster = recipe(history(slow(1, 110.0), slow(2, 70.0, **cut)))
     assert faster is not None and not any(step.name == "narrow" for step in faster.candidate.steps)
+
+
+def test_a_file_with_float_arithmetic_that_cannot_run_says_nothing_of_its_cut() -> None:
+    cut = {"narrow": "yes", "narrow.ratio": 0.375, "narrow.spread": "sensitivity", "deploy": "ptq_weight_only_wi8"}
+    refused = dataclasses.replace(slow(2, 50.0, **cut), state=State.INVALID, measurements={})
+    known, found = history(slow(1, 110.0), refused), []
+    for number in range(3, 12):
+        proposal = recipe(known)
+        assert proposal is not None
+        found.append(proposal)
+        answer = dataclasses.replace(slow(number, 110.0), origin="variant", candidate=proposal.candidate, params={})
+        known.add(answer)
+    narrow = [item for item in found if any(step.name == "narrow" for step in item.candidate.steps)]
+    assert narrow and narrow[0].candidate.of_stage(Stage.REWRITE)[0].knobs()["ratio"] == 0.375
+    assert any(step.name == "reconstruct" for step in narrow[0].candidate.steps)
+
+
+def test_what_was_not_timed_does_not_call_integers_slow() -> None:
+    untimed = dataclasses.replace(slow(1, 99.0), measurements={"drop": slow(1, 99.0).measurements["drop"]})
+    assert recipe(history(untimed)) == recipe(history())
