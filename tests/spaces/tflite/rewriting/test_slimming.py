@@ -134,8 +134,8 @@ def test_a_file_that_computes_something_else_is_not_taken(
     tflite: Callable[..., bytes], samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, other = tflite("plain", "int8"), tflite("zeros", "int8")
-    honest = slimming._packed
-    monkeypatch.setattr(slimming, "_packed", lambda file, *rest: honest(other, *rest))
+    honest = slimming.layouts
+    monkeypatch.setattr(slimming, "layouts", lambda file, *rest: honest(other, *rest))
     refused = slim(file, samples)
     assert refused.file == file and not refused.applied and "same operators, weights and scales" in refused.reason
     monkeypatch.setattr(slimming, "_content", lambda model, keep_names: None)
