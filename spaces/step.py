@@ -178,6 +178,11 @@ class Step:
         """Choices that lead to this deployment (``Role.BY_LAYER``): values and sparsity by layer, or left open by group."""
         raise NotImplementedError(f"{cls.__name__} does not treat layers: define script()")
 
+    @classmethod
+    def computing_in_float(cls) -> dict[str, Any]:
+        """The choices with which this deployment's file (``Role.BY_LAYER``) computes in float32; empty where it cannot."""
+        return {}
+
     def script_by_group(self, statistics: Statistics) -> dict[str, Any] | None:
         """The choices by group of layers that come nearest to this step's treatments; ``None`` where there are none."""
         return None

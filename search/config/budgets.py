@@ -13,6 +13,7 @@ from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
 KINDS = {"latency_us": "latency", "sram_bytes": "SRAM", "flash_bytes": "flash"}  # what a budget of a target bounds
+ACCURACY_BUDGETS = ("max-drop", "min-metric")  # keys of those that a training may yet keep
 POINTS = "points"  # unit of a drop that is no share of the baseline's metric
 
 

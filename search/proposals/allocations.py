@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
+from litetuner.search.proposals.arithmetic import float_is_better, in_float_if
 from litetuner.search.proposals.bases import Base, bases
 from litetuner.search.proposals.estimates import UNTRAINED, base_of, expected_gain, offered, violation
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of, first_new
@@ -129,10 +130,12 @@ def _proposals(history: History, space: Space, layers: Statistics, base: Base) -
 def _solved(
     history: History, space: Space, layers: Statistics, base: Base, sizes: Iterable[float]
 ) -> Iterator[tuple[ScriptedChoices, Candidate]]:
+    better = float_is_better(history)
     for size in sizes:
         places = history.view(Allocated).allocated(layers, base.estimator.most_bytes(size))
         if places is not None:
-            script = ScriptedChoices({**step_for(Role.BY_LAYER).script(places), **base.choices})
+            choices = step_for(Role.BY_LAYER).script(places)
+            script = ScriptedChoices(choices | in_float_if(better, choices) | dict(base.choices))
             yield script, space.suggest(script)
 
 

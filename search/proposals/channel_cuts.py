@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from litetuner.search.config.budgets import ACCURACY_BUDGETS
 from litetuner.search.policy import POLICY, Cut
+from litetuner.search.proposals.arithmetic import computes_in_integers
 from litetuner.search.trial import Trial
 from litetuner.spaces.space import Space
 
 ALONE = ("channels", "finetune")  # trained steps of a recipe that prunes channels and nothing else
-ACCURACY = ("max-drop", "min-metric")  # budgets
 RECOVERED = (*ALONE, "qat")  # the same, trained for its quantization as well
 
 
@@ -33,8 +34,7 @@ class ChannelCuts:
         untrained = {
             _cut(trial, "narrow"): _used_share(trial, allowed)
             for trial in recipes
-            if "narrow.ratio" in trial.params
-            and (trial.state.scored or trial.params.get("deploy", {}).get("chosen") == "reconstruct")
+            if "narrow.ratio" in trial.params and (trial.state.scored or computes_in_integers(trial.candidate))
         }
         return ChannelCuts(_used(recipes, ALONE, allowed), _used(recipes, RECOVERED, allowed), untrained)
 
@@ -114,5 +114,5 @@ def _used_share(trial: Trial, allowed: float) -> float:
     """The share of the allowed accuracy drop that a trial used, more than 1 where it broke the budget; infinite if not scored."""
     if not trial.state.scored:
         return math.inf
-    broken = [value for name in ACCURACY if (value := trial.constraints.get(name, 0.0)) > 0]
+    broken = [value for name in ACCURACY_BUDGETS if (value := trial.constraints.get(name, 0.0)) > 0]
     return max((trial.value("drop") or 0.0) / allowed, *(1 + value for value in broken), 0.0)

@@ -13,7 +13,8 @@ from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import distance
 from litetuner.search.history import History
 from litetuner.search.hypervolume import Measured
-from litetuner.search.trial import Trial
+from litetuner.search.proposals.latencies import Latencies
+from litetuner.search.trial import Trial, find_baseline
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Statistics, estimate, treatment_of
 from litetuner.spaces.step import Role, Stage, Step
@@ -72,23 +73,37 @@ class Estimator:
     layers: Statistics
     known: tuple[tuple[Estimate, Trial], ...]
     plain: Trial | None
+    baseline: Trial | None
 
     @staticmethod
     def of(history: History, layers: Statistics, base: str = UNTRAINED.key) -> Estimator:
         """For treated files of the base with this key; usually it is the model itself."""
         view = history.view(Treated)
-        return Estimator(layers, view.known(layers, base), view.plain.get(base))
+        return Estimator(layers, view.known(layers, base), view.plain.get(base), find_baseline(history.trials))
+
+    def constant_bytes(self, name: str, arithmetic: str = "int8") -> float:
+        """Bytes of a file that do not depend on treatments: the median over trials, else by the plain int8 file.
+
+        Trials with the same arithmetic count, where there are any.
+        """
+        return self._constant_bytes[name].get(arithmetic, self._constant_bytes[name].get("", 0.0))
 
     @functools.cached_property
-    def constant_bytes(self) -> dict[str, float]:
-        """Bytes of a file that do not depend on treatments: the median over trials, else by the plain int8 file."""
+    def _constant_bytes(self) -> dict[str, dict[str, float]]:
+        """By measurement and arithmetic; "" is any."""
         known = list(self.known)
         if not known and self.plain is not None:
             usual = {layer.name: treatment_of(256, 0.0) for layer in self.layers.layers}
             told = estimate(self.layers, usual)
             known = [] if told is None else [(told, self.plain)]
-        beyond = {name: [(trial.value(name) or 0.0) - _bytes(told, name) for told, trial in known] for name in SIZES}
-        return {name: stats.median(values) if values else 0.0 for name, values in beyond.items()}
+        found: dict[str, dict[str, float]] = {}
+        for name in SIZES:
+            values: dict[str, list[float]] = {}
+            for told, trial in known:
+                for kind in ("", told.arithmetic):
+                    values.setdefault(kind, []).append((trial.value(name) or 0.0) - _bytes(told, name))
+            found[name] = {kind: stats.median(each) for kind, each in values.items()}
+        return found
 
     def measurements(self, candidate: Candidate) -> dict[str, float]:
         """What a candidate is expected to measure, by the names of measurements; empty where nothing is known."""
@@ -96,11 +111,11 @@ class Estimator:
         if told is None:
             return {}
         found = {
-            name: _bytes(told, name) + self.constant_bytes[name]
+            name: _bytes(told, name) + self.constant_bytes(name, told.arithmetic)
             for name in SIZES
             if self.known or self.plain is not None
         }
-        return found | self._drop(told) | self._latencies(told)
+        return found | self._drop(told) | self._latencies.expected(told)
 
     def _drop(self, told: Estimate) -> dict[str, float]:
         """A drop that grows with the error, through what trials measured; in proportion to it beyond the largest one."""
@@ -115,7 +130,7 @@ class Estimator:
 
     def most_bytes(self, size: float) -> float:
         """The compressed bytes that treatments may leave of the layers' weights in a file of this compressed size."""
-        return size - self.constant_bytes["compressed_bytes"]
+        return size - self.constant_bytes("compressed_bytes")
 
     @functools.cached_property
     def _drops(self) -> tuple[np.ndarray, np.ndarray]:
@@ -125,26 +140,9 @@ class Estimator:
         drops = isotonic_regression([trial.value("drop") or 0.0 for _, trial in self.known]).x
         return np.log(np.array([each.error for each, _ in self.known]) + 1e-12), np.array(drops, dtype=np.float64)
 
-    def _latencies(self, told: Estimate) -> dict[str, float]:
-        """Measured on the same structure, else between those of fewer and more int4 weights."""
-        return {
-            name: same[told.int4] if told.int4 in same else float(np.interp(told.stored, sizes, values))
-            for name, (same, sizes, values) in self._timed.items()
-        }
-
     @functools.cached_property
-    def _timed(self) -> dict[str, tuple[dict[frozenset[str], float], np.ndarray, np.ndarray]]:
-        """By the name of a latency: the median of each structure, and stored bytes in order with the latencies."""
-        found: dict[str, tuple[dict[frozenset[str], float], np.ndarray, np.ndarray]] = {}
-        names = {name for _, trial in self.known for name in trial.measurements if name.startswith("latency_us")}
-        for name in sorted(names):
-            timed = [(each, value) for each, trial in self.known if (value := trial.value(name)) is not None]
-            same: dict[frozenset[str], list[float]] = {}
-            for each, value in timed:
-                same.setdefault(each.int4, []).append(value)
-            sizes, values = np.array(sorted((each.stored, value) for each, value in timed)).T
-            found[name] = ({int4: stats.median(values) for int4, values in same.items()}, sizes, values)
-        return found
+    def _latencies(self) -> Latencies:
+        return Latencies.of(self.known, self.baseline)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +182,7 @@ class ChangedEstimator:
         name = "compressed_bytes"
         trial, twin = self.twins
         ours, theirs = trial.value(name) or 0.0, twin(name) or 0.0
-        constant = min(ours, self.model.constant_bytes[name])
+        constant = min(ours, self.model.constant_bytes(name))
         share = (ours - constant) / max(theirs - constant, 1.0)
         return (size - self._wrong.get(name, 0.0) - constant) / share if share > 0 else 0.0
 
@@ -202,7 +200,7 @@ class ChangedEstimator:
             ours, theirs = trial.value(name), twin(name)
             if ours is None or theirs is None:
                 continue
-            constant = min(ours, self.model.constant_bytes[name]) if name in SIZES else 0.0
+            constant = min(ours, self.model.constant_bytes(name)) if name in SIZES else 0.0
             if name == "drop":
                 found[name] = value + ours - theirs
             elif theirs > constant:

@@ -6,8 +6,9 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
+from litetuner.search.proposals.arithmetic import float_is_better, in_float_if
 from litetuner.search.proposals.baselines import LATER, baselines
-from litetuner.search.proposals.channel_cuts import ACCURACY, ChannelCuts
+from litetuner.search.proposals.channel_cuts import ChannelCuts
 from litetuner.search.proposals.proposal import Proposal, Spaces, first_new, offers
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import ScriptedChoices, Space
@@ -32,8 +33,7 @@ CHANNELS_ALONE = _CHANNELS | CLIPPED
 _CLUSTERED = {"deploy": "reconstruct", "reconstruct.form": "counted", "reconstruct.clusters": _NUMBERS.clusters}
 SOLVED = _CLUSTERED, _CLUSTERED | {"reconstruct.sparsity": _NUMBERS.sparsity}
 
-# Integer weights and float arithmetic: as fast as float32, and a third of its compressed size.
-_NARROW_FLOAT = {"narrow": "yes", "deploy": "ptq_weight_only_wi8"}
+_NARROW = {"narrow": "yes", "deploy": "reconstruct", "reconstruct.form": "even"}
 
 # Sources: docs/how-to/recipes.md and docs/development/decisions.md. What needs no training comes first, then channels:
 # nothing else makes a file much faster.
@@ -42,7 +42,7 @@ RECIPES: tuple[dict[str, Any], ...] = (
     SOLVED[0],
     {"deploy": "reconstruct", "reconstruct.form": "even", "reconstruct.bits": _NUMBERS.reconstructed_bits},
     SOLVED[1],
-    {"narrow": "yes", "deploy": "reconstruct", "reconstruct.form": "even"},
+    _NARROW,
     CHANNELS_ALONE,
     _CHANNELS | {"qat": "all", "qat.scales": "tensor"},
     _CHANNELS | _CLUSTER | _TENSOR,
@@ -95,32 +95,16 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
 
 def _recipes(space: Space, history: History, answered: Sequence[Trial], epochs: float) -> Iterator[Proposal]:
     cuts = ChannelCuts.of(answered, history.allowed_drop)
-    recipes = (_NARROW_FLOAT, *RECIPES) if _integers_are_slow(history) else RECIPES
+    better = float_is_better(history)
+    recipes = (_NARROW, *RECIPES) if better else RECIPES
     for choices, last in [*((choices, False) for choices in recipes), (CHANNELS_ALONE, True)]:
         if choices.get("train") and epochs not in space.epochs:
             continue  # there is no time left for it
         for cut in cuts.next(choices, space, last=last):
-            script = ScriptedChoices(_USUAL | {"epochs": epochs} | _possible(choices, space) | cut)
+            computing = in_float_if(better, choices)
+            script = ScriptedChoices(_USUAL | {"epochs": epochs} | _possible(choices, space) | computing | cut)
             if offers(space, script):
                 yield Proposal("recipe", space, script, space.suggest(script))
-
-
-def _integers_are_slow(history: History) -> bool:
-    """Is no accurate file faster than the float model? Then only fewer channels make one, with the float model's arithmetic."""
-    if not history.trials:
-        return False
-    baseline, *others = history.trials
-    accurate = [trial for trial in others if trial.state.scored and _accurate(trial)]
-    for cost in (item.measurement for item in history.objectives if item.direction == "minimize"):
-        first, values = baseline.value(cost), [trial.value(cost) for trial in accurate]
-        known = [value for value in values if value is not None]
-        if first and known and min(known) >= (1 - POLICY.picks.same_latency) * first:
-            return True
-    return False
-
-
-def _accurate(trial: Trial) -> bool:
-    return all(trial.constraints.get(name, 0.0) <= 0 for name in ACCURACY)
 
 
 def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:

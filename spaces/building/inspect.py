@@ -108,10 +108,9 @@ def question(
     from litetuner.spaces.models.signature import predict
 
     x, y = workspace.split(data, "search")
-    batch = getattr(loaded.model, "batch", None) or BRIDGE_SAMPLES
 
     def run(samples: np.ndarray) -> np.ndarray:
-        return predict(loaded.model, [samples], batch)[output]
+        return predict(loaded.model, [samples])[output]
 
     return find_doubts(original, y, data.decision, x, run)
 

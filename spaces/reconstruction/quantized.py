@@ -1,4 +1,4 @@
-"""A reconstructed float file as an int8 one that holds exactly the integers which were solved for."""
+"""A reconstructed float file as one of integer weights: exactly those which were solved for."""
 
 from collections.abc import Mapping
 
@@ -6,25 +6,33 @@ import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.quantization.quantizer import quantize_operators
-from litetuner.spaces.quantization.quantizer_policy import RECIPES, Scheme, why_not
+from litetuner.spaces.quantization.quantizer_policy import RECIPES, Recipe, Scheme, why_not
 from litetuner.spaces.reconstruction.sequence import Reconstructed, Treatment
 from litetuner.spaces.tflite.operators import Operator, names_of_layers, read_operators
 from litetuner.spaces.tflite.weights import weights_of_operators
 
-_RECIPE = RECIPES["static_wi8_ai8"]
+INT8, FLOAT32 = ARITHMETICS = "int8", "float32"  # what a file computes with; its weights are integers in any case
+_RECIPES = {INT8: RECIPES["static_wi8_ai8"], FLOAT32: RECIPES["weight_only_wi8"]}
 
 
 def quantized(
-    found: Reconstructed, treatments: Mapping[int, Treatment], calibration: np.ndarray, io: str = "native"
+    found: Reconstructed,
+    treatments: Mapping[int, Treatment],
+    calibration: np.ndarray,
+    io: str = "native",
+    arithmetic: str = INT8,
 ) -> bytes:
-    """The file with int8 activations. Operators that were not treated get int8 weights by channel.
+    """The file with int8 activations, or with float32 ones. Operators that were not treated get int8 weights by channel.
+
+    With float32 ones neither ``calibration`` nor ``io`` is used.
 
     Raises ``BuildFailed`` where a layer does not hold its integers, and what ``quantize_operators`` raises.
     ``io`` is as in ``quantize``.
     """
     before = _weighted(found.file)
-    schemes = {operator.index: _scheme(operator, treatments.get(operator.index)) for operator in before}
-    file = quantize_operators(found.file, _RECIPE, schemes, calibration, io)
+    recipe = _RECIPES[arithmetic]
+    schemes = {operator.index: _scheme(operator, treatments.get(operator.index), recipe) for operator in before}
+    file = quantize_operators(found.file, recipe, schemes, calibration, io)
     after = [operator.index for operator in _weighted(file)]  # in the same order
     weights = weights_of_operators(file, after)
     for operator, index in zip(before, after, strict=True):
@@ -53,7 +61,7 @@ def _weighted(file: bytes) -> list[Operator]:
     return [operator for operator in read_operators(file) if operator.weight_index is not None]
 
 
-def _scheme(operator: Operator, treatment: Treatment | None) -> Scheme:
+def _scheme(operator: Operator, treatment: Treatment | None, recipe: Recipe) -> Scheme:
     if treatment is not None:
         return Scheme(4 if treatment.bits == 4 else 8, granularity="tensor" if treatment.counted else "channel")
-    return Scheme(32 if why_not(operator.name, _RECIPE, Scheme(8), operator.input_rank) else 8)
+    return Scheme(32 if why_not(operator.name, recipe, Scheme(8), operator.input_rank) else 8)

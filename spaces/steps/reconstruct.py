@@ -29,12 +29,14 @@ from litetuner.spaces.reconstruction.allocation.spreading import Sensitivities
 from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Statistics, estimate
 from litetuner.spaces.reconstruction.hessian import DAMPING
 from litetuner.spaces.reconstruction.layers import layers_of
-from litetuner.spaces.reconstruction.quantized import check_treatments, quantized
+from litetuner.spaces.reconstruction.quantized import ARITHMETICS, FLOAT32, INT8, check_treatments, quantized
 from litetuner.spaces.reconstruction.sequence import BITS, SAMPLES, Treatment, reconstruct, samples_of
 from litetuner.spaces.step import Role, Rule, Stage, Step, knob
 from litetuner.spaces.steps.float32 import Float32
 from litetuner.spaces.tflite.operators import names_of_layers, operators_of
 from litetuner.spaces.tflite.schema import read_model
+
+_ARITHMETIC = "reconstruct.arithmetic"
 
 
 def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
@@ -50,6 +52,8 @@ def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
 @dataclasses.dataclass(frozen=True)
 class Reconstruct(Step):
     """Makes an int8 file of a float32 one, whose kernels are solved for layer by layer from unlabelled training samples.
+
+    ``arithmetic`` float32 leaves activations as they are: where int8 is no faster, such a file is as fast as the float one.
 
     ``sparsity`` is spread over layers by what each tolerates. ``clusters`` different values in each kernel have one scale, as
     they compress well; otherwise there are scales by channel for ``bits`` 8 and 4 (int8, int4) or 3 and 2 (7 and 3 evenly
@@ -68,7 +72,7 @@ class Reconstruct(Step):
     rules = (Rule("reconstruction", "kernels are solved for in float and then stored as they are", _alone),)
     undoes = frozenset({"clusters"})
     role = Role.BY_LAYER
-    older = MappingProxyType({"layers": ()})
+    older = MappingProxyType({"layers": (), "arithmetic": INT8})
     needs_calibration = True
     takes_tflite = True
 
@@ -80,6 +84,7 @@ class Reconstruct(Step):
     calibration: int = knob(0, COUNTS, "training samples for activation ranges; 0: what --calibration says")
     selection: str = knob("balanced", SELECTIONS, "which samples: balanced, random, spread or extremes")
     layers: tuple[Treated, ...] = knob((), None, "layers that differ: name, sparsity, clusters, bits, levels")
+    arithmetic: str = knob(INT8, ARITHMETICS, "what the file computes with: int8, or float32 with integer weights")
 
     def __post_init__(self) -> None:
         Treatment(self.sparsity, self.clusters, self.bits)
@@ -90,6 +95,9 @@ class Reconstruct(Step):
         if self.keep < 0:
             raise Refused(f"reconstruct: keep is {self.keep}, and must not be negative")
         self._refuse_unknown("io", self.io, IO)
+        self._refuse_unknown("arithmetic", self.arithmetic, ARITHMETICS)
+        if self.arithmetic == FLOAT32 and self.io != "native":
+            raise Refused("reconstruct: a file with float32 arithmetic has float32 inputs and outputs; io is for int8")
         check_calibration(self.name, self.calibration, self.selection)
 
     @property
@@ -100,7 +108,8 @@ class Reconstruct(Step):
         said = Treatment(self.sparsity, self.clusters, self.bits).text
         parts = [part for part in said.split(", ") if not part.startswith("int")] + ["by layer"] * bool(self.layers)
         types = sorted({self.precision(""), *("int4" for _, treatment in self.by_layer if treatment.bits == 4)})
-        return f"reconstructed {'/'.join(reversed(types))}" + (f" ({', '.join(parts)})" if parts else "")
+        kind = ("weight-only " if self.arithmetic == FLOAT32 else "") + "/".join(reversed(types))
+        return f"reconstructed {kind}" + (f" ({', '.join(parts)})" if parts else "")
 
     def details(self) -> list[str]:
         lines = [f"reconstruct: {name}: {treatment.text}" for name, treatment in self.by_layer]
@@ -129,6 +138,8 @@ class Reconstruct(Step):
 
     @classmethod
     def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
+        float_too = choices.takes_io("float32")
+        arithmetic = choices.knob(_ARITHMETIC, ARITHMETICS) if float_too else INT8
         form = choose_form(choices)
         knobs: dict[str, Any] = {}
         if form in (EVEN, COUNTED):
@@ -139,7 +150,12 @@ class Reconstruct(Step):
         else:
             knobs = {"layers": choose_layers(form, choices)}
         io = choices.choose_io()
-        return (Float32(), cls(**knobs, io="native" if io == "int8" else io, **choices.choose_calibration()))
+        integer = {"io": "native" if io == "int8" else io, **choices.choose_calibration()}
+        return (Float32(), cls(**knobs, arithmetic=arithmetic, **(integer if arithmetic == INT8 else {})))
+
+    @classmethod
+    def computing_in_float(cls) -> dict[str, Any]:
+        return {_ARITHMETIC: FLOAT32}
 
     @classmethod
     def script(cls, treatments: Mapping[str, tuple[int, float]] | None = None) -> dict[str, Any]:
@@ -156,7 +172,8 @@ class Reconstruct(Step):
 
     def estimated(self, statistics: Statistics) -> Estimate | None:
         treatments = self._treatments_of(statistics)
-        return estimate(statistics, treatments) if treatments else None
+        found = estimate(statistics, treatments) if treatments else None
+        return None if found is None else dataclasses.replace(found, arithmetic=self.arithmetic)
 
     def _treatments_of(self, statistics: Statistics) -> dict[str, Treatment]:
         """By layer; empty where a layer's treatment depends on more than its name."""
@@ -166,11 +183,11 @@ class Reconstruct(Step):
         return {layer.name: named.get(layer.name, usual) for layer in statistics.layers}
 
     def apply(self, subject: bytes, context: Context) -> bytes:
-        """The int8 file of a float32 one. See ``apply_with_notes``."""
+        """The file of integer weights. See ``apply_with_notes``."""
         return self.apply_with_notes(subject, context)[0]
 
     def apply_with_notes(self, subject: bytes, context: Context) -> tuple[bytes, list[str]]:
-        """The int8 file of a float32 one, and what it holds.
+        """The file of integer weights of a float32 one, and what it holds.
 
         Raises ``Refused`` where there are no samples or no layers, ``BuildFailed`` with the name of a layer that cannot be
         solved for or whose weights the quantizer stored in another way.
@@ -178,7 +195,7 @@ class Reconstruct(Step):
         samples = samples_of(context)
         treatments = self._treatments(subject, samples, context.seed)
         found = reconstruct(subject, samples, treatments, context.seed)
-        file = quantized(found, treatments, context.calibration, self.io)
+        file = quantized(found, treatments, context.calibration, self.io, self.arithmetic)
         check_treatments(found.integers, treatments if self.layers else {}, subject)
         zeros = sum(int(np.sum(integers == 0)) for integers in found.integers.values())
         total = sum(integers.size for integers in found.integers.values())

@@ -9,8 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from litetuner.search.config.budgets import ACCURACY_BUDGETS
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
+from litetuner.search.proposals.arithmetic import computes_in_integers
 from litetuner.search.proposals.draws.given_trials import given_trials
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
 from litetuner.search.proposals.samplers.tpe import Tpe
@@ -27,7 +29,6 @@ from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for, steps_of
 
 NUMBERS = POLICY.promotions
-RECOVERABLE = ("max-drop", "min-metric")  # budgets that a training may yet keep
 KEPT = ("io", "calibration")  # choices of the deployment
 
 
@@ -118,7 +119,7 @@ class Solved:
 
 def _recoverable(trial: Trial) -> bool:
     """Does it keep all budgets but those that a training may yet keep?"""
-    return {name for name, value in trial.constraints.items() if value > 0} <= set(RECOVERABLE)
+    return {name for name, value in trial.constraints.items() if value > 0} <= set(ACCURACY_BUDGETS)
 
 
 def solved_step(trial: Trial) -> Step | None:
@@ -132,7 +133,7 @@ def solved_step(trial: Trial) -> Step | None:
 def fixed_choices(trial: Trial, space: Space) -> dict[str, Any] | None:
     """The choices that a trial's trained counterpart has in common with it; ``None`` where the space has no counterpart."""
     solved, integer = solved_step(trial), step_for(Role.INTEGER).name
-    if solved is None:
+    if solved is None or not computes_in_integers(trial.candidate):  # as what is trained does
         return None
     if any(step.changes_shapes for step in trial.candidate.steps):  # trainings choose other channels
         return None

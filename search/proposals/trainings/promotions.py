@@ -8,12 +8,12 @@ hypervolume per second: its size and latency stay, and its drop becomes what ear
 import heapq
 import math
 
+from litetuner.search.config.budgets import ACCURACY_BUDGETS
 from litetuner.search.history import History
 from litetuner.search.hypervolume import Growth
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of
 from litetuner.search.proposals.trainings import first_trainings
-from litetuner.search.proposals.trainings.first_trainings import RECOVERABLE
 from litetuner.search.proposals.trainings.outcomes import Outcomes
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
@@ -45,7 +45,7 @@ class Rungs:
             self.ended.append((before, drop))
         self._shorter[alike] = drop
         broken = {name for name, value in trial.constraints.items() if value > 0}
-        if trial.state.scored and broken <= set(RECOVERABLE):
+        if trial.state.scored and broken <= set(ACCURACY_BUDGETS):
             self.open[trial.number] = trial
             self._gains[trial.number] = math.inf
 

@@ -76,12 +76,16 @@ class Statistics(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What a file is expected to be, apart from a constant: squared error at the output, bytes of its weights, int4 layers."""
+    """What a file is expected to be, apart from a constant: squared error at the output, bytes of its weights, int4 layers.
+
+    ``arithmetic`` is what it computes with.
+    """
 
     error: float
     deflated: float
     stored: float  # bytes without compression
     int4: frozenset[str]
+    arithmetic: str = "int8"
 
 
 def estimate(statistics: Statistics, treatments: Mapping[str, Treatment]) -> Estimate | None:

@@ -180,7 +180,9 @@ LADDER = POLICY.channels.untrained
 @pytest.mark.parametrize(
     ("used", "found"),
     [
-        ({}, (0.375, "sensitivity")),
+        ({}, (0.25, "sensitivity")),
+        ({1: 0.3}, (0.5, "sensitivity")),
+        ({1: 1.2}, (0.125, "sensitivity")),
         ({2: 0.3}, (0.5, "even")),
         ({2: 0.3, 4: 0.9}, (0.75, "even")),
         ({2: 0.3, 4: 0.9, 5: 0.9}, None),
@@ -200,6 +202,17 @@ def test_without_training_the_largest_cut_is_searched_that_is_tolerated(
     assert cuts.next(UNTRAINED, SPACE, last=False) == wanted
 
 
+FLOAT_CUT = UNTRAINED | {
+    "narrow.ratio": 0.375,
+    "narrow.spread": "sensitivity",
+    "reconstruct.arithmetic": "float32",
+}
+
+
+def rewriting(proposal: Proposal) -> list[str]:
+    return [step.name for step in proposal.candidate.of_stage(Stage.REWRITE)]
+
+
 def slow(number: int, microseconds: float, drop: float = 0.0, **choices: object) -> Trial:
     made = trial(number, drop, 500.0, "recipe", **choices or {"deploy": "int8"})
     return dataclasses.replace(
@@ -210,24 +223,34 @@ def slow(number: int, microseconds: float, drop: float = 0.0, **choices: object)
 def test_where_integers_are_no_faster_channels_come_first() -> None:
     """The float model takes 100 us. Where int8 does too, fewer channels with float arithmetic are tried before all else."""
     first = recipe(history(slow(1, 99.0)))
-    assert first is not None and first.candidate.of_stage(Stage.REWRITE)[0].name == "narrow"
-    assert [step.knobs()["recipe"] for step in first.candidate.steps if step.name == "ptq"] == ["weight_only_wi8"]
+    assert first is not None and rewriting(first) == ["narrow", "reconstruct", "slim"]
+    assert first.candidate.steps[-2].knobs()["arithmetic"] == "float32"
     usual = recipe(history(slow(1, 60.0)))
     assert usual is not None and not any(step.name == "narrow" for step in usual.candidate.steps)
     assert recipe(history()) == recipe(history(slow(1, 60.0))), "before int8 was timed nothing is known"
 
 
-def test_channels_come_first_only_until_something_is_faster() -> None:
-    cut = {"narrow": "yes", "narrow.ratio": 0.375, "narrow.spread": "sensitivity", "deploy": "ptq_weight_only_wi8"}
-    lossy = recipe(history(slow(1, 110.0), judged(slow(2, 60.0, 0.1, **cut), BUDGET)))
+def test_the_largest_cut_is_searched_first_then_the_usual_recipes_follow_in_float() -> None:
+    lossy = recipe(history(slow(1, 110.0), judged(slow(2, 60.0, 0.1, **FLOAT_CUT), BUDGET)))
     assert lossy is not None and lossy.candidate.of_stage(Stage.REWRITE)[0].knobs()["ratio"] == 0.125
-    faster = recipe(history(slow(1, 110.0), slow(2, 70.0, **cut)))
-    assert faster is not None and not any(step.name == "narrow" for step in faster.candidate.steps)
+    faster = recipe(history(slow(1, 110.0), slow(2, 70.0, **FLOAT_CUT)))
+    assert faster is not None and faster.candidate.of_stage(Stage.REWRITE)[0].knobs()["ratio"] == 0.5
+    known, found = history(slow(1, 110.0)), []
+    for number in range(2, 9):
+        proposal = recipe(known)
+        assert proposal is not None
+        found.append(proposal)
+        lost = judged(slow(number, 60.0, 0.1, **FLOAT_CUT), BUDGET)
+        script = proposal.script.script  # type: ignore[union-attr]
+        params = {name: {"chosen": script[name]} for name in ("narrow.ratio", "narrow.spread") if name in script}
+        known.add(dataclasses.replace(lost, candidate=proposal.candidate, params=params))
+    treated = [item.candidate.steps[-2].knobs() for item in found if "reconstruct" in rewriting(item)]
+    assert len(treated) > 3 and {knobs["arithmetic"] for knobs in treated} == {"float32"}
+    assert sum("narrow" in rewriting(item) for item in found) == 2
 
 
 def test_a_file_with_float_arithmetic_that_cannot_run_says_nothing_of_its_cut() -> None:
-    cut = {"narrow": "yes", "narrow.ratio": 0.375, "narrow.spread": "sensitivity", "deploy": "ptq_weight_only_wi8"}
-    refused = dataclasses.replace(slow(2, 50.0, **cut), state=State.INVALID, measurements={})
+    refused = dataclasses.replace(slow(2, 50.0, **FLOAT_CUT), state=State.INVALID, measurements={})
     known, found = history(slow(1, 110.0), refused), []
     for number in range(3, 12):
         proposal = recipe(known)
@@ -236,8 +259,8 @@ def test_a_file_with_float_arithmetic_that_cannot_run_says_nothing_of_its_cut() 
         answer = dataclasses.replace(slow(number, 110.0), origin="variant", candidate=proposal.candidate, params={})
         known.add(answer)
     narrow = [item for item in found if any(step.name == "narrow" for step in item.candidate.steps)]
-    assert narrow and narrow[0].candidate.of_stage(Stage.REWRITE)[0].knobs()["ratio"] == 0.375
-    assert any(step.name == "reconstruct" for step in narrow[0].candidate.steps)
+    assert narrow and narrow[0].candidate.of_stage(Stage.REWRITE)[0].knobs()["ratio"] == 0.25
+    assert narrow[0].candidate.steps[-2].knobs()["arithmetic"] == "int8"
 
 
 def test_what_was_not_timed_does_not_call_integers_slow() -> None:

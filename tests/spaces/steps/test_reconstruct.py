@@ -50,6 +50,7 @@ def weights(file: bytes) -> list[Weight]:
         (Reconstruct(bits=3), "reconstructed int8 (3-bit values)"),
         (Reconstruct(layers=(("a", 0.5, 16, 8), ("b", 0.0, 0, 8))), "reconstructed int8 (by layer)"),
         (Reconstruct(layers=(("a", 0.0, 0, 4),)), "reconstructed int8/int4 (by layer)"),
+        (Reconstruct(clusters=16, arithmetic="float32"), "reconstructed weight-only int8 (cluster 16)"),
     ],
 )
 def test_the_label_says_what_the_file_holds(step: Reconstruct, label: str) -> None:
@@ -59,6 +60,7 @@ def test_the_label_says_what_the_file_holds(step: Reconstruct, label: str) -> No
 @pytest.mark.parametrize(
     "knobs",
     [{"sparsity": 0.99}, {"clusters": 2}, {"bits": 5}, {"clusters": 8, "bits": 4}, {"keep": -1}, {"io": "int9"}]
+    + [{"arithmetic": "float16"}, {"arithmetic": "float32", "io": "uint8"}]
     + [{"layers": layers} for layers in ((("a", 0.99, 0, 8),), (("a", 0, 0, 5),), (("a", 0, 8, 8),) * 2)],
 )
 def test_other_knobs_are_refused(knobs: dict[str, Any]) -> None:
@@ -78,6 +80,8 @@ def test_what_it_does_not_go_with() -> None:
         Reconstruct(bits=4, io="float32"),
         Reconstruct(sparsity=0.5, clusters=16),
         Reconstruct(bits=2, keep=2, io="uint8"),
+        Reconstruct(sparsity=0.5, clusters=16, arithmetic="float32"),
+        Reconstruct(bits=4, arithmetic="float32"),
     ],
 )
 def test_files_are_accurate_and_hold_what_is_said(
@@ -98,6 +102,18 @@ def test_files_are_accurate_and_hold_what_is_said(
     if step.keep:
         assert sum(count > 3 for count in values) == step.keep
         assert notes[-1].startswith("reconstruct: plain int8 in ")
+
+
+def test_float_arithmetic_has_the_same_integers(float_file: bytes, context: Context) -> None:
+    """What differs is what the operators compute with."""
+    files = [
+        Slim().apply(Reconstruct(clusters=8, arithmetic=kind).apply(float_file, context), context)
+        for kind in ("int8", "float32")
+    ]
+    for integer, plain in zip(*map(weights, files), strict=True):
+        np.testing.assert_array_equal(integer.values, plain.values)
+        np.testing.assert_array_equal(integer.scale, plain.scale)
+        assert (integer.activation_dtype, plain.activation_dtype) == ("int8", "float32")
 
 
 def test_layers_differ_as_said_and_the_record_says_how(float_file: bytes, context: Context) -> None:
