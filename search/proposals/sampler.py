@@ -3,6 +3,7 @@
 from typing import Any
 
 from litetuner.search.history import History
+from litetuner.search.proposals.arithmetic import computes_in_integers, float_is_better
 from litetuner.search.proposals.bases import bases
 from litetuner.search.proposals.draws.treatments import draws
 from litetuner.search.proposals.estimates import base_of, expected_gain, offered, violation
@@ -21,8 +22,8 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
     space = spaces.whole
     if space.statistics is None or not offered(space.statistics, space.deployments()):
         return Proposal("sampler", spaces.short)
-    known = list(bases(history, space, space.statistics))
-    best: tuple[tuple[float, float], dict[str, Any], Candidate] | None = None
+    known, slow = list(bases(history, space, space.statistics)), float_is_better(history)
+    best: tuple[tuple[float, float, bool], dict[str, Any], Candidate] | None = None
     for drawn in draws(history, space, seed):
         for base in known:
             script = {**base.choices, **drawn}
@@ -33,7 +34,8 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
             excess = violation(told, history)
             if best is not None and excess > best[0][0]:
                 continue  # the hypervolume need not be known
-            rank = excess, -expected_gain(told, history)
+            # Most draws should gain nothing: of these, those that are not slower than others of the same accuracy and size.
+            rank = excess, -expected_gain(told, history), computes_in_integers(candidate) == slow
             if (best is None or rank < best[0]) and not history.knows(candidate.key):
                 best = rank, script, candidate
     if best is None:
