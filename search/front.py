@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from litetuner.search.policy import POLICY
 from litetuner.search.trial import State, Trial
 
 
@@ -33,13 +34,17 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
     """The feasible non-dominated trials by value, of equal ones the first, in order of the first objective (best first).
 
+    Latencies that may be measurements of one file count as equal: else one that is worse in all that counts would be on the
+    front for a thousandth of its latency.
+
     In that order nothing is dominated by what comes after it: each point is compared with the front so far.
     """
-    first: dict[tuple[float, ...], Trial] = {}
-    for trial in feasible(trials):
-        first.setdefault(tuple(objective.cost(trial) for objective in objectives), trial)
-    costs = np.array(list(first), dtype=np.float64).reshape(len(first), len(objectives))
-    members = list(first.values())
+    members = feasible(trials)
+    costs = np.array([[objective.cost(trial) for objective in objectives] for trial in members], dtype=np.float64)
+    costs = costs.reshape(len(members), len(objectives))
+    for column, objective in enumerate(objectives):
+        if objective.measurement.startswith("latency_us"):
+            costs[:, column] = _without_noise(costs[:, column])
     kept: list[int] = []
     points = np.empty_like(costs)
     for index in np.lexsort(costs.T[::-1]):
@@ -47,6 +52,16 @@ def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tria
             points[len(kept)] = costs[index]
             kept.append(int(index))
     return [members[index] for index in kept]
+
+
+def _without_noise(latencies: np.ndarray) -> np.ndarray:
+    """Each as the least of its group: from the least on, those within what two measurements of one file differ by."""
+    found, least = np.empty_like(latencies), -math.inf
+    for at in np.argsort(latencies, kind="stable"):
+        if not latencies[at] <= least * (1 + POLICY.picks.same_latency):
+            least = latencies[at]
+        found[at] = least
+    return found
 
 
 def fronts(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Sequence[str]) -> dict[str, list[Trial]]:

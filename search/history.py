@@ -57,8 +57,7 @@ class History:
         self._trained: set[str] = set()
         self._begun: set[str] = set()  # what was trained, and all that it was built on
         self.lost: dict[str, Trial] = {}  # by key: the last loss of each candidate without an answer
-        self._front: list[Trial] = []
-        self._fresh: list[Trial] = []  # added since the front was last asked for
+        self._front: list[Trial] | None = []  # until the next trial
         self._views: dict[Callable[[], View], Any] = {}
         self.seconds = 0.0  # that all trials took
         self._seconds_per_epoch = seconds_per_epoch  # of plain training, as it was timed before the first trial
@@ -94,7 +93,7 @@ class History:
             self.growth = Growth(self.objectives, trial, self.allowed_drop)
             self._nearest = self._farthest = distance(trial.constraints)
         self.gains.append(self._gain(trial))
-        self._fresh.append(trial)
+        self._front = None
         for view in self._views.values():
             view.add(trial, self.gains[-1])
 
@@ -177,9 +176,8 @@ class History:
 
     @property
     def front(self) -> list[Trial]:
-        if self._fresh:  # what was dominated once stays so
-            known = sorted([*self._front, *self._fresh], key=lambda trial: trial.number)
-            self._front, self._fresh = front(known, self.objectives), []
+        if self._front is None:
+            self._front = front(self.trials, self.objectives)
         return self._front
 
 

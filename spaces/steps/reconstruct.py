@@ -51,9 +51,10 @@ def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Reconstruct(Step):
-    """Makes an int8 file of a float32 one, whose kernels are solved for layer by layer from unlabelled training samples.
+    """Gives a float32 file integer weights, which are solved for layer by layer from unlabelled training samples.
 
-    ``arithmetic`` float32 leaves activations as they are: where int8 is no faster, such a file is as fast as the float one.
+    It then computes with int8, or with float32 as before (``arithmetic``): where int8 is no faster, that is as fast as the
+    float file.
 
     ``sparsity`` is spread over layers by what each tolerates. ``clusters`` different values in each kernel have one scale, as
     they compress well; otherwise there are scales by channel for ``bits`` 8 and 4 (int8, int4) or 3 and 2 (7 and 3 evenly
