@@ -43,7 +43,7 @@ def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tria
     costs = np.array([[objective.cost(trial) for objective in objectives] for trial in members], dtype=np.float64)
     costs = costs.reshape(len(members), len(objectives))
     for column, objective in enumerate(objectives):
-        if objective.measurement.startswith("latency_us"):
+        if objective.measurement.startswith("latency_us") and _timed(members, objective.measurement):
             costs[:, column] = _without_noise(costs[:, column])
     kept: list[int] = []
     points = np.empty_like(costs)
@@ -52,6 +52,12 @@ def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tria
             points[len(kept)] = costs[index]
             kept.append(int(index))
     return [members[index] for index in kept]
+
+
+def _timed(trials: Sequence[Trial], latency: str) -> bool:
+    """Does it have noise? What a compiler or a simulator computes has no interval."""
+    intervals = (trial.measurements[latency].interval for trial in trials if latency in trial.measurements)
+    return any(interval is not None and interval[0] < interval[1] for interval in intervals)
 
 
 def _without_noise(latencies: np.ndarray) -> np.ndarray:
