@@ -4,6 +4,7 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
+from litetuner.search.proposals.arithmetic import float_is_better, in_float_if
 from litetuner.search.proposals.neighbors import perturbations
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of, offers
 from litetuner.search.proposals.recipes import CLIPPED, SOLVED
@@ -36,12 +37,12 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
 
 def planned(history: History, space: Space) -> Proposal | None:
     """The first planned deployment of a trained member of the front that has no answer yet."""
-    done = history.view(Deployed).numbers
+    done, better = history.view(Deployed).numbers, float_is_better(history)
     for trial in history.front:
         if not trial.candidate.prefix.steps or not trial.params or trial.number in done:
             continue
         choices = choices_of(trial)
-        for change in PLANNED:
+        for change in ({**each, **in_float_if(better, each)} for each in PLANNED):
             script = ScriptedChoices(choices | change)
             candidate = space.suggest(script)
             same = candidate.prefix == trial.candidate.prefix

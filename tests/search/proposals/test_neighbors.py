@@ -40,6 +40,18 @@ def test_planned_deployments_come_first() -> None:
     assert len({item.candidate.key for item in found if item and item.candidate}) == 1, "they do not depend on the seed"
 
 
+@pytest.mark.parametrize(("microseconds", "arithmetic"), [(99.0, "float32"), (50.0, "int8")])
+def test_planned_deployments_compute_with_what_is_not_slow(microseconds: float, arithmetic: str) -> None:
+    """The float model takes 100 us."""
+    history = told(trial(1, 0.001, 400.0, **PRUNED), trial(2, 0.0, 10 * microseconds, deploy="int8"))
+    found = []
+    while (planned := deployments.planned(history, SPACE)) is not None and planned.candidate is not None:
+        found += [step.knobs()["arithmetic"] for step in planned.candidate.steps if step.name == "reconstruct"]
+        made = trial(len(history.trials), 0.5, 990.0, "variant")
+        history.add(dataclasses.replace(made, candidate=planned.candidate))
+    assert len(found) >= 2 and set(found) == {arithmetic}
+
+
 @pytest.mark.parametrize("strategy", [neighbors.propose, deployments.propose])
 def test_without_a_front_there_are_none(strategy: Strategy) -> None:
     assert strategy(told(), SPACES, 0) is None
