@@ -81,7 +81,7 @@ class Reconstruct(Step):
     clusters: int = knob(0, (0, 8, 16, 32, 64), "different values in each kernel; 0: those of bits")
     bits: int = knob(8, BITS, "of evenly spaced values: 8 and 4 are types, 3 and 2 few values of int8")
     keep: int = knob(0, (0, 1, 2, 4), "layers, the most sensitive for their size, that stay plain int8")
-    io: str = knob("native", IO, "type of input and output; native: int8")
+    io: str = knob("native", IO, "type of input and output; native: that of the arithmetic")
     calibration: int = knob(0, COUNTS, "training samples for activation ranges; 0: what --calibration says")
     selection: str = knob("balanced", SELECTIONS, "which samples: balanced, random, spread or extremes")
     layers: tuple[Treated, ...] = knob((), None, "layers that differ: name, sparsity, clusters, bits, levels")
