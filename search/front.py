@@ -37,7 +37,7 @@ def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tria
     Latencies that may be measurements of one file count as equal: else one that is worse in all that counts would be on the
     front for a thousandth of its latency.
 
-    In that order nothing is dominated by what comes after it: each point is compared with the front so far.
+    In that order nothing is dominated by what comes after it.
     """
     members = feasible(trials)
     costs = np.array([[objective.cost(trial) for objective in objectives] for trial in members], dtype=np.float64)
@@ -46,11 +46,10 @@ def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tria
         if objective.measurement.startswith("latency_us") and _timed(members, objective.measurement):
             costs[:, column] = _without_noise(costs[:, column])
     kept: list[int] = []
-    points = np.empty_like(costs)
-    for index in np.lexsort(costs.T[::-1]):
-        if not (points[: len(kept)] <= costs[index]).all(axis=1).any():
-            points[len(kept)] = costs[index]
-            kept.append(int(index))
+    left = np.lexsort(costs.T[::-1])
+    while left.size:
+        kept.append(int(left[0]))
+        left = left[(costs[left] < costs[left[0]]).any(axis=1)]  # what it does not dominate
     return [members[index] for index in kept]
 
 
@@ -62,11 +61,12 @@ def _timed(trials: Sequence[Trial], latency: str) -> bool:
 
 def _without_noise(latencies: np.ndarray) -> np.ndarray:
     """Each as the least of its group: from the least on, those within what two measurements of one file differ by."""
-    found, least = np.empty_like(latencies), -math.inf
-    for at in np.argsort(latencies, kind="stable"):
-        if not latencies[at] <= least * (1 + POLICY.picks.same_latency):
-            least = latencies[at]
-        found[at] = least
+    order, found, start = np.argsort(latencies, kind="stable"), np.empty_like(latencies), 0
+    while start < len(order):
+        least = latencies[order[start]]
+        end = np.searchsorted(latencies, least * (1 + POLICY.picks.same_latency), side="right", sorter=order)
+        found[order[start:end]] = least
+        start = int(end)
     return found
 
 

@@ -58,4 +58,4 @@ def computes_in_integers(candidate: Candidate) -> bool:
 
 
 def _arithmetics(candidate: Candidate) -> list[str]:
-    return [step.knobs()["arithmetic"] for step in candidate.steps if step.role is Role.BY_LAYER]
+    return [step.knobs().get("arithmetic", INT8) for step in candidate.steps if step.role is Role.BY_LAYER]
