@@ -14,7 +14,7 @@ from litetuner.search.in_flight import InFlight
 from litetuner.search.listener import Listener, RunningTrial
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals import deployments, retries
-from litetuner.search.proposals.estimates import estimates
+from litetuner.search.proposals.estimates.estimates import estimates
 from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.search.proposals.scheduler import propose
 from litetuner.search.runs.optuna_study import Study

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.arithmetic import float_is_better, in_float_if
 from litetuner.search.proposals.bases import Base, bases
-from litetuner.search.proposals.estimates import UNTRAINED, base_of, expected_gain, offered, violation
+from litetuner.search.proposals.estimates.arithmetic import float_is_better, in_float_if
+from litetuner.search.proposals.estimates.estimates import UNTRAINED, base_of, expected_gain, offered, violation
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of, first_new
 from litetuner.search.trial import Trial, find_baseline
 from litetuner.spaces.candidate import Candidate

@@ -6,7 +6,7 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.estimates import (
+from litetuner.search.proposals.estimates.estimates import (
     UNTRAINED,
     ChangedEstimator,
     Estimator,

@@ -9,7 +9,7 @@ from typing import Any
 
 from litetuner.search.config.budgets import ACCURACY_BUDGETS
 from litetuner.search.policy import POLICY, Cut
-from litetuner.search.proposals.arithmetic import computes_in_integers
+from litetuner.search.proposals.estimates.arithmetic import computes_in_integers
 from litetuner.search.trial import Trial
 from litetuner.spaces.space import Space
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.arithmetic import float_is_better, in_float_if
+from litetuner.search.proposals.estimates.arithmetic import float_is_better, in_float_if
 from litetuner.search.proposals.neighbors import perturbations
 from litetuner.search.proposals.proposal import Proposal, Spaces, choices_of, offers
 from litetuner.search.proposals.recipes import CLIPPED, SOLVED

@@ -7,7 +7,7 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.estimates import expected, violation
+from litetuner.search.proposals.estimates.estimates import expected, violation
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, Spaces, choices_of
 from litetuner.search.trial import Trial
 from litetuner.spaces.space import ScriptedChoices, Space

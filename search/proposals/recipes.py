@@ -6,9 +6,9 @@ from typing import Any
 
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.arithmetic import float_is_better, in_float_if
 from litetuner.search.proposals.baselines import LATER, baselines
 from litetuner.search.proposals.channel_cuts import ChannelCuts
+from litetuner.search.proposals.estimates.arithmetic import float_is_better, in_float_if
 from litetuner.search.proposals.proposal import Proposal, Spaces, first_new, offers
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import ScriptedChoices, Space

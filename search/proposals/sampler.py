@@ -3,10 +3,10 @@
 from typing import Any
 
 from litetuner.search.history import History
-from litetuner.search.proposals.arithmetic import computes_in_integers, float_is_better
 from litetuner.search.proposals.bases import bases
 from litetuner.search.proposals.draws.treatments import draws
-from litetuner.search.proposals.estimates import base_of, expected_gain, offered, violation
+from litetuner.search.proposals.estimates.arithmetic import computes_in_integers, float_is_better
+from litetuner.search.proposals.estimates.estimates import base_of, expected_gain, offered, violation
 from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.space import ScriptedChoices

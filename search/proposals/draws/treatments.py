@@ -9,7 +9,7 @@ from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals.bases import UNTRAINED_CHOICES
 from litetuner.search.proposals.draws.tpe_draws import joint_draws
-from litetuner.search.proposals.estimates import base_of
+from litetuner.search.proposals.estimates.estimates import base_of
 from litetuner.search.proposals.proposal import choices_of
 from litetuner.search.proposals.seeds import derive
 from litetuner.search.runs.optuna_study import ChoiceRecorder

@@ -12,8 +12,8 @@ from typing import Any
 from litetuner.search.config.budgets import ACCURACY_BUDGETS
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.arithmetic import computes_in_integers
 from litetuner.search.proposals.draws.given_trials import given_trials
+from litetuner.search.proposals.estimates.arithmetic import computes_in_integers
 from litetuner.search.proposals.proposal import Proposal, RecordedChoices, choices_of
 from litetuner.search.proposals.samplers.tpe import Tpe
 from litetuner.search.proposals.seeds import derive

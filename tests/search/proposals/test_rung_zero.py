@@ -10,7 +10,7 @@ from litetuner.reports.model.columns import find_columns
 from litetuner.search.history import History
 from litetuner.search.proposals import allocations, neighbors, sampler
 from litetuner.search.proposals.draws.treatments import Sampled
-from litetuner.search.proposals.estimates import Estimator, base_of, estimated, untrained_estimator
+from litetuner.search.proposals.estimates.estimates import Estimator, base_of, estimated, untrained_estimator
 from litetuner.search.proposals.proposal import Spaces
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.runs.record import RunRecord, read_run

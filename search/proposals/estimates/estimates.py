@@ -13,7 +13,7 @@ from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import distance
 from litetuner.search.history import History
 from litetuner.search.hypervolume import Measured
-from litetuner.search.proposals.latencies import Latencies
+from litetuner.search.proposals.estimates.latencies import Latencies
 from litetuner.search.trial import Trial, find_baseline
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Statistics, estimate, treatment_of

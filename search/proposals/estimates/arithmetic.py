@@ -6,7 +6,7 @@ from typing import Any
 from litetuner.search.config.budgets import ACCURACY_BUDGETS
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
-from litetuner.search.proposals.estimates import UNTRAINED, base_of
+from litetuner.search.proposals.estimates.estimates import UNTRAINED, base_of
 from litetuner.search.trial import State, Trial, find_baseline
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.reconstruction.quantized import FLOAT32, INT8
