@@ -10,6 +10,8 @@ from litetuner.spaces.errors import HostError
 
 CLIENT = "ray://"  # begins the address of a cluster that this machine is no part of
 TOKEN = Path.home() / ".ray" / "auth_token"
+ATTEMPTS = 3  # at a server for this client
+_NOT_STARTED = "Starting Ray client server failed"
 DEVICE = "target:"  # begins the name of a Ray resource: a device that a node offers
 
 
@@ -44,7 +46,7 @@ def connect(address: str) -> None:
         if address == "local":
             ray.init("local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         else:
-            ray.init(address, log_to_driver=False, logging_level="ERROR")
+            _join(ray, address)
     except (ConnectionError, RuntimeError, ValueError) as error:
         token = (
             " Ray 2.60 needs --ray-client-server-port and --runtime-env-agent-port, both, when the first machine is started."
@@ -60,6 +62,17 @@ def connect(address: str) -> None:
         if main:
             signal.signal(signal.SIGTERM, before)  # Ray sets a handler of its own
     _ours.add(address)
+
+
+def _join(ray: Any, address: str) -> None:
+    """Connect to a cluster that is there. A head forks a server for each client, which may die at once: it is asked again."""
+    for attempt in range(ATTEMPTS):
+        try:
+            ray.init(address, log_to_driver=False, logging_level="ERROR")
+            return
+        except ConnectionError as error:
+            if _NOT_STARTED not in str(error) or attempt == ATTEMPTS - 1:
+                raise
 
 
 def _reason(error: Exception) -> str:

@@ -41,3 +41,26 @@ def test_an_error_of_ray_says_why_and_what_to_do(
     assert told in str(error.value)
     assert ("--runtime-env-agent-port" in str(error.value)) == hint
     assert "ray start --head" in str(error.value)
+
+
+@pytest.mark.parametrize(("failures", "raised", "calls"), [(2, SERVER, 3), (5, SERVER, 3), (1, "no route to host", 1)])
+def test_a_server_that_dies_as_it_is_started_is_asked_for_again(
+    failures: int, raised: str, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray 2.60 forks one for each client, beside threads of its own; in a test the child died after 14 ms."""
+    asked: list[str] = []
+
+    def init(address: str, **_: object) -> None:
+        asked.append(address)
+        if len(asked) <= failures:
+            raise ConnectionAbortedError(raised)
+
+    ray = types.SimpleNamespace(is_initialized=lambda: False, init=init, _private=None)
+    monkeypatch.setattr(cluster, "load_ray", lambda: ray)
+    monkeypatch.setattr(cluster, "_ours", set())
+    if failures < calls:
+        cluster.connect("ray://gpu1:10001")
+    else:
+        with pytest.raises(HostError):
+            cluster.connect("ray://gpu1:10001")
+    assert len(asked) == calls
