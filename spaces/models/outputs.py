@@ -9,9 +9,8 @@ import numpy as np
 from litetuner.spaces.data.named_arrays import pack, parts
 from litetuner.spaces.errors import ConfigError, ModelError, keras_error_text, nearest
 from litetuner.spaces.info import TensorInfo
-from litetuner.spaces.models.signature import predict, usual_batch
+from litetuner.spaces.models.signature import FEWEST_SAMPLES, predict, usual_batch
 
-FEWEST = 64  # samples between two looks at the clock
 # What is compared: so many samples, fewer where they take longer or are larger. Files that are wrong are wrong on most samples.
 COMPARED_SAMPLES = 1000
 PATIENCE_SECONDS = 10.0
@@ -41,7 +40,7 @@ def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[TensorInfo], o
     Of several outputs the chosen one, or all as a structured array. Raises ``ModelError`` where the model fails on them.
     """
     started, done, size = time.perf_counter(), [], 0
-    many = max(FEWEST, usual_batch(model, parts(np.asarray(x[:1]))))
+    many = max(FEWEST_SAMPLES, usual_batch(model, parts(np.asarray(x[:1]))))
     for start in range(0, min(len(x), COMPARED_SAMPLES), many):
         batch = parts(np.asarray(x[start : start + many]))
         try:

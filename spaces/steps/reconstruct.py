@@ -139,8 +139,7 @@ class Reconstruct(Step):
 
     @classmethod
     def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
-        float_too = choices.takes_io("float32")
-        arithmetic = choices.knob(_ARITHMETIC, ARITHMETICS) if float_too else INT8
+        arithmetic = choices.knob(_ARITHMETIC, ARITHMETICS) if choices.takes_io("float32") else INT8
         form = choose_form(choices)
         knobs: dict[str, Any] = {}
         if form in (EVEN, COUNTED):

@@ -16,7 +16,11 @@ from litetuner.spaces.rules import SpaceConstraints
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.steps import STEPS
 
-OBJECTIVES = (Objective("metric", "maximize"), Objective("compressed_bytes", "minimize"), Objective("us", "minimize"))
+OBJECTIVES = (
+    Objective("metric", "maximize"),
+    Objective("compressed_bytes", "minimize"),
+    Objective("latency_us:host", "minimize"),
+)
 LAYERS = tuple(LayerInfo(f"conv{k}", "Conv2D", 1000, (3, 3, 8, 16), (None, 8, 8, 16), {}) for k in range(4))
 MODEL = ModelInfo("m", "0" * 64, "keras", (None, 8, 8, 3), (None, 10), "float32", 4000, LAYERS, "softmax")
 SPACE = Space(SpaceConstraints(MODEL, True), tuple(layer.name for layer in LAYERS), epochs=(1.0, 2.0, 4.0))
@@ -33,7 +37,7 @@ def trial(
     **choices: object,
 ) -> Trial:
     """A trial whose candidate follows from ``choices``; number 0 is the baseline."""
-    measured = {"metric": 0.9 - drop, "drop": drop, "compressed_bytes": size, "us": size / 10}
+    measured = {"metric": 0.9 - drop, "drop": drop, "compressed_bytes": size, "latency_us:host": size / 10}
     found = {name: Measurement(value, "1", {"made": "up"}) for name, value in measured.items()}
     found["drop"] = dataclasses.replace(found["drop"], interval=interval)
     seen = RecordedChoices(ScriptedChoices(choices))

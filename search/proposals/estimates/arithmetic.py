@@ -35,15 +35,17 @@ class Integers:
 
 
 def float_is_better(history: History) -> bool:
-    """Is no accurate file that computes with integers faster than the float model? Then only fewer channels make one."""
+    """Is no accurate file that computes with integers faster than the float model? Then only fewer channels make one.
+
+    On every target whose latency is an objective; sizes, memory and MACs say nothing of time.
+    """
     baseline, integers = find_baseline(history.trials), history.view(Integers)
+    latencies = [item.measurement for item in history.objectives if item.measurement.startswith("latency_us")]
     if baseline is None or integers.float_is_refused:
         return False
-    for cost in (item.measurement for item in history.objectives if item.direction == "minimize"):
-        first, least = baseline.value(cost), integers.least.get(cost)
-        if first and least is not None and least >= (1 - POLICY.picks.same_latency) * first:
-            return True
-    return False
+    pairs = [(baseline.value(name), integers.least.get(name)) for name in latencies]
+    known = [(first, least) for first, least in pairs if first and least is not None]
+    return bool(known) and all(least >= (1 - POLICY.picks.same_latency) * first for first, least in known)
 
 
 def in_float_if(better: bool, choices: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def test_the_margin_is_learnt_from_the_probes_errors() -> None:
 
 
 def test_only_a_file_that_lost_nothing_dominates_what_is_not_trained_yet() -> None:
-    bounds = {"compressed_bytes": 400.0, "us": 40.0}
+    bounds = {"compressed_bytes": 400.0, "latency_us:host": 40.0}
     lossless = trial(1, 0.0, 390.0, **PRUNED)
     assert dominating(bounds, told(lossless)) is lossless
     assert dominating(bounds, told(trial(1, 0.001, 390.0, **PRUNED))) is None, "training might lose less"

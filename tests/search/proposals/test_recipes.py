@@ -8,17 +8,19 @@ import pytest
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.search.config.budgets import Budget
+from litetuner.search.front import Objective
 from litetuner.search.history import History
 from litetuner.search.policy import POLICY
 from litetuner.search.proposals import recipes
 from litetuner.search.proposals.channel_cuts import ChannelCuts
+from litetuner.search.proposals.estimates.arithmetic import float_is_better
 from litetuner.search.proposals.proposal import Proposal, Spaces
 from litetuner.search.proposals.recipes import RECIPES
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.space import ScriptedChoices, Space
 from litetuner.spaces.step import Stage
 from litetuner.spaces.steps import STEPS
-from tests.search.made_up import SPACE, judged, max_drop, min_metric, told, trial
+from tests.search.made_up import OBJECTIVES, SPACE, judged, max_drop, min_metric, told, trial
 
 CUTS = POLICY.channels
 FIRST = {"channels.ratio": CUTS.first[0], "channels.spread": CUTS.first[1]}
@@ -216,7 +218,7 @@ def rewriting(proposal: Proposal) -> list[str]:
 def slow(number: int, microseconds: float, drop: float = 0.0, **choices: object) -> Trial:
     made = trial(number, drop, 500.0, "recipe", **choices or {"deploy": "int8"})
     return dataclasses.replace(
-        made, measurements=made.measurements | {"us": Measurement(microseconds, "us", {"made": "up"})}
+        made, measurements=made.measurements | {"latency_us:host": Measurement(microseconds, "us", {"made": "up"})}
     )
 
 
@@ -261,6 +263,30 @@ def test_a_file_with_float_arithmetic_that_cannot_run_says_nothing_of_its_cut() 
     narrow = [item for item in found if any(step.name == "narrow" for step in item.candidate.steps)]
     assert narrow and narrow[0].candidate.of_stage(Stage.REWRITE)[0].knobs()["ratio"] == 0.25
     assert narrow[0].candidate.steps[-2].knobs()["arithmetic"] == "int8"
+
+
+@pytest.mark.parametrize(
+    ("costs", "better"),
+    [
+        ({"latency_us:host": 110.0}, True),
+        ({"latency_us:host": 60.0, "macs": 1.0}, False),
+        ({"latency_us:host": 110.0, "latency_us:board": 60.0}, False),
+        ({"latency_us:host": 110.0, "latency_us:board": 99.0}, True),
+        ({"macs": 1.0}, False),
+    ],
+)
+def test_only_latencies_say_whether_float_is_better(costs: dict[str, float], better: bool) -> None:
+    """As many MACs as the float model has every int8 file. The float model takes 100 us on both targets."""
+    baseline, int8 = trial(0, 0.0, 1000.0, "baseline"), trial(1, 0.0, 500.0, deploy="int8")
+    usual = {"latency_us:host": 100.0, "latency_us:board": 100.0, "macs": 1.0}
+
+    def measured(made: Trial, values: dict[str, float]) -> Trial:
+        found = {name: Measurement(value, "1", {"made": "up"}) for name, value in values.items()}
+        return dataclasses.replace(made, measurements=made.measurements | found)
+
+    goals = (*OBJECTIVES[:2], *(Objective(name, "minimize") for name in costs))
+    trials = (measured(baseline, {name: usual[name] for name in costs}), measured(int8, costs))
+    assert float_is_better(History(trials, goals, (BUDGET,))) == better
 
 
 def test_what_was_not_timed_does_not_call_integers_slow() -> None:
