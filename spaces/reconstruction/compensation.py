@@ -43,14 +43,20 @@ def polished(wanted: np.ndarray, hessian: np.ndarray, start: np.ndarray, choose:
     residual = hessian @ (values - wanted)
     diagonal = np.diagonal(hessian, axis1=1, axis2=2)
     for _ in range(SWEEPS):
-        changed = False
-        for k in range(values.shape[1]):
-            new = choose(values[:, k] - residual[:, k] / diagonal[:, k, None], k)
-            step = new - values[:, k]
-            if step.any():
-                residual += hessian[:, :, k, None] * step[:, None]
-                values[:, k] = new
-                changed = True
-        if not changed:
+        before = values.copy()
+        for first in range(0, values.shape[1], BLOCK):
+            part = slice(first, first + BLOCK)
+            near, inner = residual[:, part].copy(), hessian[:, part, part]
+            for place in range(near.shape[1]):
+                k = first + place
+                new = choose(values[:, k] - near[:, place] / diagonal[:, k, None], k)
+                step = new - values[:, k]
+                if step.any():
+                    near += inner[:, :, place, None] * step[:, None]
+                    values[:, k] = new
+            steps = values[:, part] - before[:, part]
+            if steps.any():
+                residual += hessian[:, :, part] @ steps
+        if np.array_equal(values, before):
             break
     return values

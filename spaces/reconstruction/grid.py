@@ -1,6 +1,7 @@
 """The values that a layer's weights may take in the finished file: whole multiples of a scale by channel or tensor."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -21,9 +22,13 @@ class Levels:
         """The nearest level of each weight."""
         if self.values.size == 2 * self.end + 1:
             return np.clip(np.rint(weights / scale), -self.end, self.end)
-        middles = (self.values[1:] + self.values[:-1]) / 2
-        found: np.ndarray = self.values[np.searchsorted(middles, weights / scale)]
+        found: np.ndarray = self.values[self._middles.searchsorted(weights / scale)]
         return found
+
+    @functools.cached_property
+    def _middles(self) -> np.ndarray:
+        between: np.ndarray = (self.values[1:] + self.values[:-1]) / 2
+        return between
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Which weights become zero, and what the others become (OBS and SparseGPT, arXiv:2208.11580 and arXiv:2301.00774)."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,7 +8,9 @@ import numpy as np
 from litetuner.spaces.reconstruction.compensation import compensated
 
 MOST_WORK = 2e10  # outputs x features cubed, of layers whose outputs are solved for one by one
-_DENSITY_STEP = 0.7  # weights that may stay in one round of elimination: costs are only true for few removals
+# Weights that may stay in one round of elimination: costs are only true for few removals. ResNet8 with 70 % zeros, four
+# seeds: 0.7 gives .8319, 0.8 .8373, 0.88 .8367; with 50 % .8574, .8569, .8578 (2026-11-28).
+_DENSITY_STEP = 0.8
 
 
 def pruned(
@@ -21,9 +24,13 @@ def pruned(
         return pruned_in_one_pass(np.where(keep, wanted, 0.0), factor, sparsity)
     first, last = keep.mean(), 1 - sparsity
     rounds = max(1, math.ceil(math.log(last / first) / math.log(_DENSITY_STEP))) if last < first else 0
+    left = _outputs(wanted, factor) if rounds else {}
     for step in range(1, rounds + 1):
-        share = 1 - first * (last / first) ** (step / rounds)
-        keep = _cheapest_removed(_costs(wanted, hessian, keep), share)
+        share, costs = 1 - first * (last / first) ** (step / rounds), np.full(wanted.shape, -1.0)
+        for (group, output), before in left.items():
+            now = left[group, output] = before.without(~keep[group, before.rows, output])
+            costs[group, now.rows, output] = now.costs
+        keep = _cheapest_removed(costs, share)
     return fitted(wanted, hessian, keep)
 
 
@@ -52,30 +59,42 @@ def fitted(wanted: np.ndarray, hessian: np.ndarray, keep: np.ndarray) -> np.ndar
     return found
 
 
-def _costs(wanted: np.ndarray, hessian: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """The error that a weight's removal adds once the others made up for it, -1 for those that are removed already.
+@dataclasses.dataclass(frozen=True)
+class _Output:
+    """The weights of one output that are left, and the inverse of the hessian of these alone.
 
-    It only ranks weights, so float32 will do: on ResNet8 an eighth of the time.
+    They only rank weights, so float32 will do.
     """
-    right, costs = hessian @ wanted, np.full(wanted.shape, -1.0)
-    for group, output in np.ndindex(wanted.shape[0], wanted.shape[2]):
-        rows = np.flatnonzero(keep[group, :, output])
-        if rows.size:
-            inverse = _inverse_factor(hessian[group][np.ix_(rows, rows)])
-            best = inverse.T @ (inverse @ right[group, rows, output].astype(np.float32))
-            costs[group, rows, output] = best.astype(np.float64) ** 2 / np.square(inverse).sum(axis=0)
-    return costs
+
+    rows: np.ndarray
+    weights: np.ndarray
+    inverse: np.ndarray
+
+    @property
+    def costs(self) -> np.ndarray:
+        """The error that a weight's removal adds once the others made up for it."""
+        costs: np.ndarray = self.weights**2 / np.maximum(np.diagonal(self.inverse), np.finfo(np.float32).tiny)
+        return costs
+
+    def without(self, gone: np.ndarray) -> "_Output":
+        """The others after they made up for the weights where ``gone`` is true (OBS)."""
+        stays = ~gone
+        if stays.all():
+            return self
+        across = self.inverse[np.ix_(gone, stays)]
+        both = np.column_stack([across, self.weights[gone]])
+        made_up = across.T @ np.linalg.solve(self.inverse[np.ix_(gone, gone)], both)
+        inverse = self.inverse[np.ix_(stays, stays)] - made_up[:, :-1]
+        return _Output(self.rows[stays], self.weights[stays] - made_up[:, -1], inverse)
 
 
-def _inverse_factor(matrix: np.ndarray) -> np.ndarray:
-    """The lower triangle whose square, transposed first, is the inverse of a positive definite matrix; float32."""
-    from scipy.linalg import lapack
-
-    factor, broken = lapack.spotrf(matrix.astype(np.float32), lower=1, clean=1)
-    if broken:  # rounding took a small eigenvalue below 0
-        return np.linalg.inv(np.linalg.cholesky(matrix)).astype(np.float32)
-    inverse: np.ndarray = lapack.strtri(factor, lower=1)[0]
-    return inverse
+def _outputs(wanted: np.ndarray, factor: np.ndarray) -> dict[tuple[int, int], _Output]:
+    """All weights of all outputs, by map and output. Before any is removed, outputs of a map share the inverse."""
+    inverses, rows = (factor.transpose(0, 2, 1) @ factor).astype(np.float32), np.arange(wanted.shape[1])
+    return {
+        (group, output): _Output(rows, wanted[group, :, output].astype(np.float32), inverses[group])
+        for group, output in np.ndindex(wanted.shape[0], wanted.shape[2])
+    }
 
 
 def _cheapest_removed(costs: np.ndarray, share: float) -> np.ndarray:

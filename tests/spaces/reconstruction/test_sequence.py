@@ -16,9 +16,9 @@ from litetuner.spaces.reconstruction import layers as layers_module
 from litetuner.spaces.reconstruction import sequence
 from litetuner.spaces.reconstruction.activations import Walk, input_values
 from litetuner.spaces.reconstruction.allocation.spreading import SHARES, Sensitivities
-from litetuner.spaces.reconstruction.hessian import squared_error
+from litetuner.spaces.reconstruction.hessian import inverse_factor, squared_error
 from litetuner.spaces.reconstruction.layers import layers_of, read_weight, write_weight
-from litetuner.spaces.reconstruction.pruning import _costs, fitted
+from litetuner.spaces.reconstruction.pruning import _outputs, fitted
 from litetuner.spaces.reconstruction.quantized import quantized
 from litetuner.spaces.reconstruction.sequence import Treatment, reconstruct
 from litetuner.spaces.tflite.running import run
@@ -64,19 +64,24 @@ def test_what_the_float_file_reads_is_kept_where_memory_takes_it(
 
 
 def test_the_cost_of_a_removal_is_the_error_once_the_others_made_up_for_it() -> None:
-    """Against a solution without that weight, weight by weight; costs are float32."""
+    """Against solutions without those weights, weight by weight, after two rounds of removals; float32."""
     random = np.random.default_rng(4)
     wanted, read = random.normal(size=(2, 6, 3)), random.normal(size=(2, 20, 6))
-    hessian, keep = read.transpose(0, 2, 1) @ read / 20, random.uniform(size=(2, 6, 3)) > 0.3
+    hessian, places = read.transpose(0, 2, 1) @ read / 20, random.uniform(size=(2, 6, 3))
+    keep = places > 0.3
+    assert keep.sum() > 10
     start = fitted(wanted, hessian, keep)
-    costs = _costs(wanted, hessian, keep)
-    assert (costs[~keep] == -1).all() and keep.sum() > 10
-    for place in zip(*np.nonzero(keep), strict=True):
-        fewer = keep.copy()
-        fewer[place] = False
-        without = fitted(wanted, hessian, fewer)
-        expected = squared_error(without - wanted, hessian) - squared_error(start - wanted, hessian)
-        assert costs[place] == pytest.approx(expected, rel=1e-3)
+    for (group, output), every in _outputs(wanted, inverse_factor(hessian, "dense")).items():
+        half = every.without(places[group, :, output] <= 0.15)
+        left = half.without(~keep[group, half.rows, output])
+        assert list(left.rows) == list(np.flatnonzero(keep[group, :, output]))
+        assert left.weights == pytest.approx(start[group, left.rows, output], rel=1e-3, abs=1e-4)
+        for row, cost in zip(left.rows, left.costs, strict=True):
+            fewer = keep.copy()
+            fewer[group, row, output] = False
+            without = fitted(wanted, hessian, fewer)
+            expected = squared_error(without - wanted, hessian) - squared_error(start - wanted, hessian)
+            assert cost == pytest.approx(expected, rel=1e-3)
 
 
 def test_rows_times_the_matrix_are_the_outputs(file: bytes, samples: np.ndarray, monkeypatch: Any) -> None:
