@@ -28,7 +28,9 @@ STRENGTHS = (
     1.0,
     10.0,
 )  # of the ridge towards no change, as shares of the mean variance of what is read
-ROUNDS = 10  # of solving anew for what the activation cuts off
+# Of solving anew for what the activation cuts off, each time going on beyond what was found. ResNet8, mean of three cuts and
+# two seeds: 10 rounds of steps as found .729, 5 rounds .726, 5 of 1.8 times as far .728 in a quarter less time (2026-11-28).
+ROUNDS, STRIDE = 5, 1.8
 _FUSED = {0: (-math.inf, math.inf), 1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}  # by the schema's number
 _ALL = _FUSED[0]
 _ACTIVATIONS = {"RELU": _FUSED[1], "RELU_N1_TO_1": _FUSED[2], "RELU6": _FUSED[3]}
@@ -187,7 +189,8 @@ def _solved(
         sums = given + added
         aim = np.where(low, given - np.maximum(sums - seen[0], 0), wanted) if low.any() else wanted
         aim = np.where(high, given - np.minimum(sums - seen[1], 0), aim) if high.any() else aim
-        kernel, bias = fit.solve(aim, kernel, strength)
+        further_kernel, further_bias = fit.solve(aim, kernel, strength)
+        kernel, bias = kernel + STRIDE * (further_kernel - kernel), bias + STRIDE * (further_bias - bias)
     return kernel, bias
 
 
