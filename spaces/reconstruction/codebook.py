@@ -61,11 +61,14 @@ def weighted_means(values: np.ndarray, weights: np.ndarray, count: int) -> np.nd
     centers = np.interp((np.arange(count) + 0.5) / count, spread / spread[-1], (edges[1:] + edges[:-1]) / 2)
     # Sorted values of one center are neighbors, so their sums are differences of sums from the first value on.
     total, product = (np.concatenate(([0.0], np.cumsum(each))) for each in (weights, weights * values))
+    before = None
     for _ in range(_ROUNDS):
-        ends = np.searchsorted(values, (centers[1:] + centers[:-1]) / 2, side="right")
-        ends = np.concatenate(([0], ends, [values.size]))
-        moved = np.diff(product[ends]) / np.maximum(np.diff(total[ends]), 1e-300)
-        centers = np.sort(np.where(np.diff(ends) > 0, moved, centers))
+        ends = values.searchsorted((centers[1:] + centers[:-1]) / 2, side="right")
+        if before is not None and np.array_equal(ends, before):
+            break
+        before, ends = ends, np.concatenate(([0], ends, [values.size]))
+        sums, masses = (each[ends[1:]] - each[ends[:-1]] for each in (product, total))
+        centers = np.sort(np.where(ends[1:] > ends[:-1], sums / np.maximum(masses, 1e-300), centers))
     return np.unique(centers)
 
 
