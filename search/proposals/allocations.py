@@ -1,6 +1,7 @@
 """Allocations: the treatment of each layer by a knapsack over layer statistics, at a size that follows from the trials so far."""
 
 import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
@@ -120,7 +121,7 @@ def _proposals(history: History, space: Space, layers: Statistics, base: Base) -
     if changed and not trials:
         found: Iterable[tuple[ScriptedChoices, Candidate]] = _moved(history, space, base)
     else:
-        sizes = _smaller(history, trials) if changed else _sizes_of_the_model(history)
+        sizes = _next_sizes(history, trials) if changed else _sizes_of_the_model(history)
         found = _solved(history, space, layers, base, sizes)
     for script, candidate in found:
         if not changed or (base_of(candidate) == base.candidate and _gain(candidate, base, history)):
@@ -159,7 +160,11 @@ def _sizes_of_the_model(history: History) -> Iterator[float]:
     if not _limits(history) and not trials and baseline is not None:
         yield (baseline.value(SIZE) or 0.0) * numbers.first_share
     yield from (limit * (1 - numbers.margin) for limit in _open_limits(history))
-    yield from _smaller(history, trials)
+    yield from _next_sizes(history, trials)
+
+
+def _next_sizes(history: History, trials: Sequence[Trial]) -> Iterator[float]:
+    return itertools.chain(_smaller(history, trials), _between(history, trials))
 
 
 def _smaller(history: History, trials: Sequence[Trial]) -> Iterator[float]:
@@ -176,3 +181,11 @@ def _smaller(history: History, trials: Sequence[Trial]) -> Iterator[float]:
         yield min(kept) / numbers.step
     elif min(kept) / max(smaller) > numbers.resolution:
         yield (min(kept) * max(smaller)) ** 0.5
+
+
+def _between(history: History, trials: Sequence[Trial]) -> Iterator[float]:
+    """The middles of gaps between the sizes whose drop is allowed, on a logarithmic scale, the widest gap first."""
+    allowed, apart = history.allowed_drop, POLICY.allocations.resolution**2
+    kept = sorted(trial.value(SIZE) or 0.0 for trial in trials if (trial.value("drop") or 0.0) <= allowed)
+    gaps = sorted(itertools.pairwise(kept), key=lambda gap: gap[0] / gap[1])
+    yield from (math.sqrt(small * large) for small, large in gaps if large / small > apart)
