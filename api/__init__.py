@@ -1,4 +1,4 @@
-"""litetuner: give it a trained Keras model, data and a budget; get the Pareto front of TensorFlow Lite files.
+"""litetuner: from a trained Keras model, data and budgets to a Pareto front of TensorFlow Lite files.
 
     run = litetuner.tune("model.keras", "data.npz", max_drop="1%", max_compressed_size="60kB", time_budget="30m")
     run.best()

@@ -54,7 +54,7 @@ def digits_model() -> object:
 
 
 def make_inputs(folder: Path) -> tuple[Path, Path]:
-    """Write data and trained model into a folder; gives (model, data). Existing files are kept."""
+    """Write data and trained model into a folder; returns the paths (model, data). Existing files are kept."""
     model_path, data_path = folder / "digits.keras", folder / "digits.npz"
     folder.mkdir(parents=True, exist_ok=True)
     arrays = digits_arrays()

@@ -26,7 +26,10 @@ IMPORTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """What was found. A search can run where there are no ``problems``; ``targets`` has the findings of each target."""
+    """The result of ``doctor``.
+
+    A search can run if there are no ``problems``; ``targets`` has the findings by target.
+    """
 
     environment: dict[str, Any]
     problems: tuple[str, ...]
@@ -44,15 +47,16 @@ class Diagnosis:
 
 
 def doctor(config: Path | str | None = None, *, targets: Sequence[str] = ()) -> Diagnosis:
-    """Check libraries, disk, this machine, the targets of the TOML file ``config``, and other ``targets`` (``"pi=ssh://..."``).
+    """Check libraries, disk, this machine, the targets of the TOML file ``config``, and ``targets``.
 
-    Raises ``ConfigError`` for a configuration that cannot be read and for a target that is none.
+    ``targets`` are texts such as ``"pi=ssh://..."``. Raises ``ConfigError`` for a configuration that cannot be read and
+    for an invalid target.
     """
     from litetuner.objectives.environment import environment, host_warnings
     from litetuner.objectives.targets.choice import find_target
     from litetuner.spaces.errors import ConfigError
 
-    # A wrong text is an error here.
+    # ``find_target`` raises ``ConfigError`` for an invalid text.
     named_targets = [find_target(text) for text in (*_configured(None if config is None else Path(config)), *targets)]
     names = [item.name for item in named_targets]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -65,12 +69,12 @@ def doctor(config: Path | str | None = None, *, targets: Sequence[str] = ()) -> 
 
 
 def sentence(finding: Finding) -> str:
-    """A finding and what to do about it."""
+    """A finding and its remedy as text."""
     return f"{finding.about}: {finding.text}" + (f" -> {finding.remedy}" if finding.remedy else "")
 
 
 def _configured(config: Path | None) -> tuple[str, ...]:
-    """The targets of a configuration as written; its other keys may be incomplete."""
+    """The targets in a configuration file as written. Other keys may be missing or incomplete."""
     from litetuner.spaces.errors import ConfigError
 
     if config is None:
@@ -90,7 +94,7 @@ def _configured(config: Path | None) -> tuple[str, ...]:
 
 
 def _imports() -> list[str]:
-    """Libraries that cannot be imported, each in a process of its own."""
+    """A message for each library that cannot be imported. Each import runs in a separate process."""
     problems = []
     for name, code in IMPORTS.items():
         how: dict[str, Any] = {"capture_output": True, "text": True, "check": False, "env": python_environment()}

@@ -1,4 +1,4 @@
-"""Any ``.tflite``: ``measure`` times it on a target, ``slim`` removes unused data from it."""
+"""Functions for any ``.tflite``: ``measure`` times it on a target, ``slim`` removes unused data from it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def measure(
 ) -> dict[str, Any]:
     """Measure latency and memory of a ``.tflite`` in a fresh process on one core of a target, as a search does.
 
-    ``baseline`` is another file that is measured in alternation, for a ratio; ``threads`` are those of the runtime.
-    ``target`` is ``host``, ``ssh://user@host[:port]``, ``adb[:serial]`` or another one of ``litetuner doctor``. ``delegate``
-    is the path of a delegate's library, ``accelerator`` one of LiteRT's (gpu, npu, cpu); ``xnnpack=False`` measures the
-    runtime's own kernels. Gives the document that ``litetuner measure --json`` prints (``latency_us``: ``value`` and a 95 %
-    ``interval`` in microseconds).
+    ``baseline`` is another file, which is measured in alternation to get a ratio. ``threads`` is the number of threads
+    of the runtime. ``target`` is ``host``, ``ssh://user@host[:port]``, ``adb[:serial]`` or another target that
+    ``litetuner doctor`` accepts. ``delegate`` is the path of a delegate's library. ``accelerator`` is an accelerator of
+    LiteRT (gpu, npu, cpu). ``xnnpack=False`` measures the runtime's own kernels. Returns the document that
+    ``litetuner measure --json`` prints (``latency_us``: ``value`` and a 95 % ``interval`` in microseconds).
 
-    Raises ``ConfigError`` for another file, ``HostError`` when the target does not work, ``BuildFailed`` when the
-    file does not run.
+    Raises ``ConfigError`` if a file is not a ``.tflite``, ``HostError`` if the target does not work, ``BuildFailed`` if
+    the file does not run.
     """
     from litetuner.objectives.files.costs import file_costs
     from litetuner.objectives.targets.choice import find_target
@@ -53,7 +53,7 @@ def measure(
 
 
 def check_tflite(path: Path, what: str) -> None:
-    """Raise ``ConfigError`` for a file that is not there, or is no ``.tflite``."""
+    """Raise ``ConfigError`` if the file does not exist or is not a ``.tflite``."""
     if not path.is_file():
         raise ConfigError(f"{what}: {path} does not exist.")
     with path.open("rb") as content:
@@ -62,7 +62,7 @@ def check_tflite(path: Path, what: str) -> None:
 
 
 def _measure(target: Target, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
-    """The document of the runner, or the same from a target without a runner (``None``: not measured there)."""
+    """The document of the runner. For a target without a runner it has the same keys (``None``: not measured)."""
     from litetuner.objectives.targets.python_target import PythonTarget
 
     if isinstance(target, PythonTarget):
@@ -83,7 +83,10 @@ def _measure(target: Target, file: Path, baseline: Path | None, threads: int) ->
 
 @dataclasses.dataclass(frozen=True)
 class SlimmedFile:
-    """``path`` is the new file, ``None`` where it could not be verified, for the ``reason``. Sizes: (before, after) in bytes."""
+    """The result of ``slim``. ``path`` is the new file, ``None`` if it could not be verified; ``reason`` says why.
+
+    Sizes are (before, after) in bytes.
+    """
 
     path: Path | None
     reason: str
@@ -94,11 +97,12 @@ class SlimmedFile:
 def slim(
     source: Path | str, out: Path | str, *, keep_names: bool = False, share_bias_scales: bool = False
 ) -> SlimmedFile:
-    """Write a smaller copy of the ``.tflite`` ``source`` with bit-identical outputs to ``out``, verified by running both.
+    """Write a smaller copy of the ``.tflite`` ``source`` to ``out``.
 
-    ``keep_names`` leaves the names of tensors, for debugging. ``share_bias_scales`` also drops the scales of biases, which
-    only accelerators may read. Nothing is written where the outputs cannot be verified. Raises ``ConfigError`` for a file
-    that is none, ``BuildFailed`` for one that does not run.
+    Both files are run to verify bit-identical outputs. ``keep_names`` keeps the names of tensors, for debugging.
+    ``share_bias_scales`` also drops the scales of biases, which only accelerators may read. Nothing is written if the
+    outputs cannot be verified. Raises ``ConfigError`` if ``source`` is not a ``.tflite``, ``BuildFailed`` if it does
+    not run.
     """
     from litetuner.spaces.store import write_atomic
     from litetuner.spaces.tflite.rewriting.slimming import slim as slim_file

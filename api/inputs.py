@@ -1,4 +1,4 @@
-"""Models, data and functions that are Python objects, as the values of a configuration.
+"""Converts models, data and functions that are Python objects to values of a configuration.
 
 Models and arrays are saved once, under a name that depends on their content, so that worker processes and a resumed run find
 them. Functions stay in memory (``spaces/jobs/python_functions.py``).
@@ -34,9 +34,9 @@ FORMS = (
 
 
 def checked_config(values: Mapping[str, Any], where: str, *, data: bool = True) -> Config:
-    """The configuration of values; model, data and functions are checked as far as that is possible without TensorFlow.
+    """Make a configuration. Model, data and functions are checked as far as possible without TensorFlow.
 
-    Raises ``UsageError``, in under a second where the files are local.
+    Raises ``UsageError`` for invalid input. This takes less than a second if the files are local.
     """
     from litetuner.search.config.config import make_config
     from litetuner.search.config.early_checks import check_inputs
@@ -46,7 +46,7 @@ def checked_config(values: Mapping[str, Any], where: str, *, data: bool = True) 
 
     config = make_config(values, where=where)
     check_names(config)
-    earlier_trials(config.from_run)  # a run that is none is an error now
+    earlier_trials(config.from_run)  # raises an error now if this is not a run
     if not EXECUTORS[config.executor].simulated:
         check_inputs(config, data=data)
     return config
@@ -55,8 +55,8 @@ def checked_config(values: Mapping[str, Any], where: str, *, data: bool = True) 
 def as_values(model: Any, data: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a configuration for a model, data and keys that may be Python objects.
 
-    Raises ``ModelError``, ``DataError`` or ``ConfigError`` for what cannot be used, ``HostError`` or ``RunError`` if it cannot be
-    written.
+    Raises ``ModelError``, ``DataError`` or ``ConfigError`` for input that cannot be used, ``HostError`` or ``RunError``
+    if it cannot be written.
     """
     source = as_model_source(model)
     data = as_data_source(data, _shapes(model), keys.get("label"))
@@ -64,7 +64,7 @@ def as_values(model: Any, data: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys, with names instead of functions and of a dict of custom layers. Raises ``ConfigError``."""
+    """The keys, with functions and a dict of custom layers replaced by names. Raises ``ConfigError``."""
     from litetuner.spaces.models.loading.custom_objects import checked_objects
 
     named = {key: value for key, value in keys.items() if key in FUNCTIONS and callable(value)}
@@ -76,9 +76,10 @@ def as_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_model_source(model: Any) -> str:
-    """A path or ``module:function`` as it is; a function by its name; a Keras model is saved under a name of its content.
+    """The value of ``model`` in a configuration: a path, ``module:function``, or the name of a Python function.
 
-    Raises ``ModelError`` for anything else, or if it cannot be saved; ``HostError`` or ``RunError`` if it cannot be written.
+    A Keras model is saved, under a name that depends on its content. Raises ``ModelError`` for anything else, or if the
+    model cannot be saved. Raises ``HostError`` or ``RunError`` if it cannot be written.
     """
     if isinstance(model, str | Path):
         return str(model)
@@ -110,10 +111,11 @@ def as_model_source(model: Any) -> str:
 def as_data_source(
     data: Any, shapes: Mapping[str, tuple[int | None, ...]] | None = None, label: str | None = None
 ) -> str:
-    """A path or ``module:function`` as it is; a function by its name; arrays, tables and datasets are saved as one ``.npz``.
+    """The value of ``data`` in a configuration: a path, ``module:function``, or the name of a Python function.
 
-    ``shapes`` are those of the model's inputs, as far as they are known: they tell whether a dataset is batched. ``label`` is the
-    column of a DataFrame's labels. Raises ``DataError`` for anything else, ``HostError`` or ``RunError`` if it cannot be written.
+    Arrays, tables and datasets are saved as one ``.npz``. ``shapes`` are the known shapes of the model's inputs, which
+    show whether a dataset is batched. ``label`` is the column of a DataFrame that holds the labels. Raises
+    ``DataError`` for anything else, ``HostError`` or ``RunError`` if the data cannot be written.
     """
     if isinstance(data, str | Path):
         return str(data)
@@ -123,7 +125,7 @@ def as_data_source(
 
 
 def _arrays(data: Any, shapes: Mapping[str, tuple[int | None, ...]], label: str | None) -> dict[str, np.ndarray]:
-    """Arrays by the keys of an ``.npz``. Raises ``DataError``."""
+    """The arrays of ``data`` by their keys in an ``.npz``. Raises ``DataError``."""
     from litetuner.spaces.data.raw import RawData
     from litetuner.spaces.data.sources.functions import is_dataset, read_value
     from litetuner.spaces.data.sources.streams import Streams
@@ -170,7 +172,7 @@ def _kept_arrays(arrays: dict[str, np.ndarray]) -> str:
 
 
 def _shapes(model: Any) -> Mapping[str, tuple[int | None, ...]]:
-    """The shapes of a model's inputs by name, if they are known without loading it."""
+    """The shapes of a model's inputs by name, empty if they are not known without loading the model."""
     from litetuner.search.config.early_checks import input_shapes
 
     if isinstance(model, str | Path):
@@ -182,7 +184,7 @@ def _shapes(model: Any) -> Mapping[str, tuple[int | None, ...]]:
 
 
 def _kept(name: str, suffix: str, save: Callable[[str], Any]) -> str:
-    """The path of an input file, which is written atomically; an existing one is kept."""
+    """Write an input file atomically and return its path. An existing file is kept."""
     path = INPUTS / f"{name}{suffix}"
     if path.exists():
         return str(path)

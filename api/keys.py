@@ -1,6 +1,7 @@
-"""The keys of the configuration as typed keywords: for editors, type checkers, ``help()`` and notebooks.
+"""The keys of the configuration as typed keyword arguments, for editors, type checkers, ``help()`` and notebooks.
 
-Importing this loads no pydantic: ``tests/api/test_keys.py`` compares names, types and texts with the configuration.
+This module does not import pydantic, so it repeats the keys of the configuration. ``tests/api/test_keys.py`` verifies
+that names, types and texts agree.
 """
 
 import inspect
@@ -52,7 +53,7 @@ MaxJobMemory = Annotated[
 
 
 class ReadingKeys(TypedDict, total=False):
-    """How model and data are read, and the limits of that."""
+    """How model and data are read, and the limits on time and memory for reading them."""
 
     metric: Metric
     task: Task
@@ -78,7 +79,7 @@ class BudgetKeys(TypedDict, total=False):
 
 
 class GivenKeys(TypedDict, total=False):
-    """What a rebuild needs besides the record: where model and data are now, and the Python objects of the run."""
+    """Input of a rebuild besides the record: where model and data are now, and the Python objects of the run."""
 
     model: Annotated[Any, "The model, where it is now; it is compared with the record by its sha256."]
     data: Annotated[Any, "The data, where they are now; they are compared with the record by their sha256."]
@@ -90,7 +91,7 @@ class GivenKeys(TypedDict, total=False):
 
 
 class RebuildKeys(GivenKeys, total=False):
-    """What ``Run.rebuild`` passes on."""
+    """The keys that ``Run.rebuild`` passes to ``rebuild``."""
 
     trust: Annotated[bool, "Trust the model file and the functions that the record names: they may execute code."]
     force: Annotated[bool, "Replace another file at out."]
@@ -104,7 +105,7 @@ class OutKey(TypedDict, total=False):
 
 
 class SettingKeys(TypedDict, total=False):
-    """What a search takes besides model, data and run folder."""
+    """The keys of a search, without model, data and run folder."""
 
     metric: Metric
     task: Task
@@ -176,11 +177,11 @@ class SettingKeys(TypedDict, total=False):
 
 
 class SearchKeys(OutKey, SettingKeys, total=False):
-    """What ``tune`` takes besides model and data; a key that is left out has the default of ``litetuner search --help``."""
+    """The keys of ``tune`` besides model and data. Defaults are those that ``litetuner search --help`` shows."""
 
 
 def with_keys(keys: Any) -> Callable[[F], F]:
-    """Give a function that takes ``**keys: Unpack[keys]`` the signature and the docstring that name every key."""
+    """Add every key to the signature and the docstring of a function that takes ``**keys: Unpack[keys]``."""
     hints = {name: typing.get_args(hint) for name, hint in typing.get_type_hints(keys, include_extras=True).items()}
     lines = [
         textwrap.fill(f"{name}: {text}", 110, initial_indent="    ", subsequent_indent="        ")

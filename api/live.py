@@ -26,11 +26,11 @@ from litetuner.spaces.errors import escaped
 
 FRONT_ROWS = 8
 ROWS_BETWEEN_TITLES = 30
-LINES_BETWEEN = 10  # without a terminal, every tenth trial also shows the progress
+LINES_BETWEEN = 10  # without a terminal, the progress is shown after every tenth trial
 
 
 class ProgressState(Listener):
-    """What is known of a running search, for the views that show it."""
+    """The state of a running search, for the views that show it."""
 
     def __init__(self) -> None:
         self.what = "starting"
@@ -40,10 +40,10 @@ class ProgressState(Listener):
         self.trials: list[Trial] = []
         self.folder: RunFolder | None = None
         self.inspection: Inspection | None = None
-        self.ended = ""  # why the loop has ended: what follows are the final measurements
-        self._elapsed = 0.0  # seconds of the run at the last trial
+        self.ended = ""  # why the search loop has ended; the final measurements follow
+        self._elapsed = 0.0  # seconds of the run when the last trial ended
         self._last_trial = time.monotonic()
-        self._budget_left: float | None = None  # at the last trial
+        self._budget_left: float | None = None  # seconds left of the time budget when the last trial ended
 
     def opened(self, folder: RunFolder, config: Config) -> None:
         self.config, self.folder, self.ended = config, folder, ""
@@ -68,14 +68,17 @@ class ProgressState(Listener):
 
     @property
     def now(self) -> list[tuple[str, str]]:
-        """What is done now, and for how long: the trials in flight, else the search itself."""
+        """The current work and its duration as text: an entry for each running trial, else one for the search."""
         if self.in_flight:
             took = [time.monotonic() - trial.since for trial in self.in_flight]
             return [(escaped(t.words), format_seconds(each)) for t, each in zip(self.in_flight, took, strict=True)]
         return [(self.what, format_seconds(time.monotonic() - self.since))]
 
     def forecast(self) -> Forecast | None:
-        """The progress of the search; ``None`` before there is a configuration. Final measurements are not predicted."""
+        """The progress of the search, ``None`` before there is a configuration.
+
+        Final measurements are not predicted.
+        """
         if self.config is None:
             return None
         since = time.monotonic() - self._last_trial
@@ -84,7 +87,7 @@ class ProgressState(Listener):
         return found.finished() if self.ended else found
 
     def record(self) -> RunRecord | None:
-        """The run so far, as a record: front and picks are computed as those of the result."""
+        """The run so far as a record, so that Pareto front and picks are computed in the same way as for the result."""
         if self.config is None or self.folder is None or self.inspection is None:
             return None
         found = self.inspection
@@ -105,7 +108,7 @@ class ProgressState(Listener):
 
 
 class Live(ProgressState):
-    """The events of a search as lines on standard error, and in a terminal a display of the Pareto front below them."""
+    """Shows the events of a search as lines on standard error; in a terminal also the Pareto front below them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,7 +141,7 @@ class Live(ProgressState):
 
     @property
     def _width(self) -> int | None:
-        """Columns of the terminal; lines of a log are not broken."""
+        """The width of the terminal in columns, ``None`` without a terminal: lines of a log are not wrapped."""
         return self._console.width if self._console.is_terminal else None
 
     def advised(self, sentence: str) -> None:
@@ -146,7 +149,8 @@ class Live(ProgressState):
 
     def doing(self, what: str) -> None:
         super().doing(what)
-        if self._display is None and (not self.trials or self.ended):  # between them a row for each trial says enough
+        # During the trials, the line for each trial is enough.
+        if self._display is None and (not self.trials or self.ended):
             self._say(f"... {what}")
 
     def interrupted(self, what: str) -> None:
@@ -170,7 +174,7 @@ class Live(ProgressState):
         line = trial_line(trial, trials, size, self._width)
         if self._display is None and len(trials) % LINES_BETWEEN == 0 and (forecast := self.forecast()) is not None:
             line += f"\n... {forecast.words}"
-        for part in line.split("\n"):  # hidden characters are escaped, but not our own ends of lines
+        for part in line.split("\n"):  # ``_say`` escapes hidden characters, so our own line breaks are split before
             self._say(part)
 
     def stopping(self, reason: str) -> None:
@@ -181,7 +185,7 @@ class Live(ProgressState):
         parts: list[Any] = [Text()]
         record, forecast = self.record(), self.forecast()
         if record is not None and self.scored:
-            rows = max(2, min(FRONT_ROWS, self._console.height - 12))  # as many as fit into the window
+            rows = max(2, min(FRONT_ROWS, self._console.height - 12))  # as many rows as fit into the terminal
             parts += [live_front(record, rows), Text()]
         if forecast is not None and record is not None:
             between = "\n" if self._console.width < NARROW else "  "

@@ -1,4 +1,4 @@
-"""The live view of a search in a Jupyter notebook: one display that is updated, instead of a line per event."""
+"""The live view of a search in a Jupyter notebook: one display that is updated, instead of a line for each event."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from litetuner.search.runs.record import read_run
 from litetuner.search.trial import Trial
 
 EVERY_SECONDS = 1.0
-NOTES = 5  # the last ones are shown
+NOTES = 5  # number of last notes that are shown
 
 
 @contextlib.contextmanager
 def shown_progress(progress: bool, listener: Listener | None = None) -> Iterator[Listener]:
-    """The given listener, else the display that fits here: of a notebook, of a terminal, or none."""
+    """The given listener, else a view for a notebook or a terminal, or no view if ``progress`` is false."""
     if listener is not None or not progress:
         yield listener or Listener()
         return
     with NotebookView() if in_notebook() else Live() as view, warnings.catch_warnings():
-        # Optuna's progress bar, which is not used, asks a notebook for ipywidgets.
+        # In a notebook, Optuna's progress bar warns about missing ipywidgets, although it is not used.
         warnings.filterwarnings("ignore", message="IProgress not found")
         yield view
 
 
 def in_notebook() -> bool:
-    """Is this a kernel whose front end shows HTML (Jupyter, Colab, VS Code)? Not IPython in a terminal."""
+    """True in a kernel whose front end shows HTML (Jupyter, Colab, VS Code), false for IPython in a terminal."""
     ipython: Any = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return shell is not None and hasattr(shell, "kernel")
 
 
 class NotebookView(ProgressState):
-    """One display, updated every second: the progress, what is done now, the notes, and the run so far."""
+    """One display, updated every second: the progress, the current work, the notes, and the run so far."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class NotebookView(ProgressState):
         from IPython.display import HTML, display
 
         self._display = display(HTML(self._html()), display_id=True)
-        # The kernel finds the cell of an output by the context of the thread.
+        # The kernel uses the context of a thread to find the cell for its output.
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._follow,), daemon=True)
         self._thread.start()

@@ -23,18 +23,21 @@ def rebuild(
     listener: Listener | None = None,
     **inputs: Unpack[GivenKeys],
 ) -> Rebuilt:
-    """Build a trial's file again from its record, with the jobs of the search and without its cache, and compare the two.
+    """Build a trial's file again from its record, and compare both files.
 
-    ``trial_json`` is that of a run, or one that was exported with its ``provenance.json`` beside it. ``inputs`` are ``model``
-    and ``data``, where those are now, as ``tune`` takes them (they are verified by sha256), and the Python objects that the
-    run was given: ``metric``, ``preprocess``, ``loss``, ``fit``, ``custom_objects``. The file is written to ``out``, or into
-    ``rebuilt/``; ``force`` replaces another file there, and ``listener`` gets the events. ``trust`` lets the model file and
-    the functions that the record names (metric, preprocessing...) execute code. ``Rebuilt.agrees`` says whether it is the
-    same file, or, for a trained recipe, one whose metric is within its interval.
+    The jobs are those of the search, but its cache is not used.
 
-    Raises ``RunError`` for a record that cannot be used or names functions that are not trusted, ``ConfigError`` for a Python
-    object that is missing or differs, ``ModelError`` or ``DataError`` for other model or data than those it was made from,
-    ``BuildFailed`` when the file cannot be made.
+    ``trial_json`` is the ``trial.json`` of a run, or of an export with its ``provenance.json`` in the same folder.
+    ``inputs`` are ``model`` and ``data``, if they have moved, in the same forms as for ``tune`` (both are verified by
+    sha256), and the Python objects that were passed to the run: ``metric``, ``preprocess``, ``loss``, ``fit``,
+    ``custom_objects``. The file is written to ``out``, or into ``rebuilt/``. ``force`` replaces another file there.
+    ``listener`` gets the events. ``trust`` allows the model file and the functions that the record names (such as
+    metric and preprocessing) to execute code. ``Rebuilt.agrees`` is true if the file is identical, or, for a trained
+    recipe, if its metric is within the recorded interval.
+
+    Raises ``RunError`` for a record that cannot be used or that names functions that are not trusted, ``ConfigError``
+    for a Python object that is missing or differs, ``ModelError`` or ``DataError`` if model or data are not those of
+    the record, ``BuildFailed`` if the file cannot be made.
     """
     from litetuner.reports.export.file_names import artifact_name
     from litetuner.search.runs.rebuild import check_functions
@@ -57,7 +60,7 @@ def rebuild(
 
 
 def _given(inputs: Mapping[str, Any]) -> dict[str, str]:
-    """Model, data and functions as the values of a configuration. Raises ``ConfigError`` for other names."""
+    """Model, data and functions as values of a configuration. Raises ``ConfigError`` for unknown names."""
     from litetuner.inputs import FUNCTIONS, as_data_source, as_keys, as_model_source
     from litetuner.spaces.errors import ConfigError, nearest
 
@@ -72,7 +75,7 @@ def _given(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _check_same_functions(config: Any, given: dict[str, str]) -> None:
-    """Raise ``ConfigError`` where a Python object is not the one that the run used."""
+    """Raise ``ConfigError`` if a Python object is not the one that the run used."""
     from litetuner.inputs import FUNCTIONS
     from litetuner.spaces.errors import ConfigError
 

@@ -1,4 +1,4 @@
-"""``check``: has the best file of a run become worse than a stored result?"""
+"""``check`` tests whether the best file of a run has become worse than a stored result."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ def check(
     progress: bool = True,
     **keys: Unpack[SearchKeys],
 ) -> Check:
-    """Compare the best file of a run with a stored result; ``Check.worse`` says whether something is worse beyond its interval.
+    """Compare the best file of a run with a stored result; ``Check.worse`` is true if a number is worse than its limit.
 
-    ``run`` is a run (default: the newest one), or a configuration (``CONFIG.toml``) whose search is run, or resumed, first,
-    with ``keys`` instead of its own; ``progress`` shows that search. ``against`` is a ``summary.json`` that a run wrote, or
-    another run. The metric is worse outside of the stored 95 % interval, a size by more than 5 %, the latency by more than 5
-    % and its stored interval; where the machines differ, the speed relative to the baseline is compared instead. It is also
-    worse where a best file was stored and no file is within the budgets any more.
+    ``run`` is a run (default: the newest one), or a configuration (``CONFIG.toml``) whose search is run or resumed
+    first; ``keys`` override its keys, and ``progress`` shows that search. ``against`` is a ``summary.json`` that a run
+    wrote, or another run. The metric is worse if it is below the stored 95 % interval (above it, if the metric is
+    minimized). A size is worse if it grew by more than 5 %. The latency is worse if it grew by more than 5 % and is
+    above its stored interval. If the machines differ, the speed relative to the baseline is compared instead. The
+    result is also worse if a best file was stored and no file is within the budgets any more.
 
-    Raises ``RunError`` for a stored result that is none, or whose numbers do not mean the same, and what ``tune`` raises.
+    Raises ``RunError`` if ``against`` is not a stored result or its numbers have another meaning. Also raises the
+    errors of ``tune``.
     """
     from litetuner.inputs import checked_config
     from litetuner.reports.model.regression import check_summaries
@@ -44,7 +46,7 @@ def check(
 
 
 def _stored(path: Path) -> dict[str, Any]:
-    """The summary in a file, or that of a run folder."""
+    """The summary in a file, or the summary of a run folder."""
     from litetuner.spaces.errors import RunError
     from litetuner.spaces.store import check_size
 

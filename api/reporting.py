@@ -1,4 +1,4 @@
-"""The report during a search: written every few minutes, between trials, with under 1 % of the time."""
+"""Writes the report during a search: every few minutes, between trials, in less than 1 % of the time."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from litetuner.search.runs.records import Inspection
 from litetuner.search.trial import Trial
 
 EVERY_SECONDS = 180.0
-SHARE = 0.01  # of the time since the last report: the most that a report may take
+SHARE = 0.01  # a report may take at most this share of the time since the last report
 
 
 class Reporting(Listener):
-    """Forwards all events, writes the report between trials, and logs to ``events.jsonl`` what ``litetuner status`` shows.
+    """Forwards all events, writes the report between trials, and logs the events that ``litetuner status`` shows.
 
-    The loop waits while the report is written, so that no timing runs; its seconds count as ``other``. It is written again when
-    the last one took less than 1 % of the time since. If it cannot be written, the search continues: the problem is
-    shown, logged, and the report is tried again later.
+    The log is ``events.jsonl``. The search loop waits while the report is written, so that no timing runs at the same
+    time; this time counts as ``other``. The next report is written when the last one took less than 1 % of the time
+    since then. If a report cannot be written, the search continues: the problem is shown and logged, and the report is
+    tried again later.
     """
 
     def __init__(self, inner: Listener, now: Callable[[], float] = time.monotonic) -> None:

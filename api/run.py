@@ -1,4 +1,4 @@
-"""A run: what a search has found so far, read from its folder."""
+"""A run: the results of a search so far, read from its folder."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run folder, without a path the newest one in ``runs/``. It can be read during the search, and on another machine.
+    """A run folder; without a path, the newest one in ``runs/``.
 
-    Raises ``RunError`` where the folder holds no run.
+    It can be read during the search and on another machine. Raises ``RunError`` if the folder is not a run folder.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
@@ -37,14 +37,14 @@ class Run:
         return read_run(self.path)
 
     def summary(self) -> dict[str, Any]:
-        """The contents of ``summary.json``, computed now."""
+        """The contents of ``summary.json``, computed from the current state of the run."""
         from litetuner.reports.files.summary import summary
 
         return summary(self.record())
 
     @property
     def front(self) -> list[dict[str, Any]]:
-        """The feasible non-dominated trials, a row each (as in ``summary.json``), the best metric first."""
+        """The feasible non-dominated trials, one row each (as in ``summary.json``), the best metric first."""
         rows: list[dict[str, Any]] = self.summary()["front"]
         return rows
 
@@ -54,7 +54,7 @@ class Run:
         return row
 
     def trials_dataframe(self) -> pandas.DataFrame:
-        """All trials, a row each: the columns of ``trials.csv``, typed, with ``front`` and ``picks``."""
+        """All trials, one row each: the columns of ``trials.csv`` with data types, plus ``front`` and ``picks``."""
         from litetuner.reports.notebook.frames import trials_frame
 
         return trials_frame(self._result())
@@ -66,22 +66,22 @@ class Run:
         return front_frame(self._result())
 
     def plot_front(self, chart: str | None = None) -> go.Figure:
-        """The Pareto front as a plotly figure: the first two objectives, or another ``chart``, such as ``"size-latency"``.
+        """The Pareto front as a plotly figure: the first two objectives, or a ``chart`` such as ``"size-latency"``.
 
-        Raises ``ConfigError`` for a chart that does not exist, and lists those that do.
+        Raises ``ConfigError`` for a chart that does not exist; the message lists the charts that do.
         """
         from litetuner.reports.notebook.figures import front_figure
 
         return front_figure(self._result(), chart)
 
     def plot_history(self) -> go.Figure:
-        """The hypervolume over the time of the run as a plotly figure. Raises ``RunError`` before it has grown."""
+        """The hypervolume over time as a plotly figure. Raises ``RunError`` if it has not grown yet."""
         from litetuner.reports.notebook.figures import history_figure
 
         return history_figure(self._result())
 
     def plot_importance(self) -> go.Figure:
-        """How much each choice matters as a plotly figure. Raises ``RunError`` with fewer than 20 scored trials."""
+        """The importance of each choice as a plotly figure. Raises ``RunError`` with fewer than 20 scored trials."""
         from litetuner.reports.notebook.figures import importance_figure
 
         return importance_figure(self._result())
@@ -93,9 +93,9 @@ class Run:
         return parallel_figure(self._result())
 
     def plot_layers(self, trial: int | None = None) -> go.Figure:
-        """The sensitivity of each layer to quantization as a plotly figure; with ``trial`` the bytes of that file's layers.
+        """The sensitivity of each layer to quantization as a plotly figure; with ``trial``, the bytes of its layers.
 
-        Raises ``RunError`` where it was not measured, or the trial has no file.
+        Raises ``RunError`` if the sensitivity was not measured, or if the trial has no file.
         """
         from litetuner.reports.notebook.figures import layers_figure
 
@@ -103,7 +103,7 @@ class Run:
 
     @property
     def study(self) -> Any:
-        """The Optuna study of the trials so far: a copy in memory, so that nothing done to it changes the run."""
+        """The Optuna study of the trials so far. It is a copy in memory: changes to it do not affect the run."""
         from litetuner.search.runs.dashboard import Mirror
 
         return Mirror(self.path).study
@@ -114,13 +114,13 @@ class Run:
         return build_result(self.record())
 
     def status(self) -> dict[str, Any]:
-        """The progress of the run: is a search running, what does it do, how many trials and seconds are left."""
+        """The progress of the run: whether a search is running, its current work, and the trials and seconds left."""
         from litetuner.reports.status import find_status
 
         return find_status(self.record()).to_json()
 
     def report(self) -> Path:
-        """Write ``report.html``, ``trials.csv`` and ``summary.json`` into the run folder; gives the report's path."""
+        """Write ``report.html``, ``trials.csv`` and ``summary.json`` into the run folder; returns the report's path."""
         from litetuner.reports.html.report import write_report
 
         return write_report(self.record())
@@ -135,11 +135,12 @@ class Run:
         metadata: bool = False,
         force: bool = False,
     ) -> Path:
-        """Write a trial's ``.tflite`` with its record, provenance, model card and example into ``out``; gives its path.
+        """Write a trial's ``.tflite`` with record, provenance, model card and example into ``out``; returns its path.
 
-        ``pick`` is one of best (the default), accurate, balanced, smallest, fastest, and with several targets robust.
-        ``c_array`` adds a C array, ``metadata`` puts a short provenance inside the file, ``force`` replaces another trial's
-        export in ``out``. Raises ``RunError`` where there is nothing to export.
+        ``trial`` is the number of the trial. Instead of it, ``pick`` can be best (the default), accurate, balanced,
+        smallest, fastest, or with several targets robust. ``c_array`` adds a C array. ``metadata`` stores a short
+        provenance inside the file. ``force`` replaces the export of another trial in ``out``. Raises ``RunError`` if
+        there is nothing to export.
         """
         from litetuner.reports.export.export import export
 
@@ -149,7 +150,7 @@ class Run:
 
     @with_keys(RebuildKeys)
     def rebuild(self, trial: int, out: Path | str | None = None, **how: Unpack[RebuildKeys]) -> Rebuilt:
-        """Build a trial's file again from model and data, and compare; see ``litetuner.rebuild``."""
+        """Build a trial's file again from model and data, and compare it with the record; see ``litetuner.rebuild``."""
         from litetuner.rebuilding import rebuild
 
         record = self.record()
@@ -160,9 +161,11 @@ class Run:
     def compare(
         self, other: Run | Path | str, *, out: Path | str | None = None, **budgets: Unpack[BudgetKeys]
     ) -> Comparison:
-        """Compare with the run ``other`` of the same model and data under ``budgets`` (``max_drop="1%"``), else under this run's.
+        """Compare this run with the run ``other`` of the same model and data.
 
-        ``out`` is where a page with both fronts is written. Raises ``RunError`` for runs whose numbers do not mean the same.
+        Both are compared under ``budgets`` (such as ``max_drop="1%"``), by default those of this run. ``out`` is the
+        path of an HTML page with both Pareto fronts. Raises ``RunError`` for runs whose numbers have different
+        meanings.
         """
         from litetuner.reports.html.comparison import comparison_page
         from litetuner.reports.model.comparison import compare
@@ -175,7 +178,7 @@ class Run:
         return found
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of the run: the best file, the Pareto front, and where the run is."""
+        """The HTML that a notebook shows for the run: the best file, the Pareto front, and the run folder."""
         from litetuner.reports.notebook.html import run_html
 
         return str(run_html(self._result()))
@@ -184,7 +187,7 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     def __str__(self) -> str:
-        """The best file in a line, for scripts: label, metric, drop, size and latency."""
+        """The best file on one line, for scripts: label, metric, drop, size and latency."""
         from litetuner.reports.text.formatting import drop_words, latency, number, size
 
         result = self._result()
@@ -204,6 +207,6 @@ def compare(
 ) -> Comparison:
     """Compare the run ``first`` with the run ``second`` of the same model and data; see ``Run.compare``.
 
-    ``budgets`` are by default those of the first run; ``out`` is where a page with both fronts is written.
+    ``budgets`` are by default those of the first run. ``out`` is the path of an HTML page with both Pareto fronts.
     """
     return (first if isinstance(first, Run) else Run(first)).compare(second, out=out, **budgets)

@@ -1,4 +1,4 @@
-"""``tune`` searches, ``init`` writes a first configuration, ``apply`` builds one known recipe on a new version of a model."""
+"""``tune`` runs a search, ``init`` writes a first configuration, ``apply`` builds one recipe on a new model version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from litetuner.search.config.config import Config
     from litetuner.search.listener import Listener
 
-# What ``apply`` does not take from a run: what it is given, and how long the search was.
+# Keys that ``apply`` does not take from a run: its own arguments, and the limits on the length of the search.
 NOT_APPLIED = (
     "model",
     "data",
@@ -32,22 +32,23 @@ NOT_APPLIED = (
 def tune(
     model: Any, data: Any, *, progress: bool = True, listener: Listener | None = None, **keys: Unpack[SearchKeys]
 ) -> Run:
-    """Search compressions of ``model`` on ``data``; the same call again resumes the run.
+    """Search compressions of ``model`` on ``data``. Repeating the same call resumes the run.
 
         run = litetuner.tune("model.keras", "data.npz", max_drop="1%", time_budget="30m")
 
-    ``model`` is a file (``.keras``, ``.h5``, a float ``.tflite``), a SavedModel folder, ``"module:function"``, a Keras model,
-    or a function that returns one. ``data`` is an ``.npz`` file, a table with ``label``, a folder of images with one
-    subfolder per class, ``"module:function"``, an array, ``(x, y)``, ``((x_train, y_train), (x_test, y_test))``, a dictionary
-    of arrays (``x_train``, ``y_train``, optional ``x_search``, ``y_search``, ``x_test``, ``y_test``), a pandas DataFrame with
-    ``label``, a ``tf.data.Dataset`` of (x, y), or a function that returns one of these. ``metric``, ``preprocess``, ``loss``
-    and ``fit`` may be functions too, and ``custom_objects`` a dict of classes, also lambdas, functions and classes of a
-    notebook: they are sent to the worker processes, and never stored; to resume or rebuild such a run, give the same ones
-    again.
+    ``model`` is a file (``.keras``, ``.h5``, a float ``.tflite``), a SavedModel folder, ``"module:function"``, a Keras
+    model, or a function that returns one. ``data`` is an ``.npz`` file, a table with ``label``, a folder of images with
+    one subfolder per class, ``"module:function"``, an array, ``(x, y)``, ``((x_train, y_train), (x_test, y_test))``, a
+    dictionary of arrays (``x_train``, ``y_train``, optional ``x_search``, ``y_search``, ``x_test``, ``y_test``), a
+    pandas DataFrame with ``label``, a ``tf.data.Dataset`` of (x, y), or a function that returns one of these.
+    ``metric``, ``preprocess``, ``loss`` and ``fit`` may also be functions, and ``custom_objects`` a dict of classes.
+    Lambdas, functions and classes of a notebook work too: they are sent to the worker processes and never stored. To
+    resume or rebuild such a run, pass the same objects again.
 
-    ``progress`` shows the search: one display in a notebook and in a terminal, plain lines on standard error elsewhere.
-    ``listener`` gets the events in its place. Raises ``UsageError`` for bad input before any computing. A search in which
-    nothing is feasible is not an error: then ``Run.best()`` is ``None``, and the report says which budget cannot be met.
+    ``progress`` shows the search: one display in a notebook or a terminal, plain lines on standard error elsewhere. A
+    ``listener`` gets the events instead. Raises ``UsageError`` for bad input before any computation. A search in which
+    nothing is feasible is not an error: then ``Run.best()`` is ``None``, and the report says which budget cannot be
+    met.
     """
     from litetuner.inputs import as_values, checked_config
 
@@ -55,14 +56,14 @@ def tune(
 
 
 def searched(config: Config, progress: bool = True, listener: Listener | None = None) -> Run:
-    """Search, or resume the search, of a configuration, and write its report."""
+    """Run or resume the search of a configuration, and write its report."""
     from litetuner.notebook import shown_progress
     from litetuner.reporting import Reporting
     from litetuner.search.run import run_search
 
     with shown_progress(progress, listener) as view, Reporting(view) as reporting:
         outcome = run_search(config, reporting)
-    run = Run(outcome.record.folder.path.absolute())  # a notebook may change its folder
+    run = Run(outcome.record.folder.path.absolute())  # a notebook may change its working directory
     run.report()
     return run
 
@@ -78,12 +79,13 @@ def init(
     listener: Listener | None = None,
     **keys: Unpack[SettingKeys],
 ) -> tuple[Path, str | None]:
-    """Write a TOML with every key and its help, fitted to a model and its data: the baseline is measured, budgets suggested.
+    """Write a TOML file with every key, its help, and budgets that are suggested from a measured baseline.
 
-    ``model``, ``data``, ``progress``, ``listener`` and ``keys`` are those of ``tune``; ``metric`` is guessed by the labels if
-    it is not given. Keys that are given are in the file; budgets that are not given are suggested. Gives the path, and a
-    warning if the baseline is not better than guessing. Raises ``RunError`` when ``out`` exists, unless ``force`` is set,
-    ``ConfigError`` for Python objects, which no file can hold, and what ``tune`` raises for bad input.
+    ``model``, ``data``, ``progress``, ``listener`` and ``keys`` are the same as for ``tune``. If ``metric`` is not
+    given, it is guessed from the labels. The file contains all given keys; budgets that are not given are suggested.
+    Returns the path, and a warning if there are doubts about the baseline (such as a metric that is not better than
+    guessing). Raises ``RunError`` if ``out`` exists, unless ``force`` is set, and ``ConfigError`` for Python objects,
+    because a TOML file cannot hold them. Also raises the errors of ``tune`` for bad input.
     """
     from litetuner.inputs import as_values, checked_config
     from litetuner.notebook import shown_progress
@@ -119,16 +121,17 @@ def apply(
     listener: Listener | None = None,
     **keys: Unpack[SearchKeys],
 ) -> Run:
-    """Build one known recipe on a new version of a model, check, score and time it beside the new baseline; gives that run.
+    """Build one known recipe on a new version of a model, then verify, score and time it; returns the new run.
 
-    ``run`` is a folder or ``"RUN:TRIAL"``; without a number it is the run's best trial. ``model`` and ``data`` are what
-    ``tune`` takes, ``data`` by default those of the run. All other keys are those of the run, its budgets too, unless
-    ``keys`` say otherwise. ``progress`` and ``listener`` are those of ``tune``. The result is a run of two trials, the
-    baseline and the recipe: ``Run.best()`` is ``None`` where the recipe is not within the budgets any more. ``trust`` lets
-    the functions that the run names (metric, preprocessing...) execute.
+    ``run`` is a run folder or ``"RUN:TRIAL"``; without a number, the run's best trial is used. ``model`` and ``data``
+    are the same as for ``tune``; the default of ``data`` is the data of the run. All other keys, including budgets, are
+    those of the run, unless ``keys`` override them. ``progress`` and ``listener`` are the same as for ``tune``. The
+    result is a run of two trials, the new baseline and the recipe: ``Run.best()`` is the baseline or ``None`` if the
+    recipe is not within the budgets any more. ``trust`` allows the functions that the run names (such as metric and
+    preprocessing) to execute.
 
-    Raises ``RunError`` where there is no such trial or functions are not trusted, ``ConfigError`` where the rules do not
-    allow the recipe on this model, and what ``tune`` raises for bad input.
+    Raises ``RunError`` if there is no such trial or if functions are not trusted, ``ConfigError`` if the rules do not
+    allow the recipe on this model. Also raises the errors of ``tune`` for bad input.
     """
     from litetuner.search.runs.other_runs import split_trial
     from litetuner.spaces.errors import ConfigError, RunError
@@ -158,7 +161,7 @@ def apply(
 
 
 def _check_trusted(folder: Path, kept: dict[str, Any], trust: bool) -> None:
-    """Raise ``RunError`` where a run's own settings name functions, which applying would run."""
+    """Raise ``RunError`` if the settings of the run name functions that would run, unless ``trust`` is set."""
     from litetuner.search.evaluation.identity import named_functions
     from litetuner.spaces.errors import RunError
     from litetuner.spaces.jobs.python_functions import is_python_function

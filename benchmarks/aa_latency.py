@@ -1,11 +1,12 @@
-"""A/A benchmark of latency: the same file timed as two trials should have a ratio of 1, and no verdict "faster".
+"""A/A benchmark of latency: if one file is timed as two trials, the ratio should be 1 and the verdict a tie.
 
 python benchmarks/aa_latency.py FILE.tflite --pairs 50 --beside training --out benchmarks/results/aa_NAME.json
 
-Each timing is what a search does for a trial: the target ``host``, a fresh process, the baseline in turns. ``--beside training``
-runs a TensorFlow training job of ours, suspended (SIGSTOP) while timing as a search suspends its workers. With ``--against
-OTHER.tflite`` the second of each pair is another file (A/B): how often is it told apart? With ``--out`` every pair is kept when
-it is done, and the same command goes on where it was stopped. ``latency_models.py`` makes the files; see benchmarks/README.md.
+Each timing is done as for a trial of a search: on the target ``host``, in a fresh process, in alternation with the
+baseline. ``--beside training`` runs a TensorFlow training job, which is suspended (SIGSTOP) during timings, as a search
+suspends its workers. With ``--against OTHER.tflite`` the second file of each pair is another one (A/B): how often is it
+distinguished? With ``--out`` every finished pair is stored, and the same command resumes. ``latency_models.py`` makes
+the files; see benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.steps import STEPS
 
 BOUND = 0.02
-VARYING = (  # of a run's environment; the rest stands once in the file
+VARYING = (  # values of the environment that are stored for each timing; the others are stored once in the file
     "pinned_cores",
     "frequency_mhz",
     "frequency_mhz_after",
@@ -58,7 +59,7 @@ VARYING = (  # of a run's environment; the rest stands once in the file
 
 
 def burn(parent: int) -> None:
-    """Train a small network for ever, on all cores, until the parent ends."""
+    """Train a small network on all cores until the parent process ends."""
     die_with(parent)
     from litetuner.spaces import tf as lazy
 
@@ -79,7 +80,7 @@ def burn(parent: int) -> None:
 
 
 class Training:
-    """The training job beside the timings; ``paused`` suspends it unless it is to go on."""
+    """A training job that runs beside the timings. ``paused`` suspends it, if ``suspend`` is set."""
 
     def __init__(self, wanted: bool, suspend: bool) -> None:
         self.suspend, self.process = suspend, None
@@ -96,7 +97,7 @@ class Training:
         if self.process is None or not self.suspend:
             yield
             return
-        time.sleep(0.5)  # it trains between the timings
+        time.sleep(0.5)  # lets it train between the timings
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -110,7 +111,7 @@ class Training:
 
 
 class ParallelTrial:
-    """A training of the search's own executor, suspended by it, as of a trial in parallel."""
+    """A training job in the executor of a search, which suspends it during timings, as for a parallel trial."""
 
     def __init__(self, model: Path, data: Path) -> None:
         self._folder = tempfile.TemporaryDirectory()
@@ -122,11 +123,11 @@ class ParallelTrial:
             job = train_job(session.services, candidate, 0, [])
         self._executor = Local(folder, config)
         self._result = self._executor.submit(job)
-        time.sleep(10.0)  # its imports
+        time.sleep(10.0)  # waits for the imports of the job
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        time.sleep(0.5)  # it trains between the timings
+        time.sleep(0.5)  # lets it train between the timings
         if self._result.done():
             raise SystemExit("the training ended before the timings did")
         with self._executor.quiet():
@@ -139,9 +140,9 @@ class ParallelTrial:
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two timings: ``ratio`` is the second's baseline-normalised latency over the first's, ``raw`` without the baseline.
+    """Two timings. ``ratio`` is the second latency over the first, both relative to the baseline; ``raw`` without it.
 
-    ``verdict`` says what the first is beside the second: ``faster``, ``slower`` or ``tie`` (objectives/statistics.py).
+    ``verdict`` compares the first with the second: ``faster``, ``slower`` or ``tie`` (objectives/statistics.py).
     """
 
     ratio: float
@@ -153,7 +154,7 @@ class Pair:
 
 
 def time_pair(host: Host, files: tuple[Path, Path], baseline: Path, training: Training | ParallelTrial) -> Pair:
-    """Time one file, then the other, as two trials of a search would be."""
+    """Time one file, then the other, as for two trials of a search."""
     start = time.perf_counter()
     found = []
     for file in files:
@@ -171,13 +172,13 @@ def time_pair(host: Host, files: tuple[Path, Path], baseline: Path, training: Tr
 
 
 def latency(document: dict[str, Any]) -> Measurement:
-    """The latency of a runner's document, as a trial has it."""
+    """The latency in a document of the runner, as the measurement of a trial."""
     found, extra = document["latency_us"], {"ratio": document["ratio"]}
     return Measurement(found["value"], "us", document["environment"], tuple(found["interval"]), extra=extra)
 
 
 def summarise(pairs: list[Pair]) -> dict[str, Any]:
-    """The shares that the benchmark is about; ``*_stable`` counts only pairs in which both runs call themselves stable."""
+    """The results of the benchmark. ``*_stable`` counts only pairs in which both timings are marked as stable."""
     stable = [pair for pair in pairs if pair.stable]
     ordered = sorted(pair.ratio for pair in pairs)
     return {
@@ -262,7 +263,7 @@ def main() -> None:
 
 
 def known_pairs(path: Path | None, settings: dict[str, Any]) -> list[Pair]:
-    """The pairs of an earlier run of the same files and settings. Another run's file is refused, not overwritten."""
+    """The pairs of an earlier run with the same files and settings. A file of other settings is not overwritten."""
     if path is None or not path.exists():
         return []
     document = json.loads(path.read_text())
@@ -272,7 +273,7 @@ def known_pairs(path: Path | None, settings: dict[str, Any]) -> list[Pair]:
 
 
 def write(path: Path | None, pairs: list[Pair], settings: dict[str, Any], warnings: list[str]) -> None:
-    """All so far, so that a stop loses one pair at most."""
+    """Write all pairs so far, so that at most one pair is lost if the benchmark is stopped."""
     if path is None:
         return
     document = {"schema_version": 2, "summary": summarise(pairs), "settings": settings, "warnings": warnings}
@@ -284,7 +285,7 @@ def write(path: Path | None, pairs: list[Pair], settings: dict[str, Any], warnin
 
 
 def brief(pair: Pair) -> dict[str, Any]:
-    """A pair without what is the same in every document of it."""
+    """A pair without the values that are the same in all its documents."""
     kept = ("latency_us", "ratio", "stable", "instability", "environment", "attempts", "seconds")
     documents = [{name: document[name] for name in kept} for document in pair.documents]
     for document in documents:

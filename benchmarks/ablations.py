@@ -1,10 +1,10 @@
-"""What each strategy of the search is worth: searches of small models of six kinds, whole and with one strategy left out.
+"""Ablation of the proposal strategies: searches of six small models, with all strategies and with one left out.
 
 python benchmarks/ablations.py run --folder WORK [--minutes 1.25] [--only digits_cnn,mask]
 python benchmarks/ablations.py table
 
-Each model is one of ``tasks/``, made and trained in seconds. A search that is stored in results/ablations/ is not done again,
-so the same command resumes, and two of them with other models share two cores.
+Each model is one of ``tasks/``, which is built and trained in seconds. A search with a result in results/ablations/ is
+not repeated, so the same command resumes. Two commands with different models can run at the same time on two cores.
 """
 
 from __future__ import annotations
@@ -35,12 +35,15 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "ablations"
 MODELS = ("digits_cnn", "separable", "tcn", "keypoints", "mask", "transformer")
 METHODS = ("litetuner", *(f"no_{name}" for name in scheduler.STRATEGIES))
-DROP = 0.05  # these models have some hundred samples, so that one of them is up to .3 points
-SHARES = (0.25, 0.5, 1.0)  # of the time
+DROP = 0.05  # the data has only some hundred samples, so one sample is up to 0.3 points
+SHARES = (0.25, 0.5, 1.0)  # shares of the time at which the hypervolume is read
 
 
 def search(model: str, method: str, seed: int, folder: Path, minutes: float) -> dict[str, Any]:
-    """The hypervolume of a search over time, in units of its own box, and where its trials and its front came from."""
+    """Run a search.
+
+    Returns its hypervolume over time (relative to its own box), and the origins of trials and gains.
+    """
     place, out = folder / model, folder / f"{model}-{method}-{seed}"
     shutil.rmtree(out, ignore_errors=True)
     values = {"model": str(place / "model.keras"), "data": str(place / "data.npz"), "out": str(out), "seed": seed}
@@ -52,7 +55,7 @@ def search(model: str, method: str, seed: int, folder: Path, minutes: float) -> 
         run_search(config)
     record = read_run(out)
     assert record.baseline is not None
-    # Of accuracy and size: the smallest of these models take microseconds, and int8 makes them no faster than float32.
+    # Only accuracy and size count: the smallest models take microseconds, and int8 makes them no faster than float32.
     grown = volume_over_time(record.trials, record.objectives[:2], record.baseline, DROP)
     return {
         "model": model,
@@ -71,7 +74,7 @@ def search(model: str, method: str, seed: int, folder: Path, minutes: float) -> 
 
 
 def table() -> str:
-    """The hypervolume without each strategy as a share of the whole search's, by model, and the median."""
+    """The hypervolume without each strategy relative to the search with all strategies, by model, with the median."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         run = json.loads(path.read_text())
@@ -88,7 +91,7 @@ def table() -> str:
 
 
 def ratio(found: dict[tuple[str, str], list[dict[str, Any]]], method: str, model: str, share: str) -> float | None:
-    """Mean volume without a strategy over the mean with all of them, over the seeds that both have."""
+    """Mean hypervolume without a strategy divided by the mean with all strategies, over the seeds that both have."""
     without, whole = (
         {run["seed"]: run["volumes"][share] for run in found.get((name, model), [])} for name in (method, "litetuner")
     )
@@ -108,7 +111,7 @@ def main() -> None:
     models, folder = options.only.split(","), options.folder.resolve()
     if options.command == "run":
         RESULTS.mkdir(parents=True, exist_ok=True)
-        # In a process of its own: Keras 3 there, legacy Keras in the search.
+        # A separate process, because it needs Keras 3 and the search needs legacy Keras.
         made = [sys.executable, str(HERE / "breadth.py"), "make", "--folder", str(folder), "--only", options.only]
         subprocess.run(made, check=True)
         for seed in range(options.seeds):

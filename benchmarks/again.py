@@ -1,12 +1,13 @@
-"""Is the latency of a run's picks the same when it is measured again?
+"""Checks whether the latency of a run's picks is the same when it is measured again.
 
     python benchmarks/again.py make FOLDER --data cifar10.npz
     litetuner search FOLDER/model.tflite --data FOLDER/data.npz --max-drop 2% --time-budget 3m --out FOLDER/run
     python benchmarks/again.py measure FOLDER/run
 
-`make` trains MobileNet 0.25 of keras.applications for some minutes on images of 48x48 pixels, and converts it to a float
-.tflite. `measure` times every pick as the search did, in alternation with the baseline, and prints record, interval and new
-value. It exits with 1 where one is more than 3 % off and the two intervals do not overlap.
+`make` trains MobileNet 0.25 of keras.applications for some minutes on images of 48x48 pixels, and converts it to a
+float .tflite. `measure` times every pick in alternation with the baseline, as the search did, and prints the recorded
+value with its interval and the new value. It exits with 1 if a value differs by more than 3 % and the two intervals do
+not overlap.
 """
 
 import argparse
@@ -24,7 +25,7 @@ SIDE, COUNTS = 48, {"train": 10_000, "search": 2_000, "test": 2_000}
 
 
 def make(folder: Path, source: Path, given: Path | None, seconds: float) -> None:
-    """Data, and the float .tflite of a ``given`` Keras model, or of one that is trained for so many CPU seconds."""
+    """Write the data and the float .tflite of a Keras model: ``given``, or one trained for ``seconds`` of CPU time."""
     import keras
     import tensorflow as tf
 
@@ -48,11 +49,11 @@ def make(folder: Path, source: Path, given: Path | None, seconds: float) -> None
 
 
 def trained(data: dict[str, np.ndarray], seconds: float) -> Any:
-    """MobileNet 0.25 of keras.applications."""
+    """MobileNet 0.25 of keras.applications, trained on ``data``."""
     import keras
 
     body = keras.applications.MobileNet((SIDE, SIDE, 3), alpha=0.25, weights=None, classes=10, dropout=0.0)
-    for layer in body.layers:  # for the few steps of this training
+    for layer in body.layers:  # a lower momentum fits this training with few steps
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.9
     inputs = keras.Input((SIDE, SIDE, 3))
@@ -68,7 +69,7 @@ def trained(data: dict[str, np.ndarray], seconds: float) -> Any:
 
 
 def measure(path: Path) -> list[dict[str, Any]]:
-    """A row for each pick, timed again."""
+    """A row for each trial that is a pick, with its new latency."""
     import litetuner
 
     run = litetuner.Run(path)

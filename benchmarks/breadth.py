@@ -1,14 +1,14 @@
-"""Models of many kinds: is the baseline's score that of Keras or scikit-learn, and the best file's that of the file itself?
+"""Models of many kinds: compares recorded scores with Keras, scikit-learn, and the files run without litetuner.
 
 python benchmarks/breadth.py run --folder WORK [--only digits_cnn,mask] [--trials 6]
 python benchmarks/breadth.py real --folder WORK [--only digits_cnn,mask]
 python benchmarks/breadth.py table
 
-Each task of benchmarks/tasks is made, then searched as a user would, but that all jobs run in one process and latencies are
-computed instead of measured: a worker with TensorFlow takes seconds to start. Its row is written to
-benchmarks/results/breadth/<task>.json and is not done again; remove the file to repeat it. `real` does the same with worker
-processes and measured latencies for some tasks, by steps that train (benchmarks/results/breadth_real). `table` makes
-benchmarks/breadth.md.
+Each task of benchmarks/tasks is built, then searched as a user would do it. There are two differences: all jobs run in
+one process (a worker with TensorFlow takes seconds to start), and latencies are computed instead of measured. The row
+of a task is written to benchmarks/results/breadth/<task>.json. It is not computed again; remove the file to repeat it.
+`real` does the same for some tasks with worker processes, measured latencies and steps that train
+(benchmarks/results/breadth_real). `table` makes benchmarks/breadth.md.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ REAL_TASKS = (
     *("digits_cnn", "separable", "tcn", "multi_label", "keypoints", "rare_digit", "mask", "two_outputs"),
     *("image_and_table", "transformer"),
 )
-TRAINED = {"steps": ["prune", "cluster", "qat", "int8"]}  # of a `real` search: all but one of its files is trained
-DRAWN = 300  # candidates, which show what the space offers
-EXACT = 1e-4  # absolute up to 1, relative above
+TRAINED = {"steps": ["prune", "cluster", "qat", "int8"]}  # steps of a `real` search: all its files but one are trained
+DRAWN = 300  # number of random candidates that show which steps the space offers
+EXACT = 1e-4  # tolerance of scores: absolute up to 1, relative above
 DROP = "5%"
-EPOCHS = 0.3  # of a training: that trained files are right is seen after some steps
+EPOCHS = 0.3  # of each training: a few steps are enough to test trained files
 
 
 def make(names: Sequence[str], folder: Path) -> None:
-    """Train the models that are not there yet, and compute their scores without litetuner."""
+    """Train the models that do not exist yet, and compute their scores without litetuner."""
     for name in names:
         place, task = folder / name, TASKS[name]
         if (place / "expected.json").exists():
@@ -74,7 +74,7 @@ def make(names: Sequence[str], folder: Path) -> None:
 
 
 def outputs_of(model: Any, x: Any) -> Any:
-    """The outputs of a Keras model: an array, or arrays by output."""
+    """The outputs of a Keras model: an array, or arrays by output name."""
     found = model.predict(x, verbose=0)
     if isinstance(found, list):
         return {name: np.asarray(value, np.float32) for name, value in zip(model.output_names, found, strict=True)}
@@ -84,7 +84,7 @@ def outputs_of(model: Any, x: Any) -> Any:
 
 
 def run_by_hand(file: Path, x: Any) -> Any:
-    """The outputs of a ``.tflite`` by LiteRT's own interface: an array, or arrays by output."""
+    """The outputs of a ``.tflite``, computed with LiteRT's own API: an array, or arrays by output name."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(file))
@@ -104,7 +104,7 @@ def run_by_hand(file: Path, x: Any) -> Any:
 
 
 def stored(x: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
-    """A sample in the type of an input, rounded to its scale where it has one."""
+    """A sample in the data type of an input, quantized if the input has a scale."""
     scale, zero = detail["quantization"]
     if scale:
         limits = np.iinfo(detail["dtype"])
@@ -113,7 +113,7 @@ def stored(x: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
 
 
 def offered(settings: Mapping[str, Any], folder: Path) -> list[str]:
-    """The steps of candidates drawn at random from the space of a finished run."""
+    """The names of the steps in random candidates from the search space of a finished run."""
     config = make_config(settings)
     inspection = Inspection.from_json(RunFolder(folder).read("inspection") or {})
     around = constraints(config, inspection)
@@ -127,13 +127,13 @@ def offered(settings: Mapping[str, Any], folder: Path) -> list[str]:
 
 
 def agree(one: float, other: float, samples: int) -> bool:
-    """Equal within 1e-4, or by one sample of a score in [0, 1]."""
+    """True if two scores are equal within 1e-4, or, for scores in [0, 1], differ by at most one sample."""
     exact = abs(one - other) <= EXACT * max(1.0, abs(one))
     return exact or (min(one, other) >= 0 and max(one, other) <= 1 and abs(one - other) <= 1.0001 / samples)
 
 
 def search(task: Task, folder: Path, trials: int, more: Mapping[str, Any], run_name: str = "run") -> dict[str, Any]:
-    """The row of a task: a short search as a user would do it, and its numbers computed again."""
+    """The row of a task: runs a short search as a user would do it, and computes its scores again without litetuner."""
     place, started = folder / task.name, time.monotonic()
     expected = json.loads((place / "expected.json").read_text())
     with np.load(place / "data.npz") as archive:
@@ -188,14 +188,17 @@ def states(trials: Sequence[Any]) -> dict[str, int]:
 
 
 def one_process(trials: int) -> None:
-    """Do all jobs here, by the handlers of the workers, as the tests of the examples do: TensorFlow is started once."""
+    """Run all jobs in this process with the handlers of the workers, so that TensorFlow is loaded only once.
+
+    The tests of the examples do the same (tests/one_process.py).
+    """
     import pytest
 
     sys.path.append(str(HERE.parent))
     small: Any = importlib.import_module("tests.one_process")
     small.SMALL = {"trials": trials, "max_epochs": EPOCHS}
     small.small_searches(pytest.MonkeyPatch())
-    statistics.RESAMPLING_SECONDS = 0.5  # intervals of slow metrics take most of the time, and are not looked at here
+    statistics.RESAMPLING_SECONDS = 0.5  # intervals of slow metrics take most of the time and are not used here
 
 
 def main() -> None:
@@ -212,10 +215,10 @@ def main() -> None:
     if options.command == "make":
         make(names, folder)
     elif options.command in ("run", "real"):
-        os.chdir(HERE)  # where the workers find tasks.own
+        os.chdir(HERE)  # the workers import tasks.own from this folder
         missing = [name for name in names if not (results / f"{name}.json").exists()]
         unmade = [name for name in missing if not (folder / name / "expected.json").exists()]
-        if unmade:  # in a process of its own: Keras 3 there, legacy Keras in the search
+        if unmade:  # a separate process, because it needs Keras 3 and the search needs legacy Keras
             command = [sys.executable, __file__, "make", "--folder", str(folder), "--only", ",".join(unmade)]
             subprocess.run(command, check=True)
         results.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The tables of breadth.py, from the rows that it has stored."""
+"""The tables of breadth.py, made from its stored rows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ that at least one file was trained.
 
 
 def table() -> str:
-    """The rows that are there, as Markdown."""
+    """All stored rows as a Markdown table."""
     rows = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
     every = {step for row in rows.values() for step in row.get("offered", ())}
     lines = [
@@ -77,7 +77,7 @@ def table() -> str:
 
 
 def real_table() -> str:
-    """The rows of searches with real workers."""
+    """All stored rows of searches with worker processes as a Markdown table."""
     rows = {path.stem: json.loads(path.read_text()) for path in sorted(REAL.glob("*.json"))}
     if not rows:
         return ""

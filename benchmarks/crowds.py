@@ -1,4 +1,4 @@
-"""Several searches at once in one folder, readers beside a search, and signals in every phase; executor ``fake``."""
+"""Parallel searches in one folder, readers during a search, and signals in every phase, with the executor ``fake``."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ READERS = 8
 FLAGS = ["--model", "fake:model", "--data", "fake:data", "--executor", "fake", "--target", "fake", "--max-drop", "3%"]
 PHASES = ("inspect", "train", "convert", "score", "time", "finals", "report")
 SIGNALS = ("INT once", "INT twice", "TERM once", "TERM twice", "HUP", "QUIT", "STOP CONT")
-ANSWER = 2.0  # CPU or waiting seconds
+ANSWER = 2.0  # limit in seconds for the reaction to a signal
 
 
 def context() -> Any:
@@ -35,7 +35,7 @@ def context() -> Any:
 
 
 def command(*arguments: str, note: str = "") -> None:
-    """``litetuner ARGUMENTS`` in a forked process; what it says goes to a file."""
+    """Run ``litetuner ARGUMENTS`` in a forked process; ``note`` gets its exit code and standard error."""
     from litetuner.cli import main
 
     out, code = io.StringIO(), 0
@@ -54,7 +54,7 @@ def search(path: Path, trials: int = TRIALS) -> list[str]:
 
 
 def told_alone(work: Path) -> Any:
-    """What a search tells that nothing disturbs, in a fresh folder ``work``."""
+    """The completed trials of an undisturbed search. ``work`` is emptied before."""
     calm = work / "calm"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -63,7 +63,10 @@ def told_alone(work: Path) -> Any:
 
 
 def crowd(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """``AT_ONCE`` searches are started together: one that comes while another works is refused, and the result is that of one."""
+    """Start ``AT_ONCE`` searches together.
+
+    A second search must be rejected, and the result must be that of one search.
+    """
     expected = told_alone(work)
     for number in range(done, count):
         path = work / f"round-{number}"
@@ -95,7 +98,7 @@ def run(process: BaseProcess) -> int:
 
 
 def read(path: Path, kind: int, note: Path) -> None:
-    """Look at a run again and again until it has ended; each error is noted, but that there is no run yet."""
+    """Read a run repeatedly until it has ended, and note all errors except those before the first trials."""
     looks: list[Callable[[litetuner.Run], object]] = [
         litetuner.Run.status, litetuner.Run.summary, litetuner.Run.report, litetuner.Run.best, litetuner.Run.record,
         lambda run: run.export(note.with_suffix(f".{time.monotonic_ns()}")), lambda run: run.study.trials,
@@ -119,7 +122,7 @@ def read(path: Path, kind: int, note: Path) -> None:
 
 
 def readers(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """Eight processes read a run in eight ways, as fast as they can, while a search writes it."""
+    """Eight processes read a run in eight different ways, as fast as they can, while a search writes it."""
     for number in range(done, count):
         path, notes = work / f"read-{number}", [work / f"reader-{number}-{kind}" for kind in range(READERS)]
         shutil.rmtree(path, ignore_errors=True)
@@ -130,7 +133,7 @@ def readers(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
         searching.join(600)
         (path / "done").touch()
         for process in processes:
-            process.join(300)  # what one look takes on a busy machine
+            process.join(300)  # one read may take this long on a busy machine
         yield Verdict(
             "search beside readers",
             str(number),
@@ -147,11 +150,11 @@ def readers(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
 
 
 def slowed(phase: str, mark: Path, arguments: list[str], note: str) -> None:
-    """A search whose first two jobs of a phase (or whose report) take long, and say so by a file."""
+    """Run a search in which the first two jobs of a phase (or the report) are slow and create the file ``mark``."""
     from litetuner.reports.html import report
     from litetuner.search.runtime.executors.fake import Fake
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its jobs in the background ignore both
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore both signals
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     quick = Fake.submit
 
@@ -178,7 +181,10 @@ def slowed(phase: str, mark: Path, arguments: list[str], note: str) -> None:
 
 
 def signals(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """Each signal in each phase: the process ends (once: after the job that runs), and the run resumes to the same result."""
+    """Send each signal in each phase. The process must end, and the resumed run must have the same result.
+
+    After a single SIGINT or SIGTERM, the process may finish its running job first.
+    """
     expected = told_alone(work)
     cases = [
         (PHASES[(at + turn) % len(PHASES)], name) for turn in range(len(PHASES)) for at, name in enumerate(SIGNALS)
@@ -212,7 +218,10 @@ def signals(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
 
 
 def send(process: BaseProcess, name: str, log: Path) -> tuple[float, float]:
-    """Send a signal; the seconds until the process has ended, or says that it finishes what runs, and its CPU seconds in them."""
+    """Send a signal.
+
+    Returns the seconds until the process ends or says that it finishes its job, and its CPU seconds.
+    """
     assert process.pid is not None
     first, *more = name.split()
     seen = psutil.Process(process.pid)

@@ -1,7 +1,9 @@
-"""A worker, or the timing program, that dies as ``deaths.py`` has planned: what is in the folder ``plan`` happens once each.
+"""A worker, or the timing program, that dies as ``deaths.py`` has planned.
 
-``python death_worker.py worker ROLE FOLDER PARENT`` is the product's worker, its train, convert and score jobs wrapped;
-any other arguments are those of ``objectives/runner/runner.py``.
+Each file in the folder ``plan`` is one death.
+
+``python death_worker.py worker ROLE FOLDER PARENT`` runs litetuner's worker, with its train, convert and score jobs
+wrapped. Any other arguments are those of ``objectives/runner/runner.py``.
 """
 
 import os
@@ -12,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-FORKS = 600  # at most, whatever litetuner does
+FORKS = 600  # the maximum number of forks, even if litetuner does not stop them
 
 
 def loop() -> None:
@@ -34,7 +36,7 @@ def memory() -> None:
 
 
 def fork_bomb() -> None:
-    """Each child forks again, until all together are ``FORKS``: each takes one of so many bytes of a pipe."""
+    """Every process forks again, until there were ``FORKS`` forks. A pipe with as many bytes counts them."""
     give, take = os.pipe()
     os.write(take, b"x" * FORKS)
     os.set_blocking(give, False)
@@ -60,7 +62,7 @@ DEATHS = {
 
 
 def maybe(plan: Path, stage: str) -> None:
-    """Die, if a death of this stage is left: the file that stands for it is taken away first."""
+    """Die if the plan has a death for this stage. Its file is removed before, so that it happens only once."""
     for file in sorted(plan.glob(f"{stage}-*")):
         try:
             file.unlink()
@@ -70,7 +72,7 @@ def maybe(plan: Path, stage: str) -> None:
         with (plan.parent / "deaths.txt").open("a") as stream:
             stream.write(f"{time.monotonic()} {stage} {name}\n")
         DEATHS[name]()
-        time.sleep(60)  # a signal may take a moment
+        time.sleep(60)  # a signal may arrive with a delay
 
 
 def wrapped(stage: str, plan: Path, handler: Any) -> Any:
@@ -83,7 +85,7 @@ def wrapped(stage: str, plan: Path, handler: Any) -> Any:
 
 
 def main(arguments: list[str]) -> None:
-    plan = Path(__file__).parent / "plan"  # the script is copied beside it
+    plan = Path(__file__).parent / "plan"  # this script is copied into the same folder
     if arguments[0] != "worker":
         from litetuner.objectives.runner import runner
 

@@ -1,4 +1,7 @@
-"""Workers of a real search die in each stage, in each way: the trial fails or is lost with the reason, the search goes on."""
+"""Workers of a real search die in each stage in each way. The trial must fail or be lost with the right reason.
+
+The search must continue.
+"""
 
 import shutil
 import time
@@ -14,10 +17,10 @@ from litetuner.search.trial import State, Trial
 
 STAGES = ("convert", "score", "time", "user", "train")
 WAYS = ("segfault", "abort", "exit", "SIGKILL", "loop", "memory", "fork bomb")
-SECONDS, MEMORY = 45.0, 1_500_000_000  # limits of a job here
-TIME_SECONDS = 45.0  # of a timing: ``timeout_seconds`` of the target host
+SECONDS, MEMORY = 45.0, 1_500_000_000  # limits of each job in this benchmark
+TIME_SECONDS = 45.0  # limit of a timing: ``timeout_seconds`` of the target host
 LATE = 5.0
-# Parts of the reasons that may stand in the record of the trial that dies so.
+# Texts that the recorded reason must contain, by the way in which the worker died. One of them is enough.
 REASONS = {
     "segfault": ("SIGSEGV",),
     "abort": ("SIGABRT",),
@@ -49,9 +52,10 @@ USER += "death_worker.maybe(here / 'plan', 'user')"
 
 
 def deaths(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """One search, in which each job of a stage dies another way until all were tried. SIGKILL twice: the first is retried.
+    """Run one search in which workers die in all ways in all stages.
 
-    Repeated, the same run is resumed, and the deaths go on where they stopped. Last, SIGTERM ends it.
+    SIGKILL is used twice, because the first is retried. If the command is repeated, it resumes the same run with the
+    remaining deaths. At the end, SIGTERM stops the search.
     """
     cases = [(way, stage) for way in WAYS for stage in STAGES][:count]
     plan, run = work / "plan", work / "run"
@@ -68,7 +72,7 @@ def deaths(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
     arguments = [*settings(run, 4000), "--target", f"host?timeout_seconds={TIME_SECONDS:g}"]
     known = len(list(run.glob("trials/*/trial.json")))
     session = Session(work, arguments, more=MORE.format(seconds=SECONDS, memory=MEMORY))
-    # The baseline and what follows are sound.
+    # The first trials (baseline and the next ones) run without deaths.
     session.wait_for(lambda: len(list(run.glob("trials/*/trial.json"))) >= max(3, known + 1), 1200)
     for way, stage in cases[done:]:
         if session.process.poll() is not None:
@@ -117,7 +121,8 @@ def one(session: Session, run: Path, plan: Path, stage: str, way: str) -> Verdic
     goes_on = session.wait_for(lambda: len(list(run.glob("trials/*/trial.json"))) > seen, 600)
     load = psutil.getloadavg()[0]
     said = found[0].reason or "" if found else "no trial failed or was lost"
-    # A timing has 80 % of the machine's memory, more than the 6 GB of ``memory``, and any number of processes: its time ends it.
+    # A timing may use 80 % of the machine's memory (more than the 6 GB of ``memory``) and any number of processes, so
+    # the time limit ends it.
     reasons = REASONS["loop" if stage == "time" and way in ("memory", "fork bomb") else way]
     good = goes_on and any(part in said for part in reasons)
     what = f"{found[0].state if found else ''} after {took:.1f} s, limit {limit:g} s, load {load:.1f}: {said[:200]}"

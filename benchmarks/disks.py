@@ -1,4 +1,4 @@
-"""A disk that is full at one place after another of a search with real workers, and has more space each time it is repeated."""
+"""A search with real workers on a disk that becomes full, repeated with more space until the search can finish."""
 
 import os
 import subprocess
@@ -11,14 +11,14 @@ from real_kills import wrong
 from real_runs import Session, make_inputs, settings, told
 
 TRIALS = 14
-FIRST = 24  # kB
-GROWTH = 1.6
+FIRST = 24  # size of the first disk in kB
+GROWTH = 1.6  # factor from each disk size to the next
 
 
 def disks(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """Needs root: a file system in memory is the disk. Every second session has its temporary files there, too.
+    """The disk is a tmpfs, so this needs root. Every second session also has its temporary files there.
 
-    What was stopped begins anew, as its disk is gone; what has ended does not.
+    A benchmark that was stopped starts again, because its disk is gone. One that has finished does nothing.
     """
     if (work / "ended").exists():
         return
@@ -54,7 +54,7 @@ def disks(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
                 (work / "ended").touch()
                 return
             size = int(size * GROWTH)
-            for file in disk.iterdir():  # what a process that was ended left of its temporary files
+            for file in disk.iterdir():  # temporary files that a killed process left behind
                 if file.name != "run":
                     subprocess.run(["rm", "-rf", str(file)], check=True)
             subprocess.run(["mount", "-o", f"remount,size={size}k", str(disk)], check=True)

@@ -1,4 +1,4 @@
-"""``kill -9`` of a search at random moments: what it told stays, no file is torn, and it resumes to the same result."""
+"""``kill -9`` of a search at random moments: completed trials stay, no file is torn, the resumed result is the same."""
 
 import contextlib
 import json
@@ -25,7 +25,8 @@ SETTINGS = {
     **{"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake", "trials": 40},
     **{"max_drop": "3%", "max_compressed_size": "60kB"},
 }
-# Imported once, in a server that forks each session: what is killed is the search, not Python's start.
+# These modules are imported once in a server that forks each session, so that a kill hits the search and not the
+# imports.
 PRELOADED = (
     "litetuner.search.run",
     "optuna.storages",
@@ -36,7 +37,7 @@ PRELOADED = (
 )
 LIMIT = 120.0  # seconds that one session may take
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
-SCATTER = 0.4  # a kill comes so many seconds, at most, after the first new record
+SCATTER = 0.4  # a kill comes at most this many seconds after the first new record
 
 
 def search(path: Path) -> None:
@@ -60,7 +61,7 @@ def told(path: Path) -> list[str]:
 
 
 def kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """A verdict for each kill, at once, and one for each run that was killed until it could end: ``resumed``."""
+    """A verdict for each kill, and a verdict ``resumed`` for each run, which is killed several times, then finished."""
     path = work / "undisturbed"
     shutil.rmtree(path, ignore_errors=True)
     search(path)
@@ -83,12 +84,12 @@ def kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
 
 
 def temporaries(path: Path) -> list[Path]:
-    """Files that were about to get their place when a search was killed: whole where the file system has files without names."""
+    """Temporary files of atomic writes that a kill interrupted before the file was renamed."""
     return [file for file in path.rglob(".*.*") if TEMPORARY.fullmatch(file.name)]
 
 
 def kill(path: Path, rng: random.Random) -> bool:
-    """Start a session and kill it at a random moment after its first new record. False when it ended before."""
+    """Start a session and kill it at a random moment after its first new record. False if it ended before."""
     known, process = len(list(path.glob("trials/*/trial.json"))), start(path)
     deadline = time.monotonic() + LIMIT
     while process.is_alive() and len(list(path.glob("trials/*/trial.json"))) <= known and time.monotonic() < deadline:
@@ -100,9 +101,10 @@ def kill(path: Path, rng: random.Random) -> bool:
 
 
 def broken(path: Path, expected: list[str]) -> str:
-    """What is wrong after a kill; nothing where the records are the first ones of an undisturbed search.
+    """What is wrong after a kill, empty if nothing is.
 
-    Each trial that the log of events calls told has its record, and no file is half.
+    The records must be the first ones of an undisturbed search. Each trial that the event log lists as told must have
+    its record, and no file may be incomplete.
     """
     try:
         now, lost = told(path), acknowledged(path) - {trial.number for trial in RunFolder(path).trials()}
@@ -114,7 +116,7 @@ def broken(path: Path, expected: list[str]) -> str:
 
 
 def acknowledged(path: Path) -> set[int]:
-    """The trials that the log of events calls told; a kill may tear its last line."""
+    """The trials that the event log lists as told. A kill may tear the last line of the log."""
     found, log = set(), path / "events.jsonl"
     for line in log.read_text().splitlines() if log.exists() else ():
         with contextlib.suppress(ValueError):

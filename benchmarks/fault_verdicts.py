@@ -1,4 +1,4 @@
-"""What became of each fault, one line a fault in a file, so that a benchmark resumes where it stopped."""
+"""The verdict on each injected fault. A file stores one line for each fault, so that a benchmark can be resumed."""
 
 import collections
 import dataclasses
@@ -15,7 +15,11 @@ VERDICTS = ("detected", "harmless", "internal", "silent")
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """``detected``: an error of litetuner's that says what is wrong; ``internal``: another one; ``silent``: a wrong result."""
+    """The verdict on one fault.
+
+    ``detected``: a litetuner error says what is wrong. ``harmless``: no error and a correct result. ``internal``:
+    another exception. ``silent``: a wrong result without an error.
+    """
 
     kind: str
     file: str
@@ -24,7 +28,7 @@ class Verdict:
 
 
 def judged(kind: str, what: str, do: Callable[[], object]) -> Verdict:
-    """What doing something raises."""
+    """Call ``do`` and return a verdict by the exception that it raises, if any."""
     try:
         do()
     except LitetunerError as error:
@@ -41,7 +45,7 @@ def read(log: Path) -> list[Verdict]:
 
 
 def write(log: Path, found: Iterator[Verdict]) -> None:
-    """Append each verdict as it is found; what should not be is shown at once."""
+    """Append each verdict when it is found. Verdicts ``internal`` and ``silent`` are also printed."""
     with log.open("a") as stream:
         for item in found:
             stream.write(json.dumps(dataclasses.asdict(item)) + "\n")

@@ -1,15 +1,14 @@
-"""Damage to every kind of file in a run folder, and hostile models, data, targets and configurations: detected, or harmless?
+"""Fault injection: damaged files of a run folder, and hostile models, data, targets and configurations.
 
 python benchmarks/faults.py flips|truncations|swaps|folders|injections|tflite|configurations|targets|models|mutations|data
 python benchmarks/faults.py kills|real_kills|write_kills|deaths|crowd|readers|signals|real_signals
 python benchmarks/faults.py secrets_found|disks|write_sites|places
     [--count 1200] [--seed 0] [--work FOLDER] [--model FILE.tflite] [--out benchmarks/results/faults.json]
 
-Each fault of the first three is made in a copy of one run of the fake executor, which is then read (status, report) and
-resumed by one trial.
-``detected`` is an error of litetuner's that says what is wrong, ``harmless`` the same trials, front, picks and numbers as
-without the fault, ``internal`` another exception, ``silent`` other numbers without an error. Done faults stand in
-``--work``; the same command resumes.
+For the first three, each fault is made in a copy of a run of the executor ``fake``. Then the run is read (status,
+report) and resumed by one trial. ``detected`` is a litetuner error that says what is wrong. ``harmless`` means the same
+trials, Pareto front, picks and numbers as without the fault. ``internal`` is another exception, and ``silent`` are
+other numbers without an error. Verdicts are stored in ``--work``; the same command resumes.
 """
 
 from __future__ import annotations
@@ -47,20 +46,22 @@ SETTINGS = {
     **{"model": "fake:model", "data": "fake:data", "executor": "fake", "target": "fake"},
     **{"max_drop": "3%", "max_compressed_size": "60kB"},
 }
+# Files that only a report reads.
 REPORTED = (
     "report.html",
     "trials.csv",
     "summary.json",
     "cache/layers",
     "cache/importance.json",
-)  # only a report reads them
+)
 READERS: dict[str, Callable[[bytes], object]] = {
     **{"artifact": read_artifact, "operators": read_operators, "costs": file_costs},
     "layers": lambda file: read_layers(file, {}),
 }
 COUNTS = {"flips": 1200, "truncations": 200, "swaps": 100, "tflite": 10_000}
-# By name: how many at most, and the module and function that finds their verdicts from the ``done``-th on. Imported where it
-# is asked for: what hostile files are made of takes seconds and 2 GB, and each process that is forked imports it again.
+# By function name: the maximum number of faults, and the module with the function that yields the verdicts after the
+# first ``done``. A module is imported only when it is needed: hostile files need seconds and 2 GB, and each forked
+# process would import them again.
 MORE = {
     **{"configurations": (100_000, "hostile_texts"), "targets": (100_000, "hostile_texts")},
     **{"models": (1000, "hostile_files"), "mutations": (1000, "hostile_files"), "data": (1000, "hostile_files")},
@@ -82,7 +83,7 @@ def report(path: Path) -> None:
 
 
 def prepare(path: Path, seed: int = 0) -> None:
-    """A run with every kind of file, also those that the fake executor does not write."""
+    """Make a run with every kind of file, including those that the executor ``fake`` does not write."""
     make_run(path, seed=seed)
     report(path)
     (path / "trials" / "0001" / "log.txt").write_text("a warning of a library\n" * 20)
@@ -93,7 +94,7 @@ def prepare(path: Path, seed: int = 0) -> None:
 
 
 def kind_of(file: Path) -> str:
-    """``trials/0001/trial.json`` -> ``trials/trial.json``: files of one kind differ in numbers and hashes only."""
+    """The kind of a file: ``trials/trial.json`` for ``trials/0001/trial.json``, so without numbers and hashes."""
     parts = file.parts
     if parts[:2] == ("cache", "blobs") or parts[0] == "artifacts":
         return f"{'/'.join(parts[:-1])}/*{file.suffix}"
@@ -103,7 +104,7 @@ def kind_of(file: Path) -> str:
 
 
 def numbers(path: Path) -> str:
-    """All that a run says: trials, states, measurements, front and picks."""
+    """All results of a run as JSON: trials, states, measurements, Pareto front and picks."""
     record = read_run(path)
     trials = [
         [t.number, t.candidate.label, str(t.state), t.duplicate_of, t.constraints, t.reason]
@@ -115,7 +116,7 @@ def numbers(path: Path) -> str:
 
 
 class Bench:
-    """A run, another run, and what both say; a fault is made in place and taken back."""
+    """A run, another run, and the expected results of the first. Each fault is made in its files and then undone."""
 
     def __init__(self, folder: Path) -> None:
         self.run, self.other = folder / "run", folder / "other"
@@ -146,7 +147,7 @@ class Bench:
                 (self.run / file).unlink(missing_ok=True)
                 (self.run / file).parent.mkdir(parents=True, exist_ok=True)
                 (self.run / file).write_bytes(content)
-        workspace._inspected.cache_clear()  # a new session is a new process
+        workspace._inspected.cache_clear()  # as in the new process of a new session
 
     def resume(self) -> None:
         make_run(self.run, TRIALS + 1)
@@ -164,7 +165,10 @@ class Bench:
         return self.judge(kind, {file: self.files[file][: rng.randrange(len(self.files[file]))]})
 
     def swap(self, rng: random.Random, index: int) -> Verdict:
-        """Two files of one kind, of this run or (odd ``index``, and where there is but one) of two runs."""
+        """Swap two files of one kind of this run.
+
+        For an odd ``index``, or if there is only one such file, replace it by a file of the other run.
+        """
         kind = list(self.kinds)[index // 2 % len(self.kinds)]
         own = self.kinds[kind]
         first = rng.choice(own)
@@ -188,7 +192,10 @@ class Bench:
         return Verdict(kind, str(next(iter(changed))), verdict, message)
 
     def look(self, kind: str) -> tuple[str, str]:
-        """What reading and resuming the damaged run gives; an error of reading is kept until it was resumed too."""
+        """Read the damaged run, then resume it.
+
+        Returns (verdict, message). An error of reading is reported at the end.
+        """
         first: LitetunerError | None = None
         try:
             find_status(read_run(self.run))
@@ -206,7 +213,7 @@ class Bench:
 
 
 def tflite(count: int, seed: int, done: int, path: Path) -> Iterator[Verdict]:
-    """Mutations of a ``.tflite``: read, or rejected with an error of litetuner's."""
+    """Random mutations of a ``.tflite``: each must be read, or rejected with a litetuner error."""
     content = path.read_bytes()
     for index in range(done, count):
         yield mutated(content, random.Random(seed * 1_000_003 + index))
@@ -236,7 +243,7 @@ def faults(what: str, count: int, seed: int, work: Path, done: int) -> Iterator[
 
 
 def find(what: str, count: int, seed: int, done: int, options: argparse.Namespace) -> Iterator[Verdict]:
-    """The verdicts from the ``done``-th on."""
+    """The verdicts after the first ``done``."""
     if what == "tflite":
         return tflite(count, seed, done, options.model)
     if what in ("flips", "truncations", "swaps"):

@@ -1,5 +1,8 @@
 # ruff: noqa: E501 - a table: one file a line
-"""Data of a stranger for a model with images of 4x4 pixels (``TABLE``: four numbers): each gives its path."""
+"""Hostile data for a model of images with 4x4 pixels (files of ``TABLE``: a model of four numbers).
+
+Each function of ``DATA`` writes a file or folder and returns its path.
+"""
 
 import io
 import os
@@ -24,7 +27,7 @@ def npy(values: Any, **keys: Any) -> bytes:
 
 
 def header(text: str, content: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
-    """An ``.npy`` that says what ``text`` says, whatever follows."""
+    """An ``.npy`` with the header ``text``, which does not have to fit ``content``."""
     body = text.encode() + b" " * (64 - (len(text) + 11) % 64) + b"\n"
     return b"\x93NUMPY" + version + struct.pack("<H" if version[0] == 1 else "<I", len(body)) + body + content
 
@@ -34,7 +37,7 @@ def shape(sizes: str, dtype: str = "'<f4'") -> bytes:
 
 
 def npz(**members: Any) -> Maker:
-    """An ``.npz`` of good arrays, in which ``members`` (bytes, arrays, a function of the folder) take the place of some."""
+    """An ``.npz`` of valid arrays; ``members`` (bytes, arrays or functions of the folder) replace or add arrays."""
 
     def make(folder: Path) -> Path:
         content: dict[str, Any] = {"x_train": X, "y_train": Y} | members
@@ -82,7 +85,7 @@ def torn(folder: Path) -> Path:
 
 
 def lying_directory(folder: Path) -> Path:
-    """The archive's directory gives another size than the member has."""
+    """An ``.npz`` whose directory has a wrong size for one member."""
     path = npz()(folder)
     content = bytearray(path.read_bytes())
     at = content.rindex(b"PK\x01\x02")
@@ -92,7 +95,7 @@ def lying_directory(folder: Path) -> Path:
 
 
 def overlapping(folder: Path) -> Path:
-    """Two entries of the directory are one member."""
+    """An ``.npz`` in which two entries of the directory point to one member."""
     path = npz()(folder)
     content = bytearray(path.read_bytes())
     first, last = content.index(b"PK\x01\x02"), content.rindex(b"PK\x01\x02")
@@ -116,7 +119,7 @@ def png(width: int, height: int, rows: int = 1, color: int = 0, depth: int = 8, 
 def images(
     name: str = "1.png", content: bytes | None = None, change: Callable[[Path, Path], object] | None = None
 ) -> Maker:
-    """Three class folders of ten images each; one more image, or another change of them."""
+    """Three class folders with ten images each, plus one more image ``content``, or a ``change`` of the folder."""
 
     def make(folder: Path) -> Path:
         root = folder / "images"

@@ -1,4 +1,4 @@
-"""Hostile models, mutated models and hostile data, opened by a real worker under limits of memory and time."""
+"""Hostile models, mutated models and hostile data. A real worker opens them under limits on memory and time."""
 
 import contextlib
 import dataclasses
@@ -27,7 +27,7 @@ from litetuner.spaces.jobs.record import Record
 LIMITS = Limits(seconds=60.0, memory_bytes=1_500_000_000)
 SLACK_SECONDS = 5.0
 FLATTEN = layer("Flatten", {"name": "flatten"})
-EXPECTED = ("it ran out of memory", "longer than", "GB allowed", "processes, more than")  # limits that did their work
+EXPECTED = ("it ran out of memory", "longer than", "GB allowed", "processes, more than")  # messages of enforced limits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class OpenJob(Job[Nothing]):
 
 
 class Opener:
-    """One worker after another: each lives until a file ends it."""
+    """Opens files in a worker. When a file kills the worker, a new one is started for the next file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,7 +67,7 @@ class Opener:
             self._worker.kill()
 
     def audit(self) -> str:
-        """What was written, started or connected to since this was last asked."""
+        """The files written, processes started and connections opened since the last call, as text."""
         path = self.folder / "run" / "audit.txt"
         text = path.read_text() if path.exists() else ""
         if text:
@@ -78,8 +78,8 @@ class Opener:
         secret, canary = place / "secret", place / "canary"
         self.audit()
         for file in (secret, place / "secret.h5"):
-            os.utime(file, (1, 2))  # a file that is read gets another access time
-        worker = self.worker()  # its imports are not the file's doing
+            os.utime(file, (1, 2))  # reading a file changes its access time
+        worker = self.worker()  # started before the timer, so that its imports do not count
         started, verdict, said = time.monotonic(), "harmless", ""
         try:
             worker.begin(job)
@@ -105,12 +105,12 @@ class Opener:
 
 @contextlib.contextmanager
 def place_for(folder: Path) -> Iterator[Path]:
-    """A folder with a secret, and a module that must not be imported."""
+    """A new folder with files that must not be read, and a module that must not be imported."""
     import h5py
     import numpy as np
 
     folder.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(dir=folder))  # a worker keeps the model of a path
+    place = Path(tempfile.mkdtemp(dir=folder))  # a new path each time, because a worker caches models by path
     (place / "secret").write_bytes(b"secret" * 100)
     with h5py.File(place / "secret.h5", "w") as file:
         file["x"] = np.ones((4, 3), np.float32)
@@ -130,7 +130,7 @@ def models(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
 
 
 def mutations(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """Bytes of valid files changed: ``.keras`` (members of the archive), ``.h5``, SavedModel (trusted), ``.tflite``."""
+    """Valid files with changed bytes: ``.keras`` (mostly its members), ``.h5``, SavedModel (trusted), ``.tflite``."""
     kinds = list(_valid(work / "valid"))
     limits = dataclasses.replace(LIMITS, seconds=30.0)
     with contextlib.closing(Opener(work)) as opener:
@@ -143,7 +143,7 @@ def mutations(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]
 
 
 def _valid(folder: Path) -> Iterator[Path]:
-    """One small model in every form."""
+    """The paths of one small model in every file format."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     if not (folder / "done").exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -173,7 +173,7 @@ def _mutated(source: Path, place: Path, rng: random.Random) -> Path:
         shutil.copytree(source, path)
         file = rng.choice(sorted(item for item in path.rglob("*") if item.is_file() and item.stat().st_size))
         file.write_bytes(_changed(file.read_bytes(), rng))
-    elif source.suffix == ".keras" and rng.random() < 0.8:  # else the archive itself, whose checksums find it
+    elif source.suffix == ".keras" and rng.random() < 0.8:  # changes of the archive itself would be found by checksums
         with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:
             chosen = rng.choice(old.namelist())
             for name in old.namelist():
@@ -192,7 +192,7 @@ def _changed(content: bytes, rng: random.Random) -> bytes:
 
 
 def data(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """Sources for a model of images with 4x4 pixels, tables for one with four numbers."""
+    """Hostile data: tables for a model of four numbers, other data for a model of images with 4x4 pixels."""
     with contextlib.closing(Opener(work)) as opener:
         for name, make in list(DATA.items())[done:count]:
             with place_for(work) as place:

@@ -1,6 +1,6 @@
-"""Run folders that a stranger made: values of any kind in any record, with correct checksums.
+"""Hostile run folders: values of any kind in any record, with correct checksums.
 
-Each is looked at (status, report, export, compare), and every fourth is resumed by one trial, too.
+Each folder is read (status, report, export, compare), and every fourth one is also resumed by one trial.
 """
 
 import contextlib
@@ -77,7 +77,7 @@ def deep(rng: random.Random) -> dict[str, Any]:
 
 
 def look(path: Path, sound: Path) -> None:
-    """All that reads a run and runs nothing of it."""
+    """Use everything that reads a run without running its jobs."""
     run = litetuner.Run(path)
     run.status()
     json.dumps(run.summary(), allow_nan=False)
@@ -91,7 +91,7 @@ def resume(path: Path) -> None:
 
 
 class Folders:
-    """A sound run, and a copy to put a strange record into."""
+    """A valid run, and a copy of it in which one record is changed."""
 
     def __init__(self, work: Path) -> None:
         self.sound, self.strange = work / "sound", work / "strange"

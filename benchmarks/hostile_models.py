@@ -1,6 +1,8 @@
 # ruff: noqa: E501 - a table: one file a line
-"""Model files of a stranger: each writes itself into a folder and gives its path. ``secret`` is a file that none may read,
-``canary`` a file that appears where code of the model has run."""
+"""Hostile model files. Each function of ``MODELS`` writes a file into a folder and returns its path.
+
+No model may read the file ``secret``. The file ``canary`` appears if code of a model has run.
+"""
 
 import io
 import json
@@ -56,7 +58,7 @@ METADATA = json.dumps({"keras_version": "3.15.1", "date_saved": "2026-11-26@00:0
 
 
 def of_config(config: Any, metadata: str = METADATA, content: bytes | None = None) -> Maker:
-    """A ``.keras`` with this ``config.json``; ``CODE`` and ``SECRET`` in it become the folder's."""
+    """A ``.keras`` with this ``config.json``, in which ``CODE`` and ``SECRET`` are replaced by code and a path."""
 
     def make(folder: Path) -> Path:
         text = config if isinstance(config, str) else json.dumps(config)
@@ -104,7 +106,7 @@ def h5_model(
 
 
 def h5_with(fill: Callable[[Any, Path], None]) -> Maker:
-    """An ``.h5`` of one dense layer with four inputs, whose kernel ``fill`` makes."""
+    """An ``.h5`` of one dense layer with four inputs; ``fill`` writes its kernel."""
 
     def make(folder: Path) -> Path:
         def groups(file: Any) -> None:
@@ -188,7 +190,7 @@ def traversal(folder: Path) -> Path:
 
 
 def bomb(where: str) -> Maker:
-    """A gigabyte of spaces behind one member, a megabyte in the archive."""
+    """A ``.keras`` in which the member ``where`` ends with a gigabyte of spaces, compressed to about a megabyte."""
 
     def make(folder: Path) -> Path:
         content = {"metadata.json": METADATA, "config.json": json.dumps(sequential(dense())), "model.weights.h5": "x"}

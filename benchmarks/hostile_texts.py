@@ -1,6 +1,6 @@
-"""Configurations and targets that a stranger or an accident could write: accepted, or rejected with an error of litetuner's.
+"""Hostile or broken configurations and targets: each must be accepted, or rejected with a litetuner error.
 
-While they are judged nothing is written, started or connected to; an audit hook sees to it.
+An audit hook verifies that they write no files, start no processes and open no connections.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from litetuner.objectives.targets.choice import find_target
 from litetuner.search.config.config import Config, make_config
 from litetuner.search.config.toml_file import to_toml
 
-BATCH = 1000  # texts whose verdicts are one line each only where they are bad
+BATCH = 1000  # not used
 FORBIDDEN = (
     "subprocess.Popen",
     "os.system",
@@ -149,7 +149,7 @@ VALID: dict[str, Any] = {"model": "m.keras", "data": "d.npz"}
 
 
 class Forbidden(Exception):
-    """Something was started, written or connected to."""
+    """A process was started, a file was written, or a connection was opened."""
 
 
 _watching = False
@@ -178,7 +178,7 @@ def _watched() -> Iterator[None]:
 
 
 def configurations(count: int, seed: int, done: int) -> Iterator[Verdict]:
-    """Two thirds by keys and values, one third TOML files in which bytes are changed."""
+    """Random configurations: two thirds have random keys and values, one third are TOML files with changed text."""
     text = to_toml(make_config(VALID | {"max_drop": "1%", "target": "host,pi=ssh://a@b", "time_budget": "30m"}))
     for index in range(done, count):
         rng = random.Random(seed * 1_000_003 + index)
@@ -192,7 +192,7 @@ def _configure(what: Any) -> None:
         try:
             what = tomllib.loads(what)
         except (tomllib.TOMLDecodeError, RecursionError):
-            return  # ``read_toml`` catches the first; the second is Python's own limit, which it turns into an error
+            return  # ``read_toml`` turns both exceptions into a litetuner error
     config = make_config(what)
     for name in ("budgets", "places", "targets", "advice", "seconds"):
         getattr(config, name)

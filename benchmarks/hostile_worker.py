@@ -1,6 +1,7 @@
-"""A worker as ``hostile_files`` starts it: the product's own loading code, the file to open given with each job.
+"""The worker that ``hostile_files`` starts. It opens the file of each job with litetuner's own loading code.
 
-What Python opens to write, starts or connects to is noted in ``audit.txt`` of the run folder.
+``audit.txt`` in the run folder lists the files that it opens for writing, the processes that it starts, and its
+connections.
 """
 
 import os
@@ -43,7 +44,7 @@ def handlers(workspace: Workspace) -> dict[str, worker.Handler]:
     from litetuner.spaces.models.decision import OutputSettings
 
     tf.load()
-    import keras  # noqa: F401 - what libraries start when they are imported is not the file's doing
+    import keras  # noqa: F401 - imported before the audit starts, because imports may start processes
     import tf_keras  # noqa: F401
 
     watch(workspace.folder)

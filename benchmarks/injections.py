@@ -1,6 +1,7 @@
-"""Strings of a stranger in every field of a run's records: none is executed or breaks what is made of them.
+"""Hostile strings in every field of a run's records: none may be executed, and none may break the output.
 
-The report (HTML), ``trials.csv``, the model card (Markdown), C arrays, ``run_example.py`` and what a terminal shows.
+The output is the report (HTML), ``trials.csv``, the model card (Markdown), C arrays, ``run_example.py`` and the
+terminal.
 """
 
 import ast
@@ -39,7 +40,7 @@ INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
 class Tags(html.parser.HTMLParser):
-    """How often a page has each tag with its attributes' names, and where its links go."""
+    """The tags of a page with their counts, the names of attributes, and links that contain ``canary``."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -113,7 +114,7 @@ def screen_faults(text: str) -> list[str]:
 
 
 class Injected:
-    """A sound run, and a copy of it with a string in one of its fields."""
+    """A valid run, and a copy of it with a hostile string in one field."""
 
     def __init__(self, work: Path) -> None:
         folders = hostile_folders.Folders(work)
@@ -121,7 +122,7 @@ class Injected:
         self.records = {name: RunFolder(self.sound).read(name) or {} for name in folders.names}
         self.fields = list(self._fields())
         self.pages: dict[str, Tags] = {}
-        self.compiled: set[str] = set()  # code that was compiled without an error
+        self.compiled: set[str] = set()  # hashes of C sources that were compiled without an error
         self.make(self.sound)
         self.pages = {"report": Tags((self.sound / "report.html").read_text())}
         import markdown
@@ -129,7 +130,10 @@ class Injected:
         self.pages["card"] = Tags(markdown.markdown((self.out / "MODEL_CARD.md").read_text(), extensions=["tables"]))
 
     def _fields(self) -> Iterator[tuple[str, tuple[Any, ...], bool]]:
-        """Record, place and whether the name of a key is meant; alike ones (of other trials, of other items) once."""
+        """The fields as (record, path, True for the name of the key or False for its value).
+
+        Similar fields, such as those of several trials or list items, are yielded only once.
+        """
         seen = set()
         for name, record in self.records.items():
             for path in hostile_folders.places(record):
@@ -143,7 +147,7 @@ class Injected:
                         yield name, path, is_key
 
     def make(self, run: Path) -> str:
-        """All that is made of a run; what the terminal shows of it."""
+        """Make all output of a run. Returns the terminal output."""
         shutil.rmtree(self.out, ignore_errors=True)
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
@@ -189,7 +193,7 @@ class Injected:
         code = hashlib.sha256(
             b"\0".join(file.name.encode() + b"\0" + file.read_bytes() for file in sources)
         ).hexdigest()
-        if code not in self.compiled:  # which most strings do not reach
+        if code not in self.compiled:  # most strings do not change the C sources, so they are not compiled again
             wrong = [text for file in sources for text in c_faults(file)]
             faults += wrong
             self.compiled |= set() if wrong else {code}
@@ -201,7 +205,7 @@ class Injected:
 
 
 def injections(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """Field by field, another payload each time round."""
+    """All fields in turn, each with a random payload."""
     made = Injected(work)
     for index in range(done, count):
         rng = random.Random(seed * 1_000_003 + index)

@@ -1,4 +1,4 @@
-"""kill -9 of the real demo at random moments: nothing that was told is lost or changed, and no child stays behind.
+"""kill -9 of the real demo at random moments: no completed trial is lost or changed, and no child process remains.
 
 python benchmarks/kill_demo.py FOLDER [--kills 3] [--seed 0] [--out benchmarks/results/kill_demo.json]
 """
@@ -25,7 +25,7 @@ def start(folder: Path, log: Path) -> subprocess.Popen[bytes]:
 
 
 def told(folder: Path) -> dict[str, str]:
-    """The records as they stand, by trial."""
+    """The current text of all trial records by trial."""
     return {path.parent.name: path.read_text() for path in sorted(folder.glob("trials/*/trial.json"))}
 
 

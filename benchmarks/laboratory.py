@@ -1,4 +1,4 @@
-"""What the benchmarks share: candidates built and measured by the search's own stages, outside of a search."""
+"""Shared code of benchmarks: builds and measures candidates with the stages of the search, but without a search."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ from litetuner.spaces.candidate import Candidate
 
 
 class Laboratory:
-    """One run folder with its services. Trials are numbered from 0, the baseline, in the order in which they are measured."""
+    """One run folder with its services.
+
+    Trials are numbered in the order of measurement, starting with the baseline (0).
+    """
 
     def __init__(self, services: Services, clock: Clock) -> None:
         self.services = services
         self.clock = clock
 
     def measure(self, candidate: Candidate, origin: str = "benchmark") -> Trial:
-        """A candidate's trial; one that was measured before is read from its record."""
+        """The trial of a candidate. A candidate that was measured before is read from its record."""
         known = {trial.candidate.key: trial for trial in self.services.folder.trials()}
         found = known.get(candidate.key)
         if found is not None and found.state is not State.LOST:
@@ -42,7 +45,7 @@ class Laboratory:
         return trial
 
     def evaluate(self, asked: Asked) -> Trial:
-        """A candidate's trial, judged beside the baseline alone."""
+        """Evaluate a candidate. Its history contains only the baseline."""
         baseline = find_baseline(self.services.folder.trials())
         history = History([] if baseline is None else [baseline])
         services = self.services.for_trial(asked.number)

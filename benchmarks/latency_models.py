@@ -1,9 +1,9 @@
-"""The files that the latency benchmarks time, made once into a folder.
+"""Makes the files for the latency benchmarks in a folder.
 
 python benchmarks/latency_models.py FOLDER [--resnet8 resnet8_cifar10.keras]
 
-Weights are random where no file is given: latency does not depend on them. ``*_slower.tflite`` have one more convolution, sized
-to take about 3 % more time, for A/B. Each file is made only when it is missing.
+Without a given file, weights are random: latency does not depend on them. For A/B benchmarks, ``*_slower.tflite`` have
+one more convolution that takes about 3 % more time. Existing files are kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from litetuner.spaces import tf as lazy
 
 
 def convert(model: Any, path: Path, int8: bool) -> None:
-    """Write a ``.tflite``; int8 is calibrated on four random samples, which is enough for a latency."""
+    """Write a ``.tflite``. Int8 is calibrated with four random samples, which is enough for latency benchmarks."""
     tf = lazy.load()
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if int8:
@@ -33,7 +33,10 @@ def convert(model: Any, path: Path, int8: bool) -> None:
 
 
 def one_more(model: Any, behind: int | str, kernel: int) -> Any:
-    """The model with one more convolution behind a layer: its name, or its number among activations and additions."""
+    """The model with one more convolution after the layer ``behind``.
+
+    ``behind`` is the name of a layer, or an index into the activations and additions.
+    """
     import tf_keras
     from tf_keras import layers
 
@@ -50,7 +53,7 @@ def one_more(model: Any, behind: int | str, kernel: int) -> Any:
 
 
 def build(folder: Path, resnet8: Path | None) -> list[Path]:
-    """Make what is missing; returns all files."""
+    """Make the missing files; returns the paths of all files."""
     lazy.load()
     import tf_keras
 
@@ -88,7 +91,7 @@ def build(folder: Path, resnet8: Path | None) -> list[Path]:
     return [folder / f"{name}.tflite" for name in kinds]
 
 
-# Behind which layer, and the kernel's size: found by trial, about 3 % slower on the machine of results/.
+# (layer before the additional convolution, its kernel size), chosen to be about 3 % slower on the machine of results/.
 SLOWER: dict[str, tuple[int | str, int]] = {"mobilenetv2": ("block_7_add", 3), "resnet8": (-1, 1)}
 
 

@@ -1,9 +1,10 @@
-"""Our p50 beside the median of ``litert-benchmark``, the tool in LiteRT's own package, on the same files in turns.
+"""Compares litetuner's p50 with the median of LiteRT's tool ``litert-benchmark``, in alternation on the same files.
 
 python benchmarks/litert_agreement.py FILE.tflite... [--rounds 3] [--out benchmarks/results/litert_agreement.json]
 
-The tool runs a compiled model on the CPU with one thread and rounds its median to .01 ms; so much is allowed for beside the
-5 % that the two should agree within. It is run pinned to one core as we run, or its first runs wander between cores.
+The tool runs a compiled model on the CPU with one thread and rounds its median to 0.01 ms. The two should agree within
+5 % plus this rounding. The tool is pinned to one core, like litetuner's runner; otherwise its first runs move between
+cores.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from typing import Any
 from litetuner.objectives.environment import environment, host_warnings
 from litetuner.objectives.targets.host import Host
 
-ROUNDING_US = 5.0  # half of the .01 ms that the tool rounds to
+ROUNDING_US = 5.0  # half of 0.01 ms, to which the tool rounds
 AGREES = 0.05
 
 
 def tool_median_us(file: Path, runs: int, core: int) -> float:
-    """The tool's median, from its JSON."""
+    """The median of the tool in microseconds, from its JSON."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         argv = [
@@ -47,7 +48,7 @@ def tool_median_us(file: Path, runs: int, core: int) -> float:
 
 
 def find(document: Any, key: str) -> Any:
-    """The first value of ``key`` at any depth."""
+    """The first value of ``key`` in nested dictionaries, ``None`` if there is none."""
     if isinstance(document, dict):
         for name, value in document.items():
             found = value if name == key else find(value, key)
@@ -57,7 +58,7 @@ def find(document: Any, key: str) -> Any:
 
 
 def compare(file: Path, rounds: int, runs: int) -> dict[str, Any]:
-    """Both, in turns; the medians over the rounds decide."""
+    """Measure with both in alternation, and compare the medians over the rounds."""
     ours, theirs = [], []
     for _ in range(rounds):
         document = Host().measure(file)

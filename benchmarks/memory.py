@@ -1,14 +1,14 @@
-"""How much memory each process of a search holds when its data are large.
+"""How much memory each process of a search uses when the data is large.
 
     python benchmarks/memory.py WORK --gigabytes 1 --trials 5 --out benchmarks/results/memory.json
 
-Data of this size are written as a stored .npz, a compressed .npz, a function that returns a `tf.data.Dataset` over a generator,
-a stored .npz of images with a mask each, and as tables (Parquet and CSV, the latter a quarter of the rows), and a search is
-started for each. `trained` searches prune and train quantization-aware, `weighted` do so with weights of samples and of classes.
-Every 50 ms `/proc/PID/status` of each of its processes is read: RssAnon + RssShmem, which no disk holds. Pages of files
-(RssFile: libraries and mapped arrays) are left out, as the kernel takes them back when memory is short.
-The figure of a process is its highest value; `libraries` is that of the same
-search on 400 images (5 MB), process by process.
+Data of this size is written in several forms: a stored .npz, a compressed .npz, a function that returns a
+`tf.data.Dataset` of a generator, a stored .npz of images with a mask each, and tables (Parquet, and CSV with a quarter
+of the rows). A search is started for each. `trained` searches prune and use quantization-aware training; `weighted`
+also have weights of samples and classes. Every 50 ms, `/proc/PID/status` of each process is read: RssAnon + RssShmem,
+the memory without a copy on disk. Pages of files (RssFile: libraries and mapped arrays) do not count, because the
+kernel can drop them when memory is short. The result for a process is its highest value. `stored libraries` is the same
+search on 400 images (5 MB), which shows the memory of the libraries alone.
 """
 
 import argparse
@@ -40,11 +40,11 @@ SEARCH = {
     "csv": ["--data", "table.csv", "--label", "y"],
 }
 WORKERS = ("build", "score")
-COLUMNS, PART = 32, 50_000  # of a table: numbers in double precision, rows written at a time
+COLUMNS, PART = 32, 50_000  # tables: number of float64 columns, and rows that are written at a time
 
 
 def images(count: int, masks: bool = False, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches of uint8 images (b, 64, 64, 3) with a bright quarter, and which one that is, or where it is (b, 64, 64)."""
+    """Batches of uint8 images (b, 64, 64, 3) with a bright quarter, and its number (b,) or its mask (b, 64, 64)."""
     rng = np.random.default_rng(seed)
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
@@ -58,7 +58,7 @@ def images(count: int, masks: bool = False, seed: int = 0) -> Iterator[tuple[np.
 
 
 def dataset() -> Any:
-    """The train split of the generator; the search takes the others from it."""
+    """The train split as a dataset of a generator. The search takes the other splits from it."""
     import tensorflow as tf
 
     types = (tf.TensorSpec((None, SIDE, SIDE, 3), tf.uint8), tf.TensorSpec((None,), tf.int64))
@@ -66,7 +66,7 @@ def dataset() -> Any:
 
 
 def write_table(path: Path, count: int) -> None:
-    """A table of ``COLUMNS`` numbers and a label that is text."""
+    """Write a table with ``COLUMNS`` numeric columns and a text label."""
     import pandas
     import pyarrow
     from pyarrow.parquet import ParquetWriter
@@ -87,7 +87,7 @@ def write_table(path: Path, count: int) -> None:
 
 
 def write(path: Path, count: int, compressed: bool, masks: bool, weighted: bool = False) -> None:
-    """An .npz written batch by batch."""
+    """Write an .npz batch by batch."""
     how = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with zipfile.ZipFile(path, "w", how, compresslevel=1) as archive:
         for seed, (split, share) in enumerate(SHARES.items()):
@@ -105,7 +105,7 @@ def write(path: Path, count: int, compressed: bool, masks: bool, weighted: bool 
 
 
 def write_model(path: Path, masks: bool, table: bool = False) -> None:
-    """Trained for a moment on a few images: the search is about memory, and any model does."""
+    """Write a model that is trained shortly on little data. This benchmark is about memory, so any model is enough."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -116,7 +116,8 @@ def write_model(path: Path, masks: bool, table: bool = False) -> None:
             [keras.Input((COLUMNS,)), layers.Dense(32, "relu"), layers.Dense(32, "relu"), layers.Dense(2, "softmax")]
         )
         model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
-        model.fit(x, (x[:, :3].sum(axis=1) <= 0).astype(int), epochs=8, verbose=0)  # "high" is the first by name
+        # Class 0 is "high", because class names are sorted.
+        model.fit(x, (x[:, :3].sum(axis=1) <= 0).astype(int), epochs=8, verbose=0)
         model.save(path)
         return
     parts = [
@@ -137,7 +138,7 @@ def write_model(path: Path, masks: bool, table: bool = False) -> None:
 
 
 def watched(command: list[str], where: Path, count: int) -> dict[str, Any]:
-    """The highest RssAnon + RssShmem of every process of a command, in MiB, by its role."""
+    """The highest RssAnon + RssShmem of a command's processes in MiB, by role."""
     variables = os.environ | {"MEMORY_COUNT": str(count), "PYTHONPATH": str(Path(__file__).parent)}
     started, highest, names = time.monotonic(), {}, {}
     with (where / "log.txt").open("w") as log:
@@ -148,7 +149,8 @@ def watched(command: list[str], where: Path, count: int) -> dict[str, Any]:
                 if (held := anonymous(process.pid)) is not None:
                     highest[process.pid] = max(highest.get(process.pid, 0), held)
                     known = names.get(process.pid, "other")
-                    if known not in WORKERS:  # between fork and exec it has its parent's command, and at its end none
+                    # Between fork and exec, a process has the command of its parent, and at its end it has none.
+                    if known not in WORKERS:
                         names[process.pid] = found if (found := role(process)) != "other" else known
             time.sleep(0.05)
     peaks: dict[str, float] = {}
@@ -174,7 +176,7 @@ def anonymous(pid: int) -> int | None:
 
 
 def role(process: psutil.Process) -> str:
-    """The search itself, or the role of its worker."""
+    """The role of a process: ``search``, the role of a worker, or ``other``."""
     try:
         command = process.cmdline()
     except psutil.Error:
@@ -202,7 +204,7 @@ def main() -> None:
 
 
 def searched(name: str, where: Path, count: int, trials: int) -> dict[str, Any]:
-    """Make data and model of one kind, and search."""
+    """Make data and model of one kind, and run a search."""
     where.mkdir(parents=True, exist_ok=True)
     masks, table = name.startswith("masks"), name in ("parquet", "csv")
     if table:

@@ -1,9 +1,13 @@
-"""Figures of docs/how-to/microcontrollers.md: Vela's estimates beside its own command line, arenas, look-up tables, agreement.
+"""Computes the figures of docs/how-to/microcontrollers.md.
+
+They are Vela's estimates (compared with its own command line), arenas, look-up tables, and agreement with the reference
+kernels.
 
 python benchmarks/microcontrollers.py FILE.tflite... [--inputs NAME=SAMPLES.npz ...] [--out FIGURES.json]
 
-``SAMPLES.npz`` holds ``x``, real inputs for the files whose names begin with NAME; other files get random ones (seed 0), which
-is said. What is in the output file is not done again, so a run that was stopped is resumed by the same command.
+``SAMPLES.npz`` holds real inputs ``x`` for the files whose names begin with NAME. Other files get random inputs (seed
+0); ``real_inputs`` in the output says which. Results in the output file are not computed again, so the same command
+resumes.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ SAMPLES = 200
 
 
 def vela_figures(file: Path) -> dict[str, Any]:
-    """By accelerator: the target's numbers, and whether they are those of the tool's command line."""
+    """The numbers of the target by accelerator, and whether they equal those of Vela's command line."""
     found = {}
     for accelerator in ACCELERATORS:
         timing = find_target(f"vela:{accelerator}").target.time(file, file)
@@ -47,7 +51,7 @@ def vela_figures(file: Path) -> dict[str, Any]:
 
 
 def command_line(file: Path, accelerator: str) -> dict[str, Any]:
-    """What the tool itself writes for a file."""
+    """The numbers that Vela's command line writes for a file."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "ethosu.vela", str(file), "--accelerator-config", accelerator]
         subprocess.run([*command, "--output-dir", folder], check=True, capture_output=True, timeout=120)
@@ -60,7 +64,7 @@ def command_line(file: Path, accelerator: str) -> dict[str, Any]:
 
 
 def micro_figures(content: bytes, x: np.ndarray | None) -> dict[str, Any]:
-    """Arena, agreement with the reference kernels, look-up tables and a mismatch made on purpose."""
+    """Arena, agreement with the reference kernels, look-up tables, and an intentional mismatch."""
     ports = FilePorts(content)
     if x is None:
         shapes = [tuple(detail["shape"][1:]) for detail in ports.inputs]

@@ -1,9 +1,9 @@
-"""How long typical mistakes take until they are told, each in a process of its own: seconds, CPU seconds and the text.
+"""How long litetuner needs to report typical mistakes: seconds, CPU seconds and the message, each in a new process.
 
     python benchmarks/mistakes.py [--markdown]
 
-The mistakes are those of ``tests/api/test_mistakes.py``, which tests the texts. Seconds are of the whole command, from the start
-of Python on; on a busy machine the CPU seconds say what an idle one would need.
+The mistakes are those of ``tests/api/test_mistakes.py``, which tests the messages. Seconds are for the whole command,
+including the start of Python. On a busy machine, CPU seconds show what an idle machine would need.
 """
 
 import resource
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def timed(folder: Path, command: tuple[str, ...]) -> tuple[float, float, str]:
-    """Medians of seconds and CPU seconds, and the last line of standard error."""
+    """Median seconds and CPU seconds of a command, and the last line of its standard error."""
     walls, cpus, text = [], [], ""
     for _ in range(REPEATS):
         began, used = time.perf_counter(), cpu_of_children()

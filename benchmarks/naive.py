@@ -1,11 +1,12 @@
-"""What a capable user would write by hand: tfmot, the converter and Optuna in a loop. Frozen; imports nothing of the search.
+"""A search as a capable user would write it by hand: tfmot, the converter and Optuna in a loop.
 
 python benchmarks/naive.py --model M.keras --data D.npz --minutes 15 --sampler tpe --seed 0 --out naive-0.json
 
-Every trial starts from the trained model: pruning, clustering and QAT in tfmot's order, each trained with Adam on the labels,
-then a conversion. The choices are those of litetuner 0.1 that are tfmot's or the converter's own. Channel pruning,
-distillation and precision by layer, which 0.1 had of its own, are left out. Objectives are those of a search: metric,
-compressed size, latency. The bridge from Keras 3 to tf_keras is the one part of litetuner that it uses.
+This file is frozen, and it imports nothing of litetuner's search. Every trial starts from the trained model. It applies
+pruning, clustering and QAT in tfmot's order, each trained with Adam on the labels, then a conversion. The choices are
+those of litetuner 0.1 that tfmot or the converter offer. Channel pruning, distillation and precision by layer are left
+out, because they were litetuner's own. The objectives are those of a search: metric, compressed size, latency. The only
+part of litetuner that it uses is the bridge from Keras 3 to tf_keras.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ BATCH = 32
 
 
 class Task:
-    """One model and its data; builds, scores and times a file."""
+    """One model and its data, with methods that build, score and time files."""
 
     def __init__(self, model: Path, data: Path, most_epochs: float) -> None:
         import keras
@@ -61,7 +62,7 @@ class Task:
         model.fit(self.x[order], self.y[order], batch_size=BATCH, epochs=1, verbose=0, callbacks=list(callbacks))
 
     def build(self, choices: dict[str, Any]) -> bytes:
-        """The file of one trial's choices."""
+        """Build the file for the choices of one trial."""
         import tensorflow_model_optimization as tfmot
         import tf_keras
 
@@ -100,7 +101,7 @@ class Task:
         return {"pruning_schedule": plan}
 
     def quantized(self, model: Any, choices: dict[str, Any]) -> Any:
-        """QAT by the scheme that preserves what was made before: plain, PQAT, CQAT or PCQAT."""
+        """Apply QAT with the scheme that preserves earlier steps: plain, PQAT, CQAT or PCQAT."""
         import tensorflow_model_optimization as tfmot
         from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
             default_8bit_cluster_preserve_quantize_scheme as clusters,
@@ -151,7 +152,7 @@ class Task:
         return right / len(self.x_search)
 
     def ratio(self, file: bytes) -> float:
-        """How much faster than the float32 file: medians of interleaved blocks on one thread."""
+        """The latency of the float32 file divided by that of ``file``: medians of interleaved blocks on one thread."""
         runs = [self._runner(content) for content in (self.baseline, file)]
         times: list[list[float]] = [[], []]
         for run in runs:
@@ -189,7 +190,7 @@ def _stored(values: np.ndarray, given: Any) -> np.ndarray:
 
 
 def choose(trial: optuna.Trial) -> dict[str, Any]:
-    """The space of one trial: conditional, as a user would write it."""
+    """Suggest the choices of one trial from a conditional search space, as a user would write it."""
     found: dict[str, Any] = dict.fromkeys(("sparsity", "clusters", "qat"), 0)
     found["train"] = trial.suggest_categorical("train", [False, True])
     if found["train"]:
@@ -208,7 +209,7 @@ def choose(trial: optuna.Trial) -> dict[str, Any]:
 
 
 def search(task: Task, sampler: str, seed: int, seconds: float, clock: Callable[[], float]) -> list[dict[str, Any]]:
-    """Points of all trials until the time is spent; trial 0 is the float32 file."""
+    """Run trials until the time is used. Returns a point for each trial; the first is the float32 file."""
     accuracy = task.score(task.baseline)
     size = len(zlib.compress(task.baseline, 9))
     points = [{"seconds": clock(), "drop": 0.0, "compressed": size, "ratio": 1.0, "label": "float32"}]
@@ -217,7 +218,7 @@ def search(task: Task, sampler: str, seed: int, seconds: float, clock: Callable[
         choices = choose(trial)
         try:
             file = task.build(choices)
-        except Exception as error:  # one combination that a library rejects ends a trial, not the loop
+        except Exception as error:  # if a library rejects a combination, only the trial ends, not the loop
             print(f"{trial.number}: {choices}: {type(error).__name__}", flush=True)
             raise optuna.TrialPruned() from error
         point = {

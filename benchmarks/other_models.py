@@ -1,10 +1,10 @@
-"""Three models of other kinds than the two that litetuner is shown on, for search_efficiency.py: made and trained anew.
+"""Builds and trains three more models for search_efficiency.py, of other kinds than the two models of the examples.
 
     python benchmarks/other_models.py FOLDER [--images cifar10.npz]
 
-``table``: an MLP on a table of 64 columns and 10 classes (scikit-learn's ``make_classification``). ``sensor``: a Conv1D network
-on six channels of made-up motion, 128 readings, 6 activities. ``mobilenet``: depthwise-separable blocks with shortcuts on 32x32
-images; needs ``--images``. Each gets FOLDER/NAME.keras and FOLDER/NAME.npz.
+``table``: an MLP on a table of 64 columns and 10 classes (scikit-learn's ``make_classification``). ``sensor``: a Conv1D
+network on six channels of synthetic motion data with 128 readings and 6 activities. ``mobilenet``: depthwise-separable
+blocks with shortcuts on 32x32 images; needs ``--images``. Each is written to FOLDER/NAME.keras and FOLDER/NAME.npz.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 SPLITS = (("train", 0.7), ("search", 0.2), ("test", 0.1))
-SAMPLES = 10_000  # of each split, at most, that a search is given
+SAMPLES = 10_000  # maximum number of samples in each split of the written data
 SEED = 0
 
 
@@ -40,7 +40,8 @@ def sensor() -> tuple[Any, dict[str, np.ndarray], int]:
     random = np.random.default_rng(SEED)
     activities = random.integers(0, 6, 8_000)
     time = np.arange(128) / 50
-    # Each activity has a rhythm of its own on each channel; who moves differs in speed, strength and phase, sensors are noisy.
+    # Each activity has its own frequency and strength on each channel. Samples differ in speed and phase, and sensors
+    # are noisy.
     rhythm, strength = random.uniform(0.5, 6, (6, 6)), random.uniform(0.3, 1.5, (6, 6))
     speed, phase = random.normal(1, 0.12, (8_000, 1, 1)), random.uniform(0, 2 * np.pi, (8_000, 1, 6))
     angle = 2 * np.pi * rhythm[activities][:, None] * speed * time[None, :, None] + phase

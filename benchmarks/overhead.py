@@ -1,4 +1,4 @@
-"""What litetuner itself costs in a finished run: its share of the wall time, and each post-training trial against its jobs.
+"""The overhead of litetuner in a finished run: its share of wall time, and the ratio of trial time to job time.
 
 python benchmarks/overhead.py RUN [--out benchmarks/results/overhead_dscnn.json]
 """
@@ -16,7 +16,7 @@ from litetuner.objectives.environment import environment
 from litetuner.search.runs.folder import RunFolder
 from litetuner.search.trial import Trial
 
-GOAL_RATIO = 1.3  # of a post-training trial's wall time over its converting, scoring and timing
+GOAL_RATIO = 1.3  # goal for the wall time of a post-training trial divided by its time for converting, scoring, timing
 JOBS = ("convert", "score", "time")
 
 
@@ -43,14 +43,15 @@ def main() -> None:
 
 
 def share(seconds: dict[str, float]) -> dict[str, Any]:
-    """All but the four kinds of jobs, each with its process start: seconds and the share of the wall time."""
+    """The seconds by kind, and the share of wall time outside of the four kinds of jobs (with their process starts)."""
     return {"seconds": seconds, "own share": round(seconds["other"] / seconds["wall"], 4)}
 
 
 def ratios(trials: list[Trial]) -> list[dict[str, Any]]:
-    """Each scored trial that trained nothing: the wall seconds since the one before was told, over those of its jobs.
+    """For each scored trial without training: wall seconds since the previous trial, divided by seconds of its jobs.
 
-    So the asking counts too, and for trial 1 the ranking of layers. Answers from the cache are left out.
+    The previous trial ends when it is told, so the time of ask counts too, and for trial 1 the measurement of layer
+    sensitivity. Cached results are left out.
     """
     rows = []
     for before, trial in itertools.pairwise(sorted(trials, key=lambda item: item.seconds_since_start)):

@@ -1,12 +1,13 @@
-"""How busy parallel trials are with simulated jobs that take seconds, and what asking and telling cost.
+"""How busy parallel trials are with simulated jobs that take seconds, and how much time ask and tell need.
 
     python benchmarks/parallel_scale.py busy --parallel 64 --seconds 20 --trials 320
     python benchmarks/parallel_scale.py busy --parallel 8 --seconds 2 --trials 120
     python benchmarks/parallel_scale.py speed --parallel 8 --seconds 1 --trials 160
     python benchmarks/parallel_scale.py ask --trials 2000
 
-Run it from the root of the repository. Jobs sleep, so that many fit on one machine: a training takes twice ``--seconds``, a
-conversion and a scoring half of it each, so that jobs of a trained candidate take ``--seconds`` on average.
+Run it from the root of the repository. Jobs only sleep, so many of them fit on one machine. A training takes twice
+``--seconds``, a conversion and a scoring half of it each, so the jobs of a trained candidate take ``--seconds`` on
+average.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from tests.search.fakes import Replayed, fake_search  # noqa: E402
 
 
 def timed(name: str, spent: list[tuple[int, float, float]]) -> Any:
-    """A method of the loop that notes the number of trials told, its wall seconds and the CPU seconds of its thread."""
+    """The method ``name`` of the loop, wrapped to record (number of trials, wall seconds, CPU seconds of thread)."""
     own = getattr(Loop, name)
 
     def call(self: Loop, *arguments: Any) -> Any:
@@ -46,14 +47,14 @@ def timed(name: str, spent: list[tuple[int, float, float]]) -> Any:
 
 
 def replayed(seconds: float, **keys: Any) -> SearchEnd:
-    """A search whose jobs sleep."""
+    """Run a search whose jobs sleep."""
     Replayed.seconds = {"train": 2 * seconds, "convert": seconds / 2, "score": seconds / 2, "time": 0.0}
     EXECUTORS["fake"] = Replayed  # type: ignore[index]
     return fake_search(Path(tempfile.mkdtemp()) / "run", database=True, **keys)
 
 
 def busy(parallel: int, seconds: float, trials: int) -> dict[str, Any]:
-    """The share of the slots' time in which a job ran, from when all slots were first used to when the last trial began."""
+    """The share of slot time in which jobs ran, from the first use of all slots to the start of the last trial."""
     begun: list[tuple[int, float]] = []
     begin = Loop._begin
 
@@ -84,13 +85,13 @@ def busy(parallel: int, seconds: float, trials: int) -> dict[str, Any]:
 
 
 def cpu_seconds() -> float:
-    """Of this process: search, simulated jobs, and the copy of the study."""
+    """CPU seconds of this process: the search, simulated jobs, and the copy of the study."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def speed(parallel: int, seconds: float, trials: int) -> dict[str, Any]:
-    """How much sooner parallel trials reach 95 % of the hypervolume that one trial after the other ends with."""
+    """How much faster parallel trials reach 95 % of the final hypervolume of sequential trials."""
     alone, together = (grown(replayed(seconds, trials=trials, parallel=count)) for count in (1, parallel))
     goal = 0.95 * alone[-1].value
     reached = [next((each.seconds for each in found if each.value >= goal), None) for found in (alone, together)]
@@ -110,7 +111,7 @@ def grown(end: SearchEnd) -> tuple[Volume, ...]:
 
 
 def ask(trials: int) -> dict[str, Any]:
-    """Milliseconds of asking and telling one trial, around some numbers of trials."""
+    """The median milliseconds of ask and tell, before every 250th trial."""
     spent: dict[str, list[tuple[int, float, float]]] = {"_ask": [], "_tell": []}
     for name, found in spent.items():
         setattr(Loop, name, timed(name, found))

@@ -1,4 +1,4 @@
-"""Odd machines and names: locales, no home, no temporary folder, names of models, data and runs; and clocks that jump."""
+"""Unusual environments: locales, missing home or temporary folders, file names, read-only folders, jumping clocks."""
 
 import ctypes
 import json
@@ -25,7 +25,7 @@ NAMES = {
     "newline": "a\nb",
     "leading dash": "-rf",
     "two dashes": "--out",
-    "255 bytes": "n",  # made longer where it is used
+    "255 bytes": "n",  # ``run_name`` and ``input_name`` make it longer
     "spaces": "  a  b ",
     "quotes": "a'b\"c$(touch canary)`touch canary`;touch canary",
     "percent": "a%41%s{}%(x)s?mode=ro#x",
@@ -76,7 +76,10 @@ def places(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
 def litetuner(
     folder: Path, arguments: list[str], env: dict[str, str | None] | None = None, plain: bool = False
 ) -> tuple[str, str]:
-    """What became of a command: works, or is rejected with an error that is one message."""
+    """Run a command.
+
+    Returns ``harmless`` if it works, ``detected`` for one clear error, else ``internal``, with a message.
+    """
     changed = {name: value for name, value in (dict(os.environ) | (env or {})).items() if value is not None}
     how: dict[str, Any] = {"preexec_fn": as_others} if plain else {}
     script = [sys.executable, SCRIPT]
@@ -92,13 +95,13 @@ def litetuner(
 
 
 def as_others() -> None:
-    """What is started has no right to pass over the permissions of files."""
+    """Drop root's capabilities to ignore file permissions, for a started process."""
     for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
         ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
 def in_turn(folder: Path, *commands: list[str], env: dict[str, str | None] | None = None) -> tuple[str, str]:
-    """Several commands; the first that is not harmless tells."""
+    """Run several commands; the first verdict that is not ``harmless`` is returned."""
     for arguments in commands:
         verdict, message = litetuner(folder, arguments, env)
         if verdict != "harmless":
@@ -107,7 +110,10 @@ def in_turn(folder: Path, *commands: list[str], env: dict[str, str | None] | Non
 
 
 def searching(run: str) -> list[list[str]]:
-    """A search of the executor fake, and all that looks at it. A name may begin with a dash, so that it is given with ``=``."""
+    """A search with the executor ``fake``, and all commands that read the run.
+
+    Names may begin with a dash, hence ``=``.
+    """
     found = [["search", *FAKE, f"--out={run}", "--trials", "5"], ["status", "--", run], ["report", "--", run]]
     return [*found, ["export", "--out=exported", "--c-array", "--", run], ["compare", "--", run, run]]
 
@@ -125,7 +131,7 @@ def run_name(folder: Path, work: Path, text: str) -> tuple[str, str]:
 
 
 def input_name(folder: Path, work: Path, text: str, kind: str) -> tuple[str, str]:
-    """A real worker opens a model, or data, of this name."""
+    """A real worker opens a model or data with this name."""
     suffix = ".keras" if kind == "name of a model" else ".npz"
     name = ("n" * (LONG - len(suffix)) if text == "n" else text) + suffix
     shutil.copy(work / ("tiny.keras" if suffix == ".keras" else "data.npz"), folder / name)
@@ -135,7 +141,7 @@ def input_name(folder: Path, work: Path, text: str, kind: str) -> tuple[str, str
 
 
 def read_only(folder: Path, work: Path, what: str) -> tuple[str, str]:
-    """Without what root may do, which is to write everything."""
+    """Search with a read-only model or working folder, without root's right to write everywhere."""
     own, out = folder / "own", folder / "out"
     own.mkdir()
     out.mkdir()
@@ -150,7 +156,7 @@ def read_only(folder: Path, work: Path, what: str) -> tuple[str, str]:
     return litetuner(own, arguments, {"HOME": str(out)}, plain=True)
 
 
-# Before anything else is imported: what the time of day is. ``jump`` is called with the true time and how often it was asked.
+# Replaces the time of day before other imports. ``jump`` gets the true time and the number of calls so far.
 JUMPING = """
 import time
 true, asked = time.time, [0]
@@ -195,7 +201,7 @@ CLOCKS = {
 
 
 def clock(folder: Path, work: Path, jump: str) -> tuple[str, str]:
-    """No duration is negative, none longer than the command itself took, and the result is the one of a sound clock."""
+    """No duration may be negative or 300 s and longer, and the result must be the same as with a correct clock."""
     code = JUMPING.format(jump=jump, fake=FAKE)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=300, check=False

@@ -1,4 +1,4 @@
-"""Kills of nodes and of the search on a Ray cluster of this machine, with simulated jobs: what is lost, told twice, left behind?
+"""Kills nodes, or the search, on a local Ray cluster with simulated jobs, and counts lost, repeated and leftover work.
 
     python benchmarks/ray_failures.py nodes --kills 20 --trials 200
     python benchmarks/ray_failures.py search --kills 10 --trials 80
@@ -32,7 +32,7 @@ from tests.search.fakes import fake_search  # noqa: E402
 from tests.search.runtime.cluster.simulated import cluster, kill_raylet, simulated  # noqa: E402
 
 SECONDS = {"train": 0.5, "convert": 0.1, "score": 0.1}
-NODES = [{"num_cpus": 4}, {"num_cpus": 4}, {"num_cpus": 2}]  # 5 slots: some nodes have two trials
+NODES = [{"num_cpus": 4}, {"num_cpus": 4}, {"num_cpus": 2}]  # 5 slots: two nodes have two trials each
 CHILD = """
 import sys
 from pathlib import Path
@@ -45,12 +45,12 @@ end = fake_search(Path(sys.argv[1]) / "run", database=True, ray_address=sys.argv
 
 
 def told(run: Path) -> dict[int, tuple[str, str]]:
-    """What was acknowledged: the trials whose records are written."""
+    """The acknowledged trials, which are those with a written record: (key, state) by number."""
     return {trial.number: (trial.candidate.key, str(trial.state)) for trial in RunFolder(run).trials()}
 
 
 def changed(before: list[dict[int, Any]], after: dict[int, Any]) -> int:
-    """How many acknowledged trials are not as they were."""
+    """How many acknowledged trials have changed or are missing."""
     return sum(after.get(number) != was for seen in before for number, was in seen.items())
 
 
@@ -68,7 +68,7 @@ def kill_nodes(found: Any, run: Path, kills: int, trials: int, seen: list[dict[i
 
 
 def nodes(folder: Path, kills: int, trials: int) -> dict[str, Any]:
-    """Kill raylets while a search runs; a new node is added for each."""
+    """Kill raylets during a search, and add a new node after each kill."""
     EXECUTORS["fake"] = simulated(folder / "noted", SECONDS)  # type: ignore[index]
     run, seen, began = folder / "run", [], time.monotonic()
     with cluster(*NODES) as found:
@@ -101,7 +101,7 @@ def verdict(run: Path, seen: list[dict[int, Any]], events: list[dict[str, Any]])
 
 
 def search(folder: Path, kills: int, trials: int) -> dict[str, Any]:
-    """kill -9 of the search with 8 trials in flight, again and again; what is left is ended by Ray."""
+    """Kill the search with SIGKILL repeatedly, with 8 trials in flight. Ray must end the remaining processes."""
     run, seen, moments = folder / "run", [], random.Random(10)
     left: list[int] = []
     with cluster({"num_cpus": 8}, {"num_cpus": 8}) as found:
@@ -124,7 +124,7 @@ def search(folder: Path, kills: int, trials: int) -> dict[str, Any]:
 
 
 def still_there(noted: Path, seconds: float = 15.0) -> int:
-    """How many processes that have done jobs live some seconds after the search was killed."""
+    """How many worker processes still exist ``seconds`` after the search was killed."""
     began, pids = time.monotonic(), {json.loads(line)["pid"] for line in noted.read_text().splitlines()}
     while (living := sum(map(psutil.pid_exists, pids))) and time.monotonic() - began < seconds:
         time.sleep(0.1)

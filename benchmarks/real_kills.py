@@ -1,4 +1,4 @@
-"""``kill -9`` of a search with real workers in each stage, and of an export and a report while they are written."""
+"""``kill -9`` of a search with real workers in each stage, and of a report and an export during writing."""
 
 import multiprocessing
 import random
@@ -13,7 +13,7 @@ from real_runs import Session, canaries, half, left, make_inputs, results, setti
 
 import litetuner
 
-STAGES = (  # of each kill of a run
+STAGES = (  # for each run, the stages in which it is killed
     ("inspect", "convert", "score", "time", "user", "train", "between jobs", "train", "convert", "user"),
     ("inspect", "train", "time", "score", "between jobs", "user", "train", "convert", "score", "time"),
 )
@@ -21,13 +21,13 @@ TRIALS = 30
 
 
 def real_kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """Runs, each killed in one stage after the other, then resumed to the end and compared with one that nobody killed."""
+    """Kill each run in several stages, resume it to its end, and compare it with an undisturbed run."""
     if done < count:
         make_inputs(work)
     turns = [(run, stage) for run, stages in enumerate(STAGES) for stage in (*stages, "the end")]
     for number, (name, stage) in list(enumerate(turns))[done:count]:
         run, rng = work / f"killed-{name}", random.Random(seed * 1_000_003 + number)
-        if stage == "inspect":  # a resumed one is inspected already
+        if stage == "inspect":  # a resumed run is inspected already, so start a new one
             shutil.rmtree(run, ignore_errors=True)
         before = told(run) if (run / "identity.json").exists() else {}
         session = Session(work, settings(run, TRIALS))
@@ -48,7 +48,7 @@ def real_kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict
 
 
 def resumed(work: Path, run: Path, session: Session, before: dict[int, bytes]) -> list[str]:
-    """What is wrong with a run that was killed and goes on until its end."""
+    """Faults of a run that was killed and then resumed to its end."""
     code = session.end()
     faults = [f"exit code {code}"] if code else wrong(work, run, before, [])
     states = study(run)
@@ -58,7 +58,7 @@ def resumed(work: Path, run: Path, session: Session, before: dict[int, bytes]) -
 
 
 def compared(run: Path, work: Path) -> list[str]:
-    """Equal candidates of a run that nobody killed have the same state, file and metric."""
+    """Faults: candidates whose state, file or metric differ from those in an undisturbed run."""
     calm = work / "calm"
     if not (calm / "summary.json").exists():
         Session(work, settings(calm, TRIALS)).end()
@@ -91,7 +91,7 @@ def write(run: Path, out: Path) -> None:
 
 
 def write_kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """Kills while report and export of a finished run are written; both are then repeated with the same command."""
+    """Kill the report and export of a finished run while they are being written, then repeat both."""
     run = work / "run"
     shutil.rmtree(work, ignore_errors=True)
     endings.search(run)
@@ -106,7 +106,7 @@ def write_kills(count: int, seed: int, done: int, work: Path) -> Iterator[Verdic
         process = context.Process(target=write, args=(run, out))
         process.start()
         deadline = time.monotonic() + 60
-        wanted = rng.randrange(1, 7)  # files that are there when it is killed
+        wanted = rng.randrange(1, 7)  # number of files at which the process is killed
         while process.is_alive() and len(list(out.glob("*"))) < wanted and time.monotonic() < deadline:
             pass
         process.kill()

@@ -1,4 +1,4 @@
-"""A small real model with data and a metric of the user's own, sessions with real workers, and what must hold of a folder."""
+"""Shared code of benchmarks with real workers: a small model with data and a user metric, sessions, folder checks."""
 
 import contextlib
 import json
@@ -64,7 +64,7 @@ def settings(out: Path, trials: int) -> list[str]:
     return ["search", *flags, "--out", str(out), "--trials", str(trials), "--patience", "1000", "--steps", STEPS]
 
 
-# The real command line; which job runs is written beside the inputs, so that somebody else can act in the middle of it.
+# Runs the real command line. It writes the running stage to a file, so that the benchmark can interrupt that stage.
 DRIVER = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its jobs in the background ignore both
@@ -89,7 +89,7 @@ main({arguments!r})
 
 
 class Session:
-    """A search in a process of its own, in the folder of its inputs."""
+    """A search in a separate process, in the folder of its inputs."""
 
     def __init__(self, home: Path, arguments: list[str], *, before: str = "", more: str = "", **env: str) -> None:
         self.home = home
@@ -104,7 +104,7 @@ class Session:
             )  # fmt: skip
 
     def wait_for(self, seen: Callable[[], bool], limit: float = 180.0) -> bool:
-        """Until it is seen; ``False`` where the session ended before, or it took too long."""
+        """Wait until ``seen()`` is true. ``False`` if the session ends before, or after ``limit`` seconds."""
         deadline = time.monotonic() + limit
         while not seen():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -130,7 +130,7 @@ class Session:
 
 
 def left(children: list[psutil.Process], home: Path, seconds: float = 5.0) -> list[str]:
-    """What still runs of a session some seconds after its end: its processes, and all with a worker's mark in its folder."""
+    """Processes of a session that still run ``seconds`` after its end, including all worker processes in its folder."""
     deadline = time.monotonic() + seconds
     while True:
         found = [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
@@ -144,14 +144,14 @@ def left(children: list[psutil.Process], home: Path, seconds: float = 5.0) -> li
 
 
 def told(path: Path) -> dict[int, bytes]:
-    """The records as they stand; those of lost trials are not acknowledged results."""
+    """The current bytes of the trial records by number, without lost trials, which are not acknowledged results."""
     lost = {trial.number for trial in RunFolder(path).trials() if trial.state is State.LOST}
     found = {int(file.parent.name): file.read_bytes() for file in path.glob("trials/*/trial.json")}
     return {number: content for number, content in found.items() if number not in lost}
 
 
 def half(path: Path) -> list[str]:
-    """Files that are not whole: records that cannot be read, blobs whose content is not their name's."""
+    """Incomplete files: records that cannot be read, and blobs whose sha256 differs from their name."""
     found, folder = [], RunFolder(path)
     for file in sorted(path.rglob("*")):
         if not file.is_file() or TEMPORARY.fullmatch(file.name):
@@ -162,7 +162,7 @@ def half(path: Path) -> list[str]:
         elif file.suffix == ".json" and file.name not in (
             "summary.json",
             "teacher.json",
-        ):  # the teacher's has its own seal
+        ):  # ``teacher.json`` has its own checksum
             try:
                 folder.read(str(file.relative_to(path)).removesuffix(".json"))
             except Exception as error:
@@ -173,7 +173,7 @@ def half(path: Path) -> list[str]:
 
 
 def canaries(*places: Path) -> list[str]:
-    """Files in which a secret of the environment stands."""
+    """Files that contain a secret of the environment."""
     found: list[str] = []
     for place in places:
         for file in place.rglob("*") if place.is_dir() else [place]:
@@ -183,7 +183,7 @@ def canaries(*places: Path) -> list[str]:
 
 
 def study(path: Path) -> list[str]:
-    """The states of the trials in ``study.db``, of its newest study."""
+    """The states of the trials in the newest study of ``study.db``."""
     import optuna
 
     url = f"sqlite:///{path / 'study.db'}"
@@ -192,7 +192,7 @@ def study(path: Path) -> list[str]:
 
 
 def results(path: Path) -> dict[str, Any]:
-    """What does not depend on the machine's speed: by candidate, its state, file and metric."""
+    """Results that do not depend on the speed of the machine: state, file and metric by candidate."""
     return {
         trial.candidate.key: (
             str(trial.state),

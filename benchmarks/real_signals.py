@@ -1,4 +1,4 @@
-"""Signals to a search with real workers in each stage: it answers at once, leaves no process, and goes on when it is repeated."""
+"""Signals to a search with real workers in each stage: it must react soon, leave no process behind, and resume."""
 
 import os
 import random
@@ -17,18 +17,18 @@ STAGES = ("inspect", "convert", "score", "time", "user", "train")
 SIGNALS = ("TERM twice", "INT five times", "HUP", "INT once", "QUIT", "STOP CONT")
 TIMES = {"once": 1, "twice": 2, "five": 5}
 BETWEEN = 0.2  # seconds between one signal and the next
-ANSWER = 2.0  # seconds
+ANSWER = 2.0  # limit in seconds for the reaction
 TRIALS = 400
 
 
 def real_signals(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """One run, interrupted in one stage after the other, each time in another way, and resumed by the next one."""
+    """Interrupt one run in all stages by different signals; each case resumes the run."""
     make_inputs(work)
     cases = [
         (STAGES[(at + turn) % len(STAGES)], name) for turn in range(len(STAGES)) for at, name in enumerate(SIGNALS)
     ]
     for number, (stage, name) in list(enumerate(cases))[done:count]:
-        run = work / (f"run-{number}" if stage == "inspect" else "run")  # a resumed one is inspected already
+        run = work / (f"run-{number}" if stage == "inspect" else "run")  # a resumed run is inspected already
         before = told(run) if (run / "identity.json").exists() else {}
         for file in ("stderr.txt", "stdout.txt"):
             (work / file).unlink(missing_ok=True)
@@ -50,7 +50,10 @@ def real_signals(count: int, seed: int, done: int, work: Path) -> Iterator[Verdi
 
 
 def answer(session: Session, name: str, run: Path) -> tuple[float, list[str]]:
-    """The seconds from the last signal to the end (of one that may finish what runs: to its word), and what is wrong."""
+    """The seconds from the last signal to the end of the process, and faults.
+
+    After a single SIGINT, the process may finish its job: then the seconds are those until it says so.
+    """
     first, *how = name.split()
     if how == ["CONT"]:
         return stopped(session, run)
@@ -58,7 +61,7 @@ def answer(session: Session, name: str, run: Path) -> tuple[float, list[str]]:
     started = time.monotonic()
     for turn in range(TIMES[how[0]] if how else 1):
         time.sleep(BETWEEN if turn else 0.0)
-        started = time.monotonic() if turn < 2 else started  # the second one ends it
+        started = time.monotonic() if turn < 2 else started  # the second signal ends the process
         session.process.send_signal(number)
     if how == ["once"]:
         said = session.wait_for(lambda: "finishing what runs" in session.log.read_text(), 60)
@@ -72,7 +75,10 @@ def answer(session: Session, name: str, run: Path) -> tuple[float, list[str]]:
 
 
 def stopped(session: Session, run: Path) -> tuple[float, list[str]]:
-    """The whole tree is stopped for some seconds, and goes on: the seconds from the end of that to the next sign of life."""
+    """Stop the whole process tree for 5 s, then continue it.
+
+    Returns the seconds until it uses CPU time again, and faults.
+    """
     tree = [psutil.Process(session.process.pid), *session.children()]
     for process in tree:
         process.send_signal(signal.SIGSTOP)

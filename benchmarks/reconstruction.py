@@ -1,9 +1,9 @@
-"""The steps reconstruct and narrow: accuracy of the finished file under LiteRT, its compressed size, and the time it takes.
+"""The steps reconstruct and narrow: accuracy of the finished file under LiteRT, compressed size, and CPU time.
 
 python benchmarks/reconstruction.py FOLDER [--out benchmarks/reconstruction.md] [--rows int4,50]
 
-FOLDER holds resnet8_cifar10.keras with cifar10.npz, dscnn_fsdd.keras with fsdd_logmel.npz, or mobilenetv2.tflite (a float file)
-with mobilenetv2.npz; models that are not there are left out. No labels are used but for scoring.
+FOLDER holds resnet8_cifar10.keras with cifar10.npz, dscnn_fsdd.keras with fsdd_logmel.npz, or mobilenetv2.tflite (a
+float file) with mobilenetv2.npz. Missing models are left out. Labels are used only for scoring.
 """
 
 from __future__ import annotations
@@ -56,14 +56,13 @@ ROWS: dict[str, tuple[Step, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A model, its data, and the accuracy that is the goal of a row."""
+    """A model, its data, and the goal for the accuracy of each row."""
 
     model: str
     data: str
     goals: Mapping[str, float]
-    drops: Mapping[str, float] = dataclasses.field(
-        default_factory=dict
-    )  # goals that depend on the float file's accuracy
+    # Goals as accuracy drops from the float file.
+    drops: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 _RESNET8 = {"int4": 0.86, "50": 0.858, "70": 0.84, "16": 0.86, "8": 0.855, "8_keep2": 0.855, "50_16": 0.855}
@@ -79,7 +78,7 @@ CASES = (
 
 
 def accuracy(file: bytes, x: np.ndarray, y: np.ndarray) -> float:
-    """Share of right answers of a file with float32 inputs and outputs, one thread."""
+    """The accuracy of a file with float32 inputs and outputs, computed with one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=file, num_threads=1)
@@ -94,7 +93,7 @@ def accuracy(file: bytes, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def measure(folder: Path, case: Case, chosen: list[str]) -> list[dict[str, Any]]:
-    """A record for each row, the float file first."""
+    """A record for each row; the first is the float file."""
     with np.load(folder / case.data) as arrays:
         train, search, labels = arrays["x_train"], arrays["x_search"], arrays["y_search"].ravel()
     if train.ndim == 3:
@@ -107,7 +106,7 @@ def measure(folder: Path, case: Case, chosen: list[str]) -> list[dict[str, Any]]
     goals = case.goals | {row: whole - drop for row, drop in case.drops.items()}
     found: list[dict[str, Any]] = [{"row": "float32", "accuracy": whole, "compressed": len(zlib.compress(file, 9))}]
     started = time.process_time()
-    Reconstruct(sparsity=0.5).apply(file, context)  # sensitivities are measured once for a float file
+    Reconstruct(sparsity=0.5).apply(file, context)  # measures the sensitivities, which are cached for the float file
     shared = time.process_time() - started
     for row in chosen:
         *before, last = ROWS[row]
@@ -136,7 +135,7 @@ def measure(folder: Path, case: Case, chosen: list[str]) -> list[dict[str, Any]]
 
 
 def table(found: Mapping[str, list[dict[str, Any]]]) -> str:
-    """The records as Markdown."""
+    """The records as Markdown tables."""
     where = environment()
     versions = ", ".join(f"{name} {version}" for name, version in where["packages"].items() if name in PACKAGES)
     lines = [

@@ -1,17 +1,18 @@
-"""How long a run of N trials takes to look at and to resume, and the first plot of its report in headless Chromium.
+"""Measures the time to read, report and resume a run of N trials, and to show its report in headless Chromium.
 
     python benchmarks/report_speed.py RUN --trials 1000 5000 [--no-page]
 
-RUN is any finished run folder: its trials are repeated with other numbers and slightly other measurements until there are
-N of them, so records are as large as real ones. Prints one JSON line for each N. Copies go to a temporary folder.
-A RUN of the executor ``fake`` (without RUN one is made) is also resumed by one trial: ``filled`` as the copy is, without
-a study, which is filled from the records; ``resumed`` with the study; ``budget`` under another budget, with another study.
+RUN is any finished run folder. Its trials are repeated with other numbers and slightly different measurements until
+there are N of them, so records are as large as real ones. One JSON line is printed for each N. Copies are made in a
+temporary folder. Without RUN, a run with the executor ``fake`` is made. A run of this executor is also resumed by one
+trial, three times: ``filled`` without a study, which is filled from the records; ``resumed`` with the study; ``budget``
+under another budget, with another study.
 
-``new`` is the first report of a folder without a cache, as a search writes it when it ends; ``again`` is what `litetuner report`
-takes after that, with the importance of choices and the layers kept. Both have wall and processor seconds, start of Python
-included, from compiled bytecode as an installed package has it. ``page`` has the wall seconds until the first plot, its
-processor seconds up to the end of loading (the page's main thread), and how long single acts take. On a busy machine
-look at the processor seconds.
+``new`` is the first report of a folder without a cache, as at the end of a search. ``again`` is a later `litetuner
+report`, with cached importance of choices and cached layers. Both have wall and processor seconds, including the start
+of Python, with compiled bytecode as in an installed package. ``page`` has the wall seconds until the first plot, the
+processor seconds of the page's main thread until the end of loading, and the seconds of single user actions. On a busy
+machine, compare the processor seconds.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ SETTINGS: dict[str, Any] = {
 }
 SCRIPT = str(Path(sys.executable).with_name("litetuner"))
 CHROMIUM = "/usr/bin/chromium"
-TARGETS = {"render_seconds": 3.0, "first_plot_seconds": 2.0, "bytes": 8_000_000}  # at 1,000 trials; bytes at 5,000
+TARGETS = {"render_seconds": 3.0, "first_plot_seconds": 2.0, "bytes": 8_000_000}  # for 1,000 trials; bytes for 5,000
 
 
 def enlarge(run: Path, to: Path, count: int) -> None:
-    """A copy of ``run`` with ``count`` trials; artifacts are shared, nothing is cached."""
+    """Make a copy of ``run`` with ``count`` trials, without caches. Its trials use the same artifacts."""
     shutil.copytree(run, to, ignore=shutil.ignore_patterns("trials", "study.db*", "studies.json", "report.html", ".*"))
     shutil.rmtree(to / "cache" / "layers", ignore_errors=True)
     target = RunFolder(to)
@@ -62,7 +63,7 @@ def enlarge(run: Path, to: Path, count: int) -> None:
 
 
 def timed(arguments: list[str], bytecode: Path) -> dict[str, float]:
-    """Wall and processor seconds of Python with these arguments, its start included."""
+    """Wall and processor seconds of Python with these arguments, including its start."""
     known = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, *arguments]
@@ -73,7 +74,7 @@ def timed(arguments: list[str], bytecode: Path) -> dict[str, float]:
 
 
 def resume(run: Path, count: int, bytecode: Path) -> dict[str, dict[str, float]]:
-    """The search goes on by one trial, three times; empty for a run whose trials take real time."""
+    """Resume the search by one trial, three times. Empty for a run of another executor than ``fake``."""
     if RunFolder(run).config().executor != "fake":
         return {}
     found = {}
@@ -88,7 +89,7 @@ def go_on(run: Path, keys: dict[str, Any]) -> None:
 
 
 def open_page(report: Path) -> dict[str, Any]:
-    """Seconds from navigation to the first plot that is drawn, and to the end of loading; and how long single acts take."""
+    """Seconds from navigation to the first plot and to the end of loading, and the seconds of single user actions."""
     from playwright.sync_api import sync_playwright
 
     act = "(act => { const start = performance.now(); act(); return (performance.now() - start) / 1000; })"
@@ -115,7 +116,7 @@ def measure(given: Path, run: Path, count: int, page: bool) -> dict[str, Any]:
     enlarge(given, run, count)
     bytecode = run.parent / "bytecode"
     status, report = [SCRIPT, "status", str(run)], [SCRIPT, "report", str(run)]
-    timed(report, bytecode)  # compiles
+    timed(report, bytecode)  # compiles the bytecode
     found: dict[str, Any] = {"trials": count, "status": timed(status, bytecode)}
     shutil.rmtree(run / "cache" / "layers", ignore_errors=True)
     (run / "cache" / "importance.json").unlink(missing_ok=True)

@@ -1,11 +1,12 @@
-"""How fast a front grows: litetuner against what a capable user would write by hand, over wall time.
+"""How fast the Pareto front grows over wall time: litetuner compared with a search that a capable user would write.
 
 python benchmarks/search_efficiency.py run CASE METHOD [SEED] --model M --data D --minutes 15 --folder WORK
 python benchmarks/search_efficiency.py table CASE
 
-METHOD is litetuner; naive or random, which naive.py does without the search; or an ablation: one strategy left out
-(no_sampler, no_recipe, ...), the sampler's draws at random (no_optuna), or no_probe, no_gates, no_cache. A run is a job of its
-own: it goes on where it was stopped, writes benchmarks/results/search_efficiency/CASE/METHOD-SEED.json, and is not done again.
+METHOD is litetuner, naive or random (both run naive.py instead of a search), or an ablation: without one strategy
+(no_sampler, no_recipe, ...), with random draws instead of the sampler's (no_optuna), or no_probe, no_gates, no_cache.
+Each command runs one search. A litetuner search that was stopped is resumed. The result is written to
+benchmarks/results/search_efficiency/CASE/METHOD-SEED.json, and a search with a result is not repeated.
 """
 
 from __future__ import annotations
@@ -37,20 +38,20 @@ from litetuner.search.trial import State, Trial
 
 RESULTS = Path(__file__).parent / "results" / "search_efficiency"
 MOST_DROP = 0.02
-OCTAVES = 5.0  # the box goes down to 1/32 of the float file's size and latency
+OCTAVES = 5.0  # the box of the hypervolume reaches down to 1/32 of the float file's size and latency
 REFERENCE = (1.0, 0.0, 0.0)
 SHARES = (0.8, 0.9, 0.95, 1.0)
 BY_HAND = ("naive", "random")
 COLORS = {"litetuner": "#0b6e4f", "naive": "#c1440e", "random": "#8a8a8a", "grid": "#b59f3b", "recipes": "#3a6ea5"}
 NOTHING = lambda *_: None  # noqa: E731
-UNCHANGED = lambda *given: given[-1]  # noqa: E731  # what was measured so far
+UNCHANGED = lambda *given: given[-1]  # noqa: E731  # returns the measurements so far
 
 
 usual_order = scheduler.order
 
 
 def sampler_last(history: History, spaces: Spaces) -> tuple[str, ...]:
-    """The sampler is left where no other strategy has an idea: a search must go on."""
+    """The usual order with the sampler last, so that it proposes only if no other strategy does."""
     return tuple(sorted(usual_order(history, spaces), key=lambda name: name == "sampler"))
 
 
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def by_hand(options: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """The points of naive.py, which runs alone."""
+    """Run naive.py in a separate process, and return its result."""
     sampler = "tpe" if options.method == "naive" else "random"
     given = {"model": options.model, "data": options.data, "minutes": options.minutes, "seed": options.seed}
     given |= {"most-epochs": options.most_epochs, "sampler": sampler, "clock": options.clock, "out": out}
@@ -152,8 +153,11 @@ def point(trial: Trial, drop: str) -> dict[str, float]:
 
 
 def volume(points: Sequence[dict[str, Any]], until: float = float("inf")) -> float:
-    """Share of the box; what lost more than the limit, or is larger or slower than float32, adds nothing. Starts with trial 0."""
-    base = points[0]["compressed"] if points else 1.0  # the first is trial 0, the baseline
+    """The hypervolume of points as a share of the box. The first point must be the baseline (trial 0).
+
+    Points with a drop beyond the limit, or larger or slower than float32, add nothing.
+    """
+    base = points[0]["compressed"] if points else 1.0  # the first point is the baseline
     costs = [
         (
             max(0.0, item["drop"]) / MOST_DROP,
@@ -180,7 +184,7 @@ def passed(run: dict[str, Any], wanted: float) -> float | None:
 
 
 def table(case: str) -> None:
-    """All runs of a case, and when litetuner passed what naive had reached in the same time, and in all of its own."""
+    """Write a table of all runs of a case, and of when litetuner reached the hypervolumes of naive."""
     runs = [json.loads(path.read_text()) for path in sorted((RESULTS / case).glob("*-*.json"))]
     lines = _rows(
         ("method", "seed", "minutes", "start-up s", "scored", "volume, search", "volume, test", "other %"),
@@ -227,7 +231,7 @@ def _rows(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
 
 
 def plot(case: str, runs: Sequence[dict[str, Any]]) -> None:
-    """The curves as a page, and as a picture where Chromium is installed; ablations only in the page."""
+    """Write the curves as an HTML page, and as a picture if Chromium is installed. Ablations are only in the page."""
     import plotly.graph_objects as go
 
     figure = go.Figure()

@@ -1,6 +1,7 @@
-"""Secrets in the environment, the URL of a database, the keys and options of ssh: a search with real workers writes them nowhere.
+"""Verifies that a search with real workers writes no secrets to files, command lines or environments.
 
-Needs PostgreSQL, sshd and ssh on this machine; all of them are started in folders of their own.
+The secrets are in the environment, in the URL of a database, and in keys and options of ssh. This needs PostgreSQL,
+sshd and ssh on this machine; the servers are started in separate folders.
 """
 
 import os
@@ -18,7 +19,7 @@ from real_kills import verdict
 from real_runs import CANARIES, Session, make_inputs, settings
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))  # the tests' servers
+sys.path.insert(0, str(ROOT))  # for the servers of the tests
 OPTION = "canary-of-an-option-of-ssh-7740"
 TRIALS = 12
 PROXY = """
@@ -58,7 +59,7 @@ def secrets_found(count: int, seed: int, done: int, work: Path) -> Iterator[Verd
 
 
 def searched(kind: str, work: Path, server: Any, remote: Any) -> Iterator[Verdict]:
-    """A search, and a verdict on each place where a secret might be."""
+    """Run a search, and look for secrets in all files, command lines and environments; yields one verdict."""
     config = remote.config("other_key" if kind == "wrong key" else "user_key")
     (work / "ssh" / "proxy.py").write_text(PROXY)
     more = f"  SetEnv LC_TOKEN={OPTION}\n  ProxyCommand {sys.executable} {work}/ssh/proxy.py %h %p {OPTION}\n"
@@ -76,7 +77,7 @@ def searched(kind: str, work: Path, server: Any, remote: Any) -> Iterator[Verdic
         for process in session.children():
             try:
                 line = " ".join(process.cmdline())
-                if "proxy.py" not in line:  # which ssh starts with its option
+                if "proxy.py" not in line:  # ssh starts the proxy with the secret option
                     lines.add(line)
                     environments.add(str(process.environ()))
             except psutil.Error:
@@ -95,7 +96,7 @@ def searched(kind: str, work: Path, server: Any, remote: Any) -> Iterator[Verdic
     for name, secret in secrets.items():
         faults += [f"{name} in {file}" for file in files if secret.encode() in content(file)]
         faults += [f"{name} in a command line" for line in lines if secret in line]
-        if name not in CANARIES:  # what is in the environment is inherited
+        if name not in CANARIES:  # secrets of the environment are inherited by child processes
             faults += [f"{name} in an environment" for text in environments if secret in text]
     seen = f"{len(files)} files, {len(lines)} command lines, load {os.getloadavg()[0]:.0f}"
     yield verdict("secrets", f"{kind}: {seen}", faults)

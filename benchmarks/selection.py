@@ -1,10 +1,10 @@
-"""How often the best file of a run breaks ``--max-drop`` on new data: a simulation in which the true drops are known.
+"""How often the best file of a run exceeds ``--max-drop`` on new data: a simulation with known true drops.
 
     python benchmarks/selection.py --out benchmarks/results/selection.json
 
-A world has a baseline and files whose true drops grow as they get smaller, with errors per sample that they partly share.
-The product's own rule (``search/picks/best.py``) picks the best file from what a search split of that world shows; ``point``
-is the same rule with the measured drops taken for exact, as it was before.
+A simulated world has a baseline and files. The smaller a file, the larger its true accuracy drop; files partly fail on
+the same samples. litetuner's rule (``search/picks/best.py``) picks the best file from measurements on a simulated
+search split: this is ``bound``. ``point`` is the earlier rule, which treats the measured drops as exact.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 
 LIMIT, ACCURACY = 0.01, 0.87
-# By name: the drop of the smallest file, and its spread around the curve.
+# For each world: the mean drop of the smallest file, and the standard deviation of drops around the curve.
 WORLDS = {"even": (0.03, 0.004), "steep": (0.2, 0.01), "flat": (0.012, 0.002)}
 RULE = BestRule(
     (Budget("max-drop", "drop", LIMIT, "at most", "1%"),),
@@ -37,19 +37,19 @@ RULE = BestRule(
 
 
 def world(name: str, files: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sizes in bytes, true drops, and the share of samples on which a file and the baseline differ beyond the drop."""
+    """Sizes in bytes, true drops, and shares of samples on which a file differs from the baseline besides the drop."""
     most, spread = WORLDS[name]
-    share = np.sort(rng.uniform(0, 1, files))  # of the way to the smallest file
+    share = np.sort(rng.uniform(0, 1, files))  # 0: like the baseline, 1: the smallest file
     drops = np.maximum(-0.004, most * share**2 + rng.normal(0, spread, files))
     return 100_000 * (1 - 0.9 * share), drops, 0.01 + 0.04 * share * rng.uniform(0.5, 1.5, files)
 
 
 def differences(samples: int, drops: np.ndarray, churn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each file and sample 1 where only the baseline is right, -1 where only the file is, else 0."""
+    """For each file and sample: 1 if only the baseline is correct, -1 if only the file is correct, else 0."""
     right, hard = rng.random(samples) < ACCURACY, rng.random(samples)
     found = np.zeros((len(drops), samples))
     for row, drop, differ in zip(found, drops, churn, strict=True):
-        mixed = 0.5 * hard + 0.5 * rng.random(samples)  # files fail on the same samples more often than by chance
+        mixed = 0.5 * hard + 0.5 * rng.random(samples)  # makes files fail on the same samples more often than by chance
         rank = np.argsort(np.argsort(mixed)) / samples
         gained = max(differ / 2, -drop)
         row[right & (rank < (drop + gained) / ACCURACY)] = 1
@@ -71,7 +71,10 @@ def trials(sizes: np.ndarray, found: np.ndarray, *, exact: bool) -> Iterator[Tri
 
 
 def one_run(name: str, files: int, samples: int, seed: int) -> dict[str, tuple[bool, float] | None]:
-    """For each rule whether its best file breaks the limit on new data, and its size over the smallest that does not."""
+    """For each rule: whether its best file exceeds the limit on new data, and its size over the smallest valid size.
+
+    A file is valid if its true drop is within the limit. ``None``: the rule picked no file.
+    """
     rng = np.random.default_rng([seed, files, samples])
     sizes, drops, churn = world(name, files, rng)
     found = differences(samples, drops, churn, rng)

@@ -1,4 +1,4 @@
-"""A search of a thousand trials with the fake builder and target: what litetuner itself costs per trial, and whether that grows.
+"""The overhead of litetuner per trial, and its growth, in a search of 1000 trials with executor and target ``fake``.
 
 python benchmarks/simulation.py [--trials 1000] [--sampler tpe] [--alone] [--seed 0] [--processor]
     [--out benchmarks/results/simulation.json]
@@ -30,25 +30,28 @@ from litetuner.search.runtime.executors.fake import Fake
 from litetuner.search.trial import Trial, find_baseline
 
 BLOCK = 100  # trials
-GOAL_SECONDS = 0.2  # of ask and tell together
-GOAL_GROWTH = 1.5  # the last block's own cost over the second one's; the first holds the baselines and fills caches
+GOAL_SECONDS = 0.2  # goal for ask and tell together
+# Goal for the overhead of the last block relative to the second one. The first block has the baselines and fills
+# caches.
+GOAL_GROWTH = 1.5
 PARTS = ("ask", "enqueue", "tell", "jobs")
 
 
 class Stopwatch(Listener):
-    """Seconds of each part between one told trial and the next. What is in no part is the loop's own."""
+    """Measures the seconds of each part between two told trials. The remaining time (``own``) is that of the loop."""
 
     def __init__(self, processor: bool) -> None:
         self._clock = time.process_time if processor else time.perf_counter
-        # Of the thread that asks and tells; what writes the study's copy meanwhile counts as the loop's own.
+        # The clock of the thread that asks and tells. Another thread writes the copy of the study; its time counts as
+        # own.
         self._part_clock = time.thread_time if processor else time.perf_counter
         self.rows: list[dict[str, Any]] = []
         self._parts = dict.fromkeys(PARTS, 0.0)
-        self._runs = 0  # of jobs, since the last trial
+        self._runs = 0  # number of jobs since the last trial
         self._last = self._clock()
 
     def timed(self, part: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """The method, on the clock."""
+        """The method, wrapped so that its time is added to ``part``."""
 
         @functools.wraps(method)
         def wrapper(*args: Any, **keys: Any) -> Any:
@@ -73,7 +76,7 @@ class Stopwatch(Listener):
 
 @contextlib.contextmanager
 def watched(watch: Stopwatch) -> Iterator[None]:
-    """The seams between loop, Optuna and executor, on the clock."""
+    """Measure the calls from the loop to Optuna and the executor inside this context."""
     seams = [(Study, "ask", "ask"), (Study, "enqueue", "enqueue"), (Study, "tell", "tell"), (Fake, "submit", "jobs")]
     before = [(kind, name, getattr(kind, name)) for kind, name, _ in seams]
     for kind, name, part in seams:
@@ -114,7 +117,10 @@ def main() -> None:
 
 
 def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Median and 95th percentile of each part by block of trials, in seconds; ``ask`` over what the sampler proposed."""
+    """Median and 95th percentile of each part in seconds, by block of trials.
+
+    ``ask`` counts only trials of the sampler.
+    """
     blocks = []
     for start in range(0, len(rows) - BLOCK // 2, BLOCK):
         block = rows[start : start + BLOCK]
@@ -159,7 +165,7 @@ def _spread(values: list[float]) -> dict[str, float | None]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """The table of benchmarks/README.md."""
+    """Print the table of benchmarks/README.md."""
     print(
         "| trials | own | p95 | jobs a trial | own a job | enqueue | tell | sampler asks | ask | ask + tell, p95 |\n"
         "|---|---|---|---|---|---|---|---|---|---|"

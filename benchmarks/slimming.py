@@ -1,11 +1,13 @@
-"""What lossless slimming takes out of int8 files, against what each must at least save, proved by fresh processes.
+"""The bytes that lossless slimming saves in int8 files, compared with required savings.
+
+New processes verify the outputs.
 
 python benchmarks/slimming.py [--resnet8 FILE.keras] [--out benchmarks/results/slimming.json]
 
-The files: ResNet8 (a trained one with --resnet8, else random weights), keras.applications MobileNet 0.25 at 96x96 and an
-MLPerf-Tiny-like DS-CNN with random weights, all converted to full int8 by TensorFlow's converter as a user calls it.
-"shared" is what --share-bias-scales leaves. A fresh process runs the file before and after on eight samples, under XNNPACK
-and under the reference kernels; outputs must be equal to the last bit.
+The files are ResNet8 (a trained one with --resnet8, else with random weights), keras.applications MobileNet 0.25 at
+96x96, and a DS-CNN like that of MLPerf Tiny, both with random weights. All are converted to full int8 by TensorFlow's
+converter as a user calls it. "shared" is the size with --share-bias-scales. A new process runs each file before and
+after slimming on eight samples, with XNNPACK and with the reference kernels. Outputs must be bit-identical.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from litetuner.objectives.environment import environment
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.tflite.rewriting.slimming import slim
 
-# What was reached before this benchmark existed: bytes saved raw and compressed, and the largest that the slimmed file may be.
-# MLPerf Tiny's own DS-CNN (53,936 bytes) is of an older converter, which wrote more: there only the result is compared.
+# Required results, reached before this benchmark existed: (saved bytes, saved compressed bytes, largest slimmed file
+# size). MLPerf Tiny's own DS-CNN (53,936 bytes) was made by an older converter that wrote more, so only the result is
+# compared.
 AT_LEAST: dict[str, tuple[int, int, int]] = {
     "resnet8": (98_816 - 88_032, 79_521 - 78_454, 88_032),
     "mobilenet0.25": (296_880 - 248_880, 236_056 - 234_287, 248_880),
@@ -77,7 +80,7 @@ def _row(name: str, file: bytes, samples: np.ndarray) -> dict[str, Any]:
     )
     least_raw, least_compressed, largest = AT_LEAST[name]
     identical = {kernels: len(set(each)) == 1 and bool(each[0]) for kernels, each in digests.items()}
-    if not digests["reference"][0]:  # not every file runs there
+    if not digests["reference"][0]:  # not every file runs with the reference kernels
         identical["reference"] = not any(digests["reference"])
     saved = raw[0] - raw[1] >= least_raw and compressed[0] - compressed[1] >= least_compressed and raw[1] <= largest
     return {

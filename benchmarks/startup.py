@@ -1,4 +1,4 @@
-"""How long ``litetuner --help`` takes beside ``python -c pass``, both measured in turns in one run.
+"""How long ``litetuner --help`` takes compared with ``python -c pass``, measured in alternation.
 
 python benchmarks/startup.py [--rounds 20] [--out benchmarks/results/startup.json]
 """

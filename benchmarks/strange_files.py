@@ -1,4 +1,4 @@
-"""Files that may stand where a model or data are expected: code in a pickle, links, pipes, files larger than the disk."""
+"""Hostile files in place of a model or data: code in a pickle, links, pipes, and files larger than the disk."""
 
 from __future__ import annotations
 

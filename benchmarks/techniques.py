@@ -1,10 +1,10 @@
-"""Each technique alone and in pipelines on one model: accuracy, bytes, latency, and what was asked against what was found.
+"""Each technique alone and in pipelines on one model: accuracy, bytes, latency, requested and verified properties.
 
 python benchmarks/techniques.py run NAME --model M.keras --data D.npz --folder WORK [--rows qat,pqat50] [--epochs 2]
 python benchmarks/techniques.py table NAME
 
-A row is a job of its own: it writes benchmarks/results/techniques/NAME/<row>.json and is not done again; trainings that rows
-share are made once in WORK. `table` makes benchmarks/results/techniques_NAME.md of the rows that are there.
+Each row is written to benchmarks/results/techniques/NAME/<row>.json and not computed again. Trainings that several rows
+share run once and are cached in WORK. `table` makes benchmarks/results/techniques_NAME.md from the stored rows.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from litetuner.spaces.steps import STEPS
 from litetuner.spaces.store import write_atomic
 
 RESULTS = Path(__file__).parent / "results"
-CUT_MENDING = 4.0  # times the epochs
-LARGE = (
-    800  # weights: kernels with fewer cost hardly a byte, and some of them bear clusters badly (ResNet8: 1.2 points)
-)
-FOLDED_RATE = 3e-5  # at 1e-3 a network without batch normalization falls apart
+CUT_MENDING = 4.0  # fine-tuning after channel pruning has this many times the epochs
+# Weights. Kernels with fewer weights hardly affect the size, and clustering some of them costs accuracy (ResNet8: 1.2
+# points).
+LARGE = 800
+FOLDED_RATE = 3e-5  # learning rate for folded networks: without batch normalization, training diverges at 1e-3
 
 
 def step(name: str, **knobs: Any) -> Step:
@@ -38,7 +38,10 @@ def step(name: str, **knobs: Any) -> Step:
 
 
 def rows(epochs: float, small: tuple[str, ...] = ()) -> dict[str, tuple[Step, ...]]:
-    """Steps by row name; every file is slimmed at the end, but the baseline. ``small`` are the layers with few weights."""
+    """The steps of each row, without the final slimming of all rows but the baseline.
+
+    ``small``: layers with few weights.
+    """
     fit: dict[str, Any] = {"epochs": epochs, "learning_rate": 1e-3, "distill": 1.0}
     prune = step("prune", sparsity=0.5, spread="global", **fit)
     clusters = {count: step("cluster", count=count, **fit) for count in (16, 32)}

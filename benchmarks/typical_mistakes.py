@@ -1,4 +1,4 @@
-"""Thirty typical mistakes on the command line: what is typed, and what must be said. None needs TensorFlow to be seen."""
+"""Typical mistakes on the command line, and the messages that they must produce. None of them needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Mistake:
-    shown: str  # the command behind ``litetuner``
-    parts: tuple[str, ...]  # of the message
+    shown: str  # the arguments after ``litetuner``
+    parts: tuple[str, ...]  # texts that the message must contain
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -22,7 +22,7 @@ class Mistake:
 
 
 def make_files(folder: Path) -> None:
-    """A model's architecture without weights (8x8x1 in, 10 classes out), and data that fit it or do not."""
+    """Write an architecture without weights (input 8x8x1), and data that fits it or not."""
     layer = {"class_name": "InputLayer", "config": {"name": "image", "batch_shape": [None, 8, 8, 1]}}
     twice = {"class_name": "Lambda", "config": {"name": "twice"}}
     for name, layers in (("model.keras", [layer]), ("lambda.keras", [layer, twice])):

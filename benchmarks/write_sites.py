@@ -1,4 +1,4 @@
-"""A disk that is full at every single place where a search of the executor ``fake`` writes a file, and has space again later."""
+"""A disk that becomes full at each file that a search with the executor ``fake`` writes, and has space again later."""
 
 import errno
 import os
@@ -18,7 +18,10 @@ TRIALS = 5
 
 
 class Full:
-    """``os.replace`` as the store calls it, which is how each file gets its name; the disk is full from the call ``at`` on."""
+    """A replacement of ``os.replace`` in the store, which renames each written file.
+
+    After ``at`` calls the disk is full.
+    """
 
     def __init__(self, at: float) -> None:
         self.at, self.calls, self.replace = at, 0, os.replace
@@ -31,7 +34,10 @@ class Full:
 
 
 def filled(path: Path, at: float, note: Path) -> None:
-    """A search whose disk is full from the ``at``-th file on; how many files it wrote."""
+    """Run a search whose disk is full after ``at`` files.
+
+    A ``.count`` file beside ``note`` gets the number of calls.
+    """
     from litetuner.spaces import store
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -47,7 +53,11 @@ def filled(path: Path, at: float, note: Path) -> None:
 
 
 def write_sites(count: int, seed: int, done: int, work: Path) -> Iterator[Verdict]:
-    """A verdict for each file that a search writes: exit code 3 with the path, nothing told is lost, it goes on afterwards."""
+    """A verdict for each file that a search writes.
+
+    If the disk is full there, the search must exit with code 3 and name the path. No completed trial may be lost, and
+    the search must resume afterwards.
+    """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     note = work / "note"

@@ -1,1 +1,1 @@
-"""What a file is worth: metrics, sizes, latency on a target, and the statistics behind them."""
+"""The objectives of a file: metrics, sizes, latency on a target, and the statistics for them."""

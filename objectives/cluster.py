@@ -1,4 +1,4 @@
-"""The Ray cluster that this process is connected to. Ray is an extra, and imported inside functions."""
+"""The Ray cluster that this process is connected to. Ray is an optional dependency and is imported inside functions."""
 
 import os
 import signal
@@ -8,18 +8,18 @@ from typing import Any
 
 from litetuner.spaces.errors import HostError
 
-CLIENT = "ray://"  # begins the address of a cluster that this machine is no part of
+CLIENT = "ray://"  # prefix of the address of a cluster that this machine does not belong to
 TOKEN = Path.home() / ".ray" / "auth_token"
-ATTEMPTS = 3  # at a server for this client
+ATTEMPTS = 3  # attempts to get a server process for this client
 _NOT_STARTED = "Starting Ray client server failed"
-DEVICE = "target:"  # begins the name of a Ray resource: a device that a node offers
+DEVICE = "target:"  # prefix of the name of a Ray resource: a device that a node offers
 
 
 def load_ray() -> Any:
-    """The ``ray`` module, which reports no usage statistics. Raises ``HostError`` where it is not installed."""
+    """The ``ray`` module, with usage statistics turned off. Raises ``HostError`` if Ray is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's own advice, which it else prints
-    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 would let everything else go first
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # without it, Ray prints a message to set it
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's default of 15 gives all other processes priority
     try:
         import ray
     except ImportError as error:
@@ -27,15 +27,15 @@ def load_ray() -> Any:
     return ray
 
 
-_ours: set[str] = set()  # addresses that this process was connected to by us
+_ours: set[str] = set()  # addresses that ``connect`` has connected this process to
 
 
 def connect(address: str) -> None:
-    """Connect this process to a cluster, or (``local``) start one on this machine, unless it is connected already.
+    """Connect this process to a cluster, unless it is connected already. ``local`` starts a cluster on this machine.
 
-    Raises ``HostError`` where there is none.
+    Raises ``HostError`` if there is no cluster at the address.
     """
-    if address.startswith(CLIENT) and TOKEN.is_file():  # Ray itself sends it to clusters of ``HOST:PORT`` only
+    if address.startswith(CLIENT) and TOKEN.is_file():  # by default, Ray sends it only to clusters at ``HOST:PORT``
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray = load_ray()
     if ray.is_initialized():
@@ -60,12 +60,12 @@ def connect(address: str) -> None:
     finally:
         _silence(ray)
         if main:
-            signal.signal(signal.SIGTERM, before)  # Ray sets a handler of its own
+            signal.signal(signal.SIGTERM, before)  # Ray has replaced the handler
     _ours.add(address)
 
 
 def _join(ray: Any, address: str) -> None:
-    """Connect to a cluster that is there. A head forks a server for each client, which may die at once: it is asked again."""
+    """Connect to a running cluster. Retry if the head node could not start the server process for this client."""
     for attempt in range(ATTEMPTS):
         try:
             ray.init(address, log_to_driver=False, logging_level="ERROR")
@@ -76,26 +76,26 @@ def _join(ray: Any, address: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What a cluster says, at most 200 characters; of a traceback its last line."""
+    """The message of an error, at most 200 characters; for a traceback, its last line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     chosen = lines[-1:] if any(line.startswith("Traceback") for line in lines) else lines
     return " ".join(" ".join(chosen).split())[:200].rstrip(".")
 
 
 def disconnect() -> None:
-    """End the connection, and a cluster that was started by it, unless somebody else has connected this process."""
+    """Disconnect from the cluster, and stop a local one, but only if ``connect`` has made the connection."""
     if _ours:
         load_ray().shutdown()
         _ours.clear()
 
 
 def _silence(ray: Any) -> None:
-    """Ray prints the last words of dead nodes to standard output, where ``--json`` stands; no option changes that."""
+    """Stop Ray from printing messages of dead nodes to standard output, which breaks ``--json``. Ray has no option."""
     private: Any = getattr(ray._private, "worker", None)
     if hasattr(private, "print_to_stdstream"):
         private.print_to_stdstream = lambda *_, **__: None
 
 
 def offered(name: str) -> int:
-    """How many devices of that name the nodes of the cluster offer."""
+    """The number of devices with this name that the nodes of the cluster offer."""
     return int(load_ray().cluster_resources().get(DEVICE + name, 0))

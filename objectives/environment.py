@@ -1,4 +1,4 @@
-"""This machine, as reports describe it."""
+"""The description of this machine in reports."""
 
 import importlib.metadata
 import os
@@ -10,11 +10,14 @@ import psutil
 from litetuner.objectives.runner import machine as runner_machine
 
 PACKAGES = "tensorflow keras tf-keras tensorflow-model-optimization ai-edge-litert litert-quantizer optuna numpy"
-HEAVY_LOAD = 0.5  # running processes per core, over the last minute; above this, timings are disturbed
+HEAVY_LOAD = 0.5  # load average of the last minute per core; above this, latency measurements are disturbed
 
 
 def environment() -> dict[str, Any]:
-    """Processor, memory, system and package versions, for reports; imports none of the packages (``null``: not installed)."""
+    """Processor, memory, system and package versions, for reports.
+
+    The packages are not imported. The version of a package that is not installed is ``None`` (``null`` in JSON).
+    """
     memory = psutil.virtual_memory()
     machine = runner_machine.describe_machine(None)
     return {
@@ -33,7 +36,7 @@ def environment() -> dict[str, Any]:
 
 
 def host_warnings() -> list[str]:
-    """What makes latencies on this machine unstable, and what to do about it, one sentence each; empty if there is nothing."""
+    """Reasons why latencies on this machine are unstable, with a remedy, one sentence each; empty if there are none."""
     usable, load = usable_cores(), runner_machine.load_average()
     governor = runner_machine.describe_machine(None)["governor"]
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
@@ -52,7 +55,7 @@ def host_warnings() -> list[str]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

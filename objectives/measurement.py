@@ -1,4 +1,4 @@
-"""A measurement: a number that knows its unit, its samples, its interval and its conditions."""
+"""A measurement: a number with its unit, its samples, its confidence interval and its conditions."""
 
 import dataclasses
 from typing import Annotated, Any, TypedDict
@@ -7,24 +7,24 @@ from litetuner.spaces.jobs.record import Record
 
 
 class Lender(TypedDict, total=False):
-    """Whose file was timed, where it was not that of the trial."""
+    """The file that was timed instead of the trial's own file, and the trial of that file."""
 
     file: str
     trial: int | None
 
 
 class Extra(TypedDict, total=False):
-    """What is read of a measurement's ``extra``."""
+    """The keys of a measurement's ``extra`` that litetuner reads."""
 
     borrowed_from: Lender
 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement(Record):
-    """One measured value. ``environment`` says where and how it was measured and may not be empty.
+    """One measured value. ``environment`` says where and how it was measured, and must not be empty.
 
-    ``interval`` is a 95 % confidence interval (low, high) in ``unit``, or ``None`` where the value is exact.
-    ``samples`` are the raw numbers that the value was computed from (block minima for a latency).
+    ``interval`` is a 95 % confidence interval (low, high) in ``unit``, or ``None`` if there is none (exact values).
+    ``samples`` are the raw numbers from which the value was computed (block minima for a latency).
     """
 
     value: float

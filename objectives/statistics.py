@@ -1,6 +1,7 @@
-"""Intervals: the uncertainty of a measured number, and whether two numbers differ.
+"""Confidence intervals of measured numbers, and tests of whether two numbers differ.
 
-Random numbers come from the seed that is given. How often a slow metric is resampled depends on the machine.
+All random numbers depend only on the given seed. The number of resamples of a slow metric depends on the machine's
+speed.
 """
 
 import time
@@ -15,23 +16,24 @@ from litetuner.objectives.metrics.metric import Metric
 
 Interval = tuple[float, float]
 Verdict = Literal["faster", "slower", "tie"]
-# Smaller differences of latency are ties: two runs of one file differ by it (benchmarks/aa_latency.py).
+# Smaller relative differences of latency are ties: two runs of the same file differ by this (benchmarks/aa_latency.py).
 RESOLUTION = 0.01
-LEVEL = 0.95  # of all intervals
+LEVEL = 0.95  # confidence level of all intervals
 ROUNDS = 1000  # resamples of per-sample values
-RESAMPLES = (200, 100, 50)  # of a metric that is no mean, as many as fit into the limit; else there is no interval
+# Resamples of a metric that is not a mean: the largest number that fits into the time limit. If none fits: no interval.
+RESAMPLES = (200, 100, 50)
 RESAMPLING_SECONDS = 10.0
-RESAMPLED_BYTES = 1 << 28  # of labels, predictions and samples, which each resample copies
+RESAMPLED_BYTES = 1 << 28  # limit of the labels, predictions and samples, which each resample copies
 Arrays = Mapping[str, np.ndarray]
 NOTHING: Arrays = MappingProxyType({})
-BLOCK_VALUES = 1_000_000  # random indices drawn at a time
+BLOCK_VALUES = 1_000_000  # number of random indices that are drawn at once
 
 
 def bootstrap_interval(each: np.ndarray, seed: int) -> Interval:
     """Confidence interval of the mean of per-sample values (n,), in their unit.
 
-    Values of 0 and 1 (right or wrong) get Wilson's score interval, a closed form that is also correct if all or none are
-    right (the bootstrap interval would have no width); others a percentile bootstrap.
+    If all values are 0 or 1 (wrong or right), this is Wilson's score interval. It has a closed form and is also valid
+    if all or no values are 1, where a bootstrap interval would have no width. Other values use a percentile bootstrap.
     """
     from scipy.stats import binomtest
 
@@ -45,19 +47,22 @@ def bootstrap_interval(each: np.ndarray, seed: int) -> Interval:
 def bootstrap_metric_interval(
     metric: Metric, y: np.ndarray, pred: np.ndarray, seed: int, more: Arrays = NOTHING
 ) -> Interval | None:
-    """Percentile bootstrap of a metric that is no mean (F1, AUC, R2), widened to hold the value itself where it is biased.
+    """Percentile bootstrap interval of a metric that is not a mean (F1, AUC, R2), or ``None`` if it takes too long.
 
-    ``more`` (n, ...) is what the metric takes besides. With groups whole groups are drawn. ``None``: see ``_rounds``.
+    The bootstrap can be biased, so the interval is widened if it does not contain the value itself. ``more`` (n, ...)
+    are the additional arguments of the metric. If there are groups, whole groups are resampled. See also
+    ``_bootstrap``.
     """
     return _bootstrap(lambda y, pred, more: metric.score(y, pred, **more), y, (pred,), seed, more)[1]
 
 
 def paired_difference(a_each: np.ndarray, b_each: np.ndarray, seed: int) -> tuple[float, Interval]:
-    """Mean of ``a - b`` over the same samples (n,), and its confidence interval.
+    """The mean of ``a - b`` over the same samples (n,), and its confidence interval.
 
-    Pairing removes what both share, so that much smaller differences are visible than with two single intervals. Values of
-    0 and 1 get the interval of Agresti and Min (2005, Statistics in Medicine 24, 729): half a sample is added to each
-    cell, so that two files that never disagreed are not thought exactly equal. Others get a percentile bootstrap.
+    A paired comparison removes the variation that both files share, so it detects much smaller differences than two
+    separate intervals. If all values are 0 or 1, the interval is that of Agresti and Min (2005, Statistics in Medicine
+    24, 729). It adds half a sample to each cell, so that the interval of two files that never differed still has a
+    width. Other values use a percentile bootstrap.
     """
     a, b = _values(a_each), _values(b_each)
     if len(a) != len(b):
@@ -72,7 +77,7 @@ def paired_difference(a_each: np.ndarray, b_each: np.ndarray, seed: int) -> tupl
 def paired_metric_difference(
     metric: Metric, y: np.ndarray, pred_a: np.ndarray, pred_b: np.ndarray, seed: int, more: Arrays = NOTHING
 ) -> tuple[float, Interval | None]:
-    """``metric(a) - metric(b)`` on the same samples for a metric that is no mean, and its bootstrap interval."""
+    """``metric(a) - metric(b)`` on the same samples for a metric that is not a mean, and its bootstrap interval."""
 
     def difference(y: np.ndarray, a: np.ndarray, b: np.ndarray, more: Arrays) -> float:
         return metric.score(y, a, **more) - metric.score(y, b, **more)
@@ -83,7 +88,7 @@ def paired_metric_difference(
 def _bootstrap(
     value_of: Callable[..., float], y: np.ndarray, preds: tuple[np.ndarray, ...], seed: int, more: Arrays
 ) -> tuple[float, Interval | None]:
-    """A value of (y, *preds, more), and its interval, ``None`` where resampling takes too long or too much memory."""
+    """``value_of(y, *preds, more)`` and its interval, ``None`` if resampling needs too much time or memory."""
     started = time.monotonic()
     value = value_of(y, *preds, more)
     rounds = _rounds(time.monotonic() - started)
@@ -95,16 +100,19 @@ def _bootstrap(
 
 
 def _rounds(seconds: float) -> int:
-    """How many resamples of a value that takes so long: 200, 100 or 50 within the limit (few levels, so that they repeat)."""
+    """The number of resamples that fit into the time limit: 200, 100, 50 or none.
+
+    ``seconds`` is the time of one evaluation. There are only a few levels, so that repeated runs use the same number.
+    """
     return next((count for count in RESAMPLES if count * seconds <= RESAMPLING_SECONDS), 0)
 
 
 def faster(a: Measurement, b: Measurement) -> Verdict:
-    """Is the file of latency ``a`` faster than that of ``b``, slower, or is it a tie?
+    """Compare two latencies: is the file of ``a`` faster or slower than that of ``b``, or is it a tie?
 
-    Latencies that were measured with a baseline in turns are compared by their ratios to it, in which what the machine did
-    meanwhile cancels; others by themselves. It is a tie where the intervals overlap, where there is none, and below
-    ``RESOLUTION``.
+    If both latencies were measured in alternation with the baseline, their ratios to the baseline are compared, because
+    other load on the machine affects both sides of a ratio. Otherwise the latencies are compared directly. It is a tie
+    if the intervals overlap, if an interval is missing, or if the difference is below ``RESOLUTION``.
     """
     found_a, found_b = _speed(a), _speed(b)
     if found_a is None or found_b is None:
@@ -119,7 +127,7 @@ def faster(a: Measurement, b: Measurement) -> Verdict:
 
 
 def _speed(latency: Measurement) -> tuple[float, Interval] | None:
-    """The ratio to the interleaved baseline with its interval; more is faster."""
+    """The ratio of baseline latency to this latency, with its interval; higher is faster."""
     ratio = latency.extra.get("ratio")
     if not ratio or not ratio.get("interval"):
         return None
@@ -156,11 +164,11 @@ def _agresti_min(difference: np.ndarray) -> Interval:
 
 
 def _resampled_means(values: np.ndarray, seed: int) -> np.ndarray:
-    """Means (rounds,) of samples drawn with replacement."""
+    """The means (``ROUNDS``,) of samples drawn with replacement."""
     rng = np.random.default_rng(seed)
     distinct, counts = np.unique(values, return_counts=True)
     n = len(values)
-    if len(distinct) <= 64:  # few distinct values: draw how often each occurs
+    if len(distinct) <= 64:  # few distinct values: draw the number of occurrences of each
         return rng.multinomial(n, counts / n, size=ROUNDS) @ distinct / n
     rows = max(1, BLOCK_VALUES // n)
     sizes = [rows] * (ROUNDS // rows) + ([ROUNDS % rows] if ROUNDS % rows else [])
@@ -168,9 +176,10 @@ def _resampled_means(values: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _resamples(y: np.ndarray, seed: int, rounds: int, more: Arrays) -> Iterator[tuple[np.ndarray, Arrays]]:
-    """Indices drawn with replacement, and ``more`` of them; a group that is drawn twice counts as two.
+    """Indices drawn with replacement, and the rows of ``more`` for them.
 
-    A draw of one class alone is drawn again, where there are several: AUC has no value there.
+    With groups, whole groups are drawn, and a group that is drawn twice counts as two groups. If the labels have
+    several classes, a draw with only one class is repeated, because AUC is undefined for it.
     """
     several = y.dtype.kind in "iub" and len(np.unique(y)) > 1
     rng = np.random.default_rng(seed)

@@ -1,1 +1,1 @@
-"""Reports of a run: the model (all computing), and the HTML page, terminal tables, files and exports that render it."""
+"""Reports of a run: ``model`` computes everything; the HTML page, terminal tables, files and exports render it."""

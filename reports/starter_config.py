@@ -1,4 +1,4 @@
-"""The starter configuration: a TOML with every key and its help, adapted to a model and its data."""
+"""The starter configuration: a TOML file with every key and its help, adapted to a model and its data."""
 
 import math
 import textwrap
@@ -21,8 +21,8 @@ GROUPS = {
     ),
     "How long": ("time-budget", "trials", "max-epochs", "parallel"),
 }
-OF_THE_COMMAND = ("json", "debug", "executor")  # flags of a command, not of a search
-EXAMPLES: dict[str, Any] = {  # where there is no default
+OF_THE_COMMAND = ("json", "debug", "executor")  # keys that belong to the command, so they are left out
+EXAMPLES: dict[str, Any] = {  # examples for keys without a default
     "preprocess": "module:function",
     "out": "runs/mine",
     "min-metric": 0.85,
@@ -34,20 +34,20 @@ EXAMPLES: dict[str, Any] = {  # where there is no default
     "trials": 50,
     "max-epochs": 1.0,
 }
-SMALLER = 0.8  # of plain int8's compressed size: a search should be smaller
-SLACK = 1.02  # on the latency of plain int8, for the noise of two timings
+SMALLER = 0.8  # the suggested size budget relative to plain int8, because a search should find a smaller file
+SLACK = 1.02  # the suggested latency budget relative to plain int8, which allows for the noise of two timings
 LEAST_MINUTES, MOST_MINUTES = 30, 480
-EPOCHS_IN_A_BUDGET = 24  # the longest training of one step gets 1 / this of the time budget
+EPOCHS_IN_A_BUDGET = 24  # the longest training of one step may use 1 / 24 of the time budget
 WIDTH = 110
 
 
 def starter_toml(look: Preview) -> str:
-    """The TOML. Suggested keys are set; all others are comments with their defaults."""
+    """The text of the TOML file. Suggested keys are set; all other keys are comments with their defaults."""
     suggested = suggestions(look)
     lines = [*_head(look), ""]
     fields = {key: Config.model_fields[name] for key, name in keys().items() if key not in OF_THE_COMMAND}
     if not any("sram_bytes" in named.target.budgets for named in look.config.named_targets):
-        del fields["max-sram"]  # no target tells it
+        del fields["max-sram"]  # no target reports SRAM
     grouped = [key for group in GROUPS.values() for key in group]
     groups = GROUPS | {"Everything else": tuple(key for key in fields if key not in grouped)}
     for title, names in groups.items():
@@ -77,14 +77,14 @@ def suggestions(look: Preview) -> dict[str, Any]:
 
 
 def _given(config: Config) -> dict[str, Any]:
-    """The keys that the user has given a value of their own, as TOML has them."""
+    """The keys whose value differs from the default, with values for TOML."""
     values = {key: (getattr(config, name), Config.model_fields[name].default) for key, name in keys().items()}
     found = {key: value for key, (value, default) in values.items() if value != default}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
 def warning(look: Preview) -> str | None:
-    """Why the baseline may not be what the user means; ``None`` where there is no doubt."""
+    """Why the baseline may not be what the user expects; ``None`` if there are no doubts."""
     return " ".join(look.inspection.doubts) or None
 
 
@@ -120,7 +120,7 @@ def _comment(text: str) -> list[str]:
 
 
 def _setting(key: str, field: Any, suggested: dict[str, Any]) -> str:
-    """A line ``key = value``; a comment where it is not suggested."""
+    """A line ``key = value``; it is a comment if no value is suggested for the key."""
     if key in suggested:
         return f"{key} = {tomlkit.item(suggested[key]).as_string()}"
     default = EXAMPLES.get(key, field.default)
@@ -129,7 +129,7 @@ def _setting(key: str, field: Any, suggested: dict[str, Any]) -> str:
 
 
 def _rounded(value: float, large: str, middle: str, small: str) -> str:
-    """Rounded up to two digits, in one of three units that are a thousand apart, such as 64kB."""
+    """The value rounded up to two digits, in one of three units with factors of 1000 between them, such as 64kB."""
     step = 10.0 ** (math.floor(math.log10(value)) - 1) if value > 0 else 1.0
     rounded = round(math.ceil(round(value / step, 6)) * step, 6)
     for unit, scale in ((large, 1e6), (middle, 1e3)):
@@ -139,6 +139,6 @@ def _rounded(value: float, large: str, middle: str, small: str) -> str:
 
 
 def _minutes(seconds_per_epoch: float | None) -> int:
-    """A time budget in which one step can train for about one epoch, in tens of minutes."""
+    """A time budget in minutes, a multiple of ten, in which one step can train for about one epoch."""
     wanted = EPOCHS_IN_A_BUDGET * (seconds_per_epoch or 0.0) / 60
     return max(LEAST_MINUTES, min(MOST_MINUTES, math.ceil(wanted / 10) * 10))

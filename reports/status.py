@@ -1,4 +1,4 @@
-"""The status of a run: is a search running in it, what is it doing, and how long will it take."""
+"""The status of a run: whether a search is running, what it is doing, and how long it will take."""
 
 import dataclasses
 import math
@@ -15,27 +15,31 @@ from litetuner.search.config.units import format_seconds
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
-CLOCKS = 2.0  # seconds by which two readings of a process's start may differ
-RECENT = 12  # trials whose pace predicts the rest
-BAR = 24  # characters
-MORE_THAN_ONE = 1.001  # trials at the same time, on average; seconds are rounded
+CLOCKS = 2.0  # tolerance in seconds when two start times of a process are compared
+RECENT = 12  # number of last trials whose pace predicts the remaining time
+BAR = 24  # length of the progress bar in characters
+MORE_THAN_ONE = 1.001  # the average number of parallel trials may exceed 1 by rounding
 FIRST_ORIGINS = ("baseline", "recipe", "allocation")
 
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """``share`` of the search is done (0 to 1), ``seconds_left`` remain before the finals; ``None`` without a limit."""
+    """The progress of a search and its expected end.
+
+    ``share`` is the part of the search that is done (0 to 1). ``seconds_left`` is the time until the final
+    measurements. Both are ``None`` without a limit. ``counted`` is the number of trials that count towards ``wanted``.
+    """
 
     scored: int
     counted: int
     wanted: int | None
     share: float | None
     seconds_left: float | None
-    estimated: bool  # from the pace of the last trials
+    estimated: bool  # ``seconds_left`` is estimated from the pace of the last trials
     measuring_finals: bool = False
 
     def finished(self) -> "Forecast":
-        """The same after the last trial: the final measurements follow, whose time nobody predicts."""
+        """The forecast after the last trial. The final measurements follow, and their time is not predicted."""
         return dataclasses.replace(self, share=None, seconds_left=None, measuring_finals=True)
 
     @property
@@ -59,10 +63,10 @@ class Forecast:
 
 
 def find_forecast(trials: Sequence[Trial], config: Config, elapsed: float, remaining: float | None = None) -> Forecast:
-    """The forecast after ``elapsed`` seconds of the run; time or trials, whichever ends it first.
+    """The forecast after ``elapsed`` seconds of the run.
 
-    ``remaining`` are the seconds that the time budget leaves, ``None`` without one. Future trials are assumed to be as
-    slow as the last dozen.
+    The limit on time or on trials counts, whichever is reached first. ``remaining`` are the seconds left of the time
+    budget, ``None`` without one. Future trials are assumed to take as long as the last 12 trials on average.
     """
     done = counted(list(trials))
     shares: list[float] = []
@@ -89,26 +93,29 @@ def find_forecast(trials: Sequence[Trial], config: Config, elapsed: float, remai
 
 
 def _pace(trials: Sequence[Trial]) -> float | None:
-    """Seconds of a trial, over the last dozen that counted."""
+    """Average seconds for each of the last 12 trials, ``None`` if there are fewer than two. Duplicates do not count."""
     own = [trial for trial in trials if trial.duplicate_of is None and str(trial.state) != "LOST"]
     ends = sorted(trial.seconds_since_start for trial in own)[-RECENT - 1 :]  # parallel trials end in any order
     return (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else None
 
 
 def is_early(trials: Sequence[Trial]) -> bool:
-    """Have only baselines and known recipes run? Then nothing was tried yet that the search found itself."""
+    """True if only baselines, known recipes and allocations have run: no other strategy has proposed a trial yet."""
     return bool(trials) and all(trial.origin in FIRST_ORIGINS for trial in trials)
 
 
 @dataclasses.dataclass(frozen=True)
 class RunStatus:
-    """``running`` is ``None`` where it is unknown: the search was started on another machine."""
+    """The status of a run.
+
+    ``running`` is ``None`` if it is unknown because the search was started on another machine.
+    """
 
     running: bool | None
     now: str | None
-    trials_running: tuple[str, ...]  # the trials in flight, each with what it does
-    reason: str | None  # why the last search stopped, where known
-    seconds: float  # of search so far, in all sessions
+    trials_running: tuple[str, ...]  # the running trials, each with its current work
+    reason: str | None  # why the last search stopped, if known
+    seconds: float  # search time so far, over all sessions
     forecast: Forecast
     time_use: TimeUse | None = None
 
@@ -131,13 +138,13 @@ class RunStatus:
 
     @property
     def busy(self) -> float | None:
-        """The share of the time of all parallel trials in which jobs ran."""
+        """The share of time in which jobs ran, over all parallel trials."""
         use = self.time_use
         return None if use is None or use.overhead is None else round(1 - use.overhead, 3)
 
     @property
     def parallel_words(self) -> str:
-        """``4 trials at the same time, 87 % busy, longest queues: 3 jobs for host``; empty for one trial after the other."""
+        """``4 trials at the same time, 87 % busy, longest queues: 3 jobs for host``; empty if trials run one by one."""
         use = self.time_use
         if use is None or use.parallel <= MORE_THAN_ONE or self.busy is None:
             return ""
@@ -158,7 +165,7 @@ class RunStatus:
 
 
 def find_status(record: RunRecord) -> RunStatus:
-    """The status now. Events are only a log: where they say nothing, nothing is reported."""
+    """The current status. Events are only a log: anything that they do not contain is not reported."""
     opened: dict[str, Any] | None = None
     last: dict[str, str | None] = {"doing": None, "stopping": None}
     trials: tuple[str, ...] = ()
@@ -191,9 +198,9 @@ def find_status(record: RunRecord) -> RunStatus:
 
 
 def started(pid: int) -> dict[str, float]:
-    """When a process was started, in seconds since this machine was: the time of day may be set anew at any moment.
+    """When a process was started, in seconds after the boot of this machine.
 
-    Raises ``psutil.NoSuchProcess``.
+    The time of day may be changed at any moment. Raises ``psutil.NoSuchProcess``.
     """
     import psutil
 
@@ -201,7 +208,10 @@ def started(pid: int) -> dict[str, float]:
 
 
 def _alive(opened: dict[str, Any]) -> bool | None:
-    """Is the process that opened the run still running, and not another one with the same number?"""
+    """True if the process that opened the run still runs, and is not another process with the same id.
+
+    ``None`` if the process was started on another machine.
+    """
     import psutil
 
     if opened.get("host") != platform.node():
@@ -213,6 +223,6 @@ def _alive(opened: dict[str, Any]) -> bool | None:
 
 
 def _number(event: dict[str, Any], name: str) -> float | None:
-    """A number of an event, which a stranger may have written."""
+    """A number of an event, ``None`` if it is missing or not finite: the content of the log is not trusted."""
     value = event.get(name)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -1,1 +1,1 @@
-"""How the space is walked: configuration, trials, front, samplers, executors and the loop."""
+"""The search: configuration, trials, Pareto front, samplers, executors and the loop."""

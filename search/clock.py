@@ -1,4 +1,4 @@
-"""The clock of a run: wall time over all resumes, and where it went."""
+"""The clock of a run: wall time over all sessions, and the seconds that each kind of job used."""
 
 import resource
 from collections.abc import Callable, Mapping
@@ -11,12 +11,12 @@ from litetuner.search.trial import State, Trial
 KINDS = ("train", "convert", "score", "time")
 SLOTS = "slots"
 CPU = "cpu"
-NODE = "node:"  # begins the name of a node of a cluster
+NODE = "node:"  # prefix of the name of a cluster node
 WHOSE = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
 class Clock:
-    """Counts from what earlier sessions of the run had used. ``parallel`` trials may run at the same time."""
+    """Adds this session's seconds to those of earlier sessions. ``parallel``: how many trials may run at once."""
 
     def __init__(self, folder: RunFolder, parallel: int = 1) -> None:
         record = folder.read("clock") or {}
@@ -25,8 +25,8 @@ class Clock:
         self._queues_before: dict[str, int] = record.get("queues", {})
         self._parallel = parallel
         self._own = dict.fromkeys(KINDS, 0.0)
-        self.nodes: Mapping[str, float] = {}  # what jobs of this session took, by the name of the node
-        self.longest_queues: Callable[[], Mapping[str, int]] = dict  # of this session, see ``Executor``
+        self.nodes: Mapping[str, float] = {}  # seconds of this session's jobs, by node name
+        self.longest_queues: Callable[[], Mapping[str, int]] = dict  # longest queues of this session, see ``Executor``
         self._started, self._cpu_before = awake_seconds(), _cpu_seconds()
 
     @property
@@ -34,14 +34,18 @@ class Clock:
         return self._before.get("wall", 0.0) + awake_seconds() - self._started
 
     def count(self, seconds: Mapping[Any, float]) -> None:
-        """Add what jobs took, by kind."""
+        """Add the seconds that jobs used, by kind."""
         for kind in KINDS:
             self._own[kind] += seconds.get(kind, 0.0)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds by kind, ``wall``, ``slots`` (wall, times the trials that may run at once), what of these was ``other`` than
-        jobs, ``cpu``: CPU seconds of this process and of children that have ended, and ``node:NAME``: what jobs took on a node
-        of a cluster; of the whole run."""
+        """The seconds of the whole run, over all sessions, by name.
+
+        ``train``, ``convert``, ``score`` and ``time`` are the seconds of jobs. ``wall`` is wall time. ``slots`` is wall
+        time multiplied by the number of trials that may run at once; ``other`` is the part of it that no job used.
+        ``cpu`` is the CPU time of this process and of its children that have ended. ``node:NAME`` is the time of the
+        jobs on one cluster node.
+        """
         found = {kind: self._before.get(kind, 0.0) + self._own[kind] for kind in KINDS}
         wall, own = self.wall, awake_seconds() - self._started
         before = self._before.get("wall", 0.0)
@@ -54,7 +58,7 @@ class Clock:
         }
 
     def queues(self) -> dict[str, int]:
-        """The longest queue for workers and for each target by its name; of the whole run, without those that were empty."""
+        """The longest queues of the whole run, for workers and for each target, by name. Empty queues are left out."""
         now, before = self.longest_queues(), self._queues_before
         found = {name: max(now.get(name, 0), before.get(name, 0)) for name in sorted(now.keys() | before.keys())}
         return {name: length for name, length in found.items() if length}
@@ -69,10 +73,10 @@ def _cpu_seconds() -> float:
 
 
 def left(limit: float | None, clock: Clock) -> float:
-    """Seconds left of a time budget; endless without one."""
+    """Seconds left of a time budget; infinite without a budget."""
     return float("inf") if limit is None else limit - clock.wall
 
 
 def counted(trials: list[Trial]) -> int:
-    """How many trials count towards ``--trials``: those that were not lost and not answered from an earlier one."""
+    """How many trials count towards ``--trials``: all except lost trials and duplicates (``Trial.duplicate_of``)."""
     return sum(1 for trial in trials if trial.duplicate_of is None and trial.state is not State.LOST)

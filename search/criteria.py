@@ -1,4 +1,4 @@
-"""The criteria of a run: what is optimized, what budgets bound, which profile files must suit; and what a trial is under them."""
+"""The criteria of a run: objectives, budgets, targets and profile; and the state of a trial under these criteria."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from litetuner.search.history import History
 from litetuner.search.trial import State, Trial
 from litetuner.spaces.jobs.metric_info import MetricInfo
 
-if TYPE_CHECKING:  # reports read criteria, and need no pydantic
+if TYPE_CHECKING:  # reports import this module, and do not need pydantic
     from litetuner.search.config.config import Config
 
-PROFILE = "profile"  # its name among gates and constraints
+PROFILE = "profile"  # the name of the profile in gates and constraints
 
 
 @dataclasses.dataclass(frozen=True)
 class Criteria:
-    """What trials are judged by now. A resumed run may have other criteria than when a trial was evaluated."""
+    """The current criteria for all trials. A resumed run may have other criteria than when a trial was evaluated."""
 
     budgets: tuple[Budget, ...] = ()
     needed: tuple[str, ...] = ()  # measurements that objectives or budgets use
-    targets: tuple[str, ...] = ()  # by name
+    targets: tuple[str, ...] = ()  # names of the targets
     profile: type[Profile] | None = None
 
 
 def objectives(config: Config, metric: MetricInfo) -> tuple[Objective, ...]:
-    """What is optimized: the metric, size, latency of the first target (or what it tells instead), and what the user added."""
+    """The metric, the size, the latency of the first target (or what it reports instead), and ``--objective``."""
     costs = (config.size_measurement, config.target_objective, *config.objective)
     found = (Objective("metric", metric.direction), *(Objective(name, "minimize") for name in costs))
     return tuple(dict.fromkeys(found))
@@ -43,7 +43,11 @@ def find_criteria(config: Config, metric: MetricInfo) -> Criteria:
 
 
 def judged(trial: Trial, criteria: Criteria) -> Trial:
-    """A trial with the state and constraints that the criteria give it. What they no longer stop is ``LOST``: tried again."""
+    """The trial with its state and constraints under the current criteria.
+
+    The trial becomes ``LOST``, and is asked again, if the criteria would no longer stop or reject it, or if they need a
+    measurement that it does not have.
+    """
     if trial.state is State.PRUNED and trial.gate in ("probe", "rung", "latency", "untrained"):
         measured = {name.removeprefix("probe."): value for name, value in trial.measurements.items()}
         broken = violations(criteria.budgets, measured)
@@ -72,7 +76,7 @@ def judged(trial: Trial, criteria: Criteria) -> Trial:
 
 
 def reopened_if_undominated(trial: Trial, history: History) -> Trial:
-    """A trial; ``LOST`` if it was stopped because it was dominated, and nothing dominates it under the present criteria."""
+    """The trial; ``LOST`` if it was stopped as dominated, and no trial dominates it under the current criteria."""
     if trial.gate != "dominated" or trial.state is not State.PRUNED:
         return trial
     upper_bounds = {name.removeprefix("probe."): found.value for name, found in trial.measurements.items()}
@@ -86,7 +90,7 @@ def _reopened(trial: Trial, reason: str) -> Trial:
 
 
 def _still_rejected(gate: str, criteria: Criteria) -> bool:
-    """Is the profile or the target that once rejected a candidate still part of the search?"""
+    """True if the profile or the target that rejected a candidate is still part of the search."""
     kind, _, name = gate.partition(" ")
     if kind == PROFILE:
         return criteria.profile is not None and criteria.profile.name == name

@@ -13,13 +13,13 @@ from litetuner.search.trial import State, Trial
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """A measurement that is optimized, and its direction: ``maximize`` or ``minimize``."""
+    """A measurement to optimize, and its direction: ``maximize`` or ``minimize``."""
 
     measurement: str
     direction: Literal["maximize", "minimize"]
 
     def cost(self, trial: Trial) -> float:
-        """The value turned so that less is better; infinite where it was not measured."""
+        """The value with a sign such that lower is better; infinite if it was not measured."""
         value = trial.value(self.measurement)
         if value is None:
             return math.inf
@@ -27,17 +27,15 @@ class Objective:
 
 
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Is ``one`` nowhere worse and somewhere better (less) than ``other``?"""
+    """True if ``one`` is at most as large as ``other`` in every value, and smaller in at least one."""
     return all(a <= b for a, b in zip(one, other, strict=True)) and any(a < b for a, b in zip(one, other, strict=True))
 
 
 def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
-    """The feasible non-dominated trials by value, of equal ones the first, in order of the first objective (best first).
+    """The feasible trials that no other one dominates, sorted by the first objective, best first.
 
-    Latencies that may be measurements of one file count as equal: else one that is worse in all that counts would be on the
-    front for a thousandth of its latency.
-
-    In that order nothing is dominated by what comes after it.
+    Of trials with equal values only the first is kept. Latencies within the noise of a measurement count as equal.
+    Otherwise a file that is worse in all other objectives could be on the front for 0.1 % less latency.
     """
     members = feasible(trials)
     costs = np.array([[objective.cost(trial) for objective in objectives] for trial in members], dtype=np.float64)
@@ -46,21 +44,24 @@ def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tria
         if objective.measurement.startswith("latency_us") and _timed(members, objective.measurement):
             costs[:, column] = _without_noise(costs[:, column])
     kept: list[int] = []
-    left = np.lexsort(costs.T[::-1])
+    left = np.lexsort(costs.T[::-1])  # in this order, no trial is dominated by a later one
     while left.size:
         kept.append(int(left[0]))
-        left = left[(costs[left] < costs[left[0]]).any(axis=1)]  # what it does not dominate
+        left = left[(costs[left] < costs[left[0]]).any(axis=1)]  # drop the trials that it dominates or equals
     return [members[index] for index in kept]
 
 
 def _timed(trials: Sequence[Trial], latency: str) -> bool:
-    """Does it have noise? What a compiler or a simulator computes has no interval."""
+    """True if the latency was measured and has noise. A latency from a compiler or a simulator has no interval."""
     intervals = (trial.measurements[latency].interval for trial in trials if latency in trial.measurements)
     return any(interval is not None and interval[0] < interval[1] for interval in intervals)
 
 
 def _without_noise(latencies: np.ndarray) -> np.ndarray:
-    """Each as the least of its group: from the least on, those within what two measurements of one file differ by."""
+    """Each latency replaced by the lowest of its group: all up to 2 % above the lowest one (``same_latency``).
+
+    Groups are formed from the lowest latency on. Two measurements of one file rarely differ by more than that.
+    """
     order, found, start = np.argsort(latencies, kind="stable"), np.empty_like(latencies), 0
     while start < len(order):
         least = latencies[order[start]]
@@ -71,7 +72,7 @@ def _without_noise(latencies: np.ndarray) -> np.ndarray:
 
 
 def fronts(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Sequence[str]) -> dict[str, list[Trial]]:
-    """The front of each target by its name: that target's latency replaces the first one's."""
+    """The Pareto front of each target, by name: with its latency instead of the first target's latency."""
     first, found = f"latency_us:{targets[0]}", {}
     for target in targets:
         own = {first: f"latency_us:{target}"}
@@ -81,5 +82,5 @@ def fronts(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Se
 
 
 def feasible(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials within all budgets, each file once."""
+    """The trials within all budgets, without duplicates."""
     return [trial for trial in trials if trial.state is State.COMPLETE and trial.duplicate_of is None]

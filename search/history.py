@@ -1,4 +1,4 @@
-"""The history of a run: all trials by number and by candidate, their Pareto front, and what each gained."""
+"""The history of a run: all trials by number and by candidate, their Pareto front, and the gain of each trial."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from litetuner.spaces.candidate import Candidate
 
 
 class View(Protocol):
-    """What one strategy keeps of the trials, so that a proposal need not read them all."""
+    """Data that one strategy derives from the trials, updated trial by trial: a proposal need not read all trials."""
 
     def add(self, trial: Trial, gain: float) -> None:
-        """Take in the next trial, which added ``gain`` to the hypervolume."""
+        """Update the view with the next trial and its gain (``History.gains``)."""
 
 
 V = TypeVar("V", bound=View)
@@ -28,10 +28,11 @@ T = TypeVar("T")
 
 
 class History:
-    """The trials of a run, indexed, so that a proposal costs the same after a thousand trials as after ten.
+    """All trials of a run, with indexes: a proposal takes as long after a thousand trials as after ten.
 
-    ``gains`` is what each of ``trials`` added to the hypervolume over the baseline, and until one is within all budgets
-    how much nearer to them each came, in units of the baseline's distance.
+    ``gains`` holds for each of ``trials`` how much it increased the hypervolume, with the baseline as reference. Until
+    a trial is within all budgets, the gain includes how much closer this trial came to the budgets than all earlier
+    ones, as a share of the baseline's distance. A candidate has a result if one of its trials ended and was not lost.
     """
 
     def __init__(
@@ -44,24 +45,24 @@ class History:
         self.trials: list[Trial] = []
         self.gains: list[float] = []
         self.objectives = tuple(objectives)
-        self.growth: Growth | None = None  # since the baseline was scored
-        # Trials with an answer, or that wait for a target: a killed search counts as an undisturbed one.
+        self.growth: Growth | None = None  # ``None`` until the baseline is scored
+        # Trials with a result or waiting for a target. Other lost trials do not count, so a resumed search is the same.
         self.count = 0
-        self.allowed_drop = allowed_drop(budgets)  # of the accuracy; exact once the baseline was scored
+        self.allowed_drop = allowed_drop(budgets)  # exact once the baseline is scored
         self.budgets = tuple(budgets)
         self._nearest = self._farthest = 0.0  # distance to the budgets: the smallest of all trials, and the baseline's
-        self._answers: dict[str, Trial] = {}
-        self._files: dict[str, int] = {}  # by sha256: the first trial that was scored with this file
-        self._waiting: set[str] = set()
-        self._running: Counter[str] = Counter()  # candidates in flight, by key
-        self._trained: set[str] = set()
-        self._begun: set[str] = set()  # what was trained, and all that it was built on
-        self.lost: dict[str, Trial] = {}  # by key: the last loss of each candidate without an answer
-        self._front: list[Trial] | None = []  # until the next trial
+        self._answers: dict[str, Trial] = {}  # by candidate key: the first trial with a result
+        self._files: dict[str, int] = {}  # by sha256: number of the first scored trial with this file
+        self._waiting: set[str] = set()  # keys of candidates that were lost because a target was unavailable
+        self._running: Counter[str] = Counter()  # number of trials in flight, by candidate key
+        self._trained: set[str] = set()  # keys of the prefixes of scored candidates
+        self._begun: set[str] = set()  # keys of these prefixes and of their own prefixes, step by step
+        self.lost: dict[str, Trial] = {}  # by candidate key: its last lost trial, if it has no result
+        self._front: list[Trial] | None = []  # cached; ``None`` after a new trial
         self._views: dict[Callable[[], View], Any] = {}
-        self.seconds = 0.0  # that all trials took
-        self._seconds_per_epoch = seconds_per_epoch  # of plain training, as it was timed before the first trial
-        self._per_step: list[float] = []  # seconds of training for each step, a trial each; in order of size
+        self.seconds = 0.0  # seconds of all trials
+        self._seconds_per_epoch = seconds_per_epoch  # of plain training, measured before the first trial
+        self._per_step: list[float] = []  # sorted; per trial: seconds of training / newly trained pipeline steps
         for trial in trials:
             self.add(trial)
 
@@ -98,11 +99,11 @@ class History:
             view.add(trial, self.gains[-1])
 
     def begin(self, candidate: Candidate) -> None:
-        """A candidate is in flight from now on: it is not proposed again."""
+        """Mark a candidate as in flight, so that it is not proposed again."""
         self._running[candidate.key] += 1
 
     def end(self, candidate: Candidate) -> None:
-        """It has ended; its trial is added next."""
+        """Mark a candidate as no longer in flight. Its trial must be added next."""
         self._running[candidate.key] -= 1
 
     def runs(self, key: str) -> bool:
@@ -110,11 +111,11 @@ class History:
 
     @property
     def asked(self) -> int:
-        """``count`` and the candidates in flight: what the seed of the next proposal is made of."""
+        """``count`` plus the number of trials in flight. The seed of the next proposal depends on it."""
         return self.count + self._running.total()
 
     def _gain(self, trial: Trial) -> float:
-        """What the strategies are compared by: hypervolume, and until something is feasible the way to the budgets."""
+        """The added hypervolume and, until a trial is feasible, the progress towards the budgets. See the class."""
         if self.growth is None:
             return 0.0
         gain = self.growth.add(trial)
@@ -125,7 +126,7 @@ class History:
         return gain
 
     def view(self, kind: Callable[[], V]) -> V:
-        """A view that was made of all trials, and is kept up to date from now on."""
+        """The view of this kind. The first call builds it from all trials; ``add`` then keeps it up to date."""
         if kind not in self._views:
             self._views[kind] = found = kind()
             for trial, gain in zip(self.trials, self.gains, strict=True):
@@ -134,9 +135,9 @@ class History:
         return made
 
     def copy(self, *views: Callable[[], View]) -> History:
-        """A history to add to and to ask, without a trace in this one. Trials and candidates are shared: they never change.
+        """An independent copy: changes to it do not affect this history. Immutable trials and candidates are shared.
 
-        ``views`` are copied too, others are made anew when they are asked for.
+        ``views`` are copied too. Other views are built again when they are needed.
         """
         made = _with_own_containers(self)
         made.growth = copy.copy(self.growth)
@@ -144,30 +145,33 @@ class History:
         return made
 
     def answer(self, key: str) -> Trial | None:
-        """The trial that has answered a candidate, by its key."""
+        """The first trial with a result for the candidate with this key, or ``None``."""
         return self._answers.get(key)
 
     def same_file(self, trial: Trial) -> int | None:
-        """The number of an earlier trial whose file has the same bytes."""
+        """The number of the first scored trial whose file has the same bytes, or ``None``."""
         return self._files.get(trial.sha256) if trial.state.scored and trial.sha256 is not None else None
 
     def knows(self, key: str) -> bool:
-        """Does this candidate have an answer, is it in flight, or does it wait for a target that is away?"""
+        """True if this candidate has a result, is in flight, or waits for a target that is unavailable."""
         return key in self._answers or key in self._waiting or self.runs(key)
 
     def trained(self, prefix: Candidate) -> bool:
-        """Was a candidate with this trained part scored?"""
+        """True if a candidate with this prefix (its trained steps) was scored."""
         return prefix.key in self._trained
 
     def training_seconds(self, candidate: Candidate) -> float:
-        """Seconds that a candidate's training should take: the median of a step so far, for each step without a checkpoint."""
+        """Expected seconds of training: the median seconds of a step so far, times the steps not trained yet.
+
+        Returns 0 if a step takes less than ``least_step_seconds`` (``NeighborPolicy``).
+        """
         step = self._per_step[len(self._per_step) // 2] if self._per_step else self._usual_step(candidate)
         if step < POLICY.neighbors.least_step_seconds:
             return 0.0
         return step * len(candidate.beginnings - self._begun)
 
     def _usual_step(self, candidate: Candidate) -> float:
-        """Seconds of a training step, by the seconds of plain training, before any has ended."""
+        """Expected seconds of one trained step before any was measured, from the seconds of plain training."""
         epochs = [float(step.knobs()["epochs"]) for step in candidate.prefix.steps if "epochs" in step.knobs()]
         if not (self._seconds_per_epoch and epochs):
             return 0.0

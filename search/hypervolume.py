@@ -1,4 +1,7 @@
-"""The hypervolume: how much of the box between an ideal file and a reference point a Pareto front covers, and how it grew."""
+"""The hypervolume of a Pareto front, and how it grows with the trials of a run.
+
+It is the volume that the front dominates in the box between an ideal file and a reference point.
+"""
 
 import dataclasses
 import math
@@ -10,15 +13,16 @@ from litetuner.search.front import Objective
 from litetuner.search.policy import POLICY
 from litetuner.search.trial import State, Trial
 
-Measured = Callable[[str], float | None]  # what is measured or expected, by the name of a measurement
+Measured = Callable[[str], float | None]  # name of a measurement -> its measured or expected value
 DEFAULT_ALLOWED_DROP = POLICY.hypervolume.default_allowed_drop
 
 
 def hypervolume(costs: np.ndarray, reference: Sequence[float] | np.ndarray) -> float:
-    """Volume dominated by ``costs`` (points, objectives; less is better) below ``reference``: exact.
+    """The exact volume between ``reference`` and ``costs`` of shape (points, objectives); lower costs are better.
 
-    Up to three objectives take n^2 cells for n points, each further one n times as many. Points that do not reach
-    below the reference add nothing. Raises ``ValueError`` for shapes that do not fit and for NaN.
+    n points take n^2 cells with up to three objectives, and n times as many with each further objective. A point adds
+    nothing if it is not below the reference in every objective. Raises ``ValueError`` for shapes that do not match, for
+    NaN, and for a reference that is not finite.
     """
     points = np.asarray(costs, dtype=float)
     corner = np.asarray(reference, dtype=float)
@@ -50,10 +54,10 @@ def _volume(points: np.ndarray, corner: np.ndarray) -> float:
 
 
 def _grid(xs: np.ndarray, ys: np.ndarray, zs: np.ndarray, corner: np.ndarray, top: float) -> float:
-    """Each cell of the plane is covered from the least z of all points to its lower left up to ``top``.
+    """The volume over the x-y plane: each cell is filled from the lowest z of the points at its lower left to ``top``.
 
-    The sum is exact: that of a matrix product depends on the processor, and gains are small differences of volumes, so another
-    processor would propose other candidates.
+    The sum is exact (``math.fsum``). The result of a matrix product depends on the processor. Gains are small
+    differences of volumes, so another processor would propose other candidates.
     """
     x_edges, x_at = np.unique(xs, return_inverse=True)
     y_edges, y_at = np.unique(ys, return_inverse=True)
@@ -66,7 +70,7 @@ def _grid(xs: np.ndarray, ys: np.ndarray, zs: np.ndarray, corner: np.ndarray, to
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """The hypervolume after ``trial``, ``seconds`` of the run's time after its start."""
+    """The hypervolume after trial number ``trial``, which ended ``seconds`` after the start of the run."""
 
     trial: int
     seconds: float
@@ -80,10 +84,11 @@ def relative_costs(
     allowed: float,
     drop: float | None = None,
 ) -> tuple[float, ...] | None:
-    """The costs of a file where the ``reference``'s are 1 and an ideal file's 0; ``None`` where something was not measured.
+    """The relative costs of a file: 1 at the ``reference``, 0 for an ideal file. ``None`` if a value is missing.
 
-    The metric counts as its drop (``drop``, else the measured one) in units of ``allowed``; a gain is below 0. Size,
-    latency and the like count by octaves, since half of what is left is worth as much each time.
+    The cost of the metric is the accuracy drop (``drop`` if given, else the measured one) divided by ``allowed``. It is
+    negative if the accuracy is higher than the baseline's. Size, latency and similar costs are on a log2 scale
+    (``by_octaves``), since each halving is worth the same.
     """
     found = []
     for objective in objectives:
@@ -99,12 +104,12 @@ def relative_costs(
 
 
 def by_octaves(share: float) -> float:
-    """1 for the baseline's, less by a fifth for each halving, and never below 0."""
+    """The cost of a share of the reference: 1 for a share of 1, a fifth less for each halving, at least 0."""
     return max(0.0, 1 + math.log2(share) / POLICY.hypervolume.octaves) if share > 0 else 0.0
 
 
 class Growth:
-    """A front that grows trial by trial, and what each added to its hypervolume, with the baseline as reference."""
+    """A Pareto front that grows trial by trial, and its hypervolume with the baseline as reference."""
 
     def __init__(self, objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP) -> None:
         self._objectives, self._allowed = objectives, allowed
@@ -118,7 +123,7 @@ class Growth:
         return relative_costs(measured, self._objectives, self._reference, self._allowed, drop)
 
     def _refer_to(self, trial: Trial, factor: float) -> None:
-        """Take what a trial measured as the reference of costs that have none yet. A copy of this keeps its own."""
+        """Use the values of a trial, times ``factor``, as references of costs without one. Copies are not affected."""
         names = [item.measurement for item in self._objectives if item.measurement not in self._reference]
         values = {name: trial.value(name) or 0.0 for name in names}
         self._reference = self._reference | {name: factor * value for name, value in values.items() if value > 0}
@@ -130,7 +135,7 @@ class Growth:
         return hypervolume(np.vstack([self._kept, point]), self._corner) - self.value
 
     def add(self, trial: Trial) -> float:
-        """Take a trial in, and say what it added: nothing unless it is within the budgets and was measured."""
+        """Add a trial and return its gain of hypervolume: 0 if it breaks a budget, is a duplicate or lacks a value."""
         if trial.duplicate_of is not None or trial.state is not State.COMPLETE:
             return 0.0
         self._refer_to(trial, POLICY.hypervolume.reference_factor)
@@ -143,7 +148,7 @@ class Growth:
 
 
 class _WithinBox(Growth):
-    """The same where a metric better than the baseline's counts as no drop, so that the volume stays within 1."""
+    """A ``Growth`` where a metric better than the baseline's counts as a drop of 0, so that the volume is at most 1."""
 
     def costs(self, measured: Measured, drop: float | None = None) -> tuple[float, ...] | None:
         found = super().costs(measured, drop)
@@ -153,10 +158,11 @@ class _WithinBox(Growth):
 def volume_over_time(
     trials: Sequence[Trial], objectives: Sequence[Objective], baseline: Trial, allowed: float = DEFAULT_ALLOWED_DROP
 ) -> tuple[Volume, ...]:
-    """The hypervolume of what was within the budgets, at the start and whenever it grew, against the baseline as reference.
+    """The hypervolume of the trials within the budgets, at the start and each time it grew.
 
-    0 is the baseline alone, 1 ideal files without a drop (a gain in the metric counts as none): runs under the same budgets
-    and objectives can be compared.
+    The baseline is the reference. The value is 0 for the baseline alone and 1 for an ideal file without an accuracy
+    drop. A metric better than the baseline's counts as no drop. Runs with the same budgets and objectives are
+    comparable.
     """
     growth = _WithinBox(objectives, baseline, allowed)
     found: list[Volume] = []

@@ -1,4 +1,4 @@
-"""The trials in flight: each is evaluated on a thread of its own, and only the loop's thread asks and tells."""
+"""The trials in flight: each is evaluated in its own thread, and only the thread of the loop calls ask and tell."""
 
 import dataclasses
 import queue
@@ -17,17 +17,17 @@ from litetuner.search.runtime.dispatcher import Dispatcher
 from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 
-MOST_PER_SLOT = 2  # trials, where some wait for a job of another one
+MOST_PER_SLOT = 2  # trials in flight per slot, including those that only wait for a job of another trial
 
 
 class InFlight:
-    """At most ``parallel`` trials that work at the same time; one that waits for a job of another one does not count."""
+    """At most ``parallel`` trials run at the same time. A trial that waits for another trial's job does not count."""
 
     def __init__(self, services: Services, parallel: int) -> None:
         self._services = services
         self._parallel = parallel
         self._threads = Dispatcher("litetuner trials", MOST_PER_SLOT * parallel)
-        self._asked: dict[int, tuple[Asked, Services, float]] = {}  # by number
+        self._asked: dict[int, tuple[Asked, Services, float]] = {}  # by trial number, with the start time
         self._ended: queue.SimpleQueue[tuple[Asked, Future[Trial]]] = queue.SimpleQueue()
 
     def __len__(self) -> int:
@@ -35,7 +35,7 @@ class InFlight:
 
     @property
     def full(self) -> bool:
-        """Is there no room for another trial?"""
+        """True if no other trial may start now."""
         asked = list(self._asked.values())
         sharing = sum(
             services.log is not None and self._services.cache.shares(services.log) for _, services, _ in asked
@@ -51,7 +51,10 @@ class InFlight:
         return [asked.candidate for asked, _, _ in self._asked.values()]
 
     def begin(self, asked: Asked, history: History, estimates: Mapping[str, Measurement]) -> None:
-        """Have a trial evaluated by what the history knows now; it may grow meanwhile. ``estimates`` are kept in its record."""
+        """Start to evaluate a trial with the history as it is now; ``estimates`` become part of the trial's record.
+
+        If several trials run at once, the evaluation uses a copy, because the history grows when other trials end.
+        """
         known = history if self._parallel == 1 else history.copy(Probed)
         services = self._services.for_trial(asked.number)
         self._asked[asked.number] = asked, services, time.monotonic()
@@ -63,7 +66,7 @@ class InFlight:
         self._threads.submit(run).add_done_callback(lambda found: self._ended.put((asked, found)))
 
     def next(self, seconds: float) -> tuple[Asked, Trial] | None:
-        """The next trial that ends, waited for; ``None`` after some seconds. Raises what its evaluation raised."""
+        """Wait for a trial to end; ``None`` if none ends within ``seconds``. Raises what its evaluation raised."""
         try:
             asked, found = self._ended.get(timeout=seconds)
         except queue.Empty:
@@ -72,7 +75,7 @@ class InFlight:
         return asked, found.result()
 
     def now(self) -> tuple[RunningTrial, ...]:
-        """What each does."""
+        """What each trial in flight does now."""
         cache = self._services.cache
         found = []
         for number, (asked, services, since) in list(self._asked.items()):

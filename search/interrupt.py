@@ -1,6 +1,6 @@
-"""What ends a search from outside: Ctrl-C and its siblings."""
+"""Signals that end a search: Ctrl-C (SIGINT), SIGTERM and SIGHUP."""
 
-import _thread  # what starts threads without the lock that the interrupted code may hold
+import _thread  # starts a thread without the lock that the interrupted code may hold
 import contextlib
 import enum
 import signal
@@ -14,24 +14,26 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Part(enum.Enum):
-    """What a search does, as far as it matters to whoever ends it."""
+    """The part of the search that runs now. It decides what the first signal does."""
 
-    OTHER = enum.auto()  # is given up
-    TRIALS = enum.auto()  # those that run are finished
-    FINALS = enum.auto()  # are left out of the report
+    OTHER = enum.auto()  # stop now
+    TRIALS = enum.auto()  # finish the running trials, then report
+    FINALS = enum.auto()  # skip the final measurements that are left, then report
 
 
 class Interrupt:
-    """Ctrl-C or SIGTERM in a search: once, finish the trial that runs and report; twice, or where no trial runs, stop now.
+    """Handles Ctrl-C, SIGTERM and SIGHUP during a search.
 
-    So does SIGHUP at once: nobody reads what would be said.
+    The first Ctrl-C or SIGTERM ends the search with a report: running trials are finished, or final measurements are
+    skipped. The second one stops the process now, and so does the first one outside of trials and final measurements.
+    SIGHUP always stops now, because nobody would read the report.
     """
 
     def __init__(self, listener: Listener) -> None:
-        self.asked = 0  # how often
-        self.now = False  # without the report
+        self.asked = 0  # number of signals so far
+        self.now = False  # True: stop without the report
         self._part = Part.OTHER
-        self._stop: Callable[[int, FrameType | None], object] | None = None  # where the process is all ours
+        self._stop: Callable[[int, FrameType | None], object] | None = None  # the command line's handler
         self._listener = listener
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
@@ -39,7 +41,7 @@ class Interrupt:
         if self.asked == 1 and number != signal.SIGHUP and self._part is not Part.OTHER:
             if self._part is Part.FINALS:
                 raise KeyboardInterrupt
-            # Not from here: a signal may come in the middle of a line that is being printed, and printing is not reentrant.
+            # Print in another thread: the signal may interrupt a print in this one, and printing is not reentrant.
             words = "finishing what runs, then the report (Ctrl-C again stops now)"
             _thread.start_new_thread(self._listener.interrupted, (words,))
             return
@@ -53,7 +55,7 @@ class Interrupt:
 
     @contextlib.contextmanager
     def during(self, part: Part) -> Iterator[None]:
-        """This part of the search runs in here."""
+        """Mark that this part of the search runs inside the ``with`` block."""
         self._part = part
         try:
             yield
@@ -62,7 +64,7 @@ class Interrupt:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Handle signals while a search runs; only a process's main thread can. What is ignored (``nohup``) stays so."""
+        """Handle signals during a search; only the main thread can do so. Ignored signals (``nohup``) stay ignored."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

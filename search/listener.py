@@ -1,4 +1,4 @@
-"""Who watches a search: every method may be left as it is."""
+"""The interface for watching a search: a subclass overrides only the methods that it needs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class RunningTrial:
-    """A trial in flight: the kind of job that it waits for (``train``), and since when, in seconds of ``time.monotonic``.
+    """A trial in flight: ``job`` is the kind of job that it waits for (``train``), ``None`` if it waits for no job.
 
-    ``queued``: that job has not begun, since all slots, or the target, are busy.
+    ``since`` is when the trial started, in seconds of ``time.monotonic``. ``queued``: the job has not started yet,
+    because all slots or the target are busy.
     """
 
     number: int
@@ -29,7 +30,7 @@ class RunningTrial:
 
     @property
     def words(self) -> str:
-        """``12 int8 (scoring)``, ``13 int8 (queued for timing)``."""
+        """Number, label and activity: ``12 int8 (scoring)``, ``13 int8 (queued for timing)``."""
         doing = ("queued for " if self.queued else "") + DOING.get(self.job or "", "")
         return f"{self.number} {self.label}" + (f" ({doing})" if doing else "")
 
@@ -38,29 +39,29 @@ DOING = {"train": "training", "convert": "converting", "score": "scoring", "time
 
 
 class Listener:
-    """Told of what happens, in this order. The loop does not wait for an answer."""
+    """Receives the events of a search; what the methods return is ignored."""
 
     def opened(self, folder: RunFolder, config: Config) -> None:
-        """The run folder is open, and locked."""
+        """The run folder is open and locked."""
 
     def advised(self, sentence: str) -> None:
         """Something that the user should know before compute is used."""
 
     def doing(self, what: str) -> None:
-        """What is being done now, in words."""
+        """What the search does now, in words."""
 
     def running(self, trials: Sequence[RunningTrial]) -> None:
-        """What each trial in flight does now: told when it has changed, at most once a second."""
+        """What each trial in flight does now. Called when this has changed, which is checked every 0.2 s."""
 
     def inspected(self, inspection: Inspection) -> None:
-        """Model and data were read and checked; no compute has been used on candidates."""
+        """The model and the data were read and checked; this session has not evaluated any candidate yet."""
 
     def told(self, trial: Trial, trials: list[Trial], seconds_left: float) -> None:
-        """A trial has ended; ``trials`` are all so far."""
+        """A trial has ended; ``trials`` are all trials of the run so far."""
 
     def interrupted(self, what: str) -> None:
-        """A signal asks for the end: what is finished before it, in words. Told from a thread of its own."""
+        """A signal asks the search to end; ``what`` says what is finished first. Called from a separate thread."""
         self.doing(what)
 
     def stopping(self, reason: str) -> None:
-        """The loop ends, and why."""
+        """The loop ends; ``reason`` says why."""

@@ -1,4 +1,4 @@
-"""The loop, in one sitting: ask, have it evaluated, write down, tell. Several trials may be in flight."""
+"""The loop of a search: ask for a trial, evaluate it, write its record, tell Optuna. Trials may run in parallel."""
 
 import dataclasses
 import itertools
@@ -27,16 +27,18 @@ from litetuner.spaces.errors import ConfigError, ModelError
 from litetuner.spaces.space import Space
 
 TRIALS_BETWEEN_EVICTIONS = 5
-EVICTIONS = 50  # looking at a cache costs more the longer a run is, so it is done more rarely
-LOOK_SECONDS = 0.2  # while trials run, how often is looked what they do
-NAP_SECONDS = 0.2  # while waiting for a target, how often is looked whether the search should stop
+# A check takes longer as the cache grows, so later in a run the checks are ``number // EVICTIONS`` trials apart.
+EVICTIONS = 50
+LOOK_SECONDS = 0.2  # time between two checks of what the running trials do
+NAP_SECONDS = 0.2  # while waiting for a target: time between two checks whether the search should stop
 
 
 @dataclasses.dataclass
 class Loop:
-    """One session of a search. ``history`` has all trials of the run; ``stop`` is asked between trials.
+    """One session of a search. ``history`` has all trials of the run.
 
-    ``whole`` gives the space for a ranking of layers; without a baseline there is no ranking yet.
+    ``stop`` is called between trials and returns the reason to stop, or ``None``. ``whole`` returns the space for a
+    ranking of the layers; the ranking is empty until the baseline is scored.
     """
 
     services: Services
@@ -46,20 +48,20 @@ class Loop:
     listener: Listener
     stop: Callable[[], str | None]
     whole: Callable[[Ranking], Space]
-    earlier: tuple[Trial, ...] = ()  # of another run: what is tried first
-    renewed: bool = False  # by objectives or budgets that are new to the history
-    accidents: int = 0  # that lost trials, in a row in this session
+    earlier: tuple[Trial, ...] = ()  # trials of another run, which are tried first
+    renewed: bool = False  # True: the objectives or budgets are new to the trials of this run
+    accidents: int = 0  # accidents in a row that lost trials, in this session
 
     def __post_init__(self) -> None:
         self.space = self.whole(Ranking())
         self._ranked = False
-        self._unknown = ""  # of the space: why some choices were made without a measurement
+        self._unknown = ""  # why the sensitivity of some layers was not measured
         self._in_flight = InFlight(self.services, self.services.config.parallel)
-        self._struck: set[int] = set()  # numbers of those in flight at the last accident
-        self._shown: tuple[RunningTrial, ...] = ()  # what the listener was told of those in flight
+        self._struck: set[int] = set()  # numbers of the trials in flight at the last accident
+        self._shown: tuple[RunningTrial, ...] = ()  # the running trials as the listener was last told
 
     def run(self) -> str:
-        """Search until something ends it, and say in words what it was. What is in flight then is waited for and told."""
+        """Search until there is a reason to stop, and return it. Trials in flight are finished and told first."""
         while True:
             reason = self.stop() or self._spent()
             if reason and not self._in_flight:
@@ -80,14 +82,17 @@ class Loop:
             self._finish_one()
 
     def _may_begin(self) -> bool:
-        """One at a time until the baseline is scored, which all others are compared with; and no more than are wanted."""
+        """True if another trial may start. Not more than ``--trials`` in total are started.
+
+        Until the baseline is scored, trials run one at a time, because all others are compared with it.
+        """
         running, wanted = len(self._in_flight), self.services.config.trials
         if self._in_flight.full or (running and self.baseline is None):
             return False
         return wanted is None or counted(self.history.trials) + running < wanted
 
     def _begin(self) -> None:
-        """Ask for a trial. What is known already is told at once, else it is in flight from now on."""
+        """Ask for a trial. A cached result is told at once; any other trial is in flight from now on."""
         with self.services.cache.computing():
             asked = self._ask()
             self.listener.doing(asked.candidate.label)
@@ -100,9 +105,9 @@ class Loop:
         self._tell(known)
 
     def _finish_one(self) -> None:
-        """Wait until a trial in flight has ended, and tell it. Meanwhile the listener hears what they do.
+        """Wait until a trial in flight has ended, and tell it. Meanwhile the listener gets what the trials do.
 
-        Ends without one as soon as another trial may begin, because one waits for a job of another one.
+        Returns early if another trial may start, because a trial in flight waits for another trial's job.
         """
         while (found := self._in_flight.next(LOOK_SECONDS)) is None:
             self._show(self._in_flight.now())
@@ -110,8 +115,8 @@ class Loop:
                 return
         asked, trial = found
         self.history.end(asked.candidate)
-        known = self._answered(asked)  # an equal one in flight has ended before
-        # Other choices may lead to the same bytes.
+        known = self._answered(asked)  # an equal candidate in flight may have ended first
+        # Different choices may lead to a file with the same bytes.
         self._tell(known or dataclasses.replace(trial, duplicate_of=self.history.same_file(trial)))
 
     def _show(self, trials: tuple[RunningTrial, ...]) -> None:
@@ -124,7 +129,7 @@ class Loop:
         return find_baseline(self.history.trials)
 
     def _check_baseline(self, trial: Trial) -> None:
-        """Raises for a baseline that failed, and for one that was lost with all the time there was."""
+        """Raise ``ModelError`` if the baseline failed, ``ConfigError`` if it was lost and no time is left."""
         if trial.state is not State.LOST:
             raise ModelError(f"the baseline cannot be converted and scored: {trial.reason}")
         if self._left() <= 0:
@@ -134,7 +139,7 @@ class Loop:
             )
 
     def _rank(self) -> None:
-        """The baseline came first, so that whoever stops early has something; now the layers, then everything."""
+        """Rank the layers for the space. The baseline was scored first, so that an early stop leaves a result."""
         self.listener.doing("layer sensitivity to quantization")
         ranking = rank_layers(self.services)
         if ranking.unknown:
@@ -144,14 +149,14 @@ class Loop:
         self._ranked = True
 
     def _stuck(self) -> bool:
-        """Is a target away, and so much waiting for it that nothing else is worth doing? All wait for the baseline."""
+        """True if a target is away, and the baseline or so many trials wait for it that no new trial should start."""
         if not self.services.availability.away:
             return False
         waits = retries.waiting(self.history.trials)
         return len(waits) >= POLICY.retries.most_waiting or any(trial.is_baseline for trial in waits)
 
     def _wait(self) -> None:
-        """Sleep until the next look at a target that is away, or until the search should stop."""
+        """Sleep until the next check of a target that is away, or until the search should stop."""
         availability = self.services.availability
         seconds = availability.seconds_to_look
         self.listener.doing(f"waiting for {', '.join(availability.away)}, next look in {seconds:.0f} s")
@@ -160,7 +165,10 @@ class Loop:
             time.sleep(min(NAP_SECONDS, max(0.0, deadline - time.monotonic())))
 
     def _redeployed(self) -> Proposal | None:
-        """Under new terms: the deployments of what is trained and now on the front, before anything else is trained."""
+        """The next planned deployment of a trained member of the Pareto front, if objectives or budgets are new.
+
+        After such a change these deployments come first, before anything else is trained.
+        """
         if not self.renewed or self.baseline is None:
             return None
         planned = deployments.planned(self.history, self.space)
@@ -168,7 +176,7 @@ class Loop:
         return planned
 
     def _ask(self) -> Asked:
-        """What new terms make of what is known, what was lost, then what the search policy proposes."""
+        """Ask for a trial: new deployments, then lost trials, trials of an earlier run, and the proposal strategies."""
         spaces, away = self._spaces(), self.services.availability.away
         proposal = self._redeployed() or retries.propose(self.history, spaces.affordable, away)
         proposal = proposal or retries.from_earlier(self.history, spaces.whole, self.earlier)
@@ -184,7 +192,7 @@ class Loop:
         return Spaces(self.affordable(), self.space)
 
     def affordable(self) -> Space:
-        """Near the end of the time budget nothing is trained any more that could not be finished."""
+        """The space with only those lengths of training that fit in the time left; without training if none fits."""
         seconds, epoch = self._left(), self.services.inspection.seconds_per_epoch or 0.0
         pipeline, start = epoch * POLICY.loop.longest_pipeline, POLICY.loop.training_start_seconds
         config = self.services.config
@@ -196,7 +204,7 @@ class Loop:
         return dataclasses.replace(self.space, epochs=affordable)
 
     def _answered(self, asked: Asked) -> Trial | None:
-        """The stored answer for a candidate that was seen before."""
+        """The cached result of a candidate that was evaluated before, as a duplicate; else ``None``."""
         known = self.history.answer(asked.candidate.key)
         if known is None:
             return None
@@ -205,7 +213,7 @@ class Loop:
         return dataclasses.replace(asked_as, duplicate_of=first, seconds={})
 
     def _tell(self, trial: Trial) -> None:
-        """Write the record, synced, before Optuna is told; then nothing can be lost."""
+        """Write the record to disk (synced) before Optuna is told, so that no result can be lost."""
         with self.services.cache.computing():
             self.clock.count(trial.seconds)
             trial = dataclasses.replace(trial, seconds_since_start=round(self.clock.wall, 3))
@@ -222,7 +230,7 @@ class Loop:
             self._check_baseline(trial)
 
     def _count_accidents(self, trial: Trial) -> None:
-        """One accident may take all that is in flight."""
+        """Count the accidents in a row. One accident may lose all trials in flight, and still counts once."""
         if trial.state is not State.LOST:
             self.accidents = 0
         elif trial.waits_for is None and trial.number not in self._struck:
@@ -255,7 +263,7 @@ class Loop:
         return f"trials were lost {self.accidents} times in a row ({trials[-1].reason})"
 
     def _gone(self) -> str | None:
-        """A target that does not come back, and for which all that is left waits."""
+        """Why the search ends if a target does not answer any more and too many trials wait for it; else ``None``."""
         gone = self.services.availability.hopeless
         if gone is None or not self._stuck():
             return None
@@ -268,17 +276,20 @@ class Loop:
         return next((trial for trial in trials if trial.state is State.COMPLETE and not trial.is_baseline), None)
 
     def _stagnant(self, patience: int) -> bool:
-        """Were so many trials told since the front last grew? Its newest member is what enlarged its hypervolume last."""
+        """True if ``patience`` trials or more were told since the Pareto front last grew.
+
+        The newest member of the front is the trial that last increased its hypervolume.
+        """
         newest = max((trial.number for trial in self.history.front), default=-1)
         since = counted([trial for trial in self.history.trials if trial.number > newest])
         return bool(self.history.front) and since >= patience
 
     def _left(self) -> float:
-        """Seconds left for trials: the time budget without what the finals need."""
+        """Seconds left for trials: what is left of the time budget without the share for the finals."""
         limit = self.services.config.seconds
         return left(None if limit is None else limit * (1 - POLICY.loop.finals_share), self.clock)
 
     def _repeats(self) -> int:
-        """How many of the last trials in a row repeated an answer."""
+        """How many of the last trials in a row were duplicates."""
         repeated = itertools.takewhile(lambda trial: trial.duplicate_of is not None, reversed(self.history.trials))
         return len(list(repeated))

@@ -42,12 +42,12 @@ from litetuner.spaces.jobs.collection import few_collections
 from litetuner.spaces.space import DISTILL, Space
 from litetuner.spaces.training.distillation import LARGEST_BYTES
 
-MEASURED_SECONDS = 60.0  # of search: a shorter one is mostly starts of processes
+MEASURED_SECONDS = 60.0  # a shorter search mostly starts processes, and says nothing about the use of the cores
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchEnd:
-    """How a search ended: the run as its folder tells it, why the loop stopped, whether by Ctrl-C."""
+    """How a search ended: the record of the run, why the loop stopped, and whether a signal (Ctrl-C) interrupted it."""
 
     record: RunRecord
     reason: str
@@ -56,10 +56,10 @@ class SearchEnd:
 
 @few_collections()
 def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
-    """Search, or resume a search: the same configuration finds its run folder again.
+    """Search, or resume a search: the same configuration leads to the same run folder.
 
-    Raises ``UsageError`` for bad input before any compute is used, ``HostError`` when this machine does not work,
-    and ``KeyboardInterrupt`` on a second Ctrl-C; everything that was told by then is kept.
+    Raises ``UsageError`` for bad input before any compute is used, ``HostError`` if this machine or a target does not
+    work, and ``KeyboardInterrupt`` on a second Ctrl-C. All trials that were told by then are kept.
     """
     listener = listener or Listener()
     check_names(config)
@@ -83,7 +83,7 @@ def run_search(config: Config, listener: Listener | None = None) -> SearchEnd:
             with interrupt.installed(), location.errors():
                 reason, known = _search(config, folder, location, (contents, before), listener, interrupt)
         except UsageError as error:
-            # Model, data or settings were refused: nothing was done that is worth keeping, but a log that the error names.
+            # Model, data or settings were rejected: the new folder is useless, unless the error names a log in it.
             if fresh and not folder.trials() and "its log is" not in str(error):
                 shutil.rmtree(folder.path)
             raise
@@ -101,9 +101,8 @@ def _search(
     listener: Listener,
     interrupt: Interrupt,
 ) -> tuple[str, list[Trial]]:
-    """The loop and what is measured after it, in one session; why the loop stopped, and all trials from before it as their
-    records are now. ``known`` are the contents of the inputs, and the records of the run."""
-    contents, before = known
+    """Run loop, finals and ablation; returns why the loop stopped, and the earlier trials as their records are now."""
+    contents, before = known  # the result of ``identity``, and the trials of earlier sessions
     with open_session(config, folder, listener, contents=contents) as session, contextlib.ExitStack() as ending:
         services = session.services
         listener.inspected(services.inspection)
@@ -145,7 +144,7 @@ def _search(
 
 
 def _location(config: Config, folder: RunFolder) -> StudyLocation:
-    """Where the copy of the study is kept. Raises ``HostError`` for a server that cannot be used."""
+    """Where the copy of the Optuna study is kept. Raises ``HostError`` for a database server that cannot be used."""
     if config.storage is None:
         return StudyFile(folder.path)
     server = PostgresqlServer(config.storage, config.password, folder.id)
@@ -154,12 +153,12 @@ def _location(config: Config, folder: RunFolder) -> StudyLocation:
 
 
 def _idle_cores(record: RunRecord) -> str | None:
-    """Would more trials at once have used cores that were idle? ``None`` where not, or where nothing was measured."""
+    """Advice to run more trials at once if cores were idle; ``None`` if they were not, or if that is not known."""
     seconds, config = record.seconds, record.config
     executor = EXECUTORS[config.executor]
     if executor.simulated or executor.elsewhere or seconds.get("wall", 0.0) < MEASURED_SECONDS:
         return None
-    if os.getloadavg()[1] > usable_cores():  # over five minutes: other programs used the cores that the trials did not
+    if os.getloadavg()[1] > usable_cores():  # load average of 5 minutes: other programs use the cores
         return None
     each = seconds.get("cpu", 0.0) / seconds.get("slots", seconds["wall"])
     could = parallel_trials(each) if each else 1
@@ -172,7 +171,10 @@ def _idle_cores(record: RunRecord) -> str | None:
 
 
 def _rejudge(folder: RunFolder, before: Sequence[Trial], goals: tuple[Objective, ...], today: Criteria) -> list[Trial]:
-    """All records under today's terms; what a gate stopped that they would let through is asked again."""
+    """All trials under the current criteria, with changed records written.
+
+    A trial that a gate stopped, and that the current criteria would not stop, is asked again.
+    """
     found = [judged(trial, today) for trial in before]
     if any(trial.gate == "dominated" for trial in found):
         history = History(found, goals, today.budgets)
@@ -184,13 +186,13 @@ def _rejudge(folder: RunFolder, before: Sequence[Trial], goals: tuple[Objective,
 
 
 def whole_space(services: Services, ranking: Ranking) -> Space:
-    """All that may be tried. Layers that are not ranked yet are in the model's order."""
+    """The whole search space. Layers that are not ranked yet stay in the order of the model."""
     config, inspection = services.config, services.inspection
     io = ("float32", "int8", "uint8") if config.io == "any" else (config.io,)
     layers = ranking.layers or tuple(layer.name for layer in inspection.model.layers if layer.has_kernel)
     outputs = inspection.model.output_values * 4 * inspection.data.counts["train"]  # bytes
     loop = inspection.loop
-    # Without the baseline's outputs, and in a loop of the user's own, nothing can be distilled.
+    # Distillation needs the baseline's outputs on disk, and does not work with the user's own training loop.
     distill = DISTILL if outputs <= LARGEST_BYTES and loop is None else DISTILL[:1]
     rates = Space.learning_rates if loop is None or loop.tunes else Space.learning_rates[:1]
     around, epochs = services.constraints, inspection.epochs
@@ -210,9 +212,9 @@ def _other_environments(trials: Sequence[Trial]) -> list[str]:
 
 
 def _name_targets(folder: RunFolder, config: Config) -> None:
-    """A name means one target once there are trials, else columns would mix the numbers of two.
+    """Record which target each name means; once there are trials, a name must not change its meaning.
 
-    Raises ``RunError`` for a name that meant another target.
+    Otherwise a column of the report would mix measurements of two targets. Raises ``RunError`` for such a name.
     """
     measured = any(folder.path.glob("trials/*/trial.json"))
     known: dict[str, dict[str, object]] = (folder.read("targets") or {}).get("places", {}) if measured else {}
@@ -232,7 +234,7 @@ def _plain(described: Mapping[str, object]) -> str:
 
 
 def _check_targets(config: Config) -> None:
-    """Every target works, now: raises ``HostError`` with what to do where one does not. Simulations ask no device."""
+    """Check that all targets work. Raises ``HostError`` with a remedy if not. A simulation checks only fake targets."""
     for item in config.named_targets:
         if EXECUTORS[config.executor].simulated and not isinstance(item.target, Fake):
             continue

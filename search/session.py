@@ -1,4 +1,4 @@
-"""A session: model, data, cache, executor and inspection, put together for search, init and rebuild alike."""
+"""A session: model, data, cache, executor and inspection, as search, init and rebuild need them."""
 
 import contextlib
 import dataclasses
@@ -44,7 +44,7 @@ from litetuner.spaces.steps import STEPS
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """What an inspected model and its data are worked on with, until the session is closed."""
+    """An inspected model and its data, with the services to work on them; usable until the session is closed."""
 
     folder: RunFolder
     config: Config
@@ -61,10 +61,10 @@ def open_session(
     contents: Mapping[str, Any] | None = None,
     or_metric: str | None = None,
 ) -> Iterator[Session]:
-    """Start the executor, inspect model and data (``contents``: of ``identity``), and end all processes at the end.
+    """Start the executor, inspect model and data, and end all processes after the ``with`` block.
 
-    With ``or_metric`` data whose labels do not suit the metric are inspected for that one. Raises ``UsageError`` for
-    what cannot be used, ``HostError`` when this machine does not work.
+    ``contents`` is the result of ``identity``. Data that do not suit the metric (``DataError``) are inspected again
+    with ``or_metric``, if given. Raises ``UsageError`` for unusable input, ``HostError`` if this machine does not work.
     """
     check_names(config)
     contents = identity(config) if contents is None else contents
@@ -105,7 +105,7 @@ def open_session(
 
 
 def describe_model(config: Config, folder: RunFolder) -> ModelInfo:
-    """The model alone: the data of the configuration are not read. Raises ``UsageError`` and ``HostError`` likewise."""
+    """Inspect the model without reading the data. Raises ``UsageError`` and ``HostError`` as ``open_session`` does."""
     check_names(config)
     executor = EXECUTORS[config.executor](folder, config)
     try:
@@ -121,9 +121,9 @@ def describe_model(config: Config, folder: RunFolder) -> ModelInfo:
 
 @contextlib.contextmanager
 def temporary_folder(beside: Path, prefix: str, option: str = "--out") -> Iterator[RunFolder]:
-    """A run folder of its own below ``beside``, which is removed, unless an error names a log in it.
+    """A temporary run folder below ``beside``. It is removed at the end, unless an error names a log in it.
 
-    Raises ``RunError`` where nothing can be written.
+    Raises ``RunError``, which names ``option``, if ``beside`` cannot be written.
     """
     try:
         beside.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,10 @@ def temporary_folder(beside: Path, prefix: str, option: str = "--out") -> Iterat
 
 
 def check_names(config: Config) -> None:
-    """Names that a session needs: executor, sampler, steps, metric. A user's own metric is looked at by a worker."""
+    """Check the names of executor, sampler, steps and metric. Raises ``ConfigError`` for an unknown one.
+
+    A user's own metric is checked later, by a worker.
+    """
     check_metric_name(config.metric)
     for key, given, known in (
         ("executor", (config.executor,), EXECUTORS),
@@ -157,7 +160,7 @@ def check_names(config: Config) -> None:
 
 
 def constraints(config: Config, inspection: Inspection) -> SpaceConstraints:
-    """What candidates of this model, these data and this configuration may be."""
+    """The constraints that the model, the data and the configuration put on candidates."""
     steps = frozenset(config.steps) if config.steps else None
     precision = fixed_precision(config.precision, inspection.model, steps)
     data = inspection.data

@@ -1,4 +1,4 @@
-"""A trial: one candidate's life, from being asked for to its measurements."""
+"""A trial: one candidate with its state, its measurements, and all else that its record keeps."""
 
 import dataclasses
 import enum
@@ -14,12 +14,12 @@ FORMAT_VERSION = 2
 
 
 class State(enum.StrEnum):
-    COMPLETE = "COMPLETE"  # scored, within the budgets
-    INFEASIBLE = "INFEASIBLE"  # scored, a budget broken
-    PRUNED = "PRUNED"  # stopped by a gate, which is named
-    INVALID = "INVALID"  # refused by the rules
-    FAILED = "FAILED"  # fails again if repeated
-    LOST = "LOST"  # the machine's fault; asked again
+    COMPLETE = "COMPLETE"  # scored, within all budgets
+    INFEASIBLE = "INFEASIBLE"  # scored, but breaks a budget, or does not suit a target or the profile
+    PRUNED = "PRUNED"  # stopped by a gate (``Trial.gate``)
+    INVALID = "INVALID"  # rejected by the rules, a target or the profile
+    FAILED = "FAILED"  # would fail again
+    LOST = "LOST"  # the machine or a target was at fault; asked again
 
     @property
     def scored(self) -> bool:
@@ -27,7 +27,7 @@ class State(enum.StrEnum):
 
 
 class Choice(TypedDict):
-    """What is read of one choice in ``Trial.params``."""
+    """The fields that are read from one choice in ``Trial.params``."""
 
     chosen: Any
     value: NotRequired[int | str]
@@ -36,16 +36,19 @@ class Choice(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Trial(Record):
-    """What is written to ``trials/0007/trial.json`` before Optuna is told.
+    """The record of a trial, which is written to ``trials/0007/trial.json`` before Optuna is told.
 
-    ``measurements`` holds, where they were measured: ``metric``, ``drop`` (points or relative, in the metric's worse
-    direction), ``file_bytes``, ``compressed_bytes``, ``latency_us:<target>``, ``latency_ratio:<target>`` (baseline / this)
-    and after the finals ``test_metric`` and ``test_drop``; of the file ``arena_bytes`` (peak tensor arena), ``memory_bytes``
-    (arena and weights), ``macs`` and ``energy_estimate_uj``; where a target tells it, ``peak_rss_bytes:<target>``,
-    ``energy_uj:<target>``, ``sram_bytes:<target>``, ``flash_bytes:<target>``, ``arena_bytes:<target>`` and
-    ``metric:<target>``. ``constraints`` are ``(value - limit) / limit`` by budget name.
-    Those above 0 are broken. Where a gate stopped the trial, ``probe.<name>`` hold the upper bounds, and
-    ``untrained.<name>`` what an untrained copy measured. ``origin`` is baseline, or one of the proposal strategies.
+    ``measurements`` holds those that were measured: ``metric``, ``drop`` (in points or relative, above 0 if worse than
+    the baseline), ``file_bytes``, ``compressed_bytes``, ``latency_us:<target>``, ``latency_ratio:<target>`` (baseline /
+    this), and after the finals ``test_metric`` and ``test_drop``. Computed from the file: ``arena_bytes`` (peak tensor
+    arena), ``memory_bytes`` (arena and weights), ``macs`` and ``energy_estimate_uj``. If a target reports them:
+    ``peak_rss_bytes:<target>``, ``energy_uj:<target>``, ``sram_bytes:<target>``, ``flash_bytes:<target>``,
+    ``arena_bytes:<target>`` and ``metric:<target>``. ``probe.<name>`` is the upper bound that a gate judged when it
+    stopped the trial. ``untrained.<name>`` was measured on an untrained copy.
+
+    ``constraints`` holds ``(value - limit) / limit`` by budget name; above 0, the budget is broken. A target or a
+    profile that the file does not suit, and ``dominated``, also have a value above 0. ``origin`` is ``baseline``,
+    ``earlier`` (from another run), or a proposal strategy.
     """
 
     number: int
@@ -56,34 +59,33 @@ class Trial(Record):
     measurements: dict[str, Measurement] = dataclasses.field(default_factory=dict)
     constraints: dict[str, float] = dataclasses.field(default_factory=dict)
     gate: str | None = None
-    reason: str | None = None  # why PRUNED, INVALID, FAILED or LOST, in words
-    waits_for: str | None = None  # the target that went away: LOST, and asked again when it answers
-    duplicate_of: int | None = None  # the trial whose answer this one repeats, or whose file has the same bytes
-    # By choice: chosen; Optuna's value, distribution.
+    reason: str | None = None  # in words: why it is PRUNED, INVALID, FAILED, LOST or unsuitable
+    waits_for: str | None = None  # name of the target that went away: the trial is LOST, and asked again later
+    duplicate_of: int | None = None  # the trial whose result this one repeats, or whose file has the same bytes
+    # By name of the choice: the chosen option, Optuna's value, and its distribution.
     params: dict[str, Annotated[dict[str, Any], Choice]] = dataclasses.field(default_factory=dict)
     artifact: str | None = None  # path below the run folder
     sha256: str | None = None
     each: str | None = None  # blob of the metric's per-sample values on the search split
-    structure: str | None = None  # what the latency belongs to: operators, shapes and types, without values
+    structure: str | None = None  # operators, shapes, types, no values; equal structures share a latency
     operators: dict[str, int] = dataclasses.field(default_factory=dict)
     # Types of the file's inputs and outputs.
     io_types: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    invariants: tuple[dict[str, Any], ...] = ()  # per layer: layer, property, asked, found
-    misfits: dict[str, str] = dataclasses.field(
-        default_factory=dict
-    )  # the baseline's: target, and why it cannot run there
+    invariants: tuple[dict[str, Any], ...] = ()  # keys: layer, property, requested, verified, ok
+    # Of the baseline only: why it cannot run on a target, by target name.
+    misfits: dict[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # per kind of job: train, convert, score, time
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # by kind of job: train, convert, score, time
     seconds_since_start: float = 0.0
-    environment: Environment | None = None  # the versions and the machine it was measured with
+    environment: Environment | None = None  # the package versions and the machine of the measurements
 
     @property
     def is_baseline(self) -> bool:
-        """Is it the original, converted as it is, which all others are compared with?"""
+        """True for the baseline, which is the float conversion alone. All other trials are compared with it."""
         return self.candidate.is_baseline
 
     def value(self, name: str) -> float | None:
-        """A measurement's value, ``None`` where it was not measured."""
+        """The value of a measurement; ``None`` if it was not measured."""
         found = self.measurements.get(name)
         return None if found is None else found.value
 
@@ -97,5 +99,5 @@ class Trial(Record):
 
 
 def find_baseline(trials: Iterable[Trial]) -> Trial | None:
-    """The baseline's trial, once it is scored: trial 0, unless that one was lost."""
+    """The trial of the baseline, ``None`` until it is scored. It is trial 0, unless that trial was lost."""
     return next((trial for trial in trials if trial.state.scored and (trial.number == 0 or trial.is_baseline)), None)

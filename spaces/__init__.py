@@ -1,1 +1,1 @@
-"""What can be tried: steps, candidates, the rules between them, and how a candidate becomes a file."""
+"""The search space: steps, candidates, the rules that combine them, and how a candidate becomes a file."""

@@ -16,46 +16,46 @@ from litetuner.spaces.steps import STEPS
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """Steps in the order in which they are done. Hashable; JSON both ways; equal candidates have equal keys."""
+    """The steps in execution order. Hashable, converts to and from JSON; equal candidates have equal keys."""
 
     steps: tuple[Step, ...]
 
     def of_stage(self, *stages: Stage) -> tuple[Step, ...]:
-        """The steps of some stages, in order."""
+        """The steps of the given stages, in order."""
         return tuple(step for step in self.steps if step.stage in stages)
 
     @functools.cached_property
     def prefix(self) -> Candidate:
-        """What is trained: the RESHAPE and TRAIN steps. Candidates of one prefix share its checkpoint."""
+        """The trained part: the RESHAPE and TRAIN steps. Candidates with the same prefix share its checkpoint."""
         return Candidate(self.of_stage(Stage.RESHAPE, Stage.TRAIN))
 
     @functools.cached_property
     def beginnings(self) -> frozenset[str]:
-        """The keys of what is trained and of all that it is built on, step by step."""
+        """The keys of the trained part after its first step, after its second step, and so on."""
         steps = self.prefix.steps
         return frozenset(Candidate(steps[:count]).key for count in range(1, len(steps) + 1))
 
     @property
     def deployment(self) -> tuple[Step, ...]:
-        """What is done to the trained model: the CONVERT and REWRITE steps."""
+        """The steps after training: the CONVERT and REWRITE steps."""
         return self.of_stage(Stage.CONVERT, Stage.REWRITE)
 
     @property
     def is_baseline(self) -> bool:
-        """Is it the float conversion and nothing else, not even slimmed?"""
+        """True if the candidate is only the float conversion, without slimming."""
         return len(self.steps) == 1 and self.steps[0].role is Role.FLOAT
 
     @property
     def probed(self) -> Candidate:
-        """What an untrained probe is built of: the steps that say something untrained."""
+        """The candidate of an untrained probe: only the steps that have an effect without training (``in_probe``)."""
         return Candidate(tuple(step for step in self.steps if step.in_probe))
 
     @property
     def label(self) -> str:
-        """Short name such as ``prune 70% + cluster 32 + QAT int8``; what it leaves out is in ``details``.
+        """Short name such as ``prune 70% + cluster 32 + QAT int8``; ``details`` lists what it omits.
 
-        Left out are slimming, which every candidate ends with, fine-tuning after reshaping, which always follows, and the
-        float file that a quantizer starts from.
+        The label omits slimming (every candidate ends with it), fine-tuning after a RESHAPE step (it always follows),
+        and the float conversion before a quantizer.
         """
         reshaped = bool(self.of_stage(Stage.RESHAPE))
         quantized = any(step.precision("") is not None for step in self.of_stage(Stage.REWRITE))
@@ -77,17 +77,17 @@ class Candidate:
 
     @property
     def id(self) -> str:
-        """6 hex digits that stand beside the label: equal labels may belong to different candidates."""
+        """The first 6 hex digits of the key, shown next to the label: different candidates may have equal labels."""
         return self.key[:6]
 
     @property
     def details(self) -> list[str]:
-        """What the label leaves out: rounding, inputs and outputs, calibration, skipped layers, differing precisions."""
+        """Settings that the label omits: rounding, inputs, outputs, calibration, skipped layers, other precisions."""
         return [line for step in self.steps for line in step.details()]
 
     @functools.cached_property
     def key(self) -> str:
-        """16 hex digits that equal candidates share and others do not."""
+        """16 hex digits. Equal candidates have the same key, different candidates have different keys."""
         return digest([step.to_json() for step in self.steps])
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -95,15 +95,19 @@ class Candidate:
 
     @staticmethod
     def from_json(record: Sequence[dict[str, Any]]) -> Candidate:
-        """The candidate that ``to_json`` described. Raises ``Refused`` for unknown steps and knobs, ``RecordError``."""
+        """The candidate for the JSON of ``to_json``. Raises ``Refused`` for unknown steps or knobs, ``RecordError``."""
         return Candidate(tuple(map(_step, decode(tuple[dict[str, Any], ...], record))))
 
 
 def _step(record: dict[str, Any]) -> Step:
-    """Steps never change, and a run has few different ones: each is made once. Its JSON tells 1 from 1.0 and from true."""
+    """The step of a record, from a cache.
+
+    Steps are immutable and a run has few different ones. The cache key is JSON text, which distinguishes 1, 1.0 and
+    true.
+    """
     try:
         text = json.dumps(record)
-    except (ValueError, RecursionError):  # too long a number, too deep: ``step_from_json`` says so
+    except (ValueError, RecursionError):  # number too long or nesting too deep: ``step_from_json`` says so
         return step_from_json(record, STEPS)
     return _step_of(text)
 
@@ -114,5 +118,5 @@ def _step_of(text: str) -> Step:
 
 
 def digest(value: Any) -> str:
-    """16 hex digits of a JSON value: the key of candidates, jobs and cached results."""
+    """16 hex digits of the sha256 of a JSON value: the key of candidates, jobs and cached results."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

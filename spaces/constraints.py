@@ -1,4 +1,4 @@
-"""Constraints of the space: what is legal for this model, this data and this user."""
+"""Constraints of the space: which candidates are legal for this model, this data and this user."""
 
 import dataclasses
 
@@ -7,15 +7,15 @@ from litetuner.spaces.info import ModelInfo
 
 @dataclasses.dataclass(frozen=True)
 class SpaceConstraints:
-    """What decides whether a candidate is legal, besides the candidate itself."""
+    """Everything besides the candidate itself that decides whether the candidate is legal."""
 
     model: ModelInfo
     has_training_data: bool
     steps: frozenset[str] | None = None  # the user's --steps; None: all
     precision: tuple[tuple[str, str], ...] = ()  # the user's --precision: (layer, float32 | int8 | int4)
-    unlabeled: bool = False  # the train split has samples but no labels: it calibrates, and trains nothing
+    unlabeled: bool = False  # the train split has samples without labels: for calibration, not for training
     training_samples: int | None = None  # None: enough for every calibration
-    calibration: int = 300  # samples, where a step asks for no other number
+    calibration: int = 300  # number of samples for steps that set no other number
 
     @property
     def can_calibrate(self) -> bool:

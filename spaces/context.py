@@ -1,4 +1,4 @@
-"""What a step is given besides its subject."""
+"""The input of a step besides the model or file that it changes."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,12 +11,13 @@ import numpy as np
 class Context:
     """Data and settings of one build.
 
-    ``x_train`` (n, *sample) and ``y_train`` (n, ...) may be memory-mapped, and are empty where there is no training data.
-    ``calibration`` (m, *sample) are real inputs cut from the train split by seed, checked for NaN and infinity.
-    ``loss`` is a tf_keras loss object or name, or a function of (y, outputs). ``untrained`` builds a probe: masks and centroids
-    are set, nothing is fitted. ``w_train`` (n,) are weights of samples. ``teacher`` (n, ...) are the baseline's outputs on
-    ``x_train``, probabilities for a classifier; steps may train towards them, with ``soft_loss``. ``loop`` is a training loop of
-    the user's (``training/own_loop.py``), which replaces ours. ``changed``: did steps before the conversion change it?
+    ``x_train`` (n, *sample) and ``y_train`` (n, ...) may be memory-mapped. They are empty if there is no training data.
+    ``calibration`` (m, *sample) are real inputs drawn from the train split by seed, checked for NaN and infinity.
+    ``loss`` is a tf_keras loss object or name, or a function of (y, outputs). ``untrained`` builds a probe: masks and
+    centroids are set, nothing is trained. ``w_train`` (n,) are sample weights. ``teacher`` (n, ...) are the outputs of
+    the baseline on ``x_train``, probabilities for a classifier; steps may use them as training targets, with
+    ``soft_loss``. ``loop`` is a training loop of the user (``training/own_loop.py``), which replaces the built-in one.
+    ``changed`` is true if steps before the conversion changed the model.
     """
 
     x_train: np.ndarray

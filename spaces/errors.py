@@ -1,18 +1,18 @@
-"""The whole exception tree. A message says what, where, why, and what to do.
+"""The whole exception tree. A message says what is wrong, where, why, and what to do.
 
 LitetunerError                 exit 4
-├── UsageError                 exit 2    what the user gave cannot be used
+├── UsageError                 exit 2    the user's input cannot be used
 │   ├── ConfigError                      a key, a flag or a budget
 │   ├── ModelError                       the model file or function
 │   ├── DataError                        the data, its labels, the preprocessing
 │   └── RunError                         the run folder
-├── HostError                  exit 3    this machine or a target does not play along
-└── CandidateError                       one candidate's fate; the search goes on
-    ├── Refused                          the rules say no           -> INVALID
-    ├── BuildFailed                      fails again if repeated    -> FAILED
-    └── Lost                             the machine's fault        -> LOST, asked again
-        ├── TargetLost                   a target went away, and did not come back within the retries
-        └── TimeUp                       the time budget ended while it ran
+├── HostError                  exit 3    this machine or a target cannot be used
+└── CandidateError                       one candidate fails; the search continues
+    ├── Refused                          the candidate is rejected  -> INVALID
+    ├── BuildFailed                      would fail again           -> FAILED
+    └── Lost                             a fault of the machine     -> LOST, tried again
+        ├── TargetLost                   a target was lost and did not come back within the retries
+        └── TimeUp                       the time budget ended while the candidate ran
 """
 
 import difflib
@@ -21,22 +21,22 @@ import unicodedata
 from collections.abc import Iterable
 from typing import ClassVar
 
-HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # Unicode's categories of what is not seen
+HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # Unicode categories of invisible characters
 
 
 class LitetunerError(Exception):
     """Base of all errors that litetuner raises on purpose."""
 
     exit_code = 4
-    carries: ClassVar[tuple[str, ...]] = ()  # attributes, besides the message, that cross a process boundary
+    carries: ClassVar[tuple[str, ...]] = ()  # attributes besides the message that are sent to another process
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows: the message, which says all that a user can act on. ``%tb`` shows the traceback."""
+        """What IPython shows: only the message, which is all that a user needs. ``%tb`` shows the traceback."""
         return [f"{type(self).__name__}: {self}"]
 
 
 class UsageError(LitetunerError):
-    """What the user gave cannot be used as it is."""
+    """The user's input cannot be used as it is."""
 
     exit_code = 2
 
@@ -46,11 +46,11 @@ class ConfigError(UsageError):
 
 
 class ModelError(UsageError):
-    """The model cannot be read, or cannot be used."""
+    """The model cannot be read or cannot be used."""
 
 
 class DataError(UsageError):
-    """The data cannot be read, or do not fit the model."""
+    """The data cannot be read or do not fit the model."""
 
 
 class RunError(UsageError):
@@ -68,23 +68,23 @@ class CandidateError(LitetunerError):
 
 
 class Refused(CandidateError):
-    """The rules refuse the candidate."""
+    """The candidate is rejected: it breaks a rule, or a step cannot work on this model."""
 
 
 class BuildFailed(CandidateError):
-    """Building, loading or checking the candidate fails, and would fail again."""
+    """The candidate could not be built, loaded or verified, and would fail again."""
 
 
 class Lost(CandidateError):
-    """The machine lost the work (a killed process, a target that went away)."""
+    """The machine lost the work (a process was killed, or a target was lost)."""
 
 
 class TimeUp(Lost):
-    """The time budget ended; with a larger one it is asked again."""
+    """The time budget ended. With a larger budget the candidate is tried again."""
 
 
 class TargetLost(Lost):
-    """A target went away and did not come back; ``target`` is its address. The trial waits, the search goes on."""
+    """A target was lost and did not come back; ``target`` is its address. The trial waits, the search continues."""
 
     carries = ("target",)
 
@@ -101,13 +101,13 @@ def _tree(base: type[LitetunerError]) -> dict[str, type[LitetunerError]]:
 
 
 def to_json(error: BaseException) -> dict[str, str]:
-    """An error as JSON, for another process."""
+    """An error as a JSON object, to send it to another process."""
     carried = error.carries if isinstance(error, LitetunerError) else ()
     return {"type": type(error).__name__, "message": str(error)} | {name: getattr(error, name) for name in carried}
 
 
 def from_json(record: dict[str, str]) -> LitetunerError:
-    """The error that ``to_json`` described; one of a foreign type becomes a ``BuildFailed`` that names it."""
+    """The error for the output of ``to_json``. An unknown type becomes a ``BuildFailed`` that names the type."""
     kind = _tree(LitetunerError).get(record["type"])
     if kind is None:
         return BuildFailed(f"{record['type']}: {record['message']}")
@@ -115,33 +115,34 @@ def from_json(record: dict[str, str]) -> LitetunerError:
 
 
 def escaped(text: str) -> str:
-    """A text for a terminal: control characters, which could change what is shown, as escapes; lines stay lines."""
+    """A text for a terminal: control characters, which could change the display, are escaped; line breaks stay."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if c == "\n" or unicodedata.category(c) not in HIDDEN else ascii(c)[1:-1] for c in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A `` (did you mean ...?)`` for an error message, or an empty string."""
+    """`` (did you mean ...?)`` with the closest known name, for an error message; empty if none is close."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
-_FRAMES = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:\w+\]( name: .*)?")  # colours, nodes and operators of TensorFlow
+# Color codes, node names and operator names in TensorFlow's messages.
+_FRAMES = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:\w+\]( name: .*)?")
 _HEADINGS = ("Exception encountered when calling", "in user code:", "Traceback", "File ", "Arguments received")
 
 
 def keras_error_text(error: BaseException | None) -> str:
-    """What an error of Keras or TensorFlow says, in one line that ends with a full stop.
+    """The message of a Keras or TensorFlow error as one line that ends with a period.
 
-    They put a heading before it ("Exception encountered when calling Dense.call()."), colours around it and the arguments
-    behind it; a line that ends with a colon goes on in the next.
+    These errors have a heading before the message ("Exception encountered when calling Dense.call()."), color codes in
+    it and the arguments after it. A line that ends with a colon continues in the next line.
     """
     lines = [_FRAMES.sub("", line).strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line]
     quoted = [line.partition("Exception encountered: ")[2] for line in lines if "Exception encountered: " in line]
     telling = quoted or [line for line in lines if not line.startswith(_HEADINGS)] or lines or [type(error).__name__]
-    # Of errors in errors the innermost; behind the lines of a user's code that was traced stands what it raised.
+    # Nested errors: take the innermost. Traced user code: the message comes after the code, so take the last line.
     said = telling[-1 if quoted or str(error).startswith("in user code:") else 0]
     if said.endswith(":") and len(telling) > 1:
         said = f"{said} {telling[1]}"

@@ -1,4 +1,4 @@
-"""Folders that register their own modules: a new unit is one new file."""
+"""Packages that register their own modules: a new unit needs only a new file."""
 
 import collections
 import functools
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def modules(package: str, path: list[str]) -> Iterator[Any]:
-    """Import every module of a package in name order, then those of its sub-packages. A broken file is an error."""
+    """Import every module of a package in name order, then those of its sub-packages. Import errors are not caught."""
     for found in sorted(pkgutil.iter_modules(path), key=lambda module: module.name):
         module = importlib.import_module(f"{package}.{found.name}")
         yield module
@@ -20,9 +20,10 @@ def modules(package: str, path: list[str]) -> Iterator[Any]:
 
 
 class Registry(collections.UserDict[str, type[T]]):
-    """All subclasses of ``base`` in a package, by their ``name`` attribute. The package is read at first use.
+    """All subclasses of ``base`` in a package, by their ``name`` attribute. The package is imported at first use.
 
-    So the base class and the code that chooses a unit can be in the same package. Units are sorted by the attribute ``order``.
+    So the base class and the code that chooses a unit can be in the same package. ``order`` names the attribute by
+    which units are sorted.
     """
 
     def __init__(self, package: str, path: list[str], base: type[T], order: str = "name") -> None:

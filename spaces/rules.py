@@ -1,6 +1,6 @@
-"""The rules: which candidates are legal, with reasons in words. Checked before any work is done.
+"""The rules: which candidates are legal, with the reasons as text. They are checked before a candidate is built.
 
-The rules that concern all steps stand here; those of one technique stand in its step (``Step.rules``).
+This module has the rules for all steps; rules for one technique are in its step (``Step.rules``).
 """
 
 from collections.abc import Iterable
@@ -133,11 +133,11 @@ RULES: tuple[Rule, ...] = (
 
 
 def rules_for(candidate: Candidate) -> tuple[Rule, ...]:
-    """The general rules, then those of the candidate's steps."""
+    """The general rules, followed by those of the candidate's steps."""
     own = [rule for step in dict.fromkeys(type(step) for step in candidate.steps) for rule in step.rules]
     return (*RULES, *own)
 
 
 def broken_rules(candidate: Candidate, around: SpaceConstraints) -> list[str]:
-    """Why a candidate is refused, in words; an empty list for a legal one."""
+    """The reasons why a candidate is rejected, as text; an empty list for a legal candidate."""
     return [f"{how} ({rule.why})" for rule in rules_for(candidate) for how in rule.broken(candidate.steps, around)]

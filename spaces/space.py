@@ -1,6 +1,6 @@
-"""The space: what can be chosen, as a small tree of conditional choices that ends in a candidate.
+"""The search space: a small tree of conditional choices that ends in a candidate.
 
-Which choices there are is declared by the steps; the space asks them in the order of the pipeline.
+The steps declare the choices. The space goes through the steps in pipeline order.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for, steps_of
 
 DISTILL = (0.0, 0.5, 1.0)
-# Times as long as other trainings: a model that lost channels has much to learn again, and is faster by then.
+# Factor for the epochs of fine-tuning after channels were pruned: such a model needs more training, and trains faster.
 RECOVERY_EPOCHS = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
 class ScriptedChoices:
-    """Chooses by a script, and the first option where the script is silent. Used for baselines and recipes."""
+    """Makes the choices of a script, and takes the first option for all others. Used for baselines and recipes."""
 
     script: Mapping[str, Any]
 
@@ -35,13 +35,16 @@ class ScriptedChoices:
 
 
 def _place(step: Step) -> tuple[int, int]:
-    """Where a step stands; trainings and reshaping come in order already."""
+    """Sort key of a step. TRAIN and RESHAPE steps are in order already."""
     return step.stage, step.order if step.stage is Stage.REWRITE else 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Space:
-    """All candidates for one model. ``ranking`` lists weighted layers, the most sensitive to low precision first."""
+    """All candidates for one model.
+
+    ``ranking`` lists the layers with weights, the most sensitive to low precision first.
+    """
 
     around: SpaceConstraints
     ranking: tuple[str, ...]
@@ -51,46 +54,49 @@ class Space:
     io: tuple[str, ...] = ("float32", "int8", "uint8")
     keep_names: bool = False
     train: bool = True
-    statistics: Statistics | None = None  # of the layers of the float file, once they are measured
-    # A search asks thousands of times.
+    statistics: Statistics | None = None  # of the layers of the float file, after they were measured
+    # Cache for ``Choices``: a search makes thousands of calls.
     _kept: dict[Any, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def suggest(self, choose: Chooser) -> Candidate:
-        """One candidate, by the choices of ``choose``. Only combinations that the rules allow are offered."""
+        """One candidate, with the choices made by ``choose``. Only combinations that the rules allow are offered."""
         trained = self.trained(choose)
         steps = (*trained, *self._deploy(choose, trained))
         found = (*self._suggested(Stage.REWRITE, self._choices(choose), steps), *self.slimming())
         return Candidate(tuple(sorted(found, key=_place)))
 
     def trained(self, choose: Chooser) -> tuple[Step, ...]:
-        """The part of a candidate before it is converted, which several deployments can share."""
+        """The part of a candidate before the conversion, which several deployments can share."""
         if not self.train or self.around.model.bridge_refusal is not None:
             return ()
         if self.around.has_training_data:
             return self._train(choose)
-        return self._suggested(Stage.TRAIN, self._choices(choose), ())  # in one shot
+        return self._suggested(Stage.TRAIN, self._choices(choose), ())  # in one shot, without training data
 
     def slimming(self) -> tuple[Step, ...]:
-        """The rewrite that every candidate but the baseline ends with."""
+        """The rewrite at the end of every candidate except the baseline."""
         return (step_for(Role.SLIM)(keep_names=self.keep_names),)  # type: ignore[call-arg]
 
     def deployments(self) -> tuple[str, ...]:
-        """The deployments of a trained model that requires none, by name; always the same ones in a run, as Optuna wants."""
+        """The names of the deployments, for models whose training requires none.
+
+        They are the same throughout a run, as Optuna requires.
+        """
         return tuple(self._deployments(self._choices(ScriptedChoices({}))))
 
     def folds(self) -> bool:
-        """Is there a batch normalization behind a layer that it may be folded into?"""
+        """True if a batch normalization follows a layer that it can be folded into."""
         return self._choices(ScriptedChoices({})).folds()
 
     def sums(self) -> bool:
-        """Does the model add tensors up, so that several layers must agree on their width?"""
+        """True if the model adds tensors, so that several layers must have the same width."""
         return any(layer.type in ("Add", "TFOpLambda", "AddV2") for layer in self.around.model.layers)
 
     def _choices(self, choose: Chooser) -> Choices:
         return Choices(choose, self.around, self.ranking, self.io, cache=self._kept, statistics=self.statistics)
 
     def _suggested(self, stage: Stage, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """``before``, and the chosen steps of a stage."""
+        """``before``, followed by the chosen steps of a stage."""
         for kind in steps_of(stage):
             before = (*before, *kind.suggest(choices, before))
         return before
@@ -108,7 +114,7 @@ class Space:
         reshaped = self._suggested(Stage.RESHAPE, choices, ()) if tunes else ()
         given["distill"] = choose.level("distill", self.distill)
         steps = self._suggested(Stage.TRAIN, dataclasses.replace(choices, given=given), reshaped)[len(reshaped) :]
-        if reshaped:  # what was removed is recovered before anything else is asked of the weights
+        if reshaped:  # recover the accuracy before other techniques change the weights
             return (*reshaped, tuning(**given | {"epochs": RECOVERY_EPOCHS * given["epochs"]}), *steps)
         return steps or ((tuning(**given),) if tunes else ())
 
@@ -125,7 +131,7 @@ class Space:
         return offered[chosen].deploy(chosen, choices)
 
     def _deployments(self, choices: Choices) -> dict[str, type[Step]]:
-        """The deployments by name, each with the step that offers it."""
+        """The deployments by name, with the step class that offers each."""
         kinds = steps_of(Stage.CONVERT, Stage.REWRITE)
         found = {name: kind for kind in kinds for name in kind.deployments(choices)}
         if not found:

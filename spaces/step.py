@@ -1,4 +1,4 @@
-"""A step: one compression technique with its knobs, and all that the rest of the code needs to know of it."""
+"""A step: one compression technique with its knobs, and everything that other code needs to know about it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Stat
 
 
 class Stage(enum.IntEnum):
-    """Where in the pipeline a step stands; a candidate's steps are in this order."""
+    """The position of a step in the pipeline; the steps of a candidate are in this order."""
 
     RESHAPE = 0  # changes the structure of the Keras model (structured pruning)
     TRAIN = 1  # trains (prune, cluster, quantization-aware, fine-tune); any number, ordered by the rules
@@ -27,19 +27,19 @@ class Stage(enum.IntEnum):
 
 
 class Role(enum.Enum):
-    """What the search itself needs a step for. At most one step has each role."""
+    """What the search needs a particular step for. At most one step has each role."""
 
-    FLOAT = "float conversion"  # the baseline, and what rewriting steps start from
+    FLOAT = "float conversion"  # the baseline, and the input of rewriting steps
     INTEGER = "integer conversion"
-    LAYER_PRECISION = "precision by layer"  # quantizes a float file, with another precision for some layers
+    LAYER_PRECISION = "precision by layer"  # quantizes a float file, some layers with another precision
     BY_LAYER = "treatment by layer"  # compresses a float file after training, with knobs for each layer (rung 0)
     FINE_TUNE = "fine-tuning"  # plain training
-    SLIM = "slimming"  # lossless; the last step of every candidate but the baseline
+    SLIM = "slimming"  # lossless; the last step of every candidate except the baseline
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One rule of legality: ``broken`` says in words how the steps of a candidate break it, or nothing."""
+    """A rule for legal candidates: ``broken`` yields how the steps of a candidate break it, as text, or nothing."""
 
     name: str
     why: str
@@ -47,92 +47,92 @@ class Rule:
 
 
 def knob(default: Any, choices: Iterable[Any] | None = None, help: str = "") -> Any:
-    """A field of a step: its default, the values that the search may choose from (``None``: not searched), its meaning."""
+    """A field of a step: its default, the values that the search may choose (``None``: not searched), a help text."""
     metadata = {"choices": None if choices is None else tuple(choices), "help": help}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One technique. Subclasses set ``name`` and ``stage``, declare knobs as fields, and say what ``apply`` does.
+    """One technique. Subclasses set ``name`` and ``stage``, declare knobs as fields, and implement ``apply``.
 
-    ``apply(subject, context)`` takes what its stage works on (a tf_keras model for RESHAPE and TRAIN, a model for
-    CONVERT, ``bytes`` of a ``.tflite`` for REWRITE) and returns a new one; the subject stays bit-equal.
+    ``apply(subject, context)`` takes the input of its stage (a tf_keras model for RESHAPE and TRAIN, a model for
+    CONVERT, ``bytes`` of a ``.tflite`` for REWRITE) and returns a new one; the subject stays bit-identical.
 
-    Everything else has a default: override what is different.
+    Everything else has a default: override only what differs.
     """
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
-    order: ClassVar[int] = 15  # among the steps of its stage: when it is asked for, and for trainings when it is done
+    order: ClassVar[int] = 15  # position in its stage: when the step is suggested, and for TRAIN steps when it runs
     role: ClassVar[Role | None] = None
-    rules: ClassVar[tuple[Rule, ...]] = ()  # when it is legal; checked for candidates that have the step
+    rules: ClassVar[tuple[Rule, ...]] = ()  # checked for candidates that contain the step
     needs_training_data: ClassVar[bool] = False
     needs_calibration: ClassVar[bool] = False
-    takes_tflite: ClassVar[bool] = False  # does it work where the model is a finished float .tflite?
-    selects_layers: ClassVar[bool] = False  # does it work on some layers only? Then ``layer_refusals`` says on which
+    takes_tflite: ClassVar[bool] = False  # True if the step works when the model is a finished float .tflite
+    selects_layers: ClassVar[bool] = False  # does it work on some layers only? Then ``layer_refusals`` excludes others
     makes: ClassVar[str] = ""  # a property of the weights that later steps must keep: "sparsity", "clusters"
-    preserves: ClassVar[Mapping[str, str]] = {}  # properties that it keeps where a knob says so: {"sparsity": knob}
-    undoes: ClassVar[frozenset[str]] = frozenset()  # properties of the weights that it cannot keep
-    in_probe: ClassVar[bool] = True  # False: an untrained probe of a candidate leaves the step out
-    restored_by_wrapping: ClassVar[bool] = False  # are only weights stored, and the structure made again by ``wrap``?
-    changes_shapes: ClassVar[bool] = False  # have kernels other shapes than the model's afterwards?
-    removes_names: ClassVar[bool] = False  # does its file lack the names that layers are found by?
-    # Knobs that came later, and what was done before: what a record means that does not name them, and how it is still written.
+    preserves: ClassVar[Mapping[str, str]] = {}  # properties that the step keeps if a knob is set: {"sparsity": knob}
+    undoes: ClassVar[frozenset[str]] = frozenset()  # properties of the weights that the step cannot keep
+    in_probe: ClassVar[bool] = True  # False: an untrained probe of a candidate omits the step
+    restored_by_wrapping: ClassVar[bool] = False  # True: only weights are stored, ``wrap`` builds the structure again
+    changes_shapes: ClassVar[bool] = False  # True if kernels have other shapes afterwards than in the model
+    removes_names: ClassVar[bool] = False  # True if its file lacks the names that identify layers
+    # Knobs that were added later, with the value that records without them imply. ``to_json`` still omits these values.
     older: ClassVar[Mapping[str, Any]] = {}
 
-    # What it does
+    # Applying the step
 
     def apply(self, subject: Any, context: Any) -> Any:
-        """Do the step. See the class's docstring."""
+        """Apply the step. See the class docstring."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it does: define apply()")
 
     def apply_with_notes(self, subject: Any, context: Any) -> tuple[Any, list[str]]:
-        """``apply``, and what a trial should keep of how it went, in words."""
+        """``apply``, plus notes on the result that the trial records."""
         return self.apply(subject, context), []
 
     def wrap(self, model: Any, context: Any) -> Any:
-        """The structure that ``apply`` returns for ``model``, not fitted (``restored_by_wrapping``)."""
+        """The structure that ``apply`` returns for ``model``, without training (``restored_by_wrapping``)."""
         raise NotImplementedError(f"{type(self).__name__} is restored by wrapping: define wrap()")
 
-    # What is said of it
+    # Descriptions
 
     def label(self) -> str:
-        """The step's part of a candidate's label; empty where nothing is to be said."""
+        """The step's part of the candidate label; empty to omit it."""
         return self.name
 
     def label_with(self, deployment: str) -> str | None:
-        """The label of a training together with the deployment that it requires; ``None``: each has a part of its own."""
+        """The joint label of this training and the deployment that it requires; ``None``: each has its own part."""
         return None
 
     def details(self) -> list[str]:
-        """What the label leaves out, in words (layers that are skipped, precisions that differ)."""
+        """What the label omits, as text (skipped layers, precisions that differ)."""
         return []
 
     def notes(self, model: Any) -> list[str]:
-        """What the step does to this model in another way than its label says, in words; a trial keeps them."""
+        """Where the step treats this model differently from what its label says, as text. The trial records it."""
         return []
 
     def _refuse_unknown(self, what: str, value: str, known: Iterable[str], ending: str = "") -> None:
-        """Raise ``Refused`` for the value of a knob that is not among the known ones; the nearest is named."""
+        """Raise ``Refused`` for an unknown knob value; the message names the closest known value."""
         if value not in known:
             raise Refused(f"{self.name}: there is no {what} {value!r}{nearest(value, known)}{ending}")
 
     def _refuse_unknown_layers(self, names: Iterable[str], model: Any, purpose: str = "to skip") -> None:
-        """Raise ``Refused`` for a layer that a tf_keras model does not have; the nearest is named."""
+        """Raise ``Refused`` for a layer that the tf_keras model does not have; the message names the closest layer."""
         known = [layer.name for layer in model.layers]
         for name in names:
             if name not in known:
                 raise Refused(f"{self.name}: there is no layer {name!r} {purpose}{nearest(name, known)}")
 
-    # What the search may choose
+    # Choices of the search
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """The step with chosen knobs, or nothing. ``before`` are the candidate's steps so far.
+        """The step with chosen knobs, or nothing. ``before`` are the steps of the candidate so far.
 
-        The default asks whether to take the step, then for every knob that names its values. Conversions are asked for by
-        ``deployments`` instead.
+        The default chooses whether to use the step, then a value for every knob that has ``choices``. Conversions are
+        chosen by ``deployments`` instead.
         """
         if cls.stage is Stage.CONVERT or not cls.allowed(choices) or not choices.yes(cls.name):
             return ()
@@ -140,7 +140,7 @@ class Step:
 
     @classmethod
     def allowed(cls, choices: Choices) -> bool:
-        """May the step be chosen: by the user, for this model, with this data?"""
+        """True if the user, the model and the data allow the step."""
         around = choices.constraints
         able = not cls.selects_layers or bool(choices.able(cls.name))
         data = around.has_training_data or not cls.needs_training_data
@@ -150,7 +150,10 @@ class Step:
 
     @classmethod
     def chosen(cls, choices: Choices, before: tuple[Step, ...]) -> Step:
-        """The step with a choice for each knob that has choices and is not given; it preserves what was made before."""
+        """The step with a choice for each knob that has choices and is not given.
+
+        It preserves what earlier steps made.
+        """
         made = {step.makes for step in before}
         keeps = {name: what in made for what, name in cls.preserves.items()}
         knobs: dict[str, Any] = {}
@@ -164,46 +167,50 @@ class Step:
 
     @classmethod
     def deployments(cls, choices: Choices) -> tuple[str, ...]:
-        """The names of the deployments that end in this step; the same ones in a whole run, as Optuna wants."""
-        converts = cls.stage is Stage.CONVERT and not choices.constraints.precision  # converters know nothing of layers
+        """The names of the deployments that end in this step; the same throughout a run, as Optuna requires."""
+        converts = cls.stage is Stage.CONVERT and not choices.constraints.precision  # converters ignore layers
         return (cls.name,) if converts and cls.allowed(choices) else ()
 
     @classmethod
     def deploy(cls, deployment: str, choices: Choices) -> tuple[Step, ...]:
-        """The steps of one of ``deployments``."""
+        """The steps of one of the ``deployments``."""
         return (cls.chosen(choices, ()),)
 
     @classmethod
     def script(cls, treatments: Mapping[str, tuple[int, float]] | None = None) -> dict[str, Any]:
-        """Choices that lead to this deployment (``Role.BY_LAYER``): values and sparsity by layer, or left open by group."""
+        """Choices that select this deployment (``Role.BY_LAYER``).
+
+        ``treatments`` gives (number of values, sparsity) by layer. Without it, the treatments are left open and chosen
+        by group.
+        """
         raise NotImplementedError(f"{cls.__name__} does not treat layers: define script()")
 
     @classmethod
     def computing_in_float(cls) -> dict[str, Any]:
-        """The choices with which this deployment's file (``Role.BY_LAYER``) computes in float32; empty where it cannot."""
+        """Choices for a file of this deployment (``Role.BY_LAYER``) with float32 arithmetic; empty if it has none."""
         return {}
 
     def script_by_group(self, statistics: Statistics) -> dict[str, Any] | None:
-        """The choices by group of layers that come nearest to this step's treatments; ``None`` where there are none."""
+        """The choices by group of layers that are closest to this step's treatments; ``None`` if there are none."""
         return None
 
     def estimated(self, statistics: Statistics) -> Estimate | None:
-        """Error, bytes and types of a file by statistics of the float file's layers; ``None`` where they do not tell."""
+        """Error, bytes and types of the file, estimated from statistics of the float layers; ``None``: impossible."""
         return None
 
     def required_deployment(self, choices: Choices) -> tuple[Step, ...]:
-        """The only deployment that keeps what this training made; empty where any does."""
+        """The only deployment that keeps the result of this training; empty if any deployment does."""
         return ()
 
     @classmethod
     def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The choices by which this training begins with what was solved for without training, of which ``solved`` are the knobs.
+        """The choices for a training that starts from a solution found without training.
 
-        Choices that are not named stay open; ``None`` where it cannot be trained.
+        ``solved`` are the knobs of that solution. Choices that are not named stay open. ``None``: it cannot be trained.
         """
         return {}
 
-    # What must hold
+    # Constraints and invariants
 
     @classmethod
     def layer_refusals(cls, model: Any) -> dict[str, str]:
@@ -211,22 +218,22 @@ class Step:
         return {}
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
-        """What must hold in the finished file for the layers that the step works on: (layer, property, value).
+        """Invariants of the finished file for the layers that the step works on: (layer, property, value).
 
         A property of several layers together has their names as a fourth item.
         """
         return []
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str] | None:
-        """The type of every layer's weights (``Weight`` by layer) in the file; ``None``: the step leaves types as they are."""
+        """The weight type of every layer in the file (``weights``: ``Weight`` by layer); ``None``: unchanged."""
         return None
 
     def precision(self, layer: str) -> str | None:
-        """The precision that a layer gets; ``None``: the step leaves precisions as they are."""
+        """The precision that a layer gets; ``None``: the step does not change precisions."""
         return None
 
     def leaves(self, layers: Sequence[tuple[str, str, bool]]) -> set[str]:
-        """The layers that the knob ``leave`` leaves out, of (name, type, has a kernel) in running order."""
+        """The layers that the knob ``leave`` excludes. ``layers`` are (name, type, has a kernel) in execution order."""
         return left_out(layers, self.knobs().get("leave", ()))
 
     # Knobs
@@ -244,7 +251,10 @@ class Step:
         raise KeyError(f"{cls.name} has no searched knob {knob_name!r}")
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object with the step's name and all knobs, but later ones that stand as before them: keys stay the same."""
+        """A JSON object with the step's name and its knobs.
+
+        Knobs in ``older`` are omitted while they have the older value, so that keys of old candidates do not change.
+        """
         return dict(self._json)
 
     @functools.cached_property
@@ -260,14 +270,17 @@ def _frozen(value: Any) -> Any:
 
 
 def step_from_json(record: Mapping[str, Any], known: Mapping[str, type[Step]]) -> Step:
-    """The step that ``Step.to_json`` described; unknown names and knobs are refused with the nearest one named."""
+    """The step for the output of ``Step.to_json``.
+
+    Raises ``Refused`` for unknown steps and knobs; the message names the closest known one.
+    """
     values = dict(record)
     name = values.pop("step", None)
     if not isinstance(name, str) or name not in known:
         raise Refused(f"there is no step {name!r}{nearest(str(name), known)}")
     kind = known[name]
     values = {**kind.older, **values}
-    made: Any = kind  # mypy takes the hash of a step for that of its class
+    made: Any = kind  # mypy confuses the hash of a step with that of its class
     types = _knob_types(made)
     for key in values:
         if key not in types:

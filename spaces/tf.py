@@ -1,4 +1,4 @@
-"""TensorFlow with legacy Keras, imported late, quiet, and kept off standard output."""
+"""TensorFlow with legacy Keras: imported late, without log messages, and kept off standard output."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def load() -> Any:
-    """The ``tensorflow`` module. tfmot needs tf_keras, so the switch to it is set before the first import."""
+    """The ``tensorflow`` module. tfmot needs tf_keras, so legacy Keras is selected before the first import."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -20,7 +20,10 @@ def load() -> Any:
 
 @contextlib.contextmanager
 def quiet_stdout(to: int = 2) -> Iterator[None]:
-    """Send file descriptor 1 to another one: converter, Keras export and quantizer print, and ``--json`` would break."""
+    """Redirect file descriptor 1 to another one.
+
+    The converter, the Keras export and the quantizer print text, which would break ``--json``.
+    """
     sys.stdout.flush()
     kept = os.dup(1)
     try:

@@ -1,4 +1,4 @@
-"""The user's own functions, named ``module:function``."""
+"""User functions, given as ``module:function``."""
 
 import ast
 import importlib.util
@@ -14,6 +14,7 @@ from litetuner.spaces.jobs.python_functions import is_python_function, python_fu
 from litetuner.spaces.jobs.safe_path import user_folders
 from litetuner.spaces.tf import quiet_stdout
 
+# Code that may define names which no statement shows.
 DYNAMIC = (
     "import *",
     "globals()",
@@ -21,27 +22,27 @@ DYNAMIC = (
     "__getattr__",
     "exec(",
     "vars(",
-)  # may define names that no statement shows
+)
 
 
 def is_function(spec: str) -> bool:
-    """Does ``spec`` name a function (``module:function``) rather than a file or a metric?"""
+    """True if ``spec`` is a function (``module:function``) and not a file or a metric."""
     module, colon, name = spec.partition(":")
     return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
 def error_text(error: BaseException) -> str:
-    """An error of the user's own code: its type, its words, and the line where it was raised."""
+    """An error in user code as text: its type, its message, and the line that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{where}"
 
 
 def load_function(spec: str, purpose: str) -> Callable[..., Any]:
-    """The function that ``module:function`` names; modules of the working folder are found last.
+    """Import the function ``module:function``. Modules in the working folder are searched last.
 
-    What the module prints does not reach standard output. Raises ``ConfigError`` that says what is missing, or how the
-    module itself fails, with the line.
+    Output that the module prints is kept off standard output. Raises ``ConfigError`` that says what is missing, or how
+    the import of the module fails, with the line.
     """
     found = load_attribute(spec, purpose)
     if not callable(found):
@@ -51,14 +52,13 @@ def load_function(spec: str, purpose: str) -> Callable[..., Any]:
 
 
 def load_attribute(spec: str, purpose: str) -> Any:
-    """What ``module:name`` names, or was given as a Python object, with the errors of ``load_function``."""
+    """Import ``module:name``, or return the Python object that was passed. Raises the errors of ``load_function``."""
     if is_python_function(spec):
         return python_function(spec, purpose)
     module_name, _, name = spec.partition(":")
     top, folders = module_name.partition(".")[0], user_folders()
-    sys.path.extend(
-        folder for folder in folders if folder not in sys.path
-    )  # last: no library takes a file there for its own
+    # At the end, so that no library imports a file of the user instead of its own module.
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
     _check_first(top, folders, purpose)
     try:
         with quiet_stdout():
@@ -77,7 +77,7 @@ def load_attribute(spec: str, purpose: str) -> Any:
 
 
 def check_named(spec: str, purpose: str) -> None:
-    """Raise ``ConfigError`` where ``module:function`` certainly does not exist: the module's text is read, not imported."""
+    """Raise ``ConfigError`` if ``module:function`` certainly does not exist. The source is parsed, not imported."""
     module, _, name = spec.partition(":")
     top, inner = module.partition(".")[0], Path(*module.split("."))
     places = [Path(folder, inner) for folder in user_folders()]
@@ -93,9 +93,9 @@ def check_named(spec: str, purpose: str) -> None:
         text = file.read_text(encoding="utf-8")
         tree = ast.parse(text)
     except (SyntaxError, ValueError, OSError):
-        return  # a worker says where
+        return  # a worker reports the error and its line
     names = {part for node in ast.walk(tree) for part in _defined(node)}
-    # Without a name that looks like it, importing the module may say more.
+    # If no name is similar, the import of the module may give a better error.
     if name not in names and nearest(name, names) and not any(word in text for word in DYNAMIC):
         raise ConfigError(_no_function(spec, purpose, sorted(names)))
 
@@ -125,7 +125,7 @@ def _no_function(spec: str, purpose: str, names: Iterable[str]) -> str:
 
 
 def _check_first(module: str, folders: list[str], purpose: str) -> None:
-    """Raise ``ConfigError`` where Python finds another module before the user's file of that name."""
+    """Raise ``ConfigError`` if Python finds another module before the user's file of that name."""
     files = (Path(folder, tail) for folder in folders for tail in (f"{module}.py", f"{module}/__init__.py"))
     own = next((file for file in files if file.exists()), None)
     loaded = sys.modules.get(module)

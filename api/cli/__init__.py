@@ -1,8 +1,9 @@
 """The command line: each command parses, calls the Python API once, and prints.
 
-A command is a function with the name of its module; ``SHORT`` is its line in the list of commands, else its docstring.
+A command is a function with the name of its module. The list of commands shows ``SHORT`` of the module, or the
+docstring of the command if there is no ``SHORT``.
 
-Standard output carries the result only; everything else goes to standard error.
+Standard output carries only the result; everything else goes to standard error.
 """
 
 import errno
@@ -22,11 +23,11 @@ from litetuner.spaces.registry import modules
 from litetuner.spaces.store import DISK_REFUSES
 
 USAGE = 2
-GIVEN = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR)  # of a path that the user gave
+GIVEN = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR)  # errors caused by a path that the user gave
 INTERNAL = 4
 INTERRUPTED = CODE
-READING = (["status"], ["report"])  # short, with all records in memory: to look for cycles of objects is in vain
-COMPLETE = "_LITETUNER_COMPLETE"  # set by typer's completion scripts: a shell asks what may follow
+READING = (["status"], ["report"])  # short commands that read all records: garbage collection would only slow them down
+COMPLETE = "_LITETUNER_COMPLETE"  # typer's completion scripts set it when a shell asks for completions
 
 app = typer.Typer(
     name="litetuner",
@@ -61,7 +62,10 @@ for _module in modules(__name__, list(__path__)):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code: 0 done, 1 nothing feasible, 2 usage, 3 host, 4 internal, 130 interrupted."""
+    """Run the command line and exit with its code.
+
+    The codes are 0 done, 1 nothing feasible, 2 usage error, 3 host error, 4 internal error, 130 interrupted.
+    """
     sys.path[:] = installed_path()
     stop = Stop()
     stop.install()
@@ -70,15 +74,15 @@ def main(arguments: list[str] | None = None) -> None:
         gc.disable()
     code = run(arguments)
     if reading:
-        gc.freeze()  # Python looks for cycles once more when it ends
+        gc.freeze()  # avoids the garbage collection that Python runs at exit
     stop.said()
     sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line and give its exit code; errors become one message on standard error."""
+    """Run the command line and return its exit code. Errors become one message on standard error."""
     debug = "--debug" in arguments
-    # An arrow that the terminal's encoding does not know must not end a search.
+    # A character that the terminal's encoding does not have (such as an arrow) must not end a search.
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")
     if not arguments and COMPLETE not in os.environ:
@@ -89,15 +93,15 @@ def run(arguments: list[str]) -> int:
                 known = sys.getfilesystemencoding() == "utf-8"
                 remedy = "Rename the file." if known else "This locale has ASCII only: set LC_ALL=C.UTF-8."
                 raise UsageError(f"the argument {argument[:80]!a} is not UTF-8. {remedy}")
-        # Not ``app(...)``: it has its own exit codes for Ctrl-C and a closed pipe.
+        # ``app(...)`` is not used, because it has its own exit codes for Ctrl-C and a closed pipe.
         command = typer.main.get_command(app)
         if COMPLETE in os.environ:
             return int(command.main(prog_name="litetuner", complete_var=COMPLETE) or 0)
         with command.make_context("litetuner", _debug_first(arguments)) as context:
             code = command.invoke(context)
-        sys.stdout.flush()  # a full disk or a closed pipe is an error here, not at exit
+        sys.stdout.flush()  # so that a full disk or a closed pipe raises here, not at exit
         return int(code or 0)
-    except CandidateError as error:  # without a search it is the file that the user gave
+    except CandidateError as error:  # outside of a search, the error is about the file that the user gave
         return _report(error, str(error), USAGE, debug)
     except LitetunerError as error:
         return _report(error, str(error), error.exit_code, debug)
@@ -107,11 +111,11 @@ def run(arguments: list[str]) -> int:
         return _report(error, WORDS, INTERRUPTED, debug)
     except typer.Exit as done:  # after --help and --version
         return done.exit_code
-    except SystemExit as done:  # after --show-completion and its siblings
+    except SystemExit as done:  # after --show-completion and similar options
         return int(done.code or 0)
     except BrokenPipeError:
         _drop_output()
-        return 0  # the reader of our output is gone
+        return 0  # the process that reads the output has ended
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_REFUSES:
             _drop_output()
@@ -124,14 +128,14 @@ def run(arguments: list[str]) -> int:
 
 
 def _debug_first(arguments: list[str]) -> list[str]:
-    """``--debug`` may be anywhere; of the commands only ``search`` has it, as a key of the configuration."""
+    """Move ``--debug`` to the front: it may be anywhere, but only ``search`` has it as its own option."""
     if "--debug" not in arguments or arguments[0] == "search":
         return arguments
     return ["--debug", *(argument for argument in arguments if argument != "--debug")]
 
 
 def _explain(error: typer.TyperException) -> str:
-    """The message of typer, with the nearest option and a hint to the help."""
+    """The message of typer, with the most similar option or command and a hint about the help."""
     context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
     message = error.format_message().rstrip(".")
     if context is None:
@@ -155,7 +159,7 @@ def _explain(error: typer.TyperException) -> str:
 
 
 def _show_help() -> int:
-    """Without a command: print the help on standard error."""
+    """Print the help on standard error, for a call without a command."""
     command = typer.main.get_command(app)
     with typer.Context(command, info_name="litetuner") as context:
         sys.stderr.write(command.get_help(context) + "\n")
@@ -163,7 +167,7 @@ def _show_help() -> int:
 
 
 def _drop_output() -> None:
-    """Discard the rest of standard output: Python would try to write it at exit, and print an error."""
+    """Discard the rest of standard output. Otherwise Python would try to write it at exit, and print an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

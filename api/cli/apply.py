@@ -1,4 +1,4 @@
-"""``litetuner apply``: one known recipe on a new version of the model."""
+"""``litetuner apply``: build one known recipe on a new version of the model."""
 
 import json
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ def apply(
     ] = False,
     as_json: Annotated[bool, Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
-    """Build a run's recipe on a retrained model, check, score and time it; exits with 1 if it is not within the run's budgets."""
+    """Build a run's recipe on a retrained model, check, score and time it; exits with 1 if it exceeds the budgets."""
     from litetuner.reports.terminal.progress import print_result
     from litetuner.tuning import apply as apply_recipe
 

@@ -1,4 +1,4 @@
-"""``litetuner check``: fails where the best file became worse than a stored result."""
+"""``litetuner check``: fail if the best file is worse than a stored result."""
 
 import json
 from typing import Annotated
@@ -22,7 +22,7 @@ def check(
     ] = "",
     as_json: Annotated[bool, Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> int:
-    """Compare the best file with a stored result; exits with 1 if it is worse beyond the stored interval."""
+    """Compare the best file with a stored result; exits with 1 if a number is worse than its limit."""
     from litetuner.regression import check as compare_with
     from litetuner.spaces.errors import ConfigError
 

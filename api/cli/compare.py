@@ -1,4 +1,4 @@
-"""``litetuner compare``: two runs of one model, their Pareto fronts in one chart."""
+"""``litetuner compare``: compare two runs of one model, with both Pareto fronts in one chart."""
 
 import json
 import typing

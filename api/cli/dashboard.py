@@ -1,4 +1,4 @@
-"""``litetuner dashboard``: optuna-dashboard of a run, on this machine only."""
+"""``litetuner dashboard``: show a run in optuna-dashboard, on this machine only."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ def dashboard(
     from litetuner.objectives.runner.machine import die_with
     from litetuner.search.runs.dashboard import serve
 
-    die_with(os.getppid())  # no server outlives its terminal or script
+    die_with(os.getppid())  # the server ends when its terminal or script ends
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

@@ -1,4 +1,4 @@
-"""``litetuner demo``: a complete search on data and a model that are included, in a few minutes."""
+"""``litetuner demo``: run a complete search in a few minutes, with included data and a small model."""
 
 import shlex
 import subprocess
@@ -9,7 +9,7 @@ import typer
 from typer import Option
 
 MAX_DROP = "1%"  # the baseline is within it, so that the demo always has a best file
-TRIALS = 18  # all kinds of recipes, and some trials that the search itself found
+TRIALS = 18  # enough for all kinds of recipes and some trials that the search itself proposes
 SHORT = "Train a small classifier and search it: three minutes."
 
 
@@ -19,7 +19,7 @@ def demo(
         str | None, Option("--time-budget", help=f"Time for the search. [default: {TRIALS} trials]", metavar="TEXT")
     ] = None,
 ) -> int:
-    """Train a small digit classifier, search its compressions for about three minutes, report and export the best file."""
+    """Train a small digit classifier, search compressions of it for three minutes, report and export the best file."""
     from litetuner.cli.search import conduct
     from litetuner.run import Run
     from litetuner.search.config.config import make_config
@@ -42,7 +42,7 @@ def demo(
 
 
 def _train(inputs: Path, model: Path) -> None:
-    """Write data and model into ``inputs`` in a process of its own. Raises ``HostError`` or ``RunError``."""
+    """Write data and model into ``inputs`` in a separate process. Raises ``HostError`` or ``RunError``."""
     from litetuner.live import Live
     from litetuner.spaces.errors import HostError
     from litetuner.spaces.jobs.safe_path import python_command, python_environment

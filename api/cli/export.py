@@ -1,4 +1,4 @@
-"""``litetuner export``: export a file of a run."""
+"""``litetuner export``: export a trial's file."""
 
 from typing import Annotated
 

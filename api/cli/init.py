@@ -1,4 +1,4 @@
-"""``litetuner init``: a first configuration for a model and its data."""
+"""``litetuner init``: write a first configuration for a model and its data."""
 
 from pathlib import Path
 from typing import Annotated, Any

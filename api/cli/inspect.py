@@ -1,4 +1,4 @@
-"""``litetuner inspect``: what can be done to each layer of a model, before a search."""
+"""``litetuner inspect``: list which steps each layer of a model allows, before a search."""
 
 import json
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""``litetuner measure``: latency and memory of any ``.tflite`` on a target, measured as in a search."""
+"""``litetuner measure``: measure latency and memory of any ``.tflite`` on a target, as in a search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUNTIME_OPTIONS = (
     option("accelerator", str | None, "An accelerator of LiteRT: gpu, npu or cpu.", "NAME"),
     option("no_xnnpack", bool, "Use the runtime's own kernels, without XNNPACK.", default=False),
 )
-MOST_REASONS = 5  # that are printed for operators outside the delegate; the JSON has all of them
+MOST_REASONS = 5  # printed reasons why operators are not delegated; the JSON has all of them
 
 
 @with_keys("threads", more=RUNTIME_OPTIONS)
@@ -81,7 +81,7 @@ def _lines(found: dict[str, Any], baseline: Path | None) -> list[str]:
 
 
 def _other(name: str, each: dict[str, Any]) -> str:
-    """What else a target reports: ``sram: 51.9 kB  (an estimate of Vela 5.2.0)``."""
+    """Another measurement of a target as text: ``sram: 51.9 kB  (an estimate of Vela 5.2.0)``."""
     from litetuner.reports.text.formatting import plain
 
     title = name.removesuffix("_bytes").replace("_", " ")

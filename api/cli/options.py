@@ -1,4 +1,4 @@
-"""Options of commands that are keys of the configuration: one source of their types and help."""
+"""Command-line options made from the keys of the configuration, with their types and help texts."""
 
 import inspect
 import typing
@@ -13,9 +13,9 @@ KEYWORD, REST = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD
 
 
 def with_keys(*names: str, more: Iterable[inspect.Parameter] = (), **texts: str) -> Callable[[Command], Command]:
-    """Give a command that takes ``**keys`` an option for each field of the configuration in ``names``, else for all.
+    """Add an option for each configuration field in ``names`` (default: all fields) to a command that takes ``**keys``.
 
-    ``more`` are further options that it takes among its ``keys``. ``texts`` are help texts that differ from those of the
+    ``more`` are further options, which the command also receives in ``keys``. ``texts`` replace help texts of the
     configuration.
     """
     from litetuner.search.config.config import keys
@@ -38,7 +38,7 @@ def _option(key: str, name: str, text: str | None) -> inspect.Parameter:
     types = _plain_types(field.annotation)
     flag, kind, shown = f"--{key}", str, "TEXT"
     if field.annotation is bool:
-        # A switch that the TOML sets can be taken back.
+        # With --no-KEY, the command line can undo a switch that is set in the TOML file.
         flag, kind, shown = (f"--{key}/--no-{key}", bool, None)  # type: ignore[assignment]
     elif tuple in types:
         kind, shown = list[str], "TEXT"  # type: ignore[assignment]
@@ -48,14 +48,14 @@ def _option(key: str, name: str, text: str | None) -> inspect.Parameter:
         kind, shown = float, "X"  # type: ignore[assignment]
     default = _default(field.default)
     text = text or (field.description or "") + (f" [default: {default}]" if default else "")
-    values = [value for value in typing.get_args(field.annotation) if isinstance(value, str)]  # of a Literal
+    values = [value for value in typing.get_args(field.annotation) if isinstance(value, str)]  # the values of a Literal
     known = values.copy if values else None
     option = typer.Option(flag, help=text, show_default=False, metavar=shown, autocompletion=known)
     return inspect.Parameter(name, KEYWORD, default=None, annotation=Annotated[Optional[kind], option])  # noqa: UP045
 
 
 def _plain_types(annotation: Any) -> set[Any]:
-    """The types that an annotation is made of, such as ``{int, NoneType}``."""
+    """The types that an annotation contains, such as ``{int, NoneType}``."""
     parts = set(typing.get_args(annotation)) | {typing.get_origin(annotation) or annotation}
     return parts.union(*(_plain_types(part) for part in typing.get_args(annotation) if not isinstance(part, str)))
 
@@ -67,6 +67,6 @@ def _default(value: Any) -> str:
 
 
 def option(name: str, kind: Any, text: str, metavar: str | None = None, default: Any = None) -> inspect.Parameter:
-    """An option of a command that takes ``**keys``: its name among them, its type and its help."""
+    """An option for a command that takes ``**keys``; ``name`` is its name in ``keys``, ``text`` its help."""
     declared = typer.Option(f"--{name.replace('_', '-')}", help=text, metavar=metavar)
     return inspect.Parameter(name, KEYWORD, default=default, annotation=Annotated[kind, declared])

@@ -24,7 +24,7 @@ def rebuild(
     force: Annotated[bool, Option("--force", help="Replace another file at --out.")] = False,
     as_json: Annotated[bool, Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> int:
-    """Rebuild a trial's file and compare it with the record; exits with 1 if it is neither the same nor as good."""
+    """Rebuild a trial's file and compare it with the record; exits with 1 if it is neither identical nor equivalent."""
     from litetuner.live import Live
     from litetuner.rebuilding import rebuild as again
     from litetuner.reports.terminal.rebuild import agreement_lines, to_json

@@ -1,4 +1,4 @@
-"""``litetuner search``: its options are the keys of the configuration."""
+"""``litetuner search``: search compressions of a model. Its options are the keys of the configuration."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def search(
     ] = None,
     **keys: Any,
 ) -> int:
-    """Search compressions of a model within budgets; the same command again resumes the run."""
+    """Search compressions of a model within budgets; repeating the same command resumes the run."""
     from litetuner.inputs import checked_config
     from litetuner.search.config.toml_file import read_toml
 
@@ -41,7 +41,7 @@ def search(
 
 
 def check_not_readable(storage: str | None) -> None:
-    """Raises ``ConfigError`` for a password in a command line, which all users of a machine can read."""
+    """Raise ``ConfigError`` for a password in the command line, because all users of the machine can read it there."""
     from litetuner.search.config.storage_url import split_password
 
     if storage and split_password(storage)[1] is not None:
@@ -52,12 +52,12 @@ def check_not_readable(storage: str | None) -> None:
 
 
 def conduct(config: Any) -> int:
-    """Run a search with the live view, write the report, print the result. Gives the exit code."""
+    """Run a search with the live view, write the report, and print the result. Returns the exit code."""
     from litetuner.cli import INTERRUPTED
     from litetuner.live import Live
 
     with Live() as live:
-        # Imported below the display: together they take a second.
+        # These imports take about a second, so the display is started first.
         from litetuner.reporting import Reporting
         from litetuner.reports.files.summary import summary
         from litetuner.reports.html.report import write_report

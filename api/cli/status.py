@@ -1,4 +1,4 @@
-"""``litetuner status``: the progress of a run, also during the search."""
+"""``litetuner status``: print the progress of a run, also during the search."""
 
 import json
 from typing import Annotated

@@ -1,6 +1,6 @@
-"""Ctrl-C and its siblings on the command line: the process ends soon, whatever it does."""
+"""Handling of Ctrl-C and similar signals on the command line: the process ends soon, whatever it is doing."""
 
-import _thread  # what starts threads without the lock that the interrupted code may hold
+import _thread  # starts threads without a lock that the interrupted code may hold
 import contextlib
 import os
 import signal
@@ -8,19 +8,20 @@ import time
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-CLEANING_SECONDS = 1.0  # after these the end is not waited for any more
+CLEANING_SECONDS = 1.0  # after this time, the process ends without waiting for the cleanup
 CODE = 130
 WORDS = "interrupted; repeat the command to resume."
 
 
 class Stop:
-    """The end of a command by a signal, for a process that is all ours: soon, whatever runs or comes.
+    """A signal handler that ends the command soon. It is only for a process that belongs to litetuner alone.
 
-    The first one raises ``KeyboardInterrupt``. What is cleaned up then is not interrupted by more of them, and left where it
-    takes too long: a record is whole or not there, and the keeper ends what workers leave.
+    The first signal raises ``KeyboardInterrupt``. Further signals do not interrupt the cleanup. A cleanup that takes
+    too long is abandoned: this is safe, because records are written atomically, and the keeper ends the processes of
+    workers.
     """
 
-    ends_process = True  # a search that is told to stop now asks it, where it is installed
+    ends_process = True  # marks the handler that a search calls when it has to stop at once
 
     def __init__(self) -> None:
         self._said = self._begun = False
@@ -33,21 +34,24 @@ class Stop:
 
     def _leave(self) -> None:
         time.sleep(CLEANING_SECONDS)
-        with contextlib.suppress(OSError):  # nobody reads it
+        with contextlib.suppress(OSError):  # standard error may be closed
             if os.isatty(2):
-                os.write(2, b"\x1b[?25h")  # a display of progress hides the cursor
+                os.write(2, b"\x1b[?25h")  # shows the cursor, which the progress display hides
             if not self._said:
                 os.write(2, f"{WORDS}\n".encode())
         os._exit(CODE)
 
     def install(self) -> None:
-        """Handle signals that do their default; not what is ignored (``nohup``)."""
+        """Handle all signals that have their default handler, but not ignored signals (``nohup``)."""
         for number in SIGNALS:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, self)
 
     def said(self) -> None:
-        """The command has printed its end, and only the exit is left. Python would set the signals to their defaults there."""
+        """Call this when the command has printed its result and only has to exit.
+
+        At exit, Python would reset the signals to their defaults.
+        """
         self._said, begun = True, self._begun
         for number in SIGNALS:
             if signal.getsignal(number) is self:

@@ -1,4 +1,4 @@
-"""``litetuner worker``: make this machine a node of a Ray cluster, for jobs or for timings."""
+"""``litetuner worker``: add this machine to a Ray cluster as a node, for jobs or for timings."""
 
 import os
 from typing import Annotated
@@ -15,9 +15,10 @@ def worker(
         Option("--target", help="A device to offer, such as pi=ssh://me@pi.local, or host.", metavar="TEXT"),
     ] = None,
 ) -> int:
-    """Join a Ray cluster until Ctrl-C. With --target the machine offers devices for timings, and does no other jobs.
+    """Join a Ray cluster until Ctrl-C. With --target the machine offers devices for timings and runs no other jobs.
 
-    Searches time on a device with --target ray:NAME; it does one timing at a time. Needs litetuner[ray].
+    A search measures on such a device with --target ray:NAME. Each device runs one timing at a time. Needs
+    litetuner[ray].
     """
     import json
     import subprocess
@@ -31,7 +32,7 @@ def worker(
     load_ray()
     names = [find_target(text).name for text in target or ()]
     command = python_command("-m", "ray.scripts.scripts", "start", "--address", address, "--block")
-    if names:  # no training runs where latency is measured
+    if names:  # no CPUs and GPUs for Ray, so that no training runs on a machine that measures latency
         command += [
             "--num-cpus",
             "0",

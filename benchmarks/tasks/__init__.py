@@ -1,4 +1,4 @@
-"""Small models of many kinds with their data, each made and trained in seconds: ``from tasks import TASKS``."""
+"""Small models of many kinds with their data, each built and trained in seconds: ``from tasks import TASKS``."""
 
 from tasks import images, pictures, sequences, several, tables
 from tasks.task import TASKS, Made, Task

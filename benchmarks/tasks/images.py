@@ -1,4 +1,4 @@
-"""Classifiers of images: scikit-learn's handwritten digits, as users feed them."""
+"""Image models, most of them classifiers of scikit-learn's handwritten digits, with inputs in forms that users have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.task import Made, seed, split, task, trained
 
 
 def digits(noise: float = 0.15) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, 8, 8, 1) in about [0, 1], made harder by noise, and classes."""
+    """Images (n, 8, 8, 1) with values in about [0, 1] and added noise, and their classes (n,)."""
     from sklearn.datasets import load_digits
 
     rng, found = np.random.default_rng(0), load_digits()
@@ -169,7 +169,7 @@ def rare_digit() -> Made:
     refusal="subclassed model",
 )
 def subclassed() -> Made:
-    """It cannot be saved without its class: the search gets a function that makes it, and trains nothing."""
+    """A model that cannot be saved without its class. The search gets a function that builds it, and trains nothing."""
     return Made(subclassed_model(), split(*digits()))
 
 

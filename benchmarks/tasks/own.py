@@ -1,4 +1,4 @@
-"""Metrics and losses that users bring: ``--metric tasks.own:words``."""
+"""Metrics and losses written by users, for options such as ``--metric tasks.own:words``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def words(y_true: np.ndarray, y_pred: np.ndarray) -> float:
-    """Share of words that CTC's best path reads right; the last class is the blank."""
+    """Share of words that best-path CTC decoding reads correctly; the last class is the blank."""
     blank, right = y_pred.shape[-1] - 1, 0
     for label, path in zip(y_true, y_pred.argmax(axis=-1), strict=True):
         read = [c for k, c in enumerate(path) if c != blank and (k == 0 or path[k - 1] != c)]
@@ -35,7 +35,7 @@ def fit_ctc(model: Any, dataset: Any, epochs: int, callbacks: list[Any], seed: i
 
 
 def retrieval(y_true: np.ndarray, y_pred: np.ndarray) -> float:
-    """Share of samples whose nearest neighbor by cosine has the same label."""
+    """Share of samples whose nearest neighbor by cosine similarity has the same label."""
     unit = y_pred / np.maximum(np.linalg.norm(y_pred, axis=1, keepdims=True), 1e-9)
     near = unit @ unit.T
     np.fill_diagonal(near, -2)
@@ -55,14 +55,14 @@ def pairs(y_true: Any, y_pred: Any) -> Any:
 
 
 def anomalies(y_true: np.ndarray, y_pred: np.ndarray, x: np.ndarray) -> float:
-    """AUC of the reconstruction error against labels of 0 and 1."""
+    """ROC AUC of the reconstruction error for labels 0 and 1."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(y_true, np.mean((x - y_pred) ** 2, axis=tuple(range(1, x.ndim)))))
 
 
 def boxes(y_true: np.ndarray, y_pred: np.ndarray) -> float:
-    """Share of images whose most certain cell of (n, cells, 5) holds a box that overlaps the true one by half."""
+    """Share of images whose most confident cell of (n, cells, 5) has a box with an IoU above 0.5 with the true box."""
     best = y_pred[np.arange(len(y_pred)), y_pred[..., 0].argmax(axis=1), 1:]
     cell = y_true[np.arange(len(y_true)), y_true[..., 0].argmax(axis=1), 1:]
     low, high = np.maximum(best[:, :2], cell[:, :2]), np.minimum(best[:, 2:], cell[:, 2:])
@@ -72,7 +72,7 @@ def boxes(y_true: np.ndarray, y_pred: np.ndarray) -> float:
 
 
 def pinball(y_true: Any, y_pred: Any) -> Any:
-    """Loss of the 90 % quantile."""
+    """Pinball loss for the 90 % quantile."""
     import tensorflow as tf
 
     error = tf.cast(tf.reshape(y_true, tf.shape(y_pred)), tf.float32) - y_pred

@@ -1,4 +1,4 @@
-"""Models that answer with pictures, places or boxes."""
+"""Models whose outputs are images, keypoints or boxes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.task import Made, seed, split, task, trained
 
 
 def disks(count: int, size: int = 16) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Noisy pictures (n, size, size, 3) of a disk, the disk's pixels (n, size, size), and its center and radius (n, 3)."""
+    """Noisy images (n, size, size, 3) of a disk, the disk's mask (n, size, size), and its center and radius (n, 3)."""
     rng = np.random.default_rng(1)
     rows, columns = np.mgrid[:size, :size]
     center, radius = rng.uniform(4, size - 4, (count, 2)), rng.uniform(2, 4, count)
@@ -68,7 +68,7 @@ def keypoints() -> Made:
 
 @task("detection head", lambda y, p, x: own.boxes(y, p), metric="tasks.own:boxes", loss="mse")
 def boxes() -> Made:
-    """Four by four cells, each with a certainty and a box."""
+    """A detection head with 4x4 cells, each with a confidence and a box."""
     import keras
 
     seed()
@@ -100,7 +100,10 @@ def super_resolution() -> Made:
 
 @task("anomalies by an autoencoder", own.anomalies, metric="tasks.own:anomalies")
 def anomalies() -> Made:
-    """It is fitted to the digits 0 to 7; labels are 1 for 8 and 9. The train split has no labels."""
+    """An autoencoder trained on the digits 0 to 7.
+
+    Labels are 1 for the digits 8 and 9. The train split has no labels.
+    """
     import keras
 
     seed()

@@ -1,4 +1,4 @@
-"""Scores of outputs computed with NumPy and scikit-learn alone: what the recorded metric must equal."""
+"""Expected scores of outputs, computed only with NumPy and scikit-learn. The recorded metric must be equal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sklearn import metrics
 
 
 def classes(y: np.ndarray) -> np.ndarray:
-    """Class numbers of labels that may be one-hot rows."""
+    """Class numbers of labels, which may be one-hot rows."""
     return y.argmax(axis=-1) if y.ndim > 1 and y.shape[-1] > 1 and set(np.unique(y)) <= {0, 1} else y.reshape(len(y))
 
 
@@ -18,7 +18,7 @@ def accuracy(y: np.ndarray, p: np.ndarray, x: Any) -> float:
 
 
 def per_place(y: np.ndarray, p: np.ndarray, x: Any) -> float:
-    """Accuracy over all places of class numbers (n, *places)."""
+    """Accuracy over all positions of class numbers with shape (n, *positions)."""
     return float(np.mean(p.argmax(axis=-1) == y.reshape(p.shape[:-1])))
 
 
@@ -63,13 +63,13 @@ def r2(y: np.ndarray, p: np.ndarray, x: Any) -> float:
 
 
 def mean_iou(y: np.ndarray, p: np.ndarray, x: Any) -> float:
-    """Mean over classes of intersection over union, of all places together."""
+    """Intersection over union of all pixels together, averaged over classes."""
     y = y.reshape(-1).astype(int)
     found = (p.reshape(-1) > 0.5).astype(int) if p.shape[-1] == 1 else p.argmax(axis=-1).reshape(-1)
     return float(metrics.jaccard_score(y, found, average="macro"))
 
 
 def psnr(y: np.ndarray, p: np.ndarray, x: Any) -> float:
-    """Mean over images of the peak signal-to-noise ratio in dB; values are in [0, 1]."""
+    """Peak signal-to-noise ratio in dB, averaged over images with values in [0, 1]."""
     errors = np.mean((p.astype(np.float64) - y) ** 2, axis=tuple(range(1, y.ndim)))
     return float(np.mean(-10 * np.log10(errors)))

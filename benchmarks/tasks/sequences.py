@@ -1,4 +1,4 @@
-"""Sequences: series, speech-like steps, tokens."""
+"""Models of sequences: time series, speech-like features, tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.task import Made, seed, split, task, trained
 
 
 def waves(count: int, length: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """Noisy series (n, length, 2) of three shapes, and their class."""
+    """Noisy time series (n, length, 2) of three shapes, and their class (n,)."""
     rng = np.random.default_rng(2)
     y, phase, time = rng.integers(0, 3, count), rng.uniform(0, 6, (count, 1)), np.arange(length)
     pitch = np.array([0.3, 0.5, 0.8])[y][:, None]
@@ -22,7 +22,7 @@ def waves(count: int, length: int = 32) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tokens(count: int, length: int = 16, words: int = 50) -> tuple[np.ndarray, np.ndarray]:
-    """Sentences (n, length) of word numbers, which are 1 where words below 10 are more than those from 40 on."""
+    """Sentences (n, length) of word numbers, with label 1 if more words are below 10 than are 40 or above, else 0."""
     rng = np.random.default_rng(3)
     x = rng.integers(0, words, (count, length))
     return x.astype("int32"), ((x < 10).sum(axis=1) > (x >= 40).sum(axis=1)).astype("int64")

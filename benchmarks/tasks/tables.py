@@ -1,4 +1,4 @@
-"""Tables: numbers in, one or several labels out."""
+"""Models of tables with numeric inputs and one or several labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.task import Made, seed, split, task, trained
 
 
 def scaled(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A data set of scikit-learn with columns of mean 0 and variance 1, in random order."""
+    """A data set of scikit-learn in random order, with columns scaled to mean 0 and variance 1."""
     from sklearn import datasets
 
     found = getattr(datasets, f"load_{name}")()

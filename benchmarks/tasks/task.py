@@ -1,4 +1,4 @@
-"""A task: a model, its data, how a user would search with them, and its score computed without litetuner."""
+"""A task: a model, its data, the keys of a search, and its score computed without litetuner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PARTS = {"train": 0.6, "search": 0.2, "test": 0.2}
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """A trained Keras model and its arrays, as an ``.npz`` holds them."""
+    """A trained Keras model and its data: arrays by their keys in an ``.npz``."""
 
     model: Any
     data: dict[str, np.ndarray]
@@ -22,10 +22,10 @@ class Made:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """``keys`` are those of the search. ``score`` gets labels, outputs and samples of the search split.
+    """A task. ``keys`` are keys of the search. ``score`` gets labels, outputs and samples of the search split.
 
-    ``keras_metric`` is the name of the compiled metric that must be equal, ``refusal`` what a rejection must say where the
-    model cannot be used.
+    ``keras_metric`` is the name of a compiled metric that must have the same value. ``refusal`` is a text that the
+    rejection of the model must contain, or the reason why it cannot be trained.
     """
 
     name: str
@@ -43,7 +43,7 @@ TASKS: dict[str, Task] = {}
 def task(
     kind: str, score: Score, *, keras_metric: str | None = None, refusal: str | None = None, **keys: Any
 ) -> Callable[[Callable[[], Made]], Callable[[], Made]]:
-    """Register the function that makes a task, under its name."""
+    """Register the decorated function, which makes a model and its data, as a task with the function's name."""
 
     def register(make: Callable[[], Made]) -> Callable[[], Made]:
         TASKS[make.__name__] = Task(make.__name__, kind, make, score, keys, keras_metric, refusal)
@@ -53,7 +53,10 @@ def task(
 
 
 def split(x: Any, y: Any, **others: np.ndarray) -> dict[str, np.ndarray]:
-    """Arrays by key: the first 60 % train, 20 % search, 20 % test; dicts by input or output; ``others`` of train only."""
+    """Split arrays into 60 % train, 20 % search and 20 % test, in order. Returns them by key.
+
+    Dicts are split by input or output name. ``others`` are kept for the train split only.
+    """
     columns = {**_named("x", x), **_named("y", y)}
     count = len(next(iter(columns.values())))
     found, start = {}, 0
@@ -87,7 +90,7 @@ def trained(model: Any, data: Mapping[str, np.ndarray], epochs: int, **how: Any)
 
 
 def seed() -> np.random.Generator:
-    """Equal models each time."""
+    """Set all seeds, so that models are the same each time. Returns a NumPy generator."""
     import keras
 
     keras.utils.set_random_seed(0)

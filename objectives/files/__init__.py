@@ -1,1 +1,1 @@
-"""What can be computed from a file's bytes: memory, MACs, estimates."""
+"""Costs that are computed from the bytes of a file: memory, MACs, an energy estimate."""

@@ -1,11 +1,12 @@
-"""The tensor arena: how many bytes all intermediate tensors need at once, planned as the runtime plans them.
+"""The tensor arena: the memory for all intermediate tensors, planned in the same way as the runtime plans it.
 
-Every tensor that an operator writes lives from there to its last use. The planner of TensorFlow Lite Micro
-(``GreedyMemoryPlanner``) takes them from the largest to the smallest and puts each into the first gap between those that
-live at the same time. Finding the best plan is NP-complete; this one is the runtime's, so it is what a device needs.
+A tensor must be in memory from the operator that writes it to the last operator that reads it. The planner of
+TensorFlow Lite Micro (``GreedyMemoryPlanner``) places the tensors from the largest to the smallest. It puts each tensor
+into the first gap between the tensors that are in memory at the same time. Finding the optimal plan is NP-complete.
+This plan is the one of the runtime, so it is what a device needs.
 
-Not in it, since only kernels know them: scratch buffers of operators, and the interpreter's own records (on microcontrollers
-some kB; ``interpreter.arena_used_bytes()`` reports them there).
+The plan does not include scratch buffers of operators, because only kernels know them, nor the interpreter's own
+records. On microcontrollers these take some kB, and ``interpreter.arena_used_bytes()`` reports them.
 """
 
 import dataclasses
@@ -20,9 +21,10 @@ ALIGNMENT = 16  # bytes; MicroArenaBufferAlignment
 
 @dataclasses.dataclass(frozen=True)
 class Arena:
-    """The plan of a file. ``total_bytes`` is the arena's size, variables (states of recurrent layers) included.
+    """The plan of a file. ``total_bytes`` is the size of the arena, including variables (states of recurrent layers).
 
-    ``live_bytes`` is the most that lives at any one time, below which no plan can be; ``peak_operator`` is where that is.
+    ``live_bytes`` is the maximum memory of all tensors that are needed at the same time, a lower bound for any plan.
+    This maximum is reached at ``peak_operator``.
     """
 
     total_bytes: int
@@ -34,9 +36,9 @@ class Arena:
 
 @rejects_damage
 def plan_arena(file: bytes) -> Arena:
-    """Plan the tensors of a ``.tflite``. Free sizes (-1) count as the size stored in the file, which is 1 for a batch.
+    """Plan the tensors of a ``.tflite``. A dimension of unknown size counts with its size in the file, 1 for a batch.
 
-    Raises ``BuildFailed`` for an unreadable file and for tensors whose size is not known before the file runs (text).
+    Raises ``BuildFailed`` for an unreadable file, and for tensors whose size is unknown before the file runs (strings).
     """
     model = read_model(file)
     found = find_lifetimes(model)
@@ -55,9 +57,9 @@ def plan_arena(file: bytes) -> Arena:
 
 
 def plan_offsets(tensors: Sequence[Lifetime]) -> list[int]:
-    """Where each tensor starts, in bytes. Sizes are those to be reserved, so aligned already."""
+    """The start of each tensor in the arena, in bytes. The sizes must already be aligned."""
     offsets: dict[int, int] = {}
-    # Of equal sizes the last comes first: the planner fills its list from the end before it sorts.
+    # Of tensors with equal size, the last one is placed first: the planner fills its list from the end, then sorts it.
     for index in sorted(range(len(tensors)), key=lambda index: (-tensors[index].size, -index)):
         life = tensors[index]
         beside = sorted(
@@ -70,13 +72,13 @@ def plan_offsets(tensors: Sequence[Lifetime]) -> list[int]:
 
 
 def constant_bytes(model: Any) -> int:
-    """Bytes of weights and other constants as the file stores them; a buffer that several tensors use counts once."""
+    """Bytes of weights and other constants in the file; a buffer that several tensors use counts once."""
     buffers = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
     return sum(len(model.buffers[index].data) for index in buffers if model.buffers[index].data is not None)
 
 
 def _first_gap(beside: Sequence[tuple[int, int]], size: int) -> int:
-    """The first gap of at least ``size`` between spans in the order of their start; else behind them all."""
+    """The start of the first gap of at least ``size`` between spans (sorted by their start), or else the end of all."""
     end = 0
     for start, stop in beside:
         if start - end >= size:

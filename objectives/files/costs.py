@@ -1,8 +1,8 @@
-"""Costs that can be computed from a file alone: memory, MACs, and from a published table an estimate of its energy.
+"""Costs that are computed from the file alone: memory, MACs, and an energy estimate from a published table.
 
-The table is that of Mark Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, figure 1.1.9: 45 nm,
-0.9 V. Its values are for single operations of that process; a real processor spends several times as much on control. It ranks
-files of one model against each other; it does not predict battery life.
+The table is from Mark Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, figure 1.1.9:
+45 nm, 0.9 V. Its values are for single operations in that process; a real processor uses several times as much energy
+for control. The estimate ranks files of the same model. It does not predict battery life.
 """
 
 import collections
@@ -19,23 +19,23 @@ ARENA = (
     "planned from the tensors' lifetimes as TensorFlow Lite Micro's greedy planner does, "
     f"{ALIGNMENT} bytes aligned, without the kernels' scratch buffers"
 )
-# Picojoules (Horowitz 2014).
+# Picojoules per operation (Horowitz 2014).
 ADD_PJ = {"int8": 0.03, "int32": 0.1, "float16": 0.4, "float32": 0.9}
 MULTIPLY_PJ = {"int8": 0.2, "int32": 3.1, "float16": 1.1, "float32": 3.7}
-SRAM_PJ, DRAM_PJ = 100 / 8, 1300 / 8  # a byte: 64 bits of a 1 MB cache take 100 pJ, of DRAM 1.3 nJ and more
-CACHE_BYTES = 1_000_000  # a file whose constants fit is taken to run from the cache
+SRAM_PJ, DRAM_PJ = 100 / 8, 1300 / 8  # per byte; 64 bits cost 100 pJ from a 1 MB cache and at least 1.3 nJ from DRAM
+CACHE_BYTES = 1_000_000  # constants up to this size are assumed to be read from the cache
 TABLE = "Horowitz, ISSCC 2014, 45 nm, 0.9 V"
 
 FREE = frozenset({"RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BITCAST", "SHAPE"})
 FLOATS = ("float32", "float16", "bfloat16", "float64")
-SPARE = "float32"  # what an operator computes in that has no typed input
+SPARE = "float32"  # the precision that is assumed for an operator without an input tensor
 
 
 def file_costs(file: bytes) -> dict[str, Measurement]:
-    """Exact numbers by name: ``arena_bytes``, ``memory_bytes``, ``macs``, and the estimate ``energy_estimate_uj``.
+    """The costs by name: ``arena_bytes``, ``memory_bytes``, ``macs``, and the estimate ``energy_estimate_uj``.
 
-    ``memory_bytes`` is the arena and the constants, so what a device without a file system and caches must hold. None of them
-    has an interval: the same bytes give the same numbers. Raises ``BuildFailed`` for an unreadable file.
+    ``memory_bytes`` is the arena plus the constants, which is the memory of a device without file system and caches.
+    The costs have no intervals, because equal bytes give equal numbers. Raises ``BuildFailed`` for an unreadable file.
     """
     arena, work = plan_arena(file), list_work(file)
     kinds: collections.Counter[str] = collections.Counter()
@@ -65,7 +65,7 @@ def file_costs(file: bytes) -> dict[str, Measurement]:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What one operator does for one inference; ``kind`` is the precision it multiplies in, such as ``int8*int8``."""
+    """The work of one operator in one inference; ``kind`` is the precision of its MACs, such as ``int8*int8``."""
 
     operator: str
     macs: int
@@ -76,9 +76,10 @@ class Work:
 
 @rejects_damage
 def list_work(file: bytes) -> list[Work]:
-    """Every operator with what it computes and moves: each input read once, each output written once.
+    """The work of every operator: its MACs and the bytes that it moves.
 
-    Activations are moved at the price of a 1 MB cache; constants too where they fit into it, else at that of DRAM.
+    Each input is read once, and each output is written once. Moving activations costs the energy of a 1 MB cache.
+    Constants cost the same if they all fit into it, else that of DRAM.
     """
     model = read_model(file)
     codes = [operator_name(code)[0] for code in model.operatorCodes or []]
@@ -109,10 +110,11 @@ def _work(name: str, operator: Any, graph: Any, constants: dict[int, Any], price
 
 
 def _prices(name: str, inputs: list[Any]) -> tuple[str, float, float]:
-    """Precision, and picojoules of a multiply-accumulate and of an addition in it.
+    """The precision, and the picojoules of one MAC and of one addition in this precision.
 
-    The table's integer multiplications grow with the product of the widths (8 bits .2, 32 bits 3.1), so those it does not hold
-    are taken in proportion. Integers are added up in 32 bits, 16-bit activations in 64.
+    In the table, the energy of an integer multiplication grows with the product of the widths (8 bits 0.2, 32 bits
+    3.1). Other widths are computed in proportion. Integers are accumulated in 32 bits, with 16-bit activations in 64
+    bits.
     """
     spread = inputs[2] if name == "TRANSPOSE_CONV" and len(inputs) > 2 else inputs[0] if inputs else None
     first = SPARE if spread is None else type_name(spread.type)
@@ -122,7 +124,7 @@ def _prices(name: str, inputs: list[Any]) -> tuple[str, float, float]:
         second = type_name(inputs[factor].type)
     if first in FLOATS and second in FLOATS:
         return f"{first}*{second}", MULTIPLY_PJ["float32"] + ADD_PJ["float32"], ADD_PJ["float32"]
-    # Float activations on integer weights are rounded to 8 bits on the way in.
+    # With integer weights, float activations are quantized to 8 bits first.
     widths = [8 if kind in FLOATS else 4 if kind == "int4" else BITS.get(kind, 8) for kind in (first, second)]
     product = MULTIPLY_PJ["int8"] * widths[0] * widths[1] / 64
     total = ADD_PJ["int32"] * (2 if widths[0] == 16 else 1)

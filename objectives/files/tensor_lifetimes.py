@@ -1,4 +1,4 @@
-"""From where to where each tensor of a file lives, counted in operators, by the rules of TensorFlow Lite Micro."""
+"""The lifetime of each tensor of a file, from its first to its last operator, by the rules of TensorFlow Lite Micro."""
 
 import dataclasses
 from typing import Any
@@ -6,22 +6,22 @@ from typing import Any
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.schema import element_count, ints, operator_name, type_name
 
-# A resource is a handle. An activation of 4 bits takes a byte; constants of 4 bits are not planned.
+# A resource is a handle. A 4-bit activation takes a byte; 4-bit constants are not part of the plan.
 _BY_BITS = {64: "float64 int64 uint64 complex64", 32: "float32 int32 uint32 resource", 8: "int8 uint8 bool int4"}
 _BY_BITS[16] = "float16 bfloat16 int16 uint16"
 BITS = {kind: bits for bits, kinds in _BY_BITS.items() for kind in kinds.split()}
-# operator: the options that name the subgraphs it runs
+# operator: the options with the indices of the subgraphs that it runs
 CALLS = {
     "IF": ("thenSubgraphIndex", "elseSubgraphIndex"),
     "WHILE": ("condSubgraphIndex", "bodySubgraphIndex"),
     "CALL_ONCE": ("initSubgraphIndex",),
 }
-DEEPEST = 100  # calls inside of calls
+DEEPEST = 100  # maximum depth of nested subgraph calls
 
 
 @dataclasses.dataclass(frozen=True)
 class Lifetime:
-    """A tensor by (subgraph, index), its bytes, and the first and the last step at which it must be there."""
+    """A tensor by (subgraph, index), its bytes, and the first and the last step at which it must be in memory."""
 
     tensor: tuple[int, int]
     size: int
@@ -31,9 +31,10 @@ class Lifetime:
 
 @dataclasses.dataclass
 class Lifetimes:
-    """All tensors that an arena must hold; ``variables`` are the bytes of those that are kept between inferences.
+    """All tensors that an arena must hold. ``variables`` are the bytes of tensors that are kept between inferences.
 
-    ``names`` are the operators by step; step 0 is before the first one.
+    ``steps`` is the number of the last step, and ``names`` are the operators by step. Step 0 is before the first
+    operator.
     """
 
     tensors: list[Lifetime]
@@ -43,9 +44,9 @@ class Lifetimes:
 
 
 def find_lifetimes(model: Any) -> Lifetimes:
-    """Lifetimes in the object model of ``read_model``, by the order of its subgraphs and tensors.
+    """The lifetimes of the tensors of an object model (``read_model``), in the order of its subgraphs and tensors.
 
-    Raises ``BuildFailed`` for tensors of unknown size and for subgraphs that call each other without end.
+    Raises ``BuildFailed`` for tensors of unknown size and for subgraphs with infinite recursion.
     """
     walk = _Walk(model)
     walk.enter(0, 0)
@@ -63,7 +64,7 @@ def find_lifetimes(model: Any) -> Lifetimes:
 
 
 def tensor_bytes(tensor: Any) -> int:
-    """Bytes of a tensor's values. Raises ``BuildFailed`` for text and other types without a fixed size."""
+    """The size of a tensor in bytes. Raises ``BuildFailed`` for strings and other types without a fixed size."""
     kind = type_name(tensor.type)
     if kind not in BITS:
         raise BuildFailed(f"a tensor of type {kind} has no size before the file runs, so its memory cannot be planned")
@@ -71,7 +72,7 @@ def tensor_bytes(tensor: Any) -> int:
 
 
 class _Walk:
-    """Goes through the graphs as they run. ``spans`` are [first, last] steps by (subgraph, tensor)."""
+    """Visits all operators in execution order. ``spans`` are [first, last] steps by (subgraph, tensor)."""
 
     def __init__(self, model: Any) -> None:
         self.model = model

@@ -1,4 +1,4 @@
-"""Every metric that has a name, one file each; a new file registers itself."""
+"""All built-in metrics, one file each. A new file is registered automatically."""
 
 from litetuner.objectives.metrics.metric import Metric
 from litetuner.spaces.registry import Registry

@@ -1,4 +1,4 @@
-"""Accuracy: the share of samples whose class is named correctly."""
+"""Accuracy: the share of samples whose class is predicted correctly."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from litetuner.spaces.models.decision import CLASSIFICATION
 
 
 class Accuracy(Metric):
-    """sklearn.metrics.accuracy_score of the decided classes; see ``decide`` for binary outputs."""
+    """sklearn.metrics.accuracy_score of the predicted classes, which ``class_numbers`` reads from the outputs."""
 
     name = "accuracy"
     direction = "maximize"
@@ -17,7 +17,7 @@ class Accuracy(Metric):
     default_loss = "classification"
 
     def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-        """1 where the class is right, else 0; the share of right places where a sample has many."""
+        """1 if the class is correct, else 0. For samples with several positions (pixels): the share that is correct."""
 
         def right(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
             return (class_numbers(pred, self.decision) == y).reshape(len(y), -1).mean(axis=1)

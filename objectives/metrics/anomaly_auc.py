@@ -7,9 +7,10 @@ from litetuner.spaces.errors import ConfigError, DataError
 
 
 class AnomalyAuc(Metric):
-    """sklearn.metrics.roc_auc_score of labels 0 (normal) and 1, over samples or over the means of groups (``g_search``).
+    """sklearn.metrics.roc_auc_score for labels 0 (normal) and 1, over samples, or over group means (``g_search``).
 
-    The score of a sample is the mean squared difference of output and input where they are of one shape, else the output.
+    The score of a sample is the mean squared difference of output and input if both have the same shape, else the
+    output.
     """
 
     name = "anomaly-auc"

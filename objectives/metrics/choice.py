@@ -1,4 +1,4 @@
-"""Which metric the user means: a name, or a function of their own."""
+"""Find the metric that the user chose: a built-in metric by name, or the user's own function."""
 
 import inspect
 import math
@@ -21,23 +21,23 @@ KINDS = {"classification": CLASSIFICATION, "regression": ("regression",), "raw":
 
 
 def find_metric(spec: str, decision: Decision | None = None) -> Metric:
-    """The metric of a name (``accuracy``) or of the user's ``module:function(y_true, y_pred) -> float``.
+    """The metric for a name (``accuracy``) or for the user's ``module:function(y_true, y_pred) -> float``.
 
-    For a model with several outputs ``accuracy@head`` (or ``module:function@head``) scores the output ``head``; a user's
-    function without it gets dicts of all labels and outputs by name.
+    For a model with several outputs, ``accuracy@head`` (or ``module:function@head``) scores the output ``head``.
+    Without ``@head``, a user's function gets dicts with all labels and all outputs by name.
 
-    Such a function gets the labels as the user gave them and the model's raw outputs (n, ...); and the samples if it has
-    a parameter ``x``, and the group of each sample if it has a parameter ``groups`` (``g_search`` and ``g_test`` of the data,
-    else every sample is a group). Attributes of the function say what it is; without them: ``direction`` "maximize",
-    ``bounded`` False (not within [0, 1], so a drop is relative), ``task`` "raw" ("classification": it gets class numbers,
-    "regression": it gets float32), ``default_loss`` as the model was compiled.
-    ``decision`` is how outputs are read, which only scoring needs.
+    A user's function gets the labels unchanged, and the model's raw outputs (n, ...). It also gets the samples if it
+    has a parameter ``x``, and the group of each sample if it has a parameter ``groups`` (``g_search`` and ``g_test`` of
+    the data; without them, every sample is its own group). Attributes of the function describe it. Their defaults are:
+    ``direction`` "maximize", ``bounded`` False (not within [0, 1], so a drop is relative), ``task`` "raw" (with
+    "classification" it gets class numbers, with "regression" float32), ``default_loss`` the loss that the model was
+    compiled with. ``decision`` says how outputs are read; only scoring needs it.
 
         def hits(y_true, y_pred): ...
         hits.direction = "maximize"
         hits.bounded = True
 
-    Raises ``ConfigError`` for an unknown name (the nearest is suggested), a missing function or a wrong attribute.
+    Raises ``ConfigError`` for an unknown name (with the nearest known name), a missing function or a wrong attribute.
     """
     name, at, output = spec.partition("@")
     if at and not output:
@@ -67,7 +67,7 @@ def _user_metric(spec: str, function: Callable[..., Any]) -> type[Metric]:
     metric_loss = attribute("default_loss", LOSSES[metric_task], str)
 
     class UserMetric(Metric):
-        """A metric of the user's own; its interval comes from resampling, as nothing is known of single samples."""
+        """The user's own metric. Its interval comes from resampling, because it has no values for single samples."""
 
         name: ClassVar[str] = shown_name(spec)
         direction: ClassVar[Literal["maximize", "minimize"]] = metric_direction
@@ -98,9 +98,9 @@ def _user_metric(spec: str, function: Callable[..., Any]) -> type[Metric]:
 
 
 def _also_taken(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Which of ``x`` and ``groups`` a function of (y_true, y_pred, ...) takes by name."""
+    """The names among ``x`` and ``groups`` that a function has as parameters after ``y_true`` and ``y_pred``."""
     try:
         names = list(inspect.signature(function).parameters)[2:]
-    except (TypeError, ValueError):  # one of C without a signature
+    except (TypeError, ValueError):  # a function written in C has no signature
         return ()
     return tuple(name for name in ("x", "groups") if name in names)

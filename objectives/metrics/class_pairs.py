@@ -1,4 +1,4 @@
-"""How often each true class was predicted as each class: what metrics of classes need, counted some samples at a time."""
+"""The counts of (true class, predicted class), for classification metrics, computed on some samples at a time."""
 
 import numpy as np
 
@@ -10,7 +10,10 @@ from litetuner.spaces.models.decision import Decision
 def class_pairs(
     y_true: np.ndarray, y_pred: np.ndarray, decision: Decision | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """True classes, predicted ones, and counts (pairs,) over all samples and places, as scikit-learn takes them with weights."""
+    """True classes, predicted classes and counts, each (pairs,), over all samples and positions.
+
+    scikit-learn's metrics accept the counts as ``sample_weight``.
+    """
 
     def coded(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
         pairs = np.stack([np.ravel(y).astype(np.int64), class_numbers(pred, decision).ravel()], axis=1)

@@ -1,4 +1,4 @@
-"""Log loss: the negative logarithm of the probability that the model gives to the true class."""
+"""Log loss: the negative logarithm of the predicted probability of the true class."""
 
 import math
 
@@ -11,9 +11,10 @@ from litetuner.spaces.models.decision import CLASSIFICATION
 
 
 class LogLoss(Metric):
-    """sklearn.metrics.log_loss, natural logarithm. Probabilities are kept above the resolution of float32.
+    """sklearn.metrics.log_loss with the natural logarithm. Probabilities are clipped by the float32 epsilon.
 
-    Those of several classes are divided by their sum, which quantization changes. Several labels at once: the mean over all.
+    Multiclass probabilities are divided by their sum, because after quantization they do not sum to 1. For multilabel
+    outputs, the loss is the mean over all labels.
     """
 
     name = "log-loss"
@@ -24,7 +25,7 @@ class LogLoss(Metric):
     default_loss = "classification"
 
     def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-        """The log loss of each sample, averaged over its places and labels."""
+        """The log loss of each sample, averaged over its positions and labels."""
         if self.decision is not None and self.decision.outputs == "scores":
             raise ConfigError(
                 f"log-loss needs probabilities, and the outputs are none ({self.decision.evidence}). Use --metric roc-auc."

@@ -1,4 +1,4 @@
-"""Macro F1: the mean of the classes' F1 scores."""
+"""Macro F1: the mean F1 score over the classes."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from litetuner.spaces.models.decision import CLASSIFICATION
 
 
 class MacroF1(Metric):
-    """sklearn.metrics.f1_score with average="macro"; a class that is neither in labels nor predictions does not count.
+    """sklearn.metrics.f1_score with average="macro". A class that is neither in labels nor predictions does not count.
 
-    Of several labels at once every label counts.
+    For multilabel outputs, every label counts.
     """
 
     name = "macro-f1"

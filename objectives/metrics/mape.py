@@ -8,7 +8,7 @@ from litetuner.objectives.metrics.metric import Metric, in_parts
 
 
 class MeanAbsolutePercentageError(Metric):
-    """sklearn.metrics.mean_absolute_percentage_error: a share, so 0.1 is 10 %; labels of 0 make it huge."""
+    """sklearn.metrics.mean_absolute_percentage_error as a fraction: 0.1 is 10 %. It is huge if a label is 0."""
 
     name = "mape"
     direction = "minimize"

@@ -1,4 +1,4 @@
-"""Mean intersection over union: how well predicted regions of each class cover the true ones, as in segmentation."""
+"""Mean intersection over union (IoU) of the predicted and true regions of each class, for segmentation."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from litetuner.objectives.metrics.metric import Metric
 
 
 class MeanIou(Metric):
-    """sklearn.metrics.jaccard_score with average="macro", as Keras's MeanIoU: over all places of all samples together.
+    """sklearn.metrics.jaccard_score with average="macro" over all positions of all samples, like MeanIoU of Keras.
 
-    A class that is neither in labels nor predictions does not count; of a binary model both classes do.
+    A class that is neither in labels nor predictions does not count. For a binary model, both classes count.
     """
 
     name = "mean-iou"

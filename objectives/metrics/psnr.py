@@ -8,12 +8,12 @@ from litetuner.objectives.metrics.metric import Metric, in_parts
 
 
 def value_range(images: np.ndarray) -> float:
-    """The range that pixels may have, from the true images: 255 where one is above 1, 2 for [-1, 1], else 1."""
+    """The value range of pixels, from the true images: 255 if a value is above 1, 2 if one is below 0, else 1."""
     return 255.0 if images.max() > 1 else 2.0 if images.min() < 0 else 1.0
 
 
 class Psnr(Metric):
-    """The mean of tf.image.psnr over the images, for pixels in [0, 1], [-1, 1] or [0, 255]; at most 100 dB for an image."""
+    """The mean of tf.image.psnr over all images, at most 100 dB each, for pixels in [0, 1], [-1, 1] or [0, 255]."""
 
     name = "psnr"
     direction = "maximize"
@@ -23,7 +23,7 @@ class Psnr(Metric):
     default_loss = "mean_squared_error"
 
     def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-        """The ratio of each image."""
+        """The PSNR of each image."""
         limit = value_range(y_true)
 
         def ratios(y: np.ndarray, pred: np.ndarray) -> np.ndarray:

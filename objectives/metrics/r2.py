@@ -1,4 +1,4 @@
-"""R2: the share of the labels' variance that predictions explain; 1 at best, without a lower bound."""
+"""R2: the share of the labels' variance that the predictions explain. The maximum is 1; there is no lower bound."""
 
 import math
 

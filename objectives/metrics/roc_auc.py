@@ -1,4 +1,4 @@
-"""Area under the ROC curve: how well outputs rank samples of a class above the others, whatever the threshold."""
+"""Area under the ROC curve: how well outputs rank samples of a class above the others, independent of a threshold."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from litetuner.spaces.models.decision import CLASSIFICATION
 
 
 class RocAuc(Metric):
-    """sklearn.metrics.roc_auc_score; several classes are averaged one-vs-rest over those that occur in the labels.
+    """sklearn.metrics.roc_auc_score. Multiclass: the mean of one-vs-rest AUC over the classes that occur in the labels.
 
-    Several labels at once: the mean of the labels' AUC, over those that some samples have and others have not.
+    Multilabel: the mean AUC over the labels that some samples have and others do not have.
     """
 
     name = "roc-auc"
@@ -28,7 +28,7 @@ class RocAuc(Metric):
             is_class = np.asarray(y_true).reshape(-1, scores.shape[1]) > 0
         else:
             present = np.array([1]) if scores.shape[1] == 2 else np.unique(y_true)
-            # As indicator columns, since quantized probabilities do not sum to exactly 1, which multi_class="ovr" insists on.
+            # Indicator columns, because multi_class="ovr" requires that probabilities sum to 1: quantized ones do not.
             is_class, scores = np.ravel(y_true)[:, None] == present[None, :], scores[:, present]
         ranked = is_class.any(axis=0) & ~is_class.all(axis=0)
         if not ranked.any():

@@ -6,7 +6,7 @@ from litetuner.objectives.metrics.metric import Metric, in_parts
 
 
 class SymmetricPercentageError(Metric):
-    """The mean of 2 |y - p| / (|y| + |p|), between 0 and 2; where both are 0 the error is 0."""
+    """The mean of 2 |y - p| / (|y| + |p|), between 0 and 2. If both values are 0, the error is 0."""
 
     name = "smape"
     direction = "minimize"

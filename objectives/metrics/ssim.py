@@ -6,7 +6,7 @@ from litetuner.objectives.metrics.metric import Metric, in_parts
 from litetuner.objectives.metrics.psnr import value_range
 from litetuner.spaces.errors import ConfigError
 
-SIZE, SIGMA = 11, 1.5  # of the Gaussian window
+SIZE, SIGMA = 11, 1.5  # size and standard deviation of the Gaussian window, in pixels
 
 
 class Ssim(Metric):
@@ -28,7 +28,7 @@ class Ssim(Metric):
 
 
 def _similarity(y: np.ndarray, pred: np.ndarray, limit: float) -> np.ndarray:
-    """That of each image (n, h, w, channels), averaged over its windows and channels."""
+    """The similarity of each image (n, h, w, channels), averaged over its windows and channels."""
     a, b = np.asarray(y, np.float64), np.asarray(pred, np.float64).reshape(y.shape)
     c1, c2 = (0.01 * limit) ** 2, (0.03 * limit) ** 2
     mean_a, mean_b = _windows(a), _windows(b)

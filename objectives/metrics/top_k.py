@@ -11,7 +11,7 @@ from litetuner.spaces.errors import ConfigError
 
 
 class TopK(Metric):
-    """sklearn.metrics.top_k_accuracy_score. Among equal outputs the later class counts as the higher, as there."""
+    """sklearn.metrics.top_k_accuracy_score. Of equal outputs, the later class is ranked higher, as in scikit-learn."""
 
     name = "top-5"
     direction = "maximize"
@@ -27,7 +27,7 @@ class TopK(Metric):
         return type(cls.__name__, (cls,), {"name": name, "k": int(found[1])}) if found else None
 
     def each(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-        """1 where the class is among the k highest, else 0."""
+        """1 if the class is among the k highest outputs, else 0."""
 
         def right(y: np.ndarray, pred: np.ndarray) -> np.ndarray:
             highest = np.argsort(self._checked(pred), axis=1, kind="stable")[:, -self.k :]

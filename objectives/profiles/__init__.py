@@ -1,4 +1,4 @@
-"""Every profile, one file each; a new file registers itself."""
+"""All profiles, one file each. A new file is registered automatically."""
 
 from litetuner.objectives.profiles.profile import Profile
 from litetuner.spaces.registry import Registry

@@ -1,9 +1,10 @@
-"""Microcontrollers: integer inputs and outputs, operators of TensorFlow Lite for Microcontrollers, little flash and memory."""
+"""The profile of microcontrollers: int8 inputs and outputs, TensorFlow Lite for Microcontrollers, little memory."""
 
 from litetuner.objectives.profiles.profile import Profile
 
-# What ``python/tflite_micro/python_ops_resolver.cc`` registers, without its custom operators; commit 85e19dd of
-# github.com/tensorflow/tflite-micro. A port to a chip may have fewer, and a kernel may not support every type.
+# The operators that ``python/tflite_micro/python_ops_resolver.cc`` registers, without custom operators; commit 85e19dd
+# of github.com/tensorflow/tflite-micro. The port to a chip may have fewer operators, and a kernel may not support all
+# types.
 OPERATORS = """
 ABS ADD ADD_N ARG_MAX ARG_MIN ASSIGN_VARIABLE AVERAGE_POOL_2D BATCH_MATMUL BATCH_TO_SPACE_ND BROADCAST_ARGS
 BROADCAST_TO CALL_ONCE CAST CEIL CONCATENATION CONV_2D COS CUMSUM DEPTH_TO_SPACE DEPTHWISE_CONV_2D
@@ -20,9 +21,10 @@ UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE WHILE ZEROS_LIKE
 class Mcu(Profile):
     """Full int8 files for TensorFlow Lite for Microcontrollers.
 
-    Flash holds clustered weights as look-up tables where that is proved to give the same outputs, and all else as it is: zeros
-    save nothing there. Steps are those that make this smaller or faster. Clusters cost time at each inference, for the weights
-    are decoded into the arena; other weights are read directly from flash, so ``max-memory`` bounds only the tensor arena.
+    In flash, clustered weights are stored as look-up tables if a check on samples gives the same outputs. Everything
+    else is stored without compression, so sparsity saves nothing. ``steps`` are the steps that make such a file smaller
+    or faster. Clusters cost time in each inference, because their weights are decoded into the arena. Other weights are
+    read directly from flash, so ``max-memory`` bounds only the tensor arena.
     """
 
     name = "mcu"

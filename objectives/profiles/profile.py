@@ -1,4 +1,4 @@
-"""A profile: a class of devices that a file must run on, as data: operators, input and output types, scarce resources."""
+"""A profile describes a class of devices that a file must run on: operators, input and output types, resources."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal
 class Profile:
     """Subclasses set the fields; one file each in ``objectives/profiles``. Nothing is measured on a profile.
 
-    ``settings`` are the configuration keys that it decides; a user who sets one of them to another value gets an error.
-    ``operators`` are the built-in operators that its runtime has kernels for, ``source`` says where that list is from.
-    ``memory`` is the measurement that ``max-memory`` bounds there. ``budgets`` are the keys of budgets that a search for
-    such a device should have, with what each of them bounds.
+    ``settings`` are the configuration keys that the profile sets; another value from the user is an error.
+    ``operators`` are the built-in operators for which the runtime has kernels, and ``source`` is the source of this
+    list. ``memory`` is the measurement that ``max-memory`` bounds. ``budgets`` are the keys of the budgets that a
+    search for such a device should have, and what each of them bounds.
     """
 
     name: ClassVar[str]

@@ -1,1 +1,1 @@
-"""The latency runner: a program of its own, copied to other machines as it is."""
+"""The latency runner: a stand-alone program that is copied to other machines unchanged."""

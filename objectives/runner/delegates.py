@@ -1,8 +1,8 @@
-"""Which operators a delegate took, and why it left the others. Part of the runner (``runner.FILES``).
+"""Find out which operators a delegate runs, and why it does not run the others. Part of the runner (``runner.FILES``).
 
-The runtime does not report it, but its list of nodes shows it. With a delegate, the nodes of the file are followed by one
-``DELEGATE`` node per partition, with the tensors that go in and come out. Walking back from what comes out until a tensor that
-goes in gives the nodes of the file that the partition replaces.
+The runtime does not report this, but its list of nodes shows it. With a delegate, the nodes of the file are followed by
+one ``DELEGATE`` node per partition, with the partition's input and output tensors. Following the graph back from these
+outputs to these inputs gives the nodes of the file that the partition replaces.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import collections
 from collections.abc import Sequence
 from typing import Any
 
-CHECKED_VERSION = "2.3.0"  # of LiteRT; a test fails for a version that ``list_nodes`` was not checked with
-Node = dict[str, Any]  # index, op_name, inputs, outputs, operand_types, result_types
+CHECKED_VERSION = "2.3.0"  # version of LiteRT; a test fails for versions that ``list_nodes`` was not checked with
+Node = dict[str, Any]  # keys: index, op_name, inputs, outputs, operand_types, result_types
 DELEGATE = "DELEGATE"
-# tflite/delegates/xnnpack/README.md of LiteRT, the operators in float32 and (a part of them) in 8 bits. Only used to
-# explain why an operator was not delegated, never to decide that it was not.
+# The float32 operators, and those that also exist in 8 bits, from tflite/delegates/xnnpack/README.md of LiteRT. These
+# lists are only used to explain why an operator was not delegated, never to decide if it was.
 _FLOAT = """
     ABS AVERAGE_POOL_2D BATCH_MATMUL CEIL COS DIV EXP EXPAND_DIMS FLOOR GELU HARD_SWISH LOG MAXIMUM MINIMUM NEG
     PRELU RELU RELU6 RELU_N1_TO_1 ROUND RSQRT SIN SOFTMAX SPACE_TO_DEPTH SQRT SQUARE SQUARED_DIFFERENCE
@@ -35,19 +35,20 @@ XNNPACK = "xnnpack"
 def list_nodes(interpreter: Any) -> list[Node]:
     """The nodes of the main graph: the operators of the file, then one ``DELEGATE`` node per partition.
 
-    By a private method of LiteRT, which has no public equivalent.
+    This uses a private method of LiteRT, for which there is no public equivalent.
     """
     nodes: list[Node] = interpreter._get_ops_details()
     return nodes
 
 
 def read_delegates(interpreter: Any, before: int, requested: Sequence[str]) -> dict[str, Any]:
-    """How the main graph of an allocated ``Interpreter`` is divided among delegates.
+    """How the main graph of an allocated ``Interpreter`` is partitioned among delegates.
 
-    ``before`` is the number of nodes of an interpreter of the same file without delegates. ``requested`` names the delegates in
-    the order in which they were applied; the last one is asked why an operator was left. Keys: ``requested``, ``operators``,
-    ``delegated`` and ``partitions``, the file's own ``quantize`` and ``dequantize`` operators, and ``fallback``, a list of
-    ``{"operator", "count", "indices", "why"}``.
+    ``before`` is the number of nodes of an interpreter of the same file without delegates. ``requested`` are the names
+    of the delegates in the order in which they were applied. The explanations are for the last one. The keys of the
+    result are ``requested``, ``operators``, ``delegated``, ``partitions``, ``quantize`` and ``dequantize`` (the file's
+    own operators), and ``fallback``, a list of ``{"operator", "count", "indices", "why"}`` for the operators that were
+    not delegated.
     """
     nodes = list_nodes(interpreter)
     return summarize_nodes(nodes[:before], nodes[before:], requested)
@@ -66,7 +67,7 @@ def summarize_nodes(own: Sequence[Node], partitions: Sequence[Node], requested: 
 
 
 def members(own: Sequence[Node], partition: Node) -> set[int]:
-    """Indices of the file's nodes that a partition replaces (nodes without a use in it are not found)."""
+    """The indices of the file's nodes that a partition replaces. Nodes whose outputs it does not use are not found."""
     producer = {int(index): node for node in own for index in node["outputs"]}
     entries = {int(index) for index in partition["inputs"]}
     found: set[int] = set()
@@ -82,7 +83,7 @@ def members(own: Sequence[Node], partition: Node) -> set[int]:
 
 
 def why_left(node: Node, produced: set[int], requested: Sequence[str]) -> str:
-    """Why the last delegate did not take a node; certain unless the text says ``probably``.
+    """Why the last delegate does not run a node. The reason is certain unless the text says ``probably``.
 
     ``produced`` are the tensors that operators of the file write.
     """

@@ -1,8 +1,9 @@
-"""Energy from the powercap counters of Linux (RAPL), and from nothing else. Part of the runner (``runner.FILES``).
+"""Energy, measured only with the powercap counters of Linux (RAPL). Part of the runner (``runner.FILES``).
 
-A zone counts microjoules up to ``max_energy_range_uj`` and starts again. Packages are added up; the memory (``dram``)
-is added if it has a zone; ``core`` and ``uncore`` are parts of their package and ``psys`` contains all of them.
-The power of the idle machine is measured in alternation with the work, and subtracted.
+A zone counts microjoules up to ``max_energy_range_uj`` and then starts again at 0. The zones of all packages are added,
+and the memory (``dram``) if it has a zone. Other zones are not used: ``core`` and ``uncore`` are parts of a package,
+and ``psys`` contains everything. The power of the idle machine is measured in alternation with the invokes, and
+subtracted.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from typing import Any
 from litetuner.objectives.runner.intervals import median, median_interval
 
 POWERCAP = "/sys/class/powercap"
-MOST_WATTS = 1000.0  # of one zone: a counter may have wrapped around more than once after range / MOST_WATTS
-ROUNDS, ROUND_SECONDS = 6, 0.3  # six rounds are the fewest with a 95 % interval
+MOST_WATTS = 1000.0  # of one zone: after range / MOST_WATTS, its counter may have wrapped around more than once
+ROUNDS, ROUND_SECONDS = 6, 0.3  # a 95 % interval needs at least six rounds
 
 
 class NoCounter(Exception):
-    """Energy cannot be measured here; the message says why and what would help."""
+    """Energy cannot be measured here. The message says why, and what to do if something helps."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Zone:
-    """One counter: its folder, its name (``package-0``, ``dram``) and where it wraps around, in microjoules."""
+    """One counter: its folder, its name (``package-0``, ``dram``), and the microjoules at which it wraps around."""
 
     folder: Path
     name: str
@@ -37,7 +38,7 @@ class Zone:
 
 
 def find_zones(root: str | Path = POWERCAP) -> list[Zone]:
-    """The counters that add up to processor and memory. Raises ``NoCounter`` where there is none, or none may be read."""
+    """The counters for processor and memory. Raises ``NoCounter`` if there is none, or if one cannot be read."""
     folders = sorted(Path(root).glob("intel-rapl:*"))
     zones, refused = [], []
     for folder in folders:
@@ -63,7 +64,7 @@ def find_zones(root: str | Path = POWERCAP) -> list[Zone]:
 
 
 def used_uj(zone: Zone, before: int, after: int, seconds: float) -> int:
-    """Microjoules between two readings. Raises ``NoCounter`` when the counter may have wrapped around more than once."""
+    """Microjoules between two readings. Raises ``NoCounter`` if the counter may have wrapped around more than once."""
     if seconds * MOST_WATTS * 1e6 > zone.range_uj:
         raise NoCounter(
             f"{seconds:.0f} s between two readings of {zone.name}: its counter may have started again twice"
@@ -74,7 +75,7 @@ def used_uj(zone: Zone, before: int, after: int, seconds: float) -> int:
 def read_span(
     zones: list[Zone], work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter
 ) -> tuple[int, float]:
-    """Microjoules and seconds of ``work()``, over all zones."""
+    """The energy of ``work()`` in microjoules, summed over all zones, and its seconds."""
     before, start = [zone.read_uj() for zone in zones], clock()
     work()
     after, seconds = [zone.read_uj() for zone in zones], clock() - start
@@ -87,10 +88,11 @@ def measure_energy(
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], Any] = time.sleep,
 ) -> dict[str, Any]:
-    """Energy of one ``invoke``, in microjoules, above the idle machine.
+    """The energy of one ``invoke`` in microjoules, without the energy of the idle machine.
 
-    Gives ``{"value", "interval", "idle_watts", "busy_watts", "invokes", "zones"}``, or ``{"absent": why}``; nothing is
-    estimated instead. A round is a pause and then invokes, both ``ROUND_SECONDS`` long; the value is the median of rounds.
+    Returns ``{"value", "interval", "rounds", "idle_watts", "busy_watts", "invokes", "zones"}``, or ``{"absent":
+    reason}`` if energy cannot be measured; it is never estimated instead. A round is a pause followed by invokes, each
+    ``ROUND_SECONDS`` long. The value is the median over the rounds.
     """
     try:
         zones = find_zones(root)
@@ -113,7 +115,7 @@ def measure_energy(
 def _round(
     zones: list[Zone], invoke: Callable[[], Any], clock: Callable[[], float], sleep: Callable[[float], Any]
 ) -> tuple[float, float, float, int]:
-    """Microjoules an invoke above idle, watts idle and busy, and the number of invokes."""
+    """Microjoules per invoke above idle, watts when idle and when busy, and the number of invokes."""
     count = 0
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""What executes a file: LiteRT's interpreter with its delegates, or a compiled model on an accelerator. Part of the runner."""
+"""Engines, which execute a file: LiteRT's interpreter with delegates, or a compiled model. Part of the runner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from litetuner.objectives.runner.delegates import XNNPACK, list_nodes, read_delegates, summarize_nodes
 from litetuner.objectives.runner.error import RunnerError
 
-# Accelerators, and what LiteRT writes when it continues without the requested one.
+# Accelerators, and the messages of LiteRT when it continues without the requested one.
 WITHOUT: dict[str, tuple[str, ...]] = {
     "cpu": (),
     "gpu": ("No adapters found", "Failed to initialize", "GPU accelerator could not be loaded"),
@@ -23,7 +23,7 @@ WITHOUT: dict[str, tuple[str, ...]] = {
 
 
 def open_engine(content: bytes, path: str, options: argparse.Namespace) -> InterpreterEngine | CompiledEngine:
-    """A loaded file with its memory allocated, as the options request. Raises ``RunnerError``; there is no fallback."""
+    """Load a file and allocate its memory, as the options request. Raises ``RunnerError``; there is no fallback."""
     return CompiledEngine(content, path, options) if options.accelerator else InterpreterEngine(content, path, options)
 
 
@@ -48,7 +48,7 @@ def one_addition() -> bytes:
 
 
 def warm_runtime() -> None:
-    """Run a model of one addition: one-time allocations of libraries (5 MB) must not count as memory or load time of a file."""
+    """Run a model with one addition, so that one-time allocations of libraries (5 MB) do not count for a timed file."""
     plain = argparse.Namespace(threads=1, delegate=None, delegate_option=[], no_xnnpack=False, accelerator=None)
     engine = open_engine(one_addition(), "one addition", plain)
     engine.fill(np.random.default_rng(0))
@@ -57,14 +57,14 @@ def warm_runtime() -> None:
 
 
 def delegate_names(options: argparse.Namespace) -> list[str]:
-    """The delegates in the order in which they are applied; empty for the runtime's own kernels."""
+    """The names of the delegates in the order in which they are applied; empty for the runtime's own kernels."""
     if options.accelerator:
         return [options.accelerator]
     return ([options.delegate] if options.delegate else []) + ([] if options.no_xnnpack else [XNNPACK])
 
 
 class InterpreterEngine:
-    """LiteRT's interpreter. The delegate of the library chooses operators first, then XNNPACK, as in an application."""
+    """LiteRT's interpreter. The delegate library is applied first, then XNNPACK, as in an application."""
 
     def __init__(self, content: bytes, path: str, options: argparse.Namespace) -> None:
         self.content, self.path, self.options = content, path, options
@@ -134,7 +134,7 @@ class CompiledEngine:
         self.invoke = lambda: self.model.run_by_index(0, self.inputs, outputs)
 
     def _refuse(self, messages: str) -> None:
-        """Raise if LiteRT wrote that it continues without the requested accelerator."""
+        """Raise ``RunnerError`` if LiteRT's messages say that it continues without the requested accelerator."""
         said = next((line.strip() for line in messages.splitlines() for sign in WITHOUT[self.name] if sign in line), "")
         if said:
             message = f"this machine has no {self.name.upper()} that LiteRT can use ({said})."
@@ -150,7 +150,7 @@ class CompiledEngine:
                 buffer.write(value)
 
     def delegates(self) -> dict[str, Any]:
-        """A compiled model only reports whether all of it is accelerated: what is unknown is ``None``."""
+        """A compiled model reports only if all of it is accelerated. Unknown values are ``None``."""
         from ai_edge_litert import interpreter as litert
 
         plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -160,7 +160,10 @@ class CompiledEngine:
 
 
 def random_input(name: str, shape: Any, kind: Any, quantized: bool, rng: np.random.Generator, file: str) -> np.ndarray:
-    """A valid input tensor: floats in [0, 1), quantized integers over their range, other integers 0 (they may be indices)."""
+    """A valid input tensor: random floats in [0, 1), booleans, or quantized integers over their range.
+
+    Other integers are 0, because they may be indices. Raises ``RunnerError`` for other types.
+    """
     sizes, dtype = tuple(max(int(n), 1) for n in shape), np.dtype(kind)
     if dtype.kind == "f":
         return rng.random(sizes).astype(dtype)
@@ -182,7 +185,7 @@ def _stage(stage: str, path: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _native_messages() -> Iterator[Callable[[], str]]:
-    """What libraries write to standard error in the block; it is forwarded afterwards."""
+    """Capture what libraries write to standard error within this context. It is forwarded afterwards."""
     with tempfile.TemporaryFile() as file:
         kept = os.dup(2)
         os.dup2(file.fileno(), 2)

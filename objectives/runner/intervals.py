@@ -1,4 +1,4 @@
-"""The runner's own statistics: medians, their intervals, ratios of neighbors. Part of the runner (``runner.FILES``)."""
+"""The runner's statistics: medians, their intervals, and ratios of latencies. Part of the runner (``runner.FILES``)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-SPREAD_LIMIT = 0.04  # of the block minima of a steady run
-DRIFT_LIMIT = 0.03  # of a steady run
+SPREAD_LIMIT = 0.04  # maximum ``spread`` of the block minima of a stable run
+DRIFT_LIMIT = 0.03  # maximum ``drift`` of a stable run
 
 
 def median(values: Sequence[float]) -> float:
@@ -17,9 +17,10 @@ def median(values: Sequence[float]) -> float:
 
 
 def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[tuple[float, float], float] | None:
-    """The narrowest order-statistics interval of the median that reaches ``level``, and its real coverage.
+    """The narrowest order-statistics interval of the median that reaches ``level``, and its true coverage.
 
-    With fewer than six values none does, and the whole range is given with what it reaches; ``None`` for a single value.
+    With fewer than six values, no interval reaches 95 %: the whole range is returned, with its true coverage. ``None``
+    for a single value.
     """
     ordered, n = sorted(values), len(values)
     if n < 2:
@@ -31,13 +32,13 @@ def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[tuple
 
 
 def half_width(values: Sequence[float]) -> float:
-    """Half the interval's width relative to the median; infinite where there is none."""
+    """Half of the interval's width, relative to the median; infinite if there is no interval."""
     found = median_interval(values)
     return math.inf if found is None else (found[0][1] - found[0][0]) / 2 / median(values)
 
 
 def ratio_of(base: Sequence[float], this: Sequence[float]) -> dict[str, Any]:
-    """Baseline / candidate from neighboring blocks or from the two medians, whichever interval is narrower."""
+    """The ratio baseline / candidate, from neighboring blocks or from both medians, whichever interval is narrower."""
     pairs = [b / t for b, t in zip(base, this, strict=True)]
     value, found, method = median(pairs), median_interval(pairs), "pairs"
     interval = None if found is None else list(found[0])
@@ -48,7 +49,7 @@ def ratio_of(base: Sequence[float], this: Sequence[float]) -> dict[str, Any]:
 
 
 def reach(this: Sequence[float], base: Sequence[float] | None = None) -> float:
-    """The wider of the relative half widths of a file's value and of its ratio to the baseline."""
+    """The relative half width of the interval of a file's latency, or of its ratio to the baseline if that is wider."""
     found = half_width(this)
     if base is None or math.isinf(found):
         return found
@@ -57,11 +58,11 @@ def reach(this: Sequence[float], base: Sequence[float] | None = None) -> float:
 
 
 def spread(blocks: Sequence[float]) -> float:
-    """The distance of the quartiles, relative to the median."""
+    """The interquartile range, relative to the median."""
     return float(np.subtract(*np.percentile(blocks, [75, 25]))) / median(blocks)
 
 
 def drift(blocks: Sequence[float]) -> float:
-    """How much slower the last third of the blocks is than the first."""
+    """The relative increase of latency from the first third of the blocks to the last third."""
     third = max(len(blocks) // 3, 1)
     return median(blocks[-third:]) / median(blocks[:third]) - 1

@@ -1,4 +1,4 @@
-"""The machine under the runner: its description, its cores, what else runs on it. Part of the runner (``runner.FILES``)."""
+"""The runner's machine: its description, its cores, and other load on it. Part of the runner (``runner.FILES``)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from litetuner.objectives.runner.error import RunnerError
 
 try:
     import resource
-except ImportError:  # Windows: lost time slices go uncounted there
+except ImportError:  # Windows, where lost time slices are not counted
     resource = None  # type: ignore[assignment]
 
 COUNTS_LOST_SLICES = resource is not None
@@ -26,7 +26,7 @@ FLAGS = "avx avx2 fma f16c avx_vnni avx512f avx512bw avx512_vnni avx512_bf16 amx
 
 
 def read_text(path: str) -> str | None:
-    """A small file of the kernel, ``None`` if it does not exist or cannot be read."""
+    """The content of a small kernel file, ``None`` if it does not exist or cannot be read."""
     try:
         return Path(path).read_text().strip()
     except OSError:
@@ -34,7 +34,7 @@ def read_text(path: str) -> str | None:
 
 
 def core_times() -> dict[int, tuple[float, float]]:
-    """Seconds (busy, stolen by the hypervisor) of each core since boot; empty where there is no /proc/stat."""
+    """Seconds (busy, stolen by the hypervisor) of each core since boot; empty if there is no /proc/stat."""
     tick = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
     found = {}
     for line in (read_text("/proc/stat") or "").splitlines():
@@ -46,7 +46,10 @@ def core_times() -> dict[int, tuple[float, float]]:
 
 
 def choose_cores(asked: str, threads: int) -> tuple[int, ...] | None:
-    """Pin the process to the least busy of the fastest cores, as many as threads. ``None``: not pinned."""
+    """Pin the process to cores and return them, or ``None`` if it is not pinned.
+
+    ``asked`` is ``none``, core numbers, or ``auto``: the least busy of the fastest cores, one for each thread.
+    """
     if asked == "none" or not hasattr(os, "sched_setaffinity"):
         return None
     allowed = sorted(os.sched_getaffinity(0))
@@ -56,7 +59,7 @@ def choose_cores(asked: str, threads: int) -> tuple[int, ...] | None:
         before = core_times()
         time.sleep(0.1)
         busy = {core: now - before[core][0] for core, (now, _) in core_times().items() if core in before}
-        # Of equally idle cores the last one: the first ones often serve the interrupts.
+        # Of equally idle cores, prefer the last one, because interrupts are often handled by the first ones.
         ranked = sorted(allowed, key=lambda core: (-speed[core], busy.get(core, 0.0), -core))
         chosen = tuple(sorted(ranked[:threads]))
     elif not chosen or not set(chosen) <= set(allowed):
@@ -66,10 +69,10 @@ def choose_cores(asked: str, threads: int) -> tuple[int, ...] | None:
 
 
 def raise_priority() -> str:
-    """Request the highest priority and report the result: a process without that right is timed as it is."""
+    """Request the highest priority and report the result. Without the permission, the priority stays unchanged."""
     try:
         os.setpriority(os.PRIO_PROCESS, 0, -20)
-        # A session has a scheduling group of its own, inside of which alone the niceness of a process counts.
+        # A session has its own scheduling group (autogroup). The niceness of a process counts only inside this group.
         if os.getsid(0) == os.getpid() and os.path.exists("/proc/self/autogroup"):
             Path("/proc/self/autogroup").write_text("-20")
     except (OSError, AttributeError) as error:
@@ -78,7 +81,7 @@ def raise_priority() -> str:
 
 
 def die_with(parent: int) -> None:
-    """End when the parent ends, also while stopped (Linux). Exits at once if it is gone already."""
+    """Let this process end when its parent ends, even while it is stopped (Linux). Exits if the parent is gone."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)  # 1: PR_SET_PDEATHSIG
     if os.getppid() != parent:
@@ -86,7 +89,7 @@ def die_with(parent: int) -> None:
 
 
 def throttle_count(cores: tuple[int, ...] | None) -> int | None:
-    """How often heat slowed the pinned cores down since boot; ``None`` if nothing counts it."""
+    """The number of thermal throttling events of the pinned cores since boot; ``None`` if they are not counted."""
     paths = (f"/sys/devices/system/cpu/cpu{core}/thermal_throttle/core_throttle_count" for core in cores or (0,))
     counts = [read_text(path) for path in paths]
     return sum(int(count) for count in counts if count) if any(counts) else None
@@ -97,7 +100,7 @@ def load_average() -> list[float] | None:
 
 
 def lost_slices() -> int:
-    """How often the scheduler took the core away from this process; 0 if the system does not count it."""
+    """The number of involuntary context switches of this process; 0 if the system does not count them."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0
 
 
@@ -107,14 +110,14 @@ def cpu_info(field: str) -> str | None:
 
 
 def clock_of(cores: tuple[int, ...] | None) -> dict[str, Any]:
-    """Governor and frequency of the first pinned core, ``None`` if the kernel does not report it."""
+    """The governor and the frequency of the first pinned core; ``None`` for a value that the kernel does not report."""
     folder, mhz = f"/sys/devices/system/cpu/cpu{(cores or (0,))[0]}/cpufreq", cpu_info("cpu MHz")
     khz = read_text(f"{folder}/scaling_cur_freq") or (float(mhz) * 1000 if mhz else None)
     return {"governor": read_text(f"{folder}/scaling_governor"), "frequency_mhz": khz and float(khz) / 1000}
 
 
 def describe_machine(cores: tuple[int, ...] | None) -> dict[str, Any]:
-    """What is needed to judge a latency: processor, settings, versions."""
+    """Everything that is needed to interpret a latency: processor, settings, versions."""
     flags = (cpu_info("flags") or cpu_info("Features") or "").split()
     name = cpu_info("model name") or read_text("/proc/device-tree/model") or platform.processor() or platform.machine()
     found: dict[str, Any] = {"cpu": name, "cpu_flags": [flag for flag in FLAGS.split() if flag in flags]}

@@ -1,19 +1,21 @@
-"""Measure the latency of a ``.tflite`` file: a stand-alone script, so that the same file runs here and on a remote board.
+"""Measure the latency of a ``.tflite`` file. This stand-alone script runs here and, unchanged, on remote boards.
 
-It needs Python, numpy, ai-edge-litert, and its own parts (``FILES``) in the same folder, which may have any name:
-``python -P runner.py FILE [--baseline BASE]`` prints one JSON document and exits with 0, or
-``{"schema_version": 1, "error": {"stage", "file", "message"}}`` and 1.
+It needs Python, numpy, ai-edge-litert, and the other files of the runner (``FILES``) in the same folder, which may have
+any name. ``python -P runner.py FILE [--baseline BASE]`` prints one JSON document and exits with code 0. If it fails, it
+prints ``{"schema_version": 1, "error": {"stage", "file", "message"}}`` and exits with code 1.
 
-- One core is pinned, the least busy of the fastest; the process asks for a high priority and says whether it got it.
-- Each invoke is timed alone. A block holds at least ``block_ms`` and ``BLOCK_INVOKES`` invokes, and its value is its
-  minimum: other work on the machine only adds time. Long invokes that lost the core are left out, and the block
-  continues until it has enough others.
-- **Every block has its own interpreter.** The positions of weights and tensors in memory change a latency by 1 to 2 %, which
-  repetition on one interpreter does not show; with fresh ones the interval shows it and the median averages it.
-- The value is the median of the block minima, its interval the distribution-free one from order statistics (six blocks for
-  95 %); blocks are added until it is within the tolerance or the time is up.
-- Blocks of the baseline and the candidate alternate. The ratio (baseline / candidate) comes from neighboring blocks, where
-  a drift of the machine cancels, or from the two values, whichever has the narrower interval.
+- The process is pinned to one core per thread: the least busy of the fastest cores. It requests a high priority, and
+  reports if it got it.
+- Each invoke is timed separately. A block has at least ``block_ms`` and ``BLOCK_INVOKES`` invokes. Its value is the
+  minimum, because other work on the machine can only add time. Long invokes during which the process lost the core do
+  not count, and the block continues until it has enough other invokes.
+- **Every block has its own interpreter.** The latency changes by 1 to 2 % with the positions of weights and tensors in
+  memory. Repetitions with one interpreter do not show this. With new interpreters, the interval includes this
+  variation, and the median averages over it.
+- The latency is the median of the block minima. Its interval is the distribution-free interval from order statistics,
+  which needs six blocks for 95 %. Blocks are added until the interval is within the tolerance or the time is up.
+- Blocks of the baseline and of the candidate alternate. The ratio (baseline / candidate) comes from neighboring blocks,
+  in which a drift of the machine cancels out, or from both medians, whichever has the narrower interval.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__" and "litetuner" not in sys.modules:
-    # A script: its parts are in the same folder, and are imported by their names in litetuner.
+    # Run as a script: the other files are in the same folder, and are imported by their names in litetuner.
     for _name in ("litetuner", "litetuner.objectives", "litetuner.objectives.runner"):
         sys.modules[_name] = types.ModuleType(_name)
         sys.modules[_name].__path__ = [str(Path(__file__).resolve().parent)]
@@ -43,15 +45,19 @@ from litetuner.objectives.runner.error import RunnerError
 from litetuner.objectives.runner.intervals import DRIFT_LIMIT, SPREAD_LIMIT, drift, ratio_of, reach, spread
 from litetuner.objectives.runner.subject import Subject
 
-# Are copied together, into a folder of any name.
+# These files are copied together, into a folder with any name.
 FILES = ("runner.py", "engine.py", "error.py", "machine.py", "intervals.py", "subject.py", "delegates.py", "energy.py")
 SCHEMA_VERSION = 1
-OTHERS_LIMIT, STOLEN_LIMIT = 0.25, 0.05  # shares of the pinned core's time that others and the hypervisor took
-OTHER_CORES_LIMIT = 0.75  # share of the other cores' time: they share caches, memory and perhaps the core's units
+# Limits of a stable run: the share of the pinned cores' time that other processes and the hypervisor used.
+OTHERS_LIMIT, STOLEN_LIMIT = 0.25, 0.05
+OTHER_CORES_LIMIT = 0.75  # busy share of the other cores, which share caches, memory and perhaps execution units
 
 
 def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> float:
-    """Blocks of all subjects in turn until the intervals are within the tolerance or the time is up; returns seconds."""
+    """Time blocks of all subjects in turn until the intervals are within the tolerance or the time is up.
+
+    Returns the seconds that this took.
+    """
     share = max(options.max_seconds * 0.8 / (options.blocks * len(subjects)), options.block_ms / 1000)
     start = time.perf_counter()
     for subject in subjects:
@@ -62,7 +68,7 @@ def run_blocks(subjects: Sequence[Subject], options: argparse.Namespace) -> floa
     gc.disable()
     try:
         while True:
-            # A B, then B A: a drift of the machine hits both alike.
+            # The order alternates (A B, then B A), so that a drift of the machine affects both equally.
             for subject in subjects if len(subjects[0].blocks_us) % 2 == 0 else subjects[::-1]:
                 subject.block(options.block_ms / 1000, share)
             gone, count = time.perf_counter() - start, len(subjects[0].blocks_us)
@@ -78,7 +84,7 @@ def _reach_of(subjects: Sequence[Subject]) -> float:
 
 
 def find_instability(subjects: Sequence[Subject], about: dict[str, Any]) -> list[str]:
-    """Why the numbers should not be trusted; empty for a stable run. ``about`` is the environment of the run."""
+    """Reasons not to trust the measurements; empty for a stable run. ``about`` is the environment of the run."""
     blocks, options = subjects[0].blocks_us, subjects[0].options
     width, scatter, trend = _reach_of(subjects), spread(blocks), drift(blocks)
     disturbed = sum(subject.disturbed for subject in subjects)
@@ -101,7 +107,7 @@ def find_instability(subjects: Sequence[Subject], about: dict[str, Any]) -> list
 def watch_run(
     subjects: Sequence[Subject], options: argparse.Namespace, cores: tuple[int, ...] | None
 ) -> dict[str, Any]:
-    """Time the subjects, and record what else happened on the machine: shares of core time, lost slices, heat."""
+    """Time the subjects, and record the load of the machine: shares of core time, lost time slices, throttling."""
     times, hot = machine.core_times(), machine.throttle_count(cores)
     own, lost = time.process_time(), machine.lost_slices()
     seconds = run_blocks(subjects, options)
@@ -123,7 +129,7 @@ def watch_run(
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """Raise ``RunnerError`` for options that make no sense, alone or together."""
+    """Raise ``RunnerError`` for invalid options or combinations of options, and if ai-edge-litert is not installed."""
     if min(options.threads, options.blocks, options.block_ms, options.max_seconds, options.tolerance) <= 0:
         raise RunnerError("usage", "", "threads, blocks, block-ms, max-seconds and tolerance must be above 0")
     if options.accelerator and (options.delegate or options.no_xnnpack):
@@ -136,7 +142,7 @@ def check_options(options: argparse.Namespace) -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The document of a run."""
+    """Run all measurements and return the document, which is printed as JSON."""
     check_options(options)
     load_before = machine.load_average()
     cores = machine.choose_cores(options.core, options.threads)

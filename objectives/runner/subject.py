@@ -1,4 +1,4 @@
-"""One file that is timed. Part of the runner (``runner.FILES``)."""
+"""One file whose latency is measured. Part of the runner (``runner.FILES``)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from litetuner.objectives.runner.error import RunnerError
 from litetuner.objectives.runner.intervals import median, median_interval
 from litetuner.objectives.runner.machine import lost_slices, read_text
 
-BLOCK_INVOKES = 15  # measured: with fewer, the minimum of a 7 ms model still moves by a percent
+BLOCK_INVOKES = 15  # measured: with fewer invokes, the minimum of a 7 ms model varies by one percent
 WARM_INVOKES = 10
-LONG_INVOKE_NS = 1_000_000  # from here on each invoke is checked for lost time slices
+LONG_INVOKE_NS = 1_000_000  # invokes at least this long are checked for lost time slices
 
 
 class PeakMemory:
-    """Watches the process from its making: ``bytes()`` is the peak of resident memory since then above what it was then.
+    """Measures how far the peak of resident memory of this process rises above its value when this object was created.
 
-    Linux only: elsewhere, and without access to ``clear_refs``, there is no peak.
+    Works only on Linux with write access to ``clear_refs``; otherwise ``bytes()`` is ``None``.
     """
 
     def __init__(self) -> None:
         self.start: int | None = None
         try:
-            Path("/proc/self/clear_refs").write_text("5")  # the peak (VmHWM) starts again from what is resident now
+            Path("/proc/self/clear_refs").write_text("5")  # resets the peak (VmHWM) to the memory that is resident now
         except OSError:
             return
         self.start = _status("VmRSS")
@@ -48,14 +48,15 @@ def _status(field: str) -> int | None:
 
 
 class Subject:
-    """One file that is timed, with all its measurements, in nanoseconds unless a unit is named."""
+    """One file whose latency is measured, with all its measurements, in nanoseconds unless a name has another unit."""
 
     def __init__(self, path: str, options: argparse.Namespace) -> None:
         self.path, self.options = path, options
-        self.blocks_us: list[float] = []  # block minima
+        self.blocks_us: list[float] = []  # the minimum of each block
         lists: tuple[list[int], ...] = ([], [], [])
         self.invokes, self.loads, self.firsts = lists
-        self.disturbed, self.typical = 0, 0  # blocks without a single invoke that kept the core; time of one invoke
+        # The number of blocks in which every invoke lost the core at least once; the time of one invoke.
+        self.disturbed, self.typical = 0, 0
         self.engine: Any = None
         self.delegates: dict[str, Any] = {}
         self.peak_rss_bytes: int | None = None
@@ -72,7 +73,7 @@ class Subject:
         return content
 
     def renew(self) -> None:
-        """A fresh engine with its inputs set, invoked three times."""
+        """Create a new engine, set its inputs, and invoke it three times. Raises ``RunnerError`` if an invoke fails."""
         start = time.perf_counter_ns()
         fresh = open_engine(self.content, self.path, self.options)
         self.loads.append(time.perf_counter_ns() - start)
@@ -90,7 +91,7 @@ class Subject:
         self.engine = fresh
 
     def preview_model(self) -> None:
-        """The first engine of all: what its delegates took, and the peak of memory with it above that without."""
+        """Create the first engine, and record its delegates and how much it raises the peak of memory."""
         watch = PeakMemory()
         self.content = self._read()
         self.renew()
@@ -98,15 +99,15 @@ class Subject:
         self.delegates = self.engine.delegates()
 
     def warm(self, seconds: float, limit: float) -> None:
-        """Invoke for ``seconds`` and ``WARM_INVOKES`` times, but never longer than ``limit`` seconds."""
+        """Invoke for at least ``seconds`` and ``WARM_INVOKES`` times, but start no invoke after ``limit`` seconds."""
         start, count = time.perf_counter(), 0
         while (gone := time.perf_counter() - start) < limit and (gone < seconds or count < WARM_INVOKES):
             self.engine.invoke()
             count += 1
 
     def block(self, seconds: float, limit: float) -> None:
-        """Time one block: at least ``seconds`` and ``BLOCK_INVOKES`` undisturbed invokes, but not above ``limit`` seconds."""
-        # A new interpreter is not worth it where loading takes longer than the block.
+        """Time one block: at least ``seconds`` and ``BLOCK_INVOKES`` undisturbed invokes, at most ``limit`` seconds."""
+        # If loading takes longer than the block, keep the interpreter.
         if self.loads[-1] + self.firsts[-1] < max(seconds * 1e9, BLOCK_INVOKES * self.typical):
             self.renew()
         invoke, clock = self.engine.invoke, time.perf_counter_ns
@@ -128,7 +129,7 @@ class Subject:
         self.invokes.extend(all_ns)
 
     def summary(self) -> dict[str, Any]:
-        """The file's part of the document. Load and first invoke are medians over the interpreters of this process."""
+        """The file's part of the document. Load time and first invoke are medians over all interpreters."""
         blocks, found = self.blocks_us, median_interval(self.blocks_us)
         p50, p90, p99 = np.percentile(np.asarray(self.invokes), [50, 90, 99]) / 1000
         interval, coverage = (None, None) if found is None else (list(found[0]), round(found[1], 4))

@@ -1,1 +1,1 @@
-"""Predictions of a file, and its metric."""
+"""The predictions of a file, and its metric."""

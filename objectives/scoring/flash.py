@@ -1,4 +1,4 @@
-"""The job flash: how many bytes a file takes in flash, with look-up tables for clustered weights."""
+"""The job flash: the number of bytes of a file in flash, with look-up tables for clustered weights."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from litetuner.spaces.jobs.workspace import Workspace
 
 
 def measure_flash(job: FlashJob, workspace: Workspace) -> FlashResult:
-    """The smaller of the plain and the compressed file, see ``flash_of``."""
+    """Find the smaller of the plain and the compressed file, see ``flash_of``."""
     content = workspace.artifacts.get(job.artifact)
     if not installed():
         reason = "look-up tables need TensorFlow Lite Micro: pip install --pre 'litetuner[tflm]'"
         return FlashResult(len(content), None, reason, (), 0, 0)
-    if not find_tables(content):  # so the samples are not read
+    if not find_tables(content):  # return before the samples are read
         return FlashResult(len(content), None, "no weights have few enough values for a look-up table", (), 0, 0)
     x, _ = workspace.split(workspace.inspected(job.inspected).data, "search")
     found = flash_of(content, FilePorts(content).raw_inputs(np.asarray(x[: job.samples])))

@@ -1,4 +1,4 @@
-"""The jobs of the score worker: score a file, compare two scores sample by sample."""
+"""The jobs of the score worker: score a file, measure its flash, compare two scores sample by sample."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from litetuner.spaces.jobs.record import Record
 
 @dataclasses.dataclass(frozen=True)
 class ScoreResult(Record):
-    """The metric, and what paired comparisons need as blobs: per-sample values, or predictions where there are none."""
+    """The metric, and a blob for paired comparisons: per-sample values, or the predictions if the metric has none."""
 
     metric: Measurement
     each: str | None
@@ -19,7 +19,7 @@ class ScoreResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoreJob(Job[ScoreResult]):
-    """Score a finished file on a split, its first ``limit`` samples or (0) all. ``metric`` is what the user wrote."""
+    """Score a finished file on the first ``limit`` samples of a split (0: all). ``metric`` is the user's text."""
 
     kind: ClassVar[Kind] = "score"
     verb: ClassVar[str] = "score"
@@ -36,7 +36,7 @@ class ScoreJob(Job[ScoreResult]):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TargetScoreJob(ScoreJob):
-    """The same with the outputs of a target instead of LiteRT's. ``described`` are its words, ``spec`` the user's."""
+    """Score with the outputs of a target, not of LiteRT. ``described`` is its description, ``spec`` the user's text."""
 
     verb: ClassVar[str] = "score_on"
     described: dict[str, Any]
@@ -45,10 +45,11 @@ class TargetScoreJob(ScoreJob):
 
 @dataclasses.dataclass(frozen=True)
 class FlashResult(Record):
-    """The bytes that a file takes in flash. ``file`` is the blob of the one with look-up tables, ``None`` for the plain one.
+    """The size of a file in flash. ``file`` is the blob of the file with look-up tables, ``None`` for the plain file.
 
-    ``reason`` says why it is the plain one. ``tables`` are (tensor, bits) of what is compressed, ``samples`` how many gave the
-    same outputs in both, ``arena_bytes`` what decoding adds to the arena.
+    ``reason`` says why the plain file is used. ``tables`` are (tensor, bits) of the compressed tensors. ``samples`` is
+    the number of samples on which both files gave equal outputs. ``arena_bytes`` are the arena bytes that decoding
+    adds.
     """
 
     size: int
@@ -61,7 +62,7 @@ class FlashResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FlashJob(Job[FlashResult]):
-    """Compress the clustered weights of a file by look-up tables, proved on the first samples of the search split."""
+    """Compress clustered weights by look-up tables, and verify the file on the first samples of the search split."""
 
     kind: ClassVar[Kind] = "score"
     verb: ClassVar[str] = "flash"
@@ -74,7 +75,7 @@ class FlashJob(Job[FlashResult]):
 
 @dataclasses.dataclass(frozen=True)
 class CompareResult(Record):
-    """The paired difference (first - second), ``None`` where there is nothing to pair, and the first one's own metric."""
+    """The first one's metric, and the paired difference (first - second), ``None`` if the data for it are missing."""
 
     value: float
     difference: float | None
@@ -84,9 +85,9 @@ class CompareResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompareJob(Job[CompareResult]):
-    """Compare two outputs on the same samples: blobs of per-sample values or, else, of predictions.
+    """Compare two outputs on the same samples, from blobs with per-sample values or, without them, with predictions.
 
-    ``value`` is the first one's metric; ``None`` where it is to be computed from its predictions.
+    ``value`` is the metric of the first output; ``None`` if it must be computed from the predictions.
     """
 
     kind: ClassVar[Kind] = "score"

@@ -1,4 +1,4 @@
-"""Predictions of a ``.tflite`` under the runtime that ships it."""
+"""Predictions of a ``.tflite`` with LiteRT, the runtime that applications use."""
 
 import itertools
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from litetuner.spaces.errors import BuildFailed, DataError
 from litetuner.spaces.tflite.artifact import read_artifact
 from litetuner.spaces.tflite.interpreter import as_input, real_values, signature_names
 
-CHUNK_SAMPLES = 256  # converted to the file's input type at a time, so that the data are never copied as a whole
+CHUNK_SAMPLES = 256  # samples that are converted to the input type at once, so that the whole data are never copied
 
-# Operators that remember from one invoke to the next.
+# Operators that keep a state from one invoke to the next.
 STATEFUL = {f"{way}DIRECTIONAL_SEQUENCE_{kind}" for way in ("UNI", "BI") for kind in ("LSTM", "RNN")}
 STATEFUL |= {"LSTM", "SVDF", "RNN", "VAR_HANDLE"}
 
@@ -25,16 +25,17 @@ STATEFUL |= {"LSTM", "SVDF", "RNN", "VAR_HANDLE"}
 def predict(file: Path | str | bytes, x: np.ndarray, threads: int = 1, output: str | None = None) -> np.ndarray:
     """Run ``x`` (n, *sample) through a ``.tflite``, sample by sample, and return float32 outputs (n, *output).
 
-    Several inputs are the fields of a structured ``x``, by the names of the file's signature. Of several outputs the one named
-    ``output`` is returned, or all of them as a structured array where none is named.
+    For several inputs, ``x`` is a structured array with the names of the file's signature as fields. If the file has
+    several outputs, the one named ``output`` is returned, or all of them as a structured array if ``output`` is
+    ``None``.
 
-    One interpreter of one thread for each of ``threads`` (a call releases the GIL; batches are no faster than batch 1 on
-    a CPU). XNNPACK is applied as the runtime does by default. Where the file takes integers by a scale, inputs are
-    quantized as ``round(x / scale) + zero_point``, halves to even as XNNPACK rounds, clipped to the type; such outputs
-    are turned back into real numbers. Other integer outputs come as they are, in float32.
+    There is one interpreter with one thread for each of ``threads``: an invoke releases the GIL, and on a CPU larger
+    batches are not faster than a batch of 1. XNNPACK is applied, which is the default of the runtime. Inputs with a
+    scale are quantized as ``round(x / scale) + zero_point``, with halves rounded to even as in XNNPACK, and clipped to
+    the type. Outputs with a scale are dequantized. Other integer outputs are converted to float32 without scaling.
 
-    Raises ``BuildFailed`` when the file cannot be loaded, has other inputs or outputs, takes another shape, fails in a call,
-    gives NaN or infinity, or gives the same output for all of several differing samples.
+    Raises ``BuildFailed`` if the file cannot be loaded, has other inputs or outputs, needs another shape, fails in an
+    invoke, gives NaN or infinity, or gives the same output for all samples although the samples differ.
     """
     if len(x) == 0:
         raise DataError("there are no samples to predict: the split is empty")
@@ -45,7 +46,7 @@ def predict(file: Path | str | bytes, x: np.ndarray, threads: int = 1, output: s
         spans = itertools.pairwise(bounds)
         outputs = _Outputs(len(x))
         parts = [pool.submit(_run, content, x[low:high], stop, output, outputs, int(low)) for low, high in spans]
-        for part in parts:  # where one fails, the others need not go on
+        for part in parts:  # if one part fails, stop the others
             part.add_done_callback(lambda done: stop.set() if done.exception() else None)
         try:
             for part in parts:
@@ -57,7 +58,7 @@ def predict(file: Path | str | bytes, x: np.ndarray, threads: int = 1, output: s
 
 
 class _Outputs:
-    """The outputs of ``count`` samples, which threads fill; they are in a file where they are large."""
+    """The outputs of ``count`` samples, which several threads fill. Large outputs are stored in a file."""
 
     def __init__(self, count: int) -> None:
         self._count, self._lock = count, Lock()
@@ -65,13 +66,13 @@ class _Outputs:
 
     @property
     def values(self) -> np.ndarray:
-        """The outputs (n, ...); several are the fields of a structured array."""
+        """The outputs (n, ...); several outputs are the fields of a structured array."""
         if self._values is None:
             raise ValueError("nothing was predicted")
         return self._values
 
     def put(self, start: int, found: Mapping[str, np.ndarray]) -> None:
-        """Store the outputs (b, ...) by name of the samples from ``start`` on."""
+        """Store the outputs (b, ...), by name, of the b samples from index ``start``."""
         rows = next(iter(found.values())) if len(found) == 1 else pack(found)
         with self._lock:
             if self._values is None:
@@ -80,7 +81,7 @@ class _Outputs:
 
 
 def read_file(file: Path | str) -> bytes:
-    """The bytes of a ``.tflite``. Raises ``BuildFailed`` when it cannot be read."""
+    """The bytes of a ``.tflite``. Raises ``BuildFailed`` if it cannot be read."""
     try:
         return Path(file).read_bytes()
     except OSError as error:
@@ -88,7 +89,7 @@ def read_file(file: Path | str) -> bytes:
 
 
 def load_interpreter(content: bytes) -> Any:
-    """A LiteRT interpreter of one thread, tensors not yet allocated. Raises ``BuildFailed`` for what is no ``.tflite``."""
+    """A LiteRT interpreter with one thread, before tensor allocation. Raises ``BuildFailed`` if it cannot be loaded."""
     from ai_edge_litert.interpreter import Interpreter
 
     try:
@@ -98,7 +99,7 @@ def load_interpreter(content: bytes) -> Any:
 
 
 def _run(content: bytes, x: np.ndarray, stop: Event, output: str | None, outputs: _Outputs, first: int) -> None:
-    """Run samples (b, *sample), of which the first is number ``first`` of all, until ``stop`` is set."""
+    """Run samples (b, *sample) until ``stop`` is set; ``first`` is the index of the first one among all samples."""
     interpreter = load_interpreter(content)
     sources, targets = _allocate(interpreter, {name: part.shape[1:] for name, part in unpack(x).items()}, output)
     remembers = bool(STATEFUL & set(read_artifact(content).operators))
@@ -111,7 +112,7 @@ def _run(content: bytes, x: np.ndarray, stop: Event, output: str | None, outputs
         for offset in range(count):
             for index, values in feeds:
                 interpreter.set_tensor(index, values[offset : offset + 1])
-            if remembers:  # or a sample would begin in the state that the one before left
+            if remembers:  # otherwise a sample would start with the state of the previous sample
                 interpreter.reset_all_variables()
             try:
                 interpreter.invoke()
@@ -119,7 +120,7 @@ def _run(content: bytes, x: np.ndarray, stop: Event, output: str | None, outputs
                 raise BuildFailed(f"the runtime fails on sample {start + offset}: {_first_line(error)}") from error
             for name, target in targets.items():
                 raw[name][offset] = interpreter.get_tensor(target["index"])[0]
-            if stop.is_set():  # another part has failed, which is what is raised
+            if stop.is_set():  # another part has failed, and its exception is raised
                 return
         outputs.put(first + start, {name: real_values(values, targets[name]) for name, values in raw.items()})
 
@@ -128,7 +129,7 @@ Ports = dict[str, Mapping[str, Any]]
 
 
 def _allocate(interpreter: Any, shapes: Mapping[str, tuple[int, ...]], output: str | None) -> tuple[Ports, Ports]:
-    """Allocate for one sample; the details of the inputs by name of field, and of the outputs that are wanted."""
+    """Allocate tensors for one sample. Returns the details of the inputs and of the requested outputs, by name."""
     inputs = _inputs(interpreter, list(shapes))
     try:
         for name, detail in inputs.items():
@@ -145,7 +146,7 @@ def _allocate(interpreter: Any, shapes: Mapping[str, tuple[int, ...]], output: s
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise BuildFailed(f"the runtime cannot prepare the file: {_first_line(error)}") from error
-    sources = _inputs(interpreter, list(shapes))  # again, as sizes may have changed
+    sources = _inputs(interpreter, list(shapes))  # read again, because sizes may have changed
     targets = _outputs(interpreter, output)
     for target in targets.values():
         if len(target["shape"]) == 0 or target["shape"][0] != 1:
@@ -180,7 +181,7 @@ def _outputs(interpreter: Any, output: str | None) -> Ports:
 
 
 def _named(interpreter: Any, details: list[Mapping[str, Any]], side: str) -> Ports:
-    """Inputs or outputs by their names in the file's signature."""
+    """The details of inputs or outputs by their names in the file's signature."""
     names = signature_names(interpreter)
     if names is None:
         count = len(interpreter.get_signature_list())

@@ -1,4 +1,4 @@
-"""The score worker: score and compare jobs, in a process that holds LiteRT and no TensorFlow. Metrics run only here."""
+"""The score worker: runs score and compare jobs in a process with LiteRT but no TensorFlow. Metrics run only here."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ from litetuner.spaces.user_function import is_function
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """What scoring gives. ``each`` (n,) are per-sample values whose mean is the metric, ``None`` where it has none.
+    """The result of scoring. ``each`` (n,) are per-sample values whose mean is the metric, ``None`` if there are none.
 
-    ``predictions`` (n, ...) are the file's outputs as real numbers, for paired comparisons of metrics that are no mean.
+    ``predictions`` (n, ...) are the file's outputs as real numbers, for paired comparisons of metrics that are not a
+    mean.
     """
 
     measurement: Measurement
@@ -42,14 +43,14 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Samples ``x`` (n, *sample), labels ``y`` (n, ...), and the group of each, ``None`` where each is its own."""
+    """Samples ``x`` (n, *sample), labels ``y`` (n, ...), and their groups, ``None`` if each sample is its own group."""
 
     x: np.ndarray
     y: np.ndarray
     groups: np.ndarray | None = None
 
     def taken_by(self, metric: Metric) -> dict[str, np.ndarray]:
-        """What a metric takes besides labels and predictions."""
+        """The arguments that a metric takes in addition to labels and predictions."""
         groups = np.arange(len(self.y)) if self.groups is None else np.asarray(self.groups)
         known = {"x": self.x, "groups": groups}
         return {name: known[name] for name in metric.takes}
@@ -72,13 +73,14 @@ def score(
     expected_io: Io | None,
     runtime: Target | None = None,
 ) -> Score:
-    """Score a file on samples; the interval is of 95 %, ``None`` where resampling the metric takes too long.
+    """Score a file on samples, with a 95 % interval, ``None`` if resampling the metric needs too much time or memory.
 
-    Of several outputs that of ``metric.output`` counts; a metric without one gets structured arrays of all.
+    For several outputs, the output ``metric.output`` is scored; a metric without it gets structured arrays of all
+    outputs.
 
-    ``runtime`` is a target that runs the file instead of LiteRT.
-    ``expected_io`` are the types that input and output must have, such as ``("int8", "int8")``; ``None`` takes any.
-    Raises ``BuildFailed`` when the file is not valid (see ``predict`` and ``check_io``) or has no finite metric.
+    ``runtime`` is a target that runs the file instead of LiteRT. ``expected_io`` are the required types of input and
+    output, such as ``("int8", "int8")``; ``None`` accepts all types. Raises ``BuildFailed`` if the file is not valid
+    (see ``predict`` and ``check_io``) or its metric is not finite.
     """
     x, labels = samples.x, np.asarray(samples.y)
     if len(x) != len(labels):
@@ -113,9 +115,10 @@ def _litert(threads: int) -> dict[str, Any]:
 
 
 def check_io(file: Path | str | bytes, expected_io: Io) -> None:
-    """Raise ``BuildFailed`` unless input and output have the types asked for, such as ``("float32", "float32")``.
+    """Raise ``BuildFailed`` unless input and output have the requested types, such as ``("float32", "float32")``.
 
-    An input of integers without a scale (camera bytes, tokens, flags) is the model's own, and keeps its type.
+    Integer inputs without a scale (camera bytes, tokens, flags) are not checked, because they keep the model's own
+    type.
     """
     interpreter = load_interpreter(file if isinstance(file, bytes) else read_file(file))
     sides = (("input", interpreter.get_input_details()), ("output", interpreter.get_output_details()))
@@ -128,19 +131,19 @@ def check_io(file: Path | str | bytes, expected_io: Io) -> None:
 
 
 def describe_metric(spec: str) -> MetricInfo:
-    """What a metric is. Imports the user's function, so it is called in workers only."""
+    """The attributes of a metric. This imports the user's function, so call it only in workers."""
     metric = find_metric(spec)
     return MetricInfo(**{field.name: getattr(metric, field.name) for field in dataclasses.fields(MetricInfo)})
 
 
 def check_metric_name(spec: str) -> None:
-    """Raise ``ConfigError`` for a name that no metric has. A function of the user's is not imported for that."""
+    """Raise ``ConfigError`` for an unknown metric name. A user's function is neither imported nor checked."""
     if not is_function(spec.partition("@")[0]):
         find_metric(spec)
 
 
 def score_file(job: ScoreJob, workspace: Workspace) -> ScoreResult:
-    """Run a finished file over a split. A user's metric that raises, or gives no finite number, is ``BuildFailed``."""
+    """Score a finished file on a split. If a user's metric raises or is not finite, ``BuildFailed`` is raised."""
     samples = _samples(job, workspace)
     limit = job.limit or len(samples.x)
     with _failing_metric():
@@ -172,7 +175,7 @@ def _metric(job: ScoreJob | CompareJob, workspace: Workspace) -> Metric:
 
 
 def compare(job: CompareJob, workspace: Workspace) -> CompareResult:
-    """The paired difference of two outputs, over as many samples as both have."""
+    """The paired difference of two outputs, over the samples of the first one."""
     blobs = (job.first_predictions, job.second_predictions)
     first, second = (None if blob is None else workspace.array(blob) for blob in blobs)
     samples = _samples(job, workspace)
@@ -198,7 +201,7 @@ def compare(job: CompareJob, workspace: Workspace) -> CompareResult:
 
 @contextlib.contextmanager
 def _failing_metric() -> Iterator[None]:
-    """What a user's metric raises is the candidate's failure, not the end of the search."""
+    """Convert the ``ConfigError`` of a failing metric to ``BuildFailed``: the candidate fails, the search continues."""
     try:
         yield
     except ConfigError as error:

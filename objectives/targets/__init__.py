@@ -1,4 +1,4 @@
-"""All targets, one file each; a new file registers itself."""
+"""All targets, one file each. A new file is registered automatically."""
 
 from litetuner.objectives.targets.target import Target
 from litetuner.spaces.registry import Registry

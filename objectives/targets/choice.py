@@ -1,4 +1,4 @@
-"""The user's text for a target, ``[name=]kind[:rest][?option=value&...]``, as a target."""
+"""Parse the user's text for a target, ``[name=]kind[:rest][?option=value&...]``."""
 
 import dataclasses
 import re
@@ -9,21 +9,21 @@ from litetuner.objectives.targets.target import NAME, Target
 from litetuner.spaces.errors import ConfigError, nearest
 
 SPEC = re.compile(r"(?:(?P<name>[^=?:/@]*)=)?(?P<kind>[^=?:/@]*)(?::(?P<rest>[^?]*))?(?:\?(?P<options>.*))?", re.DOTALL)
-LONGEST = 2000  # characters of a target's text
-PASSWORD = re.compile(r":[^/@:]*:[^@]*@|//[^@/]*[:@][^@]*@")  # user:password@host, however it is written
+LONGEST = 2000  # maximum characters of a target's text
+PASSWORD = re.compile(r":[^/@:]*:[^@]*@|//[^@/]*[:@][^@]*@")  # user:password@host in all its forms
 EXAMPLES = "host, pi=ssh://user@pi.local or adb:SERIAL"
 
 
 @dataclasses.dataclass(frozen=True)
 class NamedTarget:
-    """A target and what it is called in budgets (``--max-latency pi=4ms``), columns and reports."""
+    """A target and its name in budgets (``--max-latency pi=4ms``), columns and reports."""
 
     name: str
     target: Target
 
 
 def find_target(text: str) -> NamedTarget:
-    """The target that ``text`` describes. Nothing is started. Raises ``ConfigError``, with the nearest kind or option."""
+    """The target that ``text`` describes; nothing is started. Raises ``ConfigError`` with the nearest known name."""
     if PASSWORD.search(text.partition("?")[0]):
         raise ConfigError(
             "target: no password can be in an address: it would be in every record. Use a key: ssh-copy-id."

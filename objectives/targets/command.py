@@ -1,7 +1,7 @@
-"""A program of the user's that measures a file: a board farm's client, a vendor's profiler. Its contract is version 1.
+"""The user's own program measures a file: the client of a board farm, a vendor's profiler. Its contract is version 1.
 
-The program gets one JSON object on standard input and prints one on standard output; docs/how-to/targets.md has both. It runs
-without a shell, with limits, in a temporary folder.
+The program gets one JSON object on standard input and prints one on standard output. docs/how-to/targets.md describes
+both objects. The program runs without a shell, with limits, in a temporary folder.
 """
 
 import dataclasses
@@ -23,16 +23,16 @@ from litetuner.spaces.errors import BuildFailed, CandidateError, ConfigError, Ho
 from litetuner.spaces.store import file_sha256
 
 CONTRACT = 1
-# What the program may tell of a file: its key, our measurement and unit. All must be numbers at or above 0.
+# The measurements that the program may report besides latency, and their units. All must be numbers of at least 0.
 NUMBERS = {"sram_bytes": "B", "flash_bytes": "B", "arena_bytes": "B", "peak_rss_bytes": "B", "energy_uj": "uJ"}
-TEXTS = ("device", "version", "estimate")  # of the conditions
-WHOSE = {"file": BuildFailed, "setup": HostError, "device": Dropped}  # an error's ``kind``: whose fault it is
-NOT_STARTED = 127  # the launcher's code
+TEXTS = ("device", "version", "estimate")  # texts that describe the conditions of a measurement
+WHOSE = {"file": BuildFailed, "setup": HostError, "device": Dropped}  # ``kind`` of an error (its cause): exception
+NOT_STARTED = 127  # the launcher's exit code for a program that cannot be started
 
 
 @dataclasses.dataclass(frozen=True)
 class Command(Target):
-    """``command:/path/to/tool``. ``argument`` is a text that the program gets with every file."""
+    """``command:/path/to/tool``. ``argument`` is a text that is sent to the program with every file."""
 
     name: ClassVar[str] = "command"
     alone: ClassVar[bool] = False
@@ -47,7 +47,7 @@ class Command(Target):
 
     @classmethod
     def from_spec(cls, rest: str, options: Mapping[str, str]) -> Self:
-        """See ``Target.from_spec``; the rest is the program's absolute path."""
+        """See ``Target.from_spec``; ``rest`` is the absolute path of the program."""
         if not rest:
             raise ConfigError("target command: name a program, such as command:/home/me/board.py.")
         return cls(program=rest, **cls.parse(options))
@@ -66,14 +66,14 @@ class Command(Target):
         return False
 
     def describe(self) -> dict[str, Any]:
-        """With the program's content: another one may tell other numbers."""
+        """See ``Target.describe``. Includes the program's hash, because another version may report other numbers."""
         path = Path(self.program)
         known = super().describe()
         del known["pauses_seconds"]
         return known | {"sha256": file_sha256(path) if path.is_file() else None}
 
     def check(self) -> list[Finding]:
-        """See ``Target.check``: the program is asked whether it works (``"check": true``)."""
+        """See ``Target.check``: asks the program if it works (``"check": true``)."""
         path = Path(self.program)
         if not path.is_file() or not os.access(path, os.X_OK):
             remedy = f"Correct the path, or chmod +x {path}"
@@ -85,7 +85,7 @@ class Command(Target):
         return [Finding("program", "works", f"{path.name} answers: {_conditions(answer) or 'no device named'}")]
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
-        """See ``Target.time``; an error of kind ``device`` is retried."""
+        """See ``Target.time``. Errors of kind ``device`` are retried."""
         asked = {"file": str(file), "sha256": timed_sha256(file), "baseline": str(baseline), "threads": threads}
         address = f"command:{self.program}"
         answer = retry(lambda: self._ask(asked), self.pauses_seconds, address, self.program)
@@ -119,7 +119,7 @@ class Command(Target):
         return self._answer(ended)
 
     def _answer(self, ended: Ended) -> dict[str, Any]:
-        """The program's object. Raises what its end or its ``error`` means."""
+        """The JSON object that the program printed. Raises an exception for a failed program or for its ``error``."""
         if ended.code is None:
             raise BuildFailed(f"{self.program} did not end within {self.timeout_seconds:g} s, and was stopped")
         if ended.code == NOT_STARTED:

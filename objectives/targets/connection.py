@@ -1,4 +1,4 @@
-"""A connection to another machine that may drop: the error, and how it is retried."""
+"""Connections to other machines that may drop: the error and the retries."""
 
 import contextlib
 import time
@@ -12,13 +12,13 @@ PAUSES_SECONDS = (2.0, 8.0, 20.0)  # before each retry
 
 
 class Dropped(Exception):
-    """There is no connection, or it ended; worth a retry."""
+    """There is no connection, or it has ended. The caller should retry."""
 
 
 def retry(work: Callable[[], T], pauses_seconds: tuple[float, ...], address: str, command: str) -> T:
-    """Call ``work``, and again after each pause while the connection drops. Raises ``TargetLost`` when that does not help.
+    """Call ``work``; if the connection drops, retry after each pause. Raises ``TargetLost`` if all attempts fail.
 
-    ``command`` is what the user can type to look at the target.
+    ``command`` is a command that the user can type to check the target.
     """
     for pause in pauses_seconds:
         with contextlib.suppress(Dropped):

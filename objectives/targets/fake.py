@@ -1,4 +1,4 @@
-"""A target without a clock: latency computed from the file's bytes, for tests and simulated searches."""
+"""A fake target: latency is computed from the file's bytes, for tests and simulated searches."""
 
 import dataclasses
 import hashlib
@@ -12,7 +12,7 @@ from litetuner.spaces.errors import BuildFailed, Lost
 
 @dataclasses.dataclass(frozen=True)
 class Fake(Target):
-    """Latency grows with the file's size, and files of one size differ by up to a tenth. The same bytes give the same number."""
+    """Latency grows with the file's size; files of equal size differ by up to 10 %. Equal bytes have equal latency."""
 
     name: ClassVar[str] = "fake"
 
@@ -21,7 +21,7 @@ class Fake(Target):
         return [Finding(self.name, "note", "computes latencies from the file's bytes and measures nothing")]
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
-        """See ``Target.time``; starts no process and takes no time."""
+        """See ``Target.time``. This starts no process and takes no time."""
         this, base = _pretend(file, threads), _pretend(baseline, threads)
         return Timing(this, base, base.value / this.value)
 

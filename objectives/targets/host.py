@@ -1,4 +1,4 @@
-"""The machine that litetuner runs on."""
+"""The target ``host``: the machine that litetuner runs on."""
 
 import dataclasses
 import os
@@ -16,10 +16,11 @@ from litetuner.objectives.targets.target import Finding
 from litetuner.spaces.errors import CandidateError, HostError, Lost
 from litetuner.spaces.jobs.safe_path import python_command, python_environment
 
-# What the child may see of our environment: where Python and its libraries are, and the language of messages. Variables that
-# change how a library computes (OMP_*, TF_*, MALLOC_*, GLIBC_TUNABLES) are left behind, or they would change the latency unseen.
+# The environment variables that the child process gets: the paths of Python and its libraries, and the language of
+# messages. Variables that change how a library computes (OMP_*, TF_*, MALLOC_*, GLIBC_TUNABLES) are removed, because
+# they would change the latency without any record of it.
 KEPT_VARIABLES = "PATH HOME LANG LC_ALL LD_LIBRARY_PATH PYTHONHOME PYTHONPATH SYSTEMROOT TMPDIR TEMP"
-MEMORY_SHARE = 0.8  # of this machine's memory: what a timing may use
+MEMORY_SHARE = 0.8  # share of this machine's memory that a timing may use
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Host(PythonTarget):
     name: ClassVar[str] = "host"
 
     def check(self) -> list[Finding]:
-        """See ``Target.check``: a tiny model is timed from end to end."""
+        """See ``Target.check``: times a tiny model from end to end."""
         with tempfile.TemporaryDirectory() as folder:
             try:
                 document = self._run(tiny_model.write(Path(folder)), None, 1)
@@ -48,9 +49,9 @@ class Host(PythonTarget):
 
 
 def _finish(argv: list[str], timeout_seconds: float) -> tuple[int, str, str]:
-    """Run a command in a session of its own, with limits; returns exit code, standard output and error.
+    """Run a command in its own session, with limits. Returns exit code, standard output and standard error.
 
-    Nothing of it outlives this call, nor this process.
+    The command and its children end when this call returns or when this process ends.
     """
     environment = {name: value for name, value in python_environment().items() if name in KEPT_VARIABLES.split()}
     memory = int(MEMORY_SHARE * psutil.virtual_memory().total)

@@ -1,6 +1,6 @@
-"""Sets the limits of a process, then becomes the program: ``launcher.py PARENT MEMORY_BYTES FILE_BYTES PROGRAM ARGUMENT...``.
+"""Set process limits, then execute a program: ``launcher.py PARENT MEMORY_BYTES FILE_BYTES PROGRAM ARGUMENT...``.
 
-A script of the standard library alone, so that nothing runs in our process between fork and exec.
+This script uses only the standard library. With it, no code of our process runs between fork and exec.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> None:
     with contextlib.suppress(ImportError):  # Windows has no such limits
         import resource
 
-        # Of the data that it writes to: address space that is only reserved counts nothing.
+        # RLIMIT_DATA limits the memory for data; address space that is only reserved does not count.
         limits = ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_FSIZE, largest), (resource.RLIMIT_CORE, 0))
         for limit, value in limits:
             with contextlib.suppress(ValueError, OSError):  # the user's own limit is lower

@@ -1,4 +1,4 @@
-"""A foreign program as a process with limits: no shell, bounded time, memory and output; it ends when this process ends."""
+"""Run an external program with limits on time, memory and output, without a shell. It ends when this process ends."""
 
 import contextlib
 import dataclasses
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import IO
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
-MOST_OUTPUT = 4_000_000  # bytes that are read of what a program prints
-LARGEST_FILE = 1 << 30  # bytes of any file that it writes
+MOST_OUTPUT = 4_000_000  # maximum bytes that are read of a program's output
+LARGEST_FILE = 1 << 30  # maximum bytes of a file that it writes
 
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """How a program ended. ``code`` is negative for a signal, ``None`` where it was stopped after its time."""
+    """How a program ended. ``code`` is negative for a signal, and ``None`` if it was stopped at its time limit."""
 
     code: int | None
     output: str
@@ -26,13 +26,13 @@ class Ended:
 
     @property
     def end(self) -> str:
-        """The last line of its messages, or of its output."""
+        """The last line of its messages, or of its output if there are no messages."""
         lines = [line.strip() for line in (self.messages or self.output).splitlines() if line.strip()]
         return lines[-1][:300] if lines else "it printed nothing"
 
     @property
     def how(self) -> str:
-        """How it failed: by a signal or an exit code, and its last words."""
+        """How it failed: the signal, or the exit code with the last line of its messages."""
         if self.code is not None and self.code < 0:
             names = {known.value: known.name for known in signal.Signals}
             return f"crashed with {names.get(-self.code, f'signal {-self.code}')}"
@@ -48,9 +48,10 @@ def run_limited(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Ended:
-    """Run a program with ``given`` on its standard input, in ``folder``; its process group ends with this call.
+    """Run a program in ``folder`` with ``given`` as its standard input. Its process group is killed before the return.
 
-    Raises ``OSError`` where it cannot be started at all (the launcher says so with code 127 and a message otherwise).
+    Raises ``OSError`` if the launcher cannot be started. If the program itself cannot be started, the launcher exits
+    with code 127 and a message.
     """
     launch = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(memory_bytes), str(LARGEST_FILE)]
     with contextlib.ExitStack() as stack:
@@ -72,7 +73,7 @@ def run_limited(
                 code = process.wait(seconds)
             finally:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # what it started, and itself where it did not end
+                    os.killpg(process.pid, signal.SIGKILL)  # the program if it still runs, and its children
                 process.wait()
         return Ended(code, _text(output), _text(messages))
 

@@ -1,4 +1,4 @@
-"""Options of a target: texts of a URL query as values of a dataclass's fields."""
+"""Options of a target: convert the texts of a URL query to values of dataclass fields."""
 
 import math
 import types
@@ -13,7 +13,7 @@ SWITCHES = {"on": True, "true": True, "yes": True, "1": True, "off": False, "fal
 
 
 def split_query(text: str) -> dict[str, str]:
-    """``a=1&b=2`` as a dictionary; ``%XX`` is a byte, a plus sign is a plus sign. Raises ``ConfigError``."""
+    """``a=1&b=2`` as a dict. ``%XX`` is decoded as a byte; a plus sign stays a plus sign. Raises ``ConfigError``."""
     found: dict[str, str] = {}
     for part in text.split("&") if text else ():
         key, equals, value = part.partition("=")
@@ -29,7 +29,7 @@ def split_query(text: str) -> dict[str, str]:
 
 
 def parse_options(owner: str, options: Mapping[str, str], kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """Texts as values of ``kinds`` (name to type). Raises ``ConfigError`` with the nearest name or what was expected."""
+    """Convert texts to the types in ``kinds`` (name to type). Raises ``ConfigError`` for unknown names, bad values."""
     values = {}
     for name, text in options.items():
         if name not in kinds:
@@ -40,13 +40,13 @@ def parse_options(owner: str, options: Mapping[str, str], kinds: Mapping[str, An
 
 
 def check_path(what: str, path: str) -> None:
-    """An absolute path that a command line can carry. Raises ``ConfigError``."""
+    """Raise ``ConfigError`` unless this is an absolute path of printable characters, at most 1000 of them."""
     if not path.startswith("/") or not path.isprintable() or len(path) > 1000:
         raise ConfigError(f"{what} must be an absolute path of printable characters, not {path[:80]!r}.")
 
 
 def _plain(kind: Any) -> Any:
-    """``X | None`` as ``X``."""
+    """``X`` for the type ``X | None``; other types are unchanged."""
     if get_origin(kind) in (Union, types.UnionType):
         return next(part for part in get_args(kind) if part is not type(None))
     return kind

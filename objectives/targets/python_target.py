@@ -1,4 +1,4 @@
-"""What targets that run ``objectives/runner/runner.py`` share: its options, and what its exit means."""
+"""The base class of targets that run ``objectives/runner/runner.py``: its options, and the meaning of its exit."""
 
 import dataclasses
 import json
@@ -17,19 +17,20 @@ from litetuner.spaces.store import file_sha256
 CORE = re.compile(r"auto|none|[0-9]{1,4}(,[0-9]{1,4}){0,63}")
 OPTIONS = re.compile(r"[^=,]+=[^,]*(,[^=,]+=[^,]*)*")
 CRASHES = frozenset(getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"))
-# Of a runner that fails itself and says why: Python's own, and the launcher's. Another one is of a library that ended it.
+# Exit codes of a runner that fails by itself: those of Python and of the launcher. Any other exit code means that a
+# library ended the process.
 OWN_CODES = frozenset({0, 1, 2, 120, 127})
 FILE_STAGES = frozenset({"load", "allocate", "input", "invoke"})
 
 
 @dataclasses.dataclass(frozen=True)
 class PythonTarget(Target):
-    """A machine with Python and ai-edge-litert, timed by the runner (its docstring says how).
+    """A machine with Python and ai-edge-litert, on which the runner measures latency (see the docstring of runner.py).
 
-    ``core`` is ``auto``, ``none`` or core numbers, ``delegate`` the path of a delegate's library on that machine,
-    ``delegate_options`` its settings (``name=value,name=value``), ``accelerator`` one of LiteRT's own (``cpu``, ``gpu``,
-    ``npu``); ``tolerance`` is the wanted half width of the intervals, ``timeout_seconds`` bounds one process. An unstable
-    run is repeated once, and the more stable of the two is kept.
+    ``core`` is ``auto``, ``none`` or core numbers. ``delegate`` is the path of a delegate library on that machine, and
+    ``delegate_options`` are its settings (``name=value,name=value``). ``accelerator`` is an accelerator of LiteRT
+    (``cpu``, ``gpu``, ``npu``). ``tolerance`` is the desired relative half width of the intervals. ``timeout_seconds``
+    limits one process. An unstable run is repeated once, and the more stable one is kept.
     """
 
     xnnpack: bool = True
@@ -62,14 +63,14 @@ class PythonTarget(Target):
         return timing_of(self.name, self.measure(file, baseline, threads))
 
     def measure(self, file: Path, baseline: Path | None = None, threads: int = 1) -> Document:
-        """The runner's document for a file, with or without a baseline; ``attempts`` says how often it was measured."""
+        """The runner's document for a file, with or without a baseline; ``attempts`` is the number of runs."""
         return steady_document(lambda: self._run(file, baseline, threads))
 
     def _run(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
         raise NotImplementedError(f"{type(self).__name__} defines no _run()")
 
     def runner_arguments(self, threads: int) -> list[str]:
-        """The runner's flags but for the files and the parent."""
+        """The runner's flags, without the files and the parent."""
         found = ["--threads", str(threads), "--core", self.core]
         found += ["--tolerance", str(self.tolerance), "--max-seconds", str(self.max_seconds)]
         found += ["--delegate", str(self.delegate)] if self.delegate else []
@@ -79,7 +80,7 @@ class PythonTarget(Target):
 
 
 def timed_sha256(path: Path) -> str:
-    """The hash of a file that is about to be timed. Raises ``Lost`` where it cannot be read."""
+    """The sha256 of a file that will be timed. Raises ``Lost`` if it cannot be read."""
     try:
         return file_sha256(path)
     except OSError as error:
@@ -89,7 +90,7 @@ def timed_sha256(path: Path) -> str:
 
 
 def document_of(file: Path, code: int, output: str, messages: str) -> dict[str, Any]:
-    """The runner's document, or the error that its exit means: ``BuildFailed``, ``Lost`` or ``HostError``."""
+    """The runner's document. Raises ``BuildFailed``, ``Lost`` or ``HostError`` if the runner failed."""
     if code < 0:
         name = signal.Signals(-code).name
         if -code in CRASHES:

@@ -1,4 +1,4 @@
-"""A device that a node of a Ray cluster offers: it does one timing at a time, whoever asks."""
+"""A device that a node of a Ray cluster offers. It runs one timing at a time, for all searches in the cluster."""
 
 import contextlib
 import dataclasses
@@ -15,17 +15,19 @@ from litetuner.objectives.targets.choice import find_target
 from litetuner.objectives.targets.target import ADDRESS, NAME, Finding, Target, Timing
 from litetuner.spaces.errors import CandidateError, HostError, LitetunerError, Lost, TargetLost, from_json, to_json
 
-OFFERED = "LITETUNER_TARGETS"  # of a node: what it offers, as ``--target`` has it, with spaces between
-LOOK_SECONDS = 5.0  # how often is looked whether the device is still offered, while it times or others use it
-CHECK_SECONDS = 60.0  # for a check; a device that is busy for so long works
+# Environment variable of a node: the targets that it offers, in the format of ``--target``, separated by spaces.
+OFFERED = "LITETUNER_TARGETS"
+LOOK_SECONDS = 5.0  # interval for checking that the device is still offered, while a timing runs or waits
+CHECK_SECONDS = 60.0  # time limit of a check; if the device is busy for longer, this is not an error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RayDevice(Target):
-    """``ray:NAME``: what some node offers by ``litetuner worker --target NAME=...``, timed from that node.
+    """``ray:NAME``: a device that a node offers with ``litetuner worker --target NAME=...``. The node runs the timings.
 
-    A name that several nodes offer is refused: nobody has measured whether their devices agree. Without ``address`` it is the
-    cluster that this process is connected to, else the one that Ray finds on this machine.
+    A name that several nodes offer is rejected, because it is unknown if their devices have equal latencies. Without
+    ``address``, this is the cluster that this process is connected to, or else the cluster that Ray finds on this
+    machine.
     """
 
     name: ClassVar[str] = "ray"
@@ -53,7 +55,7 @@ class RayDevice(Target):
         return False
 
     def describe(self) -> dict[str, Any]:
-        """See ``Target.describe``: the device, by the name under which the cluster knows it."""
+        """See ``Target.describe``: the name of the device in the cluster."""
         return {"kind": self.name, "device": self.device}
 
     def check(self) -> list[Finding]:
@@ -69,7 +71,7 @@ class RayDevice(Target):
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
         """See ``Target.time``."""
         found = self._there(_time, (self.device, file.read_bytes(), baseline.read_bytes(), threads))
-        assert found is not None  # it is waited for without an end
+        assert found is not None  # without a time limit, there is always a result
         latency, base = (
             None if found[part] is None else Measurement.from_json(found[part])
             for part in ("latency_us", "baseline_us")
@@ -78,7 +80,7 @@ class RayDevice(Target):
         return Timing(latency, base, found["ratio"], others, found["misfit"])
 
     def _there(self, do: Any, arguments: tuple[Any, ...], seconds: float = float("inf")) -> Any:
-        """What a function returns on the node that has the device, ``None`` after so many seconds."""
+        """Run a function on the node that has the device and return its result, or ``None`` after ``seconds``."""
         ray = load_ray()
         connect(self.address)
         self._look()
@@ -97,7 +99,7 @@ class RayDevice(Target):
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.cancel(asked, force=True)
             if isinstance(error, ray.exceptions.RayTaskError):
-                raise  # a bug
+                raise  # the function has raised an exception, which is a bug
             raise TargetLost(
                 f"the node that offers {self.device} went away ({type(error).__name__})", self.device
             ) from error
@@ -106,7 +108,7 @@ class RayDevice(Target):
         return answer["result"]
 
     def _look(self) -> None:
-        """Raise ``TargetLost`` where nobody offers the device, ``HostError`` where several do."""
+        """Raise ``TargetLost`` if no node offers the device, ``HostError`` if several nodes do."""
         count = offered(self.device)
         if not count:
             raise TargetLost(
@@ -122,7 +124,7 @@ class RayDevice(Target):
 
 
 def offered_here(device: str) -> Target:
-    """The target that this node offers by a name; without a text for it the kind of that name. Raises ``ConfigError``."""
+    """The target that this node offers under a name, or the target kind with that name. Raises ``ConfigError``."""
     for text in os.environ.get(OFFERED, "").split():
         if (found := find_target(text)).name == device:
             return found.target
@@ -130,7 +132,7 @@ def offered_here(device: str) -> Target:
 
 
 def _check(device: str) -> dict[str, Any]:
-    """On the node: what its target finds."""
+    """Runs on the node: the findings of its target's check, as JSON."""
     try:
         found = offered_here(device).check()
     except LitetunerError as error:
@@ -139,7 +141,7 @@ def _check(device: str) -> dict[str, Any]:
 
 
 def _time(device: str, file: bytes, baseline: bytes, threads: int) -> dict[str, Any]:
-    """On the node: a timing as JSON; it tells the node."""
+    """Runs on the node: a timing as JSON, with the node's name in the environment of the measurements."""
     with tempfile.TemporaryDirectory() as folder:
         this, base = Path(folder, "file.tflite"), Path(folder, "baseline.tflite")
         this.write_bytes(file)

@@ -1,4 +1,4 @@
-"""TensorFlow Lite Micro's interpreter on this machine: does a file run, in which arena, with which outputs. No latency."""
+"""TensorFlow Lite Micro's interpreter on this machine: checks if a file runs, its arena and its outputs. No latency."""
 
 import dataclasses
 import tempfile
@@ -23,7 +23,7 @@ MOST_SAMPLES = 500
 
 @dataclasses.dataclass(frozen=True)
 class Tflm(Target):
-    """``samples`` of the search split are scored under the interpreter; 0 scores none."""
+    """``samples`` is the number of samples of the search split that the interpreter also scores; 0 scores none."""
 
     name: ClassVar[str] = "tflm"
     alone: ClassVar[bool] = False
@@ -41,11 +41,11 @@ class Tflm(Target):
             raise self.error(f"samples must be 0 to {MOST_SAMPLES}, not {self.samples}: the portable kernels are slow.")
 
     def describe(self) -> dict[str, Any]:
-        """With the interpreter's version."""
+        """See ``Target.describe``. Includes the interpreter's version."""
         return super().describe() | {"version": version()}
 
     def check(self) -> list[Finding]:
-        """See ``Target.check``: a tiny model runs."""
+        """See ``Target.check``: runs a tiny model."""
         try:
             with tempfile.TemporaryDirectory() as folder:
                 arena = run_micro(tiny_model.write(Path(folder)).read_bytes()).arena
@@ -55,7 +55,7 @@ class Tflm(Target):
         return [Finding("interpreter", "works", text), Finding("latency", "note", NO_LATENCY)]
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
-        """See ``Target.time``: the arena, and no latency."""
+        """See ``Target.time``: measures the arena, but no latency."""
         try:
             content = file.read_bytes()
         except OSError as error:
@@ -69,7 +69,7 @@ class Tflm(Target):
         return Timing(None, None, None, {"arena_bytes": Measurement(arena.total, "B", around, extra=parts)})
 
     def predict(self, file: bytes, x: np.ndarray, output: str | None) -> Prediction:
-        """See ``Target.predict``; the outputs are compared with those of LiteRT's reference kernels."""
+        """See ``Target.predict``. The outputs are also compared with those of LiteRT's reference kernels."""
         ports = FilePorts(file)
         inputs = ports.raw_inputs(x)
         raw = run_micro(file, inputs, self.timeout_seconds).outputs

@@ -1,4 +1,4 @@
-"""A tiny ``.tflite`` (64 floats times a constant matrix), to see that a target works from end to end."""
+"""A tiny ``.tflite`` (64 floats times a constant matrix), to check that a target works from end to end."""
 
 import base64
 import zlib
@@ -7,7 +7,7 @@ from typing import Any
 
 from litetuner.objectives.targets.target import Finding
 
-# TensorFlow 2.21's conversion of tf.matmul(x, tf.fill([64, 4], 0.01)) for x of (1, 64), slimmed; zlib, base64.
+# tf.matmul(x, tf.fill([64, 4], 0.01)) for x of shape (1, 64), converted by TensorFlow 2.21, slimmed; zlib, base64.
 CONTENT = (
     "eNrtUDEOgkAQHPBiQC9oojH0Wlia2FpQmZhQUFj4AC1srCi09x3W/sjnnLN3G8A3yJFh2d2Z2T3WAI77covOmSMnprD8TnzFMEeDjWgiYKD8mM"
     "gJ67MhNYZvoCLn7ZxjoJv0g6v0rdYq8SJORKT+QOajMGfkZlpfqUbWMpCn3UG0TmfFmkP7T6L0twBe5FjdV2hyv8P5cquv9QMdrfHtBeclTRbO"
@@ -16,14 +16,14 @@ CONTENT = (
 
 
 def write(folder: Path) -> Path:
-    """The model as a file in ``folder``."""
+    """Write the model to a file in ``folder`` and return its path."""
     file = folder / "tiny.tflite"
     file.write_bytes(zlib.decompress(base64.b64decode(CONTENT)))
     return file
 
 
 def findings(document: dict[str, Any]) -> list[Finding]:
-    """What a runner's document of the tiny model says about the machine that it was timed on."""
+    """The findings about a machine, from a runner's document for the tiny model."""
     environment, latency = document["environment"], document["latency_us"]
     timed = f"a tiny model takes {latency['value']:.3g} us, timed in {document['seconds']:.1f} s by {environment['runtime']} "
     timed += f"{environment['runtime_version']} ({environment['delegate']}) on {environment['cpu']}"

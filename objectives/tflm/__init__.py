@@ -1,1 +1,1 @@
-"""TensorFlow Lite Micro on this machine: its interpreter, its arena, its compression of clustered weights."""
+"""TensorFlow Lite Micro on this machine: its interpreter, its arena, and its compression of clustered weights."""

@@ -1,4 +1,4 @@
-"""Do two ways to run a file give the same bytes? And what its inputs and outputs are."""
+"""Compare the outputs of two ways to run a file, byte by byte; and the inputs and outputs of a file."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from litetuner.spaces.tflite.interpreter import as_input, signature_names
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """``equal`` of ``samples`` gave the same bytes in every output; ``largest`` is the largest difference in raw units."""
+    """``equal`` of ``samples`` gave the same bytes in all outputs; ``largest`` is the largest raw difference."""
 
     samples: int
     equal: int
@@ -28,7 +28,7 @@ class Agreement:
 
 
 def compare_outputs(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Agreement:
-    """Compare raw outputs by position, bit by bit. Raises ``BuildFailed`` for other shapes or types."""
+    """Compare raw outputs by position, bit by bit. Raises ``BuildFailed`` if shapes or types differ."""
     if [(values.shape, values.dtype) for values in first] != [(values.shape, values.dtype) for values in second]:
         raise BuildFailed("the outputs have other shapes or types")
     samples = len(first[0])
@@ -43,7 +43,7 @@ def compare_outputs(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -
 
 
 class FilePorts:
-    """What the inputs and outputs of a file are, by LiteRT, by position; nothing is run."""
+    """The inputs and outputs of a file by position, as LiteRT reports them. The file is loaded but not run."""
 
     def __init__(self, file: bytes) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -56,14 +56,14 @@ class FilePorts:
         self.outputs: list[dict[str, Any]] = self._interpreter.get_output_details()
 
     def names(self, details: Sequence[dict[str, Any]], side: int) -> list[str]:
-        """The names of inputs (side 0) or outputs (1) by the file's signature, in the order of the file."""
+        """The names of inputs (``side`` 0) or outputs (1) in the file's signature, in the order of ``details``."""
         named = signature_names(self._interpreter)
         if named is None:
             raise BuildFailed("the file has several inputs or outputs, and no signature that names them")
         return [named[side][detail["index"]] for detail in details]
 
     def raw_inputs(self, x: np.ndarray) -> list[np.ndarray]:
-        """Samples ``x`` (n, *sample) as the file's own types, by position."""
+        """Samples ``x`` (n, *sample) converted to the types of the file's inputs, by position."""
         parts = unpack(x)
         if len(parts) == 1:
             return [as_input(next(iter(parts.values())), self.inputs[0])]

@@ -1,9 +1,12 @@
-"""The process that holds TensorFlow Lite Micro: ``child.py run FILE INPUTS OUTPUTS`` or ``child.py compress FILE SPEC OUT``.
+"""The child process that runs TensorFlow Lite Micro: ``child.py run FILE INPUTS OUTPUTS``.
 
-``child.py reference FILE INPUTS OUTPUTS`` does as ``run`` with LiteRT's reference kernels, which abort on some ordinary files.
+``child.py compress FILE SPEC OUT`` compresses clustered weights by look-up tables.
 
-``INPUTS`` is an ``.npz`` of raw inputs by position, or ``-`` for one sample of zeros. The interpreter prints its allocations
-and its errors to standard error; standard output gets one line of JSON.
+``child.py reference FILE INPUTS OUTPUTS`` is the same as ``run`` with LiteRT's reference kernels, which abort the
+process for some valid files.
+
+``INPUTS`` is an ``.npz`` file with raw inputs by position. For ``run`` it can be ``-``, one sample of zeros. The
+interpreter prints its allocations and errors to standard error. Standard output gets one line of JSON.
 """
 
 import json
@@ -13,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-ARENAS = (1 << 23, 1 << 26, 1 << 29)  # bytes that are tried; what the interpreter uses of it does not depend on it
+ARENAS = (1 << 23, 1 << 26, 1 << 29)  # arena sizes to try, in bytes; the number of used bytes does not depend on them
 STATEFUL = ("VAR_HANDLE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF")
 
 
@@ -24,7 +27,7 @@ def main(arguments: list[str]) -> None:
 
 
 def run(file: bytes, given: str, out: Path) -> dict[str, Any]:
-    """Run all samples, one by one; the outputs by position go to ``out``."""
+    """Run all samples one by one, and write the outputs by position to ``out``."""
     from tflite_micro.python.tflite_micro import runtime
 
     model = runtime.convert_bytearray_to_object(bytearray(file))
@@ -53,7 +56,7 @@ def run(file: bytes, given: str, out: Path) -> dict[str, Any]:
 
 
 def load(file: bytes, runtime: Any) -> Any:
-    """An interpreter with an arena that is large enough. Raises ``RuntimeError`` where none of them helps."""
+    """An interpreter with a sufficiently large arena. Raises ``RuntimeError`` if none of the arena sizes works."""
     for arena in ARENAS:
         try:
             return runtime.Interpreter.from_bytes(file, arena_size=arena + 10 * len(file))
@@ -68,7 +71,7 @@ def _codes(runtime: Any) -> set[int]:
 
 
 def reference(file: bytes, given: str, out: Path) -> dict[str, Any]:
-    """Run all samples through LiteRT's reference kernels."""
+    """Run all samples with LiteRT's reference kernels, and write the outputs by position to ``out``."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     kernels = OpResolverType.BUILTIN_REF
@@ -91,7 +94,7 @@ def reference(file: bytes, given: str, out: Path) -> dict[str, Any]:
 
 
 def compress(file: bytes, given: str, out: Path) -> dict[str, Any]:
-    """Replace tensors by indices into tables of values: ``given`` is JSON of (tensor, bits, axis or null)."""
+    """Replace tensors by indices into look-up tables; ``given`` is a JSON file with (tensor, bits, axis or null)."""
     from tflite_micro.tensorflow.lite.micro.compression import compress as compressed
     from tflite_micro.tensorflow.lite.micro.compression import spec
 

@@ -1,8 +1,8 @@
-"""Clustered weights in flash: indices of 1 to 7 bits into tables of values, which TensorFlow Lite Micro decodes as it runs.
+"""Clustered weights in flash: indices of 1 to 7 bits into look-up tables, which TensorFlow Lite Micro decodes.
 
-Its operator DECODE writes the weights into the arena before each use, which costs arena and time. A table that does not fit
-the tensor's quantization gives wrong outputs without an error, so a compressed file counts only where its outputs were proved
-to be those of the plain file.
+Its operator DECODE writes the weights into the arena before each use, which costs arena memory and time. A table that
+does not match the tensor's quantization gives wrong outputs without an error. Therefore a compressed file is used only
+if its outputs are verified to be equal to those of the plain file.
 """
 
 import dataclasses
@@ -19,15 +19,16 @@ from litetuner.spaces.tflite.schema import read_model
 from litetuner.spaces.tflite.weights import Weight, weights_of_operators
 
 MOST_BITS = 7
-HEADER_BYTES = 16  # of a table
-# What a DECODE operator adds to a file besides its table (tensors, operator, buffers), so that small tensors are left alone:
-# 132 to 155 bytes in three forms of a ResNet8 (16 and 8 clusters, 80 % zeros; 26 Nov 2026).
+HEADER_BYTES = 16  # header of a table
+# The bytes that a DECODE operator adds to a file in addition to its table (tensors, operator, buffers). Therefore small
+# tensors are not compressed. Measured: 132 to 155 bytes in three versions of a ResNet8 (16 and 8 clusters, 80 %
+# sparsity; 2026-11-26).
 OPERATOR_BYTES = 160
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A weight tensor as indices of ``bits``: one table where ``axis`` is ``None``, else one for each channel of the axis."""
+    """A weight tensor as indices of ``bits`` bits: one table if ``axis`` is ``None``, else one per channel of it."""
 
     tensor: int
     bits: int
@@ -38,7 +39,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Compressed:
-    """A compressed file and how it compares with the plain one; ``plain`` and ``decoded`` are runs of both."""
+    """A compressed file and its agreement with the plain file; ``plain`` and ``decoded`` are the runs of both."""
 
     file: bytes
     tables: tuple[Table, ...]
@@ -48,7 +49,10 @@ class Compressed:
 
 
 def find_tables(file: bytes) -> tuple[Table, ...]:
-    """The int8 weights of the main graph that are smaller as indices, by the values found, a table as they are quantized."""
+    """The tables for all int8 weights of the main graph that become smaller as indices.
+
+    A tensor that is quantized per channel gets one table per channel, otherwise one table.
+    """
     operators = [
         op for op in operators_of(read_model(file)) if op.weight_index is not None and op.weight_dtype == "int8"
     ]
@@ -64,7 +68,7 @@ def _table(weight: Weight) -> Table | None:
     values, axis = weight.values, weight.channel_axis
     by_channel = weight.scale.ndim == 1 and weight.scale.size > 1
     if weight.scale.ndim > 1 or (by_channel and axis not in (0, values.ndim - 1)):
-        return None  # blockwise, or by an axis that the kernels do not decode
+        return None  # blockwise quantization, or an axis that the kernels cannot decode
     slices = np.moveaxis(values, axis, 0) if by_channel else values[None]
     most = max(len(np.unique(part)) for part in slices)
     bits = max(1, (most - 1).bit_length())
@@ -75,9 +79,9 @@ def _table(weight: Weight) -> Table | None:
 
 
 def compress(file: bytes, tables: Sequence[Table], inputs: Sequence[np.ndarray]) -> Compressed:
-    """Compress a file and run both under the interpreter on raw ``inputs``; the caller looks at ``agreement``.
+    """Compress a file, and run both files with the interpreter on raw ``inputs``. The caller must check ``agreement``.
 
-    The compressor writes equal vectors anew, so the file is slimmed again. Raises ``Refused`` or ``BuildFailed`` where the
+    The compressor writes duplicate vectors, so the file is slimmed again. Raises ``Refused`` or ``BuildFailed`` if the
     compressor or the interpreter fails.
     """
     made = compress_tables(file, [(table.tensor, table.bits, table.axis) for table in tables])
@@ -89,18 +93,18 @@ def compress(file: bytes, tables: Sequence[Table], inputs: Sequence[np.ndarray])
 
 @dataclasses.dataclass(frozen=True)
 class Flash:
-    """The file as flash holds it: ``file`` is ``None`` where the plain one is, and ``reason`` says why."""
+    """The file that is stored in flash. ``file`` is ``None`` for the plain file, and ``reason`` says why."""
 
     size: int
     file: bytes | None
     reason: str
     tables: tuple[Table, ...] = ()
     samples: int = 0
-    arena_bytes: int = 0  # what decoding adds to the arena
+    arena_bytes: int = 0  # arena bytes that decoding adds
 
 
 def flash_of(file: bytes, inputs: Sequence[np.ndarray]) -> Flash:
-    """The smaller of the plain and the compressed file; compressed only where all outputs were equal on ``inputs``."""
+    """The smaller of the plain and the compressed file; compressed only if all outputs are equal on ``inputs``."""
     tables = find_tables(file)
     if not tables:
         return Flash(len(file), None, "no weights have few enough values for a look-up table")

@@ -1,4 +1,4 @@
-"""The interpreter of TensorFlow Lite Micro in a process of its own: outputs, arena, and what it cannot run."""
+"""Run TensorFlow Lite Micro's interpreter in a separate process: outputs, arena, and files that it cannot run."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ PACKAGE = "tflite-micro"
 CHILD = "litetuner.objectives.tflm.child"
 MEMORY_BYTES = 4 << 30
 SLOWER = "A target tflm takes fewer samples, or a longer timeout_seconds."
-SECONDS = 120.0  # of one process; a sample of a ResNet8 takes 14 ms
+SECONDS = 120.0  # time limit of one process; a sample of a ResNet8 takes 14 ms
 ALLOCATION = re.compile(r"\[RecordingMicroAllocator\] Arena allocation (total|head|tail) (\d+) bytes")
 MISSING = re.compile(r"Didn't find op for (?:builtin|custom) opcode '([^']*)'")
 POINTERS = "measured with pointers of 64 bits: the tail, which holds the interpreter's own records, is smaller on a 32-bit device"
@@ -29,7 +29,7 @@ POINTERS = "measured with pointers of 64 bits: the tail, which holds the interpr
 
 @dataclasses.dataclass(frozen=True)
 class Arena:
-    """Bytes that the interpreter used: ``head`` for tensors and scratch buffers, ``tail`` for its own records."""
+    """The bytes that the interpreter used: ``head`` for tensors and scratch buffers, ``tail`` for its own records."""
 
     total: int
     head: int
@@ -50,7 +50,7 @@ def installed() -> bool:
 
 @functools.cache
 def version() -> str:
-    """The version of the package. Raises ``HostError`` where it is not installed."""
+    """The version of the package. Raises ``HostError`` if it is not installed."""
     if not installed():
         raise HostError("TensorFlow Lite Micro is not installed. Install it: pip install --pre 'litetuner[tflm]'")
     return importlib.metadata.version(PACKAGE)
@@ -59,8 +59,8 @@ def version() -> str:
 def run_micro(file: bytes, inputs: Sequence[np.ndarray] | None = None, seconds: float = SECONDS) -> MicroRun:
     """Run raw samples (each (n, *input), by position; ``None``: one sample of zeros) through a file.
 
-    Raises ``Refused`` for an operator without a kernel and for a file that the interpreter does not prepare or run,
-    ``BuildFailed`` when it crashes or does not end in time, ``HostError`` when it is not installed.
+    Raises ``Refused`` for an operator without a kernel and for a file that the interpreter cannot prepare or run,
+    ``BuildFailed`` if it crashes or does not end in time, and ``HostError`` if it is not installed.
     """
     version()
     outputs, messages = _run("run", file, inputs, seconds)
@@ -68,7 +68,7 @@ def run_micro(file: bytes, inputs: Sequence[np.ndarray] | None = None, seconds: 
 
 
 def run_reference(file: bytes, inputs: Sequence[np.ndarray], seconds: float = SECONDS) -> tuple[np.ndarray, ...] | None:
-    """Raw outputs of LiteRT's reference kernels; ``None`` where they do not run the file (they abort on some)."""
+    """Raw outputs of LiteRT's reference kernels; ``None`` if they cannot run the file (they abort for some files)."""
     try:
         return _run("reference", file, inputs, seconds)[0]
     except CandidateError:
@@ -89,9 +89,9 @@ def _run(
 
 
 def compress_tables(file: bytes, tables: Sequence[tuple[int, int, int | None]], seconds: float = SECONDS) -> bytes:
-    """The file with each (tensor, bits, axis) as indices into a table of values, of one tensor where axis is ``None``.
+    """The file with each (tensor, bits, axis) stored as indices into look-up tables, one per tensor for axis ``None``.
 
-    Raises as ``run_micro``.
+    Raises the same exceptions as ``run_micro``.
     """
     version()
     with tempfile.TemporaryDirectory(prefix="litetuner-tflm-") as place:
@@ -102,7 +102,7 @@ def compress_tables(file: bytes, tables: Sequence[tuple[int, int, int | None]], 
 
 
 def read_arena(messages: str) -> Arena:
-    """The arena in the interpreter's list of allocations. Raises ``BuildFailed`` where there is none."""
+    """Read the arena from the interpreter's list of allocations. Raises ``BuildFailed`` if it is missing."""
     found = {name: int(size) for name, size in ALLOCATION.findall(messages)}
     if found.keys() != {"total", "head", "tail"}:
         raise BuildFailed(
@@ -134,7 +134,7 @@ def _child(place: Path, verb: str, file: bytes, given: str, out: Path, seconds: 
 
 
 def _said(ended: Ended) -> str:
-    """The interpreter's own words, which stand before Python's traceback; else the last line."""
+    """The interpreter's own message, which comes before Python's traceback; or else the last line."""
     before = ended.messages.partition("Traceback (most recent call last)")[0]
     lines = [line.strip() for line in before.splitlines() if line.strip() and "Recording" not in line]
     return lines[0][:300] if lines else ended.end

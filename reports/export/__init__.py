@@ -1,1 +1,1 @@
-"""The exported file and what goes with it."""
+"""The export of a trial: its ``.tflite`` file and the files that are written beside it."""

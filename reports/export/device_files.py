@@ -1,4 +1,4 @@
-"""The files that a device holds besides the measured one: compiled for an NPU, or with look-up tables for its weights."""
+"""Files for devices, made from the measured file: compiled for an NPU, or with weights stored as look-up tables."""
 
 import dataclasses
 import hashlib
@@ -12,16 +12,20 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.data.arrays import open_split
 from litetuner.spaces.errors import LitetunerError, RunError
 
-SAMPLES = 200  # of the search split, whose outputs must be the same before a file with look-up tables is written
-# What the interpreter needs besides the planned tensors: scratch buffers and its own records. It was 1.6 to 30 kB for the
-# networks in docs/how-to/microcontrollers.md, the more the more operators there are.
+# A file with look-up tables is written only if its outputs are the same on this many samples of the search split.
+SAMPLES = 200
+# The memory that the interpreter needs besides the planned tensors, for scratch buffers and its own records. It was 1.6
+# to 30 kB for the networks in docs/how-to/microcontrollers.md, and grows with the number of operators.
 SPARE_BYTES = 32 * 1024
-ROUNDED_TO = 1024
+ROUNDED_TO = 1024  # bytes; arena sizes are multiples of this
 
 
 @dataclasses.dataclass(frozen=True)
 class DeviceFile:
-    """A file by the end of its name, and how it was made. ``npu`` is the accelerator that it is compiled for."""
+    """A file for a device.
+
+    ``suffix`` ends its name, ``about`` says how it was made, ``npu`` is its accelerator, if any.
+    """
 
     suffix: str
     content: bytes
@@ -30,9 +34,9 @@ class DeviceFile:
 
 
 def device_files(record: RunRecord, trial: Trial, content: bytes) -> list[DeviceFile]:
-    """The files for the run's NPUs, and the one with look-up tables; the first is what a firmware holds.
+    """The files for the run's NPUs, then the file with look-up tables. The first one is used for the C array.
 
-    Raises ``RunError`` where one is not what the trial measured.
+    Raises ``RunError`` if a file cannot be made, or differs from the file that the trial measured.
     """
     found = []
     for item in record.config.named_targets:
@@ -73,7 +77,7 @@ def _with_tables(record: RunRecord, trial: Trial, content: bytes) -> DeviceFile:
 
 
 def arena_of(trial: Trial, npu: str) -> tuple[int, str]:
-    """The arena of the example, and in words where it is from."""
+    """The size of the example's arena in bytes, and a text that says where this number comes from."""
     kind = "sram_bytes:" if npu else "arena_bytes:"
     told = next((found.value for name, found in trial.measurements.items() if name.startswith(kind)), None)
     if told is not None and not npu:

@@ -1,4 +1,4 @@
-"""The export: the measured file, with everything needed to use, judge and reproduce it."""
+"""The export of a trial: the measured file, and everything that is needed to use, evaluate and reproduce it."""
 
 import json
 import math
@@ -39,15 +39,15 @@ def export(
     metadata: bool = False,
     force: bool = False,
 ) -> Path:
-    """Write a trial's export to ``out`` as ``Run.export`` says; returns the path of the ``.tflite``.
+    """Write a trial's export to ``out``, as described in ``Run.export``; returns the path of the ``.tflite``.
 
-    The file's sha256 is checked to be the measured one before anything is written. Nothing is deleted: files of an earlier
-    export that are not valid any more are moved to ``earlier-ID`` in ``out``. ``metadata`` leaves its outputs the
-    same bit by bit, its sha256 not.
+    Before anything is written, the file's sha256 is compared with the measured one. Nothing is deleted: files of an
+    earlier export that are not valid any more are moved to ``earlier-ID`` in ``out``. With ``metadata`` the outputs of
+    the file stay bit-identical, but its sha256 changes.
 
-    Raises ``ConfigError`` for an unknown pick, or both a trial and a pick; ``RunError`` for a trial that does not
-    exist or has no file, when nothing is feasible, when the file was changed, when ``out`` holds another trial's export,
-    or when it cannot be written.
+    Raises ``ConfigError`` for an unknown pick, or if both a trial and a pick are given. Raises ``RunError`` for a trial
+    that does not exist or has no file, if nothing is feasible, if the file was changed, if ``out`` holds another
+    trial's export, or if ``out`` cannot be written.
     """
     result = build_result(record)
     chosen = _choose(result, trial, pick)
@@ -58,7 +58,8 @@ def export(
     files = {name: content} | _for_devices(record, chosen, measured, (name, content), c_array)
     written = provenance(record, chosen, files)
     written["files"] |= prepare_folder(out, chosen, files, force)
-    write_json(out / "trial.json", chosen.to_json())  # first: an export that was killed is then known, and made again
+    # ``trial.json`` is written first, so that an export that was killed is recognized and can be repeated.
+    write_json(out / "trial.json", chosen.to_json())
     for file, data in files.items():
         write_atomic(out / file, data)
     write_atomic(out / "MODEL_CARD.md", write_card(build_card(result, chosen, content), name))
@@ -68,7 +69,7 @@ def export(
 
 
 def _with_metadata(record: RunRecord, trial: Trial, content: bytes) -> bytes:
-    """The file with a short provenance inside, as slim as it was."""
+    """The file with a short provenance as metadata. A file that was slimmed is slimmed again."""
     told = json.dumps(short(record, trial), separators=(",", ":")).encode()
     try:
         written = add_metadata(content, METADATA, told)
@@ -81,9 +82,9 @@ def _with_metadata(record: RunRecord, trial: Trial, content: bytes) -> bytes:
 def _for_devices(
     record: RunRecord, trial: Trial, measured: bytes, exported: tuple[str, bytes], c_array: bool
 ) -> dict[str, bytes]:
-    """Files for NPUs and with look-up tables; with ``c_array`` also what a program for TensorFlow Lite Micro needs.
+    """Files for NPUs and with look-up tables; with ``c_array`` also the sources for a TensorFlow Lite Micro program.
 
-    ``measured`` is the trial's file, ``exported`` the name and content of what is written of it.
+    ``measured`` is the content of the trial's file, ``exported`` the name and content of the exported ``.tflite``.
     """
     name, content = exported
     stem, devices = name.removesuffix(".tflite"), device_files(record, trial, measured)
@@ -98,7 +99,7 @@ def _for_devices(
         f"{symbol}.h": c_header(symbol, about).encode(),
         f"{symbol}.cc": c_source(symbol, main.content, about).encode(),
     }
-    if EXECUTORS[record.config.executor].simulated:  # its files are stand-ins without operators
+    if EXECUTORS[record.config.executor].simulated:  # files of a simulation have no operators
         return files
     files[resolver_name(symbol)] = op_resolver(symbol, main.content, about).encode()
     example = micro_example(symbol, measured, about, arena_of(trial, main.npu), main.npu)
@@ -132,7 +133,7 @@ def _choose(result: Result, number: int | None, pick: str | None) -> Trial:
 
 
 def _nothing_to_export(result: Result, blocked: NothingFeasible, name: str) -> str:
-    """Why there is no pick: what blocks, and what to do."""
+    """Why there is no pick: which budgets block, and what to do."""
     why = f"there is no {name} trial because no candidate is within the budgets. {blocked.reason}"
     other = f", or export the nearest candidate with --trial {blocked.nearest[0].row.trial}" if blocked.nearest else ""
     again = f" Search again with {' '.join(blocked.settings)}{other}." if blocked.settings else ""
@@ -152,7 +153,10 @@ def _numbered(result: Result, number: int) -> Trial:
 
 
 def _read(record: RunRecord, trial: Trial) -> bytes:
-    """The trial's file, its sha256 checked against the measured one."""
+    """The content of the trial's file.
+
+    Raises ``RunError`` if there is none, or if its sha256 is not the measured one.
+    """
     where = f"{record.folder.path}: trial {trial.number}"
     if trial.artifact is None:
         if trial.duplicate_of is not None:

@@ -1,4 +1,4 @@
-"""What a TensorFlow Lite Micro program needs besides the C array: an op resolver, and an example that runs the model."""
+"""Sources for TensorFlow Lite Micro besides the C array: an op resolver, and an example program that runs the model."""
 
 from litetuner.reports.export.c_array import comment
 from litetuner.reports.export.model_card import templates
@@ -7,8 +7,8 @@ from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.tflite.artifact import read_artifact
 from litetuner.spaces.tflite.schema import operator_name, read_model
 
-# Names of MicroMutableOpResolver's methods (micro_mutable_op_resolver.h of github.com/tensorflow/tflite-micro) that do not
-# follow from the operator's name.
+# Method names of MicroMutableOpResolver (micro_mutable_op_resolver.h of github.com/tensorflow/tflite-micro) that cannot
+# be derived from the operator's name.
 METHODS = {
     "BATCH_MATMUL": "BatchMatMul",
     "CUMSUM": "CumSum",
@@ -22,7 +22,7 @@ EXAMPLE = "run_example.cc"
 
 
 def method(operator: str) -> str:
-    """``CONV_2D`` as ``Conv2D``."""
+    """The method of the op resolver for an operator: ``Conv2D`` for ``CONV_2D``, without the prefix ``Add``."""
     if operator in METHODS:
         return METHODS[operator]
     return "".join(part.upper() if part[0].isdigit() else part.capitalize() for part in operator.split("_"))
@@ -33,7 +33,7 @@ def resolver_name(symbol: str) -> str:
 
 
 def op_resolver(symbol: str, content: bytes, about: str) -> str:
-    """The header with a resolver of exactly the operators of a file."""
+    """A header with an op resolver that registers exactly the operators of a file."""
     codes = [operator_name(code)[0] for code in read_model(content).operatorCodes or []]
     operators = sorted({method(name) for name in codes})
     names = {"guard": f"LITETUNER_{symbol.upper()}_OPS_H_", "type": _type(symbol), "function": f"{symbol}_add_ops"}
@@ -41,10 +41,11 @@ def op_resolver(symbol: str, content: bytes, about: str) -> str:
 
 
 def micro_example(symbol: str, plain: bytes, about: str, arena: tuple[int, str], npu: str = "") -> str:
-    """``run_example.cc``. ``plain`` is the measured file, whose inputs and outputs that of the device has too.
+    """The text of ``run_example.cc``.
 
-    ``arena`` are its bytes and where they are from; ``npu`` the accelerator that it is compiled for. Raises ``BuildFailed``
-    for an output that C++ has no type for.
+    ``plain`` is the measured file: the device's file has the same inputs and outputs. ``arena`` is the size of the
+    arena in bytes and its source in words. ``npu`` is the accelerator that the file is compiled for, empty for none.
+    Raises ``BuildFailed`` for an output whose type is not in ``C_TYPES``.
     """
     artifact = read_artifact(plain)
     output = artifact.outputs[0]

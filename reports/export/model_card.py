@@ -12,7 +12,7 @@ from litetuner.reports.model.columns import estimate_of
 from litetuner.reports.text import formatting as words
 from litetuner.reports.text.formatting import clean
 
-MOST_OPERATORS = 120  # lines of the table of precisions
+MOST_OPERATORS = 120  # rows of the table that lists the precision of each operator
 SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|~!&"})
 
 
@@ -30,21 +30,21 @@ def write_card(card: Card, file_name: str) -> str:
 
 
 def markdown(value: Any, limit: int = 200) -> str:
-    """A value as Markdown text in which nothing is markup."""
+    """A value as Markdown text; all markup characters in it are escaped."""
     return clean(value, limit).translate(SPECIAL)
 
 
 def code(value: Any, limit: int = 200) -> str:
-    """A value as inline code, also in a table."""
+    """A value as inline code, which is also safe inside a Markdown table."""
     return "`" + clean(value, limit).replace("`", "'").replace("|", "\\|") + "`"
 
 
 @functools.cache
 def templates() -> jinja2.Environment:
-    """The texts of an export."""
+    """The jinja2 environment with the templates of an export."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=False,  # Markdown and Python: `text`, `code` and `repr` escape what came from outside
+        autoescape=False,  # the output is Markdown and Python: `text`, `code` and `repr` escape untrusted values
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

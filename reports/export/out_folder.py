@@ -1,4 +1,4 @@
-"""The folder of an export: what an earlier export wrote there is kept."""
+"""The output folder of an export. Files of an earlier export are kept."""
 
 import hashlib
 import json
@@ -10,15 +10,16 @@ from litetuner.reports.text.formatting import clean
 from litetuner.search.trial import Trial
 from litetuner.spaces.errors import RunError
 
-# ``trial.json`` says what a folder holds: it is the last that is moved away.
+# ``trial.json`` identifies the export in a folder, so it is moved away last.
 OWN = ("provenance.json", "MODEL_CARD.md", "run_example.py", "trial.json")
 
 
 def prepare_folder(out: Path, trial: Trial, files: Mapping[str, bytes], force: bool) -> dict[str, Any]:
-    """Make way for an export; returns what ``provenance.json`` says of the files of an earlier export that stay valid, by name.
+    """Prepare ``out`` for an export; returns the entries of ``provenance.json`` for earlier files that stay valid.
 
-    All files of any other export are moved to ``earlier-ID`` in ``out``, ``ID`` being its candidate's; nothing is deleted.
-    Raises ``RunError`` without ``force`` when ``out`` holds another trial, or files with these names that no export wrote.
+    Files of an earlier export that is not valid any more are moved to ``earlier-ID`` in ``out``, where ``ID`` is the id
+    of its candidate; nothing is deleted. Without ``force``, raises ``RunError`` if ``out`` holds the export of another
+    trial, or files with these names and no ``trial.json``.
     """
     record = _read_json(out / "trial.json")
     if record is None:
@@ -50,7 +51,10 @@ def _unchanged(about: Any, content: bytes) -> bool:
 
 
 def _set_aside(out: Path, names: list[str], key: str) -> None:
-    """Move files of an export to a new folder beside the next one."""
+    """Move the files of an earlier export to a new folder ``earlier-ID`` in ``out``.
+
+    Raises ``RunError`` if that fails.
+    """
     identity = "".join(c for c in key[:6] if c.isalnum()) or "export"
     taken = (out / f"earlier-{identity}{ending}" for ending in ("", *(f"-{k}" for k in range(2, 1000))))
     target = next(path for path in taken if not path.exists())
@@ -63,13 +67,13 @@ def _set_aside(out: Path, names: list[str], key: str) -> None:
 
 
 def _plain(name: Any) -> bool:
-    """Is this the name of a file that an export writes, not a path to another folder?"""
+    """True if ``name`` is a file name with a suffix that an export writes, and not a path to another folder."""
     suffix = Path(str(name)).suffix
     return isinstance(name, str) and Path(name).name == name and suffix in (".tflite", ".h", ".cc")
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object; ``None`` where there is no file. Anything else was not written by an export."""
+    """The JSON object in a file, ``None`` if there is no file. Raises ``RunError`` for any other content."""
     if not path.is_file():
         return None
     try:

@@ -1,4 +1,4 @@
-"""The provenance of an exported file: everything needed to judge its numbers and to reproduce it, as JSON."""
+"""The provenance of an exported file, as JSON: everything needed to evaluate its numbers and to reproduce it."""
 
 import dataclasses
 import datetime
@@ -16,10 +16,11 @@ SCHEMA_VERSION = 1
 
 
 def provenance(record: RunRecord, trial: Trial, files: dict[str, bytes]) -> dict[str, Any]:
-    """``provenance.json`` of a trial; ``files`` are what is exported beside it, by name.
+    """The content of ``provenance.json`` for a trial; ``files`` are the contents of the exported files by name.
 
-    ``litetuner rebuild`` uses ``configuration`` and ``inputs``; ``measurements`` and ``baseline`` hold raw samples and
-    the environment of every number; ``files`` and ``measured_sha256`` show whether the file is the measured one.
+    ``litetuner rebuild`` uses ``configuration`` and ``inputs``. ``measurements`` and ``baseline`` hold the raw samples
+    and the environment of every number. ``files`` and ``measured_sha256`` show whether the exported file is the
+    measured one.
     """
     found = {
         "schema_version": SCHEMA_VERSION,
@@ -47,7 +48,7 @@ def provenance(record: RunRecord, trial: Trial, files: dict[str, bytes]) -> dict
 
 
 def short(record: RunRecord, trial: Trial) -> dict[str, Any]:
-    """The metadata buffer inside a file: where it comes from, in a few hundred bytes."""
+    """The provenance for the metadata buffer inside a file, a few hundred bytes long."""
     found = {
         "litetuner": importlib.metadata.version("litetuner"),
         "recipe": trial.candidate.label,

@@ -1,4 +1,4 @@
-"""The summary: ``summary.json``, a contract for programs (``search --json`` prints it)."""
+"""``summary.json``, with a stable schema for programs. ``search --json`` prints the same document."""
 
 import dataclasses
 from typing import Any
@@ -12,12 +12,12 @@ SECONDS = ("train", "convert", "score", "time", "other", "wall")
 
 
 def summary(record: RunRecord) -> dict[str, Any]:
-    """The summary of a run as a JSON object. What is not known is ``None``."""
+    """The summary of a run as a JSON object. Unknown values are ``None``."""
     return summarize(build_result(record))
 
 
 def summarize(result: Result) -> dict[str, Any]:
-    """The summary of a result that was built already."""
+    """The summary of a result that has been built before."""
     record = result.record
     found = {
         "schema_version": SCHEMA_VERSION,

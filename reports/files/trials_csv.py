@@ -1,4 +1,4 @@
-"""The table: ``trials.csv``, every trial with the columns of the summary's rows, flat."""
+"""``trials.csv``: one line for each trial, with the fields of the rows in ``summary.json`` as flat columns."""
 
 import csv
 import io
@@ -9,24 +9,26 @@ from litetuner.reports.model.result import Result
 from litetuner.reports.model.rows import Row
 from litetuner.search.trial import Trial
 
-COUNTS = ("operators", "delegated", "partitions", "quantize", "dequantize")  # of a target's delegate
-OF_THE_TRIAL = ("origin", "duplicate_of", "gate", "reason", "waits_for", "seconds_since_start")  # not in its row
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+COUNTS = ("operators", "delegated", "partitions", "quantize", "dequantize")  # counts in a row's ``delegates``
+# Columns that come from the trial, because its row does not have them.
+OF_THE_TRIAL = ("origin", "duplicate_of", "gate", "reason", "waits_for", "seconds_since_start")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet reads a text that starts with one of these as a formula
 LEADING = ("trial", "label", "state", *OF_THE_TRIAL)
 
 
 def write_csv(result: Result) -> str:
-    """One line a trial; what was not measured is empty.
+    """The text of ``trials.csv``: one line for each trial. Values that were not measured are empty.
 
-    ``latency_us`` and the like become a column for each target (``latency_us_host``), an interval two columns
-    (``metric_interval_low``, ``_high``), a target's delegate one for each count (``delegates_host_partitions``), its fallback
-    as JSON, a knob one (``prune.sparsity``; at a step's second occurrence ``prune2.``).
+    Fields such as ``latency_us`` become one column for each target (``latency_us_host``). An interval becomes two
+    columns (``metric_interval_low``, ``_high``). The delegate of a target becomes one column for each count
+    (``delegates_host_partitions``) and one for the fallback as JSON. A knob becomes one column (``prune.sparsity``; if
+    the step occurs a second time, its prefix is ``prune2.``).
     """
     lines = [flat_row(result.rows[trial.number], trial) for trial in result.record.trials]
     own = list(dict.fromkeys(name for line in lines for name in line if "." not in name))
     knobs = sorted({name for line in lines for name in line if "." in name})
     columns = [*LEADING, *(name for name in own if name not in LEADING), *knobs]
-    text = io.StringIO()  # without pandas, whose import takes as long as all the rest
+    text = io.StringIO()  # pandas is not used: its import would take as long as all the rest
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _as_text(value) for name, value in line.items()} for line in lines)
@@ -34,17 +36,20 @@ def write_csv(result: Result) -> str:
 
 
 def _as_text(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula, with an apostrophe before it. Numbers stay numbers."""
+    """The value; a text that a spreadsheet would read as a formula gets an apostrophe in front.
+
+    Numbers stay numbers.
+    """
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def flat_row(row: Row, trial: Trial) -> dict[str, Any]:
-    """The values of a trial by column, each of them a text, a number, a truth value or ``None``."""
+    """The values of a trial by column. Each value is a text, a number, a boolean or ``None``."""
     values: dict[str, Any] = {name: getattr(trial, name) for name in OF_THE_TRIAL}
     for name, value in row.to_json().items():
         if isinstance(value, dict):
             for target, item in value.items():
-                safe = str(target).replace(".", "_")  # a dot marks a knob
+                safe = str(target).replace(".", "_")  # only columns of knobs have a dot in their name
                 values |= _flat(name, f"{name}_{safe}", item)
         else:
             values |= _flat(name, name, value)
@@ -63,7 +68,7 @@ def _flat(name: str, column: str, value: Any) -> dict[str, Any]:
 
 
 def knobs_of(trial: Trial) -> dict[str, Any]:
-    """The knobs of a trial's candidate by column; lists as JSON."""
+    """The knobs of a trial's candidate by column. Lists and dictionaries are written as JSON."""
     found: dict[str, Any] = {}
     seen: dict[str, int] = {}
     for step in trial.candidate.to_json():

@@ -1,4 +1,4 @@
-"""Tick marks of axes: round values, and their texts."""
+"""Tick marks of axes: round values and their labels."""
 
 import math
 from typing import Any
@@ -8,13 +8,13 @@ from litetuner.search.config.units import format_bytes
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> dict[str, Any]:
-    """Ticks of a logarithmic axis as plotly wants them; positions are logarithms."""
+    """Ticks of a logarithmic axis for plotly. Positions are logarithms to base 10."""
     marks = _log_marks(low, high)
     return {"tickvals": [math.log10(mark) for mark in marks], "ticktext": [_mark(axis, mark) for mark in marks]}
 
 
 def tick_values(axis: Axis, shown: tuple[float, float]) -> list[tuple[float, str]]:
-    """About five round values in a range, each with its text."""
+    """About five round values in a range, each with its label."""
     low, high = shown
     if axis.log:
         return [(mark, _mark(axis, mark)) for mark in _log_marks(low, high)]
@@ -26,7 +26,7 @@ def tick_values(axis: Axis, shown: tuple[float, float]) -> list[tuple[float, str
 
 
 def _log_marks(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, 20, ..., more in a short range; only the powers of ten where those would be too many."""
+    """Ticks 1, 2, 5, 10, 20, ...; more of them in a short range, only powers of ten in a long one."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []
     for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):

@@ -1,4 +1,4 @@
-"""The comparison of two runs as one HTML file that needs nothing else: both fronts over each other."""
+"""The comparison of two runs as one self-contained HTML file. Each chart shows both Pareto fronts."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ MARKS = ("circle", "diamond")
 
 
 def comparison_page(comparison: Comparison) -> str:
-    """The comparison as HTML: no connection, and only scripts whose hash the page names."""
+    """The comparison as HTML. Its Content-Security-Policy lists the hashes of its scripts (see ``policy``)."""
     from plotly.offline import get_plotlyjs
 
     plotly, script = get_plotlyjs(), (TEMPLATES / "comparison.js").read_text(encoding="utf-8")

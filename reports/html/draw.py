@@ -1,4 +1,4 @@
-"""Templates, and JSON that is safe inside a page."""
+"""HTML templates, and JSON that is safe inside a page."""
 
 import base64
 import functools
@@ -17,19 +17,19 @@ from litetuner.reports.text import formatting as words
 from litetuner.search.config.units import format_seconds
 
 TEMPLATES = Path(__file__).parent / "templates"
-BREAKS = re.compile(r"(?<=[+_,;])|(?=\[)")  # where a label may break
+BREAKS = re.compile(r"(?<=[+_,;])|(?=\[)")  # positions at which a label may wrap
 UNITS = re.compile(r"(\d) (?=(?:%|[kMG]?B|µs|ms|s)(?!\w))")
-# What could end a script element, start a comment in it, or end a line of JavaScript, is written as an escape.
+# Characters that could end a script element, start a comment in it, or end a line of JavaScript are escaped.
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def draw(template: str, **values: Any) -> Markup:
-    """A template of ``reports/html/templates`` as HTML; every value is escaped."""
+    """Render a template of ``reports/html/templates`` as HTML; every value is escaped."""
     return Markup(_environment().get_template(template).render(**values))
 
 
 def safe_json(value: Any) -> Markup:
-    """JSON that may stand in a ``<script type="application/json">``. NaN and infinity become null."""
+    """JSON that is safe inside a ``<script type="application/json">``. NaN and infinity become null."""
     text = json.dumps(finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup("".join(ESCAPES.get(c, c) for c in text) if any(c in text for c in ESCAPES) else text)
 
@@ -41,17 +41,17 @@ def policy(*scripts: str) -> str:
 
 
 def recipe(label: object, limit: int = 160) -> Markup:
-    """A candidate's label that may break after ``+ _ , ;`` and before ``[``, as well as at spaces."""
+    """A candidate's label that can wrap at spaces, after ``+ _ , ;`` and before ``[``."""
     return Markup("<wbr>").join(escape(part) for part in BREAKS.split(words.clean(label, limit)))
 
 
 def tied(text: str) -> str:
-    """A sentence in which no unit starts a line."""
+    """The text with no-break spaces between numbers and units, so that no line starts with a unit."""
     return UNITS.sub("\\1\u00a0", text)
 
 
 def strip(values: Sequence[float], width: int = 120, height: int = 14) -> Markup:
-    """Raw samples as ticks on a line, as SVG."""
+    """An SVG that shows raw samples as ticks on a line, at most 400 of them."""
     low, high = min(values), max(values)
     span = (high - low) or 1.0
     places = (4 + (value - low) / span * (width - 8) for value in values[:400])
@@ -64,7 +64,7 @@ def strip(values: Sequence[float], width: int = 120, height: int = 14) -> Markup
 
 
 def figure_text(text: str) -> str:
-    """Text for a plotly figure, whose own small HTML (bold, links) is switched off in it."""
+    """Text for a plotly figure, escaped so that plotly does not interpret HTML tags in it (such as bold and links)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

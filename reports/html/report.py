@@ -1,4 +1,4 @@
-"""The report as one HTML file that works offline."""
+"""The report of a run as one HTML file that works offline."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ SCRIPTS = ("core", "charts", "parallel", "table", "trial", "page")
 def write_report(record: RunRecord) -> Path:
     """Write ``report.html``, ``trials.csv`` and ``summary.json`` into the run folder; returns the report's path.
 
-    Each file is written whole or not at all. Raises ``RunError`` when the folder cannot be written.
+    Each file is written atomically. Raises ``RunError`` if the folder cannot be written.
     """
     report = build_report(record)
     folder = record.folder.path
@@ -35,8 +35,8 @@ def write_report(record: RunRecord) -> Path:
 def render(report: Report) -> str:
     """The report as HTML.
 
-    The Content-Security-Policy of the page forbids all connections and all scripts but those whose hash it lists: a name from
-    outside that got through the escaping still could not run or send anything.
+    The Content-Security-Policy of the page forbids all connections, and all scripts except those whose hash it lists.
+    Even if an untrusted name were not escaped, it could not run a script or send data.
     """
     from plotly.offline import get_plotlyjs
 
@@ -58,6 +58,6 @@ def render(report: Report) -> str:
 
 @functools.cache
 def page_script() -> str:
-    """The page's own script: its parts in one scope of their own, in order."""
+    """The page's own script: the files of ``SCRIPTS``, in this order, inside one function scope."""
     parts = [(TEMPLATES / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     return "(() => {\n" + "\n".join(parts) + "})();\n"

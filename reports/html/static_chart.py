@@ -1,4 +1,4 @@
-"""A chart of the Pareto front as SVG, for readers without scripts. Its colors are the page's."""
+"""A chart of the Pareto front as SVG, for browsers without JavaScript. The style sheet of the page sets its colors."""
 
 import math
 
@@ -20,7 +20,7 @@ MARKS: dict[Group, str] = {
 
 
 def static_chart(chart: Chart) -> Markup:
-    """The chart with its marks, front, budgets and axes. Marks outside of its range are left out."""
+    """The chart with its marks, Pareto front, budgets and axes. Marks outside of its range are left out."""
     parts = [_grid(chart), _front(chart), _budgets(chart)]
     for group in ORDER:
         parts += [_mark(chart, group, point) for point in chart.groups[group]]

@@ -1,4 +1,4 @@
-"""The trials as one compact table for the page's scripts: every number and text once, for hovers, details and rows."""
+"""The trials as one compact table for the page's scripts, which use it for hover texts, details and table rows."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -11,11 +11,11 @@ from litetuner.reports.text.formatting import shell, size
 from litetuner.reports.text.layers import kernel_words
 
 T = TypeVar("T")
-GROUPS = ("stopped", "infeasible", "feasible", "front", "baseline")  # drawn in this order
+GROUPS = ("stopped", "infeasible", "feasible", "front", "baseline")  # the charts draw the groups in this order
 
 
 class Numbered(Generic[T]):
-    """Values by number, each kept once."""
+    """Assigns a number to each distinct value; equal values get the same number."""
 
     def __init__(self) -> None:
         self._numbers: dict[T, int] = {}
@@ -28,7 +28,7 @@ class Numbered(Generic[T]):
 
 
 def trial_data(report: Report) -> dict[str, Any]:
-    """The table as JSON. Lists run in the order of the trials; ``None`` is what was not measured."""
+    """The table as JSON. Lists have one entry for each trial, in order; ``None`` means not measured."""
     texts: Numbered[str] = Numbered()
     steps: Numbered[StepDetails] = Numbered()
     trials = report.trials
@@ -88,14 +88,14 @@ def _run(report: Report, at: dict[int, int]) -> dict[str, Any]:
 
 
 def _short(value: float | None) -> float | None:
-    """Seven digits are more than any measurement has."""
+    """The value with seven significant digits, which is more than any measurement has."""
     if value is None:
         return None
     return int(value) if value == int(value) else float(f"{value:.7g}")
 
 
 def _probed(trials: tuple[TrialDetails, ...]) -> dict[str, list[list[float | None]]]:
-    """What the charts show of trials that a probe stopped, by column: the trial's index, and the probe's value."""
+    """For trials that were stopped after a probe, by column: pairs of the trial's index and the probe's value."""
     found: dict[str, list[list[float | None]]] = {}
     for at, trial in enumerate(trials):
         for column, value in trial.plotted.items():
@@ -112,8 +112,11 @@ def _table(table: LayerTable) -> dict[str, Any]:
 
 
 def _layer(row: LayerRow) -> list[Any]:
-    """Name, operator and shape, then precision, sparsity, clusters (each verified, requested), bytes before and after,
-    compressed before and after."""
+    """The cells of a layer's row.
+
+    They are name, operator with shape, then precision, sparsity and clusters (each as verified, requested), then bytes
+    before and after, then compressed bytes before and after.
+    """
     before, wanted = row.before, row.requested
     shape = f" (asked {shape_words(wanted['shape'])})" if wanted.get("shape") else ""
     return [

@@ -1,1 +1,1 @@
-"""What a report shows, computed from the record of a run."""
+"""The contents of reports, computed from the record of a run."""

@@ -1,4 +1,4 @@
-"""The budgets of a run, and whether a trial meets each of them: met, not met, or not proven."""
+"""Checks whether a trial meets each budget of a run: met, not met, not proven, or not measured."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ Verdict = Literal["met", "not met", "not proven", "not measured"]
 
 @dataclasses.dataclass(frozen=True)
 class BudgetCheck:
-    """One budget and a trial's value in words. ``interval`` is of 95 %, empty where there is none.
+    """One budget and a trial's value as text. ``interval`` is the 95 % interval, empty if there is none.
 
-    ``not proven``: the value is within the budget, and its interval crosses it.
+    ``not proven`` means that the value is within the budget, but its interval crosses the limit.
     """
 
     budget: str
@@ -26,13 +26,13 @@ class BudgetCheck:
 
     @property
     def words(self) -> str:
-        """``max-drop 1%: 0.83 points (0.48 to 1.19 points), not proven``."""
+        """One line, such as ``max-drop 1%: 0.83 points (0.48 to 1.19 points), not proven``."""
         interval = f" ({self.interval})" if self.interval and self.verdict == "not proven" else ""
         return f"{self.budget}: {self.value}{interval}, {self.verdict}"
 
 
 def check_budgets(trial: Trial, budgets: Sequence[Budget]) -> tuple[BudgetCheck, ...]:
-    """One check for each budget, by the trial's values on the search split."""
+    """One check for each budget, with the trial's values on the search split."""
     return tuple(_check(trial, budget) for budget in budgets)
 
 

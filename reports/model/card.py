@@ -1,4 +1,4 @@
-"""What the model card says of an exported file: its inputs and outputs, operators, budgets and conditions."""
+"""The content of the model card of an exported file: inputs and outputs, operators, budgets, measurement conditions."""
 
 import dataclasses
 
@@ -19,10 +19,12 @@ from litetuner.spaces.tflite.operators import Operator, read_operators
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """``ends`` are the inputs and outputs by role, ``unreadable`` says why there are none; ``operators`` those with weights.
+    """The content of a model card.
 
-    ``budgets`` are those of the run, with the trial's values; ``missed_on_test`` the budgets on the metric that the test
-    split misses; ``invariants`` are (layer, property, requested, verified).
+    ``ends`` are the inputs and outputs, each as (role, tensor). ``operators`` are the operators with weights.
+    ``unreadable`` is the reason why the file cannot be read, else empty. ``budgets`` are those of the run with the
+    trial's values. ``missed_on_test`` are the budgets that the trial exceeds on the test split. ``invariants`` are
+    (layer, property, requested, verified).
     """
 
     result: Result
@@ -44,7 +46,7 @@ class Card:
 
 
 def build_card(result: Result, trial: Trial, content: bytes) -> Card:
-    """The card of a trial whose file holds ``content``."""
+    """The card of a trial; ``content`` is its exported file."""
     ends: tuple[tuple[str, TensorInfo], ...] = ()
     operators: tuple[Operator, ...] = ()
     unreadable = ""

@@ -1,4 +1,4 @@
-"""The columns of numbers: every measurement that any trial has, with its title."""
+"""The numeric columns of tables: every measurement that any trial has, with its titles."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from litetuner.reports.model.rows import metric_name
 from litetuner.reports.text.formatting import clean, drop_title
 from litetuner.search.runs.record import RunRecord
 
-# What is known by name: title in a table, title on an axis. Others are shown under their own names.
+# Known measurements: (title in a table, title on an axis). Other measurements are shown under their own names.
 KNOWN = {
-    "metric": ("", ""),  # the metric's own name
+    "metric": ("", ""),  # replaced by the metric's own name
     "drop": ("drop", ""),
     "test_metric": ("test", "metric, test split"),
     "test_drop": ("test drop", ""),
@@ -27,14 +27,16 @@ KNOWN = {
     "energy_estimate_uj": ("energy (estimate)", "energy (estimate), µJ"),
 }
 LARGER_IS_BETTER = ("latency_ratio",)
-OF_THE_RUN = ("keras_metric", "conversion_gap")  # shown once (conditions.py), not a column
+OF_THE_RUN = ("keras_metric", "conversion_gap")  # shown once for the run (conditions.py), not as a column
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A measurement by name. ``minimize``: lower is better. ``unit`` is the measurements' own.
+    """A column with the measurement ``name``.
 
-    ``essential``: objectives, budgets, accuracy drop, first size and first latency, which a table shows without being asked.
+    ``title`` is for tables, ``axis`` for charts. ``minimize``: lower is better. ``essential`` columns are shown by
+    default: objectives, budgets, metric, accuracy drop, the size that the search minimizes, latency and speed on the
+    first target.
     """
 
     name: str
@@ -46,7 +48,11 @@ class Column:
 
 
 def find_columns(record: RunRecord, targets: Sequence[str]) -> tuple[Column, ...]:
-    """Known ones in a fixed order, targets in the order of the configuration, then others by name. No probes, no estimates."""
+    """The columns of a run, without probes and estimates.
+
+    Known measurements come first in the order of ``KNOWN``, each with its targets in the order of ``targets``. The
+    others follow by name.
+    """
     units: dict[str, str] = {}
     for trial in record.trials:
         for name, measurement in trial.measurements.items():
@@ -60,10 +66,10 @@ def find_columns(record: RunRecord, targets: Sequence[str]) -> tuple[Column, ...
     def place(name: str) -> tuple[int, int, str]:
         base, _, target = name.partition(":")
         known = order.index(base) if base in order else len(order)
-        if base in ("latency_us", "latency_ratio"):  # both of each target side by side
+        if base in ("latency_us", "latency_ratio"):  # latency and speed of a target are adjacent
             known = order.index("latency_us")
         at = targets.index(target) if target in targets else len(targets)
-        return known, at, name.replace("latency_ratio", "latency_us~")  # speed follows latency
+        return known, at, name.replace("latency_ratio", "latency_us~")  # sorts speed after latency
 
     return tuple(make_column(record, targets, name, units[name]) for name in sorted(units, key=place))
 
@@ -96,7 +102,7 @@ def make_column(record: RunRecord, targets: Sequence[str], name: str, unit: str 
 
 
 def estimate_of(record: RunRecord, name: str) -> str:
-    """Whose estimate a measurement is, such as ``Vela 5.2.0``; empty where it was measured."""
+    """The tool that estimated a measurement, such as ``Vela 5.2.0``; empty if it was measured."""
     found = (trial.measurements[name] for trial in record.trials if name in trial.measurements)
     first = next(found, None)
     return "" if first is None else clean(first.environment.get("estimate", ""), 40)

@@ -22,10 +22,11 @@ BUDGETS = ("max_size", "max_compressed_size", "max_latency", "max_memory", "max_
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One of the two runs under the budgets of the comparison.
+    """One of the two runs, under the budgets of the comparison.
 
-    ``volume`` is the hypervolume of its front relative to its own baseline (0: the baseline alone, 1: no drop at 1/32 of it),
-    ``ahead`` how many trials of its front no trial of the other run dominates or equals.
+    ``volume`` is the hypervolume of its Pareto front relative to its own baseline: 0 for the baseline alone, 1 for no
+    accuracy drop at 1/32 of the baseline's costs. ``ahead`` is the number of trials on its Pareto front that no trial
+    of the other run's front dominates or equals.
     """
 
     name: str
@@ -40,7 +41,11 @@ class Side:
 
 @dataclasses.dataclass(frozen=True)
 class FrontLine:
-    """A run's front in one chart: its trials as (x, metric, text), and the corners that no other dominates in these two."""
+    """The Pareto front of a run in one chart.
+
+    ``points`` are its trials as (x, metric, text). ``corners`` are the trials as (x, metric) that no other trial
+    dominates in these two measurements.
+    """
 
     points: tuple[tuple[float, float, str], ...]
     corners: tuple[tuple[float, float], ...]
@@ -48,7 +53,7 @@ class FrontLine:
 
 @dataclasses.dataclass(frozen=True)
 class FrontChart:
-    """The metric of both runs' fronts against another measurement."""
+    """A chart of both runs' Pareto fronts: the metric against another measurement."""
 
     name: str
     title: str
@@ -57,9 +62,10 @@ class FrontChart:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Both runs, the budgets that both were judged by, and notes on their conditions.
+    """Both runs, the budgets that apply to both, and notes on differences between their conditions.
 
-    ``lines`` is what both pages show, (what, first run, second run); ``verdict`` one sentence on the hypervolumes.
+    ``lines`` are the rows of the comparison table as (what, first run, second run). ``verdict`` is one sentence that
+    compares the hypervolumes.
     """
 
     sides: tuple[Side, Side]
@@ -91,10 +97,10 @@ class Comparison:
 
 
 def compare(first: RunRecord, second: RunRecord, budgets: Mapping[str, Any] | None = None) -> Comparison:
-    """Compare two runs under ``budgets`` (keys of the configuration, such as ``max_drop``), else under the first run's.
+    """Compare two runs under ``budgets`` (keys of the configuration, such as ``max_drop``), by default the first run's.
 
-    Raises ``RunError`` for runs whose numbers do not mean the same, with every difference; ``ConfigError`` for a budget that is
-    none.
+    Raises ``RunError`` for runs whose numbers have different meanings; its message lists all differences. Raises
+    ``ConfigError`` for a budget that is not valid.
     """
     _check(first, second)
     given = {name: value for name, value in (budgets or {}).items() if value not in (None, (), [])}
@@ -118,7 +124,7 @@ def compare(first: RunRecord, second: RunRecord, budgets: Mapping[str, Any] | No
 
 
 def _lines(first: Side, second: Side) -> tuple[tuple[str, str, str], ...]:
-    """What is compared, a line each: what, the first run's, the second run's."""
+    """The rows of the comparison table: (what, value of the first run, value of the second run)."""
     bounded = first.result.record.metric.bounded
 
     def line(what: str, show: Callable[[Side], str]) -> tuple[str, str, str]:
@@ -145,7 +151,7 @@ def _lines(first: Side, second: Side) -> tuple[tuple[str, str, str], ...]:
 
 
 def _verdict(first: Side, second: Side) -> str:
-    """One sentence: whose front covers more, and by how much."""
+    """One sentence: which Pareto front has more hypervolume, and by how much."""
     more, less = (first, second) if first.volume >= second.volume else (second, first)
     if more.volume == 0:
         return "Neither run has a file within these budgets that is better than the baseline."
@@ -184,7 +190,7 @@ def _front_line(side: Side, measurement: str) -> FrontLine:
 
 
 def _check(first: RunRecord, second: RunRecord) -> None:
-    """Numbers of two runs can be compared only where they measure the same thing."""
+    """Raise ``RunError`` if the numbers of the two runs have different meanings."""
     sides = [_meaning(record) for record in (first, second)]
     differences = [
         f"{what}: {clean(value, 60)} and {clean(sides[1][what], 60)}"
@@ -199,7 +205,7 @@ def _check(first: RunRecord, second: RunRecord) -> None:
 
 
 def _meaning(record: RunRecord) -> dict[str, Any]:
-    """What must be equal where numbers of runs are compared."""
+    """The values that must be equal in two runs whose numbers are compared. Raises ``RunError`` without a baseline."""
     if record.baseline is None:
         raise RunError(
             f"{record.folder.path} has no baseline yet, so it cannot be compared. Repeat its search command to resume."
@@ -217,7 +223,7 @@ def _meaning(record: RunRecord) -> dict[str, Any]:
 
 
 def _judged(record: RunRecord, budgets: Mapping[str, Any]) -> RunRecord:
-    """The run under other budgets; pruned trials stay pruned."""
+    """The run with its trials checked against other budgets. Pruned trials stay pruned."""
     values = record.config.model_dump(by_alias=True, exclude_none=True)
     values = {name: value for name, value in values.items() if name not in BUDGETS} | dict(budgets)
     config = make_config(values, where="compare")
@@ -235,7 +241,10 @@ def _rejudged(trial: Trial, budgets: tuple[Budget, ...]) -> Trial:
 
 
 def _costs(trial: Trial, record: RunRecord) -> tuple[float, ...]:
-    """The trial's costs relative to its own baseline where machines may differ: latency counts as a share of the baseline's."""
+    """The costs of a trial by objective.
+
+    Latencies are relative to the run's baseline, because the machines may differ.
+    """
     found = []
     for objective in record.objectives:
         cost = objective.cost(trial)

@@ -1,4 +1,4 @@
-"""The conditions of the numbers: where and how each was measured, what the conversion changes, and which timings are unstable."""
+"""How and where each number was measured, how much accuracy the conversion costs, and which timings are unstable."""
 
 import dataclasses
 from collections import Counter
@@ -22,7 +22,7 @@ from litetuner.search.runs.environments import other_environments
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
-Pairs = tuple[tuple[str, str], ...]  # name and value in words
+Pairs = tuple[tuple[str, str], ...]  # (name, value) as text
 PREFIXES = {"untrained": "untrained copy", "probe": "probe"}
 TITLES = {
     "metric": "metric, search split",
@@ -58,9 +58,9 @@ CAUSES = {
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """One measurement: its value and interval in words, the raw samples, and its environment as (name, value).
+    """One measurement: its value and interval as text, the raw samples, and its environment as (name, value).
 
-    ``how`` says in one line what matters of the environment.
+    ``samples`` is the number of raw samples. ``how`` summarizes the environment in one line.
     """
 
     title: str
@@ -76,7 +76,8 @@ class Condition:
 class RunConditions:
     """How the numbers of one trial were measured, and the machine, versions, settings and budgets of the run.
 
-    ``common`` is what all measurements that recorded it share, ``own`` what is left of each one's environment.
+    ``common`` are the environment values that are equal in all measurements that recorded them. ``own`` are the other
+    values of each measurement.
     """
 
     measurements: tuple[Condition, ...]
@@ -88,9 +89,11 @@ class RunConditions:
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """``gap`` is counted like a drop: in points for metrics within [0, 1], else relative, above 0 where the file is worse.
+    """The metric of the Keras model, and the accuracy drop of its float file.
 
-    Both were scored on the first ``samples`` samples of the search split; the interval is of 95 % and paired.
+    ``gap`` has the unit of a drop: in points for metrics within [0, 1], else relative. It is positive if the file is
+    worse. The model and the file were scored on the first ``samples`` samples of the search split. ``gap_interval`` is
+    the paired 95 % interval.
     """
 
     keras_metric: float
@@ -129,7 +132,7 @@ def _decided(record: RunRecord) -> Pairs:
 
 
 def find_conditions(trial: Trial) -> tuple[Condition, ...]:
-    """One for each measurement of a trial, the known ones first."""
+    """The conditions of all measurements of a trial. Measurements in ``TITLES`` come first, in that order."""
     order = list(TITLES)
     names = sorted(trial.measurements, key=lambda n: (order.index(b) if (b := n.partition(":")[0]) in order else 99, n))
     return tuple(_condition(name, trial.measurements[name]) for name in names)
@@ -153,7 +156,7 @@ def _condition(name: str, found: Measurement) -> Condition:
 
 
 def _how(known: Mapping[str, Any]) -> str:
-    """The most important parts of an environment, as far as they were recorded."""
+    """The most important values of an environment in one line; values that were not recorded are left out."""
 
     def part(key: str, words: str) -> str:
         value = known.get(key)
@@ -184,7 +187,10 @@ def _how(known: Mapping[str, Any]) -> str:
 
 
 def _shared(conditions: Sequence[Condition]) -> tuple[Pairs, tuple[Pairs, ...]]:
-    """What all measurements that recorded it have in common (two at least), and what is left of each one's environment."""
+    """Split the environments into common values and the rest of each measurement.
+
+    A value is common if at least two measurements recorded it, and it is the same in all that did.
+    """
     values: dict[str, set[str]] = {}
     counts: Counter[str] = Counter()
     for condition in conditions:
@@ -198,7 +204,7 @@ def _shared(conditions: Sequence[Condition]) -> tuple[Pairs, tuple[Pairs, ...]]:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """A nested JSON object as (name, value) in words: ``{"cpu": {"model": "x"}}`` gives ``("cpu model", "x")``."""
+    """A nested JSON object as pairs (name, value) of text: ``{"cpu": {"model": "x"}}`` gives ``("cpu model", "x")``."""
     for name, value in values.items():
         title = f"{prefix}{clean(str(name).replace('_', ' '), 60)}"
         if isinstance(value, Mapping):
@@ -215,7 +221,10 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def find_conversion(baseline: Trial | None) -> Conversion | None:
-    """What trial 0 recorded; ``None`` where the Keras model was not scored: the input is a ``.tflite``, or there was no time."""
+    """The conversion that trial 0 recorded.
+
+    ``None`` if no Keras model was scored (``.tflite`` input, or no time left).
+    """
     if baseline is None:
         return None
     original, gap = finite_value(baseline, "keras_metric"), finite_value(baseline, "conversion_gap")
@@ -227,12 +236,12 @@ def find_conversion(baseline: Trial | None) -> Conversion | None:
 
 
 def _own(trial: Trial, latency: Measurement) -> bool:
-    """Was it measured for this trial, and not borrowed from another file or repeated?"""
+    """True if the latency was measured on the file of this trial: it is no duplicate, and nothing was borrowed."""
     return trial.duplicate_of is None and "borrowed_from" not in latency.extra
 
 
 def unstable_words(trials: Iterable[Trial]) -> str:
-    """``Unstable timing in 3 of 40 latency measurements ...``; empty where all were stable, or where nothing was recorded."""
+    """``Unstable timing in 3 of 40 latency measurements ...``; empty if all were stable, or if it was not recorded."""
     timed = {
         id(found): found
         for trial in trials
@@ -253,7 +262,7 @@ def unstable_words(trials: Iterable[Trial]) -> str:
 
 
 def mixed_words(front: Iterable[Trial], baseline: Trial | None) -> str:
-    """Which trials of the Pareto front were measured with other versions or on another machine than the baseline."""
+    """Warns about trials on the Pareto front that were measured with other versions or machines than the baseline."""
     if baseline is None or baseline.environment is None:
         return ""
     found = other_environments(front, baseline.environment)

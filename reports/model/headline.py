@@ -1,4 +1,4 @@
-"""The headline: the best file against the baseline."""
+"""The headline of a result: the best file compared with the baseline."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,13 +23,15 @@ from litetuner.search.picks.best import standard_errors
 from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import State, Trial
 
-OTHER_SPEED = 0.05  # between the baseline beside a file and the baseline alone: more is another speed of the machine
-MUCH_FASTER = 1.25  # ratio of latencies; smaller differences are not worth a sentence
+# If the baseline's latency beside a file differs by more than this from its latency alone, the machine's speed has
+# changed.
+OTHER_SPEED = 0.05
+MUCH_FASTER = 1.25  # smallest ratio of latencies at which a faster file is mentioned
 
 
 @dataclasses.dataclass(frozen=True)
 class Gain:
-    """One of the three large figures: ``3.4×``, ``smaller``, both values and what they are of."""
+    """One comparison with the baseline: ``figure`` (``3.4×``), ``words`` (``smaller``), both values, and a note."""
 
     name: str
     figure: str
@@ -41,9 +43,11 @@ class Gain:
 
 @dataclasses.dataclass(frozen=True)
 class Headline:
-    """``gains`` are size, latency and metric of the best against the baseline; ``test`` is the sentence on the test split.
+    """The comparison of the best file with the baseline.
 
-    ``also`` is everything else that both have and of which less is better: the other size, other targets, memory, energy.
+    ``gains`` are size, latency and metric. ``rule`` says how the best was chosen. ``test`` is a sentence about the test
+    split, and ``test_misses`` is true if the best exceeds a budget there. ``also`` are all other measurements of both
+    files for which lower is better: the other size, other targets, memory, energy.
     """
 
     gains: tuple[Gain, ...]
@@ -51,11 +55,11 @@ class Headline:
     test: str | None
     test_misses: bool
     also: tuple[Gain, ...] = ()
-    remark: str | None = None  # what else to know: a file that is much faster, or that nothing was compressed
+    remark: str | None = None  # a sentence: another file is much faster, or the best is the baseline itself
 
 
 def find_headline(record: RunRecord, best: Row | None, base: Row | None, columns: Sequence[Column]) -> Headline | None:
-    """The headline of the best trial, ``None`` where there is no best or no baseline."""
+    """The headline of the best trial, ``None`` if there is no best trial or no baseline."""
     if best is None or base is None:
         return None
     trial = record.trial(best.trial)
@@ -73,19 +77,19 @@ def find_headline(record: RunRecord, best: Row | None, base: Row | None, columns
 
 
 def _only_baseline(record: RunRecord, best: Trial) -> str | None:
-    """Why the best is the baseline itself."""
+    """Why the best is the baseline itself; ``None`` if it is not, or if the baseline was chosen for its metric."""
     if record.baseline is None or best.number != record.baseline.number:
         return None
     others = [trial.state for trial in record.trials if trial.state.scored and trial.number != best.number]
     if State.COMPLETE in others:
-        return None  # it has the best metric
+        return None  # other files are within the budgets too, but the baseline has the best metric
     if others:
         return f"The baseline itself is the best: none of {len(others)} compressed files is within the budgets."
     return "Only the baseline has been measured; nothing is compressed yet. Repeat the command with more --time-budget."
 
 
 def _faster(record: RunRecord) -> str | None:
-    """A file that the rule of the best passed over for its metric, although it is nearly as small and much faster."""
+    """Mentions a file that is nearly as small as the best and much faster, but was not chosen because of its metric."""
     best, metric = record.best, metric_name(record)
     size_name, latency_name = record.config.size_measurement, record.config.latency_measurement
     if best is None or any(budget.measurement == latency_name for budget in record.budgets):
@@ -109,7 +113,7 @@ def _faster(record: RunRecord) -> str | None:
 
 
 def _also(record: RunRecord, best: Trial, baseline: Trial, columns: Sequence[Column]) -> tuple[Gain, ...]:
-    """What was measured of both files beside the three large figures."""
+    """The measurements of both files for which lower is better, without those in ``gains``."""
     latency_measurement = f"latency_us:{record.config.targets[0]}"
     shown = {record.config.size_measurement, latency_measurement, "metric", "drop", "test_metric", "test_drop"}
     found = []
@@ -156,7 +160,7 @@ def _latency(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain 
         note = f"on {target}, 95 % interval {between(spread, latency)}"
     else:
         note = f"on {target}"
-    beside = ratio * after  # what the baseline took in turns with this file
+    beside = ratio * after  # latency of the baseline when it was measured in alternation with this file
     if before and abs(beside / before - 1) > OTHER_SPEED:
         note += f"; at another speed of the machine the baseline took {latency(before)}"
         before = beside
@@ -184,9 +188,9 @@ def _metric(record: RunRecord, best: Row, baseline: Row, trial: Trial) -> Gain |
 
 
 def _rule(record: RunRecord) -> str:
-    """How the best was chosen: what each step of the rule kept (``search/picks/best.py``)."""
+    """How the best was chosen: how many files each step of the rule kept (``search/picks/best.py``)."""
     best, metric = record.best, metric_name(record)
-    assert best is not None  # there is a headline only with one
+    assert best is not None  # without a best there is no headline
     within = f"{_files(best.within)} within the budgets" if record.budgets else f"{_files(best.within)}"
     if not best.small:
         return f"How it was chosen: of {within}, the one with the best {metric}; no budget limits the metric."

@@ -13,13 +13,16 @@ from litetuner.search.runs.record import RunRecord
 from litetuner.search.trial import Trial
 
 MOST_NEAREST = 3
-MOST_RELAXATIONS = 4  # of one budget
-USEFUL_DROP = 0.1  # a file whose accuracy dropped more than this is not suggested, however small it is
+MOST_RELAXATIONS = 4  # for each budget
+USEFUL_DROP = 0.1  # files with a larger accuracy drop are suggested only if there are no others
 
 
 @dataclasses.dataclass(frozen=True)
 class Relaxation:
-    """A budget that, relaxed alone to ``setting``, would accept the trial of ``row``, whose value is ``value``."""
+    """A budget that accepts the trial of ``row`` if only this budget is relaxed, to ``setting``.
+
+    ``value`` is the trial's value of the measurement that the budget limits.
+    """
 
     budget: Budget
     value: float
@@ -29,7 +32,7 @@ class Relaxation:
 
 @dataclasses.dataclass(frozen=True)
 class Excess:
-    """A budget that a candidate exceeds: its value in words, the setting that would accept it, the excess (0.2: 20 %)."""
+    """A budget that a candidate exceeds: the value as text, the setting that accepts it, the excess (0.2: 20 %)."""
 
     budget: Budget
     value: str
@@ -39,7 +42,7 @@ class Excess:
 
 @dataclasses.dataclass(frozen=True)
 class NearMiss:
-    """A candidate near the budgets, and those that it exceeds."""
+    """A candidate near the budgets, and the budgets that it exceeds."""
 
     row: Row
     exceeded: tuple[Excess, ...]
@@ -47,11 +50,12 @@ class NearMiss:
 
 @dataclasses.dataclass(frozen=True)
 class NothingFeasible:
-    """``reason`` is one sentence. ``nearest`` are the scored candidates with the smallest worst violation.
+    """Why nothing is feasible. ``reason`` is one sentence.
 
-    ``relaxations``: for each budget that helps when it is relaxed alone, the settings that gain something, the smallest change
-    first; budgets in the order of that change. ``not_alone``: exceeded budgets that no candidate exceeds alone.
-    ``command`` is what to type next.
+    ``nearest`` are the scored candidates whose largest violation is the smallest. ``relaxations`` has an entry for each
+    budget that accepts a candidate when only this budget is relaxed: its useful settings, the smallest change first.
+    Budgets are sorted by that change. ``not_alone`` are the exceeded budgets that no candidate exceeds alone.
+    ``command`` is the command to run next.
     """
 
     reason: str
@@ -62,7 +66,7 @@ class NothingFeasible:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """The flags to repeat the command with: the smallest relaxation, else all that the nearest candidate needs."""
+        """The flags for the next search: the smallest relaxation, else all flags that the nearest candidate needs."""
         if self.relaxations:
             return (self.relaxations[0][0].setting,)
         return tuple(item.setting for item in self.nearest[0].exceeded) if self.nearest else ()
@@ -92,11 +96,15 @@ def find_nothing_feasible(record: RunRecord, rows: Mapping[int, Row]) -> Nothing
 
 
 def command(run: object, settings: Sequence[str], budgets: Sequence[Budget]) -> str | None:
-    """The same search with the budgets of ``settings``. Measured trials are kept and checked against the new budgets."""
+    """The command for the same search with the budgets of ``settings``.
+
+    It keeps measured trials and checks them again.
+    """
     if not settings:
         return None
     flags = list(settings)
-    for key in {text.split(" ", 1)[0] for text in settings}:  # a flag replaces all its values in the TOML
+    # A flag replaces all values of its key in the TOML file, so the values that do not change are repeated.
+    for key in {text.split(" ", 1)[0] for text in settings}:
         changed = {text.rpartition("=")[0] for text in settings if text.startswith(f"{key} ")}
         others = [text for budget in budgets if (text := budget_text(budget)).startswith(f"{key} ")]
         flags += [text for text in others if text.rpartition("=")[0] not in changed]
@@ -116,8 +124,10 @@ def _relax(
     trials: Mapping[int, Trial],
     objectives: Sequence[Objective],
 ) -> dict[str, tuple[int, float]]:
-    """Trial and value by setting: trials within all other budgets, the smallest violation first; each further one is better
-    in something."""
+    """Trial number and value by setting, for trials within all other budgets.
+
+    The smallest violation comes first. Trials that another one dominates in violation and objectives are left out.
+    """
     passing = [
         number
         for number, found in violated.items()

@@ -1,4 +1,4 @@
-"""A result against a stored one: what of the best file became worse, and by more than chance."""
+"""Compares the best file of a run with a stored result: which of its numbers became worse by more than chance."""
 
 import dataclasses
 import math
@@ -12,16 +12,20 @@ from litetuner.spaces.errors import RunError
 
 SCHEMA_VERSION = 1
 Show = Callable[[float], str]
-# Files of up to this size count as equally small where the best is chosen, so one may be picked for the other.
+# The rule for the best file treats sizes within this share as equal, so another such file may be picked.
 SIZE_SHARE = POLICY.picks.same_size
-# Of the latency: two timings of one file on a busy machine differed by more than 2 % in up to 75 % of pairs (MobileNetV2, idle
-# and beside training), and virtual machines of CI are busy. A guess that no measurement was seen to exceed.
+# Share of the latency. Two timings of one file on a busy machine differed by more than 2 % in up to 75 % of pairs
+# (MobileNetV2, idle and beside training), and virtual machines of CI are busy. This is a guess; no measurement exceeded
+# it.
 LATENCY_SHARE = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """One number of the best file. ``limit`` is the worst value that still counts as the same; ``why`` says where it is from."""
+    """One number of the best file.
+
+    ``limit`` is the worst value that is not worse; ``why`` says where the limit comes from.
+    """
 
     name: str
     before: float
@@ -34,7 +38,7 @@ class Change:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """``changes`` of the best file against the stored one; ``reason`` is set where there is nothing to compare."""
+    """The ``changes`` of the best file since the stored result. ``reason`` is set if there is nothing to compare."""
 
     run: str
     against: str
@@ -42,7 +46,7 @@ class Check:
     changes: tuple[Change, ...]
     notes: tuple[str, ...] = ()
     reason: str = ""
-    lost: bool = False  # a best file was stored, and there is none now
+    lost: bool = False  # the stored result has a best file, and now there is none
 
     @property
     def worse(self) -> bool:
@@ -54,7 +58,7 @@ class Check:
 
 
 def check_summaries(now: Mapping[str, Any], stored: Mapping[str, Any], against: str) -> Check:
-    """Compare two summaries (``summary.json``). Raises ``RunError`` for a stored one whose numbers mean something else."""
+    """Compare two summaries (``summary.json``). Raises ``RunError`` if the stored numbers have another meaning."""
     _check_meaning(now, stored, against)
     budgets = tuple(f"{item['name']} {item['text']}" for item in now["budgets"])
     before = tuple(f"{item['name']} {item['text']}" for item in stored["budgets"])
@@ -121,7 +125,7 @@ def _latencies(now: Mapping[str, Any], stored: Mapping[str, Any]) -> list[Change
 
 
 def _speeds(now: Mapping[str, Any], stored: Mapping[str, Any]) -> list[Change]:
-    """How many times as fast as the baseline: comparable between machines of one kind."""
+    """The changes of the speed relative to the baseline, which can be compared between similar machines."""
     found = []
     for target, value in stored["best"]["latency_ratio"].items():
         after = now["best"]["latency_ratio"].get(target)

@@ -1,4 +1,4 @@
-"""Why candidates were rejected: reasons of one kind together, the most frequent first."""
+"""Why candidates were rejected, grouped by kind of reason, the most frequent first."""
 
 import dataclasses
 import re
@@ -20,9 +20,9 @@ KINDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Rejection:
-    """``kind`` in words; ``example`` is the reason of the first of these trials; ``trials`` are all of them by number.
+    """One kind of rejection. ``trials`` are the numbers of its trials, ``example`` is the reason of the first one.
 
-    ``share`` is the count relative to the most frequent kind.
+    ``share`` is the number of its trials relative to the most frequent kind.
     """
 
     kind: str
@@ -41,7 +41,10 @@ class Rejection:
 
 
 def exceeded_budgets(trial: Trial, budgets: Sequence[Budget], split: str = "") -> list[tuple[Budget, float]]:
-    """The budgets that a trial exceeds, with its values; ``test_`` for the budgets on the metric by the test split."""
+    """The budgets that a trial exceeds, with its values.
+
+    With ``split="test_"`` the values are those of the test split.
+    """
     return [
         (budget, value)
         for budget in budgets
@@ -50,7 +53,7 @@ def exceeded_budgets(trial: Trial, budgets: Sequence[Budget], split: str = "") -
 
 
 def why_rejected(trial: Trial, budgets: Sequence[Budget]) -> str:
-    """Why a trial is not kept, in words; empty for one that is feasible."""
+    """Why a trial was rejected, as text; empty for a feasible trial."""
     if trial.duplicate_of is not None:
         return f"same {'file' if trial.sha256 else 'candidate'} as trial {trial.duplicate_of}"
     if trial.state is State.INFEASIBLE:
@@ -64,7 +67,10 @@ def why_rejected(trial: Trial, budgets: Sequence[Budget]) -> str:
 
 
 def find_rejections(trials: Sequence[Trial], budgets: Sequence[Budget]) -> tuple[Rejection, ...]:
-    """One for each exceeded budget, each gate, and each different reason (numbers aside) of a failure or an invalid candidate."""
+    """One rejection for each exceeded budget, each gate, and each reason of failed, lost or invalid candidates.
+
+    Reasons that differ only in numbers count as one.
+    """
     found: dict[tuple[str, str], list[tuple[Trial, str]]] = {}
     for trial in trials:
         if trial.duplicate_of is None:
@@ -85,7 +91,7 @@ def find_rejections(trials: Sequence[Trial], budgets: Sequence[Budget]) -> tuple
 
 
 def _reasons(trial: Trial, budgets: Sequence[Budget]) -> list[tuple[str, str, str]]:
-    """For each reason its kind, what tells reasons of one kind apart, and the text of this trial."""
+    """The reasons of a trial as (kind, detail, text). Reasons with the same kind and detail form one rejection."""
     text = clean(trial.reason or "", 300)
     if trial.state is State.INFEASIBLE:
         return [

@@ -1,4 +1,4 @@
-"""The report: everything that ``report.html`` shows of a run, in plain dataclasses."""
+"""The content of ``report.html`` as plain dataclasses."""
 
 import dataclasses
 
@@ -17,10 +17,10 @@ from litetuner.search.runs.record import RunRecord
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The result, and what only the page shows. Renderers read it and compute nothing.
+    """The result, and the content that only the HTML page shows. Renderers read it and compute nothing.
 
-    ``layers`` are the tables of the baseline, the picks, the front and the nearest candidate, by trial. What is ``None`` or empty
-    does not apply to the run, or was not measured.
+    ``layers`` holds the layer tables of the baseline, the picks, the Pareto front and the nearest candidate, by trial
+    number. Fields that do not apply to the run or were not measured are ``None`` or empty.
     """
 
     result: Result
@@ -38,7 +38,7 @@ class Report:
 
 
 def build_report(record: RunRecord) -> Report:
-    """The report of a run. Layers of files and the importance of choices are kept in the run's cache."""
+    """The report of a run. The layers of files and the importance of choices are cached in the run folder."""
     result = build_result(record)
     front = frozenset(row.trial for row in result.front)
     by_number = {trial.number: trial for trial in record.trials}

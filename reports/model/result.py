@@ -1,4 +1,4 @@
-"""The result of a run: every trial's row, the baseline, the Pareto front, the picks, and the headline or what blocks."""
+"""The result of a run: all rows, the baseline, the Pareto front, the picks, and the headline or blocking budgets."""
 
 import dataclasses
 
@@ -14,16 +14,17 @@ from litetuner.search.runs.record import RunRecord
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What terminal, ``summary.json``, ``trials.csv`` and exports show of a run. It costs little and writes nothing.
+    """The content of the terminal output, ``summary.json``, ``trials.csv`` and exports. It is fast to compute.
 
-    ``rows`` are all trials by number. ``fronts`` are the numbers of each target's Pareto front, ``front`` is the first target's.
-    Of ``headline`` and ``nothing_feasible`` one is there at most. ``checks`` are the budgets of the best, else of the nearest
-    candidate. Sentences that do not apply are empty.
+    ``rows`` are the rows of all trials by number. ``front`` is the Pareto front of the first target, ``fronts`` holds
+    the trial numbers on the Pareto front of each target. At most one of ``headline`` and ``nothing_feasible`` is set.
+    ``checks`` are the budget checks of the best, or of the nearest candidate if nothing is feasible. Sentences that do
+    not apply are empty.
     """
 
     record: RunRecord
     metric_name: str
-    target: str  # the first one, whose latency is an objective
+    target: str  # the first target, whose latency is an objective
     targets: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: Rows
@@ -34,7 +35,7 @@ class Result:
     headline: Headline | None
     nothing_feasible: NothingFeasible | None
     checks: tuple[BudgetCheck, ...]
-    best_words: str  # what each step of the best means, a line for each
+    best_words: str  # explains each step of the best trial, one line for each step
     conversion: Conversion | None
     conversion_words: str
     unstable_words: str
@@ -46,7 +47,7 @@ class Result:
 
     @property
     def pick_names(self) -> dict[int, list[str]]:
-        """The names of the picks by trial."""
+        """The names of the picks by trial number."""
         found: dict[int, list[str]] = {}
         for name, row in self.picks.items():
             found.setdefault(row.trial, []).append(name)

@@ -1,4 +1,4 @@
-"""A row: one trial's numbers, the same in ``summary.json``, ``trials.csv``, the report and the model card."""
+"""Rows: the numbers of one trial. ``summary.json``, ``trials.csv``, the report and the model card all use them."""
 
 import dataclasses
 import math
@@ -15,14 +15,17 @@ from litetuner.search.trial import Trial
 class Row:
     """The numbers of a trial. ``None`` means not measured; missing values are never computed from others.
 
-    ``drop`` is in points (bounded metrics) or relative to the baseline, counted in the metric's worse direction.
-    The latency fields hold one entry for each target; ``latency_ratio`` is baseline / this, ``latency_from`` says on which
-    other file of the same structure the latency was measured (``None``: on this one). Intervals are of 95 %.
-    ``flash_bytes`` is the file as a device stores it.
-    ``arena_bytes`` is the peak of the tensor arena, ``memory_bytes`` that and the weights, ``peak_rss_bytes`` what a process
-    used above the runtime alone; ``energy_uj`` is measured, ``energy_estimate_uj`` is not. ``delegates`` has for each target
-    the counts of ``operators``, of those ``delegated``, of ``partitions``, of ``quantize`` and ``dequantize`` operators, and
-    the ``fallback`` with its reasons.
+    ``drop`` is in points for bounded metrics, else relative to the baseline; it is positive if the metric is worse. The
+    latency fields hold one entry for each target. ``latency_ratio`` is the baseline's latency divided by that of this
+    file. ``latency_from`` names another file with the same structure on which the latency was measured (``None``: it
+    was measured on this file). Intervals are 95 % intervals. ``flash_bytes`` is the size of the file as a device stores
+    it.
+
+    ``arena_bytes`` is the peak of the tensor arena, ``memory_bytes`` is the arena plus the weights, and
+    ``peak_rss_bytes`` is the peak memory of the process above that of the runtime alone. ``energy_uj`` is measured,
+    ``energy_estimate_uj`` is an estimate. ``delegates`` holds for each target the number of ``operators``, of
+    ``delegated`` operators, of ``partitions``, and of ``quantize`` and ``dequantize`` operators, and the ``fallback``
+    with its reasons.
     """
 
     trial: int
@@ -55,7 +58,7 @@ class Row:
         return {name: getattr(self, name) for name in FIELDS}
 
     def size(self, measurement: str) -> int | None:
-        """The size that the search minimizes: ``compressed_bytes``, ``file_bytes`` or ``flash_bytes``."""
+        """The size with the given name: ``compressed_bytes``, ``file_bytes`` or ``flash_bytes``."""
         if measurement.startswith("flash_bytes"):
             return self.flash_bytes
         return self.compressed_bytes if measurement == "compressed_bytes" else self.file_bytes
@@ -65,7 +68,7 @@ FIELDS = tuple(field.name for field in dataclasses.fields(Row))  # dataclasses.a
 
 
 def shown_labels(trials: Iterable[Trial], limit: int) -> dict[int, str]:
-    """The label of each trial, by number; with the candidate's id where other candidates among them have the same label."""
+    """The label of each trial by number. If different candidates have the same label, their ids are added."""
     named = [(trial.number, trial.candidate.label, trial.candidate.id) for trial in trials]
     ids: dict[str, set[str]] = defaultdict(set)
     for _, label, key in named:
@@ -78,7 +81,7 @@ def metric_name(record: RunRecord) -> str:
 
 
 def measured_targets(record: RunRecord) -> tuple[str, ...]:
-    """The targets of the configuration, then others that were measured earlier in the run."""
+    """The targets of the configuration, then other targets that were measured earlier in the run."""
     found = dict.fromkeys(record.config.targets)
     for trial in record.trials:
         found |= dict.fromkeys(n.partition(":")[2] for n in trial.measurements if n.startswith("latency_us:"))
@@ -86,7 +89,7 @@ def measured_targets(record: RunRecord) -> tuple[str, ...]:
 
 
 def measured_words(trial: Trial, name: str) -> str:
-    """A measured value with its unit, as running text."""
+    """A measured value with its unit, as text for a sentence."""
     found = trial.measurements[name]
     return with_unit(found.value, name, found.unit)
 
@@ -122,7 +125,7 @@ def make_row(trial: Trial, targets: Sequence[str]) -> Row:
 
 
 class Rows(Mapping[int, Row]):
-    """The row of each trial by its number, made when it is asked for: most of thousands are not shown."""
+    """The row of each trial by number. Rows are made on first access, because most of them are never shown."""
 
     def __init__(self, record: RunRecord, targets: Sequence[str]) -> None:
         self._trials = {trial.number: trial for trial in record.trials}
@@ -162,13 +165,16 @@ def _whole(trial: Trial, name: str) -> int | None:
 
 
 def _flash(trial: Trial, targets: Sequence[str]) -> int | None:
-    """What the first target that tells it stores, else what the file takes in flash."""
+    """The flash size on the first target that reports it, else ``flash_bytes`` of the file."""
     stored = (f"flash_bytes:{target}" for target in targets)
     return _whole(trial, next((name for name in stored if name in trial.measurements), "flash_bytes"))
 
 
 def latency_source(trial: Trial, target: str) -> str | None:
-    """``trial 12`` or ``an untrained copy``: whose file of the same structure was timed; ``None`` for the trial's own."""
+    """The source of a latency that was measured on another file of the same structure.
+
+    It is ``trial 12`` or ``an untrained copy``; ``None`` if the trial's own file was measured.
+    """
     latency = trial.measurements.get(f"latency_us:{target}")
     mark = None if latency is None else latency.extra.get("borrowed_from")
     if mark is None:

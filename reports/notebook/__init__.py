@@ -1,1 +1,1 @@
-"""What a notebook shows of a run: tables of pandas, figures of plotly, and HTML."""
+"""Views of a run for notebooks: pandas tables, plotly figures, and HTML."""

@@ -31,9 +31,9 @@ LAYER_HEIGHT, LEAST_HEIGHT = 22, 260  # pixels
 
 
 def front_figure(result: Result, name: str | None = None) -> go.Figure:
-    """A chart of the Pareto front: of the first two objectives, or ``name``, such as ``size-latency``.
+    """A chart of the Pareto front: the first two objectives, or the chart ``name``, such as ``size-latency``.
 
-    Raises ``ConfigError`` for another name, ``RunError`` where no trial has been measured.
+    Raises ``ConfigError`` for an unknown name, ``RunError`` if no trial has two measured objectives.
     """
     charts = {chart.name: chart for chart in find_charts(result.record, frozenset(row.trial for row in result.front))}
     if not charts:
@@ -50,12 +50,13 @@ def front_figure(result: Result, name: str | None = None) -> go.Figure:
         traces.insert(0, line | {"line": {"shape": "hv", "width": 1.5, "color": ACCENT}, "opacity": 0.7})
     shapes = [shape | {"line": {"color": INK, "width": 1, "dash": "4px,4px"}} for shape in drawn["layout"]["shapes"]]
     layout = drawn["layout"] | {"title": {"text": figure_text(chart.title)}, "shapes": shapes}
+    # The legend is above the chart, because the color scale is beside it.
     layout["legend"] = {
         "orientation": "h",
         "x": 0,
         "y": 1.02,
         "yanchor": "bottom",
-    }  # the color's scale is beside the chart
+    }
     if "coloraxis" in layout:
         layout["coloraxis"] = layout["coloraxis"] | {"colorscale": SCALE}
     return _figure(traces, layout)
@@ -81,7 +82,7 @@ def _shade(point: Point, log: bool) -> float | None:
 
 
 def history_figure(result: Result) -> go.Figure:
-    """The hypervolume over the time of the run. Raises ``RunError`` before anything is better than the baseline."""
+    """The hypervolume over time. Raises ``RunError`` if no trial is better than the baseline yet."""
     growth = find_hypervolume_growth(result.record)
     if growth is None:
         raise RunError("The hypervolume has not grown yet: no trial is better than the baseline and within the drop.")
@@ -94,7 +95,10 @@ def history_figure(result: Result) -> go.Figure:
 
 
 def importance_figure(result: Result) -> go.Figure:
-    """How much each choice matters, for reaching the front and for each objective. Raises ``RunError`` with too few trials."""
+    """The importance of each choice, for reaching the front and for each objective.
+
+    Raises ``RunError`` for too few trials.
+    """
     choices = find_choices(result.record)
     if not choices.ranked:
         raise RunError(
@@ -112,7 +116,10 @@ def importance_figure(result: Result) -> go.Figure:
 
 
 def parallel_figure(result: Result) -> go.Figure:
-    """All scored trials across their choices and objectives in parallel coordinates; drag along an axis to select."""
+    """All scored trials with their choices and objectives in parallel coordinates; drag along an axis to select trials.
+
+    Raises ``RunError`` if no trial has been scored.
+    """
     record, choices = result.record, find_choices(result.record)
     names = [objective.measurement for objective in record.objectives]
     values = {trial.number: [trial.value(name) for name in names] for trial in record.trials}
@@ -126,7 +133,8 @@ def parallel_figure(result: Result) -> go.Figure:
     dimensions: list[dict[str, Any]] = []
     for axis in choices.axes:
         places = [axis.values[at] for at in kept]
-        low, high = -1 if None in places else 0, len(axis.options) - 1  # below the options: those that did not choose
+        # Position -1, below all options, is for trials that did not have this choice.
+        low, high = -1 if None in places else 0, len(axis.options) - 1
         ticks: dict[str, Any] = {"tickvals": list(range(low, high + 1)), "range": [low, high]}
         ticks["ticktext"] = ["–", *map(figure_text, axis.options)][low + 1 :]
         values_of = {"label": figure_text(axis.title), "values": [-1 if at is None else at for at in places]}
@@ -141,9 +149,9 @@ def parallel_figure(result: Result) -> go.Figure:
 
 
 def layers_figure(result: Result, trial: int | None = None) -> go.Figure:
-    """The sensitivity of each layer to quantization; with ``trial`` the bytes of each layer in its file and in the baseline.
+    """The sensitivity of each layer to quantization; with ``trial``, the bytes of layers in its file and the baseline.
 
-    Raises ``RunError`` where neither was measured, and for a trial without a file.
+    Raises ``RunError`` if the sensitivity was not measured, or if the trial has no file that can be read.
     """
     if trial is not None:
         return _layer_bytes(result, trial)

@@ -1,4 +1,4 @@
-"""Trials as a table of pandas: the columns of ``trials.csv``, typed."""
+"""Trials as a pandas DataFrame: the columns of ``trials.csv`` with data types."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from litetuner.reports.model.result import Result
 if TYPE_CHECKING:
     import pandas
 
+# Important columns come first, because a notebook hides the middle columns of a wide table.
 FIRST = (
     "trial",
     "label",
@@ -18,17 +19,18 @@ FIRST = (
     "drop",
     "compressed_bytes",
     "file_bytes",
-)  # a notebook hides the middle ones
+)
 WHOLE = ("trial", "duplicate_of", "macs")
 TEXTS = ("label", "state", "origin", "gate", "reason", "waits_for", "artifact", "sha256", "picks")
 TEXTS_OF_TARGETS = ("latency_from", "delegates")
 
 
 def trials_frame(result: Result) -> pandas.DataFrame:
-    """A row for each trial, in order. Numbers are ``float64`` (bytes, counts and trial numbers ``Int64``), texts ``string``.
+    """A row for each trial, in order.
 
-    ``front`` is whether the trial is on the Pareto front of the first target, ``picks`` are its pick names. What was not measured
-    is missing. Knobs are columns such as ``prune.sparsity``, of the type of their values.
+    Numbers are ``float64`` (bytes, counts and trial numbers ``Int64``), texts ``string``. ``front`` is true if the
+    trial is on the Pareto front of the first target. ``picks`` are its pick names. Values that were not measured are
+    missing. Knobs are columns such as ``prune.sparsity``, with the type of their values.
     """
     import pandas
 

@@ -1,4 +1,4 @@
-"""A run as HTML for a notebook: plain tables in the notebook's own style. Every text is escaped."""
+"""A run as HTML for a notebook: plain tables in the style of the notebook. All text is escaped."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from litetuner.reports.terminal.tables import number_titles, row_cells
 from litetuner.reports.text.formatting import clean, times
 from litetuner.search.runs.record import RunRecord
 
-MOST_ROWS = 12  # of the Pareto front
+MOST_ROWS = 12  # rows of the Pareto front
 CELL = "text-align:{side};padding:2px 12px 2px 0;vertical-align:top"
 TABLE = '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
 
 
 def run_html(result: Result) -> Markup:
-    """The best file against the baseline, the Pareto front, or why nothing is feasible, and where the report is."""
+    """The number of trials, the run folder, the best file (or why nothing is feasible), and the Pareto front."""
     record = result.record
     counts = ", ".join(f"{count} {name.lower()}" for name, count in record.counts.items()) or "no trial yet"
     name, path = clean(record.model.name, 60), clean(record.folder.path, 300)
@@ -39,7 +39,7 @@ def run_html(result: Result) -> Markup:
 
 
 def front_html(record: RunRecord, rows: Sequence[Row], picks: dict[int, list[str]], count: int) -> Markup:
-    """Rows of the Pareto front with the names of the picks; ``count`` are on it in all."""
+    """A table of rows of the Pareto front with pick names. ``count`` is the total number of files on the front."""
     titles = [title.replace("\n", " ") for title in number_titles(record)]
     head = Markup("").join(_cell(title, "th", at) for at, title in enumerate(["trial", *titles, "speed", "candidate"]))
     labels = shown_labels([record.trial(row.trial) for row in rows], 120)
@@ -64,7 +64,7 @@ def _cell(text: object, tag: str, at: int, last: int = -1) -> Markup:
 
 
 def progress_html(share: float | None, words: str, doing: Sequence[str], notes: Sequence[str]) -> Markup:
-    """What a search does now, with a bar for the ``share`` that is done (0 to 1)."""
+    """The current work of a search, with a progress bar for the ``share`` that is done (0 to 1)."""
     bar = Markup("")
     if share is not None:
         bar = Markup('<progress value="{:.3f}" max="1" style="width:16em"></progress> {:.0%}&ensp;').format(

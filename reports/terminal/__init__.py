@@ -1,1 +1,1 @@
-"""What the command line prints."""
+"""The terminal output of the command line."""

@@ -1,4 +1,4 @@
-"""What ``litetuner inspect`` shows: what is not possible and why, then every layer with its costs and techniques."""
+"""The output of ``litetuner inspect``: techniques that are not possible and why, then every layer with its costs."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from litetuner.spaces.info import DataInfo, LayerInfo, ModelInfo
 from litetuner.spaces.steps import layer_techniques
 
 NUMBERS = ("params", "MACs", "share")
-FEW = 4  # layers that are named with a reason
+FEW = 4  # at most so many layers are named with a reason
 
 
 def inspection(model: ModelInfo, data: DataInfo | None) -> RenderableType:
-    """The whole output; fits 100 columns."""
+    """The whole output, for a terminal with 100 columns."""
     macs = [layer.macs for layer in model.layers]
     counted = sum(count for count in macs if count is not None)
     more = " and some not counted" if None in macs else ""
@@ -52,7 +52,7 @@ def inspection(model: ModelInfo, data: DataInfo | None) -> RenderableType:
 
 
 def blockers(model: ModelInfo) -> Iterator[str]:
-    """A line for each technique and reason, with the affected layers."""
+    """A line for each technique and reason why it is not possible, with the affected layers."""
     kernels = [layer for layer in model.layers if layer.has_kernel]
     for technique in (*layer_techniques(), "int4", "channels"):
         found: dict[str, list[str]] = {}
@@ -68,7 +68,7 @@ def blockers(model: ModelInfo) -> Iterator[str]:
 
 
 def layers_table(model: ModelInfo) -> Table:
-    """A row for each layer that holds weights or computes with them."""
+    """A row for each layer that has parameters or MACs."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", title=" ")
     for title in ("layer", "type", "params", "MACs", "share", *layer_techniques(), "bits", "channels"):
         numeric = title in NUMBERS
@@ -93,7 +93,7 @@ def _row(layer: LayerInfo, parameters: int) -> list[str]:
 
 
 def short(count: int) -> str:
-    """A count in three digits: 999, 12.3k, 4.56M, 7.89G."""
+    """A count with three digits: 999, 12.3k, 4.56M, 7.89G."""
     value = float(count)
     for unit in ("", "k", "M", "G"):
         if value < 999.5 or unit == "G":

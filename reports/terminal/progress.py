@@ -1,4 +1,4 @@
-"""What the command line shows while a search runs, as rich renderables and plain lines."""
+"""The terminal output during a search, as rich renderables, and the result after it."""
 
 import shlex
 
@@ -22,11 +22,14 @@ from litetuner.search.runs.record import RunRecord
 from litetuner.spaces.info import DataInfo, ModelInfo
 from litetuner.spaces.steps import layer_techniques
 
-LONGEST = 40  # layers in the table of a search
+LONGEST = 40  # layers in the table that a search prints
 
 
 def model_table(model: ModelInfo, data: DataInfo) -> RenderableType:
-    """The model's layers with their techniques, and the data's splits; printed before any compute is used."""
+    """The layers of the model with their techniques, and the splits of the data.
+
+    It is printed before the first trial.
+    """
     counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
     lines: list[RenderableType] = [
         Text(
@@ -43,7 +46,7 @@ def model_table(model: ModelInfo, data: DataInfo) -> RenderableType:
 
 
 def layers_table(model: ModelInfo, most: int) -> RenderableType:
-    """The layers with kernels, and which techniques each can take."""
+    """The layers with kernels, and the techniques that each allows."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     techniques = (*layer_techniques(), "int4")
     for title in ("layer", "type", "parameters", "share", *techniques):
@@ -60,7 +63,7 @@ def layers_table(model: ModelInfo, most: int) -> RenderableType:
 
 
 def live_front(record: RunRecord, rows: int) -> RenderableType:
-    """The Pareto front so far: all picks, and the smallest others, ``rows`` in all."""
+    """The Pareto front so far in at most ``rows`` rows: all picks, then the smallest other files."""
     config, members, picked = record.config, record.front, record.picks
     named: dict[int, list[str]] = {}
     for name, trial in picked.items():
@@ -81,7 +84,7 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
     labels = shown_labels(members, 80)
     cells_shown = [(str(trial.number), *row_cells(record, make_row(trial, config.targets))) for trial in shown]
     for title, *cells in zip(("trial", *number_titles(record)), *cells_shown, strict=True):
-        width = max(len(text) for text in (*title.split("\n"), *cells))  # else a long label takes it
+        width = max(len(text) for text in (*title.split("\n"), *cells))  # keeps long labels from using this space
         table.add_column(title, justify="right", no_wrap=True, min_width=width)
     table.add_column("candidate", overflow="ellipsis", no_wrap=True, ratio=1)
     for trial, row in zip(shown, cells_shown, strict=True):
@@ -93,7 +96,7 @@ def live_front(record: RunRecord, rows: int) -> RenderableType:
 
 
 def print_result(record: RunRecord) -> None:
-    """The result on standard output: baseline, Pareto front, and the best within the budgets or what blocks."""
+    """Print the result to standard output: baseline, Pareto front, and the best file or the budgets that block."""
     console, result = Console(highlight=False), build_result(record)
     if record.doubts:
         console.print(doubts_panel(record.doubts))

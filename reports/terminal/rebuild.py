@@ -1,4 +1,4 @@
-"""The comparison of a rebuilt file with the recorded one, as lines and as JSON."""
+"""The comparison of a rebuilt file with the recorded one, as lines of text and as JSON."""
 
 from typing import Any
 

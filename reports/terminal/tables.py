@@ -1,4 +1,4 @@
-"""What the command line shows of a run, as rich renderables. Names are text, never markup."""
+"""Tables and panels of a run for the terminal, as rich renderables. Names are shown as text, never as markup."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,8 @@ from litetuner.reports.text.formatting import beyond, clean, drop_title, latency
 from litetuner.search.config.config import Config
 from litetuner.search.runs.record import RunRecord
 
-NARROW = 76  # columns: below, the speed is left out
-LONGEST = 24  # rows of the Pareto front; the report has them all
+NARROW = 76  # columns; in narrower terminals the speed is left out
+LONGEST = 24  # rows of the Pareto front; the report shows all
 
 
 def baseline_row(result: Result) -> RenderableType:
@@ -39,7 +39,7 @@ def baseline_row(result: Result) -> RenderableType:
 
 
 def front_table(result: Result, width: int = 120) -> RenderableType:
-    """The Pareto front, the best metric first, with the names of the picks; ``width`` is that of the terminal."""
+    """The Pareto front, the best metric first, with pick names. ``width`` is the width of the terminal."""
     narrow = width < NARROW
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial", justify="right", no_wrap=True)
@@ -63,7 +63,10 @@ def front_table(result: Result, width: int = 120) -> RenderableType:
 
 
 def _thinned(result: Result) -> tuple[Row, ...]:
-    """The front, of a long one the picks and an even choice of the others; then the picks that are not on it."""
+    """The rows of the Pareto front, then the picks that are not on it.
+
+    Of a long front, only the picks and every n-th other row are kept.
+    """
     front, picks = result.front, result.pick_names
     apart = tuple(result.rows[number] for number in picks if all(row.trial != number for row in front))
     if len(front) > LONGEST:
@@ -73,20 +76,20 @@ def _thinned(result: Result) -> tuple[Row, ...]:
 
 
 def number_titles(record: RunRecord) -> tuple[str, ...]:
-    """The heads of ``row_cells``; that of the drops on two short lines."""
+    """The column titles for ``row_cells``. The title of the drop has two short lines."""
     drop = drop_title(record.metric.bounded).replace(", ", "\n")
     timed = "latency\n(estimate)" if estimate_of(record, record.config.latency_measurement) else "latency"
     return (clean(record.metric.name, 20), drop, *shown_sizes(record.config), timed)
 
 
 def shown_sizes(config: Config) -> tuple[str, ...]:
-    """Which sizes a table shows: the one that is optimized, and the other where a budget limits it."""
+    """The sizes that a table shows: the size that is minimized, and others that a budget limits."""
     limited = {budget.measurement.removesuffix("_bytes") for budget in config.budgets}
     return tuple(name for name in ("compressed", "file", "flash") if name == config.size or name in limited)
 
 
 def row_cells(record: RunRecord, row: Row) -> tuple[str, ...]:
-    """Metric, drop, the shown sizes and latency; a star marks one that was measured on another file."""
+    """Metric, drop, the shown sizes and latency. A star marks a latency that was measured on another file."""
     target = record.config.targets[0]
     return (
         number(row.metric),
@@ -97,7 +100,7 @@ def row_cells(record: RunRecord, row: Row) -> tuple[str, ...]:
 
 
 def best_panel(result: Result, next_command: str) -> RenderableType:
-    """The best within the budgets against the baseline, the test split, the report, and what to type next."""
+    """The best file compared with the baseline, the test split, the budgets, the report, and the next command."""
     best, headline = result.best, result.headline
     if best is None:
         return nothing_feasible(result)
@@ -124,7 +127,7 @@ def best_panel(result: Result, next_command: str) -> RenderableType:
 
 
 def budget_lines(result: Result) -> list[RenderableType]:
-    """A line for each budget: the best file's value, and whether it is met."""
+    """A line for each budget: the value of the best file, and whether the budget is met."""
     styles = {"met": "green", "not measured": "dim"}
     lines: list[RenderableType] = [
         Text.assemble(
@@ -136,13 +139,13 @@ def budget_lines(result: Result) -> list[RenderableType]:
 
 
 def doubts_panel(sentences: Sequence[str]) -> RenderableType:
-    """Why the baseline may not be what the user means."""
+    """A panel that says why the baseline may not be what the user expects."""
     lines = Group(*(Text(clean(sentence, 500)) for sentence in sentences))
     return Panel(lines, title="WARNING: check the baseline", title_align="left", border_style="bold red", box=box.HEAVY)
 
 
 def nothing_feasible(result: Result) -> RenderableType:
-    """Which budget blocks, the nearest candidate, and what relaxing each budget gains."""
+    """The budgets that block, the nearest candidate, and what relaxing each budget gains."""
     blocked = result.nothing_feasible
     if blocked is None:
         return Text("Some candidates are within the budgets.")

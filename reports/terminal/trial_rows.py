@@ -1,4 +1,4 @@
-"""The rows of a search while it runs: one for each trial that has ended, aligned below a header."""
+"""The lines that a running search prints: one for each finished trial, aligned below a header."""
 
 import textwrap
 from collections.abc import Sequence
@@ -7,15 +7,15 @@ from litetuner.reports.model.rows import shown_labels
 from litetuner.reports.text.formatting import clean, latency, number, points, size
 from litetuner.search.trial import Trial
 
-WIDTHS = (5, 7, 9, 9, 10, 9)  # trial, time, metric, drop, size, latency
-NARROW = 90  # columns: below, a candidate stands on lines of its own
-INDENT = 15  # of these lines: below the metric
+WIDTHS = (5, 7, 9, 9, 10, 9)  # column widths of trial, time, metric, drop, size, latency
+NARROW = 90  # columns; in narrower terminals the candidate is printed on separate lines
+INDENT = 15  # indentation of these lines, which aligns them with the metric
 
 
 def trial_header(
     metric: str, bounded: bool, size_measurement: str = "compressed_bytes", width: int | None = None
 ) -> str:
-    """The titles of the columns; ``width`` is that of the terminal, ``None`` without one."""
+    """The titles of the columns. ``width`` is the width of the terminal, ``None`` without a terminal."""
     titles = ("trial", "time", clean(metric, 8), "drop pts" if bounded else "drop %")
     sized = "zlib" if size_measurement == "compressed_bytes" else "file"
     line = _columns((*titles, f"size {sized}"[-9:], "latency"))
@@ -25,9 +25,10 @@ def trial_header(
 def trial_line(
     trial: Trial, trials: Sequence[Trial], size_measurement: str = "compressed_bytes", width: int | None = None
 ) -> str:
-    """One finished trial of ``trials``, with the size that is optimized: on one line without a ``width``, else within it.
+    """The text for one finished trial of ``trials``, with the size that is minimized.
 
-    A star marks a latency that was measured on another file of the same structure.
+    It is wrapped to ``width``, or one line without a ``width``. A star marks a latency that was measured on another
+    file of the same structure.
     """
     label = shown_labels([other for other in trials if other.number <= trial.number], 80)[trial.number]
     ended = clock(trial.seconds_since_start)
@@ -58,7 +59,7 @@ def trial_line(
 
 
 def _remark(trial: Trial) -> str:
-    """What is to be said of a trial beside its numbers."""
+    """A remark after the label: duplicate, state and reason, baseline, or exceeded budgets."""
     if trial.duplicate_of is not None:
         return f" (same as trial {trial.duplicate_of})"
     if not trial.state.scored:
@@ -79,7 +80,7 @@ def _narrow(width: int | None) -> bool:
 
 
 def clock(seconds: float) -> str:
-    """Seconds since the start of the run: 0:07, 3:42, 1:02:05."""
+    """Seconds since the start of the run as text: 0:07, 3:42, 1:02:05."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

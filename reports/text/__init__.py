@@ -1,1 +1,1 @@
-"""Numbers and names as people read them."""
+"""Numbers and names as readable text."""

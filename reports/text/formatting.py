@@ -1,4 +1,4 @@
-"""Numbers and names as people read them. Names from outside are cleaned here before they are shown."""
+"""Numbers and names as readable text. Untrusted names are cleaned here before they are shown."""
 
 import math
 import shlex
@@ -13,9 +13,9 @@ DROPS = ("drop", "test_drop", "conversion_gap")
 
 
 def clean(text: object, limit: int = 160) -> str:
-    """A name on one line without control and direction characters, shortened in its middle to ``limit`` characters."""
+    """The text on one line, without control and direction characters, shortened in its middle to ``limit``."""
     found = str(text)
-    if len(found) > 4 * limit:  # do not process megabytes
+    if len(found) > 4 * limit:  # avoids the processing of megabytes
         found = found[: 2 * limit] + found[-2 * limit :]
     if found.isascii() and found.isprintable() and len(found) <= limit:  # the usual case
         return " ".join(found.split())
@@ -32,7 +32,7 @@ def _is_hidden(character: str) -> bool:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A metric's value: four decimals below 100, more significant digits above; a tiny one by three significant digits."""
+    """A metric's value: by default four decimals below 100, six significant digits above, three for tiny values."""
     if value is None or not math.isfinite(value):
         return "–"
     if 0 < abs(value) < 10 ** (1 - digits):
@@ -41,7 +41,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def points(drop: float | None, bounded: bool = True) -> str:
-    """A drop, signed: 0.0062 is ``0.62`` (points, for bounded metrics) or ``0.62 %`` (relative, for the others)."""
+    """A signed drop: 0.0062 is ``0.62`` (points, for bounded metrics) or ``0.62 %`` (relative, for other metrics)."""
     if drop is None:
         return "–"
     return minus(f"{drop * 100 + 0.0:.2f}") + ("" if bounded else " %")
@@ -52,13 +52,13 @@ def drop_title(bounded: bool) -> str:
 
 
 def drop_between(interval: Interval, bounded: bool) -> str:
-    """The interval of a drop in a sentence: ``0.48 to 1.19 points``."""
+    """The interval of a drop for a sentence: ``0.48 to 1.19 points``."""
     low, high = (points(bound) for bound in interval)
     return f"{low} to {high} {'points' if bounded else '%'}"
 
 
 def minus(text: str) -> str:
-    """The typographic minus sign; a zero has none."""
+    """The text with the typographic minus sign. A negative zero loses its sign."""
     if text.startswith("-") and not any(c in "123456789" for c in text):
         return text[1:]
     return text.replace("-", "−", 1) if text.startswith("-") else text
@@ -73,7 +73,7 @@ def latency(value: float | None) -> str:
 
 
 def times(ratio: float | None) -> str:
-    """A ratio such as 12×, 3.4× or 1.02×: three digits at most, more only where it is near one."""
+    """A ratio such as 120×, 3.4× or 1.02×: no decimals from 100 on, two decimals below 1.95, else one."""
     if ratio is None or not math.isfinite(ratio):
         return "–"
     if ratio >= 100:
@@ -82,7 +82,7 @@ def times(ratio: float | None) -> str:
 
 
 def drop_words(drop: float, bounded: bool) -> str:
-    """A drop in a sentence: ``a drop of 0.62 points``, ``a gain of 0.30 points``, ``a drop of 2.10 %``."""
+    """A drop for a sentence: ``a drop of 0.62 points``, ``a gain of 0.30 points``, ``a drop of 2.10 %``."""
     amount = points(drop)
     return (
         f"a {'gain' if amount.startswith('−') else 'drop'} of {amount.removeprefix('−')} {'points' if bounded else '%'}"
@@ -90,12 +90,12 @@ def drop_words(drop: float, bounded: bool) -> str:
 
 
 def between(interval: Interval | None, show: Callable[[float], str] = number) -> str:
-    """A 95 % interval as ``0.8621 to 0.8800``, or nothing."""
+    """A 95 % interval as ``0.8621 to 0.8800``; empty if there is none."""
     return "" if interval is None else f"{show(interval[0])} to {show(interval[1])}"
 
 
 def plain(value: float, measurement: str, unit: str = "") -> str:
-    """A measurement's value by its name, for people; by its unit where the name says nothing."""
+    """The value of a measurement as text. Its name decides the format, or its unit if the name is unknown."""
     if measurement.partition(":")[0].endswith("_bytes"):
         return size(value)
     if measurement.startswith("latency_us"):
@@ -115,19 +115,19 @@ def plain(value: float, measurement: str, unit: str = "") -> str:
 
 
 def with_unit(value: float, measurement: str, unit: str = "") -> str:
-    """The same outside of a table, where no title names the unit of a drop: ``0.62 points``."""
+    """Like ``plain``, but drops get their unit, for use outside of tables: ``0.62 points``."""
     text = plain(value, measurement, unit)
     return f"{text} points" if unit == "points" and measurement in DROPS else text
 
 
 def interval_words(interval: Interval | None, measurement: str, unit: str = "") -> str:
-    """An interval outside of a table: ``0.48 to 1.19 points``."""
+    """An interval with its unit, for use outside of tables: ``0.48 to 1.19 points``."""
     points_unit = " points" if interval is not None and unit == "points" and measurement in DROPS else ""
     return between(interval, lambda value: plain(value, measurement, unit)) + points_unit
 
 
 def shell(path: object) -> str:
-    """A path as one word of a shell. Hidden characters are written as escapes, so that what is shown is what runs."""
+    """A path as one quoted word for a shell. Hidden characters are escaped, so that the shown command is what runs."""
     text = str(path)
     if any(_is_hidden(c) or (c.isspace() and c != " ") for c in text):
         escaped = "".join(_escape(c) for c in text)
@@ -144,24 +144,24 @@ def _escape(character: str) -> str:
 
 
 def beyond(violation: float) -> str:
-    """How far a value is beyond a limit: 3.3 %, 394 %, 2,650 %."""
+    """How much a value exceeds a limit: 3.3 %, 394 %, 2,650 %."""
     share = violation * 100
     return f"{share:.1f} %" if share < 10 else f"{share:,.0f} %"
 
 
 def budget_text(budget: Budget) -> str:
-    """A budget as it would be typed: ``--max-compressed-size 60kB``."""
+    """A budget as a command-line flag: ``--max-compressed-size 60kB``."""
     named = f"{budget.target}={budget.text}" if budget.target else budget.text
     return f"--{budget.key} {named}"
 
 
 def budget_words(budget: Budget) -> str:
-    """A budget in running text: ``max-compressed-size 60kB``."""
+    """A budget for a sentence: ``max-compressed-size 60kB``."""
     return budget_text(budget).removeprefix("--")
 
 
 def budget_for(budget: Budget, value: float) -> str:
-    """The setting that accepts a trial of this value, rounded to that side: ``--max-compressed-size 24.2kB``."""
+    """The flag that accepts a trial with this value: ``--max-compressed-size 24.2kB``. It is rounded to that side."""
     if budget.measurement.partition(":")[0].endswith("_bytes"):
         text = _ceiling(value, {name: BYTES[name] for name in ("B", "kB", "MB", "GB")})
         text = f"{budget.target}={text}" if budget.target else text
@@ -177,7 +177,7 @@ def budget_for(budget: Budget, value: float) -> str:
 
 
 def _ceiling(value: float, units: dict[str, float] | dict[str, int]) -> str:
-    """The smallest number of three digits and a unit that is not below ``value``."""
+    """The smallest number with three digits and a unit that is at least ``value``."""
     name, unit = max(
         ((n, u) for n, u in units.items() if value >= u), key=lambda pair: pair[1], default=next(iter(units.items()))
     )
@@ -188,7 +188,7 @@ def _ceiling(value: float, units: dict[str, float] | dict[str, int]) -> str:
     return f"{math.ceil(round(scaled / step, 6)) * step:.10g}{name}"
 
 
-# For templates, by name.
+# Filters for templates, by name.
 FILTERS: dict[str, Callable[..., str]] = {
     show.__name__: show for show in (clean, number, points, drop_words, size, latency, times, between, beyond)
 }

@@ -1,4 +1,4 @@
-"""Names of layers as their user knows them, and kernels in words."""
+"""Layer names as the user knows them, and kernels as text."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -8,13 +8,16 @@ BY_LAYER = re.compile(r"\w+: (?P<layer>[^:]+): (?P<text>.+)")
 
 
 def layer_name(text: str, known: Collection[str]) -> str:
-    """The layer of a tensor's name: ``sequential/conv2d_1/BiasAdd/ReadVariableOp`` is ``conv2d_1`` if the model has it."""
+    """The layer in a tensor's name, else the name itself.
+
+    It is ``conv2d_1`` for ``sequential/conv2d_1/BiasAdd/ReadVariableOp`` if the model has such a layer.
+    """
     found = [] if text in known else [part for part in re.split(r"[/;]", text) if part in known]
     return found[-1] if found else text
 
 
 def with_layer_names(text: str, known: Collection[str]) -> str:
-    """A sentence with the names of layers in place of the names of their tensors."""
+    """A sentence in which tensor names are replaced by the names of their layers."""
     return PATH.sub(lambda match: layer_name(match[0], known), text) if "/" in text else text
 
 
@@ -31,7 +34,7 @@ def split_by_layer(lines: Sequence[str], known: Collection[str]) -> tuple[list[t
 
 
 def kernel_words(operator: str, shape: Sequence[int]) -> str:
-    """``3×3 convolution, 16 to 32 channels``; other operators with the shape of their weights."""
+    """A kernel as text: ``3×3 convolution, 16 to 32 channels``. Other operators are shown with their weights' shape."""
     sizes = tuple(shape)
     if operator == "CONV_2D" and len(sizes) == 4:
         return f"{sizes[1]}×{sizes[2]} convolution, {sizes[3]} to {sizes[0]} channels"

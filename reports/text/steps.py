@@ -1,4 +1,4 @@
-"""What the steps of a candidate mean, in words, from their docstrings and knobs."""
+"""Explanations of a candidate's steps, made from their docstrings and knobs."""
 
 import functools
 import re
@@ -16,7 +16,7 @@ KINDS = {
 
 @functools.lru_cache(maxsize=4096)
 def step_words(step: Step) -> str:
-    """One or two sentences on the technique, without its knobs."""
+    """One or two sentences about the technique of a step, without its knobs."""
     first = re.split(r"(?<=\.)\s|\n\n", (type(step).__doc__ or "").strip().replace("``", ""))[0]
     parts = [] if first.startswith(type(step).__name__ + "(") else [" ".join(first.split()).rstrip(".")]
     recipe = RECIPE.fullmatch(str(step.knobs().get("recipe", "")))
@@ -26,7 +26,7 @@ def step_words(step: Step) -> str:
 
 
 def knob_help(step: Step, name: str) -> str:
-    """The help of a knob, and whether its value is the default."""
+    """The help text of a knob, with ``(default)`` if it has its default value."""
     field = type(step).__dataclass_fields__[name]
     default = " (default)" if step.knobs()[name] == field.default else ""
     return clean(str(field.metadata.get("help", "")), 300) + default
@@ -41,5 +41,5 @@ def _recipe(found: re.Match[str]) -> str:
 
 
 def label_words(steps: tuple[Step, ...]) -> str:
-    """The same for all steps of a candidate, one line each."""
+    """The explanations of all steps of a candidate, one line for each step."""
     return "\n".join(f"{step.label() or step.name}: {said}" for step in steps if (said := step_words(step)))

@@ -1,4 +1,4 @@
-"""Budgets: what a shipped file may cost at most, and how far a measurement is from it."""
+"""Budgets: limits on size, latency, memory and accuracy, and how far a measurement is from its limit."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,32 +12,33 @@ from litetuner.search.policy import POLICY
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
-KINDS = {"latency_us": "latency", "sram_bytes": "SRAM", "flash_bytes": "flash"}  # what a budget of a target bounds
-ACCURACY_BUDGETS = ("max-drop", "min-metric")  # keys of those that a training may yet keep
-POINTS = "points"  # unit of a drop that is no share of the baseline's metric
+# What a budget on a target can bound: the measurement, and its name in messages.
+KINDS = {"latency_us": "latency", "sram_bytes": "SRAM", "flash_bytes": "flash"}
+ACCURACY_BUDGETS = ("max-drop", "min-metric")  # keys of the budgets that training may still meet
+POINTS = "points"  # unit of a drop that is not relative to the baseline's metric
 
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """One limit. ``measurement`` names what it bounds (``Trial.measurements``); ``limit`` is in that measurement's unit."""
+    """A limit on one measurement (see ``Trial.measurements``); ``limit`` is in the unit of that measurement."""
 
     key: str  # as the user wrote it: max-compressed-size, max-latency, ...
     measurement: str
     limit: float
     sense: Literal["at most", "at least"]
-    text: str  # the user's words: 60kB
-    target: str = ""  # the target that it must name, as another than the first one
+    text: str  # the limit as the user wrote it: 60kB
+    target: str = ""  # name of the target; empty for the first target or without one
 
     def violation(self, value: float) -> float:
-        """``(value - limit) / limit``, at or below 0 where the budget holds. A limit of 0 is scaled by one percent."""
+        """The excess divided by the limit (by 0.01 if the limit is 0); 0 or less if the budget holds."""
         return self.excess(value) / (abs(self.limit) or POLICY.hypervolume.zero_limit_scale)
 
     def excess(self, value: float) -> float:
-        """How far a value is beyond the limit, in its unit; below 0 where the budget holds."""
+        """How far a value is beyond the limit, in the unit of the limit; 0 or less if the budget holds."""
         return value - self.limit if self.sense == "at most" else self.limit - value
 
     def show(self, value: float) -> str:
-        """A value of this budget's measurement, for people."""
+        """A value of this budget's measurement as text for users."""
         if self.measurement.partition(":")[0].endswith("_bytes"):
             return format_bytes(value)
         if self.measurement.startswith("latency_us"):
@@ -46,7 +47,7 @@ class Budget:
 
     @property
     def name(self) -> str:
-        """The budget's name in constraints: its key, with the target where there is one."""
+        """The budget's name in constraints: its key, followed by ``target`` if that is not empty."""
         return f"{self.key} {self.target}" if self.target else self.key
 
 
@@ -59,13 +60,13 @@ def violations(budgets: tuple[Budget, ...], measurements: Mapping[str, Measureme
 
 
 def distance(constraints: Mapping[str, float]) -> float:
-    """How far a file is from all budgets: the sum of the violations, 0 where every budget holds."""
+    """How far a file is from all budgets: the sum of the violations, 0 if every budget holds."""
     return sum(value for value in constraints.values() if value > 0)
 
 
 @dataclasses.dataclass(frozen=True)
 class BudgetTexts:
-    """The budgets in the user's words; ``None`` where there is no limit."""
+    """The budgets as the user wrote them; ``None`` or an empty tuple means no limit."""
 
     max_size: str | None = None
     max_compressed_size: str | None = None
@@ -83,10 +84,11 @@ def parse_budgets(
     targets: Mapping[str, Sequence[str]],
     memory: str = "memory_bytes",
 ) -> tuple[Budget, ...]:
-    """The budgets that the user's words ask for. Raises ``ConfigError`` for a missing unit or an unknown target.
+    """The budgets that ``texts`` describe. Raises ``ConfigError`` for a missing unit or an unknown target.
 
-    ``direction`` is the metric's. ``targets`` are what can be bounded on each, by name; a latency without a name is the first
-    one's. ``memory`` is the measurement that ``max_memory`` bounds.
+    ``direction`` is the direction of the metric. ``targets`` lists, by target name, what budgets can bound on each
+    target. A budget without a target name is for the first target that reports its measurement. ``memory`` is the
+    measurement that ``max_memory`` bounds.
     """
     found = _most("max-size", "file_bytes", BYTES, texts.max_size)
     found += _most("max-compressed-size", "compressed_bytes", BYTES, texts.max_compressed_size)
@@ -96,7 +98,7 @@ def parse_budgets(
     found += _most("max-memory", memory, BYTES, texts.max_memory)
     found += _most("max-drop", "drop", SHARE, texts.max_drop)
     if texts.min_metric is not None:
-        # "At least this good": at most, for an error that is minimized.
+        # "At least this good" means "at most" for an error, which is minimized.
         sense: Literal["at most", "at least"] = "at least" if direction == "maximize" else "at most"
         found.append(Budget("min-metric", "metric", texts.min_metric, sense, str(texts.min_metric)))
     names = [budget.name for budget in found]
@@ -112,7 +114,7 @@ def _most(key: str, measurement: str, units: dict[str, int] | dict[str, float], 
 
 
 def _target_budget(key: str, kind: str, written: str, targets: Mapping[str, Sequence[str]]) -> Budget:
-    """A budget on a target: ``2ms`` or ``pi=4ms``; flash without a target that tells it is that of the file itself."""
+    """A budget on a target: ``2ms`` or ``pi=4ms``. If no target reports flash, ``60kB`` bounds the file's own flash."""
     target, equals, value = written.rpartition("=")
     able, first = [name for name, kinds in targets.items() if kind in kinds], next(iter(targets))
     units: dict[str, int] | dict[str, float] = MICROSECONDS if kind == "latency_us" else BYTES
@@ -135,10 +137,10 @@ def _target_budget(key: str, kind: str, written: str, targets: Mapping[str, Sequ
 
 
 def allowed_drop(budgets: Sequence[Budget], baseline: Mapping[str, Measurement] | None = None) -> float:
-    """The accuracy drop at which a file is worth nothing in the hypervolume: what budgets allow, else the default.
+    """The accuracy drop from which a file adds nothing to the hypervolume: what the budgets allow, else the default.
 
-    ``baseline`` are the baseline's measurements, which ``min-metric`` is compared with; it has no effect without them. Where
-    no drop at all is allowed, the unit is the one that ``Budget.violation`` takes for a limit of 0.
+    ``baseline`` holds the baseline's measurements; without them ``min-metric`` has no effect. If the budgets allow no
+    drop at all, the result is ``zero_limit_scale``, which ``Budget.violation`` also uses for a limit of 0.
     """
     drops = [budget.limit for budget in budgets if budget.measurement == "drop"]
     if baseline and "metric" in baseline:
@@ -151,7 +153,10 @@ def allowed_drop(budgets: Sequence[Budget], baseline: Mapping[str, Measurement] 
 
 
 def check_metric_budgets(metric: str, min_metric: float | None, max_drop: str | None) -> None:
-    """Raise ``ConfigError`` for a budget that no file can miss or meet; a user's own metric is imported in workers only."""
+    """Raise ``ConfigError`` for a metric budget that every file or no file meets.
+
+    A user's own metric is not checked, because only workers import it.
+    """
     drop = 0.0 if max_drop is None else parse(max_drop, SHARE, "max-drop")
     if (min_metric is None and drop <= 1) or is_function(metric.partition("@")[0]):
         return
@@ -166,7 +171,7 @@ def check_metric_budgets(metric: str, min_metric: float | None, max_drop: str | 
 
 
 def advice(profile: type[Profile], targets: Sequence[str], budgets: Sequence[Budget]) -> tuple[str, ...]:
-    """What a user of a profile should know, one sentence each: where latency is measured, and what no budget bounds."""
+    """Advice for a search with a profile, one sentence each: where latency is measured, which budgets are missing."""
     given = {budget.key for budget in budgets}
     return (
         f"Profile {profile.name}: latency is measured on {', '.join(targets)}, not on such a device; "

@@ -1,4 +1,4 @@
-"""The configuration: every key is a flag of ``litetuner search``, a key of the TOML file, and an argument of ``tune``."""
+"""The configuration: each key is a flag of ``litetuner search``, a key of the TOML file and an argument of ``tune``."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from litetuner.spaces.data.sources.images import parse_resize
 from litetuner.spaces.errors import ConfigError, nearest
 from litetuner.spaces.user_function import is_function
 
-# What ``--objective`` can name: what a file has, and what it has on each target.
+# What ``--objective`` can name: measurements of a file, and measurements of a file on a target.
 SIZES = ("file_bytes", "compressed_bytes", "flash_bytes")
 FILE_MEASUREMENTS = (*SIZES, "memory_bytes", "arena_bytes", "macs", "energy_estimate_uj")
 TARGET_MEASUREMENTS = ("latency_us", "peak_rss_bytes", "energy_uj", "sram_bytes", "flash_bytes", "arena_bytes")
 
-# What a run may change when it is resumed; all other keys are its identity.
+# Keys that may change when a run is resumed. All other keys are part of its identity.
 CHANGEABLE = frozenset(
     {"out", "size", "objective", "profile", "target", "sampler", "storage", "cache_limit", "max_job_memory"}
     | {"executor", "ray_address", "store", "device"}
@@ -37,12 +37,12 @@ CHANGEABLE = frozenset(
 
 
 def _key(default: Any, description: str, **limits: Any) -> Any:
-    """A key with its help; ``...`` where it must be given."""
+    """A key with its help text; the default ``...`` means that the key is required."""
     return pydantic.Field(default, description=description, **limits)
 
 
 class Config(pydantic.BaseModel):
-    """What a search is to do. Field names with ``-`` for ``_`` are the flags and TOML keys; descriptions are the help."""
+    """The settings of a search. Field names with ``-`` for ``_`` are flags and TOML keys; descriptions are the help."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
@@ -154,7 +154,7 @@ class Config(pydantic.BaseModel):
     json_: bool = _key(False, "Print the summary as JSON on standard output.", alias="json")
     debug: bool = _key(False, "Show tracebacks, and log more.")
 
-    _password: str | None = pydantic.PrivateAttr(default=None)  # of the storage; never written, shown or passed on
+    _password: str | None = pydantic.PrivateAttr(default=None)  # of ``storage``; never written, shown or sent
 
     @pydantic.model_validator(mode="wrap")
     @classmethod
@@ -182,12 +182,12 @@ class Config(pydantic.BaseModel):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _with_devices(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Add what the profile and the targets decide. Raises ``ConfigError`` where the user decided otherwise."""
+        """Add the keys that the profile and the targets need. Raises ``ConfigError`` if the user set another value."""
         return decided(given)
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Config:
-        """Keys that depend on each other: a wrong one is an error now, not in the middle of a search."""
+        """Check keys that depend on each other, so that an error appears now and not in the middle of a search."""
         if not self.target:
             raise ConfigError("target: name at least one, such as host.")
         twice = [name for name in self.targets if self.targets.count(name) > 1]
@@ -203,7 +203,7 @@ class Config(pydantic.BaseModel):
         return self
 
     def _check_budgets(self) -> None:
-        """Raises ``ConfigError`` for a budget that no file can meet, or that every file meets."""
+        """Raise ``ConfigError`` for a budget that no file or every file meets, or ``until_met`` without a budget."""
         budgets = self.budgets
         if self.until_met and not budgets:
             raise ConfigError("until-met: there is no budget to meet; give one, such as --max-compressed-size 60kB.")
@@ -214,7 +214,7 @@ class Config(pydantic.BaseModel):
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
-        """The budgets, of a user's own metric as if it were to be maximized: what it is, is known once it was inspected."""
+        """The budgets. A user's own metric counts as maximized, since its direction is known only after inspection."""
         unknown = self.min_metric is None or is_function(self.metric.partition("@")[0])
         return self.budgets_for("maximize" if unknown else find_metric(self.metric).direction)
 
@@ -225,17 +225,17 @@ class Config(pydantic.BaseModel):
 
     @property
     def password(self) -> str | None:
-        """The password that the URL of ``storage`` had."""
+        """The password from the URL of ``storage``, if it had one."""
         return self._password
 
     @property
     def named_targets(self) -> tuple[NamedTarget, ...]:
-        """The targets with their names, in the user's order. Nothing is started."""
+        """The targets with their names, in the user's order. No target is contacted."""
         return tuple(find_target(text) for text in self.target)
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The names of the targets, as in budgets and columns."""
+        """The names of the targets, as budgets and columns use them."""
         return tuple(item.name for item in self.named_targets)
 
     @property
@@ -250,14 +250,14 @@ class Config(pydantic.BaseModel):
 
     @property
     def seconds(self) -> float | None:
-        """The time budget in seconds; half an hour if neither time nor trials are limited."""
+        """The time budget in seconds: 30 minutes by default, ``None`` if only ``trials`` is set."""
         if self.time_budget is None:
             return 1800.0 if self.trials is None else None
         return parse_duration(self.time_budget, "time-budget")
 
     @property
     def size_measurement(self) -> str:
-        """What ``size`` names; flash is that of the first target that stores another file, such as a compiled one."""
+        """The measurement of ``size``; flash is that of the first target that stores another (e.g. compiled) file."""
         stored = [f"flash_bytes:{item.name}" for item in self.named_targets if item.target.stores_another]
         return stored[0] if self.size == "flash" and stored else f"{self.size}_bytes"
 
@@ -267,22 +267,22 @@ class Config(pydantic.BaseModel):
 
     @property
     def target_objective(self) -> str:
-        """What is minimized on the first target: its latency, or what it tells instead."""
+        """The measurement that is minimized on the first target: its latency, or what it reports instead."""
         return f"{self.named_targets[0].target.objective}:{self.targets[0]}"
 
 
 def keys() -> dict[str, str]:
-    """Field name by key (``max-drop`` -> ``max_drop``)."""
+    """Field names by key (``max-drop`` -> ``max_drop``)."""
     return {(field.alias or name).replace("_", "-"): name for name, field in Config.model_fields.items()}
 
 
 def make_config(values: Mapping[str, Any], *, where: str = "configuration") -> Config:
-    """A checked configuration of values by key or field name; ``None`` is a key that was not given.
+    """A checked configuration from values by key or field name; a value of ``None`` means that the key was not given.
 
-    Raises ``ConfigError`` that begins with ``where``; for an unknown key it suggests the nearest one.
+    Raises ``ConfigError``, which begins with ``where``; for an unknown key it suggests the nearest one.
     """
     known = {name.replace("_", "-").rstrip("-"): name for name in Config.model_fields} | keys()
-    mark = "_" if where == "tune" else "-"  # Python's spelling of a key, or that of flags and TOML
+    mark = "_" if where == "tune" else "-"  # keys have _ in Python, and - in flags and TOML
     given: dict[str, Any] = {}
     for key, value in values.items():
         spelled = str(key).replace("_", "-").rstrip("-")

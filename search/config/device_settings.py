@@ -1,4 +1,4 @@
-"""What the profile and the targets of a configuration decide: keys that files for them need, memory, advice."""
+"""What the profile and the targets of a configuration determine: required keys, the memory measurement, advice."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from litetuner.objectives.profiles.profile import Profile
 from litetuner.objectives.targets.choice import NamedTarget, find_target
 from litetuner.spaces.errors import ConfigError, nearest
 
-CHOICES = ("steps", "size")  # what users may choose otherwise: every file is checked, whatever made it
+CHOICES = ("steps", "size")  # keys that users may set otherwise, since every finished file is checked
 
 
 def decided(given: dict[str, Any]) -> dict[str, Any]:
-    """The given keys, with what the profile and the targets need. Raises ``ConfigError`` where the user decided otherwise."""
+    """The given keys and those that profile and targets need. Raises ``ConfigError`` if the user set another value."""
     name = given.get("profile")
     if name is not None:
         if not isinstance(name, str) or name not in PROFILES:
@@ -35,13 +35,13 @@ def _with(given: dict[str, Any], settings: Any, whose: str) -> dict[str, Any]:
 
 
 def _texts(target: Any) -> list[str]:
-    """The targets as written; what is no text is rejected with the other keys."""
+    """The texts of the targets, split at commas. Other types are skipped; the check of the key rejects them."""
     items = target if isinstance(target, list | tuple) else [target]
     return [part.strip() for item in items if isinstance(item, str) for part in item.split(",") if part.strip()]
 
 
 def memory_measurement(named_targets: Sequence[NamedTarget], profile: type[Profile] | None) -> str:
-    """What ``max-memory`` bounds: the arena of a target that runs the file in one, else what the profile says."""
+    """The measurement that ``max-memory`` bounds: the arena on the first target that has one, else the profile's."""
     for item in named_targets:
         if item.target.memory_measurement is not None:
             return f"{item.target.memory_measurement}:{item.name}"

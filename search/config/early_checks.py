@@ -1,4 +1,4 @@
-"""What can be checked of model, data and functions in under a second, before targets are contacted and TensorFlow is loaded."""
+"""Checks of model, data and functions in under a second, before targets are contacted or TensorFlow is loaded."""
 
 import csv
 import zipfile
@@ -31,9 +31,10 @@ FUNCTIONS = {
 
 
 def check_inputs(config: Config, *, data: bool = True) -> None:
-    """Raise ``ModelError``, ``DataError`` or ``ConfigError`` for what a worker would reject later, with the same message.
+    """Raise ``ModelError``, ``DataError`` or ``ConfigError`` for what a worker would reject, with the same message.
 
-    Files are read as far as their headers; functions are looked for in the text of their modules. What is not certain passes.
+    Only the headers of files are read, and functions are looked up in the source text of their modules. Anything that
+    cannot be decided this way passes.
     """
     for key, purpose in FUNCTIONS.items():
         given = getattr(config, key)
@@ -46,7 +47,7 @@ def check_inputs(config: Config, *, data: bool = True) -> None:
 
 
 def _check_model(config: Config) -> Shapes:
-    """The shapes of the model's inputs by name, as far as its file tells them."""
+    """Check the model's path or function; return the shapes of its inputs by name, if its file contains them."""
     from litetuner.spaces.models.loading.load import check_model_path
 
     if _is_function(config.model, "model"):
@@ -60,7 +61,7 @@ def _check_model(config: Config) -> Shapes:
 
 
 def input_shapes(architecture: Any) -> Shapes:
-    """The shapes of the inputs in a Keras file's architecture; empty if they are not in the file."""
+    """The shapes of the inputs by name, from the architecture in a Keras file; empty if they are not in it."""
     try:
         layers = [layer["config"] for layer in architecture["config"]["layers"] if layer["class_name"] == "InputLayer"]
         return {layer["name"]: tuple(layer["batch_shape"]) for layer in layers}
@@ -102,7 +103,7 @@ def _check_folder(path: Path) -> None:
 
 
 def _check_npz(path: Path, config: Config, shapes: Shapes) -> None:
-    """Keys, types, lengths and shapes by the headers of the arrays."""
+    """Check keys, types, lengths and shapes from the headers of the arrays alone."""
     check_npz(path)
     headers = _headers(path)
     raw = raw_data(str(path), {key: headers[key] for key in check_keys(str(path), list(headers))})
@@ -129,7 +130,7 @@ def _check_shapes(raw: RawData, expected: tuple[int | None, ...]) -> None:
 
 
 def _headers(path: Path) -> dict[str, np.ndarray]:
-    """An array without content for each in the file: its shape and type. Raises ``DataError`` for Python objects."""
+    """For each array in the file, a placeholder of its shape and type. Raises ``DataError`` for Python objects."""
     found = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
@@ -145,7 +146,7 @@ def _headers(path: Path) -> dict[str, np.ndarray]:
                     )
                     shape, _, dtype = read(member)
                 except (ValueError, OSError, EOFError, zipfile.BadZipFile):
-                    continue  # a worker says what is wrong
+                    continue  # a worker reports the error later
             key = name.removesuffix(".npy")
             if dtype.hasobject:
                 raise DataError(

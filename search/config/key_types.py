@@ -1,4 +1,4 @@
-"""Types of configuration keys: what may be written for a key, checked when the configuration is made."""
+"""Types of configuration keys: the values that a key accepts, checked when the configuration is created."""
 
 import unicodedata
 from collections.abc import Callable
@@ -10,17 +10,17 @@ import pydantic
 from litetuner.search.config.units import BYTES, SHARE, parse, parse_duration
 from litetuner.spaces.errors import ConfigError
 
-SHOWN = 200  # characters of a wrong value in an error
-LONGEST_NAME, LONGEST_PATH = 255, 4000  # bytes: Linux
+SHOWN = 200  # most characters of a wrong value in an error
+LONGEST_NAME, LONGEST_PATH = 255, 4000  # in bytes, as on Linux
 
 
 def _text(value: Any) -> Any:
-    """A path or a number as text: ``max-size = 300`` in a TOML file gets the error that it has no unit."""
+    """Paths and numbers as text, so that ``max-size = 300`` in a TOML file gets the error about a missing unit."""
     return str(value) if isinstance(value, int | float | Path) and not isinstance(value, bool) else value
 
 
 def _texts(value: Any) -> Any:
-    """``"a,b"`` and ``["a", "b"]`` are the same."""
+    """The same tuple of texts for ``"a,b"`` and ``["a", "b"]``."""
     if isinstance(value, bool):
         return value
     items = value if isinstance(value, list | tuple) else [value]
@@ -34,7 +34,7 @@ def _no_switch(value: Any) -> Any:
 
 
 def _with_unit(read: Callable[[str, str], float], *, zero: bool = False) -> pydantic.AfterValidator:
-    """The text stays as it is written; ``read`` must understand it."""
+    """Check that ``read`` accepts the text, and that its value is positive (or 0, if ``zero``); the text is kept."""
 
     def check(value: str, info: pydantic.ValidationInfo) -> str:
         key = (info.field_name or "").replace("_", "-")
@@ -46,7 +46,7 @@ def _with_unit(read: Callable[[str, str], float], *, zero: bool = False) -> pyda
 
 
 def _check_name(value: str, info: pydantic.ValidationInfo) -> str:
-    """A name that every file system, log and record can hold."""
+    """Check that every file system, log and record can store the name. Raises ``ConfigError`` if not."""
     key, shown = (info.field_name or "").replace("_", "-"), ascii(value[:80])
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise ConfigError(f"{key}: {shown} has control characters, or is not UTF-8. Rename it.")
@@ -57,7 +57,7 @@ def _check_name(value: str, info: pydantic.ValidationInfo) -> str:
 
 Text = Annotated[str, pydantic.BeforeValidator(_text), pydantic.AfterValidator(_check_name)]
 Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_texts)]
-Integer = Annotated[int, pydantic.BeforeValidator(_no_switch), pydantic.Field(le=2**63 - 1)]  # of TOML
+Integer = Annotated[int, pydantic.BeforeValidator(_no_switch), pydantic.Field(le=2**63 - 1)]  # TOML's largest integer
 Number = Annotated[pydantic.FiniteFloat, pydantic.BeforeValidator(_no_switch)]
 Size = Annotated[Text, _with_unit(lambda text, key: parse(text, BYTES, key))]
 Duration = Annotated[Text, _with_unit(parse_duration)]
@@ -65,16 +65,16 @@ Share = Annotated[Text, _with_unit(lambda text, key: parse(text, SHARE, key), ze
 
 
 def shown(value: Any) -> str:
-    """A wrong value, as an error shows it."""
+    """A wrong value as text for an error message."""
     try:
         text = repr(value)
-    except Exception:  # an object's own, and Python's for integers of more than 4,300 digits
+    except Exception:  # raised by the object's own repr, or by Python's for integers of more than 4,300 digits
         return f"{type(value).__name__} that cannot be shown"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def explain(item: Any) -> str:
-    """The message for an error of pydantic."""
+    """The message for one validation error of pydantic."""
     key = ".".join(str(part) for part in item["loc"]).replace("_", "-")
     if item["type"] == "missing":
         return f"{key} is missing; give --{key} or set it in the TOML"

@@ -10,7 +10,7 @@ FORM = "postgresql://USER@HOST:PORT/DATABASE"
 
 
 def split_password(url: object) -> tuple[str, str | None]:
-    """The URL without its password, and the password. Raises ``ConfigError``, which never shows what was given."""
+    """The URL without its password, and the password. Raises ``ConfigError``, which never shows the URL."""
     try:
         parts = urlsplit(url) if isinstance(url, str) else None
     except ValueError:

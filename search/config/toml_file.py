@@ -12,11 +12,11 @@ from litetuner.search.config.config import Config
 from litetuner.spaces.errors import ConfigError
 from litetuner.spaces.store import seal_of
 
-NEAR = 0.7  # ratio of difflib: one or two letters differ
+NEAR = 0.7  # lowest ratio of difflib: one or two letters differ
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The keys of a TOML file, at its top level or in a ``[litetuner]`` or ``[search]`` table. Raises ``ConfigError``."""
+    """The keys of a TOML file, at top level or in a ``[litetuner]`` or ``[search]`` table. Raises ``ConfigError``."""
     try:
         content = path.read_bytes()
         values = tomllib.loads(content.decode())
@@ -31,7 +31,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             f"config: {path} is not as a search wrote it: {error}. If it was edited on purpose, remove its last line."
         ) from error
     if sealed is not None and (path.parent / "identity.json").exists():
-        values["out"] = str(path.parent)  # a run may have been moved or copied
+        values["out"] = str(path.parent)  # the run folder may have been moved or copied
     for table in ("litetuner", "search"):
         if isinstance(values.get(table), dict):
             values = values | values.pop(table)
@@ -45,7 +45,7 @@ def to_toml(config: Config) -> str:
 
 
 def nearest_file(path: Path, names: Iterable[str]) -> str:
-    """A `` (did you mean ...?)`` with a file of the same folder and the same suffix or stem, or an empty string."""
+    """A `` (did you mean ...?)`` with the most similar name of the same suffix or stem, or an empty string."""
     same = [name for name in names if Path(name).suffix.lower() == path.suffix.lower() or Path(name).stem == path.stem]
     found = difflib.get_close_matches(path.name, same, n=1, cutoff=NEAR)
     found = found or [name for name in same if Path(name).stem == path.stem]

@@ -11,7 +11,7 @@ SHARE = {"%": 0.01}
 
 
 def parse(text: object, units: dict[str, float] | dict[str, int], key: str) -> float:
-    """A number with one of ``units``. Raises ``ConfigError`` that names the key and suggests a spelling."""
+    """The value of a number with a unit. Raises ``ConfigError``, which names the key and suggests a spelling."""
     written = str(text).strip()
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([^\s0-9.]*)", written)
     if found is None:
@@ -34,7 +34,7 @@ def parse(text: object, units: dict[str, float] | dict[str, int], key: str) -> f
 
 
 def parse_duration(text: object, key: str) -> float:
-    """Seconds of one or several parts such as ``30m`` or ``1h30m``."""
+    """The seconds of a duration with one or several parts, such as ``30m`` or ``1h30m``."""
     parts = re.findall(r"[0-9.]+\s*[^\s0-9.]+", str(text))
     if len(parts) < 2 or "".join(parts).replace(" ", "") != str(text).replace(" ", ""):
         return parse(text, SECONDS, key)
@@ -42,7 +42,7 @@ def parse_duration(text: object, key: str) -> float:
 
 
 def format_bytes(value: float) -> str:
-    """Bytes for people, powers of ten: 59 B, 59.6 kB, 1.20 MB."""
+    """Bytes as text, in powers of ten: 59 B, 59.6 kB, 1.20 MB."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= size:
             scaled = value / size
@@ -51,7 +51,7 @@ def format_bytes(value: float) -> str:
 
 
 def format_us(value: float) -> str:
-    """Microseconds for people: 78.2 µs, 6.81 ms, 1.20 s."""
+    """Microseconds as text: 78.2 µs, 6.81 ms, 1.20 s."""
     for unit, size in (("s", 1e6), ("ms", 1e3)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
@@ -59,7 +59,7 @@ def format_us(value: float) -> str:
 
 
 def format_seconds(value: float) -> str:
-    """Seconds for people: 4.2 s, 3 min 20 s, 2 h 05 min."""
+    """Seconds as text: 4.2 s, 3 min 20 s, 2 h 05 min."""
     if value < 60:
         return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
     minutes, seconds = divmod(round(value), 60)

@@ -1,1 +1,1 @@
-"""From a candidate to its measurements."""
+"""The evaluation of candidates."""

@@ -1,4 +1,4 @@
-"""The jobs that a candidate consists of."""
+"""The jobs that evaluate a candidate."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.jobs.job import Kind
 from litetuner.spaces.step import Stage
 
-TRAIN_PATIENCE = 8.0  # times the estimate, then a training is taken for hung
+TRAIN_PATIENCE = 8.0  # a training that takes this many times its estimate counts as hung
 
-# Real samples on which a file with look-up tables must give the same outputs in a search; an export takes more. A table by
-# tensor for weights by channel differed on 20 of 20 samples (benchmarks/microcontrollers.py).
+# In a search, a file with look-up tables must give the same outputs on this many real samples; an export checks more.
+# A table per tensor for weights with scales per channel differed on 20 of 20 samples (benchmarks/microcontrollers.py).
 FLASH_SAMPLES = 20
 
 
@@ -32,12 +32,12 @@ def _common(services: Services, kind: Kind, seconds: float = 0.0) -> dict[str, A
 
 
 def training_seed(services: Services, candidate: Candidate) -> int:
-    """The seed of a candidate's training: of (root, prefix), so that equal prefixes are one training."""
+    """The seed of a training, derived from the run's seed and the prefix, so that equal prefixes are trained once."""
     return derive(services.config.seed, candidate.prefix.key)
 
 
 def train_job(services: Services, candidate: Candidate, index: int, parents: Sequence[str]) -> TrainJob:
-    """The training of the step at ``index`` of a candidate's prefix."""
+    """The job that trains the step at ``index`` of a candidate's prefix, from the checkpoints ``parents``."""
     config = services.config
     prefix = Candidate(candidate.prefix.steps[: index + 1])
     epochs = prefix.steps[-1].knobs().get("epochs", 1.0)
@@ -53,7 +53,7 @@ def train_job(services: Services, candidate: Candidate, index: int, parents: Seq
 
 
 def known_checkpoints(services: Services, candidate: Candidate) -> list[str]:
-    """The checkpoints of a prefix that are trained already, in order."""
+    """The checkpoints of a candidate's prefix that are trained already, in order."""
     found: list[str] = []
     for index in range(len(candidate.prefix.steps)):
         done = services.cache.known(train_job(services, candidate, index, found))
@@ -64,7 +64,7 @@ def known_checkpoints(services: Services, candidate: Candidate) -> list[str]:
 
 
 def convert_job(services: Services, candidate: Candidate, checkpoints: Sequence[str], untrained: bool) -> ConvertJob:
-    """The conversion of a candidate's trained part; candidates that differ in rewrites share it."""
+    """The job that converts a candidate's trained model; candidates that differ only in rewrites share it."""
     return ConvertJob(
         **_common(services, "convert"),
         batch_size=services.config.batch_size,
@@ -76,7 +76,7 @@ def convert_job(services: Services, candidate: Candidate, checkpoints: Sequence[
 
 
 def finish_job(converted: ConvertJob, candidate: Candidate, file: str) -> FinishJob:
-    """The rewrites of a converted file. It must have the shapes that the last reshaping step decided."""
+    """The job that rewrites a converted file, which must have the shapes that the last reshaping step produced."""
     cuts = [at for at, step in enumerate(candidate.prefix.steps) if step.stage is Stage.RESHAPE]
     names = ("environment", "limits", "inspected", "seed", "batch_size", "calibration", "untrained")
     return FinishJob(
@@ -88,7 +88,7 @@ def finish_job(converted: ConvertJob, candidate: Candidate, file: str) -> Finish
 
 
 def measure_layers_job(services: Services, file: str) -> MeasureLayersJob:
-    """The statistics of the layers of a float file, which is a blob."""
+    """The job that measures the layer statistics of a float file; ``file`` is the name of a blob."""
     return MeasureLayersJob(
         **_common(services, "convert"),
         batch_size=services.config.batch_size,
@@ -98,7 +98,7 @@ def measure_layers_job(services: Services, file: str) -> MeasureLayersJob:
 
 
 def score_job(services: Services, artifact: str, candidate: Candidate, split: str = "search") -> ScoreJob:
-    """The score of a finished file on a whole split."""
+    """The job that scores a finished file on a whole split."""
     (convert,) = candidate.of_stage(Stage.CONVERT)
     io = convert.knobs().get("io")
     return ScoreJob(
@@ -113,7 +113,7 @@ def score_job(services: Services, artifact: str, candidate: Candidate, split: st
 
 
 def target_score_job(services: Services, artifact: str, candidate: Candidate, target: str) -> TargetScoreJob:
-    """The score of a file's outputs on a target, by its name, on as many samples as the target takes."""
+    """The job that scores a file's outputs on the named target, for as many samples as the target runs."""
     config, place = services.config, services.availability.targets[target]
     scored = score_job(services, artifact, candidate)
     return TargetScoreJob(
@@ -124,12 +124,12 @@ def target_score_job(services: Services, artifact: str, candidate: Candidate, ta
 
 
 def flash_job(services: Services, artifact: str) -> FlashJob:
-    """The bytes of a file in flash."""
+    """The job that measures the size of a file in flash."""
     return FlashJob(**_common(services, "score"), artifact=artifact, samples=FLASH_SAMPLES)
 
 
 def drop_job(services: Services, baseline: ScoreResult, own: ScoreResult, split: str) -> CompareJob:
-    """How much two scores differ on the same samples."""
+    """The job that compares two scores on the same samples."""
     return CompareJob(
         **_common(services, "score"),
         split=split,
@@ -143,13 +143,13 @@ def drop_job(services: Services, baseline: ScoreResult, own: ScoreResult, split:
 
 
 def gap_job(services: Services, original: str, own: ScoreResult) -> CompareJob:
-    """How much the float file differs from the user's own model, of whose predictions ``original`` is the blob."""
+    """The job that compares the float file with the user's own model; ``original`` is the blob of its predictions."""
     found = drop_job(services, own, own, "search")
     return dataclasses.replace(found, value=None, first_each=None, first_predictions=original)
 
 
 def time_job(services: Services, file: FileRef, target: str, baseline: str, occasion: str) -> TimeJob:
-    """The timing of a file beside the baseline's file on a target, by its name."""
+    """The job that times a file on the named target, interleaved with the baseline's file."""
     config = services.config
     return TimeJob(
         environment=services.environment,

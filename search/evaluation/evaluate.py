@@ -1,4 +1,4 @@
-"""From a candidate to its outcome: probe, train, build, time, score; cheap before expensive."""
+"""The evaluation of a candidate: probe, train, build, time, score; cheap stages come before expensive ones."""
 
 import dataclasses
 from typing import Any
@@ -66,20 +66,20 @@ def _outcome(cause: Gate | CandidateError, measured: Measured) -> Outcome:
 
 
 def _trained(candidate: Candidate, services: Services, history: History) -> tuple[tuple[str, ...], Measured]:
-    """Check the rules, probe what is new, and train step by step."""
+    """Check the rules, probe the candidate if its prefix is new, and train step by step."""
     with keeping(Measured()):
         reasons = broken_rules(candidate, services.constraints)
         if reasons:
             raise Refused("; ".join(reasons))
     steps, measured = candidate.prefix.steps, Measured()
-    # Not: is it in the cache? A killed search, asked again, must judge as an undisturbed one.
+    # The history decides this, not the cache, so that a search resumed after a kill decides as one that was not killed.
     new = bool(steps) and not history.trained(candidate.prefix)
     if new:
         measured = probe(candidate, services, history, measured)
     checkpoints: tuple[str, ...] = ()
     for index, step in enumerate(steps):
         checkpoints, measured = train_step(services, candidate, checkpoints, measured)
-        # A reshaped model that nobody trained yet says nothing.
+        # The score of a reshaped model says nothing until the model is trained.
         if new and step.stage is Stage.TRAIN and index + 1 < len(steps) and of_the_metric(services.criteria):
             measured = _rung(Candidate(steps[: index + 1]), checkpoints, services, history, measured)
     return checkpoints, measured
@@ -88,7 +88,7 @@ def _trained(candidate: Candidate, services: Services, history: History) -> tupl
 def _rung(
     prefix: Candidate, checkpoints: tuple[str, ...], services: Services, history: History, measured: Measured
 ) -> Measured:
-    """Score the float file between two trainings."""
+    """Score the float file between two trainings; ``rung_gate`` may stop the candidate."""
     float_file = Candidate((*prefix.steps, step_for(Role.FLOAT)()))
     finished, measured = build(services, float_file, checkpoints, measured)
     baseline = find_baseline(history.trials)
@@ -120,10 +120,14 @@ def _measured(
 
 
 def _complete(candidate: Candidate, services: Services, measured: Measured) -> Measured:
-    """Check that everything is measured that objectives and budgets need. Raises ``TargetLost`` with the target's name."""
+    """Check that all measurements exist that objectives and budgets need.
+
+    If not, raises ``Stopped`` because of ``TargetLost`` (with the name of the target that is away) or ``BuildFailed``.
+    For the baseline, raises ``HostError`` instead of the latter.
+    """
     needed, first = set(services.criteria.needed), candidate.is_baseline
     for target, reason in measured.unanswered.items():
-        # The baseline is what all others are compared with, on every target.
+        # All other trials are compared with the baseline on every target.
         if f"latency_us:{target}" in needed or first:
             raise Stopped(TargetLost(f"{reason}; it waits until {target} answers", target), measured)
         measured = measured.noting(f"not timed on {target}, which was away: {reason}")
@@ -140,7 +144,7 @@ def _complete(candidate: Candidate, services: Services, measured: Measured) -> M
 
 
 def trial_of(asked: Asked, outcome: Outcome, services: Services) -> Trial:
-    """The trial of a candidate, with the state that the current budgets give it."""
+    """The trial of a candidate, with its state under the current criteria."""
     measured, finished = outcome.measured, outcome.measured.finished
     kept: dict[str, Any] = {}
     if finished is not None:

@@ -1,6 +1,6 @@
-"""The gates: a candidate is stopped as soon as it cannot meet the budgets or reach the Pareto front, before expensive work.
+"""Gates stop a candidate before expensive work, as soon as it cannot meet the budgets or reach the Pareto front.
 
-Each takes measurements, the history and the criteria, and raises ``Gate`` or ``Unsuited``; none runs a job.
+Each gate takes measurements, the history and the criteria, and raises ``Gate`` or ``Unsuited``; none runs a job.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import Refused
 from litetuner.spaces.jobs.metric_info import MetricInfo
 
-PROBE = "probe."  # before a measurement's name: the value that a gate judged
+PROBE = "probe."  # prefix of a measurement's name: the value that a gate judged
 
 
 class Gate(Exception):
-    """A candidate is stopped before it is scored: by which gate, why, how far from the budgets, and by which values."""
+    """Raised to stop a candidate before it is scored, with the gate's name, reason, constraints and judged values."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Gate(Exception):
 
 
 class Unsuited(Refused):
-    """A file that its machine cannot run: ``gate`` says which profile or target, the message what it lacks."""
+    """Raised for a file that a target or the profile cannot run: ``gate`` names which one, and the message says why."""
 
     carries = ("gate",)
 
@@ -54,7 +54,10 @@ def suits_gate(
     *,
     is_baseline: bool,
 ) -> None:
-    """Refuse a file for operators without a kernel, or for what its profile does not take; the latter not the baseline."""
+    """Raise ``Unsuited`` if a target has no kernel for an operator, or if the file does not fit the profile.
+
+    The baseline need not fit the profile.
+    """
     for name, target in targets.items():
         missing = sorted(target.unsupported_operators() & set(operators))
         if missing:
@@ -68,7 +71,7 @@ def suits_gate(
 
 
 def cost_gate(untrained: Mapping[str, Measurement], history: History, criteria: Criteria) -> None:
-    """Stop what cannot fit a budget, and what is dominated even without an accuracy drop."""
+    """Stop a candidate that cannot meet a budget, or that is dominated even without an accuracy drop."""
     values = upper_bounds(untrained, history)
     judged = {"probe": "an untrained one-shot copy, with the probe's margin taken off"}
     found = {name: Measurement(value, untrained[name].unit, judged) for name, value in values.items()}
@@ -90,7 +93,7 @@ def cost_gate(untrained: Mapping[str, Measurement], history: History, criteria: 
 def peers_gate(
     candidate: Candidate, untrained: Mapping[str, Measurement], history: History, criteria: Criteria
 ) -> None:
-    """Stop where all that had a higher accuracy before training lost too much for all their training."""
+    """Stop a candidate if all similar ones with higher accuracy before training still had too large a drop after it."""
     budgets = of_the_metric(criteria)
     peers = failed_peers(candidate, untrained, budgets, history)
     if not peers:
@@ -103,7 +106,7 @@ def peers_gate(
 
 
 def rung_gate(prefix: Candidate, found: Mapping[str, Measurement], metric: MetricInfo, criteria: Criteria) -> None:
-    """Between two trainings: stop if the drop is larger than what later trainings have recovered in other trials."""
+    """Between two trainings: stop if the drop is larger than later trainings usually recover (``rung_slack``)."""
     budgets = of_the_metric(criteria)
     slack = POLICY.gates.rung_slack
     better = slack if metric.bounded else slack * abs(found["metric"].value)
@@ -118,7 +121,7 @@ def rung_gate(prefix: Candidate, found: Mapping[str, Measurement], metric: Metri
 
 
 def latency_gate(measured: Mapping[str, Measurement], samples: int, criteria: Criteria) -> None:
-    """A file that breaks a latency budget is not scored on ``samples`` when that would take long."""
+    """Stop a file that breaks a latency budget if scoring it on this many ``samples`` would take long."""
     budgets = [budget for budget in criteria.budgets if budget.measurement.startswith("latency_us")]
     broken = {b.name: b.violation(measured[b.measurement].value) for b in budgets if b.measurement in measured}
     latencies = [measured[name].value for name in measured if name.startswith("latency_us")]

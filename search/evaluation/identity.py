@@ -1,4 +1,4 @@
-"""A run's identity: hashes of everything that determines its numbers, computed without running any of it."""
+"""A run's identity: hashes of everything that determines its numbers, computed without running the user's code."""
 
 import ast
 import hashlib
@@ -17,15 +17,19 @@ from litetuner.spaces.jobs.python_functions import is_missing, is_python_functio
 from litetuner.spaces.jobs.safe_path import user_folders
 from litetuner.spaces.user_function import is_function
 
+# Files, folders or functions. All other keys can name functions only.
 SOURCES: dict[str, type[UsageError]] = {
     "model": ModelError,
     "data": DataError,
-}  # files, folders or functions; all other keys name functions only
+}
 
 
 def identity(config: Config) -> dict[str, Any]:
-    """sha256 of model, data and the user's functions (``<key>_content``), of every file of these functions (``sources``),
-    and whether all is simulated. Raises ``ModelError`` or ``DataError`` for a file that cannot be read.
+    """The hashes that identify a run, by name.
+
+    ``<key>_content`` is the sha256 of the model, of the data, and of each of the user's functions. ``sources`` has the
+    sha256 of every file of these functions. ``simulated`` is there if the executor only simulates jobs. Raises
+    ``ModelError`` or ``DataError`` for a file that cannot be read.
     """
     found: dict[str, Any] = {"simulated": True} if EXECUTORS[config.executor].simulated else {}
     sources: dict[str, str] = {}
@@ -36,20 +40,20 @@ def identity(config: Config) -> dict[str, Any]:
             found[f"{key}_content"] = _content(getattr(config, key), error, key)
     for key, given in functions.items():
         if is_python_function(given) and key not in SOURCES:
-            continue  # its name, which is part of the run's keys, holds the hash of its code
+            continue  # its name is part of the identity, and contains the hash of its code
         files = {
             name: sha256
             for spec in named_functions(given)
             for name, sha256 in source_files(spec.partition(":")[0]).items()
         }
-        # Where there is no such module a worker will say so.
+        # If there is no such module, a worker reports it later.
         found[f"{key.replace('_', '-')}_content"] = _digest(files) if files else given
         sources |= files
     return found | ({"sources": sources} if sources else {})
 
 
 def user_functions(config: Config) -> dict[str, str]:
-    """The values that name functions of the user (``module:function``), by key."""
+    """The values that name the user's functions (``module:function``), by key."""
     found = {}
     for key in sorted(set(type(config).model_fields) - CHANGEABLE):
         given = getattr(config, key)
@@ -60,7 +64,7 @@ def user_functions(config: Config) -> dict[str, str]:
 
 
 def check_given(functions: Mapping[str, str]) -> None:
-    """Raise ``ConfigError`` with the Python objects that an earlier call was given and this process was not."""
+    """Raise ``ConfigError`` if this process was not given Python objects that an earlier call was given."""
     missing = [
         missing_words(key, spec)
         for key, given in functions.items()
@@ -72,15 +76,18 @@ def check_given(functions: Mapping[str, str]) -> None:
 
 
 def named_functions(given: str) -> list[str]:
-    """The functions in a value: ``module:function``, for one output ``...@age``, for several ``age=module:function,...``."""
+    """The functions that a value names.
+
+    A value is ``module:function``, ``module:function@age`` for one output, or ``age=module:function,...`` for several.
+    """
     parts = [part.rpartition("=")[2].partition("@")[0].strip() for part in given.split(",")]
     return [part for part in parts if is_function(part)]
 
 
 def default_folder(config: Config, contents: dict[str, Any]) -> Path:
-    """``runs/<model file name>-<8 hex of all that may not change>``."""
+    """The default run folder: ``runs/<model file name>-<8 hex digits>``, a hash of all that must not change."""
     frozen = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
-    # Paths may be written in several ways; what they hold counts.
+    # The same path can be written in several ways, so the contents count instead.
     frozen |= {"model": Path(config.model).name, "data": Path(config.data).name} | contents
     stem = config.model.replace(":", "-") if is_function(config.model) else Path(config.model).stem
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem).strip(".-")[:60] or "model"
@@ -88,10 +95,11 @@ def default_folder(config: Config, contents: dict[str, Any]) -> Path:
 
 
 def source_files(module: str) -> dict[str, str]:
-    """sha256 by path of a module and of the modules beside it that it imports, however indirectly; nothing is imported.
+    """The sha256, by path, of a module and of the user's modules that it imports, also indirectly; nothing is imported.
 
-    They are in the working folder or in that of the script; an installed package counts as a whole. What a module imports
-    by a name that it computes is not found. Empty where there is no such module.
+    The user's modules are in ``user_folders``, such as the working folder and the folder of the script. If ``module``
+    is not there, its whole installed package is hashed. Imports by a computed name are not found. Empty if there is no
+    such module.
     """
     found: dict[str, str] = {}
     waiting, seen = [module], set[str]()
@@ -109,7 +117,7 @@ def source_files(module: str) -> dict[str, str]:
 
 
 def _files(folder: Path, module: str) -> list[tuple[Path, Path]]:
-    """The files that importing ``a.b`` runs, ``a/__init__.py`` and ``a/b.py``, as far as they are there, and below the folder."""
+    """The existing files that ``import a.b`` runs (``a/__init__.py``, ``a/b.py``), with paths below ``folder``."""
     parts = module.split(".")
     places = [folder.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)]
     either = [path for place in places for path in (place.with_name(f"{place.name}.py"), place / "__init__.py")]
@@ -117,11 +125,11 @@ def _files(folder: Path, module: str) -> list[tuple[Path, Path]]:
 
 
 def _imports(text: bytes, path: Path) -> Iterator[str]:
-    """The modules that a file may import; of ``from a import b`` both ``a`` and ``a.b``."""
+    """The modules that a file may import; for ``from a import b`` both ``a`` and ``a.b``."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
-        return  # a worker says where
+        return  # a worker reports the syntax error
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -135,7 +143,7 @@ def _imports(text: bytes, path: Path) -> Iterator[str]:
 def _installed(package: str) -> dict[str, str]:
     try:
         spec = importlib.util.find_spec(package)
-    except ValueError:  # of what was made without a file
+    except ValueError:  # a module that was created without a file
         return {}
     if spec is None:
         return {}

@@ -1,4 +1,4 @@
-"""What inspecting the model and the data gave: everything that jobs of this run have in common."""
+"""The inspection of the model and the data, whose result all jobs of a run share."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import wait
@@ -20,8 +20,8 @@ from litetuner.spaces.models.decision import OutputSettings
 
 PROGRESS_SECONDS = 0.5
 EPOCH_LEVELS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
-LONGEST_SHARE = 1 / 24  # of the time budget: the longest training of one step
-UNTIMED_EPOCHS = 2.0  # the longest training where no time budget limits it
+LONGEST_SHARE = 1 / 24  # the longest training of one step, as a share of the time budget
+UNTIMED_EPOCHS = 2.0  # the longest training if no time budget limits it
 
 
 def inspect(
@@ -32,10 +32,10 @@ def inspect(
     environment: Environment,
     doing: Callable[[str], None],
 ) -> tuple[Inspection, dict[str, float]]:
-    """Load and check model, data (``contents``: see ``identity``) and metric, once a run; also the seconds by kind.
+    """Load and check model, data and metric, once per run; returns the inspection, and the seconds by kind of job.
 
-    Raises ``ModelError``, ``DataError`` or ``ConfigError`` before any compute is used. ``doing`` gets the progress.
-    """
+    ``contents``: see ``identity``. ``doing`` gets the progress. Raises ``ModelError``, ``DataError`` or ``ConfigError``
+    before any compute is used."""
     known = _known(folder)
     if known is not None:
         return known, {}
@@ -71,19 +71,19 @@ def inspect(
     _check_same(folder, config, value.model.sha256, value.data.sha256)
     found = Inspection(**same, epochs=epoch_levels(config, value.seconds_per_epoch))
     folder.write("inspection", found.to_json())
-    # Starting the worker that will convert, and the training that was timed, are stages; the rest is ours.
+    # The start of the worker counts as convert, the timed training as train, and the rest as other.
     return found, {"convert": result.start_seconds, "train": 0.0 if result.cached else value.training_seconds}
 
 
 def _inputs(config: Config) -> str:
-    """All that is looked at, and the functions of the user that run then: any of them may be what fails."""
+    """The inputs of an inspection in words: model, data and the user's functions. Any of them may have failed."""
     functions = {key: name for key, name in user_functions(config).items() if key not in ("model", "data")}
     named = "".join(f", --{key.replace('_', '-')} {shown_name(name)}" for key, name in functions.items())
     return f"the model {shown_name(config.model)}, the data {shown_name(config.data)}{named}"
 
 
 def _run(job: InspectJob, cache: JobCache, progress: Path, doing: Callable[[str], None]) -> JobResult[InspectResult]:
-    progress.unlink(missing_ok=True)  # of a search that was killed
+    progress.unlink(missing_ok=True)  # left by a search that was killed
     promised, said = cache.submit(job), ""
     try:
         while not wait([promised], PROGRESS_SECONDS).done:
@@ -97,7 +97,7 @@ def _run(job: InspectJob, cache: JobCache, progress: Path, doing: Callable[[str]
 
 
 def _known(folder: RunFolder) -> Inspection | None:
-    """What an earlier session found, if all that it names is still there."""
+    """The inspection of an earlier session, if all blobs that it names still exist."""
     record = folder.read("inspection")
     if record is None:
         return None
@@ -107,7 +107,7 @@ def _known(folder: RunFolder) -> Inspection | None:
 
 
 def _check_same(folder: RunFolder, config: Config, model: str, data: str) -> None:
-    """What a run reads again must be what it began with, also where a function gives it. Raises ``RunError``."""
+    """Raise ``RunError`` if a run with trials reads another model or other data than before, also from a function."""
     record = folder.read("inspection")
     if record is None or not folder.trials():
         return
@@ -124,7 +124,7 @@ def _check_same(folder: RunFolder, config: Config, model: str, data: str) -> Non
 
 
 def epoch_levels(config: Config, seconds_per_epoch: float | None) -> tuple[float, ...]:
-    """Three lengths of training, the longest as long as the user or the time budget allows."""
+    """Up to three lengths of training, in epochs; the longest is what the user or the time budget allows."""
     longest = config.max_epochs
     if longest is None:
         longest = UNTIMED_EPOCHS

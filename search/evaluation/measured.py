@@ -1,4 +1,4 @@
-"""What is known of a candidate so far; it grows by making new values, and survives a failure inside ``Stopped``."""
+"""The measurements of a candidate so far. Each stage returns a new object; ``Stopped`` keeps it after a failure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from litetuner.spaces.jobs.job import Kind
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """``finished`` is the candidate's own file, ``each`` the blob of its metric's per-sample values, ``unanswered`` why
-    each target that was away did not answer, ``misfits`` why each target cannot run the baseline.
+    """The measurements of a candidate so far.
+
+    ``finished`` is the candidate's own file. ``each`` is the blob of its metric's per-sample values. By target name,
+    ``unanswered`` says why a target did not answer, and ``misfits`` why a target cannot run the baseline.
     """
 
     measurements: Mapping[str, Measurement] = dataclasses.field(default_factory=dict)
@@ -41,7 +43,7 @@ class Measured:
 
 
 class Stopped(Exception):
-    """A candidate is stopped: the reason, and the measurements so far."""
+    """Raised when a candidate is stopped: ``cause`` is the reason, ``measured`` has the measurements so far."""
 
     def __init__(self, cause: Gate | CandidateError, measured: Measured) -> None:
         super().__init__(str(cause))
@@ -51,7 +53,7 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def keeping(measured: Measured) -> Iterator[None]:
-    """What is raised inside becomes ``Stopped`` with what was measured, a gate's own measurements included."""
+    """Turn a ``Gate`` or ``CandidateError`` into ``Stopped`` with ``measured``, including a gate's own measurements."""
     try:
         yield
     except Gate as gate:

@@ -1,4 +1,4 @@
-"""A first look at a model and its data: what the baseline costs, and what plain int8 would, measured in under a minute."""
+"""A preview of a search: size and latency of the baseline and of plain int8, measured in under a minute."""
 
 import dataclasses
 from pathlib import Path
@@ -17,13 +17,13 @@ from litetuner.spaces.rules import broken_rules
 from litetuner.spaces.step import Role
 from litetuner.spaces.steps import step_for
 
-SAMPLES = 1000  # of the search split: enough to see whether the model fits its data
+SAMPLES = 1000  # of the search split; enough to see whether the model fits its data
 REGRESSION = "mae"
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a file costs; ``latency_us`` is ``None`` where it could not be timed."""
+    """Size and latency of a file; ``latency_us`` is ``None`` if it could not be timed."""
 
     file_bytes: int
     compressed_bytes: int
@@ -32,7 +32,11 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Preview:
-    """``metric`` is of the baseline on the first ``samples`` of the search split. ``int8`` is ``None`` where it cannot be had."""
+    """The measurements of a preview.
+
+    ``metric`` is the baseline's on the first ``samples`` samples of the search split. ``int8`` is ``None`` if there
+    is no int8 file of the model.
+    """
 
     config: Config
     inspection: Inspection
@@ -47,8 +51,8 @@ def preview_model(
 ) -> Preview:
     """Convert, time and score the baseline, and convert and time its int8 file, in a temporary folder below ``place``.
 
-    With ``guess_metric`` labels that are no class numbers make it a regression. Raises ``ModelError`` or ``DataError``
-    as a search would, ``BuildFailed`` when the baseline cannot be converted.
+    With ``guess_metric``, data that do not suit the metric (labels that are not class numbers) count as a regression.
+    Raises ``ModelError`` or ``DataError`` as a search does, ``BuildFailed`` if the baseline cannot be converted.
     """
     listener = listener or Listener()
     contents = identity(config)
@@ -78,7 +82,7 @@ def _int8(services: Services) -> Cost | None:
     try:
         return _cost(services, candidate)[0]
     except Stopped:
-        return None  # an answer: there is no int8 file of this model
+        return None  # not an error: there is no int8 file of this model
 
 
 def _cost(services: Services, candidate: Candidate) -> tuple[Cost, str]:

@@ -1,4 +1,4 @@
-"""The probe: a one-shot copy of a candidate, measured before anything is trained."""
+"""The probe: an untrained one-shot copy of a candidate, measured before anything is trained."""
 
 import dataclasses
 
@@ -26,10 +26,11 @@ from litetuner.spaces.errors import TargetLost
 
 
 def probe(candidate: Candidate, services: Services, history: History, measured: Measured) -> Measured:
-    """Size, memory and latency hardly depend on trained values: measure a one-shot copy, and stop what is not worth training.
+    """Measure a one-shot copy of a candidate, and stop the candidate if it is not worth training.
 
-    That is what cannot fit a budget, what is dominated even if training loses nothing, what its machine could not run, and
-    what is likely to lose too much, since easier ones did. A target that is away says nothing here.
+    Size, memory and latency hardly depend on trained values. The candidate is stopped if it cannot meet a budget, if
+    it is dominated even without an accuracy drop, if a target or the profile cannot run it, or if its drop is
+    probably too large, because that of easier candidates was. Targets that are away are skipped.
     """
     criteria = services.criteria
     finished, measured = build(services, candidate.probed, (), measured, untrained=True)
@@ -60,13 +61,13 @@ def _costs(
     found |= flash | with_decoding(found, flash)
     for target in services.criteria.targets:
         if services.availability.targets[target].by_content:
-            continue  # the values of an untrained copy say nothing there
+            continue  # measurements there depend on the trained values
         try:
             timed, measured = time_on(services, finished.ref, target, find_baseline(history.trials), measured)
         except Stopped as stop:
             if not isinstance(stop.cause, TargetLost):
                 raise
-            measured = stop.measured  # it is told once the candidate needs that target
+            measured = stop.measured  # reported later, when the candidate itself needs that target
         else:
             found[f"latency_us:{target}"] = timed[f"latency_us:{target}"]
     return found, measured

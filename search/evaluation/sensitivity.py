@@ -1,4 +1,4 @@
-"""Sensitivity: how much the model's outputs change when one layer alone is rounded to 4 bits, and what other treatments cost."""
+"""Layer sensitivity: how much the outputs change if one layer alone is rounded to 4 bits or compressed otherwise."""
 
 import dataclasses
 
@@ -19,9 +19,11 @@ NO_OPERATOR = "no operator of the file is known to be this layer, and of a kind 
 
 @dataclasses.dataclass(frozen=True)
 class Ranking:
-    """Layers with weights, the most sensitive first; ``unknown`` says why some were not measured and are ranked by place.
+    """The layers with weights, the most sensitive first.
 
-    ``statistics`` are those of the baseline's float file; ``None`` where there are none, or no candidate may treat layers.
+    ``unknown`` says why some layers were not measured; these are ranked by their position in the network.
+    ``statistics`` are the layer statistics of the baseline's float file; ``None`` if there are none, or if no
+    candidate may treat layers one by one.
     """
 
     layers: tuple[str, ...] = ()
@@ -30,9 +32,9 @@ class Ranking:
 
 
 def rank_layers(services: Services) -> Ranking:
-    """The ranking of the layers, and what was measured for it, which ``sensitivity.json`` keeps for the report.
+    """Measure and rank the layers; ``sensitivity.json`` keeps the measurements for the report.
 
-    Outputs are compared rather than the metric: a few samples hardly move an accuracy.
+    The outputs are compared and not the metric, because accuracy hardly changes on a few samples.
     """
     found, failure = _measure(services)
     changes = {layer.keras_layer: layer.change for layer in found.layers} if found else {}
@@ -44,7 +46,11 @@ def rank_layers(services: Services) -> Ranking:
 
 
 def ranked(layers: list[LayerInfo], changes: dict[str, float], failure: str) -> tuple[tuple[str, ...], str]:
-    """Names by change, and why some are not known: they are ranked by place, as the ends of a network are sensitive."""
+    """The names of the layers, the largest change first, and why some changes are not known.
+
+    Layers without a known change follow, the nearest to either end of the network first, because the ends are
+    sensitive.
+    """
     places = {layer.name: min(index, len(layers) - 1 - index) for index, layer in enumerate(layers)}
     known = sorted((name for name in places if name in changes), key=lambda name: -changes[name])
     rest = sorted((name for name in places if name not in changes), key=places.__getitem__)
@@ -61,9 +67,9 @@ def _entry(change: float | None) -> dict[str, object]:
 
 
 def _measure(services: Services) -> tuple[Statistics | None, str]:
-    """What each layer of the baseline's float file costs under each treatment; else why it could not be measured.
+    """The layer statistics of the baseline's float file, or ``None`` and why they could not be measured.
 
-    The search goes on without, and a resumed one measures again.
+    Without them the search continues, and a resumed search measures again.
     """
     try:
         converted, measured = run_job(services, convert_job(services, BASELINE, (), False), Measured())
@@ -77,7 +83,7 @@ def _measure(services: Services) -> tuple[Statistics | None, str]:
 
 
 def _may_treat(services: Services) -> bool:
-    """May any candidate treat layers one by one?"""
+    """True if a candidate may treat layers one by one."""
     kind, steps = step_for(Role.BY_LAYER), services.constraints.steps
     if steps is not None and kind.name not in steps:
         return False

@@ -1,4 +1,4 @@
-"""What the evaluation of any candidate of a run needs."""
+"""The services that every evaluation of a candidate needs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from litetuner.spaces.rules import SpaceConstraints
 
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """Made once a session by ``open_session``. ``log`` is the file that gets what jobs write, where they belong to a trial.
+    """The services of a session; ``open_session`` creates them once.
 
-    With ``clock`` the time budget bounds jobs."""
+    ``log`` is the file for the output of jobs that belong to a trial. With ``clock``, the time budget limits jobs.
+    """
 
     folder: RunFolder
     config: Config
@@ -31,7 +32,7 @@ class Services:
     availability: TargetAvailability
     cache: JobCache
     environment: Environment
-    device: str = "cpu"  # of trainings: cpu or gpu
+    device: str = "cpu"  # where models are trained: cpu or gpu
     log: Path | None = None
     clock: Clock | None = None
 

@@ -1,4 +1,4 @@
-"""The stages of a candidate: train, build, time, score. Each takes what was measured so far and gives more of it."""
+"""The stages of an evaluation: train, build, time, score. Each adds its measurements to those made so far."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ from litetuner.spaces.jobs.job import Job, R
 
 
 def run_job(services: Services, job: Job[R], measured: Measured) -> tuple[R, Measured]:
-    """A job's result; its seconds count also when it fails, then inside ``Stopped``."""
+    """The result of a job, and ``measured`` with its seconds. Raises ``Stopped``, also with them, if the job fails."""
     started = awake_seconds()
     try:
         found = services.cache.run(job, services.log)
@@ -43,7 +43,7 @@ def run_job(services: Services, job: Job[R], measured: Measured) -> tuple[R, Mea
 def train_step(
     services: Services, candidate: Candidate, checkpoints: tuple[str, ...], measured: Measured
 ) -> tuple[tuple[str, ...], Measured]:
-    """Train the next step of a prefix: its checkpoint is added."""
+    """Train the next step of the prefix, and add its checkpoint to ``checkpoints``."""
     trained, measured = run_job(services, train_job(services, candidate, len(checkpoints), checkpoints), measured)
     return (*checkpoints, trained.checkpoint), measured.noting(*trained.notes)
 
@@ -63,7 +63,7 @@ def build(
     *,
     untrained: bool = False,
 ) -> tuple[FinishResult, Measured]:
-    """Convert and finish: a candidate's file. ``untrained`` only masks and centroids are set."""
+    """Convert and finish a candidate's file. With ``untrained``, only masks and centroids are set, without training."""
     job = convert_job(services, candidate, checkpoints, untrained)
     converted, measured = run_job(services, job, measured)
     return run_job(services, finish_job(job, candidate, converted.file), measured.noting(*converted.notes))
@@ -72,10 +72,10 @@ def build(
 def time_on(
     services: Services, file: FileRef, target: str, baseline: Trial | None, measured: Measured, occasion: str = "search"
 ) -> tuple[dict[str, Measurement], Measured]:
-    """What a target, by its name, measures of a structure: one measurement for all files that share it.
+    """The measurements of a file on the target with this name; files with the same structure share them.
 
-    A latency that was measured on another file says so: ``borrowed_from``.
-    ``Stopped`` by ``TargetLost`` at once for a target that is known to be away.
+    If another file was measured, ``borrowed_from`` in each measurement names it. Raises ``Stopped`` if the target is
+    away (``TargetLost``; without an attempt if this is known) or cannot run the file (``Unsuited``).
     """
     base = artifact_of(baseline) or file.name
     if services.availability.targets[target].by_content:
@@ -104,7 +104,7 @@ def time_on(
 
 
 def read_timing(timed: TimeResult, target: str, *, baseline: bool = False) -> dict[str, Measurement]:
-    """All that the target told: latency and ratio (the ``baseline``'s is 1 by definition), memory, energy and others."""
+    """All measurements from a target: latency, ratio (for the ``baseline`` 1 by definition), memory, energy, others."""
     found = {f"{kind}:{target}": value for kind, value in timed.others.items()}
     latency = timed.latency_us
     if latency is None:
@@ -118,7 +118,7 @@ def read_timing(timed: TimeResult, target: str, *, baseline: bool = False) -> di
     if peak is not None:
         found[f"peak_rss_bytes:{target}"] = Measurement(peak, "bytes", around)
     energy = latency.extra.get("energy_uj") or {}
-    if "value" in energy:  # else it says why it is absent
+    if "value" in energy:  # without a value, it says why there is none
         told = dict(energy)
         value, interval, rounds = told.pop("value"), told.pop("interval"), told.pop("rounds")
         shape = None if interval is None else (interval[0], interval[1])
@@ -129,7 +129,7 @@ def read_timing(timed: TimeResult, target: str, *, baseline: bool = False) -> di
 def time_everywhere(
     services: Services, file: FileRef, baseline: Trial | None, measured: Measured, occasion: str = "search"
 ) -> Measured:
-    """Time a file on every target. One that is away is left out: what else can be measured need not wait for it."""
+    """Time a file on every target. A target that is away is skipped, so that the other measurements need not wait."""
     for target in services.criteria.targets:
         try:
             found, measured = time_on(services, file, target, baseline, measured, occasion)
@@ -144,7 +144,7 @@ def time_everywhere(
 def measure_quality(
     services: Services, artifact: str, candidate: Candidate, baseline: Trial | None, measured: Measured
 ) -> tuple[dict[str, Measurement], Measured]:
-    """The metric on the search split and the drop against the baseline; of the baseline what conversion cost."""
+    """The metric on the search split and the accuracy drop; for the baseline also its ``conversion_gap``."""
     scored, measured = run_job(services, score_job(services, artifact, candidate), measured)
     measured = dataclasses.replace(measured, each=scored.each)
     drop, measured = measure_drop(services, scored, baseline, "search", measured)
@@ -157,7 +157,7 @@ def measure_quality(
 
 
 def score_on_targets(services: Services, finished: FinishResult, candidate: Candidate, measured: Measured) -> Measured:
-    """The metric under each target that runs samples: ``metric:<target>``, with how many outputs are as expected."""
+    """Add the metric on each target that runs samples (``metric:<target>``), and note how many outputs differ."""
     for target in services.criteria.targets:
         place = services.availability.targets[target]
         if not place.samples or target in measured.misfits or target in measured.unanswered:
@@ -178,7 +178,7 @@ def score_on_targets(services: Services, finished: FinishResult, candidate: Cand
 def measure_flash(
     services: Services, finished: FinishResult, measured: Measured
 ) -> tuple[dict[str, Measurement], Measured]:
-    """``flash_bytes``, where the search is about it: the file as a device stores it, with look-up tables where they help."""
+    """``flash_bytes``, if objectives or budgets need it: the size in flash, with look-up tables if they save bytes."""
     if "flash_bytes" not in services.criteria.needed:
         return {}, measured
     found, measured = run_job(services, flash_job(services, finished.name), measured)
@@ -192,7 +192,10 @@ def measure_flash(
 
 
 def with_decoding(measured: Mapping[str, Measurement], flash: Mapping[str, Measurement]) -> dict[str, Measurement]:
-    """The arenas among ``measured`` with what decoding the look-up tables of ``flash`` adds: one file has both."""
+    """The arena sizes of ``measured``, plus what decoding the look-up tables of ``flash`` needs.
+
+    A device runs the file with the tables, so both measurements must be of that file. Empty if nothing is added.
+    """
     added = flash["flash_bytes"].environment.get("added_arena_bytes", 0) if "flash_bytes" in flash else 0
     said = {"decoding": f"{added:,} bytes of it for weights that are stored as look-up tables"}
     return {
@@ -205,7 +208,7 @@ def with_decoding(measured: Mapping[str, Measurement], flash: Mapping[str, Measu
 def measure_drop(
     services: Services, own: ScoreResult, baseline: Trial | None, split: str, measured: Measured
 ) -> tuple[Measurement, Measured]:
-    """How much worse than the baseline, paired on the same samples: points where the metric is bounded, else relative."""
+    """The drop against the baseline, paired on the same samples: in points if the metric is bounded, else relative."""
     base, name = own, artifact_of(baseline)
     if baseline is not None and name is not None:
         base, measured = run_job(services, score_job(services, name, baseline.candidate, split), measured)
@@ -216,7 +219,10 @@ def measure_drop(
 
 
 def conversion_gap(services: Services, compared: CompareResult) -> dict[str, Measurement]:
-    """``keras_metric``, the user's own model's score, and ``conversion_gap``, how much worse the float file is (paired)."""
+    """``keras_metric``, the score of the user's own model, and ``conversion_gap``, how much worse the float file is.
+
+    The difference is paired. Empty if the scores cannot be paired.
+    """
     gap = paired(services, compared, "original", "search", compared.samples)
     conditions = {"split": "search", "samples": compared.samples, "runtime": "Keras"}
     if gap is None:
@@ -225,7 +231,10 @@ def conversion_gap(services: Services, compared: CompareResult) -> dict[str, Mea
 
 
 def paired(services: Services, compared: CompareResult, against: str, split: str, samples: int) -> Measurement | None:
-    """A difference in the metric's worse direction: in points for metrics within [0, 1], else relative to the first one."""
+    """The paired difference, above 0 if the second score is worse; ``None`` if there is nothing to pair.
+
+    It is in points for metrics within [0, 1], else relative to the first score.
+    """
     if compared.difference is None:
         return None
     metric = services.metric
@@ -244,7 +253,7 @@ def artifact_of(trial: Trial | None) -> str | None:
 
 
 def file_measurements(finished: FinishResult) -> dict[str, Measurement]:
-    """What a file's bytes alone tell."""
+    """The measurements that follow from the bytes of a file alone."""
     artifact, how = finished.artifact, {"computed by": "zlib.compress(file, 9)"}
     return {
         "file_bytes": Measurement(artifact.file_bytes, "B", {"computed from": "the file"}),

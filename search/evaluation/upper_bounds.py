@@ -1,4 +1,4 @@
-"""Upper bounds of a candidate that is not trained yet, by what this run has measured."""
+"""Upper bounds on how good a candidate can be after training, from what this run has measured."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.step import Stage
 
-UNTRAINED = "untrained."  # before a measurement's name: what an untrained copy gave
+UNTRAINED = "untrained."  # prefix of a measurement's name: measured on an untrained copy
 
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
-    """How a trained trial was before training, and for how many passes it was trained."""
+    """A trained trial: what its untrained copy measured, and for how many epochs (``passes``) it was trained."""
 
     trial: Trial
     metric: float
@@ -25,12 +25,12 @@ class Peer:
 
 
 class Probed:
-    """What is remembered of trials that were probed: the errors of their probes, and how each was untrained."""
+    """A ``View`` of the probed trials: the errors of their probes, and what their untrained copies measured."""
 
     def __init__(self) -> None:
-        self.errors: dict[str, int] = {}  # how many are known, by measurement
+        self.errors: dict[str, int] = {}  # number of known errors, by measurement
         self.largest: dict[str, float] = {}
-        self.alike: dict[tuple[str, ...], list[Peer]] = {}  # those that were trained, by the names of their steps
+        self.alike: dict[tuple[str, ...], list[Peer]] = {}  # trained trials, by the names of their trained steps
 
     def add(self, trial: Trial, gain: float) -> None:
         for key, found in trial.measurements.items():
@@ -47,7 +47,7 @@ class Probed:
 
 
 def margin(name: str, told: History) -> float:
-    """How much smaller than its untrained copy a trained file may turn out, as a share."""
+    """By what share a measurement of the trained file may be smaller than that of its untrained copy."""
     if name.startswith("latency_us"):
         return POLICY.upper_bounds.latency_margin
     probed = told.view(Probed)
@@ -57,12 +57,15 @@ def margin(name: str, told: History) -> float:
 
 
 def upper_bounds(untrained: Mapping[str, Measurement], told: History) -> dict[str, float]:
-    """The best values that the trained file may reach, by name, from those of its untrained copy."""
+    """The best values that the trained file can reach, by measurement, from those of its untrained copy."""
     return {name: found.value * (1 - margin(name, told)) for name, found in untrained.items()}
 
 
 def dominating(values: Mapping[str, float], told: History) -> Trial | None:
-    """A member of the front that lost nothing, and that a file of ``values`` (by measurement) betters in nothing."""
+    """A member of the Pareto front without an accuracy drop whose costs are not above ``values``, if there is one.
+
+    ``values`` are by measurement. The baseline does not count.
+    """
     costs = [objective.measurement for objective in told.objectives if objective.measurement != "metric"]
     if not costs or any(name not in values for name in costs):
         return None
@@ -77,9 +80,11 @@ def dominating(values: Mapping[str, float], told: History) -> Trial | None:
 def failed_peers(
     candidate: Candidate, untrained: Mapping[str, Measurement], budgets: Sequence[Budget], told: History
 ) -> list[Trial]:
-    """Candidates of the same kind with higher accuracy before training, compressed less, whose drop after training was too large.
+    """Similar trials that were easier to train, and whose accuracy drop after training was still too large.
 
-    Empty where there are too few of them, or where one kept the budgets of the metric at the better end of its interval.
+    They have the same kinds of trained steps. Before training they were not worse in the metric and not smaller when
+    compressed, and they were trained for at least as many epochs. Empty if there are too few of them, or if one met the
+    metric budgets at the better end of its interval.
     """
     sign = -1 if told.objectives[0].direction == "maximize" else 1
     metric, compressed = sign * untrained["metric"].value, untrained["compressed_bytes"].value
@@ -93,7 +98,7 @@ def failed_peers(
 
 
 def _failed(trial: Trial, budgets: Sequence[Budget]) -> bool:
-    """Is a budget of the metric broken even at the better end of its interval?"""
+    """True if the rung gate stopped it, or if it breaks a metric budget even at the better end of its interval."""
     if trial.gate == "rung":
         return True
     for budget in budgets:

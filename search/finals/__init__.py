@@ -1,1 +1,1 @@
-"""What is measured once the search is over."""
+"""The measurements after the search: finals and ablation."""

@@ -1,4 +1,4 @@
-"""What each step of the winner contributes: the winner without it, trained and measured like any candidate."""
+"""Ablation: what each step of the best file contributes, by training and measuring the candidate without it."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from litetuner.spaces.steps import step_for
 
 
 def ablate(services: Services, clock: Clock, stop: Callable[[], str | None], known: Sequence[Trial]) -> None:
-    """Measure the best without each of its steps, as rules and time allow, into ``finals.json``: ``ablation``."""
+    """Measure the best file without each of its steps, if rules and time allow: ``ablation`` in ``finals.json``."""
     run = read_run(services.folder.path, known)
     best = run.picks.get("best")
     record = services.folder.read("finals") or {}
@@ -38,11 +38,11 @@ def ablate(services: Services, clock: Clock, stop: Callable[[], str | None], kno
 
 
 def rests(candidate: Candidate) -> Iterator[tuple[str, Candidate]]:
-    """The name of each step, and the candidate without it: later steps no longer keep what it made."""
+    """Each step's name, and the candidate without the step; later steps no longer preserve what the step made."""
     for at, gone in enumerate(candidate.steps):
         recovers = gone.role is Role.FINE_TUNE and candidate.of_stage(Stage.RESHAPE)
         if gone.role in (Role.SLIM, Role.FLOAT) or recovers:
-            continue  # it recovers what pruned channels lost: one without the other is no model
+            continue  # fine-tuning recovers pruned channels: the model is broken without it
         rest = [_free(step, gone.makes) for place, step in enumerate(candidate.steps) if place != at]
         if gone.stage is Stage.RESHAPE:
             alone = len(candidate.of_stage(Stage.TRAIN)) == 1
@@ -72,7 +72,7 @@ def _measured(services: Services, candidate: Candidate, baseline: Trial | None, 
     try:
         checkpoints, measured = train_all(services, candidate, Measured())
         finished, measured = build(services, candidate, checkpoints, measured)
-        file = FileRef(finished.name, finished.name)  # timed itself, as the winner was
+        file = FileRef(finished.name, finished.name)  # the file itself is timed, as the best file was
         timed, measured = time_on(services, file, services.config.targets[0], baseline, measured)
         scored, measured = measure_quality(services, finished.name, candidate, baseline, measured)
     except Stopped as stop:
@@ -91,7 +91,7 @@ def _measured(services: Services, candidate: Candidate, baseline: Trial | None, 
 
 
 def _seconds(services: Services, candidate: Candidate) -> float:
-    """About how long what is not trained yet would take."""
+    """The expected seconds of the training steps that are not done yet."""
     done = len(known_checkpoints(services, candidate))
     epoch = services.inspection.seconds_per_epoch or 0.0
     epochs = [float(step.knobs().get("epochs", 0.0)) for step in candidate.prefix.steps[done:]]

@@ -1,4 +1,7 @@
-"""Finals: the front is timed again, interleaved with the baseline, and scored once on the test split, which never selects."""
+"""Finals: the Pareto front is timed again, interleaved with the baseline, and scored once on the test split.
+
+The test split is never used to select files.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,13 +18,13 @@ from litetuner.spaces.building.jobs import FileRef
 
 
 def run_finals(services: Services, clock: Clock, known: Sequence[Trial]) -> None:
-    """Measure baseline and front finally; results go to ``finals.json``, trial records stay as they were told."""
+    """Measure the baseline, the Pareto fronts and the picks again into ``finals.json``; trial records do not change."""
     folder = services.folder
     record = folder.read("finals") or {}
     done: dict[str, dict[str, object]] = dict(record.get("trials", {}))
-    again = dict(record.get("waiting", {}))  # by number: why; the next session measures these anew
+    again = dict(record.get("waiting", {}))  # by number: which targets did not answer; measured again next session
     seen = set(done) - set(again)
-    while True:  # new times may bring other trials to the front, which are then measured too; each is measured once
+    while True:  # new latencies may bring other trials to the front; these are measured too, each of them once
         run = read_run(folder.path, known)
         contenders = () if run.best is None else run.best.contenders
         sources = (*run.fronts.values(), run.picks.values(), contenders)
@@ -44,7 +47,7 @@ def run_finals(services: Services, clock: Clock, known: Sequence[Trial]) -> None
 
 
 def _measure(services: Services, trial: Trial, baseline: Trial | None) -> Measured:
-    """What was measured of a trial's file, and which targets did not answer."""
+    """The final measurements of a trial's file, and the targets that did not answer."""
     try:
         return _final(services, trial, baseline)
     except Stopped as stop:
@@ -54,9 +57,9 @@ def _measure(services: Services, trial: Trial, baseline: Trial | None) -> Measur
 
 def _final(services: Services, trial: Trial, baseline: Trial | None) -> Measured:
     name = artifact_of(trial)
-    assert name is not None  # scored trials have one
-    services.folder.artifacts.get(name)  # its sha256 is checked, so that no altered file is measured
-    file = FileRef(name, name)  # timed itself, not another file of its structure
+    assert name is not None  # every scored trial has a file
+    services.folder.artifacts.get(name)  # checks the sha256, so that no changed file is measured
+    file = FileRef(name, name)  # the file itself is timed, not another one of the same structure
     measured = steadier(time_everywhere(services, file, baseline, Measured(), "finals"), trial)
     measured = measured.adding(with_decoding(measured.measurements, trial.measurements))
     if services.inspection.data.counts.get("test"):
@@ -68,7 +71,10 @@ def _final(services: Services, trial: Trial, baseline: Trial | None) -> Measured
 
 
 def steadier(measured: Measured, trial: Trial) -> Measured:
-    """Without final latencies that were disturbed more than those of the search, which then stay. Borrowed ones never do."""
+    """Drop final latencies that were less stable than those of the search, so that the search's latencies stay.
+
+    A latency of the search that was measured on another file is always replaced.
+    """
     disturbed = set()
     for name, now in measured.measurements.items():
         then = trial.measurements.get(name) if name.startswith("latency_us:") else None

@@ -1,4 +1,4 @@
-"""Files of trials that are missing or damaged: built again, by the jobs that built them."""
+"""Rebuilding files of trials that are missing or damaged, with the same jobs that built them."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from litetuner.spaces.errors import RunError
 
 
 def restore_files(services: Services, trials: Iterable[Trial]) -> None:
-    """Build the files again that are not what was measured. Raises ``RunError`` where another file comes out."""
+    """Rebuild files that are missing or damaged. Raises ``RunError`` if this fails or gives another file."""
     for trial in trials:
         name = artifact_of(trial)
         if name is None or services.folder.artifacts.has(name):

@@ -1,4 +1,4 @@
-"""The best file of a run: a rule, step by step. What each step kept is told with the pick."""
+"""The best file of a run, chosen by a rule with several steps. The pick also says what each step kept."""
 
 import dataclasses
 import math
@@ -9,16 +9,18 @@ from litetuner.search.front import Objective, feasible
 from litetuner.search.policy import POLICY
 from litetuner.search.trial import Trial
 
-# Do the metrics of two files differ by no more than chance (paired interval of 95 %)? ``None``: no per-sample values.
+# True if the metrics of two files are equal within the paired 95 % interval, ``None`` without per-sample values.
 Paired = Callable[[Trial, Trial], bool | None]
 _INTERVAL = 1.96  # standard errors between a value and the end of its 95 % interval
-ROUNDING = 1e-9  # of two metrics that are exactly 0.1 points apart
+ROUNDING = 1e-9  # tolerance, so that metrics exactly 0.1 points apart count as near enough
 
 
 @dataclasses.dataclass(frozen=True)
 class BestRule:
-    """``metric_budgets`` bound the metric or its drop. ``latency_limited``: does a budget bound the latency? ``points``: is the
-    metric in [0, 1]?
+    """The settings of the rule for the best file.
+
+    ``metric_budgets`` are the budgets on the metric or its drop. ``latency_limited``: a budget bounds the latency.
+    ``points``: the metric is in [0, 1], so that differences are in points.
     """
 
     metric_budgets: tuple[Budget, ...]
@@ -31,9 +33,12 @@ class BestRule:
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """The best trial, and the trials that each step of the rule kept: within the budgets, ``safe`` on new data, ``small``,
-    ``equal`` in the metric, ``quick``. ``unpaired`` of the small ones had no per-sample values. All but ``within`` are empty
-    where no budget bounds the metric, ``safe`` also where no file is.
+    """The best trial, and the trials that each step of the rule kept (see ``find_best``).
+
+    ``within`` has the trials within all budgets, ``safe`` those that probably keep the metric budgets on new data,
+    ``small`` those about as small as the smallest, ``equal`` those with the same metric, and ``quick`` those about as
+    fast as the fastest. ``unpaired`` is how many of the small ones had no per-sample values. All but ``within`` are
+    empty if no budget bounds the metric; ``safe`` is also empty if no file is safe.
     """
 
     trial: Trial
@@ -46,18 +51,22 @@ class Best:
 
     @property
     def contenders(self) -> tuple[Trial, ...]:
-        """The trials between which latency may decide, so that each is timed itself."""
+        """The trials that latency may decide between; the finals time the file of each of them."""
         return self.equal or (self.trial,)
 
 
 def find_best(trials: Sequence[Trial], rule: BestRule, paired: Paired) -> Best | None:
-    """The best of all trials within all budgets, ``None`` where there is none.
+    """The best of all trials within all budgets, ``None`` if there is none.
 
-    Where a budget bounds the metric: the files that keep it on new data too (``is_safe``), all where none does; of these the
-    files at most 5 % larger than the smallest; of these, the files that equal the best
-    metric among them within the paired interval, and are never more than 0.1 points below it; if no budget bounds the
-    latency, the files at most 2 % slower than the fastest of these; then the smallest, the better metric, the lower trial
-    number. Without such a budget: the best metric, then the smallest.
+    If a budget bounds the metric, each step chooses from the files that the step before kept:
+
+    1. the files that keep the budget on new data too (``is_safe``), or all files if none does;
+    2. the files at most 5 % larger than the smallest;
+    3. the files that equal the best metric within the paired interval, and are at most 0.1 points below it;
+    4. if no budget bounds the latency, the files at most 2 % slower than the fastest;
+    5. the smallest file, then the better metric, then the lower trial number.
+
+    If no budget bounds the metric: the best metric, then the smallest file, then the lowest latency.
     """
     within = tuple(feasible(trials))
     if not within:
@@ -76,7 +85,7 @@ def find_best(trials: Sequence[Trial], rule: BestRule, paired: Paired) -> Best |
             continue
         same = True if gap <= 0 else paired(top, trial)
         unpaired += same is None
-        if same or (same is None and rule.points):  # without per-sample values the cap alone decides
+        if same or (same is None and rule.points):  # without per-sample values only the 0.1 points decide
             equal.append(trial)
     quick = equal if rule.latency_limited else _nearly_least(equal, rule.latency, numbers.same_latency)
     chosen = min(quick, key=lambda trial: (_value(trial, rule.size), cost(trial), trial.number))
@@ -84,10 +93,11 @@ def find_best(trials: Sequence[Trial], rule: BestRule, paired: Paired) -> Best |
 
 
 def is_safe(trial: Trial, budgets: Sequence[Budget], count: int) -> bool:
-    """Would a file keep the budgets on the metric also on new data?
+    """True if a file probably keeps the metric budgets on new data too.
 
-    The smallest of ``count`` files within a budget is there by luck more often than one file alone. So the measured value,
-    moved towards the limit by ``standard_errors(count)``, must keep it. A value without an interval counts as exact.
+    The smallest of ``count`` files within a budget is more often within it by chance than a single file. So the
+    measured value must still keep the budget after it is moved towards the limit by ``standard_errors(count)``. A
+    value without an interval counts as exact.
     """
     for budget in budgets:
         measured = trial.measurements.get(budget.measurement)
@@ -102,7 +112,7 @@ def is_safe(trial: Trial, budgets: Sequence[Budget], count: int) -> bool:
 
 
 def standard_errors(count: int) -> float:
-    """How many standard errors a metric must keep from its limit when ``count`` files are within the budgets."""
+    """How many standard errors a metric must be away from its limit if ``count`` files are within the budgets."""
     return POLICY.picks.safety + POLICY.picks.safety_growth * math.log(max(1, count))
 
 

@@ -13,10 +13,10 @@ PICKS = ("best", "accurate", "balanced", "smallest", "fastest", "robust")
 def picks(
     trials: Sequence[Trial], objectives: Sequence[Objective], best: Best | None, *, size: str, targets: Sequence[str]
 ) -> dict[str, Trial]:
-    """The picks within the budgets by name, or nothing where nothing is feasible.
+    """The picks by name, all within the budgets; empty if no trial is feasible.
 
-    ``balanced`` is nearest to the best values of all objectives, in units of their spreads on the front. ``fastest`` needs a
-    latency, ``robust`` several targets; others go by the first.
+    ``balanced`` is the trial nearest to the best values of all objectives, each scaled by its range on the Pareto
+    front. ``fastest`` needs a latency, and ``robust`` needs several targets; the other picks use the first target.
     """
     members = front(trials, objectives)
     if best is None or not members:
@@ -39,10 +39,11 @@ def picks(
 
 
 def robust(trials: Sequence[Trial], objectives: Sequence[Objective], targets: Sequence[str]) -> Trial | None:
-    """The feasible trial whose worst target is the fastest, or ``None`` where none was measured on all targets.
+    """The feasible trial that is fastest on its slowest target, or ``None`` if none was measured on all targets.
 
-    What is second on each target's front may be the best for all. A latency counts in units of the baseline's on the
-    same target (the inverse of ``latency_ratio``). Of equals, the better metric.
+    All feasible trials are compared, because the second best on each target may be the best for all targets together. A
+    latency is relative to the baseline's on the same target (the inverse of ``latency_ratio``). Of trials with equal
+    latencies, the one with the better metric is chosen.
     """
 
     def worst(trial: Trial) -> float:

@@ -1,1 +1,1 @@
-"""What to try next: one file for each proposal strategy, and a scheduler that shares time among them."""
+"""Which candidate to try next: one file per proposal strategy, and a scheduler that divides the time among them."""

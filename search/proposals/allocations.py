@@ -1,4 +1,7 @@
-"""Allocations: the treatment of each layer by a knapsack over layer statistics, at a size that follows from the trials so far."""
+"""Allocations: a knapsack over layer statistics chooses the treatment of each layer for a target size.
+
+Earlier trials determine the target size. A treatment is the sparsity and the number of weight values of a layer.
+"""
 
 import dataclasses
 import itertools
@@ -24,13 +27,14 @@ SIZE = "compressed_bytes"
 
 
 class Allocated:
-    """The scored trials of this strategy by the key of their base; and what was computed before and does not change."""
+    """The scored trials of this strategy by the key of their base (``base_of``), and cached results of computations."""
 
     def __init__(self) -> None:
         self.trials: dict[str, list[Trial]] = {}
-        self.seconds: list[float] = []  # that each took
-        self._layers: Statistics | None = None  # that the places are of
-        self._places: dict[int, dict[str, Place] | None] = {}  # by bytes, as a power
+        self.seconds: list[float] = []  # seconds of each trial
+        self._layers: Statistics | None = None  # the statistics that ``_places`` were computed from
+        self._places: dict[int, dict[str, Place] | None] = {}  # by power of ``same_bytes``: treatments by layer
+        # By trial number and the choices of another base: this trial's treatments applied to that base.
         self._candidates: dict[tuple[int, str], tuple[ScriptedChoices, Candidate]] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
@@ -39,7 +43,10 @@ class Allocated:
             self.seconds.append(sum(trial.seconds.values()))
 
     def allocated(self, layers: Statistics, most_bytes: float) -> dict[str, Place] | None:
-        """Treatments by layer for about so many bytes, so that a knapsack is seldom solved anew."""
+        """Treatments by layer that take at most ``most_bytes``, or ``None`` if there are none.
+
+        The bytes are rounded down to a power of ``same_bytes``, so that an earlier solution can be reused.
+        """
         if most_bytes <= 0:
             return None
         if layers is not self._layers:
@@ -50,7 +57,7 @@ class Allocated:
         return self._places[power]
 
     def moved(self, trial: Trial, base: Base, space: Space) -> tuple[ScriptedChoices, Candidate]:
-        """An allocation as that of another base."""
+        """The choices and the candidate that apply the treatments of ``trial`` to another base."""
         key = trial.number, repr(sorted(base.choices.items()))
         if key not in self._candidates:
             script = ScriptedChoices({**choices_of(trial), **base.choices})
@@ -62,10 +69,10 @@ class Allocated:
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """The next allocation: at the budget, then what should gain most, or smaller ones of the model.
+    """The next allocation: at the size budget, then the one with the highest expected gain, else the first one planned.
 
-    Of each base the sizes are searched on the way to the smallest one whose drop is allowed. What was trained or cut for the
-    front begins with an allocation of the model.
+    For each base, the target sizes approach the smallest size with an allowed drop. Bases are the model, and trained or
+    channel-pruned models of the Pareto front. These first get the treatments of one of the model's allocations.
     """
     if not _possible(spaces.whole):
         return None
@@ -74,7 +81,10 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
 
 
 def best(history: History, spaces: Spaces) -> Proposal | None:
-    """The allocation that should gain most hypervolume per second, if any should, with what it should gain."""
+    """The allocation with the highest expected gain of hypervolume per second, or ``None`` if none should gain any.
+
+    ``gain_per_second`` of the proposal is this gain. Also ``None`` before the first allocation was scored.
+    """
     known = history.view(Allocated)
     found = None
     if not (_possible(spaces.whole) and known.seconds):
@@ -88,7 +98,7 @@ def best(history: History, spaces: Spaces) -> Proposal | None:
 
 
 def _planned(history: History, spaces: Spaces) -> Iterator[tuple[Base, Proposal | None]]:
-    """The bases, the model first, each with its next allocation; ``None`` where no size is left."""
+    """Each base with its next allocation, the model first; ``None`` as allocation if no target size is left."""
     space = spaces.whole
     assert space.statistics is not None
     for base in bases(history, space, space.statistics):
@@ -100,7 +110,10 @@ def _possible(space: Space) -> bool:
 
 
 def owed(history: History, spaces: Spaces) -> bool:
-    """Is there a budget of size that no allocation is near to? That is the first thing to try, also under a new budget."""
+    """True if a size budget has no allocation close to it yet, and one can be proposed.
+
+    Such an allocation is tried first, also after a budget was changed.
+    """
     if not (_possible(spaces.whole) and _open_limits(history)):
         return False
     return next(_planned(history, spaces))[1] is not None
@@ -141,20 +154,23 @@ def _solved(
 
 
 def _moved(history: History, space: Space, base: Base) -> list[tuple[ScriptedChoices, Candidate]]:
-    """The model's allocations, by what they should gain when another base is treated so."""
+    """The model's allocations applied to another base, the highest expected gain first."""
     known = history.view(Allocated)
     found = [known.moved(trial, base, space) for trial in known.of(UNTRAINED)]
     return sorted(found, key=lambda each: -_gain(each[1], base, history))
 
 
 def _gain(candidate: Candidate | None, base: Base, history: History) -> float:
-    """The hypervolume that a candidate should add; 0 where it should break a budget."""
+    """The expected gain of hypervolume; 0 if the candidate is expected to break a budget or nothing is known of it."""
     told = {} if candidate is None else base.estimator.measurements(candidate)
     return expected_gain(told, history) if told and violation(told, history) <= 0 else 0.0
 
 
 def _sizes_of_the_model(history: History) -> Iterator[float]:
-    """The budget where nothing comes near it yet, then smaller ones."""
+    """Target sizes for the model: a little below each size budget that no allocation is close to, then the next size.
+
+    Without a size budget the first target is a share of the baseline's compressed size.
+    """
     numbers, baseline = POLICY.allocations, find_baseline(history.trials)
     trials = history.view(Allocated).of(UNTRAINED)
     if not _limits(history) and not trials and baseline is not None:
@@ -168,7 +184,11 @@ def _next_sizes(history: History, trials: Sequence[Trial]) -> Iterator[float]:
 
 
 def _smaller(history: History, trials: Sequence[Trial]) -> Iterator[float]:
-    """A size between the smallest allowed drop and the largest one beyond, or beyond what was tried so far."""
+    """The next target size on the way to the smallest size with an allowed drop; nothing if the search is done.
+
+    It is between the smallest size with an allowed drop and the largest tried size below it. If no smaller size was
+    tried, it is smaller by ``step``. If no drop was allowed, it is larger by ``step``, but below the size budgets.
+    """
     numbers, allowed = POLICY.allocations, history.allowed_drop
     kept = [trial.value(SIZE) or 0.0 for trial in trials if (trial.value("drop") or 0.0) <= allowed]
     lost = [trial.value(SIZE) or 0.0 for trial in trials if (trial.value("drop") or 0.0) > allowed]

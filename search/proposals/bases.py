@@ -1,4 +1,7 @@
-"""Bases: what layers are treated in. The model itself, or what was trained or cut for a file of the Pareto front."""
+"""Bases: the models whose layers are treated.
+
+These are the unchanged model, and the trained or channel-pruned models of files on the Pareto front.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -30,7 +33,7 @@ UNTRAINED_CHOICES: Mapping[str, Any] = {"train": NO} | dict.fromkeys(_CUTTING, N
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """The steps before the treatments, the choices that lead to them, and what treated files are expected to measure."""
+    """The steps before the layer treatments, the choices that lead to them, and an estimator for treated files."""
 
     candidate: Candidate
     choices: Mapping[str, Any]
@@ -38,7 +41,7 @@ class Base:
 
 
 def bases(history: History, space: Space, layers: Statistics) -> Iterator[Base]:
-    """The model, then the newest others of the front."""
+    """The unchanged model, then the bases of up to ``trained_bases`` of the newest files on the Pareto front."""
     yield Base(UNTRAINED, UNTRAINED_CHOICES, untrained_estimator(history, layers))
     newest = {
         base_of(trial.candidate): trial for trial in history.front if trial.params and trial.state is State.COMPLETE

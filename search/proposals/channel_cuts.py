@@ -1,4 +1,4 @@
-"""Which shares of the channels the recipes prune next, by what the last ones cost in accuracy."""
+"""Which share of the channels the recipes prune next, given the accuracy drops of earlier channel prunings."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from litetuner.search.proposals.estimates.arithmetic import computes_in_integers
 from litetuner.search.trial import Trial
 from litetuner.spaces.space import Space
 
-ALONE = ("channels", "finetune")  # trained steps of a recipe that prunes channels and nothing else
-RECOVERED = (*ALONE, "qat")  # the same, trained for its quantization as well
+ALONE = ("channels", "finetune")  # trained steps of a recipe that only prunes channels
+RECOVERED = (*ALONE, "qat")  # the same, followed by quantization-aware training
 
 
 @dataclasses.dataclass(frozen=True)
 class ChannelCuts:
-    """The share of the allowed accuracy drop that each cut used.
+    """The accuracy drop of each channel pruning (``Cut``) so far, as a share of the allowed drop.
 
-    ``alone`` trained, ``recovered`` by training with quantization, ``untrained`` cut out of the converted file.
+    ``alone``: pruned and fine-tuned. ``recovered``: followed by quantization-aware training. ``untrained``: pruned in
+    the converted file, without training.
     """
 
     alone: Mapping[Cut, float]
@@ -30,7 +31,8 @@ class ChannelCuts:
 
     @staticmethod
     def of(recipes: Sequence[Trial], allowed: float) -> ChannelCuts:
-        # A file with float arithmetic that was not scored says nothing of its cut: a target may not run it, or it is too large.
+        # A file with float32 arithmetic that was not scored is ignored: a target may not run it, or it is too large.
+        # That says nothing about its channel pruning.
         untrained = {
             _cut(trial, "narrow"): _used_share(trial, allowed)
             for trial in recipes
@@ -39,11 +41,13 @@ class ChannelCuts:
         return ChannelCuts(_used(recipes, ALONE, allowed), _used(recipes, RECOVERED, allowed), untrained)
 
     def next(self, choices: Mapping[str, Any], space: Space, *, last: bool) -> list[dict[str, Any]]:
-        """The choices of the cuts that a recipe takes: none, or one.
+        """The choices of the channel pruning that a recipe with these ``choices`` uses: a list of none or one.
 
-        Channels alone are pruned further while that is well tolerated, else less. A cut that was a little too much is first
-        trained with quantization. Where one was far too much, less waits for the ``last`` recipe. Pipelines take the
-        largest share that was tolerated. What is not trained costs seconds: the largest share that is tolerated is searched.
+        A recipe that only prunes channels tries larger shares while the drop is small, else smaller ones. If a drop is
+        slightly too large, the same pruning is first combined with quantization-aware training. If it is far too large,
+        smaller shares wait for the ``last`` recipe. Pipelines with pruning or clusters use the largest tolerated share.
+        Without training a trial takes seconds, so bisection finds the largest tolerated share. A recipe without channel
+        pruning gets ``[{}]``.
         """
         if "narrow" in choices:
             return [{"narrow.ratio": ratio, "narrow.spread": spread} for ratio, spread in self._next_untrained()]
@@ -62,7 +66,10 @@ class ChannelCuts:
         return [{"channels.ratio": ratio, "channels.spread": spread} for ratio, spread in found]
 
     def _next_untrained(self) -> list[Cut]:
-        """Halfway between the largest cut that was tolerated and the smallest one that was not."""
+        """The entry of ``ChannelPolicy.untrained`` halfway between the last tolerated and the first rejected one.
+
+        Empty if there is none in between. Tolerated means that the drop was allowed.
+        """
         ladder = POLICY.channels.untrained
         if not self.untrained:
             return [POLICY.channels.first_untrained]
@@ -72,13 +79,13 @@ class ChannelCuts:
         return [ladder[(low + high) // 2]] if high - low > 1 else []
 
     def _tolerated(self) -> list[Cut]:
-        """What used at most the allowed drop, the largest share of channels first."""
+        """The trained channel prunings with an allowed drop, the largest share first."""
         cuts = POLICY.channels.deepest_first
         used = {cut: min(self.alone.get(cut, math.inf), self.recovered.get(cut, math.inf)) for cut in cuts}
         return [cut for cut, share in used.items() if share <= 1]
 
     def _recoverable(self) -> list[Cut]:
-        """What used a little too much and was not trained with quantization yet."""
+        """The channel prunings with a slightly too large drop that were not combined with QAT yet."""
         numbers, new = POLICY.channels, {cut: used for cut, used in self.alone.items() if cut not in self.recovered}
         return [cut for cut in numbers.deepest_first if 1 < new.get(cut, 0.0) <= numbers.recover_below]
 
@@ -111,7 +118,7 @@ def _cut(trial: Trial, step: str) -> Cut:
 
 
 def _used_share(trial: Trial, allowed: float) -> float:
-    """The share of the allowed accuracy drop that a trial used, more than 1 where it broke the budget; infinite if not scored."""
+    """The accuracy drop as a share of the allowed drop: above 1 if the budget is broken, infinite if not scored."""
     if not trial.state.scored:
         return math.inf
     broken = [value for name in ACCURACY_BUDGETS if (value := trial.constraints.get(name, 0.0)) > 0]

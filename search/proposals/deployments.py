@@ -1,4 +1,4 @@
-"""Deployments: checkpoints of the Pareto front, converted in another way. No training, so they cost seconds."""
+"""Deployments: trained checkpoints of the Pareto front, converted in another way. This takes seconds: no training."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from litetuner.search.proposals.recipes import CLIPPED, SOLVED
 from litetuner.search.trial import Trial
 from litetuner.spaces.space import ScriptedChoices, Space
 
-# Every trained member of the front is deployed in these ways first, then in random ones.
+# Every trained file on the Pareto front is first deployed in these ways, then in random ones.
 PLANNED: tuple[dict[str, Any], ...] = (
     CLIPPED,
     *SOLVED,
@@ -21,22 +21,22 @@ PLANNED: tuple[dict[str, Any], ...] = (
 
 
 class Deployed:
-    """The trials all of whose planned deployments have answers."""
+    """The numbers of trials whose planned deployments are all known to the history or not possible."""
 
     def __init__(self) -> None:
         self.numbers: set[int] = set()
 
     def add(self, trial: Trial, gain: float) -> None:
-        """Nothing changes for the trials before. See ``View.add``."""
+        """Does nothing: a new trial changes nothing for earlier ones. See ``View.add``."""
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """A planned deployment, else a random one. Nothing is trained, so the time that is left does not matter."""
+    """A planned deployment, else a random one. The whole space is used, since nothing is trained."""
     return planned(history, spaces.whole) or _random(history, spaces.whole, seed)
 
 
 def planned(history: History, space: Space) -> Proposal | None:
-    """The first planned deployment of a trained member of the front that has no answer yet."""
+    """The first planned deployment of a trained file on the Pareto front that is new to the history."""
     done, better = history.view(Deployed).numbers, float_is_better(history)
     for trial in history.front:
         if not trial.candidate.prefix.steps or not trial.params or trial.number in done:

@@ -1,4 +1,4 @@
-"""Neighbors: candidates that differ in a choice or two from a member of the Pareto front, at random."""
+"""Neighbors: candidates that differ from a candidate on the Pareto front in a few random choices."""
 
 import dataclasses
 import random
@@ -14,9 +14,10 @@ from litetuner.spaces.space import ScriptedChoices, Space
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """A new candidate near the front, or ``None`` where none is found.
+    """A new candidate that differs little from one on the Pareto front, or ``None`` if none is found.
 
-    What would train for too long so early is left out, and so are treatments of layers that should break a budget.
+    Candidates are skipped if their training is too long for this early point of the run (``most_share_of_time``), or if
+    they treat layers and are expected to break a budget.
     """
     space = spaces.short
     members = [trial for trial in history.front if trial.params]
@@ -32,7 +33,10 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
 
 @dataclasses.dataclass
 class PerturbedChoices:
-    """A ``Chooser`` by a script: choices in ``changed`` become others, those that it lacks are drawn, once each."""
+    """A ``Chooser`` that follows a script, but draws another option for each choice in ``changed``.
+
+    Choices that are missing in the script are drawn at random. A choice stays the same when it is asked for again.
+    """
 
     script: dict[str, Any]
     changed: frozenset[str]
@@ -65,13 +69,13 @@ class PerturbedChoices:
 
 
 class TrainedChoices:
-    """Which choices of a trial led to what it trained: found once, and asked for at every try."""
+    """The names of the choices that determine what a trial trains. They are cached, since each attempt needs them."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[int, bool], set[str]] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
-        """Nothing changes for the trials before. See ``View.add``."""
+        """Does nothing: a new trial changes nothing for earlier ones. See ``View.add``."""
 
     def names(self, space: Space, trial: Trial) -> set[str]:
         key = (trial.number, space.train)
@@ -85,10 +89,10 @@ class TrainedChoices:
 def perturbations(
     history: History, space: Space, members: Sequence[Trial], seed: int, *, deployment_only: bool
 ) -> Iterator[tuple[Trial, PerturbedChoices]]:
-    """Changed choices of members of the front, a limited number of them, each with the member that it stands beside.
+    """Yield ``tries`` pairs: a random trial of ``members``, and a chooser with changed choices of this trial.
 
-    One to three choices change: of the deployment if ``deployment_only`` or nothing was trained, else of the training.
-    Sometimes the deployment of another member is taken.
+    One to three choices change: choices of the deployment if ``deployment_only`` or if nothing was trained, else
+    choices of the training. Sometimes the deployment is first replaced by that of another trial on the Pareto front.
     """
     draw, known = random.Random(seed), history.view(TrainedChoices)
     for _ in range(POLICY.neighbors.tries if members else 0):

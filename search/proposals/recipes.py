@@ -1,4 +1,4 @@
-"""Known recipes: they follow from the history alone, so that a resumed run needs no queue."""
+"""Known recipes. The next one depends on the history only, so a resumed run needs no queue."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,17 +26,18 @@ _CLUSTER = {
     "cluster.skip": _NUMBERS.unclustered_layers,
 }
 _TENSOR = {"deploy": "int8", "int8.scales": "tensor"}
-# Full int8 with one clipped scale per tensor: 17 % (ResNet8) and 28 % (DS-CNN) smaller compressed, as accurate.
+# Full int8 with one clipped scale per tensor: compressed size 17 % (ResNet8) and 28 % (DS-CNN) smaller, same accuracy.
 CLIPPED = {"deploy": "mixed", "rounding": "mse_tensor", "mixed.int4": 0.0, "mixed.float32": 0}
 CHANNELS_ALONE = _CHANNELS | CLIPPED
-# Without training, in seconds: ResNet8 loses 0.5 points as int4 and 0.7 with 16 clusters (benchmarks/reconstruction.md).
+# Reconstruction takes seconds, without training. ResNet8 drops 0.4 points with int4 and 0.4 points with 16 clusters
+# (benchmarks/reconstruction.md).
 _CLUSTERED = {"deploy": "reconstruct", "reconstruct.form": "counted", "reconstruct.clusters": _NUMBERS.clusters}
 SOLVED = _CLUSTERED, _CLUSTERED | {"reconstruct.sparsity": _NUMBERS.sparsity}
 
 _NARROW = {"narrow": "yes", "deploy": "reconstruct", "reconstruct.form": "even"}
 
-# Sources: docs/how-to/recipes.md and docs/development/decisions.md. What needs no training comes first, then channels:
-# nothing else makes a file much faster.
+# Sources: docs/how-to/recipes.md and docs/development/decisions.md. Recipes without training come first, then channel
+# pruning, since nothing else makes a file much faster.
 RECIPES: tuple[dict[str, Any], ...] = (
     CLIPPED,
     SOLVED[0],
@@ -53,35 +54,38 @@ RECIPES: tuple[dict[str, Any], ...] = (
     _PRUNE | _CLUSTER | _TENSOR,
     {"train": "yes", "qat": "all"},
     _PRUNE | {"qat": "all", "qat.scales": "tensor"},
-    {"deploy": "int16x8"},  # 30 to 60 times slower than float32 on x86, and as long to score
+    {"deploy": "int16x8"},  # 30 to 60 times slower than float32 on x86; scoring is slower by the same factor
     _CLUSTER | {"qat": "all"},
     _PRUNE | _CLUSTER | {"qat": "all"},
     _CHANNELS | _PRUNE | _CLUSTER | {"qat": "all"},
     {"train": "yes", "deploy": "int8"},
     {"deploy": "mixed", "mixed.int4": _NUMBERS.int4_share},
-    {"deploy": "ptq_weight_only_wf16"},  # of a .tflite; a model is converted to float16
+    {"deploy": "ptq_weight_only_wf16"},  # for a .tflite model; Keras models have the baseline float16
 )
 
 
 class Recipes:
-    """The answered recipes, and the spaces that have no recipe left until another one is answered."""
+    """The recipes with a result, and the spaces without a recipe left (until the next recipe or lost trial ends)."""
 
     def __init__(self) -> None:
         self.trials: list[Trial] = []
-        self.tried = 0  # trials of recipes and allocations
-        self.exhausted: set[tuple[bool, tuple[float, ...]]] = set()  # whether it trains, and how long
+        self.tried = 0  # number of trials of recipes and allocations, without lost ones
+        self.exhausted: set[tuple[bool, tuple[float, ...]]] = set()  # spaces, as (``Space.train``, ``Space.epochs``)
 
     def add(self, trial: Trial, gain: float) -> None:
         self.tried += trial.origin in ("recipe", "allocation") and trial.state is not State.LOST
         if trial.state is State.LOST:
-            self.exhausted.clear()  # it may be asked again
+            self.exhausted.clear()  # the lost candidate may be proposed again
         elif trial.origin == "recipe":
             self.exhausted.clear()
             self.trials.append(trial)
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """The first recipe without an answer, trained for the run's shortest length; after some, the later baselines."""
+    """The first new recipe, with the shortest training of the run, else a later baseline.
+
+    After ``trials_before_later_baselines`` trials of recipes and allocations the later baselines come first.
+    """
     space, known = spaces.affordable, history.view(Recipes)
     if (space.train, space.epochs) in known.exhausted:
         return None
@@ -99,7 +103,7 @@ def _recipes(space: Space, history: History, answered: Sequence[Trial], epochs: 
     recipes = (_NARROW, *RECIPES) if better else RECIPES
     for choices, last in [*((choices, False) for choices in recipes), (CHANNELS_ALONE, True)]:
         if choices.get("train") and epochs not in space.epochs:
-            continue  # there is no time left for it
+            continue  # not enough time is left for this training
         for cut in cuts.next(choices, space, last=last):
             computing = in_float_if(better, choices)
             script = ScriptedChoices(_USUAL | {"epochs": epochs} | _possible(choices, space) | computing | cut)
@@ -108,5 +112,5 @@ def _recipes(space: Space, history: History, answered: Sequence[Trial], epochs: 
 
 
 def _possible(choices: Mapping[str, Any], space: Space) -> dict[str, Any]:
-    """A model without batch normalization has nothing to fold; its clusters need no folding."""
+    """The choices without ``cluster.fold`` if the model has no batch normalization to fold."""
     return {name: value for name, value in choices.items() if name != "cluster.fold" or space.folds()}

@@ -1,5 +1,6 @@
-"""What is asked again: lost trials, because of an accident, a target that was away, or budgets that have changed; and the
-front of an earlier run (``--from``).
+"""Retries of lost trials, and candidates from the Pareto front of an earlier run (``--from``).
+
+A trial is lost through an accident, because a target was unavailable, or because changed budgets reopened it.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ from litetuner.spaces.space import ScriptedChoices, Space
 
 
 def propose(history: History, space: Space, away: Collection[str]) -> Proposal | None:
-    """The first lost candidate, by the same choices, that is not in flight and needs no target which is ``away``."""
+    """The first lost candidate, with its choices, that is not in flight and does not wait for a target in ``away``."""
     if not history.lost:
         return None
     found = (trial for trial in lost(history.trials) if not history.runs(trial.candidate.key))
@@ -25,9 +26,9 @@ def propose(history: History, space: Space, away: Collection[str]) -> Proposal |
 
 
 def from_earlier(history: History, space: Space, earlier: Sequence[Trial]) -> Proposal | None:
-    """The first candidate of an earlier run that has no answer here, once the baseline is scored.
+    """The first candidate of an earlier run that is new to this run; ``None`` until the baseline is scored.
 
-    What the rules of this model do not allow is left out.
+    Candidates that break the rules for this model are skipped.
     """
     if find_baseline(history.trials) is None:
         return None
@@ -38,14 +39,17 @@ def from_earlier(history: History, space: Space, earlier: Sequence[Trial]) -> Pr
 
 
 def lost(trials: Sequence[Trial]) -> list[Trial]:
-    """The last loss of each candidate without an answer, in the order of the first ones. Repeated accidents are left out."""
+    """The last lost trial of each candidate without a result, in the order of the candidates' first losses.
+
+    Candidates that were lost in ``most_losses`` accidents or more are left out.
+    """
     answered = {trial.candidate.key for trial in trials if trial.state is not State.LOST}
-    own = [trial for trial in trials if trial.duplicate_of is None]  # a repeated answer was no loss of its own
+    own = [trial for trial in trials if trial.duplicate_of is None]  # the loss of a duplicate does not count
     accidents = Counter(t.candidate.key for t in own if t.state is State.LOST and t.waits_for is None)
     found: dict[str, Trial] = {}
     for trial in own:
         key = trial.candidate.key
-        known = bool(trial.candidate.steps)  # else the search died before it was written down
+        known = bool(trial.candidate.steps)  # empty if the search was killed before the candidate was written
         again = accidents[key] < POLICY.retries.most_losses
         if trial.state is State.LOST and known and key not in answered and again:
             found[key] = trial
@@ -53,5 +57,5 @@ def lost(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def waiting(trials: Sequence[Trial]) -> list[Trial]:
-    """Those that were lost because a target had gone away."""
+    """The lost trials that wait for a target which became unavailable."""
     return [trial for trial in lost(trials) if trial.waits_for is not None]

@@ -1,4 +1,7 @@
-"""The sampler: Optuna chooses. Where layers can be treated without training, it chooses their treatments, which cost seconds."""
+"""The sampler: Optuna chooses the candidate.
+
+If layers can be treated without training, it chooses their treatments, since such a trial takes only seconds.
+"""
 
 from typing import Any
 
@@ -13,11 +16,12 @@ from litetuner.spaces.space import ScriptedChoices
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """Of treatments that Optuna draws for groups of layers, those that should gain the most hypervolume within all budgets.
+    """Drawn treatments for groups of layers: those with the highest expected gain of hypervolume within the budgets.
 
-    What is treated is the model, or what was trained or cut for a file of the Pareto front. Where no draw should fit the
-    budgets it is the one with the least excess. Where layers cannot be treated it is Optuna's choice in the whole space,
-    trained for the shortest length.
+    Optuna draws some of them, others are random. Each is estimated for every base: the model, and trained or
+    channel-pruned models of the Pareto front. If no draw is expected to fit the budgets, the one with the smallest
+    violation is taken. If layers cannot be treated or no draw is new, Optuna chooses from the affordable space with the
+    shortest training.
     """
     space = spaces.whole
     if space.statistics is None or not offered(space.statistics, space.deployments()):
@@ -33,8 +37,9 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
             told = base.estimator.measurements(candidate)
             excess = violation(told, history)
             if best is not None and excess > best[0][0]:
-                continue  # the hypervolume need not be known
-            # Most draws should gain nothing: of these, those that are not slower than others of the same accuracy and size.
+                continue  # skip the computation of the hypervolume
+            # Most draws are expected to gain nothing. Among these, the faster arithmetic is preferred: float32 where
+            # integers are slow, else integers.
             rank = excess, -expected_gain(told, history), computes_in_integers(candidate) == slow
             if (best is None or rank < best[0]) and not history.knows(candidate.key):
                 best = rank, script, candidate
@@ -44,5 +49,5 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
 
 
 def propose_any_length(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """Optuna's choice, the length of training included: for samplers that no other strategy helps."""
+    """Optuna's choice from the affordable space with all training lengths, for samplers without other strategies."""
     return Proposal("sampler", spaces.affordable)

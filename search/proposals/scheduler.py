@@ -1,4 +1,4 @@
-"""The scheduler: the next strategy is the one that lately gained the most hypervolume per second."""
+"""The scheduler: the strategy that recently gained the most hypervolume per second proposes next."""
 
 import math
 from collections import deque
@@ -11,7 +11,7 @@ from litetuner.search.proposals.seeds import derive
 from litetuner.search.proposals.trainings import promotions
 from litetuner.search.trial import State, Trial
 
-# By the origin that records name; in the order of the first trials.
+# By the trial's origin in records, in the order of the first trials.
 STRATEGIES: dict[str, Strategy] = {
     "allocation": allocations.propose,
     "recipe": recipes.propose,
@@ -20,36 +20,35 @@ STRATEGIES: dict[str, Strategy] = {
     "variant": deployments.propose,
     "sampler": sampler.propose,
 }
-# For samplers that are to be compared on their own.
+# For the comparison of samplers without other strategies.
 UNGUIDED: dict[str, Strategy] = {"recipe": recipes.propose, "sampler": sampler.propose_any_length}
 
 
 class StrategyStatistics:
-    """What the trials of each strategy cost and gained, and those of the run: the last ones count most."""
+    """Seconds and gains of the trials of each strategy, and of the run. Recent trials have the largest weight."""
 
     def __init__(self) -> None:
-        self.used = 0  # trials
-        self.spent = 0.0  # seconds of all of them
-        self.count = 0.0  # the same, discounted, and so are the next two
-        self.seconds = 0.0
-        self.gained = 0.0
-        # By strategy: numbers, seconds and gains of its trials.
+        self.used = 0  # number of trials
+        self.spent = 0.0  # seconds of all trials
+        self.count = 0.0  # number of trials, discounted (``run_discount``)
+        self.seconds = 0.0  # seconds of all trials, discounted
+        self.gained = 0.0  # gains of all trials, discounted
+        # By strategy: number, seconds and gain of each of its trials.
         self.trials: dict[str, list[tuple[int, float, float]]] = {name: [] for name in STRATEGIES}
-        self.ended: dict[str, float] = {}  # by strategy: the seconds that had been spent when its last trial ended
-        # By number of the first trial of a training: what its deployments gained since.
+        self.ended: dict[str, float] = {}  # by strategy: ``spent`` at the end of its last trial
+        # By number of the first trial with a trained prefix: the gains of later trials with the same prefix.
         self.later: dict[int, float] = {}
         self.recent: deque[str] = deque(maxlen=POLICY.scheduler.patience)  # the strategies of the last trials
-        self.repeated = False  # was the last trial a repetition?
-        self._first: dict[str, int] = {}
+        self.repeated = False  # True if the last trial was a duplicate
+        self._first: dict[str, int] = {}  # by key of a trained prefix: number of its first trial
 
     def add(self, trial: Trial, gain: float) -> None:
-        if trial.origin not in STRATEGIES or trial.state is State.LOST:  # a killed search resumes as if undisturbed
+        if trial.origin not in STRATEGIES or trial.state is State.LOST:  # so a killed search resumes the same
             return
         self.recent.append(trial.origin)
         self.repeated = trial.duplicate_of is not None
-        if (
-            self.repeated and not trial.seconds
-        ):  # what was built to the same file as another took time and gained nothing
+        # A cached result took no time. A new file with the same bytes as an earlier one took time and gained nothing.
+        if self.repeated and not trial.seconds:
             return
         numbers = POLICY.scheduler
         seconds = max(numbers.least_seconds, sum(trial.seconds.values()))
@@ -67,9 +66,11 @@ class StrategyStatistics:
                 self.later[first] = self.later.get(first, 0.0) + gain
 
     def gain_per_second(self, name: str, expected: float | None = None) -> float:
-        """What a strategy's last trials and their deployments gained, beginning with what the next should, or a prior.
+        """Hypervolume per second of a strategy: a weighted mean over its recent trials and their later deployments.
 
-        A trial counts the less, the more seconds the strategy has spent since: so long and short trials are judged alike.
+        It starts from ``expected``, the expected gain per second of its next trial, or from a prior if it is ``None``.
+        The weight of a trial decreases with the seconds that its strategy used afterwards, so that strategies with long
+        and with short trials are compared fairly.
         """
         numbers = POLICY.scheduler
         seconds = numbers.prior_trials * self.seconds / self.count
@@ -88,7 +89,10 @@ class StrategyStatistics:
         return gained / seconds
 
     def neglected(self, name: str) -> bool:
-        """Has a strategy had no turn for long, and for long enough that another one takes a small share of the time?"""
+        """True if a strategy had no turn for ``patience`` trials, and its last trial was short compared to them.
+
+        Its last trial must have used at most 1 / ``patience`` of the seconds since then.
+        """
         patience = POLICY.scheduler.patience
         if len(self.recent) < patience or name in self.recent:
             return False
@@ -98,10 +102,11 @@ class StrategyStatistics:
 
 
 def order(history: History, spaces: Spaces) -> tuple[str, ...]:
-    """The strategies, by hypervolume gained per second, from what a promotion or an allocation is expected to gain on.
+    """The names of the strategies, the highest gain of hypervolume per second first.
 
-    At first allocations and recipes take turns. One without a turn for long comes first, and before it an allocation that a
-    budget of size lacks. A sampler that has just repeated itself comes last.
+    For promotions and allocations, the expected gain of the next proposal is included. In the first trials, allocations
+    and recipes take turns. Later, an allocation that is missing for a size budget comes first, then strategies that had
+    no turn for long. The sampler comes last if the last trial was a duplicate.
     """
     known = history.view(StrategyStatistics)
     if known.used < POLICY.scheduler.first_trials:
@@ -122,7 +127,10 @@ def order(history: History, spaces: Spaces) -> tuple[str, ...]:
 
 
 def propose(history: History, spaces: Spaces, seed: int, *, guided: bool) -> Proposal:
-    """A baseline, else what the best strategy finds, if any; the sampler always does, alone if not ``guided``."""
+    """A baseline, else the proposal of the first strategy in ``order`` that has one; the sampler always has one.
+
+    Without ``guided``, only recipes and the sampler propose, in this order.
+    """
     strategies = STRATEGIES if guided else UNGUIDED
     found = baselines.propose(history, spaces, seed)
     names = iter(order(history, spaces) if guided else UNGUIDED)

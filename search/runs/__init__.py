@@ -1,1 +1,1 @@
-"""The run folder and what is read from it."""
+"""The run folder, and what is read from it."""

@@ -1,4 +1,4 @@
-"""optuna-dashboard over a run: a study in memory that is filled from the records, so that nothing it does can touch the run."""
+"""optuna-dashboard for a run. It uses an in-memory study filled from the records, so it cannot change the run."""
 
 import contextlib
 import dataclasses
@@ -23,13 +23,13 @@ from litetuner.spaces.errors import HostError, RunError
 from litetuner.spaces.store import Store
 
 HOST = "127.0.0.1"
-EVERY_SECONDS = 5.0  # how soon a new trial of a search that is at work is shown
+EVERY_SECONDS = 5.0  # how often new trials of a running search are added
 LOCAL_NAMES = ("127.0.0.1", "localhost")
 Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
 class Mirror:
-    """An Optuna study in memory that follows a run: what the dashboard writes or deletes is only in the mirror."""
+    """An in-memory Optuna study that follows a run. What the dashboard writes or deletes changes only this study."""
 
     def __init__(self, path: Path) -> None:
         import optuna
@@ -51,7 +51,7 @@ class Mirror:
         self._add(record)
 
     def update(self) -> None:
-        """Show what was told since; a record that is just being written is taken the next time."""
+        """Add the trials that are new in the run. If a record cannot be read yet, the next update adds them."""
         with contextlib.suppress(RunError):
             self._add(read_run(self._path))
 
@@ -72,7 +72,7 @@ class Mirror:
             values=known if complete else None,
             constraints=trial.constraints if complete else None,
             user_attrs=_facts(trial),
-            # The dashboard knows constraints only as this list; without it, it takes every trial for feasible.
+            # The dashboard reads constraints only from this list. Without it, it shows every trial as feasible.
             system_attrs={"constraints": list(trial.constraints.values())} | _files(trial),
         )
         found.datetime_complete = self._began + datetime.timedelta(seconds=trial.seconds_since_start)
@@ -81,7 +81,10 @@ class Mirror:
 
 
 def _shown_params(trial: Trial, record: RunRecord) -> dict[str, dict[str, Any]]:
-    """The choices with the values that were chosen: the sampler is told positions of ordered numbers, people want the numbers."""
+    """The choices with the chosen values.
+
+    For an ordered option, the sampler gets its position in the list. People want to see the value itself.
+    """
     return {name: _shown(name, entry, record) for name, entry in trial.params.items()}
 
 
@@ -101,7 +104,7 @@ def _is_number(value: Any) -> TypeGuard[int | float]:
 
 
 def _began(path: Path) -> datetime.datetime:
-    """When the run began, by its first event; now where there is none."""
+    """The time of the run's first event, or the time now if there is none."""
     for event in RunFolder(path).events():
         with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError, OSError):
             return datetime.datetime.fromtimestamp(event["time"])
@@ -129,7 +132,7 @@ def _files(trial: Trial) -> dict[str, str]:
 
 
 class ReadOnly:
-    """The run's files as an artifact store of Optuna: they can be read, verified by sha256, and neither written nor removed."""
+    """The run's files as a read-only artifact store of Optuna. Each file is verified by its sha256 when it is read."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -145,7 +148,7 @@ class ReadOnly:
 
 
 class Server(socketserver.ThreadingMixIn, WSGIServer):
-    """One thread a request; none keeps the process alive."""
+    """Uses one thread for each request. These threads do not keep the process alive."""
 
     daemon_threads = True
     address_family = socket.AF_INET
@@ -153,18 +156,17 @@ class Server(socketserver.ThreadingMixIn, WSGIServer):
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged: standard error is for people."""
+        """Logs nothing: standard error is for messages to the user."""
 
 
 @contextlib.contextmanager
 def serve(path: Path, port: int) -> Iterator[Server]:
-    """A dashboard over a run on the loopback address, listening (0: any free port) and following the run.
+    """Serve a dashboard for a run on the loopback address (port 0: any free port). It follows the run.
 
-    Raises ``HostError`` where optuna-dashboard is not installed or the port is taken, ``RunError`` where there is no run.
+    Raises ``HostError`` if optuna-dashboard is not installed or the port is taken, and ``RunError`` if there is no run.
     """
-    warnings.filterwarnings(
-        "ignore", message="Some regimes for parameter"
-    )  # its chart of importances shows them anyway
+    # The dashboard's chart of importances shows these parameters anyway.
+    warnings.filterwarnings("ignore", message="Some regimes for parameter")
     mirror = Mirror(path)
     application = _only_local(_application(mirror, read_run(path)))
     try:
@@ -201,7 +203,10 @@ def _application(mirror: Mirror, record: RunRecord) -> Application:
 
 
 def _only_local(application: Application) -> Application:
-    """Answers requests that were meant for this machine only: a web page elsewhere cannot reach it under a name of its own."""
+    """Accept only requests whose ``Host`` header names this machine.
+
+    So a web page from elsewhere cannot reach the dashboard under a host name of its own (DNS rebinding).
+    """
 
     def guarded(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         name = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")

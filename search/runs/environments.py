@@ -1,4 +1,4 @@
-"""Trials that were measured with other versions or on another machine: shown, so that nobody compares them unaware."""
+"""Finds trials that were measured with other versions or on another machine, so that reports can warn about them."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from litetuner.spaces.jobs.environment import Environment
 
 
 def other_environments(trials: Iterable[Trial], usual: Environment) -> dict[str, list[int]]:
-    """The numbers of the trials whose environment is not ``usual``, by what differs: ``tensorflow 2.19.0, not 2.20.0``."""
+    """The numbers of trials whose environment is not ``usual``, by difference: ``tensorflow 2.19.0, not 2.20.0``."""
     found: dict[str, list[int]] = {}
     for trial in trials:
         if trial.environment not in (None, usual):

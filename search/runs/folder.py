@@ -1,4 +1,7 @@
-"""The run folder: writes and reads all of a run's records, ``trial.json`` too. Whole files are atomic; events are only a log."""
+"""The run folder: reads and writes all records of a run, also ``trial.json``.
+
+Whole files are written atomically. The events are only a log.
+"""
 
 import dataclasses
 import functools
@@ -38,8 +41,8 @@ from litetuner.spaces.store import (
 )
 
 CRC = ', "crc32": '
-TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")  # what a search that was killed, or is just beginning, was about to write
-DEPTH = 3  # of folders in a run: trials/0007, cache/blobs
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")  # temporary files of a search that was killed or is just starting
+DEPTH = 3  # levels of folders that are checked: trials/0007, cache/blobs
 AGAIN = "Remove it and repeat the search command:"
 REMEDIES = {
     "identity": f"{AGAIN} with the same model, data and settings it is written again.",
@@ -63,7 +66,7 @@ class RunFolder:
 
     @functools.cached_property
     def id(self) -> str:
-        """What the records of this run are sealed with; it is the same in a copy. Empty for a folder without a run."""
+        """The run's id, part of the checksum of its records. A copied folder has the same id. Empty without a run."""
         record = self.read("identity")
         return "" if record is None else str(record["run"])
 
@@ -74,7 +77,7 @@ class RunFolder:
 
     @property
     def blobs(self) -> Store:
-        """Everything else that jobs pass on: checkpoints, predictions, raw conversions."""
+        """All other files that jobs pass on to later jobs: checkpoints, predictions, raw conversions."""
         return Store(self.path / "cache" / "blobs")
 
     def workspace(self, sources: Sources | None = None) -> Workspace:
@@ -85,7 +88,7 @@ class RunFolder:
         return self.path / "report.html"
 
     def lock(self) -> filelock.BaseFileLock:
-        """Held while a search runs. Raises ``RunError`` when another search of this folder is at work."""
+        """Acquire the lock that a search holds while it runs. Raises ``RunError`` if another search holds it."""
         self.check_contents()
         held = filelock.FileLock(self.path / ".lock")
         try:
@@ -96,7 +99,10 @@ class RunFolder:
         return held
 
     def check_contents(self) -> None:
-        """What is read, written or removed in a run is in it. Raises ``RunError`` for links, and for files that could hang."""
+        """Raise ``RunError`` if the folder contains anything but files and folders.
+
+        Symbolic links could lead to files outside of the run. Reading a pipe could hang.
+        """
         for path in _strange(self.path, DEPTH) if self.path.is_dir() else ():
             raise RunError(
                 f"{path} is {'a symbolic link' if path.is_symlink() else 'neither a file nor a folder'}, and a run holds only "
@@ -104,23 +110,24 @@ class RunFolder:
             )
 
     def create(self) -> None:
-        """Make the folder. Raises ``RunError`` when it cannot be written, ``HostError`` when the disk is full."""
+        """Create the folder. Raises ``RunError`` if it cannot be written, ``HostError`` if the disk is full."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
             raise RunError(f"{self.path} is a file, not a folder. Choose another folder with --out.") from error
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        trial = self.path / f".writable.{secrets.token_hex(4)}"  # others may look at the same time
+        trial = self.path / f".writable.{secrets.token_hex(4)}"  # other processes may do this at the same time
         write_atomic(trial, b"")
         trial.unlink()
 
     def adopt(self, config: Config, identity: dict[str, Any]) -> None:
-        """Write the configuration, or check that a resumed run is the same one but for what may change.
+        """Write the configuration. For a resumed run, first check that only keys that may change are different.
 
-        ``identity`` holds the sha256 of the model, the data and the user's functions: paths may be written in several ways.
-        A run without a scored trial is begun anew where its inputs changed or its baseline failed, so that both can be
-        corrected. Raises ``RunError`` with every difference.
+        ``identity`` contains the sha256 of the model, the data and the user's functions. These are compared instead of
+        paths, because a path can be written in several ways.
+        A run without a scored trial starts from the beginning if its inputs have changed or its baseline has failed, so
+        that the user can correct both. Raises ``RunError`` with every difference.
         """
         keys = {name: value for name, value in config.model_dump(mode="json").items() if name not in CHANGEABLE}
         now = {name.replace("_", "-"): keys[name] for name in keys} | identity
@@ -145,14 +152,17 @@ class RunFolder:
 
     def _begins_anew(self, differences: list[str]) -> bool:
         failed = False
-        for trial in self._each({}):  # the first one is scored in nearly all runs, and the others are not read then
+        for trial in self._each({}):  # reads only the first trial in nearly all runs: it is scored
             if trial.state.scored:
                 return False
             failed = failed or (trial.is_baseline and trial.state is State.FAILED)
         return bool(differences or failed)
 
     def _own(self, sealed: str | None, named: str) -> str:
-        """The id of a run without ``identity.json``: new, or that of the lost file. Raises ``RunError`` for a folder in use."""
+        """The id of a run without ``identity.json``: a new one, or that of the lost file.
+
+        Raises ``RunError`` if the folder has other content.
+        """
         run, _, before = (sealed or "").partition("-")
         names = {item.name for item in self.path.iterdir()} - {".lock", "litetuner.toml"}
         foreign = [name for name in names if not TEMPORARY.fullmatch(name)]
@@ -164,7 +174,7 @@ class RunFolder:
         raise RunError(f"{what}. Choose another folder with --out.")
 
     def _sealed(self) -> str | None:
-        """Run and identity that ``litetuner.toml`` was written for, ``None`` where it does not tell."""
+        """Run id and identity hash in the seal of ``litetuner.toml``; ``None`` if it has no valid seal."""
         path = self.path / "litetuner.toml"
         try:
             return seal_of(path.read_bytes()) if path.is_file() else None
@@ -172,7 +182,7 @@ class RunFolder:
             return None
 
     def _clear(self) -> None:
-        """Remove all that an earlier session wrote."""
+        """Remove everything that an earlier session wrote, except the lock and ``litetuner.toml``."""
         for item in self.path.iterdir():
             if item.is_dir() and not item.is_symlink():
                 shutil.rmtree(item)
@@ -180,7 +190,7 @@ class RunFolder:
                 item.unlink(missing_ok=True)
 
     def config(self) -> Config:
-        """The resolved configuration. Raises ``RunError`` when this is not a run folder, or the file is damaged."""
+        """The resolved configuration. Raises ``RunError`` if this is not a run folder or the file is damaged."""
         path = self.path / "litetuner.toml"
         if not path.is_file():
             what = f"{self.path} is not a run folder: it has no litetuner.toml"
@@ -197,14 +207,14 @@ class RunFolder:
         return make_config(tomllib.loads(path.read_text(encoding="utf-8")), where=str(path))
 
     def write_trial(self, trial: Trial) -> None:
-        """Write a trial's record; done before Optuna is told."""
+        """Write a trial's record. This must happen before Optuna is told."""
         self.write(f"trials/{trial.number:04d}/trial", trial.to_json())
 
     def trial_folder(self, number: int) -> Path:
         return self.path / "trials" / f"{number:04d}"
 
     def trials(self, known: Sequence[Trial] = ()) -> list[Trial]:
-        """All trials by number. The records of ``known`` ones, which this process has read or written, are not read again."""
+        """All trials, sorted by number. Records of ``known`` trials (read or written before) are not read again."""
         with few_collections():
             return list(self._each({trial.number: trial for trial in known}))
 
@@ -214,7 +224,7 @@ class RunFolder:
         return (known.get(int(name)) or self.trial(name) for name in names)
 
     def trial(self, name: str) -> Trial:
-        """The trial of a folder in ``trials/``. Raises ``RunError`` for a record that is damaged."""
+        """The trial in a folder of ``trials/``. Raises ``RunError`` if its record is damaged."""
         path = self.path / f"trials/{name}/trial.json"
         found = checked(path, Trial, self.read(f"trials/{name}/trial") or {}, REMEDIES["trials"])
         if found.number != int(name):
@@ -222,9 +232,10 @@ class RunFolder:
         return found
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON record of the run (``inspection``, ``trials/0007/trial``), ``None`` if not there yet.
+        """A JSON record of the run (``inspection``, ``trials/0007/trial``), ``None`` if it does not exist yet.
 
-        Raises ``RunError`` for one that is damaged, of another place, run or format, or has a value of a wrong type.
+        Raises ``RunError`` if it is damaged, was written for another run or name, has another format, or has a value of
+        a wrong type.
         """
         path = self.path / f"{name}.json"
         remedy = REMEDIES.get(name.partition("/")[0], f"{AGAIN} it is written again.")
@@ -249,12 +260,12 @@ class RunFolder:
         return name if name == "identity" else f"{self.id}/{name}"
 
     def note(self, event: str, **values: Any) -> None:
-        """Append to ``events.jsonl``, with a checksum of the line. Raises ``HostError`` when the disk is full."""
+        """Append an event and its checksum to ``events.jsonl``. Raises ``HostError`` if the disk is full."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **values})
         append(self.path / "events.jsonl", f"{line[:-1]}{CRC}{zlib.crc32(line.encode())}}}\n".encode())
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The events that can be read; a torn or damaged line is ignored."""
+        """The events that can be read. Incomplete or damaged lines are ignored."""
         path = self.path / "events.jsonl"
         for line in read_end(path).splitlines() if path.exists() else ():
             body, _, crc = line.rpartition(CRC.encode())
@@ -263,7 +274,7 @@ class RunFolder:
 
 
 def _strange(folder: Path, depth: int) -> Iterator[Path]:
-    """What is neither a file nor a folder: links, pipes, sockets, devices."""
+    """Everything in a folder that is neither a file nor a folder: symbolic links, pipes, sockets, devices."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -273,7 +284,7 @@ def _strange(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _check_format(path: Path) -> None:
-    """Raise ``RunError`` for a record of another format, which has no checksum or one of another kind."""
+    """Raise ``RunError`` if a record has another format: then its checksum is missing or of another kind."""
     try:
         version = json.loads(path.read_bytes()).get("format_version", 1)
     except (ValueError, AttributeError, RecursionError):

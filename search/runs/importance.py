@@ -1,4 +1,4 @@
-"""Which choices matter: Optuna's parameter importance over the run's own records, for the front and for each objective."""
+"""The importance of choices: Optuna's parameter importance from a run's records, for the front and each objective."""
 
 import dataclasses
 import math
@@ -14,24 +14,25 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import RunError
 
-FEWEST = 20  # scored trials; with fewer, an importance is mostly chance
-TOP_TRIALS = 5  # PED-ANOVA wants so many in its best part
+FEWEST = 20  # scored trials; with fewer, importances are mostly chance
+TOP_TRIALS = 5  # PED-ANOVA needs so many trials in its best quantile
 TOP_SHARE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
 class Importances:
-    """One for the front and one for each objective; none with too few trials, or where there is a ``problem``."""
+    """One for the Pareto front and one for each objective; none with too few trials, or if there is a ``problem``."""
 
     found: tuple[Importance, ...] = ()
     problem: str = ""
 
 
 def find_importances(trials: Sequence[Trial], objectives: Sequence[Objective]) -> tuple[Importance, ...]:
-    """The importance of each choice for reaching the front, then for each objective alone; empty with too few trials.
+    """The importance of each choice for the Pareto front, then for each objective alone; empty with too few trials.
 
-    Optuna's conditional PED-ANOVA (https://arxiv.org/abs/2304.10255, https://arxiv.org/abs/2601.20800), the one evaluator that
-    takes several objectives and choices that are made only under others. Budgets play no part. The study is in memory.
+    It is also empty if no choice has two values. The method is Optuna's conditional PED-ANOVA
+    (https://arxiv.org/abs/2304.10255, https://arxiv.org/abs/2601.20800), the only evaluator that supports several
+    objectives and conditional choices. Budgets are ignored. The study is in memory.
     Raises ``RunError`` for a trial whose choices Optuna cannot read.
     """
     told = [trial for trial in trials if _usable(trial, objectives)]
@@ -39,7 +40,7 @@ def find_importances(trials: Sequence[Trial], objectives: Sequence[Objective]) -
         return ()
     frozen = [_frozen(trial, objectives) for trial in told]
     taken = {(name, repr(entry["value"])) for trial in told for name, entry in trial.params.items()}
-    if len(taken) == len({name for name, _ in taken}):  # no choice took two values
+    if len(taken) == len({name for name, _ in taken}):  # no choice has two values
         return ()
     import optuna
 
@@ -52,7 +53,7 @@ def find_importances(trials: Sequence[Trial], objectives: Sequence[Objective]) -
     goals += [(objective.measurement, _target(at, objective)) for at, objective in enumerate(objectives)]
     found = []
     for goal, target in goals:
-        with warnings.catch_warnings():  # it warns that targets are minimised, which they are, and of rare choices
+        with warnings.catch_warnings():  # it warns that targets are minimized, as intended, and about rare choices
             warnings.simplefilter("ignore")
             shares = optuna.importance.get_param_importances(study, evaluator=evaluator, target=target)
         ordered = dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
@@ -61,9 +62,10 @@ def find_importances(trials: Sequence[Trial], objectives: Sequence[Objective]) -
 
 
 def kept_importances(folder: RunFolder, trials: Sequence[Trial], objectives: Sequence[Objective]) -> Importances:
-    """The same, kept in the run's cache: importing Optuna's evaluators alone takes a second, mostly scikit-learn.
+    """Like ``find_importances``, with a cache in the run.
 
-    A record that cannot be read costs the importances, not what is drawn beside them: it is the ``problem``.
+    Importing Optuna's evaluators alone takes a second, mostly for scikit-learn. If the choices of a trial cannot be
+    read, the error becomes the ``problem``, so that reports can still show everything else.
     """
     told = [trial for trial in trials if _usable(trial, objectives)]
     if len(told) < FEWEST:
@@ -72,7 +74,7 @@ def kept_importances(folder: RunFolder, trials: Sequence[Trial], objectives: Seq
     key = digest([[objective.measurement, objective.direction] for objective in objectives] + values)
     try:
         kept = folder.read("cache/importance")
-    except RunError:  # a damaged cache is made again
+    except RunError:  # a damaged cache is computed again
         kept = None
     if kept is not None and kept["key"] == key:
         return Importances(KeptImportances.from_json(kept).importances)

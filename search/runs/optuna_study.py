@@ -1,4 +1,7 @@
-"""The seam to Optuna: a study in memory that the sampler works on. It is filled from the records, and a copy follows it."""
+"""The interface to Optuna: an in-memory study that the sampler works on.
+
+The study is filled from the records. A copy in a database follows it.
+"""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -24,7 +27,7 @@ NAME = "litetuner"
 
 
 class ChoiceRecorder:
-    """A ``Chooser`` that asks another one and keeps every choice with its Optuna parameter and distribution."""
+    """A ``Chooser`` that asks another one, and records every choice with its Optuna parameter and distribution."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -52,7 +55,7 @@ class ChoiceRecorder:
 
 @dataclasses.dataclass(frozen=True)
 class OptunaChoices:
-    """A ``Chooser`` that lets an Optuna trial decide; ordered options are integers, so that order means something."""
+    """A ``Chooser`` that lets an Optuna trial decide. Ordered options become integers, which keeps their order."""
 
     trial: Any
 
@@ -65,7 +68,7 @@ class OptunaChoices:
 
 
 class Study:
-    """One Optuna study, used by one thread. ``trials`` are all of the run, without gaps in their numbers."""
+    """One Optuna study, used by one thread. ``trials`` are all trials of the run, without gaps in their numbers."""
 
     def __init__(
         self,
@@ -95,7 +98,11 @@ class Study:
             self._study.add_trial(told_trial(trial, objectives, system_attrs=own.trials.get(trial.number, {})))
 
     def ask(self, suggest: Callable[[Any], Candidate], told: int, *, at_random: bool = False) -> Asked:
-        """Let the sampler propose. The seed is of (root seed, trials told), so a resumed search goes on as if undisturbed."""
+        """Let the sampler suggest a candidate.
+
+        The seed depends only on the root seed and ``told`` (the number of completed and running trials), so a resumed
+        search continues as if it had not been interrupted.
+        """
         sampler = SAMPLERS["random"]() if at_random else self._sampler
         self._study.sampler = sampler.make(derive(self._seed, told))
         trial = self._study.ask()
@@ -105,13 +112,13 @@ class Study:
     def enqueue(
         self, suggest: Callable[[Any], Candidate], script: Any, origin: str, candidate: Candidate | None = None
     ) -> Asked:
-        """Start a trial whose choices are given by ``script``; ``candidate`` replaces what the choices lead to."""
+        """Start a trial with the choices of ``script``. If given, ``candidate`` replaces the one that they describe."""
         recorder = ChoiceRecorder(script)
         suggested = suggest(recorder)
         if candidate is not None and candidate.of_stage(Stage.CONVERT) != suggested.of_stage(Stage.CONVERT):
-            recorder = ChoiceRecorder(script)  # choices that lead elsewhere say nothing of this candidate
+            recorder = ChoiceRecorder(script)  # the choices describe another candidate: record none
         asked = Asked(0, candidate or suggested, origin, recorder.params)
-        # The storage tells the new trial's number without reading all others.
+        # The storage returns the number of the new trial without reading all others.
         number = self._storage.get_trial_number_from_id(
             self._storage.create_new_trial(self._study_id, running_trial(asked))
         )
@@ -125,12 +132,12 @@ class Study:
         return asked
 
     def settle(self) -> None:
-        """Wait until the copy has all that was asked for: a search that is killed later knows what was in flight."""
+        """Wait until the copy has all asked trials: it must show what was in flight if the search is killed later."""
         if self._copy is not None:
             self._copy.settle()
 
     def tell(self, trial: Trial) -> None:
-        """Tell what became of a running trial: the table of states in docs/development/decisions.md."""
+        """Tell Optuna the result of a running trial. See the table of states in docs/development/decisions.md."""
         handle = self._optuna.trial.Trial(self._study, self._id(trial.number))
         for name, value in told_constraints(trial).items():
             handle.set_constraint(name, value)

@@ -1,4 +1,4 @@
-"""Trials as Optuna stores them, made of what was asked or of our records."""
+"""Converts asked trials and the records of trials into trials as Optuna stores them."""
 
 import contextlib
 import dataclasses
@@ -13,13 +13,14 @@ from litetuner.search.trial import State, Trial
 from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.errors import RunError
 
-CONSTRAINTS = "constraints"  # as a list it is all that optuna-dashboard knows; each alone is what samplers read
-UNKNOWN_VIOLATION = 1.0  # told where a trial was stopped before any budget could be compared
+# A system attribute with all constraints as one list, for optuna-dashboard. Samplers read an attribute per constraint.
+CONSTRAINTS = "constraints"
+UNKNOWN_VIOLATION = 1.0  # told if a trial was stopped before any budget was compared
 
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """A trial that runs: its number in the study, the candidate, and the choices that led to it."""
+    """A running trial: its number in the study, its candidate, and the choices that led to the candidate."""
 
     number: int
     candidate: Candidate
@@ -28,7 +29,7 @@ class Asked:
 
 
 def running_trial(asked: Asked, **more: Any) -> Any:
-    """A trial that was asked for and not told yet."""
+    """An Optuna trial that was asked, but not told yet."""
     from optuna.trial import TrialState
 
     proposal = json.dumps(_proposal(asked.candidate, asked.origin, asked.params))
@@ -36,7 +37,10 @@ def running_trial(asked: Asked, **more: Any) -> Any:
 
 
 def asked_of(stored: StoredTrial) -> Asked | None:
-    """What a stored trial is about; ``None`` for one that this library did not write. Raises anything where it is damaged."""
+    """The proposal of a stored trial, ``None`` if litetuner did not write the trial.
+
+    May raise any exception if the trial is damaged.
+    """
     for value, distribution in stored.params.values():
         _distribution(distribution).to_external_repr(value)
     proposal = json.loads(stored.told["user_attrs"].get("proposal", "null"))
@@ -46,14 +50,14 @@ def asked_of(stored: StoredTrial) -> Asked | None:
 
 
 def told_trial(trial: Trial, objectives: Sequence[Objective], **more: Any) -> Any:
-    """What a sampler is told of a trial that has ended."""
+    """A trial that has ended, as the Optuna trial that samplers see."""
     values = told_values(trial, objectives)
     state, constraints = final_state(trial, values is not None), told_constraints(trial)
     return frozen_trial(trial, state=state, values=values, constraints=constraints, **more)
 
 
 def told_rows(trial: Trial, objectives: Sequence[Objective]) -> StoredTrial:
-    """The same as a database has it, with what other tools show."""
+    """A trial that has ended, as rows of a database, with attributes that other tools show."""
     values, constraints = told_values(trial, objectives), told_constraints(trial)
     with _choices_of(trial):
         params = {
@@ -68,9 +72,9 @@ def told_rows(trial: Trial, objectives: Sequence[Objective]) -> StoredTrial:
 
 
 def difference(ours: StoredTrial, theirs: StoredTrial) -> bool:
-    """Does a trial in a database differ from its record? Of one that still runs only what was asked for is compared.
+    """True if a trial in a database differs from its record. If it runs, only proposal and choices are compared.
 
-    Raises anything where the database has what is no JSON, or no distribution.
+    May raise any exception if the database has invalid JSON or an invalid distribution.
     """
     for text in {*theirs.user.values(), *theirs.system.values()} - {*ours.user.values(), *ours.system.values()}:
         json.loads(text)
@@ -90,7 +94,7 @@ def difference(ours: StoredTrial, theirs: StoredTrial) -> bool:
 
 
 def told_values(trial: Trial, objectives: Sequence[Objective]) -> list[float] | None:
-    """The objectives' values; ``None`` for what was not scored, and for a baseline that the first target cannot run."""
+    """The objectives' values; ``None`` if not scored, and for a baseline that the first target cannot run."""
     if not trial.state.scored or (
         trial.misfits and any(item.measurement not in trial.measurements for item in objectives)
     ):
@@ -102,7 +106,7 @@ def told_values(trial: Trial, objectives: Sequence[Objective]) -> list[float] | 
 
 
 def frozen_trial(trial: Trial, **told: Any) -> Any:
-    """A trial of Optuna's with the choices of a record. Raises ``RunError`` for choices that Optuna cannot read."""
+    """An Optuna trial with the choices of a record. Raises ``RunError`` if Optuna cannot read the choices."""
     with _choices_of(trial):
         return frozen_params(trial.params, **told)
 
@@ -117,7 +121,7 @@ def _choices_of(trial: Trial) -> Iterator[None]:
 
 
 def frozen_params(params: Mapping[str, Mapping[str, Any]], **told: Any) -> Any:
-    """A trial of Optuna's, by choices (``Trial.params``)."""
+    """An Optuna trial with these choices (``Trial.params``)."""
     import optuna
 
     values = {name: entry["value"] for name, entry in params.items()}
@@ -134,7 +138,7 @@ def _distribution(text: str) -> Any:
 
 @functools.lru_cache(maxsize=10_000)
 def _internal(value: Any, distribution: str) -> float:
-    """The number that stands for a choice in a database."""
+    """The number that Optuna's databases store for a choice."""
     return float(_distribution(distribution).to_internal_repr(value))
 
 
@@ -151,7 +155,7 @@ def told_constraints(trial: Trial) -> dict[str, float]:
 
 
 def final_state(trial: Trial, complete: bool) -> Any:
-    """What Optuna is told of a trial that has ended."""
+    """The Optuna state of a trial that has ended."""
     from optuna.trial import TrialState
 
     return TrialState.COMPLETE if complete else TrialState.FAIL if trial.state is State.LOST else TrialState.PRUNED

@@ -1,4 +1,4 @@
-"""Runs that a command names or means: the newest one, and an earlier one whose trials are tried first."""
+"""Runs that a command refers to: the newest run, and an earlier run whose trials are tried first."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ RUNS = Path("runs")
 
 
 def newest_run(folder: Path = RUNS) -> Path:
-    """The run that was last worked on. Raises ``RunError`` where there is none."""
+    """The run that a search changed last. Raises ``RunError`` if there is none."""
     found = [path.parent for path in folder.glob("*/litetuner.toml") if (path.parent / "inspection.json").is_file()]
     if not found:
         raise RunError(f"There is no run in {folder}/ here. Name the folder of a run, such as {folder}/NAME.")
@@ -23,7 +23,7 @@ def _changed(run: Path) -> float:
 
 
 def split_trial(given: str) -> tuple[Path, int | None]:
-    """``RUN:TRIAL`` as folder and number; ``RUN`` alone has no number. Raises ``ConfigError`` for another ending."""
+    """Split ``RUN:TRIAL`` into folder and number (``RUN`` alone: ``None``). Raises ``ConfigError`` for a bad number."""
     folder, colon, number = given.rpartition(":")
     if not colon or Path(given).exists():
         return Path(given), None
@@ -33,9 +33,9 @@ def split_trial(given: str) -> tuple[Path, int | None]:
 
 
 def earlier_trials(given: str | None) -> tuple[Trial, ...]:
-    """The trial that ``RUN:TRIAL`` names, or the Pareto front and the picks of ``RUN``, the best first.
+    """The trial that ``RUN:TRIAL`` names, or the picks of ``RUN`` and then its Pareto front, without the baseline.
 
-    Raises ``RunError`` where there is no such run or trial, or the trial has no file.
+    Raises ``RunError`` if there is no such run or trial, or if the trial has no file.
     """
     if given is None:
         return ()

@@ -1,4 +1,4 @@
-"""Paired comparison of two trials from the per-sample values that scoring kept. Runs no code of the user's."""
+"""Paired comparison of two trials by the per-sample values that scoring has stored. Runs no user code."""
 
 import functools
 
@@ -8,7 +8,7 @@ from litetuner.search.trial import Trial
 
 
 def equal_metric(folder: RunFolder, seed: int, one: Trial, other: Trial) -> bool | None:
-    """Does the paired interval of the difference include 0? ``None`` where per-sample values are missing or damaged."""
+    """True if the paired difference's interval includes 0; ``None`` if per-sample values are missing or damaged."""
     if one.each is None or other.each is None or not (folder.blobs.has(one.each) and folder.blobs.has(other.each)):
         return None
     return one.each == other.each or _equal(folder, seed, one.each, other.each)
@@ -16,7 +16,7 @@ def equal_metric(folder: RunFolder, seed: int, one: Trial, other: Trial) -> bool
 
 @functools.lru_cache(maxsize=4096)
 def _equal(folder: RunFolder, seed: int, one: str, other: str) -> bool:
-    """Blobs are named by their content, so that the answer never changes; a live view asks twice a second."""
+    """Cached, because a live view calls this twice a second. Blob names are content hashes, so results never change."""
     values = folder.workspace().array
     low, high = paired_difference(values(one), values(other), seed)[1]
     return low <= 0 <= high

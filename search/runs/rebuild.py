@@ -1,4 +1,4 @@
-"""A trial's file made again from the original model and data, by the search's own jobs and without its cache."""
+"""Rebuilds a trial's file from the user's model and data, with the jobs of the search but without its cache."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -29,9 +29,10 @@ ERRORS = {"model": ModelError, "data": DataError}
 
 @dataclasses.dataclass(frozen=True)
 class Rebuilt:
-    """``metric`` is the new file's on the search split, ``None`` where the files are equal and nothing was scored.
+    """A rebuilt file, compared with the recorded one.
 
-    ``versions`` are the packages that differ: name, recorded, now.
+    ``metric`` is the metric of the new file on the search split, ``None`` if the files are equal: then it is not
+    scored. ``versions`` are the packages whose versions differ: name, recorded version, version now.
     """
 
     source: RebuildSource
@@ -47,12 +48,12 @@ class Rebuilt:
 
     @property
     def trained(self) -> bool:
-        """Did the recipe train? Then the file may differ in bits, and its metric is what counts."""
+        """True if the candidate has training steps. Then the file may differ in bits, and its metric decides."""
         return bool(self.source.candidate.prefix.steps)
 
     @property
     def within(self) -> bool:
-        """Does the new metric lie in the recorded one's interval?"""
+        """True if the new metric is within the interval of the recorded metric."""
         if self.metric is None or self.source.metric is None:
             return False
         low, high = self.source.metric_interval or (self.source.metric, self.source.metric)
@@ -60,15 +61,15 @@ class Rebuilt:
 
     @property
     def agrees(self) -> bool:
-        """The same file; of a trained recipe one whose metric is within the recorded interval is as good."""
+        """True if the files are equal. For a trained candidate, a metric within the recorded interval is enough."""
         return self.same_file or (self.trained and self.within)
 
 
 def rebuild(source: RebuildSource, out: Path, listener: Listener | None = None) -> Rebuilt:
-    """Make a trial's file again, in a temporary folder, and write it to ``out``.
+    """Build a trial's file again in a temporary folder, and write it to ``out``.
 
-    Raises ``ModelError`` or ``DataError`` when model or data are not those that the trial was made from, ``Refused``
-    when the rules refuse the candidate, ``BuildFailed`` when the file cannot be made.
+    Raises ``ModelError`` or ``DataError`` if model or data are not those that the trial was made from, ``Refused`` if
+    the rules reject the candidate, and ``BuildFailed`` if the file cannot be built.
     """
     listener = listener or Listener()
     config = _located(source)
@@ -93,9 +94,9 @@ def rebuild(source: RebuildSource, out: Path, listener: Listener | None = None) 
 
 
 def check_functions(source: RebuildSource, named: Mapping[str, str | None]) -> None:
-    """Raise ``RunError`` where a record names functions, which rebuilding would run, beside those that the user ``named``.
+    """Raise ``RunError`` if a record names functions that the user has not ``named``, because a rebuild would run them.
 
-    Python functions are in no file: there are only those that the user gave.
+    Functions given as Python objects need no check: they are stored in no file, so only the user can have given them.
     """
     given = {key: text for key, text in user_functions(source.config).items() if not is_python_function(text)}
     functions = {key: text for key, text in given.items() if named.get(key) != text}
@@ -126,7 +127,7 @@ def _build(services: Services, source: RebuildSource, listener: Listener) -> Fin
 
 
 def _located(source: RebuildSource) -> Config:
-    """The configuration with paths that exist, where they were meant from the folder of the search."""
+    """The configuration; relative paths that exist only in the folder of the search are completed with that folder."""
     found = {}
     for name in ("model", "data"):
         given: str = getattr(source.config, name)
@@ -136,7 +137,7 @@ def _located(source: RebuildSource) -> Config:
 
 
 def _check_contents(source: RebuildSource, config: Config) -> dict[str, Any]:
-    """The contents of model and data; files of other content are refused before anything is loaded."""
+    """The identity of model and data. Files with other content are rejected before anything is loaded."""
     for name, error in ERRORS.items():
         given = getattr(config, name)
         if not is_function(given) and not Path(given).exists():

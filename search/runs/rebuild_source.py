@@ -1,4 +1,7 @@
-"""The ``trial.json`` that a rebuild starts from. It may come from a stranger: read strictly, rejected with a clear error."""
+"""Reads the ``trial.json`` that a rebuild starts from.
+
+The file may come from somebody else, so it is checked strictly. A bad file is rejected with a clear error.
+"""
 
 import dataclasses
 import math
@@ -16,8 +19,9 @@ from litetuner.spaces.errors import Refused, RunError
 from litetuner.spaces.steps import STEPS
 from litetuner.spaces.store import check_size, read_json
 
-SLACK = 10.0  # a number may be this many times beyond the smallest and the largest value that a search tries
-LARGEST_NUMBER = 1e6  # for a knob without such values
+# A number may be smaller than the smallest value of a search, or larger than the largest one, by at most this factor.
+SLACK = 10.0
+LARGEST_NUMBER = 1e6  # for a knob that lists no values
 
 Sha256 = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
 ShortText = Annotated[str, pydantic.Field(max_length=1000)]
@@ -28,7 +32,7 @@ Record = TypeVar("Record", bound=pydantic.BaseModel)
 
 
 class _Record(pydantic.BaseModel, strict=True):
-    """Part of a file, as far as it is needed; other keys are not read."""
+    """A part of a file, with the keys that are needed. Other keys are ignored."""
 
 
 class _Step(_Record, extra="allow"):
@@ -45,8 +49,8 @@ class _Measurements(_Record):
 
 
 class _Environment(_Record):
-    versions: dict[str, ShortText | None] = {}  # of a trial
-    packages: dict[str, ShortText | None] = {}  # of an export
+    versions: dict[str, ShortText | None] = {}  # in the record of a trial
+    packages: dict[str, ShortText | None] = {}  # in the provenance of an export
 
 
 class _Trial(_Record):
@@ -78,9 +82,11 @@ class _Provenance(_Record):
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """``contents`` are the sha256 of the files of model and data, ``facts`` of what was read from them, or ``None``.
+    """What a trial was made from.
 
-    ``versions`` are the packages that made the file; relative paths may start in ``folder`` or the working folder.
+    ``contents`` are the sha256 of the files of model and data, ``facts`` those of what was read from them; ``None`` if
+    not known. ``versions`` are the package versions that made the trial's file. Relative paths may start in ``folder``
+    or in the working folder.
     """
 
     config: Config
@@ -103,10 +109,11 @@ class RebuildSource(Origin):
 
 
 def read_rebuild_source(given: Path, *, trust: bool = False, **changed: str | None) -> RebuildSource:
-    """Read a run folder's ``trial.json`` (or that in ``given``), or an exported one beside its ``provenance.json``.
+    """Read a ``trial.json`` of a run folder, or an exported one next to its ``provenance.json``.
 
-    ``changed`` are keys to use instead of the recorded ones. Only ``trust`` sets ``trust_model``.
-    Raises ``RunError`` for a record that is damaged, altered, of another format, or of a trial that never had a file.
+    ``given`` is the file or its folder. ``changed`` are configuration keys that replace the recorded ones. Only
+    ``trust`` sets ``trust_model``. Raises ``RunError`` if the record is damaged, was altered, has another format, or
+    belongs to a trial that never had a file.
     """
     path = given / "trial.json" if given.is_dir() else given
     record = _read(path, _Trial)
@@ -119,7 +126,7 @@ def read_rebuild_source(given: Path, *, trust: bool = False, **changed: str | No
         new["trust_model"] = True
     run = _run_of(path)
     origin = _of_run(run, new) if run is not None else _of_export(path, new)
-    if record.environment is not None:  # the trial's own; that of the run belongs to its last session
+    if record.environment is not None:  # not the versions of the run, which are those of its last session
         origin = dataclasses.replace(origin, versions=_versions(record.environment.versions))
     metric = record.measurements.metric
     found = RebuildSource(
@@ -131,7 +138,7 @@ def read_rebuild_source(given: Path, *, trust: bool = False, **changed: str | No
         metric=None if metric is None else metric.value,
         metric_interval=None if metric is None else metric.interval,
     )
-    if run is not None:  # what is wrong in words comes first; a checksum only says that something is
+    if run is not None:  # checked last: a checksum cannot tell what is wrong
         RunFolder(run).read(f"trials/{path.parent.name}/{path.stem}")
     else:
         for each in (path, path.with_name("provenance.json")):
@@ -193,7 +200,10 @@ def _candidate(path: Path, steps: list[dict[str, Any]], longest: float | None) -
 
 
 def _check_knobs(record: dict[str, Any], longest: float | None) -> None:
-    """Every knob has the type of its default. Raises ``Refused``; unknown steps and knobs are left to ``Candidate.from_json``."""
+    """Check the type and the range of every knob. Raises ``Refused``.
+
+    Unknown steps and knobs are not checked here: ``Candidate.from_json`` rejects them.
+    """
     kind = STEPS.get(record["step"])
     for field in () if kind is None else dataclasses.fields(kind):
         if field.name not in record:
@@ -205,7 +215,7 @@ def _check_knobs(record: dict[str, Any], longest: float | None) -> None:
 
 
 def _knob_type(field: dataclasses.Field[Any], longest: float | None) -> Any:
-    """What a knob may be. Numbers have limits, so that no record can order a year of training."""
+    """The type of a knob's value. Numbers are limited, so that no record can start a year of training."""
     kind = type(field.default)
     if kind not in (int, float):
         return {bool: bool, str: ShortText, tuple: Items}.get(kind, Item | None)
@@ -213,13 +223,13 @@ def _knob_type(field: dataclasses.Field[Any], longest: float | None) -> Any:
     low, high = (min(numbers) / SLACK, max(numbers) * SLACK) if numbers else (0.0, LARGEST_NUMBER)
     if field.name == "epochs" and longest is not None:
         high = max(high, longest)
-    if kind is int:  # pydantic takes no other limits for it
+    if kind is int:  # pydantic needs integers as limits of an integer
         low, high = math.floor(low), math.ceil(high)
     return Annotated[kind, pydantic.Field(ge=low, le=high)]
 
 
 def _read(path: Path, model: type[Record]) -> Record:
-    """A JSON file as ``model``. Raises ``RunError`` that names the first wrong key and what it must be."""
+    """Read a JSON file as ``model``. Raises ``RunError`` that names the first wrong key and what it must be."""
     try:
         check_size(path, "It is not the record of a trial.")
         return model.model_validate_json(path.read_bytes())
@@ -241,12 +251,12 @@ def _read(path: Path, model: type[Record]) -> Record:
 
 
 def _why(error: pydantic.ValidationError) -> str:
-    """The value that is wrong, and what it should be."""
+    """The first wrong value, and what it must be, in words."""
     item = error.errors()[0]
     return f"{_show(item['input'])}: {item['msg'][:1].lower()}{item['msg'][1:]}"
 
 
 def _show(value: Any) -> str:
-    """A value from outside on one line, shortened."""
+    """An untrusted value on one line, shortened."""
     text = ascii(value) if not isinstance(value, int) or abs(value) < 1e18 else "a huge number"
     return text if len(text) <= 60 else f"{text[:56]} ..."

@@ -1,4 +1,4 @@
-"""All that is known of a run, read from its folder: what reports, exports and the command line work on."""
+"""Everything that is known about a run, read from its folder. Reports, exports and the command line use it."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ from litetuner.spaces.jobs.metric_info import MetricInfo
 
 @dataclasses.dataclass(frozen=True)
 class RunRecord:
-    """One run as its folder tells it. Measurements of the finals stand in their trials, in place of the search's."""
+    """One run, read from its folder. In its trials, final measurements replace those of the search."""
 
     folder: RunFolder
     config: Config
@@ -34,8 +34,8 @@ class RunRecord:
     trials: tuple[Trial, ...]
     environment: dict[str, Any]
     seconds: dict[str, float]  # train, convert, score, time, other, wall
-    doubts: tuple[str, ...] = ()  # of the inspection
-    # How many jobs waited at the same time, at most, for workers and for each target.
+    doubts: tuple[str, ...] = ()  # from the inspection
+    # The largest number of jobs that waited at the same time, for workers and for each target.
     queues: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
@@ -56,7 +56,7 @@ class RunRecord:
 
     @functools.cached_property
     def fronts(self) -> dict[str, list[Trial]]:
-        """The front of each target by its name, the first target's first."""
+        """The Pareto front of each target, by target name. The first target comes first."""
         return fronts(self.trials, self.objectives, self.config.targets)
 
     @functools.cached_property
@@ -80,12 +80,12 @@ class RunRecord:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Trials by state, duplicates left out."""
+        """The number of trials in each state, without duplicates."""
         found = Counter(str(trial.state) for trial in self.trials if trial.duplicate_of is None)
         return {str(state): found[str(state)] for state in State if found[str(state)]}
 
     def trial(self, number: int) -> Trial:
-        """A trial by its number. Raises ``RunError`` for one that does not exist."""
+        """The trial with a number. Raises ``RunError`` if it does not exist."""
         for trial in self.trials:
             if trial.number == number:
                 return trial
@@ -94,7 +94,7 @@ class RunRecord:
 
 
 def open_run(path: Path | str) -> tuple[RunFolder, Config, dict[str, Any]]:
-    """A run folder, its configuration and inspection. Raises ``RunError`` where there is none or no inspection yet."""
+    """A run folder, its configuration and inspection. Raises ``RunError`` if there is no run or no inspection yet."""
     folder = RunFolder(Path(path))
     config = folder.config()
     inspection = folder.read("inspection")
@@ -104,9 +104,9 @@ def open_run(path: Path | str) -> tuple[RunFolder, Config, dict[str, Any]]:
 
 
 def read_run(path: Path | str, known: Sequence[Trial] = ()) -> RunRecord:
-    """Read a run folder, but for the records of ``known`` trials (``RunFolder.trials``).
+    """Read a run folder. The records of ``known`` trials are not read again (see ``RunFolder.trials``).
 
-    Raises ``RunError`` when it is none, when nothing was inspected yet, or when a record is damaged.
+    Raises ``RunError`` if it is not a run folder, if it has no inspection yet, or if a record is damaged.
     """
     folder, config, inspection = open_run(path)
     finals = (folder.read("finals") or {}).get("trials", {})
@@ -133,9 +133,9 @@ def read_run(path: Path | str, known: Sequence[Trial] = ()) -> RunRecord:
 
 
 def _with_lenders(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Name the trial on whose file each borrowed latency was measured, or none: then it was an untrained copy.
+    """Add to each borrowed latency the trial whose file was timed, or ``None`` if that file was an untrained copy.
 
-    Not when it is told: the other trial may still be in flight then.
+    This cannot be done when a trial is told, because the other trial may still be in flight.
     """
     owners = {trial.artifact.rpartition("/")[2]: trial.number for trial in reversed(trials) if trial.artifact}
     found = []

@@ -1,4 +1,4 @@
-"""What the records of a run hold, as far as it is read: each is checked against its type before anything uses it."""
+"""The types of a run's records, with the keys that are read. Each record is checked against its type before use."""
 
 import dataclasses
 import math
@@ -13,20 +13,23 @@ from litetuner.spaces.jobs.record import Record, RecordError
 from litetuner.spaces.jobs.workspace import LoopSettings, LossSettings
 
 R = TypeVar("R", bound=Record)
-PATHS = ("model", "data")  # of an identity: may be written in several ways; what they hold counts
+PATHS = ("model", "data")  # keys of an identity that are not compared: the content of these files is
 
 
 @dataclasses.dataclass(frozen=True)
 class Anything(Record):
-    """What no field is read of, but is shown, copied and compared: bounded in depth and in the length of numbers."""
+    """Any record that is only shown, copied and compared. Its depth and the size of its numbers are limited."""
 
     record: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Inspection(Record):
-    """``base`` is the tf_keras model as a blob (``None``: it cannot be trained), ``inspected`` the blob that jobs name,
-    ``original`` what the user's model gives on the search split. No path of this machine is part of it."""
+    """What the inspection of model and data has found. It contains no path of this machine.
+
+    ``base`` is the blob of the tf_keras model, ``None`` if it cannot be trained. ``inspected`` is the blob that jobs
+    name. ``original`` is the blob of the outputs of the user's model on the search split.
+    """
 
     model: ModelInfo
     data: DataInfo
@@ -37,13 +40,13 @@ class Inspection(Record):
     seconds_per_epoch: float | None
     epochs: tuple[float, ...]
     original: str | None = None
-    doubts: tuple[str, ...] = ()  # why the model may be no good baseline
+    doubts: tuple[str, ...] = ()  # reasons why the model may be a bad baseline
     loop: LoopSettings | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Identity(Record):
-    """The run's id, and what its inputs hold. The keys of the configuration stand beside it, and are compared only."""
+    """The run's id and the hashes of its inputs. The record also has configuration keys, which are only compared."""
 
     run: str
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -66,21 +69,21 @@ class Seconds(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Places(Record):
-    """What each target's name means in a run."""
+    """The description of each target of a run, by its name."""
 
     places: dict[str, dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Names(Record):
-    """The studies that a run has had."""
+    """The names of all studies of a run: one for each set of objectives and budgets."""
 
     names: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Ablated(Record):
-    """The best without one of its steps."""
+    """The pick ``best`` without one of its steps, and what was measured then."""
 
     without: str
     label: str
@@ -94,7 +97,7 @@ class Ablated(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Ablation(Record):
-    """What the steps of a trial contribute."""
+    """The contribution of each step of a trial."""
 
     steps: tuple[Ablated, ...]
     trial: int | None = None
@@ -102,7 +105,7 @@ class Ablation(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Finals(Record):
-    """Final measurements by trial, which targets did not answer for which trial, and the ablation."""
+    """Final measurements by trial, the targets that did not answer (``waiting``) by trial, and the ablation."""
 
     trials: dict[str, dict[str, Measurement]] = dataclasses.field(default_factory=dict)
     waiting: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
@@ -111,7 +114,7 @@ class Finals(Record):
 
 @dataclasses.dataclass(frozen=True)
 class LayerChange(Record):
-    """How much a layer's compression alone changes the outputs (``rank_layers``)."""
+    """How much the outputs change if only one layer is compressed (``rank_layers``)."""
 
     precision: str | None
     change: float | None
@@ -120,14 +123,14 @@ class LayerChange(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Sensitivity(Record):
-    """One change by layer."""
+    """The layer sensitivity: the change of the outputs, by layer name."""
 
     layers: dict[str, LayerChange]
 
 
 @dataclasses.dataclass(frozen=True)
 class Machine(Record):
-    """The machine of the last session; what else stands in the record is shown as it is."""
+    """The machine of the last session. Other keys of the record are shown unchanged."""
 
     cpu: str | None = None
     packages: dict[str, str | None] = dataclasses.field(default_factory=dict)
@@ -135,9 +138,10 @@ class Machine(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Importance(Record):
-    """``shares`` of the choices sum to 1, the largest first. ``goal`` is ``front`` or an objective's measurement.
+    """The importance of each choice for a ``goal``, which is ``front`` or an objective's measurement.
 
-    A share says how much a choice decides whether a trial is among the best ``top`` of ``trials`` for that goal.
+    ``shares`` sum to 1, the largest first. A share says how much a choice decides whether a trial is among the best
+    ``top`` of ``trials`` trials for that goal.
     """
 
     goal: str
@@ -148,7 +152,7 @@ class Importance(Record):
 
 @dataclasses.dataclass(frozen=True)
 class KeptImportances(Record):
-    """Importances of the trials with this key."""
+    """Cached importances. ``key`` is a hash of the trials and objectives that they were computed from."""
 
     key: str
     importances: tuple[Importance, ...]
@@ -156,7 +160,7 @@ class KeptImportances(Record):
 
 @dataclasses.dataclass(frozen=True)
 class KeptResult(Record):
-    """What a job gave; its own type is checked where it is read."""
+    """The cached result of a job. The type of the result itself is checked where it is read."""
 
     result: dict[str, Any]
 
@@ -175,7 +179,7 @@ def kind_of(name: str) -> type[Record] | None:
 
 
 def checked(path: Path, kind: type[R], record: dict[str, Any], remedy: str) -> R:
-    """The record as its type. Raises ``RunError`` that names the value which is of another type."""
+    """The record as an instance of ``kind``. Raises ``RunError`` that names the first value of a wrong type."""
     try:
         return kind.from_json(record)
     except (ValueError, CandidateError) as error:
@@ -183,7 +187,10 @@ def checked(path: Path, kind: type[R], record: dict[str, Any], remedy: str) -> R
 
 
 def identity_differences(known: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between the identity of a run and that of a search, in words; paths do not count, what they hold does."""
+    """What differs between the identities of a run and of a search, in words.
+
+    Paths are not compared, but the content of their files is.
+    """
     found = []
     for key in sorted(known | now):
         if key in (*PATHS, "sources", "format_version", "run") or known.get(key) == now.get(key):

@@ -1,4 +1,4 @@
-"""Records and study brought together after any end of a search. The records are the truth: the study follows them."""
+"""Makes the study agree with the records after any end of a search. If both differ, the records are right."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,11 @@ REMOVED = "its record was removed; it is asked again"
 
 @dataclasses.dataclass(frozen=True)
 class Recovered:
-    """``renewed``: are objectives and budgets new to this run's trials? ``note`` says why the copy was made anew, if it was."""
+    """The result of ``recover``.
+
+    ``renewed`` is true if the run has trials, but had other objectives or budgets so far. ``note`` says why the copy
+    was filled again, and is empty if it was not.
+    """
 
     copy: StudyCopy
     trials: list[Trial]  # all, without gaps in their numbers
@@ -28,13 +32,13 @@ class Recovered:
 def recover(
     folder: RunFolder, trials: Sequence[Trial], location: StudyLocation, open_copy: Callable[[], StudyCopy]
 ) -> Recovered:
-    """Open a copy of the study that agrees with the records: one that is missing, damaged, or of another run is filled
-    from them.
+    """Open the copy of the study and make it agree with the records.
 
-    A trial that has no record (the search ended while it ran, or its record was removed) is lost, and asked again.
-    Raises ``HostError`` where the database or the disk refuses.
+    A copy that is missing, damaged, or of another run is filled again from the records. A trial that has no record (the
+    search ended while it ran, or its record was removed) becomes LOST, and is asked again.
+    Raises ``HostError`` if the database or the disk cannot be used.
     """
-    names = (folder.read("studies") or {}).get("names", [])  # before anything is opened
+    names = (folder.read("studies") or {}).get("names", [])  # read before anything is opened
     missing = bool(trials) and location.missing()
     copy, found, note, known = None, list(trials), "", False
     try:
@@ -50,7 +54,7 @@ def recover(
                 copy.fill(found)
     except HostError:
         raise
-    except Exception as error:  # a database that somebody damaged or made can fail in any way
+    except Exception as error:  # a damaged or foreign database can fail in any way
         note = f"cannot be used ({str(error).splitlines()[0][:200] if str(error) else type(error).__name__})"
     if note:
         name = "" if copy is None else copy.name
@@ -74,7 +78,10 @@ def recover(
 def _complete(
     folder: RunFolder, trials: Sequence[Trial], asked: Mapping[int, tuple[Asked | None, bool]]
 ) -> list[Trial]:
-    """The trials, and a lost one for every number without a record. Who repeated its result now stands for it."""
+    """All trials, with a LOST one for every number without a record.
+
+    If such a trial had duplicates, the first of them is no longer a duplicate, and the others become its duplicates.
+    """
     records = {trial.number: trial for trial in trials}
     gone = [number for number in range(max([*records, *asked], default=-1) + 1) if number not in records]
     for number in gone:

@@ -1,1 +1,1 @@
-"""Where jobs run: executors, workers, the cache."""
+"""Runs jobs: executors, workers and the job cache."""

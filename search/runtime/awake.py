@@ -1,4 +1,7 @@
-"""Seconds in which this process ran: no limit and no budget counts those of a stopped process, container or machine."""
+"""A clock that counts only the time in which this process runs.
+
+Limits and budgets use it: they must not count time in which the process, its container or the machine was suspended.
+"""
 
 import functools
 import os
@@ -7,18 +10,18 @@ import time
 from collections.abc import Callable
 
 PERIOD_SECONDS = 0.5  # between two ticks
-GAP_SECONDS = 2.0  # between two ticks: then this process did not run
+GAP_SECONDS = 2.0  # between two ticks; during a longer gap, this process did not run
 
 
 class AwakeClock:
-    """``now`` without the gaps between its ticks; whoever makes one has it tick every ``PERIOD_SECONDS``."""
+    """``now`` without long gaps between its ticks. Its owner must call ``tick`` every ``PERIOD_SECONDS``."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now, self._lock = now, threading.Lock()
         self._last, self._stopped = now(), 0.0
 
     def tick(self) -> float:
-        """The seconds that have passed, without those in which nothing ticked."""
+        """The time of this clock in seconds: ``now`` without all gaps longer than ``GAP_SECONDS``."""
         with self._lock:
             now = self._now()
             if now - self._last > GAP_SECONDS:
@@ -28,7 +31,7 @@ class AwakeClock:
 
 
 def awake_seconds() -> float:
-    """As ``time.monotonic``, of the time in which this process ran."""
+    """Like ``time.monotonic``, but counts only the time in which this process ran."""
     return _clock().tick()
 
 
@@ -45,4 +48,4 @@ def _clock() -> AwakeClock:
     return clock
 
 
-os.register_at_fork(after_in_child=_clock.cache_clear)  # a thread does not survive it
+os.register_at_fork(after_in_child=_clock.cache_clear)  # the thread does not exist in a forked process

@@ -1,4 +1,4 @@
-"""The cache of jobs: equal inputs give the same result, so each is done once a run."""
+"""The job cache: jobs with equal inputs have the same result, so a run does each of them only once."""
 
 import contextlib
 import threading
@@ -16,9 +16,9 @@ from litetuner.spaces.jobs.job import Job, Kind, R
 
 
 class JobCache:
-    """Runs jobs through an executor, or answers them from ``cache/<key>/result.json``. Threads may share it.
+    """Runs jobs through an executor, or returns cached results from ``cache/<key>/result.json``. Threads may share it.
 
-    Equal jobs in flight are one job; whoever asks second gets its result as a cached one.
+    Equal jobs that are requested at the same time run once. All but the first caller get a cached result.
     """
 
     def __init__(self, folder: RunFolder, executor: Executor) -> None:
@@ -26,15 +26,14 @@ class JobCache:
         self._executor = executor
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Job[Any], Future[JobResult[Any]]]] = {}  # by key
-        self._begun: dict[str, Future[JobResult[Any]]] = {}  # those of the executor, by key
-        self._waiting: dict[Path, Job[Any]] = {}  # what is waited for, by the log of who waits
-        self._sharing: set[Path] = set()  # logs of those that wait for a job of somebody else
-        self.node_seconds: defaultdict[str, float] = defaultdict(
-            float
-        )  # of jobs, where the executor tells who did them
+        self._begun: dict[str, Future[JobResult[Any]]] = {}  # the executor's futures, by key
+        self._waiting: dict[Path, Job[Any]] = {}  # the job that a trial waits for, by the trial's log
+        self._sharing: set[Path] = set()  # logs of trials that wait for a job of another trial
+        # Seconds of jobs by node, if the executor tells the node.
+        self.node_seconds: defaultdict[str, float] = defaultdict(float)
 
     def run(self, job: Job[R], log: Path | None = None) -> JobResult[R]:
-        """A job's result; one from the cache costs nothing and is marked ``cached``."""
+        """The result of a job. A cached result takes 0 seconds and is marked ``cached``."""
         if log is None:
             return self.submit(job).result()
         self._waiting[log] = job
@@ -45,11 +44,11 @@ class JobCache:
             del self._waiting[log]
 
     def shares(self, log: Path) -> bool:
-        """Does whom this log belongs to wait for a job that somebody else began?"""
+        """True if the trial with this log waits for a job that another trial began."""
         return log in self._sharing
 
     def waits_for(self, log: Path | None) -> tuple[Kind | None, bool]:
-        """The kind of job that is being done for whom this log belongs to, and whether it is still queued."""
+        """The kind of job that the trial with this log waits for, and whether that job is still queued."""
         job = None if log is None else self._waiting.get(log)
         if job is None:
             return None, False
@@ -57,7 +56,7 @@ class JobCache:
         return job.kind, begun is not None and not begun.running() and not begun.done()
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
-        """The promise of a job's result; ``log`` is the file that gets what the job writes."""
+        """The future of a job's result. The output of the job is appended to ``log``."""
         promised: Future[JobResult[R]] = Future()
         with self._lock:
             if job.key in self._running:
@@ -98,27 +97,26 @@ class JobCache:
 
     @property
     def held(self) -> set[str]:
-        """Blobs that the jobs which run stand on: none of them may be evicted."""
+        """Blobs that running jobs need. They must not be evicted."""
         with self._lock:
             return set().union(*(blob_names(job.to_json()) for job, _ in self._running.values()))
 
     def known(self, job: Job[R]) -> JobResult[R] | None:
-        """The result if it is stored and all its blobs are still there."""
+        """The cached result of a job, or ``None`` if it cannot be read or one of its files is missing or damaged."""
         try:
             record = (self._folder.read(_entry(job)) or {}).get("result")
-        except RunError:  # damaged, such as by a power cut: the job is done again
+        except RunError:  # damaged, for example by a power cut: the job runs again
             return None
         if record is None:
             return None
         store = self._folder.artifacts if job.verb == "finish" else self._folder.blobs
-        made = (
-            () if job.kind == "time" else blob_names(record)
-        )  # a timing names the file that was timed, and makes none
+        # A timing names the file that was timed, but creates no file.
+        made = () if job.kind == "time" else blob_names(record)
         if not all(store.has(name) for name in made):
             return None
         try:
             return JobResult(job.read(record), cached=True)
-        except ValueError:  # another version's, or a stranger's
+        except ValueError:  # from another version, or not from litetuner
             return None
 
     def _write(self, job: Job[R], result: JobResult[R]) -> None:
@@ -131,7 +129,7 @@ def _entry(job: Job[Any]) -> str:
 
 
 def _shared(running: Future[JobResult[R]]) -> Future[JobResult[R]]:
-    """The promise of a job that somebody else waits for, whose seconds are counted there."""
+    """A future for a job that another caller began. Its result has no seconds: they count for the first caller."""
     promised: Future[JobResult[R]] = Future()
     running.add_done_callback(lambda found: settle(promised, lambda: JobResult(found.result().value, cached=True)))
     return promised

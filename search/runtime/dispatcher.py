@@ -1,4 +1,4 @@
-"""Threads that run what they are given, in order."""
+"""Threads that run submitted calls in order."""
 
 import queue
 import threading
@@ -14,22 +14,23 @@ Call = tuple[Callable[[], Any], "Future[Any]"]
 
 
 class Dispatcher:
-    """Its threads are daemons: a second Ctrl-C does not wait for what they do.
+    """A pool of daemon threads: after a second Ctrl-C, the program exits without waiting for their calls.
 
-    A call goes to the thread that was busy last, and to a new one only where all are busy: each may hold a process.
+    A call goes to the idle thread that was busy most recently. A new thread starts only if all others are busy, because
+    each thread may own a worker process.
     """
 
     def __init__(self, name: str, threads: int = 1) -> None:
         self._name, self._most = name, threads
         self._lock = threading.Lock()
         self._started = 0
-        self._idle: list[queue.SimpleQueue[Call | None]] = []  # of threads that wait, the last one busy at the end
+        self._idle: list[queue.SimpleQueue[Call | None]] = []  # of idle threads, the most recently busy last
         self._waiting: deque[Call] = deque()
         self._closed = False
-        self.longest = 0  # how many waited at the same time, at most
+        self.longest = 0  # the largest number of calls that waited at the same time
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Have it done as soon as a thread is free, after all that was given before; cancelled once this is closed."""
+        """Run a call as soon as a thread is free; calls start in order. After ``close``, its future is cancelled."""
         promised: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -47,7 +48,7 @@ class Dispatcher:
         return promised
 
     def close(self) -> None:
-        """End each thread after what it does now; what waits is cancelled."""
+        """End each thread after its current call. Waiting calls are cancelled."""
         with self._lock:
             self._closed = True
             for _, promised in self._waiting:
@@ -62,7 +63,7 @@ class Dispatcher:
             call, promised = given
             if promised.set_running_or_notify_cancel():
                 settle(promised, call)
-            del given, call, promised  # nothing of a job outlives it
+            del given, call, promised  # keep no reference to a finished job
             with self._lock:
                 if self._waiting:
                     own.put(self._waiting.popleft())
@@ -73,7 +74,7 @@ class Dispatcher:
 
 
 def settle(promised: Future[T], call: Callable[[], T]) -> None:
-    """Give a future the result of a call, or what it raises."""
+    """Run a call and store its result, or its exception, in a future."""
     try:
         found = call()
     except BaseException as error:
@@ -83,7 +84,7 @@ def settle(promised: Future[T], call: Callable[[], T]) -> None:
 
 
 def completed(call: Callable[[], T]) -> Future[T]:
-    """Do it now; interrupts come out as they are."""
+    """Run a call now and return its finished future. ``KeyboardInterrupt`` and the like are raised, not stored."""
     promised: Future[T] = Future()
     try:
         promised.set_result(call())

@@ -1,4 +1,4 @@
-"""The limit of a run's cache: the oldest trained stages go, but never what a member of the front needs."""
+"""The size limit of a run's cache: the oldest models are removed, but never those that the Pareto front needs."""
 
 import os
 from collections.abc import Iterable
@@ -8,14 +8,15 @@ from litetuner.search.evaluation.candidate_jobs import known_checkpoints
 from litetuner.search.evaluation.services import Services
 from litetuner.spaces.candidate import Candidate
 
-MODELS = (".npz", ".tflite")  # checkpoints and converted files are the bulk; predictions are small
+MODELS = (".npz", ".tflite")  # checkpoints and converted files, which are large; predictions are small
 
 
 def evict(services: Services, members: Iterable[Candidate], limit_bytes: float) -> int:
     """Remove the oldest models from the cache until it is within ``limit_bytes``; returns the bytes that were freed.
 
-    The rebuilt original and the checkpoints of ``members`` (the front, and what is in flight) stay, also above the limit:
-    their variants would have to be trained again. Artifacts are not part of the cache.
+    The rebuilt baseline model, the files of running jobs, and the checkpoints of ``members`` (the Pareto front and the
+    trials in flight) are kept, also above the limit: without them, variants of these candidates would have to be
+    trained again. Artifacts are not part of the cache.
     """
     folder = services.folder.blobs.folder
     if not folder.is_dir():

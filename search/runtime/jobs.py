@@ -1,4 +1,4 @@
-"""The job time, and what an executor gives for any job."""
+"""The timing job, and the result that an executor returns for any job."""
 
 import dataclasses
 import re
@@ -17,7 +17,7 @@ BLOB = re.compile(r"[0-9a-f]{64}\.\w+")
 
 @dataclasses.dataclass(frozen=True)
 class TimeResult(Record):
-    """What a target told of ``file`` (an artifact), see ``Timing``."""
+    """The result of timing ``file`` (an artifact) on a target. ``Timing`` explains the fields."""
 
     latency_us: Measurement | None
     baseline_us: Measurement | None
@@ -34,7 +34,10 @@ class TimeResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TimeJob(Job[TimeResult]):
-    """One measurement for all files of a ``structure``. ``described`` are the target's words, ``spec`` the user's."""
+    """Times ``file`` on a target. The result is valid for all files with the same ``structure``.
+
+    ``described`` is the target's own description (``Target.describe``), ``spec`` the user's text for the target.
+    """
 
     kind: ClassVar[Kind] = "time"
     verb: ClassVar[str] = "time"
@@ -51,8 +54,11 @@ class TimeJob(Job[TimeResult]):
 
 @dataclasses.dataclass(frozen=True)
 class JobResult(Generic[R]):
-    """What a job gave, and its seconds without those in which it was suspended; ``start_seconds`` of them went to starting
-    a process with its imports. ``node`` did it, where jobs are done on several machines."""
+    """The result of a job, and the seconds that it took. Time in which the job was suspended does not count.
+
+    ``start_seconds`` is the part of ``seconds`` for starting a process with its imports. ``node`` is the machine that
+    did the job, if jobs run on several machines.
+    """
 
     value: R
     seconds: float = 0.0
@@ -62,13 +68,13 @@ class JobResult(Generic[R]):
 
 
 def append_log(log: Path | None, text: bytes) -> None:
-    """Append what a job logged to its trial's log, where it belongs to a trial."""
+    """Append what a job logged to the log of its trial. Does nothing if the job belongs to no trial."""
     if text and log is not None:
         append(log, text)
 
 
 def blob_names(value: Any) -> Iterator[str]:
-    """The names of blobs and artifacts in a job or a result, which is given as JSON."""
+    """The names of blobs and artifacts in a job or a result (as JSON)."""
     if isinstance(value, str) and BLOB.fullmatch(value):
         yield value
     elif isinstance(value, dict | list):

@@ -1,4 +1,7 @@
-"""What ends the processes of workers after a search that was killed: a process of its own, told of them while they run."""
+"""The keeper: a separate process that ends leftover worker processes after a search, also if the search was killed.
+
+The search reports its workers and their descendants to the keeper while they run.
+"""
 
 import contextlib
 import functools
@@ -8,11 +11,11 @@ import threading
 
 from litetuner.spaces.jobs.safe_path import python_command, python_environment
 
-EXIT_SECONDS = 10.0  # how long it may look for what is left when the search ends
+EXIT_SECONDS = 10.0  # how long the keeper may look for leftover processes when the search ends
 
 
 class Keeper:
-    """``keeper_process`` seen from the search. One that was killed is started again, and told all again."""
+    """The search's side of ``keeper_process``. If that process was killed, a new one starts and receives all lines."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -20,7 +23,7 @@ class Keeper:
         self._process: subprocess.Popen[bytes] | None = None
 
     def tell(self, line: str) -> None:
-        """Tell it a mark of a worker, or the number and start of a process."""
+        """Send a line to the keeper: the mark of a worker, or the PID and creation time of a process."""
         with self._lock:
             if line in self._told:
                 return
@@ -34,7 +37,7 @@ class Keeper:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # what ends or stops the search does not reach it
+                start_new_session=True,  # signals to the search's process group do not reach it
                 env=python_environment(),
             )
             self._write(list(self._told))
@@ -45,7 +48,7 @@ class Keeper:
         self._process.stdin.flush()
 
     def close(self) -> None:
-        """The search ends as it should: nothing of it is left when this returns."""
+        """End the keeper at the normal end of a search. Waits (up to ``EXIT_SECONDS``) until no process is left."""
         with self._lock:
             if self._process is not None:
                 with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
@@ -54,7 +57,7 @@ class Keeper:
 
 @functools.cache
 def keeper() -> Keeper:
-    """That of this process."""
+    """The keeper of this process."""
     import atexit
 
     found = Keeper()

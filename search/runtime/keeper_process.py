@@ -1,7 +1,8 @@
-"""A process that waits until a search has ended, in whatever way, and ends what its workers have left.
+"""A process that waits until a search has ended in any way, and then kills the leftover processes of its workers.
 
-``keeper_process PID`` reads lines from standard input: the mark of a worker, or number and start of a process that a job has
-started (it may have left the mark behind). It imports nothing else before it is needed.
+``keeper_process PID`` waits for the search with this PID. It reads lines from standard input: the mark of a worker, or
+the PID and creation time of a process that a job has started (which may have lost the mark). Other modules of litetuner
+are imported only when they are needed.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")  # it ends with the search, and not before
+IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")  # signals that must not end it before the search ends
 
 
 def main(arguments: list[str]) -> None:
@@ -24,7 +25,10 @@ def main(arguments: list[str]) -> None:
 
 
 def _told_until_the_end(search: int) -> Iterator[str]:
-    """All that the search tells before it ends. A fork of it may hold the other end of the pipe, so it is watched itself."""
+    """All lines that the search writes before it ends.
+
+    A fork of the search may keep the pipe open, so the process of the search is watched, too.
+    """
     watched, rest = [0], b""
     if hasattr(os, "pidfd_open"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""A process with all its descendants, also those that left its session or outlived it."""
+"""A process and all its descendants, also those that left its session or still run after it ended."""
 
 import contextlib
 import math
@@ -13,20 +13,20 @@ from litetuner.objectives.runner.machine import read_text
 from litetuner.search.runtime.keeper import keeper
 
 MARK = "LITETUNER_WORKER"  # an environment variable, which descendants inherit
-END_SECONDS = 5.0  # so long do they get to disappear
+END_SECONDS = 5.0  # ``end_marked`` gives up after this time
 
 
 class ProcessTree:
-    """``pid`` leads a process group of its own, and was started with ``mark`` as its ``MARK``."""
+    """Process ``pid`` and its descendants. It leads its own process group and has ``MARK=mark`` in its environment."""
 
     def __init__(self, pid: int, mark: str) -> None:
         self._leader, self._mark = psutil.Process(pid), mark
         self._seen = {self._leader}
         self._tasks = _tasks()
-        self._shared = 0  # bytes that were counted more than once when they were last looked at
+        self._shared = 0  # bytes of shared pages that were counted more than once at the last check
 
     def members(self) -> list[psutil.Process]:
-        """All that run now; one whose parent ended is known from an earlier call."""
+        """All processes that run now. A process whose parent has ended is known from an earlier call."""
         with contextlib.suppress(psutil.NoSuchProcess):
             new = set(self._leader.children(recursive=True)) - self._seen
             self._seen |= new
@@ -36,7 +36,10 @@ class ProcessTree:
         return list(self._seen)
 
     def grew(self, many: int) -> bool:
-        """Has this machine that many more tasks than when this was last true? Among many, counting ours takes long."""
+        """True if this machine has over ``many`` more threads than at the last ``True`` (at first: than at the start).
+
+        This check is cheap. Counting the members of the tree takes long if the machine has many processes.
+        """
         now = _tasks()
         if now - self._tasks <= many:
             return False
@@ -49,20 +52,23 @@ class ProcessTree:
             os.killpg(self._leader.pid, number)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to all: to the group at once, then to those that left it."""
+        """Send a signal to all processes: to the whole group at once, then to those that left it."""
         members, group = self.members(), self._leader.pid
-        if any(_group(process) == group for process in members):  # else its number may be another's by now
+        if any(_group(process) == group for process in members):  # else another group may have its number now
             self.signal_group(number)
         _send([process for process in members if _group(process) != group], number)
 
     def kill(self) -> None:
-        """End all, those included that nobody has seen: whose parents ended, and who know the mark only."""
+        """Kill all processes, also those that no call has seen: without a parent, only the mark identifies them."""
         with _urgent():
             self.signal(signal.SIGKILL)
             end_marked({self._mark})
 
     def resident_bytes(self, limit: float = math.inf) -> int:
-        """The memory of all. Pages that they share count once where they matter: all are stopped to look at them."""
+        """The resident memory of all processes, in bytes.
+
+        Shared pages count only once if the plain sum exceeds ``limit``. To measure them, all processes are stopped.
+        """
         members = self.members()
         found = _sum(members, "memory_info", "rss")
         if found <= limit:
@@ -75,12 +81,15 @@ class ProcessTree:
 
 
 def end_marked(marks: set[str], known: Iterable[str] = ()) -> None:
-    """End all processes with one of these marks, and those whose number and start are ``known``, with their children."""
+    """Kill all processes that have one of these marks, and the ``known`` processes with their descendants.
+
+    Each line of ``known`` is the PID and the creation time of a process.
+    """
     done: set[psutil.Process] = set()
     new = set(_known(known)) | set(_marked(marks))
     deadline = time.monotonic() + END_SECONDS
     while new and time.monotonic() < deadline:
-        for number in (signal.SIGSTOP, signal.SIGKILL):  # what is stopped starts no other
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # a stopped process starts no others
             _send(new, number)
         done |= new
         new = set(_marked(marks)) - done
@@ -96,7 +105,7 @@ def _marked(marks: set[str]) -> list[psutil.Process]:
 
 
 def _known(lines: Iterable[str]) -> Iterator[psutil.Process]:
-    """The processes that still run, and what they have started."""
+    """Those of these processes that still run, each after its descendants."""
     for line in lines:
         pid, started = line.split()
         with contextlib.suppress(psutil.Error):
@@ -108,7 +117,10 @@ def _known(lines: Iterable[str]) -> Iterator[psutil.Process]:
 
 @contextlib.contextmanager
 def _urgent() -> Iterator[None]:
-    """Run this thread before all others, where the system lets us: else thousands of processes are faster than we are."""
+    """Give this thread real-time priority if the system allows it.
+
+    Without it, thousands of processes may start new ones faster than this thread ends them.
+    """
     policy = getattr(os, "SCHED_RR", None)
     try:
         if policy is not None:
@@ -123,7 +135,7 @@ def _urgent() -> Iterator[None]:
 
 
 def _tasks() -> int:
-    """Threads of all processes of this machine; 0 where the system does not say."""
+    """The number of threads of all processes on this machine; 0 if the system does not report it."""
     text = read_text("/proc/loadavg")
     return int(text.split()[3].partition("/")[2]) if text else 0
 
@@ -146,5 +158,5 @@ def _sum(processes: Iterable[psutil.Process], method: str, field: str) -> int:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             memory = getattr(process, method)()
-            found += getattr(memory, field, memory.rss)  # only Linux knows what processes share
+            found += getattr(memory, field, memory.rss)  # only Linux reports shared memory
     return found

@@ -1,4 +1,4 @@
-"""Which targets answer. One that went away is looked at again after growing pauses; what needs it waits meanwhile."""
+"""Which targets answer. An unavailable target is checked again after growing pauses; trials that need it wait."""
 
 import dataclasses
 import threading
@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 
 from litetuner.objectives.targets.target import Target
 
-PAUSES = (5.0, 15.0, 30.0, 60.0, 120.0)  # seconds until the next look, by how often in a row it did not answer
-LOOKS = 5  # in a row without an answer and nothing else to do: then the search ends
+PAUSES = (5.0, 15.0, 30.0, 60.0, 120.0)  # seconds until the next check, by the number of failures in a row
+LOOKS = 5  # the search ends after so many failures in a row, if there is nothing else to do
 
 
 @dataclasses.dataclass
 class UnavailableTarget:
-    """A target that does not answer: why, how often in a row (timings and looks), and when it is looked at next."""
+    """A target that does not answer: why, its failures in a row (timings and checks), and when to check it next."""
 
     reason: str
     times: int
@@ -22,8 +22,9 @@ class UnavailableTarget:
 
 @dataclasses.dataclass
 class TargetAvailability:
-    """``targets`` by name. Told of every loss and of every answer, by the threads of all trials; what is not told is taken
-    to be there.
+    """Knows which of the ``targets`` (by name) are available. A target counts as available until a failure is reported.
+
+    The threads of all trials report every failure (``lost``) and every answer (``answered``).
     """
 
     targets: Mapping[str, Target] = dataclasses.field(default_factory=dict)
@@ -35,12 +36,15 @@ class TargetAvailability:
 
     @property
     def away(self) -> dict[str, str]:
-        """Why each target that is away went."""
+        """The reason for each unavailable target, by name."""
         with self._lock:
             return {name: self._known[name].reason for name in sorted(self._away)}
 
     def lost(self, name: str, reason: str) -> None:
-        """A timing or a look was not answered. Several trials may have waited for the same target: that is one event."""
+        """Report that a timing or a check failed.
+
+        Several trials may wait for the same target. Their failures count as one until the next check.
+        """
         with self._lock:
             if name in self._away and self._known[name].next_look > self.now():
                 return
@@ -50,13 +54,16 @@ class TargetAvailability:
             self._away.add(name)
 
     def answered(self, name: str) -> None:
-        """A timing was answered, which is the only proof: a device may say that it is there and fail at work."""
+        """Report that a timing was answered.
+
+        Only a timing proves that a target works: a device may pass the check and still fail to time a file.
+        """
         with self._lock:
             self._known.pop(name, None)
             self._away.discard(name)
 
     def look(self) -> None:
-        """See whether those whose time has come are there again."""
+        """Check the unavailable targets whose pause is over."""
         with self._lock:
             due = [name for name in sorted(self._away) if self._known[name].next_look <= self.now()]
         for name in due:
@@ -68,12 +75,12 @@ class TargetAvailability:
 
     @property
     def seconds_to_look(self) -> float:
-        """How long until the next look at a target that is away; 0 where none is."""
+        """Seconds until the next check of an unavailable target; 0 if all are available."""
         with self._lock:
             return max(0.0, min((self._known[name].next_look for name in self._away), default=0.0) - self.now())
 
     @property
     def hopeless(self) -> str | None:
-        """A target that did not answer ``LOOKS`` times in a row, if there is one."""
+        """The first unavailable target with at least ``LOOKS`` failures in a row, or ``None``."""
         with self._lock:
             return next((name for name in sorted(self._away) if self._known[name].times >= LOOKS), None)

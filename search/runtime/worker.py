@@ -1,6 +1,7 @@
-"""A worker process: reads jobs as JSON lines from standard input, answers with JSON lines on its own channel.
+"""A worker process: reads jobs as JSON lines from standard input, and writes answers as JSON lines to its own channel.
 
-It dies with its parent, also while it is suspended. ``build`` workers hold TensorFlow, ``score`` workers only LiteRT.
+It ends when its parent ends (on Linux also while it is suspended). ``build`` workers import TensorFlow, ``score``
+workers only LiteRT.
 """
 
 import ctypes
@@ -28,7 +29,7 @@ J = TypeVar("J", bound=Record)
 
 
 def build_handlers(workspace: Workspace) -> dict[str, Handler]:
-    """What a ``build`` worker can do. TensorFlow is imported here, so that a job's time does not hold it."""
+    """The functions of a ``build`` worker, by verb. TensorFlow is imported here, so that no job's time includes it."""
     from litetuner.objectives.files.costs import file_costs
     from litetuner.objectives.scoring.scorer import describe_metric
     from litetuner.spaces import tf
@@ -91,7 +92,7 @@ def score_handlers(workspace: Workspace) -> dict[str, Handler]:
 
 
 def handler(kind: type[J], do: Callable[[J], Record]) -> Handler:
-    """A function of jobs as one of their JSON."""
+    """Wrap a function of jobs: the result takes a job as JSON and returns its result as JSON."""
     return lambda record: do(kind.from_json(record)).to_json()
 
 
@@ -102,16 +103,19 @@ ROLES: dict[str, Callable[[Workspace], dict[str, Handler]]] = {
 
 
 def main(arguments: list[str]) -> None:
-    """``worker ROLE RUN_FOLDER PARENT_PID``: serve until standard input ends; its first line are the sources, the others jobs."""
+    """``worker ROLE RUN_FOLDER PARENT_PID``: do jobs until standard input ends.
+
+    The first line of standard input holds the sources (``Sources``). Each other line is a job.
+    """
     role, path, parent = arguments
     die_with(int(parent))
     _adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     own, jobs = os.getpid(), os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    with open(os.devnull) as nothing:  # what a job starts must not read the next jobs
+    with open(os.devnull) as nothing:  # processes that a job starts must not read the next jobs
         os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)  # whatever a library prints goes to the log, never into an answer
+    os.dup2(2, 1)  # what libraries print goes to the log, never into an answer
     started = time.perf_counter()
     sources = Sources.from_json(json.loads(jobs.readline()))
     receive(sources.functions)
@@ -121,12 +125,12 @@ def main(arguments: list[str]) -> None:
         given = json.loads(line)
         answer = do_job(handlers[given["verb"]], given["job"])
         if os.getpid() != own:
-            os._exit(0)  # a job's fork came back too
+            os._exit(0)  # this is a process that the job forked, and that returned here, too
         _answer(answers, answer)
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of descendants whose parents end (Linux), so that they are counted and ended as the others."""
+    """Adopt descendants whose parents end (Linux only), so that they are counted and ended like all others."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # 36: PR_SET_CHILD_SUBREAPER
 
@@ -142,7 +146,7 @@ def do_job(handler: Handler, job: dict[str, Any]) -> dict[str, Any]:
         return _failed(error)
     except MemoryError as error:
         return {"error": {"type": "BuildFailed", "message": f"it ran out of memory ({error})"}}
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # of the user's code too: named, and logged in full
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # also of user code; the log gets the traceback
         return _failed(error)
 
 

@@ -1,4 +1,4 @@
-"""A worker seen from the search: started, asked, limited, suspended, replaced when it dies."""
+"""A worker process, as the search controls it: start, jobs, limits, suspending, ending."""
 
 import contextlib
 import json
@@ -25,13 +25,14 @@ from litetuner.spaces.store import open_log
 
 POLL_SECONDS = 0.25
 START_LIMIT = Limits(seconds=300.0, memory_bytes=1 << 40)
-MEMORY_SHARE = 0.8  # of this machine's memory: what any job may use
-PROCESSES = max(256, 4 * (os.cpu_count() or 1))  # of one worker: more are a fork bomb
-EXIT_SECONDS = 2.0  # a process whose answers ended has so long to exit
-# Of NumPy's linear algebra, unless the user wants more: its matrices are small, and two threads that share a core with another
-# process wait for each other. ResNet8 reconstructed beside two other processes on two cores: 8.0 s with two, 1.4 s with one.
+MEMORY_SHARE = 0.8  # of this machine's memory: the most that a job may use
+PROCESSES = max(256, 4 * (os.cpu_count() or 1))  # the most that one worker may have; more are a fork bomb
+EXIT_SECONDS = 2.0  # how long a process may take to exit after it has closed its answer channel
+# NumPy's linear algebra uses one thread, unless the user sets more. Its matrices are small, and two threads that share
+# a core with another process wait for each other. Reconstructing ResNet8 next to two other processes on two cores took
+# 8.0 s with two threads and 1.4 s with one.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)  # who sends these is not the candidate
+OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)  # these signals are not the candidate's fault
 
 
 def memory_limit(limits: Limits) -> float:
@@ -40,10 +41,10 @@ def memory_limit(limits: Limits) -> float:
 
 
 class WorkerProcess:
-    """One child process of a role, in a session of its own (a Ctrl-C in the terminal does not reach it).
+    """One child process with a role, in its own session (a Ctrl-C in the terminal does not reach it).
 
-    Time in which it or this process was suspended counts against no limit. It must be started from a thread that lives as
-    long as it should: Linux takes the end of that thread for the end of the parent.
+    Time in which it or this process was suspended counts against no limit. The thread that starts it must live as long
+    as the process is needed: Linux treats the end of that thread as the end of the parent.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class WorkerProcess:
     ) -> None:
         self.role, self.log = role, log
         self.jobs = 0
-        self._logged = 0  # bytes of the log that were handed on
+        self._logged = 0  # bytes of the log that ``log_since`` has returned
         command = python_command("-m", "litetuner.search.runtime.worker", role, str(folder), str(os.getpid()))
         mark = secrets.token_hex(8)
         keeper().tell(mark)
@@ -73,18 +74,18 @@ class WorkerProcess:
             )
         self._send(sources or Sources())
         self._tree = ProcessTree(self._process.pid, mark)
-        self._lock = threading.RLock()  # who times a file suspends it from another thread
+        self._lock = threading.RLock()  # a timing suspends the process from another thread
         self._buffer = b""
         self._what, self._limits, self._began = "starting", START_LIMIT, awake_seconds()
-        self._stopped: float | None = None  # since when it is suspended
-        self.slept = self._slept_before = 0.0  # seconds suspended in all, and before ``_began``
-        self.resident = 0  # bytes, when its limits were last looked at
-        self.ready = False  # have its imports ended?
+        self._stopped: float | None = None  # when it was suspended; ``None`` if it runs
+        self.slept = self._slept_before = 0.0  # suspended seconds: in total, and before ``_began``
+        self.resident = 0  # bytes of memory at the last check of the limits
+        self.ready = False  # whether its imports have ended
         if wait:
             self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        """Wait for its imports. Raises ``HostError`` when it does not start."""
+        """Wait until its imports have ended. Raises ``HostError`` if it does not start."""
         try:
             if not self.ready:
                 self.answer()
@@ -104,7 +105,7 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def log_since(self) -> bytes:
-        """What the process has logged since this was last asked."""
+        """What the process has logged since the last call."""
         with self.log.open("rb") as stream:
             stream.seek(self._logged)
             text = stream.read()
@@ -116,7 +117,7 @@ class WorkerProcess:
             return self._tree.resident_bytes()
 
     def begin(self, job: Job[Any]) -> None:
-        """Give it a job, once it is ready. Raises ``BuildFailed`` or ``Lost``: the process is dead then."""
+        """Send it a job; it must be ready. Raises ``BuildFailed`` or ``Lost`` if the process is dead."""
         self.jobs += 1
         self._what, self._limits, self._began, self._slept_before = job.kind, job.limits, awake_seconds(), self.slept
         line = json.dumps({"verb": job.verb, "job": job.to_json()}) + "\n"
@@ -128,26 +129,26 @@ class WorkerProcess:
             raise self._died(job.kind) from None
 
     def _send(self, sources: Sources) -> None:
-        """Its first line: through the pipe, as all users of a machine can read command lines, which are short."""
+        """Send its first line, the sources. Command lines have a limited length, and all users can see them."""
         assert self._process.stdin is not None  # it was opened as a pipe
-        with contextlib.suppress(BrokenPipeError):  # that it died is seen when its answer is waited for
+        with contextlib.suppress(BrokenPipeError):  # ``answer`` reports that it is dead
             self._process.stdin.write(json.dumps(sources.to_json()).encode() + b"\n")
             self._process.stdin.flush()
 
     def answer(self, meanwhile: Callable[[], object] = lambda: None) -> dict[str, Any]:
-        """The answer to what was begun, waited for. Raises as ``begin``. ``meanwhile`` is called several times a second."""
+        """Wait for the answer to the current job. Raises like ``begin``. Calls ``meanwhile`` several times a second."""
         while (answer := self._look(POLL_SECONDS)) is None:
             meanwhile()
         return answer
 
     def _look(self, seconds: float) -> dict[str, Any] | None:
-        """An answer that comes within some seconds; else the job is held to its limits."""
+        """The answer if it comes within ``seconds``. Else checks the limits of the job and returns ``None``."""
         assert self._process.stdout is not None  # it was opened as a pipe
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 if not selector.select(seconds):
-                    # A child of the process may keep its end of the pipe open.
+                    # A child of the process may keep the process's end of the pipe open.
                     ended = not self.alive
                     if ended and not selector.select(0):
                         raise self._died(self._what)
@@ -206,7 +207,7 @@ class WorkerProcess:
         return BuildFailed(f"the process died by {name} while {what}")
 
     def suspend(self) -> None:
-        """Stop the process and its children, so that nothing of ours computes."""
+        """Suspend the process and its descendants."""
         with self._lock:
             self._stopped = self._stopped or awake_seconds()
             self._tree.signal(signal.SIGSTOP)
@@ -219,12 +220,12 @@ class WorkerProcess:
             self._tree.signal(signal.SIGCONT)
 
     def end(self) -> None:
-        """Begin to end the process: what it has in memory may take a second to be freed."""
+        """Send the kill signal without waiting: freeing the memory of the process may take a second."""
         with self._lock:
             self._tree.signal(signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the process and its descendants, also when they are suspended."""
+        """Kill the process and its descendants, also if they are suspended, and wait for the process."""
         with self._lock:
             self._tree.kill()
             self._process.wait()

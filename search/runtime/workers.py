@@ -1,4 +1,4 @@
-"""All worker processes of this machine, which are suspended together and share its memory, and the slots that use them."""
+"""The worker processes of this machine and the slots that use them. Workers share memory and are suspended together."""
 
 import contextlib
 import threading
@@ -16,34 +16,38 @@ from litetuner.spaces.jobs.device import Device
 from litetuner.spaces.jobs.job import Job, Kind, Limits, R
 from litetuner.spaces.jobs.workspace import Sources
 
-JOBS_A_WORKER = 200  # then it is replaced: libraries leak
+JOBS_A_WORKER = 200  # a worker is replaced after so many jobs, because libraries leak memory
 ROLES: dict[Kind, str] = {"inspect": "build", "train": "build", "convert": "build", "score": "score"}
 CPU = Device()
 RETRIES = 1  # a lost job is tried again on a new worker
-RECYCLE_SHARE = 0.6  # of the memory of a slot: a worker that idles above this is replaced
+RECYCLE_SHARE = 0.6  # of a slot's memory; a worker that uses more between two jobs is replaced
 
 
 class Crowded(Lost):
-    """A job that gave way, since all together used too much memory. It is done again when nothing else runs."""
+    """A job was stopped because all jobs together used too much memory. It is repeated when no other job runs."""
 
 
 class Workers:
-    """Used by the threads of all slots; each worker by the thread that started it, but for suspending and ending it."""
+    """All worker processes of this machine, used by the threads of all slots.
+
+    Only the thread that started a worker uses it, but any thread may suspend or end it.
+    """
 
     def __init__(self, folder: RunFolder, sources: Sources, slots: int, device: Device = CPU) -> None:
-        self.still = threading.RLock()  # held while something is timed here, and while a worker is given anything to do
+        # Held during a timing on this machine, and while a worker is started or gets a job.
+        self.still = threading.RLock()
         self.closing = False
         self._folder, self._sources, self._slots, self.device = folder, sources, slots, device
-        self.trains = {gpu: threading.Lock() for gpu in device.gpus}  # one training at a time on each
+        self.trains = {gpu: threading.Lock() for gpu in device.gpus}  # one training at a time on each GPU
         self._all: list[WorkerProcess] = []
         self._started = self._turns = 0
         self._changed = threading.Condition()
-        self._running: dict[int, WorkerProcess | None] = {}  # what works, by the number of its turn
-        self._alone = False  # does something wait or work that must be alone?
+        self._running: dict[int, WorkerProcess | None] = {}  # the worker of each turn, by turn number
+        self._alone = False  # whether a job that must run alone is waiting or running
 
     @contextlib.contextmanager
     def turn(self, *, alone: bool) -> Iterator[int]:
-        """A job's turn, by its number. Where it must work ``alone`` it waits for all others, and they for it."""
+        """Hold a turn for one job; yields its number. No other job runs together with a job that must run ``alone``."""
         with self._changed:
             self._changed.wait_for(lambda: self.closing or not self._alone)
             self._alone = alone
@@ -60,9 +64,9 @@ class Workers:
                 self._changed.notify_all()
 
     def take(self, turn: int, start: tuple[str, str], limits: Limits, worker: WorkerProcess | None) -> WorkerProcess:
-        """The worker for a turn: the one that the slot has, or a new one, which may still import. Raises ``Lost`` at the end.
+        """The worker for a turn: the slot's own one, or a new one whose imports may not have ended.
 
-        ``start`` is the role of a new one, and the GPU that it sees.
+        ``start`` is the role of a new worker and the GPU that it sees. Raises ``Lost`` if the search ends.
         """
         with self._changed:
             if worker is not None and worker.alive:
@@ -75,7 +79,7 @@ class Workers:
             return worker
 
     def start(self, role: str, gpu: str) -> WorkerProcess:
-        """A worker that may still import."""
+        """Start a worker without waiting for its imports. Raises ``Lost`` if the search ends."""
         with self.still:
             if self.closing:
                 raise Lost("the search ends")
@@ -87,12 +91,15 @@ class Workers:
             return found
 
     def begin(self, worker: WorkerProcess, job: Job[Any]) -> None:
-        """Give a worker a job, when nothing is timed."""
+        """Give a worker a job, as soon as no timing runs on this machine."""
         with self.still:
             worker.begin(job)
 
     def make_room(self, turn: int) -> None:
-        """Where all use too much memory, end those that idle; else the job that began last raises ``Crowded``."""
+        """If all workers together use too much memory, end the idle ones.
+
+        If no worker is idle, the job of the newest turn ends its own worker and raises ``Crowded``.
+        """
         with self._changed:
             if len(self._running) < 2 or turn != max(self._running):
                 return
@@ -109,7 +116,7 @@ class Workers:
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
-        """Suspend every worker: while something is timed, nothing of ours computes."""
+        """Suspend all workers, so that no other work of litetuner disturbs a timing."""
         with self.still:
             alive = [worker for worker in self._all if worker.alive]
             try:
@@ -121,7 +128,7 @@ class Workers:
                     worker.resume()
 
     def close(self) -> None:
-        """End all processes; no other is started."""
+        """End all worker processes. No new one is started afterwards."""
         self.closing = True
         ending = list(self._all)
         for worker in ending:
@@ -133,7 +140,10 @@ class Workers:
 
 
 class WorkerSlot:
-    """Used by one thread, which lives as long as its workers should (see ``WorkerProcess``)."""
+    """Does one job at a time, with one worker for each role.
+
+    Only one thread uses it. That thread must live as long as the workers, see ``WorkerProcess``.
+    """
 
     def __init__(self, workers: Workers, number: int = 0) -> None:
         self._workers = workers
@@ -141,7 +151,10 @@ class WorkerSlot:
         self._own: dict[str, WorkerProcess] = {}  # by role
 
     def do(self, job: Job[R], log: Path | None) -> JobResult[R]:
-        """A job's result. What dies from outside is done once more, what gave way to others is done alone."""
+        """The result of a job.
+
+        If its worker is ended from outside, the job is repeated once. If it raises ``Crowded``, it is repeated alone.
+        """
         alone, lost = False, 0
         while True:
             try:
@@ -155,12 +168,12 @@ class WorkerSlot:
                     raise
 
     def _training(self, job: Job[Any]) -> contextlib.AbstractContextManager[object]:
-        """Held while a job trains on the slot's GPU, which other slots may use, too."""
+        """A lock to hold while a job trains on the slot's GPU, which other slots may share. Other jobs need no lock."""
         lock = self._workers.trains.get(self._gpu)
         return lock if lock is not None and job.kind == "train" else contextlib.nullcontext()
 
     def _work(self, job: Job[R], log: Path | None, turn: int) -> JobResult[R]:
-        """Seconds in which the worker was suspended are not the job's."""
+        """Do a job with the slot's worker. Time in which the worker was suspended is not part of the job's seconds."""
         began, role = awake_seconds(), ROLES[job.kind]
         worker = self._own[role] = self._workers.take(turn, (role, self._gpu), job.limits, self._own.get(role))
         try:
@@ -168,7 +181,7 @@ class WorkerSlot:
             worker.wait_until_ready()
             ready = awake_seconds()
             self._workers.begin(worker, job)
-            if job.verb == "inspect" and "score" not in self._own:  # what scores is imported meanwhile
+            if job.verb == "inspect" and "score" not in self._own:  # its imports run during the inspection
                 self._own["score"] = self._workers.start("score", self._gpu)
             answer = worker.answer(lambda: self._workers.make_room(turn))
             used = awake_seconds() - began - (worker.slept - slept)

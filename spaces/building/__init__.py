@@ -1,1 +1,1 @@
-"""Jobs that turn a candidate into a file."""
+"""The jobs that build the file of a candidate."""

@@ -1,4 +1,4 @@
-"""The context of a job: the data, the calibration samples and the loss that its steps work with."""
+"""The context of a job: the data, the calibration samples and the loss that its steps use."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def make_context(
     *,
     untrained: bool = False,
 ) -> Context:
-    """The context for some steps. A job's ``calibration`` is how many samples there are where no step asks for another number."""
+    """The context for some steps. The number of calibration samples is the job's, unless a step sets another one."""
     from litetuner.spaces.training.joint_loss import joint_loss
     from litetuner.spaces.training.losses import make_loss
     from litetuner.spaces.training.own_loop import make_loop
@@ -65,7 +65,7 @@ def _soft_loss(inspected: Inspected) -> Any:
 def _calibration(
     workspace: Workspace, inspected: Inspected, steps: tuple[Step, ...], count: int, seed: int
 ) -> np.ndarray:
-    """The samples that the last calibrating step asks for; the usual ones where none asks."""
+    """The calibration samples that the last step with a ``selection`` sets; without one, ``count`` balanced samples."""
     from litetuner.spaces.data.calibration import select_samples
 
     asked: dict[str, Any] = next((step.knobs() for step in reversed(steps) if "selection" in step.knobs()), {})

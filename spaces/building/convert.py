@@ -1,4 +1,4 @@
-"""The job convert: a checkpoint to a raw ``.tflite``."""
+"""The job convert: convert a checkpoint to a raw ``.tflite``."""
 
 import dataclasses
 
@@ -10,7 +10,10 @@ from litetuner.spaces.step import Stage
 
 
 def convert(job: ConvertJob, workspace: Workspace) -> ConvertResult:
-    """Convert a trained prefix; ``untrained`` ones are built from the base, with masks and centroids but without training."""
+    """Convert the trained model of a prefix.
+
+    If ``untrained``, the steps are applied to the tf_keras copy, with masks and centroids but without training.
+    """
     know_custom_layers(workspace)
     inspected = workspace.inspected(job.inspected)
     (step,) = job.candidate.of_stage(Stage.CONVERT)

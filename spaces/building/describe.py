@@ -1,4 +1,4 @@
-"""The job describe: what can be done to a model, without data."""
+"""The job describe: find out which compression steps a model allows, without data."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SAMPLES = 4
 
 
 def describe(workspace: Workspace) -> DescribeResult:
-    """The model's copy is tried on random inputs. Raises ``ModelError`` for what cannot be used."""
+    """Describe a model; its tf_keras copy is tested on random inputs. Raises ``ModelError`` if it cannot be used."""
     from litetuner.spaces.models.inspection import model_info
     from litetuner.spaces.models.loading.load import sized
     from litetuner.spaces.models.signature import input_tensors
@@ -28,7 +28,7 @@ def _random_samples(inputs: tuple[Any, ...]) -> np.ndarray:
 
     rng = np.random.default_rng(0)
     drawn = {
-        # Integers index tables of unknown length: their first two rows.
+        # Integers may be indices into a table of unknown length: use only its first two rows.
         tensor.name: rng.random((SAMPLES, *tensor.shape[1:]), dtype=np.float32)
         if tensor.dtype.startswith(("float", "bfloat"))
         else rng.integers(0, 2, (SAMPLES, *tensor.shape[1:]))

@@ -1,4 +1,4 @@
-"""A fake builder: plausible sizes and qualities by formula, in microseconds. For tests of the loop and studies of samplers."""
+"""A fake builder: plausible sizes and metrics by formula, in microseconds. For tests and for studies of samplers."""
 
 import dataclasses
 import hashlib
@@ -29,7 +29,7 @@ from litetuner.spaces.step import Stage
 from litetuner.spaces.tflite.artifact import Artifact
 
 LAYERS = 8
-LONG = 8.0  # epochs over all steps; longer trainings help no further
+LONG = 8.0  # epochs over all steps; longer training gives no further gain
 WEIGHTS = 10_000  # parameters of each layer
 COUNTS = {"train": 1000, "search": 400, "test": 400}
 BITS = {"float32": 32, "float16": 16, "dynamic": 8, "int8": 8, "int16x8": 8}
@@ -37,12 +37,12 @@ BITS = {"float32": 32, "float16": 16, "dynamic": 8, "int8": 8, "int16x8": 8}
 
 @dataclasses.dataclass(frozen=True)
 class FakeBuilder:
-    """Does the jobs of the builder without a model. Deterministic; quality falls with what is left out, and training helps."""
+    """Runs the builder's jobs without a model. Deterministic; compression lowers the metric and training raises it."""
 
     workspace: Workspace
 
     def inspect(self, job: InspectJob, metric: MetricInfo) -> InspectResult:
-        """A model of ``LAYERS`` convolutions, and data of ten classes."""
+        """A model with ``LAYERS`` convolutions, and data with ten classes."""
         sha256 = hashlib.sha256(job.model_content.encode()).hexdigest()
         arrays = {f"x_{split}": self.workspace.keep_array(np.zeros(size)) for split, size in COUNTS.items()}
         decision = Decision("multiclass", None, "probabilities", "softmax", "from the last activation softmax")
@@ -54,20 +54,20 @@ class FakeBuilder:
         return InspectResult(model, data, base, loss, metric, blob, None, 0.0, 0.0)
 
     def train(self, job: TrainJob) -> TrainResult:
-        """A checkpoint that holds what it is of."""
+        """A checkpoint that contains its steps and seed as JSON."""
         content = json.dumps([job.prefix.to_json(), job.seed]).encode()
         return TrainResult(self.workspace.blobs.put(content, ".npz"), 0.0, ())
 
     def convert(self, job: ConvertJob) -> ConvertResult:
-        """A raw file that holds its steps."""
+        """A raw file that contains its steps as JSON."""
         return ConvertResult(self.workspace.blobs.put(json.dumps(job.candidate.to_json()).encode(), ".tflite"))
 
     def measure_layers(self, job: MeasureLayersJob) -> Statistics:
-        """The same for every model."""
+        """The same statistics for every model."""
         return layer_statistics()
 
     def finish(self, job: FinishJob) -> FinishResult:
-        """A file that holds its steps, with sizes by formula."""
+        """A file that contains its steps as JSON, with sizes by formula."""
         candidate = job.candidate
         name = self.workspace.artifacts.put(json.dumps(candidate.to_json()).encode(), ".tflite")
         bits = _bits(candidate)
@@ -106,9 +106,9 @@ def _model(sha256: str) -> ModelInfo:
 
 
 def structure_of(candidate: Candidate) -> str:
-    """What a fake latency belongs to: the deployment and the widths, not the trained values."""
+    """A digest of what determines a fake latency: the deployment steps and the widths, but not the weight values."""
     steps = [step.to_json() for step in candidate.deployment]
-    for record in steps:  # neither zeros nor shared values change what is computed
+    for record in steps:  # neither sparsity nor clusters change the latency
         record.pop("sparsity", None), record.pop("clusters", None)
         if record["step"] == "reconstruct" and "layers" in record:
             record["layers"] = [[name, 4 if bits == 4 else 8] for name, _, _, bits, *_ in record["layers"]]
@@ -116,7 +116,7 @@ def structure_of(candidate: Candidate) -> str:
 
 
 def stand_in(candidate: Candidate) -> bytes:
-    """Bytes for the fake target to time: as many as there is to compute, equal for candidates of one structure."""
+    """A file for the fake target. Its length is proportional to the work; equal structures give equal bytes."""
     work = sum(_bits(candidate)) * WEIGHTS * _kept(candidate) ** 2 / 32
     return structure_of(candidate).encode() + bytes(int(work))
 
@@ -142,7 +142,7 @@ def _knobs(candidate: Candidate) -> dict[str, dict[str, Any]]:
 
 
 def _treatments(candidate: Candidate) -> list[Treatment]:
-    """What a reconstruction does to each layer; empty where there is none."""
+    """The treatment of each layer by a reconstruction; empty if the candidate has none."""
     knobs = _knobs(candidate).get("reconstruct")
     if knobs is None:
         return []
@@ -152,12 +152,12 @@ def _treatments(candidate: Candidate) -> list[Treatment]:
 
 
 def _values(treatment: Treatment) -> int:
-    """Different values, where they are few; 0 where the type alone says how many."""
+    """The number of distinct values; 0 if the treatment does not limit it."""
     return treatment.counted or {3: 7, 2: 3}.get(treatment.bits, 0)
 
 
 def layer_statistics() -> Statistics:
-    """Errors that grow as values get fewer, and the bytes of finished files; all layers lose as much."""
+    """Statistics by formula: fewer values and more zeros give larger errors. The errors are equal for all layers."""
     return Statistics(tuple(_statistics(index) for index in range(LAYERS)))
 
 
@@ -175,7 +175,7 @@ def _deflated(values: int, sparsity: float) -> float:
 
 
 def _kept(candidate: Candidate) -> float:
-    """The share of channels that is kept."""
+    """The share of channels that are kept."""
     return 1.0 - sum(float(step.knobs()["ratio"]) for step in candidate.steps if step.changes_shapes)
 
 
@@ -194,7 +194,7 @@ def _bits(candidate: Candidate) -> list[int]:
 
 
 def _compressed(candidate: Candidate) -> float:
-    """Bytes of all weights under zlib."""
+    """The compressed size of all weights, in bytes."""
     knobs = _knobs(candidate)
     count = knobs.get("cluster", {}).get("count", 0)
     usual = _share(knobs.get("prune", {}).get("sparsity", 0.0), count)
@@ -204,6 +204,6 @@ def _compressed(candidate: Candidate) -> float:
 
 
 def _share(sparsity: float, values: int) -> float:
-    """Compressed as a share of the weights' bytes; ``values`` 0: any."""
+    """The compressed size as a share of the weights' bytes; ``values`` is 0 for any number of distinct values."""
     share = 0.9 * (1 - 0.9 * sparsity)
     return share * min(1.0, 0.4 + 0.1 * values**0.5) if values else share

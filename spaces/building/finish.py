@@ -1,4 +1,4 @@
-"""The job finish: rewrite a raw file, and verify in the finished flatbuffer what the label says."""
+"""The job finish: rewrite a raw file, and verify in the finished file everything that the label says."""
 
 from collections.abc import Mapping
 
@@ -20,17 +20,16 @@ from litetuner.spaces.tflite.weights import Weight, weights_at, weights_by_layer
 
 
 def finish(job: FinishJob, workspace: Workspace) -> FinishResult:
-    """The artifact of a candidate. Raises ``BuildFailed`` for a file that is not what its label says."""
+    """The artifact of a candidate. Raises ``BuildFailed`` if the file lacks a property that its label says."""
     know_custom_layers(workspace)
     inspected = workspace.inspected(job.inspected)
     context = make_context(workspace, inspected, job, job.candidate.steps, untrained=job.untrained)
     kernels = {layer.name: layer.kernel_shape for layer in inspected.model.layers if layer.has_kernel}
-    # The kernels that the last step which reshapes the model left in its checkpoint, by layer.
+    # Layer name: kernel in the checkpoint of the last step that changes shapes.
     cut = {} if job.cut is None else kernels_of_checkpoint(workspace.blobs, job.cut)
     shapes: dict[str, tuple[int, ...]] | None = kernels
-    if any(
-        step.changes_shapes for step in job.candidate.steps
-    ):  # those of an untrained copy or a narrower file are not known
+    # Without such a checkpoint (an untrained copy, or channels pruned in the file), the new shapes are not known.
+    if any(step.changes_shapes for step in job.candidate.steps):
         shapes = {name: kernel.shape for name, kernel in cut.items()} or None
     file, plain, notes = _rewrite(job.candidate, workspace.blobs.get(job.file), context)
     findings: list[Finding] = []
@@ -47,10 +46,10 @@ def finish(job: FinishJob, workspace: Workspace) -> FinishResult:
 
 
 def _rewrite(candidate: Candidate, file: bytes, context: Context) -> tuple[bytes, bytes, tuple[str, ...]]:
-    """The finished file, the last file in which layers are found by their names, and notes of the steps.
+    """The finished file, the last file that still has the names of layers, and the notes of the steps.
 
-    Rewriting starts without dead channels, which is lossless. The baseline is not rewritten; and what was trained keeps its
-    widths, zeros and clusters, as its steps say.
+    If a candidate has the float conversion and no training steps, dead channels are removed first, which is lossless.
+    This includes the baseline. Trained candidates keep the widths, zeros and clusters that their steps decide.
     """
     notes: list[str] = []
     if any(step.role is Role.FLOAT for step in candidate.steps) and not candidate.prefix.steps:
@@ -81,7 +80,10 @@ def _invariants(
 
 
 def weight_type_invariants(candidate: Candidate, weights: Mapping[str, Weight]) -> list[tuple[str, str, str]]:
-    """(layer, "weight_type", type) for every layer whose weights are told in the file, by the last step that decides."""
+    """(layer, "weight_type", type) for every layer whose weights are found in the file.
+
+    The last deployment step that decides weight types determines the type.
+    """
     said = [types for step in candidate.deployment if (types := step.weight_types(weights)) is not None]
     return [(layer, "weight_type", kind) for layer, kind in said[-1].items()] if said else []
 

@@ -1,4 +1,4 @@
-"""The job inspect: load model and data, rebuild the model in tf_keras, classify its layers, time a few training steps."""
+"""The job inspect: load model and data, rebuild the model in tf_keras, list its layers, time a few training steps."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ BRIDGE_SAMPLES = 32
 
 
 def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> InspectResult:
-    """Raises ``ModelError``, ``DataError`` or ``ConfigError`` for what the user gave and cannot be used."""
+    """Run the inspection. Raises ``ModelError``, ``DataError`` or ``ConfigError`` for input that cannot be used."""
     from litetuner.spaces.models.checkpoint import write_model
     from litetuner.spaces.models.input_shapes import sample_shapes
     from litetuner.spaces.models.inspection import model_info
@@ -65,7 +65,7 @@ def inspect(job: InspectJob, metric: MetricInfo, workspace: Workspace) -> Inspec
 
 
 def prepare(loaded: LoadedModel, metric: MetricInfo, job: InspectJob, workspace: Workspace) -> DataInfo:
-    """The user's data, checked and kept as arrays."""
+    """Check the user's data and store them as arrays."""
     from litetuner.spaces.data.preparation import DataRequest, prepare_data
     from litetuner.spaces.models.inspection import output_activation
     from litetuner.spaces.models.outputs import chosen_output
@@ -88,7 +88,7 @@ def prepare(loaded: LoadedModel, metric: MetricInfo, job: InspectJob, workspace:
 
 
 def output_evidence(loaded: LoadedModel) -> dict[str, Evidence]:
-    """What is known of each output for training, by name: the compiled loss and the last activation tell the task."""
+    """What is known about each output, by name, to choose its loss: its last activation and its compiled loss."""
     from litetuner.spaces.models.inspection import output_activation
     from litetuner.spaces.models.signature import output_tensors
 
@@ -103,7 +103,10 @@ def output_evidence(loaded: LoadedModel) -> dict[str, Evidence]:
 def question(
     loaded: LoadedModel, output: int, original: np.ndarray, data: DataInfo, workspace: Workspace
 ) -> tuple[str, ...]:
-    """What is doubtful about the model as a baseline; ``original`` are its outputs (the one at ``output``) on search samples."""
+    """Reasons not to trust the model as a baseline.
+
+    ``original`` are its outputs on the search split, for the output with index ``output``.
+    """
     from litetuner.spaces.models.doubts import find_doubts
     from litetuner.spaces.models.signature import predict
 
@@ -118,7 +121,11 @@ def question(
 def choose(
     model: Any, loaded: LoadedModel, metric: MetricInfo, data: DataInfo, job: InspectJob, workspace: Workspace
 ) -> tuple[LossSettings | None, str | None]:
-    """The training loss; else why the model is not trained. Raises ``ConfigError`` where the user's own loss does not fit."""
+    """The training loss, or the reason why the model is not trained.
+
+    Raises ``ConfigError`` if the loss does not fit the model and the user chose it (by a loss, loss weights or own
+    metric).
+    """
     from litetuner.spaces.models.signature import output_tensors
     from litetuner.spaces.training.losses import LossWishes, choose_loss, class_weights, tried_outputs
 
@@ -144,7 +151,7 @@ def choose(
 def choose_joint(
     loaded: LoadedModel, outputs: list[Any], data: DataInfo, job: InspectJob, workspace: Workspace, weighted: bool
 ) -> LossSettings:
-    """The loss of each of several outputs. Raises ``ConfigError``."""
+    """The losses of a model with several outputs. Raises ``ConfigError``."""
     from litetuner.spaces.data.arrays import open_array
     from litetuner.spaces.training.joint_loss import choose_losses, output_weights
 
@@ -161,7 +168,7 @@ def _write_progress(path: Path, text: str) -> None:
 
 
 def try_own(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> Inspected:
-    """Try ``--fit`` on a copy of the model, for one step. Raises ``ConfigError`` for what does not fit."""
+    """Try the function of ``--fit`` for one step on a copy of the model. Raises ``ConfigError`` if it does not fit."""
     from litetuner.spaces.training.own_loop import try_loop
 
     settings = LoopSettings(job.fit or "")
@@ -170,7 +177,7 @@ def try_own(model: Any, inspected: Inspected, job: InspectJob, workspace: Worksp
 
 
 def seconds_per_epoch(model: Any, inspected: Inspected, job: InspectJob, workspace: Workspace) -> float:
-    """How long one pass over the training data takes."""
+    """The seconds of one pass over the training data, extrapolated from a few steps."""
     from litetuner.spaces.models.keras_bridge.bridge import clone
     from litetuner.spaces.training.fit import seconds_per_step
     from litetuner.spaces.training.own_loop import seconds_per_step_of_loop

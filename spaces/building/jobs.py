@@ -1,4 +1,4 @@
-"""The jobs that need the model: inspect, describe, train, convert, finish."""
+"""The jobs that need the model: inspect, describe, train, convert, measure_layers, finish."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -14,14 +14,15 @@ from litetuner.spaces.reconstruction.allocation.statistics import Statistics
 from litetuner.spaces.tflite.artifact import Artifact
 from litetuner.spaces.tflite.invariants import Finding
 
-PROGRESS = "cache/reading.txt"  # below the run folder: what an inspection has read of the data so far, in words
+PROGRESS = "cache/reading.txt"  # in the run folder: a text that says how much of the data an inspection has read so far
 
 
 @dataclasses.dataclass(frozen=True)
 class InspectResult(Record):
-    """``inspected`` is the blob that later jobs name, ``original`` what the user's model gives on the search split.
+    """The result of an inspection. ``inspected`` is the name of the blob that later jobs use.
 
-    ``doubts`` are reasons not to trust the model as a baseline, a sentence each.
+    ``original`` is the blob with the outputs of the user's model on the search split. ``doubts`` are reasons not to
+    trust the model as a baseline, one sentence each.
     """
 
     model: ModelInfo
@@ -39,7 +40,11 @@ class InspectResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectJob(Job[InspectResult]):
-    """Load and check model, data and metric. Contents are sha256 sums; ``sources`` those of the files of the user's functions."""
+    """Load and check model, data and metric.
+
+    ``model_content`` and ``data_content`` are sha256 sums, and ``sources`` has those of the files of the user's
+    functions.
+    """
 
     kind: ClassVar[Kind] = "inspect"
     verb: ClassVar[str] = "inspect"
@@ -69,7 +74,7 @@ class DescribeResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DescribeJob(Job[DescribeResult]):
-    """Load and check a model that there are no data for."""
+    """Load and check a model without data."""
 
     kind: ClassVar[Kind] = "inspect"
     verb: ClassVar[str] = "describe"
@@ -78,7 +83,7 @@ class DescribeJob(Job[DescribeResult]):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildJob(Job[R]):
-    """What all jobs of a run have in common; ``inspected`` is a blob."""
+    """The fields that all build jobs of a run have; ``inspected`` is the name of a blob."""
 
     inspected: str
     seed: int
@@ -88,7 +93,7 @@ class BuildJob(Job[R]):
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult(Record):
-    """The trained model as a blob."""
+    """``checkpoint`` is the name of the blob with the trained model."""
 
     checkpoint: str
     fit_seconds: float
@@ -97,7 +102,7 @@ class TrainResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainJob(BuildJob[TrainResult]):
-    """Do the last step of a prefix on its parents' checkpoints (one for each step before). ``device`` is a class: cpu, gpu."""
+    """Run the last step of a prefix. ``parents`` are the checkpoints of the earlier steps; ``device`` is cpu or gpu."""
 
     kind: ClassVar[Kind] = "train"
     verb: ClassVar[str] = "train"
@@ -109,7 +114,7 @@ class TrainJob(BuildJob[TrainResult]):
 
 @dataclasses.dataclass(frozen=True)
 class ConvertResult(Record):
-    """The raw file as a blob, and notes of its conversion."""
+    """The name of the blob with the raw file, and notes about its conversion."""
 
     file: str
     notes: tuple[str, ...] = ()
@@ -117,7 +122,7 @@ class ConvertResult(Record):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertJob(BuildJob[ConvertResult]):
-    """Convert a checkpoint (or, ``untrained``, a one-shot copy of a prefix) to a raw file."""
+    """Convert a checkpoint to a raw file, or, if ``untrained``, a model with the prefix's steps but no training."""
 
     kind: ClassVar[Kind] = "convert"
     verb: ClassVar[str] = "convert"
@@ -129,7 +134,7 @@ class ConvertJob(BuildJob[ConvertResult]):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeasureLayersJob(BuildJob[Statistics]):
-    """Measure what each layer of a float file (a blob) costs at the output, for each of a grid of treatments."""
+    """Measure the output error and the bytes of each layer of a float file (a blob), for a grid of treatments."""
 
     kind: ClassVar[Kind] = "convert"
     verb: ClassVar[str] = "measure_layers"
@@ -139,7 +144,7 @@ class MeasureLayersJob(BuildJob[Statistics]):
 
 @dataclasses.dataclass(frozen=True)
 class FileRef:
-    """A finished file: its name among the artifacts, and the structure that its latency belongs to."""
+    """A finished file: its name among the artifacts, and its structure. Files of equal structure have equal latency."""
 
     name: str
     structure: str
@@ -147,9 +152,10 @@ class FileRef:
 
 @dataclasses.dataclass(frozen=True)
 class FinishResult(Record):
-    """The finished file: its name among the artifacts, what was read back from it, and what its bytes alone tell.
+    """The finished file: its name among the artifacts, the properties that were read from it, and verified invariants.
 
-    ``costs`` are measurements by name, as JSON, ``partitions`` a digest of what the runtime's delegate takes.
+    ``costs`` are the measurements that need only the bytes of the file, by name, as JSON. ``partitions`` is a digest of
+    the operators that the runtime's delegate runs.
     """
 
     name: str
@@ -161,14 +167,14 @@ class FinishResult(Record):
 
     @property
     def ref(self) -> FileRef:
-        """Which kernel runs follows from the file's structure and from what the delegate takes of it."""
+        """The name, and a structure that includes ``partitions``: both determine which kernels run."""
         structure = self.artifact.structure
         return FileRef(self.name, f"{structure}-{self.partitions}" if self.partitions else structure)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinishJob(BuildJob[FinishResult]):
-    """Rewrite a raw file and verify it. ``cut`` is the checkpoint whose shapes the file must have."""
+    """Rewrite a raw file and verify it. ``cut`` is the checkpoint of the last reshaping step, which sets the shapes."""
 
     kind: ClassVar[Kind] = "convert"
     verb: ClassVar[str] = "finish"

@@ -1,4 +1,4 @@
-"""The job measure_layers: statistics of the layers of a float file, once a run."""
+"""The job measure_layers: statistics of the layers of a float file, computed once per run."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,14 +14,17 @@ from litetuner.spaces.tflite.weights import weights_by_layer
 
 
 def measure_layers(job: MeasureLayersJob, workspace: Workspace) -> Statistics:
-    """Of the samples that a reconstruction takes. Raises ``Refused`` without any, ``BuildFailed`` with a layer's name."""
+    """Measure the layers on the samples that a reconstruction uses.
+
+    Raises ``Refused`` if there are no samples, and ``BuildFailed`` with the name of a layer that cannot be measured.
+    """
     inspected, file = workspace.inspected(job.inspected), workspace.blobs.get(job.file)
     found = measure(file, samples_of(make_context(workspace, inspected, job)), job.seed)
     return with_keras_layers(found, file, inspected.model.layers)
 
 
 def with_keras_layers(found: Statistics, file: bytes, layers: Sequence[LayerInfo]) -> Statistics:
-    """Statistics that name the Keras layer of each operator whose layer is certain."""
+    """The statistics with ``keras_layer`` set for each operator whose Keras layer is certain."""
     shapes = {layer.name: layer.kernel_shape for layer in layers if layer.has_kernel}
     owners = {weight.operator_index: name for name, weight in weights_by_layer(file, list(shapes), shapes).items()}
     operators = names_of_layers(read_operators(file))

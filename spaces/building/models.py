@@ -1,4 +1,4 @@
-"""The models that jobs work on: the user's own, the tf_keras copy, and the trained model of a prefix."""
+"""The models that jobs use: the user's own model, its tf_keras copy, and the trained model of a prefix."""
 
 import functools
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from litetuner.spaces.store import Store
 
 
 def user_model(sources: Sources, info: ModelInfo | None = None) -> Any:
-    """The user's model as it was loaded, kept in memory while its jobs come.
+    """The user's model as loaded. It stays in memory until another model is loaded.
 
-    ``info`` gives the sizes that the inspection decided for inputs of any size.
+    ``info`` has the input sizes that the inspection chose for inputs of variable size.
     """
     shapes = tuple((name, tuple(shape)) for name, shape in (info.inputs if info else {}).items())
     return _loaded(sources, info.sha256 if info else "", shapes)
 
 
 def base_model(workspace: Workspace, inspected: Inspected) -> Any:
-    """The tf_keras copy; the user's model where there is none."""
+    """The tf_keras copy of the user's model, or the user's model itself if there is no copy."""
     if inspected.base is None:
         return user_model(workspace.sources, inspected.model).model
     return _read(workspace.blobs, inspected.base)
@@ -30,7 +30,10 @@ def base_model(workspace: Workspace, inspected: Inspected) -> Any:
 def restore(
     workspace: Workspace, base: str, checkpoints: Sequence[str], steps: Sequence[Step], context: Context
 ) -> Any:
-    """The trained model of a prefix from its checkpoints (one a step): a wrapped one is wrapped again, then given its weights."""
+    """The trained model of a prefix, from its checkpoints (one per step).
+
+    If a step wraps the model, the wrappers are created again and the stored weights are loaded into them.
+    """
     from litetuner.spaces.models.checkpoint import read_model, set_weights
     from litetuner.spaces.models.keras_bridge.bridge import clone
 
@@ -46,7 +49,7 @@ def restore(
 
 
 def know_custom_layers(workspace: Workspace) -> None:
-    """Make the tf_keras twins of the user's layers known before a checkpoint is read."""
+    """Register the tf_keras versions of the user's custom layers, which reading a checkpoint needs."""
     from litetuner.spaces.models.loading.custom_objects import load_custom_objects
 
     load_custom_objects(workspace.sources.custom_objects)

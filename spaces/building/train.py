@@ -1,4 +1,4 @@
-"""The job train: one step of a prefix on its parent's checkpoint."""
+"""The job train: run one step of a prefix on the checkpoint of the step before it."""
 
 import dataclasses
 import itertools
@@ -19,7 +19,7 @@ from litetuner.spaces.store import read_json, write_json
 
 
 def train(job: TrainJob, workspace: Workspace) -> TrainResult:
-    """Train, and keep the checkpoint as a blob."""
+    """Train, and store the checkpoint as a blob. Raises ``Refused`` for a model without a tf_keras copy."""
     from litetuner.spaces.models.checkpoint import write_model, write_weights
 
     know_custom_layers(workspace)
@@ -39,7 +39,7 @@ def train(job: TrainJob, workspace: Workspace) -> TrainResult:
 
 
 def _links(inspected: Inspected) -> dict[str, Activation]:
-    """What makes probabilities of the raw outputs, by output."""
+    """The activation that converts the raw values of each output to probabilities, by output name."""
     data, names = inspected.data, list(inspected.model.outputs)
     decisions = data.decisions if len(names) > 1 else dict.fromkeys(names, data.decision)
     found: dict[str, Decision | None] = {name: decisions.get(name) for name in names}
@@ -47,7 +47,7 @@ def _links(inspected: Inspected) -> dict[str, Activation]:
 
 
 def _keep(batches: Iterator[np.ndarray], count: int, workspace: Workspace) -> str:
-    """Write batches as one array of ``count`` rows and give its blob."""
+    """Write batches as one array of ``count`` rows and return the name of its blob."""
     first = next(batches)
     writer = ArrayWriter(workspace.blobs)
     writer.write("teacher", (count, *first.shape[1:]), first.dtype, itertools.chain([first], batches))
@@ -55,7 +55,10 @@ def _keep(batches: Iterator[np.ndarray], count: int, workspace: Workspace) -> st
 
 
 def _teacher(workspace: Workspace, inspected: Inspected, context: Context) -> np.ndarray | None:
-    """The baseline's outputs on the training data, computed once a run and memory-mapped from then on."""
+    """The baseline's outputs on the training data, computed once per run and then memory-mapped.
+
+    ``None`` if there is no training data, or if the outputs would need more than ``LARGEST_BYTES``.
+    """
     from litetuner.spaces.training.distillation import LARGEST_BYTES, teacher_targets
 
     if not len(context.x_train) or len(context.x_train) * inspected.model.output_values * 4 > LARGEST_BYTES:

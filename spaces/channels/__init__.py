@@ -1,1 +1,1 @@
-"""Structured pruning: which channels belong together, which matter, and how they are removed."""
+"""Structured pruning: which channels belong together, which are important, and how they are removed."""

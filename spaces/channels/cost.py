@@ -1,4 +1,4 @@
-"""MACs of a tf_keras model for any choice of its channels, without building it."""
+"""MACs of a tf_keras model for any choice of its channels, without building the pruned model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from litetuner.spaces.models.macs import weight_uses
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """The MACs of one kernel: ``each`` for every combination of the channels (by id) along its axes."""
+    """The MACs of one kernel: ``each`` for every combination of the channels (ids) along its ``axes``."""
 
     each: int
     axes: tuple[np.ndarray, ...]
@@ -25,7 +25,7 @@ class Term:
 
 @dataclasses.dataclass(frozen=True)
 class ChannelCost:
-    """Counts MACs of kernels for one sample; axes whose size is not known (a free image size) count as one."""
+    """Counts MACs of kernels for one sample; axes of unknown size (such as a free image size) count as 1."""
 
     terms: list[Term]
 
@@ -48,11 +48,11 @@ class ChannelCost:
         return ChannelCost(terms)
 
     def total(self, kept: np.ndarray) -> int:
-        """MACs when the channels ``kept`` (true by id) stay."""
+        """The MACs of the model with the channels ``kept`` (by id, true or false)."""
         return sum(term.each * math.prod(int(kept[side].sum()) for side in term.axes) for term in self.terms)
 
     def of(self, channels: np.ndarray) -> ChannelCost:
-        """Only the kernels that some of these channels go through: which are enough to compute what removing them saves."""
+        """The cost of only the kernels that use some of these channels: enough to compute what their removal saves."""
         marked = set(channels.tolist())
         return ChannelCost(
             [term for term in self.terms if any(marked.intersection(side.tolist()) for side in term.axes)]

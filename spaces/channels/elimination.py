@@ -1,9 +1,10 @@
-"""Importance by reconstruction error: channels are removed one by one, each time the one that the others compensate best.
+"""Importance by reconstruction error: channels are removed one by one, always the one that the others compensate best.
 
-For a linear layer with the covariance H of what it reads and the kernel W, taking the inputs B out and refitting all others by
-least squares costs trace(W_B' (H^-1_BB)^-1 W_B): the optimal brain surgeon (Hassibi and Stork 1993) with the inputs of a channel
-for a weight, as in Frantar and Alistarh 2022 (arXiv:2208.11580). Outputs are weighted by their effect on the model's outputs
-(squared gradients of random projections), so that groups can be compared.
+For a linear layer with input covariance H and kernel W, removing the inputs B and refitting all others by least squares
+causes the squared error trace(W_B' (H^-1_BB)^-1 W_B). This is the optimal brain surgeon (Hassibi and Stork 1993) with
+all inputs of a channel instead of a single weight, as in Frantar and Alistarh 2022 (arXiv:2208.11580). Outputs are
+weighted by their effect on the model's outputs (squared gradients of random projections), so that groups can be
+compared.
 """
 
 import dataclasses
@@ -19,15 +20,16 @@ from litetuner.spaces.reconstruction.patches import is_depthwise, patches, place
 from litetuner.spaces.tf import load
 
 SAMPLES = 512
-BATCH_BYTES = 16_000_000  # of the largest tensor of a batch
-ROWS = 8192  # places of a layer's output that are looked at ...
-ROWS_PER_FEATURE = 4  # ... or this many times the weights of one output
-RIDGE = 1e-3  # of the mean variance of what is read
+BATCH_BYTES = 16_000_000  # bytes of the largest tensor of a batch
+# Output positions per layer: ROWS, or ROWS_PER_FEATURE times the weights of one output if that is more.
+ROWS = 8192
+ROWS_PER_FEATURE = 4
+RIDGE = 1e-3  # ridge, as a share of the mean variance of the inputs
 
 
 @dataclasses.dataclass
 class _Reader:
-    """A layer that mixes channels, and sums over its output's places. ``inputs``: channel id of each kernel row."""
+    """A layer that mixes channels, with sums over its output positions. ``inputs``: channel id of each kernel row."""
 
     call: Call
     inputs: np.ndarray
@@ -41,10 +43,11 @@ class _Reader:
 
 
 def eliminations(model: Any, graph: ChannelGraph, samples: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Importance by channel id, and which ids have one: of the others nothing is read by a layer that can be refitted.
+    """Importance by channel id, and a mask of the ids that have one.
 
-    Importances of a group add up to the squared change of the model's outputs without these channels, to first order, and grow
-    in the order in which channels go.
+    Channels of pinned groups, attention heads and channels that no refittable layer reads have none. The importances of
+    removed channels of a group add up to the squared change of the model's outputs, to first order. They increase in
+    the order of removal.
     """
     readers = _readers(graph)
     _read(model, readers, samples, np.random.default_rng([seed, 3]))
@@ -79,11 +82,11 @@ def _readers(graph: ChannelGraph) -> list[_Reader]:
 
 
 def _read(model: Any, readers: list[_Reader], samples: np.ndarray, random: np.random.Generator) -> None:
-    """Sum up what each reader reads, and how the model's outputs follow from what it gives."""
+    """Sum up the moments of each reader's inputs and the squared gradients of the model's outputs by its outputs."""
     tf = load()
     import tf_keras
 
-    copy = clone(model)  # its layers tell what they give before their activation
+    copy = clone(model)  # its layers record their outputs before the activation
     given: dict[str, Any] = {}
     for reader in readers:
         _record(copy.get_layer(reader.call.layer.name), given)
@@ -97,7 +100,8 @@ def _read(model: Any, readers: list[_Reader], samples: np.ndarray, random: np.ra
         rows = chosen[start : start + batch]
         x = feed(model, samples[rows])
         with tf.GradientTape() as tape:
-            tape.watch([variable for variable in copy.variables if variable.dtype.is_floating])  # frozen ones, too
+            # Frozen variables are watched, too.
+            tape.watch([variable for variable in copy.variables if variable.dtype.is_floating])
             read, outputs = seen(x, training=False)
             outputs = outputs if isinstance(outputs, list) else [outputs]
             signs = [tf.constant(random.choice([-1.0, 1.0], value.shape), value.dtype) for value in outputs]
@@ -125,14 +129,16 @@ def _add(reader: _Reader, source: np.ndarray, gradient: np.ndarray, at: np.ndarr
     reader.products += flat.T @ flat
     reader.sums += flat.sum(axis=0)
     reader.count += len(flat)
-    reader.squares += (gradient.astype(np.float64) ** 2).reshape(-1, gradient.shape[-1]).sum(axis=0)  # over places, too
+    # The squared gradients are summed over positions, too.
+    reader.squares += (gradient.astype(np.float64) ** 2).reshape(-1, gradient.shape[-1]).sum(axis=0)
     reader.samples += len(source)
 
 
 class Elimination:
-    """One reader while channels go: the inverse of the covariance of what it reads (damped), and the refitted kernel.
+    """One reader during the removal of channels: the inverse of its damped input covariance, and the refitted kernel.
 
-    ``inputs`` are the channel ids of the kernel's rows (features, outputs), whose outputs are weighted by what they matter.
+    ``inputs`` are the channel ids of the kernel's rows. The outputs of the kernel (features, outputs) are weighted by
+    their effect on the model's outputs.
     """
 
     def __init__(self, inputs: np.ndarray, covariance: np.ndarray, kernel: np.ndarray) -> None:
@@ -144,7 +150,7 @@ class Elimination:
         return [np.flatnonzero(self.inputs == channel) for channel in channels]
 
     def costs(self, blocks: list[np.ndarray]) -> np.ndarray:
-        """What each channel's going would cost; 0 where nothing of it is read."""
+        """The error that removing each channel would cause; 0 if the layer does not read it."""
         found = np.zeros(len(blocks))
         for size in {len(block) for block in blocks} - {0}:
             which = [index for index, block in enumerate(blocks) if len(block) == size]
@@ -172,7 +178,7 @@ def _state(reader: _Reader) -> Elimination:
 
 
 def one_by_one(channels: np.ndarray, states: list[Elimination]) -> np.ndarray:
-    """The cost of removing each channel (by id), in the order of removal: always the cheapest next."""
+    """The cost of removing each of ``channels``; the cheapest is always removed next. Costs increase in that order."""
     left = list(range(len(channels)))
     blocks = [state.blocks(channels) for state in states]
     found, least = np.zeros(len(channels)), 0.0

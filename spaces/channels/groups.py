@@ -1,9 +1,10 @@
-"""Which channels of a tf_keras model belong together: a channel pruned at one place must be pruned at all of them.
+"""Which channels of a tf_keras model belong together: they must be pruned together in all layers.
 
-Every channel that a layer makes gets a number. A tensor's last axis is an array of numbers, one for each position: layers that
-work channel by channel hand theirs on, a concatenation joins them, a flattening repeats them, and an addition ties the
-numbers that meet. Tied numbers are kept or pruned together; channels that the same layers make form a group. The idea is that of
-dependency graphs (Fang et al. 2023, arXiv:2301.12900), down to single channels.
+Every channel that a layer creates gets a number. The last axis of a tensor is an array of numbers, one for each
+position. Layers that work channel by channel pass the numbers on, a concatenation joins them, a flattening repeats
+them, and an addition ties the numbers of its inputs. Tied numbers are kept or pruned together. Channels that the same
+layers create form a group. The idea is that of dependency graphs (Fang et al. 2023, arXiv:2301.12900), applied to
+single channels.
 """
 
 import dataclasses
@@ -22,8 +23,8 @@ from litetuner.spaces.tf import load
 class Call:
     """One call of a layer: the numbers of its first input and of its first output, by position on the last axis.
 
-    ``understood`` is false where nothing is known of the layer; then all of its channels are pinned. ``heads`` are the numbers
-    of an attention's heads.
+    ``understood`` is false for a layer without a rule; then all of its channels are pinned. ``heads`` are the numbers
+    of attention heads.
     """
 
     layer: Any
@@ -33,7 +34,7 @@ class Call:
     heads: np.ndarray
 
     def side(self, name: str) -> np.ndarray:
-        """The numbers along an axis of the layer's weights, by the name that ``Kernels.axes`` gives it."""
+        """The numbers along an axis of the layer's weights, by the name of the axis in ``Kernels.axes``."""
         if name == "middle":  # between the two halves of a separable convolution
             return np.repeat(self.source, self.layer.depth_multiplier)
         return {"source": self.source, "output": self.output, "heads": self.heads}[name]
@@ -41,9 +42,9 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class ChannelGraph:
-    """Every call of every layer in the order of ``nodes``, the groups, and the channel id of each number.
+    """Every call of every layer in the order of ``nodes``, the groups, and the channel id of each number (``roots``).
 
-    ``ends`` are the ids of the channels of the model's inputs and outputs.
+    ``ends`` are the channel ids of the model's inputs and outputs.
     """
 
     calls: tuple[Call, ...]
@@ -52,18 +53,19 @@ class ChannelGraph:
     ends: frozenset[int]
 
     def layers(self) -> dict[str, Call]:
-        """The first call of each layer, by name: calls of a layer with weights are tied, so it represents the others."""
+        """The first call of each layer, by name. It represents all calls: calls of a layer with weights are tied."""
         return {call.layer.name: call for call in reversed(self.calls)}
 
     def remaining(self, numbers: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """Positions on an axis that stay where the channels ``kept`` (by id, true or false) stay."""
+        """The positions on an axis that remain if the channels ``kept`` (by id, true or false) remain."""
         return np.flatnonzero(kept[self.roots[numbers]])
 
 
 def trace(model: Any, pinned: Sequence[str] = ()) -> ChannelGraph:
-    """Follow the channels of a flat functional tf_keras model; those made by the layers ``pinned`` are never pruned.
+    """Follow the channels of a flat functional tf_keras model; channels of the layers ``pinned`` are never pruned.
 
-    Inputs and outputs are pinned, and so is all that a layer touches of which nothing is known (attention, recurrent).
+    Inputs and outputs are pinned, and so are all inputs and outputs of a layer without a rule (such as a recurrent
+    layer).
     """
     load()
     return _ChannelTracer(model, frozenset(pinned)).run()
@@ -119,7 +121,7 @@ class _ChannelTracer:
         self.first.setdefault(layer.name, call)
 
     def _tie_calls(self, layer: Any, before: Call, source: np.ndarray, output: np.ndarray) -> None:
-        """A layer that is called twice has one kernel (or one target shape), so both calls lose the same channels."""
+        """Tie the calls of a layer: they have one kernel (or one target shape), so all lose the same channels."""
         if not depends_on_width(layer):
             return
         if not before.understood or len(source) != len(before.source) or len(output) != len(before.output):
@@ -129,5 +131,5 @@ class _ChannelTracer:
 
 
 def _width(tensor: Any) -> int:
-    """Positions on the last axis; 1 where a tensor has no such axis, or its size is not known."""
+    """The size of the last axis; 1 if a tensor has no such axis or its size is not known."""
     return int(tensor.shape[-1] or 1) if len(tensor.shape) > 1 else 1

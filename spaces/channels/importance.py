@@ -1,4 +1,4 @@
-"""Importance of channels: by their weights, or by how much the loss changes without them."""
+"""Importance of channels: from their weights, from the reconstruction error, or from the change of the loss."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,22 +16,25 @@ from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
 from litetuner.spaces.training.losses import like_outputs
 
-IMPORTANCES = ("reconstruction", "l1", "l2", "norm", "taylor")  # the first is what recipes take
+IMPORTANCES = ("reconstruction", "l1", "l2", "norm", "taylor")  # recipes use the first one
 TAYLOR_SAMPLES = 512
-TAYLOR_BATCH = 8  # squares of sums over few samples: what helps one and harms another still counts
+TAYLOR_BATCH = 8  # small, so that effects of opposite sign in different samples do not cancel out in the sums
 
 
 def importances(model: Any, graph: ChannelGraph, importance: str, context: Context) -> np.ndarray:
-    """Importance by channel id, summed over the layers that make a channel.
+    """Importance by channel id, summed over the layers that create a channel.
 
-    ``reconstruction`` is the output error that remains after the layers behind are refitted (``eliminations``), and the
-    share by ``l1`` where nothing behind a channel is refitted.
-    ``taylor`` is the squared first-order change of the loss when the channel is set to zero (Molchanov et al. 2019,
-    arXiv:1906.10771), on training samples drawn by ``context.seed``: at the batch normalization where there is one, else at the
-    kernel and its bias. The others are shares of their group's sum, which can be compared between groups: ``l1`` and ``l2`` are
-    norms of the slice of the kernel (Li et al. 2017, arXiv:1608.08710), ``norm`` the absolute scales of the batch normalizations
-    (Liu et al. 2017, arXiv:1708.06519), and the L1 norm in groups that do not all have one. Raises ``Refused`` for ``taylor``
-    without training data, and for ``reconstruction`` without samples.
+    ``reconstruction`` is the output error that remains after the layers that read the channel are refitted
+    (``eliminations``). It is the value of ``l1`` if none of them can be refitted. ``taylor`` is the squared first-order
+    change of the loss if the channel is set to zero (Molchanov et al. 2019, arXiv:1906.10771), on training samples
+    drawn by ``context.seed``. It is computed at the batch normalization if there is one, otherwise at the kernel and
+    its bias. The other importances are shares of the sum of their group, so that groups can be compared. ``l1`` and
+    ``l2`` are norms of the channel's slice of the kernel (Li et al. 2017, arXiv:1608.08710). ``norm`` is the absolute
+    scale of the batch normalizations (Liu et al. 2017, arXiv:1708.06519), or the L1 norm in groups where not all
+    channels have one.
+
+    Raises ``Refused`` for ``taylor`` without training data or without a loss, and for ``reconstruction`` without
+    samples.
     """
     if importance == "taylor":
         return _taylor(model, graph, context)
@@ -77,7 +80,7 @@ def _norm_scales(graph: ChannelGraph, values: Mapping[str, Mapping[str, np.ndarr
 
 
 def _slices(call: Any, weights: Mapping[str, np.ndarray], biased: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The channels that a layer makes, and (channel, weights that make it)."""
+    """The numbers of the channels that a layer creates, and their weights (channels, weights of each channel)."""
     kernels = KERNELS.get(type(call.layer).__name__)
     if kernels is None or kernels.made_by is None or not call.understood:
         return []
@@ -97,7 +100,7 @@ def _taylor(model: Any, graph: ChannelGraph, context: Context) -> np.ndarray:
             "channels: importance taylor measures how the loss changes, and there is no training data. Use l1 or l2."
         )
     total = np.zeros(len(graph.roots))
-    for products in _products(model, context):  # one dictionary of weight times gradient for each batch
+    for products in _products(model, context):  # one dictionary with (weight x gradient) per batch
         made, normed = np.zeros(len(graph.roots)), np.zeros(len(graph.roots))
         has_norm = np.zeros(len(graph.roots), dtype=bool)
         for call in graph.layers().values():

@@ -1,4 +1,4 @@
-"""How channels go through each type of layer, as a table; a layer that is not in it is opaque."""
+"""How channels pass through each type of layer, as a table; a layer that is not in the table is opaque."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ import numpy as np
 from litetuner.spaces.channels.numbering import ChannelNumbers, OpaqueError
 from litetuner.spaces.models.keras_bridge.layers import is_standard
 
-# Activations that work number by number. A softmax does not: without one of its inputs the others change.
+# Elementwise activations. A softmax is not elementwise: all outputs change if one input is removed.
 _ELEMENTWISE = """
 elu exponential gelu hard_sigmoid leaky_relu linear mish relu relu6 selu sigmoid silu softplus softsign swish tanh
 """
@@ -22,17 +22,17 @@ GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D Identity LeakyReLU MaxP
 RepeatVector Resizing SpatialDropout1D SpatialDropout2D SpatialDropout3D ThresholdedReLU UpSampling1D UpSampling2D UpSampling3D
 ZeroPadding1D ZeroPadding2D ZeroPadding3D
 """
-# Their outputs are as wide as their inputs, and each depends on all channels.
+# These layers keep the number of channels, and each output depends on all channels.
 _MIXING = "GroupNormalization LayerNormalization Masking Normalization Softmax UnitNormalization"
 
 
 @dataclasses.dataclass(frozen=True)
 class Kernels:
-    """Which axes of a layer's weights are channels, and what sets its width.
+    """Which axes of a layer's weights are channels, and which setting is its width.
 
-    ``axes``: weight name -> (axis from the end -> "source", "middle" or "output"). ``width`` is the setting that counts its
-    own channels, if it makes any. ``made_by`` is the weight, and its axes, of which each channel has a slice. ``heads``: what
-    the layer makes and counts are the heads of an attention, which nobody outside of it sees.
+    ``axes``: weight name -> (axis from the end -> "source", "middle", "output" or "heads"). ``width`` is the setting
+    with the number of channels that the layer creates, if it creates any. ``made_by`` is the weight, with its axes,
+    that has one slice for each channel. ``heads``: the channels are attention heads, which exist only inside the layer.
     """
 
     axes: dict[str, dict[int, str]]
@@ -71,7 +71,7 @@ KERNELS: dict[str, Kernels] = {
 
 @dataclasses.dataclass(frozen=True)
 class _LayerCall:
-    """One call of a layer: its tensors, the numbers of its inputs' last axes, and those that it keeps to itself (``heads``)."""
+    """One call of a layer: its tensors, the numbers on the last axes of its inputs, and the numbers of its heads."""
 
     layer: Any
     inputs: list[Any]
@@ -84,7 +84,7 @@ class _LayerCall:
 def passage(
     layer: Any, inputs: list[Any], sources: list[np.ndarray], outputs: list[Any], numbers: ChannelNumbers
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of a call's output and of its heads, from its inputs' ``sources``. Raises ``OpaqueError``."""
+    """The numbers of a call's output and of its heads, from the numbers of its inputs. Raises ``OpaqueError``."""
     import tf_keras
 
     kind = type(layer).__name__
@@ -102,7 +102,7 @@ def passage(
 
 
 def depends_on_width(layer: Any) -> bool:
-    """Would the layer be another one with fewer channels: has it weights, or a shape among its settings?"""
+    """True if fewer channels change the layer: it has weights, or settings that depend on the number of channels."""
     return bool(layer.weights) or type(layer).__name__ in ("Reshape", "Rescaling")
 
 
@@ -140,7 +140,7 @@ def _permute(case: _LayerCall) -> np.ndarray:
 
 
 def _producer(case: _LayerCall) -> np.ndarray:
-    """A layer that mixes its inputs into channels of its own."""
+    """A layer that mixes its input channels and creates new ones."""
     _single(case)
     if getattr(case.layer, "groups", 1) != 1:
         raise OpaqueError(f"its {case.layer.groups} groups must keep equal widths")
@@ -156,7 +156,7 @@ def _after_activation(case: _LayerCall, made: np.ndarray) -> np.ndarray:
 
 
 def _attention(case: _LayerCall) -> np.ndarray:
-    """Every output depends on all inputs, but each head works by itself and is added to the others."""
+    """Every output depends on all inputs. Heads are independent of each other, and their outputs are added."""
     config = case.layer.get_config()
     if len(np.atleast_1d(config["output_shape"] or 0)) != 1:
         raise OpaqueError("its output has several axes of channels")
@@ -169,7 +169,7 @@ def _attention(case: _LayerCall) -> np.ndarray:
 
 
 def _merge(case: _LayerCall) -> np.ndarray:
-    """Operators of tensors of one rank, number by number; an axis of size 1 is spread over the others'."""
+    """Elementwise operations on tensors of the same rank; an axis of size 1 is broadcast."""
     if len({len(tensor.shape) for tensor in case.inputs}) != 1:
         raise OpaqueError("its inputs have different numbers of axes")
     width = max(len(source) for source in case.sources)
@@ -185,12 +185,12 @@ def _merge(case: _LayerCall) -> np.ndarray:
 def _concatenate(case: _LayerCall) -> np.ndarray:
     rank = len(case.inputs[0].shape)
     if case.layer.axis % rank != rank - 1:
-        return _merge(case)  # along another axis, the channels of all must be the same
+        return _merge(case)  # on another axis than the last, all inputs must have the same channels
     return np.concatenate(case.sources)
 
 
 def _reshape(case: _LayerCall) -> np.ndarray:
-    """Read the numbers in their order: it works where every row of the new last axis has the same channels."""
+    """Reshape the numbers like the tensor; every row of the new last axis must have the same channels."""
     source, before, after = _single(case), case.inputs[0].shape[1:], case.outputs[0].shape[1:]
     if None in tuple(before) or None in tuple(after):
         raise OpaqueError("it reshapes axes whose size is not known")

@@ -1,4 +1,4 @@
-"""Channels by number: which are tied together, which cannot be pruned, and which layers make them."""
+"""Channels by number: which are tied together, which cannot be pruned, and which layers create them."""
 
 import dataclasses
 
@@ -6,14 +6,15 @@ import numpy as np
 
 
 class OpaqueError(Exception):
-    """Why nothing is known of how channels go through a layer; ``trace`` pins all that it touches."""
+    """The reason why channels cannot be followed through a layer; ``trace`` pins all its inputs and outputs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Channels (roots of tied numbers, in order) that the same layers make.
+    """Channels (roots of tied numbers, in order) that the same layers create.
 
-    ``pinned`` says why they cannot be pruned, if so; ``heads``: of an attention, of which any number may stay.
+    ``pinned`` is the reason why they cannot be pruned, or ``None``. ``heads``: they are attention heads, of which any
+    number may stay.
     """
 
     layers: tuple[str, ...]
@@ -23,7 +24,7 @@ class Group:
 
 
 class ChannelNumbers:
-    """Channels by number: made, tied and pinned while the graph is walked; a union-find structure."""
+    """Channels by number, which are created, tied and pinned while the graph is traversed; a union-find structure."""
 
     def __init__(self) -> None:
         self._parents: list[int] = []
@@ -35,26 +36,26 @@ class ChannelNumbers:
         return len(self._parents)
 
     def make(self, count: int, maker: str) -> np.ndarray:
-        """``count`` new numbers of the layer ``maker``."""
+        """``count`` new numbers for the layer ``maker``."""
         first = len(self._parents)
         self._parents += range(first, first + count)
         self._makers += [maker] * count
         return np.arange(first, first + count)
 
     def make_heads(self, count: int, maker: str) -> np.ndarray:
-        """``count`` new numbers for the heads of the attention ``maker``."""
+        """``count`` new numbers for the heads of the attention layer ``maker``."""
         heads = self.make(count, f"{maker} (heads)")
         self._heads |= set(heads.tolist())
         return heads
 
     def tie(self, left: np.ndarray, right: np.ndarray) -> None:
-        """Tie the numbers at the same position: they are kept or pruned together."""
+        """Tie the numbers at the same positions: they are kept or pruned together."""
         for one, other in zip(left.tolist(), right.tolist(), strict=True):
             a, b = self._root(one), self._root(other)
-            self._parents[max(a, b)] = min(a, b)  # the oldest is the root, so that groups keep the order of channels
+            self._parents[max(a, b)] = min(a, b)  # the smallest is the root, so that groups keep the order of channels
 
     def pin(self, numbers: np.ndarray, reason: str, foremost: bool = False) -> None:
-        """Never prune these. The first reason is reported, unless a later one is ``foremost``."""
+        """Never prune these numbers. The first reason is reported, unless a later one is ``foremost``."""
         self._pins.insert(0 if foremost else len(self._pins), (numbers, reason))
 
     def roots(self) -> np.ndarray:
@@ -62,7 +63,7 @@ class ChannelNumbers:
         return np.array([self._root(number) for number in range(len(self._parents))], dtype=np.int64)
 
     def groups(self, roots: np.ndarray) -> tuple[Group, ...]:
-        """All channels by the layers that make them. A group is pinned by any of its channels."""
+        """All channels, grouped by the layers that create them. One pinned channel pins its whole group."""
         makers: dict[int, list[str]] = {}
         for root, maker in zip(roots.tolist(), self._makers, strict=True):
             makers.setdefault(root, []).append(maker)

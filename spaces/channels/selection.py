@@ -1,4 +1,4 @@
-"""Which channels stay: widths by ratio and multiple, the most important channels of each group."""
+"""Which channels to keep: ratio and multiple give the width of each group, which keeps its most important channels."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -10,12 +10,13 @@ from litetuner.spaces.channels.cost import ChannelCost
 from litetuner.spaces.channels.numbering import Group
 
 SPREADS = ("even", "inner", "sensitivity")
-# Times the ratio a group may lose: without a limit, ResNet8 lost 56 of 64 channels of one layer, and could not recover.
+# A group may lose at most this many times the ratio. Without a limit, one layer of ResNet8 lost 56 of 64 channels, and
+# fine-tuning could not recover the accuracy.
 MOST = 2.0
 
 
 class Grouped(Protocol):
-    """Channels by id: the groups, and the id of each number."""
+    """The groups of channels, and the channel id of each number (``roots``)."""
 
     @property
     def groups(self) -> tuple[Group, ...]: ...
@@ -27,11 +28,11 @@ class Grouped(Protocol):
 def choose(
     graph: Grouped, scores: np.ndarray, ratio: float, multiple: int, spread: str, cost: Callable[[], ChannelCost]
 ) -> np.ndarray:
-    """True by channel id for what stays. ``scores`` are importances by channel id; ``cost`` counts MACs.
+    """The channels to keep, as a mask by channel id. ``scores`` are importances by channel id; ``cost`` counts MACs.
 
-    ``even`` prunes the share ``ratio`` of each group that can be pruned, ``inner`` only of those that one layer alone makes:
-    channels that are added up, as between the blocks of a residual network, keep their width. ``sensitivity`` prunes as many
-    MACs as ``even``, where that loses the least importance (``cheapest``).
+    ``even`` prunes the share ``ratio`` of each group that can be pruned. ``inner`` prunes only groups that a single
+    layer creates: channels that are added up, as between the blocks of a residual network, keep their width.
+    ``sensitivity`` prunes as many MACs as ``even``, but where the least importance is lost (``cheapest``).
     """
     even = np.ones(len(graph.roots), dtype=bool)
     for group in _free(graph):
@@ -48,10 +49,10 @@ def choose(
 def cheapest(
     graph: Grouped, scores: np.ndarray, most: float, multiple: int, cost: ChannelCost, goal: float
 ) -> np.ndarray:
-    """True by channel id for what stays when at most ``goal`` MACs are to be left, or as few as can be.
+    """The channels to keep, as a mask by channel id, so that at most ``goal`` MACs remain, or as few as possible.
 
-    The next ``multiple`` channels go from the group that loses the least importance for each MAC saved, and from no group more
-    than the share ``most``, rounded up to a multiple.
+    The group that loses the least importance for each saved MAC always loses the next ``multiple`` channels. No group
+    loses more than the share ``most``, rounded up to a multiple.
     """
     least = {
         id(group): remaining_width(len(group.channels), most, _multiple(group, multiple)) for group in _free(graph)
@@ -83,16 +84,17 @@ def cheapest(
 
 
 def remaining_width(width: int, ratio: float, multiple: int) -> int:
-    """How many of ``width`` channels stay: at most 1 - ``ratio`` of them, in whole multiples (one at least).
+    """How many of ``width`` channels stay: at most 1 - ``ratio`` of them, a whole multiple, and at least one multiple.
 
-    Rounded down, because kernels take as long for 33 channels as for 40. A width below the multiple stays as it is.
+    The number is rounded down, because kernels take as long for 33 channels as for 40. A width below ``multiple`` does
+    not change.
     """
     asked = math.floor(width * (1 - ratio) + 1e-9)
     return min(width, max(multiple, asked - asked % multiple))
 
 
 def too_narrow(graph: Grouped, ratio: float, multiple: int) -> Iterator[Group]:
-    """The groups that could be pruned but are too narrow."""
+    """The groups that are not pinned but too narrow to lose channels."""
     for group in _free(graph):
         width = len(group.channels)
         if remaining_width(width, ratio, _multiple(group, multiple)) == width:
@@ -108,6 +110,6 @@ def _multiple(group: Group, multiple: int) -> int:
 
 
 def worst_first(group: Group, scores: np.ndarray) -> np.ndarray:
-    # Of equal ones the later goes first, so that the order of channels decides.
+    # Of channels with equal scores, the later one goes first, so that the order is deterministic.
     order: np.ndarray = group.channels[np.argsort(-scores[group.channels], kind="stable")[::-1]]
     return order

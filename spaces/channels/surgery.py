@@ -1,4 +1,4 @@
-"""Removing channels from a tf_keras model: the same layers, narrower, with the weights that remain."""
+"""Removes channels from a tf_keras model: the same layers with fewer channels and the remaining weights."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,9 +11,10 @@ from litetuner.spaces.errors import BuildFailed
 
 
 def cut(model: Any, graph: ChannelGraph, kept: np.ndarray) -> Any:
-    """A copy of ``model`` with the channels ``kept`` (by id, true or false) only; layers keep names, order and settings.
+    """A copy of ``model`` with only the channels ``kept`` (by id, true or false).
 
-    ``graph`` is the model's own. Raises ``BuildFailed`` where a width is not the planned one.
+    Layers keep their names, order and settings. ``graph`` is the model's channel graph. Raises ``BuildFailed`` if a
+    width is not the planned one.
     """
     import tf_keras
 
@@ -63,13 +64,13 @@ SETTINGS: dict[str, Callable[[dict[str, Any], np.ndarray], dict[str, Any]]] = {
 
 
 def named_weights(layer: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """The layer's weights in its own order, each with its name (``kernel``, ``bias``, ``gamma``, ``query/kernel``...)."""
+    """The layer's weights in its own order, each with its name (``kernel``, ``bias``, ``query/kernel``...)."""
     for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
         yield weight_name(layer, weight), value
 
 
 def weight_name(layer: Any, weight: Any) -> str:
-    """A weight's name within its layer; an attention's has the part that it belongs to (``query/kernel``)."""
+    """A weight's name within its layer; in a MultiHeadAttention with the part of the layer (``query/kernel``)."""
     parts = weight.name.partition(":")[0].split("/")
     return "/".join(parts[-2:] if type(layer).__name__ == "MultiHeadAttention" else parts[-1:])
 
@@ -80,8 +81,8 @@ def _weights(layer: Any, call: Call | None, graph: ChannelGraph, kept: np.ndarra
         axes = kernels.axes.get(name, {}) if kernels and call is not None and call.understood else {}
         for from_end, side in axes.items():
             axis = value.ndim - from_end
-            numbers = call.side(side)  # type: ignore[union-attr]  # axes are empty where there is no call
-            if value.shape[axis] == len(numbers):  # else it is 1: a slope of PReLU that all channels share
+            numbers = call.side(side)  # type: ignore[union-attr]  # axes are empty without a call
+            if value.shape[axis] == len(numbers):  # otherwise the size is 1: a slope of PReLU for all channels
                 value = np.take(value, graph.remaining(numbers, kept), axis=axis)
         yield value
 

@@ -1,1 +1,1 @@
-"""The user's data as three splits of arrays on disk."""
+"""The user's data as arrays on disk, in three splits."""

@@ -1,4 +1,4 @@
-"""The arrays of the data as blobs, written whole and hashed on the way."""
+"""The arrays of the data as blobs, written completely and hashed while they are written."""
 
 import contextlib
 import hashlib
@@ -16,16 +16,16 @@ import numpy as np
 from litetuner.spaces.store import NewFile, Store, cannot_write
 
 SPLITS = ("train", "search", "test")
-LARGE_BYTES = 1 << 28  # of a mapped file: below, it may stay in memory
+LARGE_BYTES = 1 << 28  # pages of mapped files of at least this size are released
 CHUNK_BYTES = 1 << 22
-IN_MEMORY_BYTES = 1 << 26  # of an array of ours: above, it is in a file
+IN_MEMORY_BYTES = 1 << 26  # arrays of at least this size are created in a file
 
 
 def open_split(store: Store, arrays: Mapping[str, str], split: str) -> tuple[np.ndarray, np.ndarray]:
     """Samples (n, *sample) and labels (n, ...) of a prepared split, verified, memory-mapped and read-only.
 
-    Labels are stored by task (``labels.py``). Several inputs, or labels of several outputs, are a structured array (n,) with a
-    field for each (``named_arrays.py``). Raises ``RunError`` when they are not there.
+    The format of labels depends on the task (``labels.py``). Several inputs, or labels of several outputs, are a
+    structured array (n,) with a field for each (``named_arrays.py``). Raises ``RunError`` if the arrays are missing.
     """
     if split not in SPLITS:
         raise ValueError(f"there is no split {split!r}, only {', '.join(SPLITS)}")
@@ -33,13 +33,13 @@ def open_split(store: Store, arrays: Mapping[str, str], split: str) -> tuple[np.
 
 
 def open_array(store: Store, blob: str) -> np.ndarray:
-    """A prepared array, verified, memory-mapped and read-only. Raises ``RunError`` when it is not there."""
+    """A prepared array, verified, memory-mapped and read-only. Raises ``RunError`` if it is missing."""
     found: np.ndarray = np.load(store.path(blob), mmap_mode="r", allow_pickle=False)
     return found
 
 
 def release(array: np.ndarray) -> None:
-    """Let go of the pages of a large memory-mapped array that were read: they count as memory of this process until then."""
+    """Release the pages of a large memory-mapped array: after reading, they count as memory of this process."""
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
         base = base.base if isinstance(base, np.ndarray) else None
@@ -48,20 +48,20 @@ def release(array: np.ndarray) -> None:
 
 
 def new_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array to be filled: in memory, or, where it is large, mapped from a file without a name. Raises ``HostError``."""
+    """An uninitialized array, in memory or, if it is large, mapped from an unnamed file. Raises ``HostError``."""
     size = math.prod(shape) * dtype.itemsize
     if size < IN_MEMORY_BYTES:
         return np.empty(shape, dtype)
     try:
         with tempfile.TemporaryFile() as file:
-            os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end the process when it is filled
+            os.posix_fallocate(file.fileno(), 0, size)  # otherwise a full disk would kill the process while it writes
             return np.memmap(file, dtype, "w+", shape=shape)
     except OSError as error:
         raise cannot_write(Path(tempfile.gettempdir()), error) from error
 
 
 def chunks(array: np.ndarray, rows: np.ndarray | None = None, size: int = 0) -> Iterator[np.ndarray]:
-    """An array (n, ...), or some of its ``rows``, in parts of ``size`` or about 4 MB: it may be larger than memory."""
+    """Parts of an array (n, ...), or of some ``rows``, with ``size`` rows or about 4 MB. It may exceed the memory."""
     size = size or max(1, CHUNK_BYTES // max(1, array[:1].nbytes))
     for start in range(0, len(array) if rows is None else len(rows), size):
         part = slice(start, start + size)
@@ -70,7 +70,10 @@ def chunks(array: np.ndarray, rows: np.ndarray | None = None, size: int = 0) -> 
 
 
 class ArrayWriter:
-    """Writes arrays batch by batch into a store; ``arrays`` are their blobs by name, ``sha256`` is that of all together."""
+    """Writes arrays batch by batch into a store.
+
+    ``arrays`` maps their names to blobs, ``sha256`` is the hash of all arrays together.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -82,7 +85,7 @@ class ArrayWriter:
         return self._hash.hexdigest()
 
     def write(self, name: str, shape: tuple[int, ...], dtype: np.dtype, batches: Iterable[np.ndarray]) -> None:
-        """Write an array whole from batches of its rows. Raises ``HostError`` (disk full) or ``RunError``."""
+        """Write a complete array from batches of its rows. Raises ``HostError`` (disk full) or ``RunError``."""
         path, own = self.store.folder / f"{name}.npy", hashlib.sha256()
         self._hash.update(f"{name} {dtype.descr if dtype.names else dtype.str} {shape}".encode())
         try:

@@ -1,4 +1,4 @@
-"""Random views of images in a short training: mirrored, and shifted by up to an eighth, as the baseline was often trained."""
+"""Image augmentation for short trainings: random flips, and random shifts by up to an eighth of each side."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import numpy as np
 from litetuner.spaces.errors import Refused
 
 NONE = "none"
-_SHIFT = 8  # the part of a side by which an image is shifted at most
+_SHIFT = 8  # an image is shifted by at most 1 / _SHIFT of each side
 
 
 def _flip(x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -16,7 +16,7 @@ def _flip(x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _shift(x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Edges are mirrored into what comes in."""
+    """Shift at random; the edges are filled by reflection."""
     height, width = x.shape[1:3]
     most = (height // _SHIFT, width // _SHIFT)
     padded = np.pad(x, ((0, 0), (most[0],) * 2, (most[1],) * 2, (0, 0)), mode="reflect")
@@ -34,7 +34,7 @@ VIEWS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
 
 
 def augmented(x: np.ndarray, kind: str, generator: np.random.Generator) -> np.ndarray:
-    """Views of images ``x`` (n, height, width, channels), drawn from ``generator``. Raises ``Refused`` for other data."""
+    """Randomly changed images ``x`` (n, height, width, channels). Raises ``Refused`` for other data."""
     if kind != NONE and x.ndim != 4:
         raise Refused(
             f"augmentation {kind} is for images (height, width, channels), and a sample has shape {x.shape[1:]}"

@@ -1,4 +1,7 @@
-"""Calibration: the training samples on which activation ranges are measured. More are not always better: ranges only grow."""
+"""Calibration: the training samples on which activation ranges are measured.
+
+More samples are not always better, since ranges only grow.
+"""
 
 from collections.abc import Callable
 
@@ -8,12 +11,12 @@ from litetuner.spaces.data.named_arrays import all_finite, parts
 from litetuner.spaces.errors import DataError, Refused, nearest
 
 SELECTIONS = ("balanced", "random", "spread", "extremes")
-COUNTS = (0, 50, 300, 1000)  # 0: as many as --calibration says
-POOL = 2000  # samples among which "spread" and "extremes" look
+COUNTS = (0, 50, 300, 1000)  # 0: the number given by --calibration
+POOL = 2000  # number of drawn samples that "spread" and "extremes" select from
 
 
 def check_calibration(step: str, count: int, selection: str) -> None:
-    """Raise ``Refused`` for a size or a selection that does not exist."""
+    """Raise ``Refused`` for an invalid number of samples or an unknown selection."""
     if count < 0:
         raise Refused(f"{step}: calibration must be at least 1, or 0 for what --calibration says; got {count}")
     if selection not in SELECTIONS:
@@ -23,7 +26,7 @@ def check_calibration(step: str, count: int, selection: str) -> None:
 
 
 def calibration_details(step: str, count: int, selection: str) -> list[str]:
-    """How a step is calibrated, in words; empty for the default."""
+    """The calibration of a step as text; empty for the default."""
     if not count and selection == "balanced":
         return []
     return [f"{step}: calibrated on {count or 'the usual number of'} samples ({selection})"]
@@ -37,12 +40,12 @@ def select_samples(
     seed: int,
     outputs: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Real inputs (m, *sample) of the train split (``x``, ``y``) alone, m at most ``count``, in the order of the split.
+    """Select at most ``count`` inputs (m, *sample) from the train split (``x``, ``y``), in the order of the split.
 
-    ``balanced`` takes classes in turn, ``random`` draws by ``seed``. The others look at a pool of 2,000 drawn samples:
-    ``spread`` repeatedly takes the one whose output (``outputs``: (n, *sample) -> (n, ...)) is farthest from all that
-    were taken (greedy k-center, Gonzalez 1985); ``extremes`` those whose inputs lie farthest from the mean sample.
-    Raises ``DataError`` without train samples, and for values that are not finite.
+    ``balanced`` takes classes in turn, ``random`` draws by ``seed``. The other selections use a pool of 2,000 drawn
+    samples. ``spread`` repeatedly takes the sample whose output (``outputs``: (n, *sample) -> (n, ...)) is farthest
+    from those of all samples taken so far (greedy k-center, Gonzalez 1985). ``extremes`` takes those whose inputs are
+    farthest from the mean sample. Raises ``DataError`` without train samples, and for values that are not finite.
     """
     if selection == "balanced" or len(x) == 0:
         return calibration_samples(x, y, count, seed)
@@ -64,9 +67,9 @@ def select_samples(
 
 
 def calibration_samples(x: np.ndarray, y: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Real train inputs (m, *sample), m at most ``count``, drawn by ``seed``; classes take turns, however rare.
+    """At most ``count`` train inputs (m, *sample), drawn by ``seed``; classes take turns, however rare they are.
 
-    Raises ``DataError`` when there are none, or some are not finite: one NaN would crash the runtime later.
+    Raises ``DataError`` if there are none, or some are not finite: one NaN would crash the runtime later.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
@@ -79,7 +82,7 @@ def calibration_samples(x: np.ndarray, y: np.ndarray, count: int, seed: int) -> 
     if y.dtype.kind == "i" and y.ndim == 1:
         _, classes = np.unique(y[order], return_inverse=True)
         by_class = np.argsort(classes, kind="stable")
-        turn = np.empty(len(order), int)  # how many of its class came before
+        turn = np.empty(len(order), int)  # number of earlier samples of the same class
         starts = np.concatenate([[0], np.cumsum(np.bincount(classes))[:-1]])
         turn[by_class] = np.arange(len(order)) - starts[classes[by_class]]
         order = order[np.argsort(turn, kind="stable")]
@@ -92,7 +95,10 @@ def calibration_samples(x: np.ndarray, y: np.ndarray, count: int, seed: int) -> 
 
 
 def _k_centers(points: np.ndarray, count: int) -> np.ndarray:
-    """Indices of ``count`` points (n, d), each the farthest from those before it; the first is the farthest from the mean."""
+    """Indices of ``count`` points (n, d), each the farthest from all points before it.
+
+    The first one is the farthest from the mean.
+    """
     distance = np.linalg.norm(points - points.mean(axis=0), axis=1)
     taken: list[int] = [int(distance.argmax())]
     distance = np.linalg.norm(points - points[taken[0]], axis=1)

@@ -1,15 +1,15 @@
-"""What to do about labels that do not fit the model: found by comparing their shapes and values with its output."""
+"""Advice on labels that do not fit the model, from their shapes and values and the shape of the model output."""
 
 import math
 
 import numpy as np
 
-MOST_VALUES = 256  # so many values may be classes under other numbers
+MOST_VALUES = 256  # up to this many different values may be class numbers in another numbering
 Shape = tuple[int | None, ...]
 
 
 def label_advice(y: np.ndarray, output_shape: Shape, task: str) -> str:
-    """Sentences on labels (n, ...) of numbers that the ``task`` could not use; the metric of the task may be what is wrong."""
+    """Advice on numeric labels (n, ...) that do not fit the ``task``; the metric of the task may be the mistake."""
     quantities = not (y == np.floor(y)).all()
     classes = task == "classification"
     found = []
@@ -24,7 +24,7 @@ def label_advice(y: np.ndarray, output_shape: Shape, task: str) -> str:
 
 
 def _shape_advice(sample: tuple[int, ...], expected: Shape) -> str:
-    """How labels get the shape of the output."""
+    """How to give labels the shape of the output."""
     if _fits(sample, expected):
         return ""
     if _fits((*sample, 1), expected):
@@ -41,7 +41,7 @@ def _shape_advice(sample: tuple[int, ...], expected: Shape) -> str:
 
 
 def _value_advice(y: np.ndarray, output_shape: Shape, classification: bool) -> str:
-    """How whole numbers become the class numbers of the output, 0 to ``classes`` - 1."""
+    """How to convert whole numbers into the class numbers of the output, 0 to ``classes`` - 1."""
     classes = 2 if output_shape[-1] == 1 or len(output_shape) == 1 else output_shape[-1] or 0
     places, sample = output_shape[1:-1], y.shape[1:]
     numbers = np.unique(y)

@@ -1,4 +1,4 @@
-"""Labels as the search stores them, checked against the model's output."""
+"""Labels in the form that the search stores, checked against the model's output."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -9,12 +9,15 @@ from litetuner.spaces.data.arrays import chunks, new_array
 from litetuner.spaces.data.label_advice import label_advice
 from litetuner.spaces.errors import DataError
 
-FEW = 50  # samples of a class
+FEW = 50  # a class with fewer samples gets a note
 FLOAT = np.dtype(np.float32)
 
 
 def classes_of(output_shape: tuple[int | None, ...]) -> int:
-    """The classes of an output (at each place, as in segmentation): its last axis, 2 for one number or none."""
+    """The number of classes of an output: its last axis, or 2 if that is missing or 1.
+
+    In segmentation these are the classes at each position.
+    """
     if len(output_shape) == 1:
         return 2
     last = output_shape[-1]
@@ -27,7 +30,7 @@ def classes_of(output_shape: tuple[int | None, ...]) -> int:
 
 
 def in_parts(y: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Labels (n, ...) changed part by part, into a file where they are large."""
+    """Labels (n, ...) transformed part by part; large results are created in a file."""
     first, start = change(y[:1]), 0
     found = new_array((len(y), *first.shape[1:]), first.dtype)
     for part in chunks(y):
@@ -37,18 +40,18 @@ def in_parts(y: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.nd
 
 
 def as_type(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Labels in a type; themselves where they have it."""
+    """Labels converted to a type; the same array if it has that type already."""
     return y if y.dtype == dtype else in_parts(y, lambda part: part.astype(dtype))
 
 
 def prepare_labels(name: str, y: np.ndarray, task: str, output_shape: tuple[int | None, ...]) -> np.ndarray:
-    """Labels of one split, ``name`` such as ``y_train``, by task (``models/decision.py``).
+    """Labels of one split, converted for the task (``models/decision.py``). ``name`` is such as ``y_train``.
 
-    int64 class numbers (n,), or (n, *places) of a model that tells classes apart at every place, as in segmentation, in a
-    type as small as the classes allow;
-    float32 (n,) or (n, k) for regression, (n, *places, k) of 0 and 1 for several labels at once; raw ones as they are, in
-    float32 where they are floats.
-    Raises ``DataError`` for text, objects, NaN, labels that the model's output cannot give, and shapes that do not fit.
+    Classification: int64 class numbers (n,). If the model classifies every position, as in segmentation: class numbers
+    (n, *places) in the smallest type for the classes. Regression: float32 (n,) or (n, k). Several labels at once:
+    float32 (n, *places, k) of 0 and 1. Raw: unchanged, but floats become float32.
+
+    Raises ``DataError`` for text, objects, NaN, labels that the model's output cannot have, and shapes that do not fit.
     """
     if task == "raw" and y.dtype.kind in "biufU":
         return as_type(y, FLOAT) if y.dtype.kind == "f" else y
@@ -125,7 +128,10 @@ def _class_numbers(name: str, y: np.ndarray, classes: int, output_shape: tuple[i
 
 
 def _class_type(classes: int, places: tuple[int | None, ...]) -> np.dtype:
-    """The type that class numbers have in memory: masks may be larger than it as int64, in which they are stored."""
+    """The type of class numbers in memory.
+
+    Masks are stored as int64, but may not fit into memory as int64, so they get the smallest type.
+    """
     return np.min_scalar_type(classes - 1) if places else np.dtype(np.int64)
 
 
@@ -166,7 +172,7 @@ def _say(place: tuple[int, ...]) -> str:
 
 
 def absent_classes(split: str, labels: Iterable[np.ndarray], classes: int) -> list[str]:
-    """A note when some classes have no sample in a split, whose labels come in parts."""
+    """A note if some classes have no sample in a split. ``labels`` are the parts of its labels."""
     present = np.zeros(classes, bool)
     for part in labels:
         present[part] = True
@@ -178,7 +184,7 @@ def absent_classes(split: str, labels: Iterable[np.ndarray], classes: int) -> li
 
 
 def few_samples(labels: np.ndarray, classes: int | None) -> list[str]:
-    """A note when there is little to train on: few samples of a class, or in all where there are no classes."""
+    """A note if there is little training data: few samples of a class, or few in total if there are no classes."""
     least, what = len(labels), "samples"
     if classes is not None and labels.ndim == 1 and len(labels):
         found, counts = np.unique(labels, return_counts=True)

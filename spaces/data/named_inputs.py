@@ -1,4 +1,4 @@
-"""Which of a source's arrays are the model's inputs, and which are the labels that are scored."""
+"""Match the arrays of a data source with the model's inputs and with the outputs that are scored."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from litetuner.spaces.errors import DataError
 
 
 def samples_of(source: str, split: str, given: Samples, names: Sequence[str]) -> dict[str, Rows]:
-    """Arrays by input, in the order of ``names``; ``{"": array}`` for a single input. Raises ``DataError``."""
+    """Arrays by input name, in the order of ``names``; ``{"": array}`` for a single input. Raises ``DataError``."""
     if len(names) < 2:
         if not isinstance(given, dict):
             return {"": given}
@@ -30,7 +30,7 @@ def samples_of(source: str, split: str, given: Samples, names: Sequence[str]) ->
 
 
 def labels_of(source: str, split: str, given: Arrays, names: Sequence[str], output: str | None) -> np.ndarray:
-    """The labels of ``output``, or of all in ``names`` as a structured array. Raises ``DataError``."""
+    """The labels of ``output``, or of all outputs in ``names`` as a structured array. Raises ``DataError``."""
     if output is None and len(names) > 1:
         return _all_labels(source, split, given, names)
     if isinstance(given, np.ndarray):

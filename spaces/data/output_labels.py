@@ -1,4 +1,4 @@
-"""Labels of all outputs of a model that has several, as its training needs them; the scored one's are kept apart."""
+"""Training labels of all outputs of a model with several outputs; labels for scoring are stored separately."""
 
 from collections.abc import Mapping
 
@@ -15,10 +15,10 @@ Known = Mapping[str, Evidence]
 def training_labels(
     split: str, given: Arrays | None, known: Known, scored: Mapping[str, Decision]
 ) -> tuple[dict[str, np.ndarray], dict[str, Decision], list[str]]:
-    """Labels (n, ...) by output, prepared by the task that each output's own evidence tells, and these decisions.
+    """Labels (n, ...) by output, each prepared for the task of that output, the decisions, and notes.
 
-    ``scored`` has the decision of the scored output. Outputs without labels are left out, and those whose labels do not fit,
-    with a note.
+    ``known`` has the evidence for the decision of each output, ``scored`` the decision of the scored output. Outputs
+    without labels are left out. Outputs whose labels do not fit are left out with a note.
     """
     labels: dict[str, np.ndarray] = {}
     decisions: dict[str, Decision] = {}

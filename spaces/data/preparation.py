@@ -1,4 +1,4 @@
-"""The user's data as three splits of plain arrays on disk, checked before anything is computed."""
+"""Prepare the user's data: three splits of plain arrays on disk, checked before the search computes anything."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -28,13 +28,14 @@ __all__ = ["SPLITS", "DataRequest", "open_split", "prepare_data"]
 class DataRequest:
     """The user's data and the model that they are prepared for.
 
-    ``source`` is an ``.npz`` with ``x_train, y_train`` and optionally ``x_search, y_search, x_test, y_test``; a folder of class
-    folders of images; or ``module:function`` that returns arrays or a ``tf.data.Dataset`` (see ``read_source``).
-    ``preprocess`` is the user's ``module:function(x) -> x``: it gets batches (b, *sample) of every split and returns batches
-    (b, *sample of the model). ``inputs`` and ``outputs`` are the model's. ``scored`` is the output whose labels are stored;
-    ``None`` stores the labels of all outputs. ``known`` is what decides, with the labels, how outputs are read. ``resize`` is
-    how images are resized (see ``read_images``), ``label`` the column of a table's labels. ``trained`` is what is known of each
-    of several outputs, whose labels are kept for training, too.
+    ``source`` is an ``.npz`` with ``x_train, y_train`` and optionally ``x_search, y_search, x_test, y_test``; a folder
+    of class folders of images; or ``module:function`` that returns arrays or a ``tf.data.Dataset`` (see
+    ``read_source``). ``preprocess`` is the user's ``module:function(x) -> x``: it gets batches (b, *sample) of every
+    split and returns batches (b, *sample of the model). ``inputs`` and ``outputs`` are those of the model. ``scored``
+    is the output whose labels are stored; ``None`` stores the labels of all outputs. ``known`` is the evidence that,
+    together with the labels, decides how outputs are interpreted. ``resize`` is how images are resized (see
+    ``read_images``). ``label`` is the label column of a table. ``trained`` has the evidence for each of several outputs
+    whose labels are also stored for training.
     """
 
     source: str
@@ -56,18 +57,19 @@ class DataRequest:
 
     @property
     def all_outputs(self) -> bool:
-        """Are the labels of several outputs stored, as they are?"""
+        """True if the labels of several outputs are stored unchanged."""
         return len(self.outputs) > 1 and self.scored is None
 
 
 def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], None] = lambda text: None) -> DataInfo:
-    """Read the source, make the missing splits, check everything, and keep ``{x,y}_{train,search,test}`` as blobs.
+    """Read the source, create missing splits, check everything, and store ``{x,y}_{train,search,test}`` as blobs.
 
-    Samples of several inputs are one structured array. They keep the user's type where it has at most 32 bits and the
-    model can take it (8-bit images stay 8-bit). Labels are stored by task (``prepare_labels``), weights and groups of
-    samples beside them. A missing search or test split is taken from train by ``seed``, a tenth each, the same share of
-    every class; without train samples the train split is empty. ``notes`` say what was done. Raises ``DataError`` with what
-    to do, ``ConfigError`` for a function that does not exist. ``progress`` gets what was read of a long source.
+    Samples of several inputs are one structured array. They keep the user's type if it has at most 32 bits and the
+    model can take it (8-bit images stay 8-bit). Labels are stored in the format of the task (``prepare_labels``),
+    together with weights and groups of samples. A missing search or test split is drawn from train by ``seed``: a tenth
+    each, the same share of every class. Without train samples the train split is empty. ``notes`` describe what was
+    done. Raises ``DataError`` with advice, ``ConfigError`` for a function that does not exist. ``progress`` is called
+    with a text while a long source is read.
     """
     streams = Streams(store.folder, progress)
     raw = read_source(request.source, request.inputs, resize=request.resize, label=request.label, streams=streams)
@@ -138,7 +140,7 @@ def _check_class_folders(request: DataRequest, raw: RawData, decision: Decision 
 
 
 def _given_labels(request: DataRequest, split: str, samples: Mapping[str, Rows], given: Arrays) -> np.ndarray:
-    """The labels of a split that are scored, one for each sample, as they are."""
+    """The scored labels of a split, unchanged, one for each sample."""
     scored = None if request.scored is None else request.scored.name
     y = labels_of(request.source, split, given, [item.name for item in request.outputs], scored)
     for name, part in samples.items():
@@ -165,7 +167,7 @@ def _write_training_labels(
     writer: ArrayWriter,
     notes: list[str],
 ) -> dict[str, Decision]:
-    """Write ``labels_train``, the labels of several outputs with a field for each, and give their decisions."""
+    """Write ``labels_train``, a field for each of several outputs, and return the decisions of these outputs."""
     source = rows["train"]
     if source.given != "train" or not len(source.rows) or not request.trained:
         return {}
@@ -187,7 +189,7 @@ def _write_extras(
     rows: Mapping[str, SplitRows],
     counts: Mapping[str, int],
 ) -> tuple[str, ...]:
-    """Write weights and groups in the order of their split's samples, and give their keys."""
+    """Write weights and groups in the order of the samples of their split, and return their keys."""
     groups = [key for key in extras if key[0] == "g"]
     if len(groups) == 1:
         raise DataError(f"{source} has {groups[0]}, and groups are needed for both: give g_search and g_test.")
@@ -212,7 +214,7 @@ def _write_extras(
 
 
 def _preparers(request: DataRequest, samples: Mapping[str, Mapping[str, Rows]]) -> dict[str, SamplePreparer]:
-    """What turns the samples of each input into the model's, by the input's name ("" for the only one)."""
+    """The converter of the samples for each input, by the name of the input ("" for a single input)."""
     function = None if request.preprocess is None else load_function(request.preprocess, "--preprocess")
     several = len(request.inputs) > 1
     found = {
@@ -250,7 +252,7 @@ def _findings(preparers: Mapping[str, SamplePreparer]) -> list[str]:
 
 
 def _key(split: str, name: str) -> str:
-    """The key of a split of one input: ``train``, or ``train:left`` where the model has several inputs."""
+    """The name of a split for one input: ``train``, or ``train:left`` if the model has several inputs."""
     return f"{split}:{name}" if name else split
 
 

@@ -1,4 +1,4 @@
-"""Raw data: the arrays of a source by split, and the keys that name them."""
+"""Raw data: the arrays of a source by split, and their keys."""
 
 import dataclasses
 import difflib
@@ -11,7 +11,7 @@ from litetuner.spaces.errors import DataError, nearest
 
 
 class Rows(Protocol):
-    """Samples (n, ...) of which some rows can be had as an array: an array itself, or what reads them only then."""
+    """Samples (n, ...) from which rows can be read as an array: an array, or an object that reads them on demand."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, rows: Any, /) -> np.ndarray: ...
@@ -20,17 +20,17 @@ class Rows(Protocol):
 Samples = Rows | dict[str, Rows]
 Arrays = np.ndarray | dict[str, np.ndarray]
 KEYS = tuple(f"{axis}_{split}" for split in ("train", "search", "test") for axis in "xy")
-EXTRAS = ("w_train", "g_search", "g_test")  # weights of samples in training, groups of samples for the metric
+EXTRAS = ("w_train", "g_search", "g_test")  # sample weights for training, sample groups for the metric
 SYNONYMS = dict.fromkeys(("val", "valid", "validation", "dev"), "search")  # other names of the search split
 
 
 @dataclasses.dataclass(frozen=True)
 class RawData:
-    """Samples (n, ...) and labels (n, ...) by split, as they are; dicts by name for several inputs or outputs.
+    """Samples (n, ...) and labels (n, ...) by split, unchanged; dicts by name for several inputs or outputs.
 
-    ``extras`` (n,) are weights and groups of samples by their keys (``EXTRAS``).
+    ``extras`` (n,) are weights and groups of samples by key (``EXTRAS``).
 
-    Labels of the train split may be missing (``None``): its samples calibrate, and nothing is trained.
+    Labels of the train split may be missing (``None``): its samples are then used for calibration, not for training.
     """
 
     splits: Mapping[str, tuple[Samples, Arrays | None]]
@@ -40,7 +40,7 @@ class RawData:
 
 
 def check_keys(source: str, found: list[str]) -> list[str]:
-    """Those of the found keys that are used. Raises ``DataError`` when none is, or one looks misspelt."""
+    """The keys that are used. Raises ``DataError`` if none is used, or one seems to be misspelled."""
     used = [key for known in (*KEYS, *EXTRAS) for key in found if key.partition(":")[0] == known]
     for key in found:
         if key in used:
@@ -59,7 +59,10 @@ def check_keys(source: str, found: list[str]) -> list[str]:
 
 
 def _gather(source: str, kind: str, given: dict[str, np.ndarray]) -> Arrays | None:
-    """What a source has of ``x_train`` or another kind: an array, or arrays by name (``left`` of ``x_train:left``)."""
+    """The value of ``x_train`` or another kind in a source.
+
+    An array, or arrays by name (``left`` for ``x_train:left``).
+    """
     found = {key.partition(":")[2]: array for key, array in given.items() if key.partition(":")[0] == kind}
     if len(found) > 1 and "" in found:
         named = next(name for name in found if name)
@@ -68,13 +71,13 @@ def _gather(source: str, kind: str, given: dict[str, np.ndarray]) -> Arrays | No
 
 
 def raw_data(source: str, given: dict[str, np.ndarray], notes: tuple[str, ...] = ()) -> RawData:
-    """Raw data of arrays by key, with the errors of ``_pair_splits``."""
+    """Raw data from arrays by key. Raises the errors of ``_pair_splits``."""
     extras = {key: given[key] for key in EXTRAS if key in given}
     return RawData(_pair_splits(source, given), notes=notes, extras=extras)
 
 
 def _pair_splits(source: str, given: dict[str, np.ndarray]) -> dict[str, tuple[Arrays, Arrays | None]]:
-    """``x_*`` and ``y_*`` joined by split. Only ``y_train`` may be missing. Raises ``DataError``."""
+    """Pairs of ``x_*`` and ``y_*`` by split. Only ``y_train`` may be missing. Raises ``DataError``."""
     splits = {}
     gathered = {kind: _gather(source, kind, given) for kind in KEYS}
     arrays = {kind: value for kind, value in gathered.items() if value is not None}

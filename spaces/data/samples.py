@@ -1,4 +1,4 @@
-"""Samples as the search stores them: preprocessed, in the model's shape, finite."""
+"""Samples in the form that the search stores: preprocessed, in the model's input shape, finite."""
 
 import dataclasses
 import hashlib
@@ -15,16 +15,16 @@ from litetuner.spaces.errors import DataError
 from litetuner.spaces.tf import quiet_stdout
 
 BATCH_SAMPLES = 256
-HASH_BYTES = 8  # of a sample: among ten million, two differing ones with one hash have a chance of 3e-6
+HASH_BYTES = 8  # of a sample; among ten million, two different ones share a hash with a probability of 3e-6
 Shape = tuple[int | None, ...]
 
 
 @dataclasses.dataclass
 class SamplePreparer:
-    """Turns the user's samples into those of the model, the same way for all splits, and collects what the notes say.
+    """Converts the user's samples into inputs of the model, the same way for all splits, and collects notes.
 
-    ``preprocess`` is the user's function over batches, named ``spec``. ``shape`` and ``dtype`` of a prepared sample are
-    known once ``settle`` has tried the first batch.
+    ``preprocess`` is the user's function for batches, named ``spec``. ``settle`` tries the first batch and sets
+    ``shape`` and ``dtype`` of a prepared sample.
     """
 
     input_shape: Shape
@@ -38,7 +38,7 @@ class SamplePreparer:
     ranges: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     def settle(self, splits: dict[str, Rows]) -> None:
-        """Fix shape and type from the first batch of each given split. Raises ``DataError`` where they do not fit."""
+        """Set shape and type from the first batch of each split. Raises ``DataError`` if they do not fit."""
         shapes, dtypes = {}, []
         for split, x in splits.items():
             batch = self._preprocessed(split, x[:BATCH_SAMPLES])
@@ -57,7 +57,10 @@ class SamplePreparer:
         self.dtype = (joint if model.kind == "f" or np.can_cast(joint, model) else model).newbyteorder("=")
 
     def batches(self, split: str, x: Rows, source: SplitRows) -> Iterator[np.ndarray]:
-        """Prepared batches (b, *shape) of a split's rows of ``x``. Raises ``DataError`` at the end when some are not finite."""
+        """Prepared batches (b, *shape) of a split's rows of ``x``.
+
+        Raises ``DataError`` at the end if some values are not finite.
+        """
         hashes = self.hashes.setdefault(split, [])
         bad_values, bad_rows = 0, []
         for start in range(0, len(source.rows), BATCH_SAMPLES):
@@ -87,7 +90,7 @@ class SamplePreparer:
             )
 
     def findings(self) -> list[str]:
-        """Notes on samples that splits share, and on splits whose values lie in far different ranges."""
+        """Notes on samples that occur in several splits, and on splits whose value ranges differ greatly."""
         found = list(self.notes)
         for split, others in (("search", ("train",)), ("test", ("train", "search"))):
             for other in others:
@@ -131,7 +134,7 @@ class SamplePreparer:
         return result
 
     def _check_function(self, split: str, x: np.ndarray, batch: np.ndarray) -> None:
-        """A sample must come out the same whatever else is in its batch: no random changes, no statistics of the batch."""
+        """Check that the result for a sample does not depend on its batch: no random changes, no batch statistics."""
         half = (len(x) + 1) // 2
         again = self._preprocessed(split, x[:half])
         scale = float(np.abs(batch[np.isfinite(batch)]).max(initial=0)) if batch.dtype.kind in "fiu" else 0.0
@@ -154,7 +157,7 @@ class SamplePreparer:
                 raise DataError(
                     f"{self._where(split)} holds values from {batch.min()} to {batch.max()}, beyond {self.dtype}"
                 )
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is reported as such
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite and are reported as such
             return np.ascontiguousarray(batch, self.dtype)
 
 
@@ -180,7 +183,10 @@ def _fits(sample: Shape, expected: Shape) -> bool:
 
 
 def fitted_shape(name: str, sample: tuple[int, ...], expected: Shape) -> tuple[int, ...]:
-    """The shape in which samples are stored. A missing last axis of 1 is added; all else that differs is a ``DataError``."""
+    """The shape in which samples are stored. A missing last axis of 1 is added.
+
+    Raises ``DataError`` for any other difference.
+    """
     if 0 in sample:
         raise DataError(f"{name} has samples of shape {sample}, which are empty")
     if _fits(sample, expected):

@@ -1,4 +1,4 @@
-"""Which samples belong to which split."""
+"""Assign samples to splits."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ import numpy as np
 from litetuner.spaces.data.arrays import SPLITS
 from litetuner.spaces.errors import DataError
 
-SHARE = 0.1  # of train, for each split that is missing
-LEAST_SAMPLES = 100  # ... but at least this many, or a quarter of train where it is small
+SHARE = 0.1  # of train, for each missing split
+LEAST_SAMPLES = 100  # minimum size of such a split; at most a quarter of a small train split
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitRows:
-    """The samples of one split: rows of a split that the user gave, in the user's own numbering."""
+    """The samples of one split: row numbers in one of the splits that the user gave (``given``)."""
 
     given: str
     rows: np.ndarray
@@ -23,12 +23,12 @@ class SplitRows:
 def complete_splits(
     labels: dict[str, np.ndarray], seed: int, stratify: bool, unlabeled: int = 0
 ) -> tuple[dict[str, SplitRows], list[str]]:
-    """The rows of all three splits, from the labels of those that the user gave, and notes on what was split off.
+    """The rows of all three splits, and notes on splits that were created. ``labels`` are those of the given splits.
 
-    Missing splits are drawn from train by ``seed``, with ``stratify`` the same share of every class. Without train samples
-    train is empty, and a missing test split is half of search. Every split is shuffled by ``seed``: its first samples are
-    then representative, also where the user's are sorted by class. ``unlabeled`` samples of train have no labels, so that no
-    split can be taken from them. Raises ``DataError`` when there are too few samples.
+    Missing splits are drawn from train by ``seed``; with ``stratify`` each gets the same share of every class. Without
+    train samples train is empty, and a missing test split is half of search. Every split is shuffled by ``seed``, so
+    that its first samples are representative even if the user's data are sorted by class. ``unlabeled`` is the number
+    of train samples without labels; no split can be taken from them. Raises ``DataError`` if there are too few samples.
     """
     found = {split: SplitRows(split, np.arange(len(values))) for split, values in labels.items()}
     notes: list[str] = []
@@ -69,7 +69,10 @@ def complete_splits(
 
 
 def check_given(labels: Mapping[str, object], unlabeled: int) -> None:
-    """Raise ``DataError`` where the splits with ``labels`` give no search split; is the train split ``unlabeled``?"""
+    """Raise ``DataError`` if no search split can be made from the splits in ``labels``.
+
+    ``unlabeled`` is not 0 if the train split has samples without labels.
+    """
     if "train" in labels or "search" in labels:
         return
     given = ", ".join(labels) or "nothing"
@@ -83,13 +86,13 @@ def check_given(labels: Mapping[str, object], unlabeled: int) -> None:
 
 
 def _stratified(classes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions of ``count`` samples, each class by its share; what rounding leaves over goes to the largest remainders."""
+    """Indices of ``count`` samples, each class by its share; remaining places go to the largest remainders."""
     _, inverse, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     exact = sizes * (count / len(classes))
     quota = np.floor(exact).astype(int)
     leftover = np.argsort(-(exact - quota), kind="stable")[: count - quota.sum()]
     quota[leftover] += 1
     order = rng.permutation(len(classes))
-    order = order[np.argsort(inverse[order], kind="stable")]  # shuffled within each class, classes in turn
+    order = order[np.argsort(inverse[order], kind="stable")]  # sorted by class, shuffled within each class
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     return np.concatenate([order[start : start + n] for start, n in zip(starts, quota, strict=True)])

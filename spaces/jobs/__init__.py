@@ -1,1 +1,1 @@
-"""What crosses between processes: jobs as JSON, where a worker finds models and data, what a result was computed with."""
+"""Data that is sent between processes: jobs as JSON, the sources of models and data, the environment of a result."""

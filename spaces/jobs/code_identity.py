@@ -1,4 +1,4 @@
-"""The identity of a Python function: a hash of its code, constants, defaults, closure values and the globals that it uses."""
+"""The identity of a Python function: a hash of its code, constants, defaults, closure values and used globals."""
 
 import dis
 import functools
@@ -20,17 +20,17 @@ GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME")
 
 
 def code_sha256(function: Any) -> str:
-    """The sha256 of what decides what a function returns; its file, its line and the names of cells in a notebook do not count.
+    """The sha256 of everything that determines a function's result; independent of its file, line or notebook cell.
 
-    What it calls counts too: functions of the same notebook or script by their code, those of modules in the user's folders
-    by the module's file, those of installed packages by their name.
+    This includes the functions that it calls. Functions of the same notebook or script count by their code, those of
+    modules in the user's folders by the content of the module's file, and those of installed packages by their name.
     """
     described = json.dumps(_describe(function, {}), sort_keys=True, default=str)
     return hashlib.sha256(described.encode()).hexdigest()
 
 
 def _describe(value: Any, seen: dict[int, int]) -> Any:
-    """A value as JSON values that are equal for equal values, in every process."""
+    """A value described by JSON values. Equal values have equal descriptions in every process."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes) or value is Ellipsis:
         return f"{type(value).__name__} {value!r}"
     if id(value) in seen:
@@ -63,9 +63,8 @@ def _describe_object(value: Any, seen: dict[int, int]) -> Any:
             module = getattr(value, "__module__", None) or "builtins"
             return f"{module}.{getattr(value, '__qualname__', value.__name__)} {_user_file(module)}"
         return _function(value, seen) if isinstance(value, types.FunctionType) else _class(value, seen)
-    if not can_import(type(value).__module__) and hasattr(
-        value, "__dict__"
-    ):  # an object of the notebook's own: its class and values
+    # An object of a class that is defined in a notebook or script: its class and its attributes.
+    if not can_import(type(value).__module__) and hasattr(value, "__dict__"):
         return [_describe(type(value), seen), _describe(vars(value), seen)]
     return [f"{type(value).__module__}.{type(value).__qualname__}", _pickled(value)]
 
@@ -107,17 +106,17 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
 def _cell(cell: Any) -> Any:
     try:
         return cell.cell_contents
-    except ValueError:  # of a name that has no value yet
+    except ValueError:  # the variable has no value yet
         return "empty"
 
 
 def can_import(module: str) -> bool:
-    """Can another process import the module? Not a notebook or script, nor what was made by running text."""
+    """True if another process can import the module: false for notebooks, scripts, and modules made with ``exec``."""
     return module != "__main__" and getattr(sys.modules.get(module), "__spec__", None) is not None
 
 
 def _is_importable(value: Any) -> bool:
-    """Does its module have it under its name, so that a process that imports the module has the same?"""
+    """True if importing the value's module and looking up its name gives the same object in another process."""
     module, name = getattr(value, "__module__", None) or "builtins", getattr(value, "__qualname__", value.__name__)
     if not can_import(module):
         return False
@@ -128,7 +127,7 @@ def _is_importable(value: Any) -> bool:
 
 
 def _user_file(module: str) -> str:
-    """The sha256 of a module's file in one of the user's folders, else nothing: installed packages have versions."""
+    """The sha256 of a module's file in one of the user's folders. Empty for installed packages, which have versions."""
     path = getattr(sys.modules.get(module), "__file__", None)
     if path is None or os.path.dirname(os.path.abspath(path)) not in user_folders():
         return ""
@@ -140,5 +139,5 @@ def _pickled(value: Any) -> str:
 
     try:
         return hashlib.sha256(cloudpickle.dumps(value)).hexdigest()
-    except Exception as error:  # whatever the object's own methods raise; that it cannot be sent is said elsewhere
+    except Exception as error:  # the object can raise anything; ``_pickle`` in python_functions.py reports it
         return f"not pickled: {type(error).__name__}"

@@ -1,4 +1,4 @@
-"""The device of trainings: decided once a search, by what the user wishes and the GPUs that TensorFlow sees."""
+"""The training device. It is chosen once per search, from the user's setting and the GPUs that TensorFlow sees."""
 
 import dataclasses
 import os
@@ -12,27 +12,27 @@ from litetuner.spaces.jobs.safe_path import python_command, python_environment
 
 T = TypeVar("T")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-FILES = ("nvidia[0-9]*", "kfd")  # in /dev where a driver of GPUs is at work
+FILES = ("nvidia[0-9]*", "kfd")  # files in /dev that exist if a GPU driver is loaded
 COUNT = "import tensorflow; print('GPUS', len(tensorflow.config.list_physical_devices('GPU')))"
-COUNT_SECONDS = 120.0  # TensorFlow takes up to some ten seconds to start with CUDA
+COUNT_SECONDS = 120.0  # with CUDA, TensorFlow takes up to about ten seconds to start
 
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """``kind`` is part of the key of trainings; ``gpus`` are the GPUs as ``CUDA_VISIBLE_DEVICES`` has them."""
+    """``kind`` is part of the key of training jobs; ``gpus`` are the GPUs in the form of ``CUDA_VISIBLE_DEVICES``."""
 
     kind: Literal["cpu", "gpu"] = "cpu"
     gpus: tuple[str, ...] = ()
 
     def visible(self, worker: int) -> str:
-        """What the worker of this number may see: one GPU, or none."""
+        """The value of ``CUDA_VISIBLE_DEVICES`` for the worker with this number: one GPU, or ``-1`` for none."""
         return self.gpus[worker % len(self.gpus)] if self.gpus else "-1"
 
 
 def choose_device(wish: str, gpus: Sequence[str]) -> Device:
-    """The device for a wish: ``auto`` (GPUs where there are any), ``cpu``, ``gpu`` or ``gpu:N`` (counted from 0).
+    """The device for a setting: ``auto`` (GPUs if there are any), ``cpu``, ``gpu`` or ``gpu:N`` (counted from 0).
 
-    Raises ``HostError`` for a GPU that is not there.
+    Raises ``HostError`` for a GPU that does not exist.
     """
     kind, _, number = wish.partition(":")
     if kind == "cpu" or (kind == "auto" and not gpus):
@@ -46,7 +46,7 @@ def choose_device(wish: str, gpus: Sequence[str]) -> Device:
 
 
 def find_gpus() -> tuple[str, ...]:
-    """The GPUs that TensorFlow sees, asked in a process of its own; without a driver nothing is started."""
+    """The GPUs that TensorFlow sees in a separate process. Without a GPU driver, no process is started."""
     if not any(found for name in FILES for found in Path("/dev").glob(name)):
         return ()
     command, environment = python_command("-c", COUNT), python_environment()
@@ -62,7 +62,7 @@ def find_gpus() -> tuple[str, ...]:
 
 
 def prepare_gpus(tf: Any) -> list[str]:
-    """Have TensorFlow take memory of the GPUs that this worker sees as it needs it; their names."""
+    """Enable memory growth on all GPUs that this worker sees, and return the names of these GPUs."""
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
@@ -70,7 +70,7 @@ def prepare_gpus(tf: Any) -> list[str]:
 
 
 def on_cpu(tf: Any, gpus: Sequence[str], do: Callable[[Any], T]) -> Callable[[Any], T]:
-    """A function of jobs that computes on the CPU, also where the worker sees ``gpus``."""
+    """Wrap a job function so that it computes on the CPU, even if the worker sees ``gpus``."""
     if not gpus:
         return do
 

@@ -1,4 +1,4 @@
-"""What a result was computed with: versions of the packages that determine it, and the machine."""
+"""The environment of a result: the versions of the packages that determine it, and the machine."""
 
 import dataclasses
 
@@ -7,8 +7,8 @@ from litetuner.spaces.jobs.record import Record
 
 @dataclasses.dataclass(frozen=True)
 class Environment(Record):
-    """Part of every job's key and of every trial: results of different environments are not the same results."""
+    """Part of the key of every job and of every trial, because results of different environments may differ."""
 
-    versions: dict[str, str]  # by package, also Python's
+    versions: dict[str, str]  # package name: version; includes Python
     machine: str  # the host's name and architecture
     processor: str

@@ -1,4 +1,4 @@
-"""What is known of a metric without running it: the user's own function runs in workers only."""
+"""The attributes of a metric, available without running it: the user's own function runs only in workers."""
 
 import dataclasses
 from typing import Literal
@@ -12,9 +12,9 @@ class MetricInfo(Record):
 
     name: str
     direction: Literal["maximize", "minimize"]
-    bounded: bool  # within [0, 1], so that a drop is in points
-    tasks: tuple[str, ...]  # of which the labels may be (decision.py)
+    bounded: bool  # the metric is within [0, 1], so a drop is in points
+    tasks: tuple[str, ...]  # the tasks that the metric supports (decision.py)
     default_loss: str
     takes_all: bool = False
     output: str | None = None
-    own_loss: bool = False  # is the loss that of a metric of the user's?
+    own_loss: bool = False  # true if ``default_loss`` comes from the user's own metric

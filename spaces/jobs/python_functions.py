@@ -1,6 +1,6 @@
-"""Functions, and dicts of custom layers, that the user gave as Python objects: known by a name, and kept in memory.
+"""Functions, and dicts of custom layers, that the user passes as Python objects. Each has a name and is kept in memory.
 
-They are pickled for workers only, and sent to them through a pipe: nothing of them is stored in a run folder.
+They are pickled only for workers, which receive them through a pipe. They are never stored in a run folder.
 """
 
 import base64
@@ -15,18 +15,18 @@ from typing import Any
 from litetuner.spaces.errors import ConfigError
 from litetuner.spaces.jobs.code_identity import can_import, code_sha256
 
-MODULE = "python_function"  # of their names: python_function:f1_0123456789ab
-HASHED = 12  # hex digits
-MOST_BYTES = 256_000_000  # of one function with all that it refers to
+MODULE = "python_function"  # the prefix of their names, such as python_function:f1_0123456789ab
+HASHED = 12  # hex digits of the hash in a name
+MOST_BYTES = 256_000_000  # maximum pickle size of one function with everything that it refers to
 
 _pickles: dict[str, bytes] = {}
 
 
 def name_of(function: Callable[..., Any] | Mapping[str, Any], key: str) -> str:
-    """The name of a function: ``module:function`` where workers can import it, else one that holds the hash of its code.
+    """The name of a function: ``module:function`` if workers can import it, else a name with the hash of its code.
 
-    The latter is kept for the workers that this process starts. A dict of custom layers is named by the hash of their code.
-    Raises ``ConfigError`` for what cannot be sent to workers.
+    A function with a hash is kept in memory for the workers that this process starts. The name of a dict of custom
+    layers always has a hash of their code. Raises ``ConfigError`` for an object that cannot be sent to workers.
     """
     module, qualified = getattr(function, "__module__", "") or "", getattr(function, "__qualname__", "")
     spelled = qualified.isidentifier() and all(part.isidentifier() for part in module.split("."))
@@ -47,7 +47,7 @@ def _pickle(function: Callable[..., Any] | Mapping[str, Any], key: str) -> bytes
     try:
         with _by_value(_modules(function)):
             found: bytes = cloudpickle.dumps(function)
-    except Exception as error:  # whatever the objects that it refers to raise
+    except Exception as error:  # the objects that it refers to can raise anything
         raise ConfigError(
             f"{key}: {what} cannot be sent to the worker processes ({type(error).__name__}: {error}). It must not refer "
             "to open files, locks or devices: create these inside it."
@@ -69,7 +69,10 @@ def _modules(given: Any) -> set[str]:
 
 @contextlib.contextmanager
 def _by_value(names: set[str]) -> Iterator[None]:
-    """What a module defines that no other process can import is pickled with its code, as that of ``__main__`` is."""
+    """Within this context, objects of modules that no other process can import are pickled with their code.
+
+    cloudpickle does this by default only for ``__main__``.
+    """
     import cloudpickle
 
     local = [name for name in names if name in sys.modules and name != "__main__" and not can_import(name)]
@@ -87,22 +90,22 @@ def _kind(key: str) -> str:
 
 
 def is_python_function(spec: str) -> bool:
-    """Is this the name of a function that was given as a Python object?"""
+    """True if this is the name of a function that was passed as a Python object."""
     return spec.startswith(f"{MODULE}:")
 
 
 def shown_name(spec: str) -> str:
-    """The function's own name, without the hash: ``f1`` of ``python_function:f1_0123456789ab``; other text as it is."""
+    """The function's name without the hash: ``f1`` for ``python_function:f1_0123456789ab``; other text is unchanged."""
     return re.sub(rf"^{MODULE}:(\w+)_[0-9a-f]{{{HASHED}}}", r"\1", spec)
 
 
 def is_missing(spec: str) -> bool:
-    """Is it one that this process was not given?"""
+    """True if this names a Python object that this process does not have."""
     return is_python_function(spec) and spec not in _pickles
 
 
 def missing_words(key: str, spec: str) -> str:
-    """What to do about a function that is not here."""
+    """An error message that says how to provide a missing function."""
     key = key.replace("-", "_")
     name, kind = shown_name(spec), _kind(key)
     example = name if name.isidentifier() and not keyword.iskeyword(name) else "..."
@@ -113,7 +116,7 @@ def missing_words(key: str, spec: str) -> str:
 
 
 def python_function(spec: str, key: str) -> Any:
-    """The function of a name. Raises ``ConfigError`` where it was not given, or cannot be made here."""
+    """The function with this name. Raises ``ConfigError`` if this process does not have it or cannot unpickle it."""
     if is_missing(spec):
         raise ConfigError(missing_words(key.removeprefix("--"), spec))
     return _unpickled(_pickles[spec], key, spec)
@@ -125,7 +128,7 @@ def _unpickled(content: bytes, key: str, spec: str) -> Any:
 
     try:
         return cloudpickle.loads(content)
-    except Exception as error:  # of the modules that it imports
+    except Exception as error:  # the modules that it imports can raise anything
         raise ConfigError(
             f"{key}: {shown_name(spec)!r} cannot be used in a worker process: {type(error).__name__}: {error}. "
             "Modules that it imports must be installed, or be in the working folder."
@@ -133,12 +136,12 @@ def _unpickled(content: bytes, key: str, spec: str) -> Any:
 
 
 def pickles(texts: Iterable[str]) -> dict[str, str]:
-    """What a worker needs for the functions that these texts name, as text."""
+    """The pickles (base64) of all functions whose names occur in these texts, by name; a worker needs them."""
     given = list(texts)
     named = (name for name in _pickles if any(name in text for text in given))
     return {name: base64.b64encode(_pickles[name]).decode() for name in named}
 
 
 def receive(given: Mapping[str, str]) -> None:
-    """Keep the functions that the parent of this worker has sent."""
+    """Store the functions that the parent process of this worker has sent."""
     _pickles.update({name: base64.b64decode(content) for name, content in given.items()})

@@ -1,6 +1,7 @@
-"""Frozen dataclasses that know their JSON: what crosses between processes, and what is stored.
+"""Frozen dataclasses with a JSON form, which is sent between processes and stored in files.
 
-A record that is read may come from a stranger: every value is checked against its field's annotation, here and nowhere else.
+A record that is read may come from an untrusted source. Therefore every value is checked against the annotation of its
+field. All of these checks are in this module.
 """
 
 import dataclasses
@@ -11,16 +12,18 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-LARGEST = 2**64  # of integers; what computes and prints numbers of any length can be made to take forever
-DEPTH = 40  # of values that may be anything; they are shown, copied and compared recursively
-SOUND: frozenset[type] = frozenset(
-    {float, str, bool, type(None)}
-)  # types whose values need no look where they are the right ones
+LARGEST = 2**64  # limit of integers: computing with or printing very long integers could take very long
+DEPTH = 40  # maximum nesting of values of any type, which are printed, copied and compared recursively
+# Types whose values are always valid if the field has this type: only other values are checked one by one.
+SOUND: frozenset[type] = frozenset({float, str, bool, type(None)})
 NUMBERS = {bool: (bool, "true or false"), int: (int, "a whole number"), float: (float, "a number"), str: (str, "text")}
 
 
 class RecordError(ValueError):
-    """A value in a record is missing or not of its field's type: ``measurements.metric.value is "x", and must be a number``."""
+    """A value in a record is missing or has the wrong type.
+
+    Example of a message: ``measurements.metric.value is "x", and must be a number``.
+    """
 
     def __init__(self, what: str, *path: str) -> None:
         super().__init__(f"{'.'.join(path)} {what}" if path else f"it {what}")
@@ -32,7 +35,7 @@ class RecordError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """Base of dataclasses whose fields are JSON values, other records, tuples and dicts of them."""
+    """Base class of dataclasses whose fields are JSON values, other records, or tuples and dicts of these."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -40,13 +43,13 @@ class Record:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Self:
-        """The record that ``to_json`` described; keys that are not fields are ignored. Raises ``RecordError``."""
+        """Create the record from the output of ``to_json``; unknown keys are ignored. Raises ``RecordError``."""
         made: Self = _make(cls, record)
         return made
 
 
 def encode(value: Any) -> Any:
-    """A value as JSON: objects with ``to_json`` by that, other dataclasses by their fields, NumPy scalars as numbers."""
+    """A value as JSON values: ``to_json()`` if the object has it, dataclasses by field, NumPy scalars as numbers."""
     if value is None or isinstance(value, str | int | float):
         return value
     if hasattr(value, "to_json"):
@@ -61,18 +64,18 @@ def encode(value: Any) -> Any:
 
 
 def decode(kind: Any, value: Any) -> Any:
-    """The value of a type, from its JSON. Raises ``RecordError`` for one of another type."""
+    """Convert a JSON value to the type ``kind``. Raises ``RecordError`` if it has another type."""
     return _decoder(kind)(value)
 
 
 @functools.cache
 def _decoder(kind: Any) -> Callable[[Any], Any]:
-    """What ``decode`` does for one type, put together once: a run of thousands of trials has millions of values."""
+    """The function that decodes one type. It is cached: a run with thousands of trials has millions of values."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in NUMBERS:
         return functools.partial(_number if kind in (int, float) else _simple, *NUMBERS[kind])
     if origin is typing.Annotated and typing.is_typeddict(kind.__metadata__[0]):
-        return _decoder(kind.__metadata__[0])  # an open dict, of which some keys are read
+        return _decoder(kind.__metadata__[0])  # a dict of which only some keys are checked
     if typing.is_typeddict(kind):
         return functools.partial(_open, kind)
     if origin is typing.Literal:
@@ -98,7 +101,7 @@ def _decoder(kind: Any) -> Callable[[Any], Any]:
 
 @functools.cache
 def _sound(kind: Any) -> frozenset[type]:
-    """Types whose values need no further look: most values of a record are such."""
+    """The types whose values need no further check. Most values of a record have one of them."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return frozenset().union(*map(_sound, typing.get_args(kind)))
     return SOUND if kind is Any else SOUND & {kind}
@@ -116,7 +119,7 @@ def _simple(kind: type, wanted: str, value: Any) -> Any:
 
 
 def _number(kind: type, wanted: str, value: Any) -> Any:
-    """A whole number may stand for a float, and stays one: what is computed from records as they are is the same."""
+    """An integer is valid for a float field. It stays an integer, so that a decoded value is equal to its JSON."""
     if type(value) is not kind and type(value) is not int:
         raise _wrong(value, wanted)
     if type(value) is int and abs(value) >= LARGEST:
@@ -182,7 +185,7 @@ def _named(decoder: Callable[[Any], Any], sound: frozenset[type], value: Any) ->
 
 
 def _open(kind: Any, value: Any) -> dict[str, Any]:
-    """The keys that a ``TypedDict`` names are of its types; others are anything."""
+    """Check the keys of a ``TypedDict`` against its types; other keys may have any JSON value."""
     found = dict(_simple(dict, "an object", value))
     for item in value.values():
         if type(item) not in SOUND:
@@ -228,9 +231,8 @@ def _make(kind: Any, record: Any) -> Any:
     return kind(**found)
 
 
-Field = tuple[
-    str, bool, Callable[[Any], Any], frozenset[type]
-]  # its name, must it be given, its decoder, and ``_sound``
+# The name of a field, if it is required, its decoder, and the types that need no check (``_sound``).
+Field = tuple[str, bool, Callable[[Any], Any], frozenset[type]]
 
 
 @functools.cache

@@ -1,14 +1,14 @@
-"""What Python imports from: the folders of installed modules first; the user's folders last, and only where they are needed."""
+"""The import path of child processes: installed modules first; the user's folders last, and only if they are needed."""
 
 import os
 import sys
 from pathlib import Path
 
-USER_FOLDERS = "LITETUNER_USER_FOLDERS"  # how a child knows the folders of its parent
+USER_FOLDERS = "LITETUNER_USER_FOLDERS"  # environment variable that passes the user's folders to child processes
 
 
 def user_folders() -> list[str]:
-    """Where the user's own modules are: the working folder, that of the script, relative entries of ``sys.path``."""
+    """Folders of the user's own modules: the working folder, the script's folder, relative entries of ``sys.path``."""
     if USER_FOLDERS in os.environ:
         return os.environ[USER_FOLDERS].split(os.pathsep)
     script = getattr(sys.modules.get("__main__"), "__file__", None)
@@ -20,7 +20,7 @@ def user_folders() -> list[str]:
 
 
 def installed_path() -> list[str]:
-    """``sys.path`` without the user's folders; one that holds litetuner itself stays."""
+    """``sys.path`` without the user's folders; a folder that contains litetuner itself is kept."""
     own = Path(str(sys.modules["litetuner"].__file__)).parent
     users = {os.path.realpath(folder) for folder in user_folders()}
     keep = os.path.realpath(own.parent) if own.name == "litetuner" else None
@@ -32,11 +32,11 @@ def installed_path() -> list[str]:
 
 
 def python_command(*arguments: str) -> list[str]:
-    """A command of this Python that does not import from the working folder; give it ``python_environment()``."""
+    """A Python command that does not import from the working folder. Run it with ``python_environment()``."""
     return [sys.executable, "-P", *arguments]
 
 
 def python_environment() -> dict[str, str]:
-    """Our environment, for a child that imports what we would."""
+    """The environment variables of this process, for a child process with the same import path."""
     paths = {"PYTHONPATH": installed_path(), USER_FOLDERS: user_folders()}
     return os.environ | {name: os.pathsep.join(entries) for name, entries in paths.items()}

@@ -1,4 +1,4 @@
-"""Where a worker finds what its jobs name: blobs and files by sha256, the user's own files by the session's settings."""
+"""Where a worker finds the inputs of its jobs: blobs and files by sha256, the user's files by session settings."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from litetuner.spaces.store import Store
 
 @dataclasses.dataclass(frozen=True)
 class Sources(Record):
-    """The user's files and functions as this session finds them; no job holds these, so that no key depends on a path."""
+    """The user's files and functions in this session. Jobs do not contain them, so that no key depends on a path."""
 
     model: str = ""
     data: str = ""
@@ -29,11 +29,12 @@ class Sources(Record):
 
 @dataclasses.dataclass(frozen=True)
 class LossSettings(Record):
-    """The training loss, which was tried on samples when the model was inspected.
+    """The training loss, which the inspection has tested on samples.
 
-    ``name`` is a tf_keras loss with its ``config``, or ``module:function``. With ``one_hot`` (the number of classes) it gets
-    class numbers as rows of 0 and 1. ``class_weights`` are by class number. ``source`` says who chose it.
-    Of several ``outputs`` each has its own loss, with its ``position`` among them and its ``weight`` in the sum.
+    ``name`` is a tf_keras loss with its ``config``, or ``module:function``. If ``one_hot`` is set (to the number of
+    classes), class numbers are one-hot encoded for the loss. ``class_weights`` are indexed by class number. ``source``
+    says who chose the loss. For a model with several outputs, ``outputs`` has one loss for each output, with the
+    ``position`` of that output and its ``weight`` in the sum.
     """
 
     name: str
@@ -48,9 +49,9 @@ class LossSettings(Record):
 
 @dataclasses.dataclass(frozen=True)
 class LoopSettings(Record):
-    """A training loop of the user's, ``module:function``, which was tried when the model was inspected.
+    """The user's own training loop, ``module:function``, which the inspection has tested.
 
-    ``tunes``: does it take the optimizer that it is given, so that the learning rate can be chosen?
+    ``tunes`` is true if the loop uses the optimizer that it receives, so that a search can tune the learning rate.
     """
 
     function: str
@@ -59,10 +60,10 @@ class LoopSettings(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Inspected(Record):
-    """What an inspection found, which all later jobs need; kept as a blob, so that a job names it by its sha256.
+    """The findings of an inspection that all later jobs need. They are stored as a blob, which jobs name by its sha256.
 
-    ``base`` is the tf_keras model as a blob, ``None`` where the model cannot be rebuilt; ``loss`` is ``None`` where it is
-    not trained, or by ``loop``, a function of the user's (``--fit``), without a loss that is known.
+    ``base`` is the blob with the tf_keras model, ``None`` if the model cannot be rebuilt. ``loss`` is ``None`` if the
+    model is not trained, or if the user's own ``loop`` (``--fit``) trains it without a known loss.
     """
 
     model: ModelInfo
@@ -74,7 +75,7 @@ class Inspected(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Workspace:
-    """The folder of a run as a worker sees it. ``blobs`` keeps what jobs pass on, ``artifacts`` the finished files."""
+    """The folder of a run as a worker sees it. ``blobs`` stores data for other jobs, ``artifacts`` finished files."""
 
     folder: Path
     blobs: Store
@@ -82,7 +83,7 @@ class Workspace:
     sources: Sources
 
     def inspected(self, blob: str) -> Inspected:
-        """What the inspection found, by the name of its blob."""
+        """The findings of the inspection, by the name of their blob."""
         return _inspected(self.blobs, blob)
 
     def split(self, info: DataInfo, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +91,7 @@ class Workspace:
         return open_split(self.blobs, info.arrays, split)
 
     def keep_array(self, values: np.ndarray) -> str:
-        """Keep an array as a blob and return its name."""
+        """Store an array as a blob and return the name of the blob."""
         if values.nbytes >= IN_MEMORY_BYTES:
             writer = ArrayWriter(self.blobs)
             writer.write("kept", values.shape, values.dtype, chunks(values))
@@ -100,7 +101,7 @@ class Workspace:
         return self.blobs.put(buffer.getvalue(), ".npy")
 
     def array(self, blob: str) -> np.ndarray:
-        """The array of a blob, verified, memory-mapped and read-only."""
+        """The array in a blob, verified, memory-mapped and read-only."""
         return open_array(self.blobs, blob)
 
 

@@ -1,1 +1,1 @@
-"""The user's model: loaded, inspected, rebuilt for training."""
+"""The user's model: loading, inspection, and the tf_keras copy for training."""

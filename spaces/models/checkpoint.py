@@ -11,7 +11,7 @@ from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tf import load
 
 FORMAT_VERSION = 1
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a zip can name: equal models give equal bytes
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # earliest date of a zip entry; a fixed date gives equal models equal bytes
 
 
 def write_model(model: Any) -> bytes:
@@ -19,7 +19,7 @@ def write_model(model: Any) -> bytes:
     load()
     import tf_keras
 
-    twins = tuple(tf_keras.utils.get_custom_objects().values())  # what --custom-objects gave, in every process
+    twins = tuple(tf_keras.utils.get_custom_objects().values())  # from --custom-objects, registered in every process
     for layer in model.layers:
         known = type(layer).__module__.startswith("tf_keras.") or type(layer) in twins
         if isinstance(layer, tf_keras.layers.Lambda) or not known:
@@ -30,7 +30,7 @@ def write_model(model: Any) -> bytes:
 
 
 def read_model(blob: bytes) -> Any:
-    """The tf_keras model that ``write_model`` wrote. Raises ``BuildFailed`` for anything else."""
+    """The tf_keras model from ``write_model``. Raises ``BuildFailed`` for any other content."""
     load()
     import tf_keras
 
@@ -43,12 +43,15 @@ def read_model(blob: bytes) -> Any:
 
 
 def write_weights(model: Any) -> bytes:
-    """The weights of any model, in its own order, for a model of equal structure (``set_weights``)."""
+    """The weights of any model in its own order, for a model of equal structure (``set_weights``)."""
     return _pack(model.get_weights(), {"format_version": FORMAT_VERSION})
 
 
 def set_weights(model: Any, blob: bytes) -> None:
-    """Give ``model`` the weights that ``write_weights`` or ``write_model`` wrote. Raises ``BuildFailed`` where shapes differ."""
+    """Set the weights of ``model`` from ``write_weights`` or ``write_model``.
+
+    Raises ``BuildFailed`` if the shapes differ.
+    """
     _fill(model, _unpack(blob)[0])
 
 

@@ -1,4 +1,4 @@
-"""Class numbers and scores from the raw outputs of a classifier, as the model's decision says (``decision.py``)."""
+"""Class numbers and scores from the raw outputs of a classifier, according to its decision (``decision.py``)."""
 
 import numpy as np
 
@@ -6,9 +6,10 @@ from litetuner.spaces.models.decision import Decision
 
 
 def class_numbers(y_pred: np.ndarray, decision: Decision | None) -> np.ndarray:
-    """Class numbers (n, *places) from raw outputs (n, *places, classes), or from (n, *places, 1) or (n,) of a binary model.
+    """Class numbers (n, *places) from the raw outputs of a classifier.
 
-    With several labels at once: 0 and 1, of the shape of the outputs.
+    The outputs are (n, *places, classes), or (n, *places, 1) or (n,) for a binary model. With several labels at once
+    the result is 0 and 1 in the shape of the outputs.
     """
     scores, known = _columns(y_pred), _known(decision)
     if known.task == "multiclass":
@@ -18,7 +19,7 @@ def class_numbers(y_pred: np.ndarray, decision: Decision | None) -> np.ndarray:
 
 
 def class_scores(y_pred: np.ndarray, decision: Decision | None) -> np.ndarray:
-    """Scores (n, classes) that rank samples, or places, for each class: probabilities where the outputs are logits.
+    """Scores (n, classes) of samples, or of positions, by which they are ranked; logits become probabilities.
 
     A binary output (n, 1) becomes two columns, negative and positive.
     """
@@ -29,7 +30,7 @@ def class_scores(y_pred: np.ndarray, decision: Decision | None) -> np.ndarray:
 
 
 def real_scores(y_pred: np.ndarray, decision: Decision | None) -> np.ndarray:
-    """Outputs (n, units), places as samples, as probabilities where they are logits, else as they are."""
+    """Outputs (n, units), with positions as samples. Logits become probabilities, other outputs do not change."""
     from scipy.special import expit, softmax
 
     scores = _columns(y_pred)
@@ -48,6 +49,6 @@ def _known(decision: Decision | None) -> Decision:
 
 
 def _columns(y_pred: np.ndarray) -> np.ndarray:
-    """With classes as the last axis: that of a binary output (n,) is added."""
+    """The outputs with classes as the last axis; for a binary output (n,) that axis is added."""
     scores = np.asarray(y_pred)
     return scores[:, None] if scores.ndim == 1 else scores

@@ -1,4 +1,7 @@
-"""How a model's outputs are read: decided once, from what the user says, the compiled loss, the last activation, the labels."""
+"""How to interpret a model's outputs.
+
+It is decided once, from the user's settings, the compiled loss, the last activation and the labels.
+"""
 
 import dataclasses
 import re
@@ -21,7 +24,7 @@ _ALIASES |= {"k_l_divergence": "kl_divergence", "kullback_leibler_divergence": "
 SIGMOID_LOSSES = ("binary_crossentropy", "binary_focal_crossentropy")
 SOFTMAX_LOSSES = ("categorical_crossentropy", "sparse_categorical_crossentropy", "categorical_focal_crossentropy")
 HINGES = ("hinge", "squared_hinge", "categorical_hinge")
-# Losses that pull outputs towards the labels themselves, 0 and 1 for classes.
+# Losses that train outputs to equal the labels, which are 0 and 1 for classes.
 _ERRORS = ("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error")
 NUMBER_LOSSES = (*_ERRORS, "mean_squared_logarithmic_error", "huber", "log_cosh", "poisson", "cosine_similarity")
 KNOWN_LOSSES = (*SIGMOID_LOSSES, *SOFTMAX_LOSSES, "kl_divergence", *HINGES, *NUMBER_LOSSES)
@@ -30,7 +33,7 @@ _PROBABILITIES: dict[str, Activation] = {"softmax": "softmax", "sigmoid": "sigmo
 
 @dataclasses.dataclass(frozen=True)
 class OutputSettings(Record):
-    """What the user says about the outputs; ``None`` is to be decided."""
+    """The user's settings for the outputs; ``None``: to be decided."""
 
     task: str | None = None
     threshold: float | None = None
@@ -38,10 +41,10 @@ class OutputSettings(Record):
 
 @dataclasses.dataclass(frozen=True)
 class CompiledLoss(Record):
-    """The loss that a model was compiled with. ``threshold`` is that of a compiled ``BinaryAccuracy``, where it has one.
+    """The loss that a model was compiled with, and the ``threshold`` of a compiled ``BinaryAccuracy`` if it has one.
 
-    ``name`` is Keras's name of it (``mean_squared_error`` where ``mse`` is ``written``), or what the user called a loss of
-    their own, which is not known.
+    ``name`` is Keras's full name of the loss (``mean_squared_error`` if ``written`` is ``mse``). For a custom loss it
+    is the user's name, and the loss is not ``known``.
     """
 
     name: str
@@ -64,9 +67,11 @@ class CompiledLoss(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Decision(Record):
-    """``threshold`` is in the unit of the raw outputs; ``None``: the class with the highest output, or no classes.
+    """How to interpret the outputs. ``threshold`` is in units of the raw outputs.
 
-    ``activation`` made the outputs probabilities, or would (``outputs`` are logits); "none": neither, such as after mse.
+    ``threshold`` ``None`` means: the class with the highest output, or no classes. ``activation`` is the function that
+    made the outputs probabilities, or would do so if ``outputs`` are logits; "none" if there is neither, for example
+    after mse.
     """
 
     task: str
@@ -77,12 +82,12 @@ class Decision(Record):
 
     @property
     def link(self) -> Activation:
-        """What turns raw outputs into probabilities."""
+        """The function that converts raw outputs into probabilities."""
         return self.activation if self.outputs == "logits" else "none"
 
     @property
     def words(self) -> str:
-        """``binary, threshold 0.5, from the compiled loss mean_squared_error``."""
+        """The decision as text, such as ``binary, threshold 0.5, from the compiled loss mean_squared_error``."""
         if self.task not in CLASSIFICATION:
             return f"{self.task}, {self.evidence}"
         rule = f"argmax of {self.outputs}" if self.threshold is None else f"threshold {self.threshold:g}"
@@ -92,7 +97,10 @@ class Decision(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What is known before labels are seen. ``tasks`` are those of the metric, ``activation`` is the scored output's last."""
+    """What is known before the labels are read.
+
+    ``tasks`` are the tasks of the metric, ``activation`` is the last activation before the scored output.
+    """
 
     metric: str
     tasks: tuple[str, ...]
@@ -103,20 +111,20 @@ class Evidence:
 
 
 def likely_tasks(activation: str, compiled: CompiledLoss | None) -> tuple[str, ...]:
-    """The tasks of an output that no metric tells: classes after a loss, or else an activation, of classes."""
+    """The possible tasks of an output without a metric, from its compiled loss or else from its activation."""
     if compiled is not None and compiled.known:
         return ("regression",) if compiled.name in NUMBER_LOSSES else CLASSIFICATION
     return CLASSIFICATION if activation in _PROBABILITIES else ("regression",)
 
 
 def canonical_loss(name: str) -> str:
-    """Keras's function name of a loss: ``mse`` and ``MeanSquaredError`` are ``mean_squared_error``."""
+    """Keras's function name of a loss: ``mse`` and ``MeanSquaredError`` become ``mean_squared_error``."""
     snake = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() if not name.isupper() else name.lower()
     return _ALIASES.get(snake, snake)
 
 
 def compiled_loss(settings: Mapping[str, Any] | None, output: str, index: int) -> CompiledLoss | None:
-    """The loss of one output, by its name or index, in Keras's stored compile settings; ``None`` where there is none."""
+    """The loss of one output, by its name or index, from stored Keras compile settings; ``None`` if there is none."""
     loss = (settings or {}).get("loss")
     if isinstance(loss, list | tuple):
         loss = loss[index] if index < len(loss) else None
@@ -137,7 +145,7 @@ def compiled_loss(settings: Mapping[str, Any] | None, output: str, index: int) -
 
 
 def _metrics_of(metrics: Any, output: str, index: int) -> Any:
-    """Those of one output: by its name, by its index where there is a list for each, else all."""
+    """The metrics of one output: by its name, or by its index if there is a list for each output, else all."""
     if isinstance(metrics, Mapping) and "class_name" not in metrics:
         return metrics.get(output, next(iter(metrics.values())) if len(metrics) == 1 else None)
     if isinstance(metrics, list | tuple) and any(isinstance(item, list | tuple) for item in metrics):
@@ -155,7 +163,10 @@ def _thresholds(metrics: Any) -> Iterable[float]:
 
 
 def decide(known: Evidence, labels: Iterable[np.ndarray]) -> Decision:
-    """The decision for a model. ``labels`` (n, ...) are the user's, by split. Raises ``ConfigError`` for what contradicts."""
+    """The decision for a model. ``labels`` (n, ...) are the user's, by split.
+
+    Raises ``ConfigError`` for contradicting settings.
+    """
     given = list(labels)
     task = _task(known, given)
     outputs, activation, why = _outputs(known, task)
@@ -202,7 +213,7 @@ def _task(known: Evidence, labels: list[np.ndarray]) -> str:
 
 
 def is_multi_hot(y: np.ndarray, output_shape: tuple[int | None, ...]) -> bool:
-    """Are the labels a column of 0 and 1 for each output, with not exactly one 1 in every row?"""
+    """True if the labels are a column of 0 and 1 for each output, and some row does not have exactly one 1."""
     fits = y.ndim == len(output_shape) and y.shape[-1] == output_shape[-1] and y.dtype.kind in "biuf"
     if not fits or not all(((part == 0) | (part == 1)).all() for part in chunks(y)):
         return False
@@ -210,7 +221,7 @@ def is_multi_hot(y: np.ndarray, output_shape: tuple[int | None, ...]) -> bool:
 
 
 def _outputs(known: Evidence, task: str) -> tuple[Literal["probabilities", "logits", "scores"], Activation, str]:
-    """What the outputs are, what makes probabilities of them, and how that is known."""
+    """What the outputs are, the function that gives probabilities, and the evidence for it as text."""
     last = f"from the last activation {known.activation}"
     loss, made = known.compiled, _PROBABILITIES.get(known.activation)
     if made is not None:
@@ -224,7 +235,7 @@ def _outputs(known: Evidence, task: str) -> tuple[Literal["probabilities", "logi
     if task in ("regression", "raw"):
         return "scores", "none", last
     asked = known.asked.threshold
-    if asked is not None and 0 < asked < 1:  # no threshold of logits
+    if asked is not None and 0 < asked < 1:  # not a threshold for logits
         return "scores", "none", last
     hint = " (no compiled loss is stored; --threshold 0.5 if it was trained with mse)" if task != "multiclass" else ""
     return "logits", "softmax" if task == "multiclass" else "sigmoid", last + hint

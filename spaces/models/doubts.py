@@ -1,4 +1,4 @@
-"""Questions about the baseline before a search: is it better than guessing, do samples and labels come as it expects them?"""
+"""Checks of the baseline before a search: is it better than guessing, and do samples and labels fit the model?"""
 
 from collections.abc import Callable, Iterator
 
@@ -7,12 +7,12 @@ import numpy as np
 from litetuner.spaces.models.classes import class_numbers
 from litetuner.spaces.models.decision import CLASSIFICATION, Decision
 
-SAMPLES = 300  # on which other scalings are tried
-# Of masks, the first samples with so many labels: ranking 33 million labels takes more memory than a worker should use.
+SAMPLES = 300  # number of samples for which other scalings are tested
+# Limit of output values; of masks only the first samples are used. Ranking 33 million labels takes too much memory.
 MOST_VALUES = 1 << 22
-GOOD = 0.85  # a model that scores more is not asked about its inputs
-GAIN = 0.15  # of accuracy or R2, by which another scaling must be better
-NEAR = 0.02  # below the best one, the first scaling is named
+GOOD = 0.85  # the inputs of a model with a higher score are not questioned
+GAIN = 0.15  # required gain of accuracy or R2 to suggest another scaling
+NEAR = 0.02  # the first scaling within this distance of the best score is suggested
 SCALED = "Are the samples scaled as in training? --preprocess module:function(x) applies what is missing"
 
 
@@ -23,10 +23,10 @@ def find_doubts(
     x: np.ndarray,
     run: Callable[[np.ndarray], np.ndarray],
 ) -> tuple[str, ...]:
-    """What is doubtful about a model, a sentence each with its likely cause; () where nothing is.
+    """Doubts about a model, one sentence each with the likely cause; () if there are none.
 
-    ``outputs`` (m, ...) are the model's raw ones on the first samples ``x`` (n, *sample), ``y`` (n, ...) the labels.
-    ``run`` gives its outputs on other samples (k, *sample).
+    ``outputs`` (m, ...) are the model's raw outputs on the first samples of ``x`` (n, *sample), ``y`` (n, ...) are the
+    labels. ``run`` computes its outputs on other samples (k, *sample).
     """
     if outputs.dtype.names is not None or len(outputs) < 2:
         return ()
@@ -45,7 +45,7 @@ def find_doubts(
 
 
 def quality(outputs: np.ndarray, y: np.ndarray, decision: Decision) -> float:
-    """Accuracy over all labels of a classifier; R2 over all outputs of a regression, at least -1."""
+    """Accuracy over all labels of a classifier; R2 over all outputs of a regression, but at least -1."""
     if decision.task in CLASSIFICATION:
         return float((class_numbers(outputs, decision).ravel() == np.ravel(y)).mean())
     true, found = (np.asarray(part, np.float64).reshape(len(part), -1) for part in (y, outputs))
@@ -81,7 +81,7 @@ def _guessing(outputs: np.ndarray, y: np.ndarray, decision: Decision, score: flo
 def _scaling(
     y: np.ndarray, decision: Decision, x: np.ndarray, run: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[str]:
-    """The scaling with which the model is clearly better, if one is."""
+    """The scaling with which the model is clearly better, if there is one."""
     first = np.asarray(x[: min(SAMPLES, len(y))])
     y = y[: len(first)]
     before = quality(run(first), y, decision)
@@ -107,7 +107,7 @@ def _scalings(x: np.ndarray, *, integer: bool) -> Iterator[tuple[str, np.ndarray
 
 
 def _auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve by ranks (Mann and Whitney)."""
+    """Area under the ROC curve, computed from ranks (Mann and Whitney)."""
     from scipy.stats import rankdata
 
     count = positive.sum()
@@ -115,7 +115,7 @@ def _auc(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def _best_order(found: np.ndarray, y: np.ndarray) -> float:
-    """The accuracy with the classes renumbered as fits best."""
+    """The accuracy with the best renumbering of the classes."""
     from scipy.optimize import linear_sum_assignment
 
     size = int(max(found.max(), y.max())) + 1

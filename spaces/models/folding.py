@@ -1,7 +1,9 @@
-"""Folding: batch normalizations merged into the layers before them, the same function with fewer, already scaled weights.
+"""Folding: batch normalizations are merged into the layers before them.
 
-The converter folds them too, but after clustering, where the scale of each channel turns every shared value into
-a different one.
+The model computes the same function with fewer weights, which are already scaled.
+
+The converter folds them too, but after clustering. The scale of each channel then turns every shared value into a
+different one.
 """
 
 from collections.abc import Collection
@@ -12,7 +14,7 @@ import numpy as np
 from litetuner.spaces.models.keras_graph import call_arguments, call_outputs, nodes
 from litetuner.spaces.tf import load
 
-# The kernel's axes of output channels, from the end; a depthwise kernel's are inputs times multiplier.
+# The output channel axes of the kernel, counted from the end. A depthwise kernel has two: inputs and multiplier.
 _AXES = {
     **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D", "Dense"), (1,)),
     "DepthwiseConv2D": (2, 1),
@@ -23,8 +25,8 @@ _AXES = {
 def foldable(model: Any) -> dict[str, str]:
     """Batch normalization -> the layer that it can be folded into, in a flat functional tf_keras model.
 
-    That layer has no activation, is called once, and hands its output to nothing else; a normalization that gives the
-    model's own output stays, since the output would lose its name.
+    That layer has no activation, is called once, and its output has no other use. A normalization that produces a model
+    output stays, because the output would lose its name.
     """
     outputs = set(model.output_names)
     found = {}
@@ -39,12 +41,15 @@ def foldable(model: Any) -> dict[str, str]:
 
 
 def is_normalization(layer: Any) -> bool:
-    """Is it a batch normalization?"""
+    """True for a batch normalization."""
     return type(layer).__name__ in ("BatchNormalization", "SyncBatchNormalization")
 
 
 def linear_before(layer: Any, kinds: Collection[str]) -> Any | None:
-    """The layer of one of these types without activation whose output ``layer`` alone takes, at its only call; else ``None``."""
+    """The layer before ``layer`` if it has one of the types ``kinds`` and no activation; else ``None``.
+
+    ``layer`` must be called only once, and must be the only one that uses the output of that layer.
+    """
     before: Any = layer.inbound_nodes[0].inbound_layers if len(layer.inbound_nodes) == 1 else None
     if type(before).__name__ not in kinds or len(before.outbound_nodes) != 1:
         return None
@@ -52,7 +57,7 @@ def linear_before(layer: Any, kinds: Collection[str]) -> Any | None:
 
 
 def fold(model: Any) -> Any:
-    """A copy without the normalizations that ``foldable`` names, equal but for the rounding of float32."""
+    """A copy without the normalizations in ``foldable``, equal except for float32 rounding."""
     load()
     import tf_keras
 
@@ -84,7 +89,7 @@ def fold(model: Any) -> Any:
 
 
 def _scaled(layer: Any, normalization: Any) -> list[np.ndarray]:
-    """Kernel and bias of a layer that computes what it and the normalization behind it did, in double precision."""
+    """Kernel and bias for a layer that includes the normalization after it, computed in double precision."""
     kernel, *bias = (value.astype(np.float64) for value in layer.get_weights())
     mean, variance = (
         value.numpy().astype(np.float64) for value in (normalization.moving_mean, normalization.moving_variance)

@@ -1,4 +1,4 @@
-"""The shapes of a model's inputs: a batch of any size, since all work goes sample by sample, and samples of known sizes."""
+"""The input shapes of a model: any batch size, because everything runs sample by sample, and fixed sample sizes."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,10 @@ Shape = tuple[int | None, ...]
 
 
 def free_batch(model: Any, source: str) -> Any:
-    """``model`` (Keras 3 or tf_keras, with a graph) itself where its batch is free, else a copy of equal weights whose batch is.
+    """A model (Keras 3 or tf_keras, with a graph) that accepts any batch size: ``model`` itself or a copy.
 
-    Raises ``ModelError`` where layers remember from one call to the next, or the graph itself counts on the size.
+    The copy has equal weights. Raises ``ModelError`` if layers keep state between calls, or the graph itself depends on
+    the batch size.
     """
     size = next((tensor.shape[0] for tensor in model.inputs if tensor.shape[0] is not None), None)
     remembering = [layer.name for layer in all_layers(model) if getattr(layer, "stateful", False) is True]
@@ -36,7 +37,7 @@ def free_batch(model: Any, source: str) -> Any:
         copy = _copy(model, [tuple(tensor.shape[1:]) for tensor in model.inputs])
         fixed = [tensor for tensor in copy.outputs if tensor.shape[0] is not None]
         why = "" if not fixed else f"its output then still has shape {tuple(fixed[0].shape)}"
-    except Exception as error:  # layers and operators raise what they like
+    except Exception as error:  # layers and operators may raise any exception
         copy, why = None, keras_error_text(error)
     if copy is None or why:
         raise ModelError(
@@ -47,14 +48,14 @@ def free_batch(model: Any, source: str) -> Any:
 
 
 def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, source: str) -> Any:
-    """``model`` itself where it takes samples of known sizes, else a copy of equal weights for those of ``shapes``.
+    """A model that accepts samples of known sizes only: ``model`` itself, or a copy for the sizes in ``shapes``.
 
-    ``shapes`` holds the shape with batch axis of each input by name, as the data have it; ``None`` where there are no data.
-    A file for one size is smaller and faster, and quantization needs it. Raises ``ModelError`` where the sizes stay unknown,
-    or the model cannot be built for them.
+    The copy has equal weights. ``shapes`` has the shape of each input by name, with the batch axis, as the data have
+    it; ``None`` without data. A file for a fixed size is smaller and faster, and quantization needs it. Raises
+    ``ModelError`` if the sizes stay unknown, or the model cannot be built for them.
     """
     inputs = input_tensors(model)
-    if not any(None in tensor.shape[1:] for tensor in inputs):  # as those of keras.Input((None, None, 3)) are
+    if not any(None in tensor.shape[1:] for tensor in inputs):  # keras.Input((None, None, 3)) has unknown sizes
         return model
     known = [tuple((shapes or {}).get(tensor.name, tensor.shape))[1:] for tensor in inputs]
     if any(None in shape for shape in known):
@@ -68,7 +69,7 @@ def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, sou
         if isinstance(model, TracedModel):
             return _traced(model, known)
         return _copy(model, known)
-    except Exception as error:  # layers and operators raise what they like
+    except Exception as error:  # layers and operators may raise any exception
         shapes_of_data = ", ".join(f"{tensor.name} {shape}" for tensor, shape in zip(inputs, known, strict=True))
         raise ModelError(
             f"{source}: the model takes inputs of any size, and cannot be built for that of the data ({shapes_of_data}): "
@@ -77,7 +78,7 @@ def fix_sizes(model: Any, shapes: Mapping[str, Sequence[int | None]] | None, sou
 
 
 def sample_shapes(tensors: Sequence[TensorInfo], samples: np.ndarray) -> dict[str, Shape]:
-    """The shapes with batch axis that stored samples (n, ...) have, for each input by name."""
+    """The shapes of stored samples (n, ...) with the batch axis, by input name."""
     return {tensor.name: (None, *part.shape[1:]) for tensor, part in zip(tensors, parts(samples), strict=True)}
 
 
@@ -95,7 +96,7 @@ def _traced(model: TracedModel, shapes: Sequence[Shape]) -> TracedModel:
 
 
 def _copy(model: Any, shapes: Sequence[Shape]) -> Any:
-    """The same layers, names and weights behind inputs of a free batch and these shapes of a sample."""
+    """The same layers, names and weights, with new inputs: any batch size, and samples of these shapes."""
     import keras
     import tf_keras
 

@@ -1,4 +1,4 @@
-"""Which techniques each layer of the user's model allows, according to tfmot and the quantizer, before anything is computed."""
+"""The techniques that each layer of the user's model allows, according to tfmot and the quantizer."""
 
 import math
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER
 from litetuner.spaces.training.pruning.sparsity import described_kernel, sparse_latency
 
 WRAPPERS = ("Bidirectional", "TimeDistributed")
-# Layers behind which the activation of the output is looked for.
+# Layers that are skipped in the search for the last activation before an output.
 TRANSPARENT = ("Dropout", "Flatten", "Reshape", "Identity", "Permute")
 LIKE_ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "ReLU": "relu", "Relu": "relu", "Tanh": "tanh"}
 
 
 def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, difference: float | None) -> ModelInfo:
-    """The model as the search sees it: the layers of ``bridged`` (its tf_keras copy), or the user's own where there is none.
+    """The model as the search sees it, with the layers of ``bridged`` (its tf_keras copy) or else of the user's model.
 
-    ``refusal`` is the bridge's reason for ``bridged=None``; both are ``None`` before the bridge was tried.
+    ``refusal`` is the bridge's reason for ``bridged=None``. Both are ``None`` before the bridge was tried.
     """
     load()
     model = loaded.model if bridged is None else bridged
@@ -68,9 +68,9 @@ def model_info(loaded: LoadedModel, bridged: Any | None, refusal: str | None, di
 
 
 def _operators_file(model: Any) -> bytes | None:
-    """The float file of a model without Keras layers, whose operators are its layers; ``None`` for one with layers.
+    """The float file of a model without Keras layers, whose operators serve as layers; ``None`` for other models.
 
-    A SavedModel or a subclassed model is converted for it. Raises ``ModelError`` where it cannot be.
+    A SavedModel or a subclassed model is converted for this. Raises ``ModelError`` if the conversion fails.
     """
     if not isinstance(model, TracedModel):
         return None
@@ -97,7 +97,7 @@ def _layer_info(layer: Any, refusals: dict[str, str], group: tuple[str | None, s
 
 
 def channel_groups(model: Any) -> dict[str, tuple[str | None, str | None]]:
-    """For each layer that makes channels: its group with the group's width (``3 (16)``), or why none of them can be cut."""
+    """For each layer that makes channels: its group and width (``3 (16)``), or why they cannot be pruned."""
     from litetuner.spaces.channels.groups import trace
 
     graph = trace(model)
@@ -115,7 +115,7 @@ def channel_groups(model: Any) -> dict[str, tuple[str | None, str | None]]:
 
 
 def _layers(model: Any) -> Iterator[Any]:
-    """The layers in running order, those of nested models in place of the model."""
+    """The layers in execution order; nested models are replaced by their layers."""
     for layer in model.layers:
         if hasattr(layer, "layers") and hasattr(layer, "inputs"):
             yield from _layers(layer)
@@ -124,8 +124,10 @@ def _layers(model: Any) -> Iterator[Any]:
 
 
 def _quantizer_refusals(layer: Any) -> dict[str, str]:
-    """Why litert-quantizer cannot give the layer 4-bit weights (``int4``) or quantize it at all (``quantizer``), or the
-    converter quantize it to integers (``integer``).
+    """Why a layer cannot be quantized in some way.
+
+    Keys: ``int4`` (litert-quantizer cannot give it 4-bit weights), ``quantizer`` (litert-quantizer cannot quantize it
+    at all), ``integer`` (the converter cannot quantize it to integers).
     """
     kind = type(layer).__name__
     if not layer.weights:
@@ -138,7 +140,7 @@ def _quantizer_refusals(layer: Any) -> dict[str, str]:
     found = {}
     if refused := [name for name in operators if name not in int4_operators()]:
         found["int4"] = f"{refused[0]} takes no 4-bit weights"
-    if getattr(layer, "unroll", None) is False:  # a recurrent layer that stays one operator or a loop
+    if getattr(layer, "unroll", None) is False:  # a recurrent layer that becomes one operator or a loop
         found["quantizer"] = f"litert-quantizer keeps the weights of a {kind} in float32"
         if "WHILE" in operators:
             found["integer"] = f"a {kind} becomes a loop, and full integer quantization of loops crashes the converter"
@@ -146,17 +148,17 @@ def _quantizer_refusals(layer: Any) -> dict[str, str]:
 
 
 def _output_shape(layer: Any) -> tuple[int | None, ...]:
-    """The first output's shape at the first call."""
+    """The shape of the first output of the first call."""
     calls = calls_of(layer)
     return (None, *tuple(first_output(calls[0]).shape)[1:]) if calls else ()
 
 
 def output_activation(model: Any, output: int = 0) -> str:
-    """The activation that an output goes through last: "softmax", "sigmoid", "linear" and so on."""
+    """The last activation before an output: "softmax", "sigmoid", "linear" and so on."""
     file = getattr(model, "file", None)  # of a .tflite
     if file is not None:
         return last_activation(file, output)
-    if not model.layers:  # a traced model, which says nothing of what is inside
+    if not model.layers:  # a traced model, whose content is unknown
         return "linear"
     layer = last_layer(model, output)
     while type(layer).__name__ in TRANSPARENT and (before := layer_before(layer)) is not None:

@@ -1,7 +1,7 @@
-"""The graph of a Keras 3 or tf_keras model: its calls in order, and the layers that give its tensors.
+"""The graph of a Keras 3 or tf_keras model: its calls in order, and the layers that produce its tensors.
 
-Neither library has a public interface for this. All private attributes of Keras and tf_keras are used here and nowhere else;
-``tests/spaces/models/test_keras_graph.py`` checks that each of them still exists.
+Neither library has a public interface for this. All private attributes of Keras and tf_keras are used only in this
+module; ``tests/spaces/models/test_keras_graph.py`` checks that each of them still exists.
 """
 
 import collections
@@ -12,24 +12,24 @@ from litetuner.spaces.tf import load
 
 
 def functional(model: Any) -> Any:
-    """The functional model with the nodes: a built Sequential of Keras 3 keeps one inside, any other model is its own."""
+    """The functional model with the nodes: the one inside a built Keras 3 Sequential, else the model itself."""
     return getattr(model, "_functional", model)
 
 
 def is_functional(model: Any) -> bool:
-    """Is this a functional model of Keras 3 (not a Sequential)?"""
+    """True for a functional Keras 3 model (not a Sequential)."""
     from keras.src.models.functional import Functional
 
     return isinstance(model, Functional)
 
 
 def is_graph_network(model: Any) -> bool:
-    """Is this a functional or built sequential model of tf_keras?"""
+    """True for a functional or built sequential tf_keras model."""
     return bool(getattr(model, "_is_graph_network", False))
 
 
 def has_graph(model: Any) -> bool:
-    """Does a model of either library know its nodes (a functional model, or a built sequential one)?"""
+    """True if a model of either library has nodes (a functional model, or a built sequential one)."""
     import tf_keras
 
     if isinstance(model, tf_keras.Model):
@@ -38,7 +38,7 @@ def has_graph(model: Any) -> bool:
 
 
 def nodes(model: Any, *, latest_first: bool = False) -> Iterator[Any]:
-    """The calls of a functional model's layers, each after those that it needs; with ``latest_first`` in reverse."""
+    """The layer calls of a functional model in dependency order; reversed with ``latest_first``."""
     by_depth = model._nodes_by_depth
     for depth in sorted(by_depth, reverse=not latest_first):
         for node in reversed(by_depth[depth]) if latest_first else by_depth[depth]:
@@ -52,23 +52,23 @@ def calls_of(layer: Any) -> list[Any]:
 
 
 def layer_of(node: Any) -> Any:
-    """The layer (in Keras 3 perhaps an operator) that a node calls."""
+    """The layer (in Keras 3 possibly an operator) that a node calls."""
     return node.operation if hasattr(node, "operation") else node.layer
 
 
 def maker(tensor: Any) -> Any:
-    """The layer or operator that gives a tensor."""
+    """The layer or operator that produces a tensor."""
     history = tensor._keras_history
     return history.operation if hasattr(history, "operation") else history.layer
 
 
 def last_layer(model: Any, output: int = 0) -> Any:
-    """The layer or operator that gives an output, inside nested models too (there the first)."""
+    """The layer or operator that produces an output, also inside nested models (there of the first output)."""
     return _innermost(maker(functional(model).outputs[output]))
 
 
 def layer_before(layer: Any) -> Any | None:
-    """The layer that gives the first input of a layer's first call, ``None`` for an input layer."""
+    """The layer that produces the first input of a layer's first call; ``None`` for an input layer."""
     parents = calls_of(layer)[0].parent_nodes
     return _innermost(layer_of(parents[0])) if parents else None
 
@@ -92,8 +92,8 @@ def _first(tensors: Any) -> Any:
 
 
 def call_arguments(node: Any, values: Mapping[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a tf_keras call with ``values`` (by ``id`` of the tensor) in place of its input tensors."""
-    # map_arguments takes one copy of a tensor from its list for every use.
+    """The arguments of a tf_keras call; ``values`` (by ``id`` of the tensor) replace its input tensors."""
+    # map_arguments pops one entry from the list of a tensor for every use.
     given = {str(id(item)): [values[id(item)]] * len(node.keras_inputs) for item in node.keras_inputs}
     args, kwargs = node.map_arguments(given)
     return tuple(args), dict(kwargs)
@@ -105,12 +105,12 @@ def call_outputs(node: Any) -> list[Any]:
 
 
 def all_layers(model: Any) -> list[Any]:
-    """All layers of a model of either library, those inside nested models and wrappers too, without the model itself."""
+    """All layers of a model of either library, also of nested models and wrappers, without the model itself."""
     return list(model._flatten_layers(include_self=False, recursive=True))
 
 
 def reset_layer_names() -> None:
-    """Count layers from the beginning: unnamed ones are called dense, dense_1 and so on, the same in every process."""
+    """Restart the numbering of unnamed layers (dense, dense_1 and so on), so that it is the same in every process."""
     import tf_keras
     from keras.src.backend.common import global_state
 
@@ -119,14 +119,14 @@ def reset_layer_names() -> None:
 
 
 def is_operator_class(name: str) -> bool:
-    """Is this the name of an operator class of Keras 3, such as ``GetItem``?"""
+    """True for the name of a Keras 3 operator class, such as ``GetItem``."""
     from keras.src.ops import core, image, linalg, math, nn, numpy
 
     return any(hasattr(module, name) for module in (core, image, linalg, math, nn, numpy))
 
 
 def function_layer_class() -> Any:
-    """tf_keras's own layer around a TensorFlow function."""
+    """The tf_keras layer class for TensorFlow functions."""
     from tf_keras.src.layers.core.tf_op_layer import TFOpLambda
 
     return TFOpLambda

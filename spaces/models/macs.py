@@ -1,4 +1,4 @@
-"""Multiply-accumulates of a layer for one sample, counted from its settings and shapes: what its arithmetic costs."""
+"""Multiply-accumulates (MACs) of a layer for one sample, from its settings and shapes."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,9 +8,10 @@ from litetuner.spaces.models.keras_graph import calls_of, first_input, first_out
 
 
 def layer_macs(layer: Any) -> int | None:
-    """Over all calls of the layer; 0 for one that multiplies nothing by weights, ``None`` where sizes or the type are unknown.
+    """MACs of all calls of a layer.
 
-    Additions of biases, activations, pooling and batch normalization (which is folded into its neighbor) are not counted.
+    0 for a layer that multiplies nothing by weights, ``None`` if sizes or the layer type are unknown. Bias additions,
+    activations, pooling and batch normalization (which is folded into the layer before it) are not counted.
     """
     kind = type(layer).__name__
     if not layer.weights or kind in NOTHING:
@@ -27,7 +28,7 @@ def layer_macs(layer: Any) -> int | None:
     return total
 
 
-# Weights that multiply nothing in a finished file, or one number for each value.
+# Layers whose weights multiply nothing in a finished file, or take one multiplication per value.
 NOTHING = frozenset(
     ["Embedding", "BatchNormalization", "LayerNormalization", "GroupNormalization", "PReLU", "Normalization"]
 )
@@ -38,7 +39,10 @@ def _kernel(layer: Any, name: str = "kernel") -> int:
 
 
 def weight_uses(layer: Any, before: Sequence[int], after: Sequence[int]) -> int:
-    """How often each weight is used for one sample: at the input's positions in a transposed convolution, else the output's."""
+    """How often each weight is used for one sample.
+
+    That is once per output position, or once per input position in a transposed convolution.
+    """
     return math.prod((before if type(layer).__name__.endswith("Transpose") else after)[1:-1])
 
 
@@ -50,7 +54,7 @@ def _convolution(layer: Any, before: list[int], after: list[int]) -> int:
 def _einsum(layer: Any, before: list[int], after: list[int]) -> int:
     inputs, output = layer.equation.replace(" ", "").split("->")
     first, second = inputs.split(",")
-    if "." in layer.equation:  # an ellipsis: positions that are not named
+    if "." in layer.equation:  # an ellipsis: unnamed axes
         return math.prod(after[1:]) * math.prod(
             size for name, size in zip(second, layer.kernel.shape, strict=True) if name not in output
         )

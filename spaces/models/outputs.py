@@ -1,4 +1,4 @@
-"""The user's model as the baseline: which output is scored, and its outputs on the search split."""
+"""The baseline: which output of the user's model is scored, and its outputs on the search split."""
 
 import time
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from litetuner.spaces.errors import ConfigError, ModelError, keras_error_text, n
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.signature import FEWEST_SAMPLES, predict, usual_batch
 
-# What is compared: so many samples, fewer where they take longer or are larger. Files that are wrong are wrong on most samples.
+# Limits of the comparison: number of samples, seconds, bytes of outputs. Wrong files are wrong on most samples.
 COMPARED_SAMPLES = 1000
 PATIENCE_SECONDS = 10.0
 MOST_BYTES = 1 << 26
 
 
 def chosen_output(outputs: Sequence[TensorInfo], wanted: str | None, takes_all: bool) -> TensorInfo | None:
-    """The output that the metric scores; ``None`` where a metric of the user's ``takes_all``. Raises ``ConfigError``."""
+    """The output that the metric scores; ``None`` if a user metric takes all outputs. Raises ``ConfigError``."""
     names = [tensor.name for tensor in outputs]
     if wanted is not None:
         if wanted not in names:
@@ -35,9 +35,10 @@ def chosen_output(outputs: Sequence[TensorInfo], wanted: str | None, takes_all: 
 
 
 def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[TensorInfo], output: TensorInfo | None) -> np.ndarray:
-    """The model's float32 outputs (m, ...) for the first samples (n, *sample), as many as are compared.
+    """The model's float32 outputs (m, ...) for the first samples of ``x`` (n, *sample), as many as are compared.
 
-    Of several outputs the chosen one, or all as a structured array. Raises ``ModelError`` where the model fails on them.
+    If the model has several outputs: the chosen one, or all as a structured array. Raises ``ModelError`` if the model
+    fails on the samples.
     """
     started, done, size = time.perf_counter(), [], 0
     many = max(FEWEST_SAMPLES, usual_batch(model, parts(np.asarray(x[:1]))))
@@ -45,7 +46,7 @@ def original_outputs(model: Any, x: np.ndarray, outputs: Sequence[TensorInfo], o
         batch = parts(np.asarray(x[start : start + many]))
         try:
             done.append(predict(model, batch))
-        except Exception as error:  # layers and kernels raise what they like
+        except Exception as error:  # layers and kernels may raise any exception
             raise ModelError(
                 f"the model itself fails on samples {start} to {start + len(batch[0]) - 1} of the search split: "
                 f"{keras_error_text(error)} Do the data fit it? Try model.predict on them in Keras."

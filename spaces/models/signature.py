@@ -1,4 +1,4 @@
-"""Inputs and outputs of a model by name, whatever kind of model it is: Keras 3, tf_keras, or a traced function."""
+"""Inputs and outputs of a model by name, for all kinds of models: Keras 3, tf_keras, or a traced function."""
 
 import re
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.models.keras_graph import functional
 from litetuner.spaces.tf import load
 
-FEWEST_SAMPLES, MOST_SAMPLES = 64, 256  # of a batch
-BATCH_BYTES = 1 << 22  # of inputs
+FEWEST_SAMPLES, MOST_SAMPLES = 64, 256  # in a batch
+BATCH_BYTES = 1 << 22  # of the inputs of a batch
 
 
 def input_tensors(model: Any) -> tuple[TensorInfo, ...]:
-    """The inputs in the order in which the model was made of them."""
+    """The inputs in the order in which the model was created."""
     names = [str(tensor.name).split(":")[0] for tensor in model.inputs]
     return _tensors(names, model.inputs)
 
 
 def output_tensors(model: Any) -> tuple[TensorInfo, ...]:
-    """The outputs in order, named by the layers that give them (a second one of a layer by a number behind)."""
+    """The outputs in order, named by the layers that produce them; further outputs of a layer get a number."""
     names = [str(name).removeprefix("quant_") for name in functional(model).output_names]
     return _tensors(names, model.outputs)
 
@@ -30,7 +30,7 @@ def output_tensors(model: Any) -> tuple[TensorInfo, ...]:
 def _tensors(names: Sequence[str], tensors: Sequence[Any]) -> tuple[TensorInfo, ...]:
     taken: list[str] = []
     for wanted in names:
-        # Names become those of TensorFlow's tensors, which may hold fewer characters.
+        # The names become names of TensorFlow tensors, which allow fewer characters.
         plain = re.sub(r"[^A-Za-z0-9_.\-/]", "_", wanted)
         name, number = plain, 1
         while name in taken:
@@ -44,7 +44,7 @@ def _tensors(names: Sequence[str], tensors: Sequence[Any]) -> tuple[TensorInfo, 
 
 
 def call(model: Any, inputs: Sequence[Any]) -> list[Any]:
-    """The outputs of inference, in order, for inputs (n, *sample) in order."""
+    """The inference outputs in order, for inputs (n, *sample) in order."""
     import tf_keras
 
     if hasattr(model, "call_flat"):
@@ -55,13 +55,13 @@ def call(model: Any, inputs: Sequence[Any]) -> list[Any]:
         return list(nest.flatten(model(given, training=False)))
     import keras
 
-    # A model may have been made from ``[input]`` or ``{"name": input}``; its outputs then come the same way.
+    # A model may have been created with ``[input]`` or ``{"name": input}``; its outputs then have that structure.
     given = keras.tree.pack_sequence_as(functional(model).input, list(inputs))
     return list(keras.tree.flatten(model(given, training=False)))
 
 
 def feed(model: Any, rows: np.ndarray) -> Any:
-    """Samples (n, ...), structured for several inputs, as what a tf_keras model is called with."""
+    """Samples (n, ...), structured for several inputs, as input for a tf_keras model."""
     tf = load()
     pairs = zip(parts(np.asarray(rows)), model.inputs, strict=True)
     given = [tf.constant(np.asarray(part, tensor.dtype.as_numpy_dtype)) for part, tensor in pairs]
@@ -69,16 +69,16 @@ def feed(model: Any, rows: np.ndarray) -> Any:
 
 
 def usual_batch(model: Any, x: Sequence[np.ndarray]) -> int:
-    """How many samples a model is given at once: what it was made for, else many small ones.
+    """The batch size for a model: the fixed size that it has, or else one that depends on the size of a sample.
 
-    A call of a MobileNet takes 0.1 s in Keras, whether for 32 images of 32x32 or for 300.
+    A call of a MobileNet in Keras takes 0.1 s, both for 32 images of 32x32 pixels and for 300.
     """
     sample = sum(part[:1].size for part in x) * np.dtype(np.float32).itemsize
     return getattr(model, "batch", None) or min(MOST_SAMPLES, max(FEWEST_SAMPLES, BATCH_BYTES // max(1, sample)))
 
 
 def predict(model: Any, x: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The outputs (n, ...) in order as float32, for inputs (n, *sample) in order, batch by batch."""
+    """The outputs (n, ...) in order as float32, for inputs (n, *sample) in order, computed batch by batch."""
     found, batch = [], usual_batch(model, x)
     for start in range(0, len(x[0]), batch):
         given = [
@@ -89,6 +89,6 @@ def predict(model: Any, x: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def cast(x: np.ndarray, tensor: TensorInfo) -> Any:
-    """Samples as a tensor of the input's type."""
+    """Samples as a tensor with the type of the input."""
     tf = load()
     return tf.constant(np.asarray(x, tf.as_dtype(tensor.dtype).as_numpy_dtype))

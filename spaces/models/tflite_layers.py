@@ -1,4 +1,4 @@
-"""The layers of a ``.tflite`` that is the user's model: its operators with weights, named by their output tensors."""
+"""The layers of a ``.tflite`` model of the user: its operators with weights, named by their output tensors."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ _ACTIVATIONS = {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid", "TANH": "tanh", "RE
 
 
 def with_names(file: bytes) -> bytes:
-    """The file with a unique name for each tensor, which recipes need; the same bytes where all names are unique."""
+    """The file with a unique name for each tensor, as recipes require; the same bytes if all names are unique."""
     model = read_model(file)
     graph = model.subgraphs[0]
     names = [text(tensor.name) for tensor in graph.tensors]
@@ -26,14 +26,14 @@ def with_names(file: bytes) -> bytes:
 
 
 def layer_info(file: bytes, why: str) -> tuple[LayerInfo, ...]:
-    """The operators with weights as layers, in running order. ``why`` is the reason that nothing can be trained."""
+    """The operators with weights as layers, in execution order. ``why`` is the reason why they cannot be trained."""
     model = read_model(file)
     graph, operators = model.subgraphs[0], operators_of(model)
     return tuple(_layer_info(name, operators[at], graph, why) for name, at in names_of_layers(operators).items())
 
 
 def last_activation(file: bytes, output: int = 0) -> str:
-    """The last activation before an output, by its Keras name; "linear" for anything else."""
+    """The last activation before an output, by its Keras name; "linear" for any other operator."""
     graph = read_model(file).subgraphs[0]
     made = text(graph.tensors[graph.outputs[output]].name)
     names = [operator.name for operator in read_operators(file) if operator.output_name == made]

@@ -1,1 +1,1 @@
-"""Post-training quantization: precisions, algorithms, what each operator takes."""
+"""Quantization: precisions, algorithms, what each operator supports, and schemes for quantization-aware training."""

@@ -1,4 +1,4 @@
-"""The range of every activation over the calibration samples, as litert-quantizer wants it."""
+"""The range of every activation over the calibration samples, in the format of litert-quantizer."""
 
 import contextlib
 import io
@@ -11,18 +11,18 @@ from litetuner.spaces.data.named_arrays import is_packed, unpack
 from litetuner.spaces.errors import BuildFailed, Refused
 from litetuner.spaces.tflite.conversion import check_finite
 
-_LARGEST = 3e38  # the quantizer leaves larger values out
-_RANGE = {"min", "max", "num_samples"}  # of a tensor, where the quantizer wants nothing else
+_LARGEST = 3e38  # the quantizer ignores larger values
+_RANGE = {"min", "max", "num_samples"}  # statistics of a tensor for which the quantizer needs only the range
 
 
 def activation_ranges(quantizer: Any, file: bytes, calibration: np.ndarray) -> Any:
-    """The smallest and largest value of every tensor over all samples, and for GPTQ how the inputs of a layer go together.
+    """The smallest and largest value of every tensor over all samples, and for GPTQ the Hessian of a layer's inputs.
 
-    The quantizer's own default is a moving average of each sample's range: on inputs whose features differ from sample to
-    sample (tables) it clips most of them, and a model that is perfect at int8 becomes useless.
+    The quantizer's default is a moving average of the range of each sample. If features differ from sample to sample
+    (tables), it clips most of them, and a model that is perfect at int8 becomes useless.
 
-    The quantizer decides anew for each operator and each sample what to measure: 2 s for 200 samples of ResNet8. So it is asked
-    with one sample which tensors it wants, and these are read here.
+    The quantizer decides for each operator and each sample again what to measure: 2 s for 200 samples of ResNet8. So it
+    runs with one sample only, to find out which tensors it needs, and these are then measured here.
     """
     key, samples = _samples(file, calibration)
     wanted = _calibrated(quantizer, file, key, samples[:1])
@@ -38,20 +38,24 @@ def _merged(known: Any, low: np.floating[Any], high: np.floating[Any]) -> dict[s
 
 
 def _calibrated(quantizer: Any, file: bytes, key: str, samples: list[dict[str, np.ndarray]]) -> Any:
-    """What the quantizer's own calibrator measures."""
+    """The statistics that the quantizer's own calibrator measures."""
     from litert_quantizer import calibrator, recipe_manager
 
     recipes = recipe_manager.RecipeManager()
     recipes.load_quantization_recipe(quantizer.get_quantization_recipe())
     measured = calibrator.Calibrator(file, num_threads=1, qsv_update_func=_whole_range)
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells that all tensors are kept; the bar cannot be turned off otherwise
+        # It warns that all tensors are kept. Its progress bar goes to stderr and cannot be turned off in another way.
+        warnings.simplefilter("ignore")
         measured.calibrate({key: samples}, recipes)
     return measured.get_model_qsvs()
 
 
 def _whole_range(known: Any, new: Any) -> Any:
-    """What is known of a tensor after one more sample. The Hessian is a mean over samples (Frantar et al., arXiv:2210.17323)."""
+    """The statistics of a tensor after one more sample.
+
+    The Hessian is a mean over samples (Frantar et al., arXiv:2210.17323).
+    """
     if not known:
         return new
     merged = {"min": np.minimum(known["min"], new["min"]), "max": np.maximum(known["max"], new["max"])}
@@ -65,14 +69,14 @@ def _whole_range(known: Any, new: Any) -> Any:
 def _extremes(
     file: bytes, key: str, samples: list[dict[str, np.ndarray]], names: list[str]
 ) -> dict[str, tuple[np.floating[Any], np.floating[Any]]] | None:
-    """The smallest and largest value of tensors by name; ``None`` where that takes the quantizer's own rules.
+    """The smallest and largest value of tensors by name; ``None`` if the quantizer's own calibration is needed.
 
-    That is for values that are not finite or beyond its limit, and tensors that are not in the main subgraph.
+    It is needed for values that are not finite or above its limit, and for tensors outside of the main subgraph.
     """
     from ai_edge_litert.interpreter import Interpreter
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells that all tensors are kept
+        warnings.simplefilter("ignore")  # it warns that all tensors are kept
         interpreter = Interpreter(model_content=file, num_threads=1, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     run = interpreter.get_signature_runner(key)
@@ -92,12 +96,15 @@ def _extremes(
 
 
 def _samples(file: bytes, calibration: np.ndarray) -> tuple[str, list[dict[str, np.ndarray]]]:
-    """The file's signature, and calibration samples as the quantizer wants them: by input name."""
+    """The file's signature key, and the calibration samples in the quantizer's format: by input name.
+
+    Raises ``Refused`` without samples, ``BuildFailed`` if the file or its inputs do not fit.
+    """
     from ai_edge_litert.interpreter import Interpreter
 
     if not len(calibration):
         raise Refused("a static recipe needs calibration samples, and there is no training data to take them from")
-    check_finite(calibration)  # one NaN gives, without an error, a file that kills the process which loads it
+    check_finite(calibration)  # with one NaN, the quantizer writes a file that crashes every process that loads it
     interpreter = Interpreter(model_content=file)
     signatures = interpreter.get_signature_list()
     if len(signatures) != 1:

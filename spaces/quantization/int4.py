@@ -1,4 +1,4 @@
-"""Which operators take 4-bit weights, read from the quantizer's own policy."""
+"""Which operators support 4-bit weights, read from the quantizer's own policy."""
 
 import functools
 import json
@@ -6,7 +6,7 @@ import json
 
 @functools.cache
 def int4_operators() -> frozenset[str]:
-    """The operators to which the quantizer gives 4-bit weights in every mode: static, dynamic-range and weight-only."""
+    """The operators with support for 4-bit weights in every mode of the quantizer: static, dynamic and weight-only."""
     from litert_quantizer.default_policy import DEFAULT_JSON_POLICY
 
     policy = json.loads(DEFAULT_JSON_POLICY)

@@ -1,4 +1,4 @@
-"""Precisions that the user fixes for layers by name."""
+"""Precisions that the user sets for single layers, by name."""
 
 import collections
 from collections.abc import Sequence
@@ -13,10 +13,12 @@ from litetuner.spaces.steps import step_for
 def fixed_precision(
     texts: Sequence[str], model: ModelInfo, steps: frozenset[str] | None
 ) -> tuple[tuple[str, str], ...]:
-    """(layer, precision) pairs of texts such as ``conv2d_3=float32``, sorted.
+    """Sorted (layer, precision) pairs from texts such as ``conv2d_3=float32``.
 
-    Names are the model's own and taken literally. Raises ``ConfigError`` for one that the model does not have (the nearest
-    is named), has twice, or has without weights; for a precision that does not exist or that the layer cannot take.
+    Names are the model's layer names and taken literally. Raises ``ConfigError`` for a layer name that does not exist
+    (the message suggests the nearest one), is not unique, or belongs to a layer without weights; for a precision that
+    does not exist, that the layer does not support, or that contradicts another one; and if ``steps`` has no
+    quantization step.
     """
     counts = collections.Counter(layer.name for layer in model.layers)
     layers = {layer.name: layer for layer in model.layers}

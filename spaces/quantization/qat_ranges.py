@@ -1,4 +1,4 @@
-"""The activation ranges that quantization-aware training starts from."""
+"""Initial activation ranges for quantization-aware training."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ from litetuner.spaces.context import Context
 from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
 
-_RANGE_PASSES = 4  # each widens what the layers behind the first clipped one see
+_RANGE_PASSES = 4  # a clipped layer hides the ranges of later layers; each pass corrects more of them
 _RANGE_SAMPLES = 256
-_DECAY = 0.999  # of tfmot's MovingAverageQuantizer
+_DECAY = 0.999  # the decay of tfmot's MovingAverageQuantizer
 
 
 def set_ranges(model: Any, context: Context) -> None:
-    """Start the activation ranges from real inputs instead of tfmot's -6..6.
+    """Initialize activation ranges from real inputs instead of tfmot's default -6 to 6.
 
-    They are moving averages with a decay of 0.999: a short training would end with mostly the initial guess in them, and
-    would clip every larger activation on the way. One pass with ``training=True`` moves an average by a thousandth towards
-    the batch's range, which that range is computed back from; a few passes, since a clipped layer hides the range of the
-    next one. All other variables are put back.
+    The ranges are moving averages with a decay of 0.999: after a short training they would still be close to the
+    initial guess, and training would clip every larger activation. One pass with ``training=True`` moves an average by
+    a thousandth towards the range of the batch, so that range can be computed from the change. Several passes are
+    needed, because a clipped layer hides the range of the next one. All other variables are restored.
     """
     load()
     samples = context.calibration if len(context.calibration) else context.x_train
@@ -37,7 +37,7 @@ def set_ranges(model: Any, context: Context) -> None:
 
 
 def _range_pairs(layer: Any) -> list[tuple[Any, Any]]:
-    """The (min, max) variables of a wrapped layer's moving averages: its output and its activation."""
+    """The (min, max) variables of a wrapped layer's moving averages, for its output and its activation."""
     found = []
     for kind in ("output", "pre_activation", "post_activation"):
         named = {v.name.rsplit("/", 1)[-1].split(":")[0]: v for v in layer.non_trainable_weights}

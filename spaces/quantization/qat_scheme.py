@@ -1,4 +1,4 @@
-"""tfmot's schemes for quantization-aware training, and which layers they take."""
+"""tfmot's schemes for quantization-aware training, and which layers they support."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,16 +7,16 @@ from litetuner.spaces.models.folding import is_normalization, linear_before
 from litetuner.spaces.quantization.rounding import weights_only
 from litetuner.spaces.tf import load
 
-_WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")  # what tfmot quantizes together with a batch normalization behind it
+_WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")  # tfmot quantizes them together with a following normalization
 
 
 class Scheme:
-    """A tfmot scheme whose quantizers are made anew for each layer, and for every layer with a kernel.
+    """A tfmot scheme with new quantizers for each layer, and with quantized weights in every layer with a kernel.
 
-    tfmot's own cluster-preserving registry hands one quantizer to all layers, and a single layer without zeros switches the
-    keeping of zeros off for every other one. It also asks for the outputs of skipped layers, so those that it cannot quantize
-    are denied by name. And where a ReLU layer follows a convolution or a dense layer, tfmot leaves not only the output
-    between the two but the weights unquantized; ``apply`` puts them back.
+    tfmot's own cluster-preserving registry uses one quantizer for all layers, so a single layer without zeros disables
+    sparsity preservation for all others. tfmot also requests output quantizers for skipped layers, so layers that it
+    cannot quantize (``refused``) are excluded by name. If a ReLU layer follows a convolution or a dense layer, tfmot
+    quantizes neither the output between the two nor the weights; ``apply`` restores the quantization of the weights.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Scheme:
         return self
 
     def apply(self, model: Any, quantize_map: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """tfmot's transformer, with the weights of layers before a ReLU quantized as all others are."""
+        """Apply tfmot's layout transformer, and quantize the weights of layers before a ReLU like all others."""
         model, quantize_map = self._make().get_layout_transformer().apply(model, quantize_map)
         for layer in model.layers:
             found = quantize_map.get(layer.name, {}).get("quantize_config")
@@ -50,7 +50,7 @@ class Scheme:
 
 
 def _scheme(preserve_sparsity: bool, preserve_clusters: bool) -> Callable[[], Any]:
-    """Makes the scheme of tfmot that keeps zeros, clusters, both or nothing."""
+    """A function that creates tfmot's scheme that preserves sparsity, clusters, both or nothing."""
     from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
         default_8bit_cluster_preserve_quantize_scheme as clusters,
     )
@@ -67,7 +67,7 @@ def _scheme(preserve_sparsity: bool, preserve_clusters: bool) -> Callable[[], An
 
 
 def refusals(model: Any, preserve_sparsity: bool = False, preserve_clusters: bool = False) -> dict[str, str]:
-    """Layers of a tf_keras model that tfmot cannot quantize, each with the reason in words."""
+    """Layers of a tf_keras model that tfmot cannot quantize, each with the reason."""
     load()
     registry = Scheme(preserve_sparsity, preserve_clusters)
     found = {layer.name: _refusal(layer, registry) for layer in model.layers if not is_input(layer)}
@@ -99,7 +99,7 @@ def _refusal(layer: Any, registry: Scheme) -> str | None:
 
 
 def is_input(layer: Any) -> bool:
-    """Is it an input of a tf_keras model?"""
+    """True for an input layer of a tf_keras model."""
     return type(layer).__name__ == "InputLayer"
 
 

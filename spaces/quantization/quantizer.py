@@ -1,7 +1,8 @@
-"""litert-quantizer on a float ``.tflite``: a recipe for all operators, other precisions for some layers, all verified.
+"""Quantizes a float ``.tflite`` with litert-quantizer: a recipe for all operators, other precisions for some layers.
 
-A recipe finds operators by a regular expression over their output names, and one that matches nothing raises nothing: so
-layers are mapped to operators first, names are escaped, and the weights of the finished file are read back.
+A quantizer's recipe selects operators by a regular expression for their output names, and a regular expression without
+a match raises no error. So layers are mapped to operators first, names are escaped, and the weights of the finished
+file are read back and verified.
 """
 
 import dataclasses
@@ -29,16 +30,16 @@ from litetuner.spaces.tflite.conversion import first_meaningful_line
 from litetuner.spaces.tflite.operators import Operator, read_operators
 from litetuner.spaces.tflite.weights import weights_by_layer, weights_of_operators
 
-_UNGRAINED = ("BATCH_MATMUL", "GATHER")  # the quantizer chooses their scales by itself
-_SCOPE_LENGTH = 10_000  # the quantizer cuts longer scopes
+_UNGRAINED = ("BATCH_MATMUL", "GATHER")  # the quantizer chooses the granularity of their scales itself
+_SCOPE_LENGTH = 10_000  # the quantizer truncates longer scopes
 Layers = Sequence[tuple[str, str]]  # (Keras layer name, precision)
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightRounding:
-    """How weights are rounded: the algorithm, and what shares a scale.
+    """How weights are rounded: the algorithm, and the granularity of scales.
 
-    The layers of ``plain`` are rounded by smallest and largest value with a scale by channel instead.
+    The layers of ``plain`` are rounded by min-max with one scale per channel instead.
     """
 
     algorithm: str = "minmax"
@@ -49,14 +50,15 @@ class WeightRounding:
 def quantize(
     file: bytes, recipe: Recipe, layers: Layers, calibration: np.ndarray, rounding: WeightRounding, io: str = "native"
 ) -> bytes:
-    """The quantized file. ``layers`` are those that differ from the recipe.
+    """The quantized file. ``layers`` are the layers whose precision differs from the recipe.
 
-    ``io`` is the type of a static file's input and output: native is that of its activations. ``calibration`` (m, *sample) is
-    used by static recipes and by GPTQ only. Every operator with weights ends with what the recipe and ``layers`` say.
+    ``io`` is the input and output type of a static file; "native" is the type of its activations. Only static recipes
+    and GPTQ use ``calibration`` (m, *sample). Every operator with weights gets the precision that the recipe or
+    ``layers`` request.
 
-    Raises ``Refused`` where an operator cannot take its precision or a recurrent cell would keep float32 weights,
-    ``BuildFailed`` where no operator belongs to a layer, where calibration data are not finite, or where the finished file does
-    not hold what was requested.
+    Raises ``Refused`` if an operator does not support its precision, or if a recurrent cell would keep float32 weights.
+    Raises ``BuildFailed`` if a layer has no operator, if calibration data are not finite, or if the finished file is
+    not what was requested.
     """
     operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
     precisions = dict(layers)
@@ -74,7 +76,7 @@ def quantize_operators(
     io: str = "native",
     names: Mapping[int, str] | None = None,
 ) -> bytes:
-    """``quantize`` with a scheme for each operator with weights, by index; ``names`` are layers that errors name."""
+    """``quantize`` with a scheme for each operator with weights, by index; error messages use the layer ``names``."""
     from litert_quantizer import quantizer as ptq
 
     operators = [operator for operator in read_operators(file) if operator.weight_index is not None]
@@ -104,7 +106,7 @@ def quantize_operators(
 
 
 def _scheme(recipe: Recipe, precisions: Mapping[str, str], rounding: WeightRounding, name: str) -> Scheme:
-    """How the weights of the operator of layer ``name`` ("" for an operator of no chosen layer) are quantized."""
+    """The scheme for the operator of layer ``name``; "" is an operator that follows the recipe."""
     bits = BITS.get(precisions[name], 32) if name in precisions else recipe.weight_bits
     if bits == 16:
         return Scheme(bits, "cast")
@@ -124,7 +126,7 @@ def _operators_of(file: bytes, names: Sequence[str]) -> dict[str, int]:
 
 
 def _set_base(quantizer: Any, recipe: Recipe, io: str) -> None:
-    """Operators without weights: activations of static recipes, and the types of inputs and outputs."""
+    """Configure operators without weights: activations of static recipes, and the types of inputs and outputs."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import (
         ComputePrecision,
@@ -171,7 +173,10 @@ def _set_operator(quantizer: Any, recipe: Recipe, operator: Operator, name: str,
 def _verify(
     before: Sequence[Operator], file: bytes, recipe: Recipe, schemes: Mapping[int, Scheme], names: Mapping[int, str]
 ) -> None:
-    """Every operator with weights has the type and the scales that were requested; quantizing keeps the operators' order."""
+    """Verify that every operator with weights has the requested type and scales. Quantization keeps their order.
+
+    Raises ``BuildFailed`` with the layer otherwise.
+    """
     after = [operator for operator in read_operators(file) if operator.weight_index is not None]
     if [operator.name for operator in before] != [operator.name for operator in after]:
         raise BuildFailed(

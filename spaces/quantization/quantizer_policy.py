@@ -1,4 +1,7 @@
-"""What an operator's weights can be quantized to: the policy of litert-quantizer, and known defects of it and the runtime."""
+"""Which quantization an operator's weights support, by litert-quantizer's policy and by known defects.
+
+The defects are those of the quantizer and of the runtime.
+"""
 
 import dataclasses
 import functools
@@ -7,9 +10,9 @@ from typing import Any
 PRECISIONS = ("float32", "int8", "int4")
 ALGORITHMS = ("minmax", "mse", "octav", "gptq", "hadamard")
 GRANULARITIES = ("channel", "tensor", "block32", "block64", "block128", "block256")
-IO = ("native", "float32", "uint8")  # types of a static file's input and output
+IO = ("native", "float32", "uint8")  # input and output types of a file with static quantization
 BITS = {"int8": 8, "int4": 4}
-_KEYS = {  # the quantizer's names
+_KEYS = {  # the quantizer's names of the algorithms
     "minmax": "MIN_MAX_UNIFORM_QUANT",
     "mse": "MSE",
     "octav": "OCTAV",
@@ -17,12 +20,12 @@ _KEYS = {  # the quantizer's names
     "hadamard": "HADAMARD_ROTATION",
     "cast": "FLOAT_CASTING",
 }
-OTHER_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # what the quantizer calls an operator
+OTHER_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # operators that have another name in the quantizer
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How all operators are quantized: ``kind`` is dynamic, weight_only or static; activation bits only matter for static."""
+    """How all operators are quantized. ``kind`` is dynamic, weight_only or static; only static uses activation bits."""
 
     kind: str
     weight_bits: int
@@ -60,9 +63,10 @@ class Scheme:
 def why_not(
     operator: str, recipe: Recipe, scheme: Scheme, rank: int | None = None, width: int | None = None
 ) -> str | None:
-    """Why the weights of an operator cannot be quantized so, or ``None``. What exists is read from the quantizer's policy.
+    """The reason why an operator does not support a recipe and scheme for its weights; ``None`` if it does.
 
-    ``rank`` is that of what the operator computes on, ``width`` the last size of its weight, where they are known.
+    Support is read from the quantizer's policy. ``rank`` is the rank of the operator's input and ``width`` the last
+    size of its weight, if they are known.
     """
     if scheme.bits == 32:
         return None
@@ -83,7 +87,10 @@ def why_not(
 
 @dataclasses.dataclass(frozen=True)
 class _KnownDefect:
-    """What the policy allows and the quantizer or the runtime gets wrong (0.10.0 and 2.3.0; empty: any)."""
+    """A quantization that the policy allows but the quantizer (0.10.0) or the runtime (2.3.0) gets wrong.
+
+    An empty field matches everything.
+    """
 
     reason: str
     kind: str = ""
@@ -121,7 +128,7 @@ def _exists(operator: str, recipe: Recipe, scheme: Scheme) -> bool:
 
 
 def add_config(quantizer: Any, regex: str, operator: str, recipe: Recipe, scheme: Scheme) -> None:
-    """Tell a quantizer how to quantize the weights of operators. Raises ``ValueError`` for what its policy does not have."""
+    """Configure how a quantizer handles weights of operators. Raises ``ValueError`` if its policy does not allow it."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName
 

@@ -1,4 +1,4 @@
-"""How a float file may be quantized: which recipes there are for a model, at which precision, rounded how."""
+"""How a float file can be quantized: recipes for a model, precisions by layer, and rounding algorithms."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from litetuner.spaces.info import LayerInfo
 from litetuner.spaces.quantization.quantizer_policy import BITS, RECIPES, Recipe, Scheme, why_not
 from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER, WEIGHT_OPERATORS
 
-FREE_LAYERS = 24  # so many layers get a free choice each; above, only the ranked choices are offered
+FREE_LAYERS = 24  # models with at most this many layers get a free choice per layer; others only choices by ranking
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-# (algorithm, granularity) by name, the usual one first. Which pay was measured: docs/concepts/techniques.md.
+# (algorithm, granularity) by name, the default first. docs/concepts/techniques.md has measurements of their benefit.
 ROUNDINGS: dict[str, tuple[str, str]] = {
     "minmax": ("minmax", "channel"),
     "mse_tensor": ("mse", "tensor"),
@@ -19,20 +19,20 @@ ROUNDINGS: dict[str, tuple[str, str]] = {
     "mse": ("mse", "channel"),
     "octav": ("octav", "channel"),
 }
-DENSE_ROUNDINGS: dict[str, tuple[str, str]] = {  # for dense layers alone, and only where ranges are not static
+DENSE_ROUNDINGS: dict[str, tuple[str, str]] = {  # only for dense layers, and only without static ranges
     "gptq": ("gptq", "channel"),
     "octav_block32": ("octav", "block32"),
     "hadamard": ("hadamard", "channel"),
 }
-DENSE_SHARE = 0.25  # of all kernels; below, what only dense layers take is not worth a trial
-INTEGER = "static_wi8_ai8"  # the recipe that precisions by layer start from
-MIXED, FREE = "mixed", "layers"  # its deployments with precisions by ranking, and with a free choice for each layer
+DENSE_SHARE = 0.25  # minimum share of weights in dense layers for which DENSE_ROUNDINGS are worth a trial
+INTEGER = "static_wi8_ai8"  # the base recipe for precisions by layer
+MIXED, FREE = "mixed", "layers"  # deployments of this recipe: precisions by ranking, or a free choice per layer
 _NATIVE = {INTEGER: "int8", "static_wi8_ai16": "int16"}
 
 
 @dataclasses.dataclass(frozen=True)
 class RecipeChoices:
-    """The recipes for one model, and the knobs of one of them."""
+    """The recipes for one model, and the knobs of each recipe."""
 
     choices: Choices
 
@@ -41,7 +41,7 @@ class RecipeChoices:
         return [name for name in RECIPES if self._suits(name)]
 
     def mixes(self) -> list[str]:
-        """The deployments with precisions by layer."""
+        """The deployments with precisions by layer that suit the model."""
         ranking = self.choices.ranking
         if not (ranking and self._suits(INTEGER)):
             return []
@@ -55,7 +55,7 @@ class RecipeChoices:
             only = io[0] if len(io) == 1 else "float32"
             fits = only in ("float32", _NATIVE[name]) or (only == "uint8" and _NATIVE[name] == "int8")
             return around.can_calibrate and fits
-        if name == "weight_only_wf16":  # the conversion to float16 says the same of a Keras model
+        if name == "weight_only_wf16":  # Keras models use the converter's float16 conversion instead
             return around.model.source == "tflite" and not around.precision
         return True
 
@@ -68,7 +68,7 @@ class RecipeChoices:
         return self._quantized(deployment, {})
 
     def _quantized(self, name: str, precisions: Mapping[str, str]) -> dict[str, Any]:
-        """Layers that cannot take the recipe are named, and the label counts them."""
+        """The knobs of a recipe. ``layers`` lists the layers with another precision, and the label counts them."""
         recipe, choices = RECIPES[name], self.choices
         knobs: dict[str, Any] = {"recipe": name}
         rounding = "minmax"
@@ -90,13 +90,13 @@ class RecipeChoices:
         return knobs | {"layers": tuple(sorted(different.items()))}
 
     def _widened(self, recipe: Recipe, precisions: Mapping[str, str]) -> dict[str, str]:
-        """``precisions`` with int8 for what the recipe would make int4 and cannot."""
+        """``precisions``, plus int8 for layers that do not support int4 if the recipe is int4."""
         able = {layer.name for layer in self.choices.constraints.model.layers_for("int4")}
         wide = [layer.name for layer in self._kernels() if recipe.weight_bits == 4 and layer.name not in able]
         return dict.fromkeys(wide, "int8") | dict(precisions)
 
     def _plain(self, recipe: Recipe, layers: Mapping[str, str], algorithm: str, granularity: str) -> tuple[str, ...]:
-        """The layers that know neither the algorithm nor the granularity, or not both."""
+        """The layers that do not support this algorithm with this granularity."""
         found = []
         for layer in self._kernels():
             bits = BITS.get(layers.get(layer.name, recipe.weight_type), 32)
@@ -111,13 +111,13 @@ class RecipeChoices:
         return [layer for layer in self.choices.constraints.model.layers if layer.has_kernel]
 
     def _dense(self) -> bool:
-        """Do dense layers hold a good part of the weights?"""
+        """True if dense layers have at least the share ``DENSE_SHARE`` of the weights."""
         sizes = {layer.name: layer.parameters for layer in self._kernels()}
         dense = [layer.name for layer in self._kernels() if layer.type in ("Dense", "FULLY_CONNECTED")]
         return sum(sizes[name] for name in dense) >= DENSE_SHARE * (sum(sizes.values()) or 1)
 
     def _mixed(self) -> dict[str, str]:
-        """The k most sensitive layers keep float, the m least sensitive that can go to int4; the others are int8."""
+        """The k most sensitive layers stay float32, the m least sensitive with int4 support get int4, others int8."""
         choose, ranking = self.choices.choose, self.choices.ranking
         keep = choose.level("mixed.float32", [k for k in (0, 1, 2, 3) if k < len(ranking)])
         floats = set(ranking[:keep])

@@ -1,4 +1,4 @@
-"""How weights are rounded while a model is trained for integers: bits, and one scale a channel or a tensor."""
+"""How weights are rounded in quantization-aware training: bits, and one scale per channel or per tensor."""
 
 import dataclasses
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 SCALES = ("channel", "tensor")
-INT4 = 7  # the grid's largest value; its smallest is -7, so that it is symmetric around zero
-_BY_TENSOR = ("Default8BitConvTransposeWeightsQuantizer",)  # which have one scale already, on a permuted kernel
+INT4 = 7  # the largest integer of the grid; the smallest is -7, so that the grid is symmetric around zero
+_BY_TENSOR = ("Default8BitConvTransposeWeightsQuantizer",)  # already one scale per tensor, for a permuted kernel
 
 
 @dataclasses.dataclass(frozen=True)
 class Rounding:
-    """Changes what tfmot's quantize configs do with weights, as one quantization-aware training asks for it."""
+    """Replaces the weight quantizers in tfmot's quantize configs by those of one quantization-aware training."""
 
     preserve_sparsity: bool = False
     preserve_clusters: bool = False
@@ -20,7 +20,7 @@ class Rounding:
     int4_layers: tuple[str, ...] = ()
 
     def applied(self, layer: Any, config: Any) -> Any:
-        """``config`` (created for this layer) with its weight quantizer, if it has one, replaced as requested."""
+        """``config``, which was created for this layer, with the requested weight quantizer if it has one."""
         quantizer = getattr(config, "weight_quantizer", None)
         if quantizer is None or type(quantizer).__name__ in _BY_TENSOR:
             return config
@@ -31,7 +31,7 @@ class Rounding:
         return config
 
     def _quantizer(self, old: Any, bits: int, by_channel: bool) -> Any:
-        """One of tfmot's symmetric quantizers that keeps what ``old`` keeps: clusters, zeros, or nothing."""
+        """A symmetric quantizer of tfmot that preserves the same as ``old``: clusters, sparsity, or nothing."""
         from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
             cluster_preserve_quantize_registry as clusters,
         )
@@ -49,7 +49,7 @@ class Rounding:
 
 
 def weights_only(config: Any) -> Any:
-    """A quantize config (of one layer) that quantizes weights and neither the activation nor the output."""
+    """Changes the quantize config of one layer so that it quantizes only weights, no activation and no output."""
     config.get_activations_and_quantizers = lambda layer: []
     config.set_quantize_activations = lambda layer, activations: None
     config.get_output_quantizers = lambda layer: []
@@ -57,7 +57,7 @@ def weights_only(config: Any) -> Any:
 
 
 def on_grid(kernel: np.ndarray) -> np.ndarray:
-    """A kernel (..., output channels) rounded to whole multiples, -7 to 7, of one step a channel; the largest weight is 7."""
+    """A kernel (..., output channels) rounded to -7 to 7 times one step per channel; the largest weight is 7 steps."""
     values = kernel.astype(np.float64)
     steps = np.abs(values).max(axis=tuple(range(values.ndim - 1)), keepdims=True) / INT4
     steps[steps == 0] = 1.0

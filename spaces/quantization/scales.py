@@ -1,7 +1,8 @@
-"""Scales of weights that kernels accept: filters without weights get one, and one by which their bias can be stored.
+"""Weight scales that kernels accept: filters with weights near 0 get a scale that can also store their bias.
 
-litert-quantizer writes a scale of 0 there (MSE, OCTAV), which XNNPACK leaves to slow kernels or rejects, or one so small that
-the bias overflows its integer type (min-max): the channel's constant is lost.
+For such filters litert-quantizer writes a scale of 0 (MSE, OCTAV), which XNNPACK rejects or leaves to slow kernels.
+With min-max it writes a scale so small that the bias overflows its integer type, and the channel's constant output is
+lost.
 """
 
 from typing import Any
@@ -14,14 +15,14 @@ from litetuner.spaces.tflite.tensor_values import dense_values
 from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
 
 LARGEST = {"int8": 127, "int4": 7}
-LEAST_RANGE = 1e-9  # below it min-max takes this for a filter's largest weight
-BIAS_STEPS = 2.0**30  # the largest bias in steps of its scale; more overflows int32, or the multiplier of int64 sums
+LEAST_RANGE = 1e-9  # min-max uses this as a filter's largest weight if all weights are smaller
+BIAS_STEPS = 2.0**30  # the largest bias, in steps of its scale; more overflows int32, or the multiplier of int64 sums
 
 
 def valid_scales(quantized: bytes, original: bytes) -> bytes:
-    """The quantized file with valid scales; the same bytes where they are so already. ``original`` is the float file.
+    """The quantized file with valid scales; the same bytes if all are valid already. ``original`` is the float file.
 
-    Only channels whose scale grows are changed: their weights, all but 0 on the new scale, and their bias.
+    Only channels with a larger new scale change: their weights, which are almost 0 on the new scale, and their bias.
     """
     model, before = read_model(quantized), read_model(original)
     pairs = zip(
@@ -34,7 +35,7 @@ def valid_scales(quantized: bytes, original: bytes) -> bytes:
 
 
 def _repair(model: Any, operator: Any, bias: np.ndarray | None) -> bool:
-    """Give one operator's weights valid scales. ``bias`` (channels,) are real numbers. Was anything changed?"""
+    """Give the weights of an operator valid scales; true if that changed any. ``bias`` (channels,) are float values."""
     tensors = model.subgraphs[0].tensors
     tensor = tensors[operator.weight_index]
     dtype, quantization = type_name(tensor.type), tensor.quantization
@@ -69,7 +70,7 @@ def _repair(model: Any, operator: Any, bias: np.ndarray | None) -> bool:
 
 
 def _stored_bias(model: Any, operator: Any) -> tuple[int | None, float]:
-    """The tensor of an operator's integer bias, ``None`` without one, and the scale of what the operator computes on."""
+    """The tensor index of an operator's integer bias (``None`` without one), and the scale of the operator's input."""
     graph = model.subgraphs[0]
     inputs, holds = ints(graph.operators[operator.index].inputs), WEIGHT_OPERATORS[operator.name]
     at = _bias_input(operator)
@@ -93,9 +94,9 @@ def _bias_input(operator: Any) -> int:
 
 
 def _write(model: Any, tensor: Any, dtype: str, values: np.ndarray) -> None:
-    """Store whole numbers in a buffer of the tensor's own: several tensors may share one."""
+    """Store integers in the tensor's buffer; a buffer that several tensors share is replaced by a new one."""
     flat = values.reshape(-1)
-    if dtype == "int4":  # two a byte, the lower one first
+    if dtype == "int4":  # two values per byte, the first one in the low bits
         low, high = np.append(flat, np.zeros(flat.size % 2, np.int8)).reshape(-1, 2).T & 15
         flat = (low | high << 4).astype(np.uint8)
     users = sum(other.buffer == tensor.buffer for graph in model.subgraphs for other in graph.tensors)

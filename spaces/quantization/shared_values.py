@@ -1,4 +1,4 @@
-"""Which shared values of clustered kernels the converter spreads over scales by channel."""
+"""Which clustered kernels lose their shared values because the converter uses one scale per channel."""
 
 from collections.abc import Iterable
 
@@ -8,9 +8,9 @@ from litetuner.spaces.tflite.weight_operators import OPERATORS_OF_LAYER
 
 
 def values_by_channel(steps: Iterable[Step], skip: Iterable[str], around: SpaceConstraints) -> list[str]:
-    """Layers whose values a clustering shares in the whole kernel, and that would get a scale for each channel.
+    """Layers of ``skip`` with clusters shared by the whole kernel that would get one scale per channel.
 
-    The converter gives the weights that were not trained for int8 scales by channel, whatever it is told; but for embeddings.
+    For weights that were not trained for int8, the converter always uses one scale per channel, except for embeddings.
     """
     found = []
     for step in steps:

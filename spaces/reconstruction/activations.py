@@ -1,7 +1,7 @@
-"""What flows through a float ``.tflite`` while some of its weights are changed: every operator runs once a sample.
+"""Activations of a float ``.tflite`` while some of its weights are changed: every operator runs once per sample.
 
-The graph is run in segments, from one layer of interest to the next, each as a small file of its own. So a layer can be
-solved for on what the changed layers before it give, without running these again.
+The graph runs in segments, from one layer of interest to the next. Each segment is a small file of its own. So a layer
+can be solved for on the outputs of the changed layers before it, without running those layers again.
 """
 
 import copy
@@ -16,15 +16,15 @@ from litetuner.spaces.tflite.macs import file_macs
 from litetuner.spaces.tflite.operators import operators_of
 from litetuner.spaces.tflite.schema import ints, pack_model, read_model, text, type_name
 
-MOST_BYTES = 2**28  # of one tensor over all samples; fewer samples are taken of larger ones
-# Multiply-accumulates of all samples together, some 10 s of one core; larger models get fewer samples, but so many at least.
-# 32 samples are as good as 1,024 (ResNet8 and DS-CNN).
+MOST_BYTES = 2**28  # of one tensor over all samples; fewer samples are used if a tensor is larger
+# MACs of all samples together, about 10 s on one core. Larger models get fewer samples, but at least FEWEST_SAMPLES: 32
+# samples are as good as 1,024 (ResNet8 and DS-CNN).
 MOST_MACS = 10**11
 FEWEST_SAMPLES = 32
 
 
 def input_values(model: Any, samples: np.ndarray) -> dict[int, np.ndarray]:
-    """Samples as values of the input tensors (n, 1, *shape), by index. Raises ``BuildFailed`` where names do not fit."""
+    """Samples as values (n, 1, *shape) of input tensors, by index. Raises ``BuildFailed`` if names do not match."""
     graph = model.subgraphs[0]
     indices = ints(graph.inputs)
     named = (
@@ -39,7 +39,7 @@ def input_values(model: Any, samples: np.ndarray) -> dict[int, np.ndarray]:
 
 
 def affordable(model: Any, count: int) -> int:
-    """How many of ``count`` samples fit: no tensor of the graph may take more than ``MOST_BYTES``; a run of them takes time."""
+    """How many of ``count`` samples to use within ``MOST_BYTES`` (for each tensor) and ``MOST_MACS`` (run time)."""
     count = min(count, max(FEWEST_SAMPLES, MOST_MACS // max(file_macs(model), 1)))
     tensors = model.subgraphs[0].tensors
     largest = max((4 * int(np.prod(np.abs(ints(tensor.shape)))) for tensor in tensors), default=4)
@@ -47,9 +47,9 @@ def affordable(model: Any, count: int) -> int:
 
 
 class Walk:
-    """A graph on the way of being run: ``values`` are the tensors that operators from ``position`` on still need.
+    """A partly executed graph: ``values`` are the tensors that the operators from ``position`` on still need.
 
-    ``model`` (``read_model``) may be changed in between, but only in operators that were not run.
+    ``model`` (``read_model``) may be changed between calls, but only in operators that did not run yet.
     """
 
     def __init__(self, model: Any, values: Mapping[int, np.ndarray]) -> None:
@@ -59,19 +59,19 @@ class Walk:
         self.values = dict(values)
 
     def fork(self, model: Any, count: int) -> "Walk":
-        """Another walk of the first ``count`` samples, from here through a model that is the same up to here."""
+        """Another walk with the first ``count`` samples. It continues in ``model``, which must be equal up to here."""
         walk = Walk(model, {index: value[:count] for index, value in self.values.items()})
         walk.position = self.position
         return walk
 
     def finish(self) -> list[np.ndarray]:
-        """The outputs, before a last softmax or sigmoid: saturated ones tell nothing."""
+        """The outputs before a final softmax or sigmoid, because saturated outputs hide differences."""
         operators = operators_of(self._model)
         self.advance(len(operators) - (operators[-1].name in ("SOFTMAX", "LOGISTIC")))
         return list(self.values.values())
 
     def advance(self, stop: int) -> None:
-        """Run the operators before ``stop``. Raises ``BuildFailed`` where the runtime does not run them."""
+        """Run the operators before ``stop``. Raises ``BuildFailed`` if the runtime cannot run them."""
         if stop <= self.position:
             return
         needed = {index for operator in self._operators[stop:] for index in ints(operator.inputs)}
@@ -88,7 +88,7 @@ class Walk:
 
 
 def _segment(model: Any, operators: Iterable[Any], inputs: list[int], outputs: list[int]) -> bytes:
-    """A file of some operators of the main subgraph, with tensors renumbered; other subgraphs stay as they are."""
+    """A file with some operators of the main subgraph and renumbered tensors; other subgraphs do not change."""
     graph = model.subgraphs[0]
     used = sorted({index for each in operators for side in (each.inputs, each.outputs) for index in ints(side)} - {-1})
     numbers = {index: number for number, index in enumerate(used)} | {-1: -1}
@@ -109,7 +109,7 @@ def _segment(model: Any, operators: Iterable[Any], inputs: list[int], outputs: l
 
 
 def _run(file: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    """The outputs (n, *shape) for inputs (n, *shape), one sample after another: graphs may hold the batch size of 1."""
+    """The outputs (n, *shape) for inputs (n, *shape). Samples run one by one: graphs may have a fixed batch of 1."""
     from ai_edge_litert.interpreter import Interpreter
 
     try:
@@ -136,6 +136,6 @@ def _run(file: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def last_values(file: bytes, samples: np.ndarray) -> list[np.ndarray]:
-    """The outputs of a float file, before a last softmax or sigmoid: saturated ones tell nothing."""
+    """The outputs of a float file before a final softmax or sigmoid, because saturated outputs hide differences."""
     model = read_model(file)
     return Walk(model, input_values(model, samples)).finish()

@@ -1,8 +1,9 @@
-"""Reconstruction after channel pruning: each layer is refitted to give the output that it gave in the unpruned model.
+"""Reconstruction after channel pruning: each layer is refitted to reproduce its output in the unpruned model.
 
-He, Zhang and Sun 2017 (arXiv:1707.06168): the kernel of a layer that reads fewer channels is the least-squares solution that
-reproduces the original output. Layers are refitted one after the other on the narrower model's own activations, so later
-layers correct the errors of earlier ones; the error of a shortcut is corrected by the branch that is added to it.
+He, Zhang and Sun 2017 (arXiv:1707.06168): the kernel of a layer with fewer input channels becomes the least-squares
+solution that reproduces the original output. Layers are refitted one after the other on the activations of the pruned
+model, so later layers correct the errors of earlier ones. The branch that is added to a shortcut corrects the
+shortcut's error.
 """
 
 import dataclasses
@@ -23,17 +24,18 @@ from litetuner.spaces.reconstruction.patches import features, is_depthwise, patc
 from litetuner.spaces.tf import load
 
 SAMPLES = 1024
-TENSOR_BYTES = 128_000_000  # of the largest tensor for all samples, which bounds these where images are large
+TENSOR_BYTES = 128_000_000  # limit for the largest tensor over all samples; large images then get fewer samples
 LEAST_SAMPLES = 32
-ROWS = 12_288  # places of a layer's output that are looked at ...
-ROWS_PER_FEATURE = 8  # ... or this many times the weights of one output
-ROW_BYTES = 400_000_000  # of what is read at these places
-LEFT_OUT = 4  # every fourth sample judges the fit
+# Output positions per layer: ROWS, or ROWS_PER_FEATURE times the weights of one output if that is more.
+ROWS = 12_288
+ROWS_PER_FEATURE = 8
+ROW_BYTES = 400_000_000  # limit for the inputs at these positions
+LEFT_OUT = 4  # every fourth sample is held out to evaluate the fit
 
 
 @dataclasses.dataclass(frozen=True)
 class Refit:
-    """A layer that was refitted, and its squared error before and after on samples left out, as shares of the variance."""
+    """A refitted layer, and its squared error on held-out samples before and after, as shares of the variance."""
 
     layer: str
     before: float
@@ -43,9 +45,9 @@ class Refit:
 def reconstruct(
     model: Any, narrow: Any, graph: ChannelGraph, kept: np.ndarray, samples: np.ndarray, seed: int
 ) -> list[Refit]:
-    """Refit ``narrow`` (in place), which is ``model`` with the channels ``kept`` only, on ``samples`` (n, *sample).
+    """Refit ``narrow`` in place on ``samples`` (n, *sample). It is ``model`` with only the channels ``kept``.
 
-    ``graph`` is the one of ``model``, which stays bit-equal. Draws samples and places by ``seed``.
+    ``graph`` is the channel graph of ``model``; ``model`` does not change. ``seed`` draws samples and output positions.
     """
     random = np.random.default_rng([seed, 2])
     count = min(len(samples), SAMPLES, max(LEAST_SAMPLES, TENSOR_BYTES // _largest(model)))
@@ -56,7 +58,7 @@ def reconstruct(
 
 
 def refusals(model: Any, graph: ChannelGraph) -> list[tuple[str, str]]:
-    """Layers with a kernel that pruning may affect and that are not refitted, each with the reason."""
+    """Layers whose kernels pruning may affect and that are not refitted, each with the reason."""
     loses = {channel for group in graph.groups if group.pinned is None for channel in group.channels.tolist()}
     reached: set[int] = set()
     found: dict[str, str] = {}
@@ -82,7 +84,7 @@ def _largest(model: Any) -> int:
 
 
 class _Reconstruction:
-    """Both models side by side, node by node; tensors are kept while something still reads them."""
+    """Runs both models side by side, node by node; a tensor is kept until its last reader has run."""
 
     def __init__(
         self, model: Any, narrow: Any, graph: ChannelGraph, kept: np.ndarray, random: np.random.Generator
@@ -101,9 +103,9 @@ class _Reconstruction:
         self.outputs = {id(tensor) for tensor in model.outputs}
         self.calls = {id(before): call for before, _, call in self.pairs}
         self.original: dict[int, np.ndarray] = {}
-        self.current: dict[int, np.ndarray] = {}  # the narrower model's, by tensor of the unpruned model
-        self.exact: set[int] = set()  # the same numbers in both, at the channels that stay
-        self.fitted: set[int] = set()  # normalizations for whose outputs a kernel was refitted
+        self.current: dict[int, np.ndarray] = {}  # values in the pruned model, by tensor id of the unpruned model
+        self.exact: set[int] = set()  # tensors with equal values in both models, at the remaining channels
+        self.fitted: set[int] = set()  # normalizations whose preceding kernel was refitted for their outputs
         self.found: list[Refit] = []
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[Refit]:
@@ -127,9 +129,9 @@ class _Reconstruction:
         return self.found
 
     def _ordered(self) -> Iterator[tuple[Any, Any, Call]]:
-        """An order in which all can be computed: what has no kernel as soon as it can be, then the smallest kernel.
+        """A valid execution order: layers without a kernel as early as possible, then always the smallest kernel.
 
-        So the shortcut comes before the branch, whose last kernel then corrects the error of both in their sum.
+        So a shortcut comes before its branch, and the branch's last kernel corrects the error of their sum.
         """
         waiting = list(self.pairs)
         while waiting:
@@ -148,7 +150,7 @@ class _Reconstruction:
             values[id(tensor)] = np.asarray(value)
 
     def _renormalize(self, before: Any, after: Any, call: Call) -> None:
-        """Fit a batch normalization to what it reads; where a kernel was refitted for it, only how it is stored changes."""
+        """Fit a batch normalization to its inputs; if a kernel was refitted for it, its outputs stay as they are."""
         x = self.current[id(before.keras_inputs[0])]
         at = places((*x.shape[:-1], 1), ROWS, self.random)
         wanted = self.original[id(before.outputs)][tuple(at)][:, self.graph.remaining(call.output, self.kept)]
@@ -181,7 +183,7 @@ class _Reconstruction:
         wanted = wanted + self._shortcut(before, normalization, at)
         read = patches(layer, self.current[id(source)], at)
         missing = wanted - _linear(layer, read)
-        if deep:  # a map of its own for each channel that is read
+        if deep:  # one map for each input channel
             read = read.transpose(2, 0, 1)
             missing = missing.reshape(len(missing), len(read), -1).transpose(1, 0, 2)
         else:
@@ -195,7 +197,7 @@ class _Reconstruction:
         kernel = (kernel + change.reshape(kernel.shape)).astype(np.float32)
         layer.set_weights([kernel, *((value + shift).astype(np.float32) for value in bias)])
         self.fitted |= set() if normalization is None else {id(normalization)}
-        if not bias and normalization is not None:  # what is normalised may be shifted there
+        if not bias and normalization is not None:  # the normalization's mean replaces the missing bias
             twin = self._twin(normalization)
             twin.moving_mean.assign(twin.moving_mean - shift.astype(np.float32))
         self.found.append(Refit(layer.name, found.before, found.after))
@@ -204,7 +206,7 @@ class _Reconstruction:
         return next(after.layer for before, after, _ in self.pairs if before is node)
 
     def _normalization(self, node: Any) -> Any | None:
-        """The batch normalization that alone reads a layer without activation, and that is called once."""
+        """The batch normalization that is the only reader of a layer without activation, if it is called once."""
         tensor = node.outputs
         readers = self.readers.get(id(tensor), [])
         if _activates(node.layer) or id(tensor) in self.outputs or len(readers) != 1:
@@ -214,7 +216,7 @@ class _Reconstruction:
         return readers[0] if call.understood and is_normalization(layer, len(tensor.shape)) else None
 
     def _shortcut(self, node: Any, normalization: Any | None, at: np.ndarray) -> np.ndarray | float:
-        """What the other tensors of the sum behind a layer lack, in terms of the layer's output; 0 where there is no such sum."""
+        """The error of the other summands in the sum after a layer, in units of the layer's output; 0 without a sum."""
         tensor = node.outputs if normalization is None else normalization.outputs
         readers = self.readers.get(id(tensor), [])
         if (
@@ -236,12 +238,12 @@ class _Reconstruction:
             return lacks
         twin = self._twin(normalization)
         scale = 1 / np.sqrt(twin.moving_variance.numpy() + twin.epsilon) * (twin.gamma.numpy() if twin.scale else 1.0)
-        usable = np.abs(scale) > 1e-3 * np.abs(scale).max()  # the division would explode for others
+        usable = np.abs(scale) > 1e-3 * np.abs(scale).max()  # a division by smaller scales gives huge values
         return np.where(usable, lacks / np.where(usable, scale, 1.0), 0.0)
 
 
 def _outputs(node: Any, names: Any, values: dict[int, np.ndarray]) -> list[Any]:
-    """The outputs of one call; ``values`` are keyed by the tensors of ``names``, the same call in the unpruned model."""
+    """The outputs of a call; keys of ``values`` are tensor ids of ``names``, the same call in the unpruned model."""
     pairs = zip(node.keras_inputs, names.keras_inputs, strict=True)
     args, kwargs = call_arguments(node, {id(own): values[id(other)] for own, other in pairs})
     return list(load().nest.flatten(node.layer(*args, **kwargs)))
@@ -257,7 +259,7 @@ def _activates(layer: Any) -> bool:
 
 
 def _linear(layer: Any, read: np.ndarray) -> np.ndarray:
-    """A layer's outputs (places, channels) before its activation."""
+    """A layer's outputs (positions, channels) before its activation."""
     kernel, *bias = layer.get_weights()
     if is_depthwise(layer):
         kernel = kernel.reshape(-1, *kernel.shape[-2:])

@@ -1,21 +1,22 @@
-"""A few values for all weights of a tensor, chosen and assigned so that outputs stay near what they were."""
+"""Weight clustering: a few values for all weights of a tensor, chosen so that the layer's outputs change little."""
 
 import numpy as np
 
 from litetuner.spaces.reconstruction.compensation import Choose, compensated, polished
 from litetuner.spaces.reconstruction.grid import Levels, Stored
 
-END = 127  # of int8
+END = 127  # the largest int8 integer
 REFITS = 3
 _BINS = 400
 _ROUNDS = 40
 
 
 def clustered(start: np.ndarray, wanted: np.ndarray, hessian: np.ndarray, factor: np.ndarray, count: int) -> Stored:
-    """A kernel of at most ``count`` values on an int8 grid of one scale; zeros of ``start`` stay, and are one of them.
+    """A kernel with at most ``count`` distinct values on an int8 grid with one scale.
 
-    Values start from k-means in which inputs of large variance count more; then weights are assigned in order with
-    compensation, and values and assignment are refined in turns.
+    Zeros of ``start`` stay, and zero then is one of the values. The values start from k-means in which inputs of large
+    variance count more. Then weights are assigned in order, with error compensation. Values and assignment are then
+    refined alternately.
     """
     keep = start != 0
     zero = not keep.all()
@@ -36,7 +37,10 @@ def clustered(start: np.ndarray, wanted: np.ndarray, hessian: np.ndarray, factor
 
 
 def assigned(kernel: np.ndarray, hessian: np.ndarray, factor: np.ndarray | None, count: int) -> Stored:
-    """``clustered`` in one pass, for estimates: k-means, then assigned in order with compensation; nearest without a factor."""
+    """``clustered`` in one pass, for estimates: k-means, then assignment with error compensation.
+
+    Without ``factor``, each weight takes the nearest value.
+    """
     keep = kernel != 0
     if not keep.any():
         return Stored(np.zeros_like(kernel), np.ones((1, 1, 1)))
@@ -50,16 +54,16 @@ def assigned(kernel: np.ndarray, hessian: np.ndarray, factor: np.ndarray | None,
 
 
 def weighted_means(values: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
-    """The centers of one-dimensional k-means, sorted; fewer where there are fewer different values."""
+    """The sorted centers of weighted one-dimensional k-means; fewer than ``count`` if fewer values are distinct."""
     order = np.argsort(values, kind="stable")
     values, weights = values[order], weights[order] + 1e-30
     found = np.unique(values)
     if found.size <= count:
         return found
     mass, edges = np.histogram(values, bins=_BINS, weights=weights)
-    spread = np.cumsum(np.cbrt(mass))  # the best density of centers is the cube root of the values' own
+    spread = np.cumsum(np.cbrt(mass))  # the best density of centers is the cube root of the density of values
     centers = np.interp((np.arange(count) + 0.5) / count, spread / spread[-1], (edges[1:] + edges[:-1]) / 2)
-    # Sorted values of one center are neighbors, so their sums are differences of sums from the first value on.
+    # The values of one center are adjacent after sorting, so their sum is a difference of two cumulative sums.
     total, product = (np.concatenate(([0.0], np.cumsum(each))) for each in (weights, weights * values))
     before = None
     for _ in range(_ROUNDS):
@@ -73,7 +77,7 @@ def weighted_means(values: np.ndarray, weights: np.ndarray, count: int) -> np.nd
 
 
 def _chooser(centers: np.ndarray, keep: np.ndarray) -> Choose:
-    """Decides on the nearest center, rounded to the grid that the largest one gives; zeros stay."""
+    """Makes a function that chooses the nearest center, rounded to the int8 grid of the largest center; zeros stay."""
     scale = np.abs(centers).max() / END
     levels = Levels(np.unique(np.rint(centers / scale)), END)
 
@@ -85,7 +89,7 @@ def _chooser(centers: np.ndarray, keep: np.ndarray) -> Choose:
 
 
 def _refitted(kernel: np.ndarray, values: np.ndarray, wanted: np.ndarray, hessian: np.ndarray) -> np.ndarray:
-    """The values that, with weights assigned as they are, bring outputs closest to those of ``wanted``."""
+    """The values that bring outputs closest to those of ``wanted``; which weight has which value does not change."""
     right = hessian @ wanted
     members = [(kernel == value).astype(np.float64) for value in values]
     products = [hessian @ member for member in members]

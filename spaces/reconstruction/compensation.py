@@ -1,4 +1,4 @@
-"""Decisions on weights one by one, where those that are still free make up for the error (OBQ and GPTQ, arXiv:2210.17323)."""
+"""Weights are fixed one by one, and the remaining ones compensate for the error (OBQ and GPTQ, arXiv:2210.17323)."""
 
 from collections.abc import Callable
 
@@ -6,17 +6,19 @@ import numpy as np
 
 BLOCK = 32  # features whose weights are updated at once
 SWEEPS = 8
-MOST_WORK = 2e10  # multiplications of a sweep; larger layers are not swept
+MOST_WORK = 2e10  # multiplications of one sweep of ``polished``; it does not change larger layers
 
-Choose = Callable[[np.ndarray, int], np.ndarray]  # the weights (maps, outputs) of a feature -> what they become
+# (weights (maps, outputs) of a feature, index of the feature) -> their new values
+Choose = Callable[[np.ndarray, int], np.ndarray]
 
 
 def compensated(
     kernel: np.ndarray, factor: np.ndarray, choose: Choose, begin: Callable[[np.ndarray, slice], None] | None = None
 ) -> np.ndarray:
-    """The kernel (maps, features, outputs) after ``choose`` has decided on every feature in order.
+    """The kernel (maps, features, outputs) after ``choose`` has fixed the weights of every feature in order.
 
-    ``factor`` is from ``inverse_factor``. ``begin`` is told the weights of each block of features before it is decided on.
+    ``factor`` is from ``inverse_factor``. ``begin`` is called with the weights of each block of features before they
+    are fixed.
     """
     left, done = kernel.copy(), np.empty_like(kernel)
     features = kernel.shape[1]
@@ -36,7 +38,7 @@ def compensated(
 
 
 def polished(wanted: np.ndarray, hessian: np.ndarray, start: np.ndarray, choose: Choose) -> np.ndarray:
-    """``start`` after decisions on every feature anew, in view of all others (coordinate descent towards ``wanted``)."""
+    """``start`` after coordinate descent towards ``wanted``: each feature is chosen again, with all others fixed."""
     values = start.copy()
     if hessian.shape[1] * values.size > MOST_WORK:
         return values

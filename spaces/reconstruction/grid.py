@@ -1,4 +1,4 @@
-"""The values that a layer's weights may take in the finished file: whole multiples of a scale by channel or tensor."""
+"""Quantization grids: weights in the finished file are integer multiples of a scale per channel or per tensor."""
 
 import dataclasses
 import functools
@@ -8,12 +8,12 @@ import numpy as np
 from litetuner.spaces.reconstruction.compensation import compensated, polished
 
 INT8 = 127
-CLIPS = np.linspace(0.4, 1.0, 25)  # shares of the largest weight: where the grid may end
+CLIPS = np.linspace(0.4, 1.0, 25)  # clipping ranges to try, as shares of the largest weight
 
 
 @dataclasses.dataclass(frozen=True)
 class Levels:
-    """The integers that may be stored, sorted, 0 among them; ``end`` is the largest of their type, 127 or 7."""
+    """The allowed integers, sorted and including 0. ``end`` is the largest integer of their type: 127 or 7."""
 
     values: np.ndarray
     end: int
@@ -33,7 +33,7 @@ class Levels:
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """A kernel on its grid: integers (maps, features, outputs), and the scales that multiply them, which broadcast."""
+    """A quantized kernel: integers (maps, features, outputs), and scales that broadcast to their shape."""
 
     integers: np.ndarray
     scale: np.ndarray
@@ -45,20 +45,20 @@ class Stored:
 
 
 def even_levels(bits: int) -> Levels:
-    """All integers of int8 or int4; fewer bits are evenly spaced integers of int8."""
+    """All integers of int8 or int4; for other numbers of bits, evenly spaced int8 integers."""
     steps = 2 ** (bits - 1) - 1
     end = steps if bits in (8, 4) else 127
     return Levels(np.rint(np.arange(-steps, steps + 1) * (end / steps)), end)
 
 
 def spaced_levels(count: int) -> Levels:
-    """An odd number of evenly spaced integers of int8."""
+    """``count`` evenly spaced int8 integers; ``count`` is odd."""
     steps = count // 2
     return Levels(np.rint(np.arange(-steps, steps + 1) * (INT8 / steps)), INT8)
 
 
 def nearest(kernel: np.ndarray, bits: int, axes: tuple[int, ...]) -> Stored:
-    """Plain rounding; the largest weight is the end of the grid."""
+    """Rounding to nearest; the largest weight maps to the end of the grid."""
     levels = even_levels(bits)
     largest = np.abs(kernel).max(axis=axes, keepdims=True)
     scale = np.where(largest > 0, largest, 1.0) / levels.end
@@ -68,14 +68,14 @@ def nearest(kernel: np.ndarray, bits: int, axes: tuple[int, ...]) -> Stored:
 def nearest_of_best_scale(
     kernel: np.ndarray, hessian: np.ndarray, factor: np.ndarray | None, bits: int, axes: tuple[int, ...]
 ) -> Stored:
-    """``rounded`` in one pass, for estimates; plain rounding without a factor. Zeros stay."""
+    """``rounded`` in one pass, for estimates; rounding to nearest without ``factor``. Zeros stay."""
     levels = even_levels(bits)
     scale = _best_scale(kernel, np.abs(kernel).max(axis=axes, keepdims=True), hessian, levels, axes)
     return _in_one_pass(kernel, factor, levels, scale)
 
 
 def nearest_spaced(kernel: np.ndarray, factor: np.ndarray | None, count: int) -> Stored:
-    """``spaced`` in one pass, for estimates; plain rounding without a factor. Zeros stay."""
+    """``spaced`` in one pass, for estimates; rounding to nearest without ``factor``. Zeros stay."""
     return _in_one_pass(kernel, factor, spaced_levels(count), _scale_of_tensor(kernel))
 
 
@@ -89,17 +89,17 @@ def _in_one_pass(kernel: np.ndarray, factor: np.ndarray | None, levels: Levels, 
 
 
 def _scale_of_tensor(kernel: np.ndarray) -> np.ndarray:
-    """That of the largest weight: nothing is clipped, as rare large integers cost few compressed bytes."""
+    """The scale that clips no weight: rare large integers take few compressed bytes."""
     return np.full((1, 1, 1), (float(np.abs(kernel).max()) or 1.0) / INT8)
 
 
 def rounded(
     start: np.ndarray, wanted: np.ndarray, hessian: np.ndarray, factor: np.ndarray, bits: int, axes: tuple[int, ...]
 ) -> Stored:
-    """A kernel on the grid near ``start``, whose zeros stay, with outputs near those of ``wanted``.
+    """Rounds ``start`` to the grid so that outputs stay close to those of ``wanted``; zeros of ``start`` stay.
 
-    ``axes`` are those that share a scale. The largest weight of each scale is held at the end of the grid, so that a
-    quantizer that takes scales from largest weights finds this one.
+    The weights along ``axes`` share a scale. The largest weight of each scale is stored as the end of the grid, so that
+    a min-max quantizer derives the same scale.
     """
     levels, largest = even_levels(bits), np.abs(start).max(axis=axes, keepdims=True)
     scale = _best_scale(start, largest, hessian, levels, axes)
@@ -107,10 +107,11 @@ def rounded(
 
 
 def spaced(start: np.ndarray, wanted: np.ndarray, hessian: np.ndarray, factor: np.ndarray, count: int) -> Stored:
-    """``rounded`` to an odd number of levels that are evenly spaced over the tensor.
+    """``rounded`` to ``count`` evenly spaced levels, an odd number, with one scale for the tensor.
 
-    For as little error they compress better than as many chosen values, or fewer bits by channel: common integers take few
-    bits (entropy-coded scalar quantization; Gish and Pierce 1968, IEEE Transactions on Information Theory 14).
+    At the same error they compress better than the same number of clusters, or than fewer bits per channel: frequent
+    integers take few bits (entropy-coded scalar quantization; Gish and Pierce 1968, IEEE Transactions on Information
+    Theory 14).
     """
     largest = np.full((1, 1, 1), np.abs(start).max())
     return _on_levels(start, wanted, hessian, factor, spaced_levels(count), _scale_of_tensor(start), largest)
@@ -142,7 +143,7 @@ def _on_levels(
 def _best_scale(
     kernel: np.ndarray, largest: np.ndarray, hessian: np.ndarray, levels: Levels, axes: tuple[int, ...]
 ) -> np.ndarray:
-    """The scale of least squared error, in which inputs of large variance count more."""
+    """The scale with the least squared error of weights; weights of inputs with large variance count more."""
     full = np.where(largest > 0, largest, 1.0) / levels.end
     weight = np.diagonal(hessian, axis1=1, axis2=2)[:, :, None]
     best, lowest = full, np.full(full.shape, np.inf)

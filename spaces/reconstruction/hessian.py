@@ -1,4 +1,4 @@
-"""Second moments of what a layer reads, and what follows from them: where errors cost least, and what makes up for them."""
+"""Second moments of a layer's inputs: the error that changed weights cause, and how other weights compensate for it."""
 
 import dataclasses
 
@@ -6,16 +6,19 @@ import numpy as np
 
 from litetuner.spaces.errors import BuildFailed
 
-DAMPING = 0.01  # of the mean variance of a layer's inputs, added to each of them
-LEAST = 1e-6  # of the largest damping among a layer's maps: one that reads constants, as behind dead channels, must not count
+DAMPING = 0.01  # added to the variance of each input, as a share of the mean variance of the layer's inputs
+# The smallest damping of a map, as a share of the largest among the layer's maps.
+# It is tiny so that a map with constant inputs, as after dead channels, does not count.
+LEAST = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
 class Moments:
-    """Of what a layer reads around its mean, in float64.
+    """First and second moments of a layer's inputs, in float64. Second moments are around the mean.
 
-    ``hessian`` (maps, features, features) is damped. ``drift`` is the covariance of what is read now with what the float
-    model would read beyond it; ``mean`` and ``float_mean`` (maps, features) are of either.
+    ``hessian`` (maps, features, features) is the damped covariance of the current inputs. ``drift`` is the covariance
+    of the current inputs with the difference between the float model's inputs and the current ones. ``mean`` and
+    ``float_mean`` (maps, features) are the means of the current inputs and of the float model's inputs.
     """
 
     hessian: np.ndarray
@@ -25,9 +28,9 @@ class Moments:
 
 
 def moments(read: np.ndarray, original: np.ndarray) -> Moments:
-    """Of rows (maps, rows, features) that are read now, and those at the same places in the float model.
+    """Moments of the current inputs ``read`` (maps, rows, features) and of ``original``, the float model's inputs.
 
-    Both may be the same array, where nothing was changed yet.
+    Both have the same rows. Pass the same array twice if no layer was changed yet.
     """
     mean = read.mean(axis=1, dtype=np.float64)
     centered = read - mean[:, None].astype(read.dtype)
@@ -42,7 +45,7 @@ def moments(read: np.ndarray, original: np.ndarray) -> Moments:
 
 
 def damped(products: np.ndarray) -> np.ndarray:
-    """Products with ``DAMPING`` of their mean on the diagonal; the unit matrix where all maps read nothing but constants."""
+    """Covariances plus ``DAMPING`` times their mean variance on the diagonal, or plus 1 if all inputs are constant."""
     size = products.shape[-1]
     share = DAMPING * np.trace(products, axis1=1, axis2=2) / size
     ridge: np.ndarray = np.maximum(share, LEAST * share.max() or 1.0)[:, None, None] * np.eye(size)
@@ -50,22 +53,22 @@ def damped(products: np.ndarray) -> np.ndarray:
 
 
 def target(kernel: np.ndarray, found: Moments) -> np.ndarray:
-    """The kernel (maps, features, outputs) that gives, of what is read now, what the float model gave, as far as it can."""
+    """The kernel (maps, features, outputs) that best reproduces the float model's outputs from the current inputs."""
     return kernel + np.linalg.solve(found.hessian, found.drift @ kernel)
 
 
 def corrected_bias(
     bias: np.ndarray, before: np.ndarray, after: np.ndarray, found: Moments, grouped: bool
 ) -> np.ndarray:
-    """The bias (outputs,) with which a changed kernel keeps the mean of every output."""
+    """The bias (outputs,) that keeps the mean of every output when the kernel changes from ``before`` to ``after``."""
     change = np.einsum("gk,gkm->gm", found.float_mean, before) - np.einsum("gk,gkm->gm", found.mean, after)
     return bias + (change.ravel() if grouped else change.sum(axis=0))
 
 
 def inverse_factor(hessian: np.ndarray, layer: str) -> np.ndarray:
-    """The upper Cholesky factor of the inverse: row k says how to make up for weight k with those behind it.
+    """The upper Cholesky factor of the inverse. Row k says how the weights after weight k compensate for its error.
 
-    Raises ``BuildFailed`` with the layer's name where there is none.
+    Raises ``BuildFailed`` with the layer's name if there is no such factor.
     """
     try:
         if not np.isfinite(hessian).all():
@@ -80,5 +83,5 @@ def inverse_factor(hessian: np.ndarray, layer: str) -> np.ndarray:
 
 
 def squared_error(change: np.ndarray, hessian: np.ndarray) -> float:
-    """The mean squared error of all outputs together that a change of the kernel makes."""
+    """The mean squared error that a change of the kernel causes, summed over all outputs."""
     return float(np.sum(change * (hessian @ change)))

@@ -1,4 +1,4 @@
-"""The layers of a float ``.tflite`` whose weights are solved for: where they are, and as matrices."""
+"""The layers of a float ``.tflite`` whose weights can be reconstructed: their tensors and their weights as matrices."""
 
 import collections
 import dataclasses
@@ -13,33 +13,33 @@ from litetuner.spaces.tflite.schema import ints, type_name
 from litetuner.spaces.tflite.tensor_values import dense_values, store_values
 
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-_PADDING = ("same", "valid")  # by the schema's number
+_PADDING = ("same", "valid")  # indexed by the number in the TFLite schema
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One operator with weights of its own, as ``maps`` linear maps from ``features`` inputs to outputs plus a bias.
+    """One operator with its own weights, as linear maps from ``features`` inputs to the outputs, plus a bias.
 
-    A convolution has one map and a depthwise one a map for each input channel. More than ``most_features`` inputs are cut
-    into blocks that are solved one by one: each is a map then, and zeros fill the last one. ``bias`` is -1 where the file has
-    none.
+    A convolution has one map; a depthwise convolution has one map for each input channel. If there are more than
+    ``most_features`` inputs, they are split into blocks that are solved separately: each block is a map, and the last
+    one is padded with zeros. ``bias`` is -1 if the file has none.
     """
 
     name: str
     operator: int
     kind: str
-    source: int  # tensors by index
+    source: int  # index of the input tensor; weight and bias are tensor indices, too
     weight: int
     bias: int
-    shape: tuple[int, ...]  # of the weight in the file
+    shape: tuple[int, ...]  # shape of the weight in the file
     groups: int
     options: Any
-    spatial: tuple[int, ...]  # the output's axes between the first and the last, in the file
-    most_features: int  # of one map
+    spatial: tuple[int, ...]  # sizes of the output's axes between the first and the last, in the file
+    most_features: int  # maximum number of features of one map
 
     @property
     def size(self) -> int:
-        """How many weights there are."""
+        """The number of weights."""
         return math.prod(self.shape)
 
     @property
@@ -48,7 +48,7 @@ class Layer:
 
     @property
     def features(self) -> int:
-        """Weights of one output."""
+        """The number of weights of one output."""
         return self.size // self.outputs
 
     @property
@@ -57,31 +57,31 @@ class Layer:
 
     @property
     def channel_axes(self) -> tuple[int, ...]:
-        """The axes of a matrix (maps, features, outputs) over which one output channel's weights lie."""
+        """The axes of a matrix (maps, features, outputs) that hold the weights of one output channel."""
         return (0, 1) if self.groups == 1 else (1,)
 
     def with_outputs(self, count: int) -> "Layer":
-        """The same with only ``count`` outputs of each group."""
+        """The same layer with only ``count`` outputs in each group."""
         count *= self.groups
         depthwise = self.kind == "DEPTHWISE_CONV_2D"
         shape = (*self.shape[:-1], count) if depthwise else (count, *self.shape[1:])
         return dataclasses.replace(self, shape=shape)
 
     def matrix(self, weight: np.ndarray) -> np.ndarray:
-        """A weight as in the file as (maps, features, outputs), float64."""
+        """Converts a weight from the file's shape to (maps, features, outputs), float64."""
         by_output = weight.reshape(-1, self.outputs).T if self.kind == "DEPTHWISE_CONV_2D" else weight
         maps = by_output.reshape(self.groups, self.outputs // self.groups, self.features).transpose(0, 2, 1)
         return self._blocked(maps.astype(np.float64), 1)
 
     def weights(self, matrix: np.ndarray) -> np.ndarray:
-        """The inverse of ``matrix``: values in the file's shape, of the given type."""
+        """The inverse of ``matrix``: converts values to the file's shape and keeps their type."""
         if self.blocks > 1:
             matrix = matrix.reshape(1, -1, matrix.shape[2])[:, : self.features]
         by_output = matrix.transpose(0, 2, 1).reshape(self.outputs, self.features)
         return (by_output.T if self.kind == "DEPTHWISE_CONV_2D" else by_output).reshape(self.shape)
 
     def rows(self, x: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-        """What is read of inputs ``x`` (n, ...) at ``count`` places of the outputs: (maps, places, features), float32."""
+        """The inputs in ``x`` (n, ...) at ``count`` random output positions: (maps, positions, features), float32."""
         if self.kind == "FULLY_CONNECTED":
             read = x.reshape(-1, self.features)
             return self._blocked(read[chosen_places(len(read), count, random)][None], 2)
@@ -105,7 +105,7 @@ class Layer:
         return self._blocked(by_group.reshape(self.groups, len(taps), -1), 2)
 
     def _blocked(self, values: np.ndarray, axis: int) -> np.ndarray:
-        """One map as several, whose ``axis`` of features is cut into equal blocks."""
+        """Splits one map into several: the feature ``axis`` is cut into blocks of equal size."""
         if self.blocks == 1:
             return np.ascontiguousarray(values)
         width = math.ceil(self.features / self.blocks)
@@ -115,9 +115,9 @@ class Layer:
 
 
 def layers_of(model: Any, most_features: int | None = None) -> list[Layer]:
-    """The layers of a float file (``read_model``) that can be solved for, in running order.
+    """The layers of a float file (``read_model``) that can be reconstructed, in execution order.
 
-    Left out are other operators with weights, weights that several operators share, and what is not float32.
+    Operators of other kinds, operators that share their weights, and operators that are not float32 are left out.
     """
     graph = model.subgraphs[0]
     uses = collections.Counter(index for operator in graph.operators for index in ints(operator.inputs))
@@ -127,7 +127,7 @@ def layers_of(model: Any, most_features: int | None = None) -> list[Layer]:
         inputs = ints(node.inputs)
         if operator.name not in KINDS or operator.weight_index != inputs[1] or uses[inputs[1]] > 1:
             continue
-        first = 2 if operator.name == "TRANSPOSE_CONV" else 0  # it is given its output's shape before
+        first = 2 if operator.name == "TRANSPOSE_CONV" else 0  # its first input is the output shape
         used = [inputs[first], inputs[1], *inputs[max(first, 1) + 1 :]]
         if {type_name(graph.tensors[index].type) for index in used if index >= 0} != {"float32"}:
             continue
@@ -154,7 +154,7 @@ def layers_of(model: Any, most_features: int | None = None) -> list[Layer]:
 
 
 def read_weight(model: Any, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    """A layer's matrix and its bias (outputs,), zeros where there is none; float64."""
+    """A layer's matrix and its bias (outputs,) in float64. The bias is zero if the layer has none."""
     graph = model.subgraphs[0]
 
     def values(index: int) -> np.ndarray:
@@ -165,7 +165,7 @@ def read_weight(model: Any, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_weight(model: Any, layer: Layer, matrix: np.ndarray, bias: np.ndarray) -> None:
-    """Give a layer other weights, in place. Where others use its bias or its buffers, it gets its own."""
+    """Replace a layer's weights in place. It gets its own bias and buffers if they are shared or missing."""
     from ai_edge_litert import schema_py_generated as schema
 
     graph = model.subgraphs[0]

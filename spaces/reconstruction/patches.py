@@ -1,4 +1,4 @@
-"""The inputs of a layer at single positions of its output (im2col), as rows of a linear equation."""
+"""The inputs of a layer at single output positions (im2col), as rows of a system of linear equations."""
 
 import itertools
 import math
@@ -9,14 +9,14 @@ import numpy as np
 
 from litetuner.spaces.models.keras_bridge.layers import is_standard
 
-# Name of the kernel by type. Their outputs are linear in it: rows of what is read, times the kernel, plus the bias.
 _DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
-MOST_FEATURES = 4608  # a kernel of 3x3x512; the time of a solution grows by the cube
+MOST_FEATURES = 4608  # a kernel of 3x3x512; the time to solve for it grows with the cube
+# Layer types whose outputs are linear in the kernel: rows of inputs, times the kernel, plus the bias.
 KINDS = ("Conv1D", "Conv2D", "Dense", *_DEPTHWISE)
 
 
 def why_not_refitted(layer: Any) -> str | None:
-    """Why a tf_keras layer's kernel is not solved for from what it reads; ``None`` where it can be."""
+    """The reason why a tf_keras layer's kernel cannot be refitted to its inputs; ``None`` if it can be."""
     import tf_keras
 
     if type(layer).__name__ not in KINDS or not is_standard(layer, tf_keras):
@@ -35,28 +35,28 @@ def why_not_refitted(layer: Any) -> str | None:
 
 
 def features(layer: Any) -> int:
-    """How many weights each output of a layer has, apart from the bias."""
+    """The number of weights of each output of a layer, without the bias."""
     return math.prod(layer.weights[0].shape[: -2 if is_depthwise(layer) else -1])
 
 
 def is_depthwise(layer: Any) -> bool:
-    """Has each input channel a kernel of its own?"""
+    """True if each input channel has its own kernel."""
     return type(layer).__name__ in _DEPTHWISE
 
 
 def places(shape: Sequence[int], count: int, random: np.random.Generator) -> np.ndarray:
-    """``count`` places of an output of this shape (n, ..., channels), or all if there are fewer: (axes but the last, count)."""
+    """Indices (axes but the last, count) of ``count`` random positions in a shape (n, ..., channels); all if fewer."""
     chosen = chosen_places(math.prod(shape[:-1]), count, random)
     return np.stack(np.unravel_index(chosen, tuple(shape[:-1])))
 
 
 def chosen_places(total: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """``count`` of ``total`` numbers in order, or all if there are fewer."""
+    """``count`` random numbers below ``total``, sorted and without repetition; all if there are fewer."""
     return np.sort(random.choice(total, min(count, total), replace=False))
 
 
 def patches(layer: Any, x: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """What ``layer`` reads of its input ``x`` (n, ..., channels) at the output's places ``at``: (places, taps, channels)."""
+    """The inputs of ``layer`` in ``x`` (n, ..., channels) at output positions ``at``: (positions, taps, channels)."""
     if type(layer).__name__ == "Dense":
         rows: np.ndarray = x[tuple(at)]
         return rows[:, None]
@@ -74,7 +74,7 @@ def windows(
     steps: Sequence[int],
     padding: str,
 ) -> np.ndarray:
-    """What a convolution reads of ``x`` (n, ..., channels) at the output's places ``at``: (places, taps, channels)."""
+    """A convolution's inputs in ``x`` (n, ..., channels) at output positions ``at``: (positions, taps, channels)."""
     axes = range(len(at) - 1)
     before = [_padding(padding, x.shape[1 + i], sizes[i], strides[i], steps[i])[0] for i in axes]
     taps = []
@@ -89,10 +89,10 @@ def windows(
 def transposed_windows(
     x: np.ndarray, at: np.ndarray, sizes: Sequence[int], strides: Sequence[int], padded: Sequence[int] | None
 ) -> np.ndarray:
-    """What a transposed convolution reads of ``x`` (n, height, width, channels) at the output's places ``at``.
+    """The inputs in ``x`` (n, height, width, channels) of a transposed convolution at the output positions ``at``.
 
-    (places, taps, channels): zeros where a tap meets no input. ``padded`` are the output's height and width where it is padded
-    as "same", whose borders are cut off.
+    The result is (positions, taps, channels), with zeros where no input belongs to a tap. ``padded`` are the height and
+    width of an output with "same" padding, whose borders are cut off; ``None`` for "valid" padding.
     """
     before = [0, 0]
     if padded is not None:
@@ -120,7 +120,7 @@ def _each(value: Any, count: int) -> tuple[int, ...]:
 
 
 def _padding(kind: str, size: int, kernel: int, stride: int, step: int) -> tuple[int, int]:
-    """Zeros before and after an axis, as TensorFlow pads it."""
+    """The number of zeros that TensorFlow pads before and after an axis."""
     reach = (kernel - 1) * step
     if kind == "valid":
         return 0, 0

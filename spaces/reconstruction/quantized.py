@@ -1,4 +1,4 @@
-"""A reconstructed float file as one of integer weights: exactly those which were solved for."""
+"""Converts a reconstructed float file to a quantized file with exactly the integer weights of the reconstruction."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from litetuner.spaces.reconstruction.sequence import Reconstructed, Treatment
 from litetuner.spaces.tflite.operators import Operator, names_of_layers, read_operators
 from litetuner.spaces.tflite.weights import weights_of_operators
 
-INT8, FLOAT32 = ARITHMETICS = "int8", "float32"  # what a file computes with; its weights are integers in any case
+INT8, FLOAT32 = ARITHMETICS = "int8", "float32"  # the type that a file computes in; weights are integers in both cases
 _RECIPES = {INT8: RECIPES["static_wi8_ai8"], FLOAT32: RECIPES["weight_only_wi8"]}
 
 
@@ -22,18 +22,18 @@ def quantized(
     io: str = "native",
     arithmetic: str = INT8,
 ) -> bytes:
-    """The file with int8 activations, or with float32 ones. Operators that were not treated get int8 weights by channel.
+    """The quantized file with int8 or float32 activations. Untreated operators get int8 weights per channel.
 
-    With float32 ones neither ``calibration`` nor ``io`` is used.
+    ``calibration`` and ``io`` (see ``quantize``) are only used for int8 activations.
 
-    Raises ``BuildFailed`` where a layer does not hold its integers, and what ``quantize_operators`` raises.
-    ``io`` is as in ``quantize``.
+    Raises ``BuildFailed`` if the weights of a layer are not its integers. Also raises what ``quantize_operators``
+    raises.
     """
     before = _weighted(found.file)
     recipe = _RECIPES[arithmetic]
     schemes = {operator.index: _scheme(operator, treatments.get(operator.index), recipe) for operator in before}
     file = quantize_operators(found.file, recipe, schemes, calibration, io)
-    after = [operator.index for operator in _weighted(file)]  # in the same order
+    after = [operator.index for operator in _weighted(file)]  # the order is the same as before
     weights = weights_of_operators(file, after)
     for operator, index in zip(before, after, strict=True):
         integers = found.integers.get(operator.index)
@@ -47,7 +47,7 @@ def quantized(
 
 
 def check_treatments(integers: Mapping[int, np.ndarray], treatments: Mapping[int, Treatment], file: bytes) -> None:
-    """Do the integers, which were read back, hold what was asked, layer by layer? Raises ``BuildFailed`` with the layer."""
+    """Verify that the integers read back fulfill each layer's treatment. Raises ``BuildFailed`` with the layer."""
     names = {index: name for name, index in names_of_layers(read_operators(file)).items()}
     for at, treatment in treatments.items():
         values, zeros = np.unique(integers[at]).size, float(np.mean(integers[at] == 0))

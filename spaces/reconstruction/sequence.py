@@ -1,4 +1,4 @@
-"""One pass over a float ``.tflite``: each layer is solved for on what the changed layers before it give."""
+"""One pass over a float ``.tflite``: each layer is solved for on the outputs of the changed layers before it."""
 
 import dataclasses
 import functools
@@ -18,20 +18,22 @@ from litetuner.spaces.reconstruction.pruning import pruned
 from litetuner.spaces.tflite.schema import pack_model, read_model
 
 SAMPLES = 512
-PLACES = 16  # of a layer's output, a sample: 32 give no better files of ResNet8 and DS-CNN, in up to twice the time (2026-11-27)
-MOST_KEPT = 2**27  # bytes of what layers of a float file read, of the last two files each. ResNet8: 115 MB
+# Output positions of a layer per sample. 32 give no better files of ResNet8 and DS-CNN and take up to twice the time
+# (2026-11-27).
+PLACES = 16
+MOST_KEPT = 2**27  # bytes of cached layer inputs of one float file; the last two files are cached. ResNet8: 115 MB
 MOST_SPARSITY = 0.94
 BITS = (8, 4, 3, 2)
-Fields = tuple[float, int, int] | tuple[float, int, int, int]  # sparsity, clusters, bits, and levels if there are any
+Fields = tuple[float, int, int] | tuple[float, int, int, int]  # sparsity, clusters, bits; levels unless 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Treatment:
-    """What is done to one layer: the share of zeros, the number of values in the tensor (0: any), the bits of its grid.
+    """The compression of one layer: sparsity, number of distinct values in the tensor (0: no limit), and bits.
 
-    8 and 4 bits are the types int8 and int4; 3 and 2 bits are 7 and 3 evenly spaced values of int8. A grid has a scale for
-    each channel, values that are counted have one for the tensor and lie on int8: ``clusters`` are chosen for the kernel,
-    ``levels`` evenly spaced.
+    8 and 4 bits are the types int8 and int4; 3 and 2 bits are 7 and 3 evenly spaced int8 values. These grids have one
+    scale per channel. With ``clusters`` or ``levels`` the values are int8 with one scale for the tensor: ``clusters``
+    are chosen for the kernel, ``levels`` are evenly spaced.
     """
 
     sparsity: float = 0.0
@@ -55,7 +57,7 @@ class Treatment:
 
     @property
     def text(self) -> str:
-        """In words, such as ``prune 50%, cluster 16``."""
+        """The treatment in words, such as ``prune 50%, cluster 16``."""
         said = [f"prune {100 * self.sparsity:g}%"] if self.sparsity else []
         said += [f"cluster {self.clusters}"] if self.clusters else []
         said += [f"{self.levels} levels"] if self.levels else []
@@ -64,44 +66,44 @@ class Treatment:
 
     @property
     def counted(self) -> int:
-        """How many values the tensor may have, which then has one scale; 0: as many as its bits say, by channel."""
+        """The number of values of a tensor with one scale; 0 if only the bits limit it, with one scale per channel."""
         return self.clusters or self.levels
 
     @property
     def most_values(self) -> int:
-        """How many different integers the layer may hold."""
+        """The maximum number of distinct integers in the layer."""
         return self.counted or 2**self.bits - 1
 
     @property
     def fields(self) -> Fields:
-        """What makes it again; levels only where there are any, as records from before 2026-11-27 have none."""
+        """The arguments that recreate it; without ``levels`` if 0, because records before 2026-11-27 have none."""
         usual = self.sparsity, self.clusters, self.bits
         return (*usual, self.levels) if self.levels else usual
 
     @property
     def few(self) -> bool:
-        """Has it fewer values than int8?"""
+        """True if it limits the layer to fewer values than int8 has."""
         return bool(self.counted) or self.bits < 8
 
     @property
     def clusters_alike(self) -> int:
-        """How many chosen values take about as many compressed bytes: half as many as levels (ResNet8: .46 to .59)."""
+        """The number of clusters with about the same compressed size: half of ``levels`` (ResNet8: 0.46 to 0.59)."""
         return max(3, (self.levels + 1) // 2) if self.levels else self.most_values
 
 
 @dataclasses.dataclass(frozen=True)
 class Reconstructed:
-    """The float file, and by operator the integers that its weights are multiples of, in the file's shape."""
+    """The float file, and the integer weights of each treated operator by index, in the file's shape."""
 
     file: bytes
     integers: dict[int, np.ndarray]
 
 
 def reconstruct(file: bytes, samples: np.ndarray, treatments: Mapping[int, Treatment], seed: int) -> Reconstructed:
-    """Treat layers by operator index; all others stay as they are. Equal arguments give equal bytes on one machine.
+    """Apply treatments, by operator index; other layers do not change. Equal arguments give equal bytes on one machine.
 
-    ``samples`` (n, *sample) need no labels; at most 512 are used. Raises ``Refused`` without samples, ``BuildFailed`` with
-    the name of a layer that cannot be solved for.
+    ``samples`` (n, *sample) need no labels; at most 512 are used. Raises ``Refused`` without samples. Raises
+    ``BuildFailed`` with the layer's name if a layer cannot be solved for.
     """
     model, original = read_model(file), read_model(file)
     taken = chosen_samples(original, samples)
@@ -123,7 +125,7 @@ def reconstruct(file: bytes, samples: np.ndarray, treatments: Mapping[int, Treat
 
 
 def _float_rows(model: Any, samples: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """What each layer of an unchanged model reads."""
+    """The sampled inputs of each layer of an unchanged model."""
     walk = Walk(model, input_values(model, samples))
     for layer in layers_of(model):
         walk.advance(layer.operator)
@@ -134,7 +136,7 @@ def _float_rows(model: Any, samples: np.ndarray, seed: int) -> Iterator[np.ndarr
 def _kept_rows(
     file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int
 ) -> tuple[np.ndarray, ...] | None:
-    """That of the last two float files, of which a worker builds many candidates; ``None`` where it takes too much memory."""
+    """``_float_rows``, cached for two files: a worker builds many candidates of one file. ``None`` if too large."""
     found: list[np.ndarray] = []
     for rows in _float_rows(read_model(file), np.frombuffer(samples, dtype).reshape(shape), seed):
         found.append(rows)
@@ -144,28 +146,28 @@ def _kept_rows(
 
 
 def samples_of(context: Context) -> np.ndarray:
-    """Inputs that are drawn by seed from the train split; the calibration samples where that is not given."""
+    """At most 512 inputs, drawn by seed from the train split, or from the calibration samples if there is none."""
     x = context.x_train if len(context.x_train) else context.calibration
     order = np.random.default_rng(context.seed).permutation(len(x))[:SAMPLES]
     return np.asarray(x[np.sort(order)])
 
 
 def chosen_samples(model: Any, samples: np.ndarray) -> np.ndarray:
-    """The first 512, or as many as memory takes. Raises ``Refused`` without any."""
+    """The first 512 samples, or fewer to limit memory and time (``affordable``). Raises ``Refused`` without samples."""
     if not len(samples):
         raise Refused("reconstruction looks at activations, and there are no samples: give data with a train split")
     return samples[: affordable(model, min(len(samples), SAMPLES))]
 
 
 def read_rows(walk: Walk, layer: Layer, seed: int, places: int = PLACES) -> np.ndarray:
-    """What a layer reads at places, so many a sample, that are the same for every walk."""
+    """The inputs of a layer at ``places`` output positions per sample. The positions are the same for every walk."""
     x = walk.values[layer.source]
     random = np.random.default_rng([seed, layer.operator])
     return layer.rows(x.reshape(-1, *x.shape[2:]), places * len(x), random)
 
 
 def solved(kernel: np.ndarray, found: Moments, layer: Layer, treatment: Treatment) -> Stored:
-    """A kernel pruned, then on few values or on a grid. Raises ``BuildFailed`` with the layer's name."""
+    """A kernel that is pruned, then clustered or rounded to a grid. Raises ``BuildFailed`` with the layer's name."""
     factor = inverse_factor(found.hessian, layer.name)
     wanted = target(kernel, found)
     start = pruned(wanted, found.hessian, factor, kernel != 0, treatment.sparsity)

@@ -1,4 +1,4 @@
-"""Structured pruning: whole channels are cut out, which makes a model smaller and faster on every machine."""
+"""Structured pruning: whole channels are removed, which makes a model smaller and faster on every machine."""
 
 import dataclasses
 import functools
@@ -18,20 +18,21 @@ from litetuner.spaces.reconstruction.channels import reconstruct, refusals
 from litetuner.spaces.step import Stage, Step, knob
 from litetuner.spaces.training.fit import seeded
 
-_NAMED = 3  # reasons told in a refusal
+_NAMED = 3  # reasons that a rejection message lists
 RECOVERIES = ("least_squares", "none")
 
 
 @dataclasses.dataclass(frozen=True)
 class Channels(Step):
-    """Cuts the share ``ratio`` of the channels of every group of layers that must agree on them, the least important ones.
+    """Removes the share ``ratio`` of the channels, the least important ones, from every group of layers of equal width.
 
-    With ``spread="inner"`` only what one layer alone makes is cut, not the sums of a residual network. With
-    ``spread="sensitivity"`` groups lose different shares, those the most where the least importance is lost for each
-    MAC, until as many MACs are gone as the even cut would save. The heads of an attention are a group of
-    their own. Widths are rounded down to whole multiples of ``multiple``, and never below one. Inputs and outputs keep
-    theirs, and so do layers that channels cannot be followed through (``notes`` names them). What reads fewer channels is then
-    refitted layer by layer to give what the original gave (``recover``; a probe is not). A training step should follow.
+    A group is the layers that must have the same channels. With ``spread="inner"`` channels are removed only where a
+    single layer makes them, not from the sums of a residual network. With ``spread="sensitivity"`` groups lose
+    different shares: most is removed where the least importance is lost per saved MAC, until as many MACs are saved as
+    an even cut would save. The heads of an attention layer are a group of their own. Widths are rounded down to
+    multiples of ``multiple``, and stay at least one multiple. Inputs and outputs keep their width, and so do layers
+    through which channels cannot be traced (``notes`` names them). Layers with fewer inputs are then refitted one by
+    one to reproduce the activations of the unpruned model (``recover``; not in a probe). A training step should follow.
     """
 
     name = "channels"
@@ -80,7 +81,10 @@ class Channels(Step):
         return [ranked, *spread, *recover, *(f"channels: {name} keeps its width" for name in self.skip)]
 
     def notes(self, model: Any) -> list[str]:
-        """What keeps its width in a tf_keras model against the label, each with the reason; inputs and outputs are left out."""
+        """Layers of a tf_keras model that keep their width although the label says otherwise, each with the reason.
+
+        Inputs and outputs are not listed.
+        """
         graph = self._graph(model)
         found = [
             f"channels: {', '.join(group.layers)} keep {len(group.channels)} channels: {group.pinned}"
@@ -100,8 +104,8 @@ class Channels(Step):
     def apply(self, subject: Any, context: Context) -> Any:
         """A narrower copy of a flat functional tf_keras model, not trained.
 
-        Raises ``Refused`` when nothing can be cut, or there are no samples to refit on, ``BuildFailed`` when a layer's width is
-        not the planned one.
+        Raises ``Refused`` if no channel can be removed or there are no samples for refitting, ``BuildFailed`` if the
+        width of a layer is not the planned one.
         """
         fitted = self.recover == "least_squares" and not context.untrained
         samples = context.x_train if len(context.x_train) else context.calibration
@@ -111,16 +115,16 @@ class Channels(Step):
                 'split, or recover="none".'
             )
         graph, kept = self.plan(subject, context)
-        with seeded(context.seed):  # new layers draw weights before they are given theirs
+        with seeded(context.seed):  # new layers draw random weights before they get the kept ones
             narrow = cut(subject, graph, kept)
         if fitted:
             reconstruct(subject, narrow, graph, kept, samples, context.seed)
         return narrow
 
     def plan(self, model: Any, context: Context) -> tuple[ChannelGraph, np.ndarray]:
-        """The channels of a tf_keras model, and true by channel id for those that stay. Raises ``Refused``."""
+        """The channels of a tf_keras model and a mask by channel id, true for those that stay. Raises ``Refused``."""
         graph = self._graph(model)
-        # Of a probe only the widths count, and those of an even cut do not depend on what is ranked first.
+        # Only the widths of a probe matter, and the widths of an even cut do not depend on the ranking.
         cheap = context.untrained and self.spread != "sensitivity"
         scores = importances(model, graph, "l1" if cheap else self.importance, context)
         cost = functools.partial(ChannelCost.of_model, model, graph)

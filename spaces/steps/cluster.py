@@ -26,15 +26,15 @@ _INITS = {"linear": "LINEAR", "random": "RANDOM", "density": "DENSITY_BASED", "k
 
 @dataclasses.dataclass(frozen=True)
 class Cluster(TrainingStep):
-    """Leaves ``count`` different values in each kernel that tfmot can cluster, but for the layers in ``skip``.
+    """Leaves ``count`` different values in each kernel that tfmot can cluster, except for the layers in ``skip``.
 
-    The values are trained. ``preserve_sparsity`` holds the zeros of an earlier pruning as one of the values. A kernel that has
-    no more than ``count`` different values to begin with is left as it is. With ``fold`` batch normalizations are folded into
-    the kernels first, so that the values stay shared in the file (with one scale a tensor also at int8); with
-    ``per_channel`` every output channel of a convolution has values of its own. With ``recover`` "second_order" training
-    begins with values that were solved for layer by layer (``spaces/reconstruction``). With ``epochs`` 0, and in a probe,
-    values are chosen in one shot and nothing is trained. The result is a plain model again, whose values were counted. The
-    compressed file shrinks; latency does not change.
+    The values are trained. ``preserve_sparsity`` keeps the zeros of an earlier pruning as one of the values. A kernel
+    that has at most ``count`` different values from the start does not change. With ``fold`` batch normalizations are
+    folded into the kernels first, so that values stay shared in the file (also at int8 with one scale per tensor). With
+    ``per_channel`` every output channel of a convolution has its own values. With ``recover`` "second_order" training
+    starts from values that were computed layer by layer (``spaces/reconstruction``). With ``epochs`` 0, and in a probe,
+    values are chosen in one shot and nothing is trained. The result is a plain model whose values were counted. The
+    compressed file becomes smaller; latency does not change.
     """
 
     name = "cluster"
@@ -60,7 +60,7 @@ class Cluster(TrainingStep):
     def __post_init__(self) -> None:
         super().__post_init__()
         for count in (self.count, *dict(self.counts).values()):
-            if count < 3:  # one value is zero, and both signs need one
+            if count < 3:  # zero is one value, and each sign needs one
                 raise Refused(f"cluster: count is {count}, and must be 3 or more")
         self._refuse_unknown("init", self.init, _INITS)
         self._refuse_unknown("recover", self.recover, RECOVERIES)
@@ -88,9 +88,10 @@ class Cluster(TrainingStep):
         return [line for line, holds in said.items() if holds] + skipped + counts
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
-        """What must hold in the final file for the clusterable ``layer_names`` but the skipped: (layer, property, count).
+        """Invariants of the final file for ``layer_names`` that are not skipped: (layer, property, count).
 
-        The property is "tensor_clusters" where nothing but scales by channel can multiply the values, else "clusters".
+        ``layer_names`` are the layers that can be clustered. The property is "tensor_clusters" if only scales per
+        channel can multiply the number of values, else "clusters".
         """
         found = "tensor_clusters" if self.fold and not self.per_channel else "clusters"
         return [(name, found, self._count(name)) for name in layer_names if name not in self.skip]
@@ -100,7 +101,7 @@ class Cluster(TrainingStep):
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Trained from one of the starts, or in one shot where there is no training data."""
+        """Choose how clustering starts before training, or cluster in one shot if there is no training data."""
         if not (choices.allows(cls.name) and choices.able(cls.name)):
             return ()
         trains = choices.constraints.has_training_data
@@ -128,7 +129,7 @@ class Cluster(TrainingStep):
 
     @classmethod
     def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
-        """As many values; evenly spaced ones by channel (``bits``) become as many values of the tensor."""
+        """The same number of values; evenly spaced values per channel (``bits``) become as many values per tensor."""
         if solved["layers"]:
             return {cls.name: SECOND_ORDER if any(Treatment(*each[1:]).few for each in solved["layers"]) else NO}
         if not solved.get(cls.makes):
@@ -137,7 +138,7 @@ class Cluster(TrainingStep):
 
     @classmethod
     def layer_refusals(cls, model: Any) -> dict[str, str]:
-        """What tfmot's registry does not take, or takes and cannot give back."""
+        """Layers that tfmot's registry rejects, or that tfmot can wrap but not unwrap."""
         from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
 
         unlisted = ("GRU", "LSTM", "SimpleRNN", "RNN", "Bidirectional", "MultiHeadAttention")
@@ -180,7 +181,7 @@ class Cluster(TrainingStep):
             return clustered
 
     def _recovered(self, model: Any, names: Sequence[str], context: Context) -> Any:
-        """A copy in which the kernels of these layers have ``count`` values that were solved for."""
+        """A copy in which the kernels of these layers have ``count`` values, computed layer by layer."""
         if foldable(model):
             raise Refused("cluster: values are solved for in the file, where batch normalizations are folded: set fold")
         kernels = {name: [variable.name for variable in _variables(model, name)] for name in names}
@@ -200,14 +201,14 @@ class Cluster(TrainingStep):
                 return layer
             count = self._count(layer.name)
             if self.per_channel and type(layer).__name__ == "Conv2D":
-                # cluster_weights takes the kernel of a convolution without bias for one weight a channel, and leaves it.
+                # cluster_weights skips a convolution without bias: it mistakes the kernel for one weight per channel.
                 return ClusterWeights(layer, count, init, self.preserve_sparsity, cluster_per_channel=True)
             return cluster_weights(layer, count, init, preserve_sparsity=self.preserve_sparsity)
 
         return tf_keras.models.clone_model(model, clone_function=wrap)
 
     def _hold(self, wrapped: Any, few: Sequence[str]) -> list[Any]:
-        """Freeze the kernels whose few values are worth keeping: training would spread them, and move their zeros."""
+        """Freeze kernels that already have few values, or zeros to keep: training would change these values."""
         held = []
         for layer in wrapped.layers:
             if layer.name not in few and not (layer.name in self.skip and self.preserve_sparsity):
@@ -221,14 +222,17 @@ class Cluster(TrainingStep):
         return held
 
     def _values(self, model: Any, name: str) -> int:
-        """The most different values in a kernel of a layer; in a channel, where channels have values of their own."""
+        """The largest number of different values in a kernel of a layer.
+
+        Values are counted per channel if channels have their own values.
+        """
         kernels = _kernels(model, name)
         if self.per_channel and type(model.get_layer(name)).__name__ == "Conv2D":
             kernels = [channel for kernel in kernels for channel in np.moveaxis(kernel, -1, 0)]
         return max(len(np.unique(kernel)) for kernel in kernels)
 
     def _snap(self, before: Mapping[str, list[np.ndarray]], after: Any) -> None:
-        """What training moved apart goes back: zeros that were to stay, and values beyond ``count``."""
+        """Undo what training moved apart: zeros that must stay zero, and values beyond ``count``."""
         for name, kernels in before.items():
             by_channel = self.per_channel and type(after.get_layer(name)).__name__ == "Conv2D"
             for old, variable in zip(kernels, _variables(after, name), strict=True):
@@ -247,13 +251,13 @@ def _strip(wrapped: Any) -> Any:
 
 
 def _clusterable(model: Any, skip: Sequence[str]) -> list[str]:
-    """Names of the layers that tfmot can cluster and that are not to be skipped."""
+    """Names of the layers that tfmot can cluster and that are not in ``skip``."""
     from tensorflow_model_optimization.python.core.clustering.keras import clustering_registry
 
     registry = clustering_registry.ClusteringRegistry
 
     def can(layer: Any) -> bool:
-        # The registry lists MultiHeadAttention, but tfmot 0.8.1 cannot take its wrapper off again (ValueError: weight shapes).
+        # The registry lists MultiHeadAttention, but tfmot 0.8.1 cannot strip its wrapper (ValueError: weight shapes).
         listed = layer.weights and registry.supports(layer) and type(layer).__name__ != "MultiHeadAttention"
         return bool(listed and _kernels(model, layer.name))
 
@@ -265,13 +269,13 @@ def _clusterable(model: Any, skip: Sequence[str]) -> list[str]:
 
 
 def _kernels(model: Any, name: str) -> list[np.ndarray]:
-    """The values that tfmot clusters in a layer which its registry supports; none for a depthwise convolution."""
+    """The weights that tfmot clusters in a layer that its registry supports; none for a depthwise convolution."""
     return [variable.numpy() for variable in _variables(model, name)]
 
 
 def _variables(model: Any, name: str) -> list[Any]:
     from tensorflow_model_optimization.python.core.clustering.keras import clustering_registry
 
-    # make_clusterable adds a method to the layer, so the question is asked of the layer's own copy or a fresh clone.
+    # make_clusterable adds a method to the layer, so ``model`` must be a copy of the user's model.
     layer = clustering_registry.ClusteringRegistry.make_clusterable(model.get_layer(name))
     return [weight for _, weight in layer.get_clusterable_weights()]

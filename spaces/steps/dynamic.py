@@ -1,4 +1,4 @@
-"""Weights stored as int8, activations quantized while running (TensorFlow Lite dynamic-range quantization)."""
+"""Weights stored as int8, activations quantized at run time (TensorFlow Lite dynamic-range quantization)."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from litetuner.spaces.context import Context
 from litetuner.spaces.steps.float32 import Conversion
 
-SMALLEST = 1024  # weights; the converter leaves less in float32
+SMALLEST = 1024  # weights; the converter leaves smaller kernels in float32
 OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
@@ -25,7 +25,7 @@ class Dynamic(Conversion):
         return "dynamic int8"
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
-        """Without the operators that the converter has no 8-bit kernel for."""
+        """Layers with operators that have no 8-bit kernel in the converter are not listed."""
         return {
             name: "int8" if weight.values.size >= SMALLEST else "float32"
             for name, weight in weights.items()
@@ -33,7 +33,7 @@ class Dynamic(Conversion):
         }
 
     def precision(self, layer: str) -> str:
-        return "dynamic int8"  # or float32, where the kernel is small
+        return "dynamic int8"  # or float32 if the kernel is small
 
     def configure(self, converter: Any, tf: Any, subject: Any, context: Context) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -22,7 +22,10 @@ def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Finetune(TrainingStep):
-    """Trains all weights; nothing is held, so it belongs before pruning and clustering. A probe is the model unchanged."""
+    """Trains all weights and preserves no zeros or clusters, so it belongs before pruning and clustering.
+
+    A probe is the model unchanged.
+    """
 
     name = "finetune"
     order = 10
@@ -40,7 +43,7 @@ class Finetune(TrainingStep):
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Nothing: the space adds it after reshaping, and where no other training was chosen."""
+        """Nothing: the space adds this step after reshaping, and if no other training step was chosen."""
         return ()
 
     def apply(self, subject: Any, context: Context) -> Any:

@@ -13,7 +13,7 @@ from litetuner.spaces.tflite.conversion import convert
 
 
 class Conversion(Step):
-    """Base of the conversions: all weights become one type, unless a subclass says otherwise."""
+    """Base class of the conversions: all weights get one type, unless a subclass overrides it."""
 
     stage = Stage.CONVERT
     weight_type: ClassVar[str]
@@ -27,13 +27,13 @@ class Conversion(Step):
     def apply(self, subject: Any, context: Context) -> bytes:
         """The ``.tflite`` of a tf_keras or Keras 3 model.
 
-        Raises ``BuildFailed`` when the converter refuses it (an operator without a kernel of the type), ``Refused`` where
-        calibration samples are needed and missing.
+        Raises ``BuildFailed`` if the converter rejects the model (an operator without a kernel of the type),
+        ``Refused`` if calibration samples are needed and missing.
         """
         return self.apply_with_notes(subject, context)[0]
 
     def apply_with_notes(self, subject: Any, context: Context) -> tuple[bytes, list[str]]:
-        """``apply``, and what was removed from the float file before it was quantized."""
+        """``apply``, plus notes on what was removed from the float file before it was quantized."""
         notes: list[str] = []
 
         def configure(converter: Any, tf: Any) -> None:
@@ -44,12 +44,15 @@ class Conversion(Step):
         return convert(subject, configure, integer=self.needs_calibration), notes
 
     def configure(self, converter: Any, tf: Any, subject: Any, context: Context) -> None:
-        """Tell a ``tf.lite.TFLiteConverter`` how to quantize."""
+        """Configure the quantization of a ``tf.lite.TFLiteConverter``."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Float32(Conversion):
-    """The float model as it is: the baseline, and what the rewriting steps start from. A ``.tflite`` is its own."""
+    """The float model as it is: the baseline, and what the rewriting steps start from.
+
+    A model that is a ``.tflite`` already is used as it is.
+    """
 
     name = "float32"
     order = 1
@@ -59,9 +62,10 @@ class Float32(Conversion):
 
 
 def remove_dead_channels(converter: Any, samples: np.ndarray, notes: list[str]) -> None:
-    """Have a ``tf.lite.TFLiteConverter`` calibrate and quantize its float file without the dead channels; ``notes`` say so.
+    """Make a ``tf.lite.TFLiteConverter`` calibrate and quantize its float file without dead channels.
 
-    Integer quantization is the only one that the converter does on a float file, in this method of its own.
+    ``notes`` gets a message on it. This patches a private method of the converter, which only integer quantization
+    calls, on the float file.
     """
     quantize = getattr(converter, "_optimize_tflite_model", None)
     if quantize is None:  # another version of TensorFlow

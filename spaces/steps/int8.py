@@ -14,11 +14,11 @@ from litetuner.spaces.tflite.conversion import representative
 
 
 class IntegerConversion(Conversion):
-    """Base of the conversions that need calibration samples. Subclasses declare these knobs."""
+    """Base class of the conversions that need calibration samples. Subclasses declare these knobs."""
 
     needs_calibration = True
     weight_type = "int8"
-    operators: ClassVar[str]  # of ``tf.lite.OpsSet``
+    operators: ClassVar[str]  # name of a ``tf.lite.OpsSet``
     io: str
     calibration: int
     selection: str
@@ -48,9 +48,9 @@ class IntegerConversion(Conversion):
 class Int8(IntegerConversion):
     """A quarter of the size and the fastest arithmetic on most processors; needs calibration samples.
 
-    ``io`` is the type of input and output; float32 adds a conversion at both ends. A quantization-aware trained model brings
-    its own ranges; only what it left open is measured on the calibration samples. One weight scale a tensor (``scales``)
-    keeps weights that are equal in the model equal in the file, and rounds more coarsely.
+    ``io`` is the type of input and output; float32 adds a conversion at both ends. A model after quantization-aware
+    training has its own activation ranges; only missing ranges are measured on the calibration samples. With one weight
+    scale per tensor (``scales``) weights that are equal in the model stay equal in the file, but rounding is coarser.
     """
 
     name = "int8"

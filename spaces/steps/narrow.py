@@ -1,4 +1,4 @@
-"""Structured pruning of a float ``.tflite``: whole channels are removed and what reads them is refitted, without training."""
+"""Structured pruning of a float ``.tflite`` without training: channels are removed, then layers are refitted."""
 
 import dataclasses
 import functools
@@ -22,13 +22,13 @@ from litetuner.spaces.reconstruction.activations import affordable
 from litetuner.spaces.step import Role, Rule, Stage, Step, knob
 from litetuner.spaces.tflite.schema import read_model
 
-_NAMED = 3  # reasons told in a refusal
-# Times the share of its channels that a group would lose in an even cut of as many MACs, which is the most it may lose: what is
-# measured is the first cut. DS-CNN with 75 % of the MACs removed: 1.5 gives .923 with 23 % left, 2 gives .860 with 25 %.
+_NAMED = 3  # reasons that a rejection message lists
+# Limit for each group: at most this many times the share of channels that an even cut of as many MACs would remove. The
+# reason is that only the first cut of a group is measured. DS-CNN with 75 % of the MACs removed: an accuracy of 0.923
+# with 23 % of the MACs left at 1.5, and 0.860 with 25 % left at 2.
 MOST = 1.5
-_Given = tuple[
-    bytes, bytes, Any, tuple[int, ...], int
-]  # a file, samples as bytes with their type and shape, and a seed
+# A file, samples as bytes with their dtype and shape, and a seed.
+_Given = tuple[bytes, bytes, Any, tuple[int, ...], int]
 
 
 def _from_float(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
@@ -45,13 +45,14 @@ def _from_float(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[s
 
 @dataclasses.dataclass(frozen=True)
 class Narrow(Step):
-    """Removes the share ``ratio`` of the channels of every group of layers of a float32 ``.tflite`` that must agree on them.
+    """Removes the share ``ratio`` of the channels from every group of layers of equal width in a float32 ``.tflite``.
 
-    The channels that go are those for which the others make up best. Layers are then refitted one after the other to give
-    what they gave before, on unlabelled training samples; nothing is trained. ``spread`` and ``multiple`` are those of the
-    step ``channels``, which does this to a tf_keras model that is trained afterwards; but with ``spread="sensitivity"``
-    ``ratio`` is a share of the MACs, and what a group's channels cost is measured at the outputs. Where it is not known how
-    channels go through an operator, all that it touches keeps them.
+    A group is the layers that must have the same channels. The removed channels are those that the others can replace
+    best. Layers are then refitted one after the other on unlabeled training samples to reproduce their earlier outputs;
+    nothing is trained. ``spread`` and ``multiple`` are those of the step ``channels``, which prunes a tf_keras model
+    that is trained afterwards. With ``spread="sensitivity"``, however, ``ratio`` is a share of the MACs, and the cost
+    of a group's channels is measured at the model outputs. If it is unknown how channels pass through an operator, all
+    tensors that it touches keep their channels.
     """
 
     name = "narrow"
@@ -94,7 +95,10 @@ class Narrow(Step):
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Before a file that nothing was trained for is quantized; what is trained has the step ``channels``."""
+        """Offered only if nothing was trained and the float file is quantized afterwards.
+
+        Trained models use the step ``channels`` instead.
+        """
         first, *others = before
         untrained = first.role is Role.FLOAT and any(step.stage is Stage.REWRITE for step in others)
         return super().suggest(choices, before) if untrained else ()
@@ -104,10 +108,10 @@ class Narrow(Step):
         return self.apply_with_notes(subject, context)[0]
 
     def apply_with_notes(self, subject: bytes, context: Context) -> tuple[bytes, list[str]]:
-        """The narrower float32 file, and what keeps its width.
+        """The narrower float32 file, and notes on what keeps its width.
 
-        Raises ``Refused`` where no channel can be removed or there are no samples, ``BuildFailed`` with the name of a layer that
-        cannot be refitted.
+        Raises ``Refused`` if no channel can be removed or there are no samples, ``BuildFailed`` with the name of a
+        layer that cannot be refitted.
         """
         samples = _samples(read_model(subject), context)
         given = subject, samples.tobytes(), samples.dtype, samples.shape, context.seed
@@ -136,7 +140,7 @@ class Narrow(Step):
         return kept
 
     def _reasons(self, channels: FileChannels) -> list[str]:
-        """Why groups keep their width, inputs and outputs left out."""
+        """The reasons why groups keep their width, without inputs and outputs."""
         found = [
             f"{', '.join(group.layers)} keep {len(group.channels)} channels: {group.pinned}"
             for group in channels.groups
@@ -152,20 +156,20 @@ class Narrow(Step):
 
 @functools.lru_cache(maxsize=1)
 def _measured(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int, multiple: int) -> np.ndarray:
-    """The same, measured at the outputs."""
+    """Importances like those of ``_scores``, but measured at the model outputs."""
     scores, x = _scores(file, samples, dtype, shape, seed), np.frombuffer(samples, dtype).reshape(shape)
     return measured_importances(file, trace_file(read_model(file)), scores, x, seed, multiple)
 
 
 @functools.lru_cache(maxsize=1)
 def _scores(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """The importances of the last file: a worker cuts it in several ways."""
+    """The importances of the last file. They are cached because a worker prunes one file in several ways."""
     return importances(file, trace_file(read_model(file)), np.frombuffer(samples, dtype).reshape(shape), seed)
 
 
 @functools.lru_cache(maxsize=4)
 def _refitted(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int, kept: bytes) -> bytes:
-    """The last narrower files: a worker treats the layers of one in many ways."""
+    """The refitted file. The last ones are cached because a worker compresses the layers of one file in many ways."""
     channels, chosen = trace_file(read_model(file)), np.frombuffer(kept, bool)
     return refit(
         file, remove(file, channels, chosen), channels, chosen, np.frombuffer(samples, dtype).reshape(shape), seed
@@ -173,7 +177,7 @@ def _refitted(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], s
 
 
 def _samples(model: Any, context: Context) -> np.ndarray:
-    """Inputs that are drawn by seed from the train split; the calibration samples where that is not given."""
+    """Inputs drawn from the train split by seed; from the calibration samples if there is no train split."""
     x = context.x_train if len(context.x_train) else context.calibration
     if not len(x):
         raise Refused("narrow: refitting looks at activations, and there are no samples: give data with a train split")

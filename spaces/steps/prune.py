@@ -31,24 +31,24 @@ from litetuner.spaces.training.recovery import PLAIN, RECOVERIES, SECOND_ORDER, 
 from litetuner.spaces.training.refusals import registry_refusals
 from litetuner.spaces.training.step import TrainingStep
 
-SEARCHED_SPREADS = ("global", "erk", "sensitivity", "uniform")  # the first is what recipes take
-# Of the sparsity, with which a recovered model's polynomial schedule begins. A guess.
+SEARCHED_SPREADS = ("global", "erk", "sensitivity", "uniform")  # recipes use the first one
+# The polynomial schedule of a recovered model starts at this share of the final sparsity. A guess, not measured.
 RECOVERED_START = 0.6
-LARGE_HEAD = 0.1  # a head of more than this share of the other kernels may be pruned too
+LARGE_HEAD = 0.1  # a head with more than this share of the other kernels' weights may be pruned too
 
 
 @dataclasses.dataclass(frozen=True)
 class Prune(TrainingStep):
-    """Zeros the share ``sparsity`` of the kernels that tfmot can prune, but for the layers in ``skip`` and of types in ``leave``.
+    """Zeros the share ``sparsity`` of the kernels that tfmot can prune; ``skip`` and ``leave`` exclude some layers.
 
-    ``spread`` gives every layer the same share ("uniform"), large kernels more ("erk"), all layers one threshold of
-    magnitude ("global"), or sensitive layers less ("sensitivity", whose shares by layer stand in ``targets``; other spreads
-    may bring theirs too). "constant" sets the masks at the first step; "polynomial" raises the sparsity, and a function of
-    the user's does as it likes. With ``recover`` "second_order" the training begins with zeros and weights that were
-    solved for layer by layer (``spaces/reconstruction``), as sparse as the schedule begins; these zeros stay, and "global"
-    shares are those of the least error. With ``epochs`` 0, and in a probe, masks are set in one shot and nothing is trained. The
-    result is a plain model again, whose zeros were counted. A compressed file becomes about as much smaller as there are
-    zeros; latency hardly ever changes, and ``notes`` says why.
+    ``spread`` gives every layer the same share ("uniform"), large kernels more ("erk"), all layers one magnitude
+    threshold ("global"), or sensitive layers less ("sensitivity", with the shares by layer in ``targets``; other
+    spreads may have ``targets`` too). ``schedule`` "constant" sets the masks at the first step, "polynomial" raises the
+    sparsity over time, and a user function may return any sparsity. With ``recover`` "second_order" training starts
+    from zeros and weights that were computed layer by layer (``spaces/reconstruction``), at the initial sparsity of the
+    schedule. These zeros stay, and "global" chooses the shares with the least error. With ``epochs`` 0, and in a probe,
+    masks are set in one shot and nothing is trained. The result is a plain model whose zeros were counted. The
+    compressed file shrinks by about the share of zeros; latency hardly ever changes, and ``notes`` says why.
     """
 
     name = "prune"
@@ -107,7 +107,7 @@ class Prune(TrainingStep):
         return [line for line, holds in said.items() if holds] + dense + targets
 
     def notes(self, model: Any) -> list[str]:
-        """The layers with kernels that stay dense without being named in ``skip``, and why zeros make nothing faster."""
+        """The layers with kernels that stay dense without being in ``skip``, and why zeros do not reduce latency."""
         pruned = set(self._chosen(model))
         kernels = [layer for layer in model.layers if any(len(weight.shape) > 1 for weight in layer.weights)]
         dense = [layer.name for layer in kernels if layer.name not in pruned and layer.name not in self.skip]
@@ -119,10 +119,10 @@ class Prune(TrainingStep):
         return [*found, f"prune: where zeros save time (XNNPACK): {verdict}"]
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
-        """What must hold in the final file for the prunable ``layer_names`` that are not skipped: (layer, property, value).
+        """Invariants of the final file for the prunable ``layer_names`` that are not skipped: (layer, property, value).
 
-        "sparsity" by layer where shares by layer are known beforehand; else, for a "global" spread or one that only the
-        model's shapes tell, "sparsity_of_all", with the layers as a fourth item.
+        The property is "sparsity" by layer if the shares of the layers are known beforehand. Otherwise ("global", or a
+        spread that depends on the shapes of the model) it is "sparsity_of_all", with the layers as a fourth item.
         """
         names = [name for name in layer_names if name not in self.skip]
         if self.targets:
@@ -133,7 +133,7 @@ class Prune(TrainingStep):
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Trained by one of the schedules, or in one shot where there is no training data."""
+        """Choose a schedule for the training, or prune in one shot if there is no training data."""
         if not (choices.allows(cls.name) and choices.able(cls.name)):
             return ()
         trains = choices.constraints.has_training_data
@@ -167,7 +167,7 @@ class Prune(TrainingStep):
 
     @classmethod
     def _by_layer(cls, choices: Choices, begun: Mapping[str, Treatment]) -> tuple[Step, ...]:
-        """As sparse in each layer as was solved for. What tfmot cannot prune stays dense."""
+        """As sparse in each layer as in the given treatments. Layers that tfmot cannot prune stay dense."""
         leave = ("Embedding",)
         able = choices.able(cls.name, leave)
         targets = {name: each.sparsity for name, each in begun.items() if name in able and each.sparsity}
@@ -194,7 +194,7 @@ class Prune(TrainingStep):
 
     @classmethod
     def _chosen_leave(cls, choices: Choices) -> tuple[str, ...]:
-        """Types of layers that stay dense: embeddings, and the head unless it is large or all there is."""
+        """Layer types that stay dense: embeddings, and the head unless it is large or the only layer."""
         usual, bare = ("Embedding", HEAD), ("Embedding",)
         weights = {layer.name: layer.parameters for layer in choices.constraints.model.layers}
         inner, all_of_it = choices.able(cls.name, usual), choices.able(cls.name, bare)
@@ -205,21 +205,21 @@ class Prune(TrainingStep):
 
     @classmethod
     def layer_refusals(cls, model: Any) -> dict[str, str]:
-        """What tfmot's registry does not take, or what the file would not tell."""
+        """Layers that tfmot's registry rejects, or whose zeros could not be verified in the file."""
         from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
 
         return registry_refusals(model, PruneRegistry, "prune", PruneRegistry._is_rnn_layer)
 
     def leaves_of(self, model: Any) -> set[str]:
-        """The layers of a tf_keras model that the knob ``leave`` leaves out."""
+        """The layers of a tf_keras model that the knob ``leave`` excludes."""
         kernels = {layer: any(len(weight.shape) > 1 for weight in layer.weights) for layer in model.layers}
         return self.leaves([(layer.name, type(layer).__name__, has) for layer, has in kernels.items()])
 
     def apply(self, subject: Any, context: Context) -> Any:
         """A pruned copy of a tf_keras model.
 
-        Raises ``Refused`` when no layer is left to prune or one cannot be solved for, ``BuildFailed`` when a kernel has fewer
-        zeros than requested.
+        Raises ``Refused`` if no layer is left to prune or a layer has no second-order solution, ``BuildFailed`` if a
+        kernel has fewer zeros than requested.
         """
         with seeded(context.seed):
             model = clone(subject)
@@ -257,7 +257,7 @@ class Prune(TrainingStep):
             return sparsity.prune_low_magnitude(layer, pruning_schedule=schedule)
 
         wrapped = tf_keras.models.clone_model(model, clone_function=wrap)
-        # tfmot's own masks are all ones where a kernel has more zeros than requested
+        # tfmot's own masks are all ones if a kernel has more zeros than requested
         held = shares if self.recover == SECOND_ORDER else ()
         kernels = [kernel for name in held for kernel in prunable_kernels(model.get_layer(name))]  # wrappers share them
         masks = [(kernel, kernel.numpy() != 0) for kernel in kernels]
@@ -265,7 +265,7 @@ class Prune(TrainingStep):
         return clone(sparsity.strip_pruning(wrapped))
 
     def _chosen(self, model: Any) -> list[str]:
-        """Names of the layers that tfmot can prune and that are not to be left dense."""
+        """Names of the layers that tfmot can prune and that are not excluded."""
         from tensorflow_model_optimization.python.core.sparsity.keras import prune_registry
 
         self._refuse_unknown_layers((*self.skip, *dict(self.targets)), model, "to skip or to prune")
@@ -286,7 +286,7 @@ class Prune(TrainingStep):
         return [layer.name for layer in chosen]
 
     def _shares(self, model: Any, chosen: Sequence[str], recovery: Recovery | None) -> dict[str, float]:
-        """The share of zeros of each layer that gets any."""
+        """The share of zeros of each layer, without layers that get none."""
         if self.targets:
             return {name: share for name, share in self.targets if share > 0}
         if self.spread == "uniform":

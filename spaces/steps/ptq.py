@@ -1,4 +1,4 @@
-"""Post-training quantization by litert-quantizer, with a precision of its own for any layer."""
+"""Post-training quantization by litert-quantizer; each layer can have its own precision."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from litetuner.spaces.quantization.recipe_choices import RecipeChoices
 from litetuner.spaces.step import Role, Rule, Stage, Step, knob
 from litetuner.spaces.steps.float32 import Float32
 
-PREFIX = "ptq_"  # of the deployments that are a recipe
+PREFIX = "ptq_"  # of deployment names that stand for a recipe
 LABELS = {
     "dynamic_wi8": "dynamic int8",
     "dynamic_wi4": "dynamic int4",
@@ -46,14 +46,15 @@ def _named_layers(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable
 class Ptq(Step):
     """Quantizes a float32 file by a recipe; costs milliseconds, so one conversion serves many variants.
 
-    "dynamic" recipes quantize activations while running, "weight_only" compute in float, "static" need calibration samples
-    and have integer inputs and outputs unless ``io`` says otherwise. Weights are rounded by an algorithm: smallest and
-    largest value; the least squared error (mse), the same by Newton's iteration (octav, arXiv:2206.06501), or with the
-    layer's inputs in view (gptq, arXiv:2210.17323); or after a Hadamard rotation. mse and octav clip what is rare, and one
-    scale a tensor repeats values: both compress better.
+    "dynamic" recipes quantize activations at run time. "weight_only" recipes compute in float. "static" recipes need
+    calibration samples and have integer inputs and outputs unless ``io`` says otherwise. ``algorithm`` is how weights
+    are rounded: by the smallest and largest value (minmax), with the least squared error (mse), the same by Newton's
+    iteration (octav, arXiv:2206.06501), with regard to the layer's inputs (gptq, arXiv:2210.17323), or after a Hadamard
+    rotation (hadamard). mse and octav clip rare values, and with one scale per tensor values repeat; both make the
+    compressed file smaller.
 
-    ``layers`` are (layer, precision) pairs that differ from the recipe; the layers of ``plain`` keep minmax and channel.
-    A layer that cannot take what the recipe and the knobs say must be among them.
+    ``layers`` are (layer, precision) pairs that differ from the recipe. The layers in ``plain`` keep minmax and
+    channel. A layer that cannot be quantized as the recipe and the knobs say must be in one of them.
     """
 
     name = "ptq"
@@ -119,10 +120,10 @@ class Ptq(Step):
         return lines + [f"ptq: {name}: minmax by channel" for name in self.plain]
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
-        """What must hold in the final file: (layer, "weight_type", type) for each of ``layers``.
+        """Invariants of the final file: (layer, "weight_type", type) for each of ``layers``.
 
-        All operators with weights are proved by ``apply`` itself, types and scales: it sees operators, while a name among
-        ``layer_names`` may be a layer that has none in the file (a folded batch normalization).
+        ``apply`` itself verifies the types and scales of all operators with weights. It sees operators, while a name in
+        ``layer_names`` may be a layer without an operator in the file (a folded batch normalization).
         """
         return [(name, "weight_type", precision) for name, precision in self.layers]
 
@@ -134,12 +135,12 @@ class Ptq(Step):
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Nothing: it is a deployment."""
+        """Nothing: this step is chosen as a deployment."""
         return ()
 
     @classmethod
     def deployments(cls, choices: Choices) -> tuple[str, ...]:
-        """Each recipe, and precisions by layer."""
+        """One deployment for each recipe, plus those with precisions by layer."""
         found = RecipeChoices(choices)
         return (*(PREFIX + name for name in found.recipes()), *found.mixes()) if choices.allows(cls.name) else ()
 
@@ -148,10 +149,10 @@ class Ptq(Step):
         return (Float32(), cls(**RecipeChoices(choices).knobs(deployment.removeprefix(PREFIX))))
 
     def apply(self, subject: bytes, context: Context) -> bytes:
-        """The quantized file of a float32 one.
+        """The quantized version of a float32 file.
 
-        Raises ``Refused`` where an operator cannot take its precision, ``BuildFailed`` where a layer is not to be found in
-        the file or the finished file does not hold what was asked.
+        Raises ``Refused`` if an operator cannot have its precision, ``BuildFailed`` if a layer is not found in the file
+        or the finished file differs from the request.
         """
         rounding = WeightRounding(self.algorithm, self.granularity, self.plain)
         return quantize(subject, RECIPES[self.recipe], self.layers, context.calibration, rounding, self.io)

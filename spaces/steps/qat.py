@@ -26,9 +26,9 @@ from litetuner.spaces.training.codebook import CENTROIDS, snap_kernels
 from litetuner.spaces.training.fit import TrainingHooks, seeded
 from litetuner.spaces.training.step import TrainingStep
 
-_MOST_CLUSTERS = 256  # kernels with more different values were not clustered by us
+_MOST_CLUSTERS = 256  # kernels with more different values were not clustered by litetuner
 
-INT4_RECIPE = "static_wi8_ai8"  # what gives int4 to the layers that were trained for it, and int8 to all others
+INT4_RECIPE = "static_wi8_ai8"  # gives int4 to the layers that were trained for it, and int8 to all others
 INT4_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -66,14 +66,14 @@ def _int4_layers(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[
 class Qat(TrainingStep):
     """Trains with simulated int8 weights and activations; the int8 conversion takes over the trained ranges.
 
-    ``preserve_sparsity`` and ``preserve_clusters`` hold what prune and cluster made (tfmot's collaborative schemes). Layers
-    in ``skip`` are trained in float and quantized by the conversion; every layer that tfmot cannot quantize must be among
-    them, but a batch normalization goes with the convolution before it. A probe is the model unchanged, to be quantized
-    after training: an untrained quantization-aware model has no ranges yet.
+    ``preserve_sparsity`` and ``preserve_clusters`` keep what prune and cluster made (tfmot's collaborative schemes).
+    Layers in ``skip`` are trained in float and quantized by the conversion. Every layer that tfmot cannot quantize must
+    be in ``skip``, except a batch normalization, which is treated like the convolution before it. A probe is the model
+    unchanged, to be quantized after training, because an untrained quantization-aware model has no ranges yet.
 
-    With ``scales`` by tensor batch normalizations are folded into the kernels first, and shared values stay shared in the
-    file. The layers of ``int4_layers`` are trained on a grid of 4 bits by output channel (-7 to 7); the result is then a
-    plain float model whose weights lie on that grid, and litert-quantizer finds it again.
+    With ``scales`` "tensor" batch normalizations are folded into the kernels first, and shared values stay shared in
+    the file. The layers in ``int4_layers`` are trained on a 4-bit grid per output channel (-7 to 7). The result is then
+    a plain float model whose weights lie on that grid, and litert-quantizer finds the same grid again.
     """
 
     name = "qat"
@@ -125,16 +125,16 @@ class Qat(TrainingStep):
         return left + [f"qat: {name} is trained for 4-bit weights" for name in self.int4_layers]
 
     def invariants(self, layer_names: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Nothing that was trained for integers is left float; what pruning and clustering made must still hold."""
+        """Invariants of the final file: layers trained for integers have integer weights and activations."""
         names = [name for name in layer_names if name not in self.skip]
         types = [(name, "weight_type", "int4" if name in self.int4_layers else "int8") for name in names]
         return types + [(name, "activation_type", "int8") for name in names]
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """For all layers, or without the most sensitive ones; its weights then have one scale a channel or a tensor."""
+        """For all layers, or without the most sensitive ones; with one weight scale per channel or per tensor."""
         around = choices.constraints
-        allowed = choices.allows(cls.name) and Int8.allowed(choices)  # not of a loop: it cannot be converted
+        allowed = choices.allows(cls.name) and Int8.allowed(choices)  # a loop cannot be converted to int8
         if not (allowed and around.has_training_data and choices.able(cls.name)) or around.precision:
             return ()
         chosen = choices.choose.one_of(cls.name, (NO, "all", "selective"))
@@ -156,13 +156,13 @@ class Qat(TrainingStep):
 
     @classmethod
     def trained_choices(cls, solved: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Of all layers where they have 4 bits, else as it is chosen; grids of fewer bits are not trained."""
+        """For a solution with 4 bits all layers at int4, with 8 bits none; fewer bits cannot be trained."""
         shares: dict[int, dict[str, Any]] = {8: {"qat.int4": 0.0}, 4: {cls.name: "all", "qat.int4": 1.0}}
         return shares.get(solved["bits"])
 
     @classmethod
     def _chosen_int4(cls, choices: Choices, left_out: set[str]) -> tuple[str, ...]:
-        """The least sensitive layers that are trained for 4-bit weights."""
+        """The layers that are trained for 4-bit weights: a chosen share, the least sensitive ones first."""
         if not (choices.allows(Ptq.name) and choices.takes_io("int8")):
             return ()
         small = choices.able("int4")
@@ -171,7 +171,7 @@ class Qat(TrainingStep):
         return tuple(sorted(able[: round(share * len(able))]))
 
     def required_deployment(self, choices: Choices) -> tuple[Step, ...]:
-        """Full int8, which takes over the trained ranges, or the quantizer for layers that were trained for int4."""
+        """Full int8, which uses the trained ranges, or the quantizer if layers were trained for int4."""
         if self.int4_layers:
             layers = tuple((name, "int4") for name in self.int4_layers)
             return (Float32(), Ptq(recipe=INT4_RECIPE, layers=layers))
@@ -179,13 +179,13 @@ class Qat(TrainingStep):
 
     @classmethod
     def layer_refusals(cls, model: Any) -> dict[str, str]:
-        """The step itself knows best; it also refuses layers without weights, which must then be left unannotated."""
+        """The layers that QAT cannot quantize, also those without weights, which must not be annotated."""
         return refusals(model)
 
     def apply(self, subject: Any, context: Context) -> Any:
         """A quantization-aware trained copy of a tf_keras model, ready for the int8 conversion.
 
-        Raises ``Refused`` where a layer that cannot be quantized is not skipped.
+        Raises ``Refused`` if a layer that cannot be quantized is not in ``skip``.
         """
         if context.untrained:
             self._check(subject)
@@ -204,18 +204,24 @@ class Qat(TrainingStep):
             return self._on_grid(start, model) if self.int4_layers else self._stripped(model)
 
     def wrap(self, model: Any, context: Context) -> Any:
-        """The structure that ``apply`` returns for ``model``, not fitted: with the weights of a trained one it is that one."""
+        """The structure that ``apply`` returns for ``model``, without training.
+
+        With the weights of a trained model it is that model.
+        """
         if self.int4_layers:
             return self._start(model)
         with seeded(context.seed):
             return self._stripped(self._quantized(self._start(model)))
 
     def _start(self, model: Any) -> Any:
-        """What is trained: the model, or its folded twin, since folding later would scale every channel of a tensor."""
+        """The model to train, with batch normalizations folded if scales are per tensor.
+
+        Folding them later would scale every channel of a tensor differently.
+        """
         return fold(model) if self.scales == "tensor" else clone(model)
 
     def _on_grid(self, subject: Any, trained: Any) -> Any:
-        """A plain copy of ``subject`` with the trained weights; those of ``int4_layers`` rounded to their 4-bit grid."""
+        """A plain copy of ``subject`` with the trained weights; ``int4_layers`` are rounded to their 4-bit grid."""
         plain = clone(subject)
         found = {variable.name: variable.numpy() for variable in trained.weights}  # wrappers keep their layers' names
         for layer in plain.layers:
@@ -239,14 +245,15 @@ class Qat(TrainingStep):
         refused = frozenset(refusals(subject, self.preserve_sparsity, self.preserve_clusters))
         rounding = Rounding(self.preserve_sparsity, self.preserve_clusters, self.scales, self.int4_layers)
         scheme = Scheme(self.preserve_sparsity, self.preserve_clusters, refused, rounding)
-        tf_keras.backend.reset_uids()  # tfmot's input quantizers are numbered through the process, and the names reach the file
+        # tfmot numbers its input quantizers throughout the process, and their names end up in the file.
+        tf_keras.backend.reset_uids()
         try:
             return tfmot.quantization.keras.quantize_apply(marked, scheme)
         except (RuntimeError, ValueError, TypeError) as error:
             raise Refused(f"qat: tfmot cannot quantize this model: {str(error).strip().splitlines()[0]}") from error
 
     def _check(self, model: Any) -> set[str]:
-        """The layers to leave out: those in ``skip`` and the batch normalizations of skipped convolutions."""
+        """The layers to leave out: those in ``skip``, and the batch normalizations after skipped convolutions."""
         self._refuse_unknown_layers(self.skip, model)
         for name, reason in refusals(model, self.preserve_sparsity, self.preserve_clusters).items():
             if name not in self.skip:
@@ -259,9 +266,9 @@ class Qat(TrainingStep):
         return left_out
 
     def _holds(self, model: Any) -> tuple[list[Any], list[tuple[Any, np.ndarray]]]:
-        """Layers to freeze and (kernel, mask) pairs: what tfmot's scheme does not hold by itself.
+        """Layers to freeze and (kernel, mask) pairs, for what tfmot's scheme does not preserve by itself.
 
-        It holds nothing in skipped layers, nor in layers before a concatenation.
+        The scheme preserves nothing in skipped layers, nor in layers before a concatenation.
         """
         frozen: list[Any] = []
         masks: list[tuple[Any, np.ndarray]] = []

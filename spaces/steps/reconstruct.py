@@ -1,4 +1,4 @@
-"""Second-order compression after training: zeros, few values or few bits, for which the other weights make up."""
+"""Second-order compression after training: zeros, few values or few bits; the other weights compensate the error."""
 
 import dataclasses
 import functools
@@ -51,20 +51,21 @@ def _alone(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Reconstruct(Step):
-    """Gives a float32 file integer weights, which are solved for layer by layer from unlabelled training samples.
+    """Gives a float32 file integer weights, which are solved for layer by layer from unlabeled training samples.
 
-    It then computes with int8, or with float32 as before (``arithmetic``): where int8 is no faster, that is as fast as the
-    float file.
+    The file then computes in int8, or in float32 as before (``arithmetic``). float32 arithmetic is as fast as the float
+    file; it is useful where int8 is no faster.
 
-    ``sparsity`` is spread over layers by what each tolerates. ``clusters`` different values in each kernel have one scale, as
-    they compress well; otherwise there are scales by channel for ``bits`` 8 and 4 (int8, int4) or 3 and 2 (7 and 3 evenly
-    spaced values of int8). The ``keep`` most sensitive layers get plain int8. Convolutions, depthwise ones and dense layers are
-    reconstructed, each on what the changed layers before it give; other layers get int8, and depthwise ones instead of int4.
-    Biases are corrected. Zeros of an earlier pruning stay. (Optimal brain compression, arXiv:2208.11580, 2210.17323, 2301.00774.)
+    ``sparsity`` is distributed over layers by their sensitivity. With ``clusters`` each kernel has that many different
+    values and one scale, because that compresses well. Otherwise there are scales per channel for ``bits`` 8 and 4
+    (int8, int4) or 3 and 2 (7 and 3 evenly spaced values of int8). The ``keep`` most sensitive layers get plain int8.
+    Convolutions, depthwise convolutions and dense layers are reconstructed, each on the outputs of the changed layers
+    before it. Other layers get int8, and so do depthwise convolutions instead of int4. Biases are corrected. Zeros of
+    an earlier pruning stay. (Optimal brain compression, arXiv:2208.11580, 2210.17323, 2301.00774.)
 
-    ``layers`` are (name in the float file, sparsity, clusters, bits, levels) of layers that differ; ``levels`` are evenly spaced
-    values of the whole kernel, which compress best (0, or no fifth item: none). What each of them holds is read back from the
-    finished file.
+    ``layers`` are (name in the float file, sparsity, clusters, bits, levels) of layers that differ. ``levels`` is a
+    number of evenly spaced values for the whole kernel, which compress best (0, or no fifth item: none). The result for
+    each of these layers is verified in the finished file.
     """
 
     name = "reconstruct"
@@ -119,7 +120,7 @@ class Reconstruct(Step):
         return lines + calibration_details(self.name, self.calibration, self.selection)
 
     def weight_types(self, weights: Mapping[str, Any]) -> dict[str, str]:
-        """None by name: ``apply`` compares types and every integer by operator, of which a layer may have several."""
+        """Empty: ``apply`` verifies types and every integer by operator, because a layer may have several operators."""
         return {}
 
     def precision(self, layer: str) -> str:
@@ -127,12 +128,12 @@ class Reconstruct(Step):
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Nothing: it is a deployment."""
+        """Nothing: this step is chosen as a deployment."""
         return ()
 
     @classmethod
     def deployments(cls, choices: Choices) -> tuple[str, ...]:
-        """Itself, unless the user fixed the precision of layers or a layer cannot be quantized after training."""
+        """This step, unless the user fixed precisions by layer or a layer cannot be quantized after training."""
         around = choices.constraints
         quantizable = all(layer.can("quantizer") for layer in around.model.layers)
         return (cls.name,) if cls.allowed(choices) and quantizable and not around.precision else ()
@@ -176,21 +177,21 @@ class Reconstruct(Step):
         return None if found is None else dataclasses.replace(found, arithmetic=self.arithmetic)
 
     def _treatments_of(self, statistics: Statistics) -> dict[str, Treatment]:
-        """By layer; empty where a layer's treatment depends on more than its name."""
+        """The treatment by layer; empty if a layer's treatment depends on more than its name."""
         if self.keep or self.sparsity:
             return {}
         usual, named = Treatment(0.0, self.clusters, self.bits), dict(self.by_layer)
         return {layer.name: named.get(layer.name, usual) for layer in statistics.layers}
 
     def apply(self, subject: bytes, context: Context) -> bytes:
-        """The file of integer weights. See ``apply_with_notes``."""
+        """The file with integer weights. See ``apply_with_notes``."""
         return self.apply_with_notes(subject, context)[0]
 
     def apply_with_notes(self, subject: bytes, context: Context) -> tuple[bytes, list[str]]:
-        """The file of integer weights of a float32 one, and what it holds.
+        """A float32 file with its weights turned into integers, and notes on the result.
 
-        Raises ``Refused`` where there are no samples or no layers, ``BuildFailed`` with the name of a layer that cannot be
-        solved for or whose weights the quantizer stored in another way.
+        Raises ``Refused`` if there are no samples or no layers, ``BuildFailed`` with the name of a layer that has no
+        solution or whose weights the quantizer stored differently.
         """
         samples = samples_of(context)
         treatments = self._treatments(subject, samples, context.seed)
@@ -207,7 +208,7 @@ class Reconstruct(Step):
         return file, notes + ([f"reconstruct: plain int8 in {', '.join(kept)}"] if self.keep else [])
 
     def _treatments(self, file: bytes, samples: np.ndarray, seed: int) -> dict[int, Treatment]:
-        """What is done to each operator."""
+        """The treatment of each operator."""
         layers = layers_of(read_model(file))
         if not layers:
             raise Refused("reconstruct: the file has no convolution or dense layer with float32 weights of its own")
@@ -225,7 +226,7 @@ class Reconstruct(Step):
         return found | self._named(file)
 
     def _named(self, file: bytes) -> dict[int, Treatment]:
-        """What is done to the operators of ``layers``. Raises ``Refused`` for a name or a type that they cannot have."""
+        """The treatments of the operators in ``layers``. Raises ``Refused`` for unknown names and impossible types."""
         if not self.layers:
             return {}
         model = read_model(file)
@@ -244,5 +245,5 @@ class Reconstruct(Step):
 
 @functools.lru_cache(maxsize=1)
 def _sensitivities(file: bytes, samples: bytes, dtype: Any, shape: tuple[int, ...], seed: int) -> Sensitivities:
-    """Those of the last float file: a worker builds many candidates of one."""
+    """The sensitivities of the last float file, cached because a worker builds many candidates from one file."""
     return Sensitivities(file, np.frombuffer(samples, dtype).reshape(shape), seed)

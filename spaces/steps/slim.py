@@ -1,4 +1,4 @@
-"""Lossless slimming, the last step of every candidate but the baseline."""
+"""Lossless slimming, the last step of every candidate except the baseline."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ def _last(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
 class Slim(Step):
     """Removes unused data of a ``.tflite``; outputs stay bit-identical.
 
-    A file on which that cannot be shown is returned as it was, since the candidate is valid either way;
+    If that cannot be shown for a file, it is returned unchanged, since the candidate is valid either way;
     ``litetuner.spaces.tflite.rewriting.slimming.slim`` gives the reason.
     """
 
@@ -47,11 +47,11 @@ class Slim(Step):
         return ()
 
     def apply(self, subject: Any, context: Context) -> bytes:
-        """The slimmed file, or the same file. Raises ``BuildFailed`` when the file cannot be read or run."""
+        """The slimmed file, or the unchanged file. Raises ``BuildFailed`` if the file cannot be read or run."""
         return self.apply_with_notes(subject, context)[0]
 
     def apply_with_notes(self, subject: Any, context: Context) -> tuple[bytes, list[str]]:
-        """``apply``, and how many bytes were removed, or why none were."""
+        """``apply``, plus a note on how many bytes were removed, or why none were."""
         slimmed = slim(subject, context.calibration, self.keep_names)
         saved = len(subject) - len(slimmed.file)
         if slimmed.applied:

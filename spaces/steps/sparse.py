@@ -1,4 +1,4 @@
-"""Sparse encoding: a ``.tflite`` that computes in float stores only the weights that are not zero, and where they are."""
+"""Sparse encoding: a ``.tflite`` that computes in float stores only the nonzero weights and their positions."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from litetuner.spaces.tflite.running import run
 from litetuner.spaces.tflite.schema import read_model, tensors_of
 
 SAMPLES = 8
-TOLERANCE = 1e-6  # of the largest output: float32 rounding; sparse kernels add in another order
+TOLERANCE = 1e-6  # relative to the largest output: float32 rounding, since sparse kernels sum in another order
 
-CONVERSIONS = ("float32", "float16")  # whose files it can encode
-RECIPES = ("weight_only_wi8", "weight_only_wf16")  # of the quantizer: seen to compute the same when encoded
+CONVERSIONS = ("float32", "float16")  # their files can be encoded
+RECIPES = ("weight_only_wi8", "weight_only_wf16")  # of the quantizer: encoded files computed the same in tests
 
 
 def _encodable(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[str]:
@@ -37,11 +37,12 @@ def _encodable(steps: tuple[Step, ...], around: SpaceConstraints) -> Iterable[st
 
 @dataclasses.dataclass(frozen=True)
 class Sparse(Step):
-    """Encodes sparse weights by TensorFlow's own pass (``mlir_sparsify``). Needs pruning first, at about half zeros or more.
+    """Encodes sparse weights by TensorFlow's own pass (``mlir_sparsify``). Needs pruning first.
 
-    Makes the file smaller, the compressed one a little; weights are expanded when the file is loaded, so latency stays.
-    Works on float32 and float16 files and on those whose weights alone are int8; on other quantized ones the pass goes wrong,
-    which the rules refuse and the check of the outputs finds. A file that would grow is refused too.
+    About half of the weights or more must be zero. The file becomes smaller, the compressed file slightly. Weights are
+    expanded when the file is loaded, so latency does not change. It works on float32 and float16 files and on files
+    with int8 weights only. On other quantized files the pass produces wrong results; the rules reject these, and the
+    check of the outputs finds them. A file that would grow is rejected too.
     """
 
     name = "sparse"
@@ -52,13 +53,13 @@ class Sparse(Step):
 
     @classmethod
     def suggest(cls, choices: Choices, before: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Asked only where the file before can be encoded, and no step before forbids it."""
+        """Offered only if the file can be encoded and no rule of an earlier step forbids it."""
         steps = (*before, cls())
         forbidden = any(True for step in steps for rule in step.rules for _ in rule.broken(steps, choices.constraints))
         return () if forbidden else super().suggest(choices, before)
 
     def apply(self, subject: Any, context: Context) -> bytes:
-        """The encoded file. Raises ``BuildFailed`` when no weight is sparse enough, or the outputs change."""
+        """The encoded file. Raises ``BuildFailed`` if no weight is sparse enough or the outputs change."""
         load()
         from tensorflow.lite.python.convert import mlir_sparsify
 
@@ -66,7 +67,7 @@ class Sparse(Step):
         try:
             with quiet_stdout():
                 encoded = bytes(mlir_sparsify(subject))
-        except Exception as error:  # the converter raises what it likes
+        except Exception as error:  # the converter may raise any exception
             raise BuildFailed(f"sparse: TensorFlow cannot encode this file: {error}") from error
         if not any(tensor.sparsity is not None for tensor in tensors_of(read_model(encoded))):
             raise BuildFailed("sparse: no weight tensor has enough zeros to be encoded. Prune before, to 0.5 or more.")

@@ -1,1 +1,1 @@
-"""The ``.tflite`` file: read, checked, slimmed, run."""
+"""Reading, checking, slimming and running ``.tflite`` files."""

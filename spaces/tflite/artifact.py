@@ -1,4 +1,4 @@
-"""The artifact: a finished ``.tflite`` and what was read back from it."""
+"""The artifact: the properties of a finished ``.tflite``, read from the file itself."""
 
 import collections
 import dataclasses
@@ -13,17 +13,18 @@ from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import TensorInfo
 from litetuner.spaces.tflite.schema import as_list, ints, operator_name, read_model, rejects_damage, text, type_name
 
-KNOWN_CUSTOM = frozenset({"aeq.hadamard_rotation"})  # custom by name, and built into LiteRT
+KNOWN_CUSTOM = frozenset({"aeq.hadamard_rotation"})  # custom operators that are built into LiteRT
 
 
 @dataclasses.dataclass(frozen=True)
 class Artifact:
-    """What a file is, by its content; ``dataclasses.asdict`` makes it JSON.
+    """The properties of a file, read from its content; ``dataclasses.asdict`` converts them to JSON values.
 
-    ``compressed_bytes`` is ``len(zlib.compress(file, 9))``, the compressed size. ``operators`` counts them by name over
-    all subgraphs. ``structure`` covers operators with their options, wiring, tensor shapes and types, the kind of their
-    scales (by tensor or channel, any that kernels do not accept) and sparse encoding, but neither weight values nor names.
-    Files of one structure take the same time if delegates take the same of them (``FinishResult.ref``).
+    ``compressed_bytes`` is the compressed size, ``len(zlib.compress(file, 9))``. ``operators`` is the number of
+    operators by name, over all subgraphs. ``structure`` is a digest of the operators with their options and
+    connections, tensor shapes and types, the kind of scales (per tensor or per channel, and if kernels do not support
+    them) and the size of sparse encodings. It contains neither weight values nor names. Files with the same structure
+    have the same latency if delegates run the same operators of them (``FinishResult.ref``).
     """
 
     sha256: str
@@ -37,10 +38,10 @@ class Artifact:
 
 @rejects_damage
 def read_artifact(file: bytes) -> Artifact:
-    """Read a finished file back.
+    """Read the properties of a finished file.
 
-    Raises ``BuildFailed`` for an unreadable file, and for operators that need TensorFlow's Flex delegate or are custom,
-    which the plain runtime does not know; all of them are named.
+    Raises ``BuildFailed`` for an unreadable file, and for operators that the LiteRT runtime does not have: custom
+    operators and those that need TensorFlow's Flex delegate. The message names all of them.
     """
     model = read_model(file)
     names = [operator_name(code) for code in model.operatorCodes or []]
@@ -91,7 +92,10 @@ def _tensor_info(tensor: Any) -> TensorInfo:
 
 
 def _structure(model: Any, names: list[tuple[str, bool]]) -> str:
-    """Hex digest of all that determines latency. Tensors are numbered as operators meet them: converters order them freely."""
+    """Hex digest of everything that determines latency.
+
+    Tensors are numbered in the order in which operators use them, because their order in a file is arbitrary.
+    """
     record = []
     for graph in model.subgraphs:
         numbers: dict[int, int] = {}
@@ -125,7 +129,7 @@ def _structure(model: Any, names: list[tuple[str, bool]]) -> str:
 
 
 def _tensor(model: Any, tensor: Any) -> list[Any]:
-    """Shape, type and kind of one tensor; whole-number constants without a scale (axes, paddings, shapes) with their values."""
+    """Shape, type and kind of one tensor, and the values of integer constants without a scale (axes, shapes)."""
     data = model.buffers[tensor.buffer].data
     quantization = tensor.quantization
     scales = 0 if quantization is None else len(as_list(quantization.scale))
@@ -138,16 +142,19 @@ def _tensor(model: Any, tensor: Any) -> list[Any]:
         ints(tensor.shapeSignature) or ints(tensor.shape),
         data is not None,
         bool(tensor.isVariable),
-        min(scales, 2),  # none, by tensor, by channel: kernels differ
+        min(scales, 2),  # no scale, per tensor, per channel: these use different kernels
         None if quantization is None else _options(quantization.details, leave_out=("scales", "zeroPoints")),
-        stored,  # a sparse kernel takes time by what is stored
+        stored,  # the time of a sparse kernel depends on the number of stored values
         bytes(data).hex() if argument else None,
         *_unusual_scales(tensor),
     ]
 
 
 def _unusual_scales(tensor: Any) -> list[str]:
-    """Scales that are no positive normal number, and zero points of scales by channel: fast kernels take neither."""
+    """Names of the properties that fast kernels do not support.
+
+    These are scales that are not positive normal numbers, and per-channel scales with a zero point other than 0.
+    """
     quantization = tensor.quantization
     if quantization is None:
         return []
@@ -158,7 +165,7 @@ def _unusual_scales(tensor: Any) -> list[str]:
 
 
 def _options(options: Any, leave_out: tuple[str, ...] = ()) -> Any:
-    """Options of the schema's object model as JSON."""
+    """Options in the schema's object model as JSON values."""
     if options is None:
         return None
     if isinstance(options, bytes):

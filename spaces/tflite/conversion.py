@@ -1,6 +1,6 @@
-"""Keras to ``.tflite``: one way for tf_keras and Keras 3 models, with a fixed batch of one and layer names kept.
+"""Keras to ``.tflite``: one conversion for tf_keras and Keras 3 models, with a batch size of 1 and layer names kept.
 
-A fixed batch leaves no shape arithmetic in the graph, and every deployment here runs sample by sample.
+With a fixed batch size the graph has no shape arithmetic. Every deployment here runs one sample at a time.
 """
 
 import re
@@ -18,11 +18,11 @@ from litetuner.spaces.models.tflite_layers import with_names
 from litetuner.spaces.tf import load, quiet_stdout
 from litetuner.spaces.tflite.schema import pack_model, read_model
 
-_LONGEST = 240  # characters of a converter error that are worth showing
+_LONGEST = 240  # maximum characters shown of a converter error
 
 
 def _serving(model: Any) -> Any:
-    """The concrete function of inference with a batch of one."""
+    """The concrete function for inference with a batch size of 1."""
     tf = load()
     names = [tensor.name for tensor in output_tensors(model)]
     specs = [
@@ -36,9 +36,9 @@ def _serving(model: Any) -> Any:
 def _converter(model: Any, serving: Any) -> Any:
     """A ``tf.lite.TFLiteConverter`` with built-in operators only.
 
-    Graphs are frozen directly, which takes a tenth of the time of the way through a SavedModel (ResNet8: 0.2 s against 2.9)
-    and gives the same operators; only tf_keras's recurrent layers go the long way, where the converter fuses an LSTM into
-    one operator.
+    The graph is frozen directly. This gives the same operators as a conversion through a SavedModel in a tenth of the
+    time (ResNet8: 0.2 s instead of 2.9 s). Only models with recurrent tf_keras layers are converted through a
+    SavedModel, because there the converter fuses an LSTM into one operator.
     """
     tf = load()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([serving], getattr(model, "trackable", model))
@@ -49,25 +49,26 @@ def _converter(model: Any, serving: Any) -> Any:
 
 
 def _loops(serving: Any) -> bool:
-    """Will the file have a loop? Recurrent layers have one unless they are unrolled, or a tf_keras LSTM that is fused."""
+    """True if the file will contain a loop: a recurrent layer that is neither unrolled nor a fused tf_keras LSTM."""
     graph = serving.graph.as_graph_def()
     open_functions = [f.node_def for f in graph.library.function if b"lstm" not in f.attr["api_implements"].s]
     return any(node.op in ("While", "StatelessWhile") for nodes in [graph.node, *open_functions] for node in nodes)
 
 
 def io_names(model: Any) -> tuple[list[str], list[str]]:
-    """The inputs' and the outputs' names in the file's signature, in the file's order: the user's layer names.
+    """The names of the inputs and of the outputs in the file's signature (the user's layer names), in the file's order.
 
-    Outputs are handed over as a dict, which TensorFlow sorts by name.
+    The converted function returns its outputs as a dict, and TensorFlow sorts the keys of a dict.
     """
     inputs, outputs = ([tensor.name for tensor in side(model)] for side in (input_tensors, output_tensors))
     return inputs, outputs if getattr(model, "file", None) else sorted(outputs)
 
 
 def convert(model: Any, configure: Callable[[Any, Any], None], *, integer: bool = False) -> bytes:
-    """The ``.tflite`` of a model; ``configure(converter, tf)`` says how it is quantized, ``integer`` that it is so fully.
+    """Convert a model to ``.tflite``; ``configure(converter, tf)`` sets the quantization of the converter.
 
-    Equal models and settings give equal bytes. Raises ``BuildFailed`` with the converter's reason in one line.
+    ``integer`` is true for full integer quantization, which is rejected for models with a loop. Equal models and
+    settings give equal bytes. Raises ``BuildFailed`` with the converter's reason in one line.
     """
     if getattr(model, "file", None) is not None:
         return _as_it_is(model, configure)
@@ -85,13 +86,13 @@ def convert(model: Any, configure: Callable[[Any, Any], None], *, integer: bool 
             file = bytes(converter.convert())
         except (BuildFailed, Refused):
             raise
-        except Exception as error:  # its passes raise what they like: ConverterError, ValueError, RuntimeError...
+        except Exception as error:  # the converter raises many types: ConverterError, ValueError, RuntimeError...
             raise BuildFailed(f"the converter rejects the model: {first_meaningful_line(str(error))}") from error
     return with_signature(file, *io_names(model))
 
 
 def _as_it_is(model: Any, configure: Callable[[Any, Any], None]) -> bytes:
-    """A file that is already converted: only the float32 conversion is possible."""
+    """The file of a model that is a ``.tflite`` already. Raises ``Refused`` for any conversion other than float32."""
     settings = types.SimpleNamespace(target_spec=types.SimpleNamespace())
     configure(settings, load())
     if len(vars(settings)) > 1 or vars(settings.target_spec):
@@ -100,7 +101,7 @@ def _as_it_is(model: Any, configure: Callable[[Any, Any], None]) -> bytes:
 
 
 def with_signature(file: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    """The file with a ``serving_default`` signature, which frozen graphs come without; unchanged where it has one."""
+    """The file with a ``serving_default`` signature, which files from frozen graphs lack; unchanged if it has one."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = read_model(file)
@@ -123,7 +124,7 @@ def _tensor_map(schema: Any, name: str, index: int) -> Any:
 
 
 def representative(model: Any, context: Context) -> Callable[[], Iterator[list[np.ndarray]]]:
-    """The converter's representative dataset: the calibration samples one by one, in the model's input type."""
+    """The representative dataset for the converter: the calibration samples one by one, in the model's input types."""
     samples = context.calibration
     if not len(samples):
         raise Refused(
@@ -141,7 +142,7 @@ def representative(model: Any, context: Context) -> Callable[[], Iterator[list[n
 
 
 def check_finite(samples: np.ndarray) -> None:
-    """Raise ``BuildFailed`` for calibration samples with NaN or infinity."""
+    """Raise ``BuildFailed`` if the calibration samples contain NaN or infinity."""
     if not all_finite(samples):
         raise BuildFailed(
             "the calibration samples hold NaN or infinity, so no ranges can be measured on them. Check the data."
@@ -149,7 +150,7 @@ def check_finite(samples: np.ndarray) -> None:
 
 
 def first_meaningful_line(text: str) -> str:
-    """What a long MLIR error says, without its locations and its graph dump."""
+    """The message of a long MLIR error in one line, without source locations and graph dump."""
     text = _without_locations(text)
     unknown = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", text)))
     if unknown:
@@ -161,7 +162,7 @@ def first_meaningful_line(text: str) -> str:
 
 
 def _without_locations(text: str) -> str:
-    """``text`` without MLIR's ``loc(...)``, whose parentheses are nested."""
+    """``text`` without the ``loc(...)`` parts of MLIR, which may contain nested parentheses."""
     kept: list[str] = []
     position = 0
     while (start := text.find("loc(", position)) >= 0:

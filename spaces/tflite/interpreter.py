@@ -1,6 +1,7 @@
-"""What every user of a LiteRT interpreter needs: names of inputs and outputs, values in the file's types, the plan.
+"""Helpers for LiteRT interpreters: input and output names, conversion to and from the file's types, the execution plan.
 
-The only module of ``spaces`` that uses a private attribute of LiteRT; ``tests/spaces/tflite/test_interpreter.py`` checks it.
+This is the only module of ``spaces`` that uses a private attribute of LiteRT.
+``tests/spaces/tflite/test_interpreter.py`` tests that attribute.
 """
 
 import hashlib
@@ -25,25 +26,26 @@ def signature_names(interpreter: Any) -> tuple[dict[int, str], dict[int, str]] |
 
 
 def execution_plan(interpreter: Any) -> tuple[str, ...]:
-    """The operators in the order in which they run, delegates included."""
-    return tuple(detail["op_name"] for detail in interpreter._get_ops_details())  # there is no public way
+    """The names of the operators in the order of execution, delegates included."""
+    return tuple(detail["op_name"] for detail in interpreter._get_ops_details())  # LiteRT has no public API for this
 
 
 def partitions(file: bytes) -> str:
-    """A short hex digest of which operators of the main graph the default delegate takes, on this machine.
+    """A digest (16 hex digits) of which operators of the main graph the default delegate runs on this machine.
 
-    Two files of equal operators, shapes and types can differ in it: XNNPACK leaves an operator whose scales it does not accept.
-    A file that cannot be loaded here has a digest of its own.
+    Two files with equal operators, shapes and types can have different digests, because XNNPACK does not run an
+    operator whose scales it does not support. A file that cannot be loaded here gets the digest of its bytes.
     """
     from ai_edge_litert.interpreter import Interpreter
 
     try:
         interpreter = Interpreter(model_content=file, num_threads=1)
         interpreter.allocate_tensors()
-        nodes = interpreter._get_ops_details()  # the file's nodes, then one for each partition
+        nodes = interpreter._get_ops_details()  # the file's nodes, then one node per delegate partition
     except (ValueError, RuntimeError):
         return hashlib.sha256(file).hexdigest()[:16]
-    numbers: dict[int, int] = {}  # of tensors, as operators meet them: converters order them freely
+    # Tensors are numbered in the order in which operators use them, because their order in a file is arbitrary.
+    numbers: dict[int, int] = {}
     found = []
     for node in nodes:
         inputs, outputs = ([int(index) for index in node[side]] for side in ("inputs", "outputs"))
@@ -56,10 +58,11 @@ def partitions(file: bytes) -> str:
 
 
 def quantize_values(x: np.ndarray, dtype: np.dtype, scale: float, zero_point: int) -> np.ndarray:
-    """Real numbers as integers of a type: ``round(x / scale) + zero_point``, halves to even, clipped to the type.
+    """Quantize real numbers: ``round(x / scale) + zero_point``, halves rounded to even, clipped to the integer type.
 
-    In float32 and by the reciprocal of the scale, as XNNPACK does it: on inputs half-way between two integers this gave what
-    the runtime gives in 256 of 256 cases, a division in 243, halves away from zero in 205.
+    As in XNNPACK, this is computed in float32 and multiplies by the reciprocal of the scale. On 256 inputs half-way
+    between two integers, all 256 results were equal to the runtime's; with a division 243 were, with halves away from
+    zero 205.
     """
     limits = np.iinfo(dtype)
     reciprocal = np.float32(1) / np.float32(scale)
@@ -68,7 +71,7 @@ def quantize_values(x: np.ndarray, dtype: np.dtype, scale: float, zero_point: in
 
 
 def as_input(x: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
-    """Samples in the type of an input (``get_input_details``): quantized where it has a scale."""
+    """Samples converted to the type of an input (``get_input_details``), quantized if the input has a scale."""
     dtype = np.dtype(detail["dtype"])
     scale, zero_point = detail["quantization"]
     if dtype.name in QUANTIZED and scale > 0:
@@ -77,7 +80,7 @@ def as_input(x: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
 
 
 def real_values(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
-    """The values of an output (``get_output_details``) as float32; integers without a scale as they are."""
+    """The values of an output (``get_output_details``) as float32, dequantized if the output has a scale."""
     scale, zero_point = detail["quantization"]
     if values.dtype.name in QUANTIZED and scale > 0:
         return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)

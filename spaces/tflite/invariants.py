@@ -1,4 +1,4 @@
-"""What must hold for each layer of a candidate, verified in the finished file."""
+"""Invariants: properties that each layer of a candidate must have, verified in the finished file."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -13,17 +13,17 @@ Value = float | int | str
 
 @dataclasses.dataclass(frozen=True)
 class Invariant:
-    """One property of one layer's weights, or of the weights of the layers ``of`` together.
+    """A required property of the weights of one layer, or of the weights of all layers in ``of`` together.
 
     ``property`` is one of
 
-    - ``sparsity``: at least this share of zeros, one weight's worth of rounding allowed, and not all (also of ``clusters``);
-    - ``sparsity_of_all``: the same over all weights of the layers ``of``, one weight of each allowed;
-    - ``clusters``: at most so many distinct values in each output channel;
-    - ``tensor_clusters``: at most so many distinct values in the tensor where it has one scale, as floats and weights
-      quantized by tensor have; in each channel where scales by channel multiply them;
+    - ``sparsity``: at least this share of zeros; one weight less is allowed for rounding; not all weights may be zero;
+    - ``sparsity_of_all``: at least this share of zeros over all layers in ``of``; one weight less per layer is allowed;
+    - ``clusters``: at most this number of distinct values in each output channel; not all weights may be zero;
+    - ``tensor_clusters``: at most this number of distinct values in the tensor, if it has at most one scale (floats and
+      weights quantized per tensor); otherwise in each channel, because each channel has its own scale;
     - ``weight_type`` and ``activation_type``: ``int8``, ``int4``, ``float32``, ``float16``, ``int16``;
-    - ``shape``: a Keras kernel's, ``"3x3x16x32"``, which the file holds with its axes in another order.
+    - ``shape``: the shape of a Keras kernel, such as ``"3x3x16x32"``; the axes have another order in the file.
     """
 
     layer: str
@@ -38,7 +38,7 @@ class Invariant:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What was requested and what the file holds; ``verified`` is ``None`` where the layer's weights are not found in it."""
+    """The requested value and the verified value in the file, ``None`` if the layer's weights were not found."""
 
     layer: str
     property: str
@@ -48,7 +48,7 @@ class Finding:
 
 
 def verify_invariants(invariants: Sequence[Invariant], weights: Mapping[str, Weight]) -> list[Finding]:
-    """A finding for each invariant, in order. A layer that is not in ``weights`` breaks its invariants."""
+    """One finding per invariant, in the same order. Invariants of a layer that is not in ``weights`` fail."""
     findings = []
     for invariant in invariants:
         held = [weights.get(layer) for layer in invariant.of or (invariant.layer,)]
@@ -65,7 +65,7 @@ def verify_invariants(invariants: Sequence[Invariant], weights: Mapping[str, Wei
 
 
 def zeros(weight: Weight) -> np.ndarray:
-    """Which stored values mean zero (bool, shape of the weight): those equal to the zero point."""
+    """True for each stored value that represents zero (equal to the zero point), in the shape of the weight."""
     if weight.zero_point.size == 0 or not weight.zero_point.any():
         return np.equal(weight.values, 0)
     points = weight.zero_point
@@ -73,22 +73,22 @@ def zeros(weight: Weight) -> np.ndarray:
         shape = [1] * weight.values.ndim
         shape[weight.channel_axis] = points.size
         points = points.reshape(shape)
-    elif points.ndim > 1:  # blockwise: one for each run of neighbors along the last axis
+    elif points.ndim > 1:  # blockwise: one zero point for each block of values along the last axis
         points = np.repeat(points, weight.values.shape[-1] // points.shape[-1], axis=-1)
     return np.equal(weight.values.astype(np.int64), points)
 
 
 def distinct(values: np.ndarray) -> int:
-    """How many values differ.
+    """The number of distinct values.
 
-    float16 is counted as float32: NumPy 2.4 does not sort it right on processors with AVX512-FP16 (of 9,216 numbers with 16
-    values ``np.unique`` found 30).
+    float16 values are converted to float32 first, because NumPy 2.4 sorts float16 incorrectly on processors with
+    AVX512-FP16: for 9,216 numbers with 16 distinct values, ``np.unique`` returned 30.
     """
     return np.unique(values.astype(np.float32) if values.dtype == np.float16 else values).size
 
 
 def distinct_per_channel(weight: Weight) -> int:
-    """The most distinct values that any output channel stores."""
+    """The largest number of distinct stored values in any output channel."""
     channels = np.moveaxis(weight.values, weight.channel_axis, 0)
     return max(map(distinct, channels), default=0)
 
@@ -100,7 +100,7 @@ def _sparsity(weight: Weight, requested: Value) -> tuple[Value, bool]:
 
 
 def _emptied(zero: np.ndarray, requested: float) -> bool:
-    """Is a kernel all zeros that should have kept at least two weights? tfmot was seen to do that (its issue 979)."""
+    """True if all weights are zero but at least two should not be. tfmot sometimes does this (its issue 979)."""
     return bool(zero.all()) and (1 - requested) * zero.size >= 2
 
 

@@ -1,4 +1,4 @@
-"""What each layer became in a finished file: its precision, zeros, distinct weights and bytes."""
+"""The weights of each layer in a finished file: precision, sparsity, clusters and bytes."""
 
 import dataclasses
 import zlib
@@ -15,9 +15,9 @@ from litetuner.spaces.tflite.weights import Weight, weights_at, weights_by_layer
 class LayerInFile(Record):
     """The weights of one layer as a file stores them.
 
-    ``layer`` is the user's Keras layer, or ``None`` where it is not certain which one an operator computes.
-    ``clusters`` is the most distinct values of any output channel, ``sparsity`` the share of zeros, ``bytes`` what the
-    tensor takes in the file, ``compressed`` the same after zlib at level 9 (of this tensor alone).
+    ``layer`` is the name of the user's Keras layer, or ``None`` if the layer of this operator is not certain.
+    ``sparsity`` is the share of zeros. ``clusters`` is the largest number of distinct values in any output channel.
+    ``bytes`` is the size of the tensor in the file, ``compressed`` its size after zlib at level 9 (this tensor alone).
     """
 
     layer: str | None
@@ -36,11 +36,12 @@ def read_layers(
 ) -> tuple[LayerInFile, ...]:
     """All weights of a file, in the order of execution.
 
-    ``kernels`` gives the kernel shape (Keras order) of every layer with weights, in the model's order. Files of the search
-    carry no names, so layers are matched by shape and order where only one assignment is possible; with ``baseline`` (this
-    function's result for the baseline's file) else by position, if both files do the same operators in the same
-    order on weights that are no larger. ``reshaped``: layers lost channels, so shapes cannot be matched. Raises
-    ``BuildFailed`` for an unreadable file.
+    ``kernels`` is the kernel shape (Keras order) of every layer with weights, in the model's order. Files of a search
+    have no tensor names, so layers are matched by shape and order if only one assignment is possible. The remaining
+    layers are matched by position with ``baseline`` (the result of this function for the baseline's file). This
+    requires that both files have the same operators in the same order, with weights that are not larger than the
+    baseline's. Set ``reshaped`` if channels were pruned, because shapes cannot be matched then. Raises ``BuildFailed``
+    for an unreadable file.
     """
     model = read_model(file)
     at = {str(operator.index): operator.weight_index for operator in read_operators(file)}

@@ -1,10 +1,16 @@
-"""Which operator of a ``.tflite`` computes which Keras layer, by tensor names, then by order and shape.
+"""Find the operator of a ``.tflite`` that computes each Keras layer: by tensor names, then by order and shape.
 
-Names as the converters write them (all seen in files of TensorFlow 2.21): ``model/conv2d/Conv2D``; fused ones joined, the
-layer with the weights last, ``re_lu/Relu;batch_normalization/FusedBatchNormV3;conv2d/Conv2D``; a digit appended to make a
-name unique, ``conv2d/Conv2D1``; tfmot's wrappers, ``quant_conv2d/Conv2D;quant_conv2d/LastValueQuant/...``; and
-``StatefulPartitionedCall_1:0``, which contains no layer name. Keras 3 opens each layer's scope twice, once to build and once to
-call, so its layers ``conv2d`` and ``conv2d_1`` are called ``conv2d_1`` and ``conv2d_1_2`` in the file.
+The converters write these names (all observed in files of TensorFlow 2.21):
+
+- ``model/conv2d/Conv2D``;
+- names of fused operators are joined, with the layer that has the weights last:
+  ``re_lu/Relu;batch_normalization/FusedBatchNormV3;conv2d/Conv2D``;
+- a digit is appended to make a name unique: ``conv2d/Conv2D1``;
+- tfmot adds wrappers: ``quant_conv2d/Conv2D;quant_conv2d/LastValueQuant/...``;
+- ``StatefulPartitionedCall_1:0`` contains no layer name.
+
+Keras 3 opens the scope of each layer twice, once to build and once to call it. Therefore the layers ``conv2d`` and
+``conv2d_1`` are named ``conv2d_1`` and ``conv2d_1_2`` in the file.
 """
 
 import dataclasses
@@ -14,7 +20,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 _WRAPPERS = ("quant_", "prune_low_magnitude_", "cluster_")
-_WEIGHTED = re.compile(  # last path components of what computes with weights, without the digits that make them unique
+_WEIGHTED = re.compile(  # last path components of operations with weights, without the digits that make them unique
     "BatchMatMulV|Conv[123]D|MatMul|conv[123]d_transpose|convolution|depthwise|einsum|embedding_lookup|separable_conv2d"
 )
 _NUMBERED = re.compile(r"_\d+$")
@@ -23,9 +29,9 @@ _COUNTER = re.compile(r"_?\d+$")
 
 @dataclasses.dataclass(frozen=True)
 class NamedOperator:
-    """An operator with weights: its index, the names of its weight and output tensors, its weight's shape and storage.
+    """An operator with weights: its index, the names of its weight and output tensors, the weight's shape and storage.
 
-    ``storage`` is equal for operators that share one weight, as a layer's that is called twice.
+    ``storage`` is equal for operators that share one weight, such as those of a layer that is called twice.
     """
 
     index: int
@@ -35,24 +41,24 @@ class NamedOperator:
 
 
 Operators = Sequence[NamedOperator]
-Shapes = Mapping[str, Sequence[int]]  # of kernels, in Keras order, by layer
+Shapes = Mapping[str, Sequence[int]]  # layer name: kernel shape in Keras order
 
 
 def operators_of_layers(operators: Operators, layers: Sequence[str], kernel_shapes: Shapes) -> dict[str, int]:
-    """The operator index of each layer that can be identified with certainty. ``layers`` in the model's order."""
+    """The operator index of each layer that is identified with certainty. ``layers`` must be in the model's order."""
     plain = _explained(operators, {layer: layer for layer in layers}, kernel_shapes)
     keras3 = _explained(operators, _keras3_scopes(layers), kernel_shapes)
     found, used = _choose(operators, plain, keras3)
     return _by_shape(operators, layers, kernel_shapes, found, used)
 
 
-_Explained = tuple[dict[str, int], set[int]]  # layer -> operator, and all operators that some name explains
+_Explained = tuple[dict[str, int], set[int]]  # layer -> operator, and all operators whose names contain a layer
 
 
 def _choose(operators: Operators, plain: _Explained, keras3: _Explained) -> _Explained:
     scopes = [path[-2:] for operator in operators for path in _paths(operator) if len(path) > 1]
     if any(_bare(operation) == "convolution" for _, operation in scopes):
-        return keras3  # only Keras 3 calls a convolution so
+        return keras3  # only Keras 3 uses this name for a convolution
     if not scopes or not all(_NUMBERED.search(scope) for scope, _ in scopes):
         return plain
     if len(plain[0]) != len(keras3[0]):
@@ -62,7 +68,7 @@ def _choose(operators: Operators, plain: _Explained, keras3: _Explained) -> _Exp
 
 
 def _keras3_scopes(layers: Sequence[str]) -> dict[str, str]:
-    """Scope -> layer as a Keras 3 export names them: the second of two scopes, each made unique as TensorFlow does it."""
+    """Scope -> layer in a Keras 3 export: the second of each layer's two scopes, made unique as TensorFlow does it."""
     used: dict[str, int] = {}
 
     def unique(name: str) -> str:
@@ -84,7 +90,7 @@ def _keras3_scopes(layers: Sequence[str]) -> dict[str, str]:
 
 
 def _explained(operators: Operators, scopes: Mapping[str, str], kernel_shapes: Shapes) -> _Explained:
-    """Layer -> operator by names, and the operators that are spoken for. An operator that two layers claim goes to none."""
+    """Layer -> operator by names, and all operators whose names contain a layer. Operators with two layers get none."""
     parts = {tuple(scope.split("/")): layer for scope, layer in scopes.items()}
     claims: dict[str, dict[int, tuple[str, ...]]] = {}
     shapes = {operator.index: operator.shape for operator in operators}
@@ -99,7 +105,7 @@ def _explained(operators: Operators, scopes: Mapping[str, str], kernel_shapes: S
             used.add(operator.index)
     found = {}
     for layer, owned in claims.items():
-        if len(set(owned.values())) > 1:  # layers of one name in different submodels
+        if len(set(owned.values())) > 1:  # layers with the same name in different submodels
             continue
         fitting = [index for index in owned if fits(kernel_shapes.get(layer, ()), shapes[index])]
         sizes = {index: math.prod(shapes[index]) for index in fitting or owned}
@@ -111,7 +117,7 @@ def _explained(operators: Operators, scopes: Mapping[str, str], kernel_shapes: S
 
 
 def _paths(operator: NamedOperator) -> list[list[str]]:
-    """Path components of an operator's names: of those that compute with weights if there are any, else of all."""
+    """Path components of an operator's names: only those of operations with weights if there are any, else all."""
     paths = [part.split("/") for name in operator.names for part in name.split(";") if part]
     return [path for path in paths if _WEIGHTED.fullmatch(_bare(path[-1]))] or paths
 
@@ -121,7 +127,7 @@ def _bare(operation: str) -> str:
 
 
 def _owner(path: Sequence[str], parts: Mapping[tuple[str, ...], str]) -> tuple[str, tuple[str, ...]] | None:
-    """The layer of a path and the path down to it; the deepest wins, since a model can be named like a layer."""
+    """The layer in a path, and the path before it. The deepest match counts: a model can have the name of a layer."""
     for length in range(len(path) - 1, 0, -1):  # the last component is the operation
         for strip in (lambda name: name, _unwrapped):
             for start in range(length):
@@ -142,25 +148,25 @@ def _unwrapped(component: str) -> str:
 def _by_shape(
     operators: Operators, layers: Sequence[str], kernel_shapes: Shapes, found: dict[str, int], used: set[int]
 ) -> dict[str, int]:
-    """Add the layers that no name explains, where order and shape leave one possibility."""
+    """Add layers that no name identifies, if order and shape leave only one possibility."""
     open_layers = [layer for layer in layers if layer not in found and len(kernel_shapes.get(layer, ())) > 1]
     taken = used | set(found.values())
     open_operators = [operator for operator in operators if operator.index not in taken]
     added: dict[str, int] = {}
-    for layer in open_layers:  # a shape that fits nothing else
+    for layer in open_layers:  # layers whose shape fits exactly one operator, which fits no other layer
         fitting = [operator for operator in open_operators if fits(kernel_shapes[layer], operator.shape)]
         rivals = [other for other in open_layers if any(fits(kernel_shapes[other], op.shape) for op in fitting)]
         if len(fitting) == 1 and rivals == [layer]:
             added[layer] = fitting[0].index
     known = found | added
     anchors = [known[layer] for layer in layers if layer in known]
-    if anchors == sorted(anchors):  # else the file runs branches in another order than the model lists them
+    if anchors == sorted(anchors):  # otherwise the file runs branches in another order than the model lists them
         added |= _by_order(open_operators, layers, kernel_shapes, known)
     return found | added
 
 
 def _by_order(operators: Operators, layers: Sequence[str], shapes: Shapes, known: dict[str, int]) -> dict[str, int]:
-    """Between two layers that are known, as many layers as operators, all fitting one by one."""
+    """Match layers between two known layers in order, if there are as many operators and all shapes fit."""
     added: dict[str, int] = {}
     for low, gap, high in _gaps(layers, shapes, known):
         between = [op for op in operators if low < op.index < high and op.index not in known.values()]
@@ -184,7 +190,10 @@ def _gaps(
 
 
 def fits(kernel: Sequence[int], weight: Sequence[int]) -> bool:
-    """Can a Keras kernel have become this weight? The converter permutes axes, adds ones and joins depthwise multipliers."""
+    """True if the converter can turn this Keras kernel into this weight.
+
+    The converter permutes axes, adds axes of size 1, and joins the depth multiplier with the channels.
+    """
     if not kernel or math.prod(kernel) != math.prod(weight):
         return False
     left, right = (sorted(size for size in shape if size != 1) for shape in (kernel, weight))

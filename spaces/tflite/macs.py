@@ -1,4 +1,4 @@
-"""Multiply-accumulates of a ``.tflite`` from the shapes in the file."""
+"""The number of MACs (multiply-accumulates) of a ``.tflite``, computed from the shapes in the file."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ FACTOR_INPUTS = {
 
 
 def file_macs(model: Any) -> int:
-    """Multiply-accumulates of one inference, over all subgraphs; the body of a loop counts once."""
+    """The MACs of one inference, summed over all subgraphs; the body of a loop is counted once."""
     names = [operator_name(code)[0] for code in model.operatorCodes or []]
     return sum(
         operator_macs(names[operator.opcodeIndex], operator, graph)
@@ -25,7 +25,7 @@ def file_macs(model: Any) -> int:
 
 
 def operator_macs(name: str, operator: Any, graph: Any) -> int:
-    """Multiply-accumulates of one operator of a subgraph; 0 for one that multiplies nothing by weights."""
+    """The MACs of one operator of a subgraph; 0 if it multiplies neither by weights nor by a second tensor."""
     inputs: list[Any] = [None if index < 0 else graph.tensors[index] for index in as_list(operator.inputs)]
     factor = FACTOR_INPUTS.get(name)
     if factor is None or len(inputs) <= factor or inputs[factor] is None:
@@ -46,7 +46,7 @@ def operator_macs(name: str, operator: Any, graph: Any) -> int:
         return out * weight[-1]
     if name == "BATCH_MATMUL":
         return out * int(as_list(inputs[0].shape)[-2 if operator.builtinOptions.adjX else -1])
-    # Recurrent: every step of every sample uses all matrices once.
+    # Recurrent operators use every weight matrix once per time step and sample.
     matrices = [each for each in inputs[1:] if each is not None and not each.isVariable and len(ints(each.shape)) == 2]
     steps = math.prod(ints(inputs[0].shape)[:2])
     return steps * sum(element_count(tensor) for tensor in matrices)

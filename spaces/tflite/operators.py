@@ -1,6 +1,6 @@
-"""The operators of a ``.tflite`` in the order of execution, and which constant holds the weights of each.
+"""The operators of a ``.tflite`` in the order of execution, and the constant tensor with the weights of each.
 
-Only the main subgraph is read: the converters put the layers of a Keras model there.
+Only the main subgraph is read, because the converters put the layers of a Keras model there.
 """
 
 import dataclasses
@@ -11,15 +11,16 @@ from typing import Any
 from litetuner.spaces.tflite.schema import as_list, ints, operator_name, read_model, rejects_damage, text, type_name
 from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
 
-_BETWEEN = ("DEQUANTIZE", "DENSIFY")  # what may stand between a constant weight and its operator
+_BETWEEN = ("DEQUANTIZE", "DENSIFY")  # operators that may be between a constant weight and its operator
 
 
 @dataclasses.dataclass(frozen=True)
 class Operator:
-    """One operator of the main subgraph, in the order of execution. Custom and Flex operators carry their own name.
+    """One operator of the main subgraph. ``name`` is the custom name for custom and Flex operators.
 
-    ``weight_index`` is the constant that holds the weights, found behind a DEQUANTIZE (float16) or DENSIFY (sparse)
-    where there is one; it and what follows it is ``None`` for operators without constant weights.
+    ``index`` is its position in the order of execution. ``weight_index`` is the index of the constant tensor with the
+    weights, also if a DEQUANTIZE (float16) or DENSIFY (sparse) is between this tensor and the operator.
+    ``weight_index``, ``weight_dtype`` and ``weight_shape`` are ``None`` for operators without constant weights.
     """
 
     index: int
@@ -33,10 +34,10 @@ class Operator:
 
 
 def names_of_layers(operators: Sequence[Operator]) -> dict[str, int]:
-    """Operators with weights as layers: a unique name for each, and its index. For models whose Keras layers are not known.
+    """A unique layer name for each operator with weights, and its index. For models whose Keras layers are not known.
 
-    It is the last part of the output's name, or all of it where several share that part: converters join the names of what
-    they fuse, in any order, and of constants that operators share.
+    The name is the last part of the name of the output tensor, or the whole name if several outputs share the last
+    part. Converters join the names of operators that they fuse, in any order, and of constants that operators share.
     """
     weighted = [
         (op.index, [part.removesuffix("_quantized").removesuffix("_dequant") for part in op.output_name.split(";")])
@@ -60,7 +61,7 @@ def read_operators(file: bytes) -> list[Operator]:
 
 
 def operators_of(model: Any) -> list[Operator]:
-    """``read_operators`` of a file that was read already."""
+    """The same as ``read_operators`` for a file that is already an object model (``read_model``)."""
     graph = model.subgraphs[0]
     names = [operator_name(code) for code in model.operatorCodes or []]
     producer = {index: operator for operator in graph.operators for index in as_list(operator.outputs)}

@@ -1,4 +1,4 @@
-"""Runs a ``.tflite`` on a few samples, for comparing two files that must compute the same."""
+"""Run a ``.tflite`` on a few samples, to compare two files that must give the same outputs."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _CHILD = "from litetuner.spaces.tflite.running import _answer; _answer()"
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """All outputs of every sample as the file gives them, and the operators of the execution plan with its delegates."""
+    """The raw outputs of all samples, and the operators of the execution plan, delegates included."""
 
     values: tuple[np.ndarray, ...]
     plan: tuple[str, ...]
 
     def identical(self, other: Outputs) -> bool:
-        """Equal to the last bit, NaN included."""
+        """True if all outputs are bit-identical, NaN included."""
         return len(self.values) == len(other.values) and all(
             ours.dtype == theirs.dtype and ours.shape == theirs.shape and ours.tobytes() == theirs.tobytes()
             for ours, theirs in zip(self.values, other.values, strict=True)
         )
 
     def difference(self, other: Outputs) -> float:
-        """The largest difference as a share of the largest output; infinite where shapes differ or a value is not finite."""
+        """The largest difference relative to the largest output; infinite if shapes differ or a value is not finite."""
         if [value.shape for value in self.values] != [value.shape for value in other.values]:
             return float("inf")
         pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(self.values, other.values, strict=True)]
@@ -49,12 +49,12 @@ class Outputs:
 
 
 def run(file: bytes, samples: np.ndarray | None, reference: bool = False) -> Outputs:
-    """Run a file on one sample after another, with one thread; with ``reference`` on the plain kernels without delegates.
+    """Run a file on one sample at a time with one thread; ``reference`` uses the reference kernels without delegates.
 
-    ``samples`` (n, *sample) are real numbers, quantized as the input says; a structured array for several inputs. Without
-    samples, or where a file does not name its inputs, seeded random ones are used. Raises ``BuildFailed`` with the runtime's
-    reason when the file does not load or run. A damaged
-    file can kill the process: call this where that is survived.
+    ``samples`` (n, *sample) are real numbers, which are quantized with the scale of the input; for several inputs they
+    are a structured array. Without samples, or if the file has several inputs and no names for them, seeded random
+    inputs are used. Raises ``BuildFailed`` with the runtime's reason if the file does not load or run. A damaged file
+    can crash the process, so call this in a process that may crash.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -79,10 +79,11 @@ def run(file: bytes, samples: np.ndarray | None, reference: bool = False) -> Out
 
 
 def reference_digests(files: Sequence[bytes], samples: np.ndarray | None) -> list[str | None]:
-    """A hex digest of each file's outputs on the reference kernels without delegates; ``None`` where it does not run there.
+    """A hex digest of each file's outputs on the reference kernels without delegates; ``None`` if a file does not run.
 
-    In a child process, since these kernels abort the process on some ordinary files (LiteRT 2.3, int8 SOFTMAX). A file
-    that kills the child or takes it beyond 60 s leaves ``None`` for itself and those after it.
+    The files run in a child process, because these kernels abort the process for some valid files (LiteRT 2.3, int8
+    SOFTMAX). If a file crashes the child, or the child reaches its limit of 60 s, this file and all files after it get
+    ``None``.
     """
     sent = io.BytesIO()
     arrays = {f"file{index}": np.frombuffer(file, np.uint8) for index, file in enumerate(files)}
@@ -103,7 +104,7 @@ def reference_digests(files: Sequence[bytes], samples: np.ndarray | None) -> lis
 
 
 def _answer() -> None:
-    """The child of ``reference_digests``: a line for each file as soon as it has run."""
+    """The child process of ``reference_digests``: prints one line for each file as soon as it has run."""
     given = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     samples = given.get("samples")
     for index in range(sum(name.startswith("file") for name in given.files)):
@@ -134,4 +135,5 @@ def _random(rng: np.random.Generator, detail: dict[str, Any]) -> np.ndarray:
     if detail["quantization"][0]:
         limits = np.iinfo(dtype)
         return rng.integers(limits.min, limits.max, size=shape, endpoint=True).astype(dtype)
-    return rng.integers(0, 2, size=shape).astype(dtype)  # indices into an unknown table: its first two rows
+    # These integers may be indices into a table of unknown length: use only its first two rows.
+    return rng.integers(0, 2, size=shape).astype(dtype)

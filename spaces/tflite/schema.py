@@ -1,6 +1,6 @@
-"""A ``.tflite`` file as the schema's object model: read, written, and the names of its types and operators.
+"""Reading and writing a ``.tflite`` file as the object model of the schema, and the names of its types and operators.
 
-All other modules read files through ``read_model``. No TensorFlow is needed.
+All other modules read files with ``read_model``. TensorFlow is not needed.
 """
 
 import functools
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 def rejects_damage(read: Callable[Concatenate[bytes, P], R]) -> Callable[Concatenate[bytes, P], R]:
-    """A reader of files whose content may contradict itself in any way: what it stumbles over is ``BuildFailed``."""
+    """Decorator for functions that read files: any error that a damaged file causes is raised as ``BuildFailed``."""
 
     @functools.wraps(read)
     def checked(file: bytes, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -43,7 +43,7 @@ def rejects_damage(read: Callable[Concatenate[bytes, P], R]) -> Callable[Concate
 
 @rejects_damage
 def read_model(file: bytes) -> Any:
-    """The file as the schema's object model (``ModelT``). Raises ``BuildFailed`` for anything but a readable ``.tflite``."""
+    """The file as the schema's object model (``ModelT``). Raises ``BuildFailed`` if it is no readable ``.tflite``."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     if len(file) < 8:
@@ -59,7 +59,7 @@ def read_model(file: bytes) -> Any:
 
 
 def _check_references(model: Any) -> None:
-    """Raise ``ValueError`` for an index of something that the file does not have, so that no reader meets one."""
+    """Raise ``ValueError`` for an index of a tensor, operator code or buffer that does not exist in the file."""
     buffers, codes = len(model.buffers or []), len(model.operatorCodes or [])
     for graph in model.subgraphs:
         tensors = len(graph.tensors)
@@ -77,7 +77,7 @@ def _check_references(model: Any) -> None:
 
 
 def _as_arrays(model: Any) -> None:
-    """Bytes that lie outside the flatbuffer (litert-quantizer writes some files so) come as ``bytes``: arrays like the rest."""
+    """Convert ``bytes`` to arrays, in place. Data outside the flatbuffer (litert-quantizer) is read as ``bytes``."""
     for buffer in model.buffers or []:
         if isinstance(buffer.data, bytes):
             buffer.data = np.frombuffer(buffer.data, np.uint8)
@@ -95,12 +95,12 @@ def _names(enum: str) -> dict[int, str]:
 
 
 def type_name(tensor_type: int) -> str:
-    """``int8``, ``int4``, ``float32`` and so on."""
+    """The name of a tensor type, such as ``int8``, ``int4`` or ``float32``."""
     return _names("TensorType").get(tensor_type, f"type{tensor_type}").lower()
 
 
 def operator_name(code: Any) -> tuple[str, bool]:
-    """Name of an operator code and whether it is a custom one, which is then the custom name."""
+    """The name of an operator code, and true if it is a custom operator (the name is then its custom name)."""
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     name = _names("BuiltinOperator").get(number, f"BUILTIN_{number}")
     if name == "CUSTOM":
@@ -109,12 +109,15 @@ def operator_name(code: Any) -> tuple[str, bool]:
 
 
 def text(name: bytes | str | None) -> str:
-    """A name of the flatbuffer; absent is empty."""
+    """A name in the flatbuffer as text; empty if there is none."""
     return name.decode(errors="replace") if isinstance(name, bytes) else name or ""
 
 
 def pack_model(model: Any) -> bytes:
-    """The file of an object model, with byte vectors at multiples of 16: the schema asks it, and generated Python forgets it."""
+    """The file of an object model.
+
+    Byte vectors are aligned to 16 bytes, which the schema requires and the generated Python code does not do.
+    """
     import flatbuffers
 
     class AligningBuilder(flatbuffers.Builder):  # type: ignore[misc]
@@ -137,15 +140,15 @@ def tensors_of(model: Any) -> Iterator[Any]:
 
 
 def as_list(values: Any) -> list[Any]:
-    """A vector of the schema as a list; empty where the file has none."""
+    """A vector of the schema as a list; empty if the file has none."""
     return [] if values is None else list(values)
 
 
 def ints(values: Any) -> list[int]:
-    """A vector of the schema as whole numbers."""
+    """A vector of the schema as a list of integers."""
     return [int(value) for value in as_list(values)]
 
 
 def element_count(tensor: Any) -> int:
-    """Number of values of a tensor; free sizes count as 1."""
+    """The number of values of a tensor; dimensions of unknown size (-1) count as 1."""
     return math.prod(max(size, 0) if size != -1 else 1 for size in ints(tensor.shape))

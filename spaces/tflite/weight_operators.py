@@ -1,13 +1,13 @@
-"""Which TensorFlow Lite operators hold weights, and which Keras layer becomes which operator."""
+"""Which TensorFlow Lite operators have weights, and which operators each Keras layer is converted to."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightOperator:
-    """Where an operator keeps its weights: the index of that input, and the axis of the output channels.
+    """The position of an operator's weights: the index of the weight input, and the axis of the output channels.
 
-    ``activation_input`` is the index of the input that it computes on.
+    ``activation_input`` is the index of the input with the activations.
     """
 
     weight_input: int
@@ -27,7 +27,7 @@ WEIGHT_OPERATORS: dict[str, WeightOperator] = {
     "GATHER": WeightOperator(0, 0, activation_input=1),
 }
 
-# Keras layer type -> the operators that hold its weights, as seen in converted files.
+# Keras layer type -> the operators that have its weights, as observed in converted files.
 OPERATORS_OF_LAYER: dict[str, tuple[str, ...]] = {
     "Conv1D": ("CONV_2D",),
     "Conv1DTranspose": ("TRANSPOSE_CONV",),

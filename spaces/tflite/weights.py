@@ -1,4 +1,4 @@
-"""The weights of the user's layers in a ``.tflite``: stored values, types and scales. No TensorFlow is needed."""
+"""The weights of the user's layers in a ``.tflite``: stored values, types and scales. TensorFlow is not needed."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ from litetuner.spaces.tflite.weight_operators import WEIGHT_OPERATORS
 class Weight:
     """The weight tensor of one layer as the file stores it.
 
-    ``values`` are the stored integers (int4 one value each, shape as in the file) or floats; a sparse tensor is given dense.
-    ``scale`` and ``zero_point`` have one entry a tensor or one a channel, and are empty for float weights; blockwise
-    quantization gives its table of scales (channels, blocks). ``channel_axis`` is the quantized dimension, or the
-    operator's output-channel axis where there is no quantization by channel. ``activation_dtype`` is the type of what the
-    operator computes on.
+    ``values`` are the stored integers (int4 is unpacked) or floats, in the shape of the file; sparse tensors are dense
+    here. ``scale`` and ``zero_point`` have one entry per tensor or one per channel, and are empty for float weights.
+    With blockwise quantization, ``scale`` has the shape (channels, blocks). ``channel_axis`` is the quantized
+    dimension, or the operator's output-channel axis without per-channel quantization. ``activation_dtype`` is the type
+    of the operator's activation input.
     """
 
     tensor_index: int
@@ -37,7 +37,10 @@ class Weight:
 
     @property
     def granularities(self) -> tuple[str, ...]:
-        """What shares a scale: ``tensor``, ``channel`` or ``block32`` and so on; both of the first for a single channel."""
+        """The quantization granularity: ``tensor``, ``channel`` or, for example, ``block32``; empty for float weights.
+
+        A tensor with a single channel has both ``tensor`` and ``channel``.
+        """
         if self.scale.ndim > 1:
             return (f"block{self.values.shape[-1] // self.scale.shape[-1]}",)
         if self.scale.size == 0:
@@ -50,13 +53,14 @@ class Weight:
 def weights_by_layer(
     file: bytes, layer_names: Sequence[str], kernel_shapes: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Weight]:
-    """The weights of the user's Keras layers in a freshly converted file (one whose names are still there).
+    """The weights of the user's Keras layers in a freshly converted file, which still has its tensor names.
 
-    Give all layers with weights, in the model's order: a Keras 3 export numbers its scopes so that ``conv2d_1`` in the
-    file can be the layer ``conv2d``, which only shows beside the others. Names are matched by whole path components.
-    With ``kernel_shapes`` (Keras order, as in ``LayerInfo``), weights that no name explains are assigned by order and
-    shape where one assignment is possible. A layer of several weights (separable convolutions) gives its largest.
-    Layers that cannot be identified with certainty are left out. Raises ``BuildFailed`` for an unreadable file.
+    ``layer_names`` must be all layers with weights, in the model's order: in a Keras 3 export, ``conv2d_1`` can be the
+    layer ``conv2d``, which only a comparison with the other layers shows. Names are matched by whole path components.
+    With ``kernel_shapes`` (Keras order, as in ``LayerInfo``), weights that no name identifies are assigned by order and
+    shape if only one assignment is possible. For a layer with several weights (separable convolutions), the largest is
+    returned. Layers that cannot be identified with certainty are omitted. Raises ``BuildFailed`` for an unreadable
+    file.
     """
     model = read_model(file)
     graph = model.subgraphs[0]
@@ -77,16 +81,16 @@ def weights_by_layer(
 
 
 def _by_whole_name(operators: Sequence[Operator], layer_names: Sequence[str]) -> dict[str, int]:
-    """Layers that are operators (those of a model without Keras layers), if all are."""
+    """Layer -> operator index if all layers are named like operators (models without Keras layers), else empty."""
     known = names_of_layers(operators)
     return {name: known[name] for name in layer_names} if all(name in known for name in layer_names) else {}
 
 
 @rejects_damage
 def weights_at(file: bytes, tensors: Mapping[str, int]) -> dict[str, Weight]:
-    """The weights of layers whose tensor index is known (``Weight.tensor_index``): slimming removes names and keeps order.
+    """The weights of layers by tensor index (``Weight.tensor_index``). Slimming removes names but keeps these indices.
 
-    Raises ``BuildFailed`` when no operator of the file uses such a tensor as its weight.
+    Raises ``BuildFailed`` if no operator of the file uses one of these tensors as its weight.
     """
     model = read_model(file)
     users: dict[int, Operator] = {}
@@ -101,7 +105,7 @@ def weights_at(file: bytes, tensors: Mapping[str, int]) -> dict[str, Weight]:
 
 @rejects_damage
 def weights_of_operators(file: bytes, indices: Sequence[int]) -> dict[int, Weight]:
-    """The weights of operators by index (``Operator.index``). Raises ``BuildFailed`` for one without constant weights."""
+    """The weights of operators by index (``Operator.index``). Raises ``BuildFailed`` if one has no constant weights."""
     model = read_model(file)
     found = {op.index: op for op in operators_of(model) if op.weight_index is not None}
     lost = [str(index) for index in indices if index not in found]
@@ -146,7 +150,7 @@ def _quantization(model: Any, graph: Any, tensor: Any) -> tuple[np.ndarray, np.n
 
 
 def _table(model: Any, graph: Any, index: int, dtype: type) -> np.ndarray:
-    """A constant tensor that holds scales or zero points; -1 or no data means none."""
+    """The values of a constant tensor with scales or zero points; empty for index -1 or a tensor without data."""
     data = model.buffers[graph.tensors[index].buffer].data if index >= 0 else None
     if data is None:
         return np.zeros(0, dtype)

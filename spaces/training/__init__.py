@@ -1,1 +1,1 @@
-"""Fitting a tf_keras model, and what is trained towards."""
+"""Training of a tf_keras model: the training loop, losses, distillation, and pruning and clustering support."""

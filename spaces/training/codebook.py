@@ -1,4 +1,4 @@
-"""Codebooks: the few different values of a kernel, also after training has moved them apart."""
+"""Codebooks: the few distinct values of a clustered kernel, which are restored if training has moved them apart."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from litetuner.spaces.tf import load
 
-CENTROIDS = "cluster_centroids_tf"  # in the names of tfmot's variables and of the entries of its quantizers
+CENTROIDS = "cluster_centroids_tf"  # part of the names of tfmot's variables and of its quantizers' entries
 
 
 def to_codebook(values: np.ndarray, count: int) -> np.ndarray:
-    """``values`` with at most ``count`` different ones: nearest neighbors become one, the rarer takes the other's value.
+    """``values`` with at most ``count`` distinct ones, by merging neighbors: the rarer takes the value of the other.
 
-    Zero stays zero.
+    The pair whose merge causes the least squared error is merged first. Zero stays zero.
     """
     found, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    held = np.where(found == 0, np.inf, counts)  # nothing is more frequent than zero
+    held = np.where(found == 0, np.inf, counts)  # zero counts as the most frequent value, so it is never replaced
     target, alive = np.arange(found.size), list(range(found.size))
     while len(alive) > count:
         left, right = np.array(alive[:-1]), np.array(alive[1:])
@@ -30,22 +30,23 @@ def to_codebook(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def begin_with_values(wrapped: Any) -> None:
-    """Let the centroids of a model of tfmot's clustering wrappers be the values that its kernels have, zeros where they are."""
+    """Initialize the centroids of tfmot's clustering wrappers with the values of their kernels. Zeros stay in place."""
     tf = load()
     for wrapper in wrapped.layers:
         for name, centroids in getattr(wrapper, "cluster_centroids", {}).items():
             kernel = wrapper.original_clusterable_weights[name].numpy()
             values = np.unique(to_codebook(kernel, centroids.shape[0]))
             centroids.assign(np.pad(values, (0, centroids.shape[0] - values.size), mode="edge"))
-            if wrapper.preserve_sparsity:  # found by the wrapper with its own centroids, when it was built
+            if wrapper.preserve_sparsity:  # when it was built, the wrapper computed them from its own centroids
                 wrapper.sparsity_masks[name] = tf.constant(kernel != 0, tf.float32)
                 wrapper.zero_idx[name] = tf.argmin(tf.abs(centroids), axis=-1)
 
 
 def snap_kernels(trained: Any, start: Any) -> None:
-    """Put each clustered kernel of a model of tfmot's quantize wrappers on its integer grid, with no more values than before.
+    """Round each clustered kernel in tfmot's quantize wrappers to its integer grid.
 
-    tfmot trains the values of each channel apart, so those of one cluster may end on both sides of a rounding edge.
+    It gets no more distinct values than in ``start``, per channel or, with one scale, in the whole kernel. tfmot trains
+    the values of each channel separately, so values of one cluster may be rounded to different integers.
     """
     for wrapper in trained.layers:
         for kernel, quantizer, variables in getattr(wrapper, "_weight_vars", ()):

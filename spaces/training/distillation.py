@@ -1,7 +1,7 @@
 """Knowledge distillation: train towards the baseline's outputs (Hinton et al. 2015, arXiv:1503.02531).
 
-A compressed copy should compute what the baseline computes, and the baseline's outputs contain more information than labels:
-a short training on labels alone loses what a long training with augmentation had learned.
+A compressed model should reproduce the baseline, and the baseline's outputs contain more information than labels. A
+short training on labels alone loses what the baseline learned in a long training with augmentation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,13 +16,14 @@ from litetuner.spaces.models.signature import feed
 from litetuner.spaces.tf import load
 
 BATCH = 256
-LARGEST_BYTES = 1 << 30  # of outputs that are kept on disk; above, a model is trained on labels only
+LARGEST_BYTES = 1 << 30  # maximum bytes of the baseline's outputs on disk; above, training uses only labels
 
 
 def teacher_targets(model: Any, x: np.ndarray, links: Mapping[str, Activation]) -> Iterator[np.ndarray]:
-    """The baseline's outputs on ``x`` (n, ...), batch by batch (b, ...), as probabilities for a classifier that gives logits.
+    """The baseline's outputs on ``x`` (n, ...), batch by batch (b, ...); logits are converted to probabilities.
 
-    ``links`` are what makes probabilities of each output, by name; of several outputs a batch has a field for each.
+    ``links`` are the activations that convert each output to probabilities, by output name. If there are several
+    outputs, a batch has one field for each.
     """
     tf = load()
     activations = {"softmax": tf.nn.softmax, "sigmoid": tf.nn.sigmoid, "none": tf.identity}

@@ -1,7 +1,8 @@
-"""Fitting a tf_keras model: one loop for every TRAIN step, deterministic by seed and fast for small models.
+"""Training of a tf_keras model: one loop for every TRAIN step, deterministic by seed and fast for small models.
 
-The loop is our own: tf.data and Keras callbacks cost more a step than a small network's arithmetic (digits network on two
-cores, ms a step: ``model.fit`` 4.6, with ``steps_per_execution=32`` 3.1, this loop with 32 steps a call 2.7).
+It is a custom loop, because tf.data and Keras callbacks take more time per step than the computation of a small network
+(digits network on two cores, ms per step: ``model.fit`` 4.6, with ``steps_per_execution=32`` 3.1, this loop with 32
+steps per call 2.7).
 """
 
 import contextlib
@@ -26,17 +27,18 @@ from litetuner.spaces.training.losses import like_outputs, mean_loss
 from litetuner.spaces.training.own_loop import run_loop
 from litetuner.spaces.training.samples import sample_bytes, samples_of
 
-_CALL_BYTES = 16_000_000  # samples handed to one call of the compiled loop
+_CALL_BYTES = 16_000_000  # maximum bytes of samples for one call of the compiled loop
 _CALL_STEPS = 32
-TIMED_STEPS = (4, 16, 32)  # until they take SHORT_SECONDS: more steps say more
+# Numbers of steps to measure the time of a step with, until a run takes SHORT_SECONDS. More steps are more accurate.
+TIMED_STEPS = (4, 16, 32)
 SHORT_SECONDS = 0.5
 
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Everything random inside is drawn from ``seed``; Python's and NumPy's global states are put back afterwards.
+    """Seed all random generators with ``seed``; Python's and NumPy's global states are restored afterwards.
 
-    Keras layers (dropout) and tfmot's centroids draw from global generators, so a step's whole work is done within this.
+    Keras layers (dropout) and tfmot's centroids use global generators, so a step runs completely inside this context.
     """
     load()
     import tf_keras
@@ -51,18 +53,18 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def count_steps(context: Context, epochs: float) -> int:
-    """Optimizer steps of ``epochs`` passes (may be fractional) over the training data, rounded up."""
+    """The number of optimizer steps in ``epochs`` passes (may be fractional) over the training data, rounded up."""
     samples = len(context.x_train)
     return math.ceil(epochs * samples / min(context.batch_size, samples)) if samples else 0
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingHooks:
-    """What else happens during a training.
+    """Callbacks and masks that a step adds to its training.
 
-    ``callbacks`` are Keras callbacks of which ``on_train_begin``, ``on_epoch_end`` (once, after the last step) and
-    ``on_train_end`` are called. ``masks`` are (variable, 0/1 array) pairs: the variable is multiplied by its mask after every
-    step, so zeros stay zero.
+    ``callbacks`` are Keras callbacks; only ``on_train_begin``, ``on_epoch_end`` (once, after the last step) and
+    ``on_train_end`` are called. ``masks`` are (variable, 0/1 array) pairs: the variable is multiplied by its mask after
+    every step, so zeros stay zero.
     """
 
     callbacks: Sequence[Any] = ()
@@ -79,16 +81,18 @@ def fit(
     augment: str = NONE,
     hooks: TrainingHooks | None = None,
 ) -> None:
-    """Train ``model`` in place on the context's training data with Adam and a cosine decay to zero (``learning_rate.py``).
+    """Train ``model`` in place on the context's training data, with Adam and cosine decay (``learning_rate.py``).
 
-    ``distill`` is the share of the loss towards the baseline's outputs (``context.teacher``). Batches are cut from one
-    stream of permutations drawn from ``context.seed``, so all are full. Samples may be memory-mapped and of any type; they
-    are cast batch by batch. ``augment`` names the random views of images that are trained on (``data/augmentation.py``); with
-    ``distill`` the target of a view is the baseline's output for the image itself.
+    ``distill`` is the weight of the loss towards the baseline's outputs (``context.teacher``); the loss on labels has
+    the weight 1 - ``distill``. Batches are slices of consecutive permutations of all samples, drawn from
+    ``context.seed``, so all batches are full. Samples may be memory-mapped and of any type; they are cast in small
+    parts. ``augment`` names the random views of images (``data/augmentation.py``); with ``distill``, the target of a
+    view is the baseline's output for the original image.
 
-    A loop of the user's (``context.loop``) does the steps where there is one; it does not distill.
+    If the user gave a training function (``context.loop``), it does the steps; it does not support distillation.
 
-    Raises ``Refused`` without training data, ``BuildFailed`` when the weights do not stay finite.
+    Raises ``Refused`` without training data, or for ``distill`` with a training function of the user. Raises
+    ``BuildFailed`` if a weight is not finite after training, or if ``distill`` needs outputs that were not kept.
     """
     hooks = hooks or TrainingHooks()
     steps = count_steps(context, epochs)
@@ -138,9 +142,10 @@ def _fit_by_loop(
 
 @contextlib.contextmanager
 def _fast_statistics(model: Any, steps: int) -> Iterator[None]:
-    """Let batch normalization average over the last tenth of a short training, not over hundreds of steps it does not have.
+    """Lower the momentum of batch normalizations so that a short training averages over about its last tenth.
 
-    With the usual momentum of 0.99, 100 steps after pruning leave a third of the statistics to weights that are gone.
+    With the default momentum of 0.99, a third of the statistics after 100 steps still comes from the weights before
+    pruning.
     """
     import tf_keras
 
@@ -158,14 +163,14 @@ def _fast_statistics(model: Any, steps: int) -> Iterator[None]:
 
 
 def _targets(model: Any, context: Context, distill: float) -> list[np.ndarray]:
-    """What the loss is given beside the outputs, as arrays (n, ...): labels, the baseline's outputs, weights."""
+    """The arguments of the loss besides the outputs, as arrays (n, ...): labels, the baseline's outputs, weights."""
     given = (context.teacher if distill else None, context.w_train)
     y = context.y_train if is_packed(context.y_train) else like_outputs(context.y_train, model.outputs[0].shape)
     return [y, *(part for part in given if part is not None)]
 
 
 def _loss(context: Context, distill: float) -> Callable[..., Any]:
-    """The loss of (outputs, *targets) as one number."""
+    """The loss as a function of (outputs, *targets) that returns a scalar."""
     load()
     import tf_keras
 
@@ -186,7 +191,7 @@ def _loss(context: Context, distill: float) -> Callable[..., Any]:
 def _step(
     model: Any, loss_of: Callable[..., Any], schedule: Any, masks: Sequence[tuple[Any, np.ndarray]]
 ) -> Callable[..., None]:
-    """One optimizer step on a batch (x, *targets)."""
+    """A function that does one optimizer step on a batch (x, *targets)."""
     tf = load()
     import tf_keras
 
@@ -211,7 +216,7 @@ def _step(
 def _run(
     model: Any, context: Context, steps: int, step: Callable[..., None], augment: str, targets: Sequence[np.ndarray]
 ) -> None:
-    """Do ``steps`` optimizer steps, many in each call of a compiled function."""
+    """Run ``steps`` optimizer steps, many in each call of a compiled function."""
     advance, most = _compiled(model, context, step, augment, targets)
     order = _order(context, steps)
     for start in range(0, steps, most):
@@ -221,7 +226,7 @@ def _run(
 def _compiled(
     model: Any, context: Context, step: Callable[..., None], augment: str, targets: Sequence[np.ndarray]
 ) -> tuple[Callable[[np.ndarray], None], int]:
-    """A function that does a step for each row of sample numbers (steps, batch), and how many rows it is to be given."""
+    """A function that runs a step for each row of sample indices (steps, batch), and the maximum number of rows."""
     tf = load()
     batch = min(context.batch_size, len(context.x_train))
 
@@ -240,7 +245,7 @@ def _compiled(
 
 
 def _order(context: Context, steps: int) -> np.ndarray:
-    """Sample numbers (steps, batch): one shuffled pass over all samples after the other."""
+    """Sample indices (steps, batch): one shuffled pass over all samples after the other."""
     samples = len(context.x_train)
     batch = min(context.batch_size, samples)
     generator = np.random.default_rng(context.seed)
@@ -249,10 +254,10 @@ def _order(context: Context, steps: int) -> np.ndarray:
 
 
 def seconds_per_step(model: Any, context: Context) -> float:
-    """How long a step of ``fit`` takes, without the tracing of its graph. The trained weights stay as they are."""
+    """The seconds that a step of ``fit`` takes, without tracing of the graph. Trained weights do not change."""
     step = _step(model, _loss(context, 0.0), 0.0, ())
     advance, most = _compiled(model, context, step, NONE, _targets(model, context, 0.0))
-    advance(_order(context, 1))  # traces
+    advance(_order(context, 1))  # traces the graph
     for steps in (min(most, steps) for steps in TIMED_STEPS):
         started = time.perf_counter()
         advance(_order(context, steps))

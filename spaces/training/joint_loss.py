@@ -1,4 +1,4 @@
-"""The training loss of a model with several outputs: a loss for each, and their weighted sum."""
+"""The training loss of a model with several outputs: the weighted sum of one loss per output."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +23,10 @@ def choose_losses(
     labels: np.ndarray,
     weighted: bool,
 ) -> LossSettings:
-    """A loss for each output that has a weight, tried on a few samples; ``asked`` are ``--loss`` and the weights.
+    """A loss for each output with a nonzero weight, tested on a few samples; ``asked`` are ``--loss`` and the weights.
 
-    ``outputs`` are those of the model for as many samples, in the order of ``known``. Raises ``ConfigError`` that names the
-    output that has no labels, or none that fit a loss.
+    ``outputs`` are the model's outputs for these samples, in the order of ``known``. Raises ``ConfigError`` with the
+    name of an output without labels, or of an output whose labels fit no loss; also if all weights are 0.
     """
     losses, weights = by_output("loss", asked[0], known), asked[1]
     found: dict[str, LossSettings] = {}
@@ -56,7 +56,7 @@ def _usual(evidence: Evidence) -> str:
 
 
 def by_output(key: str, given: str | None, names: Mapping[str, Any]) -> dict[str, str]:
-    """The parts of ``kind=mse,age=mae`` by output. Raises ``ConfigError`` for what is not such a list."""
+    """The values of a list such as ``kind=mse,age=mae``, by output. Raises ``ConfigError`` for any other text."""
     found: dict[str, str] = {}
     example = ",".join(f"{name}=..." for name in names)
     for part in given.split(",") if given else ():
@@ -70,7 +70,10 @@ def by_output(key: str, given: str | None, names: Mapping[str, Any]) -> dict[str
 
 
 def output_weights(given: str | None, compiled: Any, names: Mapping[str, Any]) -> dict[str, float]:
-    """The weight of each output's loss: as ``--loss-weights`` says, else as compiled (a list or dict), else 1."""
+    """Weights of losses by output, from ``--loss-weights``, else as compiled (list or dict); other outputs have 1.
+
+    Raises ``ConfigError`` for a weight that is not a number of 0 or more.
+    """
     found: dict[str, float] = {}
     if isinstance(compiled, list | tuple):
         found |= {name: float(weight) for name, weight in zip(names, compiled, strict=False) if weight is not None}
@@ -87,12 +90,12 @@ def output_weights(given: str | None, compiled: Any, names: Mapping[str, Any]) -
 
 
 def joint_loss(settings: LossSettings) -> Loss:
-    """The loss as a function of (labels by output, outputs in order): the sum for each sample (b,)."""
+    """The loss as a function of (labels by output, outputs in order) that returns the sum for each sample (b,)."""
     return _sum(settings, {name: make_loss(part) for name, part in settings.outputs.items()})
 
 
 def joint_soft_loss(decisions: Mapping[str, Decision], settings: LossSettings) -> Loss:
-    """The same towards another model's outputs."""
+    """``joint_loss`` with the outputs of another model as labels (distillation)."""
     return _sum(settings, {name: soft_loss(decisions[name], part) for name, part in settings.outputs.items()})
 
 

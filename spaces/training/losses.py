@@ -1,4 +1,4 @@
-"""Training losses: by name, by function, as compiled; chosen by trying each on samples, once, when a model is inspected."""
+"""Training losses by name, by function, or as compiled. They are tested on samples once, when a model is inspected."""
 
 import dataclasses
 import inspect
@@ -15,13 +15,19 @@ from litetuner.spaces.tf import load
 from litetuner.spaces.user_function import is_function, load_function
 
 Loss = Callable[[Any, Any], Any]
-TRIED = (5, 7, 11)  # samples of a trial: a number that no axis of the output has, so that nothing broadcasts by chance
+# Numbers of samples to test a loss with. The first one that is no size of an output axis is used, so that nothing
+# broadcasts by chance.
+TRIED = (5, 7, 11)
 _SPARSE = "sparse_categorical_crossentropy"
 
 
 @dataclasses.dataclass(frozen=True)
 class LossWishes:
-    """What a loss is chosen from, in this order. ``metric`` is what the metric asks for, ``own`` whether that is the user's."""
+    """The sources of a loss: ``asked`` (``--loss``), the loss that suits the metric, and the compiled one.
+
+    ``own`` is true if the user chose the metric. The order is: ``asked``, ``metric`` if ``own``, ``compiled``,
+    ``metric``.
+    """
 
     asked: str | None
     metric: str
@@ -66,7 +72,7 @@ def _known() -> list[str]:
 
 
 def mean_loss(loss: Loss, y: Any, outputs: Any, weights: Any = None) -> Any:
-    """The loss of a batch as one number; with ``weights`` (b,) the mean of the weighted losses of its samples."""
+    """The mean loss of a batch; with ``weights`` (b,), the mean of the weighted losses of its samples."""
     tf = load()
     values = loss(y, outputs)
     if weights is not None:
@@ -75,12 +81,15 @@ def mean_loss(loss: Loss, y: Any, outputs: Any, weights: Any = None) -> Any:
 
 
 def like_outputs(y: Any, shape: Any) -> Any:
-    """Labels (n, ...) for outputs of a shape: (n,) against (n, 1) would broadcast to (n, n) in the plain losses."""
+    """Labels (n, ...), with a last axis of size 1 if the outputs have it: (n,) and (n, 1) would broadcast to (n, n)."""
     return y[..., None] if len(shape) == len(y.shape) + 1 and shape[-1] == 1 else y
 
 
 def named(name: str, decision: Decision | None, config: dict[str, Any] | None = None) -> LossSettings:
-    """Settings of a loss by name: those of a cross-entropy say whether outputs are logits; "classification" fits the task."""
+    """The settings of a loss by name. "classification" becomes the cross-entropy that fits the task.
+
+    If a loss has the option ``from_logits``, it is set according to the decision.
+    """
     load()
     import tf_keras
 
@@ -108,7 +117,11 @@ def _by_task(decision: Decision | None) -> str:
 
 
 def class_weights(asked: str | None, classes: int | None, y: np.ndarray) -> tuple[float, ...] | None:
-    """The weight of each class, by its number: "balanced" (each class counts alike), or such as ``0=1,1=4``; else 1."""
+    """The weight of each class by number, from "balanced" (all classes count the same) or text such as ``0=1,1=4``.
+
+    Classes that are not in the text have the weight 1. Returns ``None`` if ``asked`` is ``None``. Raises
+    ``ConfigError`` for any other text, and if labels are not one class number per sample.
+    """
     if asked is None:
         return None
     if classes is None or y.ndim != 1:
@@ -130,7 +143,7 @@ def class_weights(asked: str | None, classes: int | None, y: np.ndarray) -> tupl
 
 
 def soft_loss(decision: Decision | None, settings: LossSettings) -> Loss:
-    """The loss towards another model's outputs (probabilities where the decision knows them)."""
+    """The loss with another model's outputs as labels: a cross-entropy if the decision says they are probabilities."""
     made = "none" if decision is None else decision.activation
     if made != "none":
         return make_loss(named("binary_crossentropy" if made == "sigmoid" else "categorical_crossentropy", decision))
@@ -138,7 +151,7 @@ def soft_loss(decision: Decision | None, settings: LossSettings) -> Loss:
 
 
 def tried_outputs(model: Any, x: np.ndarray) -> list[Any]:
-    """The outputs of a tf_keras model, in order, for a few of the samples (n, ...)."""
+    """The outputs of a tf_keras model, in order, for a few of the samples ``x`` (n, ...)."""
     sizes = {size for output in model.outputs for size in output.shape}
     count = next((size for size in TRIED if size not in sizes), TRIED[-1])
     found = model(feed(model, x[np.arange(count) % len(x)]), training=False)
@@ -150,7 +163,7 @@ def choose_loss(
 ) -> LossSettings:
     """The first loss that fits the labels (n, ...) and the outputs for a few samples (``tried_outputs``).
 
-    With ``weighted`` it must give a value for each sample. Raises ``ConfigError`` that says why none fits.
+    With ``weighted`` it must return a value for each sample. Raises ``ConfigError`` with the reasons if none fits.
     """
     labels = y[np.arange(len(outputs)) % len(y)]
     failed: list[str] = []
@@ -181,14 +194,14 @@ def _candidates(wishes: LossWishes, decision: Decision | None) -> Iterator[LossS
         found = named(wishes.compiled.name, decision, wishes.compiled.config)
         yield dataclasses.replace(found, source="as the model was compiled")
     raw = decision is None or decision.task == "raw"
-    if not wishes.own and not (raw and wishes.compiled is not None):  # whose loss is one of the user's own
+    if not wishes.own and not (raw and wishes.compiled is not None):  # no guess for a raw output of a compiled model
         yield dataclasses.replace(named(wishes.metric, decision), source="by the task")
         if raw and decision is not None and decision.activation == "softmax":
             yield dataclasses.replace(named("categorical_crossentropy", decision), source="by the task")
 
 
 def _forms(settings: LossSettings, decision: Decision | None, shape: Sequence[int]) -> list[LossSettings]:
-    """The forms in which it may take labels: class numbers, one-hot rows, or as they are."""
+    """The settings for each form of labels that a loss may accept: class numbers, one-hot rows, or unchanged."""
     if decision is None or decision.task != "multiclass" or settings.name == _SPARSE:
         return [settings]
     rows = dataclasses.replace(settings, one_hot=int(shape[-1]))
@@ -196,7 +209,7 @@ def _forms(settings: LossSettings, decision: Decision | None, shape: Sequence[in
 
 
 def _problem(settings: LossSettings, outputs: Any, y: np.ndarray, weighted: bool) -> str | None:
-    """Why a loss cannot be trained with, ``None`` where it can. Traced, as in training."""
+    """The reason why training with a loss fails; ``None`` if it works. The loss is traced, as in training."""
     tf = load()
     loss = make_loss(settings)
 
@@ -214,7 +227,7 @@ def _problem(settings: LossSettings, outputs: Any, y: np.ndarray, weighted: bool
         return "labels are text."
     try:
         values, mean, slope = tf.function(gradient)(tf.constant(like_outputs(y, outputs.shape)), outputs)
-    except Exception as error:  # a user's function, and TensorFlow, raise what they like
+    except Exception as error:  # the user's function and TensorFlow may raise any exception
         return keras_error_text(error)
     if tuple(values.shape) != tuple(outputs.shape)[: len(values.shape)]:
         return f"it gives an array of shape {tuple(values.shape)} for outputs of shape {tuple(outputs.shape)}."

@@ -1,4 +1,4 @@
-"""A training loop of the user's own (``--fit``), for models that no loss of (labels, outputs) trains as they were trained."""
+"""A training function of the user (``--fit``), for models whose training is more than a loss of (labels, outputs)."""
 
 import inspect
 import itertools
@@ -21,16 +21,16 @@ from litetuner.spaces.user_function import load_function
 
 ARGUMENTS = ("model", "dataset", "epochs", "callbacks", "seed")
 TRIED_RATE = 1e-3
-# Trainings of so many steps tell how long a step takes; the last one only where steps are short.
+# Numbers of steps to measure the time of a step with; the last one is only used if steps are short.
 TIMED_STEPS = (1, 6, 60)
 SHORT_SECONDS = 1.0
-SHORTEST_STEP = 0.001  # seconds; less cannot be told from the noise of what comes before the first step
+SHORTEST_STEP = 0.001  # seconds; less cannot be distinguished from variations in the time before the first step
 Loop = Callable[..., Any]
 Masks = Sequence[tuple[Any, np.ndarray]]
 
 
 def make_loop(spec: str) -> Loop:
-    """The function that ``module:function`` names. Raises ``ConfigError`` where it does not take the five arguments."""
+    """The function that ``module:function`` names. Raises ``ConfigError`` if it does not accept the five arguments."""
     function = load_function(spec, "--fit")
     try:
         inspect.signature(function).bind(*ARGUMENTS)
@@ -42,28 +42,29 @@ def make_loop(spec: str) -> Loop:
 def run_loop(
     model: Any, context: Context, epochs: float, optimizer: Any, augment: str, callbacks: Sequence[Any], masks: Masks
 ) -> None:
-    """Let the user's function train ``model`` in place.
+    """Train ``model`` in place with the user's function.
 
-    It is given whole epochs: of 0.5 the dataset holds half of the samples, of 2.5 it is passed three times with fewer.
-    ``masks`` are kept by a callback, and at the end also where the function calls none. Raises ``BuildFailed`` with its error.
+    The function gets whole epochs, and the size of the dataset is adjusted: 0.5 epochs are one pass over half of the
+    samples, 2.6 epochs are three passes over 87 % of them. A callback applies ``masks`` after every batch; they are
+    also applied at the end, in case the function calls no callbacks. Raises ``BuildFailed`` with the function's error.
     """
     loop = context.loop
     if loop is None:
         raise ValueError("the context has no loop of the user's")
-    model.compile(optimizer)  # where the function finds it
+    model.compile(optimizer)  # the function uses model.optimizer
     rounds = max(1, round(epochs))
     dataset = make_dataset(context, epochs / rounds, augment)
     try:
         with quiet_stdout():
             loop(model, dataset, rounds, [*callbacks, _holding(masks)], context.seed)
-    except Exception as error:  # the user's code raises what it likes
+    except Exception as error:  # the user's code may raise any exception
         raise BuildFailed(f"the function of --fit failed: {_told(loop, error)}") from error
     for variable, mask in masks:
         variable.assign(variable * mask)
 
 
 def _told(loop: Loop, error: Exception) -> str:
-    """An error in the user's loop: its type, its words, and the line of the user's file that led to it."""
+    """An error in the user's function: its type, its message, and the line of the user's file that caused it."""
     file = inspect.unwrap(loop).__code__.co_filename if hasattr(inspect.unwrap(loop), "__code__") else ""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     where = f" ({Path(file).name}, line {lines[-1]})" if lines else ""
@@ -72,7 +73,7 @@ def _told(loop: Loop, error: Exception) -> str:
 
 
 def make_dataset(context: Context, share: float, augment: str) -> Any:
-    """A ``tf.data.Dataset`` of (x, y), or (x, y, w), in full batches: a ``share`` of the training data, drawn anew each time."""
+    """A ``tf.data.Dataset`` of full batches (x, y) or (x, y, w): a ``share`` of the data, drawn again in each pass."""
     tf = load()
     samples, batch = len(context.x_train), min(context.batch_size, len(context.x_train))
     steps = math.ceil(share * samples / batch)
@@ -96,7 +97,7 @@ def make_dataset(context: Context, share: float, augment: str) -> Any:
 
 
 def in_order(part: np.ndarray) -> Any:
-    """A tuple of the arrays of several inputs or outputs, in the model's order; else the array."""
+    """A tuple with the arrays of several inputs or outputs, in the model's order; a single array stays as it is."""
     return tuple(parts(part)) if is_packed(part) else part
 
 
@@ -114,9 +115,10 @@ def _holding(masks: Masks) -> Any:
 
 
 def try_loop(model: Any, context: Context) -> bool:
-    """Train copies of a model for one step: a plain one, and one in tfmot's wrappers, as steps hand them over.
+    """Test the user's function: train a plain copy of the model, and one with tfmot's wrappers, for one step each.
 
-    Was the optimizer used that the function was given? Raises ``ConfigError`` for a function that fails, or trains nothing.
+    Returns true if the function used the optimizer that it was given. Raises ``ConfigError`` if the function fails or
+    changes no weight.
     """
     import tf_keras
 
@@ -147,7 +149,7 @@ def try_loop(model: Any, context: Context) -> bool:
 
 
 def _pruned(model: Any) -> tuple[Any, list[Any]]:
-    """The model with all layers in pruning wrappers that tfmot can prune, and the callback that these need."""
+    """The model with pruning wrappers around all layers that tfmot can prune, and the callback that these need."""
     import tensorflow_model_optimization as tfmot
     import tf_keras
     from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
@@ -163,9 +165,9 @@ def _pruned(model: Any) -> tuple[Any, list[Any]]:
 
 
 def seconds_per_step_of_loop(model: Any, context: Context) -> float:
-    """How long a step of the user's loop takes. The trained weights stay as they are.
+    """The seconds that a step of the user's function takes. Trained weights do not change.
 
-    A call may do anything before its first step, so the difference of two calls tells it.
+    A call may do other work before its first step, so the time is computed from the difference of two calls.
     """
     import tf_keras
 

@@ -1,4 +1,4 @@
-"""Recovery: a training starts from weights that were solved for layer by layer, not from the largest or the nearest ones."""
+"""Recovery: training starts from weights that were solved for layer by layer, not only pruned or rounded."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -20,12 +20,12 @@ RECOVERIES = (PLAIN, SECOND_ORDER)
 
 
 class Recovery:
-    """A tf_keras model as a float file, in which the kernels of its layers are solved for."""
+    """Reconstructs kernels of a tf_keras model through its float ``.tflite``."""
 
     def __init__(self, step: str, model: Any, context: Context, kernels: Mapping[str, Collection[str]]) -> None:
-        """``kernels`` are the names of the variables that a step works on, by layer; other layers stay.
+        """``kernels`` are the names of the variables that a step changes, by layer; other layers stay as they are.
 
-        Raises ``Refused`` for a layer that cannot be solved for.
+        Raises ``Refused`` with the names of layers that cannot be solved for.
         """
         self._model, self._seed = model, context.seed
         x = context.x_train if len(context.x_train) else context.calibration
@@ -45,19 +45,19 @@ class Recovery:
             )
 
     def shares(self, sparsity: float) -> dict[str, float]:
-        """Shares of zeros by layer, ``sparsity`` over all layers that can be solved for, of the least error together."""
+        """Share of zeros by layer with the least total error and ``sparsity`` over all layers of ``kernels``."""
         costs = Sensitivities(self._file, self._samples, self._seed)
         ours = {place.solved.operator: name for name, place in self._places.items()}
         spread = costs.spread(sparsity, [operator for operator in costs.sizes if operator not in ours])
-        # Whole weights, rounded up, so that the whole never falls below what was requested.
+        # Rounded up to whole numbers of weights, so that the total sparsity is never below the requested one.
         whole = {name: math.ceil(spread[at] * costs.sizes[at] - 1e-6) / costs.sizes[at] for at, name in ours.items()}
-        return {name: min(share, MOST_SPARSITY) for name, share in whole.items()}  # and layers round up themselves
+        return {name: min(share, MOST_SPARSITY) for name, share in whole.items()}  # layers also round up
 
     def solved(self, treatments: Mapping[str, Treatment]) -> Any:
-        """A copy of the model with layers treated by name, and the statistics that a training begins with.
+        """A copy of the model with treatments applied by layer name, and with batch statistics for the new weights.
 
-        Zeros of the file are zeros of the model, also where gamma is 0.
-        Raises ``Refused`` without samples, ``BuildFailed`` with the name of a layer that cannot be solved for.
+        Zeros in the file are also zeros in the model, even if gamma is 0. Raises ``Refused`` without samples. Raises
+        ``BuildFailed`` with the name of a layer that cannot be solved for.
         """
         by_operator = {self._places[name].solved.operator: each for name, each in treatments.items()}
         file = reconstruct(self._file, self._samples, by_operator, self._seed).file

@@ -1,4 +1,4 @@
-"""What all steps that train have in common."""
+"""The base class of all steps that train."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from litetuner.spaces.training.fit import TrainingHooks, fit
 
 
 class TrainingStep(Step):
-    """Base of the steps that train. Subclasses declare these knobs, each with values of its own."""
+    """Base class of the steps that train. Subclasses declare these knobs, each with its own values."""
 
     stage = Stage.TRAIN
     epochs: float
@@ -24,6 +24,6 @@ class TrainingStep(Step):
             raise Refused(f"{self.name}: epochs is {self.epochs:g}, and cannot be negative")
 
     def _fit(self, model: Any, context: Context, hooks: TrainingHooks | None = None) -> None:
-        """Train a model in place as the knobs say."""
+        """Train a model in place with the values of the knobs."""
         knobs = {"epochs": self.epochs, "learning_rate": self.learning_rate, "distill": self.distill}
         fit(model, context, **knobs, augment=self.augment, hooks=hooks)

@@ -1,1 +1,1 @@
-"""An Android device reached by adb."""
+"""The adb target: an Android device."""

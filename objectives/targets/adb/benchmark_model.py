@@ -1,7 +1,8 @@
-"""What TensorFlow Lite's ``benchmark_model`` takes and prints: its flags, its report, its failures.
+"""TensorFlow Lite's ``benchmark_model``: its flags, how to read its report, and the meaning of its failures.
 
-Formats as documented in ``tensorflow/lite/tools/benchmark`` (README, ``benchmark_model.cc``, ``benchmark_tflite_model.cc``),
-from "Average inference timings" of 2019 to the p5, median and p95 of 2024. All times are microseconds.
+The formats are those of ``tensorflow/lite/tools/benchmark`` (README, ``benchmark_model.cc``,
+``benchmark_tflite_model.cc``), from "Average inference timings" of 2019 to the p5, median and p95 of 2024. All times
+are in microseconds.
 """
 
 import dataclasses
@@ -11,8 +12,8 @@ from typing import Any
 from litetuner.objectives.runner.intervals import median
 from litetuner.spaces.errors import BuildFailed, HostError, LitetunerError, Lost
 
-# An option's value, and the flags that ask for it. With gpu, nnapi and hexagon what the delegate leaves goes to XNNPACK, as in
-# an application, unless the tool is told otherwise.
+# Value of the option ``delegate``: the flags for it. With gpu, nnapi and hexagon, the operators that the delegate
+# does not run are run by XNNPACK, as in an application; this is the default of the tool.
 FLAGS = {
     "xnnpack": ("--use_xnnpack=true",),
     "gpu": ("--use_gpu=true",),
@@ -52,23 +53,23 @@ FILES_FAULT = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """One run of the tool. ``least_us`` to ``count`` are of the timed invokes, without those of the warm-up."""
+    """One run of the tool. ``average_us``, ``least_us``, ``most_us`` and ``count`` exclude the warm-up."""
 
     init_us: float
     first_us: float
     average_us: float
-    least_us: float  # whole microseconds: the tool rounds down
+    least_us: float  # in whole microseconds, because the tool rounds down
     most_us: float
     count: int
     percentiles_us: dict[str, float]  # p5, median, p95; empty before 2024
-    peak_bytes: int | None  # of the process, above the start of the tool
-    replaced: tuple[dict[str, Any], ...]  # delegate's name, operators taken, operators there, partitions
-    applied: tuple[dict[str, Any], ...]  # name, completely or partially, number of its kernels
+    peak_bytes: int | None  # memory of the process, relative to the start of the tool
+    replaced: tuple[dict[str, Any], ...]  # name of the delegate, delegated operators, all operators, partitions
+    applied: tuple[dict[str, Any], ...]  # name of the delegate, completely or partially, number of its kernels
     says: tuple[str, ...]  # the lines about the runtime and delegates, as printed
 
 
 def read_report(text: str) -> Report:
-    """The output of a run that ended well. Raises ``HostError`` for one that is not of a known form."""
+    """Read the output of a successful run. Raises ``HostError`` if its format is unknown."""
     timings = [dict(TIMING.findall(found[1])) for found in TIMINGS.finditer(text)]
     stats = list(STATS.finditer(text))
     if not timings or not stats:
@@ -99,7 +100,7 @@ def read_report(text: str) -> Report:
 
 
 def _numbers(found: re.Match[str]) -> dict[str, float]:
-    """A line of statistics. A count of one has no more than ``curr``, which is then all of them."""
+    """The numbers in a line of statistics. If the count is 1, the line has only ``curr``, which is used for all."""
     values = {name: float(value) for name, value in (part.split("=") for part in found["rest"].split())}
     only = values.get("curr", 0.0)
     return {"count": float(found["count"]), "first": only, "min": only, "max": only, "avg": only} | values
@@ -119,9 +120,9 @@ def _plain(line: str) -> str:
 
 
 def check_delegate(report: Report, delegate: str, about: str) -> None:
-    """Raise where the accelerator that was asked for took nothing: the CPU was timed in its place.
+    """Raise ``BuildFailed`` or ``HostError`` if the requested accelerator ran no operators, so that the CPU was timed.
 
-    XNNPACK and the plain kernels are the CPU, so there nothing can be mistaken.
+    Nothing is checked for XNNPACK and the plain kernels, because they run on the CPU.
     """
     if delegate in ("xnnpack", "none"):
         return
@@ -141,9 +142,9 @@ def _is(name: str, delegate: str) -> bool:
 
 
 def delegates_of(report: Report, delegate: str, names: list[str]) -> dict[str, Any]:
-    """What became of the operators, in the form of ``delegates.read_delegates``. ``names`` are the file's operators.
+    """Which operators were delegated, in the format of ``delegates.read_delegates``.
 
-    The tool does not say which operators were left, nor why.
+    ``names`` are the file's operators. The tool does not report which operators were not delegated, nor why.
     """
     requested = [] if delegate == "none" else [delegate]
     mine = [part for part in report.replaced if _is(part["delegate"], delegate)]
@@ -165,7 +166,7 @@ def delegates_of(report: Report, delegate: str, names: list[str]) -> dict[str, A
 
 
 def explain_failure(code: int, text: str, about: str, abis: str) -> LitetunerError | None:
-    """The error that an end of the tool stands for; ``None`` for a good one. ``abis`` are those that the device runs."""
+    """The error for an exit code and output of the tool; ``None`` if it succeeded. ``abis`` are the device's ABIs."""
     unknown, missing, words = UNKNOWN_FLAGS.search(text), NO_DELEGATE.search(text), _complaint(text)
     kind: type[LitetunerError] = HostError
     if unknown:
@@ -190,14 +191,14 @@ def explain_failure(code: int, text: str, about: str, abis: str) -> LitetunerErr
 
 
 def _complaint(text: str) -> str:
-    """The lines that say what is wrong, else the end of the text."""
+    """The lines that report an error, or else the end of the text; at most 500 characters."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     bad = [line for line in lines if re.search(r"\bERROR\b|rror:|[Ff]ail|CANNOT|not executable|not found", line)]
     return " ".join(bad or lines[-3:])[-500:] or "it said nothing"
 
 
 def summary_of(reports: list[Report]) -> dict[str, Any]:
-    """Medians over runs of one file, for ``Measurement.extra``."""
+    """Statistics over several runs of one file (mostly medians), for ``Measurement.extra``."""
     found: dict[str, Any] = {
         "load_us": median([each.init_us for each in reports]),
         "first_invoke_us": median([each.first_us for each in reports]),

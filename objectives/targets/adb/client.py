@@ -1,4 +1,4 @@
-"""The system's ``adb``: commands, the server and keys of the user, and what failures mean."""
+"""Run the system's ``adb`` with the user's server and keys, and explain its failures."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from pathlib import Path
 from litetuner.objectives.targets.connection import Dropped
 from litetuner.spaces.errors import HostError
 
-NETWORK = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")  # a serial that adb connect takes
-EXIT = "litetuner-exit:"  # precedes the exit code of a command, which old devices do not send; without it the connection broke
+NETWORK = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")  # a serial that ``adb connect`` accepts
+# Printed before the exit code of a command, because the adb of old devices does not return exit codes. If this text is
+# missing, the connection broke.
+EXIT = "litetuner-exit:"
 FIXED = "cmd power set-fixed-performance-mode-enabled"
 ON, OFF = "litetuner-on:", "litetuner-off:"
-# Lives as long as its standard input and the connection do, and switches off whatever ends it.
+# Runs until its standard input or the connection is closed, and turns the mode off however it ends.
 HOLD = (
     f"trap '{FIXED} false >/dev/null 2>&1; echo {OFF}$?' EXIT; trap 'exit 1' HUP INT TERM PIPE; "
     f"{FIXED} true 2>&1; c=$?; [ $c = 0 ] || trap - EXIT; echo {ON}$c; [ $c = 0 ] && read line"
@@ -31,7 +33,7 @@ RELEASE_SECONDS = 15.0
 
 @dataclasses.dataclass(frozen=True)
 class AdbClient:
-    """A device as ``adb`` names it, ``None`` for the only one. The serial has been validated by the target."""
+    """A device by its adb serial, ``None`` for the only device. The target has validated the serial."""
 
     serial: str | None
 
@@ -40,7 +42,7 @@ class AdbClient:
         return shlex.join(["adb", *(["-s", self.serial] if self.serial else []), *(words or ("devices", "-l"))])
 
     def devices(self) -> dict[str, str]:
-        """Serials and states (``device``, ``offline``, ``unauthorized``, ...) of all that the server knows."""
+        """Serials and states (``device``, ``offline``, ``unauthorized``, ...) of all devices that the server knows."""
         code, output, messages = self._finish(["adb", "devices"], ANSWER_SECONDS)
         if code:
             raise HostError(f"`adb devices` fails: {' '.join((output + messages).split())[-400:]}")
@@ -48,11 +50,11 @@ class AdbClient:
         return {row[0]: row[1].strip() for row in rows if len(row) == 2}
 
     def find(self) -> AdbClient:
-        """The client of one device that is ready. Raises ``HostError`` or ``Dropped``."""
+        """The client for one device that is ready. Raises ``HostError`` or ``Dropped``."""
         wanted = self.serial or os.environ.get("ANDROID_SERIAL")
         states = self.devices()
         if wanted and states.get(wanted) != "device" and NETWORK.fullmatch(wanted):
-            if wanted in states:  # a dead line is kept as offline, and would be found "already connected"
+            if wanted in states:  # adb keeps a dead connection as offline, and reports it as "already connected"
                 self._finish(["adb", "disconnect", wanted], ANSWER_SECONDS)
             _, said, _ = self._finish(["adb", "connect", wanted], ANSWER_SECONDS)
             states = self.devices()
@@ -75,9 +77,9 @@ class AdbClient:
         return AdbClient(wanted)
 
     def shell(self, command: str, timeout_seconds: float = ANSWER_SECONDS) -> tuple[int, str]:
-        """Run a command of the device's shell; exit code and all that it printed. Raises ``Dropped`` or ``HostError``.
+        """Run a command in the device's shell. Returns exit code and output. Raises ``Dropped`` or ``HostError``.
 
-        ``command`` consists of constants, hashes and numbers; text of the user is never part of it.
+        ``command`` consists of constants, hashes and numbers. Text from the user is never part of it.
         """
         argv = ["adb", *self._chosen(), "shell", f"( {command}\n) 2>&1; echo {EXIT}$?"]
         _, output, messages = self._finish(argv, timeout_seconds)
@@ -87,7 +89,7 @@ class AdbClient:
         return int(code), text
 
     def push(self, file: Path, place: str, timeout_seconds: float) -> None:
-        """Copy a file to a path there. Raises ``Dropped`` or ``HostError``."""
+        """Copy a file to a path on the device. Raises ``Dropped`` or ``HostError``."""
         argv = ["adb", *self._chosen(), "push", "--", str(file.absolute()), place]
         code, output, messages = self._finish(argv, timeout_seconds)
         if code:
@@ -95,9 +97,11 @@ class AdbClient:
 
     @contextlib.contextmanager
     def fixed_performance(self) -> Iterator[str]:
-        """Keep the clocks at a level that the device can sustain; gives the result. Always switched off afterwards.
+        """Turn on fixed-performance mode (clocks that the device can sustain). Yields ``on``, or why it is not on.
 
-        A shell on the device does both: it ends, and switches off, when we end in whatever way or when the line breaks.
+        The mode is always turned off afterwards. A shell on the device turns the mode on and off. It ends, and turns
+        the mode off, when this process ends in any way or when the connection breaks. Raises ``Dropped`` or
+        ``HostError``, also if the mode may still be on.
         """
         argv = ["adb", *self._chosen(), "shell", HOLD]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -112,9 +116,9 @@ class AdbClient:
             if on and (off := self._release(child)) != "0":
                 hand = self.by_hand("shell", *FIXED.split(), "false")
                 about = f"adb: {self.serial}: fixed-performance mode may still be on. By hand: {hand}"
-                raise HostError(about) if off else Dropped(about)  # a line that broke: once more, on and off
+                raise HostError(about) if off else Dropped(about)  # after ``Dropped``, a retry turns it off
         finally:
-            if child.poll() is None:  # after an error: its own complaint would hide the error
+            if child.poll() is None:  # after an error, which an exception from turning off would hide
                 self._release(child)
             for stream in (child.stdin, child.stdout):
                 if stream:
@@ -124,9 +128,9 @@ class AdbClient:
             child.wait()
 
     def _release(self, child: subprocess.Popen[bytes]) -> str | None:
-        """Let the shell on the device end; the exit code of switching off, ``None`` where it does not say."""
+        """End the shell on the device. Returns the exit code of turning the mode off, ``None`` if it is unknown."""
         if not child.stdin or not child.stdin.closed:
-            with contextlib.suppress(BrokenPipeError):  # then it has ended, and says so below
+            with contextlib.suppress(BrokenPipeError):  # the shell has already ended; its output is read below
                 if child.stdin:
                     child.stdin.write(b"\n")
                     child.stdin.close()
@@ -134,7 +138,7 @@ class AdbClient:
         return found[1] if found else None
 
     def explain(self, said: str) -> Dropped | HostError:
-        """The error that a failure of ``adb`` itself means."""
+        """The error to raise if ``adb`` itself failed with the message ``said``."""
         said = " ".join(said.split())[-400:]
         if remedy := _remedy(said):
             return HostError(f"adb: {self.serial}: {said}. {remedy}")
@@ -152,7 +156,7 @@ class AdbClient:
             ) from error
 
     def _finish(self, argv: list[str], timeout_seconds: float) -> tuple[int, str, str]:
-        """Run a command; returns exit code, standard output and error."""
+        """Run a command. Returns exit code, standard output and standard error."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with self._start(argv, pipes) as child:
             try:
@@ -166,7 +170,7 @@ class AdbClient:
 
 
 def _read_until(child: subprocess.Popen[bytes], mark: str, seconds: float) -> str:
-    """What the child prints, up to the end of a line with ``mark``, its end or the time's."""
+    """The child's output until a line with ``mark`` is complete, the child ends, or ``seconds`` have passed."""
     found, deadline = b"", time.monotonic() + seconds
     if child.stdout is None:
         return ""
@@ -187,7 +191,7 @@ def _remedy(said: str) -> str:
     return next((remedy for pattern, remedy in MEANINGS.items() if re.search(pattern, said, re.IGNORECASE)), "")
 
 
-MEANINGS = {  # what adb says: what the user should do; anything else counts as a connection that dropped
+MEANINGS = {  # message of adb: what the user should do; with any other message the connection counts as dropped
     r"unauthorized": "Unlock its screen and allow USB debugging for this computer, then repeat.",
     r"no permissions|insufficient permissions": "Its USB device cannot be opened: add the udev rules "
     "(Debian: apt install android-sdk-platform-tools-common), and join the group plugdev.",

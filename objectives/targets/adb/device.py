@@ -1,4 +1,4 @@
-"""What is looked at and kept on an Android device: its description, and our folder of verified files."""
+"""The description of an Android device, and our folder with verified files on it."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from litetuner.objectives.targets.connection import Dropped
 from litetuner.spaces.errors import HostError
 
 FOLDER = "/data/local/tmp/litetuner"
-KEPT = 40  # models that stay there; those that were used longest ago go first
+KEPT = 40  # maximum number of models in the folder; the least recently used ones are removed
 NAME = re.compile(r"[0-9a-f]{64}\.tflite|benchmark_model-[0-9a-f]{64}")
 LINE = re.compile(r"([0-9a-f]{64})\s+\*?(\S+)")
 PROPERTIES = (
@@ -26,7 +26,7 @@ LOOK = (
 
 
 def describe(client: AdbClient) -> dict[str, Any]:
-    """Device, Android, processor, ABIs, governors, thermal status (0 is cool) and load; ``None`` for what it does not report."""
+    """Device, Android, processor, ABIs, governors, thermal status (0 is cool) and load; ``None`` for unknown values."""
     _, text = client.shell(LOOK)
     values = {key: value.strip() for key, _, value in (line.partition("=") for line in text.splitlines())}
     values = {key: value for key, value in values.items() if value}
@@ -51,7 +51,7 @@ def describe(client: AdbClient) -> dict[str, Any]:
 
 
 def wrong_files(client: AdbClient, names: Iterable[str]) -> list[str]:
-    """Which of these files are missing, are links, or have content that does not match their names."""
+    """The files that are missing on the device, are links, or have content that does not match the hash in the name."""
     wanted = list(dict.fromkeys(names))
     for name in wanted:
         if not NAME.fullmatch(name):
@@ -71,7 +71,10 @@ done"""
 
 
 def accept(client: AdbClient, incoming: str, name: str) -> None:
-    """Move a pushed file to its final name if it is complete, and remove the oldest models. Raises ``Dropped``."""
+    """Move a copied file to its final name if it is complete, and remove the least recently used models.
+
+    Raises ``Dropped`` if the file is incomplete, and ``HostError`` if the folder cannot be written.
+    """
     digest = re.sub(r"\.tflite$|^benchmark_model-", "", name)
     command = f"""cd {FOLDER} || exit 7
 [ "$(sha256sum {incoming} | cut -c 1-64)" = {digest} ] || {{ rm -f {incoming}; exit 9; }}

@@ -1,4 +1,4 @@
-"""An Android device, through the system's ``adb`` and a ``benchmark_model`` that the user names."""
+"""An Android device, accessed with the system's ``adb`` and a ``benchmark_model`` that the user provides."""
 
 import contextlib
 import dataclasses
@@ -25,20 +25,21 @@ from litetuner.spaces.errors import BuildFailed, CandidateError, HostError, Lost
 
 SERIAL = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9_.:\]-]{0,127}")
 MASK = re.compile(r"[0-9a-f]{1,16}")
-BLOCKS = 6  # the fewest whose range is a 95 % interval of the median
-INVOKES = 15  # in a block at least, as the host's runner has it
-PUSH_BYTES_A_SECOND = 100_000  # slower than this is given up
+BLOCKS = 6  # a 95 % interval of the median needs at least six blocks
+INVOKES = 15  # minimum number of invokes in a block, as in the runner of the host
+PUSH_BYTES_A_SECOND = 100_000  # a slower copy is aborted
 PUSH_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adb(Target):
-    """``adb[:serial]?benchmark=/path/benchmark_model``: binary and files are pushed under their sha256 and verified there.
+    """``adb[:serial]?benchmark=/path/benchmark_model``: tool and files are copied under their sha256, verified there.
 
-    A block is one process of the tool and its value that process's shortest invoke; blocks of the file and the baseline
-    alternate, and value, interval and ratio are formed of them as on the host. ``cpus`` is a mask for ``taskset`` in
-    hexadecimal (``f0``: cores 4 to 7), ``block_seconds`` what a block invokes for, ``warmup_seconds`` what it invokes
-    before. A device that drops is retried three times, then it is ``TargetLost``.
+    A block is one process of the tool. Its value is the shortest invoke of this process. Blocks of the file and of the
+    baseline alternate. Latency, interval and ratio are computed from the blocks as on the host. ``cpus`` is a
+    hexadecimal mask for ``taskset`` (``f0``: cores 4 to 7). ``block_seconds`` is the duration of the invokes of a
+    block, and ``warmup_seconds`` that of the invokes before them. If the connection drops, it is retried three times;
+    then ``TargetLost`` is raised.
     """
 
     name: ClassVar[str] = "adb"
@@ -75,7 +76,7 @@ class Adb(Target):
 
     @property
     def default_name(self) -> str:
-        """The serial, with dashes for what a name cannot have."""
+        """The serial, with dashes instead of characters that a name cannot have."""
         return re.sub(r"[^A-Za-z0-9_.-]+", "-", self.serial).strip("-") if self.serial else self.name
 
     @property
@@ -83,7 +84,7 @@ class Adb(Target):
         return False
 
     def check(self) -> list[Finding]:
-        """See ``Target.check``: adb, the device, the tool, and a tiny model timed from end to end."""
+        """See ``Target.check``: checks adb, the device and the tool, and times a tiny model from end to end."""
         try:
             client = AdbClient(self.serial).find()
             about = adb_device.describe(client)
@@ -116,7 +117,7 @@ class Adb(Target):
         return retry(work, PAUSES_SECONDS, self.serial or self.name, AdbClient(self.serial).by_hand())
 
     def _once(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
-        """Push missing files, time in alternation, and check that the requested files were timed."""
+        """Copy missing files, time the files in alternation, and check that the requested files were timed."""
         tool = self.benchmark
         if tool is None or not tool.is_file():
             raise HostError(f"target adb: there is no benchmark_model at {tool}. Name one: adb?benchmark=/path/to/it")
@@ -140,7 +141,7 @@ class Adb(Target):
         return document_of(runs, about, self.delegate, limits, time.monotonic() - start)
 
     def _place(self, client: AdbClient, sources: Mapping[str, Path]) -> None:
-        """Push every file that is missing there; its hash is its name."""
+        """Copy every missing file to the device; files are named by their hash."""
         for name in adb_device.wrong_files(client, sources):
             incoming = f"{adb_device.FOLDER}/in-{secrets.token_hex(8)}"
             timeout = PUSH_SECONDS + sources[name].stat().st_size / PUSH_BYTES_A_SECOND
@@ -152,7 +153,7 @@ class Adb(Target):
             adb_device.accept(client, incoming, name)
 
     def _alternate(self, client: AdbClient, runs: list[Run], tool: str, threads: int, abis: str) -> None:
-        """Blocks of all files in turn until the intervals are within the tolerance or the time is up."""
+        """Time blocks of all files in turn until the intervals are within the tolerance or the time is up."""
         start = time.monotonic()
         while True:
             for run in runs:
@@ -182,7 +183,7 @@ class Adb(Target):
             report = read_report(text)
             check_delegate(report, self.delegate, about)
         except BuildFailed as error:
-            if baseline:  # no candidate could be timed beside it
+            if baseline:  # no candidate can be timed without the baseline
                 raise HostError(f"the baseline cannot be timed there: {error}") from error
             raise
         return report

@@ -1,4 +1,4 @@
-"""Blocks of ``benchmark_model`` as a document like the runner's: values, intervals, ratio, and why it is unstable."""
+"""Convert blocks of ``benchmark_model`` to a document like the runner's: latency, intervals, ratio, instability."""
 
 import dataclasses
 from pathlib import Path
@@ -17,12 +17,12 @@ from litetuner.objectives.runner.intervals import (
 from litetuner.objectives.targets.adb.benchmark_model import Report, delegates_of, summary_of
 from litetuner.spaces.tflite.operators import read_operators
 
-ROUNDED_US = 1.0  # the tool rounds down to whole microseconds: the true value is up to this above what it prints
+ROUNDED_US = 1.0  # the tool rounds down to whole microseconds: the true value is up to 1 us higher than the printed one
 
 
 @dataclasses.dataclass
 class Run:
-    """One file and what the tool said of it, block by block."""
+    """One file, with the tool's report for each block."""
 
     path: Path
     sha256: str
@@ -37,7 +37,10 @@ class Run:
 def document_of(
     runs: list[Run], about: dict[str, Any], delegate: str, limits: dict[str, float], seconds: float
 ) -> dict[str, Any]:
-    """What the runner prints, as far as the tool reports it; ``runs`` are the file's and perhaps the baseline's."""
+    """A document like the runner's, with the values that the tool reports.
+
+    ``runs`` are the run of the file and, optionally, that of the baseline.
+    """
     this, base = _part(runs[0], delegate), _part(runs[1], delegate) if len(runs) > 1 else None
     ratio = rounded_ratio(runs[1].blocks_us, runs[0].blocks_us) if len(runs) > 1 else None
     reasons = find_instability(runs[0].blocks_us, ratio, about, limits)
@@ -53,14 +56,14 @@ def _part(run: Run, delegate: str) -> dict[str, Any]:
     if found is not None:
         latency |= {"interval": [found[0][0], found[0][1] + ROUNDED_US], "coverage": round(found[1], 4)}
     content = run.path.read_bytes()
-    # Only a stand-in of the tool accepts other files.
+    # Only a fake tool (in tests) accepts other files.
     names = [operator.name for operator in read_operators(content)] if content[4:8] == b"TFL3" else []
     delegates = delegates_of(run.reports[0], delegate, names)
     return {"sha256": run.sha256, "latency_us": latency, "delegates": delegates, "peak_rss_bytes": peak}
 
 
 def rounded_ratio(base: list[float], this: list[float]) -> dict[str, Any]:
-    """Baseline / file as on the host, its interval widened by what rounding hides."""
+    """The ratio baseline / file as on the host, with its interval widened by the rounding error."""
     found = ratio_of(base, this)
     if found["interval"]:
         low, high = found["interval"]
@@ -72,7 +75,7 @@ def rounded_ratio(base: list[float], this: list[float]) -> dict[str, Any]:
 def find_instability(
     blocks: list[float], ratio: dict[str, Any] | None, about: dict[str, Any], limits: dict[str, float]
 ) -> list[str]:
-    """Why the numbers should not be trusted; empty for a stable run."""
+    """Reasons not to trust the measurements; empty for a stable run."""
     value, width, scatter, trend = median(blocks), half_width(blocks), spread(blocks), drift(blocks)
     if ratio and ratio["interval"]:
         width = max(width, (ratio["interval"][1] - ratio["interval"][0]) / 2 / ratio["value"])

@@ -1,1 +1,1 @@
-"""A machine reached by ssh."""
+"""The ssh target: a remote machine."""

@@ -1,4 +1,4 @@
-"""The system's ``ssh`` and ``scp``: commands, the configuration and keys of the user, and what failures mean."""
+"""Run the system's ``ssh`` and ``scp`` with the user's configuration and keys, and explain their failures."""
 
 import dataclasses
 import json
@@ -14,13 +14,15 @@ from litetuner.objectives.targets.connection import Dropped
 from litetuner.objectives.targets.ssh import remote
 from litetuner.spaces.errors import HostError
 
-# Only settings that could block the connection, or let the remote side act here, are overridden: no questions, no
-# forwarding, no terminal, no remote command; a dead connection is detected after 15 s. Host keys are checked as configured.
+# These settings override only what could block the connection or let the remote side act here: no questions, no
+# forwarding, no terminal, no remote command. A dead connection is detected after 15 s. Host keys are checked as
+# configured.
 SETTINGS = """
     BatchMode=yes ClearAllForwardings=yes ForwardAgent=no ForwardX11=no PermitLocalCommand=no RemoteCommand=none
     RequestTTY=no ServerAliveInterval=5 ServerAliveCountMax=3
 """
-# Reads so many bytes of program and runs them; the path without the home folder, where anything may be called json.py.
+# Reads the length of a program and the program itself from standard input, and runs it. The home folder is removed from
+# the import path, because it may contain any files, such as a json.py.
 BOOT = (
     "import os, sys; sys.version_info < (3, 10) and sys.exit('litetuner needs Python 3.10 or newer, this is ' + sys.version); "
     "sys.path[:] = [p for p in sys.path if p not in ('', os.getcwd())]; "
@@ -30,7 +32,7 @@ BOOT = (
 
 @dataclasses.dataclass(frozen=True)
 class SshClient:
-    """The address of a remote machine, as ``ssh`` and ``scp`` take it. All fields have been validated by the target."""
+    """The address of a remote machine for ``ssh`` and ``scp``. The target has validated all fields."""
 
     host: str
     user: str | None
@@ -40,12 +42,12 @@ class SshClient:
 
     @property
     def address(self) -> str:
-        """``user@host:port``, as far as the user named them."""
+        """``user@host:port``, without the parts that the user did not specify."""
         return self.destination + (f":{self.port}" if self.port else "")
 
     @property
     def destination(self) -> str:
-        """``user@host``, an IPv6 address in brackets."""
+        """``user@host``, with brackets around an IPv6 address."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.user}@{host}" if self.user else host
 
@@ -54,19 +56,19 @@ class SshClient:
         return shlex.join(["ssh", *self._config(), *(["-p", str(self.port)] if self.port else []), self._plain()])
 
     def call(self, python: str, request: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        """Run ``remote.py`` there with ``python``, and return its answer. Raises ``Dropped`` or ``HostError``."""
+        """Run ``remote.py`` on the remote machine and return its answer. Raises ``Dropped`` or ``HostError``."""
         program = Path(remote.__file__).read_bytes()
         payload = b"%d\n%s%s\n" % (len(program), program, json.dumps(request).encode())
         argv = ["ssh", "-T", *self._options(), *(["-p", str(self.port)] if self.port else []), "--", self._plain()]
         code, output, messages = self._finish([*argv, shlex.join([python, "-c", BOOT])], payload, timeout_seconds)
-        for line in reversed(output.splitlines()):  # output of a login script may come before it
+        for line in reversed(output.splitlines()):  # there may be output of a login script before the answer
             if line.startswith(remote.MARK):
                 answer: dict[str, Any] = json.loads(line.removeprefix(remote.MARK))
                 return answer
         raise self.explain(code, messages, python)
 
     def push(self, files: list[Path], folder: str, timeout_seconds: float) -> None:
-        """Copy files under their own names into a folder there. Raises ``Dropped`` or ``HostError``."""
+        """Copy files to a remote folder under their own names. Raises ``Dropped`` or ``HostError``."""
         argv = ["scp", "-q", *self._options(), *(["-P", str(self.port)] if self.port else []), "--"]
         argv += [*map(str, files), f"{self.destination}:{folder}/"]
         code, _, messages = self._finish(argv, b"", timeout_seconds)
@@ -74,7 +76,7 @@ class SshClient:
             raise self.explain(code, messages, "scp")
 
     def explain(self, code: int, messages: str, program: str) -> Dropped | HostError:
-        """The error that an exit of ``ssh`` or ``scp`` without a result means."""
+        """The error to raise if ``ssh`` or ``scp`` has exited without a result."""
         said = " ".join(messages.split())
         tail = said[-400:]
         for pattern, remedy in MEANINGS.items():
@@ -99,7 +101,7 @@ class SshClient:
         return [*self._config(), *(part for setting in settings for part in ("-o", setting))]
 
     def _finish(self, argv: list[str], payload: bytes, timeout_seconds: float) -> tuple[int, str, str]:
-        """Run a command whose standard input stays open to its end; returns exit code, standard output and error."""
+        """Run a command whose standard input stays open until it ends; returns exit code, standard output and error."""
         reader, writer = os.pipe()
         pipes: dict[str, Any] = {"stdin": reader, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         feeder = threading.Thread(target=_feed, args=(writer, payload), daemon=True)
@@ -121,13 +123,13 @@ class SshClient:
             if child.poll() is None:
                 child.kill()
                 child.communicate()
-            feeder.join()  # the reader is closed everywhere now, so that a write ends too
+            feeder.join()  # all copies of the reader are closed now, so a blocked write ends
             os.close(writer)
         return child.returncode, output, messages
 
 
 def _feed(writer: int, payload: bytes) -> None:
-    """Write all of it; the exit of a reader that is gone explains why."""
+    """Write the whole payload. Stop if the reader has ended: its exit code then says why."""
     view = memoryview(payload)
     try:
         while view:
@@ -140,7 +142,7 @@ PYTHON_REMEDY = (
     "A Python of 3.10 or newer with ai-edge-litert is needed there: name it by ?python=/path/to/python3, or make one: "
     "python3 -m venv ~/litert && ~/litert/bin/pip install ai-edge-litert"
 )
-MEANINGS = {  # what ssh says: what the user should do; anything else counts as a connection that dropped
+MEANINGS = {  # message of ssh: what the user should do; with any other message the connection counts as dropped
     r"identification has changed": "The machine's key is not the one that you know. If it was set up anew: "
     "ssh-keygen -R {known}, and connect by hand: {by_hand}",
     r"host key verification failed|no .{1,40} host key is known": "Connect once by hand, compare the fingerprint and accept it: "

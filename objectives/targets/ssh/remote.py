@@ -1,13 +1,15 @@
-"""The remote side of an ssh target: sent with every call and never stored, so that it is always current.
+"""The remote side of an ssh target. It is sent with every call and never stored, so that it is always up to date.
 
-It needs Python 3.10 and nothing else. Standard input holds one line of JSON, the request, and then stays open: when it ends, the
-near side is gone, and what runs here is killed. The answer is one line of JSON behind ``MARK``.
+It needs only Python 3.10. Standard input has one line of JSON, the request, and then stays open. When it is closed, the
+local side is gone, and the program that runs here is killed. The answer is one line of JSON after ``MARK``.
 
-Request: ``folder`` (ours, relative to the home folder or absolute), ``incoming`` (a folder in it, filled by scp with files that
-are named by their sha256), ``files`` (name in ``folder``: sha256), ``argv`` (the runner and its arguments; names of ``files`` in
-braces) and ``timeout_seconds``.
-Answer: ``about`` (this machine's Python) and one of ``missing`` (names to push, and ``broken``: those that did not arrive whole),
-``error`` (a sentence), ``timeout``, ``run`` (``code, output, messages, waited_seconds, safe_path``); none without ``argv``.
+Request: ``folder`` (litetuner's folder, relative to the home folder or absolute), ``incoming`` (a folder in it, to
+which scp copies files named by their sha256), ``files`` (name in ``folder``: sha256), ``argv`` (the runner and its
+arguments, with names of ``files`` in braces) and ``timeout_seconds``.
+
+Answer: ``about`` (this machine's Python) and one of ``missing`` (names of the files to push, with ``free_bytes``, and
+``broken``: the files that did not arrive completely), ``error`` (a sentence), ``timeout``, or ``run`` (``code, output,
+messages, waited_seconds, safe_path``). If nothing is missing and ``argv`` is empty, the answer is only ``about``.
 """
 
 import fcntl
@@ -27,12 +29,12 @@ from typing import Any
 
 MARK = "litetuner-remote "
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR")
-KEPT_BYTES = 1_000_000_000  # of models in our folder; beyond it those that were used longest ago are removed
-OLD_SECONDS = 86_400.0  # an incoming folder of this age is a leftover
+KEPT_BYTES = 1_000_000_000  # size limit of all models in our folder: the least recently used ones are removed
+OLD_SECONDS = 86_400.0  # incoming folders older than this are removed
 
 
 class Unusable(Exception):
-    """This machine cannot do it; the message says why."""
+    """The request is not possible on this machine; the message says why."""
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def main() -> None:
         answer["error"] = str(error)
     sys.stdout.write(MARK + json.dumps(answer) + "\n")
     sys.stdout.flush()
-    os._exit(0)  # the watching thread still reads
+    os._exit(0)  # the thread of ``watch`` still reads standard input
 
 
 def serve(request: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(name: str) -> pathlib.Path:
-    """The folder of litetuner, which no other user can write to."""
+    """Create litetuner's folder, to which no other user can write."""
     folder = pathlib.Path.home() / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
@@ -88,7 +90,7 @@ def prepare(name: str) -> pathlib.Path:
 
 
 def receive(incoming: pathlib.Path, files: dict[pathlib.Path, str]) -> list[str]:
-    """Move complete files to their final names; incomplete ones are removed, and their names are returned."""
+    """Move complete files to their final names. Incomplete files are removed, and their names are returned."""
     broken = []
     for path, digest in files.items():
         part = incoming / digest
@@ -102,7 +104,7 @@ def receive(incoming: pathlib.Path, files: dict[pathlib.Path, str]) -> list[str]
 
 
 def sha256(path: pathlib.Path) -> str | None:
-    """The hash of a file of ours; ``None`` where there is no such plain file."""
+    """The sha256 of one of our files; ``None`` if it does not exist or is not a regular file."""
     if path.is_symlink() or not path.is_file():
         return None
     digest = hashlib.sha256()
@@ -113,12 +115,13 @@ def sha256(path: pathlib.Path) -> str | None:
 
 
 def run(folder: pathlib.Path, argv: list[str], timeout_seconds: float) -> dict[str, Any]:
-    """Run the runner alone on this machine (as far as litetuner goes), for no longer than the local side listens.
+    """Run the runner while no other litetuner process times on this machine, and while the local side is connected.
 
-    Raises ``subprocess.TimeoutExpired``; the child is dead then.
+    Raises ``subprocess.TimeoutExpired`` after it has killed the child.
     """
     environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    # -P keeps the script's own folder out of the path; older than 3.11 does not know it, and only our verified files lie there.
+    # -P removes the script's folder from the import path. Python before 3.11 does not have this option, which is
+    # acceptable because this folder contains only our verified files.
     safe = ["-P"] if sys.version_info >= (3, 11) else []
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     children: list[subprocess.Popen[str]] = []
@@ -143,7 +146,7 @@ def run(folder: pathlib.Path, argv: list[str], timeout_seconds: float) -> dict[s
 
 
 def watch(children: list[subprocess.Popen[str]]) -> None:
-    """Exit when the local side is gone: a timing without a reader would only disturb the next one."""
+    """Exit when the local side is gone: nobody reads the result, and the process would only disturb the next timing."""
     while os.read(0, 4096):
         pass
     for child in children:
@@ -152,7 +155,7 @@ def watch(children: list[subprocess.Popen[str]]) -> None:
 
 
 def tidy(folder: pathlib.Path, used: set[pathlib.Path]) -> None:
-    """Remove leftovers, and the models that were used longest ago where there are too many."""
+    """Remove old incoming folders, and the least recently used models if they exceed ``KEPT_BYTES``."""
     now = time.time()
     for path in folder.glob("in-*"):
         if now - path.stat().st_mtime > OLD_SECONDS:

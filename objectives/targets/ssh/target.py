@@ -1,4 +1,4 @@
-"""A remote machine with Python and ai-edge-litert, through the system's ``ssh`` and ``scp``."""
+"""A remote machine with Python and ai-edge-litert, accessed with the system's ``ssh`` and ``scp``."""
 
 import dataclasses
 import functools
@@ -27,18 +27,18 @@ HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 USER = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?")
 SPEC = re.compile(r"//(?:(?P<user>[^@]*)@)?(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?", re.DOTALL)
 PYTHON = re.compile(r"python(3(\.[0-9]{1,2})?)?")
-FOLDER = re.compile(r"/?[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*")  # nothing that a shell changes
-PUSH_BYTES_A_SECOND = 100_000  # slower than this is given up
-ANSWER_SECONDS = 60.0  # for what takes no time but the connection's
+FOLDER = re.compile(r"/?[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*")  # safe in a shell command
+PUSH_BYTES_A_SECOND = 100_000  # a slower copy is aborted
+ANSWER_SECONDS = 60.0  # time limit of a call without any work, in addition to the timing itself
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ssh(PythonTarget):
-    """``ssh://[user@]host[:port]``: the runner and the files are pushed under their sha256, verified there, and timed there.
+    """``ssh://[user@]host[:port]``: the runner and the files are copied under their sha256, verified and timed there.
 
-    ``python`` is the remote Python, ``folder`` the folder of litetuner there (relative to the home folder, or absolute),
-    ``config`` a configuration file of ssh other than the user's own. A connection that drops is retried three times, then it is
-    ``TargetLost``.
+    ``python`` is the remote Python. ``folder`` is litetuner's folder on the remote machine (relative to the home
+    folder, or absolute). ``config`` is an ssh configuration file that replaces the user's own. A dropped connection is
+    retried three times; then ``TargetLost`` is raised.
     """
 
     name: ClassVar[str] = "ssh"
@@ -82,7 +82,7 @@ class Ssh(PythonTarget):
 
     @property
     def default_name(self) -> str:
-        """``pi`` for pi.local; an address as it is, with dashes for colons."""
+        """The first part of the host name (``pi`` for pi.local), or the IP address with dashes instead of colons."""
         if _is_address(self.host):
             return self.host.replace(":", "-").strip("-")
         return self.host.split(".")[0]
@@ -100,7 +100,7 @@ class Ssh(PythonTarget):
         return SshClient(self.host, self.user, self.port, self.config, self.connect_seconds)
 
     def check(self) -> list[Finding]:
-        """See ``Target.check``: the connection, Python, its packages, our folder, and a tiny model timed from end to end."""
+        """See ``Target.check``: checks the connection, Python, its packages and our folder, and times a tiny model."""
         start = time.monotonic()
         try:
             about = self._ask({}, [])["about"]
@@ -130,7 +130,7 @@ class Ssh(PythonTarget):
         return retry(work, PAUSES_SECONDS, self.address, self.client.by_hand())
 
     def _once(self, file: Path, baseline: Path | None, threads: int) -> dict[str, Any]:
-        """Push what is missing there, run the runner, and check that it timed what was meant."""
+        """Copy missing files, run the runner, and check that it timed the requested files."""
         models = {path: timed_sha256(path) for path in (file, baseline) if path is not None}
         names = {path: f"{digest}.tflite" for path, digest in models.items()}
         parts, script = _runner_parts()
@@ -146,7 +146,7 @@ class Ssh(PythonTarget):
         return document
 
     def _ask(self, sources: dict[str, Path], argv: list[str]) -> dict[str, Any]:
-        """Let ``remote.py`` run ``argv``; ``sources`` that are missing there are pushed first."""
+        """Let ``remote.py`` run ``argv``. Files of ``sources`` that are missing there are copied first."""
         digests = {name: timed_sha256(path) for name, path in sources.items()}
         incoming = f"in-{secrets.token_hex(8)}"
         request: dict[str, Any] = {"folder": self.folder, "incoming": incoming, "files": digests, "argv": argv}
@@ -172,7 +172,7 @@ class Ssh(PythonTarget):
         if needed > free:
             raise HostError(f"{self.address}: {needed} bytes are to be pushed and {free} are free. Make room there.")
         with tempfile.TemporaryDirectory() as stage:
-            # Named by their hashes: names of the user's files are never part of a command.
+            # The copies are named by their hashes, so that the user's file names are never part of a command.
             for digest, path in files.items():
                 (Path(stage) / digest).symlink_to(path.absolute())
             timeout = self.connect_seconds + ANSWER_SECONDS + needed / PUSH_BYTES_A_SECOND
@@ -180,7 +180,7 @@ class Ssh(PythonTarget):
 
 
 def _runner_parts() -> tuple[dict[str, Path], str]:
-    """The runner's files by their remote names, in a folder named by their content; and which of them is the script."""
+    """The runner's files by remote name, in a folder that is named by their content; and the name of the script."""
     here = Path(runner.__file__).resolve().parent
     digest = hashlib.sha256(b"\0".join((here / name).read_bytes() for name in runner.FILES)).hexdigest()[:16]
     return {f"runner-{digest}/{name}": here / name for name in runner.FILES}, f"runner-{digest}/{runner.FILES[0]}"

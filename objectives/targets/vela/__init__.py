@@ -1,1 +1,1 @@
-"""Arm Ethos-U NPUs, as their compiler Vela estimates them."""
+"""The vela target: estimates of the compiler Vela for Arm Ethos-U NPUs."""

@@ -1,4 +1,4 @@
-"""The compiler Vela as a process, and what it says of a file: estimated time, memory, cycles by layer."""
+"""Run the compiler Vela as a process, and read its results: estimated time, memory, and cycles per layer."""
 
 import csv
 import dataclasses
@@ -17,14 +17,14 @@ from litetuner.spaces.errors import BuildFailed, HostError, Lost
 from litetuner.spaces.jobs.safe_path import python_command, python_environment
 
 PACKAGE = "ethos-u-vela"
-MEMORY_BYTES = 4 << 30  # of the compiler's process; a file of 25 MB took less than 1 GB
-SETTINGS = ("CliOptionError", "ConfigOptionError")  # Vela's exceptions for a configuration that it does not have
+MEMORY_BYTES = 4 << 30  # memory limit of the compiler's process; a file of 25 MB took less than 1 GB
+SETTINGS = ("CliOptionError", "ConfigOptionError")  # Vela's exceptions for an unknown configuration
 CPU = "CPU"
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One operation of the compiled file. ``cycles`` is Vela's estimate, 0 for what is part of the operation before it."""
+    """One operation of the compiled file. ``cycles`` is Vela's estimate, 0 if fused into the previous operation."""
 
     operator: str
     unit: str  # NPU or CPU
@@ -33,7 +33,7 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """``seconds`` is Vela's estimate; it counts what runs on the NPU only, so it is no time of a file with ``on_cpu``."""
+    """A compiled file. ``seconds`` is Vela's estimate for the NPU alone: it is incomplete if the CPU runs operators."""
 
     file: bytes
     seconds: float
@@ -46,13 +46,13 @@ class Compiled:
 
     @property
     def on_cpu(self) -> dict[str, int]:
-        """How many operators of each kind Vela leaves to the CPU."""
+        """The number of operators of each kind that Vela leaves to the CPU."""
         return dict(Counter(layer.operator for layer in self.layers if layer.unit == CPU))
 
 
 @functools.cache
 def version() -> str:
-    """The compiler's version. Raises ``HostError`` where it is not installed."""
+    """The compiler's version. Raises ``HostError`` if it is not installed."""
     if importlib.util.find_spec("ethosu") is None:
         raise HostError("the compiler Vela is not installed. Install it: pip install 'litetuner[vela]'")
     return importlib.metadata.version(PACKAGE)
@@ -61,15 +61,15 @@ def version() -> str:
 def compile_file(file: Path, options: Sequence[str], seconds: float) -> Compiled:
     """Compile a ``.tflite``. The same bytes and options give the same result.
 
-    Raises ``BuildFailed`` when the compiler crashes on the file, rejects it, or does not end in time; ``HostError`` when it
-    is missing or does not know the configuration; ``Lost`` when the file cannot be read.
+    Raises ``BuildFailed`` if the compiler crashes on the file, rejects it, or does not end in time; ``HostError`` if it
+    is not installed or does not know the configuration; ``Lost`` if the file cannot be read.
     """
     version()
     if not file.is_file():
         raise Lost(f"cannot read {file}. Repeat the command; missing files are made again.")
     with tempfile.TemporaryDirectory(prefix="litetuner-vela-") as place:
         out = Path(place) / "out"
-        # A name of ours: the tool writes names that it derives from the file's.
+        # The copy has a fixed name, because Vela derives the names of its output files from it.
         source = Path(place) / "file.tflite"
         source.write_bytes(file.read_bytes())
         ended = run_limited(
@@ -86,7 +86,7 @@ def compile_file(file: Path, options: Sequence[str], seconds: float) -> Compiled
 
 
 def check_ended(ended: Ended, file: Path, seconds: float) -> None:
-    """Raises what the compiler's end means, see ``compile_file``."""
+    """Raise an exception if the compiler did not succeed, see ``compile_file``."""
     if ended.code == 0:
         return
     name = file.name
@@ -100,7 +100,7 @@ def check_ended(ended: Ended, file: Path, seconds: float) -> None:
 
 
 def read_output(out: Path, ended: Ended) -> Compiled:
-    """What the compiler wrote. Raises ``BuildFailed`` when a file is missing or has other columns."""
+    """Read the files that the compiler wrote. Raises ``BuildFailed`` if a file is missing or has other columns."""
     try:
         (compiled,) = out.glob("*_vela.tflite")
         (summary,) = _rows(*out.glob("*_summary_*.csv"))
@@ -114,7 +114,7 @@ def read_output(out: Path, ended: Ended) -> Compiled:
         return Compiled(
             file=compiled.read_bytes(),
             seconds=seconds,
-            sram_bytes=round(1024 * float(summary["sram_memory_used"])),  # the summary counts in KiB
+            sram_bytes=round(1024 * float(summary["sram_memory_used"])),  # the unit of the summary is KiB
             dram_bytes=round(1024 * float(summary["dram_memory_used"])),
             layers=layers,
             system=summary["system_config"],

@@ -1,4 +1,4 @@
-"""An Arm Ethos-U NPU without the hardware: time, memory and flash as the compiler Vela estimates them."""
+"""An Arm Ethos-U NPU without the hardware: the compiler Vela estimates latency, memory and flash."""
 
 import dataclasses
 import hashlib
@@ -15,16 +15,17 @@ from litetuner.objectives.targets.vela.compiler import CPU, Compiled, compile_fi
 from litetuner.spaces.errors import BuildFailed, CandidateError, ConfigError, HostError, nearest
 from litetuner.spaces.tflite.schema import read_model, tensors_of, type_name
 
-SIZES = {"u55": (32, 64, 128, 256), "u65": (256, 512), "u85": (128, 256, 512, 1024, 2048)}  # MACs a cycle
+SIZES = {"u55": (32, 64, 128, 256), "u65": (256, 512), "u85": (128, 256, 512, 1024, 2048)}  # MACs per cycle
 ACCELERATORS = tuple(f"ethos-{kind}-{size}" for kind, sizes in SIZES.items() for size in sizes)
 WORD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
 
 @dataclasses.dataclass(frozen=True)
 class Vela(Target):
-    """An accelerator such as ``ethos-u55-256``, with Vela's names of a system configuration and a memory mode.
+    """An accelerator such as ``ethos-u55-256``, with Vela's names of a system configuration and of a memory mode.
 
-    ``config`` is an ini file of Vela's with configurations of one's own. Nothing is measured: all numbers are estimates.
+    ``config`` is an ini file for Vela with the user's own configurations. Nothing is measured: all numbers are
+    estimates.
     """
 
     name: ClassVar[str] = "vela"
@@ -47,7 +48,7 @@ class Vela(Target):
 
     @classmethod
     def from_spec(cls, rest: str, options: Mapping[str, str]) -> Self:
-        """See ``Target.from_spec``; the rest is the accelerator."""
+        """See ``Target.from_spec``; ``rest`` is the accelerator."""
         return cls(accelerator=rest or "ethos-u55-256", **cls.parse(options))
 
     def __post_init__(self) -> None:
@@ -69,12 +70,12 @@ class Vela(Target):
         return self.accelerator
 
     def describe(self) -> dict[str, Any]:
-        """With the compiler's version: another one may give other numbers."""
+        """See ``Target.describe``. Includes the compiler's version, because other versions may give other numbers."""
         ini = None if self.config is None else _sha256(self.config)
         return super().describe() | {"version": version(), "config_sha256": ini}
 
     def check(self) -> list[Finding]:
-        """See ``Target.check``: a tiny model is compiled. It is a float model, so Vela leaves it to the CPU."""
+        """See ``Target.check``: compiles a tiny model. It is a float model, so Vela leaves it to the CPU."""
         try:
             with tempfile.TemporaryDirectory() as folder:
                 compiled = self._compile(tiny_model.write(Path(folder)))
@@ -89,7 +90,7 @@ class Vela(Target):
         return found
 
     def time(self, file: Path, baseline: Path, threads: int = 1) -> Timing:
-        """See ``Target.time``. Where an operator is left to the CPU only flash is known: time and SRAM are of the NPU alone."""
+        """See ``Target.time``. With operators on the CPU, only flash is known: Vela's time and SRAM are for the NPU."""
         try:
             compiled = self._compile(file)
         except BuildFailed as error:
@@ -132,7 +133,7 @@ class Vela(Target):
 
 
 def _split(compiled: Compiled) -> dict[str, Any]:
-    """Operations on NPU and CPU in the form of a runtime's delegates."""
+    """The operations on NPU and CPU, in the format of the runner's delegates."""
     npu = sum(layer.unit != CPU for layer in compiled.layers)
     return {
         "requested": ["Ethos-U"],
@@ -146,7 +147,7 @@ def _split(compiled: Compiled) -> dict[str, Any]:
 
 
 def _types(file: Path) -> set[str]:
-    """The types of the tensors of a file; none of a damaged one."""
+    """The types of the tensors of a file; empty for a damaged file."""
     try:
         return {type_name(tensor.type) for tensor in tensors_of(read_model(file.read_bytes()))}
     except (BuildFailed, OSError):

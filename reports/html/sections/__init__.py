@@ -1,4 +1,4 @@
-"""The sections of the report: one file each; a new file registers itself."""
+"""The sections of the report, one file for each. A new file in this folder registers itself."""
 
 from litetuner.reports.html.sections.section import Section
 from litetuner.spaces.registry import Registry

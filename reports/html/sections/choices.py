@@ -1,4 +1,4 @@
-"""Which choices matter: parameter importance, and all choices and objectives in parallel coordinates."""
+"""Section "Which choices matter": parameter importance, and all choices and objectives in parallel coordinates."""
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section

@@ -1,4 +1,4 @@
-"""How the numbers were measured, and on what."""
+"""Section "How it was measured": the measurement method, machine and inputs behind the numbers."""
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section

@@ -1,4 +1,4 @@
-"""The Pareto front: a chart for each pair of objectives."""
+"""Section "Pareto front": a chart for each pair of objectives."""
 
 import math
 from collections.abc import Sequence
@@ -20,8 +20,9 @@ NAMES: dict[Group, str] = {
     "baseline": "baseline",
 }
 COLOURED: tuple[Group, ...] = ("feasible", "front")
-PLACES = tuple((side, below) for side in (1.0, 0.0, 0.5) for below in (False, True))  # of a level budget's name
-LABEL, MARK = (0.36, 0.085), 0.025  # size of a name and half a mark, as shares of a narrow chart
+# Possible positions of the label of a horizontal budget line: (share of the chart's width, below the line or not).
+PLACES = tuple((side, below) for side in (1.0, 0.0, 0.5) for below in (False, True))
+LABEL, MARK = (0.36, 0.085), 0.025  # (width, height) of a label and half of a mark, as shares of a narrow chart
 
 
 class FrontSection(Section):
@@ -41,7 +42,10 @@ class FrontSection(Section):
 
 
 def figure(chart: Chart, columns: Sequence[Column]) -> dict[str, Any]:
-    """A chart as a plotly layout and, under ``pair``, which columns the page draws: the trials stand in its own table."""
+    """A plotly layout of a chart, and under ``pair`` the columns to plot.
+
+    The page takes the points from its trial table.
+    """
     colored = [p.color for group in COLOURED for p in chart.groups[group] if p.color]
     log = bool(colored) and wide(colored)
     names = [column.name for column in columns]
@@ -61,7 +65,7 @@ def figure(chart: Chart, columns: Sequence[Column]) -> dict[str, Any]:
 
 
 def _colors(values: list[float], log: bool) -> dict[str, float]:
-    """The range of the colors; plotly's own would follow the first trace."""
+    """The range of the color scale. By default plotly would use the range of the first trace only."""
     if not values:
         return {}
     low, high = (math.log10(bound) if log else bound for bound in (min(values), max(values)))
@@ -79,7 +83,7 @@ def _axis(axis: Axis, shown: tuple[float, float]) -> dict[str, Any]:
     found: dict[str, Any] = {"title": {"text": figure_text(axis.title)}, "range": list(shown)}
     if axis.log:
         found |= {"type": "log", "range": [math.log10(value) for value in shown]} | log_ticks(axis, *shown)
-        found["tickvals"] = [10**value for value in found["tickvals"]]  # the axis wants values, a color bar logarithms
+        found["tickvals"] = [10**value for value in found["tickvals"]]  # a log axis expects values, not logarithms
     elif "_bytes" in axis.measurement:
         found |= {"ticksuffix": "B", "exponentformat": "SI"}
     return found
@@ -93,7 +97,7 @@ def _shape(axis: str, value: float) -> dict[str, Any]:
 
 
 def _note(chart: Chart, axis: str, value: float, text: str) -> dict[str, Any]:
-    """A budget's name: above the chart where its line stands upright, else where the line passes the fewest marks."""
+    """The label of a budget line: above the chart for a vertical line, else where it covers the fewest marks."""
     common = {"name": "budget", "text": figure_text(text), "showarrow": False}
     if axis == "x":
         share = _share(value, chart.x, chart.x_range)
@@ -114,7 +118,7 @@ def _note(chart: Chart, axis: str, value: float, text: str) -> dict[str, Any]:
 
 
 def _share(value: float, axis: Axis, shown: tuple[float, float]) -> float:
-    """Where a value stands along an axis: 0 at its beginning, 1 at its end."""
+    """The position of a value along an axis: 0 at its start, 1 at its end."""
     low, high = shown
     if axis.log:
         low, high, value = math.log(low), math.log(high), math.log(value) if value > 0 else -math.inf
@@ -122,7 +126,10 @@ def _share(value: float, axis: Axis, shown: tuple[float, float]) -> float:
 
 
 def _covered(marks: list[tuple[float, float]], side: float, below: bool) -> int:
-    """How many marks a label would lie on; ``marks`` are shares (along, above the line) of the chart."""
+    """How many marks a label would cover.
+
+    ``marks`` are (position along x, height above the line) as shares of the chart.
+    """
     left = side * (1 - LABEL[0])
     low, high = (-LABEL[1], MARK) if below else (-MARK, LABEL[1])
     return sum(left - MARK <= x <= left + LABEL[0] + MARK and low <= y <= high for x, y in marks)

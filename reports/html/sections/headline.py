@@ -1,4 +1,4 @@
-"""The best against the baseline, or why nothing is feasible."""
+"""Section "Result": the best trial compared with the baseline, or why nothing is feasible."""
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section

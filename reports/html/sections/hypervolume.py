@@ -1,4 +1,4 @@
-"""The progress of the search: hypervolume over time."""
+"""Section "Search progress": the hypervolume over time."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Layer sensitivity to quantization, as a heat map."""
+"""Section "Layer sensitivity to quantization": a heat map."""
 
 import math
 
@@ -27,7 +27,7 @@ class LayersSection(Section):
 
 
 def _shade(value: float | None, largest: float, smallest: float) -> float:
-    """0 to 1 for a cell's color, by the logarithm: changes span orders of magnitude."""
+    """The color of a cell from 0 to 1, on a logarithmic scale because changes span orders of magnitude."""
     if value is None or value <= 0 or largest <= 0:
         return 0.0
     low = max(smallest, largest / 1000)

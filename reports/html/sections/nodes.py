@@ -1,4 +1,4 @@
-"""The nodes of a cluster: what jobs took on each, and how busy the slots were."""
+"""Section "Nodes of the cluster": the time of jobs on each node, and how busy the parallel trials were."""
 
 from markupsafe import Markup
 

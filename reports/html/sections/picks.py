@@ -1,4 +1,4 @@
-"""The picks from the Pareto front: one card for each trial, with all its pick names."""
+"""Section "Picks": one card for each trial that was picked, with all its pick names."""
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section

@@ -1,4 +1,4 @@
-"""Failures and rejections by reason."""
+"""Section "Rejected candidates": failures and rejections by reason."""
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section

@@ -1,4 +1,4 @@
-"""A section of the report: one file in ``reports/html/sections``, which registers itself."""
+"""The base class of the report's sections. Each section is a file in this folder, which registers itself."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -10,9 +10,10 @@ from litetuner.reports.model.report import Report
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-    """What a section shows: HTML, and plotly figures (JSON objects) by the id of the element that they are drawn in.
+    """The content of a section: HTML, and plotly figures (JSON objects) by the id of their HTML element.
 
-    A trace's ``meta.role`` and a shape's ``name`` say what it is; the page sets the colors of the reader's theme.
+    The ``meta.role`` of a trace and the ``name`` of a shape say what they show; the page colors them by the reader's
+    theme.
     """
 
     html: Markup

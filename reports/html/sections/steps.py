@@ -1,4 +1,4 @@
-"""What each step of the best contributes: the best without it."""
+"""Section "What each step contributes": the best trial compared with the same candidate without one of its steps."""
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section
@@ -23,7 +23,7 @@ class StepsSection(Section):
 
 
 def _cells(item: WithoutStep, bounded: bool) -> list[tuple[str, str]]:
-    """Each number, and how it differs from the best's."""
+    """Metric, size and latency as text, each with its difference from the best."""
     change = item.metric_change
     metric = ""
     if change is not None:

@@ -1,4 +1,4 @@
-"""Several targets: a chart of each one's own front, and how the picks do on every one of them."""
+"""Section "Targets", for several targets: the Pareto front of each target, and the picks' latencies on all targets."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def _cell(on: OnTarget) -> tuple[str, str, bool]:
 
 
 def marked(report: Report, found: Targets, target: str, chart: Chart) -> dict[str, Any]:
-    """The chart of a target with its own front in place of the first target's, and the names of the picks."""
+    """The chart of a target with its own Pareto front (instead of the first target's), and the names of the picks."""
     at = {trial.number: index for index, trial in enumerate(report.trials)}
     drawn = figure(chart, report.result.columns)
     names = [[at[pick.row.trial], figure_text(", ".join(pick.names))] for pick in found.picks]

@@ -1,4 +1,4 @@
-"""The time used by each kind of work and by litetuner itself."""
+"""Section "Time used": the time of each kind of work and of litetuner itself."""
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section

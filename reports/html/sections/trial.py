@@ -1,4 +1,4 @@
-"""The selected trial: its steps, layers, stages and commands; the page fills it when a trial is clicked."""
+"""Section "Selected trial": its steps, layers, stages and commands. A script fills it when a trial is clicked."""
 
 from litetuner.reports.html.draw import draw
 from litetuner.reports.html.sections.section import Content, Section

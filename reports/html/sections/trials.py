@@ -1,4 +1,4 @@
-"""All trials in one table, rejected ones with their reason; the page fills it, fifty rows at a time."""
+"""Section "All trials": one table, with the reasons of rejections. A script fills it, fifty rows at a time."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from litetuner.reports.html.sections.section import Content, Section
 from litetuner.reports.model.report import Report
 from litetuner.reports.model.sections.trial_details import STATES
 
-MOST_STATIC = 40  # rows without JavaScript: the baseline and the front
+MOST_STATIC = 40  # rows that are shown without JavaScript: the baseline and the Pareto front
 
 
 class TrialsSection(Section):

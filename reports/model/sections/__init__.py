@@ -1,1 +1,1 @@
-"""What single sections of the report show."""
+"""The contents of single sections of the report."""

@@ -1,4 +1,4 @@
-"""What each step of the best contributes: the best without that step, measured in the finals or found among the trials."""
+"""The contribution of each step of the best trial: the best without that step, from the finals or among the trials."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from litetuner.spaces.candidate import Candidate
 from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for
 
-TRAINING = ("epochs", "learning_rate", "distill")  # how a step was trained, not what it does
+TRAINING = ("epochs", "learning_rate", "distill")  # knobs that say how a step was trained, not what it does
 
 
 @dataclasses.dataclass(frozen=True)
 class WithoutStep:
-    """The best without the step named ``without``: ``label`` is that candidate, ``trial`` its number where it was a trial.
+    """The best candidate without the step named ``without``. ``trial`` is its number if it was a trial of the search.
 
-    ``same_training``: were epochs, learning rate and distillation those of the best? ``metric_change`` is this metric less the
-    best's, ``size_change`` and ``latency_change`` are relative to the best's (0.1: 10 % more).
+    ``same_training`` is true if epochs, learning rate and distillation are those of the best. ``metric_change`` is this
+    metric minus the best's. ``size_change`` and ``latency_change`` are relative to the best (0.1: 10 % more).
     """
 
     without: str
@@ -36,14 +36,14 @@ class WithoutStep:
 
 @dataclasses.dataclass(frozen=True)
 class Ablation:
-    """The best, and the best without each of its steps that was, or could be, left out."""
+    """The best, and the best without one of its steps, for each step for which this is known."""
 
     best: WithoutStep
     steps: tuple[WithoutStep, ...]
 
 
 def find_ablation(record: RunRecord, best: Trial | None) -> Ablation | None:
-    """From the finals where they measured it, else from the trials; ``None`` where there is nothing to show."""
+    """The ablation that the finals measured, else one from the trials; ``None`` if there is nothing to show."""
     if best is None:
         return None
     size, latency = record.config.size_measurement, f"latency_us:{record.config.targets[0]}"
@@ -80,10 +80,11 @@ def _recorded(item: Mapping[str, Any], size: str) -> WithoutStep:
 
 
 def among_trials(best: Trial, trials: Sequence[Trial], size: str, latency: str) -> tuple[WithoutStep, ...]:
-    """A scored trial for each step of ``best`` that is ``best`` without it; steps for which there is none are left out.
+    """For each step of ``best``, a scored trial that is ``best`` without this step.
 
-    Steps that follow another's result (``preserve_sparsity`` once nothing is sparse) count as the same. Without its
-    conversion a candidate is converted to float32. Of several, the one with the most similar training is used.
+    Steps without such a trial are left out. Knobs ``preserve_*`` are ignored in this comparison, because they only
+    follow from other steps. If the conversion step is left out, the candidate is converted to float32. Of several
+    trials, the one with the most similar training is used.
     """
     found, own = [], _training(best.candidate)
     scored = [trial for trial in trials if trial.state.scored and trial.duplicate_of is None and trial is not best]
@@ -108,7 +109,7 @@ def _without(candidate: Candidate, at: int) -> list[tuple[str, frozenset[tuple[s
 
 
 def _does(candidate: Candidate) -> list[tuple[str, frozenset[tuple[str, str]]]]:
-    """What a candidate does, step by step, without how long it was trained and what only follows from other steps."""
+    """The steps of a candidate with their knobs, without those of training and those that follow from other steps."""
     return [(step.name, _knobs(step)) for step in candidate.steps if step.role is not Role.SLIM]
 
 

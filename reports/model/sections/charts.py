@@ -1,4 +1,4 @@
-"""The charts of the Pareto front, one for each pair of objectives: points by group, the front's steps, budgets, ranges."""
+"""Charts of the Pareto front, one for each pair of objectives: points by group, the front, budgets, ranges."""
 
 import dataclasses
 import itertools
@@ -41,7 +41,10 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """``steps`` are the corners of the front that this pair of objectives has; ``outside`` counts points beyond the range."""
+    """One chart of two objectives.
+
+    ``steps`` are the corners of the Pareto front of its two objectives; ``outside`` counts points out of range.
+    """
 
     name: str
     title: str
@@ -57,7 +60,10 @@ class Chart:
 
 
 def find_charts(record: RunRecord, front: frozenset[int]) -> tuple[Chart, ...]:
-    """One for each pair of objectives: the metric on the y axis where it is one of them, the next objective as color."""
+    """One chart for each pair of objectives.
+
+    The metric, if part of the pair, is the y axis; another objective is the color.
+    """
     axes = [_axis(record, objective.measurement) for objective in record.objectives]
     found = []
     for first, second in itertools.combinations(axes, 2):
@@ -71,7 +77,7 @@ def find_charts(record: RunRecord, front: frozenset[int]) -> tuple[Chart, ...]:
 
 
 def target_chart(record: RunRecord, at: int, front: frozenset[int]) -> Chart | None:
-    """The metric against the latency on the target of that position, with that target's front; the size is the color."""
+    """The metric against the latency on target number ``at``, with the target's Pareto front; the size is the color."""
     target = record.config.targets[at]
     x, y, color = (_axis(record, name) for name in (f"latency_us:{target}", "metric", record.config.size_measurement))
     return _chart(record, f"target-{at}", f"{metric_name(record)} on {clean(target, 24)}", x, y, color, front)
@@ -83,7 +89,10 @@ def _axis(record: RunRecord, measurement: str) -> Axis:
 
 
 def _word(record: RunRecord, axis: Axis) -> str:
-    """An objective in a title: accuracy, size, latency; with the target where there are several."""
+    """The name of an objective in a title, such as accuracy, size or latency.
+
+    Other targets than the first are named.
+    """
     base, _, target = axis.measurement.partition(":")
     sizes = [o.measurement for o in record.objectives if o.measurement in ("compressed_bytes", "file_bytes")]
     if base == "metric":
@@ -95,7 +104,7 @@ def _word(record: RunRecord, axis: Axis) -> str:
 
 
 def plotted(trial: Trial, measurement: str) -> float | None:
-    """The value that a chart shows: the measured one, else what a probe measured before the trial was stopped."""
+    """The value for a chart: the measured one, else the value of a probe that ran before the trial was stopped."""
     for name in (measurement, f"probe.{measurement}"):
         value = trial.value(name)
         if value is not None and math.isfinite(value):
@@ -118,7 +127,7 @@ def _chart(
     lines = tuple(line for budget in record.budgets if (line := _line(record, budget, x, y)) is not None)
     feasible = groups["front"] + [p for p in groups["baseline"] if p.trial in front] + groups["feasible"]
     focus = groups["front"] + groups["baseline"] + groups["feasible"]
-    if len(focus) <= len(groups["baseline"]):  # nothing feasible: show the better half
+    if len(focus) <= len(groups["baseline"]):  # nothing is feasible: show the better half of the infeasible trials
         ranked = sorted(groups["infeasible"], key=lambda point: point.y if y.minimize else -point.y)
         focus = focus + ranked[: (len(ranked) + 1) // 2] or shown
     x_values = [p.x for p in focus] + [line.value for line in lines if line.axis == "x"]
@@ -146,7 +155,7 @@ def _chart(
 
 
 def wide(values: Sequence[float]) -> bool:
-    """Do they need a logarithmic scale?"""
+    """True if the values span a factor of more than 6, so that they need a logarithmic scale."""
     return max(values) > 6 * min(values) > 0
 
 
@@ -159,7 +168,7 @@ def group_of(trial: Trial, front: Container[int]) -> Group:
 
 
 def staircase(values: Sequence[tuple[float, float]], *, minimize_y: bool) -> tuple[tuple[float, float], ...]:
-    """The non-dominated of points (x, y), x minimized, by increasing x."""
+    """The non-dominated points of ``values`` (x, y) by increasing x; x is minimized."""
     sign = 1.0 if minimize_y else -1.0
     kept: list[tuple[float, float]] = []
     for x, y in sorted(values, key=lambda value: (value[0], sign * value[1])):
@@ -169,7 +178,10 @@ def staircase(values: Sequence[tuple[float, float]], *, minimize_y: bool) -> tup
 
 
 def _near(values: Sequence[float], focus: Sequence[float]) -> list[float]:
-    """The values at most half the width of the focus away from it; others would compress it to a line."""
+    """The values that lie at most half the width of the focus away from it.
+
+    Other values would compress it to a line.
+    """
     low, high = min(focus), max(focus)
     width = 0.5 * ((high - low) or abs(high) * 0.1 or 1.0)
     return [value for value in values if low - width <= value <= high + width]

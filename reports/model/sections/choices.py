@@ -1,4 +1,4 @@
-"""The choices that the trials made: how much each of them matters, and the axes of their parallel coordinates."""
+"""The choices of the trials: the importance of each choice, and the axes for parallel coordinates."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ MOST_AXES = 9
 
 @dataclasses.dataclass(frozen=True)
 class ChoiceAxis:
-    """A choice: its options in order, and for each trial the position of what it chose, ``None`` where it did not choose."""
+    """One choice: its options in order, and for each trial the index of its option (``None``: no such choice)."""
 
     title: str
     options: tuple[str, ...]
@@ -24,9 +24,11 @@ class ChoiceAxis:
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """``ranked`` are the most important choices with a share for each of ``goals``; ``hidden`` counts the others.
+    """The importance of choices. ``ranked`` are the most important ones with a share for each of ``goals``.
 
-    The importance is for the best ``top`` of ``scored`` trials; ``problem`` says why there is none where a record is damaged.
+    ``hidden`` counts the other choices. The importance is for being among the best ``top`` of ``scored`` trials.
+    ``problem`` says why there is no importance, if a record is damaged. ``varied`` is true if any choice has more than
+    one option.
     """
 
     goals: tuple[str, ...]
@@ -40,7 +42,7 @@ class Choices:
 
 
 def find_choices(record: RunRecord) -> Choices:
-    """The importances come from the run's cache where they were computed before."""
+    """The choices of a run. Importances that were computed before are read from the run's cache."""
     importances = kept_importances(record.folder, record.trials, record.objectives)
     found = importances.found
     names = list(found[0].shares) if found else []
@@ -64,7 +66,7 @@ def find_choices(record: RunRecord) -> Choices:
 
 
 def _axes(record: RunRecord, importances: Importances) -> tuple[ChoiceAxis, ...]:
-    """The choices that matter most, then those with the most options."""
+    """Axes for the most important choices, then for those with the most options."""
     options: dict[str, dict[str, Any]] = {}
     for trial in record.trials:
         for name, entry in trial.params.items():
@@ -87,7 +89,7 @@ def _axis(record: RunRecord, name: str, found: dict[str, Any]) -> ChoiceAxis:
 
 
 def _order(record: RunRecord, name: str) -> dict[str, int]:
-    """The options of an unordered choice in the order of the space (``no`` first)."""
+    """The position of each option of a categorical choice, in the order of the search space (``no`` first)."""
     entry = next(trial.params[name] for trial in record.trials if name in trial.params)
     try:
         options = json.loads(entry.get("distribution") or "{}")["attributes"]["choices"]

@@ -1,4 +1,4 @@
-"""Requested and verified: what a candidate requested of its layers and what was verified in the finished file, in words."""
+"""The invariants of a trial as text: the properties that were requested for layers, and those verified in the file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ PROPERTIES = {
     "clusters": "distinct weights per channel",
     "weight_type": "weight type",
 }
-MOST_SHAPES = 6  # of kernels, on one line; the table of layers has all
+MOST_SHAPES = 6  # kernel shapes on one line; the table of layers shows all
 
 
 def value_words(value: Any) -> str:
@@ -21,12 +21,12 @@ def value_words(value: Any) -> str:
 
 
 def shape_words(shape: Any) -> str:
-    """A shape: 3×3×16×8."""
+    """A shape as text, such as 3×3×16×8."""
     return "–" if shape is None else clean(shape, 40).replace("x", "×")
 
 
 def invariant_lines(trial: Trial) -> list[str]:
-    """One line for each target's delegate, for all kernel shapes, and for each other property and requested value."""
+    """A line for each target's delegate, one for all kernel shapes, one for each other property and requested value."""
     groups: dict[tuple[str, str], list[Any]] = {}
     for item in trial.invariants:
         key = (str(item.get("property")), str(item.get("requested")))
@@ -69,7 +69,7 @@ def _layers(count: int) -> str:
 
 
 def _delegates(trial: Trial) -> list[str]:
-    """The operators that each target's accelerator runs, where that was recorded."""
+    """The number of operators that run on each target's delegate, for targets where this was recorded."""
     lines = []
     for name, measurement in trial.measurements.items():
         found = measurement.extra.get("delegates")

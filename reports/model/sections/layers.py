@@ -1,4 +1,4 @@
-"""The layers: what the files of the front hold, read from the files once each and cached, and how sensitive each layer is."""
+"""The layers in files of the Pareto front (each file is read once, then cached), and the sensitivity of each layer."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from litetuner.spaces.step import Stage
 from litetuner.spaces.tflite.layer_bytes import LayerInFile, read_layers
 
 MOST_FILES = 60
-MOST_BYTES = 100_000_000  # of all files: a report is written every few minutes
+MOST_BYTES = 100_000_000  # limit for all files together, because a report is written every few minutes
 VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerRow:
-    """One layer: what the file holds, what the baseline holds, and what was requested of it (by property)."""
+    """One layer: its data in the file (``found``) and the baseline (``before``), and requested values by property."""
 
     name: str
     found: LayerInFile
@@ -32,14 +32,14 @@ class LayerRow:
 
 @dataclasses.dataclass(frozen=True)
 class LayerTable:
-    """The layers of one file, or ``problem``: why they could not be read."""
+    """The layers of one file. ``problem`` says why they could not be read, else it is empty."""
 
     rows: tuple[LayerRow, ...]
     problem: str = ""
 
 
 def find_layer_tables(record: RunRecord, trials: Iterable[Trial]) -> dict[int, LayerTable]:
-    """The layers of the files of these trials, by trial, as far as the limits allow."""
+    """The layer tables of these trials by number, up to the limits ``MOST_FILES`` and ``MOST_BYTES``."""
     baseline = record.baseline
     before, _ = ((), "") if baseline is None else _read(record, baseline, ())
     found: dict[int, LayerTable] = {}
@@ -71,7 +71,7 @@ def _rows(trial: Trial, layers: tuple[LayerInFile, ...], before: tuple[LayerInFi
 
 
 def _read(record: RunRecord, trial: Trial, before: tuple[LayerInFile, ...]) -> tuple[tuple[LayerInFile, ...], str]:
-    """The layers of a trial's file, else the reason why they cannot be read."""
+    """The layers of a trial's file and an empty text, or no layers and the reason why they cannot be read."""
     name = PurePosixPath(trial.artifact or "").name
     kept = f"cache/layers/{name.partition('.')[0]}"
     known = _known(record.folder, kept)
@@ -91,20 +91,24 @@ def _read(record: RunRecord, trial: Trial, before: tuple[LayerInFile, ...]) -> t
 def _known(folder: RunFolder, kept: str) -> tuple[LayerInFile, ...] | None:
     try:
         record = folder.read(kept)
-    except RunError:  # a damaged cache is made again
+    except RunError:  # a damaged cache entry is computed again
         return None
     if record is None or record.get("version") != VERSION:
         return None
     try:
         return decode(tuple[LayerInFile, ...], record.get("layers"))
-    except ValueError:  # a record that litetuner did not write
+    except ValueError:  # litetuner did not write this record
         return None
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerSensitivity:
-    """One layer. ``changes`` holds, by the precision of this layer alone (``int4``), the root mean square change of the model's
-    outputs in units of their standard deviation, ``None`` where it was not measured; ``reason`` says why."""
+    """The sensitivity of one layer to quantization.
+
+    ``changes`` holds a value for each precision of this layer alone (such as ``int4``): the root mean square change of
+    the model's outputs in units of their standard deviation. It is ``None`` if it was not measured; ``reason`` says
+    why.
+    """
 
     name: str
     type: str
@@ -114,7 +118,7 @@ class LayerSensitivity:
 
 
 def find_sensitivity(record: RunRecord) -> tuple[LayerSensitivity, ...]:
-    """One for each measured layer; empty where the search has not measured any yet."""
+    """The sensitivity of each measured layer; empty if the search has not measured any layer yet."""
     measured = (record.folder.read("sensitivity") or {}).get("layers", {})
     return tuple(
         LayerSensitivity(

@@ -1,4 +1,4 @@
-"""How the search went: where the time was used, and how the hypervolume grew."""
+"""The progress of a search: how its time was used, and how the hypervolume grew."""
 
 import dataclasses
 
@@ -16,17 +16,18 @@ KINDS = {
     "time": "Timing on the target",
 }
 NOT_WORK = ("wall", "other", "slots", "cpu")
-ROUNDING = 1e-3  # of recorded seconds
-MOST_OF_IT = 0.9  # of the final hypervolume
+ROUNDING = 1e-3  # relative error of recorded seconds
+MOST_OF_IT = 0.9  # share of the final hypervolume
 
 
 @dataclasses.dataclass(frozen=True)
 class TimeUse:
-    """Where the time was used: seconds and share of each kind of work, and what was ``other``.
+    """How the time was used. ``parts`` are (kind of work, seconds, share).
 
-    ``slots`` is the wall time, times the trials that could run at the same time. With one, ``other`` is what litetuner itself
-    took; with more, waiting for a target and for trials too. ``overhead`` is ``other`` / ``slots``. ``queues`` are how many jobs
-    waited at the same time, at most, for workers and for each target.
+    ``slots`` is the wall time multiplied by the number of trials that could run at the same time. ``other`` is the time
+    of litetuner itself; with parallel trials it includes waiting for targets and other trials. ``overhead`` is
+    ``other`` / ``slots``. ``queues`` are the largest numbers of jobs that waited at the same time, for workers and for
+    each target.
     """
 
     wall: float | None
@@ -34,7 +35,7 @@ class TimeUse:
     parts: tuple[tuple[str, float, float], ...]
     other: float | None
     overhead: float | None
-    nodes: tuple[tuple[str, float], ...] = ()  # of a cluster: seconds of jobs
+    nodes: tuple[tuple[str, float], ...] = ()  # (node of a cluster, seconds of its jobs)
     queues: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -44,15 +45,16 @@ class TimeUse:
 
     @property
     def queue_words(self) -> str:
-        """``3 jobs for host, 1 job for workers``; empty where none waited."""
+        """The queues as text: ``3 jobs for host, 1 job for workers``; empty if no job waited."""
         return ", ".join(f"{length} job{'' if length == 1 else 's'} for {name}" for name, length in self.queues)
 
 
 @dataclasses.dataclass(frozen=True)
 class HypervolumeGrowth:
-    """How the hypervolume grew; ``most`` is when it first reached 90 % of its last value, ``end`` the seconds of the run.
+    """The hypervolume over time.
 
-    ``allowed_drop`` is the accuracy drop at which a file is worth nothing.
+    ``most`` is the point where it first reached 90 % of its last value. ``end`` is the duration of the run in seconds.
+    ``allowed_drop`` is the accuracy drop from which on a file adds no hypervolume.
     """
 
     values: tuple[Volume, ...]
@@ -66,7 +68,7 @@ class HypervolumeGrowth:
 
 
 def find_time_use(record: RunRecord) -> TimeUse | None:
-    """``None`` where nothing was recorded."""
+    """How the time of a run was used, ``None`` if nothing was recorded."""
     seconds = record.seconds
     named = [(KINDS.get(kind, clean(kind, 40)), seconds[kind]) for kind in (*KINDS, *seconds) if kind in seconds]
     work = [(name, value) for name, value in dict(named).items() if name not in NOT_WORK and not name.startswith(NODE)]
@@ -86,7 +88,7 @@ def find_time_use(record: RunRecord) -> TimeUse | None:
 
 
 def find_hypervolume_growth(record: RunRecord) -> HypervolumeGrowth | None:
-    """``None`` without a baseline, or before it grew."""
+    """The growth of the hypervolume, ``None`` without a baseline or before the hypervolume has grown."""
     baseline = record.baseline
     if baseline is None:
         return None

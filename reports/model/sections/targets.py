@@ -1,4 +1,4 @@
-"""Several targets: the Pareto front of each, the picks on each, and why the robust pick is robust."""
+"""Results on several targets: the Pareto front and the picks on each target, and the reason for the robust pick."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ from litetuner.reports.text.formatting import clean, times
 
 @dataclasses.dataclass(frozen=True)
 class OnTarget:
-    """A pick on one target: its latency, its speed relative to the baseline, and whether it is on that target's Pareto front."""
+    """A pick on one target: latency, speed relative to the baseline, and whether it is on the target's Pareto front."""
 
     target: str
     latency_us: float | None
@@ -28,13 +28,16 @@ class TargetPick:
 
     @property
     def slowest(self) -> OnTarget | None:
-        """The target with the lowest ratio, ``None`` where it was not measured on all."""
+        """The target with the lowest speed relative to the baseline, ``None`` if a target has no measured speed."""
         return min(self.on, key=lambda item: item.ratio or 0.0) if all(item.ratio for item in self.on) else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
-    """``charts`` by target, in the configuration's order, ``None`` where nothing was measured there yet."""
+    """Results by target. ``charts`` are in the configuration's order, ``None`` for a target without measurements.
+
+    ``robust`` is a sentence about the robust pick.
+    """
 
     charts: dict[str, Chart | None]
     picks: tuple[TargetPick, ...]
@@ -42,7 +45,7 @@ class Targets:
 
 
 def find_targets(result: Result) -> Targets | None:
-    """``None`` with one target."""
+    """The results on all targets, ``None`` if there is only one target."""
     fronts = result.fronts
     if len(fronts) < 2:
         return None
@@ -61,7 +64,7 @@ def find_targets(result: Result) -> Targets | None:
 
 
 def _robust(picks: Sequence[TargetPick], targets: int) -> str:
-    """Why the robust pick is that one, in a sentence."""
+    """A sentence that explains the robust pick, or why there is none."""
     chosen = next((pick for pick in picks if "robust" in pick.names), None)
     if not picks:
         return "No candidate is within the budgets, so there is no robust pick."

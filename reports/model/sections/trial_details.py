@@ -20,13 +20,13 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.step import Stage, Step
 
 STATES = ("baseline", "front", "complete", "infeasible", "pruned", "invalid", "failed", "lost", "repeated")
-NOTHING = 0.05  # seconds that are shown as 0.0 s
+NOTHING = 0.05  # shorter times (in seconds) are shown as 0.0 s
 DONE = {"train": "trained", "time": "timed"}
 
 
 @dataclasses.dataclass(frozen=True)
 class StepDetails:
-    """A step of a candidate: its knobs as (name, value, help) in words, and what the technique does."""
+    """A step of a candidate: its knobs as (name, value, help), and in ``meaning`` what the technique does."""
 
     name: str
     stage: str
@@ -37,11 +37,11 @@ class StepDetails:
 
 @dataclasses.dataclass(frozen=True)
 class TrialDetails:
-    """``state`` is one of ``STATES``, ``group`` its kind of mark in the charts (``None``: no mark).
+    """The details of a trial. ``state`` is one of ``STATES``, ``group`` its kind of mark in charts (``None``: no mark).
 
-    ``values``, ``texts`` and ``intervals`` run along the columns; ``plotted`` is what a probe measured, by column, where the
-    trial itself was stopped. ``by_layer`` is what was requested of single layers, in words; ``types`` are the types that steps
-    give to weights.
+    ``values``, ``texts`` and ``intervals`` have one entry for each column. If the trial was stopped early, ``plotted``
+    holds the values that a probe measured, by column index. ``by_layer`` are the requests for single layers as (layer,
+    text). ``types`` are the weight types that its steps produce.
     """
 
     number: int
@@ -65,7 +65,7 @@ class TrialDetails:
 
 
 def find_trial_details(record: RunRecord, columns: Sequence[Column], front: frozenset[int]) -> tuple[TrialDetails, ...]:
-    """All trials in the order of the record."""
+    """The details of all trials, in the order of the record."""
     names = [column.name for column in columns]
     probes = [names.index(o.measurement) for o in record.objectives if o.measurement in names]
     budgets, labels, found = record.budgets, shown_labels(record.trials, 160), []
@@ -137,14 +137,18 @@ def _step(step: Step) -> StepDetails:
         if value is None or value is False or value == ():
             continue
         if isinstance(value, tuple) and all(isinstance(item, tuple) for item in value):
-            continue  # a choice for each layer, which the candidate's details say in words
+            continue  # a value for each layer: the details of the candidate describe it
         knobs += ((title, text, knob_help(step, name)) for title, text in flatten({name: value}))
     label = clean(step.label() or step.name, 80)
     return StepDetails(clean(step.name, 40), step.stage.name.lower(), tuple(knobs), step_words(step), label)
 
 
 def stage_words(trials: Sequence[Trial]) -> list[list[tuple[str, str]]]:
-    """For each trial its stages with ``40 s``, ``trained in trial 3``, or ``from the cache`` where no trial shown did it."""
+    """For each trial its stages as (stage, text).
+
+    The text is a duration such as ``40 s``, ``trained in trial 3``, or ``from the cache`` if no other trial did the
+    work.
+    """
     first: dict[tuple[str, str], int] = {}
     for trial in trials:
         for kind in DONE:
@@ -165,8 +169,8 @@ def _stages(trial: Trial, first: dict[tuple[str, str], int]) -> list[tuple[str, 
 
 
 def _work(trial: Trial, kind: str) -> str:
-    """What a stage worked on: equal for trials that share it, empty where there was nothing to do."""
-    if kind == "time":  # latency belongs to a structure and its types
+    """A key for the work of a stage: equal for trials that share the work, empty if there was nothing to do."""
+    if kind == "time":  # trials with the same structure and types share one latency
         return trial.structure or ""
     steps = [step for step in trial.candidate.steps if step.stage in (Stage.RESHAPE, Stage.TRAIN)]
     trained = any(step.stage is Stage.TRAIN for step in steps)

@@ -1,1 +1,1 @@
-"""What Optuna draws, and the trials that it is told of."""
+"""Draws of Optuna for a proposal, and the trials that it learns from."""

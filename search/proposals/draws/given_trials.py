@@ -1,4 +1,7 @@
-"""A study of trials that are given: one that they are added to copies and checks each of them, for each proposal."""
+"""An Optuna storage that uses given trials as they are.
+
+``Study.add_trial`` would copy and check each of them, again for every proposal.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -6,7 +9,7 @@ from typing import Any
 
 
 def given_trials(trials: Sequence[Any]) -> Any:
-    """A storage for one study, which has these finished trials of Optuna's. Their numbers are set; what is asked for has 0."""
+    """A storage for one study with these finished Optuna trials. They get numbers from 1; the next trial has 0."""
     for at, trial in enumerate(trials):
         trial.number = at + 1
     return _storage()(trials)
@@ -22,7 +25,7 @@ def _storage() -> Any:
             self._given = trials
 
         def get_all_trials(self, study_id: int, deepcopy: bool = True, states: Any = None) -> list[Any]:
-            """Without what is asked for, which samplers leave out, too."""
+            """The given trials only. The running trial is missing, which samplers ignore anyway."""
             return [trial for trial in self._given if states is None or trial.state in states]
 
     return GivenTrials

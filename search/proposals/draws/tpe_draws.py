@@ -1,4 +1,4 @@
-"""Several draws of Optuna's multivariate TPE from the same trials, at little more than the cost of one."""
+"""Several draws of Optuna's multivariate TPE from the same trials, for little more than the cost of one draw."""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +17,16 @@ NAME = "draws"
 def joint_draws(
     trials: Sequence[Any], params: Mapping[str, Mapping[str, Any]], objectives: Sequence[Objective], seed: int
 ) -> Iterator[dict[str, Any]]:
-    """Values of ``params`` (as ``Trial.params``), drawn together, after ``trials`` of Optuna's, which all have them."""
+    """Yield joint draws of all ``params`` (in the form of ``Trial.params``) from TPE.
+
+    ``trials`` are the Optuna trials that TPE learns from. Each of them must have all of these parameters.
+    """
     import optuna
 
     storage = given_trials(trials)
     directions = [objective.direction for objective in objectives]
     study = optuna.create_study(study_name=NAME, storage=storage, directions=directions)
-    # The sampler notes what it did with a trial of the study.
+    # The sampler writes attributes to a trial of the study, so one must exist.
     asked = storage.get_trial(storage.create_new_trial(storage.get_study_id_from_name(NAME)))
     space = frozen_params(params, state=asked.state).distributions
     startup = POLICY.samplers.tpe_startup_trials
@@ -39,9 +42,9 @@ def _joint_sampler() -> Any:
     from optuna.samplers import TPESampler
 
     class JointSampler(TPESampler):
-        """What it estimates of the trials is the same for all draws. One after the other, each draw estimated it anew."""
+        """Fits the Parzen estimators once for all draws. ``TPESampler`` would fit them again for each draw."""
 
-        _estimators: tuple[Any, Any] | None = None
+        _estimators: tuple[Any, Any] | None = None  # fitted to the better and to the worse trials
 
         def __init__(self, **settings: Any) -> None:
             with warnings.catch_warnings():
@@ -53,9 +56,9 @@ def _joint_sampler() -> Any:
             return super()._compute_acquisition_func(samples, mpe_below, mpe_above)
 
         def draws(self, study: Any, trial: Any, space: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
-            """What ``sample_relative`` gives when it is called so many times."""
+            """The same draws as ``count`` calls of ``sample_relative``."""
             yield self.sample_relative(study, trial, space)
-            if self._estimators is None:  # another version of Optuna
+            if self._estimators is None:  # this version of Optuna works differently
                 for _ in range(count - 1):
                     yield self.sample_relative(study, trial, space)
                 return

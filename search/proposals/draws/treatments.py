@@ -1,4 +1,4 @@
-"""What the sampler draws: treatments for groups of layers, a few by Optuna, others at random."""
+"""Draws of treatments for groups of layers: a few by Optuna, the others at random."""
 
 import random
 from collections.abc import Collection, Iterator, Sequence
@@ -23,24 +23,25 @@ NUMBERS = POLICY.samplers
 
 
 class Sampled:
-    """The trials that Optuna is told of, by all strategies, with parameters by group: those that treat layers.
+    """The trials that Optuna learns from: trials of all strategies that treat layers, with parameters by group.
 
-    A trial that treats each layer for itself counts as the nearest one that treats groups.
+    A trial with treatments by single layers gets the parameters by group that come closest to these treatments. Trials
+    with channels pruned in the converted file are left out.
     """
 
     def __init__(self) -> None:
         self.trials: list[Trial] = []
-        self._names: frozenset[str] = frozenset()  # of the parameters that these are told with
+        self._names: frozenset[str] = frozenset()  # names of the parameters in ``_told``
         self._told: list[tuple[Trial, dict[str, Any]]] = []
-        self._seen = 0  # of the trials
-        self._frozen: dict[int, Any] = {}  # as Optuna knows them, by number
+        self._seen = 0  # how many of ``trials`` were checked for ``_told``
+        self._frozen: dict[int, Any] = {}  # by trial number: Optuna's ``FrozenTrial``
 
     def add(self, trial: Trial, gain: float) -> None:
         if trial.state.scored and trial.duplicate_of is None and base_of(trial.candidate) == trial.candidate.prefix:
             self.trials.append(trial)
 
     def told(self, space: Space, names: Collection[str]) -> list[tuple[Trial, dict[str, Any]]]:
-        """Each that has parameters of these names, with them."""
+        """The trials that have all parameters with these names, each with these parameters."""
         if self._names != frozenset(names):
             self._names, self._told, self._seen, self._frozen = frozenset(names), [], 0, {}
         for trial in self.trials[self._seen :]:
@@ -51,7 +52,7 @@ class Sampled:
         return self._told
 
     def frozen(self, at: int, objectives: Sequence[Objective]) -> Any:
-        """One of those told, as Optuna knows it: made once."""
+        """The trial at index ``at`` of ``told`` as a ``FrozenTrial`` of Optuna. It is created once."""
         trial, params = self._told[at]
         if trial.number not in self._frozen:
             values = [trial.measurements[objective.measurement].value for objective in objectives]
@@ -61,7 +62,10 @@ class Sampled:
 
 
 def _params_by_group(trial: Trial, space: Space) -> dict[str, Any]:
-    """Empty for a trial that does not treat layers."""
+    """The parameters of a trial, in the form of ``Trial.params``, with treatments by group of layers.
+
+    Empty if its treatments have no form by group, or if a training made sparsity or clusters that must be kept.
+    """
     assert space.statistics is not None
     choices, own = choices_of(trial), step_for(Role.BY_LAYER).script()
     if all(choices.get(name) == wanted for name, wanted in own.items() if name not in UNTRAINED_CHOICES):
@@ -76,7 +80,7 @@ def _params_by_group(trial: Trial, space: Space) -> dict[str, Any]:
 
 
 def draws(history: History, space: Space, seed: int) -> Iterator[dict[str, Any]]:
-    """Scripts: a few that Optuna draws from all parameters together (multivariate TPE), then random ones."""
+    """Yield choices of treatments: joint draws of all parameters by Optuna's multivariate TPE, then random draws."""
     script = step_for(Role.BY_LAYER).script()
     script |= UNTRAINED_CHOICES
     recorder = _Options(ScriptedChoices(script))
@@ -102,7 +106,7 @@ def draws(history: History, space: Space, seed: int) -> Iterator[dict[str, Any]]
 
 
 class _Options(ChoiceRecorder):
-    """Keeps the options of every choice as well."""
+    """A ``ChoiceRecorder`` that also records the options of every choice."""
 
     def __init__(self, inner: ScriptedChoices) -> None:
         super().__init__(inner)

@@ -1,1 +1,1 @@
-"""What a file that treats layers should measure, and what it should compute with, by the trials so far."""
+"""Expected measurements of files with treated layers, and the preferred arithmetic, given the trials so far."""

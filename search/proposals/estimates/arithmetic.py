@@ -1,4 +1,4 @@
-"""What files should compute with: integers, or float32 where integers are no faster."""
+"""The arithmetic that files should use: integers, or float32 if integers are not faster."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +15,11 @@ from litetuner.spaces.steps import step_for
 
 
 class Integers:
-    """The least that accurate files measured which compute with integers and have all channels, by measurement."""
+    """The lowest value of each measurement over accurate untrained files with integer arithmetic and all channels."""
 
     def __init__(self) -> None:
         self.least: dict[str, float] = {}
-        self.float_is_refused = False  # by a target, say; and no such file with float arithmetic was scored
+        self.float_is_refused = False  # True if a file with float32 arithmetic was INVALID, and none was scored since
 
     def add(self, trial: Trial, gain: float) -> None:
         if FLOAT32 in _arithmetics(trial.candidate):
@@ -35,9 +35,10 @@ class Integers:
 
 
 def float_is_better(history: History) -> bool:
-    """Is no accurate file that computes with integers faster than the float model? Then only fewer channels make one.
+    """True if no accurate file with integer arithmetic is faster than the float model. Then only pruned channels help.
 
-    On every target whose latency is an objective; sizes, memory and MACs say nothing of time.
+    This must hold on every target whose latency is an objective. Sizes, memory and MACs are not compared: they say
+    nothing about latency. False if float32 arithmetic was rejected or nothing was measured.
     """
     baseline, integers = find_baseline(history.trials), history.view(Integers)
     latencies = [item.measurement for item in history.objectives if item.measurement.startswith("latency_us")]
@@ -49,13 +50,16 @@ def float_is_better(history: History) -> bool:
 
 
 def in_float_if(better: bool, choices: Mapping[str, Any]) -> dict[str, Any]:
-    """What to choose besides, so that a file which treats layers computes in float32; empty for other files."""
+    """The additional choices with which a file with treated layers computes in float32; empty for other files.
+
+    Also empty if float32 is not ``better``.
+    """
     kind = step_for(Role.BY_LAYER)
     return kind.computing_in_float() if better and choices.get("deploy") == kind.name else {}
 
 
 def computes_in_integers(candidate: Candidate) -> bool:
-    """Does it treat layers for a file that computes with integers?"""
+    """True if the candidate treats layers and its file computes with integers."""
     return INT8 in _arithmetics(candidate)
 
 

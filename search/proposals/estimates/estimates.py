@@ -1,4 +1,4 @@
-"""What a file that treats layers is expected to measure. Estimates order and filter proposals; they are never an objective."""
+"""Expected measurements of files with treated layers. They sort and filter proposals, and are never an objective."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from litetuner.spaces.reconstruction.allocation.statistics import Estimate, Stat
 from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for
 
-ESTIMATE = "estimate."  # before a measurement's name
+ESTIMATE = "estimate."  # prefix of a measurement's name
 SIZES = ("compressed_bytes", "file_bytes")
 UNTRAINED = Candidate(())
 
 
 class Treated:
-    """The scored trials that treat layers, and those that treat none, by their base (``base_of``).
+    """The scored trials with treated layers and those without, by their base (``base_of``).
 
-    What follows from them is computed once, until the next trial is told.
+    The estimators are cached until the next scored trial is added.
     """
 
     def __init__(self) -> None:
-        self.layers: Statistics | None = None  # that the estimates are of
-        self.estimates: dict[int, Estimate | None] = {}  # of trials, by number
-        self.untrained: Estimator | None = None
-        self.changed: dict[str, ChangedEstimator | None] = {}  # by key of the base
-        self.trials: dict[str, list[Trial]] = {}  # by key of the base
-        self.plain: dict[str, Trial] = {}  # int8 files without a treatment: the first of each base
-        self.others: dict[tuple[str, str], Trial] = {}  # by the keys of the base and of the steps after it
+        self.layers: Statistics | None = None  # the statistics that ``estimates`` were computed from
+        self.estimates: dict[int, Estimate | None] = {}  # by trial number
+        self.untrained: Estimator | None = None  # for the unchanged model
+        self.changed: dict[str, ChangedEstimator | None] = {}  # for other bases, by key of the base
+        self.trials: dict[str, list[Trial]] = {}  # with treated layers, by key of the base
+        self.plain: dict[str, Trial] = {}  # by key of the base: the first int8 file without treated layers
+        self.others: dict[tuple[str, str], Trial] = {}  # without treated layers, by keys of the base and of later steps
 
     def add(self, trial: Trial, gain: float) -> None:
         if not trial.state.scored or trial.duplicate_of is not None:
@@ -54,7 +54,7 @@ class Treated:
                 self.plain.setdefault(base, trial)
 
     def known(self, layers: Statistics, base: str) -> tuple[tuple[Estimate, Trial], ...]:
-        """The treated trials of a base with their estimates, ordered by error."""
+        """The trials of a base with treated layers that have an estimate, sorted by estimated error."""
         if layers is not self.layers:
             self.layers, self.estimates = layers, {}
         found = []
@@ -68,7 +68,10 @@ class Treated:
 
 @dataclasses.dataclass(frozen=True)
 class Estimator:
-    """By layer statistics and what trials measured: ``known`` are trials with their estimates, ordered by error."""
+    """Estimates for treated files of one base, from layer statistics and earlier trials.
+
+    ``known`` are its trials with treated layers, sorted by estimated error; ``plain`` is its untreated int8 file.
+    """
 
     layers: Statistics
     known: tuple[tuple[Estimate, Trial], ...]
@@ -77,20 +80,20 @@ class Estimator:
 
     @staticmethod
     def of(history: History, layers: Statistics, base: str = UNTRAINED.key) -> Estimator:
-        """For treated files of the base with this key; usually it is the model itself."""
+        """The estimator for the base with this key; by default the unchanged model."""
         view = history.view(Treated)
         return Estimator(layers, view.known(layers, base), view.plain.get(base), find_baseline(history.trials))
 
     def constant_bytes(self, name: str, arithmetic: str = "int8") -> float:
-        """Bytes of a file that do not depend on treatments: the median over trials, else by the plain int8 file.
+        """The bytes of a file that do not depend on treatments: the median over trials, else from the plain int8 file.
 
-        Trials with the same arithmetic count, where there are any.
+        Only trials with this arithmetic are used, if there are any. 0 if nothing is known.
         """
         return self._constant_bytes[name].get(arithmetic, self._constant_bytes[name].get("", 0.0))
 
     @functools.cached_property
     def _constant_bytes(self) -> dict[str, dict[str, float]]:
-        """By measurement and arithmetic; "" is any."""
+        """The constant bytes by name of the measurement and by arithmetic; "" stands for any arithmetic."""
         known = list(self.known)
         if not known and self.plain is not None:
             usual = {layer.name: treatment_of(256, 0.0) for layer in self.layers.layers}
@@ -106,7 +109,7 @@ class Estimator:
         return found
 
     def measurements(self, candidate: Candidate) -> dict[str, float]:
-        """What a candidate is expected to measure, by the names of measurements; empty where nothing is known."""
+        """The expected values of a candidate by name of the measurement; empty if nothing is known."""
         told = estimated(candidate, self.layers)
         if told is None:
             return {}
@@ -118,7 +121,10 @@ class Estimator:
         return found | self._drop(told) | self._latencies.expected(told)
 
     def _drop(self, told: Estimate) -> dict[str, float]:
-        """A drop that grows with the error, through what trials measured; in proportion to it beyond the largest one."""
+        """The drop for an estimated error: interpolated between trials, never lower for a larger error.
+
+        Beyond the largest known error it grows in proportion to the error.
+        """
         if not self.known:
             return {}
         largest = self.known[-1][0].error
@@ -129,12 +135,12 @@ class Estimator:
         return {"drop": float(np.interp(np.log(told.error + 1e-12), errors, drops))}
 
     def most_bytes(self, size: float) -> float:
-        """The compressed bytes that treatments may leave of the layers' weights in a file of this compressed size."""
+        """The compressed bytes that the weights of the layers may take in a file of this compressed size."""
         return size - self.constant_bytes("compressed_bytes")
 
     @functools.cached_property
     def _drops(self) -> tuple[np.ndarray, np.ndarray]:
-        """Logarithms of errors, and the drops of trials with them; neither falls."""
+        """The log errors of known trials and their drops after isotonic regression, both in increasing order."""
         from scipy.optimize import isotonic_regression
 
         drops = isotonic_regression([trial.value("drop") or 0.0 for _, trial in self.known]).x
@@ -147,10 +153,10 @@ class Estimator:
 
 @dataclasses.dataclass(frozen=True)
 class ChangedEstimator:
-    """For treated files of a base that is not the model itself, whose layers tolerate about what the model's tolerate.
+    """Estimates for a base that is trained or pruned. Its layers are assumed to be as sensitive as the model's.
 
-    ``twins`` are a file of the base, and what the model's file that was deployed in the same way measured or should measure.
-    What the base changed in them it changes in treated files. ``known`` are treated files of the base.
+    ``twins`` are a trial of the base, and the measured or expected values of the model's file with the same deployment.
+    Other files of base and model are assumed to differ in the same way. ``known`` are the treated files of the base.
     """
 
     model: Estimator
@@ -159,7 +165,7 @@ class ChangedEstimator:
 
     @staticmethod
     def of(history: History, model: Estimator, base: str) -> ChangedEstimator | None:
-        """``None`` where no two files can be compared, or no treated one of the model is known."""
+        """The estimator of a base. ``None`` if there are no two files to compare, or no trial that treats the model."""
         others, known = history.view(Treated).others, Estimator.of(history, model.layers, base).known
         if not model.known:
             return None
@@ -173,12 +179,12 @@ class ChangedEstimator:
         return ChangedEstimator(model, (trial, model.measurements(trial.candidate).get), known)
 
     def measurements(self, candidate: Candidate) -> dict[str, float]:
-        """As ``Estimator.measurements``. Sizes and latencies are in proportion to the twins', apart from constant bytes."""
+        """As ``Estimator.measurements``. Latencies and sizes (without constant bytes) scale with those of the twins."""
         found = self._by_twins(self.model.measurements(candidate))
         return {name: value + self._wrong.get(name, 0.0) for name, value in found.items()}
 
     def most_bytes(self, size: float) -> float:
-        """As ``Estimator.most_bytes``: what the treatments would leave of the model's weights."""
+        """As ``Estimator.most_bytes``, but in bytes of the model's weights if they had the same treatments."""
         name = "compressed_bytes"
         trial, twin = self.twins
         ours, theirs = trial.value(name) or 0.0, twin(name) or 0.0
@@ -188,7 +194,7 @@ class ChangedEstimator:
 
     @functools.cached_property
     def _wrong(self) -> dict[str, float]:
-        """By how much known files are larger, or lose more, than estimated: the median."""
+        """The median error of the estimates for sizes and drop: measured minus estimated value of known trials."""
         told = [(trial, self._by_twins(self.model.measurements(trial.candidate))) for _, trial in self.known]
         names = {name for _, found in told for name in found} & {"drop", *SIZES}
         return {name: stats.median((trial.value(name) or 0.0) - found[name] for trial, found in told) for name in names}
@@ -209,18 +215,18 @@ class ChangedEstimator:
 
 
 def violation(told: Mapping[str, float], history: History) -> float:
-    """How far a file that is expected to measure this is from all budgets; 0 where it should fit."""
+    """The expected distance from all budgets of a file with these expected values; 0 if it should fit all of them."""
     return distance({b.name: b.violation(told[b.measurement]) for b in history.budgets if b.measurement in told})
 
 
 def expected_gain(told: Mapping[str, float], history: History) -> float:
-    """The hypervolume that a file with these measurements adds; 0 where too little is known of it."""
+    """The hypervolume that a file with these expected values would add; 0 if a value is missing."""
     costs = None if history.growth is None else history.growth.costs(told.get)
     return 0.0 if costs is None or history.growth is None else history.growth.gain(costs)
 
 
 def untrained_estimator(history: History, layers: Statistics) -> Estimator:
-    """For treated files of the model itself."""
+    """The estimator for treated files of the unchanged model."""
     view = history.view(Treated)
     if view.untrained is None or view.untrained.layers is not layers:
         view.untrained, view.changed = Estimator.of(history, layers), {}
@@ -228,7 +234,7 @@ def untrained_estimator(history: History, layers: Statistics) -> Estimator:
 
 
 def estimator_of(base: Candidate, history: History, layers: Statistics) -> Estimator | ChangedEstimator | None:
-    """For treated files of a base; ``None`` where nothing is known of such files."""
+    """The estimator for treated files of a base; ``None`` if nothing is known about such files."""
     model = untrained_estimator(history, layers)
     if not base.steps:
         return model
@@ -239,7 +245,7 @@ def estimator_of(base: Candidate, history: History, layers: Statistics) -> Estim
 
 
 def expected(candidate: Candidate, history: History, layers: Statistics | None) -> dict[str, float]:
-    """What a candidate is expected to measure by the trials so far, by the names of measurements; empty where unknown."""
+    """The expected values of a candidate by name of the measurement, from the trials so far; empty if unknown."""
     if layers is None or estimated(candidate, layers) is None:
         return {}
     found = estimator_of(base_of(candidate), history, layers)
@@ -247,7 +253,10 @@ def expected(candidate: Candidate, history: History, layers: Statistics | None) 
 
 
 def estimated(candidate: Candidate, layers: Statistics) -> Estimate | None:
-    """The estimate of a candidate that treats layers, as if its base were the model; none where what is trained must be kept."""
+    """The estimate of a candidate with treated layers, as if its base were the unchanged model.
+
+    ``None`` if it does not treat layers, or if a training made sparsity or clusters that must be kept.
+    """
     if any(step.makes for step in candidate.prefix.steps):
         return None
     found = [told for step in candidate.of_stage(Stage.REWRITE) if (told := step.estimated(layers)) is not None]
@@ -255,12 +264,12 @@ def estimated(candidate: Candidate, layers: Statistics) -> Estimate | None:
 
 
 def base_of(candidate: Candidate) -> Candidate:
-    """What a candidate's treatments begin with: what it trains, and the channels that it cuts out of the converted file."""
+    """The base of a candidate: its trained steps, and the steps that prune channels of the converted file."""
     return Candidate((*candidate.prefix.steps, *(step for step in candidate.deployment if _cuts(step))))
 
 
 def treating(candidate: Candidate) -> tuple[Step, ...]:
-    """The steps that are not its base."""
+    """The steps of a candidate that are not part of its base."""
     return tuple(step for step in candidate.deployment if not _cuts(step))
 
 
@@ -269,7 +278,7 @@ def _cuts(step: Step) -> bool:
 
 
 def estimates(candidate: Candidate, history: History, layers: Statistics | None) -> dict[str, Measurement]:
-    """The same for a trial's record: ``estimate.<name>``."""
+    """The expected values as measurements for a trial's record, named ``estimate.<name>``."""
     told = expected(candidate, history, layers)
     if not told:
         return {}
@@ -281,7 +290,7 @@ def estimates(candidate: Candidate, history: History, layers: Statistics | None)
 
 
 def offered(layers: Statistics | None, deployments: Sequence[str]) -> bool:
-    """May candidates treat layers, and are they known?"""
+    """True if layer statistics are known and the space has a deployment that treats layers."""
     return layers is not None and bool(layers.layers) and step_for(Role.BY_LAYER).name in deployments
 
 

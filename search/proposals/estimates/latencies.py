@@ -1,4 +1,7 @@
-"""Latencies of files that treat layers: by what they compute with and which layers are int4, as other treatments change none."""
+"""Expected latencies of files with treated layers.
+
+They depend on the arithmetic and on the set of int4 layers. Other treatments do not change the latency.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ import numpy as np
 from litetuner.search.trial import Trial
 from litetuner.spaces.reconstruction.allocation.statistics import Estimate
 
-_PREFIX = "latency_us"  # of the names of measurements
+_PREFIX = "latency_us"  # prefix of the measurements of latency
 
 
 @dataclasses.dataclass(frozen=True)
 class _Timed:
-    """Files of one arithmetic: the median of each structure, and stored bytes in order with the latencies."""
+    """The measured latencies of files with one arithmetic."""
 
-    structures: Mapping[frozenset[str], float]  # by int4 layers
-    stored: np.ndarray
-    values: np.ndarray
+    structures: Mapping[frozenset[str], float]  # by set of int4 layers: the median latency
+    stored: np.ndarray  # bytes of the uncompressed weights, sorted
+    values: np.ndarray  # the latencies of these files
 
     @staticmethod
     def of(pairs: Sequence[tuple[Estimate, float]]) -> _Timed:
@@ -31,20 +34,20 @@ class _Timed:
         return _Timed({int4: stats.median(found) for int4, found in same.items()}, stored, values)
 
     def expected(self, told: Estimate) -> float:
-        """Measured on the same structure, else between those of fewer and more int4 weights."""
+        """The median latency of files with the same int4 layers, else interpolated over the stored bytes."""
         return self.structures.get(told.int4, float(np.interp(told.stored, self.stored, self.values)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Latencies:
-    """By measurement and arithmetic. ``baseline`` is what the float model took."""
+    """Latencies by name of the measurement and by arithmetic. ``baseline`` has those of the float model."""
 
     timed: Mapping[str, Mapping[str, _Timed]]
     baseline: Mapping[str, float]
 
     @staticmethod
     def of(known: Sequence[tuple[Estimate, Trial]], baseline: Trial | None) -> Latencies:
-        """From trials with their estimates."""
+        """The latencies of ``known`` trials with their estimates, and of the baseline."""
         pairs: dict[str, dict[str, list[tuple[Estimate, float]]]] = {}
         for told, trial in known:
             for name, value in _latencies(trial).items():
@@ -53,7 +56,10 @@ class Latencies:
         return Latencies(timed, {} if baseline is None else _latencies(baseline))
 
     def expected(self, told: Estimate) -> dict[str, float]:
-        """By measurement. What computes in another way than all that was timed is expected to take what the float model took."""
+        """The expected latencies by name of the measurement.
+
+        If no file with the same arithmetic was timed yet, the latency of the float model is expected.
+        """
         found = {}
         for name, kinds in self.timed.items():
             if told.arithmetic in kinds:

@@ -1,4 +1,4 @@
-"""Every sampler, one file each; a new file registers itself."""
+"""The samplers, one file each. A new file in this folder is registered automatically."""
 
 from litetuner.search.proposals.samplers.base import Sampler
 from litetuner.spaces.registry import Registry

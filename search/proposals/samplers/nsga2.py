@@ -7,7 +7,7 @@ from litetuner.search.proposals.samplers.base import Sampler
 
 
 class Nsga2(Sampler):
-    """Optuna's NSGA-II (Deb 2002, doi 10.1109/4235.996017). Its generations stand in the study, not in the sampler."""
+    """Optuna's NSGA-II (Deb 2002, doi 10.1109/4235.996017). The study stores its generations, not the sampler."""
 
     name = "nsga2"
 

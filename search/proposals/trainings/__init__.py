@@ -1,1 +1,1 @@
-"""Promotions: what is trained, first for a short time, then for longer."""
+"""Promotions: promising candidates are trained, first for a short time, then for longer."""

@@ -1,7 +1,8 @@
-"""First trainings: what was solved for without training and could reach the front is trained, beginning with what was solved for.
+"""First trainings: files that were reconstructed without training are trained if they could reach the Pareto front.
 
-The choices that were solved for stay: sparsity, clusters, bits. How it is trained (schedule of the sparsity, quantization-aware
-or not, of which layers, learning rate, distillation) is drawn by Optuna from what earlier first trainings recovered.
+A first training starts from the reconstructed weights and keeps their sparsity, clusters and bits. Optuna draws how to
+train: the sparsity schedule, whether to use quantization-aware training and on which layers, the learning rate and
+distillation. It learns from the drops that earlier first trainings recovered.
 """
 
 import dataclasses
@@ -29,12 +30,15 @@ from litetuner.spaces.step import Role, Stage, Step
 from litetuner.spaces.steps import step_for, steps_of
 
 NUMBERS = POLICY.promotions
-KEPT = ("io", "calibration")  # choices of the deployment
+KEPT = ("io", "calibration")  # choices of the deployment that a first training keeps
 
 
 @dataclasses.dataclass(frozen=True)
 class PartlyFixed:
-    """A ``Chooser`` that takes fixed choices where there are any, and asks another one for the rest; learning rates are few."""
+    """A ``Chooser`` with some fixed choices that asks another one for the rest.
+
+    Learning rates are restricted to ``first_rates``, if the space has any of them: the nearest one on a log scale.
+    """
 
     fixed: Mapping[str, Any]
     asked: Chooser
@@ -51,20 +55,22 @@ class PartlyFixed:
 
 
 class Solved:
-    """The trials that were solved for without training, and their first trainings."""
+    """The trials that were reconstructed without training, and their first trainings."""
 
     def __init__(self) -> None:
-        self.open: dict[int, Trial] = {}  # by number
-        self.promoted: list[Trial] = []  # with an answer, those that a gate stopped too
-        # By number: choices of the trained counterpart, if there is one.
+        self.open: dict[int, Trial] = {}  # reconstructed trials that may be trained, by number
+        self.promoted: list[Trial] = []  # promotions with a result, including those that a gate stopped
+        # By number of an open trial: the fixed choices of its first trainings; ``None`` if it cannot be trained.
         self.fixed: dict[int, dict[str, Any] | None] = {}
-        self.parents: dict[int, int] = {}  # of promotions, by number
-        self.gains: dict[int, float] = {}  # by number, expected: never more while the outcomes stay, as the front grows
-        self.outcomes: Outcomes | None = None  # that the gains are computed with
-        self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths: asked for twice on each turn
-        self._trained: dict[tuple[int, tuple[float, ...]], Candidate] = {}  # by number and lengths
-        self._frozen: dict[tuple[int, frozenset[str]], Any] = {}  # first trainings, by number and what was fixed
-        # By number, lengths and attempt: choices and candidate, the same until another first training is told.
+        self.parents: dict[int, int] = {}  # by number of a promotion: its open trial, -1 if it has none
+        # By number: upper bounds of the expected gains, since gains only decrease while the front grows and the
+        # outcomes stay the same.
+        self.gains: dict[int, float] = {}
+        self.outcomes: Outcomes | None = None  # the outcomes that ``gains`` were computed with
+        self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths; cached, as each proposal needs it twice
+        self._trained: dict[tuple[int, tuple[float, ...]], Candidate] = {}  # by number and lengths: see ``trained``
+        self._frozen: dict[tuple[int, frozenset[str]], Any] = {}  # by number and names of fixed choices: Optuna trials
+        # By number, lengths and attempt: the drawn choices and their candidate, kept until another promotion is told.
         self.drawn: dict[tuple[int, tuple[float, ...], int], tuple[dict[str, Any], Candidate]] = {}
 
     def add(self, trial: Trial, gain: float) -> None:
@@ -80,7 +86,7 @@ class Solved:
             self.gains[trial.number] = math.inf
 
     def update(self, space: Space) -> None:
-        """Find the counterparts of new trials, and whose trainings new promotions are."""
+        """Find the fixed choices of new open trials, and the open trials that new promotions belong to."""
         for number, trial in self.open.items():
             if number not in self.fixed:
                 self.fixed[number] = fixed_choices(trial, space)
@@ -89,18 +95,18 @@ class Solved:
             first = chosen.get("epochs") == space.epochs[0]
             parents = (number for number, fixed in self.fixed.items() if first and fixed and _agree(fixed, chosen))
             parent = self.parents[trial.number] = next(parents, -1)
-            if parent >= 0 and not _recoverable(trial):  # however it is trained, its size and latency stay
+            if parent >= 0 and not _recoverable(trial):  # other trainings have the same size and latency
                 self.fixed[parent] = None
 
     def trained(self, number: int, space: Space) -> Candidate:
-        """A trial's counterpart, where all that is not fixed stays as it is."""
+        """The first training of an open trial with the first option for each choice that is not fixed."""
         key = number, space.epochs
         if key not in self._trained:
             self._trained[key] = space.suggest(ScriptedChoices(self.fixed[number] or {}))
         return self._trained[key]
 
     def frozen(self, fixed: Mapping[str, Any], pairs: Sequence[tuple[Trial, float, float]]) -> list[Any]:
-        """First trainings as trials of Optuna's, whose value is how much larger the drop is after the training."""
+        """First trainings as Optuna trials without the fixed choices. Their value is the drop after minus before."""
         names, state = frozenset(fixed), final_state(pairs[0][0], True) if pairs else None
         for trial, was, now in pairs:
             if (trial.number, names) not in self._frozen:
@@ -111,19 +117,22 @@ class Solved:
         return [self._frozen[trial.number, names] for trial, _, _ in pairs]
 
     def recovered(self) -> list[tuple[Trial, float, float]]:
-        """The first trainings, each with the drop before and after it."""
+        """The measured first trainings as (trial, drop before, drop after)."""
         trials = {trial.number: trial for trial in self.promoted if trial.value("drop") is not None}
         found = [(trials[at], self.open[parent]) for at, parent in self.parents.items() if parent >= 0 and at in trials]
         return [(trial, before.measurements["drop"].value, trial.measurements["drop"].value) for trial, before in found]
 
 
 def _recoverable(trial: Trial) -> bool:
-    """Does it keep all budgets but those that a training may yet keep?"""
+    """True if the trial keeps all budgets, except those on accuracy, which a training may still reach."""
     return {name for name, value in trial.constraints.items() if value > 0} <= set(ACCURACY_BUDGETS)
 
 
 def solved_step(trial: Trial) -> Step | None:
-    """The rewriting step that did without training what trainings do: its knobs are named as what they make."""
+    """The rewriting step that made sparsity and clusters without training, or ``None``.
+
+    It is found by its knobs: they have the names of the properties that trainings make.
+    """
     made = {kind.makes for kind in steps_of(Stage.TRAIN) if kind.makes}
     return next(
         (step for step in trial.candidate.of_stage(Stage.REWRITE) if made and made <= step.knobs().keys()), None
@@ -131,19 +140,20 @@ def solved_step(trial: Trial) -> Step | None:
 
 
 def fixed_choices(trial: Trial, space: Space) -> dict[str, Any] | None:
-    """The choices that a trial's trained counterpart has in common with it; ``None`` where the space has no counterpart."""
+    """The choices that all first trainings of a reconstructed trial share; ``None`` if it cannot be trained."""
     solved, integer = solved_step(trial), step_for(Role.INTEGER).name
-    if solved is None or not computes_in_integers(trial.candidate):  # as what is trained does
+    if solved is None or not computes_in_integers(trial.candidate):  # trained files compute with integers
         return None
-    if any(step.changes_shapes for step in trial.candidate.steps):  # trainings choose other channels
+    if any(step.changes_shapes for step in trial.candidate.steps):  # trainings would choose other channels
         return None
-    # Trained, 3 values per channel become 3 per tensor: a DS-CNN of 2-bit layers had .952 before and .878 after.
+    # Training turns 3 values per channel into 3 per tensor: with 2-bit layers, the accuracy of a DS-CNN fell from .952
+    # to .878.
     if any(Treatment(*treatment).bits == 2 for _, *treatment in solved.knobs()["layers"]):
         return None
     fixed: dict[str, Any] = {name: value for name, value in choices_of(trial).items() if name in KEPT}
     treatment = {name: value for name, value in choices_of(trial).items() if name.startswith(f"{solved.name}.")}
     layers = space.statistics.layers if solved.knobs()["layers"] and space.statistics else ()
-    if not treatment or not all(layer.keras_layer for layer in layers):  # which layers to treat so is not certain
+    if not treatment or not all(layer.keras_layer for layer in layers):  # the Keras layers to treat are not certain
         return None
     fixed |= treatment
     fixed |= {"train": YES, "deploy": integer} | {kind.name: NO for kind in steps_of(Stage.RESHAPE)}
@@ -167,7 +177,7 @@ def fixed_choices(trial: Trial, space: Space) -> dict[str, Any] | None:
 
 
 def propose(history: History, space: Space) -> Proposal | None:
-    """The first training that should gain the most hypervolume per second, or ``None`` where none may gain any."""
+    """The first training with the highest expected gain of hypervolume per second, or ``None`` if none gains any."""
     known = history.view(Solved)
     if space.epochs not in known.best:
         known.update(space)
@@ -196,7 +206,7 @@ def _best(history: History, space: Space, known: Solved) -> Proposal | None:
         if not rates[number]:
             return None
         stale = rates[number]
-        assert history.growth is not None  # there are scored trials
+        assert history.growth is not None  # since there are scored trials
         known.gains[number] = outcomes.gain(known.open[number], history.growth)
         rates[number] = per_second(number)
         if rates[number] == stale or rates[number] >= max(rates.values()) > 0:
@@ -210,7 +220,7 @@ def _best(history: History, space: Space, known: Solved) -> Proposal | None:
 def _drawn(
     history: History, space: Space, known: Solved, number: int, pairs: Sequence[tuple[Trial, float, float]]
 ) -> Proposal | None:
-    """A candidate without an answer that trains a trial, as Optuna draws it."""
+    """A new first training of an open trial, drawn by Optuna; ``None`` if all ``draws`` attempts are known already."""
     for attempt in range(NUMBERS.draws):
         key = number, space.epochs, attempt
         if key not in known.drawn:
@@ -225,7 +235,7 @@ def _draw(
     space: Space, known: Solved, number: int, pairs: Sequence[tuple[Trial, float, float]], attempt: int
 ) -> tuple[dict[str, Any], Candidate]:
     fixed = known.fixed[number] or {}
-    # Not the number: lost trials have one too, and a killed search resumes as an undisturbed one.
+    # The seed does not use the trial number: lost trials have one too, so a resumed search would get other seeds.
     seed = derive("first training", known.open[number].candidate.key, len(known.promoted), attempt)
     asked = OptunaChoices(_optuna_trial(known.frozen(fixed, pairs), seed))
     recorded = RecordedChoices(PartlyFixed(fixed, asked))
@@ -234,7 +244,7 @@ def _draw(
 
 
 def _optuna_trial(trials: Sequence[Any], seed: int) -> Any:
-    """A trial of a study of first trainings."""
+    """A new trial of an Optuna study with these first trainings."""
     import optuna
 
     return optuna.create_study(storage=given_trials(trials), sampler=Tpe().make(seed)).ask()

@@ -1,4 +1,4 @@
-"""What a training makes of a drop in accuracy, learned from the trainings of this run, and what that is expected to gain."""
+"""The expected accuracy drop after a training, learned from the trainings of this run, and the expected gain."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -13,10 +13,11 @@ NEWEST = POLICY.promotions.newest_outcomes
 
 @dataclasses.dataclass(frozen=True)
 class Outcomes:
-    """Drops after a training of one kind. Drops are in units of ``allowed``, the largest drop that the budgets allow.
+    """Expected accuracy drops after a training of one kind (first or longer).
 
-    ``usual`` is expected of a training before any has ended, give or take a spread. ``errors`` are how much larger the drops
-    were than expected: of trainings before this run, then of this run's. Each may come again.
+    ``usual`` gives the expected drop in units of ``allowed``, the largest drop that the budgets allow. ``errors`` are
+    differences, measured minus expected drop, in the same unit: three assumed ones, then those of this run's trainings.
+    Each of these errors may occur again.
     """
 
     usual: OutcomePolicy
@@ -25,7 +26,7 @@ class Outcomes:
 
     @classmethod
     def learned(cls, usual: OutcomePolicy, allowed: float, ended: Sequence[tuple[float, float]]) -> "Outcomes":
-        """From pairs of a drop before and after a training, in the order of the trials."""
+        """Learn the errors from pairs (drop before, drop after a training), in the order of the trials."""
         known = cls(usual, allowed)
         errors = (after / allowed - known.expected(before) for before, after in ended[-NEWEST:])
         return dataclasses.replace(known, errors=(*known.errors, *errors))
@@ -34,11 +35,14 @@ class Outcomes:
         return self.usual.floor + self.usual.share * max(0.0, before / self.allowed)
 
     def drops(self, before: float) -> Iterable[float]:
-        """What a drop may become, in its own unit."""
+        """The possible drops after a training of a file with the drop ``before``, in the same unit as ``before``."""
         return (self.allowed * (self.expected(before) + error) for error in self.errors)
 
     def gain(self, trial: Trial, growth: Growth) -> float:
-        """The hypervolume that training a scored trial should add to a front, never more as it grows; size and latency stay."""
+        """The expected gain of hypervolume from training a scored trial: the mean over all possible drops.
+
+        Size and latency are assumed unchanged. The gain never increases while the front grows.
+        """
         drops = self.drops(trial.measurements["drop"].value)
         costs = (growth.costs(trial.value, drop) for drop in drops)
         return sum(0.0 if cost is None else growth.gain(cost) for cost in costs) / len(self.errors)

@@ -1,8 +1,9 @@
-"""Promotions: what does well is trained, first for a short time, then for longer. Rungs for several objectives.
+"""Promotions: promising trials are trained, first for a short time, then for longer (rungs for several objectives).
 
-What was solved for without training is the lowest rung (``first_trainings.py``).
-A rung is a length of training, its candidates files that could ship. The one is promoted that is expected to gain the most
-hypervolume per second: its size and latency stay, and its drop becomes what earlier trainings left (``outcomes.py``).
+A rung is a length of training. Each of its trials has a file that could be shipped. The lowest rung has the files that
+were reconstructed without training (``first_trainings.py``). The trial with the highest expected gain of hypervolume
+per second is promoted. Its size and latency are assumed to stay the same. Its expected drop follows from earlier
+trainings (``outcomes.py``).
 """
 
 import heapq
@@ -21,18 +22,18 @@ from litetuner.spaces.space import ScriptedChoices, Space
 
 
 class Rungs:
-    """The trials that a longer training could improve, and what longer trainings made of their drops."""
+    """The trials that a longer training could improve, and the accuracy drops before and after longer trainings."""
 
     def __init__(self) -> None:
-        self.open: dict[int, Trial] = {}  # by number
+        self.open: dict[int, Trial] = {}  # trials that may be trained for longer, by number
         self.ended: list[tuple[float, float]] = []  # drops before and after longer trainings
-        self.longer: dict[tuple[int, float], Candidate] = {}  # by trial number and length: what would be trained
-        self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths: asked for twice on each turn
-        self._gains: dict[
-            int, float
-        ] = {}  # by number, expected: never more while the outcomes stay, as the front grows
-        self._outcomes: Outcomes | None = None  # that the gains are computed with
-        self._shorter: dict[tuple[tuple[str, str], ...], float] = {}
+        self.longer: dict[tuple[int, float], Candidate] = {}  # by trial number and length: the candidate to train
+        self.best: dict[tuple[float, ...], Proposal | None] = {}  # by lengths; cached, as each proposal needs it twice
+        # By trial number: upper bounds of the expected gains, since gains only decrease while the front grows and the
+        # outcomes stay the same.
+        self._gains: dict[int, float] = {}
+        self._outcomes: Outcomes | None = None  # the outcomes that ``_gains`` were computed with
+        self._shorter: dict[tuple[tuple[str, str], ...], float] = {}  # by choices without the length: the last drop
 
     def add(self, trial: Trial, gain: float) -> None:
         self.best.clear()
@@ -50,14 +51,14 @@ class Rungs:
             self._gains[trial.number] = math.inf
 
     def gains(self, outcomes: Outcomes) -> dict[int, float]:
-        """By number, what each trial's training is expected to gain at most, for those that may gain anything."""
+        """Upper bounds of the expected gain of a longer training, by trial number; without trials that gain nothing."""
         if outcomes != self._outcomes:
             self._gains = dict.fromkeys(self.open, math.inf)
         self._outcomes = outcomes
         return self._gains
 
     def update(self, number: int, outcomes: Outcomes, growth: Growth) -> float:
-        """What a trial's training is expected to add to the front of now."""
+        """Compute the expected gain of a trial's longer training with the present front, and store it."""
         self._gains[number] = found = outcomes.gain(self.open[number], growth)
         if not found:
             del self._gains[number]
@@ -65,7 +66,7 @@ class Rungs:
 
 
 def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
-    """The trial whose first or longer training should gain most hypervolume per second, or ``None`` when none may gain any."""
+    """The first or longer training with the highest expected gain of hypervolume per second, or ``None``."""
     space = spaces.affordable
     if history.growth is None or not space.train:
         return None
@@ -88,13 +89,13 @@ def _longer(history: History, space: Space) -> Proposal | None:
 
 
 def outcomes_of_longer(history: History) -> Outcomes:
-    """What longer trainings make of drops, in this run and before."""
+    """The expected drops after longer trainings, learned from this run and from earlier searches."""
     return Outcomes.learned(POLICY.promotions.longer, history.allowed_drop, history.view(Rungs).ended)
 
 
 def _best(history: History, space: Space, rungs: Rungs, growth: Growth) -> Proposal | None:
     outcomes = outcomes_of_longer(history)
-    waiting: list[tuple[float, int, float, float]] = []  # a heap: a gain is computed anew on its turn
+    waiting: list[tuple[float, int, float, float]] = []  # a heap by gain per second; gains are updated when popped
     for number, gain in rungs.gains(outcomes).items():
         trial = rungs.open[number]
         epochs = trial.params["epochs"]["chosen"]

@@ -1,4 +1,4 @@
-"""``study.db``: SQLite behind Optuna's storage, opened by its path alone, and the errors of a database in words."""
+"""``study.db``, the SQLite database for Optuna's storage, and clear error messages for databases."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from litetuner.spaces.errors import HostError, RunError
 NAME = "study.db"
 ASIDE = "study-replaced.db"  # a database that did not agree with the records; nothing reads it
 WAIT_SECONDS = 60
-# What the machine refuses; everything else that SQLite says is of the file.
+# Errors of the machine. All other errors of SQLite mean that the file is damaged.
 REFUSES = (
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN),
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM),
@@ -23,13 +23,16 @@ REFUSES = (
 
 @dataclasses.dataclass(frozen=True)
 class Database:
-    """Optuna's storage, and all connections to files that it ever opened."""
+    """Optuna's storage, and all connections to a file that were opened for it."""
 
     storage: Any
     connections: list[sqlite3.Connection] = dataclasses.field(default_factory=list)
 
     def close(self) -> None:
-        """Close all of them: one that is closed later removes the log of the next database at this path."""
+        """Close all connections.
+
+        A connection that is closed later would remove the write-ahead log of the next database at this path.
+        """
         self.storage.remove_session()
         self.storage.engine.dispose()
         for connection in self.connections:
@@ -41,22 +44,22 @@ class StudyLocation(Protocol):
 
     @property
     def words(self) -> str:
-        """How messages call it."""
+        """The location, as messages name it."""
 
     def study_name(self, terms: str) -> str:
-        """The name of this run's study for some objectives and budgets."""
+        """The name of this run's study for one set of objectives and budgets (``terms``)."""
 
     def missing(self) -> bool:
-        """Was it lost, if it was ever there?"""
+        """True if the database is gone. This has a meaning only if it existed before."""
 
     def open(self) -> Database:
-        """Raises what ``errors`` puts into words."""
+        """Open the database. ``errors`` explains what this raises."""
 
     def put_aside(self, study: str) -> None:
-        """Make room for a new study of this name."""
+        """Move or remove an old study, so that a new one can have its name."""
 
     def errors(self) -> AbstractContextManager[None]:
-        """Name what the database does not do: ``HostError`` where it refuses, ``RunError`` where it is damaged."""
+        """Turn database errors into clear ones: ``HostError`` if it cannot be used, ``RunError`` if it is damaged."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +83,10 @@ class StudyFile:
         return not self.path.exists()
 
     def open(self) -> Database:
-        """The path is no part of a URL, so that it may hold any character. Raises ``RunError`` where it is a link."""
+        """Open the file by its path instead of a URL, so that the path may contain any character.
+
+        Raises ``RunError`` if it is a symbolic link, or damaged.
+        """
         import optuna
         import sqlalchemy
 
@@ -91,7 +97,7 @@ class StudyFile:
         def connect() -> sqlite3.Connection:
             connection = sqlite3.connect(self.path, timeout=WAIT_SECONDS, check_same_thread=False)
             opened.append(connection)
-            # Write-ahead log: no commit waits for the disk. What a power cut loses, the synced records tell again.
+            # Write-ahead log: no commit waits for the disk. After a power cut, the synced records restore what is lost.
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             return connection
@@ -110,7 +116,7 @@ class StudyFile:
             raise
 
     def put_aside(self, study: str) -> None:
-        """The old database, with all studies in it, is kept beside the new one, in case that it is somebody's."""
+        """Keep the old database, with all its studies, next to the new one, in case that somebody needs it."""
         for log in ("-wal", "-shm", "-journal"):
             self.path.with_name(NAME + log).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -139,7 +145,7 @@ class StudyFile:
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """What the database itself said, without the layers above it."""
+    """The error of the database itself, without the layers above it."""
     import optuna
 
     cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error

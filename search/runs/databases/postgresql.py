@@ -1,4 +1,4 @@
-"""The copy of the study on a PostgreSQL server. The password is no part of what messages, files or SQLAlchemy know."""
+"""The copy of the study on a PostgreSQL server. Messages, files and SQLAlchemy never contain the password."""
 
 import contextlib
 import dataclasses
@@ -9,12 +9,15 @@ from litetuner.search.runs.databases.database import Database, cause_of, first_l
 from litetuner.spaces.errors import HostError
 
 CONNECT_SECONDS = 10
-STATEMENT_SECONDS = 60  # a server that does not answer ends the search; the records stay
+STATEMENT_SECONDS = 60  # if the server does not answer in time, the search ends; the records are kept
 
 
 @dataclasses.dataclass(frozen=True)
 class PostgresqlServer:
-    """``url`` has no password; without ``password`` libpq looks for PGPASSWORD and ~/.pgpass. ``run`` is the run's id."""
+    """A PostgreSQL server. ``url`` contains no password. ``run`` is the run's id.
+
+    If ``password`` is ``None``, libpq takes it from PGPASSWORD or ~/.pgpass.
+    """
 
     url: str
     password: str | None = dataclasses.field(repr=False)
@@ -25,15 +28,15 @@ class PostgresqlServer:
         return self.url
 
     def study_name(self, terms: str) -> str:
-        """Runs share a server: the run's id is part of the name."""
+        """The study's name. It contains the run's id, because several runs may use one server."""
         return f"{terms}-{self.run}"
 
     def missing(self) -> bool:
-        """Nobody needs to know that a study on the server is new: it is filled from the records."""
+        """Always false: the user need not know that a study on the server is new. It is filled from the records."""
         return False
 
     def open(self) -> Database:
-        """Raises ``HostError`` where psycopg is not installed."""
+        """Connect to the server. Raises ``HostError`` if psycopg is not installed."""
         import optuna
         import sqlalchemy
 
@@ -67,7 +70,7 @@ class PostgresqlServer:
             database.close()
 
     def check(self) -> None:
-        """Raises ``HostError`` with what to do where it cannot be used."""
+        """Raise ``HostError``, which says what to do, if the server cannot be used."""
         with self.errors():
             self.open().close()
 

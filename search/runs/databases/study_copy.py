@@ -1,4 +1,4 @@
-"""A copy of the study in a database, for other tools: a thread of its own writes it, and no proposal waits for it."""
+"""A copy of the study in a database, for other tools. A separate thread writes it, so that no proposal has to wait."""
 
 import dataclasses
 import json
@@ -26,21 +26,22 @@ from litetuner.search.trial import Trial
 from litetuner.spaces.candidate import digest
 from litetuner.spaces.errors import RunError
 
-OWN = "litetuner:"  # before what a sampler keeps in the study: it names trials by their number here
+# Prefix of the study attributes of samplers: they name trials by number, but Optuna expects the ids of the database.
+OWN = "litetuner:"
 
 
 @dataclasses.dataclass(frozen=True)
 class SamplersOwn:
-    """What samplers keep in the study and in trials (by number), such as the generations of a genetic algorithm."""
+    """What samplers store in the study and in trials (by number), such as the generations of a genetic algorithm."""
 
     study: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     trials: Mapping[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 class StudyCopy:
-    """One study for one set of objectives and budgets (``terms``). Other sets have other studies in the same database.
+    """The study for one set of objectives and budgets (``terms``). Each set has its own study in the same database.
 
-    What was asked for and has no record is only known here.
+    A trial that was asked and has no record yet is stored only here.
     """
 
     def __init__(
@@ -56,10 +57,10 @@ class StudyCopy:
         self.terms = f"litetuner-{digest(terms)}"
         self.name = location.study_name(self.terms)
         self._writer = Dispatcher("litetuner study")
-        self._kept: set[str] = set()  # of what samplers keep in the study: written
-        self._writes: deque[Future[None]] = deque()  # not looked at yet
-        self._asked: Future[None] | None = None  # the last one that was asked for
-        self._read: list[StoredTrial] | None = None  # the trials in it, until something is written
+        self._kept: set[str] = set()  # names of samplers' study attributes that are written
+        self._writes: deque[Future[None]] = deque()  # writes whose result was not checked yet
+        self._asked: Future[None] | None = None  # the write of the last asked trial
+        self._read: list[StoredTrial] | None = None  # the trials of the study, cached until the next write
         self._database = location.open()
         self._storage = self._database.storage
         try:
@@ -80,7 +81,7 @@ class StudyCopy:
             raise
 
     def close(self) -> None:
-        """Write what is left, and close the database; else its files stay open for as long as this process lives."""
+        """Write what is left and close the database. Without this, its files stay open until this process ends."""
         try:
             self._look(wait=True)
         finally:
@@ -105,14 +106,20 @@ class StudyCopy:
         return found
 
     def asked(self, known: Container[int] = ()) -> dict[int, tuple[Asked | None, bool]]:
-        """What each trial is about, and has it ended? ``None`` where somebody else wrote it, and for those that are ``known``."""
+        """The proposal of each trial, by number, and whether the trial has ended.
+
+        The proposal is ``None`` if the trial is ``known`` or if litetuner did not write it.
+        """
         return {
             trial.number: (None if trial.number in known else asked_of(trial), trial.finished)
             for trial in self._trials()
         }
 
     def difference(self, trials: Sequence[Trial]) -> str:
-        """Does the copy tell the same as the records, as far as it goes? Where it does not, what is different; else nothing."""
+        """The first difference between the copy and the records, in words; empty if there is none.
+
+        Only trials that are in both are compared.
+        """
         if self._study.user_attrs.get("run") != self._run:
             return "belongs to another run"
         if [str(direction.name).lower() for direction in self._study.directions] != [
@@ -127,7 +134,7 @@ class StudyCopy:
         return ""
 
     def fill(self, trials: Sequence[Trial]) -> None:
-        """Write all that it does not know: what still runs in it, and what is new to it, numbers unchanged."""
+        """Write all trials that are missing in the copy or still running there. Their numbers do not change."""
         finished = {trial.number: trial.finished for trial in self._trials()}
         missing = [trial for trial in sorted(trials, key=lambda item: item.number) if not finished.get(trial.number)]
         if not missing:
@@ -144,16 +151,16 @@ class StudyCopy:
                 self._study.add_trial(frozen_trial(trial, **told_rows(trial, self.objectives).told))
 
     def begin(self, asked: Asked, own: SamplersOwn) -> None:
-        """Have a trial written that is asked for. Raises what an earlier writing raised."""
+        """Write an asked trial in the background. Raises the error of an earlier write."""
         self._asked = self._write(lambda: self._begin(asked, own))
 
     def settle(self) -> None:
-        """Wait until all that was asked for is written."""
+        """Wait until all asked trials are written."""
         if self._asked is not None:
             self._asked.result()
 
     def tell(self, trial: Trial) -> None:
-        """Have written what became of a trial. Raises what an earlier writing raised."""
+        """Write the result of a trial in the background. Raises the error of an earlier write."""
         self._write(lambda: self._tell(trial))
 
     def _write(self, call: Callable[[], None]) -> Future[None]:

@@ -1,6 +1,7 @@
 """The trials of a study as rows of Optuna's tables, read and written all at once.
 
-Optuna's storage makes an object of every row, and writes trials one by one, with a query for each choice.
+This is faster than Optuna's storage, which makes an object of every row, and writes trials one by one with a query for
+each choice.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# Of Optuna's schema 3.0.0.a to 5.0, without the tables' own numbers.
+# Columns of Optuna's schema 3.0.0.a to 5.0, without the tables' own row ids.
 COLUMNS = {
     "trials": ("trial_id", "number", "study_id", "state", "datetime_start", "datetime_complete"),
     "trial_params": ("trial_id", "param_name", "param_value", "distribution_json"),
@@ -23,7 +24,7 @@ INFINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf}
 
 @dataclasses.dataclass(frozen=True)
 class StoredTrial:
-    """A trial as the tables hold it: each choice as a number and its distribution's JSON, attributes as JSON."""
+    """A trial as the tables store it: each choice as a number and its distribution's JSON, attributes as JSON."""
 
     number: int
     state: Any
@@ -38,14 +39,14 @@ class StoredTrial:
 
     @property
     def told(self) -> dict[str, Any]:
-        """All but the choices, as Optuna's functions name it."""
+        """Everything but the choices, by the argument names of Optuna's ``create_trial``."""
         user, system = ({name: json.loads(text) for name, text in side.items()} for side in (self.user, self.system))
         values = list(self.values.values()) or None
         return {"state": self.state, "values": values, "user_attrs": user, "system_attrs": system}
 
 
 def stored(trial: Any) -> StoredTrial:
-    """A trial of Optuna's as the tables hold it."""
+    """Convert an Optuna trial to the form that the tables store."""
     from optuna.distributions import distribution_to_json
 
     params = {
@@ -63,9 +64,9 @@ def as_json(attributes: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_trials(storage: Any, study_id: int) -> list[StoredTrial] | None:
-    """The trials of a study in the order in which they were written; ``None`` where the tables are not those we know.
+    """The trials of a study in the order of writing; ``None`` if the tables have other columns than ``COLUMNS``.
 
-    Raises anything where rows are damaged.
+    May raise any exception if rows are damaged.
     """
     import sqlalchemy
     from optuna.trial import TrialState
@@ -83,7 +84,7 @@ def read_trials(storage: Any, study_id: int) -> list[StoredTrial] | None:
         return connection.execute(chosen.order_by(*table.primary_key))
 
     with storage.engine.connect() as connection:
-        for row in rows("trials"):  # times too: one that cannot be read is an error
+        for row in rows("trials"):  # includes the times: a time that cannot be read is an error
             found[row.trial_id] = StoredTrial(row.number, TrialState[row.state], {}, {}, {}, {})
         for trial, name, value, distribution in rows("trial_params"):
             found[trial].params[name] = (value, distribution)
@@ -97,7 +98,11 @@ def read_trials(storage: Any, study_id: int) -> list[StoredTrial] | None:
 
 
 def insert_trials(storage: Any, study_id: int, trials: Sequence[StoredTrial]) -> bool:
-    """Write trials, numbered from 0, into a study in SQLite without any: all, or none where this is no such database."""
+    """Write all trials, numbered from 0, into an empty study in SQLite.
+
+    Returns false and writes none if it is another kind of database, or if a trial is unfinished or has an infinite
+    value.
+    """
     import sqlalchemy
 
     tables = _known_tables(storage)
@@ -112,7 +117,7 @@ def insert_trials(storage: Any, study_id: int, trials: Sequence[StoredTrial]) ->
 
 
 def _known_tables(storage: Any) -> Mapping[str, Any] | None:
-    """The tables as they are, ``None`` where they have other columns than we know, but for their own numbers."""
+    """The tables of the database; ``None`` if their columns, except for row ids, are not those in ``COLUMNS``."""
     import sqlalchemy
 
     if storage.engine.dialect.name not in ("sqlite", "postgresql"):
@@ -131,7 +136,7 @@ def _plain(trial: StoredTrial) -> bool:
 
 
 def _rows(study_id: int, first: int, trials: Sequence[StoredTrial]) -> dict[str, list[tuple[Any, ...]]]:
-    """By table, in the order of its columns."""
+    """The rows of trials by table, with values in the order of ``COLUMNS``."""
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     found: dict[str, list[tuple[Any, ...]]] = {name: [] for name in COLUMNS}
     for number, trial in enumerate(trials):

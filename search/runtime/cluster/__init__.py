@@ -1,1 +1,1 @@
-"""A Ray cluster: what runs on its nodes, and what is shipped to them."""
+"""A Ray cluster: what runs on its nodes, and what is sent to them."""

@@ -1,4 +1,4 @@
-"""What crosses between the search and a node."""
+"""Messages between the search and the nodes of a cluster."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -6,15 +6,16 @@ from typing import Any
 
 from litetuner.spaces.jobs.workspace import Sources
 
-STORES = ("cache/blobs", "artifacts")  # of a run: where jobs find and leave files that are named by their sha256
+STORES = ("cache/blobs", "artifacts")  # folders of a run for the files of jobs, which are named by sha256
 
 
 @dataclasses.dataclass(frozen=True)
 class Shipment:
-    """What every node needs of a run, whose id is ``run``: the user's files by their path below ``user``.
+    """What every node needs of the run with the id ``run``.
 
-    ``hidden`` are the folders of the user's modules on the machine of the search, which Ray has nodes import from. ``store``
-    is a folder for results, see ``ResultStore``; ``device`` what trainings run on.
+    ``files`` are the user's files, by path below the folder ``user/<user>`` of a node. ``hidden`` are the folders of
+    the user's modules on the machine of the search. Ray adds them to the import path of nodes, and nodes remove them
+    there. ``store`` is a folder for results, see ``ResultStore``. ``device`` is the kind of device for trainings.
     """
 
     run: str
@@ -28,7 +29,7 @@ class Shipment:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a node gives for a job: its result or its error as JSON, what it logged, and the files that it made, by path."""
+    """What a node returns for a job: its result or error as JSON, its log, and the files that it made, by path."""
 
     log: bytes
     error: dict[str, str] | None = None

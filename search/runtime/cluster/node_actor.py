@@ -1,4 +1,4 @@
-"""A slot of a cluster on its node: an actor of Ray, which has jobs done by worker processes of its own."""
+"""A slot of a cluster: a Ray actor on a node, which does jobs with its own worker processes."""
 
 import contextlib
 import dataclasses
@@ -32,14 +32,14 @@ from litetuner.spaces.jobs.safe_path import USER_FOLDERS
 from litetuner.spaces.jobs.workspace import Sources
 from litetuner.spaces.store import verified, write_atomic
 
-DRIVER_SECONDS = 20.0  # without a word from the search: then it is dead
+DRIVER_SECONDS = 20.0  # after this time without a signal, the search counts as dead
 LOOK_SECONDS = 2.0
 
 
 class NodeSlot:
-    """Made on a node by Ray; the search calls its methods over the network, several at the same time.
+    """Ray creates it on a node. The search calls its methods over the network, several at the same time.
 
-    All slots of a node share a folder of the node, so that nothing is shipped to it twice.
+    All slots of a node share one folder, so that no file is sent to the node twice.
     """
 
     def __init__(self, shipment: Shipment) -> None:
@@ -56,11 +56,11 @@ class NodeSlot:
             threading.Thread(target=self._leave_alone, daemon=True).start()
 
     def describe(self) -> dict[str, Any]:
-        """The node's name, Ray's id of it, and the versions that its results depend on."""
+        """The node's name, Ray's id of the node, and the package versions that results depend on."""
         return {"node": platform.node(), "node_id": self._node, "versions": package_versions()}
 
     def do(self, job: Job[Any], files: Mapping[str, Any]) -> Answer:
-        """Do a job; ``files`` are Ray's references to what it stands on, by path, fetched where this node lacks them."""
+        """Do a job. ``files`` are Ray's references to the files that it needs, by path; missing ones are fetched."""
         log, self._busy = self.folder.path / "cache" / "logs" / f"{secrets.token_hex(8)}.txt", True
         try:
             return self._answer(job, files, log)
@@ -81,26 +81,29 @@ class NodeSlot:
         return answer
 
     def hear(self) -> None:
-        """The search is alive."""
+        """The search calls this regularly, to show that it is alive."""
         self._heard = awake_seconds()
 
     def _leave_alone(self) -> None:
-        """With a store, a slot outlives the search until its job is done: its result is kept for the next session."""
+        """End this slot when the search is dead and no job runs (only with a result store).
+
+        A running job may end first: its result is stored for the next session.
+        """
         while self._busy or awake_seconds() - self._heard < DRIVER_SECONDS:
             time.sleep(LOOK_SECONDS)
         self.leave()
         os._exit(0)
 
     def work(self, job: Job[Any], log: Path) -> JobResult[Any]:
-        """Have a job done by a worker process."""
+        """Do a job with a worker process."""
         return self._slot.do(job, log)
 
     def suspend(self) -> None:
-        """Stop all workers, and start none, until ``resume``."""
+        """Suspend all workers until ``resume``. No worker is started meanwhile."""
         self._quiet.submit(lambda: self._held.enter_context(self._workers.quiet())).result()
 
     def resume(self) -> None:
-        """Let the workers go on."""
+        """Resume the workers."""
         self._quiet.submit(self._held.close).result()
 
     def leave(self) -> None:
@@ -109,7 +112,7 @@ class NodeSlot:
         shutil.rmtree(self.folder.path, ignore_errors=True)
 
     def _sources(self, shipment: Shipment) -> Sources:
-        """The user's files as they are on this node."""
+        """The user's files with their paths on this node. Also sets the import paths of this process."""
         user = self.folder.path / "user" / shipment.user
         os.environ[USER_FOLDERS] = str(user)
         sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) not in shipment.hidden]
@@ -124,7 +127,7 @@ class NodeSlot:
                     write_atomic(user / path, content, durable=False)
 
     def _fetch(self, files: Mapping[str, Any]) -> None:
-        """Get what is missing here, once for all slots of this node."""
+        """Fetch the files that are missing on this node, once for all of its slots."""
         if all(self._has(path) for path in files):
             return
         with self._alone():
@@ -139,20 +142,20 @@ class NodeSlot:
         return (self.folder.path / path).read_bytes()
 
     def _paths(self, result: dict[str, Any]) -> Iterator[str]:
-        """The files that a result names."""
+        """The paths of the files that a result names, as far as they exist here."""
         for name in dict.fromkeys(blob_names(result)):
             yield from (f"{store}/{name}" for store in STORES if self._has(f"{store}/{name}"))
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Held by one slot of this node."""
+        """Lock the node's folder, so that only one slot of this node writes into it."""
         self.folder.path.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(self.folder.path / ".shipping"):
             yield
 
 
 def node_folder(name: str) -> Path:
-    """A folder of this node that no other user can read. Raises ``HostError`` where somebody else has made it."""
+    """A folder of this node that no other user can read. Raises ``HostError`` if its parent is another user's."""
     root = Path(tempfile.gettempdir()) / f"litetuner-{os.getuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
     if root.is_symlink() or root.stat().st_uid != os.getuid():
@@ -161,12 +164,12 @@ def node_folder(name: str) -> Path:
 
 
 def _device(kind: str) -> Device:
-    """What Ray lets this slot see."""
+    """The device that Ray has assigned to this slot."""
     return Device("gpu", tuple(os.environ[VISIBLE].split(","))) if kind == "gpu" else Device()
 
 
 def _taken(log: Path) -> bytes:
-    """What a log holds; it is removed."""
+    """Read a log and remove it."""
     try:
         text = log.read_bytes()
     except FileNotFoundError:

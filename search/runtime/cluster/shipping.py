@@ -1,4 +1,7 @@
-"""What is shipped to nodes: the user's files once, blobs and artifacts by reference, put into Ray's object store once."""
+"""Sends files to the nodes of a cluster.
+
+The user's files are sent once. Blobs and artifacts are put into Ray's object store once, and sent as references.
+"""
 
 import dataclasses
 import hashlib
@@ -21,15 +24,15 @@ from litetuner.spaces.jobs.workspace import Sources
 
 
 class Shipping:
-    """Ray's references to the files of a run. Any thread may ask."""
+    """Ray's references to the files of a run. Any thread may use it."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder, self._lock = folder, threading.Lock()
         self._references: dict[str, Any] = {}  # by path below the run folder
-        self._named: dict[str, list[str]] = {}  # what a blob names, which is JSON
+        self._named: dict[str, list[str]] = {}  # the names in each JSON blob
 
     def files(self, job: Job[Any]) -> dict[str, Any]:
-        """References to all that a job stands on, by path."""
+        """References to all files that a job needs, by path below the run folder."""
         names = list(blob_names(job.to_json()))
         for name in [name for name in names if name.endswith(".json")]:
             names += self._inside(name)
@@ -37,7 +40,7 @@ class Shipping:
         return {path: self._reference(path) for path in paths if (self._folder.path / path).is_file()}
 
     def forget(self) -> None:
-        """Put all files into the object store anew: some were lost with a node."""
+        """Forget all references after a node was lost. Files are put into the object store again when needed."""
         with self._lock:
             self._references.clear()
 
@@ -56,7 +59,7 @@ class Shipping:
 
 
 def pack(folder: RunFolder, config: Config, sources: Sources, device: str) -> Shipment:
-    """The model, and the modules of the user's functions, as far as they are files."""
+    """The shipment for nodes: the model and the modules of the user's functions, as far as they are files."""
     found = _modules(config)
     model = Path(config.model)
     if model.is_file():
@@ -73,7 +76,7 @@ def pack(folder: RunFolder, config: Config, sources: Sources, device: str) -> Sh
 
 
 def _modules(config: Config) -> dict[str, Path]:
-    """The files of the user's functions that are in no installed package, by the path that Python imports them by."""
+    """The files of the user's functions outside installed packages, by path relative to the import folder."""
     found: dict[str, Path] = {}
     for given in user_functions(config).values():
         for spec in named_functions(given):

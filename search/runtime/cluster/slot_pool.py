@@ -1,4 +1,7 @@
-"""The slots of a cluster on the machine of the search: started, used by one job at a time, replaced when they die."""
+"""Manages the slots of a cluster, on the machine of the search.
+
+Each slot does one job at a time. A slot that dies is replaced.
+"""
 
 import contextlib
 import dataclasses
@@ -16,7 +19,7 @@ from litetuner.search.runtime.cluster.node_actor import DRIVER_SECONDS, NodeSlot
 from litetuner.search.runtime.machine import CORES_EACH, TRIAL_BYTES, package_versions
 from litetuner.spaces.errors import HostError, Lost
 
-WAIT_SECONDS = 300.0  # for any slot of the cluster: an autoscaler may start a node meanwhile
+WAIT_SECONDS = 300.0  # how long a job waits while the cluster has no slot; an autoscaler may start a node meanwhile
 LOOK_SECONDS = 1.0
 
 
@@ -29,15 +32,15 @@ class Needs:
     memory: float = TRIAL_BYTES
 
     def fit(self, resources: dict[str, float]) -> int:
-        """How many slots a node with such resources can have."""
+        """How many slots fit on a node with these resources."""
         counts = [int(resources.get("CPU", 0.0) / self.cpus), int(resources.get("memory", 0.0) / self.memory)]
         return min(counts + ([int(resources.get("GPU", 0.0)) // self.gpus] if self.gpus else []))
 
 
 def count_slots(nodes: list[dict[str, Any]], gpus: int = 0) -> tuple[Needs, int]:
-    """What each slot needs, and how many of them these nodes (of ``ray.nodes()``) have room for.
+    """What each slot needs, and how many slots fit on these nodes (from ``ray.nodes()``).
 
-    Raises ``HostError`` where there is none.
+    Raises ``HostError`` if no slot fits.
     """
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     most = max((resources.get("CPU", 0.0) for resources in alive), default=0.0)
@@ -53,7 +56,7 @@ def count_slots(nodes: list[dict[str, Any]], gpus: int = 0) -> tuple[Needs, int]
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """An actor, with the name of its node and Ray's id of it."""
+    """A Ray actor, the name of its node, and Ray's id of the node."""
 
     actor: Any
     node: str
@@ -61,25 +64,25 @@ class Slot:
 
 
 class Slots:
-    """As many as trials run in parallel. Those that find no room wait inside Ray, and join when there is some."""
+    """One slot for each parallel trial. Slots that do not fit yet wait inside Ray, and start when there is room."""
 
     def __init__(self, shipment: Shipment, needs: Needs, count: int, kind: type[NodeSlot] = NodeSlot) -> None:
         self._needs, self._kind = needs, kind
         self._ray, self._lasting = load_ray(), shipment.store is not None
         self._shipment = self._ray.put(shipment)
-        self._idle: queue.LifoQueue[Slot] = queue.LifoQueue()  # the one used last has warm workers
+        self._idle: queue.LifoQueue[Slot] = queue.LifoQueue()  # the slot used last comes first: its workers run
         self._all: dict[Any, Slot | None] = {}  # by actor; ``None`` until it has answered
         self._lock = threading.Lock()
-        self._wrong: str | None = None  # with a node, so that nothing can be done there
+        self._wrong: str | None = None  # why the cluster cannot be used
         self.closing = False
-        self._waiting = self.longest = 0  # jobs that wait for a slot, now and at most
+        self._waiting = self.longest = 0  # jobs that wait for a slot: now, and at most
         for _ in range(count):
             self._start()
         if self._lasting:
             threading.Thread(target=self._speak, daemon=True).start()
 
     def _speak(self) -> None:
-        """Slots that outlive a search must know that this one is alive."""
+        """Tell the slots regularly that the search is alive. With a result store, slots can outlive a search."""
         while not self.closing:
             with self._lock:
                 actors = [actor for actor, slot in self._all.items() if slot is not None]
@@ -102,7 +105,7 @@ class Slots:
         actor.describe.remote().future().add_done_callback(lambda told: self._started(actor, told))
 
     def _started(self, actor: Any, told: Any) -> None:
-        """A new slot has answered, or died before it could."""
+        """Register a new slot that has answered, or handle its failure to start."""
         error = told.exception()
         described = {} if error is not None else told.result()
         differing = "" if error is not None else _differing(described["versions"])
@@ -116,14 +119,18 @@ class Slots:
                 self._wrong = (
                     f"{described['node']} has other versions than this machine: {differing}. Install the same."
                 )
-            elif "creation task" in str(error):  # its own error; else its node died
+            elif "creation task" in str(error):  # the slot itself failed; else its node died
                 self._wrong = f"a slot does not start: {str(error)[-800:]}"
             again = not self.closing and self._wrong is None
         if again:
             self._start()
 
     def take(self) -> Slot:
-        """A slot that nobody uses, waited for. Raises ``Lost`` after a while without any, ``HostError`` where none can start."""
+        """Wait for a free slot and take it.
+
+        Raises ``Lost`` if the cluster has no slot for ``WAIT_SECONDS`` or the search ends, and ``HostError`` if slots
+        cannot start.
+        """
         if not self.closing and self._wrong is None:
             with contextlib.suppress(queue.Empty):
                 return self._idle.get_nowait()
@@ -143,18 +150,18 @@ class Slots:
                 raise HostError(f"the Ray cluster cannot be used: {self._wrong}")
             with contextlib.suppress(queue.Empty):
                 return self._idle.get(timeout=LOOK_SECONDS)
-            if self.ready:  # others use them
+            if self.ready:  # there are slots, but other jobs use them
                 began = awake_seconds()
             elif awake_seconds() - began > WAIT_SECONDS:
                 raise Lost(f"no node of the cluster had room for a trial for {WAIT_SECONDS:.0f} s")
         raise Lost("the search ends")
 
     def give(self, slot: Slot) -> None:
-        """It can be used again."""
+        """Give back a slot that can be used again."""
         self._idle.put(slot)
 
     def replace(self, slot: Slot) -> None:
-        """It has died: another one is started where there is room."""
+        """Remove a dead slot and start a new one. Ray starts it on any node that has room."""
         with self._lock:
             known = self._all.pop(slot.actor, None)
         self._ray.kill(slot.actor)
@@ -163,7 +170,7 @@ class Slots:
 
     @property
     def ready(self) -> int:
-        """How many there are now."""
+        """The number of slots that have started."""
         with self._lock:
             return sum(slot is not None for slot in self._all.values())
 
@@ -179,12 +186,12 @@ class Slots:
             self._tell([actor.resume.remote() for actor in actors])
 
     def _tell(self, sent: list[Any], seconds: float | None = None) -> None:
-        """Wait until all have done what they were told; one that is dead computes nothing."""
+        """Wait until all of these calls have ended, at most ``seconds``. A call of a dead slot counts as ended."""
         if sent:
             self._ray.wait(sent, num_returns=len(sent), timeout=seconds)
 
     def close(self, seconds: float = 5.0) -> None:
-        """End all slots, and what they have left on their nodes."""
+        """End all slots, with their processes and files on the nodes. Waits at most ``seconds`` for the nodes."""
         with self._lock:
             self.closing, actors = True, dict(self._all)
         self._tell([actor.leave.remote() for actor, slot in actors.items() if slot is not None], seconds)

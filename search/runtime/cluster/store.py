@@ -1,4 +1,4 @@
-"""Results in a folder that all nodes and the search can write: what was finished when nobody was there to read it."""
+"""Results in a folder that all nodes and the search can write. It keeps results of jobs that end after the search."""
 
 import dataclasses
 from pathlib import Path
@@ -12,19 +12,19 @@ from litetuner.spaces.store import Store, read_json, write_json
 
 @dataclasses.dataclass(frozen=True)
 class ResultStore:
-    """``folder`` has one folder for each run, with a record for each job and the files that it made, by sha256."""
+    """``folder`` has one subfolder for each run, with a record for each job and the files that jobs made, by sha256."""
 
     folder: Path
     run: str
 
     def keep(self, job: Job[Any], answer: Answer) -> None:
-        """Keep the result of a job."""
+        """Store the result of a job."""
         names = {path: self._files.put(content, Path(path).suffix) for path, content in answer.files.items()}
         record = {"result": answer.result, "files": names, "seconds": answer.seconds, "start": answer.start_seconds}
         write_json(self._record(job), record, seal=self._seal(job), durable=False)
 
     def find(self, job: Job[Any]) -> Answer | None:
-        """The result of a job, ``None`` where there is none, or none that can be used."""
+        """The stored result of a job, or ``None`` if there is none or it is damaged."""
         try:
             found = read_json(self._record(job), seal=self._seal(job))
             files = {path: self._files.get(name) for path, name in found["files"].items()}

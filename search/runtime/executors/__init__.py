@@ -1,4 +1,4 @@
-"""Every executor, one file each; a new file registers itself."""
+"""All executors, one file each. A new file is registered automatically."""
 
 from litetuner.search.runtime.executors.executor import Executor
 from litetuner.spaces.registry import Registry

@@ -1,4 +1,4 @@
-"""An executor: where jobs run."""
+"""The base class of executors, which run jobs."""
 
 import contextlib
 from concurrent.futures import Future
@@ -13,34 +13,38 @@ from litetuner.spaces.jobs.job import Job, R
 
 
 class Executor:
-    """Subclasses set ``name``; one file each in ``search/runtime/executors``. Jobs of equal key give equal results."""
+    """Subclasses set ``name`` and define ``submit``; one file each in ``search/runtime/executors``.
+
+    Jobs with equal keys must give equal results.
+    """
 
     name: ClassVar[str]
-    simulated: ClassVar[bool] = False  # its results are no measurements, and never share a run with such
-    elsewhere: ClassVar[bool] = False  # has cores for each trial, and need not be on this machine
+    simulated: ClassVar[bool] = False  # results are not measurements, and must not share a run with measurements
+    elsewhere: ClassVar[bool] = False  # each trial has its own cores, which may be on another machine
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         self.folder = folder
-        self.device = Device()  # of trainings
-        self.config = config  # with the number of parallel trials, where it depends on the executor
+        self.device = Device()  # the device for trainings
+        self.config = config  # subclasses may change its number of parallel trials
 
     @classmethod
     def prepare(cls, config: Config) -> None:
-        """Do what must be done before the targets are checked. Raises ``HostError``."""
+        """Prepare what the check of the targets needs. Raises ``HostError``."""
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
-        """Have a job done, beside others; ``log`` is the file that gets what it writes. Any thread may ask.
+        """Run a job, in parallel to others. Its output is appended to ``log``. Any thread may call this.
 
-        The future raises ``BuildFailed`` (fails again), ``Lost`` (the machine's fault), ``HostError`` or a ``UsageError``.
+        The future raises ``BuildFailed`` (would fail again), ``Lost`` (the machine's fault), ``HostError`` or a
+        ``UsageError``.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no submit()")
 
     def computing(self) -> contextlib.AbstractContextManager[object]:
-        """Held while the search itself computes: what is timed on this machine waits, and the search for it."""
+        """A lock to hold while the search itself computes, so that it does not disturb a timing on this machine."""
         return contextlib.nullcontext()
 
     def longest_queues(self) -> dict[str, int]:
-        """How many jobs waited at the same time, at most, for workers and for each target by its name."""
+        """The largest number of jobs that waited at the same time, for ``workers`` and for each target by name."""
         return {}
 
     def close(self) -> None:

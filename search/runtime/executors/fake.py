@@ -1,4 +1,4 @@
-"""Jobs by formula: the whole loop runs hundreds of trials in seconds, for tests and for studying samplers."""
+"""Simulated jobs: formulas compute the results, so hundreds of trials take seconds. For tests and sampler studies."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ from litetuner.spaces.jobs.job import Job, R
 
 
 class Fake(Executor):
-    """The fake builder and the fake target behind the protocol of executors."""
+    """An executor that simulates jobs with the fake builder and the fake target."""
 
     name = "fake"
     simulated = True
@@ -83,7 +83,7 @@ class Fake(Executor):
 
     def _time(self, job: TimeJob) -> TimeResult:
         asked = find_target(job.spec).target
-        target = asked if isinstance(asked, FakeTarget) else FakeTarget()  # a simulation bothers no device
+        target = asked if isinstance(asked, FakeTarget) else FakeTarget()  # a simulation uses no real device
         with tempfile.TemporaryDirectory() as place:
             for name, artifact in (("file", job.file), ("baseline", job.baseline)):
                 (Path(place) / name).write_bytes(stand_in(self._candidate(artifact)))

@@ -1,4 +1,7 @@
-"""Jobs in local processes: training workers are reused, timing gets a fresh process and a quiet machine."""
+"""Runs jobs in local processes. Workers are reused.
+
+A timing on this machine gets a new process, while all workers are suspended.
+"""
 
 import contextlib
 import itertools
@@ -24,9 +27,9 @@ from litetuner.spaces.jobs.workspace import Sources
 
 
 class Local(Executor):
-    """The default executor: as many slots as trials run in parallel, and a queue for each target.
+    """The default executor: one slot for each parallel trial, and one queue for each target.
 
-    A worker dies with the search; one that dies alone fails its job.
+    Workers end when the search ends. If a worker crashes, only its job fails.
     """
 
     name = "local"
@@ -37,8 +40,8 @@ class Local(Executor):
         self._workers = Workers(folder, sources_of(config), config.parallel, self.device)
         self._slots = Dispatcher("litetuner jobs", config.parallel)
         self._slot, self._numbers = threading.local(), itertools.count()
-        self._queues: dict[str, Dispatcher] = {}  # by the address of a target
-        self._named: dict[str, Dispatcher] = {}  # the same by name
+        self._queues: dict[str, Dispatcher] = {}  # by target address
+        self._named: dict[str, Dispatcher] = {}  # the same queues by target name
         self._lock = threading.Lock()
 
     def submit(self, job: Job[R], log: Path | None = None) -> Future[JobResult[R]]:
@@ -48,14 +51,14 @@ class Local(Executor):
         return self._slots.submit(lambda: self._own_slot().do(job, log))
 
     def _own_slot(self) -> WorkerSlot:
-        """That of this thread."""
+        """The worker slot of this thread."""
         if not hasattr(self._slot, "it"):
             self._slot.it = WorkerSlot(self._workers, next(self._numbers))
         found: WorkerSlot = self._slot.it
         return found
 
     def _queue(self, job: TimeJob) -> Dispatcher:
-        """One device does one timing at a time, by whatever names and options it is known."""
+        """The queue of a device, which does one timing at a time. Targets with other names or options may share it."""
         address = job.spec.partition("?")[0].rpartition("=")[2]
         with self._lock:
             found = self._queues.setdefault(address, Dispatcher(f"litetuner timing on {job.target}"))
@@ -64,7 +67,7 @@ class Local(Executor):
 
     def _time(self, job: TimeJob) -> JobResult[TimeResult]:
         target, artifacts = find_target(job.spec).target, self.folder.artifacts
-        # Absolute, so that no program takes a path for an option.
+        # Absolute paths, so that no program mistakes a path for an option.
         file, baseline = (artifacts.path(name).absolute() for name in (job.file, job.baseline))
         with self.quiet() if target.on_this_machine else contextlib.nullcontext():
             began, stopped = awake_seconds(), time.monotonic() - awake_seconds()
@@ -72,7 +75,7 @@ class Local(Executor):
                 timing = target.time(file, baseline, job.threads)
             except Lost:
                 if time.monotonic() - awake_seconds() - stopped < GAP_SECONDS:
-                    raise  # else it was this process that stopped, not the target
+                    raise  # else this process was suspended, and the target is not lost
                 timing = target.time(file, baseline, job.threads)
             return JobResult(TimeResult.of(timing, job.file), awake_seconds() - began)
 
@@ -81,7 +84,7 @@ class Local(Executor):
             return {"workers": self._slots.longest} | {name: queue.longest for name, queue in self._named.items()}
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:
-        """Nothing of ours computes here."""
+        """Suspend all workers on this machine."""
         return self._workers.quiet()
 
     def computing(self) -> contextlib.AbstractContextManager[object]:
@@ -94,6 +97,6 @@ class Local(Executor):
 
 
 def sources_of(config: Config) -> Sources:
-    """The user's files and functions, as workers of this session open them."""
+    """The user's files and functions, for the workers of this session."""
     functions = pickles(value for _, value in config if isinstance(value, str))
     return Sources(config.model, config.data, config.trust_model, config.preprocess, config.custom_objects, functions)

@@ -1,4 +1,4 @@
-"""Jobs on the nodes of a Ray cluster. No file system is shared: what a job needs and makes travels through Ray."""
+"""Runs jobs on the nodes of a Ray cluster. No shared file system is needed: Ray transfers the files of each job."""
 
 import contextlib
 import functools
@@ -27,14 +27,18 @@ from litetuner.spaces.jobs.device import choose_device
 from litetuner.spaces.jobs.job import Job, R
 from litetuner.spaces.store import Store
 
-EVENT_SECONDS = 30.0  # Ray took up to 20 s to call a node dead whose raylet was killed
-TRIES = 3  # of a job that belongs to no trial; a trial whose node dies is LOST, and asked again as a whole
+# Losses on one node within this time are one event.
+# Ray took up to 20 s to declare a node dead after its raylet was killed.
+EVENT_SECONDS = 30.0
+# How often a job that belongs to no trial is tried. A trial whose node dies is LOST, and asked again as a whole.
+TRIES = 3
 
 
 class Ray(Executor):
-    """As many slots as trials run in parallel, each an actor that has worker processes as the executor ``local`` has.
+    """One slot for each parallel trial: a Ray actor with its own worker processes, like those of executor ``local``.
 
-    The inspection, which reads the user's files, is done here, and so are timings (a target may ask a node of the cluster).
+    The inspection runs on the machine of the search, because it reads the user's files. Timings are also started there
+    (a target may use a node of the cluster).
     """
 
     name = "ray"
@@ -59,7 +63,7 @@ class Ray(Executor):
         self._store = None if config.store is None else ResultStore(Path(config.store), folder.id)
         self._jobs = Dispatcher("litetuner jobs", config.parallel)
         self._shipping, self._lock = Shipping(folder), threading.Lock()
-        self._struck: dict[str, float] = {}  # when a node was last seen to lose something, by its id
+        self._struck: dict[str, float] = {}  # time of each node's last loss, by node id
 
     @classmethod
     def prepare(cls, config: Config) -> None:
@@ -67,12 +71,12 @@ class Ray(Executor):
         connect(config.ray_address)
 
     def make_here(self) -> Executor:
-        """What inspects and times."""
+        """The executor for inspections and timings, on the machine of the search."""
         alone = self.config.model_copy(update={"parallel": 1, "device": "auto"})
         return Here(self.folder, alone, self.quiet if self.config.ray_address == "local" else contextlib.nullcontext)
 
     def _check_targets(self) -> None:
-        """Raises ``HostError`` for a latency that would be measured beside trainings that cannot be suspended."""
+        """Raise ``HostError`` if latency would be measured while trainings run that cannot be suspended."""
         if self.config.ray_address != "local" and any(
             isinstance(item.target, Host) for item in self.config.named_targets
         ):
@@ -84,7 +88,7 @@ class Ray(Executor):
 
     @functools.cached_property
     def slots(self) -> Slots:
-        """Started with the first job that needs them."""
+        """The slots of the cluster. They are started with the first job that needs them."""
         shipment = pack(self.folder, self.config, sources_of(self.config), self.device.kind)
         return Slots(shipment, self._needs, self.config.parallel, self.slot)
 
@@ -93,7 +97,7 @@ class Ray(Executor):
             return self._here.submit(job, log)
         with self._lock:
             slots = self.slots
-        promised: Future[JobResult[R]] = Future()  # running from when a slot has it
+        promised: Future[JobResult[R]] = Future()  # its state is running as soon as a slot has the job
         queued = self._jobs.submit(lambda: settle(promised, lambda: self._do(slots, job, log, promised)))
         queued.add_done_callback(lambda done: done.cancelled() and promised.cancel())
         return promised
@@ -109,20 +113,20 @@ class Ray(Executor):
                     raise
 
     def _once(self, slots: Slots, job: Job[R], log: Path | None, promised: Future[JobResult[R]]) -> JobResult[R]:
-        """A job's result from the next slot that is free. Raises ``Lost`` where its node or its actor dies."""
+        """The result of a job, from the result store or a free slot. Raises ``Lost`` if its node or actor dies."""
         if self._store is not None and (kept := self._store.find(job)) is not None:
             return self._read(job, kept)
         files, slot = self._shipping.files(job), slots.take()
         try:
             if not promised.running():
                 promised.set_running_or_notify_cancel()
-            with self.computing():  # not while something is timed here
+            with self.computing():  # waits while a timing runs on this machine
                 asked = slot.actor.do.remote(job, files)
             answer: Answer = self._ray.get(asked)
         except self._ray.exceptions.RayError as error:
             slots.replace(slot)
             if isinstance(error, self._ray.exceptions.RayTaskError) and not _lost_object(self._ray, error):
-                raise  # a bug
+                raise  # a bug, not a loss
             if slots.closing:
                 raise Lost("the search ends") from error
             raise Lost(self._why(slot, error)) from error
@@ -134,7 +138,7 @@ class Ray(Executor):
         return self._read(job, answer, slot.node)
 
     def _read(self, job: Job[R], answer: Answer, node: str = "") -> JobResult[R]:
-        """A job's result, with the files that it made in the run folder."""
+        """The result in an answer. Also writes the files that the job made into the run folder."""
         if answer.error is not None:
             raise from_json(answer.error)
         assert answer.result is not None  # there is no error
@@ -146,7 +150,7 @@ class Ray(Executor):
         return dict(zip(STORES, (self.folder.blobs, self.folder.artifacts), strict=True))[path.rpartition("/")[0]]
 
     def _why(self, slot: Slot, error: Exception) -> str:
-        """Why a job is lost. What happens to a node is one event, however many jobs it had."""
+        """Why a job is lost, in words. The loss of a node is logged as one event, even if it had several jobs."""
         now = awake_seconds()
         with self._lock:
             if now - self._struck.get(slot.node_id, -EVENT_SECONDS) >= EVENT_SECONDS:
@@ -160,7 +164,7 @@ class Ray(Executor):
 
     @contextlib.contextmanager
     def quiet(self) -> Any:
-        """No slot computes."""
+        """Suspend the workers of all slots."""
         with self.slots.quiet() if "slots" in self.__dict__ else contextlib.nullcontext():
             yield
 
@@ -176,7 +180,11 @@ class Ray(Executor):
 
 
 class Here(Local):
-    """The jobs that are done on the machine of the search. What is timed on it needs ``others`` to be quiet, too."""
+    """Runs jobs on the machine of the search.
+
+    A timing on this machine also enters the context manager that ``others()`` returns. It suspends the slots if they
+    run on this machine.
+    """
 
     def __init__(self, folder: RunFolder, config: Config, others: Any) -> None:
         super().__init__(folder, config)
@@ -189,10 +197,10 @@ class Here(Local):
 
 
 def cluster_gpus(resources: Mapping[str, float]) -> tuple[str, ...]:
-    """The GPUs of a cluster; Ray tells each slot which one is its own."""
+    """A number for each GPU of a cluster. Ray tells each slot which GPU is its own."""
     return tuple(map(str, range(int(resources.get("GPU", 0)))))
 
 
 def _lost_object(ray: Any, error: Any) -> bool:
-    """Did a node ask for an object that is nowhere any more?"""
+    """True if a node needed an object that no longer exists in the cluster."""
     return isinstance(getattr(error, "cause", None), ray.exceptions.RayError)

@@ -1,1 +1,1 @@
-"""Channels of a float ``.tflite``: followed through its operators, ranked, removed, and what reads fewer is refitted."""
+"""Channel pruning of a float ``.tflite``: channels are traced, ranked and removed, and layers after them refitted."""

@@ -1,4 +1,4 @@
-"""Which channels of a float ``.tflite`` are constant for any input, at every place, and what their values are."""
+"""Which channels of a float ``.tflite`` have the same value for any input and at every position, and these values."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from litetuner.spaces.tflite.operators import Operator, operators_of
 from litetuner.spaces.tflite.schema import ints, type_name
 from litetuner.spaces.tflite.tensor_values import dense_values
 
-# A channel of the output is constant where that of the input is.
+# For these operators, an output channel is constant if the same input channel is constant.
 _KEEPING = """
 ABS AVERAGE_POOL_2D CEIL COS ELU EXP FLOOR GELU HARD_SWISH LEAKY_RELU LOGISTIC MAX_POOL_2D MEAN MIRROR_PAD NEG PRELU REDUCE_MAX
 REDUCE_MIN RELU RELU6 RELU_N1_TO_1 ROUND SIGN SIN SLICE SQUARE STRIDED_SLICE SUM TANH
@@ -20,7 +20,7 @@ _SEED = 0
 
 
 class Constancy:
-    """Constant channels of a model, by tensor. ``largest`` is the weight below which a filter counts as one without weights."""
+    """Constant channels of a model, by tensor. Weights with a magnitude below ``largest`` count as zero."""
 
     def __init__(self, model: Any, largest: float) -> None:
         self._model, self._largest = model, largest
@@ -40,14 +40,14 @@ class Constancy:
                     self._values[index] = flat.mean(axis=0)
 
     def absorbed(self, layer: Layer) -> np.ndarray:
-        """True by channel of a layer's input where it is constant, and may go into the layer's bias."""
+        """True for each input channel of a layer that is constant and can be moved into the layer's bias."""
         width = ints(self._graph.tensors[layer.source].shape)[-1]
         constant = self._constant.get(layer.source, np.zeros(width, bool))
         absorbed = constant if _unpadded(layer) else constant & self._zero(layer.source, width)
         return np.tile(absorbed, layer.shape[-1] // len(absorbed)) if layer.kind == "FULLY_CONNECTED" else absorbed
 
     def values(self, layer: Layer) -> np.ndarray:
-        """The values of the channels that ``absorbed`` is about; others have any."""
+        """The values of the channels for which ``absorbed`` is true; values of other channels mean nothing."""
         width = ints(self._graph.tensors[layer.source].shape)[-1]
         values = self._values.get(layer.source, np.zeros(width))
         return np.tile(values, layer.shape[-1] // len(values)) if layer.kind == "FULLY_CONNECTED" else values
@@ -56,7 +56,7 @@ class Constancy:
         return np.abs(self._values.get(tensor, np.ones(width))) <= self._largest
 
     def _flags(self, operator: Operator, output: int) -> np.ndarray | None:
-        """True by channel of an operator's output where it is constant; ``None`` where nothing is known."""
+        """True for each output channel of an operator that is constant; ``None`` if nothing is known."""
         inputs = ints(self._graph.operators[operator.index].inputs)
         layer = self._layers.get(operator.index)
         if layer is not None:
@@ -88,12 +88,12 @@ class Constancy:
         if layer.kind == "DEPTHWISE_CONV_2D":
             absorbed = np.repeat(absorbed, layer.outputs // len(absorbed))
             return ~weighs.reshape(-1, layer.outputs).any(axis=0) | absorbed
-        if weighs.shape[-1] != len(absorbed):  # groups
+        if weighs.shape[-1] != len(absorbed):  # a convolution with groups
             return ~weighs.reshape(layer.outputs, -1).any(axis=1)
         return ~(weighs & ~absorbed).reshape(layer.outputs, -1).any(axis=1)
 
     def _of_pair(self, name: str, inputs: list[int], shape: list[int]) -> np.ndarray:
-        """Of a sum or a product: all that it is made of must be constant, or one factor zero."""
+        """Constant channels of a sum or product: all operands are constant, or one factor of a product is zero."""
         found, zero = np.ones(shape[-1], bool), np.zeros(shape[-1], bool)
         for index in inputs:
             sizes = ints(self._graph.tensors[index].shape)
@@ -111,7 +111,7 @@ class Constancy:
         return found | zero if name == "MUL" else found
 
     def _random_inputs(self) -> dict[int, np.ndarray]:
-        """Two samples: constants are the same for all."""
+        """Two random samples: a constant channel has the same value in both."""
         random, found = np.random.default_rng(_SEED), {}
         for index in ints(self._graph.inputs):
             tensor = self._graph.tensors[index]
@@ -125,7 +125,7 @@ class Constancy:
 
 
 def _unpadded(layer: Layer) -> bool:
-    """Does every place of the output read as much of the input? (A transposed convolution does not, however it pads.)"""
+    """True if every output position reads the same number of inputs; never for a transposed convolution."""
     if layer.kind == "FULLY_CONNECTED":
         return True
     return layer.kind != "TRANSPOSE_CONV" and (int(layer.options.padding) == 1 or layer.shape[1:3] == (1, 1))

@@ -1,7 +1,7 @@
-"""Dead channels: filters whose output is constant are removed from a float ``.tflite``, exactly, without data or training.
+"""Dead channels: removes filters with constant outputs from a float ``.tflite``, exactly, without data or training.
 
-The constant of a filter goes into the biases of the layers that read it. That is exact unless such a layer pads its input with
-zeros, between which the constant would end; then only a constant of 0 can go.
+The constant output of a filter is added to the biases of the layers that read it. That is not exact if such a layer
+pads its input with zeros; then only filters with an output of 0 can be removed.
 """
 
 import dataclasses
@@ -20,15 +20,15 @@ from litetuner.spaces.tflite.operators import operators_of
 from litetuner.spaces.tflite.running import run
 from litetuner.spaces.tflite.schema import pack_model, read_model
 
-LARGEST = 1e-6  # weight of a dead filter; of MLPerf Tiny's MobileNet, 971 of 1,496 filters have no larger one
-TOLERANCE = 1e-5  # of the largest output: float32 rounding
+LARGEST = 1e-6  # dead filters have only smaller weights; 971 of 1,496 filters of MLPerf Tiny's MobileNet are dead
+TOLERANCE = 1e-5  # allowed difference as a share of the largest output, for float32 rounding
 SAMPLES = 8
 _READING = ("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")  # they mix the channels that they read
 
 
 @dataclasses.dataclass(frozen=True)
 class Removal:
-    """A file without its dead channels: ``removed`` of ``filters`` filters. ``note`` says what was done, or why nothing was."""
+    """A file without dead channels: ``removed`` of ``filters`` filters. ``note`` says what was removed or why not."""
 
     file: bytes
     removed: int
@@ -37,9 +37,10 @@ class Removal:
 
 
 def without_dead_channels(file: bytes, samples: np.ndarray) -> Removal:
-    """Remove the dead channels of a float file; ``samples`` (n, *sample), or random ones without any, show that outputs stay.
+    """Remove the dead channels of a float file. ``samples`` (n, *sample) verify that the outputs stay the same.
 
-    The file is returned as it is, with a note, where none is dead or the outputs would differ by more than 1e-5 of the largest.
+    Without samples, random ones are used. The file is returned unchanged if it has no dead channels. It is returned
+    unchanged with a note if the outputs would differ by more than 1e-5 of the largest, or if the removal fails.
     """
     shown = samples[:SAMPLES]
     return _removal(file, shown.tobytes(), shown.dtype, shown.shape)
@@ -47,7 +48,7 @@ def without_dead_channels(file: bytes, samples: np.ndarray) -> Removal:
 
 @functools.lru_cache(maxsize=2)
 def _removal(file: bytes, content: bytes, dtype: Any, shape: tuple[int, ...]) -> Removal:
-    """That of the last two files: a worker builds many candidates of one."""
+    """The removal, cached for the last two files: a worker builds many candidates of one file."""
     samples = np.frombuffer(content, dtype).reshape(shape)
     before = _filters(file)
     if not _any_dead(file):
@@ -74,7 +75,7 @@ def _any_dead(file: bytes) -> bool:
 
 
 def _narrowed(file: bytes) -> bytes:
-    """The file without its dead channels, whose constants are in the biases of those that read them."""
+    """The file without its dead channels; their constants are added to the biases of the layers that read them."""
     model = read_model(file)
     channels = trace_file(model)
     constancy = Constancy(model, LARGEST)
@@ -96,7 +97,7 @@ def _narrowed(file: bytes) -> bytes:
         if numbers is None or kept[channels.roots[numbers]].all():
             continue
         lost = np.where(kept[channels.roots[numbers]], 0.0, constancy.values(layer))
-        weight = np.moveaxis(layer.weights(read_weight(model, layer)[0]), -1, 0)  # inputs first, outputs next
+        weight = np.moveaxis(layer.weights(read_weight(model, layer)[0]), -1, 0)  # (inputs, outputs, ...)
         shift = np.tensordot(lost, weight, 1).reshape(layer.outputs, -1).sum(axis=1)
         twin = by_operator[layer.operator]
         stays = channels.remaining(channels.constants[layer.operator, 1, 0], kept)
@@ -106,7 +107,7 @@ def _narrowed(file: bytes) -> bytes:
 
 
 def _going(group: Group, goes: np.ndarray, channels: FileChannels) -> np.ndarray:
-    """The channels of a group that go; one stays where all could, since no kernel works on none."""
+    """The channels of a group to remove. If all could be removed, one stays: no kernel works without channels."""
     if group.pinned is not None:
         return group.channels[:0]
     found = group.channels[goes[group.channels]]

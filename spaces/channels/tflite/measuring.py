@@ -1,7 +1,7 @@
-"""What it costs to remove channels of a float ``.tflite``, measured at its outputs: groups are narrowed one by one, and refitted.
+"""The error at the outputs of a float ``.tflite`` when channels are removed. Each group is pruned and refitted alone.
 
-An estimate from the layers that read the channels (``ranking.py``) knows which channels of a group should go, but not what groups
-cost against each other: what early layers lose, later ones make up for when they are refitted.
+An estimate from the layers that read the channels (``ranking.py``) tells which channels of a group to remove, but it
+cannot compare groups: refitted later layers compensate for the errors of earlier layers.
 """
 
 import itertools
@@ -17,10 +17,11 @@ from litetuner.spaces.channels.tflite.removal import remove
 from litetuner.spaces.channels.tflite.tracing import FileChannels
 from litetuner.spaces.tflite.schema import read_model
 
-# Of ResNet8's eight cuts by 8 or 16 channels, 128 samples order the losses of accuracy as 256 do: .1 to 6.7 points.
+# ResNet8 with 8 or 16 channels pruned in eight ways: 128 samples rank the accuracy drops (0.1 to 6.7 points) as 256 do.
 SAMPLES, FEWEST = 128, 32
-SHARE = 8  # one in so many samples that a file is refitted on: all groups then take about as long as that once more
-# Groups of a kind; what the others cost lies between their neighbors. A group of ResNet8 takes 1 to 3 s of one core.
+# One of this many samples of a refit is used: measuring all groups then takes about as long as the refit.
+SHARE = 8
+# Measured groups of each kind; the others are interpolated between them. A group of ResNet8 takes 1 to 3 s on one core.
 MOST_MEASURED = 5
 
 
@@ -29,16 +30,16 @@ def measured_importances(
 ) -> np.ndarray:
     """Importance by channel id as the squared error at the outputs (n, ...), in units of their variance.
 
-    ``scores`` are importances that say which channels of a group go first; each group's are scaled to what its ``multiple``
-    least important ones cost. ``samples`` (m, *sample) need no labels. Raises ``BuildFailed`` with the name of a layer that
-    cannot be refitted.
+    ``scores`` are importances that tell which channels of a group to remove first. The scores of each group are scaled
+    by the measured error of removing its least important channels, down to the next multiple of ``multiple``.
+    ``samples`` (m, *sample) need no labels. Raises ``BuildFailed`` with the name of a layer that cannot be refitted.
     """
     found, few = scores.copy(), samples[: max(FEWEST, min(SAMPLES, len(samples) // SHARE))]
     expected = _outputs(file, few)
     spread = sum(float(np.sum((values - values.mean(axis=0)) ** 2)) for values in expected) or 1.0
 
     def factor(group: Group) -> float:
-        """The error for each unit of a group's scores."""
+        """The measured error per unit of a group's scores."""
         going = worst_first(group, scores)[: len(group.channels) - _narrower(group, multiple)]
         kept = np.ones(len(channels.roots), dtype=bool)
         kept[going] = False
@@ -56,7 +57,7 @@ def measured_importances(
 
 
 def _kinds(channels: FileChannels, multiple: int) -> list[Sequence[Group]]:
-    """The groups that can be narrowed in running order: those that one layer makes, and those that several must agree on."""
+    """The groups that can be pruned, in execution order: those of a single layer, and those of several layers."""
     able = [
         group for group in channels.groups if group.pinned is None and _narrower(group, multiple) < len(group.channels)
     ]
@@ -65,7 +66,7 @@ def _kinds(channels: FileChannels, multiple: int) -> list[Sequence[Group]]:
 
 
 def _narrower(group: Group, multiple: int) -> int:
-    """The next narrower width."""
+    """The next smaller width of a group."""
     width = len(group.channels)
     return remaining_width(width, 1 / width, 1 if group.heads else multiple)
 

@@ -1,4 +1,4 @@
-"""How channels go through each TensorFlow Lite operator, as a table; an operator that is not in it is opaque."""
+"""How channels pass through each TensorFlow Lite operator, as a table; an operator that is not in it is opaque."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from litetuner.spaces.channels.numbering import ChannelNumbers, OpaqueError
 from litetuner.spaces.tflite.schema import ints, type_name
 from litetuner.spaces.tflite.tensor_values import dense_values
 
-# They work number by number, or over the axes between the first and the last.
+# These operators are elementwise, or work on the axes between the first and the last.
 _PASSING = """
 ABS AVERAGE_POOL_2D CAST CEIL COS ELU EXP FLOOR GELU HARD_SWISH L2_POOL_2D LEAKY_RELU LOG LOGISTIC MAX_POOL_2D NEG RELU RELU6
 RELU_N1_TO_1 RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR ROUND RSQRT SIGN SIN SQRT SQUARE TANH
@@ -23,17 +23,17 @@ _REDUCING = "MEAN REDUCE_MAX REDUCE_MIN REDUCE_PROD SUM"
 
 @dataclasses.dataclass
 class OperatorCall:
-    """One operator: its tensors, the numbers of the channels that it reads, and the constants that depend on them.
+    """One operator: its tensors, the numbers of its input channels, and the constants that depend on them.
 
-    ``sliced`` collects (input position, axis, numbers) of constants; ``resized`` (input position, numbers) of constant
-    shapes whose last size counts these channels.
+    ``sliced`` collects (input position, axis, numbers) of constants with channels along an axis. ``resized`` collects
+    (input position, numbers) of constant shapes whose last size is the number of these channels.
     """
 
     model: Any
     node: Any
     name: str
     kind: str
-    known: Mapping[int, np.ndarray]  # numbers on the last axis, by tensor that is no constant
+    known: Mapping[int, np.ndarray]  # numbers on the last axis of each tensor that is not constant
     numbers: ChannelNumbers
     sliced: list[tuple[int, int, np.ndarray]] = dataclasses.field(default_factory=list)
     resized: list[tuple[int, np.ndarray]] = dataclasses.field(default_factory=list)
@@ -50,7 +50,7 @@ class OperatorCall:
         return ints(self.model.subgraphs[0].tensors[tensor].shape)
 
     def source(self, position: int = 0) -> np.ndarray:
-        """The numbers that come in there. Raises ``OpaqueError`` for a constant."""
+        """The channel numbers of the input at ``position``. Raises ``OpaqueError`` for a constant."""
         tensor = self.inputs[position]
         if tensor not in self.known:
             raise OpaqueError("there is a constant where channels are expected")
@@ -64,9 +64,9 @@ class OperatorCall:
         return dense_values(tensor, type_name(tensor.type), self.model.buffers[tensor.buffer].data)
 
     def slice(self, position: int, axis: int, numbers: np.ndarray) -> None:
-        """A constant input has these channels along an axis. Raises ``OpaqueError`` where it has not."""
+        """Record that a constant input has these channels along an axis. Raises ``OpaqueError`` if it does not."""
         if position >= len(self.inputs) or self.inputs[position] < 0:
-            return  # no bias
+            return  # an optional input, such as the bias, is missing
         tensor = self.inputs[position]
         if tensor in self.known or type_name(self.model.subgraphs[0].tensors[tensor].type) != "float32":
             raise OpaqueError("its weights are not float32 constants")
@@ -134,7 +134,7 @@ def _dense(call: OperatorCall) -> np.ndarray:
 
 
 def _pair(call: OperatorCall) -> np.ndarray:
-    """Operators of two tensors, number by number; an axis of size 1 is spread over the other's."""
+    """Elementwise operators of two tensors; an axis of size 1 is broadcast."""
     width = call.output_shape[-1]
     computed = [call.known[tensor] for tensor in call.inputs if tensor in call.known]
     whole = [source for source in computed if len(source) == width]
@@ -164,7 +164,7 @@ def _concatenate(call: OperatorCall) -> np.ndarray:
     sources = [call.source(position) for position in range(len(call.inputs))]
     if int(call.node.builtinOptions.axis) % rank == rank - 1:
         return np.concatenate(sources)
-    for source in sources[1:]:  # along another axis, the channels of all must be the same
+    for source in sources[1:]:  # on another axis than the last, all inputs must have the same channels
         call.numbers.tie(sources[0], source)
     return sources[0]
 
@@ -177,7 +177,7 @@ def _reduce(call: OperatorCall) -> np.ndarray:
 
 
 def _reshape(call: OperatorCall) -> np.ndarray:
-    """Read the numbers in their order: it works where every row of the new last axis has the same channels."""
+    """Reshape the numbers like the tensor; every row of the new last axis must have the same channels."""
     source, before, after = call.source(), call.shape(call.inputs[0]), call.output_shape
     rows = np.tile(source, math.prod(before[:-1])).reshape(-1, after[-1])
     if (rows != rows[0]).any():
@@ -224,7 +224,7 @@ def _strided_slice(call: OperatorCall) -> np.ndarray:
     last = len(shape) - 1
     if len(begin) > last:
         whole = begin[last] == 0 or int(options.beginMask) >> last & 1
-        whole = whole and (end[last] >= shape[last] or int(options.endMask) >> last & 1)  # the runtime bounds the end
+        whole = whole and (end[last] >= shape[last] or int(options.endMask) >> last & 1)  # the runtime clips the end
         if not whole or strides[last] != 1 or int(options.shrinkAxisMask) >> last & 1:
             raise OpaqueError("it takes some of the channels")
     return call.source()

@@ -1,4 +1,4 @@
-"""Importance of the channels of a float ``.tflite``: what remains of the error after the layers that read them are refitted."""
+"""Importance of channels of a float ``.tflite``: the error that remains after refitting the layers that read them."""
 
 import math
 from typing import Any
@@ -16,16 +16,16 @@ from litetuner.spaces.tflite.schema import ints, pack_model, read_model
 
 WEIGHT = 1  # the position of a layer's weight among its inputs
 SAMPLES = 512
-PLACES = 32  # of a layer's output, a sample
-PROBED = 64  # samples whose outputs tell what an error in a layer matters
-NOISE = 0.1  # of a kernel, to find that out
+PLACES = 32  # output positions of a layer per sample
+PROBED = 64  # samples to measure how much noise in a layer changes the outputs
+NOISE = 0.1  # standard deviation of this noise, as a share of the kernel's standard deviation
 
 
 def importances(file: bytes, channels: FileChannels, samples: np.ndarray, seed: int) -> np.ndarray:
-    """Importance by channel id. See ``eliminations``, which does this for tf_keras models.
+    """Importance by channel id; ``eliminations`` does the same for tf_keras models.
 
-    The error of a layer is weighted by the squared error that noise in its kernel makes at the outputs. Where no layer that
-    can be solved for reads a channel, the share of its group's L1 norm counts.
+    The error of a layer is weighted by the squared error that noise in its kernel causes at the outputs. If no layer
+    that can be solved for reads a channel, its importance is its share of the group's L1 norm.
     """
     states = _states(file, channels, samples[:SAMPLES], seed)
     scores = _norms(file, channels)
@@ -37,7 +37,7 @@ def importances(file: bytes, channels: FileChannels, samples: np.ndarray, seed: 
 
 
 def file_cost(file: bytes, channels: FileChannels) -> ChannelCost:
-    """The MACs of a file's convolutions and dense layers for any choice of its channels."""
+    """The MACs of the convolutions and dense layers of a file, for any choice of its channels."""
     model = read_model(file)
     graph, terms = model.subgraphs[0], []
     for layer in layers_of(model):
@@ -52,7 +52,7 @@ def file_cost(file: bytes, channels: FileChannels) -> ChannelCost:
 
 
 def feature_numbers(channels: FileChannels, layer: Layer) -> np.ndarray | None:
-    """The numbers that the features of a layer's only map belong to; ``None`` where it has several maps."""
+    """The channel number of each feature of a layer with a single map; ``None`` if it has several maps."""
     numbers = channels.constants.get((layer.operator, WEIGHT, len(layer.shape) - 1))
     if layer.groups > 1 or layer.blocks > 1 or layer.kind == "DEPTHWISE_CONV_2D" or numbers is None:
         return None
@@ -87,7 +87,7 @@ def _states(file: bytes, channels: FileChannels, samples: np.ndarray, seed: int)
 
 
 def last_values(model: Any, samples: np.ndarray) -> list[np.ndarray]:
-    """The outputs of a float file in float64, before a last softmax or sigmoid: saturated ones tell nothing."""
+    """The outputs of a float file in float64 before a final softmax or sigmoid: saturated outputs hide differences."""
     model = read_model(pack_model(model))
     walk = Walk(model, input_values(model, samples))
     operators = operators_of(model)
@@ -96,7 +96,7 @@ def last_values(model: Any, samples: np.ndarray) -> list[np.ndarray]:
 
 
 def _norms(file: bytes, channels: FileChannels) -> np.ndarray:
-    """The L1 norm of what makes each channel, as a share of its group's."""
+    """The L1 norm of the weights that create each channel, as a share of its group's total."""
     model, found = read_model(file), np.zeros(len(channels.roots))
     for layer in layers_of(model):
         axis = len(layer.shape) - 1 if layer.kind == "DEPTHWISE_CONV_2D" else 0

@@ -1,4 +1,4 @@
-"""Removing channels from a float ``.tflite``: the same operators, narrower, with the weights that remain."""
+"""Removes channels from a float ``.tflite``: the same operators with fewer channels and the remaining weights."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from litetuner.spaces.tflite.tensor_values import dense_values, store_values
 
 
 def remove(file: bytes, channels: FileChannels, kept: np.ndarray) -> bytes:
-    """The file with the channels ``kept`` (by id, true or false) only; operators and tensors keep their order and names.
+    """The file with only the channels ``kept`` (by id, true or false) of its ``channels``.
 
-    ``channels`` are the file's own.
+    Operators and tensors keep their order and names.
     """
     model = read_model(file)
     graph = model.subgraphs[0]
@@ -32,7 +32,7 @@ def remove(file: bytes, channels: FileChannels, kept: np.ndarray) -> bytes:
 
 
 def _narrow(model: Any, index: int, places: Mapping[tuple[int, int], Mapping[int, np.ndarray]]) -> None:
-    """Take what remains of a constant, by axis; operators that need different parts of one get a constant each."""
+    """Keep the remaining part of a constant, by axis; operators that need different parts get separate constants."""
     graph = model.subgraphs[0]
     old = graph.tensors[index]
     values = dense_values(old, type_name(old.type), model.buffers[old.buffer].data)
@@ -59,7 +59,7 @@ def _resize(tensor: Any, axis: int, size: int) -> None:
 
 
 def _reshape(model: Any, operator: int, position: int, width: int) -> None:
-    """Give an operator a shape of its own that ends in ``width``; one that is to be found out (-1) stays."""
+    """Give an operator its own constant shape with the last size ``width``; a last size of -1 (inferred) stays."""
     graph = model.subgraphs[0]
     node = graph.operators[operator]
     old = graph.tensors[ints(node.inputs)[position]]
@@ -75,7 +75,7 @@ def _reshape(model: Any, operator: int, position: int, width: int) -> None:
 
 
 def _new_constant(model: Any, values: np.ndarray, like: Any) -> int:
-    """Append a tensor of the type of ``like`` and without data to the main subgraph; its index."""
+    """Append a tensor without data, of the type of ``like``, to the main subgraph, and return its index."""
     from ai_edge_litert import schema_py_generated as schema
 
     tensors = model.subgraphs[0].tensors
@@ -86,7 +86,7 @@ def _new_constant(model: Any, values: np.ndarray, like: Any) -> int:
 
 
 def _set_input(node: Any, position: int, tensor: int) -> None:
-    """Let an operator read another tensor there."""
+    """Replace the input of an operator at ``position`` by another tensor."""
     inputs = ints(node.inputs)
     inputs[position] = tensor
     node.inputs = inputs

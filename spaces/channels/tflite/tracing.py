@@ -1,4 +1,4 @@
-"""Which channels of a float ``.tflite`` belong together, as ``groups.trace`` says it of a tf_keras model."""
+"""Which channels of a float ``.tflite`` belong together; ``groups.trace`` does the same for a tf_keras model."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,11 +14,12 @@ from litetuner.spaces.tflite.schema import ints, text
 
 @dataclasses.dataclass(frozen=True)
 class FileChannels:
-    """The channels of the main subgraph: groups, the channel id of each number, and where the numbers stand.
+    """The channels of the main subgraph: groups, the channel id of each number (``roots``), and where the numbers are.
 
-    ``tensors`` are the numbers on the last axis of each tensor that is computed, ``constants`` those along an axis of a constant:
-    (operator, input position, axis) -> numbers. ``shapes`` are constants that hold a shape whose last size counts channels:
-    (operator, input position) -> numbers. ``opaque`` are operators of which nothing is known; all that they touch is pinned.
+    ``tensors`` are the numbers on the last axis of each computed tensor, by index. ``constants`` are the numbers along
+    an axis of a constant: (operator, input position, axis) -> numbers. ``shapes`` are constant shapes whose last size
+    is a number of channels: (operator, input position) -> numbers. ``ends`` are the channel ids of the inputs and
+    outputs. ``opaque`` are operators without a rule; all their inputs and outputs are pinned.
     """
 
     tensors: Mapping[int, np.ndarray]
@@ -30,12 +31,15 @@ class FileChannels:
     opaque: frozenset[int]
 
     def remaining(self, numbers: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """Positions on an axis that stay where the channels ``kept`` (by id, true or false) stay."""
+        """The positions on an axis that remain if the channels ``kept`` (by id, true or false) remain."""
         return np.flatnonzero(kept[self.roots[numbers]])
 
 
 def trace_file(model: Any) -> FileChannels:
-    """Follow the channels of a file (``read_model``). Inputs and outputs are pinned, and all that an unknown operator touches."""
+    """Follow the channels of a file (``read_model``).
+
+    Inputs and outputs of the file are pinned, and so are those of operators without a rule.
+    """
     return _FileTracer(model).run()
 
 
@@ -46,9 +50,9 @@ class _FileTracer:
         self.numbers = ChannelNumbers()
         self.tensors: dict[int, np.ndarray] = {}
         self.constants: dict[tuple[int, int, int], np.ndarray] = {}
-        self.kernels: dict[tuple[int, int], np.ndarray] = {}  # by tensor and axis
+        self.kernels: dict[tuple[int, int], np.ndarray] = {}  # numbers by tensor and axis
         self.shapes: dict[tuple[int, int], np.ndarray] = {}
-        self.locked: dict[int, str] = {}  # constants that an opaque operator reads as they are
+        self.locked: dict[int, str] = {}  # reasons why tensors cannot change, such as a reading opaque operator
         self.opaque: set[int] = set()
 
     def run(self) -> FileChannels:
@@ -84,7 +88,7 @@ class _FileTracer:
     def _visit(self, node: Any, operator: int, kind: str) -> None:
         outputs = ints(node.outputs)
         name = self._name(outputs[0]) if outputs else kind
-        for index in ints(node.inputs):  # a variable, or what nobody makes
+        for index in ints(node.inputs):  # a variable, or a tensor that no operator computes
             if index >= 0 and index not in self.tensors and self._data(index) is None:
                 self._make(index, "is not computed by an operator")
         before = len(self.numbers)
@@ -101,7 +105,7 @@ class _FileTracer:
         for position, axis, numbers in call.sliced:
             self.constants[operator, position, axis] = numbers
             tensor = call.inputs[position]
-            if sum(size > 1 for size in call.shape(tensor)) > 1:  # those that share a kernel lose the same channels
+            if sum(size > 1 for size in call.shape(tensor)) > 1:  # operators that share a kernel lose the same channels
                 self.numbers.tie(self.kernels.setdefault((tensor, axis), numbers), numbers)
 
     def _pin_all(self, node: Any, reason: str) -> None:

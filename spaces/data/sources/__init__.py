@@ -1,1 +1,1 @@
-"""Where data come from: files, folders of images, functions of the user."""
+"""Data sources: files, folders of images, and user functions."""

@@ -1,4 +1,4 @@
-"""Data sources: an ``.npz``, a table, a folder of images, or a function of the user."""
+"""Choose the data source: an ``.npz``, a table, a folder of images, or a user function."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +22,9 @@ def read_source(
     label: str | None = None,
     streams: Streams | None = None,
 ) -> RawData:
-    """Read a folder of images, an ``.npz`` file, a table, or what ``module:function`` returns. Raises ``DataError``.
+    """Read a folder of images, an ``.npz`` file, a table, or the result of ``module:function``. Raises ``DataError``.
 
-    ``inputs`` are the model's: images are resized to the only one. ``label`` is the column of a table's labels.
+    ``inputs`` are the model's inputs; images are resized to the only one. ``label`` is the label column of a table.
     """
     path = Path(source).expanduser()
     if path.is_dir():

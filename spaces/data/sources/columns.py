@@ -1,4 +1,4 @@
-"""Arrays that grow by rows in a file without a name, so that memory holds one part of them."""
+"""Arrays that grow row by row in an unnamed file, so that only a part of them is in memory."""
 
 import tempfile
 from collections.abc import Callable
@@ -12,7 +12,10 @@ from litetuner.spaces.store import cannot_write
 
 
 class Column:
-    """One array (n, ...), appended to a file in ``scratch`` (``None``: the system's temporary folder). ``name`` is its source."""
+    """One array (n, ...), appended to a file in ``scratch`` (``None``: the system's temporary folder).
+
+    ``name`` is its source.
+    """
 
     def __init__(self, name: str, scratch: Path | None) -> None:
         self.name, self.count, self.bytes = name, 0, 0
@@ -20,7 +23,7 @@ class Column:
         self._file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 (lives as long as the array)
 
     def append(self, rows: np.ndarray) -> None:
-        """Add rows (b, ...), all of one shape and type. Raises ``DataError``, or ``HostError`` if they cannot be written."""
+        """Append rows (b, ...) of one shape and type. Raises ``DataError``, or ``HostError`` if writing fails."""
         found = (rows.dtype, rows.shape[1:])
         self._type = self._type or found
         if rows.dtype.kind not in "biuf":
@@ -37,7 +40,7 @@ class Column:
         self.bytes += rows.nbytes
 
     def array(self) -> np.ndarray:
-        """All rows, memory-mapped. Raises ``DataError`` where there are none."""
+        """All rows, memory-mapped. Raises ``DataError`` if there are none."""
         if self._type is None:
             raise DataError(f"{self.name}: a dataset is empty")
         self._file.flush()
@@ -48,7 +51,7 @@ class Column:
 
 
 class MixedColumn:
-    """A column whose rows differ in type, as those of a table do; together they have the type that holds all."""
+    """A column whose rows may have different types, as in tables; the result has a type that can hold all."""
 
     def __init__(self, name: str, scratch: Path | None) -> None:
         self._name, self._scratch = name, scratch
@@ -56,7 +59,7 @@ class MixedColumn:
         self._last: np.dtype | None = None
 
     def append(self, rows: np.ndarray) -> None:
-        """Add rows (b, ...) of any type of numbers; a new part begins where the types so far cannot hold them."""
+        """Append rows (b, ...) of any numeric type; a new part begins if the current type cannot hold them."""
         joint = rows.dtype if self._last is None else np.result_type(self._last, rows.dtype)
         if self._last is None or joint != self._last:  # NumPy takes None for float64
             self._parts.append(Column(self._name, self._scratch))
@@ -64,7 +67,7 @@ class MixedColumn:
         self._parts[-1].append(rows.astype(joint, copy=False))
 
     def array(self, changed: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
-        """All rows, memory-mapped; ``changed`` turns a part of them into what is wanted."""
+        """All rows, memory-mapped; ``changed`` transforms each part."""
         parts = [column.array() for column in self._parts]
         if len(parts) == 1 and changed is None:
             return parts[0]

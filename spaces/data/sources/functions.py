@@ -1,4 +1,4 @@
-"""Data from a function of the user: arrays, or TensorFlow datasets."""
+"""Data from a user function: arrays, or TensorFlow datasets."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,14 +22,14 @@ RETURNS = (
 def read_function(
     spec: str, input_shape: tuple[int | None, ...], shapes: Shapes | None = None, streams: Streams | None = None
 ) -> RawData:
-    """Call ``module:function`` without arguments and read what it returns.
+    """Call ``module:function`` without arguments and read the data that it returns.
 
-    That is a dict of arrays with the keys of an ``.npz``; ``((x_train, y_train), (x_test, y_test))`` as Keras's own datasets
-    have it; ``(x, y)``, all of it train; a ``tf.data.Dataset`` of (x, y), batched or not, all of it train; or a dict of
-    datasets or pairs by split (``train``, ``search`` or ``validation``, ``test``). x and y may be dicts of arrays by the names
-    of a model's inputs and outputs, whose ``shapes`` are given. Raises ``DataError``.
+    It may return a dict of arrays with the keys of an ``.npz``; ``((x_train, y_train), (x_test, y_test))`` like Keras's
+    own datasets; ``(x, y)``, all of it train; a ``tf.data.Dataset`` of (x, y), batched or not, all of it train; or a
+    dict of datasets or pairs by split (``train``, ``search`` or ``validation``, ``test``). x and y may be dicts of
+    arrays by the names of the model's inputs and outputs; ``shapes`` are those of the inputs. Raises ``DataError``.
     """
-    tf.load()  # before the user's module imports TensorFlow by itself, without legacy Keras
+    tf.load()  # before the user's module imports TensorFlow without legacy Keras
     with tf.quiet_stdout():
         function = load_function(spec, "--data")
     try:
@@ -41,7 +41,7 @@ def read_function(
 
 
 def read_value(source: str, value: Any, shapes: Shapes, streams: Streams) -> RawData:
-    """What a function returned, or ``tune`` was given: the forms of ``read_function``. Raises ``DataError``."""
+    """Read data that a function returned or ``tune`` got, in the forms of ``read_function``. Raises ``DataError``."""
 
     def read(name: str, dataset: Any) -> Pair:
         return streams.read(name, dataset, shapes)
@@ -115,5 +115,5 @@ def _array(source: str, key: str, value: Any) -> np.ndarray:
 
 
 def is_dataset(value: Any) -> bool:
-    """Is it a ``tf.data.Dataset``? Asked without TensorFlow."""
+    """True for a ``tf.data.Dataset``. The check does not import TensorFlow."""
     return hasattr(value, "element_spec") and hasattr(value, "as_numpy_iterator")

@@ -1,4 +1,4 @@
-"""Data from a folder of class folders of images."""
+"""Data from a folder that has one folder of images for each class."""
 
 import dataclasses
 import itertools
@@ -15,24 +15,27 @@ from litetuner.spaces.tf import load
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 SPLIT_FOLDERS = {"train": "train", "search": "search", "val": "search", "validation": "search", "test": "test"}
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")  # whatever a file is called: for others Pillow starts programs
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")  # whatever the file name is; for others Pillow may start programs
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 METHODS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5")  # of tf.image.resize
 FITS = ("crop", "pad")
 UPRIGHT = "upright"
-ORIENTATION = 0x0112  # the EXIF tag
-OF_TENSORFLOW = ("JPEG", "MPO", "PNG")  # formats that Keras reads otherwise than Pillow, or not at all
+ORIENTATION = 0x0112  # EXIF tag
+OF_TENSORFLOW = ("JPEG", "MPO", "PNG")  # Keras reads these formats differently from Pillow, or not at all
 
 
 def read_images(folder: Path, item: TensorInfo, resize: Sequence[str] = ("bilinear",)) -> RawData:
-    """Images in class folders; above these, where there are splits, ``train``, ``search`` (``val``, ``validation``), ``test``.
+    """Read images in class folders. Folders for splits may contain the class folders.
 
-    Classes are numbered in the order of their names. Images are decoded and resized to the model's input ``item`` as
-    ``keras.utils.image_dataset_from_directory`` does it, without antialiasing, and without rotation by EXIF (``resize`` with
-    ``upright`` rotates). They are uint8 0 to 255 where none is resized or the model takes integers, else float32. ``resize``
-    names the interpolation, and ``crop`` or ``pad`` to keep the aspect ratio. Hidden files are left out; so are files of other
-    kinds, with a note.
-    Raises ``DataError`` for an image that does not decode, a link that leads out of the folder, or classes that differ.
+    Split folders are ``train``, ``search`` (or ``val``, ``validation``) and ``test``. Classes are numbered in the order
+    of their names. Images are decoded and resized to the model's input ``item`` as in
+    ``keras.utils.image_dataset_from_directory``, without antialiasing, and without rotation by EXIF (``resize`` with
+    ``upright`` rotates). They are uint8 0 to 255 if none is resized or the model takes integers, else float32.
+    ``resize`` names the interpolation, and ``crop`` or ``pad`` to keep the aspect ratio. Hidden files are ignored;
+    other files that are not images are skipped with a note.
+
+    Raises ``DataError`` for an image that cannot be decoded, a link that leads out of the folder, or classes that
+    differ between splits.
     """
     how, size = parse_resize(resize), _size(folder, item.shape)
     splits = _split_folders(folder)
@@ -78,8 +81,8 @@ def read_images(folder: Path, item: TensorInfo, resize: Sequence[str] = ("biline
 @dataclasses.dataclass(frozen=True)
 class Resize:
     method: str  # of tf.image.resize
-    fit: str | None  # crop, pad, or stretch
-    upright: bool = False  # rotated as EXIF says
+    fit: str | None  # crop or pad; None: stretch
+    upright: bool = False  # rotate as EXIF says
 
 
 def parse_resize(given: Sequence[str]) -> Resize:
@@ -94,13 +97,13 @@ def parse_resize(given: Sequence[str]) -> Resize:
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Images that are decoded when they are asked for, so that memory holds only those: rows of (n, height, width, channels)."""
+    """Rows (n, height, width, channels) of images that are decoded on demand, so that memory holds only those rows."""
 
     files: list[Path]
     size: tuple[int, int, int]
     dtype: np.dtype
     how: Resize
-    flat: bool  # without the axis of channels
+    flat: bool  # without the channel axis
 
     def __len__(self) -> int:
         return len(self.files)
@@ -108,7 +111,7 @@ class Images:
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         chosen = self.files[rows] if isinstance(rows, slice) else [self.files[row] for row in rows]
         x = np.empty((len(chosen), *self.size), self.dtype)
-        with ThreadPoolExecutor() as pool:  # decoders work without the GIL
+        with ThreadPoolExecutor() as pool:  # decoders run without the GIL
             for _ in pool.map(self._read, chosen, x):
                 pass
         return x[..., 0] if self.flat else x
@@ -126,12 +129,12 @@ class Images:
             found = tf.image.resize_with_pad(pixels, height, width, method=self.how.method)
         else:
             found = tf.image.resize(_cropped(pixels, height, width, self.how), (height, width), method=self.how.method)
-        # Integers are cut off as Keras casts them for such an input; some methods overshoot.
+        # Integer inputs truncate the values, as the cast in Keras does. The clip is for methods that overshoot.
         into[...] = found.numpy() if self.dtype.kind == "f" else np.clip(found.numpy(), 0, 255)
 
 
 def _cropped(pixels: np.ndarray, height: int, width: int, how: Resize) -> np.ndarray:
-    """The largest centered part with the aspect ratio of the target, as ``smart_resize`` of Keras takes it."""
+    """The largest centered part with the aspect ratio of the target, as in ``smart_resize`` of Keras."""
     if how.fit is None:
         return pixels
     has_height, has_width = pixels.shape[:2]
@@ -158,7 +161,7 @@ def _size(folder: Path, input_shape: tuple[int | None, ...]) -> tuple[int, int, 
 
 
 def _split_folders(folder: Path) -> dict[str, Path]:
-    """Split -> its folder; a folder without splits is all train."""
+    """The folder of each split; a folder without splits is all train."""
     found = _folders(folder, folder)
     inside = [path for path in found if path.name in SPLIT_FOLDERS]
     if not inside:
@@ -199,7 +202,10 @@ def _images(root: Path, folder: Path, skipped: list[Path]) -> list[Path]:
 
 
 def _entries(root: Path, folder: Path) -> list[Path]:
-    """The entries of a folder by name, without hidden files. Raises ``DataError`` for a link that leads out of ``root``."""
+    """The entries of a folder by name, without hidden files.
+
+    Raises ``DataError`` for a link that leads out of ``root``.
+    """
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     inside = root.resolve()
     for path in entries:
@@ -215,23 +221,23 @@ def _entries(root: Path, folder: Path) -> list[Path]:
 @dataclasses.dataclass(frozen=True)
 class Header:
     size: tuple[int, int]  # height, width
-    orientation: int  # by EXIF, 1: as it is
+    orientation: int  # EXIF value; 1: no rotation
     alpha: bool
 
     def upright(self, how: Resize) -> tuple[int, int]:
-        """Height and width as the image is read."""
+        """Height and width of the image as it is read."""
         return self.size[::-1] if how.upright and self.orientation > 4 else self.size
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels (height, width, channels) as they are to be seen: mirrored for 2, 4, 5 and 7, then by quarters of a turn."""
+    """Pixels (height, width, channels) in display orientation: mirrored for 2, 4, 5 and 7, then rotated by quarters."""
     mirrored = pixels[:, ::-1] if orientation in (2, 4, 5, 7) else pixels
     quarters = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
     return np.rot90(mirrored, quarters)
 
 
 def _header(file: Path) -> Header:
-    """What a file says of its image, which is not decoded for that."""
+    """The header of an image file; the image is not decoded."""
     from PIL import Image
 
     try:
@@ -240,7 +246,7 @@ def _header(file: Path) -> Header:
             found = Header(
                 image.size[::-1], int(image.getexif().get(ORIENTATION, 1)), image.has_transparency_data and not wide
             )
-    except Exception as error:  # decoders raise whatever their format calls for
+    except Exception as error:  # decoders may raise any exception
         raise _broken(file, error) from error
     if wide:
         raise DataError(f"{file} has more than 8 bits a channel (mode {image.mode}). Give such data as an .npz.")
@@ -248,7 +254,7 @@ def _header(file: Path) -> Header:
 
 
 def _decode(file: Path, channels: int) -> np.ndarray:
-    """The pixels (height, width, channels) uint8: JPEG and PNG as TensorFlow decodes them, other formats by Pillow."""
+    """Pixels (height, width, channels) as uint8: JPEG and PNG decoded by TensorFlow, other formats by Pillow."""
     from PIL import Image
 
     tf = load()

@@ -1,4 +1,4 @@
-"""Data from an ``.npz``. Large arrays are not read but mapped, so that memory holds the rows that are used."""
+"""Data from an ``.npz``. Large arrays are memory-mapped, so that only the rows in use are in memory."""
 
 import tempfile
 import zipfile
@@ -12,17 +12,18 @@ from litetuner.spaces.data.raw import RawData, check_keys, raw_data
 from litetuner.spaces.errors import DataError
 from litetuner.spaces.store import cannot_write
 
-LARGE_BYTES = 1 << 26  # arrays from here on are mapped
+LARGE_BYTES = 1 << 26  # arrays of at least this size are mapped
 BLOCK_BYTES = 1 << 22
-_LOCAL_HEADER, _LENGTHS = 30, slice(26, 30)  # of a member of a zip: fixed bytes, then its name and its extra field
+# The local header of a zip member: 30 bytes, of which the last 4 are the lengths of the name and the extra field.
+_LOCAL_HEADER, _LENGTHS = 30, slice(26, 30)
 
 
 def read_npz(path: Path, scratch: Path | None = None) -> RawData:
-    """Arrays of an ``.npz``: ``x_train, y_train`` and, where there are, ``x_search, y_search, x_test, y_test``.
+    """Arrays of an ``.npz``: ``x_train, y_train`` and optionally ``x_search, y_search, x_test, y_test``.
 
-    Of several inputs (outputs) ``x_train:<input>`` (``y_train:<output>``) each. Pickled objects are never read. Other
-    keys are left out, with a note, unless they look like a misspelling. Large compressed arrays are unpacked into files
-    without a name in ``scratch`` (``None``: the system's temporary folder).
+    A model with several inputs (outputs) has one array ``x_train:<input>`` (``y_train:<output>``) for each. Pickled
+    objects are never read. Other keys are ignored with a note, unless they look misspelled. Large compressed arrays are
+    unpacked into unnamed files in ``scratch`` (``None``: the system's temporary folder).
     """
     check_npz(path)
     try:
@@ -37,7 +38,7 @@ def read_npz(path: Path, scratch: Path | None = None) -> RawData:
 
 
 def check_npz(path: Path) -> None:
-    """Raise ``DataError`` for what is no ``.npz``."""
+    """Raise ``DataError`` for a file that is not an ``.npz``."""
     if not zipfile.is_zipfile(path):
         raise DataError(
             f"{path} is not an .npz file, or is incomplete. Write one with np.savez_compressed(path, x_train=..., y_train=...), "
@@ -59,9 +60,9 @@ def _read_member(path: Path, archive: Any, key: str, scratch: Path | None) -> np
 
 
 def _mapped(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, scratch: Path | None) -> np.ndarray:
-    """A member as a memory-mapped array: where it is in the file, or, if it is compressed, in an unpacked copy.
+    """A member as a memory-mapped array: in place, or in an unpacked copy if it is compressed.
 
-    It is read once as a whole, by which ``zipfile`` checks its sum.
+    It is read completely once, so that ``zipfile`` verifies its checksum.
     """
     stored = member.compress_type == zipfile.ZIP_STORED
     file: Any = path.open("rb") if stored else tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 (lives as long as the array)

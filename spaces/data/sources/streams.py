@@ -1,4 +1,4 @@
-"""A ``tf.data.Dataset`` as arrays: copied once into files, so that memory holds one batch of it."""
+"""Copy a ``tf.data.Dataset`` once into arrays on disk, so that only one batch is in memory."""
 
 import dataclasses
 import shutil
@@ -16,23 +16,25 @@ from litetuner.spaces.errors import DataError
 from litetuner.spaces.store import cannot_write
 
 MOST_SAMPLES = 10_000_000
-FREE_SHARE = 0.4  # of the free disk: the splits are written beside the copy
+FREE_SHARE = 0.4  # of the free disk space; the splits are written in addition to the copy
 PROGRESS_SECONDS = 1.0
 INFINITE = -1  # tf.data.INFINITE_CARDINALITY
-MAY_END = ("_TakeWhileDataset", "_TakeDataset")  # after what never ends
+MAY_END = ("_TakeWhileDataset", "_TakeDataset")  # these may end although their input never does
 Shapes = Mapping[str, tuple[int | None, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Streams:
-    """Reads datasets into files in ``scratch`` (``None``: the system's temporary folder), which are gone when nobody reads
-    them. ``progress`` is told every second what was read."""
+    """Reads datasets into files in ``scratch`` (``None``: the system's temporary folder).
+
+    The files are deleted when no array uses them any more. ``progress`` is called every second with a text.
+    """
 
     scratch: Path | None = None
     progress: Callable[[str], None] = lambda text: None
 
     def __post_init__(self) -> None:
-        """Make ``scratch``: nothing else may have been written there yet. Raises ``HostError`` or ``RunError``."""
+        """Create ``scratch``, since no other code may have done so yet. Raises ``HostError`` or ``RunError``."""
         if self.scratch is not None:
             try:
                 self.scratch.mkdir(parents=True, exist_ok=True)
@@ -42,8 +44,8 @@ class Streams:
     def read(self, source: str, dataset: Any, shapes: Shapes) -> tuple[Arrays, Arrays]:
         """All samples and labels. The shapes of the elements show whether they are batched.
 
-        Raises ``DataError`` for elements that are no pairs of numbers of one shape, for a dataset that repeats forever or has
-        more samples than can be used, and for what the user's own functions raise.
+        Raises ``DataError`` for elements that are not pairs of numeric tensors of one shape, for a dataset that repeats
+        forever or has too many samples, and for exceptions in the user's own functions.
         """
         spec = dataset.element_spec
         sides = [_named(side) for side in spec] if isinstance(spec, tuple) and len(spec) == 2 else []
@@ -81,14 +83,14 @@ def _elements(source: str, dataset: Any) -> Any:
             element = next(iterator)
         except StopIteration:
             return
-        except Exception as error:  # what the user's own functions raise, wrapped by TensorFlow
+        except Exception as error:  # any exception of the user's own functions, wrapped by TensorFlow
             said = (str(error).splitlines() or [""])[0][:300]
             raise DataError(f"{source} failed while its dataset was read: {type(error).__name__}: {said}") from error
         yield element
 
 
 def _endless(dataset: Any) -> bool:
-    """Does it repeat forever, also where interleave or filter hide that from its cardinality?"""
+    """True if the dataset repeats forever, even if interleave or filter hide it from the cardinality."""
     if int(dataset.cardinality()) == INFINITE:
         return True
     before = dataset._inputs() if int(dataset.cardinality()) < 0 and type(dataset).__name__ not in MAY_END else []
@@ -104,7 +106,7 @@ def _is_batched(xs: Mapping[str, Any], ys: Mapping[str, Any], shapes: Shapes) ->
         return False
     for name, part in xs.items():
         sample = shapes.get(name, next(iter(shapes.values())) if len(xs) == 1 else None)
-        if sample is None:  # no input of that name, which is said later
+        if sample is None:  # no input has that name; an error is raised later
             continue
         expected, given = sample[1:], part.shape.as_list()
         if len(given) == len(expected) and all(b is None or a == b for a, b in zip(given, expected, strict=True)):

@@ -1,4 +1,4 @@
-"""Data from a table: CSV or Parquet, a row for each sample, with a column of labels. Memory holds a part of it."""
+"""Data from a CSV or Parquet table with a row for each sample and a label column, read in parts."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,34 +11,34 @@ from litetuner.spaces.data.sources.columns import MixedColumn
 from litetuner.spaces.errors import DataError, nearest
 
 SUFFIXES = (".csv", ".parquet")
-SPLIT = "split"  # the column that names the split of each row, where there is one
-PART_BYTES = 1 << 24  # of a part of a table in memory, at 8 bytes a value
+SPLIT = "split"  # optional column with the split of each row
+PART_BYTES = 1 << 24  # of a part of a table in memory, at 8 bytes per value
 
 
 def read_table(path: Path, label: str | None, scratch: Path | None = None) -> RawData:
-    """The columns as samples (n, columns) in their order, but ``label``, the labels, and ``split``: train, search or test.
+    """Read a table: ``label`` is the label column, ``split`` the optional split column, all others are the samples.
 
-    Labels that are text are numbered in the order of their names. The arrays are files without a name in ``scratch`` (``None``:
-    the system's temporary folder). Raises ``DataError`` for a table that cannot be read, an unknown column, and columns that
-    are no numbers.
+    Samples (n, columns) keep the order of the columns. A split is train, search or test. Text labels are numbered in
+    alphabetical order. The arrays are unnamed files in ``scratch`` (``None``: the system's temporary folder). Raises
+    ``DataError`` for a table that cannot be read, an unknown column, and columns that are not numeric.
     """
     found = _Table(str(path), label, scratch)
     for part in _parts(path):
         found.add(part)
-        if found.mixed:  # numbers first, text later: all are text then
+        if found.mixed:  # numbers at first, text later: all labels are text
             return _as_text(path, label, scratch)
     return found.data()
 
 
 def table_data(source: str, table: Any, label: str | None, scratch: Path | None = None) -> RawData:
-    """A table of pandas as ``read_table`` reads it from a file. Raises ``DataError``."""
+    """Read a pandas table like a file in ``read_table``. Raises ``DataError``."""
     found = _Table(source, label, scratch)
     found.add(table.set_axis([str(name) for name in table.columns], axis=1))
     return found.data()
 
 
 def check_label(source: str, label: str | None, columns: Sequence[str]) -> None:
-    """Raise ``DataError`` where a table has no such column of labels."""
+    """Raise ``DataError`` if a table has no such label column."""
     if label not in columns:
         what = "Which column is the label? Say it with --label" if label is None else f"There is no column {label!r}"
         hint = "" if label is None else nearest(label, columns)
@@ -53,7 +53,7 @@ def _as_text(path: Path, label: str | None, scratch: Path | None) -> RawData:
 
 
 def _parts(path: Path, text: str | None = None) -> Iterator[Any]:
-    """Tables of pandas, one after the other; the column ``text`` as it is written. Raises ``DataError``."""
+    """Read a file as a sequence of pandas tables; the column ``text`` is kept as text. Raises ``DataError``."""
     try:
         if path.suffix.lower() == ".csv":
             import pandas
@@ -64,9 +64,9 @@ def _parts(path: Path, text: str | None = None) -> Iterator[Any]:
         else:
             import pyarrow.parquet
 
-            file = pyarrow.parquet.ParquetFile(path, buffer_size=1 << 20)  # else a column of many rows is read whole
+            file = pyarrow.parquet.ParquetFile(path, buffer_size=1 << 20)  # without it a long column is read completely
             rows = _rows(len(file.schema_arrow.names))
-            for group in range(file.num_row_groups):  # one call for all groups keeps those that were read
+            for group in range(file.num_row_groups):  # a single call for all groups would keep the read ones in memory
                 for batch in file.iter_batches(rows, row_groups=[group], use_threads=False):
                     yield batch.to_pandas()
     except ImportError as error:
@@ -82,19 +82,19 @@ def _rows(columns: int) -> int:
 
 
 class _Table:
-    """Takes a table part by part, and gives its splits."""
+    """Collects a table part by part and returns its splits."""
 
     def __init__(self, source: str, label: str | None, scratch: Path | None) -> None:
         self.source, self.label, self.scratch = source, label, scratch
-        self.mixed = False  # are some labels numbers, and some text?
-        self._columns: dict[str, tuple[MixedColumn, MixedColumn]] = {}  # samples and labels by split
+        self.mixed = False  # True if some labels are numbers and some are text
+        self._columns: dict[str, tuple[MixedColumn, MixedColumn]] = {}  # split -> samples and labels
         self._inputs = 0
-        self._names: dict[str, int] = {}  # of text labels, in the order in which they come
+        self._names: dict[str, int] = {}  # text labels, numbered in order of appearance
         self._numbers = False
         self._empty = 0
 
     def add(self, table: Any) -> None:
-        """Add the rows of a table of pandas. Raises ``DataError``."""
+        """Add the rows of a pandas table. Raises ``DataError``."""
         import pandas
 
         if not len(table):
@@ -132,7 +132,7 @@ class _Table:
         return features.to_numpy(np.float64, na_value=np.nan) if values.dtype == object else values
 
     def data(self) -> RawData:
-        """The splits of all rows. Raises ``DataError`` where there are none, or text labels are missing."""
+        """The splits of all rows. Raises ``DataError`` if there are none, or text labels are missing."""
         if not self._columns:
             raise DataError(f"{self.source} has no rows.")
         if self._empty:
@@ -153,7 +153,7 @@ class _Table:
 
 
 def _splits(source: str, table: object) -> dict[str, np.ndarray]:
-    """The rows of each split; all are train where no column says otherwise."""
+    """The rows of each split; all rows are train if there is no split column."""
     given = getattr(table, SPLIT, None)
     if given is None:
         return {"train": np.arange(len(table))}  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""A Keras 3 model rebuilt in tf_keras, which tfmot needs."""
+"""Rebuilds a Keras 3 model in tf_keras, which tfmot needs."""

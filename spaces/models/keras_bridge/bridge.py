@@ -1,8 +1,9 @@
-"""The bridge: a Keras 3 model rebuilt in tf_keras, layer by layer, because tfmot accepts only tf_keras models.
+"""The bridge: rebuilds a Keras 3 model in tf_keras, layer by layer, because tfmot accepts only tf_keras models.
 
-Every layer is created again from its settings and gets its weights; nested models are unrolled into one flat graph (tfmot
-fails on nested ones), a Sequential model becomes a functional one, and all layers are trainable (a frozen backbone could
-not recover from pruning). The copy is used only if its outputs on real data equal those of the user's model.
+Every layer is created again from its settings and gets its weights. Nested models are unrolled into one flat graph
+(tfmot fails on nested ones), and a Sequential model becomes a functional one. All layers are trainable (a frozen
+backbone could not recover from pruning). The copy is used only if its outputs on real data equal those of the user's
+model.
 """
 
 import re
@@ -21,16 +22,16 @@ from litetuner.spaces.models.loading.traced import TracedModel
 from litetuner.spaces.models.signature import call, cast, input_tensors
 from litetuner.spaces.tf import load
 
-TOLERANCE = 1e-5  # largest difference of outputs, absolute for outputs up to 1 and relative to the largest output above
+TOLERANCE = 1e-5  # largest output difference: absolute for outputs up to 1, else relative to the largest output
 BATCH = 64
 
 
 def bridge(model: Any, sample_x: np.ndarray) -> tuple[Any, float]:
     """A flat functional tf_keras copy of a Keras 3 (or tf_keras) model, and the largest difference of their outputs.
 
-    ``sample_x`` (n, *sample) is real data, n >= 1, a structured array where the model has several inputs. Raises
-    ``ModelError`` that names the layer and the reason: a custom layer without a twin, a Lambda, an operator that tf_keras
-    does not have, or outputs that differ by more than ``TOLERANCE``.
+    ``sample_x`` (n, *sample) is real data with n >= 1, a structured array if the model has several inputs. Raises
+    ``ModelError`` that names the layer and the reason: a custom layer without a twin, a Lambda, an operator that
+    tf_keras does not have, or outputs that differ by more than ``TOLERANCE``.
     """
     if len(sample_x) == 0:
         raise ValueError("bridge needs at least one sample to compare the two models on")
@@ -49,7 +50,7 @@ def bridge(model: Any, sample_x: np.ndarray) -> tuple[Any, float]:
         for ours, theirs in zip(_outputs(rebuilt, given), _outputs(model, given), strict=True):
             apart = float(np.max(np.abs(ours - theirs))) if np.isfinite(theirs).all() else float("nan")
             difference, scale = max(difference, apart), max(scale, float(np.max(np.abs(theirs))))
-            if not apart <= TOLERANCE * scale:  # also where the user's model gives NaN
+            if not apart <= TOLERANCE * scale:  # also true if the user's model gives NaN
                 raise ModelError(
                     f"model {model.name!r}: its copy in tf_keras gives other outputs (largest difference {apart:.3g}, "
                     f"allowed {TOLERANCE * scale:.3g}), so it cannot be trained. Post-training quantization still works."
@@ -60,12 +61,12 @@ def bridge(model: Any, sample_x: np.ndarray) -> tuple[Any, float]:
 def _outputs(model: Any, given: list[Any]) -> list[np.ndarray]:
     try:
         return [np.asarray(output, np.float64) for output in call(model, given)]
-    except Exception as error:  # kernels raise what they like
+    except Exception as error:  # kernels may raise any exception
         raise ModelError(f"model {model.name!r} fails when it is called on data: {keras_error_text(error)}") from error
 
 
 def clone(model: Any) -> Any:
-    """A copy of a tf_keras model with equal weights that shares no layer object with it (tfmot wrappers would share them)."""
+    """A copy of a tf_keras model with equal weights and new layer objects (tfmot wrappers would share the old ones)."""
     load()
     import tf_keras
 
@@ -75,7 +76,7 @@ def clone(model: Any) -> Any:
 
 
 class _Rebuild:
-    """State of one rebuild: names in use, and the new layer of each operation (a shared layer is created once)."""
+    """State of one rebuild: used names, and the new layer of each operation (a shared layer is created once)."""
 
     def __init__(self, model: Any, reader: Keras3Reader | TfKerasReader) -> None:
         self.model = model
@@ -87,7 +88,7 @@ class _Rebuild:
                 f"model {model.name!r} is not a functional or sequential model, so it has no layers to rebuild."
             )
         self.graph = reader.graph(model)
-        # The outermost layers keep their names whatever a nested model calls its own.
+        # The outermost layers keep their names, even if a nested model uses the same names.
         self.reserved = {item.name for item in reader.operations(self.graph)}
         self.names: set[str] = set()
 
@@ -106,7 +107,7 @@ class _Rebuild:
         return rebuilt
 
     def _walk(self, graph: Any, inputs: list[Any], inside: str | None) -> list[Any]:
-        """Send tf_keras tensors through the nodes of a graph; ``inside`` is the nested model's name."""
+        """Pass tf_keras tensors through the nodes of a graph; ``inside`` is the name of the nested model."""
         tensors = {id(key): value for key, value in zip(graph.inputs, inputs, strict=True)}
         for node in self.reader.nodes(graph):
             operation = layer_of(node)
@@ -145,7 +146,7 @@ class _Rebuild:
             return self.made[id(node)](args, kwargs)
         except UntranslatableError as error:
             raise self._refusal(operation, str(error)) from error
-        except (ValueError, TypeError, NotImplementedError, AttributeError) as error:  # on settings and shapes
+        except (ValueError, TypeError, NotImplementedError, AttributeError) as error:  # from settings and shapes
             raise self._refusal(operation, f"tf_keras rejects it: {keras_error_text(error).rstrip('.')}") from error
 
     def _refusal(self, operation: Any, why: str) -> ModelError:
@@ -155,7 +156,7 @@ class _Rebuild:
         )
 
     def _name(self, wanted: str, inside: str | None) -> str:
-        """The layer's own name; in a nested model behind that model's name where the plain one is taken."""
+        """The layer's own name. In a nested model it gets the prefix of that model's name if it is in use already."""
         name = _scope(wanted)
         taken = self.names | (self.reserved if inside is not None else set())
         if name in taken and inside is not None:
@@ -168,6 +169,6 @@ class _Rebuild:
 
 
 def _scope(wanted: str) -> str:
-    """A name as a scope of TensorFlow, which may hold fewer characters than Keras 3 allows."""
+    """The name as a TensorFlow scope, which allows fewer characters than Keras 3."""
     name = re.sub(r"[^A-Za-z0-9_.\-]", "_", wanted)
     return name if re.match(r"[A-Za-z0-9.]", name) else f"layer{name}"

@@ -1,4 +1,4 @@
-"""Which TensorFlow function computes what a ``keras.ops`` operator does, and with which arguments."""
+"""Which TensorFlow function computes a ``keras.ops`` operator, and with which arguments."""
 
 import itertools
 import re
@@ -9,7 +9,7 @@ from litetuner.spaces.models.keras_bridge.functions import Call, UntranslatableE
 
 
 def _of_one(path: str) -> Callable[..., Any]:
-    """A function of one tensor, by its public name under ``tf``."""
+    """A rule for a function of one tensor, given by its public name under ``tf``."""
 
     def build(f: Call, tf: Any, op: Any, x: Any) -> Any:
         return f(public_function(tf, path), x)
@@ -18,7 +18,7 @@ def _of_one(path: str) -> Callable[..., Any]:
 
 
 def _of_two(path: str) -> Callable[..., Any]:
-    """A function of two operands, of which the second may be a constant."""
+    """A rule for a function of two operands; one of them may be a constant."""
 
     def build(f: Call, tf: Any, op: Any, x: Any, y: Any) -> Any:
         if not is_tensor(x):
@@ -34,7 +34,7 @@ def _of_two(path: str) -> Callable[..., Any]:
     return build
 
 
-# With a constant in front: the function of exchanged operands.
+# If the first operand is a constant: the function for swapped operands.
 SWAPPED = {
     **{path: path for path in ("math.add", "math.multiply", "math.maximum", "math.minimum", "math.equal")},
     "math.greater": "math.less",
@@ -209,11 +209,11 @@ _REDUCTIONS = "Sum Mean Max Min Prod Std Any All"
 
 
 def _path(name: str, prefix: str = "") -> str:
-    """``GreaterEqual`` as ``math.greater_equal``."""
+    """``GreaterEqual`` -> ``math.greater_equal``."""
     return f"math.{prefix}" + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-# Operator class of Keras 3 -> how it is computed: (apply a function, tf, the operation, *operands) -> tensor.
+# Operator class of Keras 3 -> its rule: (apply a function, tf, the operation, *operands) -> tensor.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: _of_one(_path(name)) for name in _ONE.split()},
     **{name: _of_two(_path(name)) for name in _TWO.split()},

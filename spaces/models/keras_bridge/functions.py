@@ -1,6 +1,6 @@
-"""``keras.ops`` functions that no layer computes, as tf_keras's own layers around TensorFlow functions (``TFOpLambda``).
+"""``keras.ops`` functions without a layer, as tf_keras layers around TensorFlow functions (``TFOpLambda``).
 
-Such a layer names a public TensorFlow function and nothing else, so a checkpoint of it can be read back without code.
+Such a layer stores only the name of a public TensorFlow function, so its checkpoint can be read without running code.
 """
 
 import inspect
@@ -16,11 +16,11 @@ Call = Callable[..., Any]
 
 
 class UntranslatableError(Exception):
-    """Why a layer or an operator cannot be rebuilt; ``bridge`` adds its name and makes a ``ModelError`` of it."""
+    """Why a layer or an operator cannot be rebuilt. ``bridge`` turns it into a ``ModelError`` with the layer's name."""
 
 
 class Functions:
-    """One operator's layers, made at its first call and used again at the next (a nested model may be called twice)."""
+    """The layers of one operator, created at its first call and reused later (a nested model may be called twice)."""
 
     def __init__(self, operation: Any, name: str, build: Callable[..., Any]) -> None:
         self.operation, self.name, self.build = operation, name, build
@@ -52,7 +52,7 @@ def tf_layers() -> Any:
 
 
 def function_layer(path: str, name: str) -> Any:
-    """A layer that calls the TensorFlow function of this public name, such as ``nn.log_softmax``."""
+    """A layer that calls the TensorFlow function with this public name, such as ``nn.log_softmax``."""
     return _layer(public_function(load(), path), name)
 
 
@@ -61,7 +61,7 @@ def _layer(function: Any, name: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Constants as what JSON can hold, so that the layer's call can be written down; tensors of the model as they are."""
+    """Constants as JSON values, so that the layer's call can be stored; tensors of the model are returned unchanged."""
     if is_eager(value) or isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         return (array.astype(np.float32) if array.dtype == np.float64 else array).tolist()
@@ -69,12 +69,12 @@ def plain(value: Any) -> Any:
 
 
 def is_eager(value: Any) -> bool:
-    """Is this a constant that was computed while the model was built, such as the embeddings of fixed positions?"""
+    """True for a constant computed while the model was built, such as the embeddings of fixed positions."""
     return type(value).__name__ == "EagerTensor"
 
 
 def public_function(tf: Any, path: str) -> Any:
-    """The TensorFlow function of a public name, such as ``math.add``."""
+    """The TensorFlow function with a public name, such as ``math.add``."""
     found = tf
     for part in path.split("."):
         found = getattr(found, part)
@@ -82,5 +82,5 @@ def public_function(tf: Any, path: str) -> Any:
 
 
 def is_tensor(value: Any) -> bool:
-    """Is this a tensor of the model, not a constant?"""
+    """True for a tensor of the model, false for a constant."""
     return type(value).__name__ == "KerasTensor"

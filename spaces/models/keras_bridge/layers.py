@@ -1,4 +1,4 @@
-"""Which Keras 3 layer is which tf_keras layer, and what becomes of its settings."""
+"""The tf_keras layer for each Keras 3 layer, and the translation of its settings."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from litetuner.spaces.models.keras_bridge.functions import Call, UntranslatableE
 from litetuner.spaces.models.keras_bridge.operators import TAILS, activation_name, native_activation
 from litetuner.spaces.models.keras_bridge.settings import FUSED, settings
 
-# Layers that mean the same in both, once their settings are translated. A layer that is not here is refused.
+# Layers that are the same in both libraries after their settings are translated. Layers in no list are rejected.
 _SAME = """
 Activation ActivityRegularization Add AlphaDropout Attention AdditiveAttention Average AveragePooling1D AveragePooling2D
 AveragePooling3D BatchNormalization CenterCrop Concatenate Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D
@@ -23,7 +23,7 @@ ZeroPadding1D ZeroPadding2D ZeroPadding3D
 """
 SAME = frozenset(_SAME.split())
 
-# Do nothing when the model predicts: left out. (Augmentation belongs to the data, and tfmot cannot wrap it.)
+# These layers do nothing at inference and are left out. (Augmentation belongs to the data; tfmot cannot wrap it.)
 _NOTHING = """
 AugMix CutMix Identity MixUp RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast
 RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert
@@ -34,26 +34,27 @@ NOTHING = frozenset(_NOTHING.split())
 
 
 def is_standard(layer: Any, library: Any) -> bool:
-    """Is this exactly a layer class that ``library`` (``keras`` or ``tf_keras``) ships, not the user's subclass of one?"""
+    """True if the layer's class is shipped by ``library`` (``keras`` or ``tf_keras``), false for a user's subclass."""
     return type(layer) is getattr(library.layers, type(layer).__name__, None)
 
 
 def translate(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
-    """A callable of tf_keras layers that computes what the Keras 3 ``layer`` does; the layer with the weights is called ``name``.
+    """A callable of tf_keras layers that computes the same as the Keras 3 ``layer``.
 
-    ``keep(layer, twin)`` is called for every pair whose weights must be copied. Raises ``UntranslatableError``.
+    The layer with the weights is called ``name``. ``keep(layer, twin)`` is called for every pair whose weights must be
+    copied. Raises ``UntranslatableError``.
     """
     import keras
 
     kind = type(layer).__name__
     if kind == "Lambda":
         raise UntranslatableError("it is a Lambda, which is code and not a layer; replace it with standard layers")
-    if kind == "Pipeline":  # layers in a row
+    if kind == "Pipeline":  # a sequence of layers
         return _one_after_another([translate(inner, f"{name}_{inner.name}", keep) for inner in layer.layers])
     if type(layer).__module__ == CONVNEXT and kind in ("LayerScale", "StochasticDepth"):
         if kind == "StochasticDepth":
             return _pass_on
-        # A factor for each channel, as a setting: it is not trained any more, like a folded batch normalization.
+        # A factor for each channel becomes a setting. It is no longer trained, like a folded batch normalization.
         scale: Call = tf_layers().Rescaling(layer.gamma.numpy().tolist(), name=name)
         return scale
     if not is_standard(layer, keras):
@@ -62,7 +63,7 @@ def translate(layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Call:
         return _custom(layer, name, keep)
     if kind in NOTHING:
         return _pass_on
-    if kind == "SpectralNormalization":  # while predicting it is the layer inside it, whose kernel it has normalized
+    if kind == "SpectralNormalization":  # at inference this is the inner layer, whose kernel is normalized already
         return translate(layer.layer, name, keep)
     special = SPECIAL.get(kind)
     if special is not None:
@@ -106,12 +107,12 @@ def _one_after_another(calls: list[Call]) -> Call:
     return run
 
 
-# Holds two layers of its own; StochasticDepth drops nothing while predicting.
+# This module defines two layers (LayerScale, StochasticDepth). StochasticDepth drops nothing at inference.
 CONVNEXT = "keras.src.applications.convnext"
 
 
 def _with_tail(layer: Any, twin: Any, name: str) -> Call:
-    """The twin, followed by its activation where tf_keras cannot fuse it."""
+    """The twin, followed by its activation as a layer if tf_keras cannot fuse it."""
     if layer.activation is None or native_activation(layer.activation) is not None:
         return twin
     bare = type(layer).__name__ == "Activation"
@@ -142,11 +143,11 @@ def _same(layer: Any, name: str) -> Any:
 
 
 def _normalization(layer: Any, name: str) -> Any:
-    """Mean and variance become settings: tf_keras would keep them as weights that count as adapted only after ``adapt``."""
+    """Mean and variance become settings: as weights, tf_keras would accept them only after ``adapt``."""
     mean, variance = (np.asarray(layer.mean), np.asarray(layer.variance))
     if mean.dtype == object or variance.dtype == object:
         raise UntranslatableError("it was never adapted to data: call adapt() and save the model again")
-    # The layer's own statistics are already shaped (1, ..., k); the twin shapes them itself from the values along the axis.
+    # The layer's statistics have the shape (1, ..., k); the twin creates that shape from the values along the axis.
     axis = layer.get_config()["axis"]
     single = axis in (None, (), [])
     known = [float(item.reshape(-1)[0]) if single else item.squeeze().tolist() for item in (mean, variance)]
@@ -160,7 +161,7 @@ def _bidirectional(layer: Any, name: str) -> Any:
 
 
 def _inner(layer: Any) -> Any:
-    """The twin of a layer inside a wrapper: it must be one tf_keras layer."""
+    """The twin of a layer inside a wrapper; it must be a single tf_keras layer."""
     import keras
     import tf_keras
 

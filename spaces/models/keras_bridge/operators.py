@@ -16,25 +16,25 @@ from litetuner.spaces.models.keras_bridge.functions import (
     tf_layers,
 )
 
-# Keras 3's name -> tf_keras's name of the same function. Keras 3's hard_sigmoid is another function than tf_keras's.
+# Keras 3 name -> tf_keras name of the same function. hard_sigmoid is missing: it is another function in tf_keras.
 _NATIVE = "elu exponential gelu linear mish relu selu sigmoid softmax softplus softsign tanh"
 NATIVE = {name: name for name in _NATIVE.split()} | {"silu": "swish"}
 
 
 def activation_name(function: Any) -> str | None:
-    """The name of Keras 3's own activation function; ``None`` for the user's own or a layer."""
+    """The name of a Keras 3 activation function; ``None`` for the user's own function or a layer."""
     module = str(getattr(function, "__module__", ""))
     return function.__name__ if module.startswith("keras.") and hasattr(function, "__name__") else None
 
 
 def native_activation(function: Any) -> str | None:
-    """What tf_keras calls this Keras 3 activation function; ``None`` where it has none of the kind."""
+    """The tf_keras name of a Keras 3 activation function; ``None`` if tf_keras does not have it."""
     name = activation_name(function)
     return None if name is None else NATIVE.get(name)
 
 
 def _hard_sigmoid(name: str) -> Call:
-    # relu6(x + 3) / 6, in the form that the TensorFlow Lite converter fuses.
+    # relu6(x + 3) / 6 in the form that the TensorFlow Lite converter can fuse.
     shift = tf_layers().Rescaling(1.0, 3.0, name=f"{name}_shift")
     clip = tf_layers().ReLU(6.0, name=f"{name}_clip")
     scale = tf_layers().Rescaling(1.0 / 6.0, name=name)
@@ -54,7 +54,7 @@ def _function_tail(path: str, **settings: Any) -> Callable[[str], Call]:
     return build
 
 
-# Activations that tf_keras has as layers, not as functions.
+# Activations that are layers in tf_keras, not functions.
 TAILS: dict[str, Callable[[str], Call]] = {
     "celu": lambda name: tf_layers().ELU(name=name),
     "hard_tanh": _function_tail("clip_by_value", clip_value_min=-1.0, clip_value_max=1.0),
@@ -73,7 +73,7 @@ def operator(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
     kind = type(node.operation).__name__
     if kind not in ACTIVATIONS and kind not in OPERATORS and kind not in FUNCTIONS:
         raise UntranslatableError(f"the operator {kind} has no counterpart in tf_keras; write it with layers")
-    # A layer where there is one: the steps know layers, and take a function as it is.
+    # Prefer a layer: the steps can compress layers, but not functions.
     try:
         if kind in ACTIVATIONS:
             activation = ACTIVATIONS[kind](node.operation, name)
@@ -94,12 +94,12 @@ def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
 
 
 def _constant(first: Any, second: Any) -> np.ndarray:
-    """The one of two operands that is no tensor."""
+    """The operand that is not a tensor, out of two."""
     return _number(second if is_tensor(first) else first)
 
 
 def _number(value: Any) -> np.ndarray:
-    """A constant operand, as float32. Raises ``UntranslatableError`` for anything but a plain number or array."""
+    """A constant operand as float32. Raises ``UntranslatableError`` if it is not a plain number or array."""
     if is_eager(value):
         value = np.asarray(value)
     if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number, np.ndarray, list, tuple)):
@@ -122,7 +122,10 @@ def _merge(node: Any, layer: Any) -> Call:
 
 
 def _of_two(kind: str, constant: Callable[[Any, Any, str], Call]) -> Callable[..., Call]:
-    """A layer of two tensors; ``constant`` makes that of a tensor and a constant, from both operands and the name."""
+    """A rule for a layer of two tensors.
+
+    ``constant`` makes the layer for a tensor and a constant, from both operands and the name.
+    """
 
     def build(node: Any, operands: tuple[Any, ...], name: str) -> Call:
         first, second = operands[:2]
@@ -154,7 +157,7 @@ def _square(node: Any, operands: tuple[Any, ...], name: str) -> Call:
 
 
 def _reshape(node: Any, operands: tuple[Any, ...], name: str) -> Call:
-    """Reshape, squeeze and expand_dims: the output shape behind an unchanged batch axis."""
+    """Reshape, squeeze and expand_dims: a reshape to the output shape, with an unchanged batch axis."""
     before, after = node.arguments.keras_tensors[0].shape, node.outputs[0].shape
     if before[0] is not None or after[0] is not None or sum(size is None for size in after[1:]) > 1:
         raise UntranslatableError("it reshapes the batch axis, or to sizes that are not known")
@@ -162,7 +165,7 @@ def _reshape(node: Any, operands: tuple[Any, ...], name: str) -> Call:
 
 
 def _slice(node: Any, operands: tuple[Any, ...], name: str) -> Call:
-    """``x[:, -1]``, ``x[:, 2:5]`` of (batch, steps, channels): a crop, and a reshape where the axis goes."""
+    """``x[:, -1]``, ``x[:, 2:5]`` of (batch, steps, channels): a crop, and a reshape if the axis is removed."""
     before, after = node.arguments.keras_tensors[0].shape, node.outputs[0].shape
     key = operands[1] if isinstance(operands[1], (list, tuple)) else (operands[1],)
     whole = slice(None)
@@ -237,7 +240,7 @@ def _tail(name_of_function: str) -> Callable[[Any, str], Call]:
     return lambda operation, name: TAILS[name_of_function](name)
 
 
-# Operators of one tensor: class name -> how its layer is made from (operation, name).
+# Operators of one tensor: class name -> function (operation, name) that creates the layer.
 ACTIVATIONS: dict[str, Callable[[Any, str], Call]] = {
     "Relu": lambda operation, name: tf_layers().ReLU(name=name),
     "Relu6": _tail("relu6"),

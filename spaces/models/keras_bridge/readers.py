@@ -1,4 +1,4 @@
-"""How the bridge reads a model: one reader for Keras 3, one for tf_keras, with the same methods."""
+"""How the bridge reads a model: one reader for Keras 3 and one for tf_keras, with the same methods."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +16,7 @@ def _is_mask(key: str) -> bool:
 
 
 def is_model(operation: Any) -> bool:
-    """Is this a functional or sequential model of either library?"""
+    """True for a functional or sequential model of either library."""
     import keras
     import tf_keras
 
@@ -40,14 +40,14 @@ class Keras3Reader:
         for node in nodes(graph, latest_first=True):
             if any(id(item) in needed for item in node.outputs):
                 found.append(node)
-                # Keras 3 records how masks are computed; tf_keras passes them on by itself, as it did there.
+                # Keras 3 records how masks are computed. They are dropped, because tf_keras passes masks on itself.
                 given = {key: value for key, value in node.arguments.kwargs.items() if not _is_mask(key)}
                 needed |= {id(item) for item in keras.tree.flatten((node.arguments.args, given))}
         return reversed(found)
 
     def arguments(self, node: Any, tensors: dict[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = node.arguments.fill_in(tensors)  # None for masks
-        # Keras 3 overrules a recorded ``training`` by that of the model's own call.
+        args, kwargs = node.arguments.fill_in(tensors)  # masks become None
+        # In Keras 3 the ``training`` of the model's call overrides a recorded one.
         return tuple(args), {key: value for key, value in kwargs.items() if key != "training"}
 
     def translate(self, layer: Any, name: str, keep: Callable[[Any, Any], None]) -> Callable[..., Any]:
@@ -66,7 +66,7 @@ class TfKerasReader:
     def graph(self, model: Any) -> Any:
         import tf_keras
 
-        if isinstance(model, tf_keras.Sequential):  # a functional model over the same layers; they are only read
+        if isinstance(model, tf_keras.Sequential):  # a functional model with the same layers, which are only read
             return tf_keras.Model(model.inputs, model.outputs, name=model.name)
         return model
 
@@ -97,20 +97,21 @@ class TfKerasReader:
 
 
 def copy_weights(layer: Any, twin: Any) -> None:
-    """Give ``twin`` the weights of the Keras 3 ``layer``. Raises ``ModelError`` where they do not correspond."""
+    """Copy the weights of the Keras 3 ``layer`` to ``twin``. Raises ``ModelError`` if they do not match."""
     kind = type(layer).__name__
     alias = {"depthwise_kernel": "kernel"} if kind.startswith("DepthwiseConv") else {}
-    # Both list trainable weights first, in order of creation; names and shapes are compared because that is not guaranteed.
+    # Both libraries list trainable weights first, in order of creation. That is not guaranteed, so names and shapes are
+    # compared.
     given = {weight.path.rpartition("/")[2]: weight for weight in layer.weights}
-    if getattr(layer, "lora_enabled", False):  # it computes with the sum of its kernel and the two small matrices
+    if getattr(layer, "lora_enabled", False):  # the effective kernel includes the product of the LoRA matrices
         given = {key: value for key, value in given.items() if not key.startswith("lora_")}
         given = {key: getattr(layer, key) if key in ("kernel", "embeddings") else value for key, value in given.items()}
-    elif len(given) != len(layer.weights):  # a layer of layers has several of one name
+    elif len(given) != len(layer.weights):  # a layer with inner layers may have several weights of one name
         given = {weight.path: weight for weight in layer.weights}
     theirs = [(key.rpartition("/")[2], tuple(weight.shape)) for key, weight in given.items()]
     names = [weight.name.rpartition("/")[2].partition(":")[0] for weight in twin.weights]
     ours = [(alias.get(name, name), tuple(weight.shape)) for name, weight in zip(names, twin.weights, strict=True)]
-    if kind not in SAME and kind not in SPECIAL:  # the user's own twin may call its weights otherwise
+    if kind not in SAME and kind not in SPECIAL:  # the user's twin may use other names for its weights
         theirs, ours = ([shape for _, shape in side] for side in (theirs, ours))
     if theirs != ours:
         raise ModelError(

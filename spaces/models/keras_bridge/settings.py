@@ -1,4 +1,4 @@
-"""The settings of a Keras 3 layer as constructor arguments of its tf_keras layer."""
+"""Convert the settings of a Keras 3 layer into constructor arguments of its tf_keras layer."""
 
 import inspect
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from litetuner.spaces.models.keras_bridge.functions import UntranslatableError
 from litetuner.spaces.models.keras_bridge.operators import native_activation
 
-# Settings with no effect on what is computed from given weights.
+# Settings that do not affect the computation with given weights.
 _MEANINGLESS = """
 name dtype trainable seed use_cudnn flash_attention lora_rank lora_alpha renorm_momentum query_shape key_shape value_shape
 build_config
@@ -17,19 +17,19 @@ Activation Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose 
 EinsumDense SeparableConv1D SeparableConv2D
 """
 FUSED = frozenset(_FUSED.split())
-# Settings that tf_keras takes without naming them in a signature.
+# Settings that tf_keras accepts although they are not in a signature.
 UNNAMED = {kind: ("zero_output_for_mask",) for kind in ("GRU", "LSTM", "SimpleRNN")}
 RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 
 
 def settings(layer: Any, twin: type) -> dict[str, Any]:
-    """``twin``'s constructor arguments for a Keras 3 layer's configuration. Raises ``UntranslatableError``."""
+    """Constructor arguments of ``twin`` from the configuration of a Keras 3 layer. Raises ``UntranslatableError``."""
     kind = type(layer).__name__
     known = _parameters(twin)
     defaults = _parameters(type(layer))
     found: dict[str, Any] = {}
     for key, value in layer.get_config().items():
-        # Weights are copied, so how they were drawn is of no matter (and Keras 3.15 writes keys that tf_keras refuses).
+        # Weights are copied, so initializers do not matter (and Keras 3.15 writes keys that tf_keras rejects).
         if key in MEANINGLESS or key.endswith("_initializer"):
             continue
         target = RENAMED.get(kind, {}).get(key, key)
@@ -41,13 +41,13 @@ def settings(layer: Any, twin: type) -> dict[str, Any]:
         elif target in known or target in UNNAMED.get(kind, ()):
             found[target] = value
         elif value not in (None, False, defaults.get(key)) and (key, value) != ("data_format", "channels_last"):
-            # Off, or what it is anyway: nothing to say. Anything else would be lost.
+            # A setting that is off or has its default can be dropped. Any other value would be lost.
             raise UntranslatableError(f"tf_keras's {kind} has no setting {key}={value!r}")
     return found
 
 
 def _parameters(kind: type) -> dict[str, Any]:
-    """Constructor parameters and their defaults, those of base classes included."""
+    """Constructor parameters and their defaults, including those of base classes."""
     found: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
         if base.__module__.partition(".")[0] in ("keras", "tf_keras") and "__init__" in vars(base):
@@ -58,7 +58,7 @@ def _parameters(kind: type) -> dict[str, Any]:
 
 
 def _fused(layer: Any, key: str) -> str:
-    """A fused activation's name in tf_keras; "linear" where the activation becomes a layer of its own."""
+    """The tf_keras name of a fused activation; "linear" if the activation becomes a separate layer."""
     activation = getattr(layer, key, None)
     if activation is None:
         return "linear"
@@ -71,7 +71,7 @@ def _fused(layer: Any, key: str) -> str:
     return name or "linear"
 
 
-# What only matters in training: Keras's own, whose settings are numbers. Name -> settings that tf_keras knows.
+# Regularizers and constraints of Keras, which matter only in training. Name -> settings that tf_keras knows.
 TRAINING_OBJECTS = {
     "L1": ("l1",),
     "L2": ("l2",),

@@ -1,4 +1,4 @@
-"""Weights of a float ``.tflite`` back in the Keras model that it is of, whose batch normalizations the converter has folded."""
+"""Write the weights of a float ``.tflite`` back into its Keras model, undoing folded batch normalizations."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,23 +13,23 @@ from litetuner.spaces.tf import load
 from litetuner.spaces.tflite.schema import ints, read_model
 from litetuner.spaces.tflite.weights import weights_by_layer
 
-# What the converter folds a batch normalization into.
+# Layers that the converter folds a batch normalization into.
 _FOLDED_INTO = ("Conv1D", "Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D")
-_TOLERANCE = 1e-3  # relative: float32 rounding of scales, far below what another layer's weights would differ by
+_TOLERANCE = 1e-3  # relative: allows float32 rounding of scales; weights of another layer differ by far more
 
-_ROUNDING = 1e-6  # a factor so close to 1 is 1: shared values must stay equal over channels
+_ROUNDING = 1e-6  # a factor this close to 1 is set to 1, so that shared values stay equal over channels
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A kernel that a Keras layer and an operator of the file have in common: ``index`` is of ``layer.weights``."""
+    """A kernel of a Keras layer and the operator of the file that has it: ``index`` is that in ``layer.weights``."""
 
     layer: str
     index: int
     solved: Layer
 
     def in_keras(self, matrix: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-        """A matrix of the operator's weights (``read_weight``) with the axes that the kernel has in Keras."""
+        """A matrix of the operator's weights (``read_weight``) in the axis order and shape of the Keras kernel."""
         values = self.solved.weights(matrix)
         if self.solved.kind == "TRANSPOSE_CONV":
             values = values.transpose(1, 2, 0, 3)  # (out, h, w, in) -> (h, w, out, in)
@@ -38,11 +38,11 @@ class Place:
         return values.reshape(shape)
 
     def read(self, file: Any, shape: Sequence[int]) -> np.ndarray:
-        """The kernel in a file (``read_model``) with the axes that it has in Keras."""
+        """The kernel in a file (``read_model``) in the axis order and shape of the Keras kernel."""
         return self.in_keras(read_weight(file, self.solved)[0], shape)
 
     def by_channel(self, kernel: np.ndarray) -> np.ndarray:
-        """A kernel in Keras' axes as (weights, outputs)."""
+        """A Keras kernel as a matrix (weights, outputs)."""
         if self.solved.kind == "TRANSPOSE_CONV":
             kernel = np.moveaxis(kernel, -2, -1)
         by_output: np.ndarray = kernel.reshape(-1, self.solved.outputs)
@@ -50,7 +50,7 @@ class Place:
 
 
 def places(model: Any, file: bytes) -> list[Place]:
-    """The kernels of a tf_keras model that are found with certainty in its float file, as ``weights_by_layer`` does."""
+    """The kernels of a tf_keras model that are certain to be found in its float file (``weights_by_layer``)."""
     kernels = {layer.name: _kernels(layer) for layer in model.layers}
     shapes = {name: max(found.values(), key=np.prod) for name, found in kernels.items() if found}
     matched = weights_by_layer(file, list(shapes), shapes)
@@ -71,14 +71,20 @@ def _kernels(layer: Any) -> dict[int, tuple[int, ...]]:
 
 
 def _takes(layer: Layer, shape: Sequence[int]) -> bool:
-    """May a Keras kernel of this shape be the layer's? A separable convolution has two of different kinds."""
+    """True if a Keras kernel of this shape can belong to the operator.
+
+    A separable convolution has two kernels of different kinds.
+    """
     depthwise = layer.kind == "DEPTHWISE_CONV_2D"
     outputs = shape[-1] * shape[-2] if depthwise else shape[-2] if layer.kind == "TRANSPOSE_CONV" else shape[-1]
     return bool(outputs == layer.outputs)
 
 
 def _with_separable(layer: Layer | None, solved: dict[int, Layer], file: Any, kernels: int) -> list[Layer]:
-    """The operators of a Keras layer; a separable convolution is two, of which the larger one is known by its name."""
+    """The operators of a Keras layer.
+
+    A separable convolution has two; ``layer`` is the larger one, which was found by its name.
+    """
     if layer is None:
         return []
     if kernels != 2 or layer.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
@@ -91,11 +97,12 @@ def _with_separable(layer: Layer | None, solved: dict[int, Layer], file: Any, ke
 
 
 def unfolded(model: Any, before: bytes, after: bytes) -> Any:
-    """A copy of a tf_keras model that computes what ``after`` computes: ``before``, its own float file, with other weights.
+    """A copy of a tf_keras model with the weights of ``after``, so that it computes the same.
 
-    A kernel is divided by the factor that the converter gave each channel (gamma / sigma of a batch normalization); a bias
-    becomes part of beta. A channel with factor 0 stays as it was. A layer without any bias gets one where it needs one.
-    Raises ``BuildFailed`` with the name of a layer whose weights cannot be written back.
+    ``before`` is the model's own float file, ``after`` the same file with other weights. A kernel is divided by the
+    factor that the converter gave each channel (gamma / sigma of a batch normalization). A change of the bias is added
+    to beta. A channel with factor 0 does not change. A layer without a bias gets one if it needs one. Raises
+    ``BuildFailed`` with the name of a layer whose weights cannot be written back.
     """
     found, old, new = places(model, before), _weights(before), _weights(after)
     changed = {at for at, values in old.items() if any(map(np.any, map(np.subtract, values, new[at])))}
@@ -108,14 +115,14 @@ def unfolded(model: Any, before: bytes, after: bytes) -> Any:
     shifts: dict[str, np.ndarray] = {}
     kernels: dict[tuple[str, int], np.ndarray] = {}
     scales: dict[str, np.ndarray] = {}
-    for place in found:  # of a separable convolution the depthwise part comes first
+    for place in found:  # for a separable convolution, the depthwise part comes first
         variable = model.get_layer(place.layer).weights[place.index]
         (was, bias), (matrix, new_bias) = old[place.solved.operator], new[place.solved.operator]
         now = place.in_keras(matrix, variable.shape)
         own = variable.numpy().astype(np.float64)
         kernels[place.layer, place.index], scale = _divided(place, own, place.in_keras(was, variable.shape), now)
         shift = new_bias - bias
-        if place.layer in shifts:  # what the depthwise part gives goes through the pointwise one
+        if place.layer in shifts:  # the shift of the depthwise part passes through the pointwise part
             shift = shift + shifts[place.layer] @ place.by_channel(now)
         shifts[place.layer], scales[place.layer] = shift, scale
     return _written(model, kernels, shifts, scales)
@@ -128,7 +135,7 @@ def _weights(file: bytes) -> dict[int, tuple[np.ndarray, np.ndarray]]:
 
 
 def _divided(place: Place, kernel: np.ndarray, was: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The new kernel in the model's own scale, and by channel what the converter multiplied it by."""
+    """The new kernel in the scale of the Keras model, and the converter's factor for each channel."""
     own, folded = place.by_channel(kernel), place.by_channel(was)
     squares = np.sum(own * own, axis=0)
     scale = np.sum(own * folded, axis=0) / np.where(squares > 0, squares, 1.0)
@@ -154,7 +161,7 @@ def _written(
     shifts: dict[str, np.ndarray],
     scales: dict[str, np.ndarray],
 ) -> Any:
-    """A copy with new kernels, whose outputs are shifted by channel."""
+    """A copy with new kernels and with outputs shifted by channel."""
     behind = {}
     for layer in model.layers:
         before = linear_before(layer, _FOLDED_INTO) if is_normalization(layer) else None
@@ -181,7 +188,10 @@ def _written(
 
 
 def _shift_normalized(normalization: Any, name: str, shift: np.ndarray, scale: np.ndarray) -> None:
-    """Give what the layer ``name`` shifts to the batch normalization behind it, if that was folded into the layer."""
+    """Add the shift of layer ``name`` to the batch normalization after it.
+
+    Raises ``BuildFailed`` if that normalization was not folded into the layer.
+    """
     factor = 1 / np.sqrt(normalization.moving_variance.numpy().astype(np.float64) + normalization.epsilon)
     if normalization.gamma is not None:
         factor = factor * normalization.gamma.numpy()
@@ -198,7 +208,7 @@ def _shift_normalized(normalization: Any, name: str, shift: np.ndarray, scale: n
 
 
 def _with_biases(model: Any, names: set[str]) -> Any:
-    """A copy in which layers have a bias of zeros that had none."""
+    """A copy in which these layers, which had no bias, have a bias of zeros."""
     load()
     import tf_keras
 

@@ -1,1 +1,1 @@
-"""A user's model, loaded safely from every supported kind of file."""
+"""Load a user's model safely from every supported kind of file."""

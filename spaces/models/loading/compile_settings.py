@@ -1,4 +1,4 @@
-"""The compile settings of a model (loss, metrics), read as data: nothing is compiled and no code is run."""
+"""The compile settings of a model (loss, metrics), read as data: nothing is compiled, no code runs."""
 
 import json
 import zipfile
@@ -10,7 +10,7 @@ from litetuner.spaces.models.loading.keras2_files import h5_config
 
 
 def stored_settings(path: Path) -> Mapping[str, Any] | None:
-    """What a ``.keras`` or ``.h5`` file that can be read holds of ``model.compile``; ``None`` where there is nothing."""
+    """The compile settings in a readable ``.keras`` or ``.h5`` file; ``None`` if there are none."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             found = json.loads(archive.read("config.json")).get("compile_config")
@@ -20,9 +20,9 @@ def stored_settings(path: Path) -> Mapping[str, Any] | None:
 
 
 def settings_of(model: Any) -> Mapping[str, Any] | None:
-    """The same of a model in memory, as far as Keras can write it down."""
+    """The compile settings of a model in memory, as far as Keras can serialize them."""
     try:
         found = model.get_compile_config()
-    except (AttributeError, TypeError, ValueError, NotImplementedError):  # none, or a loss that has no JSON
+    except (AttributeError, TypeError, ValueError, NotImplementedError):  # not compiled, or a loss without a JSON form
         return None
     return found if isinstance(found, Mapping) else None

@@ -1,4 +1,4 @@
-"""The user's own layers and functions: ``--custom-objects module:dict``, in Python also the dict itself."""
+"""The user's own layers and functions: ``--custom-objects module:dict``, or the dict itself in Python."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ EXAMPLE = "{'MyLayer': MyLayer} or, to train it too, {'MyLayer': (MyLayer, MyTfK
 
 @dataclasses.dataclass(frozen=True)
 class CustomObjects:
-    """What a model file names: ``keras3`` classes and functions to open it, ``twins`` of tf_keras to rebuild it for training."""
+    """Custom objects by name: ``keras3`` to open a model file, tf_keras ``twins`` to rebuild it for training."""
 
     keras3: Mapping[str, Any]
     twins: Mapping[str, Any]
@@ -24,11 +24,11 @@ NONE = CustomObjects({}, {})
 
 
 def load_custom_objects(spec: str | None) -> CustomObjects:
-    """The objects of ``module:dict``, or of a dict that was given in Python; registers their tf_keras twins.
+    """The objects in ``module:dict``, or in a dict passed in Python; their tf_keras twins are registered.
 
-    The dict (or a function that returns it) gives for each name a Keras 3 class or function; a tf_keras class, for files of
-    Keras 2; or a pair of both, and then models with it can be trained. A twin is made by ``from_config`` of the Keras 3
-    layer's ``get_config()`` and takes its weights in order. Raises ``ConfigError``.
+    The dict (or a function that returns it) maps each name to a Keras 3 class or function; to a tf_keras class, for
+    Keras 2 files; or to a pair of both, so that models with it can be trained. A twin is created by ``from_config``
+    from the ``get_config()`` of the Keras 3 layer and gets its weights in order. Raises ``ConfigError``.
     """
     if spec is None:
         return NONE
@@ -53,13 +53,13 @@ def load_custom_objects(spec: str | None) -> CustomObjects:
                 f"{where}: of the pair {name!r} one must be a Keras 3 class (import keras) and one a "
                 "tf_keras class (import tf_keras)."
             )
-    # By the name in the user's file, and by its own, under which tf_keras writes it down.
+    # Registered by the name in the user's file, and by the class name, which tf_keras stores.
     tf_keras.utils.get_custom_objects().update(twins | {twin.__name__: twin for twin in twins.values()})
     return CustomObjects(keras3, twins)
 
 
 def checked_objects(found: Any, where: str) -> dict[str, list[Any]]:
-    """One or two classes or functions by name, as far as that is known without TensorFlow. Raises ``ConfigError``."""
+    """One or two classes or functions by name, checked without TensorFlow. Raises ``ConfigError``."""
     if not isinstance(found, Mapping):
         raise ConfigError(f"{where} is a {type(found).__name__}, it must be a dict such as {EXAMPLE}.")
     objects = {name: list(value) if isinstance(value, tuple | list) else [value] for name, value in found.items()}

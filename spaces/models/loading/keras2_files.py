@@ -1,6 +1,6 @@
-"""Files of Keras 2 made readable for Keras 3: the configuration inside an old file is repaired as data, nothing is run.
+"""Make Keras 2 files readable for Keras 3: the configuration in the file is repaired as data, no code runs.
 
-tf_keras could read them as they are, but it would run a Lambda's bytecode on the way.
+tf_keras could read these files directly, but would run the bytecode of Lambda layers.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _OF_NO_KERNEL = {"kernel_initializer": ..., "kernel_regularizer": None, "kernel_constraint": None}
-# Settings that Keras 2 wrote and Keras 3 refuses, with the one value that has no effect.
+# Settings that Keras 2 wrote and Keras 3 rejects, with the value that has no effect (``...``: any value).
 DROPPED: dict[str, dict[str, Any]] = {
     **{f"DepthwiseConv{rank}D": {"groups": 1} for rank in (1, 2)},
     **{f"SeparableConv{rank}D": {"groups": 1} | _OF_NO_KERNEL for rank in (1, 2)},
@@ -25,7 +25,7 @@ MODELS = ("Functional", "Sequential", "Model")
 
 
 def layers_of(config: Any) -> Iterator[dict[str, Any]]:
-    """Every ``{"class_name": ..., "config": ...}`` in a configuration, wrapped and nested ones included."""
+    """Every ``{"class_name": ..., "config": ...}`` in a configuration, including wrapped and nested ones."""
     if isinstance(config, dict):
         if "class_name" in config and "config" in config:
             yield config
@@ -37,7 +37,7 @@ def layers_of(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def written_by_keras_2(path: Path) -> bool:
-    """Was this ``.h5`` or ``.keras`` written by Keras 2 (tf_keras, or TensorFlow up to 2.15)?"""
+    """True if an ``.h5`` or ``.keras`` file was written by Keras 2 (tf_keras, or TensorFlow up to 2.15)."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
@@ -47,16 +47,20 @@ def written_by_keras_2(path: Path) -> bool:
 
 
 def h5_config(path: Path, attribute: str = "model_config") -> dict[str, Any] | None:
-    """The architecture in an ``.h5`` file, or another attribute; ``None`` where it is not there. ``OSError`` for no HDF5."""
+    """The architecture in an ``.h5`` file, or another attribute; ``None`` if missing.
+
+    Raises ``OSError`` if the file is not HDF5.
+    """
     with _open(path, "r") as file:
         text = file.attrs.get(attribute)
     return None if text is None else json.loads(_text(text))
 
 
 def load_repaired(path: Path, load: Callable[[str], Any]) -> Any:
-    """What ``load`` makes of a repaired copy of an old file; the file itself is only read.
+    """The result of ``load`` for a repaired copy of an old file. The file itself is not changed.
 
-    Raises ``ValueError`` where Keras 3 orders the layers differently: weights are assigned in order, to the wrong layers.
+    Raises ``ValueError`` if Keras 3 orders the layers differently, because weights are assigned in order and would go
+    to the wrong layers.
     """
     with tempfile.TemporaryDirectory(prefix="litetuner-") as folder:
         copy = Path(folder) / f"model{path.suffix}"
@@ -95,7 +99,7 @@ def _repaired(text: Any) -> dict[str, Any]:
 
 
 def repair(config: Any) -> None:
-    """Change a Keras 2 configuration, in place, into one that Keras 3 reads to the same effect."""
+    """Change a Keras 2 configuration in place into an equivalent one that Keras 3 can read."""
     for layer in layers_of(config):
         settings = layer["config"]
         if not isinstance(settings, dict):
@@ -103,9 +107,9 @@ def repair(config: Any) -> None:
         for key, no_effect in DROPPED.get(layer["class_name"], {}).items():
             if key in settings and (no_effect is ... or settings[key] == no_effect):
                 del settings[key]
-        if layer["class_name"] in ("Functional", "Model") and "module" in layer:  # Keras 2's module is gone
+        if layer["class_name"] in ("Functional", "Model") and "module" in layer:  # Keras 3 has no such module
             layer |= {"module": "keras.src.models.functional", "class_name": "Functional", "registered_name": None}
-        if layer["class_name"] != "InputLayer":  # Keras 2 also wrote it down where it says nothing
+        if layer["class_name"] != "InputLayer":  # Keras 2 stored it also where it has no effect
             settings.pop("batch_input_shape", None)
         axis = settings.get("axis")
         if layer["class_name"] == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
@@ -118,8 +122,11 @@ def repair(config: Any) -> None:
 
 
 def _repair_graph(settings: dict[str, Any]) -> None:
-    """Names without ``/``, calls of nested models counted from 0 (Keras 2 counted the model's own making as the first), and
-    arithmetic (``x + 3.0``) as layers."""
+    """Repair the graph of a model for Keras 3.
+
+    Names lose their ``/``. Calls of nested models are counted from 0 (Keras 2 counted the creation of the model as the
+    first call). Arithmetic (``x + 3.0``) becomes layers.
+    """
     for layer in settings["layers"]:
         if layer["class_name"] == "TFOpLambda":
             _repair_operator(layer)
@@ -146,7 +153,7 @@ def _repair_graph(settings: dict[str, Any]) -> None:
                 place["name"] = _plain(place["name"])
 
 
-# Arithmetic that Keras 2 wrote as TFOpLambda: function -> (layer for two tensors, settings for a constant c).
+# Arithmetic that Keras 2 stored as TFOpLambda: function -> (layer for two tensors, scale and offset for a constant c).
 ARITHMETIC: dict[str, tuple[str, Callable[[float], tuple[float, float]]]] = {
     name: (kind, scale_and_offset)
     for names, kind, scale_and_offset in (
@@ -160,7 +167,7 @@ ARITHMETIC: dict[str, tuple[str, Callable[[float], tuple[float, float]]]] = {
 
 
 def _repair_operator(layer: dict[str, Any]) -> None:
-    """Make ``x + 3.0`` a Rescaling and ``x + y`` an Add; any other operator stays, and is refused by name."""
+    """Turn ``x + 3.0`` into a Rescaling and ``x + y`` into an Add; other operators stay and are rejected later."""
     kind, scale_and_offset = ARITHMETIC.get(layer["config"].get("function"), ("", None))
     calls = layer["inbound_nodes"]
     place = {"module": "keras.layers", "registered_name": None} if "module" in layer else {}

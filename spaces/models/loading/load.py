@@ -1,4 +1,4 @@
-"""The user's model: read safely, or rejected with a clear error."""
+"""Read the user's model safely, or reject it with a clear error."""
 
 import dataclasses
 import hashlib
@@ -27,10 +27,10 @@ Kind = Literal["keras3", "tf_keras", "traced", "tflite"]
 
 @dataclasses.dataclass(frozen=True)
 class LoadedModel:
-    """The user's model. ``sha256`` is that of the file, or of architecture and weights together.
+    """The user's model. ``sha256`` is the hash of the file, or of the architecture and weights together.
 
-    ``model`` is a Keras 3 or a tf_keras model whose graph is known, or a ``TracedModel`` that can only be converted.
-    ``compiled`` are the compile settings that are stored with it, as Keras writes them.
+    ``model`` is a Keras 3 or tf_keras model with a known graph, or a ``TracedModel``, which can only be converted.
+    ``compiled`` are the stored compile settings in Keras's format.
     """
 
     model: Any
@@ -41,12 +41,12 @@ class LoadedModel:
 
 
 def load_model(source: str, *, trust: bool = False, custom_objects: str | None = None) -> LoadedModel:
-    """The model that ``source`` names: a ``.keras`` or ``.h5`` file, or ``module:function`` that returns a model.
+    """Load the model ``source``: a model file, or ``module:function`` that returns a model.
 
-    Files are opened by Keras 3 in safe mode, so nothing in them is run. With ``trust`` (the user made the file) Lambda layers
-    are allowed, and tf_keras opens SavedModel folders and what Keras 3 cannot read; a SavedModel without Keras's own
-    records, and a subclassed model, become a ``TracedModel``. ``custom_objects`` is ``module:dict`` of the user's layers.
-    Raises ``ModelError``.
+    Keras 3 opens ``.keras`` and ``.h5`` files in safe mode, so no code in them runs. With ``trust`` (the user made the
+    file) Lambda layers are allowed, and tf_keras opens SavedModel folders and files that Keras 3 cannot read. A
+    SavedModel without Keras metadata and a subclassed model become a ``TracedModel``, and so does a float ``.tflite``.
+    ``custom_objects`` is ``module:dict`` with the user's layers. Raises ``ModelError``.
     """
     load()
     _require_tensorflow_backend()
@@ -71,12 +71,15 @@ def load_model(source: str, *, trust: bool = False, custom_objects: str | None =
 
 
 def sized(loaded: LoadedModel, shapes: Mapping[str, Sequence[int | None]] | None, source: str) -> LoadedModel:
-    """The model for samples of these shapes, where it takes any size (see ``fix_sizes``). Raises ``ModelError``."""
+    """The model for samples of these shapes, if it accepts any size (see ``fix_sizes``). Raises ``ModelError``."""
     return dataclasses.replace(loaded, model=_in_float32(fix_sizes(loaded.model, shapes, source)))
 
 
 def _checked(model: Any, source: str) -> Any:
-    """The model, traced where it has no graph. Refuses what cannot be searched: text, quantized layers."""
+    """The checked model, traced if it has no graph.
+
+    Raises ``ModelError`` for models that cannot be searched, for example with text inputs or quantized layers.
+    """
     import keras
     import tf_keras
 
@@ -124,7 +127,7 @@ def _check_layer(layer: Any, source: str) -> None:
 
 
 def _require_tensorflow_backend() -> None:
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's keras.json says: the converter knows no other
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # overrides the user's keras.json: the converter supports no other
     import keras
 
     if keras.config.backend() != "tensorflow":
@@ -135,8 +138,11 @@ def _require_tensorflow_backend() -> None:
 
 
 def check_model_path(path: Path, trust: bool) -> dict[str, Any]:
-    """What can be known of a model without TensorFlow: its architecture, as far as the file holds it. Raises ``ModelError``."""
-    if not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
+    """Check a model file without TensorFlow.
+
+    Returns its architecture, or an empty dict if the file has none to read. Raises ``ModelError``.
+    """
+    if not (path.is_file() or path.is_dir()):  # reading a pipe or a device would never end
         raise ModelError(missing_file(path))
     if path.is_dir():
         _check_folder(path, trust)
@@ -160,7 +166,7 @@ def _check_folder(path: Path, trust: bool) -> None:
 
 def _open_folder(path: Path, trust: bool, custom: CustomObjects) -> Any:
     _check_folder(path, trust)
-    if not (path / "keras_metadata.pb").exists():  # not written by Keras 2: a function, no layers
+    if not (path / "keras_metadata.pb").exists():  # not written by Keras 2: a function without layers
         return trace_saved_model(path)
     return _open_with_tf_keras(path, custom)
 
@@ -171,14 +177,17 @@ def _open_file(path: Path, trust: bool, custom: CustomObjects) -> Any:
     config = _check_file(path, trust)
     try:
         return _open_with_keras_3(path, safe=not _lambdas(config), custom=custom)
-    except Exception as error:  # Keras raises whatever the class that it rebuilds raises
+    except Exception as error:  # any exception of the classes that Keras rebuilds
         if trust:
             return _open_with_tf_keras(path, custom, error)
         raise ModelError(unreadable_file(path, config, error)) from error
 
 
 def _check_file(path: Path, trust: bool) -> dict[str, Any]:
-    """The architecture in a Keras file. Raises ``ModelError`` for another file, and for Lambda layers without ``trust``."""
+    """The architecture in a Keras file.
+
+    Raises ``ModelError`` for other files, and for Lambda layers without ``trust``.
+    """
     if path.suffix not in SUFFIXES:
         raise ModelError(
             f"{path} is not a Keras model file ({', '.join(SUFFIXES)}). Save the model with model.save('model.keras'), "
@@ -199,7 +208,7 @@ def _lambdas(config: dict[str, Any]) -> list[str]:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    """The architecture in a file, read as data. Raises ``ModelError`` where there is none."""
+    """The architecture in a file, read as data. Raises ``ModelError`` if there is none."""
     config: dict[str, Any] | None
     try:
         if path.suffix == ".keras":
@@ -248,7 +257,10 @@ def _kind(model: Any) -> Kind:
 
 
 def _in_float32(model: Any) -> Any:
-    """Mixed-precision layers keep float32 weights, and compute in float32 from here on: the reference is the float32 model."""
+    """Switch mixed-precision layers to float32 computation.
+
+    Their weights are float32 already; the baseline is the float32 model.
+    """
     if _kind(model) == "keras3":
         for layer in [model, *all_layers(model)]:
             if str(layer.dtype_policy.name).startswith("mixed_"):
@@ -257,7 +269,7 @@ def _in_float32(model: Any) -> Any:
 
 
 def _digest_model(model: Any) -> str:
-    """sha256 over the architecture (of a traced model: its inputs and outputs) and the weights."""
+    """sha256 of the architecture (of a traced model: its inputs and outputs) and the weights."""
     traced = isinstance(model, TracedModel)
     ports = [(item.name, item.shape, item.dtype) for item in (*model.inputs, *model.outputs)]
     found = hashlib.sha256((repr(ports) if traced else model.to_json()).encode())
@@ -267,7 +279,7 @@ def _digest_model(model: Any) -> str:
 
 
 def _digest_path(path: Path) -> str:
-    """sha256 of a file's bytes; of a folder's relative names and bytes, in order of name."""
+    """sha256 of a file's bytes, or of a folder's relative names, sizes and bytes, sorted by name."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

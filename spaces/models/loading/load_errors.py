@@ -1,4 +1,4 @@
-"""Why a model file cannot be opened, and what to do: the texts of ``loading``."""
+"""Error messages of ``loading``: why a model file cannot be opened, and what to do."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ TRUST = "If you made the file yourself, --trust-model opens it anyway."
 
 
 def missing_file(path: Path) -> str:
-    """The file does not exist; models in the same folder are listed."""
+    """The message for a file that does not exist; it lists models in the same folder."""
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {folder}, so no model {path.name} in it."
@@ -22,7 +22,7 @@ def missing_file(path: Path) -> str:
 
 
 def unreadable_file(path: Path, config: dict[str, Any], error: Exception) -> str:
-    """What is wrong with a file that Keras 3 refuses, and what to do."""
+    """The message for a file that Keras 3 rejects: what is wrong, and what to do."""
     import keras
 
     known = set(dir(keras.layers)) | {"Functional", "Sequential", "Model"}

@@ -1,4 +1,4 @@
-"""A float ``.tflite`` as the model: what was converted already can still be quantized, and nothing else."""
+"""A float ``.tflite`` as the user's model: it can only be compressed after training, without Keras layers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from litetuner.spaces.tflite.schema import IDENTIFIER, element_count, read_model
 
 
 def check_identifier(path: Path) -> None:
-    """Raise ``ModelError`` for what is no ``.tflite``."""
+    """Raise ``ModelError`` for a file that is not a ``.tflite``."""
     with path.open("rb") as file:
         if file.read(8)[4:8] != IDENTIFIER:
             raise ModelError(
@@ -23,7 +23,7 @@ def check_identifier(path: Path) -> None:
 
 
 def open_converted(path: Path) -> TracedModel:
-    """The model in a float ``.tflite``, which keeps its bytes. Raises ``ModelError`` for other files."""
+    """The model in a float ``.tflite``; it keeps the bytes of the file. Raises ``ModelError`` for other files."""
     from ai_edge_litert.interpreter import Interpreter
 
     check_identifier(path)
@@ -32,7 +32,7 @@ def open_converted(path: Path) -> TracedModel:
         interpreter = Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()
         details = interpreter.get_tensor_details()
-        small = [  # with scales (one, or one a channel), or half-precision floats
+        small = [  # tensors with scales (one, or one per channel), or with half-precision floats
             detail["name"]
             for detail in details
             if len(detail["quantization_parameters"]["scales"]) or detail["dtype"] == np.float16
@@ -46,7 +46,7 @@ def open_converted(path: Path) -> TracedModel:
         parameters = _parameters(content)
     except BuildFailed as error:
         raise ModelError(f"{path}: {error}") from error
-    except (ValueError, RuntimeError) as error:  # also names that are not UTF-8
+    except (ValueError, RuntimeError) as error:  # also for names that are not UTF-8
         raise ModelError(f"{path}: the runtime does not load it: {str(error).strip().splitlines()[0]}") from error
 
     def call_flat(values: Sequence[Any]) -> list[Any]:
@@ -66,7 +66,7 @@ def open_converted(path: Path) -> TracedModel:
 
 
 def _tensors_by_side(interpreter: Any, path: Path) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    """The inputs and the outputs, named by the signature where there is one."""
+    """The inputs and the outputs, named by the signature if there is one."""
     details = interpreter.get_input_details(), interpreter.get_output_details()
     names = signature_names(interpreter)
     for side, found in zip(("inputs", "outputs"), details, strict=True):
@@ -82,7 +82,7 @@ def _tensors_by_side(interpreter: Any, path: Path) -> tuple[tuple[TensorInfo, ..
 
 
 def _parameters(content: bytes) -> int:
-    """How many float32 constants the file holds."""
+    """The number of float32 constants in the file."""
     model = read_model(content)
     full = {index for index, buffer in enumerate(model.buffers) if buffer.data is not None and len(buffer.data)}
     constants = [tensor for tensor in model.subgraphs[0].tensors if tensor.buffer in full]

@@ -1,4 +1,4 @@
-"""Models without a graph of layers, which can be called and converted but not rebuilt: SavedModels and subclassed models."""
+"""Models without a graph of layers (SavedModels, subclassed models), which can be called and converted, not rebuilt."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -16,7 +16,10 @@ SIGNATURE = "serving_default"
 
 @dataclasses.dataclass(frozen=True)
 class TracedModel:
-    """A function with a Keras model's interface. ``trackable`` owns its variables; ``why``: not trainable."""
+    """A function with the interface of a Keras model.
+
+    ``trackable`` owns its variables; ``why`` says why it cannot be trained.
+    """
 
     name: str
     inputs: tuple[TensorInfo, ...]
@@ -25,9 +28,9 @@ class TracedModel:
     trackable: Any
     parameters: int
     why: str
-    batch: int | None = None  # the only batch size that the function takes
+    batch: int | None = None  # the only batch size that the function accepts; None: any
     layers: tuple[Any, ...] = ()
-    file: bytes | None = None  # a .tflite that it is already
+    file: bytes | None = None  # the .tflite, if the model is one
 
     @property
     def output_names(self) -> list[str]:
@@ -38,11 +41,14 @@ class TracedModel:
 
 
 def trace_saved_model(path: Path) -> TracedModel:
-    """The serving signature of a SavedModel folder, which runs code: only of trusted ones. Raises ``ModelError``."""
+    """The serving signature of a SavedModel folder. Raises ``ModelError``.
+
+    Loading a SavedModel runs code, so the folder must be trusted.
+    """
     tf = load()
     try:
         loaded = tf.saved_model.load(str(path))
-    except Exception as error:  # whatever the objects inside raise
+    except Exception as error:  # any exception of the objects in the folder
         raise ModelError(f"{path} cannot be read as a SavedModel: {str(error).splitlines()[0][:300]}") from error
     names = list(loaded.signatures)
     if SIGNATURE not in names and len(names) != 1:
@@ -71,7 +77,7 @@ def trace_saved_model(path: Path) -> TracedModel:
 
 
 def trace_subclassed(model: Any, source: str) -> TracedModel:
-    """A subclassed Keras model as a function; its input shape is that of the call that built it. Raises ``ModelError``."""
+    """A subclassed Keras model as a function, with the input shape of the call that built it. Raises ``ModelError``."""
     load()
     shape = _built_shape(model)
     if shape is None:
@@ -103,7 +109,7 @@ def trace_subclassed(model: Any, source: str) -> TracedModel:
 
 
 def _built_shape(model: Any) -> tuple[int | None, ...] | None:
-    """The shape (with batch axis) of the one array that a subclassed model was built on."""
+    """The shape (with batch axis) of the single array that a subclassed model was built on; ``None`` if unknown."""
     config = model.get_build_config() or {}
     shape = config.get("input_shape")
     shapes = list((config.get("shapes_dict") or {}).values())

@@ -1,1 +1,1 @@
-"""How treatments are shared out over layers: by what each costs at the output and in bytes."""
+"""How each layer gets its treatment: by the error at the model's outputs and by the compressed size."""

@@ -1,4 +1,4 @@
-"""Choices of treatments: one for all layers, or one for each group of layers or each layer, without training and with it."""
+"""The search's choices of treatments: one for all layers, one per group of layers, or one per layer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,8 +15,9 @@ from litetuner.spaces.reconstruction.allocation.statistics import (
 )
 from litetuner.spaces.reconstruction.sequence import Treatment
 
-# How the search chooses: values for all layers that are evenly spaced, or chosen for each kernel; then values and sparsity for
-# each layer, as neighbors and allocations do, or what a byte may cost and how much each group's errors count, for Optuna.
+# How the search chooses. "even": evenly spaced values, the same number for all layers. "counted": clusters for each
+# kernel, the same number for all layers. "layers": values and sparsity of each layer, as neighbors and allocations
+# propose them. "groups": the price of a byte and a weight for the errors of each group, which Optuna chooses.
 EVEN, COUNTED, BY_GROUP, BY_LAYER = FORMS = "even", "counted", "groups", "layers"
 Treated = tuple[str, float, int, int] | tuple[str, float, int, int, int]  # a layer, and the fields of its Treatment
 
@@ -26,7 +27,7 @@ def choose_form(choices: Choices) -> str:
 
 
 def choose_layers(form: str, choices: Choices) -> tuple[Treated, ...]:
-    """Values and sparsity by layer of the float file, and whether 16 values are the type int4 where a layer can take it."""
+    """The treatment of each layer of the float file. If so chosen, 16 values become int4 in layers that support it."""
     statistics = choices.statistics
     if statistics is None or not statistics.layers:
         return ()
@@ -53,7 +54,7 @@ def choose_layers(form: str, choices: Choices) -> tuple[Treated, ...]:
 
 
 def grouped(statistics: Statistics, treatments: Mapping[str, Treatment]) -> dict[str, Any] | None:
-    """The choices by group that come nearest to treatments by layer; ``None`` where one of them is not of the grid."""
+    """The choices by group that are closest to treatments by layer; ``None`` if a treatment is not on the grid."""
     sizes = {}
     for layer in statistics.layers:
         place = place_of(treatments[layer.name])
@@ -67,7 +68,7 @@ def grouped(statistics: Statistics, treatments: Mapping[str, Treatment]) -> dict
 
 
 def choose_beginning(choices: Choices) -> dict[str, Treatment]:
-    """What a training begins with, by Keras layer; nothing where all layers are treated alike or there are no statistics."""
+    """The treatments that training starts from, by Keras layer; empty without statistics or with one for all layers."""
     layers = choices.statistics.layers if choices.statistics else ()
     form = choose_form(choices) if layers else EVEN
     if form not in (BY_GROUP, BY_LAYER):

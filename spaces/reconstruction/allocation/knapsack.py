@@ -1,4 +1,4 @@
-"""Which treatment each layer gets so that all together lose least and fit a size: a knapsack with one choice a layer."""
+"""The treatment of each layer with the least total error that fits a size: a knapsack with one choice per layer."""
 
 import os
 
@@ -7,14 +7,15 @@ import numpy as np
 from litetuner.spaces.reconstruction.allocation.statistics import SPARSITIES, VALUES, LayerStatistics, Statistics
 from litetuner.spaces.tf import quiet_stdout
 
-NODES = 500  # that the solver looks at; not seconds, as a busy machine must not change what is proposed. A guess
-GAP = 1e-3  # relative: errors are estimates
+# Node limit of the solver. It is not a time limit, because a busy machine must not change the proposals. A guess.
+NODES = 500
+GAP = 1e-3  # relative MIP gap; errors are only estimates
 
 Place = tuple[int, float]  # values and sparsity
 
 
 def allocate(statistics: Statistics, most_bytes: float) -> dict[str, Place] | None:
-    """Values and sparsity by layer, of the least error together; ``None`` where nothing is as small as ``most_bytes``."""
+    """Values and sparsity by layer with the least total error; ``None`` if nothing fits into ``most_bytes``."""
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     options = [_efficient(layer) for layer in statistics.layers]
@@ -30,7 +31,7 @@ def allocate(statistics: Statistics, most_bytes: float) -> dict[str, Place] | No
     limits = [LinearConstraint(once, 1, 1), LinearConstraint(sizes, -np.inf, most_bytes)]
     solver = {"node_limit": NODES, "mip_rel_gap": GAP}
     scaled = errors / max(float(errors.max()), 1e-300) * 1e3  # the solver's tolerances are absolute
-    with open(os.devnull, "w") as nowhere, quiet_stdout(nowhere.fileno()):  # the solver prints whatever disp says
+    with open(os.devnull, "w") as nowhere, quiet_stdout(nowhere.fileno()):  # the solver prints even if disp is off
         found = milp(scaled, constraints=limits, integrality=np.ones(count), bounds=Bounds(0, 1), options=solver)
     if found.x is None:
         return None
@@ -40,7 +41,10 @@ def allocate(statistics: Statistics, most_bytes: float) -> dict[str, Place] | No
 
 
 def _efficient(layer: LayerStatistics) -> list[tuple[float, float, Place]]:
-    """(error, bytes, place) of the treatments that no other one betters in both, the largest first. int4 is as large as 16."""
+    """The Pareto front of a layer's treatments as (error, bytes, (values, sparsity)), the largest first.
+
+    int4 is left out, because it is as large as 16 values.
+    """
     every = sorted(
         (layer.errors[row][column], layer.deflated[row][column], (values, sparsity))
         for row, values in enumerate(VALUES)

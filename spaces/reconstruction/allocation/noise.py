@@ -1,4 +1,4 @@
-"""What rounding one layer of a float file to 4 bits does at the file's outputs, layer by layer."""
+"""The error at the outputs of a float file when one layer is rounded to 4 bits, for each layer."""
 
 import dataclasses
 import math
@@ -14,28 +14,28 @@ from litetuner.spaces.reconstruction.sequence import chosen_samples, read_rows
 from litetuner.spaces.tflite.macs import file_macs
 from litetuner.spaces.tflite.schema import read_model
 
-SAMPLES = 64  # that the model is run on from each layer on
-# Fewer for large models: multiply-accumulates if the model were run whole for each layer, some 20 s of one core.
+SAMPLES = 64  # samples for the runs from each layer to the outputs
+# Large models get fewer samples. This limits the MACs of one whole run per layer; about 20 s on one core.
 MOST_MACS = 4 * 10**11
 FEWEST_SAMPLES = 4
-PLACES = 8  # of a layer's output, a sample
-MOST_FEATURES = 512  # that are solved for together; a solution's time grows by the cube
+PLACES = 8  # output positions of a layer per sample
+MOST_FEATURES = 512  # features that are solved for together; the time grows with the cube
 
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """A layer, its float kernel, the second moments of its inputs, and the squared error at the outputs."""
+    """A layer, its float kernel, the second moments of its inputs, and the squared error at the model's outputs."""
 
     layer: Layer
     kernel: np.ndarray
     hessian: np.ndarray
     error: float
-    change: float  # the same as a root mean square, in units of the outputs' standard deviation
-    factor: float  # of an error of the layer's own output, to have it in the unit of what the outputs lose
+    change: float  # the same error as a root mean square, in units of the outputs' standard deviation
+    factor: float  # error at the model's outputs per unit of error at the layer's own output
 
 
 def noise_of_layers(file: bytes, samples: np.ndarray, seed: int) -> Iterator[Noise]:
-    """One layer after the other, from unlabelled samples (n, *sample). Raises ``Refused`` without samples."""
+    """The ``Noise`` of each layer in order, from unlabeled samples (n, *sample). Raises ``Refused`` without samples."""
     model = read_model(file)
     layers = layers_of(model, MOST_FEATURES)
     walk = Walk(model, input_values(model, chosen_samples(model, samples)))

@@ -1,4 +1,4 @@
-"""Treatments by group of layers: what a byte may cost, and how much the errors of each group count."""
+"""Treatments by group of layers, from the price of a byte and a weight for the errors of each group."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,17 @@ import numpy as np
 
 from litetuner.spaces.reconstruction.allocation.statistics import SPARSITIES, VALUES, LayerStatistics, Statistics
 
-# Errors that a byte may cost, in units of what all layers lose as 16 values for each byte of plain int8. The least leaves a
-# ResNet8 at .83 of its bytes and a DS-CNN at .94, the most at .16 and .13 (estimates by their statistics, 2026-11-27).
+# Price of a byte: the increase in error that saving one byte may cause. The unit is the error of all layers with 16
+# values, divided by their bytes as plain int8. The lowest price leaves 83 % of the bytes of ResNet8 and 94 % of DS-CNN;
+# the highest leaves 16 % and 13 % (estimated from their layer statistics, 2026-11-27).
 PRICES = tuple(2.0**power for power in range(-4, 11))
-WEIGHTS = (1 / 16, 1 / 4, 1.0, 4.0, 16.0)  # of a group's errors: statistics see each layer alone
+WEIGHTS = (1 / 16, 1 / 4, 1.0, 4.0, 16.0)  # for a group's errors, because the statistics measure each layer alone
 
 Place = tuple[int, float]  # values and sparsity
 
 
 def priced(statistics: Statistics, price: float, weights: Mapping[str, float]) -> dict[str, Place]:
-    """Values and sparsity by layer: the least of error times the group's weight, and bytes times the price."""
+    """Values and sparsity by layer that minimize (error x weight of the group + bytes x price)."""
     errors, deflated = statistics.grids
     unit, group = _unit(statistics), {name: group for group, names in statistics.groups.items() for name in names}
     prices = np.array([price * unit / weights[group[layer.name]] for layer in statistics.layers])
@@ -27,7 +28,7 @@ def priced(statistics: Statistics, price: float, weights: Mapping[str, float]) -
 
 
 def nearest_prices(statistics: Statistics, sizes: Mapping[str, float]) -> tuple[float, dict[str, float]]:
-    """The price, then the weight of each group, whose treatments have bytes nearest to ``sizes`` by layer."""
+    """The price, and then the weight of each group, whose treatments come closest to the bytes ``sizes`` by layer."""
 
     def away(found: Mapping[str, Place], names: Sequence[str]) -> float:
         told = sum(_bytes(by_name[name], found[name]) for name in names)

@@ -1,4 +1,4 @@
-"""How sparsity is spread over layers: as much as each tolerates, by the error that remains once other weights made up for it."""
+"""Sparsity by layer, from each layer's error at the output after the remaining weights compensated for the pruning."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ SHARES = (0.0, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.88, MOST_SPARSITY)
 
 
 class Sensitivities:
-    """What each layer of a float file costs at the output, by operator: measured once, from unlabelled samples."""
+    """The errors that compressing each layer of a float file causes at the output, measured from unlabeled samples."""
 
     def __init__(self, file: bytes, samples: np.ndarray, seed: int) -> None:
         self.sizes: dict[int, int] = {}
-        self.noise: dict[int, float] = {}  # squared error at the output when the layer is plain int4
-        self.errors: dict[int, np.ndarray] = {}  # squared error at the output, at each of SHARES
+        self.noise: dict[int, float] = {}  # squared error at the output if the layer is rounded to int4
+        self.errors: dict[int, np.ndarray] = {}  # squared error at the output for each sparsity of SHARES
         for noise in noise_of_layers(file, samples, seed):
             at, kernel = noise.layer.operator, noise.kernel
             inverse = inverse_factor(noise.hessian, noise.layer.name)
@@ -27,12 +27,12 @@ class Sensitivities:
             self.errors[at] = np.array([squared_error(each, noise.hessian) for each in zeroed]) * noise.factor
 
     def most_sensitive(self, count: int) -> list[int]:
-        """The operators in which a weight of low precision costs most; never all of them."""
+        """The ``count`` operators with the largest int4 error per weight, the largest first; never all operators."""
         ranked = sorted(self.sizes, key=lambda at: -self.noise[at] / self.sizes[at])
         return ranked[: min(count, len(ranked) - 1)]
 
     def spread(self, sparsity: float, kept: Sequence[int] = ()) -> dict[int, float]:
-        """Shares of zeros by operator, ``sparsity`` over all weights but those of ``kept``, of the least error together."""
+        """Sparsity by operator with the least total error and ``sparsity`` over all operators except ``kept``."""
         from scipy.interpolate import PchipInterpolator
 
         fine = np.linspace(0, SHARES[-1], 941)
@@ -45,7 +45,7 @@ class Sensitivities:
         def reached(found: dict[int, float]) -> float:
             return sum(share * sizes[at] for at, share in found.items()) / sum(sizes.values())
 
-        low, high = -40.0, 40.0  # of the price's logarithm
+        low, high = -40.0, 40.0  # bounds of the logarithm of the price
         for _ in range(60):
             middle = (low + high) / 2
             low, high = (middle, high) if reached(shares(np.exp(middle))) < sparsity else (low, middle)

@@ -1,4 +1,4 @@
-"""What each layer of a float file costs at the output, and how many bytes it takes, for each of a grid of treatments."""
+"""Layer statistics: the error at the output and the bytes of each layer of a float file, for a grid of treatments."""
 
 import dataclasses
 import functools
@@ -19,35 +19,37 @@ from litetuner.spaces.reconstruction.pruning import pruned_in_one_pass
 from litetuner.spaces.reconstruction.sequence import Treatment
 from litetuner.spaces.tflite.operators import names_of_layers, read_operators
 
-# The grid. Values in a tensor, about in the order of the bytes they take: an odd number is evenly spaced over the tensor
-# (``Treatment.levels``), an even one chosen for it, and 256 is plain int8. INT4 is a type of its own.
+# The grid: the number of values in a tensor, roughly sorted by compressed size. Odd numbers are evenly spaced values
+# (``Treatment.levels``), even numbers are clusters, and 256 is plain int8. INT4 stands for the type int4.
 INT4 = 15
 VALUES = (5, 7, 9, 13, 17, 8, 25, 16, 35, 32, 51, 101, 256)
 SPARSITIES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-MOST_GROUPS = 8  # of layers, which a search treats alike
-# Weights of a layer that are compressed to see how they compress. Of 37,000 weights with 16 values, 80 % zeros or plain int8, the
-# first 16,384 compress to within 1.5 % of the share that all do; zlib takes 12 ms for them and 33 ms for all (2026-11-27).
+MOST_GROUPS = 8  # maximum number of layer groups; a search chooses for each group
+# Weights of a layer that are compressed to estimate its compressed size. For 37,000 weights with 16 values, 80 % zeros
+# or plain int8, the first 16,384 have the same compression ratio as all within 1.5 %; zlib takes 12 ms for them and 33
+# ms for all (2026-11-27).
 MOST_DEFLATED = 2**14
-# Weights of a layer that are rounded and pruned: those of some of its outputs, evenly spaced, if there are more.
+# Weights of a layer that are rounded and pruned. A larger layer is sampled: only every n-th of its outputs is used.
 MOST_TREATED = 2**16
-SCALE_BYTES = 4  # of each scale
+SCALE_BYTES = 4  # bytes of one scale
 _BITS = {INT4: 4, 256: 8}
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerStatistics(Record):
-    """One layer: squared errors at the output and bytes, by values (``VALUES``, then ``INT4``) and by sparsity (``SPARSITIES``).
+    """One layer: errors and bytes by values (rows: ``VALUES``, then ``INT4``) and sparsity (columns: ``SPARSITIES``).
 
-    The error is an estimate: what the layer's own output loses, in the unit of what the model's outputs lose when the layer
-    is rounded to 4 bits. Errors of several layers add up. ``deflated`` are bytes as zlib leaves them.
-    ``change`` is measured: the root mean square change of the outputs when the layer alone is rounded to 4 bits, in units of
-    the outputs' standard deviation. ``keras_layer`` is the layer of the Keras model whose kernel it is, where that is certain.
+    ``errors`` are estimates of the squared error at the model's outputs: the error at the layer's own output, times a
+    factor that is measured by rounding the layer to 4 bits. Errors of several layers add up. ``deflated`` are bytes
+    after zlib. ``change`` is measured: the root mean square change of the outputs if only this layer is rounded to 4
+    bits, in units of the outputs' standard deviation. ``keras_layer`` is the layer of the Keras model with this kernel,
+    if that is certain.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    int4: bool  # can it take the type?
+    int4: bool  # True if the layer supports the type int4
     errors: tuple[tuple[float, ...], ...]
     deflated: tuple[tuple[float, ...], ...]
     change: float
@@ -56,7 +58,7 @@ class LayerStatistics(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Statistics(Record):
-    """Those of all layers that can be solved for, in running order."""
+    """The statistics of all layers that can be solved for, in execution order."""
 
     layers: tuple[LayerStatistics, ...]
 
@@ -67,7 +69,7 @@ class Statistics(Record):
 
     @functools.cached_property
     def grids(self) -> tuple[np.ndarray, np.ndarray]:
-        """Errors and bytes (layers, ``VALUES``, ``SPARSITIES``)."""
+        """Errors and bytes as arrays (layers, ``VALUES``, ``SPARSITIES``), without ``INT4``."""
         errors, deflated = (
             np.array([getattr(layer, name) for layer in self.layers]) for name in ("errors", "deflated")
         )
@@ -76,20 +78,20 @@ class Statistics(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What a file is expected to be, apart from a constant: squared error at the output, bytes of its weights, int4 layers.
+    """The estimate for a file: squared error at the output, compressed bytes of its weights, and its int4 layers.
 
-    ``arithmetic`` is what it computes with.
+    Error and bytes leave out a constant part. ``arithmetic`` is the type that the file computes in.
     """
 
     error: float
     deflated: float
-    stored: float  # bytes without compression
+    stored: float  # bytes of the weights without compression
     int4: frozenset[str]
     arithmetic: str = "int8"
 
 
 def estimate(statistics: Statistics, treatments: Mapping[str, Treatment]) -> Estimate | None:
-    """Of layers with their treatments by name; ``None`` where one of them is not of the grid."""
+    """The estimate for treatments by layer name; ``None`` if one of them is not on the grid."""
     error = deflated = stored = 0.0
     short = set()
     for layer in statistics.layers:
@@ -107,7 +109,7 @@ def estimate(statistics: Statistics, treatments: Mapping[str, Treatment]) -> Est
 
 @functools.cache
 def place_of(treatment: Treatment) -> tuple[int, int] | None:
-    """Row and column of a treatment; ``None`` where it is not of the grid."""
+    """Row and column of a treatment in the grid; ``None`` if it is not on the grid."""
     row = next((row for row, values in enumerate((*VALUES, INT4)) if _is(treatment, values)), None)
     if row is None or treatment.sparsity not in SPARSITIES:
         return None
@@ -120,14 +122,17 @@ def _is(treatment: Treatment, values: int) -> bool:
 
 @functools.cache
 def treatment_of(values: int, sparsity: float) -> Treatment:
-    """The treatment at a place of the grid."""
+    """The treatment for a number of values (or ``INT4``) and a sparsity of the grid."""
     if values in _BITS:
         return Treatment(sparsity, 0, _BITS[values])
     return Treatment(sparsity, levels=values) if values % 2 else Treatment(sparsity, values)
 
 
 def measure(file: bytes, samples: np.ndarray, seed: int) -> Statistics:
-    """Of a float file, from unlabelled samples (n, *sample). Raises ``Refused`` without samples, ``BuildFailed`` with a layer."""
+    """Measure the statistics of a float file with unlabeled samples (n, *sample).
+
+    Raises ``Refused`` without samples. Raises ``BuildFailed`` with the layer's name if a layer cannot be solved for.
+    """
     names = {index: name for name, index in names_of_layers(read_operators(file)).items()}
     found = []
     for noise in noise_of_layers(file, samples, seed):
@@ -140,7 +145,7 @@ def measure(file: bytes, samples: np.ndarray, seed: int) -> Statistics:
 
 
 def _grid(layer: Layer, kernel: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Errors of the layer's own output, and bytes. Rounding and pruning are measured alone, and their errors are added."""
+    """Errors at the layer's own output, and bytes. Errors of rounding and pruning are measured separately and added."""
     factor, axes = inverse_factor(hessian, layer.name), layer.channel_axes
     kernel = kernel[:, :, :: math.ceil(kernel.size / MOST_TREATED)]
     some = layer.with_outputs(kernel.shape[2])
@@ -163,7 +168,7 @@ def _grid(layer: Layer, kernel: np.ndarray, hessian: np.ndarray) -> tuple[np.nda
 def _stored(
     kernel: np.ndarray, hessian: np.ndarray, factor: np.ndarray | None, values: int, axes: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Integers and kernel; with a ``factor`` each rounding makes up for those before it."""
+    """Integers and kernel. With a ``factor``, later weights compensate for the rounding errors of earlier ones."""
     if values in _BITS:
         stored = nearest_of_best_scale(kernel, hessian, factor, _BITS[values], axes)
     elif values % 2:
@@ -174,7 +179,7 @@ def _stored(
 
 
 def _deflated(integers: np.ndarray, packed: bool) -> float:
-    """Bytes of weights under zlib, from a part of them if there are many."""
+    """Bytes of weights after zlib, estimated from the first ``MOST_DEFLATED`` weights if there are more."""
     values = integers.ravel()[:MOST_DEFLATED].astype(np.int8)
     if packed:
         pairs = np.pad(values, (0, values.size % 2)).reshape(-1, 2)
@@ -188,9 +193,10 @@ def _nested(values: np.ndarray) -> tuple[tuple[float, ...], ...]:
 
 
 def groups_of(layers: Sequence[LayerStatistics], most: int) -> dict[str, tuple[str, ...]]:
-    """Layers by group: the first, the last, others by kind. Large groups are halved by sensitivity, up to ``most`` groups.
+    """Layer names by group: the first layer, the last layer, and the others by kind, up to ``most`` groups.
 
-    Halves are numbered, the most sensitive first.
+    The largest groups are split in half by sensitivity until there are ``most``. The halves are numbered, the most
+    sensitive first.
     """
     kinds: dict[str, list[list[LayerStatistics]]] = {}
     for at, layer in enumerate(layers):
@@ -226,5 +232,5 @@ def _size(layer: LayerStatistics) -> int:
 
 
 def _sensitivity(layer: LayerStatistics) -> float:
-    """The error for each weight when all are rounded to 4 bits."""
+    """The error per weight if all weights of the layer are rounded to 4 bits."""
     return layer.errors[-1][0] / _size(layer)

@@ -1,1 +1,1 @@
-"""Lossless changes of a finished ``.tflite``."""
+"""Lossless changes to a finished ``.tflite``."""

@@ -1,4 +1,4 @@
-"""A flatbuffer builder that writes every distinct vector, string and table once."""
+"""A flatbuffer builder that writes each distinct vector, string and table only once."""
 
 from typing import Any
 
@@ -7,11 +7,12 @@ import numpy as np
 
 
 class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    """Remembers what it has written and reuses its offset.
+    """Remembers the offsets of everything it has written, and reuses them for equal content.
 
-    Offsets in a flatbuffer are relative, so equal parts can be one part that several others point to. A table's fields are
-    held back until its end, to know whether it was written before, and then written by width, which needs less padding.
-    What is created first lies last in the file: create vectors ahead of the tables to choose their order.
+    In a flatbuffer, several tables can point to the same vector, string or table. The fields of a table are collected
+    until the table ends, to find out if an equal table was written before. They are then written in the order of their
+    width, which needs less padding. What is created first comes last in the file: create vectors before the tables to
+    choose their order.
     """
 
     def __init__(self, initial_bytes: int) -> None:
@@ -21,7 +22,7 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
         self._slots = 0
 
     def CreateNumpyVector(self, x: np.ndarray, alignment: int = 1) -> int:  # noqa: N802
-        """Write a vector, or find it; one that was written before keeps the alignment it had."""
+        """Write a vector, or reuse an equal one, which keeps its alignment."""
         content = x.astype(x.dtype.newbyteorder("<"), copy=False).tobytes()
         key = ("vector", x.dtype.kind, x.itemsize, content)
         if key not in self._written:
@@ -32,31 +33,31 @@ class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
         return self._written[key]
 
     def CreateString(self, s: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> int:  # noqa: N802
-        """Write a string, or find it."""
+        """Write a string, or reuse an equal one."""
         key = ("string", s.encode(encoding, errors) if isinstance(s, str) else bytes(s))
         if key not in self._written:
             self._written[key] = super().CreateString(s, encoding, errors)
         return self._written[key]
 
     def StartObject(self, numfields: int) -> None:  # noqa: N802
-        """Begin a table; its fields are held back until ``EndObject``."""
+        """Begin a table; its fields are collected until ``EndObject``."""
         self.assertNotNested()
         self.nested = True
         self._fields = []
         self._slots = numfields
 
     def PrependSlot(self, flags: Any, o: int, x: Any, d: Any) -> None:  # noqa: N802
-        """Hold back a number, unless it is the default."""
+        """Collect a scalar field, unless it has the default value."""
         if x != d:
             self._fields.append((o, flags, x))
 
     def PrependUOffsetTRelativeSlot(self, o: int, x: int, d: int) -> None:  # noqa: N802
-        """Hold back a reference, unless it is the default."""
+        """Collect a reference field, unless it has the default value."""
         if x != d:
             self._fields.append((o, None, x))
 
     def EndObject(self) -> int:  # noqa: N802
-        """Write the table, or find it."""
+        """Write the table, or reuse an equal one."""
         self.assertNested()
         fields = tuple((slot, flags.__name__ if flags else "offset", value) for slot, flags, value in self._fields)
         key = ("table", self._slots, fields)

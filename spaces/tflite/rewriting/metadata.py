@@ -1,17 +1,17 @@
-"""A named metadata buffer inside a ``.tflite``: text that travels with the file, and that no kernel reads."""
+"""Named metadata buffers inside a ``.tflite``: text that is part of the file and that no kernel reads."""
 
 from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.tflite.rewriting.deduplication import SharingBuilder
 from litetuner.spaces.tflite.running import run
 from litetuner.spaces.tflite.schema import IDENTIFIER, read_model
 
-ALIGNMENT = 16  # bytes; the schema's force_align of buffers
+ALIGNMENT = 16  # bytes; ``force_align`` of buffers in the schema
 
 
 def add_metadata(file: bytes, name: str, content: bytes) -> bytes:
-    """The file with a metadata buffer of that name, in place of one that has it already.
+    """The file with a metadata buffer of this name; an existing buffer of the same name is replaced.
 
-    Raises ``BuildFailed`` when the file cannot be read, or would not give the same outputs, bit by bit.
+    Raises ``BuildFailed`` if the file cannot be read, or if its outputs would not stay bit-identical.
     """
     import numpy as np
     from ai_edge_litert import schema_py_generated as schema
@@ -23,7 +23,7 @@ def add_metadata(file: bytes, name: str, content: bytes) -> bytes:
     model.buffers.append(buffer)
     model.metadata = [item for item in model.metadata or [] if item.name != entry.name] + [entry]
     builder = SharingBuilder(len(file) + len(content) + 1024)
-    for item in reversed(model.buffers):  # written ahead of the tables, aligned; the last one written lies first
+    for item in reversed(model.buffers):  # aligned, before the tables; what is written last comes first in the file
         if item.data is not None:
             builder.CreateNumpyVector(item.data, ALIGNMENT)
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)

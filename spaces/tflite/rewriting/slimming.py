@@ -1,9 +1,9 @@
 """Lossless slimming: a ``.tflite`` without unused data.
 
-What goes: names of tensors and subgraphs (inputs, outputs and signatures keep theirs), minimum and maximum of quantized
-tensors, shape signatures that repeat the shape, the converter's own metadata, empty and duplicate buffers. What stays is
-written once, however often it is used, in the order that compresses best. Nothing that a kernel reads is touched: this is
-verified on the file itself, and by running it.
+Slimming removes the names of tensors and subgraphs (inputs, outputs and signatures keep theirs), minimum and maximum of
+quantized tensors, shape signatures that are equal to the shape, the converter's own metadata, and empty or duplicate
+buffers. Everything else is written once, even if it is used several times, in the order that compresses best. Data that
+kernels read do not change. This is verified by comparing the contents of both files, and by running both.
 """
 
 import dataclasses
@@ -18,16 +18,17 @@ from litetuner.spaces.tflite.rewriting.deduplication import SharingBuilder
 from litetuner.spaces.tflite.running import reference_digests, run
 from litetuner.spaces.tflite.schema import IDENTIFIER, as_list, read_model, tensors_of
 
-ALIGNMENT = 16  # bytes; the schema's force_align of buffers
-SAMPLES = 8  # real inputs that the slimmed file must give the same outputs for
-REFERENCE_MACS = 50_000_000  # above this many multiplications the reference kernels take seconds a sample
-SEVERAL_LAYOUTS_BYTES = 1_000_000  # of stored weights: zlib needs seconds for a megabyte of mostly zeros
+ALIGNMENT = 16  # bytes; ``force_align`` of buffers in the schema
+SAMPLES = 8  # number of real inputs for which both files must give the same outputs
+REFERENCE_MACS = 50_000_000  # above this many MACs, the reference kernels take seconds per sample
+# Only files with fewer bytes of constants are tried in several layouts: zlib takes seconds for 1 MB of mostly zeros.
+SEVERAL_LAYOUTS_BYTES = 1_000_000
 _CONVERTER_METADATA = (b"min_runtime_version", b"CONVERSION_METADATA")
 
 
 @dataclasses.dataclass(frozen=True)
 class Slimmed:
-    """A file after slimming. Where ``applied`` is false, ``file`` is the original and ``reason`` says why."""
+    """The result of slimming. If ``applied`` is false, ``file`` is the unchanged file and ``reason`` says why."""
 
     file: bytes
     applied: bool
@@ -37,12 +38,13 @@ class Slimmed:
 def slim(
     file: bytes, samples: np.ndarray | None = None, keep_names: bool = False, share_bias_scales: bool = False
 ) -> Slimmed:
-    """Slim a finished file; the same bytes again for one that is slim.
+    """Slim a finished file. Slimming an already slimmed file gives the same bytes.
 
-    ``samples`` (n, *sample) are real inputs; the first 8 are used, seeded random ones without any. ``keep_names`` leaves
-    the names of tensors and subgraphs. ``share_bias_scales`` lets a bias by channel point to its weight's scales: kernels on a
-    CPU compute them from input and weight and never read them, but a delegate for a GPU or another accelerator may.
-    Raises ``BuildFailed`` when the file itself cannot be read or run.
+    ``samples`` (n, *sample) are real inputs, of which the first 8 are used; ``None`` uses seeded random inputs.
+    ``keep_names`` keeps the names of tensors and subgraphs. ``share_bias_scales`` replaces the scales of a per-channel
+    quantized bias by those of its weight. CPU kernels compute the bias scales from input and weight and never read
+    them, but a delegate for a GPU or another accelerator may read them. Raises ``BuildFailed`` if the file cannot be
+    read or run.
     """
     model = read_model(file)
     if share_bias_scales:
@@ -59,7 +61,7 @@ def slim(
 
 
 def repacked(file: bytes) -> bytes:
-    """The stripped file in its smallest layout. It is not run: for operators that only another runtime has."""
+    """The file without unused data, in its smallest layout. It is not run, because LiteRT may lack its operators."""
     before = _content(read_model(file), keep_names=False)
     smallest = min(layouts(file, keep_names=False), key=len)
     return smallest if _content(read_model(smallest), keep_names=False) == before else file
@@ -76,12 +78,12 @@ def _differs(file: bytes, slimmed: bytes, samples: np.ndarray | None) -> str:
     if file_macs(read_model(file)) > REFERENCE_MACS:
         return ""
     expected, found = reference_digests([file, slimmed], None if chosen is None else chosen[:1])
-    # without a result for the original there is nothing to compare: not all operators have a reference kernel
+    # Not all operators have a reference kernel: without a result for the unchanged file there is nothing to compare.
     return "reference kernels give other outputs" if expected is not None and found != expected else ""
 
 
 def layouts(file: bytes, keep_names: bool, share_bias_scales: bool = False) -> Iterator[bytes]:
-    """The stripped file in each of the layouts, of which the one is kept that compresses best."""
+    """The file without unused data, in each of the layouts. The caller keeps the smallest one."""
     model = read_model(file)
     if share_bias_scales:
         _share_bias_scales(model)
@@ -110,15 +112,15 @@ def layouts(file: bytes, keep_names: bool, share_bias_scales: bool = False) -> I
 
 @dataclasses.dataclass(frozen=True)
 class _Data:
-    """One buffer: the type of the tensor that uses it first, its index, its bytes."""
+    """One buffer: ``kind`` is the type of the first tensor that uses it, -1 for none."""
 
     kind: int
     index: int
     bytes: np.ndarray
 
 
-# Order of the buffers (from the end of the file), and whether scales by channel lie before them. Bytes of one kind side by
-# side share their Huffman codes; which layout wins differs by file, by some tenths of a percent.
+# The order of the buffers (from the end of the file), and if per-channel scales come before them in the file.
+# Neighboring bytes of one type share their Huffman codes. The best layout depends on the file; it gains a few 0.1 %.
 _LAYOUTS: tuple[tuple[Callable[[_Data], tuple[int, ...]], bool], ...] = (
     (lambda data: (-data.kind, data.bytes.size, data.index), False),  # narrow types last
     (lambda data: (data.kind, -data.bytes.size, data.index), False),  # narrow types first
@@ -127,7 +129,7 @@ _LAYOUTS: tuple[tuple[Callable[[_Data], tuple[int, ...]], bool], ...] = (
 
 
 def _strip(model: Any, keep_names: bool) -> None:
-    """Remove, in place, what no kernel and no user reads, and renumber the buffers in the order of their use."""
+    """Remove, in place, data that no kernel and no user reads, and number the buffers in the order of first use."""
     model.description = None
     model.metadata = [item for item in model.metadata or [] if item.name not in _CONVERTER_METADATA] or None
     for graph in model.subgraphs:
@@ -148,7 +150,7 @@ def _strip(model: Any, keep_names: bool) -> None:
 
 
 def _share_bias_scales(model: Any) -> None:
-    """Give each bias by channel the scales of its weight, in place."""
+    """Replace the scales of each per-channel quantized bias by those of its weight, in place."""
     from ai_edge_litert.schema_py_generated import TensorType
 
     for graph in model.subgraphs:
@@ -165,7 +167,7 @@ def _share_bias_scales(model: Any) -> None:
 def _renumber_buffers(model: Any) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
-    old, kept = model.buffers, [schema.BufferT()]  # buffer 0 is the empty one
+    old, kept = model.buffers, [schema.BufferT()]  # buffer 0 must be empty
     by_content: dict[bytes, int] = {}
 
     def new_index(index: int) -> int:
@@ -187,7 +189,7 @@ def _renumber_buffers(model: Any) -> None:
 
 
 def _vectorize(item: Any) -> Any:
-    """Lists of whole numbers as int32 arrays, in place: only arrays pass through ``CreateNumpyVector`` and are shared."""
+    """Convert lists of integers to int32 arrays, in place, since ``SharingBuilder`` shares only vectors from arrays."""
     if isinstance(item, list):
         if all(isinstance(value, int | np.integer) for value in item):
             return np.asarray(item, np.int32)
@@ -200,7 +202,7 @@ def _vectorize(item: Any) -> Any:
 
 
 def _content(model: Any, keep_names: bool) -> Any:
-    """All that a kernel, a delegate or a user reads of a model, comparable with ``==``; numbering of buffers left out."""
+    """Everything that a kernel, a delegate or a user reads, without buffer numbers; comparable with ``==``."""
     codes = [_plain(code) for code in model.operatorCodes or []]
     data = [b"" if buffer.data is None else bytes(buffer.data) for buffer in model.buffers]
     graphs = []
@@ -232,7 +234,7 @@ def _content(model: Any, keep_names: bool) -> Any:
 
 
 def _plain(item: Any, leave_out: Sequence[str] = ()) -> Any:
-    """Part of the object model as comparable Python values."""
+    """A part of the object model as Python values that can be compared with ``==``."""
     if isinstance(item, np.ndarray):
         return (item.dtype.str, item.tobytes()) if item.dtype != np.int32 else item.tolist()
     if isinstance(item, list):

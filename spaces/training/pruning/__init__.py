@@ -1,1 +1,1 @@
-"""Sparsity by layer, and over the steps of a training."""
+"""Sparsity by layer, and sparsity schedules over the steps of a training."""

@@ -1,4 +1,4 @@
-"""How zeros are spread over layers, which weights they are, and when they can make a model faster."""
+"""Unstructured sparsity: the share of zeros by layer, which weights become zero, and when zeros reduce latency."""
 
 import functools
 import math
@@ -11,24 +11,26 @@ from litetuner.spaces.errors import BuildFailed
 from litetuner.spaces.info import LayerInfo
 
 SPREADS = ("uniform", "erk", "global", "sensitivity")
-MOST = 0.98  # of one layer: what is all zeros hands nothing on
-# The most sensitive layer keeps so many times the share that the middle one keeps, the least its inverse.
+MOST = 0.98  # maximum share of zeros in a layer; a layer with only zeros passes on no information
+# The most sensitive layer keeps this many times the share of weights of the middle one, the least sensitive the
+# inverse.
 _STEEPNESS = 2.0
-SPARSE_KERNELS = 2 / 3  # share of zeros above which XNNPACK takes its sparse kernels
+SPARSE_KERNELS = 2 / 3  # share of zeros above which XNNPACK uses its sparse kernels
 _STEM = (3, 3)
 
 
 def erk(shapes: Mapping[str, Sequence[int]], sparsity: float) -> dict[str, float]:
-    """Share of zeros by layer from Erdos-Renyi-Kernel densities (Evci et al. 2020, arXiv:1911.11134), ``sparsity`` over all.
+    """Share of zeros by layer from Erdos-Renyi-Kernel densities, with ``sparsity`` over all weights.
 
-    ``shapes`` are kernel shapes, (height, width, in, out) or (in, out). Large kernels become sparser than small ones.
+    See Evci et al. 2020 (arXiv:1911.11134). ``shapes`` are kernel shapes, (height, width, in, out) or (in, out). Large
+    kernels become sparser than small ones.
     """
     scores = {name: sum(shape) / math.prod(shape) for name, shape in shapes.items()}
     return _solve({name: math.prod(shape) for name, shape in shapes.items()}, scores, sparsity)
 
 
 def by_rank(shapes: Mapping[str, Sequence[int]], ranking: Sequence[str], sparsity: float) -> dict[str, float]:
-    """Share of zeros by layer, the more the less sensitive; ``ranking`` names the most sensitive first."""
+    """Share of zeros by layer; less sensitive layers get more. ``ranking`` names the most sensitive layer first."""
     ordered = [name for name in ranking if name in shapes] + [name for name in shapes if name not in ranking]
     last = max(len(ordered) - 1, 1)
     scores = {name: _STEEPNESS ** (1 - 2 * place / last) for place, name in enumerate(ordered)}
@@ -36,9 +38,9 @@ def by_rank(shapes: Mapping[str, Sequence[int]], ranking: Sequence[str], sparsit
 
 
 def by_magnitude(kernels: Mapping[str, np.ndarray], sparsity: float) -> dict[str, float]:
-    """Share of zeros by layer when one threshold of magnitude holds for all weights of all layers.
+    """Share of zeros by layer if one magnitude threshold is used for all weights of all layers.
 
-    No layer loses more than ``MOST`` of its weights; the others then lose more.
+    No layer loses more than ``MOST`` of its weights; if one would, the others lose more instead.
     """
     magnitudes = {name: np.sort(np.abs(kernel).ravel()) for name, kernel in kernels.items()}
     found: dict[str, float] = {}
@@ -57,11 +59,14 @@ def by_magnitude(kernels: Mapping[str, np.ndarray], sparsity: float) -> dict[str
 
 
 def _solve(sizes: Mapping[str, int], scores: Mapping[str, float], sparsity: float) -> dict[str, float]:
-    """Densities proportional to ``scores``, none above 1 or below 1 - ``MOST``, that leave ``sparsity`` over all weights."""
+    """Share of zeros by layer with ``sparsity`` over all weights; densities are proportional to ``scores``.
+
+    Densities are limited to 1 - ``MOST`` to 1.
+    """
     return dict(_solved(tuple(sizes.items()), tuple(scores.items()), sparsity))
 
 
-@functools.lru_cache(maxsize=256)  # a search asks for the same few thousands of times
+@functools.lru_cache(maxsize=256)  # a search needs the same few results thousands of times
 def _solved(
     sized: tuple[tuple[str, int], ...], scored: tuple[tuple[str, float], ...], sparsity: float
 ) -> dict[str, float]:
@@ -79,12 +84,15 @@ def _density(value: float) -> float:
 
 
 def _rounded(share: float) -> float:
-    """Up to four digits, so that the whole never falls below what was asked."""
+    """Round up to four decimals, so that the total sparsity is never below the requested one."""
     return min(MOST, math.ceil(float(share) * 1e4 - 1e-6) / 1e4)
 
 
 def smallest(values: np.ndarray, sparsity: float) -> np.ndarray:
-    """Which weights stay (bool, shape of ``values``): all but the share ``sparsity`` of smallest magnitude, ties by place."""
+    """Mask of the weights that stay (bool, shape of ``values``): all but the share ``sparsity`` of smallest magnitude.
+
+    Of equal magnitudes, the later ones stay. At least one weight stays.
+    """
     keep = max(round(values.size * (1 - sparsity)), 1)
     mask = np.zeros(values.size, bool)
     mask[np.argsort(np.abs(values).ravel(), kind="stable")[values.size - keep :]] = True
@@ -92,17 +100,17 @@ def smallest(values: np.ndarray, sparsity: float) -> np.ndarray:
 
 
 def described_kernel(layer: Any) -> tuple[str, tuple[int, ...], int]:
-    """Type, shape of the largest weight, and stride of a layer of Keras 3 or tf_keras."""
+    """Type, shape of the largest weight, and stride of a layer, for Keras 3 and tf_keras."""
     kernel = max(layer.weights, key=lambda weight: math.prod(weight.shape))
     return type(layer).__name__, tuple(kernel.shape), int(np.max(getattr(layer, "strides", 1)))
 
 
 def why_not_faster(layers: Sequence[tuple[str, Sequence[int], int, float]]) -> list[str]:
-    """Why zeros cannot make a model faster under XNNPACK's sparse inference; empty where they can.
+    """The reasons why zeros cannot make a model faster with XNNPACK's sparse inference; empty if they can.
 
-    ``layers`` are (type, kernel shape, stride, share of zeros) of the layers with kernels in running order. XNNPACK takes
-    sparse kernels for a float network that begins with a 3x3 convolution of stride 2 and goes on with 1x1 convolutions of
-    which at least two thirds are zeros (its delegate's documentation); ARM processors gain, x86 ones do not.
+    ``layers`` are (type, kernel shape, stride, share of zeros) of the layers with kernels, in execution order. XNNPACK
+    uses sparse kernels for a float network that starts with a 3x3 convolution of stride 2, followed by 1x1 convolutions
+    with at least two thirds zeros (documentation of its delegate). ARM processors become faster, x86 processors do not.
     """
     if not layers:
         return ["it has no kernels"]
@@ -122,7 +130,7 @@ def why_not_faster(layers: Sequence[tuple[str, Sequence[int], int, float]]) -> l
 
 
 def sparse_latency(layers: Sequence[tuple[str, Sequence[int], int]]) -> str:
-    """Whether zeros can pay in latency for a model, in one sentence: ``layers`` are (type, kernel shape, stride)."""
+    """One sentence on whether zeros can reduce a model's latency. ``layers`` are (type, kernel shape, stride)."""
     reasons = why_not_faster([(*layer, 1.0) for layer in layers])
     if reasons:
         return f"Zeros make it smaller, not faster: {'; '.join(reasons)}."
@@ -130,21 +138,21 @@ def sparse_latency(layers: Sequence[tuple[str, Sequence[int], int]]) -> str:
 
 
 def prunable_kernels(layer: Any) -> list[Any]:
-    """The variables that tfmot prunes in a layer which its registry supports; none for a depthwise convolution."""
+    """The variables that tfmot prunes in a layer that its registry supports; none for a depthwise convolution."""
     from tensorflow_model_optimization.python.core.sparsity.keras import prune_registry
 
-    # make_prunable only adds the method that names the weights; the layer is our own copy.
+    # make_prunable only adds the method that lists the weights, and the layer is a copy.
     return list(prune_registry.PruneRegistry.make_prunable(layer).get_prunable_weights())
 
 
 def overall(shares: Mapping[str, float], layers: Sequence[LayerInfo]) -> float:
-    """The share of zeros over all layers that are named."""
+    """The share of zeros over all layers in ``shares``."""
     sizes = {layer.name: math.prod(layer.kernel_shape) for layer in layers if layer.name in shares}
     return sum(shares[name] * size for name, size in sizes.items()) / sum(sizes.values())
 
 
 def check_zeros(model: Any, shares: Mapping[str, float]) -> None:
-    """Raise ``BuildFailed`` for a layer of a pruned model with fewer zeros than its share."""
+    """Raises ``BuildFailed`` if a layer of a pruned model has fewer zeros than its share."""
     for name, share in shares.items():
         for kernel in prunable_kernels(model.get_layer(name)):
             values = kernel.numpy()
@@ -157,14 +165,14 @@ def check_zeros(model: Any, shares: Mapping[str, float]) -> None:
 
 
 def keep_largest(model: Any, shares: Mapping[str, float]) -> None:
-    """Zero the smallest weights of layers, in place."""
+    """Set the smallest weights of layers to zero, in place, so that each layer has its share of zeros."""
     for name, share in shares.items():
         for kernel in prunable_kernels(model.get_layer(name)):
             kernel.assign(np.where(smallest(kernel.numpy(), share), kernel.numpy(), 0))
 
 
 def shares_of(model: Any, layers: Sequence[str], spread: str, sparsity: float) -> dict[str, float]:
-    """Share of zeros by layer of a tf_keras model: "erk", or one threshold of magnitude."""
+    """Share of zeros by layer of a tf_keras model: by ``erk`` if ``spread`` is "erk", else by ``by_magnitude``."""
     kernels = {name: [each.numpy() for each in prunable_kernels(model.get_layer(name))] for name in layers}
     largest = {name: max(found, key=np.size) for name, found in kernels.items()}
     if spread == "erk":

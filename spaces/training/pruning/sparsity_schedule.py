@@ -1,4 +1,4 @@
-"""How sparsity rises while a model is trained: tfmot's schedules, fitted to the training's length, or the user's own."""
+"""Sparsity schedules: tfmot's schedules, scaled to the number of training steps, or a function of the user."""
 
 import dataclasses
 import math
@@ -12,10 +12,11 @@ KNOWN = ("constant", "polynomial")
 
 @dataclasses.dataclass(frozen=True)
 class Rise:
-    """When masks are updated and how sparse they then are. Shares are of the training's steps.
+    """When masks are updated, and their sparsity at each update.
 
-    ``begin`` and ``end`` bound the updates of the polynomial schedule; the rest recovers accuracy. ``updates`` of the masks are
-    made in between (each sorts every kernel), fewer where there are fewer steps, never none.
+    ``begin`` and ``end`` are shares of the training's steps: the polynomial schedule updates masks between them, and
+    the remaining steps recover accuracy. There are about ``updates`` mask updates (each one sorts every kernel); fewer
+    if there are fewer steps, but at least one.
     """
 
     kind: str = "polynomial"
@@ -39,9 +40,10 @@ class Rise:
             raise Refused("prune: initial must lie in [0, 1), power above 0, updates at 1 or above")
 
     def schedule(self, target: float, whole: float, steps: int) -> Any:
-        """A tfmot schedule that brings one layer to ``target`` within ``steps``; ``whole`` is the model's sparsity.
+        """A tfmot schedule that increases a layer's sparsity to ``target`` within ``steps``; ``whole`` is the model's.
 
-        tfmot's wrapper counts steps from 1, and its last update falls on the last step of the ramp, however short that is.
+        tfmot's wrapper counts steps from 1. The last update is always at the last step of the ramp, even of a short
+        ramp.
         """
         import tensorflow_model_optimization as tfmot
 
@@ -60,14 +62,17 @@ class Rise:
         return _table(self.values(steps, whole), target / whole, max(1, steps // self.updates))
 
     def beginning(self, whole: float, steps: int) -> float:
-        """The sparsity at the first step, as a share of the last one (``whole``)."""
+        """The sparsity at the first step, as a share of the final one (``whole``)."""
         if self.kind == "constant":
             return 1.0
         first = self.initial if self.kind == "polynomial" else self.values(steps, whole)[0]
         return min(first, whole) / whole
 
     def values(self, steps: int, whole: float) -> list[float]:
-        """The user's sparsity at the steps 1 to ``steps``. Raises ``Refused`` for what is no sparsity or ends below ``whole``."""
+        """The sparsity of the user's function at the steps 1 to ``steps``.
+
+        Raises ``Refused`` if the function fails, if a value is not in [0, 1), or if the last value is not ``whole``.
+        """
         function = load_function(self.kind, "prune: schedule")
         try:
             values = [float(function(step)) for step in range(1, steps + 1)]
@@ -85,7 +90,7 @@ class Rise:
 
 
 def _table(values: list[float], share: float, frequency: int) -> Any:
-    """A tfmot schedule that reads the sparsity of each step from a list, and updates masks at the last step too."""
+    """A tfmot schedule that reads the sparsity of each step from a list; it also updates masks at the last step."""
     import tensorflow as tf
     from tensorflow_model_optimization.python.core.sparsity.keras.pruning_schedule import PruningSchedule
 
