@@ -49,10 +49,11 @@ def _rewrite(candidate: Candidate, file: bytes, context: Context) -> tuple[bytes
     """The finished file, the last file that still has the names of layers, and the notes of the steps.
 
     If a candidate has the float conversion and no training steps, dead channels are removed first, which is lossless.
-    This includes the baseline. Trained candidates keep the widths, zeros and clusters that their steps decide.
+    The baseline stays as the user's model is. Trained candidates keep the widths, zeros and clusters of their steps.
     """
     notes: list[str] = []
-    if any(step.role is Role.FLOAT for step in candidate.steps) and not candidate.prefix.steps:
+    from_float = any(step.role is Role.FLOAT for step in candidate.steps)
+    if from_float and not candidate.prefix.steps and not candidate.is_baseline:
         alive = without_dead_channels(file, context.calibration)
         file, notes = alive.file, [alive.note] if alive.note else []
     plain = file
