@@ -64,12 +64,11 @@ class DataRequest:
 def prepare_data(request: DataRequest, store: Store, progress: Callable[[str], None] = lambda text: None) -> DataInfo:
     """Read the source, create missing splits, check everything, and store ``{x,y}_{train,search,test}`` as blobs.
 
-    Samples of several inputs are one structured array. They keep the user's type if it has at most 32 bits and the
-    model can take it (8-bit images stay 8-bit). Labels are stored in the format of the task (``prepare_labels``),
-    together with weights and groups of samples. A missing search or test split is drawn from train by ``seed``: a tenth
-    each, the same share of every class. Without train samples the train split is empty. ``notes`` describe what was
-    done. Raises ``DataError`` with advice, ``ConfigError`` for a function that does not exist. ``progress`` is called
-    with a text while a long source is read.
+    Samples of several inputs are one structured array. They keep the user's type if it has at most 32 bits and the model
+    can take it (8-bit images stay 8-bit). Labels have the format of the task (``prepare_labels``); weights and groups of
+    samples are stored, too. A missing search or test split is drawn from train by ``seed``: a tenth each, the same share
+    of every class. ``notes`` describe what was done. Raises ``DataError`` with advice, ``ConfigError`` for a function
+    that does not exist. ``progress`` is called with a text while a long source is read.
     """
     streams = Streams(store.folder, progress)
     raw = read_source(request.source, request.inputs, resize=request.resize, label=request.label, streams=streams)

@@ -25,17 +25,14 @@ OF_TENSORFLOW = ("JPEG", "MPO", "PNG")  # Keras reads these formats differently 
 
 
 def read_images(folder: Path, item: TensorInfo, resize: Sequence[str] = ("bilinear",)) -> RawData:
-    """Read images in class folders. Folders for splits may contain the class folders.
+    """Read images in class folders, which may be in split folders (train; search, val or validation; test).
 
-    Split folders are ``train``, ``search`` (or ``val``, ``validation``) and ``test``. Classes are numbered in the order
-    of their names. Images are decoded and resized to the model's input ``item`` as in
+    Classes are numbered in the order of their names. Images are decoded and resized to the model's input ``item`` as in
     ``keras.utils.image_dataset_from_directory``, without antialiasing, and without rotation by EXIF (``resize`` with
     ``upright`` rotates). They are uint8 0 to 255 if none is resized or the model takes integers, else float32.
-    ``resize`` names the interpolation, and ``crop`` or ``pad`` to keep the aspect ratio. Hidden files are ignored;
-    other files that are not images are skipped with a note.
-
-    Raises ``DataError`` for an image that cannot be decoded, a link that leads out of the folder, or classes that
-    differ between splits.
+    ``resize`` names the interpolation, and ``crop`` or ``pad`` to keep the aspect ratio. Files that are not images are
+    skipped with a note. Raises ``DataError`` for an image that cannot be decoded, a link that leads out of the folder,
+    or classes that differ between splits.
     """
     how, size = parse_resize(resize), _size(folder, item.shape)
     splits = _split_folders(folder)
