@@ -72,7 +72,8 @@ def propose(history: History, spaces: Spaces, seed: int) -> Proposal | None:
     """The next allocation: at the size budget, then the one with the highest expected gain, else the first one planned.
 
     For each base, the target sizes approach the smallest size with an allowed drop. Bases are the model, and trained or
-    channel-pruned models of the Pareto front. These first get the treatments of one of the model's allocations.
+    channel-pruned models of the Pareto front. These first get the treatments of one of the model's allocations. Then the
+    gaps between sizes are filled if that is expected to gain hypervolume.
     """
     if not _possible(spaces.whole):
         return None
@@ -90,19 +91,22 @@ def best(history: History, spaces: Spaces) -> Proposal | None:
     if not (_possible(spaces.whole) and known.seconds):
         return None
     seconds = max(statistics.median(known.seconds), POLICY.scheduler.least_seconds)
-    for base, proposal in _planned(history, spaces):
+    for base, proposal in _planned(history, spaces, gaps=True):
         gain = 0.0 if proposal is None else _gain(proposal.candidate, base, history) / seconds
         if proposal is not None and gain > (found.gain_per_second if found else 0.0):
             found = dataclasses.replace(proposal, gain_per_second=gain)
     return found
 
 
-def _planned(history: History, spaces: Spaces) -> Iterator[tuple[Base, Proposal | None]]:
-    """Each base with its next allocation, the model first; ``None`` as allocation if no target size is left."""
+def _planned(history: History, spaces: Spaces, *, gaps: bool = False) -> Iterator[tuple[Base, Proposal | None]]:
+    """Each base with its next allocation, the model first; ``None`` as allocation if no target size is left.
+
+    With ``gaps``, sizes between those of earlier allocations are target sizes, too.
+    """
     space = spaces.whole
     assert space.statistics is not None
     for base in bases(history, space, space.statistics):
-        yield base, first_new(_proposals(history, space, space.statistics, base), history)
+        yield base, first_new(_proposals(history, space, space.statistics, base, gaps), history)
 
 
 def _possible(space: Space) -> bool:
@@ -129,12 +133,13 @@ def _open_limits(history: History) -> list[float]:
     return [limit for limit in _limits(history) if not any(near * limit <= size <= limit for size in sizes)]
 
 
-def _proposals(history: History, space: Space, layers: Statistics, base: Base) -> Iterator[Proposal]:
+def _proposals(history: History, space: Space, layers: Statistics, base: Base, gaps: bool) -> Iterator[Proposal]:
     trials, changed = history.view(Allocated).of(base.candidate), bool(base.candidate.steps)
     if changed and not trials:
         found: Iterable[tuple[ScriptedChoices, Candidate]] = _moved(history, space, base)
     else:
-        sizes = _next_sizes(history, trials) if changed else _sizes_of_the_model(history)
+        smaller = _smaller(history, trials) if changed else _sizes_of_the_model(history)
+        sizes = itertools.chain(smaller, _between(history, trials) if gaps else ())
         found = _solved(history, space, layers, base, sizes)
     for script, candidate in found:
         if not changed or (base_of(candidate) == base.candidate and _gain(candidate, base, history)):
@@ -176,11 +181,7 @@ def _sizes_of_the_model(history: History) -> Iterator[float]:
     if not _limits(history) and not trials and baseline is not None:
         yield (baseline.value(SIZE) or 0.0) * numbers.first_share
     yield from (limit * (1 - numbers.margin) for limit in _open_limits(history))
-    yield from _next_sizes(history, trials)
-
-
-def _next_sizes(history: History, trials: Sequence[Trial]) -> Iterator[float]:
-    return itertools.chain(_smaller(history, trials), _between(history, trials))
+    yield from _smaller(history, trials)
 
 
 def _smaller(history: History, trials: Sequence[Trial]) -> Iterator[float]:

@@ -48,9 +48,12 @@ def noise_of_layers(file: bytes, samples: np.ndarray, seed: int) -> Iterator[Noi
         seen = moments(rows, rows)
         kernel, bias = read_weight(model, layer)
         noisy = nearest(kernel, 4, layer.channel_axes).kernel
+        node = model.subgraphs[0].operators[layer.operator]
+        inputs = node.inputs
         write_weight(model, layer, noisy, corrected_bias(bias, kernel, noisy, seen, layer.groups > 1))
         outputs = walk.fork(model, count).finish()
         write_weight(model, layer, kernel, bias)
+        node.inputs = inputs  # a bias that the layer shares or does not have was replaced by its own
         there = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(outputs, expected, strict=True))
         here = squared_error(noisy - kernel, seen.hessian)
         yield Noise(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
@@ -146,6 +148,27 @@ def test_allocations_end_at_the_smallest_size_that_is_allowed(record: RunRecord)
     kept = min(trial.value("compressed_bytes") or 0 for trial in (first, *others) if trial.state is State.COMPLETE)
     lost = [trial.value("compressed_bytes") or 0 for trial in others if (trial.value("drop") or 0) > 0.03]
     assert lost and max(size for size in lost if size < kept) > kept / 1.25
+
+
+def test_allocations_leave_no_wide_gaps_between_their_sizes(record: RunRecord) -> None:
+    """A middle that is as far from both sizes as sizes are told apart (8 %) is tried; estimates of sizes are 1 % off."""
+    sizes = sorted(size for trial in of(record, "allocation") if (size := trial.value("compressed_bytes")) is not None)
+    kept = sorted(trial.value("compressed_bytes") or 0 for trial in of(record, "allocation") if trial.state.scored)
+    assert sizes == kept and len(kept) >= 6
+    assert max(large / small for small, large in itertools.pairwise(kept)) < 1.08**2 * 1.01
+
+
+def test_gaps_above_a_new_budget_are_not_filled(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    fake_search(path, trials=14, max_compressed_size="200kB")
+    fake_search(path, trials=18, max_compressed_size="40kB")
+    record = read_run(path)
+    sizes = sorted(trial.value("compressed_bytes") or 0 for trial in of(record, "allocation"))
+    assert any(large / small > 1.08**2 and large > 45_000 for small, large in itertools.pairwise(sizes)), "gaps"
+    space = dataclasses.replace(SPACES.whole, statistics=LAYERS_OF_THE_FAKE)
+    history = History([*record.trials], record.objectives, record.budgets)
+    assert not allocations.owed(history, Spaces(space, space))
+    assert allocations.propose(history, Spaces(space, space), 0) is None
 
 
 def test_a_new_budget_on_an_old_run_is_answered_first(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ from litetuner.spaces.reconstruction.hessian import moments, squared_error
 from litetuner.spaces.reconstruction.layers import layers_of, read_weight, write_weight
 from litetuner.spaces.reconstruction.quantized import quantized
 from litetuner.spaces.reconstruction.sequence import Treatment, reconstruct
+from litetuner.spaces.steps.float32 import Float32
+from litetuner.spaces.tf import load
 from litetuner.spaces.tflite.operators import names_of_layers, read_operators
 from litetuner.spaces.tflite.schema import pack_model, read_model
 
@@ -185,3 +187,27 @@ def test_a_size_that_nothing_fits_has_no_allocation() -> None:
     layers = Statistics((table("layer"),))
     assert allocate(layers, -math.inf) is None
     assert allocate(Statistics(()), 100.0) is None
+
+
+def test_layers_that_share_a_bias_cost_what_layers_with_biases_of_their_own_cost() -> None:
+    """Each layer is rounded in the model and restored; a shared bias must not keep the correction of one layer."""
+    load()
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(2)
+    layers = [tf_keras.layers.Dense(6, activation="relu", use_bias=True) for _ in range(3)]
+    model = tf_keras.Sequential([tf_keras.layers.Input((6,)), *layers, tf_keras.layers.Dense(2)])
+    for number, layer in enumerate(layers):
+        layer.set_weights([layer.get_weights()[0], np.full(6, 0.1 * (number + 1), np.float32)])
+    private = read_model(Float32().apply(model, None))  # type: ignore[arg-type]
+    dense = [node for node in private.subgraphs[0].operators if len(node.inputs) == 3][:3]
+    for node in dense:
+        bias = private.subgraphs[0].tensors[int(node.inputs[2])]
+        private.buffers[bias.buffer].data = np.zeros(6, np.float32).view(np.uint8)
+    before = pack_model(private)
+    for node in dense[1:]:
+        node.inputs = [*node.inputs[:2], dense[0].inputs[2]]
+    x = np.random.default_rng(1).normal(size=(64, 6)).astype(np.float32)
+    own, shared = (list(noise.noise_of_layers(file, x, SEED)) for file in (before, pack_model(private)))
+    assert len(own) == 4
+    assert [each.error for each in shared] == pytest.approx([each.error for each in own], rel=1e-4)
