@@ -17,7 +17,6 @@ from litetuner.objectives.targets.choice import find_target
 from litetuner.search.config.config import Config, make_config
 from litetuner.search.config.toml_file import to_toml
 
-BATCH = 1000  # not used
 FORBIDDEN = (
     "subprocess.Popen",
     "os.system",

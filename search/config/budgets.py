@@ -6,7 +6,6 @@ from typing import Literal
 
 from litetuner.objectives.measurement import Measurement
 from litetuner.objectives.metrics.choice import find_metric
-from litetuner.objectives.profiles.profile import Profile
 from litetuner.search.config.units import BYTES, MICROSECONDS, SHARE, format_bytes, format_us, parse
 from litetuner.search.policy import POLICY
 from litetuner.spaces.errors import ConfigError, nearest
@@ -168,17 +167,3 @@ def check_metric_budgets(metric: str, min_metric: float | None, max_drop: str | 
         raise ConfigError(f"min-metric: {min_metric:g} is impossible: {metric} is {limit}{hint}")
     if drop > 1 and found.bounded:
         raise ConfigError(f"max-drop: {max_drop} is impossible: {metric} is between 0 and 1.")
-
-
-def advice(profile: type[Profile], targets: Sequence[str], budgets: Sequence[Budget]) -> tuple[str, ...]:
-    """Advice for a search with a profile, one sentence each: where latency is measured, which budgets are missing."""
-    given = {budget.key for budget in budgets}
-    return (
-        f"Profile {profile.name}: latency is measured on {', '.join(targets)}, not on such a device; "
-        "it ranks candidates, and says nothing about the device.",
-        *(
-            f"Profile {profile.name}: no budget bounds its {what}; give --{key}, such as --{key} 256kB."
-            for key, what in profile.budgets.items()
-            if key not in given
-        ),
-    )
