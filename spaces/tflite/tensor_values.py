@@ -10,7 +10,7 @@ from litetuner.spaces.tflite.schema import ints, tensors_of
 _NUMBERS = frozenset(  # types that have the same name in NumPy
     ["bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 )
-_SUB_BYTE = {"int4": (4, True), "int2": (2, True), "uint4": (4, False)}  # type: (bits, signed)
+_SUB_BYTE = {"int4": (4, True), "int2": (2, True), "uint4": (4, False)}  # by type: bits, signed
 
 
 def dense_values(tensor: Any, dtype: str, data: np.ndarray) -> np.ndarray:
